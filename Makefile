@@ -1,0 +1,60 @@
+# Holdfast: `make run` and `make test` are the two that matter; `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+
+# The demo replays purchases of 1997 and 1998, so "now" is the midnight after the last one. On live data: wall.
+export HOLDFAST_CLOCK ?= data
+
+.PHONY: help run test check serve ui clean lock env
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.venv/.ready: requirements.lock requirements-bootstrap.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Holdfast needs Python 3.11 to 3.13: '$(PYTHON)' is not on PATH. Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Holdfast needs Python 3.11 to 3.13; {sys.executable} is {v[0]}.{v[1]}. Choose another: make PYTHON=python3.12 ...")'
+	echo "Setting up .venv from requirements.lock (one to three minutes)"
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
+	touch $@
+
+run: .venv/.ready ## The whole main job on real data: from raw transactions to a live prediction
+	@$(BIN)/python -m flows.lifecycle
+
+test: .venv/.ready ## The whole test suite
+	@$(BIN)/python -m pytest
+
+check: .venv/.ready ## Format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+serve: .venv/.ready ## Serve the champion's bento on port 3000
+	@eval "$$($(BIN)/python -m feature_repo.settings)"
+	exec $(BIN)/bentoml serve holdfast:latest --host 127.0.0.1 --port $${PORT:-3000}
+
+ui: .venv/.ready ## Prefect, MLflow and Feast in the browser; Ctrl-C ends all three
+	@$(BIN)/python -m flows.ui
+
+env: .venv/.ready ## Print the environment for the tools' own commands: eval "$(make -s env)"
+	@$(BIN)/python -m feature_repo.settings
+
+clean: ## Remove all state (data/), caches and the virtual environment
+	rm -rf data .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: ## Resolve the dependencies anew into the lock files (versions and hashes only)
+	test -x $(UV) || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock; }
+	compile() { $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url "$$@"; }
+	compile pyproject.toml --extra flows --extra dev -o requirements.lock
+	compile pyproject.toml -c requirements.lock -o requirements-serving.lock
+	echo uv | compile - -c requirements.lock -o requirements-bootstrap.lock

@@ -1,0 +1,1 @@
+"""The contract between training and serving: both import it, it imports neither."""

@@ -1,0 +1,116 @@
+"""Where state lives, what time it is, and what "churned" means: the settings flows and services share.
+
+Every value is read from the environment (prefix ``HOLDFAST_``) when :func:`load_settings` is called,
+never at import.
+"""
+
+import os
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _default_data_dir() -> Path:
+    """``data`` beside the source checkout; in a bento, whose source folder is read-only, under the caller."""
+    root = _PACKAGE.parent
+    return (root if (root / "pyproject.toml").exists() else Path.cwd()) / "data"
+
+
+class Settings(BaseSettings):
+    """Settings shared by flows and services."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="ignore", frozen=True)
+
+    data: Path = Field(default_factory=_default_data_dir, description="The one folder that holds all state.")
+    clock: Literal["wall", "data"] | datetime = Field(
+        default="wall",
+        description="What 'now' means where no as_of is given: the wall clock; 'data', the midnight after the "
+        "last transaction (to replay a historical data set); or a fixed time.",
+    )
+    horizon_days: int = Field(default=90, ge=1, description="A customer without a purchase for this long churned.")
+    activity_days: int = Field(default=180, ge=1, description="Only customers who bought this recently are scored.")
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("clock")
+    @classmethod
+    def _aware(cls, value: str | datetime) -> str | datetime:
+        if isinstance(value, datetime) and value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+        return value
+
+    @property
+    def batches(self) -> Path:
+        """One folder per ingested batch: transactions, quarantine and manifest."""
+        return self.data / "batches"
+
+    @property
+    def snapshots(self) -> Path:
+        """Feature snapshots: ``VIEW/AS_OF/KNOWN_AT.parquet``."""
+        return self.data / "snapshots"
+
+    @property
+    def feast(self) -> Path:
+        """Feast's registry and its embedded online store."""
+        return self.data / "feast"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.data / "mlflow"
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        """The tracking server of the environment if one is named, else the embedded database."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"
+
+    def environment(self) -> dict[str, str]:
+        """The one environment block: used by flows, services, tests and images.
+
+        No telemetry leaves the machine, and every tool keeps its state under the data folder.
+        """
+        return {
+            "HOLDFAST_DATA": str(self.data),
+            "PREFECT_HOME": str(self.data / "prefect"),
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+            "BENTOML_HOME": str(self.data / "bentoml"),
+            "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
+            **NO_TELEMETRY,
+        }
+
+
+# MLflow wants exactly "true" here.
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "BENTOML_DO_NOT_TRACK": "true",
+    "FEAST_USAGE": "False",
+}
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment."""
+    return Settings()
+
+
+def apply_environment() -> None:
+    """Set each variable of the environment block that the caller has not set."""
+    for name, value in load_settings().environment().items():
+        os.environ.setdefault(name, value)
+
+
+if __name__ == "__main__":
+    # `eval "$(make -s env)"` lets the tools' own commands (feast, mlflow, prefect, bentoml) find the state.
+    variables = load_settings().environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
