@@ -16,10 +16,10 @@ export HOLDFAST_CLOCK ?= data
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-.venv/.ready: requirements.lock requirements-bootstrap.lock pyproject.toml
+.venv/.ready: requirements.lock requirements-bootstrap.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Holdfast needs Python 3.11 to 3.13: '$(PYTHON)' is not on PATH. Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Holdfast needs Python 3.11 to 3.13; {sys.executable} is {v[0]}.{v[1]}. Choose another: make PYTHON=python3.12 ...")'
-	echo "Setting up .venv from requirements.lock (one to three minutes)"
+	echo "Setting up .venv from requirements.lock (one to three minutes)" >&2
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock

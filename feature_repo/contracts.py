@@ -11,9 +11,14 @@ UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
 
 class Transactions(pa.DataFrameModel):
-    """One purchase (amount and quantity above zero) or one return (both below) per row."""
+    """One purchase (amount and quantity above zero) or one return (both below) per row.
 
-    customer_id: Series[str] = pa.Field(nullable=False, str_length={"min_value": 1, "max_value": 128})
+    The ``error`` of each check is the reason a row that breaks it carries into quarantine. Only a few failure
+    cases are kept for the message: the rows are read from the check's output, and formatting each of a
+    million would take longer than checking them.
+    """
+
+    customer_id: Series[str] = pa.Field(nullable=False)
     event_timestamp: Series[UtcMicroseconds] = pa.Field(nullable=False)
     amount: Series[np.float64] = pa.Field(nullable=False)
     quantity: Series[np.float64] = pa.Field(nullable=False)
@@ -23,6 +28,41 @@ class Transactions(pa.DataFrameModel):
     class Config:
         strict = True
         ordered = True
+
+    @pa.check("customer_id", error="customer_id is empty or longer than 128 characters", n_failure_cases=5)
+    @classmethod
+    def _id_length(cls, ids: pd.Series) -> pd.Series:
+        return ids.str.len().between(1, 128)
+
+    @pa.check("amount", error="amount is not finite", n_failure_cases=5)
+    @classmethod
+    def _finite_amount(cls, amounts: pd.Series) -> pd.Series:
+        return pd.Series(np.isfinite(amounts), index=amounts.index)
+
+    @pa.check("quantity", error="quantity is not finite", n_failure_cases=5)
+    @classmethod
+    def _finite_quantity(cls, quantities: pd.Series) -> pd.Series:
+        return pd.Series(np.isfinite(quantities), index=quantities.index)
+
+    @pa.check("amount", error="amount is 0: neither a purchase nor a return", n_failure_cases=5)
+    @classmethod
+    def _amount_not_zero(cls, amounts: pd.Series) -> pd.Series:
+        return amounts != 0
+
+    @pa.check("quantity", error="quantity is 0: neither a purchase nor a return", n_failure_cases=5)
+    @classmethod
+    def _quantity_not_zero(cls, quantities: pd.Series) -> pd.Series:
+        return quantities != 0
+
+    @pa.dataframe_check(error="amount and quantity have opposite signs", n_failure_cases=5)
+    @classmethod
+    def _same_sign(cls, rows: pd.DataFrame) -> pd.Series:
+        return ~(((rows["amount"] > 0) & (rows["quantity"] < 0)) | ((rows["amount"] < 0) & (rows["quantity"] > 0)))
+
+    @pa.dataframe_check(error="event_timestamp is more than a day after ingestion", n_failure_cases=5)
+    @classmethod
+    def _not_in_the_future(cls, rows: pd.DataFrame) -> pd.Series:
+        return ~(rows["event_timestamp"] > rows["ingested_at"] + pd.Timedelta(days=1))
 
 
 class Quarantine(pa.DataFrameModel):

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
 
     @property
     def snapshots(self) -> Path:
-        """Feature snapshots: ``VIEW/AS_OF/KNOWN_AT.parquet``."""
+        """Feature snapshots: ``VIEW/TRANSFORMATIONS/AS_OF/KNOWN_AT.parquet``."""
         return self.data / "snapshots"
 
     @property

@@ -1,0 +1,106 @@
+"""How fast a raw export becomes checked, stored transactions, next to a bare DuckDB read and write of it.
+
+    python -m benchmarks.bench_ingest [--rows 1000000]
+
+The export is generated (seeded) in the shape and with the faults of UCI Online Retail II: ids such as 13085.0,
+25% of them missing, 2% returns, cancellations "C...", prices of 0, exact duplicates, latin-1 characters.
+The reference neither types, checks, quarantines nor makes anything idempotent: it is the floor.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+MAPPING = """\
+columns: {customer_id: Customer ID, event_timestamp: InvoiceDate, quantity: Quantity, unit_price: Price}
+time_zone: Europe/London
+cancellation: {column: Invoice, starts_with: C}
+encoding: latin-1
+"""
+
+
+def retail_export(path: Path, rows: int, seed: int = 7) -> None:
+    """Write the export as CSV in latin-1."""
+    random = np.random.default_rng(seed)
+    cancelled = random.random(rows) < 0.015
+    returned = cancelled | (random.random(rows) < 0.005)
+    invoices = pd.Series(random.integers(489434, 581587, rows).astype(str))
+    ids = pd.Series(random.integers(12346, 18288, rows).astype(float)).map("{:.1f}".format)
+    quantity = random.geometric(0.1, rows) * np.where(returned, -1, 1)
+    stock = random.integers(0, 5000, rows)
+    seconds = random.integers(0, 738 * 24 * 60, rows) * 60
+    table = pd.DataFrame(
+        {
+            "Invoice": invoices.where(~cancelled, "C" + invoices),
+            "StockCode": pd.Series(stock + 10000).astype(str),
+            "Description": pd.Series(stock).map('CAFÉ "{}" LIGHT HOLDER, 50° WHITE'.format),
+            "Quantity": quantity,
+            "InvoiceDate": (pd.Timestamp("2009-12-01 07:45") + pd.to_timedelta(seconds, unit="s")).astype(str),
+            "Price": np.where(random.random(rows) < 0.006, 0.0, random.gamma(2, 2, rows).round(2) + 0.01).round(2),
+            "Customer ID": ids.where(random.random(rows) >= 0.25, ""),
+            "Country": "United Kingdom",
+        }
+    )
+    repeated = random.random(rows) < 0.03
+    table = table.iloc[np.where(repeated, np.maximum(np.arange(rows) - 1, 0), np.arange(rows))]
+    table.to_csv(path, index=False, encoding="latin-1")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+
+    import duckdb
+
+    from feature_repo.settings import Settings
+    from flows.ingestion.pipeline import run_ingest
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        export, mapping = folder / "export.csv", folder / "export.yaml"
+        retail_export(export, arguments.rows)
+        mapping.write_text(MAPPING)
+        copy = f"COPY (SELECT * FROM read_csv('{export}', encoding='latin-1')) TO '{folder / 'copy.parquet'}'"
+        reference = min(seconds(lambda: duckdb.connect().execute(copy)) for _ in range(arguments.repeats))
+        results = []
+        times = []
+        for run in range(arguments.repeats):
+            settings = Settings(data=folder / f"data{run}")
+            times.append(seconds(lambda settings=settings: results.append(run_ingest(settings, export, mapping))))
+        again = seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
+        # The same rows once more under another digest: every row is looked up, none is new.
+        with export.open("a", encoding="latin-1") as file:
+            file.write("489434,10000,NOT AN ID,1,2009-12-01 07:45:00,1.00,,United Kingdom\n")
+        grown = seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
+        size = export.stat().st_size / 1e6
+    figures = {
+        "rows": arguments.rows,
+        "megabytes": round(size, 1),
+        "ingest_seconds": round(min(times), 2),
+        "ingest_again_seconds": round(again, 2),
+        "ingest_grown_export_seconds": round(grown, 2),
+        "duckdb_copy_seconds": round(reference, 2),
+        "ratio": round(min(times) / reference, 1),
+        "added": results[0].rows_added,
+        "quarantined": results[0].rows_quarantined,
+        "reasons": results[0].reasons,
+    }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Features that are stored: what a snapshot knows of each customer.
+
+``ttl`` is the hard freshness limit (older values are refused), the tag ``soft_limit_hours`` the soft one
+(older values are served and flagged). The tag ``nullable`` lists the fields that may be null; the description
+says what null means there. In any other field a null is an error.
+"""
+
+from datetime import timedelta
+
+from feast import Field
+from feast.types import Float64, Int64, String
+
+from feature_repo.data_sources import (
+    purchase_history_snapshots,
+    purchase_rhythm_snapshots,
+    recent_activity_snapshots,
+)
+from feature_repo.entities import customer
+from feature_repo.snapshot_view import SnapshotView
+
+_HARD_LIMIT = timedelta(days=30)
+_OWNER = "data@holdfast.example"
+_TAGS = {"domain": "retention", "soft_limit_hours": "48"}
+_KEY = Field(name="customer_id", dtype=String, description="The customer's id.")
+
+customer_purchase_history = SnapshotView(
+    name="customer_purchase_history",
+    entities=[customer],
+    schema=[
+        _KEY,
+        Field(name="purchase_days", dtype=Int64, description="Distinct days with a purchase."),
+        Field(name="total_amount", dtype=Float64, description="Spend less returns."),
+        Field(name="mean_purchase_amount", dtype=Float64, description="Spend per purchase day."),
+        Field(name="first_purchase_us", dtype=Int64, description="First purchase, µs since 1970."),
+        Field(name="last_purchase_us", dtype=Int64, description="Last purchase, µs since 1970."),
+    ],
+    source=purchase_history_snapshots,
+    ttl=_HARD_LIMIT,
+    description="Lifetime of the customer: how often, how much, since when.",
+    owner=_OWNER,
+    tags=_TAGS,
+)
+
+customer_recent_activity = SnapshotView(
+    name="customer_recent_activity",
+    entities=[customer],
+    schema=[
+        _KEY,
+        Field(name="purchase_days_30d", dtype=Int64, description="Purchase days in the last 30 days."),
+        Field(name="purchase_days_90d", dtype=Int64, description="Purchase days in the last 90 days."),
+        Field(name="purchase_days_180d", dtype=Int64, description="Purchase days in the last 180 days."),
+        Field(name="amount_30d", dtype=Float64, description="Spend less returns in the last 30 days."),
+        Field(name="amount_90d", dtype=Float64, description="Spend less returns in the last 90 days."),
+        Field(name="amount_180d", dtype=Float64, description="Spend less returns in the last 180 days."),
+        Field(
+            name="purchase_days_trend_90d",
+            dtype=Int64,
+            description="Purchase days in the last 90 days less those in the 90 days before.",
+        ),
+    ],
+    source=recent_activity_snapshots,
+    ttl=_HARD_LIMIT,
+    description="What the customer did lately, and whether it is more or less than before.",
+    owner=_OWNER,
+    tags=_TAGS,
+)
+
+customer_purchase_rhythm = SnapshotView(
+    name="customer_purchase_rhythm",
+    entities=[customer],
+    schema=[
+        _KEY,
+        Field(name="mean_gap_days", dtype=Float64, description="Mean gap, days."),
+        Field(
+            name="std_gap_days",
+            dtype=Float64,
+            description="Population standard deviation of the gaps, days.",
+        ),
+        Field(name="max_gap_days", dtype=Float64, description="Longest gap, days."),
+        Field(name="last_gap_days", dtype=Float64, description="Latest gap, days."),
+    ],
+    source=purchase_rhythm_snapshots,
+    ttl=_HARD_LIMIT,
+    description="The customer's own rhythm: gaps between purchase days. Null after a single purchase day.",
+    owner=_OWNER,
+    tags=_TAGS | {"nullable": "mean_gap_days,std_gap_days,max_gap_days,last_gap_days"},
+)

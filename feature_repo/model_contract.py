@@ -1,0 +1,138 @@
+"""What ties a model version to the features it was trained on: names, aliases, tags, inputs, fingerprint."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from feature_repo.source_hash import module_source, normalised, sha256
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+MODEL_NAME = "holdfast-churn"
+FEATURE_SERVICE = "churn_v1"
+ENTITY_KEY = "customer_id"
+REQUEST_TIME = "as_of_us"
+CHAMPION = "champion"
+
+# A saved model is a folder of these two; training leaves the contract, as far as it knows it, in the tag.
+MODEL_FILE = "model.skops"
+CONTRACT_FILE = "contract.json"
+SERVED_MODEL_TAG = "holdfast.served_model"
+
+# The only types, beyond skops' own safe list, that a model file may contain.
+TRUSTED_TYPES = ["numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+
+
+class ServedModel(BaseModel):
+    """What a model needs to be served as it was trained; kept beside the model file as JSON."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    model_name: str
+    model_version: str
+    feature_service: str
+    inputs: list[str]
+    threshold: float
+    horizon_days: int
+    activity_days: int
+    fingerprint: dict[str, str]
+    model_sha256: str
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One model input."""
+
+    view: str
+    name: str
+    dtype: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How old a stored view may be at the request: flagged beyond ``soft``, refused beyond ``hard``."""
+
+    soft: timedelta
+    hard: timedelta
+
+
+def model_inputs(store: "FeatureStore") -> list[Feature]:
+    """The inputs of the model, in the order of the feature service as it stands in the registry."""
+    inputs = []
+    for projection in store.get_feature_service(FEATURE_SERVICE).feature_view_projections:
+        view = store.registry.get_any_feature_view(projection.name, store.project)
+        nullable = view.tags.get("nullable", "").split(",")
+        inputs += [
+            Feature(projection.name, field.name, str(field.dtype), field.name in nullable)
+            for field in projection.features
+        ]
+    return inputs
+
+
+def freshness(store: "FeatureStore") -> dict[str, Freshness]:
+    """The freshness limits of each stored view behind the feature service, from ``ttl`` and its tag."""
+    return {
+        view.name: Freshness(timedelta(hours=float(view.tags["soft_limit_hours"])), view.ttl)
+        for view in store.list_feature_views()
+    }
+
+
+class MissingFeatureError(ValueError):
+    """A feature that may not be null is null."""
+
+
+def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> npt.NDArray[np.float64]:
+    """Feature values as the model reads them: float64, shape (rows, inputs), a permitted null as NaN.
+
+    Training and serving both build their matrix here.
+
+    Raises:
+        MissingFeatureError: A null in a feature that is not nullable; nothing is filled in silently.
+    """
+    matrix = np.empty((len(columns[inputs[0].name]), len(inputs)), dtype=np.float64)
+    for i, feature in enumerate(inputs):
+        matrix[:, i] = np.array(columns[feature.name], dtype=np.float64)  # None becomes NaN
+        if not feature.nullable and np.isnan(matrix[:, i]).any():
+            row = int(np.flatnonzero(np.isnan(matrix[:, i]))[0])
+            raise MissingFeatureError(
+                f"{feature.view}:{feature.name} is null in row {row}, and is not declared nullable"
+            )
+    return matrix
+
+
+def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) -> dict[str, str]:
+    """SHA-256 of each part of the definition behind the model's inputs and label.
+
+    ``feature_service`` and ``on_demand`` are read from the registry, because that is what Feast executes;
+    ``transformations`` and ``labels`` from the source. Comments, docstrings and layout do not count.
+    """
+    service = store.get_feature_service(FEATURE_SERVICE)
+    views = []
+    on_demand = []
+    for projection in service.feature_view_projections:
+        view = store.registry.get_any_feature_view(projection.name, store.project)
+        views.append([projection.name, [[field.name, str(field.dtype)] for field in projection.features]])
+        if transformation := getattr(view, "feature_transformation", None):
+            on_demand.append(normalised(transformation.udf_string))
+    limits = {
+        view.name: [sorted(view.entities), view.tags.get("nullable", ""), str(view.ttl)]
+        for view in store.list_feature_views()
+    }
+    return {
+        "feature_service": sha256(json.dumps([service.name, views, sorted(limits.items())])),
+        "on_demand": sha256("\n".join(on_demand)),
+        "transformations": sha256(module_source("transformations")),
+        "labels": sha256(f"{module_source('labels')}\n{horizon_days=} {activity_days=}"),
+    }
+
+
+def differing_parts(expected: dict[str, str], actual: dict[str, str]) -> list[str]:
+    """The names of the parts in which two fingerprints differ."""
+    return sorted(part for part in expected.keys() | actual.keys() if expected.get(part) != actual.get(part))

@@ -1,0 +1,69 @@
+"""Features that change with time alone: computed at the request, in training and in serving by one function."""
+
+from typing import Any
+
+from feast import Field, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64, Int64
+
+from feature_repo.feature_views import customer_purchase_history, customer_purchase_rhythm
+
+request_time = RequestSource(
+    name="request_time",
+    schema=[Field(name="as_of_us", dtype=Int64, description="The request's as_of, µs since 1970.")],
+    description="The time the prediction is for.",
+    owner="data@holdfast.example",
+    tags={"domain": "retention"},
+)
+
+
+# Feast stores this function by value: whatever it needs stands inside it.
+@on_demand_feature_view(
+    name="customer_request_time",
+    sources=[
+        customer_purchase_history[["first_purchase_us", "last_purchase_us"]],
+        customer_purchase_rhythm[["mean_gap_days"]],
+        request_time,
+    ],
+    # Feast infers these fields from the function and wants them equal: no description or tag of their own.
+    schema=[
+        Field(name="days_since_last_purchase", dtype=Float64),
+        Field(name="tenure_days", dtype=Float64),
+        Field(name="lateness_ratio", dtype=Float64),
+        Field(name="silence_share", dtype=Float64),
+    ],
+    mode="python",
+    description="What depends on the time of the request. days_since_last_purchase and tenure_days: days from the "
+    "last and first purchase to as_of. lateness_ratio: days since the last purchase over the customer's mean gap, "
+    "above 1 is late. silence_share: share of the tenure that passed since the last purchase, 0 to 1.",
+    owner="data@holdfast.example",
+    tags={"domain": "retention", "nullable": "lateness_ratio"},
+)
+def customer_request_time(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Recency, tenure, lateness and silence of each customer at ``as_of_us``; null where history is."""
+    day_us = 86_400_000_000
+    outputs: dict[str, list[Any]] = {
+        "days_since_last_purchase": [],
+        "tenure_days": [],
+        "lateness_ratio": [],
+        "silence_share": [],
+    }
+    for as_of, first, last, gap in zip(
+        inputs["as_of_us"],
+        inputs["first_purchase_us"],
+        inputs["last_purchase_us"],
+        inputs["mean_gap_days"],
+        strict=True,
+    ):
+        if first is None or last is None:
+            since_last = tenure = lateness = silence = None
+        else:
+            since_last = (as_of - last) / day_us
+            tenure = (as_of - first) / day_us
+            lateness = None if gap is None else since_last / gap
+            silence = since_last / tenure if tenure > 0 else 0.0
+        outputs["days_since_last_purchase"].append(since_last)
+        outputs["tenure_days"].append(tenure)
+        outputs["lateness_ratio"].append(lateness)
+        outputs["silence_share"].append(silence)
+    return outputs

@@ -1,0 +1,141 @@
+"""Feast's own stores with what Holdfast adds to them; named in ``feature_store.yaml``."""
+
+import os
+import tempfile
+import warnings
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import ibis
+from feast.infra.offline_stores.duckdb import (
+    DuckDBOfflineStore,
+    DuckDBOfflineStoreConfig,
+    _read_data_source,
+    _write_data_source,
+)
+from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.ibis import (
+    get_historical_features_ibis,
+    pull_all_from_table_or_query_ibis,
+    pull_latest_from_table_or_query_ibis,
+)
+from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
+from feast.infra.registry.file import FileRegistryStore
+from feast.repo_config import RegistryConfig, RepoConfig, load_repo_config
+from pydantic import field_validator
+
+from feature_repo.settings import load_settings
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+    from feast.data_source import DataSource
+    from feast.infra.offline_stores.offline_store import RetrievalJob
+    from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
+
+REPO = Path(__file__).resolve().parent
+
+
+def open_store(known_at: datetime | None = None) -> "FeatureStore":
+    """The feature store of this repository, as ``feature_store.yaml`` configures it.
+
+    ``FEAST_FS_YAML_FILE_PATH``, Feast's own variable, names another configuration. With ``known_at``,
+    point-in-time joins see only snapshots of data that had arrived by then.
+    """
+    from feast import FeatureStore
+
+    warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
+    path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or REPO / "feature_store.yaml")
+    config = load_repo_config(REPO, path)
+    if known_at is not None:
+        config.offline_store.known_at = known_at
+    return FeatureStore(config=config)
+
+
+class StateFolderRegistryStore(FileRegistryStore):
+    """Feast's registry file, in the state folder, replaced as a whole: nobody ever meets half of one."""
+
+    def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
+        super().__init__(registry_config, load_settings().data)
+
+    def _write_registry(self, registry_proto: "RegistryProto") -> None:
+        target = self._filepath
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".registry-") as folder:
+            self._filepath = Path(folder) / target.name
+            try:
+                super()._write_registry(registry_proto)
+                self._filepath.replace(target)
+            finally:
+                self._filepath = target
+
+
+class StateFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
+    """SQLite's own options; ``path`` is relative to the state folder."""
+
+    type: str = "sqlite"  # type: ignore[assignment]
+
+    @field_validator("type")
+    @classmethod
+    def _stays_sqlite(cls, value: str) -> str:
+        # Feast plans (and says "No changes") only for a store whose type is "sqlite".
+        return "sqlite"
+
+
+class StateFolderSqliteOnlineStore(SqliteOnlineStore):
+    """Feast's SQLite online store, in the state folder.
+
+    Its path has one spelling, whoever asks: given two for one file, Feast's plan drops the tables of the first.
+    """
+
+    @staticmethod
+    def _get_db_path(config: RepoConfig) -> str:
+        path = load_settings().data / config.online_store.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+
+class SnapshotOfflineStoreConfig(DuckDBOfflineStoreConfig):
+    """DuckDB's own options, and ``known_at``: ignore snapshots of data that arrived later."""
+
+    type: Literal["feature_repo.stores.SnapshotOfflineStore"]  # type: ignore[assignment]
+    known_at: datetime | None = None
+
+
+class SnapshotOfflineStore(DuckDBOfflineStore):
+    """Feast's DuckDB store over folders of snapshots, which can also answer "as known at".
+
+    Feast's ``filter_by_created_timestamp`` compares a row's creation with the event it is joined to. That
+    suits rows created live; a backfilled snapshot is created years after the cut-off it describes. Here the
+    limit is one time for the whole join.
+    """
+
+    @staticmethod
+    def get_historical_features(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":
+        """As Feast's, but over the snapshots known at ``config.offline_store.known_at``."""
+        return get_historical_features_ibis(config=config, **_access(config), **kwargs)
+
+    @staticmethod
+    def pull_latest_from_table_or_query(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":
+        """As Feast's: what materialisation writes to the online store."""
+        return pull_latest_from_table_or_query_ibis(config=config, **_access(config), **kwargs)
+
+    @staticmethod
+    def pull_all_from_table_or_query(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":
+        """As Feast's: every row of a time range."""
+        return pull_all_from_table_or_query_ibis(config=config, **_access(config), **kwargs)
+
+
+def _access(config: RepoConfig) -> dict[str, Any]:
+    known_at = config.offline_store.known_at
+
+    def read(source: "DataSource", repo_path: str) -> ibis.Table:
+        if not isinstance(source, FileSource):
+            return _read_data_source(source, repo_path)
+        files = Path(source.path)
+        table = ibis.read_parquet(files / "*" / "*.parquet" if files.is_dir() else files)
+        if known_at is None or not source.created_timestamp_column:
+            return table
+        return table.filter(table[source.created_timestamp_column] <= ibis.literal(known_at))
+
+    return {"data_source_reader": read, "data_source_writer": _write_data_source}

@@ -1,0 +1,114 @@
+"""Transactions to feature tables, as pure Ibis expressions: DuckDB runs them here, Spark on a cluster.
+
+Each builder takes the transactions known at some time (see :func:`known_transactions`) and ``as_of``, and
+returns one row per customer with at least one purchase before ``as_of``. Windows are half open:
+``[as_of - days, as_of)``. A purchase is a row with ``amount > 0``; rows below zero are returns.
+
+Results are the same to the bit however the engine orders or splits its work: money is summed as decimals
+and gaps as whole days, and only the last step is floating point.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+
+# Exact for the six decimals that ingest keeps.
+_MONEY = "decimal(38, 6)"
+
+
+def known_transactions(transactions: ir.Table, as_of: datetime, known_at: datetime) -> ir.Table:
+    """What could be known: events before ``as_of`` that had arrived by ``known_at``."""
+    return transactions.filter(
+        transactions.event_timestamp < ibis.literal(as_of),
+        transactions.ingested_at <= ibis.literal(known_at),
+    )
+
+
+def purchase_history(transactions: ir.Table, as_of: datetime) -> ir.Table:
+    """Lifetime of the customer: purchase days, net spend, and when the first and last purchase were."""
+    bought = transactions.amount > 0
+    money = transactions.amount.cast(_MONEY)
+    totals = transactions.group_by("customer_id").aggregate(
+        purchase_days=transactions.event_timestamp.date().nunique(where=bought),
+        net=money.sum(),
+        gross=money.sum(where=bought),
+        first_purchase_us=_epoch_us(transactions.event_timestamp.min(where=bought)),
+        last_purchase_us=_epoch_us(transactions.event_timestamp.max(where=bought)),
+    )
+    totals = totals.filter(totals.purchase_days > 0)
+    return totals.select(
+        "customer_id",
+        "purchase_days",
+        total_amount=totals.net.cast("float64"),
+        mean_purchase_amount=totals.gross.cast("float64") / totals.purchase_days.cast("float64"),
+        first_purchase_us=totals.first_purchase_us,
+        last_purchase_us=totals.last_purchase_us,
+    )
+
+
+def recent_activity(transactions: ir.Table, as_of: datetime) -> ir.Table:
+    """Purchase days and net spend over the last 30, 90 and 180 days, and the trend between two quarters."""
+    t = transactions
+    bought = t.amount > 0
+
+    def within(start_days: int, end_days: int = 0) -> ir.BooleanValue:
+        start = t.event_timestamp >= ibis.literal(as_of - timedelta(days=start_days))
+        if end_days == 0:  # transactions end before as_of already
+            return start
+        return start & (t.event_timestamp < ibis.literal(as_of - timedelta(days=end_days)))
+
+    days = {f"purchase_days_{n}d": t.event_timestamp.date().nunique(where=bought & within(n)) for n in (30, 90, 180)}
+    money = {
+        f"amount_{n}d": t.amount.cast(_MONEY).sum(where=within(n)).fill_null(0).cast("float64") for n in (30, 90, 180)
+    }
+    table = t.group_by("customer_id").aggregate(
+        **days,
+        **money,
+        previous=t.event_timestamp.date().nunique(where=bought & within(180, 90)),
+        purchases=bought.sum(),
+    )
+    table = table.filter(table.purchases > 0)
+    return table.select("customer_id", *days, *money, purchase_days_trend_90d=table.purchase_days_90d - table.previous)
+
+
+def purchase_rhythm(transactions: ir.Table, as_of: datetime) -> ir.Table:
+    """Gaps in whole days between a customer's purchase days; null for customers with a single one."""
+    days = (
+        transactions.filter(transactions.amount > 0)
+        .select("customer_id", day=lambda t: t.event_timestamp.date())
+        .distinct()
+    )
+    by_customer = ibis.window(group_by="customer_id", order_by="day")
+    gaps = days.mutate(gap=days.day.delta(days.day.lag().over(by_customer), unit="day"))
+    sums = gaps.group_by("customer_id").aggregate(
+        n=gaps.gap.count(),
+        total=gaps.gap.sum(),
+        squares=(gaps.gap * gaps.gap).sum(),
+        longest=gaps.gap.max(),
+        latest=gaps.gap.argmax(gaps.day),
+    )
+    n, total = sums.n.cast("float64"), sums.total.cast("float64")
+    repeat = sums.n > 0
+    missing = ibis.null("float64")
+    return sums.select(
+        "customer_id",
+        mean_gap_days=ibis.ifelse(repeat, total / n, missing),
+        std_gap_days=ibis.ifelse(repeat, (n * sums.squares.cast("float64") - total * total).sqrt() / n, missing),
+        max_gap_days=sums.longest.cast("float64"),
+        last_gap_days=sums.latest.cast("float64"),
+    )
+
+
+def _epoch_us(timestamp: ir.TimestampScalar) -> ir.IntegerScalar:
+    """Microseconds since 1970. Feast's online timestamps keep whole seconds only, an integer keeps all."""
+    return timestamp.truncate("s").epoch_seconds() * 1_000_000 + timestamp.microsecond()
+
+
+# Feature view name -> its builder. The name is also the snapshot's folder and Feast's feature view.
+BUILDERS: dict[str, Callable[[ir.Table, datetime], ir.Table]] = {
+    "customer_purchase_history": purchase_history,
+    "customer_recent_activity": recent_activity,
+    "customer_purchase_rhythm": purchase_rhythm,
+}

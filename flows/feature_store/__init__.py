@@ -1,0 +1,1 @@
+"""Feature snapshots, their registration and materialisation, and the proof of parity."""

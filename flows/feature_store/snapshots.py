@@ -1,0 +1,98 @@
+"""Builds the feature snapshots that Feast reads: one Parquet file per view, ``as_of`` and ``known_at``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_repo.settings import Settings
+from feature_repo.source_hash import transformations_version
+from feature_repo.transformations import BUILDERS, known_transactions
+from flows.files import replace_file
+from flows.ingestion.batches import Batch, list_batches, transactions_glob
+
+
+class NoDataError(ValueError):
+    """Nothing was known by then."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One view's features of every customer known by ``as_of``, from data that had arrived by ``known_at``."""
+
+    view: str
+    as_of: datetime
+    known_at: datetime
+    path: Path
+    built: bool
+    """False when it was there already: a snapshot never changes."""
+
+
+def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: datetime) -> datetime:
+    """The arrival of the last batch that can matter to a snapshot at ``as_of`` as known at ``known_at``.
+
+    Batches whose events all lie at or after ``as_of`` change nothing, so tomorrow's data leave yesterday's
+    snapshots valid.
+
+    Raises:
+        NoDataError: No such batch.
+    """
+    arrivals = [
+        batch.ingested_at
+        for batch in batches
+        if batch.ingested_at <= known_at and batch.first_event is not None and batch.first_event < as_of
+    ]
+    if not arrivals:
+        raise NoDataError(
+            f"No transaction before {as_of:%Y-%m-%d %H:%M} UTC had arrived by {known_at:%Y-%m-%d %H:%M} UTC. "
+            "Ingest data first (python -m flows.ingest), or choose a later as_of or known_at."
+        )
+    return max(arrivals)
+
+
+def snapshot_path(settings: Settings, view: str, as_of: datetime, known_at: datetime) -> Path:
+    """Where the snapshot is, or will be."""
+    return settings.snapshots / view / transformations_version() / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
+
+
+def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> list[Snapshot]:
+    """Build the snapshot of every view, except those that are there already.
+
+    Raises:
+        NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
+    """
+    effective = effective_known_at(list_batches(settings), as_of, known_at)
+    connection = ibis.duckdb.connect()
+    transactions = connection.read_parquet(transactions_glob(settings))
+    known = known_transactions(transactions, as_of, effective)
+    snapshots = []
+    for view, build in BUILDERS.items():
+        path = snapshot_path(settings, view, as_of, effective)
+        missing = not path.exists()
+        if missing:
+            features = build(known, as_of).order_by("customer_id").to_pyarrow()
+            with replace_file(path) as temporary:
+                pq.write_table(_stamped(features, as_of, effective), temporary)
+        snapshots.append(Snapshot(view, as_of, effective, path, built=missing))
+    connection.disconnect()
+    return snapshots
+
+
+def customers_of(snapshot: Snapshot) -> list[str]:
+    """The ids of the customers in a snapshot, sorted."""
+    return pq.read_table(snapshot.path, columns=["customer_id"])["customer_id"].to_pylist()
+
+
+def _stamped(features: pa.Table, as_of: datetime, known_at: datetime) -> pa.Table:
+    utc = pa.timestamp("us", "UTC")  # microseconds: Feast's DuckDB store fails on nanoseconds
+    for name, value in (("as_of", as_of), ("known_at", known_at)):
+        features = features.append_column(name, pa.repeat(pa.scalar(value, utc), features.num_rows))
+    return features
+
+
+def _stamp(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")

@@ -1,0 +1,111 @@
+"""Features: snapshots, registration, materialisation, parity. `python -m flows.features --as-of 1998-07-01`"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from filelock import FileLock
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.settings import Settings, load_settings
+from flows.clock import resolve_as_of, resolve_known_at
+from flows.feature_store.parity import ParityReport
+from flows.feature_store.snapshots import Snapshot, build_snapshots
+
+
+@dataclass(frozen=True)
+class FeaturesResult:
+    """What serving now reads."""
+
+    as_of: datetime
+    known_at: datetime
+    feature_views: list[str]
+    materialised: bool
+    parity: ParityReport
+
+
+@task(task_run_name="snapshots {as_of:%Y-%m-%d}", cache_policy=NO_CACHE, persist_result=False)
+def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> list[Snapshot]:
+    """Build the snapshots of one moment; those already there stay as they are."""
+    return build_snapshots(settings, as_of, known_at)
+
+
+@task(name="feast apply", cache_policy=NO_CACHE, persist_result=False)
+def apply_task() -> str:
+    """Register the definitions of this checkout."""
+    from feature_repo.stores import open_store
+    from flows.feature_store.registry import apply_definitions
+
+    plan = apply_definitions(open_store())
+    create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="What changed in Feast's registry")
+    return plan
+
+
+@task(name="materialise", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
+def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
+    """Write the snapshot to the online store; a store out of reach is tried again."""
+    from feature_repo.stores import open_store
+    from flows.feature_store.online import materialize
+
+    return materialize(settings, open_store(snapshot.known_at), snapshot)
+
+
+@task(name="parity", cache_policy=NO_CACHE, persist_result=False)
+def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
+    """Compare every online value with its point-in-time value; one difference fails the flow."""
+    from feature_repo.stores import open_store
+    from flows.feature_store.online import forget_online_state
+    from flows.feature_store.parity import check_parity, require_parity
+    from flows.feature_store.snapshots import customers_of
+
+    report = check_parity(open_store(), open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of)
+    create_table_artifact(
+        [
+            {
+                "as_of": f"{report.as_of:%Y-%m-%d %H:%M} UTC",
+                "customers": report.customers,
+                "features": report.features,
+                "values compared": report.values_compared,
+                "mismatches": report.mismatches,
+            }
+        ],
+        key="parity",
+        description="Online values against point-in-time values, bit for bit",
+    )
+    if report.mismatches:
+        create_table_artifact(
+            [
+                {"customer": m.customer_id, "feature": m.feature, "online": repr(m.online), "offline": repr(m.offline)}
+                for m in report.examples
+            ],
+            key="parity-mismatches",
+            description="The first values that differ",
+        )
+        forget_online_state(settings)
+    require_parity(report)
+    return report
+
+
+@flow(name="features", flow_run_name="features", persist_result=False)
+def features(as_of: datetime | None = None, known_at: datetime | None = None) -> FeaturesResult:
+    """Bring the online store to ``as_of`` and prove that it holds what training would see.
+
+    Args:
+        as_of: The moment the features describe; now when left out.
+        known_at: Use only data that had arrived by then; everything when left out.
+    """
+    settings = load_settings()
+    moment = resolve_as_of(as_of, settings)
+    with FileLock(settings.data / "features.lock"):
+        snapshots = snapshots_task(settings, moment, resolve_known_at(known_at))
+        apply_task()
+        materialised = materialize_task(settings, snapshots[0])
+        parity = parity_task(settings, snapshots[0])
+    return FeaturesResult(moment, snapshots[0].known_at, [s.view for s in snapshots], materialised, parity)
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(features)

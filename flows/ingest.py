@@ -1,0 +1,129 @@
+"""Ingest: check a file or folder of transactions, add what is new as one batch, quarantine the rest.
+
+python -m flows.ingest --source export.csv --mapping export.yaml
+python -m flows.ingest --dataset cdnow
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from feature_repo.settings import load_settings
+from flows.cli import run_flow
+from flows.clock import as_utc
+from flows.ingestion.datasets import locate
+from flows.ingestion.errors import IngestError
+from flows.ingestion.mapping import Mapping, load_mapping
+from flows.ingestion.results import IngestResult
+
+if TYPE_CHECKING:
+    from flows.ingestion.reading import Source
+    from flows.ingestion.validation import Checked
+
+SAMPLE_ROWS = 10
+
+
+def _may_help(_task: Any, _run: Any, state: Any) -> bool:
+    """Trying again helps when a disk or network failed, not when the data is refused."""
+    return isinstance(state.result(raise_on_failure=False), OSError)
+
+
+@task(
+    name="read",
+    task_run_name="read {source.name}",
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_condition_fn=_may_help,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def read(source: Path, mapping: Mapping) -> "Source":
+    from flows.ingestion.reading import read_source
+
+    return read_source(source, mapping)
+
+
+@task(name="validate", task_run_name="validate {source.name}", cache_policy=NO_CACHE, persist_result=False)
+def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
+    from flows.ingestion.validation import check
+
+    return check(source, mapping, moment)
+
+
+@task(name="commit", task_run_name="commit {source.name}", cache_policy=NO_CACHE, persist_result=False)
+def commit(checked: "Checked", source: "Source", mapping: Mapping, ingested_at: datetime | None) -> IngestResult:
+    from flows.ingestion.commit import commit as store
+
+    return store(load_settings(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
+
+
+def _run_name() -> str:
+    given = flow_run.parameters
+    return f"ingest {Path(given['source']).name if given.get('source') else given['dataset']}"
+
+
+@flow(name="ingest", flow_run_name=_run_name, persist_result=False)
+def ingest(
+    source: str | None = None,
+    mapping: str | None = None,
+    dataset: str = "cdnow",
+    ingested_at: datetime | None = None,
+) -> IngestResult:
+    """Add the transactions of a source to the table.
+
+    Args:
+        source: file or folder (CSV, gzipped CSV, Parquet) on this machine; needs ``mapping``.
+        mapping: YAML that says which column is what.
+        dataset: a known data set, read when no source is given.
+        ingested_at: when the rows become known; default now. Later than every batch stored before.
+
+    Raises:
+        IngestError: the source is refused; nothing has changed.
+    """
+    from flows.ingestion.batches import find_batch
+    from flows.ingestion.results import already_ingested
+
+    path, mapping_path = _inputs(source, mapping, dataset)
+    rules = load_mapping(mapping_path)
+    moment = as_utc(ingested_at) if ingested_at else None
+    found = read(path, rules)
+    batch = find_batch(load_settings(), found.sha256, rules.sha256)
+    if batch is not None:
+        return already_ingested(batch)
+    checked = validate(found, rules, moment or datetime.now(UTC))
+    result = commit(checked, found, rules, moment)
+    report(result, checked)
+    return result
+
+
+def report(result: IngestResult, checked: "Checked") -> None:
+    """Leave the counts, the reasons and where to find some bad rows (no customer data) beside the flow run."""
+    rows = [{"what": what, "rows": count} for what, count in result.counts.items()]
+    rows += [{"what": f"bad: {reason}", "rows": count} for reason, count in result.reasons.items()]
+    create_table_artifact(table=rows, key="ingest-counts", description=f"{result.status}: {result.batch_id or '-'}")
+    sample = checked.quarantine.head(SAMPLE_ROWS)
+    rows_and_reasons = zip(sample["source_file"], sample["row_number"], sample["reasons"], strict=True)
+    lines = [f"| {file} | {row} | {'; '.join(reasons)} |" for file, row, reasons in rows_and_reasons]
+    table = "\n".join(["| file | row | reasons |", "|---|---|---|", *lines])
+    create_markdown_artifact(
+        markdown=f"The first {len(sample)} of {len(checked.quarantine):,} bad rows.\n\n{table}",
+        key="ingest-quarantine",
+    )
+
+
+def _inputs(source: str | None, mapping: str | None, dataset: str) -> tuple[Path, Path]:
+    if source is None and mapping is None:
+        return locate(dataset)
+    if source is None or mapping is None:
+        raise IngestError("A source needs a mapping, and a mapping a source: give both --source and --mapping.")
+    return Path(source).expanduser(), Path(mapping).expanduser()
+
+
+if __name__ == "__main__":
+    run_flow(ingest, show=lambda result: typer.echo(result.summary()))

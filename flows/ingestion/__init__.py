@@ -1,0 +1,1 @@
+"""From files of transactions to immutable, checked batches. Pure functions: Prefect is in ``flows.ingest``."""

@@ -1,0 +1,166 @@
+"""CSV, or text in columns parted by blanks, to a table of strings plus the lines that do not fit."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from flows.ingestion.errors import IngestError
+from flows.ingestion.mapping import Mapping
+
+_BLOCK = 64 * 1024 * 1024  # the longest row; a block is also what is parsed at once
+_HEADER = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Lines with too many or too few fields: 1-based data row numbers and their text."""
+
+    numbers: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
+    texts: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
+
+
+@dataclass(frozen=True)
+class CsvRows:
+    """The rows that fit the header, their 1-based data row numbers, and those that do not fit.
+
+    ``stray`` marks rows that took in other rows because of a stray quote.
+    """
+
+    table: pa.Table
+    numbers: np.ndarray
+    ragged: Ragged
+    stray: np.ndarray
+
+
+def read_csv(name: str, content: bytes, mapping: Mapping) -> CsvRows:
+    """Parse text into string columns.
+
+    Raises:
+        IngestError: the bytes are no text in the mapping's encoding, or no table.
+    """
+    text = _utf8(name, content, mapping).lstrip(b"\r\n")
+    if not text.strip():
+        raise IngestError(f"{name} is empty. Check the export that wrote it.")
+    quoted = mapping.quoted
+    delimiter = mapping.delimiter
+    if delimiter == "whitespace":
+        text = b"\n".join(b"\t".join(line.split()) for line in text.splitlines())
+        delimiter, quoted = "\t", False
+    text += b"" if text.endswith(b"\n") else b"\n"
+
+    header = _header(text, delimiter, quoted)
+    columns = [f"c{position}" for position in range(len(header))]  # unique, whatever the header holds
+    numbers: list[int] = []
+    texts: list[str] = []
+
+    def set_aside(row: Any) -> str:
+        numbers.append(row.number - 1)
+        texts.append(row.text)
+        return "skip"
+
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(text),
+            # Row numbers are known only when one thread reads.
+            read_options=pacsv.ReadOptions(
+                use_threads=False, block_size=_BLOCK, column_names=columns, skip_rows_after_names=1
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                newlines_in_values=quoted,
+                invalid_row_handler=set_aside,
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types={column: pa.string() for column in columns}, strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise IngestError(
+            f'{name} is not a table of text ({error}). Check that it is CSV; if the character " is not used '
+            "to quote values, set `quoted: false` in the mapping."
+        ) from error
+    table = table.rename_columns(header)
+    ragged = Ragged(np.array(numbers, dtype=np.int64), np.array(texts, dtype=object))
+    total = table.num_rows + len(numbers)
+    row_numbers = np.setdiff1d(np.arange(1, total + 1), ragged.numbers, assume_unique=True)
+    stray = np.zeros(table.num_rows, dtype=bool)
+    if quoted:
+        _refuse_open_quote(name, text, table, ragged)
+        stray = _stray_quotes(table, text, delimiter)
+    return CsvRows(table, row_numbers, ragged, stray)
+
+
+def _utf8(name: str, content: bytes, mapping: Mapping) -> bytes:
+    """The text re-encoded as UTF-8 without a byte order mark."""
+    encoding = mapping.encoding
+    if encoding == "utf-8" and content.startswith(b"\xef\xbb\xbf"):
+        content = content[3:]
+    try:
+        text = content.decode(encoding)
+    except UnicodeError as error:
+        at = getattr(error, "start", 0)
+        line = content.count(b"\n", 0, at) + 1
+        if b"\x00" in content[:_HEADER] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise IngestError(f"{name} is binary, not a table of text. Give a CSV or Parquet file.") from error
+        raise IngestError(
+            f"{name} is not {encoding} text: line {line} has the byte 0x{content[at]:02x}. "
+            "Set `encoding:` in the mapping, for example latin-1, cp1252 or utf-16."
+        ) from error
+    if "\x00" in text:
+        raise IngestError(
+            f"{name} holds NUL characters: it is binary or in another encoding. Give a CSV or Parquet file, "
+            "or set `encoding:` in the mapping, for example utf-16."
+        )
+    return content if encoding == "utf-8" else text.removeprefix("\ufeff").encode()
+
+
+def _header(text: bytes, delimiter: str, quoted: bool) -> list[str]:
+    """Column names, stripped; a column without one is named by its position."""
+    lines = io.StringIO(text[:_HEADER].decode(errors="ignore"), newline="")
+    if quoted:
+        names = next(csv.reader(lines, delimiter=delimiter))
+    else:
+        names = next(csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+    return [name.strip() or f"(column {position})" for position, name in enumerate(names, 1)]
+
+
+def _stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarray:
+    """Which rows took in whole other rows between two stray quotes.
+
+    The sign: a value holds a line with as many delimiters as a row, and does not stand in the text as a
+    properly quoted value would.
+    """
+    stray = np.zeros(table.num_rows, dtype=bool)
+    for column in table.columns:
+        offset = 0  # values stand in the text in the order of their rows
+        for row in np.flatnonzero(pc.match_substring(column, "\n").to_numpy(zero_copy_only=False)):
+            value = column[int(row)].as_py()
+            if all(line.count(delimiter) != table.num_columns - 1 for line in value.split("\n")[1:]):
+                continue
+            found = text.find(f'"{value.replace(chr(34), chr(34) * 2)}"'.encode(), offset)
+            stray[row] |= found < 0
+            offset = max(found, offset)
+    return stray
+
+
+def _refuse_open_quote(name: str, text: bytes, table: pa.Table, ragged: Ragged) -> None:
+    """A quote that is never closed makes one value of the rest of the file: rows would vanish unseen."""
+    total = table.num_rows + len(ragged.numbers)
+    if total == 0 or text.count(b'"') % 2 == 0 or text.rstrip().endswith(b'"'):
+        return
+    if total in ragged.numbers:
+        open_ended = "\n" in ragged.texts[-1].rstrip("\r\n")
+    else:
+        open_ended = table.columns[-1][-1].as_py().endswith("\n")
+    if open_ended:
+        raise IngestError(
+            f"{name}: a quoted value that starts in row {total} is never closed and takes in the rest of the "
+            'file. Correct the row, or set `quoted: false` in the mapping if the character " is an ordinary one.'
+        )

@@ -1,0 +1,52 @@
+"""Data sets that come with an installed package, each with the mapping to read it."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.ingestion.errors import IngestError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where a data set lies and what its bytes must be."""
+
+    package: str
+    file: str
+    sha256: str
+    mapping: Path
+
+
+DATASETS = {
+    "cdnow": Dataset(
+        package="lifetimes",
+        file="datasets/CDNOW_master.txt",
+        sha256="eff6889ed364c5199d6eacbbeb7a6d559971df4406ac876f322c373f00a072ef",
+        mapping=Path(__file__).with_name("cdnow.yaml"),
+    ),
+}
+
+
+def locate(name: str) -> tuple[Path, Path]:
+    """Path of a data set's file and of its mapping.
+
+    Raises:
+        IngestError: the name is unknown, the package is not installed, or the file is not the expected one.
+    """
+    if name not in DATASETS:
+        raise IngestError(f"Data set {name!r} is unknown. Known: {', '.join(DATASETS)}.")
+    dataset = DATASETS[name]
+    spec = importlib.util.find_spec(dataset.package)  # finds without importing: lifetimes no longer imports
+    if spec is None or spec.origin is None:
+        raise IngestError(f"Data set {name!r} is in package {dataset.package}, which is not installed. Install it.")
+    path = Path(spec.origin).parent / dataset.file
+    if not path.exists():
+        raise IngestError(f"Data set {name!r}: {path} is missing. Reinstall package {dataset.package}.")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != dataset.sha256:
+        raise IngestError(
+            f"Data set {name!r}: {path} has SHA-256 {found}, expected {dataset.sha256}. "
+            f"Reinstall package {dataset.package} at the locked version."
+        )
+    return path, dataset.mapping

@@ -1,0 +1,157 @@
+"""The mapping file: how the columns of a source become transactions.
+
+A mapping is a small YAML::
+
+    columns:
+      customer_id: Customer ID
+      event_timestamp: InvoiceDate
+      quantity: Quantity
+      unit_price: Price
+    timestamp_format: "%d/%m/%Y %H:%M"
+    time_zone: Europe/London
+    cancellation: {column: Invoice, starts_with: C}
+    encoding: latin-1
+"""
+
+import codecs
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from flows.ingestion.errors import IngestError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(_Strict):
+    """Which column of the source holds which field."""
+
+    customer_id: str
+    event_timestamp: str
+    amount: str | None = None
+    quantity: str | None = None
+    unit_price: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_the_amount(self) -> Self:
+        if self.amount is None and (self.quantity is None or self.unit_price is None):
+            raise ValueError("map either amount, or both quantity and unit_price")
+        if self.amount is not None and self.unit_price is not None:
+            raise ValueError("map amount or unit_price, not both: the amount would have two sources")
+        names = list(self.by_field.values())
+        if len(set(names)) < len(names):
+            raise ValueError("two fields are mapped to the same column: give each its own")
+        return self
+
+    @property
+    def by_field(self) -> dict[str, str]:
+        """Field name to source column, only those that are mapped."""
+        return {field: column for field, column in self if column is not None}
+
+
+class Cancellation(_Strict):
+    """Rows whose ``column`` starts with ``starts_with`` are returns, whatever sign they carry."""
+
+    column: str
+    starts_with: str = Field(min_length=1)
+
+
+class Mapping(_Strict):
+    """The content of a mapping file."""
+
+    columns: Columns
+    timestamp_format: str | None = Field(default=None, description="strptime format; ISO 8601 when left out.")
+    time_zone: str = Field(default="UTC", description="IANA name, for timestamps without an offset of their own.")
+    cancellation: Cancellation | None = None
+    exact_duplicates: Literal["keep", "quarantine"] = "keep"
+    encoding: str = "utf-8"
+    delimiter: str = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
+    quoted: bool = Field(default=True, description='False where the character " has no special meaning.')
+    decimal: Literal[".", ","] = Field(default=".", description="With ',' a point separates thousands: 1.234,56.")
+    max_bad_share: float = Field(default=0.5, ge=0, le=1)
+
+    @field_validator("timestamp_format")
+    @classmethod
+    def _known_directives(cls, value: str | None) -> str | None:
+        import pandas as pd
+
+        if value is not None:
+            pd.to_datetime(["?"], format=value, errors="coerce")  # a bad directive raises ValueError
+            if "%" not in value:
+                raise ValueError(f"{value!r} has no directive; an example: '%d/%m/%Y %H:%M'")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not an IANA time zone; an example: Europe/London") from None
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+            return codecs.lookup(value).name
+        except LookupError:
+            raise ValueError(f"{value!r} is not an encoding Python knows; examples: utf-8, latin-1") from None
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        if value != "whitespace" and (len(value) != 1 or not value.isascii() or value in '"\r\n'):
+            raise ValueError(f"{value!r} must be one character, or the word whitespace")
+        return value
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of what the mapping says, not of how its file is written."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
+    def needed(self) -> list[str]:
+        """The source columns this mapping reads."""
+        extra = [self.cancellation.column] if self.cancellation else []
+        return list(dict.fromkeys([*self.columns.by_field.values(), *extra]))
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping file.
+
+    Raises:
+        IngestError: naming the file, the key and what to do.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise IngestError(f"Mapping {path} does not exist. Check the path given as --mapping.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise IngestError(f"Mapping {path} is not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise IngestError(f"Mapping {path} must be a YAML mapping that starts with `columns:`.")
+    try:
+        return Mapping.model_validate(content)
+    except ValidationError as error:
+        problems = "".join(f"\n  {_explain(detail)}" for detail in error.errors())
+        raise IngestError(f"Mapping {path} is not valid:{problems}") from error
+
+
+def _explain(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"]) or "(top level)"
+    if detail["type"] == "extra_forbidden":
+        nested: dict[str, type[BaseModel]] = {"columns": Columns, "cancellation": Cancellation}
+        model = nested[str(detail["loc"][0])] if len(detail["loc"]) > 1 else Mapping
+        return f"{key}: unknown key. Known here: {', '.join(model.model_fields)}."
+    if detail["type"] == "missing":
+        return f"{key}: missing. Add this key."
+    return f"{key}: {detail['msg'].removeprefix('Value error, ')}."

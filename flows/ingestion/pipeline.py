@@ -1,0 +1,29 @@
+"""The steps of an ingest in one function; the Prefect flow runs the same steps as tasks."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from feature_repo.settings import Settings
+from flows.clock import as_utc
+from flows.ingestion.batches import find_batch
+from flows.ingestion.commit import commit
+from flows.ingestion.mapping import load_mapping
+from flows.ingestion.reading import read_source
+from flows.ingestion.results import IngestResult, already_ingested
+from flows.ingestion.validation import check
+
+
+def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: datetime | None = None) -> IngestResult:
+    """Read, check and store a source.
+
+    Raises:
+        IngestError: the source is refused; nothing has changed.
+    """
+    rules = load_mapping(mapping)
+    found = read_source(source, rules)
+    batch = find_batch(settings, found.sha256, rules.sha256)
+    if batch is not None:
+        return already_ingested(batch)
+    moment = as_utc(ingested_at) if ingested_at else None
+    checked = check(found, rules, moment or datetime.now(UTC))
+    return commit(settings, checked, found.name, found.sha256, rules.sha256, moment)

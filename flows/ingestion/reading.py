@@ -1,0 +1,164 @@
+"""From a file or folder to tables of strings, exactly as found, with the lines that are no rows set aside."""
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flows.ingestion.csv_text import Ragged, read_csv
+from flows.ingestion.errors import IngestError
+from flows.ingestion.mapping import Mapping
+
+SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
+_GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a source.
+
+    ``rows`` holds a string column per column of the file; a missing value is ``""``. ``numbers`` holds the
+    1-based data row number of each of them. ``typed`` names the columns that came with a type (Parquet): their
+    strings are ISO 8601 and plain numbers, whatever format the mapping gives for text. ``stray`` marks rows that
+    took in other rows because of a stray quote.
+    """
+
+    name: str
+    rows: pa.Table
+    numbers: np.ndarray
+    ragged: Ragged = field(default_factory=Ragged)
+    typed: frozenset[str] = frozenset()
+    stray: np.ndarray | None = None
+
+    @property
+    def rows_read(self) -> int:
+        return self.rows.num_rows + len(self.ragged.numbers)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, or a folder of files read as one table in parts. ``sha256`` digests contents, not names."""
+
+    name: str
+    sha256: str
+    parts: list[Part]
+
+    @property
+    def rows_read(self) -> int:
+        return sum(part.rows_read for part in self.parts)
+
+
+def read_source(path: Path, mapping: Mapping) -> Source:
+    """Read a CSV, gzipped CSV or Parquet file, or every such file of a folder sorted by name.
+
+    Raises:
+        IngestError: nothing usable at ``path``, a file that is not a table, a mapped column that is missing,
+            or no row at all.
+        OSError: the disk or network failed; trying again may help.
+    """
+    parts, digests = [], []
+    for file in _files(path):
+        content = _unpacked(file)
+        digests.append(hashlib.sha256(content).hexdigest())
+        part = _read_part(file.name, content, mapping)
+        _require_columns(part, mapping, file)
+        parts.append(part)
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    source = Source(name=path.name, sha256=digest, parts=parts)
+    if source.rows_read == 0:
+        raise IngestError(f"{path} has a header and no rows. Check the export that wrote it.")
+    return source
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
+        usable = [file for file in files if file.name.lower().endswith(SUFFIXES)]
+        if not usable:
+            raise IngestError(f"Folder {path} has no file to read. Looked for names ending in {', '.join(SUFFIXES)}.")
+        return usable
+    if not path.exists():
+        raise IngestError(f"Source {path} does not exist. Check the path given as --source.")
+    return [path]
+
+
+def _unpacked(file: Path) -> bytes:
+    """The content of a file, decompressed if it is gzip: what the digest is taken over."""
+    try:
+        content = file.read_bytes()
+    except PermissionError:
+        raise IngestError(f"{file} may not be read by this user. Change its permissions.") from None
+    if not content:
+        raise IngestError(f"{file} is empty. Check the export that wrote it.")
+    if content.startswith(_GZIP):
+        try:
+            return gzip.decompress(content)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise IngestError(f"{file} is a broken gzip file ({error}). Copy or export it again.") from error
+    if file.name.lower().endswith(".gz"):
+        raise IngestError(f"{file} is not gzip although its name says so. Rename it or export it again.")
+    return content
+
+
+def _read_part(name: str, content: bytes, mapping: Mapping) -> Part:
+    if content.startswith(_PARQUET) or name.lower().endswith(".parquet"):
+        return _read_parquet(name, content)
+    found = read_csv(name, content, mapping)
+    return Part(name=name, rows=found.table, numbers=found.numbers, ragged=found.ragged, stray=found.stray)
+
+
+def _read_parquet(name: str, content: bytes) -> Part:
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise IngestError(f"{name} is not a readable Parquet file ({error}). Copy or export it again.") from error
+    typed = frozenset(
+        column.name for column in table.schema if not (pa.types.is_string(column.type) or _is_text(column.type))
+    )
+    columns = [_as_text(column) for column in table.columns]
+    rows = pa.table(columns, names=table.column_names)
+    return Part(name=name, rows=rows, numbers=np.arange(1, rows.num_rows + 1), typed=typed)
+
+
+def _is_text(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _as_text(column: Any) -> Any:
+    """The strings a CSV of the same column would hold: shortest exact numbers, ISO 8601 times, "" for missing."""
+    if pa.types.is_float64(column.type):
+        text = pa.array([None if v is None or v != v else repr(v) for v in column.to_pylist()], pa.string())
+    else:
+        try:
+            text = pc.cast(column, pa.string())
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, structs, bytes
+            text = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    if pa.types.is_timestamp(column.type):
+        text = pc.replace_substring_regex(text, r"\.0+($|[Z+-])", r"\1")
+    elif pa.types.is_floating(column.type):
+        text = pc.if_else(pc.equal(text, "nan"), "", text)
+    return pc.fill_null(text, "")
+
+
+def _require_columns(part: Part, mapping: Mapping, file: Path) -> None:
+    found = part.rows.column_names
+    for column in mapping.needed:
+        if found.count(column) == 1:
+            continue
+        listing = ", ".join(repr(name) for name in found)
+        hint = " Only one column was found: set `delimiter:` in the mapping?" if len(found) == 1 else ""
+        trouble = "is missing" if column not in found else "appears more than once"
+        raise IngestError(
+            f"{file}: column {column!r}, named in the mapping, {trouble}. Columns found: {listing}. "
+            f"Correct the mapping or the export.{hint}"
+        )

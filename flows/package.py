@@ -1,0 +1,66 @@
+"""Package the champion into a bento: `python -m flows.package`"""
+
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.model_contract import ServedModel
+from feature_repo.settings import Settings, load_settings
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@task(name="champion", cache_policy=NO_CACHE, persist_result=False)
+def champion_task(settings: Settings) -> tuple[ServedModel, Path]:
+    """Fetch the champion from the registry."""
+    from flows.packaging.champion import champion_from_registry
+
+    return champion_from_registry(settings)
+
+
+@task(task_run_name="save model v{served.model_version}", cache_policy=NO_CACHE, persist_result=False)
+def save_model_task(settings: Settings, served: ServedModel, model_file: Path) -> str:
+    """Put the model and its contract into BentoML's model store."""
+    from flows.packaging.model_store import save_served_model
+
+    return str(save_served_model(settings, served, model_file))
+
+
+@task(task_run_name="build bento with {model_tag}", cache_policy=NO_CACHE, persist_result=False)
+def build_bento_task(settings: Settings, model_tag: str) -> str:
+    """Build the bento, or find the one with the same content."""
+    from bentoml import Tag
+
+    from flows.packaging.bento import bento_size, build_bento
+
+    tag = build_bento(_ROOT, settings, Tag.from_str(model_tag))
+    create_table_artifact(
+        [
+            {
+                "bento": str(tag),
+                "model": model_tag,
+                "size": f"{bento_size(settings, tag) / 1e6:.1f} MB",
+                "serve it": f'eval "$(make -s env)"; bentoml serve {tag} --host 127.0.0.1',
+            }
+        ],
+        key="bento",
+        description="The champion, ready to serve",
+    )
+    return str(tag)
+
+
+@flow(name="package", flow_run_name="package", persist_result=False)
+def package() -> str:
+    """Build a bento with the champion in it; returns its tag. Nothing new is built when nothing changed."""
+    settings = load_settings()
+    served, model_file = champion_task(settings)
+    model_tag = save_model_task(settings, served, model_file)
+    return build_bento_task(settings, model_tag)
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(package)

@@ -1,0 +1,77 @@
+"""The bento: services, feature repository, locked dependencies and the champion's model in one archive."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from bentoml import Tag
+from bentoml.exceptions import NotFound
+
+from feature_repo.settings import Settings
+from flows.packaging.errors import PackagingError
+from flows.packaging.stores import bento_store, model_store
+
+BENTO_NAME = "holdfast"
+BENTOFILE = "bentofile.yaml"
+_DIGEST_LABEL = "content"
+
+
+def content_digest(project_root: Path, model: Tag) -> str:
+    """Sixteen hex digits that name what a bento of ``project_root`` with ``model`` would hold."""
+    build = yaml.safe_load((project_root / BENTOFILE).read_text())
+    patterns = [BENTOFILE, build["python"]["requirements_txt"], *build["include"]]
+    files = {file for pattern in patterns for file in project_root.glob(pattern) if file.is_file()}
+    digest = hashlib.sha256(str(model).encode())
+    for file in sorted(files):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"\n{file.relative_to(project_root).as_posix()} {content}".encode())
+    return digest.hexdigest()[:16]
+
+
+def build_bento(project_root: Path, settings: Settings, model: Tag) -> Tag:
+    """Build ``bentofile.yaml`` with ``model``, which is the store's latest; the same content is not built twice.
+
+    It is built by BentoML's own command in a process of its own: a build imports the service, and this process
+    may hold another state of it.
+
+    Raises:
+        PackagingError: ``bentoml build`` failed, or took up another model.
+    """
+    digest = content_digest(project_root, model)
+    if (existing := _bento_of(settings, digest)) is not None:
+        return existing
+    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "--label", f"{_DIGEST_LABEL}={digest}"]
+    built = subprocess.run(
+        [*command, str(project_root)],
+        env=os.environ | settings.environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode != 0:
+        lines = (built.stderr or built.stdout).strip().splitlines()
+        raise PackagingError("bentoml build failed: " + " ".join(line.strip() for line in lines[-3:]))
+    tag = Tag.from_str(built.stdout.strip().splitlines()[-1].removeprefix("__tag__:"))
+    holds = [str(info.tag) for info in bento_store(settings).get(tag).info.all_models]
+    if holds != [str(model)]:
+        bento_store(settings).delete(tag)
+        raise PackagingError(f"The bento holds {', '.join(holds)} instead of {model}: another run saved a model.")
+    return tag
+
+
+def bento_size(settings: Settings, tag: Tag) -> int:
+    """Bytes of the bento and the model in it."""
+    return int(bento_store(settings).get(tag).total_size(model_store(settings)))
+
+
+def _bento_of(settings: Settings, digest: str) -> Tag | None:
+    try:
+        store = bento_store(settings).list(BENTO_NAME)
+    except NotFound:
+        return None
+    bentos = [bento for bento in store if bento.info.labels.get(_DIGEST_LABEL) == digest]
+    return max(bentos, key=lambda bento: bento.creation_time).tag if bentos else None

@@ -1,0 +1,79 @@
+"""A model version into BentoML's model store."""
+
+import os
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import bentoml
+from bentoml import Tag
+from bentoml._internal.models import ModelStore
+from bentoml.exceptions import NotFound
+
+from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, ServedModel
+from feature_repo.settings import Settings
+from flows.packaging.champion import sha256_of
+from flows.packaging.errors import PackagingError
+from flows.packaging.stores import model_store
+
+
+def save_served_model(settings: Settings, served: ServedModel, model_file: Path) -> Tag:
+    """Put model and contract into the model store and make them its latest; the same model again adds nothing.
+
+    The model is put together beside the store and renamed into it, so the store never holds half of one.
+
+    Raises:
+        PackagingError: ``model_file`` is not the file the contract names.
+    """
+    if (digest := sha256_of(model_file)) != served.model_sha256:
+        raise PackagingError(
+            f"{model_file.name} has SHA-256 {digest[:12]}, but its contract names {served.model_sha256[:12]}. "
+            "Nothing was saved."
+        )
+    tag = Tag(served.model_name, f"v{served.model_version}-{served.model_sha256[:8]}")
+    place = settings.data / "bentoml" / "models" / tag.path()
+    try:
+        model_store(settings).get(tag)
+    except NotFound:
+        _create(tag, served, model_file, place)
+    latest = place.parent / f".latest-{os.getpid()}"
+    latest.write_text(str(tag.version))
+    latest.replace(place.parent / "latest")  # also when the model was there: a rollback makes it the latest again
+    return tag
+
+
+def _create(tag: Tag, served: ServedModel, model_file: Path, place: Path) -> None:
+    scratch = place.parents[2] / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        with bentoml.models.create(
+            tag,
+            module="feature_repo.model_contract",
+            labels={
+                "version": served.model_version,
+                "feature_service": served.feature_service,
+                "sha256": served.model_sha256[:12],
+            },
+            metadata={
+                "threshold": served.threshold,
+                "horizon_days": served.horizon_days,
+                "activity_days": served.activity_days,
+                "inputs": list(served.inputs),
+                "fingerprint": dict(served.fingerprint),
+                "model_sha256": served.model_sha256,
+            },
+            context=bentoml.models.ModelContext(
+                framework_name="scikit-learn",
+                framework_versions={name: version(name) for name in ("scikit-learn", "skops")},
+            ),
+            _model_store=ModelStore(folder),
+        ) as model:
+            shutil.copyfile(model_file, model.path_of(MODEL_FILE))
+            Path(model.path_of(CONTRACT_FILE)).write_text(served.model_dump_json(indent=2) + "\n")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            (Path(folder) / tag.path()).rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise  # else another process saved the same model meanwhile

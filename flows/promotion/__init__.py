@@ -1,0 +1,1 @@
+"""Promotion: the checks a version must pass, and the alias that makes it the champion."""

@@ -1,0 +1,1 @@
+"""Training: time-ordered splits, the training set, candidates, evaluation and registration."""

@@ -1,0 +1,102 @@
+"""The training set: labels at each cut-off joined with features as they were then, through the feature service."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from feature_repo.labels import churn_labels, closed_cutoffs
+from feature_repo.model_contract import (
+    ENTITY_KEY,
+    FEATURE_SERVICE,
+    REQUEST_TIME,
+    Feature,
+    input_matrix,
+    model_inputs,
+)
+from feature_repo.settings import Settings
+from feature_repo.stores import open_store
+from feature_repo.transformations import known_transactions
+from flows.feature_store.snapshots import NoDataError
+from flows.ingestion.batches import list_batches, transactions_glob
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows sorted by cut-off and customer. ``keys`` has customer_id and cutoff; ``x`` is (rows, inputs)."""
+
+    keys: pd.DataFrame
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.bool_]
+    inputs: list[Feature]
+
+    def at(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
+        """The rows of some cut-offs."""
+        rows = self.keys["cutoff"].isin(list(cutoffs)).to_numpy()
+        return TrainingSet(self.keys[rows].reset_index(drop=True), self.x[rows], self.y[rows], self.inputs)
+
+    def column(self, name: str) -> npt.NDArray[np.float64]:
+        """One input, shape (rows,)."""
+        return self.x[:, [feature.name for feature in self.inputs].index(name)]
+
+    def digest(self) -> str:
+        """SHA-256 of every key, input bit and label."""
+        sha = hashlib.sha256("\n".join(self.keys["customer_id"]).encode())
+        sha.update(self.keys["cutoff"].astype("int64").to_numpy().tobytes())
+        sha.update(",".join(feature.name for feature in self.inputs).encode())
+        sha.update(np.ascontiguousarray(self.x).tobytes())
+        sha.update(self.y.tobytes())
+        return sha.hexdigest()
+
+
+def labelled_cutoffs(settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int) -> list[datetime]:
+    """Monthly cut-offs whose horizon has closed by ``as_of``.
+
+    Raises:
+        NoDataError: Nothing had arrived by ``known_at``.
+    """
+    firsts = [b.first_event for b in list_batches(settings) if b.first_event and b.ingested_at <= known_at]
+    if not firsts:
+        raise NoDataError(
+            f"No transaction had arrived by {known_at:%Y-%m-%d %H:%M} UTC. Ingest data first (python -m flows.ingest)."
+        )
+    return closed_cutoffs(min(firsts), as_of, settings.horizon_days, min_history_days)
+
+
+def assemble(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> TrainingSet:
+    """Label every active customer at every cut-off and join the features as known then.
+
+    The snapshots of the cut-offs must have been built at ``known_at``.
+
+    Raises:
+        MissingFeatureError: A labelled customer without features.
+    """
+    labels = _labels(settings, cutoffs, as_of, known_at)
+    entities = labels.rename(columns={"cutoff": "event_timestamp"})[[ENTITY_KEY, "event_timestamp"]]
+    entities[REQUEST_TIME] = entities["event_timestamp"].astype("int64")  # datetime64[us]
+    store = open_store(known_at)
+    joined = store.get_historical_features(
+        features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
+    ).to_arrow()
+    # Feast does not keep the order of the rows asked for.
+    joined = joined.sort_by([("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")])
+    inputs = model_inputs(store)
+    columns = {feature.name: joined[feature.name].to_numpy() for feature in inputs}
+    keys = labels[[ENTITY_KEY, "cutoff"]]
+    if joined[ENTITY_KEY].to_pylist() != keys[ENTITY_KEY].tolist():
+        raise RuntimeError("The point-in-time join returned other rows than were asked for.")
+    return TrainingSet(keys, input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool), inputs)
+
+
+def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:
+    connection = ibis.duckdb.connect()
+    transactions = known_transactions(connection.read_parquet(transactions_glob(settings)), as_of, known_at)
+    labels = churn_labels(transactions, cutoffs, settings.horizon_days, settings.activity_days)
+    frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
+    connection.disconnect()
+    return frame

@@ -1,0 +1,76 @@
+"""What a model was made from: enough to trace it, and to make it again."""
+
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from feature_repo.settings import Settings
+from feature_repo.source_hash import normalised, sha256
+from flows.ingestion.batches import list_batches
+from flows.training.settings import TrainingSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The inputs of a training run. ``key`` is the same exactly when training would give the same model."""
+
+    as_of: datetime
+    known_at: datetime
+    batches: list[str]
+    fingerprint: dict[str, str]
+    settings: dict[str, float]
+    horizon_days: int
+    activity_days: int
+    training_code: str
+    lock: str
+    python: str
+    git_commit: str
+
+    @property
+    def key(self) -> str:
+        """SHA-256 over everything but the commit, which changes with files that do not matter here."""
+        parts = {name: value for name, value in asdict(self).items() if name not in ("git_commit", "known_at")}
+        return sha256(repr(sorted(parts.items(), key=lambda item: item[0])))
+
+
+def lineage_of(
+    settings: Settings, training: TrainingSettings, fingerprint: dict[str, str], as_of: datetime, known_at: datetime
+) -> Lineage:
+    """The lineage of a training run of this checkout."""
+    code = "\n".join(normalised(path.read_text()) for path in sorted(Path(__file__).parent.glob("*.py")))
+    return Lineage(
+        as_of=as_of,
+        known_at=known_at,
+        batches=[
+            b.batch_id
+            for b in list_batches(settings)
+            if b.ingested_at <= known_at and b.first_event is not None and b.first_event < as_of
+        ],
+        fingerprint=fingerprint,
+        settings=training.model_dump(),
+        horizon_days=settings.horizon_days,
+        activity_days=settings.activity_days,
+        training_code=sha256(code),
+        lock=sha256((ROOT / "requirements.lock").read_text()),
+        python=platform.python_version(),
+        git_commit=_git_commit(),
+    )
+
+
+def _git_commit() -> str:
+    """The commit of the checkout, marked when files differ from it; "unknown" outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return f"{commit} with local changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()  # fmt: skip

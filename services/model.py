@@ -1,0 +1,85 @@
+"""The model of the bento: found, verified byte for byte, and only then read."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import numpy as np
+import numpy.typing as npt
+from bentoml.exceptions import BentoMLException
+from pydantic import ValidationError
+
+from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, TRUSTED_TYPES, ServedModel
+from services.errors import NotReadyError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted binary classifier and what ties it to its features."""
+
+    contract: ServedModel
+    estimator: Any
+    churn_column: int
+
+    def churn_probabilities(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Of a matrix (rows, inputs) as ``input_matrix`` makes it: shape (rows,)."""
+        probabilities: npt.NDArray[np.float64] = self.estimator.predict_proba(matrix)[:, self.churn_column]
+        return probabilities
+
+
+def model_folder(bento: bentoml.Bento | None) -> Path:
+    """The folder of the model that the bento was built with; outside a bento, of the model saved last.
+
+    A bento in the local store keeps its models in the shared model store, where "latest" may have moved on
+    since it was built: its own record of the version decides.
+
+    Raises:
+        NotReadyError: No such model.
+    """
+    tags = [info.tag for info in bento.info.all_models if info.tag.name == MODEL_NAME] if bento else []
+    reference = str(tags[0]) if tags else f"{MODEL_NAME}:latest"
+    try:
+        return Path(bentoml.models.get(reference).path)
+    except BentoMLException:
+        raise NotReadyError(
+            f"The model {reference} is not in the model store. Run `python -m flows.package`."
+        ) from None
+
+
+def load_model(folder: Path) -> Model:
+    """Read contract and model from ``folder``.
+
+    Raises:
+        NotReadyError: A file is missing, the model is not the one the contract was written for, it holds
+            types that are not trusted, or it is no classifier of two classes.
+    """
+    from skops.io import loads
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        contract = ServedModel.model_validate_json((folder / CONTRACT_FILE).read_bytes())
+        content = (folder / MODEL_FILE).read_bytes()
+    except OSError as error:
+        raise NotReadyError(f"The model is incomplete: {Path(error.filename or '').name} cannot be read.") from error
+    except ValidationError as error:
+        raise NotReadyError(f"The model's {CONTRACT_FILE} does not hold a model contract.") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != contract.model_sha256:
+        raise NotReadyError(
+            f"The model file's SHA-256 is {digest[:12]}, but the contract of version {contract.model_version} "
+            f"names {contract.model_sha256[:12]}. The file was changed or damaged: package the champion again."
+        )
+    try:
+        estimator = loads(content, trusted=TRUSTED_TYPES)
+    except UntrustedTypesFoundException as error:
+        raise NotReadyError("The model file holds types that are not trusted; it was not loaded.") from error
+    return Model(contract, estimator, _churn_column(estimator.classes_))
+
+
+def _churn_column(classes: Sequence[Any]) -> int:
+    if len(classes) != 2 or True not in list(classes):
+        raise NotReadyError("The model is no classifier of two classes, one of them churn (True or 1).")
+    return list(classes).index(True)

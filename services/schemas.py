@@ -1,0 +1,114 @@
+"""Requests and answers. A request has exactly these keys; anything else is refused."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from bentoml import IODescriptor
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from services.errors import Refusal
+
+MAX_BATCH = 1000
+_BEYOND_MICROSECONDS = re.compile(r"[.,]\d{7}")
+_FIRST_YEAR, _LAST_YEAR = 1970, 2199
+
+
+def _parse_as_of(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("give an ISO 8601 time as text, such as 2026-01-31T00:00:00Z")
+    if _BEYOND_MICROSECONDS.search(value):
+        raise ValueError("give at most six decimals of a second: features know no finer time")
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("this is no ISO 8601 time; write it like 2026-01-31T00:00:00Z") from None
+
+
+def _to_utc(value: datetime) -> datetime:
+    """A time without a zone is UTC."""
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError(f"give a time between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _encodable(value: str) -> str:
+    """Python strings can hold half a surrogate pair; no store can."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("this is not valid Unicode text") from None
+    return value
+
+
+CustomerId = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_encodable)]
+AsOf = Annotated[
+    datetime,
+    BeforeValidator(_parse_as_of),
+    AfterValidator(_to_utc),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+_AS_OF = Field(default=None, description="The time to predict for, ISO 8601, UTC if no zone is given. Default: now.")
+
+
+class PredictRequest(IODescriptor):
+    """One customer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer_id: CustomerId = Field(description="The customer's id.")
+    as_of: AsOf | None = _AS_OF
+
+
+class PredictBatchRequest(IODescriptor):
+    """Up to 1000 customers, at one time; an id may occur more than once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer_ids: list[CustomerId] = Field(min_length=1, max_length=MAX_BATCH, description="The customers' ids.")
+    as_of: AsOf | None = _AS_OF
+
+
+class Prediction(BaseModel):
+    """The score of one customer, and the age of what it rests on."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    customer_id: str
+    churn_probability: float = Field(description="Probability of no purchase within the horizon, 0 to 1.")
+    will_churn: bool = Field(description="The probability is at or above the threshold.")
+    threshold: float
+    model_version: str
+    feature_service: str
+    feature_timestamp: datetime = Field(description="As of when the oldest of the features was computed, UTC.")
+    feature_age_seconds: float = Field(description="as_of less feature_timestamp.")
+    stale: bool = Field(description="A feature view is older than its soft limit.")
+
+
+class BatchItem(BaseModel):
+    """One customer of a batch; the score's fields are null unless ``status`` is ok."""
+
+    customer_id: str
+    status: Literal["ok"] | Refusal
+    detail: str | None = Field(default=None, description="Why there is no score.")
+    churn_probability: float | None = None
+    will_churn: bool | None = None
+    feature_timestamp: datetime | None = None
+    feature_age_seconds: float | None = None
+    stale: bool | None = None
+
+
+class BatchPrediction(BaseModel):
+    """One item per requested id, in the order of the request."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_version: str
+    feature_service: str
+    threshold: float
+    as_of: datetime | None = Field(
+        description="The time predicted for; null in replay without one: each customer's own feature timestamp."
+    )
+    predictions: list[BatchItem]

@@ -1,0 +1,158 @@
+"""What each feature and label means, computed the slow and obvious way from plain Python objects.
+
+Written from the definitions, not from the Ibis expressions: lists, sets, ``datetime``, ``Decimal``.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+Values = dict[str, Any]
+
+
+class Transaction(NamedTuple):
+    """The columns of a transaction that features and labels depend on."""
+
+    customer_id: str
+    event_timestamp: datetime
+    amount: float
+    ingested_at: datetime
+
+
+def known(rows: Iterable[Transaction], as_of: datetime, known_at: datetime) -> list[Transaction]:
+    """Rows that happened before ``as_of`` and had arrived by ``known_at``."""
+    return [row for row in rows if row.event_timestamp < as_of and row.ingested_at <= known_at]
+
+
+def purchase_history(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
+    """Lifetime values of each customer with a purchase."""
+    features: dict[str, Values] = {}
+    for customer, theirs in _buyers(rows).items():
+        bought = [row for row in theirs if row.amount > 0]
+        days = len(_days(bought))
+        times = [row.event_timestamp for row in bought]
+        features[customer] = {
+            "purchase_days": days,
+            "total_amount": float(_money(theirs)),
+            "mean_purchase_amount": float(_money(bought)) / days,
+            "first_purchase_us": microseconds(min(times)),
+            "last_purchase_us": microseconds(max(times)),
+        }
+    return features
+
+
+def recent_activity(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
+    """Purchase days and net spend in the windows that end at ``as_of``."""
+    features: dict[str, Values] = {}
+    for customer, theirs in _buyers(rows).items():
+
+        def between(start_days: int, end_days: int, theirs: list[Transaction] = theirs) -> list[Transaction]:
+            start, end = as_of - timedelta(days=start_days), as_of - timedelta(days=end_days)
+            return [row for row in theirs if start <= row.event_timestamp < end]
+
+        values: Values = {}
+        for n in (30, 90, 180):
+            values[f"purchase_days_{n}d"] = len(_days(row for row in between(n, 0) if row.amount > 0))
+        for n in (30, 90, 180):
+            values[f"amount_{n}d"] = float(_money(between(n, 0)))
+        earlier = _days(row for row in between(180, 90) if row.amount > 0)
+        values["purchase_days_trend_90d"] = values["purchase_days_90d"] - len(earlier)
+        features[customer] = values
+    return features
+
+
+def purchase_rhythm(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
+    """Statistics of the gaps between one purchase day and the next; null where there is no gap."""
+    features: dict[str, Values] = {}
+    for customer, theirs in _buyers(rows).items():
+        days = sorted(_days(row for row in theirs if row.amount > 0))
+        gaps = [(later - earlier).days for earlier, later in pairwise(days)]
+        features[customer] = {
+            "mean_gap_days": float(Fraction(sum(gaps), len(gaps))) if gaps else None,
+            "std_gap_days": statistics.pstdev(gaps) if gaps else None,
+            "max_gap_days": float(max(gaps)) if gaps else None,
+            "last_gap_days": float(gaps[-1]) if gaps else None,
+        }
+    return features
+
+
+FEATURES: dict[str, Callable[[Iterable[Transaction], datetime], dict[str, Values]]] = {
+    "customer_purchase_history": purchase_history,
+    "customer_recent_activity": recent_activity,
+    "customer_purchase_rhythm": purchase_rhythm,
+}
+
+
+def request_time(first: datetime, last: datetime, mean_gap_days: float | None, as_of: datetime) -> Values:
+    """What has passed by ``as_of`` since the first and the last purchase."""
+    silence, tenure = _days_between(last, as_of), _days_between(first, as_of)
+    return {
+        "days_since_last_purchase": float(silence),
+        "tenure_days": float(tenure),
+        "lateness_ratio": None if mean_gap_days is None else float(silence / Fraction(mean_gap_days)),
+        "silence_share": float(silence / tenure) if tenure else 0.0,
+    }
+
+
+def churn_labels(
+    rows: Iterable[Transaction], cutoffs: Iterable[datetime], horizon_days: int, activity_days: int
+) -> dict[tuple[str, datetime], bool]:
+    """Whether each customer who bought in the days before a cut-off did not buy in the days after it."""
+    horizon, activity = timedelta(days=horizon_days), timedelta(days=activity_days)
+    labels: dict[tuple[str, datetime], bool] = {}
+    for customer, theirs in _buyers(rows).items():
+        times = [row.event_timestamp for row in theirs if row.amount > 0]
+        for cutoff in cutoffs:
+            if any(cutoff - activity <= time < cutoff for time in times):
+                labels[customer, cutoff] = not any(cutoff <= time < cutoff + horizon for time in times)
+    return labels
+
+
+def closed_cutoffs(first_event: datetime, as_of: datetime, horizon_days: int, min_history_days: int) -> list[datetime]:
+    """Every midnight up to ``as_of`` that is the first of a month, has its history and a closed horizon."""
+    midnights: list[datetime] = []
+    midnight = first_event.replace(hour=0, minute=0, second=0, microsecond=0)
+    while midnight <= as_of:
+        midnights.append(midnight)
+        midnight += timedelta(days=1)
+    return [
+        cutoff
+        for cutoff in midnights
+        if cutoff.day == 1
+        and cutoff - timedelta(days=min_history_days) >= first_event
+        and cutoff + timedelta(days=horizon_days) <= as_of
+    ]
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970."""
+    return (time - EPOCH) // MICROSECOND
+
+
+def _days_between(earlier: datetime, later: datetime) -> Fraction:
+    return Fraction((later - earlier) // MICROSECOND, timedelta(days=1) // MICROSECOND)
+
+
+def _buyers(rows: Iterable[Transaction]) -> dict[str, list[Transaction]]:
+    """The rows of each customer who bought at least once."""
+    by_customer: defaultdict[str, list[Transaction]] = defaultdict(list)
+    for row in rows:
+        by_customer[row.customer_id].append(row)
+    return {name: theirs for name, theirs in by_customer.items() if any(row.amount > 0 for row in theirs)}
+
+
+def _days(rows: Iterable[Transaction]) -> set[Any]:
+    return {row.event_timestamp.astimezone(UTC).date() for row in rows}
+
+
+def _money(rows: Sequence[Transaction]) -> Decimal:
+    """The exact sum, of amounts that have six decimals."""
+    return sum((Decimal(repr(row.amount)).quantize(Decimal("0.000001")) for row in rows), Decimal(0))

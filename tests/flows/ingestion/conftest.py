@@ -1,0 +1,76 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from feature_repo.settings import Settings
+from flows.ingestion.batches import Batch, list_batches
+from flows.ingestion.mapping import Mapping
+from flows.ingestion.reading import read_source
+from flows.ingestion.validation import Checked, check
+
+SIMPLE = """\
+columns: {customer_id: id, event_timestamp: when, amount: amount, quantity: quantity}
+max_bad_share: 1
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data")
+
+
+@pytest.fixture
+def simple(tmp_path: Path) -> Path:
+    """A mapping for the columns id, when, amount, quantity that refuses no share of bad rows."""
+    path = tmp_path / "simple.yaml"
+    path.write_text(SIMPLE)
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Callable[..., Path]:
+    """Write a source with the columns id, when, amount, quantity from its lines."""
+
+    def write(*lines: str, name: str = "source.csv", header: str = "id,when,amount,quantity") -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Callable[..., Checked]:
+    """Check CSV text against a mapping given as keyword arguments."""
+
+    def run(text: str | bytes, moment: datetime = datetime(2026, 1, 1, tzinfo=UTC), **mapping: Any) -> Checked:
+        path = tmp_path / "checked.csv"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
+        rules = Mapping.model_validate({"columns": columns, "max_bad_share": 1, **mapping})
+        return check(read_source(path, rules), rules, moment)
+
+    return run
+
+
+@pytest.fixture
+def tables(settings: Settings) -> Callable[[], tuple[pd.DataFrame, pd.DataFrame]]:
+    """All stored transactions and quarantined rows."""
+
+    def read() -> tuple[pd.DataFrame, pd.DataFrame]:
+        folders = [settings.batches / batch.batch_id for batch in list_batches(settings)]
+        return tuple(  # type: ignore[return-value]
+            pd.concat([pd.read_parquet(folder / f"{name}.parquet") for folder in folders], ignore_index=True)
+            for name in ("transactions", "quarantine")
+        )
+
+    return read
+
+
+@pytest.fixture
+def batches(settings: Settings) -> Callable[[], list[Batch]]:
+    return lambda: list_batches(settings)

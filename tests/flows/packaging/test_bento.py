@@ -1,0 +1,61 @@
+"""When a bento is built anew."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bentoml import Tag
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings
+from flows.packaging.bento import build_bento, content_digest
+from flows.packaging.errors import PackagingError
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = Tag(MODEL_NAME, "v1-00000000")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with the shape of this one."""
+    (tmp_path / "bentofile.yaml").write_text(
+        "include: [services/**/*.py]\npython: {requirements_txt: requirements-serving.lock}\n"
+    )
+    (tmp_path / "requirements-serving.lock").write_text("bentoml==1.4.39\n")
+    (tmp_path / "services" / "deep").mkdir(parents=True)
+    (tmp_path / "services" / "a.py").write_text("A = 1\n")
+    (tmp_path / "services" / "deep" / "b.py").write_text("B = 1\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "file", ["bentofile.yaml", "requirements-serving.lock", "services/a.py", "services/deep/b.py", "services/new.py"]
+)
+def test_the_digest_follows_everything_in_the_bento(project: Path, file: str) -> None:
+    before = content_digest(project, MODEL)
+    with (project / file).open("a") as content:
+        content.write("# changed\n")
+    assert content_digest(project, MODEL) != before
+
+
+def test_the_digest_follows_nothing_else(project: Path) -> None:
+    before = content_digest(project, MODEL)
+    (project / "README.md").write_text("new")
+    (project / "services" / "a.pyc").write_bytes(b"new")
+    assert content_digest(project, MODEL) == before
+    assert content_digest(project, Tag(MODEL_NAME, "v2-00000000")) != before
+
+
+def test_without_a_saved_model_the_build_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PackagingError, match=r"bentoml build failed: .*holdfast-churn:latest"):
+        build_bento(ROOT, Settings(data=tmp_path / "data"), MODEL)
+
+
+def test_the_service_can_be_imported_without_a_saved_model(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", "import services.churn, sys; assert 'feast' not in sys.modules"],
+        env={"HOLDFAST_DATA": str(tmp_path)},
+        cwd=ROOT,
+        check=True,
+    )

@@ -1,0 +1,39 @@
+"""Customers whose stored features are incomplete, null or of different ages."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from tests.services.conftest import environment
+from tests.services.world import AS_OF
+
+_HISTORY, _ACTIVITY, _RHYTHM = (
+    "customer_purchase_history",
+    "customer_recent_activity",
+    "customer_purchase_rhythm",
+)
+
+
+def add_odd_customers(world: Path, folder: Path) -> Path:
+    """Copy ``world`` to ``folder`` and add the customers, each made from customer c001."""
+    shutil.copytree(world, folder)
+    with environment(folder):
+        from feature_repo.stores import open_store
+
+        store = open_store()
+
+        def write(view: str, customer: str, age: timedelta = timedelta(0), **values: object) -> None:
+            rows = pd.concat([pd.read_parquet(file) for file in (world / "snapshots" / view).rglob("*.parquet")])
+            row = rows[rows.customer_id == "c001"].assign(customer_id=customer, as_of=AS_OF - age, **values)
+            store.write_to_online_store(view, row)
+
+        write(_HISTORY, "history-only")
+        for view in (_HISTORY, _ACTIVITY):
+            write(view, "no-rhythm")
+        for view in (_HISTORY, _ACTIVITY, _RHYTHM):
+            write(view, "null-total", **({"total_amount": None} if view == _HISTORY else {}))
+            write(view, "one-view-3-days-older", timedelta(days=3 if view == _RHYTHM else 0))
+            write(view, "one-view-31-days-older", timedelta(days=31 if view == _ACTIVITY else 0))
+    return folder

@@ -1,0 +1,186 @@
+"""The service scores only with its own model, on the definitions that model was trained on, and says what differs."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from feature_repo.model_contract import FEATURE_SERVICE, ServedModel
+from tests.services.conftest import assert_error, environment, serve_in_process
+
+REQUEST = {"customer_id": "c001"}
+
+
+@pytest.fixture(autouse=True)
+def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.feature_access._RETRY_SECONDS", 0.0)
+
+
+def _assert_not_ready(client: TestClient, *fragments: str) -> None:
+    assert client.get("/livez").status_code == 200
+    assert_error(client.get("/readyz"), 503, *fragments)
+    assert_error(client.post("/predict", json=REQUEST), 503, *fragments)
+    assert_error(client.post("/predict_batch", json={"customer_ids": ["c001"]}), 503, *fragments)
+
+
+def _assert_ready(client: TestClient) -> None:
+    assert client.get("/readyz").status_code == 200
+    assert client.post("/predict", json=REQUEST).status_code == 200
+
+
+def _model_folder(data: Path) -> Path:
+    return next((data / "bentoml/models/holdfast-churn").glob("v1-*"))
+
+
+def _rewrite_contract(data: Path, change: Callable[[ServedModel], dict[str, object]]) -> None:
+    file = _model_folder(data) / "contract.json"
+    contract = ServedModel.model_validate_json(file.read_text())
+    file.write_text(contract.model_copy(update=change(contract)).model_dump_json())
+
+
+def test_ready_when_everything_matches(client: TestClient) -> None:
+    _assert_ready(client)
+
+
+def _drop_a_feature(store) -> None:  # type: ignore[no-untyped-def]
+    service = store.get_feature_service(FEATURE_SERVICE)
+    projection = service.feature_view_projections[1]
+    projection.features = projection.features[:-1]
+    store.registry.apply_feature_service(service, store.project)
+
+
+def _change_a_type(store) -> None:  # type: ignore[no-untyped-def]
+    from feast.types import Float64
+
+    service = store.get_feature_service(FEATURE_SERVICE)
+    service.feature_view_projections[0].features[0].dtype = Float64
+    store.registry.apply_feature_service(service, store.project)
+
+
+def _change_a_limit(store) -> None:  # type: ignore[no-untyped-def]
+    view = store.get_feature_view("customer_recent_activity")
+    view.ttl = view.ttl * 2
+    store.registry.apply_feature_view(view, store.project)
+
+
+def _change_a_function(store) -> None:  # type: ignore[no-untyped-def]
+    view = store.get_on_demand_feature_view("customer_request_time")
+    transformation = view.feature_transformation
+    transformation.udf_string = transformation.udf_string.replace("86_400_000_000", "3_600_000_000")
+    store.registry.apply_feature_view(view, store.project)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (_drop_a_feature, ["feature_service", "inputs"]),
+        (_change_a_type, ["feature_service"]),
+        (_change_a_limit, ["feature_service"]),
+        (_change_a_function, ["on_demand"]),
+    ],
+)
+def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
+    own_world: Path, change: Callable[[object], None], parts: list[str]
+) -> None:
+    from feature_repo.stores import open_store
+
+    registry = own_world / "feast" / "registry.db"
+    before = registry.read_bytes()
+    with serve_in_process(own_world) as client:
+        _assert_ready(client)
+        change(open_store())
+        _assert_not_ready(client, f"{', '.join(parts)} differ", "version 1")
+        registry.write_bytes(before)
+        _assert_ready(client)
+
+
+def test_another_definition_of_churn_is_named(world: Path) -> None:
+    with serve_in_process(world, HOLDFAST_HORIZON_DAYS="60") as client:
+        _assert_not_ready(client, "labels differ")
+
+
+def test_other_transformations_are_named(own_world: Path) -> None:
+    _rewrite_contract(own_world, lambda c: {"fingerprint": c.fingerprint | {"transformations": "0" * 64}})
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "transformations differ")
+
+
+def test_another_order_of_inputs_is_named(own_world: Path) -> None:
+    _rewrite_contract(own_world, lambda c: {"inputs": [*c.inputs[1:], c.inputs[0]]})
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "inputs differ")
+
+
+def test_one_changed_byte_of_the_model_is_found(own_world: Path) -> None:
+    file = _model_folder(own_world) / "model.skops"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "SHA-256", "version 1")
+
+
+def test_a_model_with_untrusted_types_is_not_loaded(own_world: Path) -> None:
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    file = _model_folder(own_world) / "model.skops"
+    skops.io.dump(FunctionTransformer(hashlib.sha256), file)
+    _rewrite_contract(own_world, lambda _: {"model_sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "not trusted")
+
+
+@pytest.mark.parametrize("name", ["model.skops", "contract.json"])
+def test_an_incomplete_model_is_said(own_world: Path, name: str) -> None:
+    (_model_folder(own_world) / name).unlink()
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, name)
+
+
+def test_no_saved_model_is_said(own_world: Path) -> None:
+    (own_world / "bentoml/models/holdfast-churn").rename(own_world / "bentoml/models/other")
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "holdfast-churn:latest", "flows.package")
+
+
+@pytest.mark.parametrize(("name", "what"), [("registry.db", "registry"), ("online_store.db", "online store")])
+def test_a_missing_store_is_said_not_created_and_found_when_it_comes(own_world: Path, name: str, what: str) -> None:
+    file = own_world / "feast" / name
+    away = file.rename(own_world / "away")
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, f"The {what} does not exist", "flows.features")
+        assert not file.exists()
+        away.rename(file)
+        _assert_ready(client)
+
+
+def test_an_empty_registry_is_said(own_world: Path) -> None:
+    (own_world / "feast" / "registry.db").write_bytes(b"")
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "no feature service churn_v1", "feast apply")
+
+
+def test_a_broken_registry_is_said(own_world: Path) -> None:
+    (own_world / "feast" / "registry.db").write_bytes(b"\xff" * 100)
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "registry cannot be read")
+
+
+def test_an_online_store_that_goes_away_is_a_503(own_world: Path) -> None:
+    with serve_in_process(own_world) as client:
+        _assert_ready(client)
+        with sqlite3.connect(own_world / "feast" / "online_store.db") as database:
+            database.execute("ALTER TABLE holdfast_customer_recent_activity RENAME TO gone")
+        assert_error(client.post("/predict", json=REQUEST), 503, "online store cannot be read")
+
+
+def test_the_log_names_the_part(world: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from services.churn import ChurnService
+
+    with environment(world, HOLDFAST_ACTIVITY_DAYS="90"):
+        ChurnService()
+    assert "labels differ" in caplog.text
