@@ -27,7 +27,7 @@ help: ## List the targets
 	touch $@
 
 run: .venv/.ready ## The whole main job on real data: from raw transactions to a live prediction
-	@$(BIN)/python -m flows.lifecycle
+	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle
 
 test: .venv/.ready ## The whole test suite
 	@$(BIN)/python -m pytest
@@ -43,7 +43,12 @@ serve: .venv/.ready ## Serve the champion's bento on port 3000
 	exec $(BIN)/bentoml serve holdfast:latest --host 127.0.0.1 --port $${PORT:-3000}
 
 ui: .venv/.ready ## Prefect, MLflow and Feast in the browser; Ctrl-C ends all three
-	@$(BIN)/python -m flows.ui
+	@eval "$$($(BIN)/python -m feature_repo.settings)"
+	trap 'trap - INT TERM EXIT; kill 0' INT TERM EXIT
+	prefect server start --host 127.0.0.1 --port 4200 &
+	mlflow ui --host 127.0.0.1 --port 5000 --workers 1 &
+	feast -c feature_repo ui --host 127.0.0.1 --port 8888 &
+	wait
 
 env: .venv/.ready ## Print the environment for the tools' own commands: eval "$(make -s env)"
 	@$(BIN)/python -m feature_repo.settings

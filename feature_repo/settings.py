@@ -81,10 +81,13 @@ class Settings(BaseSettings):
         """
         return {
             "HOLDFAST_DATA": str(self.data),
+            "HOLDFAST_PROJECT": str(_PACKAGE.parent),  # prefect.yaml: where workers find the flows
+            "HOLDFAST_CLOCK": self.clock if isinstance(self.clock, str) else self.clock.isoformat(),
             "PREFECT_HOME": str(self.data / "prefect"),
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
             "BENTOML_HOME": str(self.data / "bentoml"),
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
+            "MLFLOW_LOGGING_LEVEL": "WARNING",
             **NO_TELEMETRY,
         }
 

@@ -44,6 +44,8 @@ def open_store(known_at: datetime | None = None) -> "FeatureStore":
     """
     from feast import FeatureStore
 
+    # Importing Feast turns on the deprecation warnings of every library; Python's default is off.
+    warnings.simplefilter("ignore", DeprecationWarning)
     warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
     path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or REPO / "feature_store.yaml")
     config = load_repo_config(REPO, path)

@@ -1,7 +1,6 @@
 """Prefect flows: wiring only. The pure functions they wire together live in the packages beside them."""
 
 import os
-import warnings
 from pathlib import Path
 
 from feature_repo.settings import apply_environment
@@ -9,5 +8,3 @@ from feature_repo.settings import apply_environment
 apply_environment()
 # Prefect's server starts over and over, and says nothing, when the parent of its home is missing.
 Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
-# Ibis 12 calls DuckDB by an old name, at every query.
-warnings.filterwarnings("ignore", message=r"fetch_arrow_table\(\) is deprecated", category=DeprecationWarning)

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from prefect import Flow
 from rich.console import Console
+from rich.markup import escape
 
 # What a person can act on; anything else is a defect and keeps its traceback.
 EXPECTED_ERRORS = (ValueError, AssertionError, OSError)
@@ -27,7 +28,9 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
         try:
             result = flow(**options)
         except EXPECTED_ERRORS as error:
-            Console(stderr=True).print(f"[red]{type(error).__name__}:[/red] {error}", highlight=False, soft_wrap=True)
+            Console(stderr=True).print(
+                f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
+            )
             sys.exit(1)
         (show or Console().print)(result)
 

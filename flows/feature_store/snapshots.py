@@ -96,3 +96,13 @@ def _stamped(features: pa.Table, as_of: datetime, known_at: datetime) -> pa.Tabl
 
 def _stamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def recent_customer(settings: Settings, as_of: datetime, known_at: datetime) -> str:
+    """The first customer who bought in the last 180 days before ``as_of``."""
+    table = pq.read_table(
+        snapshot_path(settings, "customer_recent_activity", as_of, known_at),
+        columns=["customer_id"],
+        filters=[("purchase_days_180d", ">", 0)],
+    )
+    return str(table["customer_id"][0])

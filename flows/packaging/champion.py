@@ -9,6 +9,13 @@ from feature_repo.model_contract import CHAMPION, MODEL_FILE, MODEL_NAME, SERVED
 from feature_repo.settings import Settings
 from flows.packaging.errors import PackagingError
 
+_NO_CHAMPION = (
+    f"{MODEL_NAME} has no {CHAMPION} in the registry. Run `python -m flows.train` first, and promote what it trained "
+    "with `python -m flows.promote`."
+)
+# MLflow's codes for a missing model and for a missing alias.
+_NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+
 
 def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
     """The contract of the version that the alias ``champion`` names, and its downloaded model file.
@@ -24,13 +31,14 @@ def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
     from mlflow.exceptions import MlflowException
 
     uri = settings.mlflow_tracking_uri
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise PackagingError(_NO_CHAMPION)  # MLflow would create an empty database
     try:
         version = MlflowClient(uri).get_model_version_by_alias(MODEL_NAME, CHAMPION)
     except MlflowException as error:
-        raise PackagingError(
-            f"{MODEL_NAME} has no {CHAMPION} in the registry. Run `python -m flows.train` first, and promote what it "
-            "trained with `python -m flows.promote`."
-        ) from error
+        if error.error_code in _NOT_FOUND:
+            raise PackagingError(_NO_CHAMPION) from error
+        raise PackagingError(f"The model registry cannot be read: {error.message.splitlines()[0]}") from error
     if SERVED_MODEL_TAG not in version.tags:
         raise PackagingError(
             f"Version {version.version} of {MODEL_NAME} has no tag {SERVED_MODEL_TAG}: it was not registered by "

@@ -68,9 +68,8 @@ def choose(fitted: list[Fitted], validation: TrainingSet, seed: int, noise_z: fl
         difference, error = roc_auc_difference(validation, rival.scores, chosen.scores, seed)
         wins = difference > noise_z * error
         reasons.append(
-            f"{rival.candidate.name} {'beats' if wins else 'does not beat'} {chosen.candidate.name} on validation: "
-            f"ROC-AUC {difference:+.4f}, standard error {error:.4f}"
-            + ("" if wins else f", less than {noise_z:g} of them; the simpler model ships")
+            f"{rival.candidate.name} {'beats' if wins else 'does not beat'} {chosen.candidate.name} on validation "
+            f"(ROC-AUC {difference:+.4f}, standard error {error:.4f}){'' if wins else ': the simpler model ships'}"
         )
         chosen = rival if wins else chosen
     return Choice(chosen, "; ".join(reasons) + ".")

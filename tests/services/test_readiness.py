@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -45,14 +46,14 @@ def test_ready_when_everything_matches(client: TestClient) -> None:
     _assert_ready(client)
 
 
-def _drop_a_feature(store) -> None:  # type: ignore[no-untyped-def]
+def _drop_a_feature(store: Any) -> None:
     service = store.get_feature_service(FEATURE_SERVICE)
     projection = service.feature_view_projections[1]
     projection.features = projection.features[:-1]
     store.registry.apply_feature_service(service, store.project)
 
 
-def _change_a_type(store) -> None:  # type: ignore[no-untyped-def]
+def _change_a_type(store: Any) -> None:
     from feast.types import Float64
 
     service = store.get_feature_service(FEATURE_SERVICE)
@@ -60,13 +61,13 @@ def _change_a_type(store) -> None:  # type: ignore[no-untyped-def]
     store.registry.apply_feature_service(service, store.project)
 
 
-def _change_a_limit(store) -> None:  # type: ignore[no-untyped-def]
+def _change_a_limit(store: Any) -> None:
     view = store.get_feature_view("customer_recent_activity")
     view.ttl = view.ttl * 2
     store.registry.apply_feature_view(view, store.project)
 
 
-def _change_a_function(store) -> None:  # type: ignore[no-untyped-def]
+def _change_a_function(store: Any) -> None:
     view = store.get_on_demand_feature_view("customer_request_time")
     transformation = view.feature_transformation
     transformation.udf_string = transformation.udf_string.replace("86_400_000_000", "3_600_000_000")
@@ -83,7 +84,7 @@ def _change_a_function(store) -> None:  # type: ignore[no-untyped-def]
     ],
 )
 def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
-    own_world: Path, change: Callable[[object], None], parts: list[str]
+    own_world: Path, change: Callable[[Any], None], parts: list[str]
 ) -> None:
     from feature_repo.stores import open_store
 

@@ -84,6 +84,20 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace) -> None:
     assert stored.info.labels["version"] == "1"
 
 
+def test_no_registry_is_said_and_not_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(PackagingError, match=r"no champion.*flows\.train"):
+        champion_from_registry(Settings(data=tmp_path / "data"))
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_registry_out_of_reach_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(PackagingError, match="registry cannot be read"):
+        champion_from_registry(Settings(data=tmp_path / "data"))
+
+
 def _version(tmp_path: Path, version: str) -> tuple[ServedModel, Path]:
     file = tmp_path / f"{version}.skops"
     file.write_bytes(version.encode())

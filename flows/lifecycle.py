@@ -1,0 +1,105 @@
+"""The whole main job: from raw transactions to a live prediction. `python -m flows.lifecycle`"""
+
+from datetime import datetime
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from rich.console import Console
+
+from feature_repo.settings import Settings, load_settings
+from flows.clock import resolve_as_of
+from flows.features import features
+from flows.ingest import ingest
+from flows.package import package
+from flows.promote import promote
+from flows.reporting.stages import Stages
+from flows.reporting.summary import Parity, RunSummary, print_summary, write_summary
+from flows.train import train
+
+
+@task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
+def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict:
+    """Serve the bento in a process of its own and ask it for one prediction over HTTP."""
+    from flows.feature_store.snapshots import recent_customer
+    from flows.packaging.live_check import ask_live_service
+
+    customer = recent_customer(settings, as_of, known_at)
+    return ask_live_service(bento, settings, customer, as_of).prediction
+
+
+@flow(name="lifecycle", flow_run_name="lifecycle", persist_result=False)
+def lifecycle(
+    source: str | None = None, mapping: str | None = None, dataset: str = "cdnow", as_of: datetime | None = None
+) -> RunSummary:
+    """Ingest, build features, train, promote, package, and ask the live service.
+
+    Args:
+        source: File or folder of transactions; needs a mapping.
+        mapping: YAML that says which column is what.
+        dataset: A known data set, read when no source is given.
+        as_of: The moment it is all about; now when left out.
+    """
+    from flows.ingestion.batches import list_batches
+
+    settings, stages = load_settings(), Stages()
+    with stages.stage("ingest", "checking transactions") as stage:
+        ingested = ingest(source, mapping, dataset)
+        stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
+    moment = resolve_as_of(as_of, settings)
+    with stages.stage("features", "building snapshots, materialising, comparing every value") as stage:
+        built = features(moment)
+        parity = built.parity
+        stage.outcome = (
+            f"{'materialised' if built.materialised else 'in place'}; {parity.values_compared:,} values compared, "
+            f"{parity.mismatches} mismatches"
+        )
+    with stages.stage("train", "joining features to labels, fitting candidates, testing") as stage:
+        trained = train(moment)
+        stage.outcome = (
+            f"{'registered' if trained.trained else 'found'} version {trained.model_version}: {trained.chosen}"
+        )
+    with stages.stage("promote", "checking the version") as stage:
+        promoted = promote(trained.model_version)
+        stage.outcome = f"champion is version {promoted.version}" + ("" if promoted.moved else ", as before")
+    with stages.stage("package", "building the bento") as stage:
+        bento = stage.outcome = package()
+    with stages.stage("serve", "starting the bento and asking it") as stage:
+        prediction = live_prediction_task(settings, bento, moment, built.known_at)
+        stage.outcome = f"customer {prediction['customer_id']} churns with {prediction['churn_probability']:.0%}"
+
+    batches = list_batches(settings)
+    summary = RunSummary(
+        as_of=moment,
+        transactions_ingested=sum(batch.rows_added for batch in batches),
+        transactions_quarantined=sum(batch.rows_quarantined for batch in batches),
+        customers=parity.customers,
+        feature_views=built.feature_views,
+        training_rows=trained.training_rows,
+        test_rows=trained.test_rows,
+        model_name=trained.model_name,
+        model_version=trained.model_version,
+        chosen=trained.chosen,
+        reason=trained.reason,
+        metrics=trained.metrics,
+        baselines=trained.baselines,
+        parity=Parity(values_compared=parity.values_compared, mismatches=parity.mismatches),
+        bento=bento,
+        prediction=prediction,
+        seconds=stages.seconds,
+    )
+    write_summary(summary, settings.data / "run-summary.json")
+    create_markdown_artifact(
+        f"```json\n{summary.model_dump_json(indent=2)}\n```", key="run-summary", description="The run in one page"
+    )
+    return summary
+
+
+def _show(summary: RunSummary) -> None:
+    print_summary(summary, load_settings().data / "run-summary.json", Console(highlight=False, soft_wrap=True))
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(lifecycle, show=_show)

@@ -1,0 +1,90 @@
+"""The summary of a whole run: as JSON for machines, as tables for people."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+
+from flows.files import replace_file
+
+METRICS = {"roc_auc": "ROC-AUC", "pr_auc": "PR-AUC", "brier": "Brier", "log_loss": "log loss"}
+MODELS = {"base_rate": "base rate", "recency": "recency alone"}
+
+
+class Parity(BaseModel):
+    """Online values held against point-in-time values."""
+
+    values_compared: int
+    mismatches: int
+
+
+class RunSummary(BaseModel):
+    """What the main job did, as ``run-summary.json`` holds it."""
+
+    model_config = {"protected_namespaces": ()}
+
+    as_of: datetime
+    transactions_ingested: int
+    transactions_quarantined: int
+    customers: int
+    feature_views: list[str]
+    training_rows: int
+    test_rows: int
+    model_name: str
+    model_version: str
+    chosen: str
+    reason: str
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    parity: Parity
+    bento: str
+    prediction: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def write_summary(summary: RunSummary, path: Path) -> None:
+    """Write the JSON, as a whole or not at all."""
+    with replace_file(path) as temporary:
+        temporary.write_text(summary.model_dump_json(indent=2) + "\n")
+
+
+def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
+    """Print the tables a person reads at the end of a run."""
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in (
+        ("as of", f"{summary.as_of:%Y-%m-%d %H:%M} UTC"),
+        (
+            "transactions",
+            f"{summary.transactions_ingested:,} ingested, {summary.transactions_quarantined:,} in quarantine",
+        ),
+        ("customers", f"{summary.customers:,} in {len(summary.feature_views)} feature views"),
+        (
+            "parity",
+            f"{summary.parity.values_compared:,} online values compared with training's, bit for bit: "
+            f"{summary.parity.mismatches} mismatches",
+        ),
+        ("model", f"{summary.model_name} version {summary.model_version}, {summary.chosen}"),
+        ("why", summary.reason),
+        ("bento", summary.bento),
+    ):
+        facts.add_row(f"[bold]{name}[/bold]", value)
+
+    quality = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"Test period: {summary.test_rows:,} rows, trained on {summary.training_rows:,}",
+        title_justify="left",
+    )
+    quality.add_column("")
+    for label in METRICS.values():
+        quality.add_column(label, justify="right")
+    rows = {"Holdfast": summary.metrics} | {MODELS[name]: values for name, values in summary.baselines.items()}
+    for name, values in rows.items():
+        quality.add_row(name, *(f"{values[metric]:.3f}" for metric in METRICS))
+
+    answer = "\n".join(["[bold]A live prediction over HTTP[/bold]", json.dumps(summary.prediction, indent=2)])
+    console.print(Group("", facts, "", quality, answer, f"\nAll of it: {path}"))
