@@ -79,7 +79,7 @@ def model_inputs(store: "FeatureStore") -> list[Feature]:
 def freshness(store: "FeatureStore") -> dict[str, Freshness]:
     """The freshness limits of each stored view behind the feature service, from ``ttl`` and its tag."""
     return {
-        view.name: Freshness(timedelta(hours=float(view.tags["soft_limit_hours"])), view.ttl)
+        view.name: Freshness(timedelta(hours=float(view.tags["soft_limit_hours"])), view.ttl or timedelta.max)
         for view in store.list_feature_views()
     }
 

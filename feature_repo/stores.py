@@ -1,9 +1,10 @@
 """Feast's own stores with what Holdfast adds to them; named in ``feature_store.yaml``."""
 
 import os
+import sqlite3
 import tempfile
 import warnings
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,6 +73,20 @@ class StateFolderRegistryStore(FileRegistryStore):
                 self._filepath = target
 
 
+def _epoch_seconds(time: datetime) -> int:
+    return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp())
+
+
+def _naive_utc(seconds: bytes) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
+
+
+# Feast hands SQLite naive UTC times and converts them as local ones: a store written in one time zone and read
+# in another would be hours older or younger than it is.
+sqlite3.register_adapter(datetime, _epoch_seconds)
+sqlite3.register_converter("timestamp", _naive_utc)
+
+
 class StateFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """SQLite's own options; ``path`` is relative to the state folder."""
 
@@ -113,17 +128,17 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
     """
 
     @staticmethod
-    def get_historical_features(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":
+    def get_historical_features(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":  # type: ignore[override]
         """As Feast's, but over the snapshots known at ``config.offline_store.known_at``."""
         return get_historical_features_ibis(config=config, **_access(config), **kwargs)
 
     @staticmethod
-    def pull_latest_from_table_or_query(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":
+    def pull_latest_from_table_or_query(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":  # type: ignore[override]
         """As Feast's: what materialisation writes to the online store."""
         return pull_latest_from_table_or_query_ibis(config=config, **_access(config), **kwargs)
 
     @staticmethod
-    def pull_all_from_table_or_query(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":
+    def pull_all_from_table_or_query(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":  # type: ignore[override]
         """As Feast's: every row of a time range."""
         return pull_all_from_table_or_query_ibis(config=config, **_access(config), **kwargs)
 

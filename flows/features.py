@@ -97,6 +97,8 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None) ->
     """
     settings = load_settings()
     moment = resolve_as_of(as_of, settings)
+    if moment.microsecond:
+        raise ValueError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
     with FileLock(settings.data / "features.lock"):
         snapshots = snapshots_task(settings, moment, resolve_known_at(known_at))
         apply_task()

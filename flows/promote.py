@@ -32,7 +32,7 @@ def checks_task(version: str, thresholds: PromotionSettings) -> list[Check]:
     from flows.training.tracking import open_mlflow
 
     client = open_mlflow(load_settings())
-    run = client.get_run(get_version(client, version).run_id)
+    run = client.get_run(str(get_version(client, version).run_id))
     checks = promotion_checks(run.data.metrics, thresholds)
     create_table_artifact(
         [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from flows.training.dataset import TrainingSet
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C: the smaller, the more regularised
+SIZES = (7, 15)  # leaves per tree
 
 # Churn grows with the silence: boosting may not learn the opposite from noise.
 _INCREASING = ("days_since_last_purchase", "lateness_ratio", "silence_share")
@@ -32,24 +36,14 @@ class Candidate:
 
 def candidates() -> list[Candidate]:
     """A regularised logistic regression at four strengths, and histogram gradient boosting at two sizes."""
-    linear = [
-        Candidate(f"logistic C={c:g}", "logistic", 0, {"C": c}, lambda names, seed, c=c: _logistic(c))
-        for c in (0.001, 0.01, 0.1, 1.0)
-    ]
+    linear = [Candidate(f"logistic C={c:g}", "logistic", 0, {"C": c}, partial(_logistic, c)) for c in STRENGTHS]
     boosted = [
-        Candidate(
-            f"boosting leaves={leaves}",
-            "boosting",
-            1,
-            {"max_leaf_nodes": leaves},
-            lambda names, seed, leaves=leaves: _boosting(leaves, names, seed),
-        )
-        for leaves in (7, 15)
+        Candidate(f"boosting leaves={n}", "boosting", 1, {"max_leaf_nodes": n}, partial(_boosting, n)) for n in SIZES
     ]
     return linear + boosted
 
 
-def _logistic(c: float) -> BaseEstimator:
+def _logistic(c: float, names: Sequence[str], seed: int) -> BaseEstimator:
     return make_pipeline(
         FunctionTransformer(np.arcsinh),  # a logarithm that takes zero and returns
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),

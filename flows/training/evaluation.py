@@ -25,12 +25,13 @@ def metrics(churned: npt.NDArray[np.bool_], scores: Scores) -> dict[str, float]:
 def by_month(test: TrainingSet, scores: Mapping[str, Scores]) -> pd.DataFrame:
     """Rows, base rate and the metrics of each model at each test cut-off."""
     rows = []
-    for cutoff, index in test.keys.groupby("cutoff").indices.items():
+    for cutoff in test.keys["cutoff"].unique():
+        index = np.flatnonzero(test.keys["cutoff"] == cutoff)
         for name, values in scores.items():
             churned = test.y[index]
             rows.append(
                 {
-                    "cutoff": pd.Timestamp(cutoff),
+                    "cutoff": cutoff,
                     "model": name,
                     "rows": len(index),
                     "base_rate": float(churned.mean()),

@@ -13,6 +13,7 @@ import pandas as pd
 from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import infer_signature
 from sklearn.base import BaseEstimator
@@ -58,7 +59,7 @@ def open_mlflow(settings: Settings) -> MlflowClient:
 def find_version(client: MlflowClient, lineage: Lineage) -> Registered | None:
     """The version that training from this lineage has given already, if any."""
     found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{TAG_KEY}` = '{lineage.key}'")
-    return Registered(str(found[0].version), found[0].run_id) if found else None
+    return Registered(str(found[0].version), str(found[0].run_id)) if found else None
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def log_candidate(parent: str, fitted: Fitted, fit: TrainingSet, digest: str) ->
 def log_dataset(data: TrainingSet, context: str, digest: str) -> None:
     """Name the data of a run: the first rows as a sample, the digest of all."""
     frame = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
-    dataset = mlflow.data.from_pandas(frame, name=f"{context} rows", digest=digest[:32])
+    dataset = from_pandas(frame, name=f"{context} rows", digest=digest[:32])
     mlflow.log_input(dataset, context=context)
 
 

@@ -1,0 +1,78 @@
+"""State of the test session: never the checkout's own, and costly things only once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+STATE = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
+
+# Before anything is imported that reads them: what the developer's shell says about state does not count here.
+for _name in [n for n in os.environ if n.startswith(("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_"))]:
+    del os.environ[_name]
+os.environ["HOLDFAST_DATA"] = str(STATE / "data")
+os.environ["PREFECT_HOME"] = str(STATE / "prefect")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder of the test's own, with everything this process keeps in it."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("HOLDFAST_DATA", str(folder))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """One Prefect server for all tests that run a flow in this process."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=90):
+        yield
+
+
+@dataclass(frozen=True)
+class MainJob:
+    """A finished run of the main job in a process of its own: read its state, do not change it."""
+
+    data: Path
+    environment: dict[str, str]
+    output: str
+    summary: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
+    """`make run` in an empty data folder, once per session."""
+    data = tmp_path_factory.mktemp("main-job") / "data"
+    environment = environment_of(data)
+    output = run(["make", "run"], environment)
+    return MainJob(data, environment, output, json.loads((data / "run-summary.json").read_text()))
+
+
+def environment_of(data: Path) -> dict[str, str]:
+    """The environment of a newcomer's shell: the checkout's virtual environment, state in ``data``."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "PREFECT_"))}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return bare | {"HOLDFAST_DATA": str(data), "PATH": path}
+
+
+def run(command: list[str], environment: dict[str, str], cwd: Path = ROOT, timeout: float = 300) -> str:
+    """Run a command that must succeed; return what it printed."""
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    return done.stdout + done.stderr
