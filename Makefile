@@ -11,10 +11,10 @@ UV := $(BIN)/uv
 # The demo replays purchases of 1997 and 1998, so "now" is the midnight after the last one. On live data: wall.
 export HOLDFAST_CLOCK ?= data
 
-.PHONY: help run test check serve ui clean lock env
+.PHONY: help run test check serve ui env bench pictures clean lock
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .venv/.ready: requirements.lock requirements-bootstrap.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Holdfast needs Python 3.11 to 3.13: '$(PYTHON)' is not on PATH. Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
@@ -26,8 +26,8 @@ help: ## List the targets
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-run: .venv/.ready ## The whole main job on real data: from raw transactions to a live prediction
-	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle
+run: .venv/.ready ## The whole main job on CDNOW, or on your own: SOURCE=export.csv MAPPING=export.yaml
+	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(if $(SOURCE),--source "$(SOURCE)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 test: .venv/.ready ## The whole test suite
 	@$(BIN)/python -m pytest
@@ -52,6 +52,12 @@ ui: .venv/.ready ## Prefect, MLflow and Feast in the browser; Ctrl-C ends all th
 
 env: .venv/.ready ## Print the environment for the tools' own commands: eval "$(make -s env)"
 	@$(BIN)/python -m feature_repo.settings
+
+bench: .venv/.ready ## Time ingest beside a raw DuckDB query of the same file
+	@$(BIN)/python benchmarks/bench_ingest.py
+
+pictures: .venv/.ready ## Renew docs/pictures from the champion's test period
+	@$(BIN)/python -m flows.reporting.pictures
 
 clean: ## Remove all state (data/), caches and the virtual environment
 	rm -rf data .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache

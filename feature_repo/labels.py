@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 
 def churn_labels(
@@ -21,7 +22,7 @@ def churn_labels(
     question: see :func:`closed_cutoffs`.
     """
     purchases = transactions.filter(transactions.amount > 0).select("customer_id", "event_timestamp")
-    times = ibis.memtable({"cutoff": list(cutoffs)}, schema={"cutoff": "timestamp('UTC', 6)"})
+    times = ibis.memtable(pa.table({"cutoff": pa.array(cutoffs, pa.timestamp("us", "UTC"))}))
     seen = purchases.join(
         times,
         [
@@ -45,10 +46,8 @@ def closed_cutoffs(
     """
     year, month = first_event.year, first_event.month
     cutoffs: list[datetime] = []
-    while True:
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-        cutoff = datetime(year, month, 1, tzinfo=first_event.tzinfo)
-        if cutoff + timedelta(days=horizon_days) > as_of:
-            return cutoffs
+    while (cutoff := datetime(year, month, 1, tzinfo=first_event.tzinfo)) + timedelta(days=horizon_days) <= as_of:
         if cutoff >= first_event + timedelta(days=min_history_days):
             cutoffs.append(cutoff)
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    return cutoffs

@@ -55,13 +55,13 @@ def customer_request_time(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
         inputs["mean_gap_days"],
         strict=True,
     ):
-        if first is None or last is None:
+        if first is None or last is None or last != last:
             since_last = tenure = lateness = silence = None
         else:
             since_last = (as_of - last) / day_us
             tenure = (as_of - first) / day_us
-            lateness = None if gap is None else since_last / gap
-            silence = since_last / tenure if tenure > 0 else 0.0
+            lateness = None if gap is None or gap != gap else since_last / gap
+            silence = (as_of - last) / (as_of - first) if as_of > first else 0.0
         outputs["days_since_last_purchase"].append(since_last)
         outputs["tenure_days"].append(tenure)
         outputs["lateness_ratio"].append(lateness)

@@ -115,7 +115,7 @@ class StateFolderSqliteOnlineStore(SqliteOnlineStore):
 class SnapshotOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """DuckDB's own options, and ``known_at``: ignore snapshots of data that arrived later."""
 
-    type: Literal["feature_repo.stores.SnapshotOfflineStore"]  # type: ignore[assignment]
+    type: Literal["feature_repo.stores.SnapshotOfflineStore"]
     known_at: datetime | None = None
 
 

@@ -9,7 +9,7 @@ and gaps as whole days, and only the last step is floating point.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
@@ -52,12 +52,13 @@ def recent_activity(transactions: ir.Table, as_of: datetime) -> ir.Table:
     """Purchase days and net spend over the last 30, 90 and 180 days, and the trend between two quarters."""
     t = transactions
     bought = t.amount > 0
+    now = as_of.astimezone(UTC)  # a zone with summer time would make some days 23 hours long
 
     def within(start_days: int, end_days: int = 0) -> ir.BooleanValue:
-        start = t.event_timestamp >= ibis.literal(as_of - timedelta(days=start_days))
+        start = t.event_timestamp >= ibis.literal(now - timedelta(days=start_days))
         if end_days == 0:  # transactions end before as_of already
             return start
-        return start & (t.event_timestamp < ibis.literal(as_of - timedelta(days=end_days)))
+        return start & (t.event_timestamp < ibis.literal(now - timedelta(days=end_days)))
 
     days = {f"purchase_days_{n}d": t.event_timestamp.date().nunique(where=bought & within(n)) for n in (30, 90, 180)}
     money = {

@@ -24,8 +24,12 @@ def quality_curves(churned: npt.NDArray[np.bool_], scores: Mapping[str, npt.NDAr
         style = {"color": _COLOURS[name], "label": _LABELS[name], "lw": 2 if name == "model" else 1.4}
         false_positive, true_positive, _ = roc_curve(churned, values)
         roc.plot(false_positive, true_positive, **style)
-        precision, recall, _ = precision_recall_curve(churned, values)
-        pr.plot(recall, precision, **style)
+        if np.ptp(values) == 0:  # one score for all: every subset is as precise as the base rate
+            pr.axhline(churned.mean(), **style)
+        else:
+            precision, recall, _ = precision_recall_curve(churned, values)
+            told = recall > 0.01  # of the first few customers the precision is mostly chance
+            pr.plot(recall[told], precision[told], **style)
         observed, predicted = calibration_curve(churned, values, n_bins=10, strategy="quantile")
         reliability.plot(predicted, observed, marker="o", ms=4, **style)
     reliability.plot([0, 1], [0, 1], color="#d1d5db", ls="--", zorder=0)
