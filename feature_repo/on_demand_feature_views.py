@@ -6,6 +6,7 @@ from feast import Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64
 
+from feature_repo.entities import customer
 from feature_repo.feature_views import customer_purchase_history, customer_purchase_rhythm
 
 request_time = RequestSource(
@@ -20,6 +21,7 @@ request_time = RequestSource(
 # Feast stores this function by value: whatever it needs stands inside it.
 @on_demand_feature_view(
     name="customer_request_time",
+    entities=[customer],
     sources=[
         customer_purchase_history[["first_purchase_us", "last_purchase_us"]],
         customer_purchase_rhythm[["mean_gap_days"]],

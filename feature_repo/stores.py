@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 REPO = Path(__file__).resolve().parent
 
+# Importing Feast turns on the deprecation warnings of every library; Python's default is off.
+warnings.simplefilter("ignore", DeprecationWarning)
+warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
+
 
 def open_store(known_at: datetime | None = None) -> "FeatureStore":
     """The feature store of this repository, as ``feature_store.yaml`` configures it.
@@ -45,9 +49,6 @@ def open_store(known_at: datetime | None = None) -> "FeatureStore":
     """
     from feast import FeatureStore
 
-    # Importing Feast turns on the deprecation warnings of every library; Python's default is off.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
     path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or REPO / "feature_store.yaml")
     config = load_repo_config(REPO, path)
     if known_at is not None:

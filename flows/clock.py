@@ -37,6 +37,14 @@ def as_utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
+def run_name() -> str:
+    """A flow run's name in the UI: the flow and, where it was given, the time it is about."""
+    from prefect.runtime import flow_run
+
+    as_of = flow_run.parameters.get("as_of")
+    return f"{flow_run.flow_name} as of {as_of:%Y-%m-%d %H:%M}" if as_of else f"{flow_run.flow_name} as of now"
+
+
 def _midnight_after_last_event(settings: Settings) -> datetime:
     last = max((batch.last_event for batch in list_batches(settings) if batch.last_event), default=None)
     if last is None:

@@ -9,7 +9,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, resolve_known_at
+from feature_repo.stores import open_store
+from flows.clock import resolve_as_of, resolve_known_at, run_name
 from flows.feature_store.parity import ParityReport
 from flows.feature_store.snapshots import Snapshot, build_snapshots
 
@@ -34,7 +35,6 @@ def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> l
 @task(name="feast apply", cache_policy=NO_CACHE, persist_result=False)
 def apply_task() -> str:
     """Register the definitions of this checkout."""
-    from feature_repo.stores import open_store
     from flows.feature_store.registry import apply_definitions
 
     plan = apply_definitions(open_store())
@@ -45,7 +45,6 @@ def apply_task() -> str:
 @task(name="materialise", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     """Write the snapshot to the online store; a store out of reach is tried again."""
-    from feature_repo.stores import open_store
     from flows.feature_store.online import materialize
 
     return materialize(settings, open_store(snapshot.known_at), snapshot)
@@ -54,7 +53,6 @@ def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
 @task(name="parity", cache_policy=NO_CACHE, persist_result=False)
 def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     """Compare every online value with its point-in-time value; one difference fails the flow."""
-    from feature_repo.stores import open_store
     from flows.feature_store.online import forget_online_state
     from flows.feature_store.parity import check_parity, require_parity
     from flows.feature_store.snapshots import customers_of
@@ -87,7 +85,7 @@ def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     return report
 
 
-@flow(name="features", flow_run_name="features", persist_result=False)
+@flow(name="features", flow_run_name=run_name, persist_result=False)
 def features(as_of: datetime | None = None, known_at: datetime | None = None) -> FeaturesResult:
     """Bring the online store to ``as_of`` and prove that it holds what training would see.
 

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of
+from flows.clock import resolve_as_of, run_name
 from flows.features import features
 from flows.ingest import ingest
 from flows.package import package
@@ -28,7 +28,7 @@ def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_
     return ask_live_service(bento, settings, customer, as_of).prediction
 
 
-@flow(name="lifecycle", flow_run_name="lifecycle", persist_result=False)
+@flow(name="lifecycle", flow_run_name=run_name, persist_result=False)
 def lifecycle(
     source: str | None = None, mapping: str | None = None, dataset: str = "cdnow", as_of: datetime | None = None
 ) -> RunSummary:

@@ -63,7 +63,13 @@ def move_task(version: str) -> str | None:
     return previous
 
 
-@flow(name="promote", flow_run_name="promote", persist_result=False)
+def _run_name() -> str:
+    from prefect.runtime import flow_run
+
+    return f"promote version {flow_run.parameters.get('version') or '(the latest)'}"
+
+
+@flow(name="promote", flow_run_name=_run_name, persist_result=False)
 def promote(version: str | None = None, thresholds: PromotionSettings | None = None) -> PromoteResult:
     """Make a version the champion if it passes its checks.
 

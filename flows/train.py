@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.model_contract import FEATURE_SERVICE, MODEL_NAME, ServedModel, fingerprint
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, resolve_known_at
+from flows.clock import resolve_as_of, resolve_known_at, run_name
 from flows.features import apply_task, snapshots_task
 from flows.training.settings import TrainingSettings
 
@@ -155,7 +155,8 @@ def test_and_register_task(
         fingerprint=lineage.fingerprint,
         model_sha256="",
     )
-    registered = register(client, log_model(model, development), run_id, served, lineage)
+    about = f"{choice.fitted.candidate.name}; test period ROC-AUC {tested['model']['roc_auc']:.4f}. {choice.reason}"
+    registered = register(client, log_model(model, development), run_id, served, lineage, about)
 
     create_table_artifact(
         [{"model": name, **_rounded(values)} for name, values in tested.items()],
@@ -182,7 +183,7 @@ def test_and_register_task(
     return registered
 
 
-@flow(name="train", flow_run_name="train", persist_result=False)
+@flow(name="train", flow_run_name=run_name, persist_result=False)
 def train(
     as_of: datetime | None = None, known_at: datetime | None = None, training: TrainingSettings | None = None
 ) -> TrainResult:

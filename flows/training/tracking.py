@@ -118,7 +118,9 @@ def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None
         mlflow.log_artifact(str(path))
 
 
-def register(client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage) -> Registered:
+def register(
+    client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
+) -> Registered:
     """Register the model and set what serving and lineage need as tags."""
     if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
@@ -133,7 +135,12 @@ def register(client: MlflowClient, model_info: Any, run_id: str, served: ServedM
         **{f"holdfast.fingerprint.{part}": value for part, value in lineage.fingerprint.items()},
     }
     version: ModelVersion = client.create_model_version(
-        MODEL_NAME, source=model_info.model_uri, run_id=run_id, tags=tags, model_id=model_info.model_id
+        MODEL_NAME,
+        source=model_info.model_uri,
+        run_id=run_id,
+        tags=tags,
+        model_id=model_info.model_id,
+        description=description,
     )
     return Registered(str(version.version), run_id)
 

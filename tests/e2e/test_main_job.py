@@ -1,0 +1,223 @@
+"""The whole main job on real data: what `make run` leaves, what it prints, and that running it again changes nothing.
+
+The test that runs it again comes last. It proves that the state stays as it was, so that the tests after it may
+go on reading it.
+"""
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import MainJob, run
+
+AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
+STAGES = ["ingest", "features", "train", "promote", "package", "serve"]
+METRICS = {"roc_auc", "pr_auc", "brier", "log_loss"}
+ANSWER = {
+    "customer_id",
+    "churn_probability",
+    "will_churn",
+    "threshold",
+    "model_version",
+    "feature_service",
+    "feature_timestamp",
+    "feature_age_seconds",
+    "stale",
+}
+NOISE = re.compile(r"warning|\binfo\b|\berror\b|\bdebug\b|traceback|deprecat|experimental|site-packages|\.py:\d+", re.I)
+
+
+def test_the_summary_has_every_key(main_job: MainJob) -> None:
+    summary = main_job.summary
+    wanted = [
+        "as_of",
+        "transactions_ingested",
+        "transactions_quarantined",
+        "customers",
+        "feature_views",
+        "training_rows",
+        "test_rows",
+        "model_name",
+        "model_version",
+        "metrics",
+        "baselines",
+        "parity",
+        "prediction",
+        "seconds",
+    ]
+    assert set(wanted) - set(summary) == set()
+    assert set(summary["metrics"]) == METRICS
+    assert {name: set(values) for name, values in summary["baselines"].items()} == {
+        "base_rate": METRICS,
+        "recency": METRICS,
+    }
+    assert set(summary["prediction"]) == ANSWER
+    assert list(summary["seconds"]) == STAGES
+    assert all(0 < seconds < 300 for seconds in summary["seconds"].values())
+
+
+def test_every_transaction_is_accounted_for(main_job: MainJob) -> None:
+    summary = main_job.summary
+    assert summary["transactions_ingested"] + summary["transactions_quarantined"] == 69_659
+    assert summary["transactions_quarantined"] == 80
+    batches = main_job.data / "batches"
+    rows = pd.concat([pd.read_parquet(file) for file in batches.glob("*/transactions.parquet")])
+    assert len(rows) == summary["transactions_ingested"]
+    assert rows["customer_id"].nunique() == summary["customers"]
+    assert sum(len(pd.read_parquet(file)) for file in batches.glob("*/quarantine.parquet")) == 80
+
+
+def test_it_is_about_the_midnight_after_the_last_transaction(main_job: MainJob) -> None:
+    assert datetime.fromisoformat(main_job.summary["as_of"]) == AS_OF
+    assert main_job.summary["prediction"]["feature_timestamp"] == "1998-07-01T00:00:00Z"
+    assert main_job.summary["prediction"]["feature_age_seconds"] == 0
+    assert main_job.summary["prediction"]["stale"] is False
+
+
+def test_every_value_of_every_customer_was_compared(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
+    from feature_repo.stores import open_store
+
+    projections = open_store().get_feature_service(main_job.summary["prediction"]["feature_service"])
+    features = sum(len(projection.features) for projection in projections.feature_view_projections)
+    assert features == 18
+    assert main_job.summary["parity"] == {"values_compared": main_job.summary["customers"] * features, "mismatches": 0}
+    assert len(main_job.summary["feature_views"]) == 3
+
+
+def test_the_model_beats_its_baselines(main_job: MainJob) -> None:
+    model, baselines = main_job.summary["metrics"], main_job.summary["baselines"]
+    assert baselines["base_rate"]["roc_auc"] == 0.5
+    assert baselines["base_rate"]["pr_auc"] == pytest.approx(0.60, abs=0.02)  # of one score for all: the base rate
+    assert model["roc_auc"] >= baselines["recency"]["roc_auc"] + 0.05
+    assert model["roc_auc"] < 0.9, "too good: does a feature know the outcome?"
+    for name in ("base_rate", "recency"):
+        assert model["pr_auc"] > baselines[name]["pr_auc"]
+        assert model["brier"] < baselines[name]["brier"]
+        assert model["log_loss"] < baselines[name]["log_loss"]
+    assert main_job.summary["test_rows"] > 10_000
+    assert main_job.summary["training_rows"] > main_job.summary["test_rows"]
+
+
+def test_it_prints_its_stages_and_the_summary_and_nothing_else(main_job: MainJob) -> None:
+    lines = [line.rstrip() for line in main_job.output.splitlines()]
+    assert len(lines) < 60
+    assert [line for line in lines if NOISE.search(line)] == []
+    ticked = [match for line in lines if (match := re.match(r"✓ (\w+) +\d+\.\d s  \S", line))]
+    assert [match[1] for match in ticked] == STAGES
+    assert lines[: len(STAGES)] == [match.string for match in ticked], "the stages come first, without gaps"
+    assert "✗" not in main_job.output
+    assert "\x1b" not in main_job.output, "escape sequences where the output is no terminal"
+
+
+def test_what_it_prints_is_what_the_summary_holds(main_job: MainJob) -> None:
+    summary, text = main_job.summary, re.sub(r"\s+", " ", main_job.output)
+    for said in (
+        f"{summary['transactions_ingested']:,} ingested, {summary['transactions_quarantined']:,} in quarantine",
+        f"{summary['customers']:,} in 3 feature views",
+        f"{summary['parity']['values_compared']:,} online values compared",
+        f"{summary['model_name']} version {summary['model_version']}",
+        f"Test period: {summary['test_rows']:,} rows, trained on {summary['training_rows']:,}",
+        *(
+            " ".join(f"{row[metric]:.3f}" for metric in ("roc_auc", "pr_auc", "brier", "log_loss"))
+            for row in _rows(summary)
+        ),
+        f"All of it: {main_job.data / 'run-summary.json'}",
+    ):
+        assert said in text
+    printed = main_job.output[main_job.output.index("{") : main_job.output.rindex("}") + 1]
+    assert json.loads(printed) == summary["prediction"]
+
+
+def test_the_live_answer_is_what_training_would_say(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the point-in-time join and MLflow's model alone, without the online store, the bento or its code."""
+    import mlflow
+
+    from feature_repo.stores import open_store
+
+    monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{main_job.data / 'mlflow' / 'mlflow.db'}")
+    served = main_job.summary["prediction"]
+    store = open_store()
+    as_of_us = int(AS_OF.timestamp()) * 1_000_000
+    entities = pd.DataFrame(
+        {"customer_id": [served["customer_id"]], "event_timestamp": [AS_OF], "as_of_us": [as_of_us]}
+    )
+    features = store.get_historical_features(
+        features=store.get_feature_service(served["feature_service"]), entity_df=entities
+    ).to_df()
+
+    uri = f"sqlite:///{main_job.data / 'mlflow' / 'mlflow.db'}"
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        version = mlflow.MlflowClient(uri).get_model_version_by_alias(main_job.summary["model_name"], "champion")
+        model_uri = f"models:/{version.name}/{version.version}"
+        names = mlflow.models.get_model_info(model_uri).signature.inputs.input_names()
+        model = mlflow.sklearn.load_model(model_uri)
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert version.version == served["model_version"] == main_job.summary["model_version"]
+    churned = list(model.classes_).index(1)
+    offline = model.predict_proba(features[names].to_numpy(dtype="float64"))[0, churned]
+    assert offline == pytest.approx(served["churn_probability"], rel=0, abs=1e-12)
+    assert served["will_churn"] is (served["churn_probability"] >= served["threshold"])
+
+
+@pytest.mark.timeout(240)
+def test_running_it_again_changes_nothing(main_job: MainJob) -> None:
+    before = state(main_job.data)
+    for kind in ("batches", "snapshots", "feast/registry.db", "mlflow/artifacts", "bentoml/bentos", "bentoml/models"):
+        assert any(name.startswith(kind) for name in before), f"nothing of {kind} is compared"
+    versions = registered_versions(main_job)
+
+    output = run(["make", "run"], main_job.environment)
+
+    after = state(main_job.data)
+    assert {name: after.get(name) for name in before if after.get(name) != before[name]} == {}, "changed or removed"
+    assert sorted(after.keys() - before.keys()) == []
+    assert registered_versions(main_job) == versions
+    summary = json.loads((main_job.data / "run-summary.json").read_text())
+    assert summary | {"seconds": 0} == main_job.summary | {"seconds": 0}
+    assert [line for line in output.splitlines() if NOISE.search(line)] == []
+    assert "already ingested: 0 of 69,659 rows new" in output
+    assert "in place;" in output
+    assert "found version 1" in output
+    assert "champion is version 1, as before" in output
+
+
+def state(data: Path) -> dict[str, tuple[int, object]]:
+    """Size and time of change of each file that makes up the state, by its path in the data folder.
+
+    Two small files are written anew with the same content, so theirs counts instead of the time: BentoML's
+    pointer to the latest model, and the note that MLflow leaves beside a model it hands out.
+    """
+    found: dict[str, tuple[int, object]] = {}
+    for folder in ("batches", "snapshots", "feast", "mlflow/artifacts", "bentoml/bentos", "bentoml/models", "staging"):
+        for file in (data / folder).rglob("*"):
+            if file.is_file():
+                rewritten = file.name in ("registered_model_meta", "latest")
+                mark = hashlib.sha256(file.read_bytes()).hexdigest() if rewritten else file.stat().st_mtime_ns
+                found[file.relative_to(data).as_posix()] = (file.stat().st_size, mark)
+    return found
+
+
+def registered_versions(job: MainJob) -> list[tuple[str, str]]:
+    """Every registered version with its run, and every run."""
+    import sqlite3
+
+    with sqlite3.connect(f"file:{job.data / 'mlflow' / 'mlflow.db'}?mode=ro", uri=True) as database:
+        versions = database.execute("SELECT version, run_id FROM model_versions").fetchall()
+        runs = database.execute("SELECT run_uuid, status FROM runs").fetchall()
+    assert len(versions) == 1
+    assert len(runs) > 1
+    return sorted(map(tuple, [*versions, *runs]), key=str)
+
+
+def _rows(summary: dict) -> list[dict[str, float]]:
+    return [summary["metrics"], *summary["baselines"].values()]

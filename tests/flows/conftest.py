@@ -1,0 +1,79 @@
+"""The small shop in three states: ingested, served from the online store, and trained on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, fast_flows
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Settings]:
+    """This process at work on a shop of the test's own: three batches, nothing else."""
+    with at_work_on(copy_shop(tmp_path)) as settings:
+        yield settings
+
+
+@pytest.fixture
+def open_shop(shop: Settings) -> Settings:
+    """The same with snapshots, registry and online store at ``AS_OF``."""
+    build_features(shop)
+    return shop
+
+
+@pytest.fixture
+def flows_here(prefect_server: None) -> Iterator[None]:
+    """Prefect flows run in this process, and quickly."""
+    with fast_flows():
+        yield
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training set of the shop, and the folder it came from."""
+
+    settings: Settings
+    cutoffs: list[datetime]
+    split: Any
+    data: Any
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The training set as known at ``KNOWN_AT``; read only."""
+    from feature_repo.stores import open_store
+    from flows.feature_store.registry import apply_definitions
+    from flows.feature_store.snapshots import build_snapshots
+    from flows.training.dataset import assemble, labelled_cutoffs
+    from flows.training.split import split_by_time
+
+    with at_work_on(copy_shop(tmp_path_factory.mktemp("dataset"))) as settings:
+        apply_definitions(open_store())
+        cutoffs = labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+        split = split_by_time(cutoffs, 90, 6, 2, 2)
+        for cutoff in cutoffs:
+            build_snapshots(settings, cutoff, KNOWN_AT)
+        return Dataset(settings, cutoffs, split, assemble(settings, cutoffs, AS_OF, KNOWN_AT))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A shop on which the training flow has run once."""
+
+    data: Path
+    result: Any
+
+
+@pytest.fixture(scope="session")
+def trained(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The shop after one training; tests may add versions, never change this one."""
+    data = copy_shop(tmp_path_factory.mktemp("trained"))
+    with at_work_on(data), fast_flows():
+        from flows.train import train
+
+        return Trained(data, train(AS_OF, KNOWN_AT))

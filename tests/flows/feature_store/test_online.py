@@ -1,0 +1,114 @@
+"""Materialisation: once, forwards only, and whole after an interruption."""
+
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings, load_settings
+from feature_repo.stores import open_store
+from flows.feature_store.online import OlderThanOnlineError, forget_online_state, materialize, online_state
+from flows.feature_store.parity import check_parity
+from flows.feature_store.registry import apply_definitions
+from flows.feature_store.snapshots import Snapshot, build_snapshots, customers_of
+from tests.feature_repo.oracle import Transaction
+from tests.flows.small_shop import ARRIVALS, AS_OF, KNOWN_AT, build_features, ingest, join, start
+
+MONTH_AGO = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def _mismatches(snapshot: Snapshot) -> int:
+    return check_parity(open_store(), open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of).mismatches
+
+
+def _refuse(*arguments: Any, **options: Any) -> None:
+    raise AssertionError("materialised again")
+
+
+def test_a_snapshot_in_place_is_not_written_again(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    store = open_store(KNOWN_AT)
+    monkeypatch.setattr(store, "materialize", _refuse)
+    assert materialize(open_shop, store, snapshot) is False
+    forget_online_state(open_shop)
+    with pytest.raises(AssertionError, match="materialised again"):
+        materialize(open_shop, store, snapshot)
+
+
+def test_it_moves_forward_and_never_back(shop: Settings) -> None:
+    earlier = build_features(shop, MONTH_AGO)
+    assert _mismatches(earlier) == 0
+    later = build_features(shop, AS_OF)
+    assert _mismatches(later) == 0
+    state = online_state(shop)
+    assert state is not None
+    assert (state.as_of, state.known_at) == (AS_OF, KNOWN_AT)
+    with pytest.raises(OlderThanOnlineError) as error:
+        materialize(shop, open_store(), earlier)
+    for part in ("serves 2024-07-01 00:00 UTC", "2024-06-01 00:00 UTC", "HOLDFAST_DATA"):
+        assert part in str(error.value)
+    assert online_state(shop) == state
+    assert _mismatches(later) == 0
+
+
+def test_data_that_arrive_late_are_materialised_for_the_same_moment(open_shop: Settings) -> None:
+    arrival = KNOWN_AT + timedelta(hours=5)
+    late = Transaction("c000", AS_OF - timedelta(days=2), 77.0, arrival)
+    ingest(open_shop.data, [late, late._replace(customer_id="newcomer")], arrival)
+    snapshot = build_snapshots(open_shop, AS_OF, arrival)[0]
+    assert snapshot.known_at == arrival
+    assert materialize(open_shop, open_store(arrival), snapshot) is True
+    assert "newcomer" in customers_of(snapshot)
+    assert _mismatches(snapshot) == 0
+    before = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    assert _mismatches(before) > 0, "parity does not see which data the online store was made from"
+
+
+def test_other_transformations_are_materialised_anew(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    monkeypatch.setattr("flows.feature_store.online.transformations_version", lambda: "another")
+    assert materialize(open_shop, open_store(KNOWN_AT), snapshot) is True
+
+
+def _killed_after(writes: int) -> None:
+    """Materialise, and die once some views are written and the next is half way."""
+    import sqlite3
+
+    from feast.infra.online_stores.sqlite import SqliteOnlineStore
+
+    original, calls = SqliteOnlineStore.online_write_batch, 0
+
+    def fatal(*arguments: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > writes:
+            rows = options.get("data") or arguments[3]
+            original(*arguments[:3], rows[: len(rows) // 2], None)
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(*arguments, **options)
+
+    assert sqlite3.sqlite_version
+    SqliteOnlineStore.online_write_batch = fatal  # type: ignore[method-assign]
+    build_features(load_settings())
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_killed_while_writing_the_next_run_completes_it(shop: Settings, writes: int) -> None:
+    earlier = build_features(shop, MONTH_AGO, ARRIVALS[1][1])
+    assert join(start(_killed_after, shop.data, writes)) == -signal.SIGKILL
+    assert online_state(shop) is None
+    assert _mismatches(earlier) > 0, "nothing was written: this test shows nothing"
+    snapshot = build_snapshots(shop, AS_OF, KNOWN_AT)[0]
+    assert materialize(shop, open_store(KNOWN_AT), snapshot) is True
+    assert _mismatches(snapshot) == 0
+
+
+def test_killed_on_an_empty_store_the_next_run_completes_it(shop: Settings) -> None:
+    assert join(start(_killed_after, shop.data, 1)) == -signal.SIGKILL
+    apply_definitions(open_store())
+    snapshot = build_snapshots(shop, AS_OF, KNOWN_AT)[0]
+    assert _mismatches(snapshot) > 0
+    assert materialize(shop, open_store(KNOWN_AT), snapshot) is True
+    assert _mismatches(snapshot) == 0
