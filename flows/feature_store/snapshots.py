@@ -8,7 +8,9 @@ from pathlib import Path
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandera.pandas import DataFrameSchema
 
+from feature_repo.contracts import snapshot_contract
 from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 from feature_repo.transformations import BUILDERS, known_transactions
@@ -75,6 +77,7 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
         missing = not path.exists()
         if missing:
             features = build(known, as_of).order_by("customer_id").to_pyarrow()
+            _contract_of(view).validate(features.to_pandas(), lazy=True)
             with replace_file(path) as temporary:
                 pq.write_table(_stamped(features, as_of, effective), temporary)
         snapshots.append(Snapshot(view, as_of, effective, path, built=missing))
@@ -85,6 +88,12 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
 def customers_of(snapshot: Snapshot) -> list[str]:
     """The ids of the customers in a snapshot, sorted."""
     return pq.read_table(snapshot.path, columns=["customer_id"])["customer_id"].to_pylist()
+
+
+def _contract_of(view: str) -> DataFrameSchema:
+    from feature_repo import feature_views
+
+    return snapshot_contract(getattr(feature_views, view))
 
 
 def _stamped(features: pa.Table, as_of: datetime, known_at: datetime) -> pa.Table:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feature_repo.contracts import Labels
 from feature_repo.labels import churn_labels, closed_cutoffs
 from feature_repo.model_contract import (
     ENTITY_KEY,
@@ -99,4 +100,4 @@ def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, kn
     labels = churn_labels(transactions, cutoffs, settings.horizon_days, settings.activity_days)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()
-    return frame
+    return Labels.validate(frame, lazy=True)

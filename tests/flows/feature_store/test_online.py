@@ -74,22 +74,18 @@ def test_other_transformations_are_materialised_anew(open_shop: Settings, monkey
 
 def _killed_after(writes: int) -> None:
     """Materialise, and die once some views are written and the next is half way."""
-    import sqlite3
-
     from feast.infra.online_stores.sqlite import SqliteOnlineStore
 
     original, calls = SqliteOnlineStore.online_write_batch, 0
 
-    def fatal(*arguments: Any, **options: Any) -> None:
+    def fatal(self: Any, config: Any, table: Any, data: list[Any], progress: Any) -> None:
         nonlocal calls
         calls += 1
         if calls > writes:
-            rows = options.get("data") or arguments[3]
-            original(*arguments[:3], rows[: len(rows) // 2], None)
+            original(self, config, table, data[: len(data) // 2], progress)
             os.kill(os.getpid(), signal.SIGKILL)
-        original(*arguments, **options)
+        original(self, config, table, data, progress)
 
-    assert sqlite3.sqlite_version
     SqliteOnlineStore.online_write_batch = fatal  # type: ignore[method-assign]
     build_features(load_settings())
 

@@ -4,7 +4,7 @@ import math
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,15 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feature_repo.model_contract import Feature, model_inputs
 from feature_repo.settings import Settings
 from feature_repo.stores import open_store
-from flows.feature_store.parity import ParityError, ParityReport, check_parity, differences, require_parity, typed
+from flows.feature_store.parity import (
+    ParityError,
+    ParityReport,
+    check_parity,
+    differences,
+    epoch_us,
+    require_parity,
+    typed,
+)
 from flows.feature_store.snapshots import customers_of
 from tests.feature_repo import oracle
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, transactions
@@ -170,6 +178,12 @@ class TestPlanted:
         later = AS_OF + timedelta(days=40)  # beyond the ttl the offline store knows nothing, the online one does
         report = check_parity(open_store(), open_store(KNOWN_AT), clean[1][:5], later)
         assert report.mismatches > 0
+
+
+def test_the_request_time_is_in_microseconds() -> None:
+    assert epoch_us(AS_OF) == oracle.microseconds(AS_OF)
+    assert epoch_us(AS_OF + oracle.MICROSECOND) == oracle.microseconds(AS_OF) + 1
+    assert epoch_us(AS_OF.astimezone(timezone(timedelta(hours=5)))) == oracle.microseconds(AS_OF)
 
 
 class TestDifferences:
