@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from feature_repo.settings import Settings
-from flows.ingestion.batches import list_batches
+from flows.ingestion.batches import end_of_data, list_batches
 
 
 def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
@@ -13,18 +13,26 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
     the same result.
 
     Raises:
-        ValueError: The clock follows the data, and there is none.
+        ValueError: The clock follows the data and there is none, or "now" is long after the data end.
     """
     if as_of is not None:
         return as_utc(as_of)
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
+    end = end_of_data(list_batches(settings))
     if settings.clock == "data":
-        return _midnight_after_last_event(settings)
+        if end is None:
+            raise ValueError("HOLDFAST_CLOCK=data, and nothing was ingested: run `python -m flows.ingest` first.")
+        return end
     from prefect.runtime import flow_run
 
-    scheduled = flow_run.scheduled_start_time
-    return as_utc(scheduled or datetime.now(UTC)).replace(microsecond=0)
+    now = as_utc(flow_run.scheduled_start_time or datetime.now(UTC)).replace(microsecond=0)
+    if end is not None and now - end > timedelta(days=settings.activity_days):
+        raise ValueError(
+            f"The data end on {end - timedelta(days=1):%Y-%m-%d}: nobody was active in the {settings.activity_days} "
+            "days before now. Ingest newer data, give an as_of, or set HOLDFAST_CLOCK=data to replay the past."
+        )
+    return now
 
 
 def resolve_known_at(known_at: datetime | None) -> datetime:
@@ -43,10 +51,3 @@ def run_name() -> str:
 
     as_of = flow_run.parameters.get("as_of")
     return f"{flow_run.flow_name} as of {as_of:%Y-%m-%d %H:%M}" if as_of else f"{flow_run.flow_name} as of now"
-
-
-def _midnight_after_last_event(settings: Settings) -> datetime:
-    last = max((batch.last_event for batch in list_batches(settings) if batch.last_event), default=None)
-    if last is None:
-        raise ValueError("HOLDFAST_CLOCK=data, and nothing has been ingested: run `python -m flows.ingest` first.")
-    return last.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)

@@ -15,6 +15,12 @@ from flows.feature_store.parity import ParityReport
 from flows.feature_store.snapshots import Snapshot, build_snapshots
 
 
+def features_lock(settings: Settings) -> FileLock:
+    """Held by whoever changes the registry or the online store: one at a time."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.data / "features.lock")
+
+
 @dataclass(frozen=True)
 class FeaturesResult:
     """What serving now reads."""
@@ -97,7 +103,7 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None) ->
     moment = resolve_as_of(as_of, settings)
     if moment.microsecond:
         raise ValueError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
-    with FileLock(settings.data / "features.lock"):
+    with features_lock(settings):
         snapshots = snapshots_task(settings, moment, resolve_known_at(known_at))
         apply_task()
         materialised = materialize_task(settings, snapshots[0])

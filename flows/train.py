@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.model_contract import FEATURE_SERVICE, MODEL_NAME, ServedModel, fingerprint
 from feature_repo.settings import Settings, load_settings
 from flows.clock import resolve_as_of, resolve_known_at, run_name
-from flows.features import apply_task, snapshots_task
+from flows.features import features_lock, snapshots_task
 from flows.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ class TrainResult:
     baselines: dict[str, dict[str, float]]
     chosen: str
     reason: str
+
+
+@task(name="definitions are applied", **_IN_MEMORY)
+def applied_task(settings: Settings) -> None:
+    """Train only on what the registry, and so serving, knows."""
+    from feature_repo.stores import open_store
+    from flows.feature_store.registry import require_applied
+
+    with features_lock(settings):
+        require_applied(open_store())
 
 
 @task(name="lineage", **_IN_MEMORY)
@@ -201,7 +211,7 @@ def train(
 
     settings, training = load_settings(), training or TrainingSettings()
     moment, known = resolve_as_of(as_of, settings), resolve_known_at(known_at)
-    apply_task()
+    applied_task(settings)
     lineage = lineage_task(settings, training, moment, known)
     if earlier := find_task(settings, lineage):
         return earlier

@@ -35,14 +35,37 @@ def definitions() -> RepoContents:
     )
 
 
+class NotAppliedError(ValueError):
+    """The registry holds other definitions than this checkout."""
+
+
 def apply_definitions(store: FeatureStore) -> str:
     """What `feast apply` does; returns what it printed. An up-to-date registry is left untouched."""
     wanted = definitions()
-    diff, infra_diff, _ = store.plan(wanted)
-    unchanged = all(item.transition_type == TransitionType.UNCHANGED for item in diff.feast_object_diffs)
-    if unchanged and not infra_diff.infra_object_diffs:
+    if _is_up_to_date(store, wanted):
         return "No changes"
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         apply_total_with_repo_instance(store, store.project, store.registry, wanted, skip_source_validation=True)
     return re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).strip()
+
+
+def require_applied(store: FeatureStore) -> None:
+    """Apply to an empty registry; one that serves others is changed on purpose only.
+
+    Raises:
+        NotAppliedError: The registry holds other definitions than this checkout.
+    """
+    if not store.list_feature_services():
+        apply_definitions(store)
+    elif not _is_up_to_date(store, definitions()):
+        raise NotAppliedError(
+            "Feast's registry holds other definitions than this checkout. See `feast -c feature_repo plan`; then "
+            "`python -m flows.features` applies them and proves parity."
+        )
+
+
+def _is_up_to_date(store: FeatureStore, wanted: RepoContents) -> bool:
+    diff, infra_diff, _ = store.plan(wanted)
+    differences = [*diff.feast_object_diffs, *infra_diff.infra_object_diffs]
+    return all(item.transition_type == TransitionType.UNCHANGED for item in differences)

@@ -4,8 +4,9 @@ Each holds ``transactions.parquet``, ``quarantine.parquet`` and its manifest, ``
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter
 
@@ -37,6 +38,14 @@ def list_batches(settings: Settings) -> list[Batch]:
     """All committed batches, oldest first."""
     batches = [MANIFEST.validate_json(path.read_bytes()) for path in settings.batches.glob("*/batch.json")]
     return sorted(batches, key=lambda batch: batch.ingested_at)
+
+
+def end_of_data(batches: Sequence[Batch]) -> datetime | None:
+    """The UTC midnight after the last event; None without events."""
+    last = max((batch.last_event for batch in batches if batch.last_event), default=None)
+    if last is None:
+        return None
+    return last.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def transactions_glob(settings: Settings) -> str:

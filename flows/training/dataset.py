@@ -24,7 +24,7 @@ from feature_repo.settings import Settings
 from feature_repo.stores import open_store
 from feature_repo.transformations import known_transactions
 from flows.feature_store.snapshots import NoDataError
-from flows.ingestion.batches import list_batches, transactions_glob
+from flows.ingestion.batches import end_of_data, list_batches, transactions_glob
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,21 @@ class TrainingSet:
 
 
 def labelled_cutoffs(settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int) -> list[datetime]:
-    """Monthly cut-offs whose horizon has closed by ``as_of``.
+    """Monthly cut-offs whose horizon has closed by ``as_of`` and is covered by data.
+
+    Where the data end before ``as_of``, days without data are not days without purchases.
 
     Raises:
         NoDataError: Nothing had arrived by ``known_at``.
     """
-    firsts = [b.first_event for b in list_batches(settings) if b.first_event and b.ingested_at <= known_at]
-    if not firsts:
+    known = [batch for batch in list_batches(settings) if batch.ingested_at <= known_at]
+    first = min((batch.first_event for batch in known if batch.first_event), default=None)
+    end = end_of_data(known)
+    if first is None or end is None:
         raise NoDataError(
             f"No transaction had arrived by {known_at:%Y-%m-%d %H:%M} UTC. Ingest data first (python -m flows.ingest)."
         )
-    return closed_cutoffs(min(firsts), as_of, settings.horizon_days, min_history_days)
+    return closed_cutoffs(first, min(as_of, end), settings.horizon_days, min_history_days)
 
 
 def assemble(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> TrainingSet:

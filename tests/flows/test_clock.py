@@ -1,0 +1,65 @@
+"""What time a run is about."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from flows.clock import as_utc, resolve_as_of, resolve_known_at
+from tests.feature_repo.oracle import Transaction
+from tests.flows.small_shop import AS_OF, ingest, shop_folder
+
+NOON = datetime(2024, 5, 5, 12, 0, 0, 250, tzinfo=UTC)
+KOLKATA = timezone(timedelta(hours=5, minutes=30))
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    assert as_utc(NOON.replace(tzinfo=None)) == NOON
+    assert as_utc(NOON.astimezone(KOLKATA)) == NOON
+    assert as_utc(NOON.astimezone(KOLKATA)).tzinfo is UTC
+
+
+@pytest.mark.parametrize("clock", ["wall", "data", AS_OF])
+def test_what_is_given_counts_whatever_the_clock(tmp_path: Path, clock: object) -> None:
+    settings = Settings(data=tmp_path, clock=clock)  # type: ignore[arg-type]
+    assert resolve_as_of(NOON.replace(tzinfo=None), settings) == NOON
+    assert resolve_as_of(NOON.astimezone(KOLKATA), settings) == NOON
+
+
+def test_a_fixed_clock_stands(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, clock=AS_OF.astimezone(KOLKATA))
+    assert resolve_as_of(None, settings) == AS_OF
+    assert resolve_as_of(None, settings).tzinfo is UTC
+
+
+def test_the_wall_clock_is_now_in_whole_seconds(tmp_path: Path) -> None:
+    now = resolve_as_of(None, Settings(data=tmp_path))
+    assert now.microsecond == 0
+    assert timedelta(0) <= datetime.now(UTC) - now < timedelta(seconds=30)
+
+
+def test_a_scheduled_run_is_about_the_time_it_was_scheduled_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__SCHEDULED_START_TIME", "2024-05-05 12:00:00")
+    assert resolve_as_of(None, Settings(data=tmp_path)) == NOON.replace(microsecond=0)
+
+
+def test_the_clock_of_the_data_is_the_midnight_after_the_last_event(tmp_path: Path) -> None:
+    assert resolve_as_of(None, Settings(data=shop_folder(), clock="data")) == AS_OF
+    for hour, expected in ((0, 2), (23, 2), (24, 3)):
+        data = tmp_path / str(hour)
+        last = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+        ingest(data, [Transaction("a", last, 1.0, last), Transaction("b", last - timedelta(days=9), 1.0, last)], AS_OF)
+        assert resolve_as_of(None, Settings(data=data, clock="data")) == datetime(2024, 1, expected, tzinfo=UTC)
+
+
+def test_the_clock_of_no_data_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"HOLDFAST_CLOCK=data.*python -m flows\.ingest"):
+        resolve_as_of(None, Settings(data=tmp_path, clock="data"))
+
+
+def test_everything_is_known_unless_told_otherwise() -> None:
+    assert resolve_known_at(NOON.replace(tzinfo=None)) == NOON
+    assert timedelta(0) <= datetime.now(UTC) - resolve_known_at(None) < timedelta(seconds=30)
