@@ -8,9 +8,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-# The demo replays purchases of 1997 and 1998, so "now" is the midnight after the last one. On live data: wall.
-export HOLDFAST_CLOCK ?= data
-
 .PHONY: help run test check serve ui env bench pictures clean lock
 
 help: ## List the targets

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
 
+LARGEST = 1e12
+
+
 class Transactions(pa.DataFrameModel):
     """One purchase (amount and quantity above zero) or one return (both below) per row.
 
@@ -48,6 +51,21 @@ class Transactions(pa.DataFrameModel):
     @classmethod
     def _finite_quantity(cls, quantities: pd.Series) -> pd.Series:
         return pd.Series(np.isfinite(quantities), index=quantities.index)
+
+    @pa.check("amount", error="amount is beyond a trillion", n_failure_cases=5)
+    @classmethod
+    def _amount_in_range(cls, amounts: pd.Series) -> pd.Series:
+        return ~(amounts.abs() > LARGEST)  # sums must fit the decimals of the transformations
+
+    @pa.check("quantity", error="quantity is beyond a trillion", n_failure_cases=5)
+    @classmethod
+    def _quantity_in_range(cls, quantities: pd.Series) -> pd.Series:
+        return ~(quantities.abs() > LARGEST)
+
+    @pa.check("event_timestamp", error="event_timestamp is before 1970", n_failure_cases=5)
+    @classmethod
+    def _not_a_null_date(cls, times: pd.Series) -> pd.Series:
+        return ~(times < pd.Timestamp(0, tz="UTC"))  # 1900-01-01 is how many systems write "none"
 
     @pa.check("amount", error="amount is 0: neither a purchase nor a return", n_failure_cases=5)
     @classmethod

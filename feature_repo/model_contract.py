@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from feature_repo.errors import HoldfastError
 from feature_repo.source_hash import module_source, normalised, sha256
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def freshness(store: "FeatureStore") -> dict[str, Freshness]:
     }
 
 
-class MissingFeatureError(ValueError):
+class MissingFeatureError(HoldfastError):
     """A feature that may not be null is null."""
 
 
@@ -108,22 +109,28 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> npt.ND
 
 
 def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) -> dict[str, str]:
-    """SHA-256 of each part of the definition behind the model's inputs and label.
+    """SHA-256 of each part of the definition behind the model's inputs and label; other views do not count.
 
     ``feature_service`` and ``on_demand`` are read from the registry, because that is what Feast executes;
     ``transformations`` and ``labels`` from the source. Comments, docstrings and layout do not count.
     """
+    from feast import OnDemandFeatureView
+
     service = store.get_feature_service(FEATURE_SERVICE)
-    views = []
-    on_demand = []
+    views, on_demand, stored = [], [], set()
     for projection in service.feature_view_projections:
         view = store.registry.get_any_feature_view(projection.name, store.project)
         views.append([projection.name, [[field.name, str(field.dtype)] for field in projection.features]])
-        if transformation := getattr(view, "feature_transformation", None):
-            on_demand.append(normalised(transformation.udf_string))
+        if isinstance(view, OnDemandFeatureView):
+            assert view.feature_transformation is not None
+            on_demand.append(normalised(view.feature_transformation.udf_string))
+            stored |= set(view.source_feature_view_projections)
+        else:
+            stored.add(projection.name)
     limits = {
         view.name: [sorted(view.entities), view.tags.get("nullable", ""), str(view.ttl)]
         for view in store.list_feature_views()
+        if view.name in stored
     }
     return {
         "feature_service": sha256(json.dumps([service.name, views, sorted(limits.items())])),

@@ -7,20 +7,29 @@ never at import.
 import os
 import shlex
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from feature_repo.times import as_utc
+
 _PACKAGE = Path(__file__).resolve().parent
+
+# A file of this name says that the data folder holds a historical data set to replay.
+REPLAY = "REPLAY"
 
 
 def _default_data_dir() -> Path:
     """``data`` beside the source checkout; in a bento, whose source folder is read-only, under the caller."""
     root = _PACKAGE.parent
     return (root if (root / "pyproject.toml").exists() else Path.cwd()) / "data"
+
+
+def _default_clock(values: dict[str, Any]) -> Literal["wall", "data"]:
+    return "data" if (values["data"] / REPLAY).exists() else "wall"
 
 
 class Settings(BaseSettings):
@@ -30,12 +39,12 @@ class Settings(BaseSettings):
 
     data: Path = Field(default_factory=_default_data_dir, description="The one folder that holds all state.")
     clock: Literal["wall", "data"] | datetime = Field(
-        default="wall",
+        default_factory=_default_clock,
         description="What 'now' means where no as_of is given: the wall clock; 'data', the midnight after the "
-        "last transaction (to replay a historical data set); or a fixed time.",
+        "last transaction; or a fixed time. Not set, it is 'data' in a folder that replays a historical data set.",
     )
     horizon_days: int = Field(default=90, ge=1, description="A customer without a purchase for this long churned.")
-    activity_days: int = Field(default=180, ge=1, description="Only customers who bought this recently are scored.")
+    activity_days: int = Field(default=180, ge=1, description="Models learn from customers who bought this recently.")
 
     @field_validator("data")
     @classmethod
@@ -45,9 +54,7 @@ class Settings(BaseSettings):
     @field_validator("clock")
     @classmethod
     def _aware(cls, value: str | datetime) -> str | datetime:
-        if isinstance(value, datetime) and value.tzinfo is None:
-            return value.replace(tzinfo=UTC)
-        return value
+        return as_utc(value) if isinstance(value, datetime) else value
 
     @property
     def batches(self) -> Path:
@@ -82,7 +89,6 @@ class Settings(BaseSettings):
         return {
             "HOLDFAST_DATA": str(self.data),
             "HOLDFAST_PROJECT": str(_PACKAGE.parent),  # prefect.yaml: where workers find the flows
-            "HOLDFAST_CLOCK": self.clock if isinstance(self.clock, str) else self.clock.isoformat(),
             "PREFECT_HOME": str(self.data / "prefect"),
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
             "BENTOML_HOME": str(self.data / "bentoml"),

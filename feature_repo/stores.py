@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from feast.data_source import DataSource
     from feast.infra.offline_stores.offline_store import RetrievalJob
     from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
+    from google.protobuf.message import Message
 
 REPO = Path(__file__).resolve().parent
+_STATE_FOLDER = "${HOLDFAST_DATA}"
 
 # Importing Feast turns on the deprecation warnings of every library; Python's default is off.
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -57,21 +59,50 @@ def open_store(known_at: datetime | None = None) -> "FeatureStore":
 
 
 class StateFolderRegistryStore(FileRegistryStore):
-    """Feast's registry file, in the state folder, replaced as a whole: nobody ever meets half of one."""
+    """Feast's registry file, in the state folder, replaced as a whole: nobody ever meets half of one.
+
+    Paths under the state folder are kept relative to it. With absolute paths, `feast apply` in a copy of the
+    folder would drop the tables of the original.
+    """
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
         super().__init__(registry_config, load_settings().data)
 
+    def get_registry_proto(self) -> "RegistryProto":
+        """The registry, its paths under the state folder as it is now."""
+        registry_proto = super().get_registry_proto()
+        _replace_prefix(registry_proto, _STATE_FOLDER, str(load_settings().data))
+        return registry_proto
+
     def _write_registry(self, registry_proto: "RegistryProto") -> None:
+        stored = type(registry_proto)()
+        stored.CopyFrom(registry_proto)
+        _replace_prefix(stored, str(load_settings().data), _STATE_FOLDER)
         target = self._filepath
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".registry-") as folder:
             self._filepath = Path(folder) / target.name
             try:
-                super()._write_registry(registry_proto)
+                super()._write_registry(stored)
                 self._filepath.replace(target)
             finally:
                 self._filepath = target
+        registry_proto.version_id = stored.version_id
+        registry_proto.last_updated.CopyFrom(stored.last_updated)
+
+
+def _replace_prefix(message: "Message", old: str, new: str) -> None:
+    """In every string of ``message`` that is a path under ``old``, put ``new`` in its place."""
+    for field, value in message.ListFields():
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            for item in value.values():
+                if not isinstance(item, str):  # tags hold no paths
+                    _replace_prefix(item, old, new)
+        elif field.message_type:
+            for item in value if field.is_repeated else [value]:
+                _replace_prefix(item, old, new)
+        elif isinstance(value, str) and value.startswith(f"{old}/"):
+            setattr(message, field.name, f"{new}{value.removeprefix(old)}")
 
 
 def _epoch_seconds(time: datetime) -> int:

@@ -4,15 +4,19 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, get_args
 
 import typer
+from pandera.errors import SchemaErrors
 from prefect import Flow
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from feature_repo.errors import HoldfastError
+
 # What a person can act on; anything else is a defect and keeps its traceback.
-EXPECTED_ERRORS = (ValueError, AssertionError, OSError)
+EXPECTED_ERRORS = (HoldfastError, SchemaErrors, ValidationError, OSError)
 
 
 def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) -> None:
@@ -26,7 +30,7 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
         for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
             logging.getLogger(name).addFilter(_without_traceback)
         try:
-            result = flow(**options)
+            result = flow(**{name: _value(flow, name, given) for name, given in options.items()})
         except EXPECTED_ERRORS as error:
             Console(stderr=True).print(
                 f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
@@ -34,12 +38,32 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
             sys.exit(1)
         (show or Console().print)(result)
 
-    command.__signature__ = inspect.signature(flow.fn)  # type: ignore[attr-defined]
-    command.__annotations__ = {name: p.annotation for name, p in inspect.signature(flow.fn).parameters.items()}
+    parameters = {name: _option(parameter) for name, parameter in inspect.signature(flow.fn).parameters.items()}
+    command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    command.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
     command.__doc__ = flow.fn.__doc__
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     app()
+
+
+def _model(parameter: inspect.Parameter) -> type[BaseModel] | None:
+    """The settings model that a parameter takes, if it takes one."""
+    models = [item for item in get_args(parameter.annotation) if inspect.isclass(item) and issubclass(item, BaseModel)]
+    return models[0] if models else None
+
+
+def _option(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Settings come as JSON; everything else as it is."""
+    if model := _model(parameter):
+        about = f"JSON with any of: {', '.join(model.model_fields)}."
+        return parameter.replace(annotation=Annotated[str | None, typer.Option(help=about, metavar="JSON")])
+    return parameter
+
+
+def _value(flow: Flow[..., Any], name: str, given: Any) -> Any:
+    model = _model(inspect.signature(flow.fn).parameters[name])
+    return model.model_validate_json(given) if model and given is not None else given
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

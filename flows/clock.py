@@ -2,8 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
+from feature_repo.times import as_utc
 from flows.ingestion.batches import end_of_data, list_batches
+
+
+class ClockError(HoldfastError):
+    """There is no sensible "now"."""
 
 
 def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
@@ -13,7 +19,7 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
     the same result.
 
     Raises:
-        ValueError: The clock follows the data and there is none, or "now" is long after the data end.
+        ClockError: The clock follows the data and there is none, or "now" is long after the data end.
     """
     if as_of is not None:
         return as_utc(as_of)
@@ -22,13 +28,13 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
     end = end_of_data(list_batches(settings))
     if settings.clock == "data":
         if end is None:
-            raise ValueError("HOLDFAST_CLOCK=data, and nothing was ingested: run `python -m flows.ingest` first.")
+            raise ClockError("The clock follows the data, and there are none: run `python -m flows.ingest` first.")
         return end
     from prefect.runtime import flow_run
 
     now = as_utc(flow_run.scheduled_start_time or datetime.now(UTC)).replace(microsecond=0)
     if end is not None and now - end > timedelta(days=settings.activity_days):
-        raise ValueError(
+        raise ClockError(
             f"The data end on {end - timedelta(days=1):%Y-%m-%d}: nobody was active in the {settings.activity_days} "
             "days before now. Ingest newer data, give an as_of, or set HOLDFAST_CLOCK=data to replay the past."
         )
@@ -38,11 +44,6 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
 def resolve_known_at(known_at: datetime | None) -> datetime:
     """``known_at`` if given (naive means UTC), else everything that has arrived."""
     return as_utc(known_at) if known_at is not None else datetime.now(UTC)
-
-
-def as_utc(time: datetime) -> datetime:
-    """The same moment in UTC; a time without a zone is taken as UTC."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def run_name() -> str:

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
 from feature_repo.stores import open_store
-from flows.clock import resolve_as_of, resolve_known_at, run_name
+from flows.clock import ClockError, resolve_as_of, resolve_known_at, run_name
 from flows.feature_store.parity import ParityReport
 from flows.feature_store.snapshots import Snapshot, build_snapshots
 
@@ -102,7 +102,7 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None) ->
     settings = load_settings()
     moment = resolve_as_of(as_of, settings)
     if moment.microsecond:
-        raise ValueError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
+        raise ClockError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
     with features_lock(settings):
         snapshots = snapshots_task(settings, moment, resolve_known_at(known_at))
         apply_task()

@@ -15,9 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from feature_repo.settings import load_settings
+from feature_repo.times import as_utc
 from flows.cli import run_flow
-from flows.clock import as_utc
-from flows.ingestion.datasets import locate
+from flows.ingestion.datasets import locate, replay
 from flows.ingestion.errors import IngestError
 from flows.ingestion.mapping import Mapping, load_mapping
 from flows.ingestion.results import IngestResult
@@ -90,6 +90,8 @@ def ingest(
     from flows.ingestion.results import already_ingested
 
     path, mapping_path = _inputs(source, mapping, dataset)
+    if source is None:
+        replay(load_settings(), dataset)
     rules = load_mapping(mapping_path)
     moment = as_utc(ingested_at) if ingested_at else None
     found = read(path, rules)

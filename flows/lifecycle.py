@@ -42,10 +42,11 @@ def lifecycle(
     """
     from flows.ingestion.batches import list_batches
 
-    settings, stages = load_settings(), Stages()
+    stages = Stages()
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
+    settings = load_settings()  # now that there are data, they may say what time it is
     moment = resolve_as_of(as_of, settings)
     with stages.stage("features", "building snapshots, materialising, comparing every value") as stage:
         built = features(moment)

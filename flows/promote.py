@@ -6,12 +6,13 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import load_settings
 from flows.promotion.checks import Check, PromotionSettings, promotion_checks
 
 
-class PromotionRefusedError(ValueError):
+class PromotionRefusedError(HoldfastError):
     """The version did not pass its checks; the champion stays."""
 
 

@@ -93,7 +93,7 @@ def fit_task(
     from flows.training.tracking import log_candidate
 
     fitted = fit_candidate(candidate, fit, validation, seed)
-    log_candidate(run_id, fitted, fit, digest)
+    log_candidate(run_id, fitted, fit, validation, digest)
     return fitted
 
 
@@ -216,7 +216,7 @@ def train(
     if earlier := find_task(settings, lineage):
         return earlier
 
-    cutoffs = labelled_cutoffs(settings, moment, known, training.min_history_days)
+    cutoffs = labelled_cutoffs(settings, moment, known, training.min_history_days)[-training.max_cutoffs :]
     split = split_by_time(
         cutoffs, settings.horizon_days, training.test_cutoffs, training.validation_cutoffs, training.min_fit_cutoffs
     )

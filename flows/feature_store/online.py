@@ -9,6 +9,7 @@ from pathlib import Path
 from feast import FeatureStore
 from pydantic import TypeAdapter
 
+from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 from flows.feature_store.snapshots import Snapshot
@@ -27,7 +28,7 @@ class OnlineState:
 _STATE = TypeAdapter(OnlineState)
 
 
-class OlderThanOnlineError(ValueError):
+class OlderThanOnlineError(HoldfastError):
     """The online store holds a later snapshot already."""
 
 
@@ -50,10 +51,10 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     current = online_state(settings)
     if current == wanted:
         return False
-    if current is not None and current.as_of > wanted.as_of:
+    if current is not None and (current.as_of, current.known_at) > (wanted.as_of, wanted.known_at):
         raise OlderThanOnlineError(
-            f"The online store serves {current.as_of:%Y-%m-%d %H:%M} UTC; materialising "
-            f"{wanted.as_of:%Y-%m-%d %H:%M} UTC would take it back. To look at the past, set HOLDFAST_DATA to "
+            f"The online store serves {_moment(current)}; materialising {_moment(wanted)} would take it back, and "
+            "leave what is newer in it. To look at the past, set HOLDFAST_DATA to "
             "another folder."
         )
     forget_online_state(settings)
@@ -67,6 +68,10 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
 def forget_online_state(settings: Settings) -> None:
     """Make the next run materialise again."""
     _state_path(settings).unlink(missing_ok=True)
+
+
+def _moment(state: OnlineState) -> str:
+    return f"{state.as_of:%Y-%m-%d %H:%M} UTC as known at {state.known_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _state_path(settings: Settings) -> Path:

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
 
+from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, model_inputs
+from feature_repo.times import epoch_us
 
 _ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
 
@@ -41,7 +43,7 @@ class ParityReport:
     examples: list[Mismatch]
 
 
-class ParityError(AssertionError):
+class ParityError(HoldfastError):
     """Training and serving would see different values."""
 
 
@@ -88,11 +90,6 @@ def require_parity(report: ParityReport) -> None:
             f"{report.mismatches} of {report.values_compared} values differ between the online store and the "
             f"point-in-time values at {report.as_of:%Y-%m-%d %H:%M} UTC. The first {len(report.examples)}:\n{listed}"
         )
-
-
-def epoch_us(time: datetime) -> int:
-    """Microseconds since 1970, exact."""
-    return int(pd.Timestamp(time).as_unit("us").value)
 
 
 def typed(values: list[Any], feature: Feature) -> pa.Array:

@@ -12,6 +12,8 @@ from feast.feature_view import DUMMY_ENTITY
 from feast.repo_contents import RepoContents
 from feast.repo_operations import apply_total_with_repo_instance
 
+from feature_repo.errors import HoldfastError
+
 
 def definitions() -> RepoContents:
     """The objects named in ``feature_repo.definitions``, as Feast's own commands collect them."""
@@ -35,7 +37,7 @@ def definitions() -> RepoContents:
     )
 
 
-class NotAppliedError(ValueError):
+class NotAppliedError(HoldfastError):
     """The registry holds other definitions than this checkout."""
 
 
@@ -67,5 +69,6 @@ def require_applied(store: FeatureStore) -> None:
 
 def _is_up_to_date(store: FeatureStore, wanted: RepoContents) -> bool:
     diff, infra_diff, _ = store.plan(wanted)
-    differences = [*diff.feast_object_diffs, *infra_diff.infra_object_diffs]
-    return all(item.transition_type == TransitionType.UNCHANGED for item in differences)
+    transitions = [item.transition_type for item in diff.feast_object_diffs]
+    transitions += [item.transition_type for item in infra_diff.infra_object_diffs]
+    return set(transitions) <= {TransitionType.UNCHANGED}

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pandera.pandas import DataFrameSchema
 
 from feature_repo.contracts import snapshot_contract
+from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 from feature_repo.transformations import BUILDERS, known_transactions
@@ -18,7 +19,7 @@ from flows.files import replace_file
 from flows.ingestion.batches import Batch, list_batches, transactions_glob
 
 
-class NoDataError(ValueError):
+class NoDataError(HoldfastError):
     """Nothing was known by then."""
 
 

@@ -5,6 +5,8 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from feature_repo.settings import REPLAY, Settings
+from flows.ingestion.batches import list_batches
 from flows.ingestion.errors import IngestError
 
 
@@ -50,3 +52,19 @@ def locate(name: str) -> tuple[Path, Path]:
             f"Reinstall package {dataset.package} at the locked version."
         )
     return path, dataset.mapping
+
+
+def replay(settings: Settings, name: str) -> None:
+    """Make the data folder one that replays a data set: "now" is where its data end, not today.
+
+    Raises:
+        IngestError: the folder holds data of another source, which would mix with the data set for good.
+    """
+    sources = {batch.source for batch in list_batches(settings)}
+    if sources and Path(DATASETS[name].file).name not in sources:
+        raise IngestError(
+            f"{settings.data} holds {', '.join(sorted(sources))}; data set {name!r} would mix with it for good. "
+            "Give --source and --mapping, or set HOLDFAST_DATA to another folder for the data set."
+        )
+    settings.data.mkdir(parents=True, exist_ok=True)
+    (settings.data / REPLAY).write_text("This folder replays a historical data set: now is where its data end.\n")

@@ -1,5 +1,7 @@
 """The one error of the ingest stage."""
 
+from feature_repo.errors import HoldfastError
 
-class IngestError(ValueError):
+
+class IngestError(HoldfastError):
     """A source, mapping or batch that ingest refuses. The message says what is wrong, where and what to do."""

@@ -4,10 +4,11 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 
 
-class UnknownVersionError(ValueError):
+class UnknownVersionError(HoldfastError):
     """The registry has no such version."""
 
 

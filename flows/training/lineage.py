@@ -41,7 +41,12 @@ def lineage_of(
     settings: Settings, training: TrainingSettings, fingerprint: dict[str, str], as_of: datetime, known_at: datetime
 ) -> Lineage:
     """The lineage of a training run of this checkout."""
-    code = "\n".join(normalised(path.read_text()) for path in sorted(Path(__file__).parent.glob("*.py")))
+    files = [
+        *sorted((ROOT / "flows" / "training").glob("*.py")),
+        ROOT / "flows" / "train.py",
+        ROOT / "feature_repo" / "model_contract.py",
+    ]
+    code = "\n".join(normalised(path.read_text()) for path in files)
     return Lineage(
         as_of=as_of,
         known_at=known_at,

@@ -12,6 +12,7 @@ class TrainingSettings(BaseModel):
     validation_cutoffs: int = Field(default=2, ge=1, description="Cut-offs on which a candidate is chosen.")
     min_fit_cutoffs: int = Field(default=2, ge=1, description="Cut-offs that must be left to fit on.")
     min_history_days: int = Field(default=30, ge=0, description="History before the earliest cut-off.")
+    max_cutoffs: int = Field(default=36, ge=3, description="Only the latest cut-offs are used.")
     threshold: float = Field(default=0.5, gt=0, lt=1, description="will_churn is churn_probability >= threshold.")
     seed: int = Field(default=0, description="Seed of the candidates.")
     noise_z: float = Field(

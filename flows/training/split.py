@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from feature_repo.errors import HoldfastError
+
 
 @dataclass(frozen=True)
 class TimeSplit:
@@ -19,7 +21,7 @@ class TimeSplit:
     test: tuple[datetime, ...]
 
 
-class NotEnoughHistoryError(ValueError):
+class NotEnoughHistoryError(HoldfastError):
     """Too few closed cut-offs."""
 
 

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TY
 from feature_repo.settings import Settings
 from flows.training.dataset import TrainingSet
 from flows.training.lineage import Lineage
+from flows.training.plots import quality_curves
 from flows.training.selection import Fitted
 
 EXPERIMENT = "holdfast-churn"
@@ -73,13 +75,14 @@ def training_run(lineage: Lineage) -> Iterator[str]:
         yield run.info.run_id
 
 
-def log_candidate(parent: str, fitted: Fitted, fit: TrainingSet, digest: str) -> None:
-    """One run per candidate under the parent: parameters, validation metrics, data digest, the model."""
+def log_candidate(parent: str, fitted: Fitted, fit: TrainingSet, validation: TrainingSet, digest: str) -> None:
+    """One run per candidate under the parent: parameters, validation metrics and curves, data digest, the model."""
     with mlflow.start_run(run_name=fitted.candidate.name, nested=True, parent_run_id=parent):
         mlflow.set_tag("family", fitted.candidate.family)
-        mlflow.log_params(fitted.candidate.params)
+        mlflow.log_params(fitted.candidate.params | _scalar_params(fitted.model))
         mlflow.log_metrics({f"validation.{name}": value for name, value in fitted.validation.items()})
         log_dataset(fit, "fit", digest)
+        log_pictures({"validation_curves": quality_curves(validation.y, {"model": fitted.scores})})
         log_model(fitted.model, fit)
 
 
@@ -96,10 +99,11 @@ def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
     return mlflow.sklearn.log_model(
         model,
         name="model",
-        signature=infer_signature(sample, np.array([0.5])),
+        signature=infer_signature(sample, model.predict_proba(data.x[:5])),
+        pyfunc_predict_fn="predict_proba",
         serialization_format="skops",
         skops_trusted_types=TRUSTED_TYPES,
-        pip_requirements=["scikit-learn", "skops"],
+        pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
     )
 
 
@@ -134,7 +138,7 @@ def register(
         "holdfast.lock": lineage.lock,
         **{f"holdfast.fingerprint.{part}": value for part, value in lineage.fingerprint.items()},
     }
-    version: ModelVersion = client.create_model_version(
+    created: ModelVersion = client.create_model_version(
         MODEL_NAME,
         source=model_info.model_uri,
         run_id=run_id,
@@ -142,7 +146,14 @@ def register(
         model_id=model_info.model_id,
         description=description,
     )
-    return Registered(str(version.version), run_id)
+    return Registered(str(created.version), run_id)
+
+
+def _scalar_params(model: BaseEstimator) -> dict[str, Any]:
+    """Every parameter of the model and its steps that is a plain value."""
+    return {
+        name: value for name, value in model.get_params().items() if isinstance(value, str | int | float | bool | None)
+    }
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -47,25 +47,25 @@ def printed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict
     folder = tmp_path_factory.mktemp("feast")
     said: dict[str, Any] = {}
 
-    def from_the_root() -> None:
-        said["root, first"] = feast(folder / "root", "-c", "feature_repo", "apply")
-        said["root, then inside"] = feast(folder / "root", "plan", cwd=REPO)
-
-    def inside_and_materialised() -> None:
-        data = folder / "inside"
+    def from_the_root_and_materialised() -> None:
+        data = folder / "root"
         for view in VIEWS:
             (file,) = main_job.data.glob(f"snapshots/{view}/*/19980701T*/*.parquet")
             few = data / file.relative_to(main_job.data)
             few.parent.mkdir(parents=True)
             pq.write_table(pq.read_table(file).slice(0, 200), few)
-        said["inside, first"] = feast(data, "apply", cwd=REPO)
+        said["root, first"] = feast(data, "-c", "feature_repo", "apply")
         feast(data, "-c", "feature_repo", "materialize", "1998-07-01T00:00:00", "1998-07-01T00:00:00")
         said["rows materialised"] = online_rows(data)
-        said["materialised, again"] = feast(data, "-c", "feature_repo", "apply")
+        said["then inside"] = feast(data, "apply", cwd=REPO)
         said["rows after the second"] = online_rows(data)
-        moved = Path(shutil.copytree(data, folder / "moved"))
-        said["copied"] = feast(moved, "-c", "feature_repo", "apply")
+        copied = Path(shutil.copytree(data, folder / "copied"))
+        feast(copied, "-c", "feature_repo", "apply")
         said["rows after the copy's"] = online_rows(data)
+
+    def inside() -> None:
+        said["inside, first"] = feast(folder / "inside", "apply", cwd=REPO)
+        said["then from the root"] = feast(folder / "inside", "-c", "feature_repo", "plan")
 
     def changed(file: str, old: str, new: str) -> Callable[[], None]:
         def plan() -> None:
@@ -83,8 +83,8 @@ def printed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict
 
     registry = (main_job.data / "feast" / "registry.db").read_bytes()
     series = [
-        inside_and_materialised,
-        from_the_root,
+        from_the_root_and_materialised,
+        inside,
         after_the_main_job,
         changed(
             "feature_views.py",
@@ -114,12 +114,12 @@ def test_the_first_apply_creates_everything(printed: dict[str, str], where: str)
         assert created in lines
 
 
-def test_inside_the_folder_nothing_differs_from_the_root(printed: dict[str, str]) -> None:
-    assert says_nothing_changed(printed["root, then inside"]), printed["root, then inside"]
+def test_from_the_root_nothing_differs_from_inside(printed: dict[str, str]) -> None:
+    assert says_nothing_changed(printed["then from the root"]), printed["then from the root"]
 
 
 def test_a_second_apply_changes_nothing_also_after_materialisation(printed: dict[str, Any]) -> None:
-    assert says_nothing_changed(printed["materialised, again"]), printed["materialised, again"]
+    assert says_nothing_changed(printed["then inside"]), printed["then inside"]
     assert set(printed["rows materialised"]) == {f"holdfast_{view}" for view in VIEWS}
     assert all(rows % 200 == 0 and rows > 0 for rows in printed["rows materialised"].values())
     assert printed["rows after the second"] == printed["rows materialised"]

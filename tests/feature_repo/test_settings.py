@@ -92,7 +92,7 @@ def test_a_named_tracking_server_is_used(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_the_block_reads_back_as_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fixed = datetime(1998, 7, 1, 2, tzinfo=timezone(timedelta(hours=2)))
-    settings = Settings(data=tmp_path / "with space", clock=fixed, horizon_days=60, activity_days=120)
+    settings = Settings(data=tmp_path / "with space", clock=fixed)
     block = settings.environment()
     for name, value in block.items():
         monkeypatch.setenv(name, value)

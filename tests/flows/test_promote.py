@@ -66,7 +66,10 @@ def test_the_latest_version_is_promoted_once(flows_here: None, registry: Any, pl
 
 
 FAILURES: dict[str, tuple[dict[str, float], str]] = {
-    "ROC-AUC": (GOOD | {"test.model.roc_auc": 0.55, "test.recency.roc_auc": 0.5}, "ROC-AUC is 0.55, wants at least 0.6"),
+    "ROC-AUC": (
+        GOOD | {"test.model.roc_auc": 0.55, "test.recency.roc_auc": 0.5},
+        "ROC-AUC is 0.55, wants at least 0.6",
+    ),
     "above recency": (
         GOOD | {"test.recency.roc_auc": 0.79},
         f"ROC-AUC above recency alone is {0.8 - 0.79}, wants at least 0.02",
@@ -125,9 +128,7 @@ def test_an_unknown_version_is_named(flows_here: None, registry: Any, version: s
     assert champion_version(registry) is None
 
 
-def test_an_empty_registry_is_named(
-    flows_here: None, registry: Any, trained: Trained, tmp_path: Path
-) -> None:
+def test_an_empty_registry_is_named(flows_here: None, registry: Any, trained: Trained, tmp_path: Path) -> None:
     from flows.promote import promote
 
     registry.delete_registered_model(MODEL_NAME)

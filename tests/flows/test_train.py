@@ -63,13 +63,17 @@ class TestRuns:
         assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
         assert "mlflow.parentRunId" not in parent.data.tags
 
-    def test_each_child_holds_parameters_metrics_and_its_data(self, trained: Trained, client: Any, dataset: Any) -> None:
+    def test_each_child_holds_parameters_metrics_and_its_data(
+        self, trained: Trained, client: Any, dataset: Any
+    ) -> None:
         digest = dataset.data.at(dataset.split.fit).digest()[:32]
         for run in _children(client, trained.result.run_id):
             family, parameter = run.info.run_name.split(" ")
             name, value = parameter.split("=")
             assert run.data.tags["family"] == family
-            assert run.data.params == {"C" if name == "C" else "max_leaf_nodes": str(float(value) if name == "C" else value)}
+            assert run.data.params == {
+                "C" if name == "C" else "max_leaf_nodes": str(float(value) if name == "C" else value)
+            }
             assert sorted(run.data.metrics) == [f"validation.{m}" for m in ("brier", "log_loss", "pr_auc", "roc_auc")]
             assert [item.dataset.digest for item in run.inputs.dataset_inputs] == [digest]
 
@@ -172,7 +176,9 @@ class TestAgain:
         assert (len(_runs(client)), len(_versions(client))) == before
 
     @pytest.mark.parametrize("changed", ["threshold", "data"])
-    def test_any_change_makes_a_new_version(self, flows_here: None, trained: Trained, client: Any, changed: str) -> None:
+    def test_any_change_makes_a_new_version(
+        self, flows_here: None, trained: Trained, client: Any, changed: str
+    ) -> None:
         from flows.train import train
         from flows.training.settings import TrainingSettings
 

@@ -1,0 +1,15 @@
+"""Moments in UTC, and as the integers that features are made of."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def as_utc(time: datetime) -> datetime:
+    """The same moment in UTC; a time without a zone is taken as UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def epoch_us(time: datetime) -> int:
+    """Microseconds since 1970, exact; a time without a zone is taken as UTC."""
+    return (as_utc(time) - _EPOCH) // timedelta(microseconds=1)

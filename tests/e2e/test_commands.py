@@ -1,0 +1,218 @@
+"""What README.md tells a newcomer to type, typed."""
+
+import ast
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT, MainJob, run
+from tests.e2e.processes import Server, answering, free_port, is_free, serving
+from tests.e2e.readme import Block, bash_blocks, blocks, local_links, make_targets, module_commands
+
+NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
+PORTS = {"Prefect": 4200, "MLflow": 5000, "Feast": 8888}
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """What came of each block, by its line, and the new files in the checkout."""
+
+    results: dict[int, subprocess.CompletedProcess[str]]
+    left_behind: set[str]
+
+
+@pytest.fixture(scope="module")
+def pasted(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Pasted:
+    """Each block in a shell of its own with a copy of the main job's data, two at a time."""
+
+    def paste(block: Block) -> tuple[int, subprocess.CompletedProcess[str]]:
+        folder = tmp_path_factory.mktemp(f"line-{block.line}-")
+        shutil.copytree(main_job.data, folder / "data", ignore=shutil.ignore_patterns("artifacts", "logs"))
+        environment = main_job.environment | {"HOLDFAST_DATA": str(folder / "data"), "HOME": str(folder)}
+        shell = ["bash", "-euo", "pipefail", "-c", block.text]
+        done = subprocess.run(
+            shell, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        return block.line, done
+
+    before = {path.name for path in ROOT.iterdir()}
+    with ThreadPoolExecutor(2) as pool:
+        results = dict(pool.map(paste, [block for block in bash_blocks() if not block.is_long_running]))
+    return Pasted(results, {path.name for path in ROOT.iterdir()} - before)
+
+
+def test_the_readme_has_blocks_to_paste() -> None:
+    assert len(bash_blocks()) >= 2
+    assert {"make run", "make test"} <= {line.split("#")[0].strip() for line in blocks()[0].text.splitlines()}
+
+
+@pytest.mark.parametrize("block", bash_blocks(), ids=lambda block: f"line {block.line}")
+def test_a_block_runs_as_it_stands(block: Block, pasted: Pasted) -> None:
+    if block.is_long_running:
+        named = make_targets(f"```\n{block.text}\n```")
+        assert named <= {"run", "test", "serve", "ui", "bench", "check", "env"}, "nothing here tests these targets"
+        return
+    done = pasted.results[block.line]
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, f"{block.text}\n{said[-3000:]}"
+    assert NOISE.findall(said) == [], said[-3000:]
+
+
+def test_pasting_leaves_nothing_in_the_checkout(pasted: Pasted) -> None:
+    assert pasted.results
+    assert pasted.left_behind == set()
+
+
+def test_every_make_target_it_names_exists_and_help_lists_them(main_job: MainJob) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = make_targets()
+    assert {"run", "test", "serve", "ui", "env"} <= named
+    assert named - targets == set()
+    listed = run(["make", "help"], main_job.environment).splitlines()
+    assert {match[1] for line in listed if (match := re.match(r"  make ([a-z]+) +\S", line))} == targets
+    assert len(listed) == len(targets)
+    assert run(["make"], main_job.environment).splitlines() == listed
+
+
+def test_every_flow_command_it_names_exists_with_its_options() -> None:
+    commands = module_commands()
+    assert {"flows.ingest", "flows.features", "flows.train", "flows.promote", "flows.package", "flows.lifecycle"} <= {
+        module for module, _ in commands
+    }
+    for name, arguments in commands:
+        tree = ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text())
+        assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, (
+            name
+        )
+        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        options = {option[2:].replace("-", "_") for option in re.findall(r"--[\w-]+", arguments)}
+        if options:
+            parameters = {argument.arg for argument in functions[name.split(".")[1]].args.args}
+            assert options <= parameters, f"{name} has not all of {options}"
+
+
+def test_every_file_it_links_to_is_there() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    links = {page: local_links(page.read_text()) for page in pages}
+    assert links[ROOT / "README.md"]
+    missing = [f"{page.name}: {link}" for page in pages for link in links[page] if not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_make_env_is_for_eval(main_job: MainJob) -> None:
+    printed = run(["make", "-s", "env"], main_job.environment)
+    assert all(re.fullmatch(r"export [A-Z_]+=\S+", line) for line in printed.splitlines())
+    script = f'{printed}\necho "$HOLDFAST_DATA|$PREFECT_HOME|$BENTOML_HOME|$HOLDFAST_CLOCK"; command -v feast bentoml'
+    first, *commands = run(["bash", "-euc", script], {"PATH": "/usr/bin:/bin"}).splitlines()
+    data = main_job.data
+    assert first == f"{data}|{data / 'prefect'}|{data / 'bentoml'}|data"
+    assert len(commands) == 2, "its PATH has not the tools"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """`make serve`, twice."""
+
+    servers: list[Server]
+    port: int
+    api: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def make_serve(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Two services beside each other, ready: one to end with Ctrl-C, one as a supervisor would."""
+    folder, ports = tmp_path_factory.mktemp("serve"), [free_port(), free_port()]
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                serving(["make", "serve"], main_job.environment | {"PORT": str(port)}, folder / f"{port}.log")
+            )
+            for port in ports
+        ]
+        for server, port in zip(servers, ports, strict=True):
+            answering(server, f"http://127.0.0.1:{port}/readyz")
+        api = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", timeout=30))
+        yield Serving(servers, ports[0], api)
+
+
+def test_the_service_answers_without_a_time(make_serve: Serving, main_job: MainJob) -> None:
+    """On the data's clock: as of each customer's own features, and so as the main job was told."""
+    told = main_job.summary["prediction"]
+    answer = make_serve.api.post("/predict", json={"customer_id": told["customer_id"]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == told
+
+
+def test_the_service_answers_for_a_time(make_serve: Serving, main_job: MainJob) -> None:
+    told = main_job.summary["prediction"]
+    request = {"customer_id": told["customer_id"], "as_of": "1998-07-11T00:00:00Z"}
+    answer = make_serve.api.post("/predict", json=request).json()
+    assert answer["feature_age_seconds"] == 10 * 86_400
+    assert answer["stale"] is True
+    assert answer["churn_probability"] > told["churn_probability"], "ten more days of silence"
+    refused = make_serve.api.post("/predict", json=request | {"as_of": "1998-06-01"})
+    assert refused.status_code == 422
+    assert "earlier than the stored features" in refused.text
+
+
+def test_the_service_answers_for_many(make_serve: Serving, main_job: MainJob) -> None:
+    told = main_job.summary["prediction"]
+    ids = [told["customer_id"], "nobody", "00004"]
+    for extra in ({}, {"as_of": "1998-07-01"}):
+        answer = make_serve.api.post("/predict_batch", json={"customer_ids": ids} | extra).json()
+        items = answer["predictions"]
+        assert [item["customer_id"] for item in items] == ids
+        assert [item["status"] for item in items] == ["ok", "unknown_customer", "ok"]
+        assert items[0]["churn_probability"] == told["churn_probability"]
+        assert answer["model_version"] == told["model_version"]
+
+
+def test_the_readmes_curl_gets_the_readmes_answer(make_serve: Serving) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    (block,) = [block for block in blocks() if block.text.startswith("curl ")]
+    command, shown = block.text.split("\n", 1)
+    assert "localhost:3000" in command
+    printed = run(
+        shlex.split(command.replace("localhost:3000", f"127.0.0.1:{make_serve.port}")), {"PATH": "/usr/bin:/bin"}
+    )
+    answer, promised = json.loads(printed), json.loads(shown)
+    assert answer | {"churn_probability": round(answer["churn_probability"], 3)} == promised
+
+
+def test_the_service_ends_cleanly(make_serve: Serving) -> None:
+    for server, number in zip(make_serve.servers, (signal.SIGINT, signal.SIGTERM), strict=True):
+        assert server.process.poll() is None
+        server.end(number)
+        assert "Traceback" not in server.printed()
+        assert not NOISE.search(server.printed()), server.printed()
+
+
+def test_make_ui_serves_three_pages_and_ends_all_three(main_job: MainJob, tmp_path: Path) -> None:
+    if busy := [f"{name}'s {port}" for name, port in PORTS.items() if not is_free(port)]:
+        pytest.skip(f"another program listens on {', '.join(busy)}")
+    with serving(["make", "ui"], main_job.environment, tmp_path / "ui.log") as server:
+        for port in PORTS.values():
+            assert "<html" in answering(server, f"http://127.0.0.1:{port}/").text.lower()
+        runs = httpx.post("http://127.0.0.1:4200/api/flow_runs/filter", json={}, timeout=30).json()
+        assert {"lifecycle", "features", "train"} <= {item["name"].split()[0] for item in runs}
+        mlflow = "http://127.0.0.1:5000/ajax-api/2.0/mlflow/registered-models/get"
+        found = httpx.get(mlflow, params={"name": main_job.summary["model_name"]}, timeout=30).json()
+        assert found["registered_model"]["aliases"][0]["alias"] == "champion"
+        projects = httpx.get("http://127.0.0.1:8888/projects-list.json", timeout=30).json()
+        assert projects["projects"][0]["id"] == "holdfast"
+        assert len(server.members()) >= 4
+        server.end(signal.SIGINT)
+    assert "Traceback" not in server.printed()
+    assert all(is_free(port) for port in PORTS.values())

@@ -1,0 +1,111 @@
+"""What a person sees of a run, and what a machine reads of it."""
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flows.reporting.stages import Stages
+from flows.reporting.summary import Parity, RunSummary, print_summary, write_summary
+
+METRICS = {"roc_auc": 0.8126, "pr_auc": 0.75, "brier": 0.1714, "log_loss": 0.5}
+
+
+def _summary(**values: Any) -> RunSummary:
+    base: dict[str, Any] = {
+        "as_of": datetime(1998, 7, 1, tzinfo=UTC),
+        "transactions_ingested": 69_659,
+        "transactions_quarantined": 80,
+        "customers": 23_570,
+        "feature_views": ["a", "b", "c"],
+        "training_rows": 12_345,
+        "test_rows": 6_789,
+        "model_name": "holdfast-churn",
+        "model_version": "3",
+        "chosen": "boosting leaves=7",
+        "reason": "It beats the other.",
+        "metrics": METRICS,
+        "baselines": {"base_rate": METRICS | {"roc_auc": 0.5}, "recency": METRICS | {"roc_auc": 0.7}},
+        "parity": Parity(values_compared=424_260, mismatches=0),
+        "bento": "holdfast:1",
+        "prediction": {"customer_id": "c1", "churn_probability": 0.25},
+        "seconds": {"ingest": 1.5},
+    }
+    return RunSummary(**base | values)
+
+
+def _console() -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, width=200, highlight=False, soft_wrap=True), text
+
+
+class TestSummary:
+    def test_the_file_reads_back_as_it_was(self, tmp_path: Path) -> None:
+        path = tmp_path / "new" / "run-summary.json"
+        write_summary(_summary(), path)
+        assert RunSummary.model_validate_json(path.read_text()) == _summary()
+        assert json.loads(path.read_text())["parity"] == {"values_compared": 424_260, "mismatches": 0}
+        write_summary(_summary(model_version="4"), path)
+        assert json.loads(path.read_text())["model_version"] == "4"
+        assert [item.name for item in path.parent.iterdir()] == ["run-summary.json"]
+
+    def test_a_person_sees_every_figure(self) -> None:
+        console, text = _console()
+        print_summary(_summary(), Path("/data/run-summary.json"), console)
+        printed = text.getvalue()
+        for part in (
+            "1998-07-01 00:00 UTC",
+            "69,659 ingested, 80 in quarantine",
+            "23,570 in 3 feature views",
+            "424,260 online values compared",
+            "0 mismatches",
+            "6,789 rows, trained on 12,345",
+            "0.813",
+            "0.171",
+            '"churn_probability": 0.25',
+            "/data/run-summary.json",
+        ):
+            assert part in printed, part
+        rows = [line.split()[:3] for line in printed.splitlines()]
+        assert ["Holdfast", "0.813", "0.750"] in rows
+        assert ["base", "rate", "0.500"] in rows
+        assert ["recency", "alone", "0.700"] in rows
+
+    @pytest.mark.parametrize("customer", ["shop[eu]-7", "7[/eu]", "[bold]7"])
+    def test_a_customer_id_is_no_markup(self, customer: str) -> None:
+        console, text = _console()
+        print_summary(_summary(prediction={"customer_id": customer}), Path("/data/run-summary.json"), console)
+        assert json.dumps(customer) in text.getvalue()
+
+
+class TestStages:
+    def test_a_stage_that_ends_shows_its_time_and_outcome(self) -> None:
+        console, text = _console()
+        stages = Stages(console)
+        with stages.stage("train", "fitting candidates") as stage:
+            stage.outcome = "registered version 3"
+        assert list(stages.seconds) == ["train"]
+        assert 0 <= stages.seconds["train"] < 1
+        line = text.getvalue().strip().splitlines()[-1]
+        assert line.startswith("✓ train")
+        assert line.endswith("registered version 3")
+
+    def test_a_stage_that_fails_shows_what_it_was_doing(self) -> None:
+        console, text = _console()
+        stages = Stages(console)
+        with pytest.raises(ValueError, match="no"), stages.stage("train", "fitting candidates"):
+            raise ValueError("no")
+        assert stages.seconds == {}
+        assert "✗ train" in text.getvalue()
+        assert "failed while fitting candidates" in text.getvalue()
+
+    @pytest.mark.parametrize("customer", ["shop[eu]-7", "7[/eu]", "[bold]7"])
+    def test_a_customer_id_is_no_markup(self, customer: str) -> None:
+        console, text = _console()
+        with Stages(console).stage("serve", "asking") as stage:
+            stage.outcome = f"customer {customer} churns with 20%"
+        assert f"customer {customer} churns with 20%" in text.getvalue()
