@@ -1,6 +1,7 @@
 """Package the champion into a bento: `python -m flows.package`"""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
@@ -12,7 +13,21 @@ from feature_repo.settings import Settings, load_settings
 _ROOT = Path(__file__).resolve().parents[1]
 
 
-@task(name="champion", cache_policy=NO_CACHE, persist_result=False)
+def _may_help(_task: Any, _run: Any, state: Any) -> bool:
+    """Trying again helps when the registry did not answer, not when there is nothing to package."""
+    from flows.packaging.errors import RegistryUnavailableError
+
+    return isinstance(state.result(raise_on_failure=False), RegistryUnavailableError)
+
+
+@task(
+    name="champion",
+    retries=2,
+    retry_delay_seconds=[1, 5],
+    retry_condition_fn=_may_help,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
 def champion_task(settings: Settings) -> tuple[ServedModel, Path]:
     """Fetch the champion from the registry."""
     from flows.packaging.champion import champion_from_registry

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import load_settings
+from feature_repo.times import as_utc
 from services.errors import NotReadyError, ServiceError, error_response, status_of
 from services.feature_access import FeatureAccess
 from services.gate import Gate
@@ -38,7 +39,8 @@ def _answering(
         try:
             return method(self, *args, **kwargs)
         except ServiceError as error:
-            return error_response(error.status, error.message)  # type: ignore[return-value]
+            headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+            return error_response(error.status, error.message, headers)  # type: ignore[return-value]
 
     return answer
 
@@ -55,6 +57,7 @@ class ChurnService:
         self._model: Model | None = None
         self._features: FeatureAccess | None = None
         self._model_problem: NotReadyError | None = None
+        self._logged: set[str] = set()
         self._load()
         # BentoML 1.4 reads a deprecated Pydantic attribute at each request. After Feast's import, which sets filters.
         warnings.filterwarnings("ignore", message="Accessing the 'model_fields' attribute", module="_bentoml_impl")
@@ -74,17 +77,19 @@ class ChurnService:
         model, outcomes, _ = self._outcomes([customer_id], as_of)
         outcome = outcomes[0]
         if isinstance(outcome, Refused):
-            raise ServiceError(status_of(outcome.reason, as_of is not None), outcome.detail)
+            retry_after = 1 if outcome.reason == "features_updating" else None
+            raise ServiceError(status_of(outcome.reason, as_of is not None), outcome.detail, retry_after)
         contract = model.contract
         return Prediction(
             customer_id=customer_id,
             churn_probability=outcome.probability,
             will_churn=outcome.probability >= contract.threshold,
+            active=outcome.active,
             threshold=contract.threshold,
             model_version=contract.model_version,
             feature_service=contract.feature_service,
-            feature_timestamp=outcome.row.oldest,
-            feature_age_seconds=outcome.age.total_seconds(),
+            feature_timestamp=outcome.row.newest,
+            feature_age_seconds=outcome.row.age.total_seconds(),
             stale=outcome.stale,
         )
 
@@ -106,7 +111,7 @@ class ChurnService:
         try:
             self._model = load_model(model_folder(_service().bento))
         except NotReadyError as problem:
-            _log.error("Not ready: %s", problem.message)
+            _log.error("Not ready: %s", problem)
             self._model_problem = problem
             return
         self._features = FeatureAccess(self._model.contract, self._settings)
@@ -115,22 +120,31 @@ class ChurnService:
 
     def _ready(self) -> tuple[Model, FeatureAccess]:
         if self._model is None or self._features is None:
-            raise self._model_problem or NotReadyError("The model is not loaded.")
+            raise (self._model_problem or NotReadyError("The model is not loaded.")).with_traceback(None)
         return self._model, self._features
 
     def _outcomes(
         self, customer_ids: list[str], as_of: datetime | None
-    ) -> tuple[Model, list[Scored | Refused], datetime | None]:
+    ) -> tuple[Model, list[Scored | Refused], datetime]:
         model, features = self._ready()
-        time = as_of or self._now()
-        definitions, rows = features.read(customer_ids, time)
-        return model, score(model, definitions.inputs, definitions.limits, rows), time
+        definitions, rows = features.read(customer_ids, as_of or self._now())
+        outcomes = score(model, definitions, rows)
+        self._log_causes(outcomes, as_of is not None)
+        return model, outcomes, rows[0].as_of
+
+    def _log_causes(self, outcomes: list[Scored | Refused], caller_chose_time: bool) -> None:
+        """What the callers are not to blame for, once per cause and snapshot."""
+        for outcome in outcomes:
+            if isinstance(outcome, Refused) and status_of(outcome.reason, caller_chose_time) >= 500:
+                if outcome.remedy not in self._logged:
+                    _log.warning(outcome.remedy)
+                self._logged.add(outcome.remedy)
 
     def _now(self) -> datetime | None:
-        """The time of a request that names none; in replay each customer's own feature timestamp."""
+        """The time of a request that names none; None in replay, which is at the time of the stored features."""
         clock = self._settings.clock
         if isinstance(clock, datetime):
-            return clock.astimezone(UTC)
+            return as_utc(clock)
         return datetime.now(UTC) if clock == "wall" else None
 
 
@@ -142,8 +156,9 @@ def _item(outcome: Scored | Refused, threshold: float) -> BatchItem:
         status="ok",
         churn_probability=outcome.probability,
         will_churn=outcome.probability >= threshold,
-        feature_timestamp=outcome.row.oldest,
-        feature_age_seconds=outcome.age.total_seconds(),
+        active=outcome.active,
+        feature_timestamp=outcome.row.newest,
+        feature_age_seconds=outcome.row.age.total_seconds(),
         stale=outcome.stale,
     )
 

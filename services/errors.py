@@ -5,34 +5,44 @@ from typing import Literal
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
-Refusal = Literal["unknown_customer", "features_too_old", "missing_feature", "as_of_before_features"]
+Refusal = Literal[
+    "unknown_customer", "features_updating", "as_of_before_features", "features_too_old", "missing_feature"
+]
 
 
 class ServiceError(Exception):
-    """The request gets no answer; ``message`` is one sentence for the caller, without internals."""
+    """The request gets no answer.
 
-    def __init__(self, status: int, message: str) -> None:
+    ``message`` is one sentence for the caller, without internals; the caller may try again after
+    ``retry_after`` seconds.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.retry_after = retry_after
 
 
 class NotReadyError(ServiceError):
-    """The service must not score now, whatever the request."""
+    """The service must not score now, whatever the request.
 
-    def __init__(self, message: str) -> None:
+    ``remedy`` is for who runs the service: it goes to the log, never to a caller.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(503, message)
+        self.remedy = remedy
 
-
-class StoreUnavailableError(NotReadyError):
-    """The feature store cannot be read at all."""
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
 
 
 def status_of(refusal: Refusal, caller_chose_time: bool) -> int:
     """The HTTP status of a refusal: 4xx where another request would do better, else 503."""
     if refusal == "unknown_customer":
         return 404
-    if refusal == "missing_feature" or not caller_chose_time:
+    if refusal in ("missing_feature", "features_updating") or not caller_chose_time:
         return 503
     return 422
 

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from services.errors import NotReadyError
 
+_PACKAGE_AGAIN = "Package the champion again: `python -m flows.package`."
+
 
 @dataclass(frozen=True)
 class Model:
@@ -45,7 +47,7 @@ def model_folder(bento: bentoml.Bento | None) -> Path:
         return Path(bentoml.models.get(reference).path)
     except BentoMLException:
         raise NotReadyError(
-            f"The model {reference} is not in the model store. Run `python -m flows.package`."
+            f"The model {reference} is not in the model store.", "Package the champion: `python -m flows.package`."
         ) from None
 
 
@@ -63,19 +65,25 @@ def load_model(folder: Path) -> Model:
         contract = ServedModel.model_validate_json((folder / CONTRACT_FILE).read_bytes())
         content = (folder / MODEL_FILE).read_bytes()
     except OSError as error:
-        raise NotReadyError(f"The model is incomplete: {Path(error.filename or '').name} cannot be read.") from error
+        raise NotReadyError("The model is incomplete.", f"{error.filename} cannot be read. {_PACKAGE_AGAIN}") from error
     except ValidationError as error:
-        raise NotReadyError(f"The model's {CONTRACT_FILE} does not hold a model contract.") from error
+        raise NotReadyError(
+            "The model's contract cannot be read.",
+            f"{folder / CONTRACT_FILE}: {error.errors()[0]['msg']}. {_PACKAGE_AGAIN}",
+        ) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != contract.model_sha256:
         raise NotReadyError(
             f"The model file's SHA-256 is {digest[:12]}, but the contract of version {contract.model_version} "
-            f"names {contract.model_sha256[:12]}. The file was changed or damaged: package the champion again."
+            f"names {contract.model_sha256[:12]}: the file was changed or damaged.",
+            _PACKAGE_AGAIN,
         )
     try:
         estimator = loads(content, trusted=TRUSTED_TYPES)
     except UntrustedTypesFoundException as error:
-        raise NotReadyError("The model file holds types that are not trusted; it was not loaded.") from error
+        raise NotReadyError(
+            "The model file holds types that are not trusted; it was not loaded.", str(error)
+        ) from error
     return Model(contract, estimator, _churn_column(estimator.classes_))
 
 

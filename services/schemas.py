@@ -1,12 +1,13 @@
 """Requests and answers. A request has exactly these keys; anything else is refused."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from bentoml import IODescriptor
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from feature_repo.times import as_utc
 from services.errors import Refusal
 
 MAX_BATCH = 1000
@@ -31,7 +32,7 @@ def _to_utc(value: datetime) -> datetime:
     """A time without a zone is UTC."""
     if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
         raise ValueError(f"give a time between the years {_FIRST_YEAR} and {_LAST_YEAR}")
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return as_utc(value)
 
 
 def _encodable(value: str) -> str:
@@ -50,6 +51,10 @@ AsOf = Annotated[
     AfterValidator(_to_utc),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+_ACTIVE = (
+    "The customer bought in the model's activity window, days before as_of, as every customer it learned from. "
+    "If not, the score is an extrapolation."
+)
 _AS_OF = Field(default=None, description="The time to predict for, ISO 8601, UTC if no zone is given. Default: now.")
 
 
@@ -79,10 +84,11 @@ class Prediction(BaseModel):
     customer_id: str
     churn_probability: float = Field(description="Probability of no purchase within the horizon, 0 to 1.")
     will_churn: bool = Field(description="The probability is at or above the threshold.")
+    active: bool = Field(description=_ACTIVE)
     threshold: float
     model_version: str
     feature_service: str
-    feature_timestamp: datetime = Field(description="As of when the oldest of the features was computed, UTC.")
+    feature_timestamp: datetime = Field(description="As of when the features were computed, UTC.")
     feature_age_seconds: float = Field(description="as_of less feature_timestamp.")
     stale: bool = Field(description="A feature view is older than its soft limit.")
 
@@ -95,6 +101,7 @@ class BatchItem(BaseModel):
     detail: str | None = Field(default=None, description="Why there is no score.")
     churn_probability: float | None = None
     will_churn: bool | None = None
+    active: bool | None = Field(default=None, description=_ACTIVE)
     feature_timestamp: datetime | None = None
     feature_age_seconds: float | None = None
     stale: bool | None = None
@@ -108,7 +115,5 @@ class BatchPrediction(BaseModel):
     model_version: str
     feature_service: str
     threshold: float
-    as_of: datetime | None = Field(
-        description="The time predicted for; null in replay without one: each customer's own feature timestamp."
-    )
+    as_of: datetime = Field(description="The time predicted for, UTC.")
     predictions: list[BatchItem]

@@ -12,7 +12,7 @@ from bentoml.exceptions import NotFound
 
 from feature_repo.settings import Settings
 from flows.packaging.errors import PackagingError
-from flows.packaging.stores import bento_store, model_store
+from flows.packaging.stores import bento_store, make_latest, model_store
 
 BENTO_NAME = "holdfast"
 BENTOFILE = "bentofile.yaml"
@@ -32,17 +32,21 @@ def content_digest(project_root: Path, model: Tag) -> str:
 
 
 def build_bento(project_root: Path, settings: Settings, model: Tag) -> Tag:
-    """Build ``bentofile.yaml`` with ``model``, which is the store's latest; the same content is not built twice.
+    """The bento of ``bentofile.yaml`` with ``model``, which is the store's latest; it is the latest bento then.
 
-    It is built by BentoML's own command in a process of its own: a build imports the service, and this process
-    may hold another state of it.
+    The same content is not built twice.
 
     Raises:
         PackagingError: ``bentoml build`` failed, or took up another model.
     """
     digest = content_digest(project_root, model)
-    if (existing := _bento_of(settings, digest)) is not None:
-        return existing
+    tag = _bento_of(settings, digest) or _build(project_root, settings, model, digest)
+    make_latest(Path(bento_store(settings).get(tag).path).parent, tag)
+    return tag
+
+
+def _build(project_root: Path, settings: Settings, model: Tag, digest: str) -> Tag:
+    """BentoML's own command in a process of its own: it imports the service, of which this may hold another state."""
     command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "--label", f"{_DIGEST_LABEL}={digest}"]
     built = subprocess.run(
         [*command, str(project_root)],

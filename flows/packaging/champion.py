@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from feature_repo.model_contract import CHAMPION, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from feature_repo.settings import Settings
-from flows.packaging.errors import PackagingError
+from flows.packaging.errors import PackagingError, RegistryUnavailableError
 
 _NO_CHAMPION = (
     f"{MODEL_NAME} has no {CHAMPION} in the registry. Run `python -m flows.train` first, and promote what it trained "
@@ -25,6 +25,7 @@ def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
 
     Raises:
         PackagingError: There is no champion, or it was not registered by ``flows.train``.
+        RegistryUnavailableError: The registry or its files cannot be read.
     """
     from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
@@ -38,13 +39,19 @@ def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
     except MlflowException as error:
         if error.error_code in _NOT_FOUND:
             raise PackagingError(_NO_CHAMPION) from error
-        raise PackagingError(f"The model registry cannot be read: {error.message.splitlines()[0]}") from error
+        raise RegistryUnavailableError(f"The model registry cannot be read: {error.message.splitlines()[0]}") from error
     if SERVED_MODEL_TAG not in version.tags:
         raise PackagingError(
             f"Version {version.version} of {MODEL_NAME} has no tag {SERVED_MODEL_TAG}: it was not registered by "
             f"flows.train. Train again, or move the alias {CHAMPION} back."
         )
-    folder = Path(download_artifacts(f"models:/{MODEL_NAME}/{version.version}", tracking_uri=uri))
+    try:
+        folder = Path(download_artifacts(f"models:/{MODEL_NAME}/{version.version}", tracking_uri=uri))
+    except (MlflowException, OSError) as error:  # the errors of an HTTP client are OSErrors
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise RegistryUnavailableError(
+            f"Version {version.version} of {MODEL_NAME} cannot be downloaded: {reason}"
+        ) from error
     file = folder / MODEL_FILE
     if not file.is_file():
         raise PackagingError(

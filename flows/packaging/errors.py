@@ -1,5 +1,11 @@
 """What can go wrong while packaging, in one line for the person at the command."""
 
+from feature_repo.errors import HoldfastError
 
-class PackagingError(ValueError):
+
+class PackagingError(HoldfastError):
     """The champion cannot be packaged; the message says why and what to do."""
+
+
+class RegistryUnavailableError(PackagingError):
+    """The model registry did not answer; trying again may help."""

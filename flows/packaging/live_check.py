@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 
 _HOST = "127.0.0.1"
@@ -22,7 +23,7 @@ _POLL_SECONDS = 0.1
 _LOG_LINES = 15
 
 
-class LiveCheckError(AssertionError):
+class LiveCheckError(HoldfastError):
     """The bento did not come up, or did not answer with a prediction."""
 
 

@@ -1,6 +1,5 @@
 """A model version into BentoML's model store."""
 
-import os
 import shutil
 import tempfile
 from importlib.metadata import version
@@ -15,7 +14,7 @@ from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, ServedModel
 from feature_repo.settings import Settings
 from flows.packaging.champion import sha256_of
 from flows.packaging.errors import PackagingError
-from flows.packaging.stores import model_store
+from flows.packaging.stores import make_latest, model_store
 
 
 def save_served_model(settings: Settings, served: ServedModel, model_file: Path) -> Tag:
@@ -37,9 +36,7 @@ def save_served_model(settings: Settings, served: ServedModel, model_file: Path)
         model_store(settings).get(tag)
     except NotFound:
         _create(tag, served, model_file, place)
-    latest = place.parent / f".latest-{os.getpid()}"
-    latest.write_text(str(tag.version))
-    latest.replace(place.parent / "latest")  # also when the model was there: a rollback makes it the latest again
+    make_latest(place.parent, tag)  # also when the model was there: a rollback makes it the latest again
     return tag
 
 

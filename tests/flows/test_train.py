@@ -1,7 +1,10 @@
 """The training flow on the small shop: what it leaves in MLflow, once, whoever starts it and however it ends."""
 
+import contextlib
 import os
+import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +24,7 @@ from tests.flows.small_shop import (
     ingest,
     join,
     prefect_api,
+    processes,
     start,
     transactions,
 )
@@ -238,21 +242,33 @@ def _killed_in_a_fit() -> None:
     train(AS_OF, KNOWN_AT, TrainingSettings(seed=7))
 
 
-def _train_two_candidates() -> None:
+def _train_two_candidates(meet: Any) -> None:
+    from mlflow import MlflowClient
+
     from flows.train import train
     from flows.training import candidates
 
-    few = candidates.candidates()[1::3]
+    few, search = candidates.candidates()[1::3], MlflowClient.search_registered_models
+
+    def both_have_looked(*arguments: Any, **options: Any) -> Any:
+        found = search(*arguments, **options)
+        with contextlib.suppress(threading.BrokenBarrierError):  # where one has to wait for the other to end
+            meet.wait(3)
+        return found
+
     candidates.candidates = lambda: few
+    MlflowClient.search_registered_models = both_have_looked
     with fast_flows():
         train(AS_OF, KNOWN_AT)
 
 
-def test_two_at_once_in_an_empty_folder_both_succeed(prefect_server: None, tmp_path: Path) -> None:
+def test_two_at_once_in_an_empty_folder_both_succeed(prefect_server: None, tmp_path: Path, trained: Trained) -> None:
     from flows.training.tracking import open_mlflow
 
     data = copy_shop(tmp_path)
-    children = [start(_train_two_candidates, data, api=prefect_api()) for _ in range(2)]
+    shutil.copytree(trained.data / "snapshots", data / "snapshots")
+    meet = processes().Barrier(2)
+    children = [start(_train_two_candidates, data, meet, api=prefect_api()) for _ in range(2)]
     assert [join(child, 120) for child in children] == [0, 0]
     with at_work_on(data) as settings:
         client = open_mlflow(settings)
