@@ -41,10 +41,11 @@ serve: .venv/.ready ## Serve the champion's bento on port 3000
 
 ui: .venv/.ready ## Prefect, MLflow and Feast in the browser; Ctrl-C ends all three
 	@eval "$$($(BIN)/python -m feature_repo.settings)"
-	trap 'trap - INT TERM EXIT; kill 0' INT TERM EXIT
-	prefect server start --host 127.0.0.1 --port 4200 &
-	mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port 5000 --workers 1 &
-	feast -c feature_repo ui --host 127.0.0.1 --port 8888 &
+	trap 'exit 0' INT TERM
+	trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT
+	prefect server start --host 127.0.0.1 --port $${PREFECT_PORT:-4200} &
+	mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port $${MLFLOW_PORT:-5000} --workers 1 &
+	feast -c feature_repo ui --host 127.0.0.1 --port $${FEAST_PORT:-8888} &
 	wait -n  # when one ends, for instance because its port is taken, all end
 
 env: .venv/.ready ## Print the environment for the tools' own commands: eval "$(make -s env)"

@@ -160,6 +160,12 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
     """
 
     @staticmethod
+    def validate_data_source(config: RepoConfig, data_source: "DataSource") -> None:
+        """Definitions come before their first snapshots: a folder that is not there yet is no reason to warn."""
+        if not isinstance(data_source, FileSource) or Path(data_source.path).exists():
+            data_source.validate(config=config)
+
+    @staticmethod
     def get_historical_features(config: RepoConfig, **kwargs: Any) -> "RetrievalJob":  # type: ignore[override]
         """As Feast's, but over the snapshots known at ``config.offline_store.known_at``."""
         return get_historical_features_ibis(config=config, **_access(config), **kwargs)

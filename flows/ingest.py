@@ -44,6 +44,7 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     persist_result=False,
 )
 def read(source: Path, mapping: Mapping) -> "Source":
+    """Read the source's files as tables of text."""
     from flows.ingestion.reading import read_source
 
     return read_source(source, mapping)
@@ -51,6 +52,7 @@ def read(source: Path, mapping: Mapping) -> "Source":
 
 @task(name="validate", task_run_name="validate {source.name}", cache_policy=NO_CACHE, persist_result=False)
 def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
+    """Hold every row against the contract."""
     from flows.ingestion.validation import check
 
     return check(source, mapping, moment)
@@ -58,6 +60,7 @@ def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
 
 @task(name="commit", task_run_name="commit {source.name}", cache_policy=NO_CACHE, persist_result=False)
 def commit(checked: "Checked", source: "Source", mapping: Mapping, ingested_at: datetime | None) -> IngestResult:
+    """Store what is new as one batch."""
     from flows.ingestion.commit import commit as store
 
     return store(load_settings(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
@@ -116,6 +119,7 @@ def report(result: IngestResult, checked: "Checked") -> None:
     create_markdown_artifact(
         markdown=f"The first {len(sample)} of {len(checked.quarantine):,} bad rows.\n\n{table}",
         key="ingest-quarantine",
+        description="Bad rows: where they are and what is wrong with each",
     )
 
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 STATE = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
 
 # Before anything is imported that reads them: what the developer's shell says about state does not count here.
-for _name in [n for n in os.environ if n.startswith(("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_"))]:
+STATE_VARIABLES = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_")
+for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
     del os.environ[_name]
 os.environ["HOLDFAST_DATA"] = str(STATE / "data")
 os.environ["PREFECT_HOME"] = str(STATE / "prefect")
@@ -66,7 +67,7 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
 
 def environment_of(data: Path) -> dict[str, str]:
     """The environment of a newcomer's shell: the checkout's virtual environment, state in ``data``."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "PREFECT_"))}
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(STATE_VARIABLES)}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return bare | {"HOLDFAST_DATA": str(data), "PATH": path}
 

@@ -65,8 +65,7 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         ("customers", f"{summary.customers:,} in {len(summary.feature_views)} feature views"),
         (
             "parity",
-            f"{summary.parity.values_compared:,} online values compared with training's, bit for bit: "
-            f"{summary.parity.mismatches} mismatches",
+            f"{summary.parity.values_compared:,} values, online and training: {summary.parity.mismatches} mismatches",
         ),
         ("model", f"{summary.model_name} version {summary.model_version}, {summary.chosen}"),
         ("why", summary.reason),

@@ -113,10 +113,10 @@ def test_every_file_it_links_to_is_there() -> None:
 def test_make_env_is_for_eval(main_job: MainJob) -> None:
     printed = run(["make", "-s", "env"], main_job.environment)
     assert all(re.fullmatch(r"export [A-Z_]+=\S+", line) for line in printed.splitlines())
-    script = f'{printed}\necho "$HOLDFAST_DATA|$PREFECT_HOME|$BENTOML_HOME|$HOLDFAST_CLOCK"; command -v feast bentoml'
+    script = f'{printed}\necho "$HOLDFAST_DATA|$PREFECT_HOME|$BENTOML_HOME"; command -v feast bentoml'
     first, *commands = run(["bash", "-euc", script], {"PATH": "/usr/bin:/bin"}).splitlines()
     data = main_job.data
-    assert first == f"{data}|{data / 'prefect'}|{data / 'bentoml'}|data"
+    assert first == f"{data}|{data / 'prefect'}|{data / 'bentoml'}"
     assert len(commands) == 2, "its PATH has not the tools"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from feature_repo.errors import HoldfastError
 from flows.cli import run_flow
 from tests.flows.small_shop import join, prefect_api, start
 
@@ -36,12 +37,12 @@ def _probe(options: list[str], folder: Path) -> None:
     @flow(name="probe", persist_result=False)
     def probe(what: str = "nothing", when: datetime | None = None) -> str:
         """Raise an error."""
-        if what == "value":
-            raise ValueError("a [red]bracket[/red] and a long line " + "x" * 200)
+        if what == "expected":
+            raise HoldfastError("a [red]bracket[/red] and a long line " + "x" * 200)
         if what == "disk":
             raise OSError(28, "No space left on device")
         if what == "defect":
-            raise KeyError("unexpected")
+            raise ValueError("unexpected")
         return f"done at {when}"
 
     sys.argv = ["probe", *options]
@@ -66,7 +67,7 @@ def test_parameters_are_options_and_the_result_is_printed(command: Command) -> N
 @pytest.mark.parametrize(
     ("what", "line"),
     [
-        ("value", "ValueError: a [red]bracket[/red] and a long line " + "x" * 200),
+        ("expected", "HoldfastError: a [red]bracket[/red] and a long line " + "x" * 200),
         ("disk", "OSError: [Errno 28] No space left on device"),
     ],
 )
@@ -81,7 +82,7 @@ def test_a_defect_keeps_its_traceback(command: Command) -> None:
     done = command("--what", "defect")
     assert done.code == 1
     assert "Traceback (most recent call last)" in done.stderr
-    assert "KeyError: 'unexpected'" in done.stderr
+    assert "ValueError: unexpected" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["train", "promote"])
@@ -96,3 +97,14 @@ def test_no_option_is_offered_that_cannot_be_given(
     printed = capsys.readouterr().out
     assert "--help" in printed
     assert "Settings>" not in printed
+
+
+@pytest.mark.parametrize(("name", "option"), [("train", "--training"), ("promote", "--thresholds")])
+def test_settings_are_given_as_json_and_nonsense_is_one_line(
+    name: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, option, '{"noise_z": -1, "min_roc_auc": 7}'])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(getattr(importlib.import_module(f"flows.{name}"), name))
+    assert ended.value.code == 1
+    assert "greater than or equal to 0" in capsys.readouterr().err or name == "promote"

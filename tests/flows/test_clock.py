@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.clock import as_utc, resolve_as_of, resolve_known_at
+from flows.clock import ClockError, as_utc, resolve_as_of, resolve_known_at
 from tests.feature_repo.oracle import Transaction
 from tests.flows.small_shop import AS_OF, ingest, shop_folder
 
@@ -58,7 +58,7 @@ def test_the_clock_of_the_data_is_the_midnight_after_the_last_event(tmp_path: Pa
 
 
 def test_the_clock_of_no_data_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"HOLDFAST_CLOCK=data.*python -m flows\.ingest"):
+    with pytest.raises(ClockError, match=r"[Cc]lock.* data.*python -m flows\.ingest"):
         resolve_as_of(None, Settings(data=tmp_path, clock="data"))
 
 

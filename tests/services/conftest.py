@@ -1,6 +1,7 @@
 """One small world for all tests of serving, and ways to serve it: in this process, and as a user would."""
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from tests.services.world import AS_OF
 ROOT = Path(__file__).resolve().parents[2]
 Serve = Callable[..., AbstractContextManager[TestClient]]
 _PATHS = re.compile(r"(?<!\w)/(work|home|tmp|usr|root|var|opt|etc|private|Users)\b|site-packages|\.py\b")
+_INTERNALS = re.compile(r"python -m|flows\.|HOLDFAST_|BENTOML|bentoml|[Ff]east|MLflow|mlflow|skops|`")
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert built.returncode == 0, built.stderr[-3000:]
     return folder
+
+
+@pytest.fixture
+def service_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the service says to who runs it."""
+    logger = logging.getLogger("bentoml.holdfast")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture
@@ -101,8 +112,9 @@ def assert_error(response: Any, status: int, *fragments: str) -> str:
 
 
 def assert_clean(text: str) -> None:
-    """No traceback and no path."""
+    """No traceback, no path, and no command, variable or tool of ours."""
     assert "Traceback" not in text
+    assert not _INTERNALS.search(text), text
     assert not _PATHS.search(text), text
 
 

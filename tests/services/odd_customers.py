@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from feature_repo.times import epoch_us
 from tests.services.conftest import environment
 from tests.services.world import AS_OF
 
@@ -34,6 +35,10 @@ def add_odd_customers(world: Path, folder: Path) -> Path:
             write(view, "no-rhythm")
         for view in (_HISTORY, _ACTIVITY, _RHYTHM):
             write(view, "null-total", **({"total_amount": None} if view == _HISTORY else {}))
-            write(view, "one-view-3-days-older", timedelta(days=3 if view == _RHYTHM else 0))
-            write(view, "one-view-31-days-older", timedelta(days=31 if view == _ACTIVITY else 0))
+            write(view, "one-view-1-day-older", timedelta(days=1 if view == _RHYTHM else 0))
+            write(view, "3-days-old", timedelta(days=3))
+            write(view, "31-days-old", timedelta(days=31))
+            for name, age_us in [("bought-180-days-ago", 0), ("bought-longer-ago", 1)]:
+                bought = epoch_us(AS_OF - timedelta(days=180, microseconds=age_us))
+                write(view, name, **({"last_purchase_us": bought} if view == _HISTORY else {}))
     return folder

@@ -112,6 +112,10 @@ def test_the_api_is_described(client: TestClient) -> None:
     assert {"/predict", "/predict_batch"} <= set(paths)
     schema = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == {"customer_id", "as_of"}
+    answer = str(paths["/predict"]["post"]["responses"])
+    batch = str(paths["/predict_batch"]["post"]["responses"]) + client.get("/docs.json").text
+    assert "activity window" in answer
+    assert "features_updating" in batch
 
 
 _words = st.text(st.characters(exclude_characters="/", exclude_categories=("Cs",)), max_size=20)

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import ibis
 import pytest
 from starlette.testclient import TestClient
 
+from feature_repo.labels import churn_labels
 from services.model import load_model
 from tests.services.conftest import assert_error, environment, serve_in_process
 from tests.services.odd_customers import add_odd_customers
-from tests.services.world import AS_OF, CUSTOMERS, ONE_PURCHASE, THRESHOLD, offline_matrix
+from tests.services.world import AS_OF, CUSTOMERS, ONE_PURCHASE, THRESHOLD, offline_matrix, transactions
 
 MICROSECOND = timedelta(microseconds=1)
 SOFT, HARD = timedelta(hours=48), timedelta(days=30)
@@ -37,6 +39,7 @@ def test_a_prediction_has_these_fields_in_this_order(client: TestClient) -> None
         "customer_id",
         "churn_probability",
         "will_churn",
+        "active",
         "threshold",
         "model_version",
         "feature_service",
@@ -48,6 +51,7 @@ def test_a_prediction_has_these_fields_in_this_order(client: TestClient) -> None
     assert answer == {
         "customer_id": "c005",
         "will_churn": probability >= THRESHOLD,
+        "active": True,
         "threshold": THRESHOLD,
         "model_version": "1",
         "feature_service": "churn_v1",
@@ -83,7 +87,7 @@ def test_a_batch_keeps_the_order_and_duplicates_and_equals_single_predictions_bi
         if item["customer_id"] == "nobody":
             assert item.pop("detail") == "Customer 'nobody' is not in the feature store."
             assert item == {"customer_id": "nobody", "status": "unknown_customer"} | dict.fromkeys(
-                ["churn_probability", "will_churn", "feature_timestamp", "feature_age_seconds", "stale"]
+                ["churn_probability", "will_churn", "active", "feature_timestamp", "feature_age_seconds", "stale"]
             )
             continue
         single = _predict(client, item["customer_id"], "2024-03-02")
@@ -130,12 +134,30 @@ def test_the_past_is_refused(client: TestClient) -> None:
     assert item[0]["status"] == "as_of_before_features"
 
 
-def test_the_age_is_that_of_the_oldest_view(odd: TestClient) -> None:
-    answer = _predict(odd, "one-view-3-days-older", AS_OF)
-    assert answer["feature_timestamp"] == "2024-02-27T00:00:00Z"
-    assert answer["stale"] is True
-    error = odd.post("/predict", json={"customer_id": "one-view-31-days-older", "as_of": AS_OF.isoformat()})
-    assert_error(error, 422, "customer_recent_activity", "31.00 days")
+def test_views_of_different_snapshots_are_refused_for_now(odd: TestClient) -> None:
+    request = {"customer_id": "one-view-1-day-older"}
+    for as_of in ({}, {"as_of": AS_OF.isoformat()}):
+        answer = odd.post("/predict", json=request | as_of)
+        assert_error(answer, 503, "features", "'one-view-1-day-older'", "are being updated; try again")
+        assert answer.headers["retry-after"] == "1"
+    batch = odd.post("/predict_batch", json={"customer_ids": ["one-view-1-day-older", "c001"]}).json()["predictions"]
+    assert [item["status"] for item in batch] == ["features_updating", "ok"]
+    assert batch[0]["churn_probability"] is None
+
+
+def test_active_means_what_it_means_in_the_labels(client: TestClient) -> None:
+    labelled = churn_labels(ibis.memtable(transactions()), [AS_OF], horizon_days=90, activity_days=180).to_pandas()
+    body = {"customer_ids": CUSTOMERS, "as_of": AS_OF.isoformat()}
+    predictions = client.post("/predict_batch", json=body).json()["predictions"]
+    assert {item["customer_id"] for item in predictions if item["active"]} == set(labelled.customer_id)
+    assert {item["active"] for item in predictions} == {True, False}
+    assert {item["status"] for item in predictions} == {"ok"}
+
+
+def test_the_activity_window_is_closed_at_its_start_and_moves_with_as_of(odd: TestClient) -> None:
+    assert _predict(odd, "bought-180-days-ago", AS_OF)["active"] is True
+    assert _predict(odd, "bought-longer-ago", AS_OF)["active"] is False
+    assert _predict(odd, "bought-180-days-ago", AS_OF + MICROSECOND)["active"] is False
 
 
 @pytest.mark.parametrize(
@@ -156,17 +178,23 @@ def test_a_permitted_null_is_scored(client: TestClient) -> None:
     assert 0 <= _predict(client, ONE_PURCHASE)["churn_probability"] <= 1
 
 
+def test_what_a_caller_cannot_help_is_logged_once_per_cause_with_its_remedy(
+    odd: TestClient, service_log: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        odd.post("/predict_batch", json={"customer_ids": ["31-days-old", "null-total", "one-view-1-day-older"] * 2})
+        odd.post("/predict", json={"customer_id": "c001", "as_of": "2025-01-01"})
+        odd.post("/predict", json={"customer_id": "nobody"})
+    messages = [record.getMessage() for record in service_log.records if record.name == "bentoml.holdfast"]
+    assert len(messages) == len(set(messages))
+    for cause in ["2024-01-30T00:00:00Z are beyond the limit", "cut short"]:
+        assert any(cause in message and "python -m flows.features" in message for message in messages)
+    assert "2025" not in service_log.text
+    assert "nobody" not in service_log.text
+
+
 def test_now_is_what_the_clock_says(world: Path) -> None:
     request = {"customer_id": "c001"}
-    with serve_in_process(world, HOLDFAST_CLOCK="data") as client:
-        replayed = client.post("/predict", json=request).json()
-        batch = client.post("/predict_batch", json={"customer_ids": ["nobody", "c001"]}).json()
-        at_its_time = _predict(client, "c001", AS_OF)
-    assert replayed["feature_age_seconds"] == 0
-    assert replayed == at_its_time
-    assert batch["as_of"] is None
-    assert batch["predictions"][1]["churn_probability"] == replayed["churn_probability"]
-    assert batch["predictions"][0]["status"] == "unknown_customer"
     with serve_in_process(world, HOLDFAST_CLOCK="wall") as client:
         assert_error(client.post("/predict", json=request), 503, "days old")
     with serve_in_process(world, HOLDFAST_CLOCK="2024-02-29T23:00:00") as client:

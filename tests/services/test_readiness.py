@@ -98,9 +98,26 @@ def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
         _assert_ready(client)
 
 
-def test_another_definition_of_churn_is_named(world: Path) -> None:
-    with serve_in_process(world, HOLDFAST_HORIZON_DAYS="60") as client:
+@pytest.mark.parametrize("days", ["horizon_days", "activity_days"])
+def test_another_definition_of_churn_is_named(own_world: Path, days: str) -> None:
+    _rewrite_contract(own_world, lambda c: {days: getattr(c, days) + 1})
+    with serve_in_process(own_world) as client:
         _assert_not_ready(client, "labels differ")
+
+
+def test_another_source_of_the_labels_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from feature_repo import model_contract
+
+    source = model_contract.module_source
+    monkeypatch.setattr(model_contract, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
+    with serve_in_process(world) as client:
+        _assert_not_ready(client, "labels differ")
+
+
+def test_the_service_needs_no_settings_of_training(world: Path) -> None:
+    with serve_in_process(world, HOLDFAST_HORIZON_DAYS="7", HOLDFAST_ACTIVITY_DAYS="1") as client:
+        _assert_ready(client)
+        assert client.post("/predict", json={"customer_id": "c005"}).json()["active"] is True
 
 
 def test_other_transformations_are_named(own_world: Path) -> None:
@@ -136,16 +153,17 @@ def test_a_model_with_untrusted_types_is_not_loaded(own_world: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.skops", "contract.json"])
-def test_an_incomplete_model_is_said(own_world: Path, name: str) -> None:
+def test_an_incomplete_model_is_said(own_world: Path, name: str, service_log: pytest.LogCaptureFixture) -> None:
     (_model_folder(own_world) / name).unlink()
     with serve_in_process(own_world) as client:
-        _assert_not_ready(client, name)
+        _assert_not_ready(client, "incomplete")
+    assert f"{name} cannot be read" in service_log.text
 
 
 def test_no_saved_model_is_said(own_world: Path) -> None:
     (own_world / "bentoml/models/holdfast-churn").rename(own_world / "bentoml/models/other")
     with serve_in_process(own_world) as client:
-        _assert_not_ready(client, "holdfast-churn:latest", "flows.package")
+        _assert_not_ready(client, "holdfast-churn:latest")
 
 
 @pytest.mark.parametrize(("name", "what"), [("registry.db", "registry"), ("online_store.db", "online store")])
@@ -153,7 +171,7 @@ def test_a_missing_store_is_said_not_created_and_found_when_it_comes(own_world: 
     file = own_world / "feast" / name
     away = file.rename(own_world / "away")
     with serve_in_process(own_world) as client:
-        _assert_not_ready(client, f"The {what} does not exist", "flows.features")
+        _assert_not_ready(client, f"The {what} does not exist")
         assert not file.exists()
         away.rename(file)
         _assert_ready(client)
@@ -162,7 +180,7 @@ def test_a_missing_store_is_said_not_created_and_found_when_it_comes(own_world: 
 def test_an_empty_registry_is_said(own_world: Path) -> None:
     (own_world / "feast" / "registry.db").write_bytes(b"")
     with serve_in_process(own_world) as client:
-        _assert_not_ready(client, "no feature service churn_v1", "feast apply")
+        _assert_not_ready(client, "no feature service churn_v1")
 
 
 def test_a_broken_registry_is_said(own_world: Path) -> None:
@@ -171,17 +189,58 @@ def test_a_broken_registry_is_said(own_world: Path) -> None:
         _assert_not_ready(client, "registry cannot be read")
 
 
-def test_an_online_store_that_goes_away_is_a_503(own_world: Path) -> None:
+def test_an_online_store_that_goes_away_is_a_503(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
     with serve_in_process(own_world) as client:
         _assert_ready(client)
-        with sqlite3.connect(own_world / "feast" / "online_store.db") as database:
-            database.execute("ALTER TABLE holdfast_customer_recent_activity RENAME TO gone")
-        assert_error(client.post("/predict", json=REQUEST), 503, "online store cannot be read")
+        _rename_table(own_world, "holdfast_customer_recent_activity", "gone")
+        for _ in range(3):
+            _assert_not_ready(client, "online store cannot be read")
+        _rename_table(own_world, "gone", "holdfast_customer_recent_activity")
+        _assert_ready(client)
+    assert service_log.text.count("Not ready") == service_log.text.count("no such table") == 1
 
 
-def test_the_log_names_the_part(world: Path, caplog: pytest.LogCaptureFixture) -> None:
+def _rename_table(data: Path, name: str, new: str) -> None:
+    with sqlite3.connect(data / "feast" / "online_store.db") as database:
+        database.execute(f"ALTER TABLE {name} RENAME TO {new}")
+
+
+def test_the_log_has_the_reason_and_the_remedy_once(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
+    (own_world / "feast" / "registry.db").unlink()
+    with serve_in_process(own_world) as client:
+        for _ in range(3):
+            _assert_not_ready(client, "The registry does not exist.")
+    messages = [record.getMessage() for record in service_log.records if "Not ready" in record.getMessage()]
+    assert len(messages) == 1
+    assert str(own_world) in messages[0]
+    assert "python -m flows.features" in messages[0]
+
+
+def test_the_log_names_the_part(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
     from services.churn import ChurnService
 
-    with environment(world, HOLDFAST_ACTIVITY_DAYS="90"):
+    _rewrite_contract(own_world, lambda c: {"activity_days": 90})
+    with environment(own_world):
         ChurnService()
-    assert "labels differ" in caplog.text
+    assert "labels differ" in service_log.text
+    assert "feast apply" in service_log.text
+
+
+def test_features_without_recency_cannot_tell_who_is_active(own_world: Path) -> None:
+    from feature_repo.model_contract import fingerprint
+    from feature_repo.stores import open_store
+
+    with serve_in_process(own_world) as client:
+        store = open_store()
+        service = store.get_feature_service(FEATURE_SERVICE)
+        for projection in service.feature_view_projections:
+            projection.features = [item for item in projection.features if item.name != "days_since_last_purchase"]
+        store.registry.apply_feature_service(service, store.project)
+        assert client.get("/readyz").status_code == 503
+        parts = fingerprint(open_store(), 90, 180)
+    _rewrite_contract(
+        own_world,
+        lambda c: {"fingerprint": parts, "inputs": [n for n in c.inputs if n != "days_since_last_purchase"]},
+    )
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "no days_since_last_purchase")

@@ -23,6 +23,7 @@ from feature_repo.model_contract import (
     model_inputs,
 )
 from feature_repo.settings import Settings, apply_environment, load_settings
+from feature_repo.times import epoch_us
 from feature_repo.transformations import BUILDERS, known_transactions
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
@@ -30,6 +31,7 @@ KNOWN_AT = AS_OF + timedelta(hours=3)
 CUSTOMERS = [f"c{number:03d}" for number in range(300)]
 ONE_PURCHASE = CUSTOMERS[0]
 THRESHOLD = 0.4
+APPLIED_ONLY = "feast-before-materialisation"
 
 
 def transactions() -> pd.DataFrame:
@@ -73,8 +75,7 @@ def offline_matrix(customer_ids: list[str], as_of: datetime) -> np.ndarray:
     from feature_repo.stores import open_store
 
     store = open_store()
-    as_of_us = (as_of - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    entities = pd.DataFrame({"customer_id": customer_ids, "event_timestamp": as_of, "as_of_us": as_of_us})
+    entities = pd.DataFrame({"customer_id": customer_ids, "event_timestamp": as_of, "as_of_us": epoch_us(as_of)})
     service = store.get_feature_service(FEATURE_SERVICE)
     table = store.get_historical_features(features=service, entity_df=entities).to_arrow()
     by_id = {customer: row for row, customer in enumerate(table["customer_id"].to_pylist())}
@@ -113,6 +114,7 @@ def fit(settings: Settings, folder: Path, version: str = "1", seed: int = 0) -> 
 
 def build() -> None:
     """Everything, into HOLDFAST_DATA."""
+    import shutil
     import subprocess
     import sys
     import tempfile
@@ -125,6 +127,7 @@ def build() -> None:
     write_snapshots()
     feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", str(REPO), "apply"]
     subprocess.run([*feast, "--skip-source-validation"], check=True)
+    shutil.copytree(settings.feast, settings.data / APPLIED_ONLY)
     open_store().materialize(AS_OF, AS_OF)
     with tempfile.TemporaryDirectory() as folder:
         save_served_model(settings, *fit(settings, Path(folder)))
