@@ -159,8 +159,7 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
     limit is one time for the whole join.
     """
 
-    @staticmethod
-    def validate_data_source(config: RepoConfig, data_source: "DataSource") -> None:
+    def validate_data_source(self, config: RepoConfig, data_source: "DataSource") -> None:
         """Definitions come before their first snapshots: a folder that is not there yet is no reason to warn."""
         if not isinstance(data_source, FileSource) or Path(data_source.path).exists():
             data_source.validate(config=config)

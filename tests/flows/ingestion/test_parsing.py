@@ -117,6 +117,8 @@ def test_an_endless_customer_id(checked: Callable) -> None:
         ("1e999", "amount is not finite"), ("0", "amount is 0: neither a purchase nor a return"),
         ("-0.0", "amount is 0: neither a purchase nor a return"),
         ("0.0000001", "amount is 0: neither a purchase nor a return"),
+        ("1e12", 1e12), ("-1e12", -1e12), ("1e33", "amount is beyond a trillion"),
+        ("-1.1e12", "amount is beyond a trillion"),
     ],
 )  # fmt: skip
 def test_amounts(checked: Callable, written: str, expected: float | str) -> None:
@@ -187,3 +189,11 @@ def test_exact_duplicates_can_be_quarantined(checked: Callable) -> None:
     assert len(result.transactions) == 2  # they do not count as bad rows: max_bad_share allows them
     assert result.reasons == {"exact duplicate of an earlier row": 2}
     assert result.quarantine["row_number"].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("written", "good"), [("1970-01-01", True), ("1969-12-31T23:59:59", False), ("1900-01-01", False)]
+)
+def test_null_dates(checked: Callable, written: str, good: bool) -> None:
+    result = checked(f"id,when,amount\n1,{written},5\n1,2025-01-01,5\n")
+    assert result.reasons == ({} if good else {"event_timestamp is before 1970": 1})
