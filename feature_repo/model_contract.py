@@ -123,7 +123,7 @@ def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) ->
         views.append([projection.name, [[field.name, str(field.dtype)] for field in projection.features]])
         if isinstance(view, OnDemandFeatureView):
             assert view.feature_transformation is not None
-            on_demand.append(normalised(view.feature_transformation.udf_string))
+            on_demand += [normalised(view.feature_transformation.udf_string), view.tags.get("nullable", "")]
             stored |= set(view.source_feature_view_projections)
         else:
             stored.add(projection.name)

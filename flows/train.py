@@ -204,26 +204,31 @@ def train(
         known_at: Use only data that had arrived by then; everything when left out.
         training: Cut-offs, seed, decision threshold.
     """
-    from flows.training.candidates import candidates
-    from flows.training.dataset import labelled_cutoffs
-    from flows.training.split import split_by_time
-    from flows.training.tracking import open_mlflow, training_run
+    from flows.training.tracking import training_lock
 
     settings, training = load_settings(), training or TrainingSettings()
     moment, known = resolve_as_of(as_of, settings), resolve_known_at(known_at)
     applied_task(settings)
     lineage = lineage_task(settings, training, moment, known)
-    if earlier := find_task(settings, lineage):
-        return earlier
+    with training_lock(settings):
+        return find_task(settings, lineage) or _train(settings, training, lineage)
 
-    cutoffs = labelled_cutoffs(settings, moment, known, training.min_history_days)[-training.max_cutoffs :]
+
+def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -> TrainResult:
+    from flows.training.candidates import candidates
+    from flows.training.dataset import labelled_cutoffs
+    from flows.training.split import split_by_time
+    from flows.training.tracking import open_mlflow, training_run
+
+    as_of, known_at = lineage.as_of, lineage.known_at
+    cutoffs = labelled_cutoffs(settings, as_of, known_at, training.min_history_days)[-training.max_cutoffs :]
     split = split_by_time(
         cutoffs, settings.horizon_days, training.test_cutoffs, training.validation_cutoffs, training.min_fit_cutoffs
     )
     used = sorted({*split.fit, *split.validation, *split.development, *split.test})
     for cutoff in used:
-        snapshots_task(settings, cutoff, known)
-    data = assemble_task(settings, used, moment, known)
+        snapshots_task(settings, cutoff, known_at)
+    data = assemble_task(settings, used, as_of, known_at)
 
     client = open_mlflow(settings)
     with training_run(lineage) as run_id:

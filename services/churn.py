@@ -84,13 +84,13 @@ class ChurnService:
             customer_id=customer_id,
             churn_probability=outcome.probability,
             will_churn=outcome.probability >= contract.threshold,
-            active=outcome.active,
             threshold=contract.threshold,
             model_version=contract.model_version,
             feature_service=contract.feature_service,
             feature_timestamp=outcome.row.newest,
             feature_age_seconds=outcome.row.age.total_seconds(),
             stale=outcome.stale,
+            active=outcome.active,
         )
 
     @bentoml.api(route="/predict_batch", input_spec=PredictBatchRequest)
@@ -156,10 +156,10 @@ def _item(outcome: Scored | Refused, threshold: float) -> BatchItem:
         status="ok",
         churn_probability=outcome.probability,
         will_churn=outcome.probability >= threshold,
-        active=outcome.active,
         feature_timestamp=outcome.row.newest,
         feature_age_seconds=outcome.row.age.total_seconds(),
         stale=outcome.stale,
+        active=outcome.active,
     )
 
 

@@ -84,13 +84,13 @@ class Prediction(BaseModel):
     customer_id: str
     churn_probability: float = Field(description="Probability of no purchase within the horizon, 0 to 1.")
     will_churn: bool = Field(description="The probability is at or above the threshold.")
-    active: bool = Field(description=_ACTIVE)
     threshold: float
     model_version: str
     feature_service: str
     feature_timestamp: datetime = Field(description="As of when the features were computed, UTC.")
     feature_age_seconds: float = Field(description="as_of less feature_timestamp.")
     stale: bool = Field(description="A feature view is older than its soft limit.")
+    active: bool = Field(description=_ACTIVE)
 
 
 class BatchItem(BaseModel):
@@ -101,10 +101,10 @@ class BatchItem(BaseModel):
     detail: str | None = Field(default=None, description="Why there is no score.")
     churn_probability: float | None = None
     will_churn: bool | None = None
-    active: bool | None = Field(default=None, description=_ACTIVE)
     feature_timestamp: datetime | None = None
     feature_age_seconds: float | None = None
     stale: bool | None = None
+    active: bool | None = Field(default=None, description=_ACTIVE)
 
 
 class BatchPrediction(BaseModel):

@@ -83,7 +83,7 @@ def _refusal(row: FeatureRow, definitions: Definitions) -> Refused | None:
         return Refused(
             row,
             "features_too_old",
-            f"The features of {customer} are {_days(row.age)} old (as of {_iso(row.newest)}); the limit of {view} is "
+            f"The features of {customer} are {_days(row.age)} old (as of {_iso(row.newest)}); the limit is "
             f"{_days(limit)}.",
             f"Features as of {_iso(row.newest)} are beyond the limit of {view}, {_days(limit)}. Build and materialise "
             "newer ones: `python -m flows.features`.",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,8 @@ from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIM
 from feature_repo.times import epoch_us
 
 _ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
+
+_PYTHON_TYPES: dict[str, type] = {"Int64": int, "Float64": float, "String": str, "Bool": bool}
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,14 @@ def check_parity(
             features=service, entity_rows=[{ENTITY_KEY: id_, REQUEST_TIME: as_of_us} for id_ in ids]
         ).to_dict()
         for feature in features:
-            found = typed(response[feature.name], feature)
+            values = response[feature.name]
             wanted = expected[feature.name].combine_chunks().slice(start, len(ids))
-            different = np.flatnonzero(differences(found, wanted))
+            found = typed(values, feature)
+            different = np.flatnonzero(differences(found, wanted) | of_another_type(values, feature))
             compared += len(ids)
             mismatches += len(different)
             examples += [
-                Mismatch(ids[i], f"{feature.view}:{feature.name}", found[i].as_py(), wanted[i].as_py())
+                Mismatch(ids[i], f"{feature.view}:{feature.name}", values[i], wanted[i].as_py())
                 for i in different[: max(0, 20 - len(examples))]
             ]
     return ParityReport(as_of, len(customer_ids), len(features), compared, mismatches, examples)
@@ -93,10 +97,16 @@ def require_parity(report: ParityReport) -> None:
 
 
 def typed(values: list[Any], feature: Feature) -> pa.Array:
-    """Values as the feature declares them; a value of another type stays what it is and so differs."""
+    """Values as Arrow sees them; nothing but nulls has the type that the feature declares."""
     array = pa.array(values)
     wanted = _ARROW_TYPES[feature.dtype]
     return array.cast(wanted) if array.type == pa.null() else array
+
+
+def of_another_type(values: list[Any], feature: Feature) -> npt.NDArray[np.bool_]:
+    """True where a value is of another Python type than the feature's: Arrow would read 0 among floats as 0.0."""
+    wanted = _PYTHON_TYPES[feature.dtype]
+    return np.array([value is not None and type(value) is not wanted for value in values], dtype=bool)
 
 
 def differences(left: pa.Array, right: pa.Array) -> np.ndarray:

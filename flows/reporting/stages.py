@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 
 
 @dataclass
@@ -33,4 +34,4 @@ class Stages:
             self.console.print(f"[red]✗[/red] {name:<9}{time.perf_counter() - start:6.1f} s  failed while {doing}")
             raise
         self.seconds[name] = round(time.perf_counter() - start, 2)
-        self.console.print(f"[green]✓[/green] {name:<9}{self.seconds[name]:6.1f} s  {current.outcome}")
+        self.console.print(f"[green]✓[/green] {name:<9}{self.seconds[name]:6.1f} s  {escape(current.outcome)}")

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich import box
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 
 from flows.files import replace_file
@@ -71,7 +72,7 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         ("why", summary.reason),
         ("bento", summary.bento),
     ):
-        facts.add_row(f"[bold]{name}[/bold]", value)
+        facts.add_row(f"[bold]{name}[/bold]", escape(value))
 
     quality = Table(
         box=box.SIMPLE_HEAD,
@@ -85,5 +86,5 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
     for name, values in rows.items():
         quality.add_row(name, *(f"{values[metric]:.3f}" for metric in METRICS))
 
-    answer = "\n".join(["[bold]A live prediction over HTTP[/bold]", json.dumps(summary.prediction, indent=2)])
-    console.print(Group("", facts, "", quality, answer, f"\nAll of it: {path}"))
+    answer = "\n".join(["[bold]A live prediction over HTTP[/bold]", escape(json.dumps(summary.prediction, indent=2))])
+    console.print(Group("", facts, "", quality, answer, f"\nAll of it: {escape(str(path))}"))

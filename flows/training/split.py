@@ -30,8 +30,7 @@ def split_by_time(
 ) -> TimeSplit:
     """The latest cut-offs test, those before validate, the rest fit.
 
-    With a short history the test shrinks first to what leaves enough to fit and validate on, down to one
-    cut-off.
+    With a short history the validation shrinks first, then the test, each down to one cut-off.
 
     Raises:
         NotEnoughHistoryError: Not even one cut-off each can be had.

@@ -58,6 +58,12 @@ def open_mlflow(settings: Settings) -> MlflowClient:
     return client
 
 
+def training_lock(settings: Settings) -> FileLock:
+    """Held from looking for an earlier result to registering a new one, so that two at once give one version."""
+    settings.mlflow.mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.mlflow / "train.lock")
+
+
 def find_version(client: MlflowClient, lineage: Lineage) -> Registered | None:
     """The version that training from this lineage has given already, if any."""
     found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{TAG_KEY}` = '{lineage.key}'")
@@ -126,7 +132,7 @@ def register(
     client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
 ) -> Registered:
     """Register the model and set what serving and lineage need as tags."""
-    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
+    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):  # one at a time: see training_lock
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
     tags = {
         SERVED_MODEL_TAG: served.model_dump_json(),

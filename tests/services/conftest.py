@@ -21,7 +21,7 @@ from tests.services.world import AS_OF
 ROOT = Path(__file__).resolve().parents[2]
 Serve = Callable[..., AbstractContextManager[TestClient]]
 _PATHS = re.compile(r"(?<!\w)/(work|home|tmp|usr|root|var|opt|etc|private|Users)\b|site-packages|\.py\b")
-_INTERNALS = re.compile(r"python -m|flows\.|HOLDFAST_|BENTOML|bentoml|[Ff]east|MLflow|mlflow|skops|`")
+_INTERNALS = re.compile(r"python -m|flows\.|HOLDFAST_|BENTOML|bentoml|[Ff]east|MLflow|mlflow|skops")
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +42,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def service_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def service_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.LogCaptureFixture]:
     """What the service says to who runs it."""
     logger = logging.getLogger("bentoml.holdfast")
+    monkeypatch.setattr(logger, "propagate", False)
     logger.addHandler(caplog.handler)
     yield caplog
     logger.removeHandler(caplog.handler)

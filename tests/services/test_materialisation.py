@@ -71,6 +71,30 @@ def test_half_a_materialisation_is_never_served(replay: TestClient) -> None:
         assert (after["feature_timestamp"], after["feature_age_seconds"]) == ("2024-03-02T00:00:00Z", 0)
 
 
+def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
+    replay: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from feature_repo.stores import StateFolderSqliteOnlineStore
+
+    write = StateFolderSqliteOnlineStore.online_write_batch
+
+    def killed(self: Any, config: Any, table: Any, data: Any, progress: Any) -> None:
+        written = [row for row in data if b"c001" in row[0].SerializeToString()]
+        write(self, config, table, written, progress)
+        assert _predict(replay, "c002").status_code == 200
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StateFolderSqliteOnlineStore, "online_write_batch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _materialise(NEXT, *VIEWS)
+    _assert_updating(replay, "c001")
+    assert _predict(replay, "c002").json()["feature_timestamp"] == "2024-03-01T00:00:00Z"
+    assert replay.get("/readyz").status_code == 200
+    _materialise(NEXT, *VIEWS)
+    assert _predict(replay, "c001").json()["feature_timestamp"] == "2024-03-02T00:00:00Z"
+
+
 def test_features_that_the_registry_does_not_know_yet_are_not_the_past(own_world: Path) -> None:
     registry = own_world / "feast" / "registry.db"
     before = registry.read_bytes()

@@ -193,6 +193,7 @@ def test_an_online_store_that_goes_away_is_a_503(own_world: Path, service_log: p
     with serve_in_process(own_world) as client:
         _assert_ready(client)
         _rename_table(own_world, "holdfast_customer_recent_activity", "gone")
+        assert_error(client.post("/predict", json=REQUEST), 503, "online store cannot be read")
         for _ in range(3):
             _assert_not_ready(client, "online store cannot be read")
         _rename_table(own_world, "gone", "holdfast_customer_recent_activity")

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from bentoml import Tag
 
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.packaging.bento import build_bento, content_digest
 from flows.packaging.errors import PackagingError
+from flows.packaging.stores import bento_store
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = Tag(MODEL_NAME, "v1-00000000")
@@ -45,6 +47,37 @@ def test_the_digest_follows_nothing_else(project: Path) -> None:
     (project / "services" / "a.pyc").write_bytes(b"new")
     assert content_digest(project, MODEL) == before
     assert content_digest(project, Tag(MODEL_NAME, "v2-00000000")) != before
+
+
+def _put_bento(settings: Settings, version: str, model: Tag, hour: int) -> Tag:
+    """A bento as the build leaves it, as far as its store reads it; the one put last is the latest."""
+    tag = Tag("holdfast", version)
+    folder = settings.data / "bentoml/bentos" / tag.path()
+    folder.mkdir(parents=True)
+    info = {
+        "service": "services.churn:ChurnService",
+        "name": tag.name,
+        "version": tag.version,
+        "bentoml_version": "1.4.39",
+        "creation_time": f"2026-01-01T{hour:02}:00:00+00:00",
+        "labels": {"content": content_digest(ROOT, model)},
+    }
+    (folder / "bento.yaml").write_text(yaml.safe_dump(info))
+    (folder.parent / "latest").write_text(version)
+    return tag
+
+
+def test_a_rollback_serves_the_earlier_bento_again(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data")
+    rolled_back_to = Tag(MODEL_NAME, "v1-00000000")
+    first = _put_bento(settings, "first", rolled_back_to, hour=1)
+    second = _put_bento(settings, "second", Tag(MODEL_NAME, "v2-00000000"), hour=2)
+    assert bento_store(settings).get("holdfast:latest").tag == second
+    assert build_bento(ROOT, settings, rolled_back_to) == first
+    assert bento_store(settings).get("holdfast:latest").tag == first
+    assert build_bento(ROOT, settings, Tag(MODEL_NAME, "v2-00000000")) == second
+    assert bento_store(settings).get("holdfast:latest").tag == second
+    assert not list((settings.data / "bentoml/bentos/holdfast").glob(".*"))
 
 
 def test_without_a_saved_model_the_build_says_so(tmp_path: Path) -> None:

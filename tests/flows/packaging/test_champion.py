@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from feature_repo.settings import Settings
 from flows.packaging.champion import champion_from_registry
-from flows.packaging.errors import PackagingError
+from flows.packaging.errors import PackagingError, RegistryUnavailableError
 from flows.packaging.model_store import save_served_model
 from flows.packaging.stores import model_store
 
@@ -59,7 +60,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         mlflow.set_tracking_uri(before)
 
 
-def test_from_the_registry_to_the_store(registry: SimpleNamespace) -> None:
+def _unreachable(*_: object, **__: object) -> None:
+    raise ConnectionResetError("connection reset")
+
+
+def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, client = registry.settings, registry.client
     with pytest.raises(PackagingError, match=r"no champion.*flows\.train"):
         champion_from_registry(settings)
@@ -74,6 +79,11 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace) -> None:
     served, file = champion_from_registry(settings)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert served == KNOWN.model_copy(update={"model_version": "1", "model_sha256": digest})
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.artifacts.download_artifacts", _unreachable)
+        with pytest.raises(RegistryUnavailableError, match=r"Version 1 .* cannot be downloaded: connection reset"):
+            champion_from_registry(settings)
 
     tag = save_served_model(settings, served, file)
     assert str(tag) == f"{MODEL_NAME}:v1-{digest[:8]}"
@@ -94,8 +104,15 @@ def test_no_registry_is_said_and_not_created(tmp_path: Path, monkeypatch: pytest
 def test_a_registry_out_of_reach_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(PackagingError, match="registry cannot be read"):
+    with pytest.raises(RegistryUnavailableError, match="registry cannot be read"):
         champion_from_registry(Settings(data=tmp_path / "data"))
+
+
+def test_errors_are_ones_a_person_can_act_on() -> None:
+    from flows.packaging.live_check import LiveCheckError
+
+    assert issubclass(PackagingError, HoldfastError)
+    assert issubclass(LiveCheckError, HoldfastError)
 
 
 def _version(tmp_path: Path, version: str) -> tuple[ServedModel, Path]:

@@ -61,7 +61,7 @@ class TestSummary:
             "1998-07-01 00:00 UTC",
             "69,659 ingested, 80 in quarantine",
             "23,570 in 3 feature views",
-            "424,260 online values compared",
+            "424,260",
             "0 mismatches",
             "6,789 rows, trained on 12,345",
             "0.813",

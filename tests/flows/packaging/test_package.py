@@ -1,0 +1,45 @@
+"""What the flow tries again, and what not."""
+
+from pathlib import Path
+
+import pytest
+from prefect import flow
+
+from feature_repo.settings import Settings
+from flows.package import champion_task
+from flows.packaging.errors import PackagingError, RegistryUnavailableError
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize(
+    ("errors", "calls"),
+    [
+        ([RegistryUnavailableError("no answer")] * 2, 3),
+        ([RegistryUnavailableError("no answer")] * 3, 3),
+        ([PackagingError("no champion")], 1),
+    ],
+)
+def test_a_registry_that_does_not_answer_is_asked_again_a_refusal_is_final(
+    errors: list[PackagingError], calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def champion(settings: Settings) -> str:
+        asked.append(settings)
+        if len(asked) <= len(errors):
+            raise errors[len(asked) - 1]
+        return "champion"
+
+    monkeypatch.setattr("flows.packaging.champion.champion_from_registry", champion)
+    task = champion_task.with_options(retry_delay_seconds=0)
+
+    @flow(name="fetch", persist_result=False)
+    def fetch() -> object:
+        return task(Settings(data=tmp_path))
+
+    if len(errors) < calls:
+        assert fetch() == "champion"
+    else:
+        with pytest.raises(type(errors[-1])):
+            fetch()
+    assert len(asked) == calls
