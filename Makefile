@@ -27,7 +27,7 @@ run: .venv/.ready ## The whole main job on CDNOW, or on your own: SOURCE=export.
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(if $(SOURCE),--source "$(SOURCE)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 test: .venv/.ready ## The whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: .venv/.ready ## Format, lint, types, architecture
 	$(BIN)/ruff format --check .

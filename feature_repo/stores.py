@@ -55,11 +55,10 @@ def open_store(known_at: datetime | None = None) -> "FeatureStore":
     config = load_repo_config(REPO, path)
     if known_at is not None:
         config.offline_store.known_at = known_at
-    store = FeatureStore(config=config)
     # Else every read fails while a materialisation runs, and after a killed one until the next. The same option
     # in feature_store.yaml works as well, but warns at each command that a file registry has no use for it.
-    store.registry.serve_features_while_materializing = True
-    return store
+    config.registry.serve_features_while_materializing = True
+    return FeatureStore(config=config)
 
 
 class StateFolderRegistryStore(FileRegistryStore):

@@ -96,9 +96,6 @@ class FeatureAccess:
             with _reading("feature store"):
                 store = open_store()
             _require_files(store.config, self._settings)
-            with _reading("registry"):
-                # Else Feast refuses everybody while a view is written; timestamps tell rows of two snapshots.
-                store.registry.serve_features_while_materializing = True
             self._store = store
         with _reading("registry"):
             version = self._refreshed_version(self._store)

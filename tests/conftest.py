@@ -24,6 +24,16 @@ os.environ["HOLDFAST_DATA"] = str(STATE / "data")
 os.environ["PREFECT_HOME"] = str(STATE / "prefect")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares costly set-up runs in one worker: all that looks at the main job, else a folder of tests."""
+    groups = {
+        item: "main job" if "main_job" in getattr(item, "fixturenames", ()) else str(item.path.parent) for item in items
+    }
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: groups[item] != "main job")  # the longest first
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(STATE, ignore_errors=True)
 
