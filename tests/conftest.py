@@ -17,11 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 STATE = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
 
 # Before anything is imported that reads them: what the developer's shell says about state does not count here.
-STATE_VARIABLES = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_")
+STATE_VARIABLES = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_", "MAKE", "MFLAGS")
 for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
     del os.environ[_name]
 os.environ["HOLDFAST_DATA"] = str(STATE / "data")
 os.environ["PREFECT_HOME"] = str(STATE / "prefect")
+os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow's default is the working folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -35,7 +35,7 @@ def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         raise PackagingError(_NO_CHAMPION)  # MLflow would create an empty database
     try:
-        version = MlflowClient(uri).get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        version = MlflowClient(uri, registry_uri=uri).get_model_version_by_alias(MODEL_NAME, CHAMPION)
     except MlflowException as error:
         if error.error_code in _NOT_FOUND:
             raise PackagingError(_NO_CHAMPION) from error
@@ -46,7 +46,7 @@ def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
             f"flows.train. Train again, or move the alias {CHAMPION} back."
         )
     try:
-        folder = Path(download_artifacts(f"models:/{MODEL_NAME}/{version.version}", tracking_uri=uri))
+        folder = Path(download_artifacts(f"models:/{MODEL_NAME}/{version.version}", tracking_uri=uri, registry_uri=uri))
     except (MlflowException, OSError) as error:  # the errors of an HTTP client are OSErrors
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise RegistryUnavailableError(

@@ -45,11 +45,10 @@ def open_mlflow(settings: Settings) -> MlflowClient:
     """
     uri = settings.mlflow_tracking_uri
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
     embedded = uri.startswith("sqlite:///")
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.mlflow / "setup.lock"):
-        client = MlflowClient(uri)
+        client = MlflowClient(uri, registry_uri=uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
             client.create_experiment(
                 EXPERIMENT, artifact_location=(settings.mlflow / "artifacts").as_uri() if embedded else None

@@ -28,6 +28,7 @@ ANSWER = {
     "feature_timestamp",
     "feature_age_seconds",
     "stale",
+    "active",
 }
 NOISE = re.compile(
     r"Warning|\b(WARN|WARNING|INFO|ERROR|DEBUG)\b|Traceback|deprecat|experimental|site-packages|\.py:\d+"
@@ -122,7 +123,7 @@ def test_what_it_prints_is_what_the_summary_holds(main_job: MainJob) -> None:
     for said in (
         f"{summary['transactions_ingested']:,} ingested, {summary['transactions_quarantined']:,} in quarantine",
         f"{summary['customers']:,} in 3 feature views",
-        f"{summary['parity']['values_compared']:,} online values compared",
+        f"{summary['parity']['values_compared']:,} values, online and training: 0 mismatches",
         f"{summary['model_name']} version {summary['model_version']}",
         f"Test period: {summary['test_rows']:,} rows, trained on {summary['training_rows']:,}",
         *(

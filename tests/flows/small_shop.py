@@ -98,6 +98,8 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
     """This process at work on ``data`` as one that has just started there would be."""
     import feature_repo
 
+    mlflow = sys.modules.get("mlflow")
+    before = mlflow.get_tracking_uri() if mlflow else None
     with pytest.MonkeyPatch.context() as patch:
         for name in [n for n in os.environ if n.startswith(("HOLDFAST_", "FEAST_", "MLFLOW_"))]:
             patch.delenv(name)
@@ -107,8 +109,6 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
         for name in _DEFINITIONS:
             patch.delitem(sys.modules, f"feature_repo.{name}", raising=False)
             patch.delattr(feature_repo, name, raising=False)
-        mlflow = sys.modules.get("mlflow")
-        before = mlflow and (mlflow.get_tracking_uri(), mlflow.get_registry_uri())
         try:
             yield load_settings()
         finally:
@@ -116,8 +116,7 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
                 sys.modules.pop(f"feature_repo.{name}", None)
                 vars(feature_repo).pop(name, None)
             if mlflow and before:
-                mlflow.set_tracking_uri(before[0])
-                mlflow.set_registry_uri(before[1])
+                mlflow.set_tracking_uri(before)
 
 
 def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: datetime = KNOWN_AT) -> Any:
