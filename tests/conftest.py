@@ -25,6 +25,7 @@ os.environ["PREFECT_HOME"] = str(STATE / "prefect")
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow's default is the working folder
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares costly set-up runs in one worker: all that looks at the main job, else a folder of tests."""
     groups = {
