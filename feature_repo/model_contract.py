@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,8 +112,9 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> npt.ND
 def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) -> dict[str, str]:
     """SHA-256 of each part of the definition behind the model's inputs and label; other views do not count.
 
-    ``feature_service`` and ``on_demand`` are read from the registry, because that is what Feast executes;
-    ``transformations`` and ``labels`` from the source. Comments, docstrings and layout do not count.
+    ``feature_service``, ``on_demand`` and ``transformations`` are read from the registry, because they made what the
+    online store holds; a snapshot source's folder is named after the transformations. ``labels`` is read from the
+    source. Comments, docstrings and layout do not count.
     """
     from feast import OnDemandFeatureView
 
@@ -127,15 +129,13 @@ def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) ->
             stored |= set(view.source_feature_view_projections)
         else:
             stored.add(projection.name)
-    limits = {
-        view.name: [sorted(view.entities), view.tags.get("nullable", ""), str(view.ttl)]
-        for view in store.list_feature_views()
-        if view.name in stored
-    }
+    used = [view for view in store.list_feature_views() if view.name in stored]
+    limits = {view.name: [sorted(view.entities), view.tags.get("nullable", ""), str(view.ttl)] for view in used}
+    versions = {PurePath(str(getattr(view.batch_source, "path", ""))).name for view in used}
     return {
         "feature_service": sha256(json.dumps([service.name, views, sorted(limits.items())])),
         "on_demand": sha256("\n".join(on_demand)),
-        "transformations": sha256(module_source("transformations")),
+        "transformations": sha256(" ".join(sorted(versions))),
         "labels": sha256(f"{module_source('labels')}\n{horizon_days=} {activity_days=}"),
     }
 

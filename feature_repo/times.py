@@ -6,8 +6,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def as_utc(time: datetime) -> datetime:
-    """The same moment in UTC; a time without a zone is taken as UTC."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    """The same moment in UTC, as a plain datetime; a time without a zone is taken as UTC.
+
+    Prefect's times are of a subclass whose arithmetic differs.
+    """
+    utc = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, UTC)
 
 
 def epoch_us(time: datetime) -> int:

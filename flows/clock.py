@@ -29,7 +29,7 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
     if settings.clock == "data":
         if end is None:
             raise ClockError("The clock follows the data, and there are none: run `python -m flows.ingest` first.")
-        return end
+        return min(end, as_utc(datetime.now(UTC)).replace(microsecond=0))
     from prefect.runtime import flow_run
 
     now = as_utc(flow_run.scheduled_start_time or datetime.now(UTC)).replace(microsecond=0)

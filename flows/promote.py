@@ -64,6 +64,10 @@ def move_task(version: str) -> str | None:
     return previous
 
 
+def _shown(check: Check) -> str:
+    return "not computed" if check.value is None else f"{check.value:.4f}"
+
+
 def _run_name() -> str:
     from prefect.runtime import flow_run
 
@@ -84,8 +88,11 @@ def promote(version: str | None = None, thresholds: PromotionSettings | None = N
     number = str(get_version(open_mlflow(load_settings()), version).version)
     checks = checks_task(number, thresholds or PromotionSettings())
     if failed := [check for check in checks if not check.passed]:
-        reasons = "; ".join(f"{check.name} is {check.value}, wants at least {check.at_least}" for check in failed)
-        raise PromotionRefusedError(f"{MODEL_NAME} version {number} stays out: {reasons}. The champion is unchanged.")
+        reasons = "; ".join(f"{check.name} is {_shown(check)}, wants at least {check.at_least}" for check in failed)
+        raise PromotionRefusedError(
+            f"{MODEL_NAME} version {number} stays out: {reasons}. The champion is unchanged. Its curves are in MLflow "
+            "(`make ui`); other thresholds: `python -m flows.promote --help`."
+        )
     previous = move_task(number)
     return PromoteResult(number, previous, previous != number, checks)
 

@@ -75,7 +75,7 @@ def _refusal(row: FeatureRow, definitions: Definitions) -> Refused | None:
             row,
             "as_of_before_features",
             f"as_of {_iso(row.as_of)} is earlier than the stored features of {customer}, which are as of "
-            f"{_iso(row.newest)}. Only the latest features are kept; for the past, use the batch scores.",
+            f"{_iso(row.newest)}. Only the latest features are kept.",
             f"Features are as of {_iso(row.newest)}, after the service's own time: is its clock right?",
         )
     view, limit = min(((name, limits.hard) for name, limits in definitions.limits.items()), key=lambda item: item[1])

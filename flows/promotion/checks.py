@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class PromotionSettings(BaseModel):
     """Thresholds on the test period."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_roc_auc: float = Field(default=0.6, ge=0, le=1, description="ROC-AUC at least.")
     min_roc_auc_over_recency: float = Field(default=0.02, description="ROC-AUC above the recency baseline's.")

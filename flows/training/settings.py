@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class TrainingSettings(BaseModel):
     """Cut-offs, seed and decision threshold; horizon and activity window are part of the label (Settings)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     test_cutoffs: int = Field(default=6, ge=1, description="Latest monthly cut-offs, kept for the test.")
     validation_cutoffs: int = Field(default=2, ge=1, description="Cut-offs on which a candidate is chosen.")

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,11 @@ class Deployed:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """The answer to a POST."""
         answer = self.api.post(path, json=body)
+        for _ in range(20):  # the server says so while its database is locked; Prefect's own client asks again, too
+            if answer.status_code != 503:
+                break
+            time.sleep(0.5)
+            answer = self.api.post(path, json=body)
         assert answer.is_success, answer.text
         return answer.json()
 

@@ -68,19 +68,19 @@ def test_the_latest_version_is_promoted_once(flows_here: None, registry: Any, pl
 FAILURES: dict[str, tuple[dict[str, float], str]] = {
     "ROC-AUC": (
         GOOD | {"test.model.roc_auc": 0.55, "test.recency.roc_auc": 0.5},
-        "ROC-AUC is 0.55, wants at least 0.6",
+        "ROC-AUC is 0.5500, wants at least 0.6",
     ),
     "above recency": (
         GOOD | {"test.recency.roc_auc": 0.79},
-        f"ROC-AUC above recency alone is {0.8 - 0.79}, wants at least 0.02",
+        f"ROC-AUC above recency alone is {0.8 - 0.79:.4f}, wants at least 0.02",
     ),
     "Brier": (
         GOOD | {"test.model.brier": 0.3},
-        f"Brier score below the base rate's is {0.25 - 0.3}, wants at least 0.0",
+        f"Brier score below the base rate's is {0.25 - 0.3:.4f}, wants at least 0.0",
     ),
     "not computed": (
         {name: value for name, value in GOOD.items() if name != "test.recency.roc_auc"},
-        "ROC-AUC above recency alone is None, wants at least 0.02",
+        "ROC-AUC above recency alone is not computed, wants at least 0.02",
     ),
 }
 
@@ -97,7 +97,8 @@ def test_a_failed_check_stops_it_and_the_champion_stays(
     worse = plant(metrics)
     with pytest.raises(PromotionRefusedError) as error:
         promote()
-    assert str(error.value) == f"{MODEL_NAME} version {worse} stays out: {reason}. The champion is unchanged."
+    said = f"{MODEL_NAME} version {worse} stays out: {reason}. The champion is unchanged. "
+    assert str(error.value).startswith(said)
     assert champion_version(registry) == champion
 
 
@@ -114,7 +115,7 @@ def test_thresholds_can_be_moved(flows_here: None, registry: Any, plant: Plant) 
     from flows.promote import PromotionRefusedError, promote
 
     version = plant(GOOD)
-    with pytest.raises(PromotionRefusedError, match=r"ROC-AUC is 0\.8, wants at least 0\.81"):
+    with pytest.raises(PromotionRefusedError, match=r"ROC-AUC is 0\.8000, wants at least 0\.81"):
         promote(version, PromotionSettings(min_roc_auc=0.81))
     assert promote(version, PromotionSettings(min_roc_auc=0.8)).moved
 

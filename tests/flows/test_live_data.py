@@ -1,0 +1,44 @@
+"""A shop whose data end today, on the wall clock: what every user but the demo has."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import REPLAY, load_settings
+from flows.ingestion.errors import IngestError
+from flows.ingestion.pipeline import run_ingest
+
+MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
+
+
+@pytest.fixture
+def shop(data_dir: Path, tmp_path: Path) -> tuple[Path, Path]:
+    now = datetime.now(UTC)
+    rows = [f"c{n % 7},{(now - timedelta(days=9 * n, hours=1)).isoformat()},{n + 1}" for n in range(40)]
+    (tmp_path / "shop.csv").write_text("\n".join(["id,when,amount", *rows]) + "\n")
+    (tmp_path / "shop.yaml").write_text(MAPPING)
+    return tmp_path / "shop.csv", tmp_path / "shop.yaml"
+
+
+def test_features_of_now(prefect_server: None, shop: tuple[Path, Path]) -> None:
+    from flows.features import features
+
+    run_ingest(load_settings(), *shop)
+    before = datetime.now(UTC).replace(microsecond=0)
+    result = features()
+    assert before <= result.as_of <= datetime.now(UTC)
+    assert type(result.as_of) is datetime  # Prefect's own times are of a subclass that parity chokes on
+    assert (result.parity.customers, result.parity.mismatches) == (7, 0)
+
+
+def test_the_whole_job_refuses_to_mix_with_a_replayed_data_set(
+    prefect_server: None, shop: tuple[Path, Path], data_dir: Path
+) -> None:
+    from flows.lifecycle import lifecycle
+
+    data_dir.mkdir(parents=True)
+    (data_dir / REPLAY).touch()
+    with pytest.raises(IngestError, match="would mix with it for good"):
+        lifecycle(str(shop[0]), str(shop[1]))
+    assert not (data_dir / "batches").exists()
