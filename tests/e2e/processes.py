@@ -31,7 +31,7 @@ class Server:
         rows = [line.split(maxsplit=2) for line in listed.splitlines()]
         return [row[2] for row in rows if row[0] == str(self.process.pid) and not row[1].startswith("Z")]
 
-    def end(self, number: signal.Signals, within: float = 15) -> int:
+    def end(self, number: signal.Signals, within: float = 60) -> int:
         """Signal the whole group, as a terminal does, and wait until none of it is left; the exit status."""
         os.killpg(self.process.pid, number)
         status = self.process.wait(timeout=within)

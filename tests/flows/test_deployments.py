@@ -75,7 +75,7 @@ class Deployed:
         """A flow run as the server has it now."""
         return dict(self.api.get(f"/flow_runs/{flow_run}").json())
 
-    def ended(self, flow_run: str, within: float = 90) -> dict[str, Any]:
+    def ended(self, flow_run: str, within: float = 180) -> dict[str, Any]:
         """A flow run once it has ended, however."""
 
         def is_over() -> dict[str, Any] | None:
@@ -110,7 +110,7 @@ def deployed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Ite
         printed = run(CREATE_POOL.split(), environment)
         with (
             serving(WORK.split(), environment, folder / "worker.log") as worker,  # it comes up while the flows deploy
-            httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=30) as api,
+            httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=90) as api,
         ):
             printed += run(DEPLOY.split(), environment)
             yield Deployed(server, worker, api, printed)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.settings import REPLAY, load_settings
+from feature_repo.settings import REPLAY
 from flows.ingestion.errors import IngestError
 from flows.ingestion.pipeline import run_ingest
+from tests.flows.small_shop import at_work_on
 
 MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
 
@@ -21,12 +22,13 @@ def shop(data_dir: Path, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "shop.csv", tmp_path / "shop.yaml"
 
 
-def test_features_of_now(prefect_server: None, shop: tuple[Path, Path]) -> None:
+def test_features_of_now(prefect_server: None, shop: tuple[Path, Path], data_dir: Path) -> None:
     from flows.features import features
 
-    run_ingest(load_settings(), *shop)
-    before = datetime.now(UTC).replace(microsecond=0)
-    result = features()
+    with at_work_on(data_dir) as settings:
+        run_ingest(settings, *shop)
+        before = datetime.now(UTC).replace(microsecond=0)
+        result = features()
     assert before <= result.as_of <= datetime.now(UTC)
     assert type(result.as_of) is datetime  # Prefect's own times are of a subclass that parity chokes on
     assert (result.parity.customers, result.parity.mismatches) == (7, 0)
