@@ -70,7 +70,7 @@ def check_parity(
         ).to_dict()
         for feature in features:
             values = response[feature.name]
-            wanted = expected[feature.name].combine_chunks().slice(start, len(ids))
+            wanted = expected[feature.name].slice(start, len(ids))
             found = typed(values, feature)
             different = np.flatnonzero(differences(found, wanted) | of_another_type(values, feature))
             compared += len(ids)
@@ -124,14 +124,16 @@ def _bits(array: pa.Array) -> np.ndarray:
     return pc.fill_null(array, pa.scalar(default).cast(array.type)).to_numpy(zero_copy_only=False)
 
 
-def _offline_values(store: FeatureStore, customer_ids: list[str], as_of: datetime, as_of_us: int) -> pa.Table:
+def _offline_values(
+    store: FeatureStore, customer_ids: list[str], as_of: datetime, as_of_us: int
+) -> dict[str, pa.Array]:
     entities = pd.DataFrame({ENTITY_KEY: customer_ids, "event_timestamp": as_of, REQUEST_TIME: as_of_us})
     table = store.get_historical_features(
         features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
     ).to_arrow()
     # Feast does not keep the order of the rows asked for.
     order = pc.index_in(pa.array(customer_ids), table[ENTITY_KEY].combine_chunks())
-    return table.take(order)
+    return {name: table[name].take(order).combine_chunks() for name in table.column_names}
 
 
 def _chunks(ids: list[str], size: int) -> Iterator[tuple[int, list[str]]]:
