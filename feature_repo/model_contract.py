@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
 from feature_repo.errors import HoldfastError
 from feature_repo.source_hash import module_source, normalised, sha256
@@ -28,11 +28,18 @@ CONTRACT_FILE = "contract.json"
 SERVED_MODEL_TAG = "holdfast.served_model"
 
 # The only types, beyond skops' own safe list, that a model file may contain.
-TRUSTED_TYPES = ["numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+TRUSTED_TYPES = [
+    "feature_repo.calibrated_model.CalibratedModel",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+]
 
 
 class ServedModel(BaseModel):
-    """What a model needs to be served as it was trained; kept beside the model file as JSON."""
+    """What a model needs to be served as it was trained; kept beside the model file as JSON.
+
+    ``reference`` is the typical customer that reasons compare with: one value per input, None where it is missing.
+    """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -40,11 +47,18 @@ class ServedModel(BaseModel):
     model_version: str
     feature_service: str
     inputs: list[str]
+    reference: list[FiniteFloat | None]
     threshold: float
     horizon_days: int
     activity_days: int
     fingerprint: dict[str, str]
     model_sha256: str
+
+    @model_validator(mode="after")
+    def _reference_of_inputs(self) -> Self:
+        if len(self.reference) != len(self.inputs):
+            raise ValueError(f"the reference has {len(self.reference)} values for {len(self.inputs)} inputs")
+        return self
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ class Settings(BaseSettings):
             "BENTOML_HOME": str(self.data / "bentoml"),
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
             "MLFLOW_LOGGING_LEVEL": "WARNING",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 17 s and 1.8 GB for a page that lists runs
             **NO_TELEMETRY,
         }

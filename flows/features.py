@@ -52,7 +52,9 @@ def apply_task() -> str:
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     """Write the snapshot to the online store; a store out of reach is tried again."""
     from flows.feature_store.online import materialize
+    from flows.feature_store.parity import forget_parity
 
+    forget_parity(settings)
     return materialize(settings, open_store(snapshot.known_at), snapshot)
 
 
@@ -60,10 +62,12 @@ def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
 def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     """Compare every online value with its point-in-time value; one difference fails the flow."""
     from flows.feature_store.online import forget_online_state
-    from flows.feature_store.parity import check_parity, require_parity
+    from flows.feature_store.parity import check_parity, input_definitions, require_parity, save_parity
     from flows.feature_store.snapshots import customers_of
 
-    report = check_parity(open_store(), open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of)
+    online = open_store()
+    report = check_parity(online, open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of)
+    save_parity(settings, report, snapshot.known_at, input_definitions(online, settings))
     create_table_artifact(
         [
             {

@@ -15,8 +15,8 @@ from flows.ingestion.errors import IngestError
 from flows.package import package
 from flows.promote import promote
 from flows.reporting.stages import Stages
-from flows.reporting.summary import Parity, RunSummary, print_summary, write_summary
-from flows.train import train
+from flows.reporting.summary import Gates, Parity, RunSummary, print_summary, write_summary
+from flows.train import TrainResult, train
 
 
 @task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
@@ -61,14 +61,12 @@ def lifecycle(
             f"{'materialised' if built.materialised else 'in place'}; {parity.values_compared:,} values compared, "
             f"{parity.mismatches} mismatches"
         )
-    with stages.stage("train", "joining features to labels, fitting candidates, testing") as stage:
+    with stages.stage("train", "joining features to labels") as stage:
         trained = train(moment)
-        stage.outcome = (
-            f"{'registered' if trained.trained else 'found'} version {trained.model_version}: {trained.chosen}"
-        )
-    with stages.stage("promote", "checking the version") as stage:
-        promoted = promote(trained.model_version)
-        stage.outcome = f"champion is version {promoted.version}" + ("" if promoted.moved else ", as before")
+        told = trained.evaluation
+        stage.outcome = f"{'registered' if trained.trained else 'found'} version {trained.model_version}: {told.chosen}"
+    with stages.stage("promote", "asking for the version's promotion") as stage:
+        champion, stage.outcome = _promoted(trained)
     with stages.stage("package", "building the bento") as stage:
         bento = stage.outcome = package()
     with stages.stage("serve", "starting the bento and asking it") as stage:
@@ -83,13 +81,25 @@ def lifecycle(
         customers=parity.customers,
         feature_views=built.feature_views,
         training_rows=trained.training_rows,
-        test_rows=trained.test_rows,
+        test_rows=told.rows,
         model_name=trained.model_name,
         model_version=trained.model_version,
-        chosen=trained.chosen,
-        reason=trained.reason,
-        metrics=trained.metrics,
-        baselines=trained.baselines,
+        chosen=told.chosen,
+        reason=told.reason,
+        calibration=told.calibration,
+        threshold=told.value.threshold,
+        metrics={metric: found.value for metric, found in told.metrics["model"].items()},
+        intervals=told.metrics["model"],
+        baselines={
+            name: {metric: found.value for metric, found in values.items()}
+            for name, values in told.metrics.items()
+            if name != "model"
+        },
+        gates=Gates(
+            passed=sum(gate.verdict == "passed" for gate in trained.gates.gates),
+            failed=[gate.name for gate in trained.gates.failed],
+        ),
+        champion=champion,
         parity=Parity(values_compared=parity.values_compared, mismatches=parity.mismatches),
         bento=bento,
         prediction=prediction,
@@ -100,6 +110,24 @@ def lifecycle(
         f"```json\n{summary.model_dump_json(indent=2)}\n```", key="run-summary", description="The run in one page"
     )
     return summary
+
+
+def _promoted(trained: TrainResult) -> tuple[str, str]:
+    """The champion after this training, and what came of the promotion.
+
+    A version that fails its gates leaves the champion where it is; without one there is nothing to serve.
+
+    Raises:
+        PromotionRefusedError: There is no champion.
+    """
+    from flows.promotion.registry import champion_version, open_registry
+
+    standing = champion_version(open_registry(load_settings()))
+    if standing is not None and not trained.gates.passed:
+        failed = ", ".join(gate.name for gate in trained.gates.failed)
+        return standing, f"version {trained.model_version} failed {failed}; the champion stays version {standing}"
+    promoted = promote(trained.model_version)
+    return promoted.version, f"champion is version {promoted.version}{'' if promoted.moved else ', as before'}"
 
 
 def _show(summary: RunSummary) -> None:

@@ -1,103 +1,181 @@
-"""Promote: a version that passes its checks becomes the champion. `python -m flows.promote --version 3`"""
+"""Promote: the challenger becomes the champion once it is approved. `python -m flows.promote --version 3`"""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field, ValidationError
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
-from feature_repo.settings import load_settings
-from flows.promotion.checks import Check, PromotionSettings, promotion_checks
+from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings, load_settings
+from flows.model_card import cards_tell
+from flows.promotion.errors import PromotionRefusedError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from flows.promotion.approval import Answer
+    from flows.promotion.moving import Decision
+
+_ASKING = "approval"  # the name of the one place where a run is suspended
+
+__all__ = ["Approval", "PromoteResult", "PromotionRefusedError", "promote"]
 
 
-class PromotionRefusedError(HoldfastError):
-    """The version did not pass its checks; the champion stays."""
+class Approval(RunInput):
+    """The form in the Prefect UI."""
+
+    decision: Literal["approve", "refuse"] = Field(description="Refuse, and the champion stays.")
+    approved_by: str = Field(pattern=r"\S", description="Your name: it stays on the version.")
+    reason: str = Field(pattern=r"\S", description="Why, in a sentence: it stays on the version.")
 
 
 @dataclass(frozen=True)
 class PromoteResult:
-    """Which version serves now, and which did before."""
+    """Which version is the champion now, and which was before; who decided it, and why."""
 
     version: str
     previous: str | None
     moved: bool
-    checks: list[Check]
-
-
-@task(name="checks", task_run_name="checks of version {version}", cache_policy=NO_CACHE, persist_result=False)
-def checks_task(version: str, thresholds: PromotionSettings) -> list[Check]:
-    """Hold the test metrics of a version against the thresholds."""
-    from flows.promotion.registry import get_version
-    from flows.training.tracking import open_mlflow
-
-    client = open_mlflow(load_settings())
-    run = client.get_run(str(get_version(client, version).run_id))
-    checks = promotion_checks(run.data.metrics, thresholds)
-    create_table_artifact(
-        [
-            {
-                "check": check.name,
-                "value": "not computed" if check.value is None else round(check.value, 4),
-                "at least": check.at_least,
-                "verdict": "passed" if check.passed else "FAILED",
-            }
-            for check in checks
-        ],
-        key="promotion-checks",
-        description=f"{MODEL_NAME} version {version}",
-    )
-    return checks
+    who: str
+    why: str
 
 
 @task(name="move champion", cache_policy=NO_CACHE, persist_result=False)
-def move_task(version: str) -> str | None:
-    """Move the alias; returns the version it named before."""
-    from flows.promotion.registry import champion_version, set_champion
-    from flows.training.tracking import open_mlflow
+def move_task(settings: Settings, version: str, decision: "Decision") -> PromoteResult:
+    """Record the decision and move the alias."""
+    from flows.promotion.moving import move_champion
+    from flows.promotion.registry import open_registry
 
-    client = open_mlflow(load_settings())
-    previous = champion_version(client)
-    if previous != version:
-        set_champion(client, version)
-    return previous
-
-
-def _shown(check: Check) -> str:
-    return "not computed" if check.value is None else f"{check.value:.4f}"
+    previous = move_champion(open_registry(settings), settings, version, decision, datetime.now(UTC))
+    result = PromoteResult(version, previous, previous != version, decision.who, decision.why)
+    create_markdown_artifact(_told(result), key="promotion", description=f"{MODEL_NAME}: {CHAMPION}")
+    return result
 
 
 def _run_name() -> str:
     from prefect.runtime import flow_run
 
-    return f"promote version {flow_run.parameters.get('version') or '(the latest)'}"
+    return f"promote version {flow_run.parameters.get('version') or '(the challenger)'}"
 
 
 @flow(name="promote", flow_run_name=_run_name, persist_result=False)
-def promote(version: str | None = None, thresholds: PromotionSettings | None = None) -> PromoteResult:
-    """Make a version the champion if it passes its checks.
+def promote(
+    version: str | None = None,
+    approval: Literal["auto", "manual"] = "auto",
+    reason: str = "",
+    timeout_hours: float = 72,
+) -> PromoteResult:
+    """Make a version that passed its gates the champion, at once or when a person approves.
 
     Args:
-        version: The registered version; the latest when left out.
-        thresholds: What it must reach on the test period.
+        version: The registered version; the challenger when left out.
+        approval: auto, or manual: the run waits for a person's answer in the Prefect UI.
+        reason: Why it is promoted, or why a person is asked.
+        timeout_hours: How long a person has; no answer is a refusal.
     """
-    from flows.promotion.registry import get_version
-    from flows.training.tracking import open_mlflow
+    from flows.promotion.deciding import by_itself, candidate
+    from flows.promotion.registry import open_registry
 
-    number = str(get_version(open_mlflow(load_settings()), version).version)
-    checks = checks_task(number, thresholds or PromotionSettings())
-    if failed := [check for check in checks if not check.passed]:
-        reasons = "; ".join(f"{check.name} is {_shown(check)}, wants at least {check.at_least}" for check in failed)
+    settings = load_settings()
+    client = open_registry(settings)
+    if approval == "manual":
+        number, decision = _by_a_person(client, version, reason.strip(), timedelta(hours=timeout_hours))
+    else:
+        number = candidate(client, version)
+        decision = by_itself(client, number, reason.strip(), datetime.now(UTC))
+    result = move_task(settings, number, decision)
+    if result.moved:
+        cards_tell(settings, result.version, result.previous)
+    return result
+
+
+def _by_a_person(
+    client: "MlflowClient", version: str | None, reason: str, timeout: timedelta
+) -> "tuple[str, Decision]":
+    """The version, and what a person decided about it.
+
+    The first time this ends the process. Once answered, Prefect runs the flow again from the top, and it comes here
+    knowing which version it asked about.
+    """
+    from prefect.runtime import flow_run
+
+    from flows.promotion.approval import answered, ask, requested_by, shown_to_the_person
+    from flows.promotion.deciding import candidate, decided_before
+    from flows.promotion.moving import passed_gates
+    from flows.promotion.registry import champion_version
+
+    run = str(flow_run.id)
+    number = requested_by(client, run)
+    if number is None:
+        number = candidate(client, version)
+        if decision := decided_before(client, number):
+            return number, decision
+        _require_first_time(number)
+        _require_resumable(number, timeout)
+        gates = passed_gates(client, number, champion_version(client))
+        ask(client, number, gates, run, datetime.now(UTC), timeout)
+    answer = _answer(shown_to_the_person(client, number, reason), timeout)
+    return number, answered(client, number, answer, datetime.now(UTC))
+
+
+def _answer(shown: str, timeout: timedelta) -> "Answer | None":
+    """What a person entered; None when the run was resumed without."""
+    from flows.promotion.approval import Answer
+
+    form = Approval.with_initial_data(description=shown)
+    try:
+        given = suspend_flow_run(wait_for_input=form, timeout=int(timeout.total_seconds()), key=_ASKING)
+    except ValidationError:
+        return None
+    return Answer(given.decision == "approve", given.approved_by.strip(), given.reason.strip())
+
+
+def _require_resumable(version: str, timeout: timedelta) -> None:
+    """Only a run of a deployment can be suspended: a worker takes it up again."""
+    from prefect.runtime import deployment, flow_run
+
+    about = f"{MODEL_NAME} version {version}"
+    if timeout < timedelta(seconds=1):
+        raise PromotionRefusedError(f"{about}: nobody can answer within {timeout}. Give timeout_hours above 0.")
+    if not deployment.id or flow_run.parent_flow_run_id:
         raise PromotionRefusedError(
-            f"{MODEL_NAME} version {number} stays out: {reasons}. The champion is unchanged. Its curves are in MLflow "
-            "(`make ui`); other thresholds: `python -m flows.promote --help`."
+            f"{about} can wait for a person only in a run of the deployment, which a worker resumes: `prefect "
+            f"deployment run promote/promote -p version='\"{version}\"' -p approval=manual` (README, Schedule)."
         )
-    previous = move_task(number)
-    return PromoteResult(number, previous, previous != number, checks)
+
+
+def _require_first_time(version: str) -> None:
+    """A resumed run that finds its request gone does not ask again: somebody asked after it."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    if context and context.flow_run and _ASKING in (context.flow_run.empirical_policy.pause_keys or set()):
+        raise PromotionRefusedError(
+            f"This run asks about {MODEL_NAME} version {version} no longer: a later request took its place. "
+            "Answer that one."
+        )
+
+
+def _told(result: PromoteResult) -> str:
+    before = f"after version {result.previous}" if result.previous else "the first"
+    return (
+        f"{CHAMPION} is version {result.version}, {before if result.moved else 'as before'}. {result.who}: {result.why}"
+    )
+
+
+def _show(result: PromoteResult) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(_told(result), markup=False)
 
 
 if __name__ == "__main__":
     from flows.cli import run_flow
 
-    run_flow(promote)
+    run_flow(promote, show=_show)

@@ -1,28 +1,40 @@
-"""Train: label, join, choose, test, register. `python -m flows.train --as-of 1998-03-01`"""
+"""Train: label, join, search, choose, test, register, judge. `python -m flows.train --as-of 1998-03-01`"""
 
 import base64
 import io
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect import flow, task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import FEATURE_SERVICE, MODEL_NAME, ServedModel, fingerprint
+from feature_repo.model_contract import MODEL_NAME, fingerprint
 from feature_repo.settings import Settings, load_settings
 from flows.clock import resolve_as_of, resolve_known_at, run_name
 from flows.features import features_lock, snapshots_task
+from flows.gates import GatesResult, gates
+from flows.promotion.gates import GateSettings
+from flows.reporting.progress import say
+from flows.training.evaluation import METRICS, Evaluation
 from flows.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from matplotlib.figure import Figure
 
-    from flows.training.candidates import Candidate
     from flows.training.dataset import TrainingSet
     from flows.training.lineage import Lineage
-    from flows.training.selection import Choice, Fitted
+    from flows.training.search import Trial
+    from flows.training.selection import Choice
     from flows.training.split import TimeSplit
     from flows.training.tracking import Registered
 
@@ -31,7 +43,7 @@ _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A registered version and what it scored on the test period."""
+    """A registered version, what it scored on the test period, and whether it passed its gates."""
 
     model_name: str
     model_version: str
@@ -39,11 +51,8 @@ class TrainResult:
     trained: bool
     """False when the same data, definitions and settings had given this version before."""
     training_rows: int
-    test_rows: int
-    metrics: dict[str, float]
-    baselines: dict[str, dict[str, float]]
-    chosen: str
-    reason: str
+    evaluation: Evaluation
+    gates: GatesResult
 
 
 @task(name="definitions are applied", **_IN_MEMORY)
@@ -67,13 +76,13 @@ def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime
 
 
 @task(name="find an earlier result", **_IN_MEMORY)
-def find_task(settings: Settings, lineage: "Lineage") -> TrainResult | None:
-    """The result of an earlier training of the same data, definitions and settings."""
-    from flows.training.tracking import find_version, open_mlflow
+def find_task(settings: Settings, lineage: "Lineage") -> "Registered | None":
+    """The version that an earlier training of the same data, definitions and settings gave."""
+    from flows.training.tracking import close_orphans, find_version, open_mlflow
 
     client = open_mlflow(settings)
-    registered = find_version(client, lineage)
-    return _result(client.get_run(registered.run_id), registered, trained=False) if registered else None
+    close_orphans(client, settings)
+    return find_version(client, lineage)
 
 
 @task(name="training set", **_IN_MEMORY)
@@ -84,31 +93,56 @@ def assemble_task(settings: Settings, cutoffs: list[datetime], as_of: datetime, 
     return assemble(settings, cutoffs, as_of, known_at)
 
 
-@task(task_run_name="fit {candidate.name}", **_IN_MEMORY)
-def fit_task(
-    candidate: "Candidate", fit: "TrainingSet", validation: "TrainingSet", run_id: str, digest: str, seed: int
-) -> "Fitted":
-    """Fit one candidate, score the validation period, log both."""
-    from flows.training.selection import fit_candidate
-    from flows.training.tracking import log_candidate
+@task(name="search", **_IN_MEMORY)
+def search_task(
+    settings: Settings,
+    training: TrainingSettings,
+    lineage: "Lineage",
+    data: "TrainingSet",
+    split: "TimeSplit",
+    run_id: str,
+) -> "list[Trial]":
+    """The best trial of each family; every trial is a child run. A killed search goes on where it was."""
+    from flows.training.families import FAMILIES
+    from flows.training.search import best_trials, search, search_storage
+    from flows.training.tracking import TrialLog, open_mlflow
 
-    fitted = fit_candidate(candidate, fit, validation, seed)
-    log_candidate(run_id, fitted, fit, validation, digest)
-    return fitted
+    if not split.folds:
+        return []
+    log, planned = TrialLog(open_mlflow(settings), run_id), training.search.trials * len(FAMILIES)
+    artifact = cast("UUID", create_progress_artifact(0.0, key="search", description=f"{planned} trials"))
+    trials = []
+    with search_storage(settings, lineage.key) as storage:
+        for trial in search(data, split.folds, training.search, training.seed, storage):
+            log.log(trial)
+            trials.append(trial)
+            best = max(item.roc_auc for item in trials if item.roc_auc is not None)
+            say(f"searching, trial {len(trials)} of {planned}, best ROC-AUC on the folds {best:.4f}")
+            update_progress_artifact(artifact, 100 * len(trials) / planned)
+    create_table_artifact(
+        [
+            {
+                "trial": trial.name,
+                "ROC-AUC on the folds": "pruned" if trial.roc_auc is None else round(trial.roc_auc, 4),
+                "seconds": round(trial.seconds, 1),
+            }
+            for trial in sorted(trials, key=lambda trial: trial.roc_auc or 0, reverse=True)
+        ],
+        key="trials",
+        description=f"{len(trials)} of {planned} trials on {len(split.folds)} folds",
+    )
+    return best_trials(trials)
 
 
-@task(name="choose on validation", **_IN_MEMORY)
-def choose_task(fitted: "list[Fitted]", validation: "TrainingSet", training: TrainingSettings) -> "Choice":
-    """The simplest candidate that is not beaten by more than noise."""
+@task(name="choose on the folds", **_IN_MEMORY)
+def choose_task(
+    settings: Settings, training: TrainingSettings, best: "list[Trial]", data: "TrainingSet", split: "TimeSplit"
+) -> "Choice":
+    """The simplest family that is not beaten by more than noise, its calibration and its threshold."""
     from flows.training.selection import choose
 
-    choice = choose(fitted, validation, training.seed, training.noise_z)
-    create_table_artifact(
-        [{"candidate": item.candidate.name, **_rounded(item.validation)} for item in fitted],
-        key="candidates",
-        description=f"Validation period. Chosen: {choice.fitted.candidate.name}. {choice.reason}",
-    )
-    return choice
+    say("comparing the families and the calibrations")
+    return choose(best, data, split, training, settings.horizon_days)
 
 
 @task(name="test and register", **_IN_MEMORY)
@@ -118,91 +152,95 @@ def test_and_register_task(
     lineage: "Lineage",
     choice: "Choice",
     data: "TrainingSet",
-    split: "TimeSplit",
     run_id: str,
 ) -> "Registered":
-    """Fit the choice on the development period, test it once beside the baselines, and register it."""
+    """Fit the choice, test it once beside the baselines, and register it."""
     import mlflow
 
-    from flows.training import plots
-    from flows.training.candidates import baseline_scores
-    from flows.training.evaluation import by_month, metrics
-    from flows.training.selection import churn_scores, fit_model
-    from flows.training.tracking import (
-        log_dataset,
-        log_model,
-        log_pictures,
-        log_predictions,
-        open_mlflow,
-        register,
-    )
+    from flows.training import plots, tracking
+    from flows.training.baselines import baseline_scores
+    from flows.training.evaluate import evaluate
+    from flows.training.fitting import churn_scores, fit_recipe
+    from flows.training.serving import served_model
 
-    client = open_mlflow(settings)
-    development, test = data.at(split.development), data.at(split.test)
-    model = fit_model(choice.fitted.candidate, development, training.seed)
-    scores = {"model": churn_scores(model, test.x), **baseline_scores(development, test)}
-    tested = {name: metrics(test.y, values) for name, values in scores.items()}
-    months = by_month(test, scores)
-    pictures = {"test_curves": plots.quality_curves(test.y, scores), "test_months": plots.months(months)}
-
-    log_dataset(development, "development", development.digest())
-    log_dataset(test, "test", test.digest())
+    say("fitting the choice and testing it")
+    recipe = choice.recipe
+    development, test = data.at(recipe.development), data.at(recipe.test)
+    model = fit_recipe(recipe, data)
+    scores = {"model": churn_scores(model, test.x), **baseline_scores(development, test, settings.horizon_days)}
+    told = evaluate(model, scores, development, test, choice, training)
+    pictures = {
+        "test_curves": plots.curves(test.y, scores),
+        "test_months": plots.months(told.months),
+        "reliability": plots.reliability(test, scores["model"], told.months),
+        "profit": plots.profit(test.y, scores["model"], training.value, told.value),
+        "importance": plots.importance(told.importance),
+    }
+    tracking.log_dataset(development, "development", recipe.digests["development"])
+    tracking.log_dataset(test, "test", recipe.digests["test"])
     mlflow.log_metrics({"training_rows": len(development.y), "test_rows": len(test.y)})
-    for name, values in tested.items():
-        mlflow.log_metrics({f"test.{name}.{metric}": value for metric, value in values.items()})
-    mlflow.set_tags({"chosen": choice.fitted.candidate.name, "reason": choice.reason})
-    mlflow.log_table(months.assign(cutoff=months["cutoff"].dt.strftime("%Y-%m-%d")), "test_by_month.json")
-    log_predictions(test, scores)
-    log_pictures(pictures)
-    served = ServedModel(
-        model_name=MODEL_NAME,
-        model_version="",
-        feature_service=FEATURE_SERVICE,
-        inputs=[feature.name for feature in data.inputs],
-        threshold=training.threshold,
-        horizon_days=settings.horizon_days,
-        activity_days=settings.activity_days,
-        fingerprint=lineage.fingerprint,
-        model_sha256="",
+    tracking.log_evaluation(recipe, told)
+    tracking.log_predictions(test, scores)
+    tracking.log_pictures(pictures)
+    registered = tracking.register(
+        tracking.open_mlflow(settings),
+        tracking.log_model(model, development),
+        run_id,
+        served_model(settings, recipe, development, lineage.fingerprint),
+        lineage,
+        f"{told.chosen}; test period ROC-AUC {told.metrics['model']['roc_auc']}. {told.reason}",
     )
-    about = f"{choice.fitted.candidate.name}; test period ROC-AUC {tested['model']['roc_auc']:.4f}. {choice.reason}"
-    registered = register(client, log_model(model, development), run_id, served, lineage, about)
+    _report(registered, lineage, told, pictures)
+    return registered
 
+
+def _report(registered: "Registered", lineage: "Lineage", told: Evaluation, pictures: "dict[str, Figure]") -> None:
+    """Leave the test beside the flow run."""
     create_table_artifact(
-        [{"model": name, **_rounded(values)} for name, values in tested.items()],
+        [
+            {"model": name} | {METRICS[metric]: str(value) for metric, value in values.items()}
+            for name, values in told.metrics.items()
+        ],
         key="test-period",
-        description=f"{len(test.y):,} rows at {len(split.test)} cut-offs from {split.test[0]:%Y-%m-%d}",
+        description=f"{told.rows:,} rows at {len(told.cutoffs)} cut-offs from {told.cutoffs[0]:%Y-%m-%d}, with 95% "
+        "intervals over customers",
     )
     create_table_artifact(
         [
-            {"cut-off": f"{row['cutoff']:%Y-%m}", "model": row["model"], "rows": row["rows"]}
-            | _rounded({name: row[name] for name in ("base_rate", "roc_auc", "pr_auc", "brier", "log_loss")})
-            for row in months.to_dict("records")
+            {"cut-off": f"{month.cutoff:%Y-%m}", "rows": month.rows, "churned": f"{month.base_rate:.1%}",
+             "predicted": f"{month.mean_score:.1%}"}
+            | {METRICS[metric]: str(value) for metric, value in month.metrics.items()}
+            for month in told.months
         ],
         key="test-by-month",
         description="The test period by month",
-    )
+    )  # fmt: skip
     for name, picture in pictures.items():
         create_image_artifact(_data_url(picture), key=name.replace("_", "-"), description=f"{MODEL_NAME}: {name}")
     create_markdown_artifact(
-        f"**{MODEL_NAME} version {registered.version}**: {choice.fitted.candidate.name}. {choice.reason}\n\n"
-        f"MLflow run `{run_id}`. Known at {lineage.known_at:%Y-%m-%d %H:%M} UTC, {len(lineage.batches)} batch(es).",
+        f"**{MODEL_NAME} version {registered.version}**: {told.chosen}. {told.reason}\n\n"
+        f"Calibration: {told.calibration}. {told.calibration_reason}\n\n"
+        f"MLflow run `{registered.run_id}`. Known at {lineage.known_at:%Y-%m-%d %H:%M} UTC, "
+        f"{len(lineage.batches)} batch(es).",
         key="registered-model",
         description="What was registered",
     )
-    return registered
 
 
 @flow(name="train", flow_run_name=run_name, persist_result=False)
 def train(
-    as_of: datetime | None = None, known_at: datetime | None = None, training: TrainingSettings | None = None
+    as_of: datetime | None = None,
+    known_at: datetime | None = None,
+    training: TrainingSettings | None = None,
+    thresholds: GateSettings | None = None,
 ) -> TrainResult:
-    """Train on what was known, test on the latest closed months, register the result.
+    """Train on what was known, test on the latest closed months, register the result, judge it by its gates.
 
     Args:
         as_of: Outcomes up to this moment may be used; now when left out.
         known_at: Use only data that had arrived by then; everything when left out.
-        training: Cut-offs, seed, decision threshold.
+        training: Cut-offs, search, value, slices, seed.
+        thresholds: What the gates ask of it.
     """
     from flows.training.tracking import training_lock
 
@@ -211,11 +249,13 @@ def train(
     applied_task(settings)
     lineage = lineage_task(settings, training, moment, known)
     with training_lock(settings):
-        return find_task(settings, lineage) or _train(settings, training, lineage)
+        found = find_task(settings, lineage)
+        registered = found or _train(settings, training, lineage)
+    judged = gates(registered.version, thresholds)
+    return _result(settings, registered, judged, trained=found is None)
 
 
-def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -> TrainResult:
-    from flows.training.candidates import candidates
+def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -> "Registered":
     from flows.training.dataset import labelled_cutoffs
     from flows.training.split import split_by_time
     from flows.training.tracking import open_mlflow, training_run
@@ -223,46 +263,32 @@ def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -
     as_of, known_at = lineage.as_of, lineage.known_at
     cutoffs = labelled_cutoffs(settings, as_of, known_at, training.min_history_days)[-training.max_cutoffs :]
     split = split_by_time(
-        cutoffs, settings.horizon_days, training.test_cutoffs, training.validation_cutoffs, training.min_fit_cutoffs
+        cutoffs, settings.horizon_days, training.test_cutoffs, training.folds, training.min_fit_cutoffs
     )
-    used = sorted({*split.fit, *split.validation, *split.development, *split.test})
-    for cutoff in used:
+    say(f"building the features of {len(split.used)} cut-offs")
+    for cutoff in split.used:
         snapshots_task(settings, cutoff, known_at)
-    data = assemble_task(settings, used, as_of, known_at)
+    data = assemble_task(settings, split.used, as_of, known_at)
+    with training_run(open_mlflow(settings), settings, lineage) as run_id:
+        best = search_task(settings, training, lineage, data, split, run_id)
+        choice = choose_task(settings, training, best, data, split)
+        return test_and_register_task(settings, training, lineage, choice, data, run_id)
+
+
+def _result(settings: Settings, registered: "Registered", judged: GatesResult, trained: bool) -> TrainResult:
+    """Read the result from the run, so that a new training and a found one report alike."""
+    from flows.training.tracking import open_mlflow, read_evaluation
 
     client = open_mlflow(settings)
-    with training_run(lineage) as run_id:
-        fit, validation = data.at(split.fit), data.at(split.validation)
-        digest = fit.digest()
-        fitted = [fit_task(item, fit, validation, run_id, digest, training.seed) for item in candidates()]
-        choice = choose_task(fitted, validation, training)
-        registered = test_and_register_task(settings, training, lineage, choice, data, split, run_id)
-    return _result(client.get_run(run_id), registered, trained=True)
-
-
-def _result(run: Any, registered: "Registered", trained: bool) -> TrainResult:
-    """Read the result from the run, so that a new training and a found one report alike."""
-    logged, tags = run.data.metrics, run.data.tags
-
-    def tested(name: str) -> dict[str, float]:
-        return {metric: logged[f"test.{name}.{metric}"] for metric in ("roc_auc", "pr_auc", "brier", "log_loss")}
-
     return TrainResult(
         model_name=MODEL_NAME,
         model_version=registered.version,
         run_id=registered.run_id,
         trained=trained,
-        training_rows=int(logged["training_rows"]),
-        test_rows=int(logged["test_rows"]),
-        metrics=tested("model"),
-        baselines={name: tested(name) for name in ("base_rate", "recency")},
-        chosen=tags["chosen"],
-        reason=tags["reason"],
+        training_rows=int(client.get_run(registered.run_id).data.metrics["training_rows"]),
+        evaluation=read_evaluation(client, registered.run_id),
+        gates=judged,
     )
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in values.items()}
 
 
 def _data_url(figure: "Figure") -> str:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import load_settings
 from feature_repo.times import as_utc
-from services.errors import NotReadyError, ServiceError, error_response, status_of
+from services.errors import NoReasonsError, NotReadyError, ServiceError, error_response, status_of
 from services.feature_access import FeatureAccess
 from services.gate import Gate
 from services.model import Model, load_model, model_folder
@@ -72,9 +72,9 @@ class ChurnService:
 
     @bentoml.api(route="/predict", input_spec=PredictRequest)
     @_answering
-    def predict(self, customer_id: str, as_of: datetime | None = None) -> Prediction:
-        """Churn probability of one customer."""
-        model, outcomes, _ = self._outcomes([customer_id], as_of)
+    def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:
+        """Churn probability of one customer; with ``explain`` also the reasons."""
+        model, outcomes, _ = self._outcomes([customer_id], as_of, explain)
         outcome = outcomes[0]
         if isinstance(outcome, Refused):
             retry_after = 1 if outcome.reason == "features_updating" else None
@@ -91,13 +91,16 @@ class ChurnService:
             feature_age_seconds=outcome.row.age.total_seconds(),
             stale=outcome.stale,
             active=outcome.active,
+            explanation=outcome.explanation,
         )
 
     @bentoml.api(route="/predict_batch", input_spec=PredictBatchRequest)
     @_answering
-    def predict_batch(self, customer_ids: list[str], as_of: datetime | None = None) -> BatchPrediction:
+    def predict_batch(
+        self, customer_ids: list[str], as_of: datetime | None = None, explain: bool = False
+    ) -> BatchPrediction:
         """Churn probabilities of up to 1000 customers; one that gets none says why and spoils no other."""
-        model, outcomes, time = self._outcomes(customer_ids, as_of)
+        model, outcomes, time = self._outcomes(customer_ids, as_of, explain)
         contract = model.contract
         return BatchPrediction(
             model_version=contract.model_version,
@@ -124,11 +127,15 @@ class ChurnService:
         return self._model, self._features
 
     def _outcomes(
-        self, customer_ids: list[str], as_of: datetime | None
+        self, customer_ids: list[str], as_of: datetime | None, explain: bool
     ) -> tuple[Model, list[Scored | Refused], datetime]:
         model, features = self._ready()
         definitions, rows = features.read(customer_ids, as_of or self._now())
-        outcomes = score(model, definitions, rows)
+        try:
+            outcomes = score(model, definitions, rows, explain)
+        except NoReasonsError as error:
+            self._log_once(error.message, error.remedy)  # the remedy names the row that failed first
+            raise
         self._log_causes(outcomes, as_of is not None)
         return model, outcomes, rows[0].as_of
 
@@ -136,9 +143,12 @@ class ChurnService:
         """What the callers are not to blame for, once per cause and snapshot."""
         for outcome in outcomes:
             if isinstance(outcome, Refused) and status_of(outcome.reason, caller_chose_time) >= 500:
-                if outcome.remedy not in self._logged:
-                    _log.warning(outcome.remedy)
-                self._logged.add(outcome.remedy)
+                self._log_once(outcome.remedy, outcome.remedy)
+
+    def _log_once(self, cause: str, remedy: str) -> None:
+        if cause not in self._logged:
+            _log.warning(remedy)
+        self._logged.add(cause)
 
     def _now(self) -> datetime | None:
         """The time of a request that names none; None in replay, which is at the time of the stored features."""
@@ -160,6 +170,7 @@ def _item(outcome: Scored | Refused, threshold: float) -> BatchItem:
         feature_age_seconds=outcome.row.age.total_seconds(),
         stale=outcome.stale,
         active=outcome.active,
+        explanation=outcome.explanation,
     )
 
 

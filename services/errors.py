@@ -38,6 +38,14 @@ class NotReadyError(ServiceError):
         return f"{self.message} {self.remedy}".strip()
 
 
+class NoReasonsError(ServiceError):
+    """The model gives scores, but none that can be explained. ``remedy`` as above."""
+
+    def __init__(self, model_version: str, remedy: str) -> None:
+        super().__init__(501, f"Model version {model_version} gives no exact reasons. Ask without explain.")
+        self.remedy = remedy
+
+
 def status_of(refusal: Refusal, caller_chose_time: bool) -> int:
     """The HTTP status of a refusal: 4xx where another request would do better, else 503."""
     if refusal == "unknown_customer":

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
+from feature_repo.explanation import Contributions, NotAdditiveError, contributions
 from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from services.errors import NotReadyError
 
@@ -30,6 +31,17 @@ class Model:
         """Of a matrix (rows, inputs) as ``input_matrix`` makes it: shape (rows,)."""
         probabilities: npt.NDArray[np.float64] = self.estimator.predict_proba(matrix)[:, self.churn_column]
         return probabilities
+
+    def contributions(self, matrix: npt.NDArray[np.float64]) -> Contributions:
+        """What each input adds to each row's log-odds of churn, before calibration.
+
+        Raises:
+            NotAdditiveError: The model is no sum over its inputs.
+        """
+        if not hasattr(self.estimator, "decision_function"):
+            raise NotAdditiveError("The model has no decision_function, so no log-odds that reasons could add up to.")
+        sign = 1.0 if self.churn_column == 1 else -1.0
+        return contributions(lambda x: sign * self.estimator.decision_function(x), matrix, self.contract.reference)
 
 
 def model_folder(bento: bentoml.Bento | None) -> Path:

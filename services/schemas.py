@@ -55,6 +55,8 @@ _ACTIVE = (
     "The customer bought in the model's activity window, days before as_of, as every customer it learned from. "
     "If not, the score is an extrapolation."
 )
+_EXPLAIN = Field(default=False, strict=True, description="Also say why: see explanation in the answer.")
+_EXPLANATION = "Why the score is what it is; null unless the request says explain."
 _AS_OF = Field(default=None, description="The time to predict for, ISO 8601, UTC if no zone is given. Default: now.")
 
 
@@ -65,6 +67,7 @@ class PredictRequest(IODescriptor):
 
     customer_id: CustomerId = Field(description="The customer's id.")
     as_of: AsOf | None = _AS_OF
+    explain: bool = _EXPLAIN
 
 
 class PredictBatchRequest(IODescriptor):
@@ -74,6 +77,34 @@ class PredictBatchRequest(IODescriptor):
 
     customer_ids: list[CustomerId] = Field(min_length=1, max_length=MAX_BATCH, description="The customers' ids.")
     as_of: AsOf | None = _AS_OF
+    explain: bool = _EXPLAIN
+
+
+class Reason(BaseModel):
+    """One of the up to three things that move the score most, strongest first."""
+
+    text: str = Field(description="In plain words, such as: last bought 93 days ago; usually every 31.")
+    effect: float = Field(description="The sum of the contributions of its inputs, log-odds.")
+    direction: Literal["raises", "lowers"] = Field(
+        description="What it does to the risk, compared with the typical customer."
+    )
+    inputs: list[str] = Field(description="The model inputs it sums up.")
+
+
+class Explanation(BaseModel):
+    """An exact account of the score: typical_log_odds and all contributions add up to log_odds.
+
+    It was checked for this customer that they do.
+    """
+
+    typical_log_odds: float = Field(
+        description="Log-odds of churn of the typical customer, who has the median of each input in training."
+    )
+    log_odds: float = Field(
+        description="Log-odds of churn of this customer; churn_probability is the calibrated probability of it."
+    )
+    contributions: dict[str, float] = Field(description="Model input to what its value adds to the log-odds.")
+    reasons: list[Reason]
 
 
 class Prediction(BaseModel):
@@ -91,6 +122,7 @@ class Prediction(BaseModel):
     feature_age_seconds: float = Field(description="as_of less feature_timestamp.")
     stale: bool = Field(description="A feature view is older than its soft limit.")
     active: bool = Field(description=_ACTIVE)
+    explanation: Explanation | None = Field(description=_EXPLANATION)
 
 
 class BatchItem(BaseModel):
@@ -105,6 +137,7 @@ class BatchItem(BaseModel):
     feature_age_seconds: float | None = None
     stale: bool | None = None
     active: bool | None = Field(default=None, description=_ACTIVE)
+    explanation: Explanation | None = Field(default=None, description=_EXPLANATION)
 
 
 class BatchPrediction(BaseModel):

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from feature_repo.model_contract import Feature, input_matrix
 from services.definitions import RECENCY, Definitions
 from services.errors import Refusal
+from services.explaining import explain
 from services.model import Model
 from services.online_features import FeatureRow
+from services.schemas import Explanation
 
 
 @dataclass(frozen=True)
@@ -27,34 +29,44 @@ class Refused:
 
 @dataclass(frozen=True)
 class Scored:
-    """A row with its churn probability; ``active`` as in ``Prediction``."""
+    """A row with its churn probability; ``active`` and ``explanation`` as in ``Prediction``."""
 
     row: FeatureRow
     probability: float
     active: bool
     stale: bool
+    explanation: Explanation | None
 
 
-def score(model: Model, definitions: Definitions, rows: Sequence[FeatureRow]) -> list[Scored | Refused]:
-    """One outcome per row, in the order of ``rows``."""
+def score(
+    model: Model, definitions: Definitions, rows: Sequence[FeatureRow], with_reasons: bool = False
+) -> list[Scored | Refused]:
+    """One outcome per row, in the order of ``rows``.
+
+    Raises:
+        NoReasonsError: Reasons are wanted of a model that has none.
+    """
     refused = [_refusal(row, definitions) for row in rows]
     usable = [row for row, refusal in zip(rows, refused, strict=True) if refusal is None]
-    outcomes = iter(_scored(model, definitions, usable) if usable else [])
+    outcomes = iter(_scored(model, definitions, usable, with_reasons) if usable else [])
     return [refusal or next(outcomes) for refusal in refused]
 
 
-def _scored(model: Model, definitions: Definitions, rows: Sequence[FeatureRow]) -> list[Scored]:
+def _scored(model: Model, definitions: Definitions, rows: Sequence[FeatureRow], with_reasons: bool) -> list[Scored]:
     inputs, soft_limit = definitions.inputs, min(limit.soft for limit in definitions.limits.values())
     columns = {feature.name: [row.values[feature.name] for row in rows] for feature in inputs}
-    probabilities = model.churn_probabilities(input_matrix(inputs, columns))
+    matrix = input_matrix(inputs, columns)
+    probabilities = model.churn_probabilities(matrix)
+    explanations = explain(model, matrix) if with_reasons else [None] * len(rows)
     return [
         Scored(
             row,
             float(probability),
             active=row.values[RECENCY] <= model.contract.activity_days,
             stale=row.age > soft_limit,
+            explanation=explanation,
         )
-        for row, probability in zip(rows, probabilities, strict=True)
+        for row, probability, explanation in zip(rows, probabilities, explanations, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, model_inputs
+from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, fingerprint, model_inputs
+from feature_repo.settings import Settings
+from feature_repo.source_hash import transformations_version
 from feature_repo.times import epoch_us
+from flows.files import replace_file
 
 _ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
 
@@ -134,6 +139,71 @@ def _offline_values(
     # Feast does not keep the order of the rows asked for.
     order = pc.index_in(pa.array(customer_ids), table[ENTITY_KEY].combine_chunks())
     return {name: table[name].take(order).combine_chunks() for name in table.column_names}
+
+
+class ParityRecord(BaseModel):
+    """What the last comparison found, of data known at ``known_at``, under which definitions of the inputs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    as_of: datetime
+    known_at: datetime
+    transformations: str
+    definitions: dict[str, str]
+    values_compared: int
+    mismatches: int
+
+
+def input_definitions(store: FeatureStore, settings: Settings) -> dict[str, str]:
+    """The fingerprint of the model's inputs as Feast's registry holds them; that of the label is left out."""
+    return without_label(fingerprint(store, settings.horizon_days, settings.activity_days))
+
+
+def without_label(parts: dict[str, str]) -> dict[str, str]:
+    """The parts of a fingerprint that say what the inputs are."""
+    return {part: value for part, value in parts.items() if part != "labels"}
+
+
+class NoParityError(HoldfastError):
+    """The online store has not been compared since it was last written to."""
+
+
+def save_parity(settings: Settings, report: ParityReport, known_at: datetime, definitions: dict[str, str]) -> None:
+    """Keep the outcome, good or bad; the caller holds the features lock."""
+    record = ParityRecord(
+        as_of=report.as_of,
+        known_at=known_at,
+        transformations=transformations_version(),
+        definitions=definitions,
+        values_compared=report.values_compared,
+        mismatches=report.mismatches,
+    )
+    with replace_file(_record_path(settings)) as temporary:
+        temporary.write_text(record.model_dump_json(indent=2))
+
+
+def forget_parity(settings: Settings) -> None:
+    """The online store is about to change: what was found before says nothing any more."""
+    _record_path(settings).unlink(missing_ok=True)
+
+
+def load_parity(settings: Settings) -> ParityRecord:
+    """The last outcome.
+
+    Raises:
+        NoParityError: There is none, or it cannot be read.
+    """
+    path = _record_path(settings)
+    try:
+        return ParityRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise NoParityError(
+            f"There is no parity report of the online store ({path}). `python -m flows.features` makes one."
+        ) from error
+
+
+def _record_path(settings: Settings) -> Path:
+    return settings.feast / "parity.json"
 
 
 def _chunks(ids: list[str], size: int) -> Iterator[tuple[int, list[str]]]:

@@ -1,1 +1,1 @@
-"""Promotion: the checks a version must pass, and the alias that makes it the champion."""
+"""Promotion: gates that a version must pass, approval, and the aliases that make it challenger and champion."""

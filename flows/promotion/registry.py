@@ -1,17 +1,46 @@
-"""Moves the alias ``champion``; nothing else about a version ever changes."""
+"""The versions of the model and the two aliases that move between them."""
 
+from pathlib import Path
+
+import mlflow
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings
 
+CHALLENGER = "challenger"
+_NOTHING = (
+    f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or look at the registry with "
+    "`mlflow ui`."
+)
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for an alias or number nobody has
 
 
 class UnknownVersionError(HoldfastError):
     """The registry has no such version."""
+
+
+def open_registry(settings: Settings) -> MlflowClient:
+    """MLflow's client. Nothing is created: where nothing was trained, there is nothing to promote.
+
+    Raises:
+        UnknownVersionError: There is no embedded database yet.
+    """
+    uri = settings.mlflow_tracking_uri
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise UnknownVersionError(_NOTHING.format(version="at all"))
+    mlflow.set_tracking_uri(uri)  # a download of models:/ asks this registry, whatever address it is given
+    return MlflowClient(uri, registry_uri=uri)
+
+
+def promotion_lock(settings: Settings) -> FileLock:
+    """Held while aliases move, so that what was read of them still holds when they are written."""
+    settings.mlflow.mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.mlflow / "promotion.lock")
 
 
 def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
@@ -22,28 +51,50 @@ def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
     """
     try:
         if version is None:
-            versions = client.search_model_versions(f"name = '{MODEL_NAME}'")
-            version = str(max(int(item.version) for item in versions))
+            version = max((str(item.version) for item in all_versions(client)), key=int)
         return client.get_model_version(MODEL_NAME, version)
     except (MlflowException, ValueError) as error:
         if isinstance(error, MlflowException) and error.error_code not in _ABSENT:
             raise
-        raise UnknownVersionError(
-            f"{MODEL_NAME} has no version {version or 'at all'}. Run `python -m flows.train` first, or look at the "
-            "registry with `mlflow ui`."
-        ) from error
+        raise UnknownVersionError(_NOTHING.format(version=version or "at all")) from error
+
+
+def all_versions(client: MlflowClient) -> list[ModelVersion]:
+    """Every version, with its tags."""
+    return list(client.search_model_versions(f"name = '{MODEL_NAME}'"))
 
 
 def champion_version(client: MlflowClient) -> str | None:
     """The version that ``champion`` names, if any."""
+    return _named(client, CHAMPION)
+
+
+def challenger_version(client: MlflowClient) -> str | None:
+    """The version that ``challenger`` names, if any."""
+    return _named(client, CHALLENGER)
+
+
+def set_champion(client: MlflowClient, version: str) -> None:
+    """Move ``champion`` to ``version``, which is then no challenger any more."""
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    drop_challenger(client, version)
+
+
+def set_challenger(client: MlflowClient, version: str) -> None:
+    """Move ``challenger`` to ``version``."""
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+
+
+def drop_challenger(client: MlflowClient, version: str) -> None:
+    """Take ``challenger`` from ``version`` if it has it."""
+    if challenger_version(client) == version:
+        client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+
+
+def _named(client: MlflowClient, alias: str) -> str | None:
     try:
-        return str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version)
+        return str(client.get_model_version_by_alias(MODEL_NAME, alias).version)
     except MlflowException as error:
         if error.error_code not in _ABSENT:
             raise
         return None
-
-
-def set_champion(client: MlflowClient, version: str) -> None:
-    """Move the alias to ``version``."""
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)

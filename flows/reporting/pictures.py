@@ -14,7 +14,7 @@ def main() -> None:
     client = open_mlflow(load_settings())
     run_id = str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).run_id)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for name in ("test_months.png", "test_curves.png"):
+    for name in ("test_months.png", "reliability.png", "profit.png"):
         client.download_artifacts(run_id, name, str(PICTURES))
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.markup import escape
 
+from flows.reporting.progress import shown_in
+
 
 @dataclass
 class Stage:
@@ -28,7 +30,7 @@ class Stages:
         """Show ``doing`` while the body runs, then one line with its outcome; a failure shows as one, too."""
         current, start = Stage(), time.perf_counter()
         try:
-            with self.console.status(f"{name}: {doing}"):
+            with self.console.status(f"{name}: {doing}") as status, shown_in(status, name):
                 yield current
         except BaseException:
             self.console.print(f"[red]✗[/red] {name:<9}{time.perf_counter() - start:6.1f} s  failed while {doing}")

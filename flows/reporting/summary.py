@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.files import replace_file
+from flows.training.evaluation import METRICS, Interval
 
-METRICS = {"roc_auc": "ROC-AUC", "pr_auc": "PR-AUC", "brier": "Brier", "log_loss": "log loss"}
-MODELS = {"base_rate": "base rate", "recency": "recency alone"}
+MODELS = {"base_rate": "base rate", "recency": "recency alone", "rfm": "RFM logistic", "bg_nbd": "BG/NBD"}
 
 
 class Parity(BaseModel):
@@ -22,6 +22,13 @@ class Parity(BaseModel):
 
     values_compared: int
     mismatches: int
+
+
+class Gates(BaseModel):
+    """How many gates the version passed, and which it failed."""
+
+    passed: int
+    failed: list[str]
 
 
 class RunSummary(BaseModel):
@@ -40,8 +47,13 @@ class RunSummary(BaseModel):
     model_version: str
     chosen: str
     reason: str
+    calibration: str
+    threshold: float
     metrics: dict[str, float]
+    intervals: dict[str, Interval]
     baselines: dict[str, dict[str, float]]
+    gates: Gates
+    champion: str
     parity: Parity
     bento: str
     prediction: dict[str, Any]
@@ -70,13 +82,17 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         ),
         ("model", f"{summary.model_name} version {summary.model_version}, {summary.chosen}"),
         ("why", summary.reason),
+        ("calibration", summary.calibration),
+        ("gates", _gates(summary)),
         ("bento", summary.bento),
     ):
         facts.add_row(f"[bold]{name}[/bold]", escape(value))
 
+    roc_auc = summary.intervals["roc_auc"]
     quality = Table(
         box=box.SIMPLE_HEAD,
-        title=f"Test period: {summary.test_rows:,} rows, trained on {summary.training_rows:,}",
+        title=f"Test period: {summary.test_rows:,} rows, trained on {summary.training_rows:,}; "
+        f"Holdfast's ROC-AUC is {roc_auc.low:.3f} to {roc_auc.high:.3f} (95%)",
         title_justify="left",
     )
     quality.add_column("")
@@ -88,3 +104,9 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
 
     answer = "\n".join(["[bold]A live prediction over HTTP[/bold]", escape(json.dumps(summary.prediction, indent=2))])
     console.print(Group("", facts, "", quality, answer, f"\nAll of it: {escape(str(path))}"))
+
+
+def _gates(summary: RunSummary) -> str:
+    if summary.gates.failed:
+        return f"failed: {', '.join(summary.gates.failed)}; the champion is version {summary.champion}"
+    return f"all {summary.gates.passed} passed; the champion is version {summary.champion}"

@@ -38,21 +38,22 @@ class TrainingSet:
 
     def at(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
         """The rows of some cut-offs."""
-        rows = self.keys["cutoff"].isin(list(cutoffs)).to_numpy()
-        return TrainingSet(self.keys[rows].reset_index(drop=True), self.x[rows], self.y[rows], self.inputs)
+        return self.rows(np.flatnonzero(self.keys["cutoff"].isin(list(cutoffs))))
+
+    def rows(self, rows: npt.NDArray[np.intp]) -> "TrainingSet":
+        """The rows of these numbers, in their order; a number may occur more than once."""
+        return TrainingSet(self.keys.iloc[rows].reset_index(drop=True), self.x[rows], self.y[rows], self.inputs)
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """One input, shape (rows,)."""
         return self.x[:, [feature.name for feature in self.inputs].index(name)]
 
-    def digest(self) -> str:
-        """SHA-256 of every key, input bit and label."""
-        sha = hashlib.sha256("\n".join(self.keys["customer_id"]).encode())
-        sha.update(self.keys["cutoff"].astype("int64").to_numpy().tobytes())
-        sha.update(",".join(feature.name for feature in self.inputs).encode())
-        sha.update(np.ascontiguousarray(self.x).tobytes())
-        sha.update(self.y.tobytes())
-        return sha.hexdigest()
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the keys ("rows"), the labels and the bits of each input."""
+        columns = {feature.name: np.ascontiguousarray(self.x[:, i]) for i, feature in enumerate(self.inputs)}
+        rows = "\n".join(self.keys["customer_id"]).encode() + self.keys["cutoff"].astype("int64").to_numpy().tobytes()
+        parts = {"rows": rows, "labels": self.y.tobytes()} | {name: x.tobytes() for name, x in columns.items()}
+        return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
 
 
 def labelled_cutoffs(settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int) -> list[datetime]:

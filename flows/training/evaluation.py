@@ -1,64 +1,119 @@
-"""Metrics, the choice between candidates, and the test period by month."""
+"""What is known of a model after its one test: kept as ``evaluation.json`` in its run.
 
-from collections.abc import Mapping
+Gates judge it, the model card shows it, the backtest compares it.
+"""
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from datetime import datetime
 
-from flows.training.dataset import TrainingSet
+from pydantic import BaseModel, ConfigDict
 
-Scores = npt.NDArray[np.float64]
-
-
-def metrics(churned: npt.NDArray[np.bool_], scores: Scores) -> dict[str, float]:
-    """ROC-AUC and PR-AUC (higher is better), Brier score and log loss (lower is better)."""
-    return {
-        "roc_auc": float(roc_auc_score(churned, scores)),
-        "pr_auc": float(average_precision_score(churned, scores)),
-        "brier": float(brier_score_loss(churned, scores)),
-        "log_loss": float(log_loss(churned, scores)),
-    }
+# The metrics of `flows.training.metrics.metrics`, as people know them.
+METRICS = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "brier": "Brier",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+}
+EVALUATION_FILE = "evaluation.json"
 
 
-def by_month(test: TrainingSet, scores: Mapping[str, Scores]) -> pd.DataFrame:
-    """Rows, base rate and the metrics of each model at each test cut-off."""
-    rows = []
-    for cutoff in test.keys["cutoff"].unique():
-        index = np.flatnonzero(test.keys["cutoff"] == cutoff)
-        for name, values in scores.items():
-            churned = test.y[index]
-            rows.append(
-                {
-                    "cutoff": cutoff,
-                    "model": name,
-                    "rows": len(index),
-                    "base_rate": float(churned.mean()),
-                    **metrics(churned, values[index]),
-                }
-            )
-    return pd.DataFrame(rows)
+class _Record(BaseModel):
+    # What cannot be computed is NaN; JSON has no number for it, so it is written as a string and read back.
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
 
-def roc_auc_difference(
-    data: TrainingSet, left: Scores, right: Scores, seed: int, resamples: int = 100
-) -> tuple[float, float]:
-    """ROC-AUC of ``left`` less that of ``right``, and its standard error.
+class Interval(_Record):
+    """A value and its 95% interval, from a bootstrap over customers."""
 
-    The error is from a bootstrap over customers (Field and Welsh, 2007): a customer's rows at several cut-offs
-    are not independent.
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+class Month(_Record):
+    """One test cut-off. ``metrics`` as in METRICS; ``mean_score`` beside ``base_rate`` shows the calibration."""
+
+    cutoff: datetime
+    rows: int
+    base_rate: float
+    mean_score: float
+    metrics: dict[str, Interval]
+    baselines: dict[str, dict[str, float]]
+    """Baseline -> metric -> value."""
+
+
+class SliceResult(_Record):
+    """One group of customers. ``gap``: ROC-AUC of all test rows less that of the group; None where not computable."""
+
+    feature: str
+    label: str
+    rows: int
+    base_rate: float
+    mean_score: float
+    roc_auc: Interval | None
+    gap: Interval | None
+    brier: float
+
+
+class CalibrationMethod(_Record):
+    """One way to calibrate, on later folds than it was fitted on. ``gain``: log loss less than with none."""
+
+    method: str
+    brier: float
+    log_loss: float
+    ece: float
+    gain: Interval | None
+
+
+class Value(_Record):
+    """Money per test row. ``lost_by_half``: earned at ``threshold`` less earned at 0.5."""
+
+    threshold: float
+    earned: Interval
+    at_half: Interval
+    lost_by_half: Interval
+    offers_to_all: float
+    best_threshold: float
+    """The threshold that would have earned most on the test rows: hindsight, never used."""
+    best: float
+
+
+class Importance(_Record):
+    """``drop``: ROC-AUC lost on the test rows when the feature's values are shuffled."""
+
+    feature: str
+    drop: Interval
+
+
+class Evaluation(_Record):
+    """The test of a model version.
+
+    ``metrics`` maps "model" and each baseline to metric to interval; ``over_baselines`` maps each baseline to the
+    ROC-AUC of the model less its own, on the same resamples; ``simpler`` is the same, on the folds, for the chosen
+    family less the simplest one it was chosen over (None: it is the simplest).
+    ``instability``: mean absolute change of a test row's probability when the model is fitted again on resampled
+    customers.
     """
-    difference = roc_auc_score(data.y, left) - roc_auc_score(data.y, right)
-    customers = pd.factorize(data.keys["customer_id"])[0]
-    generator = np.random.default_rng(seed)
-    draws = []
-    for _ in range(resamples):
-        times_drawn = np.bincount(
-            generator.integers(0, customers.max() + 1, customers.max() + 1), minlength=customers.max() + 1
-        )
-        weight = times_drawn[customers]
-        draws.append(
-            roc_auc_score(data.y, left, sample_weight=weight) - roc_auc_score(data.y, right, sample_weight=weight)
-        )
-    return float(difference), float(np.std(draws, ddof=1))
+
+    rows: int
+    customers: int
+    cutoffs: list[datetime]
+    base_rate: float
+    family: str
+    chosen: str
+    reason: str
+    simpler: Interval | None
+    metrics: dict[str, dict[str, Interval]]
+    over_baselines: dict[str, Interval]
+    months: list[Month]
+    slices: list[SliceResult]
+    calibration: str
+    calibration_reason: str
+    calibration_methods: list[CalibrationMethod]
+    value: Value
+    importance: list[Importance]
+    instability: Interval

@@ -5,12 +5,15 @@ import subprocess
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
 from flows.ingestion.batches import list_batches
+from flows.provenance.arithmetic import arithmetic
 from flows.training.settings import TrainingSettings
 
+_NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,18 +25,23 @@ class Lineage:
     known_at: datetime
     batches: list[str]
     fingerprint: dict[str, str]
-    settings: dict[str, float]
+    settings: dict[str, Any]
     horizon_days: int
     activity_days: int
     training_code: str
     lock: str
     python: str
     git_commit: str
+    arithmetic: dict[str, Any] | None = None
+    """The processor code that computed it: another one differs in the last bits. Runs before it was kept have none."""
 
     @property
     def key(self) -> str:
-        """SHA-256 over everything but the commit, which changes with files that do not matter here."""
-        parts = {name: value for name, value in asdict(self).items() if name not in ("git_commit", "known_at")}
+        """SHA-256 over what decides which model comes out.
+
+        The commit changes with files that do not matter here, the arithmetic with the machine.
+        """
+        parts = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_KEY}
         return sha256(repr(sorted(parts.items(), key=lambda item: item[0])))
 
 
@@ -44,6 +52,7 @@ def lineage_of(
     files = [
         *sorted((ROOT / "flows" / "training").glob("*.py")),
         ROOT / "flows" / "train.py",
+        ROOT / "feature_repo" / "calibrated_model.py",
         ROOT / "feature_repo" / "model_contract.py",
     ]
     code = "\n".join(normalised(path.read_text()) for path in files)
@@ -63,6 +72,7 @@ def lineage_of(
         lock=sha256((ROOT / "requirements.lock").read_text()),
         python=platform.python_version(),
         git_commit=_git_commit(),
+        arithmetic=asdict(arithmetic()),
     )
 
 

@@ -1,27 +1,37 @@
 """The pictures of a training run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
+import matplotlib.axes
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
+
+from flows.training.baselines import BASELINES
+from flows.training.bootstrap import calibration_bins
+from flows.training.dataset import TrainingSet
+from flows.training.evaluation import Importance, Month, Value
+from flows.training.settings import ValueSettings
+from flows.training.value import profit_curve
 
 matplotlib.use("Agg")
 
-_COLOURS = {"model": "#0b6e4f", "recency": "#c46210", "base_rate": "#6b7280"}
-_LABELS = {"model": "Holdfast", "recency": "recency alone", "base_rate": "base rate"}
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+GREEN, GREY, LIGHT = "#0b6e4f", "#6b7280", "#d1d5db"
+_COLOURS = {"model": GREEN, "recency": "#c46210", "rfm": "#2563eb", "bg_nbd": "#9333ea", "base_rate": GREY}
+_LABELS = {"model": "Holdfast"} | BASELINES
 
 
-def quality_curves(churned: npt.NDArray[np.bool_], scores: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
-    """ROC, precision-recall and reliability of each model on the test period."""
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
-    roc, pr, reliability = figure.subplots(1, 3)
+def curves(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
+    """ROC and precision-recall of each model on the test period."""
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    roc, pr = figure.subplots(1, 2)
     for name, values in scores.items():
-        style = {"color": _COLOURS[name], "label": _LABELS[name], "lw": 2 if name == "model" else 1.4}
+        style = {"color": _COLOURS[name], "label": _LABELS[name], "lw": 2.2 if name == "model" else 1.2}
         false_positive, true_positive, _ = roc_curve(churned, values)
         roc.plot(false_positive, true_positive, **style)
         if np.ptp(values) == 0:  # one score for all: every subset is as precise as the base rate
@@ -30,37 +40,109 @@ def quality_curves(churned: npt.NDArray[np.bool_], scores: Mapping[str, npt.NDAr
             precision, recall, _ = precision_recall_curve(churned, values)
             told = recall > 0.01  # of the first few customers the precision is mostly chance
             pr.plot(recall[told], precision[told], **style)
-        observed, predicted = calibration_curve(churned, values, n_bins=10, strategy="quantile")
-        reliability.plot(predicted, observed, marker="o", ms=4, **style)
-    reliability.plot([0, 1], [0, 1], color="#d1d5db", ls="--", zorder=0)
     for axes, title, x, y in (
         (roc, "ROC", "false positive rate", "true positive rate"),
         (pr, "Precision and recall", "recall", "precision"),
-        (reliability, "Reliability", "predicted churn", "observed churn"),
     ):
         axes.set(title=title, xlabel=x, ylabel=y)
-        _plain(axes)
+        plain(axes)
     roc.legend(frameon=False, loc="lower right")
     return figure
 
 
-def months(table: pd.DataFrame) -> Figure:
-    """ROC-AUC and Brier score by test cut-off."""
+def months(told: Sequence[Month]) -> Figure:
+    """ROC-AUC and Brier score by test cut-off, the model's with 95% intervals."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
+    names = [f"{month.cutoff:%Y-%m}" for month in told]
     for axes, metric, title in zip(
         figure.subplots(1, 2), ("roc_auc", "brier"), ("ROC-AUC, higher is better", "Brier score, lower is better"),
         strict=True,
     ):  # fmt: skip
-        for name, rows in table.groupby("model", sort=False):
-            cutoffs = rows["cutoff"].dt.strftime("%Y-%m")
-            axes.plot(cutoffs, rows[metric], marker="o", ms=4, color=_COLOURS[str(name)], label=_LABELS[str(name)])
+        intervals = [month.metrics[metric] for month in told]
+        axes.plot(names, [i.value for i in intervals], marker="o", ms=4, lw=2.2, color=GREEN, label=_LABELS["model"])
+        axes.fill_between(names, [i.low for i in intervals], [i.high for i in intervals], color=GREEN, alpha=0.15, lw=0)
+        for name in BASELINES:
+            values = [month.baselines[name][metric] for month in told]
+            axes.plot(names, values, marker="o", ms=3, lw=1.2, color=_COLOURS[name], label=_LABELS[name])
         axes.set(title=title, xlabel="test cut-off")
-        _plain(axes)
-    axes.legend(frameon=False)
+        plain(axes)
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=5)
     return figure
 
 
-def _plain(axes: matplotlib.axes.Axes) -> None:
+def reliability(test: TrainingSet, scores: Floats, told: Sequence[Month]) -> Figure:
+    """Predicted against observed churn: over the whole test period, and the averages by month."""
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([0, 1], [0, 1], color=LIGHT, ls="--", zorder=0)
+    for month, shade in zip(told, np.linspace(0.35, 0.9, len(told)), strict=True):
+        rows = (test.keys["cutoff"] == month.cutoff).to_numpy()
+        left.plot(
+            *_reliability(test.y[rows], scores[rows]), color=matplotlib.colormaps["Greys"](shade), lw=1,
+            label=f"{month.cutoff:%Y-%m}",
+        )  # fmt: skip
+    left.plot(*_reliability(test.y, scores), color=GREEN, lw=2.2, marker="o", ms=4, label="all months")
+    left.set(title="Reliability", xlabel="predicted churn", ylabel="observed churn")
+    left.legend(frameon=False, loc="upper left")
+    names = [f"{month.cutoff:%Y-%m}" for month in told]
+    right.plot(names, [month.mean_score for month in told], color=GREEN, lw=2.2, marker="o", ms=4, label="predicted")
+    right.plot(names, [month.base_rate for month in told], color=GREY, lw=1.4, marker="o", ms=4, label="observed")
+    right.set(title="Mean churn by month", xlabel="test cut-off", ylim=(0, 1))
+    right.legend(frameon=False, loc="lower right")
+    for axes in (left, right):
+        plain(axes)
+    return figure
+
+
+def profit(churned: Bools, scores: Floats, value: ValueSettings, told: Value) -> Figure:
+    """Money per customer on the test period at every threshold."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*profit_curve(churned, scores, value), color=GREEN, lw=2.2)
+    axes.axhline(0, color=LIGHT, zorder=0)
+    for threshold, money, name, colour in (
+        (told.threshold, told.earned.value, f"chosen {told.threshold:.2f}: {told.earned.value:+.3f}", GREEN),
+        (0.5, told.at_half.value, f"0.50: {told.at_half.value:+.3f}", "#c46210"),
+        (told.best_threshold, told.best, f"hindsight {told.best_threshold:.2f}: {told.best:+.3f}", GREY),
+    ):
+        axes.plot([threshold], [money], marker="o", ms=8, ls="", color=colour, label=name)
+    axes.set(
+        title=f"Profit per customer: worth {value.kept_customer:g}, offer {value.offer_cost:g}, "
+        f"response {value.response_rate:.0%}",
+        xlabel="threshold: customers at or above it get an offer",
+        ylabel="profit per customer",
+    )
+    axes.legend(frameon=False)
+    plain(axes)
+    return figure
+
+
+def importance(told: Sequence[Importance]) -> Figure:
+    """ROC-AUC lost when a feature's values are shuffled, with 95% intervals."""
+    figure = Figure(figsize=(8, 0.3 * len(told) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    drops = [item.drop for item in reversed(told)]
+    low = [max(0.0, drop.value - drop.low) for drop in drops]
+    high = [max(0.0, drop.high - drop.value) for drop in drops]
+    axes.barh([item.feature for item in reversed(told)], [drop.value for drop in drops], color=GREEN, alpha=0.75,
+              xerr=[low, high], error_kw={"ecolor": GREY, "elinewidth": 1})  # fmt: skip
+    axes.set(title="ROC-AUC lost when a feature is shuffled", xlabel="drop, with 95% interval")
+    plain(axes)
+    return figure
+
+
+def _reliability(churned: Bools, scores: Floats) -> tuple[Floats, Floats]:
+    bins = calibration_bins(scores)
+    rows = np.bincount(bins)
+    filled = rows > 0
+    return (
+        np.bincount(bins, weights=scores)[filled] / rows[filled],
+        np.bincount(bins, weights=churned)[filled] / rows[filled],
+    )
+
+
+def plain(axes: matplotlib.axes.Axes) -> None:
+    """The look of every picture."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#eef0f2")
     axes.set_axisbelow(True)

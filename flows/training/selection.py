@@ -1,75 +1,98 @@
-"""Fits the candidates and chooses one on the validation period, never on the test."""
+"""Chooses between the families, on the folds, never on the test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.base import BaseEstimator
-from threadpoolctl import threadpool_limits
+from sklearn.metrics import roc_auc_score
 
-from flows.training.candidates import Candidate
+from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from flows.training.calibration import CalibrationChoice, choose_calibration
 from flows.training.dataset import TrainingSet
-from flows.training.evaluation import metrics, roc_auc_difference
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A candidate fitted on the fit period, with what it scored on the validation period."""
-
-    candidate: Candidate
-    model: BaseEstimator
-    validation: dict[str, float]
-    scores: npt.NDArray[np.float64]
+from flows.training.evaluation import Interval
+from flows.training.families import FAMILIES, described
+from flows.training.fitting import FoldScores, out_of_fold
+from flows.training.recipe import Recipe
+from flows.training.search import Trial
+from flows.training.settings import TrainingSettings
+from flows.training.split import TimeSplit
+from flows.training.value import best_threshold
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidate that is registered and, in one sentence, why."""
+    """What ships, why, and how it compares.
 
-    fitted: Fitted
+    ``simpler`` is the chosen family's mean ROC-AUC on the folds less that of the simplest family; None when the
+    simplest is the chosen one.
+    """
+
+    recipe: Recipe
     reason: str
+    simpler: Interval | None
+    calibration: CalibrationChoice
 
 
-def fit_candidate(candidate: Candidate, fit: TrainingSet, validation: TrainingSet, seed: int) -> Fitted:
-    """Fit one candidate and score the validation period."""
-    model = fit_model(candidate, fit, seed)
-    scores = churn_scores(model, validation.x)
-    return Fitted(candidate, model, metrics(validation.y, scores), scores)
+def choose(
+    best: Sequence[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, horizon_days: int
+) -> Choice:
+    """The simplest family that no other beats by more than noise, and its calibration and threshold.
 
-
-def fit_model(candidate: Candidate, data: TrainingSet, seed: int) -> BaseEstimator:
-    """A fresh model of the candidate, fitted on ``data`` by one thread.
-
-    Boosting's threads wait for each other by spinning: on a busy machine two were 20 times slower than one.
+    ``best`` holds the best trial of each family, simplest first; it is empty where there are no folds.
     """
-    model = candidate.build([feature.name for feature in data.inputs], seed)
-    with threadpool_limits(limits=1):
-        return model.fit(data.x, data.y)
+    if best:
+        chosen, folds, reason, simpler = _choose_family(best, data, split, training)
+        family, params = chosen.family, chosen.params
+    else:
+        simplest = min(FAMILIES.values(), key=lambda item: item.complexity)
+        family, params, folds, simpler = simplest.name, simplest.defaults, [], None
+        reason = "Too little history to compare candidates: the simplest family with its defaults ships."
+    calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed)
+    recipe = Recipe(
+        family=family,
+        params=params,
+        calibration=calibration.method,
+        seed=training.seed,
+        threshold=best_threshold(training.value),
+        folds=split.folds,
+        development=split.development,
+        test=split.test,
+        digests={"development": data.at(split.development).digests(), "test": data.at(split.test).digests()},
+    )
+    return Choice(recipe, reason, simpler, calibration)
 
 
-def churn_scores(model: BaseEstimator, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The probability of churn, shape (rows,)."""
-    return model.predict_proba(x)[:, 1]
-
-
-def choose(fitted: list[Fitted], validation: TrainingSet, seed: int, noise_z: float) -> Choice:
-    """The best validation ROC-AUC of each family; the more complex family must win by more than noise.
-
-    Ranking decides, because the base rate differs from period to period and moves the other metrics with it.
-    """
-    best: dict[str, Fitted] = {}
-    for item in fitted:
-        current = best.get(item.candidate.family)
-        if current is None or item.validation["roc_auc"] > current.validation["roc_auc"]:
-            best[item.candidate.family] = item
-    chosen, *rivals = sorted(best.values(), key=lambda item: item.candidate.complexity)
-    reasons = []
-    for rival in rivals:
-        difference, error = roc_auc_difference(validation, rival.scores, chosen.scores, seed)
-        wins = difference > noise_z * error
+def _choose_family(
+    best: Sequence[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings
+) -> tuple[Trial, list[FoldScores], str, Interval | None]:
+    scored = [out_of_fold(trial.family, trial.params, data, split.folds, training.seed) for trial in best]
+    chosen, simpler, reasons = 0, None, []
+    for rival in range(1, len(best)):
+        difference = _mean_roc_auc_difference(scored[rival], scored[chosen], training)
+        wins = difference.low > 0
+        verdict = "beats" if wins else "does not beat"
         reasons.append(
-            f"{rival.candidate.name} {'beats' if wins else 'does not beat'} {chosen.candidate.name} on validation "
-            f"(ROC-AUC {difference:+.4f}, standard error {error:.4f}){'' if wins else ': the simpler model ships'}"
+            f"{described(best[rival].family, best[rival].params)} {verdict} "
+            f"{described(best[chosen].family, best[chosen].params)} on {len(split.folds)} folds (ROC-AUC "
+            f"{difference.value:+.4f}, 95% interval {difference.low:+.4f} to {difference.high:+.4f})"
+            f"{'' if wins else ': the simpler model ships'}"
         )
-        chosen = rival if wins else chosen
-    return Choice(chosen, "; ".join(reasons) + ".")
+        if wins:
+            simpler = _mean_roc_auc_difference(scored[rival], scored[0], training)
+            chosen = rival
+    return best[chosen], scored[chosen], "; ".join(reasons) + ".", simpler
+
+
+def _mean_roc_auc_difference(
+    left: Sequence[FoldScores], right: Sequence[FoldScores], training: TrainingSettings
+) -> Interval:
+    """The mean over the folds of ROC-AUC of ``left`` less that of ``right``, customers drawn once for all folds."""
+    customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold in left])
+    fold_of_row = np.repeat(np.arange(len(left)), [len(fold.log_odds) for fold in left])
+    everyone = CustomerBootstrap(customers, training.resamples, training.seed)
+    values, draws = [], []
+    for number, (ours, theirs) in enumerate(zip(left, right, strict=True)):
+        drawn, churned = everyone.at(fold_of_row == number), ours.validation.y
+        values.append(roc_auc_score(churned, ours.log_odds) - roc_auc_score(churned, theirs.log_odds))
+        draws.append(roc_auc_draws(churned, ours.log_odds, drawn) - roc_auc_draws(churned, theirs.log_odds, drawn))
+    return interval(float(np.mean(values)), np.mean(draws, axis=0))

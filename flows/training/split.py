@@ -9,16 +9,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from feature_repo.errors import HoldfastError
+from flows.training.recipe import FoldCutoffs
 
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Cut-offs by use. ``development`` is what the chosen candidate is fitted on again before the test."""
+    """Cut-offs by use.
 
-    fit: tuple[datetime, ...]
-    validation: tuple[datetime, ...]
+    Candidates are judged on ``folds``, each fitted on what was closed before it; the choice is fitted on
+    ``development`` and tested on ``test``. Without folds there is nothing to choose by.
+    """
+
+    folds: tuple[FoldCutoffs, ...]
     development: tuple[datetime, ...]
     test: tuple[datetime, ...]
+
+    @property
+    def used(self) -> list[datetime]:
+        """Every cut-off that is used at all, ascending."""
+        return sorted({*self.development, *self.test})
 
 
 class NotEnoughHistoryError(HoldfastError):
@@ -26,27 +35,40 @@ class NotEnoughHistoryError(HoldfastError):
 
 
 def split_by_time(
-    cutoffs: Sequence[datetime], horizon_days: int, test_cutoffs: int, validation_cutoffs: int, min_fit_cutoffs: int
+    cutoffs: Sequence[datetime], horizon_days: int, test_cutoffs: int, folds: int, min_fit_cutoffs: int
 ) -> TimeSplit:
-    """The latest cut-offs test, those before validate, the rest fit.
+    """The latest cut-offs test; those before, less the embargo, are developed on.
 
-    With a short history the validation shrinks first, then the test, each down to one cut-off.
+    With a short history the folds shrink first, then the test, each down to one. When there is no room for even
+    one fold, the test is as long as leaves something to fit on, and there are no folds.
 
     Raises:
-        NotEnoughHistoryError: Not even one cut-off each can be had.
+        NotEnoughHistoryError: Not even one cut-off each to fit on and to test on.
     """
-    for tested in range(min(test_cutoffs, len(cutoffs)), 0, -1):
-        development = _before(cutoffs, cutoffs[-tested], horizon_days)
-        for validated in range(min(validation_cutoffs, len(development)), 0, -1):
-            fit = _before(development, development[-validated], horizon_days)
-            if len(fit) >= min_fit_cutoffs:
-                return TimeSplit(fit, development[-validated:], development, tuple(cutoffs[-tested:]))
-    raise NotEnoughHistoryError(
-        f"{len(cutoffs)} monthly cut-offs have a closed {horizon_days}-day horizon; fitting on at least "
-        f"{min_fit_cutoffs}, validating and testing with an embargo of {horizon_days} days between them needs more "
-        "history. Ingest more, use a later as_of, or a shorter HOLDFAST_HORIZON_DAYS."
+    lengths = range(min(test_cutoffs, len(cutoffs)), 0, -1)
+    splits = [_split(cutoffs, tested, horizon_days, folds, min_fit_cutoffs) for tested in lengths]
+    usable = [split for split in splits if split.folds] or [split for split in splits if split.development]
+    if not usable:
+        raise NotEnoughHistoryError(
+            f"{len(cutoffs)} monthly cut-offs have a closed {horizon_days}-day horizon; fitting and testing with an "
+            f"embargo of {horizon_days} days between them needs more history. Ingest more, use a later as_of, or a "
+            "shorter HOLDFAST_HORIZON_DAYS."
+        )
+    return usable[0]
+
+
+def closed_by(cutoffs: Sequence[datetime], moment: datetime, horizon_days: int) -> tuple[datetime, ...]:
+    """The cut-offs whose horizon has closed by ``moment``."""
+    return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=horizon_days) <= moment)
+
+
+def _split(cutoffs: Sequence[datetime], tested: int, horizon_days: int, folds: int, min_fit_cutoffs: int) -> TimeSplit:
+    development = closed_by(cutoffs, cutoffs[-tested], horizon_days)
+    judged = [
+        FoldCutoffs(fit=closed_by(development, cutoff, horizon_days), validation=cutoff) for cutoff in development
+    ]
+    return TimeSplit(
+        tuple([fold for fold in judged if len(fold.fit) >= min_fit_cutoffs][-folds:]),
+        development,
+        tuple(cutoffs[-tested:]),
     )
-
-
-def _before(cutoffs: Sequence[datetime], start: datetime, horizon_days: int) -> tuple[datetime, ...]:
-    return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=horizon_days) <= start)

@@ -1,6 +1,9 @@
 """MLflow: the embedded database, runs and the model registry."""
 
+import json
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,19 +18,27 @@ from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import infer_signature
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from sklearn.base import BaseEstimator
 
 from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from feature_repo.settings import Settings
+from feature_repo.source_hash import sha256
 from flows.training.dataset import TrainingSet
+from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
-from flows.training.plots import quality_curves
-from flows.training.selection import Fitted
+from flows.training.recipe import RECIPE_FILE, Recipe
+from flows.training.search import Trial
 
 EXPERIMENT = "holdfast-churn"
 TAG_KEY = "holdfast.training_key"
+LINEAGE_FILE = "lineage.json"
+PREDICTIONS_FILE = "test_predictions.parquet"
+_PLACE = "holdfast.place"
+_TRIAL = "holdfast.trial"
 
 
 @dataclass(frozen=True)
@@ -69,33 +80,78 @@ def find_version(client: MlflowClient, lineage: Lineage) -> Registered | None:
     return Registered(str(found[0].version), str(found[0].run_id)) if found else None
 
 
+def close_orphans(client: MlflowClient, settings: Settings) -> None:
+    """End the runs that killed trainings of this data folder left RUNNING. The caller holds the training lock.
+
+    A run whose version was registered had finished its work; any other is marked as killed.
+    """
+    for run in _runs(client, f"tags.`{_PLACE}` = '{_place(settings)}' and attributes.status = 'RUNNING'"):
+        registered = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+        client.set_terminated(run.info.run_id, "FINISHED" if registered else "KILLED")
+
+
 @contextmanager
-def training_run(lineage: Lineage) -> Iterator[str]:
-    """The parent run of one training; yields its id. It ends FAILED when the body raises."""
-    with mlflow.start_run(run_name=f"train as of {lineage.as_of:%Y-%m-%d}") as run:
+def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> Iterator[str]:
+    """The parent run of one training; yields its id. It ends FAILED when the body raises.
+
+    A training that was cut short goes on in its own run. On a shared server another machine may be at the same one.
+    """
+    earlier = _runs(client, f"tags.`{TAG_KEY}` = '{lineage.key}' and tags.`{_PLACE}` = '{_place(settings)}'")
+    begun = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
+    with mlflow.start_run(**begun, tags={TAG_KEY: lineage.key, _PLACE: _place(settings)}) as run:
         mlflow.log_params(
-            lineage.settings | {"horizon_days": lineage.horizon_days, "activity_days": lineage.activity_days}
+            _flat(lineage.settings) | {"horizon_days": lineage.horizon_days, "activity_days": lineage.activity_days}
         )
-        mlflow.log_dict(_plain(asdict(lineage)), "lineage.json")
+        mlflow.log_dict(_plain(asdict(lineage)), LINEAGE_FILE)
         yield run.info.run_id
 
 
-def log_candidate(parent: str, fitted: Fitted, fit: TrainingSet, validation: TrainingSet, digest: str) -> None:
-    """One run per candidate under the parent: parameters, validation metrics and curves, data digest, the model."""
-    with mlflow.start_run(run_name=fitted.candidate.name, nested=True, parent_run_id=parent):
-        mlflow.set_tag("family", fitted.candidate.family)
-        mlflow.log_params(fitted.candidate.params | _scalar_params(fitted.model))
-        mlflow.log_metrics({f"validation.{name}": value for name, value in fitted.validation.items()})
-        log_dataset(fit, "fit", digest)
-        log_pictures({"validation_curves": quality_curves(validation.y, {"model": fitted.scores})})
-        log_model(fitted.model, fit)
+class TrialLog:
+    """One child run per trial; a trial that is there already is not written again."""
+
+    def __init__(self, client: MlflowClient, parent: str) -> None:
+        self._client, self._parent = client, parent
+        run = client.get_run(parent)
+        self._experiment, self._place = run.info.experiment_id, run.data.tags[_PLACE]
+        children = _runs(client, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
+        self._logged = {run.data.tags.get(_TRIAL) for run in children if run.info.status == "FINISHED"}
+
+    def log(self, trial: Trial) -> None:
+        """Parameters, ROC-AUC by fold, whether it was pruned."""
+        key = f"{trial.family}/{trial.number}"
+        if key in self._logged:
+            return
+        now = int(time.time() * 1000)
+        run = self._client.create_run(
+            self._experiment,
+            start_time=now - int(trial.seconds * 1000),
+            tags={
+                MLFLOW_PARENT_RUN_ID: self._parent,
+                MLFLOW_RUN_NAME: trial.name,
+                _PLACE: self._place,
+                _TRIAL: key,
+                "family": trial.family,
+                "pruned": str(trial.roc_auc is None).lower(),
+            },
+        )
+        metrics = [Metric("fold.roc_auc", value, now, step) for step, value in enumerate(trial.fold_roc_auc)]
+        if trial.roc_auc is not None:
+            metrics.append(Metric("folds.roc_auc", trial.roc_auc, now, 0))
+        params = [Param(name, str(value)) for name, value in trial.params.items()]
+        self._client.log_batch(run.info.run_id, metrics=metrics, params=params)
+        self._client.set_terminated(run.info.run_id)
+        self._logged.add(key)
 
 
-def log_dataset(data: TrainingSet, context: str, digest: str) -> None:
+def log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:
     """Name the data of a run: the first rows as a sample, the digest of all."""
     frame = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
-    dataset = from_pandas(frame, name=f"{context} rows", digest=digest[:32])
-    mlflow.log_input(dataset, context=context)
+    mlflow.log_input(from_pandas(frame, name=f"{context} rows", digest=dataset_digest(digests)), context=context)
+
+
+def dataset_digest(digests: Mapping[str, str]) -> str:
+    """One digest of all parts of a training set, as long as MLflow takes it."""
+    return sha256(json.dumps(dict(digests), sort_keys=True))[:32]
 
 
 def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
@@ -112,6 +168,24 @@ def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
     )
 
 
+def log_evaluation(recipe: Recipe, told: Evaluation) -> None:
+    """The evaluation and the recipe as files, and what people sort runs by as metrics and tags."""
+    mlflow.log_text(told.model_dump_json(indent=2), EVALUATION_FILE)
+    mlflow.log_text(recipe.model_dump_json(indent=2), RECIPE_FILE)
+    for name, values in told.metrics.items():
+        for metric, value in values.items():
+            mlflow.log_metric(f"test.{name}.{metric}", value.value)
+    mlflow.log_metrics({f"test.model.{name}.low": i.low for name, i in told.metrics["model"].items()})
+    mlflow.log_metrics({f"test.model.{name}.high": i.high for name, i in told.metrics["model"].items()})
+    mlflow.log_metrics({"value.per_customer": told.value.earned.value, "instability": told.instability.value})
+    mlflow.set_tags({"chosen": told.chosen, "reason": told.reason, "calibration": told.calibration})
+
+
+def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
+    """What the run's test found."""
+    return Evaluation.model_validate_json(Path(client.download_artifacts(run_id, EVALUATION_FILE)).read_bytes())
+
+
 def log_pictures(figures: Mapping[str, Figure]) -> None:
     """Pictures into the active run."""
     for name, figure in figures.items():
@@ -122,7 +196,7 @@ def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None
     """What each model said of each test row, as Parquet."""
     frame = data.keys.assign(churned=data.y, **scores)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "test_predictions.parquet"
+        path = Path(folder) / PREDICTIONS_FILE
         frame.to_parquet(path, index=False)
         mlflow.log_artifact(str(path))
 
@@ -130,7 +204,7 @@ def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None
 def register(
     client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
 ) -> Registered:
-    """Register the model and set what serving and lineage need as tags."""
+    """Register the model and set what serving and lineage need as tags, in one step."""
     if not client.search_registered_models(f"name = '{MODEL_NAME}'"):  # one at a time: see training_lock
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
     tags = {
@@ -154,11 +228,25 @@ def register(
     return Registered(str(created.version), run_id)
 
 
-def _scalar_params(model: BaseEstimator) -> dict[str, Any]:
-    """Every parameter of the model and its steps that is a plain value."""
-    return {
-        name: value for name, value in model.get_params().items() if isinstance(value, str | int | float | bool | None)
-    }
+def _runs(client: MlflowClient, query: str) -> list[Run]:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None  # open_mlflow made it
+    return list(
+        client.search_runs([experiment.experiment_id], query, ViewType.ACTIVE_ONLY, 1000, ["attributes.start_time ASC"])
+    )
+
+
+def _place(settings: Settings) -> str:
+    """Whose training lock guards a run: a shared tracking server holds the runs of other machines, too."""
+    return f"{socket.gethostname()}:{settings.data}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``search.trials``, the form MLflow's table of parameters shows."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

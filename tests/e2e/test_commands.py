@@ -87,9 +87,16 @@ def test_every_make_target_it_names_exists_and_help_lists_them(main_job: MainJob
 
 def test_every_flow_command_it_names_exists_with_its_options() -> None:
     commands = module_commands()
-    assert {"flows.ingest", "flows.features", "flows.train", "flows.promote", "flows.package", "flows.lifecycle"} <= {
-        module for module, _ in commands
-    }
+    assert {
+        "flows.ingest",
+        "flows.features",
+        "flows.train",
+        "flows.gates",
+        "flows.promote",
+        "flows.rollback",
+        "flows.package",
+        "flows.lifecycle",
+    } <= {module for module, _ in commands}
     for name, arguments in commands:
         tree = ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text())
         assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, (

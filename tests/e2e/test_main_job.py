@@ -17,7 +17,8 @@ from tests.conftest import MainJob, run
 
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 STAGES = ["ingest", "features", "train", "promote", "package", "serve"]
-METRICS = {"roc_auc", "pr_auc", "brier", "log_loss"}
+METRICS = {"roc_auc", "pr_auc", "brier", "log_loss", "ece"}
+BASELINES = {"base_rate", "recency", "rfm", "bg_nbd"}
 ANSWER = {
     "customer_id",
     "churn_probability",
@@ -29,6 +30,7 @@ ANSWER = {
     "feature_age_seconds",
     "stale",
     "active",
+    "explanation",
 }
 NOISE = re.compile(
     r"Warning|\b(WARN|WARNING|INFO|ERROR|DEBUG)\b|Traceback|deprecat|experimental|site-packages|\.py:\d+"
@@ -48,17 +50,18 @@ def test_the_summary_has_every_key(main_job: MainJob) -> None:
         "model_name",
         "model_version",
         "metrics",
+        "intervals",
         "baselines",
+        "gates",
         "parity",
         "prediction",
         "seconds",
     ]
     assert set(wanted) - set(summary) == set()
     assert set(summary["metrics"]) == METRICS
-    assert {name: set(values) for name, values in summary["baselines"].items()} == {
-        "base_rate": METRICS,
-        "recency": METRICS,
-    }
+    assert {name: set(values) for name, values in summary["baselines"].items()} == dict.fromkeys(BASELINES, METRICS)
+    assert summary["gates"]["failed"] == []
+    assert summary["gates"]["passed"] >= 15
     assert set(summary["prediction"]) == ANSWER
     assert list(summary["seconds"]) == STAGES
     assert all(0 < seconds < 300 for seconds in summary["seconds"].values())
@@ -99,7 +102,8 @@ def test_the_model_beats_its_baselines(main_job: MainJob) -> None:
     assert baselines["base_rate"]["pr_auc"] == pytest.approx(0.60, abs=0.02)  # of one score for all: the base rate
     assert model["roc_auc"] >= baselines["recency"]["roc_auc"] + 0.05
     assert model["roc_auc"] < 0.9, "too good: does a feature know the outcome?"
-    for name in ("base_rate", "recency"):
+    for name in BASELINES:
+        assert model["roc_auc"] > baselines[name]["roc_auc"]
         assert model["pr_auc"] > baselines[name]["pr_auc"]
         assert model["brier"] < baselines[name]["brier"]
         assert model["log_loss"] < baselines[name]["log_loss"]
@@ -127,7 +131,7 @@ def test_what_it_prints_is_what_the_summary_holds(main_job: MainJob) -> None:
         f"{summary['model_name']} version {summary['model_version']}",
         f"Test period: {summary['test_rows']:,} rows, trained on {summary['training_rows']:,}",
         *(
-            " ".join(f"{row[metric]:.3f}" for metric in ("roc_auc", "pr_auc", "brier", "log_loss"))
+            " ".join(f"{row[metric]:.3f}" for metric in ("roc_auc", "pr_auc", "brier", "log_loss", "ece"))
             for row in _rows(summary)
         ),
         f"All of it: {main_job.data / 'run-summary.json'}",
@@ -197,14 +201,15 @@ def test_running_it_again_changes_nothing(main_job: MainJob) -> None:
 def state(data: Path) -> dict[str, tuple[int, object]]:
     """Size and time of change of each file that makes up the state, by its path in the data folder.
 
-    Two small files are written anew with the same content, so theirs counts instead of the time: BentoML's
-    pointer to the latest model, and the note that MLflow leaves beside a model it hands out.
+    Three small files are written anew with the same content, so theirs counts instead of the time: BentoML's
+    pointer to the latest model, the note that MLflow leaves beside a model it hands out, and the record of the last
+    parity check.
     """
     found: dict[str, tuple[int, object]] = {}
     for folder in ("batches", "snapshots", "feast", "mlflow/artifacts", "bentoml/bentos", "bentoml/models", "staging"):
         for file in (data / folder).rglob("*"):
             if file.is_file():
-                rewritten = file.name in ("registered_model_meta", "latest")
+                rewritten = file.name in ("registered_model_meta", "latest", "parity.json")
                 mark = hashlib.sha256(file.read_bytes()).hexdigest() if rewritten else file.stat().st_mtime_ns
                 found[file.relative_to(data).as_posix()] = (file.stat().st_size, mark)
     return found

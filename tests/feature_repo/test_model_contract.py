@@ -4,16 +4,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from feature_repo import source_hash
 from feature_repo.model_contract import (
     FEATURE_SERVICE,
     Feature,
     MissingFeatureError,
+    ServedModel,
     differing_parts,
     fingerprint,
     freshness,
@@ -244,6 +246,44 @@ class TestInputs:
         _view(ttl=timedelta(0))(store)
         store.refresh_registry()
         assert freshness(store)["customer_purchase_rhythm"].hard == timedelta.max
+
+
+class TestServedModel:
+    CONTRACT: ClassVar[dict[str, Any]] = {
+        "model_name": "m",
+        "model_version": "1",
+        "feature_service": "s",
+        "inputs": ["a", "b"],
+        "reference": [1.5, None],
+        "threshold": 0.5,
+        "horizon_days": 90,
+        "activity_days": 180,
+        "fingerprint": {"labels": "0"},
+        "model_sha256": "",
+    }
+
+    def test_it_survives_its_file(self) -> None:
+        served = ServedModel(**self.CONTRACT)
+        assert served.reference == [1.5, None]
+        assert ServedModel.model_validate_json(served.model_dump_json()) == served
+
+    @pytest.mark.parametrize(
+        ("reference", "why"),
+        [
+            ([1.0], "1 values for 2 inputs"),
+            ([1.0, 2.0, 3.0], "3 values for 2 inputs"),
+            ([1.0, float("nan")], "finite"),  # JSON knows no NaN; missing is None
+            (None, "list"),
+        ],
+    )
+    def test_a_reference_has_one_value_per_input(self, reference: Any, why: str) -> None:
+        with pytest.raises(ValidationError, match=why):
+            ServedModel(**self.CONTRACT | {"reference": reference})
+
+    def test_none_is_made_up(self) -> None:
+        without = {name: value for name, value in self.CONTRACT.items() if name != "reference"}
+        with pytest.raises(ValidationError, match="reference"):
+            ServedModel(**without)
 
 
 INPUTS = [Feature("v", "count", "Int64", False), Feature("v", "gap", "Float64", True)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
+from flows.training.settings import SearchSettings, TrainingSettings
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, fast_flows
 
 
@@ -55,15 +56,19 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     with at_work_on(copy_shop(tmp_path_factory.mktemp("dataset"))) as settings:
         apply_definitions(open_store())
         cutoffs = labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
-        split = split_by_time(cutoffs, 90, 6, 2, 2)
+        split = split_by_time(cutoffs, 90, 4, 5, 2)
         for cutoff in cutoffs:
             build_snapshots(settings, cutoff, KNOWN_AT)
         return Dataset(settings, cutoffs, split, assemble(settings, cutoffs, AS_OF, KNOWN_AT))
 
 
+# Few trials and resamples: the tests are about what training does, not about how good the model is.
+QUICK = TrainingSettings(search=SearchSettings(trials=2), resamples=50)
+
+
 @dataclass(frozen=True)
 class Trained:
-    """A shop on which the training flow has run once."""
+    """A shop on which features have been built and the training flow has run once."""
 
     data: Path
     result: Any
@@ -74,6 +79,8 @@ def trained(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> T
     """The shop after one training; tests may add versions, never change this one."""
     data = copy_shop(tmp_path_factory.mktemp("trained"))
     with at_work_on(data), fast_flows():
+        from flows.features import features
         from flows.train import train
 
-        return Trained(data, train(AS_OF, KNOWN_AT))
+        features(AS_OF, KNOWN_AT)
+        return Trained(data, train(AS_OF, KNOWN_AT, QUICK))

@@ -99,12 +99,13 @@ def test_no_option_is_offered_that_cannot_be_given(
     assert "Settings>" not in printed
 
 
-@pytest.mark.parametrize(("name", "option"), [("train", "--training"), ("promote", "--thresholds")])
+@pytest.mark.parametrize(("name", "option"), [("train", "--training"), ("gates", "--thresholds")])
 def test_settings_are_given_as_json_and_nonsense_is_one_line(
     name: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [name, option, '{"noise_z": -1, "min_roc_auc": 7}'])
+    monkeypatch.setattr(sys, "argv", [name, option, '{"folds": 0, "min_roc_auc": 7}'])
     with pytest.raises(SystemExit) as ended:
         run_flow(getattr(importlib.import_module(f"flows.{name}"), name))
     assert ended.value.code == 1
-    assert "greater than or equal to 0" in capsys.readouterr().err or name == "promote"
+    wanted = {"train": "greater than or equal to 1", "gates": "less than or equal to 1"}
+    assert wanted[name] in capsys.readouterr().err

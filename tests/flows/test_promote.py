@@ -1,141 +1,378 @@
-"""Promotion: every check can stop a version, and only the alias ever moves."""
+"""Promotion without a person: who may become the champion, only one at a time, and killed anywhere."""
 
 import os
-import shutil
+import signal
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import MODEL_NAME
-from flows.promotion.checks import PromotionSettings
-from flows.promotion.registry import UnknownVersionError, champion_version
-from tests.flows.conftest import Trained
-from tests.flows.small_shop import at_work_on
+from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings
+from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.moving import move_champion
+from flows.promotion.recording import Report
+from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
+from flows.promotion.registry import CHALLENGER, UnknownVersionError
+from flows.promotion.settings import GateSettings
+from tests.flows.promotion.planted import LENIENT, aliases, passed, plant, planted_shop
+from tests.flows.small_shop import join, prefect_api, processes, start
 
-GOOD = {
-    "test.model.roc_auc": 0.8,
-    "test.recency.roc_auc": 0.7,
-    "test.model.brier": 0.18,
-    "test.base_rate.brier": 0.25,
-}
-Plant = Callable[[dict[str, float]], str]
-
-
-@pytest.fixture
-def registry(trained: Trained, tmp_path: Path) -> Iterator[Any]:
-    """MLflow's client on a copy of the database of the trained shop."""
-    from flows.training.tracking import open_mlflow
-
-    (tmp_path / "data" / "mlflow").mkdir(parents=True)
-    shutil.copy(trained.data / "mlflow" / "mlflow.db", tmp_path / "data" / "mlflow" / "mlflow.db")
-    with at_work_on(tmp_path / "data") as settings:
-        yield open_mlflow(settings)
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def plant(registry: Any, trained: Trained) -> Plant:
-    """Register a version whose run has these test metrics; returns its number."""
-
-    def register(metrics: dict[str, float]) -> str:
-        run = registry.create_run(registry.get_run(trained.result.run_id).info.experiment_id)
-        for name, value in metrics.items():
-            registry.log_metric(run.info.run_id, name, value)
-        registry.set_terminated(run.info.run_id)
-        source = registry.get_model_version(MODEL_NAME, trained.result.model_version).source
-        return str(registry.create_model_version(MODEL_NAME, source, run.info.run_id).version)
-
-    return register
+def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+    """A planted shop: its settings and MLflow's client."""
+    with planted_shop(tmp_path) as planted:
+        yield planted
 
 
-def test_the_latest_version_is_promoted_once(flows_here: None, registry: Any, plant: Plant) -> None:
+@pytest.fixture
+def client(shop: tuple[Settings, Any]) -> Any:
+    return shop[1]
+
+
+def challenger(client: Any, champion: str | None) -> str:
+    """A planted version that passed its gates beside ``champion`` and is the challenger."""
+    version = plant(client)
+    passed(client, version, champion)
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    return version
+
+
+def test_the_challenger_becomes_the_champion_once(client: Any) -> None:
     from flows.promote import promote
 
-    first, second = plant(GOOD), plant(GOOD)
-    assert int(second) == int(first) + 1
-    result = promote()
-    assert (result.version, result.previous, result.moved) == (second, None, True)
-    assert all(check.passed for check in result.checks)
-    assert champion_version(registry) == second
-    again = promote(second)
-    assert (again.version, again.previous, again.moved) == (second, second, False)
-    back = promote(first)
-    assert (back.version, back.previous, back.moved) == (first, second, True)
-    assert champion_version(registry) == first
+    first = challenger(client, None)
+    result = promote(reason="the first")
+    assert (result.version, result.previous, result.moved) == (first, None, True)
+    assert aliases(client) == {CHAMPION: first}
+    record = PromotionRecord.of(client, first)
+    assert record is not None
+    assert (record.previous, record.who, record.why, record.mode, record.gates) == (
+        None,
+        "auto",
+        "the first",
+        "auto",
+        "k",
+    )
+    assert abs(record.when - datetime.now(UTC)) < timedelta(minutes=5)
+
+    again = promote(first)
+    assert (again.previous, again.moved, again.why) == (first, False, "the first")
+    second = challenger(client, first)
+    result = promote(second)
+    assert (result.previous, result.moved, result.why) == (first, True, "all gates passed")
+    assert aliases(client) == {CHAMPION: second}
+    found = PromotionRecord.of(client, second)
+    assert found is not None and found.previous == first
+    assert PromotionRecord.of(client, first) == record
 
 
-FAILURES: dict[str, tuple[dict[str, float], str]] = {
-    "ROC-AUC": (
-        GOOD | {"test.model.roc_auc": 0.55, "test.recency.roc_auc": 0.5},
-        "ROC-AUC is 0.5500, wants at least 0.6",
-    ),
-    "above recency": (
-        GOOD | {"test.recency.roc_auc": 0.79},
-        f"ROC-AUC above recency alone is {0.8 - 0.79:.4f}, wants at least 0.02",
-    ),
-    "Brier": (
-        GOOD | {"test.model.brier": 0.3},
-        f"Brier score below the base rate's is {0.25 - 0.3:.4f}, wants at least 0.0",
-    ),
-    "not computed": (
-        {name: value for name, value in GOOD.items() if name != "test.recency.roc_auc"},
-        "ROC-AUC above recency alone is not computed, wants at least 0.02",
-    ),
-}
+def _not_judged(client: Any, version: str, champion: str) -> None:
+    client.delete_model_version_tag(MODEL_NAME, version, GatesRecord.TAG)
 
 
-@pytest.mark.parametrize("name", FAILURES)
-def test_a_failed_check_stops_it_and_the_champion_stays(
-    flows_here: None, registry: Any, plant: Plant, name: str
-) -> None:
-    from flows.promote import PromotionRefusedError, promote
+def _failed(client: Any, version: str, champion: str) -> None:
+    GatesRecord(verdict="failed", champion=champion, settings="s", when=NOW, failed=["parity", "size"], key="k").save(
+        client, version
+    )
 
-    metrics, reason = FAILURES[name]
-    champion = plant(GOOD)
+
+def _compared_with_another(client: Any, version: str, champion: str) -> None:
+    passed(client, version, None)
+
+
+def _rolled_back_since(client: Any, version: str, champion: str) -> None:
+    RollbackRecord(to=champion, when=datetime.now(UTC), who="ann", why="complaints").save(client, version)
+
+
+def _approval(client: Any, version: str, status: Any, until: datetime, who: str = "", why: str = "") -> None:
+    ApprovalRecord(
+        status=status, since=NOW - timedelta(days=3), until=until, flow_run="x", gates="k", who=who, why=why
+    ).save(client, version)
+
+
+def _refused(client: Any, version: str, champion: str) -> None:
+    _approval(client, version, "refused", NOW, "ann", "not before Christmas")
+
+
+def _waiting(client: Any, version: str, champion: str) -> None:
+    _approval(client, version, "waiting", datetime(2100, 1, 1, tzinfo=UTC))
+
+
+def _timed_out(client: Any, version: str, champion: str) -> None:
+    _approval(client, version, "waiting", datetime(2024, 1, 1, tzinfo=UTC))
+
+
+REFUSALS: list[tuple[Callable[[Any, str, str], None], str]] = [
+    (_not_judged, r"version {v} has not been through the gates. Run `python -m flows.gates --version {v}`"),
+    (_failed, r"version {v} did not pass its gates: parity, size\. The champion stays version {c}\."),
+    (_compared_with_another, r"was compared with no version, but champion is now version {c}\. Run"),
+    (_rolled_back_since, r"was rolled back after it had passed its gates \(complaints\)"),
+    (_refused, r"version {v} was refused by ann: not before Christmas\. To ask again: `prefect deployment run"),
+    (_waiting, r"version {v} waits for a person's approval until 2100-01-01 00:00 UTC"),
+    (_timed_out, r"Nobody approved holdfast-churn version {v} by 2024-01-01 00:00 UTC; that is a refusal"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "told"), REFUSALS)
+def test_a_version_is_refused_and_the_champion_stays(client: Any, spoil: Any, told: str) -> None:
+    from flows.promote import promote
+
+    champion = challenger(client, None)
     promote(champion)
-    worse = plant(metrics)
-    with pytest.raises(PromotionRefusedError) as error:
-        promote()
-    said = f"{MODEL_NAME} version {worse} stays out: {reason}. The champion is unchanged. "
-    assert str(error.value).startswith(said)
-    assert champion_version(registry) == champion
-
-
-def test_several_failures_are_all_named(flows_here: None, registry: Any, plant: Plant) -> None:
-    from flows.promote import PromotionRefusedError, promote
-
-    plant({})
-    missing = "not computed"
-    with pytest.raises(
-        PromotionRefusedError, match=rf"ROC-AUC is {missing}.*recency alone is {missing}.*Brier.*is {missing}"
-    ):
-        promote()
-    assert champion_version(registry) is None
-
-
-def test_thresholds_can_be_moved(flows_here: None, registry: Any, plant: Plant) -> None:
-    from flows.promote import PromotionRefusedError, promote
-
-    version = plant(GOOD)
-    with pytest.raises(PromotionRefusedError, match=r"ROC-AUC is 0\.8000, wants at least 0\.81"):
-        promote(version, PromotionSettings(min_roc_auc=0.81))
-    assert promote(version, PromotionSettings(min_roc_auc=0.8)).moved
-
-
-@pytest.mark.parametrize("version", ["999", "latest", "-1"])
-def test_an_unknown_version_is_named(flows_here: None, registry: Any, version: str) -> None:
-    from flows.promote import promote
-
-    with pytest.raises(UnknownVersionError, match=f"{MODEL_NAME} has no version {version}.*python -m flows.train"):
+    version = challenger(client, champion)
+    spoil(client, version, champion)
+    with pytest.raises(PromotionRefusedError, match=told.format(v=version, c=champion)):
         promote(version)
-    assert champion_version(registry) is None
+    assert aliases(client) == {CHAMPION: champion, CHALLENGER: version}
+    assert PromotionRecord.of(client, version) is None
 
 
-def test_an_empty_registry_is_named(flows_here: None, registry: Any, trained: Trained, tmp_path: Path) -> None:
+def test_without_a_challenger_it_says_what_to_do(client: Any) -> None:
     from flows.promote import promote
 
-    registry.delete_registered_model(MODEL_NAME)
-    with pytest.raises(UnknownVersionError, match=f"{MODEL_NAME} has no version at all"):
+    plant(client)
+    with pytest.raises(PromotionRefusedError, match=r"no challenger.*There is still no champion.*flows\.gates"):
         promote()
-    assert os.environ["HOLDFAST_DATA"] == str(tmp_path / "data")
+    with pytest.raises(UnknownVersionError, match="no version 999"):
+        promote("999")
+
+
+def test_a_person_can_only_be_asked_by_a_deployment(client: Any) -> None:
+    from flows.promote import promote
+
+    version = challenger(client, None)
+    with pytest.raises(PromotionRefusedError, match=r"prefect deployment run promote/promote .*-p approval=manual"):
+        promote(version, "manual")
+    with pytest.raises(PromotionRefusedError, match="timeout_hours above 0"):
+        promote(version, "manual", timeout_hours=0)
+    assert ApprovalRecord.of(client, version) is None
+
+
+def test_an_approval_that_a_kill_kept_from_moving_the_alias_needs_no_second_one(client: Any) -> None:
+    from flows.promote import promote
+
+    version = challenger(client, None)
+    _approval(client, version, "approved", NOW, "ann", "fine")
+    assert promote(version).who == "ann"
+    record = PromotionRecord.of(client, version)
+    assert record is not None
+    assert (record.mode, record.who, record.why) == ("manual", "ann", "fine")
+
+
+def test_an_approval_of_other_evidence_is_none(client: Any) -> None:
+    from flows.promote import promote
+
+    version = challenger(client, None)
+    _approval(client, version, "approved", NOW, "ann", "fine")
+    passed(client, version, None, key="other")
+    assert promote(version).who == "auto"
+
+
+class TestResumed:
+    """What the flow does when Prefect runs it again; with a real server and worker: promotion/test_approval.py."""
+
+    @pytest.fixture(autouse=True)
+    def of_a_deployment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
+        monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "deployment-1")
+
+    def ask(self, client: Any, monkeypatch: pytest.MonkeyPatch, answer: Any) -> tuple[str, Any]:
+        """What comes of asking for the challenger, where the person is ``answer``."""
+        from flows import promote
+
+        monkeypatch.setattr(promote, "suspend_flow_run", answer)
+        return promote._by_a_person(client, None, "", timedelta(hours=1))
+
+    def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+        """A version about which a person has been asked."""
+        from flows.promotion import approval
+
+        version = challenger(client, None)
+        monkeypatch.setattr(
+            approval,
+            "read_report",
+            lambda *_: Report(version=version, champion=None, key="k", when=NOW, settings=GateSettings(), gates=[]),
+        )
+
+        def leaves(**_: Any) -> None:
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            self.ask(client, monkeypatch, leaves)
+        return version
+
+    def yes(self, **_: Any) -> Any:
+        from flows.promote import Approval
+
+        return Approval(decision="approve", approved_by=" Ann ", reason="fine")
+
+    def test_the_version_that_was_asked_about_counts_not_the_challenger_of_later(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        version = self.asked(client, monkeypatch)
+        waiting = ApprovalRecord.of(client, version)
+        assert waiting is not None
+        assert (waiting.status, waiting.flow_run, waiting.until - waiting.since) == (
+            "waiting",
+            "run-1",
+            timedelta(hours=1),
+        )
+        challenger(client, None)
+        number, decision = self.ask(client, monkeypatch, self.yes)
+        assert (number, decision.mode, decision.who, decision.gates) == (version, "manual", "Ann", "k")
+        again = self.ask(client, monkeypatch, self.yes)  # killed after the answer was recorded
+        assert again == (number, decision)
+
+    def test_an_answer_that_is_taken_up_too_late_is_none(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        version = self.asked(client, monkeypatch)
+        waiting = ApprovalRecord.of(client, version)
+        assert waiting is not None
+        waiting.model_copy(update={"until": NOW - timedelta(seconds=1)}).save(client, version)
+        with pytest.raises(PromotionRefusedError, match="Nobody approved"):
+            self.ask(client, monkeypatch, self.yes)
+        record = ApprovalRecord.of(client, version)
+        assert record is not None
+        assert (record.status, record.why) == ("timed out", "nobody answered in time")
+
+    def test_resumed_without_an_answer_is_not_approved(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from flows.promote import Approval
+
+        version = self.asked(client, monkeypatch)
+        with pytest.raises(PromotionRefusedError, match="refused by nobody: the run was resumed without an answer"):
+            self.ask(client, monkeypatch, lambda **_: Approval())
+        record = ApprovalRecord.of(client, version)
+        assert record is not None and record.status == "refused"
+
+    def test_a_champion_that_moved_meanwhile_makes_the_approval_void(
+        self, client: Any, shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        version = self.asked(client, monkeypatch)
+        _, decision = self.ask(client, monkeypatch, self.yes)
+        champion = plant(client)
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+        with pytest.raises(PromotionRefusedError, match=f"but champion is now version {champion}"):
+            move_champion(client, shop[0], version, decision, NOW)
+        passed(client, version, champion, key="other")
+        with pytest.raises(PromotionRefusedError, match="was judged again since it was approved"):
+            move_champion(client, shop[0], version, decision, NOW)
+        assert aliases(client)[CHAMPION] == champion
+
+    def test_evidence_that_cannot_be_shown_is_not_asked_about(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        version = challenger(client, None)
+        with pytest.raises(PromotionRefusedError, match="cannot be read from its run"):
+            self.ask(client, monkeypatch, self.yes)
+        assert ApprovalRecord.of(client, version) is None
+
+
+def _promote(version: str, meet: Any) -> None:
+    from flows.promote import promote
+    from flows.promotion import deciding
+
+    by_itself = deciding.by_itself
+
+    def both_have_decided(*arguments: Any) -> Any:
+        found = by_itself(*arguments)
+        meet.wait(60)
+        return found
+
+    deciding.by_itself = both_have_decided
+    try:
+        promote(version)
+    except PromotionRefusedError as refused:
+        assert "was compared with no version, but champion is now" in str(refused)
+        os._exit(3)
+
+
+def test_two_at_once_cannot_both_win(shop: tuple[Settings, Any]) -> None:
+    settings, client = shop
+    versions = [challenger(client, None) for _ in range(2)]
+    meet = processes().Barrier(2)
+    children = [start(_promote, settings.data, version, meet, api=prefect_api()) for version in versions]
+    codes = [join(child, 120) for child in children]
+    assert sorted(code or 0 for code in codes) == [0, 3]
+    winner = versions[codes.index(0)]
+    assert aliases(client)[CHAMPION] == winner
+    assert [PromotionRecord.of(client, version) is not None for version in versions] == [v == winner for v in versions]
+
+
+def _killed_before(call: str, version: str) -> None:
+    """Promote in a process that dies before it first makes this call of MLflow's client."""
+    from mlflow import MlflowClient
+
+    from flows.promote import promote
+
+    setattr(MlflowClient, call, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    promote(version)
+
+
+@pytest.mark.parametrize(
+    "call", ["set_model_version_tag", "set_registered_model_alias", "delete_registered_model_alias"]
+)
+def test_killed_anywhere_the_next_run_completes(shop: tuple[Settings, Any], call: str) -> None:
+    from flows.promote import promote
+
+    settings, client = shop
+    champion = challenger(client, None)
+    promote(champion)
+    version = challenger(client, champion)
+    child = start(_killed_before, settings.data, call, version, api=prefect_api())
+    assert join(child, 120) == -signal.SIGKILL
+    assert aliases(client)[CHAMPION] == (version if call.startswith("delete") else champion)
+    result = promote(version)
+    assert result.version == version
+    assert aliases(client) == {CHAMPION: version}
+    record = PromotionRecord.of(client, version)
+    assert record is not None
+    assert record.previous == champion
+
+
+def _judge_and_die(call: str, nth: int, version: str) -> None:
+    from mlflow import MlflowClient
+
+    from flows.gates import gates
+
+    original, calls = getattr(MlflowClient, call), 0
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(MlflowClient, call, fatal)
+    print("it survived:", gates(version, GateSettings(**LENIENT)).failed)
+
+
+@pytest.mark.parametrize(
+    ("call", "nth"), [("log_text", 2), ("set_tag", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)]
+)
+def test_gates_killed_anywhere_leave_no_challenger_unjudged(shop: tuple[Settings, Any], call: str, nth: int) -> None:
+    from flows.gates import gates
+
+    settings, client = shop
+    version = plant(client)
+    assert join(start(_judge_and_die, settings.data, call, nth, version, api=prefect_api()), 120) == -signal.SIGKILL
+    assert aliases(client) == {}
+    runs = client.search_runs([client.get_experiment_by_name("holdfast-churn").experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert gates(version, GateSettings(**LENIENT)).challenger
+    assert aliases(client) == {CHALLENGER: version}
+
+
+def test_a_challenger_that_fails_is_none_before_it_is_recorded(shop: tuple[Settings, Any]) -> None:
+    settings, client = shop
+    version = plant(client, without="evaluation.json")
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    child = start(_judge_and_die, settings.data, "set_model_version_tag", 1, version, api=prefect_api())
+    assert join(child, 120) == -signal.SIGKILL
+    assert aliases(client) == {}
+    assert GatesRecord.of(client, version) is None

@@ -1,6 +1,7 @@
 """The training flow on the small shop: what it leaves in MLflow, once, whoever starts it and however it ends."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,8 @@ import pandas as pd
 import pytest
 
 from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, fingerprint, model_inputs
-from tests.flows.conftest import Trained
+from flows.training.settings import ValueSettings
+from tests.flows.conftest import QUICK, Trained
 from tests.flows.small_shop import (
     AS_OF,
     KNOWN_AT,
@@ -30,8 +32,10 @@ from tests.flows.small_shop import (
 )
 
 PNG = b"\x89PNG\r\n\x1a\n"
-NAMES = ["logistic C=0.001", "logistic C=0.01", "logistic C=0.1", "logistic C=1", "boosting leaves=7"]
-NAMES += ["boosting leaves=15"]
+PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
+BASELINES = {"base_rate", "recency", "rfm", "bg_nbd"}
+METRICS = {"roc_auc", "pr_auc", "brier", "log_loss", "ece"}
+OTHER_VALUE = QUICK.model_copy(update={"value": ValueSettings(kept_customer=40)})
 
 
 @pytest.fixture
@@ -59,60 +63,67 @@ def _runs(client: Any) -> list[Any]:
     return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
+def _artifact(client: Any, run_id: str, name: str) -> Any:
+    return json.loads(Path(client.download_artifacts(run_id, name)).read_text())
+
+
 class TestRuns:
-    def test_one_parent_and_one_child_per_candidate(self, trained: Trained, client: Any) -> None:
+    def test_one_parent_and_one_child_per_trial(self, trained: Trained, client: Any) -> None:
         parent = client.get_run(trained.result.run_id)
         children = _children(client, trained.result.run_id)
-        assert sorted(run.info.run_name for run in children) == sorted(NAMES)
+        assert sorted(run.data.tags["holdfast.trial"] for run in children) == [
+            "boosting/0", "boosting/1", "logistic/0", "logistic/1",
+        ]  # fmt: skip
         assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
         assert "mlflow.parentRunId" not in parent.data.tags
 
-    def test_each_child_holds_parameters_metrics_and_its_data(
-        self, trained: Trained, client: Any, dataset: Any
-    ) -> None:
-        digest = dataset.data.at(dataset.split.fit).digest()[:32]
+    def test_each_child_holds_its_parameters_and_what_it_scored(self, trained: Trained, client: Any) -> None:
+        folds = len(_artifact(client, trained.result.run_id, "recipe.json")["folds"])
         for run in _children(client, trained.result.run_id):
-            family, parameter = run.info.run_name.split(" ")
-            name, value = parameter.split("=")
-            assert run.data.tags["family"] == family
-            assert (
-                run.data.params.items()
-                >= {"C" if name == "C" else "max_leaf_nodes": str(float(value) if name == "C" else value)}.items()
-            )
-            assert sorted(run.data.metrics) == [f"validation.{m}" for m in ("brier", "log_loss", "pr_auc", "roc_auc")]
-            assert [item.dataset.digest for item in run.inputs.dataset_inputs] == [digest]
+            names = {"logistic": {"C"}, "boosting": {"learning_rate", "max_iter", "max_leaf_nodes"}}
+            assert set(run.data.params) >= names[run.data.tags["family"]]
+            assert run.info.run_name.startswith(run.data.tags["family"])
+            history = [metric.value for metric in client.get_metric_history(run.info.run_id, "fold.roc_auc")]
+            assert run.data.tags["pruned"] == "false"
+            assert len(history) == folds
+            assert run.data.metrics["folds.roc_auc"] == pytest.approx(sum(history) / folds)
 
     def test_the_parent_holds_the_test_and_its_data(self, trained: Trained, client: Any, dataset: Any) -> None:
-        run, result = client.get_run(trained.result.run_id), trained.result
+        run, told = client.get_run(trained.result.run_id), trained.result.evaluation
         development, test = dataset.data.at(dataset.split.development), dataset.data.at(dataset.split.test)
         assert {item.dataset.digest for item in run.inputs.dataset_inputs} == {
-            development.digest()[:32],
-            test.digest()[:32],
+            development.digests()["rows"][:32],
+            test.digests()["rows"][:32],
         }
-        assert (result.training_rows, result.test_rows) == (len(development.y), len(test.y))
-        for model, values in {"model": result.metrics, **result.baselines}.items():
+        assert (trained.result.training_rows, told.rows) == (len(development.y), len(test.y))
+        assert set(told.metrics) == {"model"} | BASELINES
+        for model, values in told.metrics.items():
+            assert set(values) == METRICS
             for metric, value in values.items():
-                assert run.data.metrics[f"test.{model}.{metric}"] == value
+                assert run.data.metrics[f"test.{model}.{metric}"] == value.value
+        assert run.data.metrics["test.model.roc_auc.low"] == told.metrics["model"]["roc_auc"].low
         assert run.data.params["seed"] == "0"
+        assert run.data.params["search.trials"] == "2"
         assert run.data.params["horizon_days"] == "90"
-        assert run.data.tags["chosen"] == result.chosen in NAMES
-        assert run.data.tags["reason"] == result.reason
+        assert (run.data.tags["chosen"], run.data.tags["reason"]) == (told.chosen, told.reason)
 
     def test_the_predictions_give_the_metrics(self, trained: Trained, client: Any) -> None:
-        from flows.training.evaluation import metrics
+        from flows.training.metrics import metrics
 
         path = client.download_artifacts(trained.result.run_id, "test_predictions.parquet")
-        frame = pd.read_parquet(path)
-        assert len(frame) == trained.result.test_rows
-        assert metrics(frame["churned"].to_numpy(), frame["model"].to_numpy()) == trained.result.metrics
+        frame, told = pd.read_parquet(path), trained.result.evaluation
+        assert len(frame) == told.rows
+        for name in ("model", *BASELINES):
+            found = metrics(frame["churned"].to_numpy(), frame[name].to_numpy())
+            assert found == {metric: value.value for metric, value in told.metrics[name].items()}
 
     def test_pictures_are_pictures(self, trained: Trained, client: Any) -> None:
-        for name in ("test_curves.png", "test_months.png"):
-            content = Path(client.download_artifacts(trained.result.run_id, name)).read_bytes()
+        for name in PICTURES:
+            content = Path(client.download_artifacts(trained.result.run_id, f"{name}.png")).read_bytes()
             assert content.startswith(PNG)
             assert len(content) > 10_000
 
-    def test_every_model_is_skops_with_a_signature_and_nothing_is_a_pickle(self, trained: Trained, client: Any) -> None:
+    def test_the_model_is_skops_with_a_signature_and_nothing_is_a_pickle(self, trained: Trained, client: Any) -> None:
         import skops.io
         import yaml
 
@@ -124,7 +135,7 @@ class TestRuns:
             inputs = [feature.name for feature in model_inputs(open_store())]
         artifacts = trained.data / "mlflow" / "artifacts"
         models = list(artifacts.rglob("MLmodel"))
-        assert len(models) >= len(NAMES) + 1
+        assert models
         for path in models:
             signature = yaml.safe_load(path.read_text())["signature"]
             assert all(f'"name": "{name}"' in signature["inputs"] for name in inputs)
@@ -142,7 +153,11 @@ class TestVersion:
         assert version.run_id == trained.result.run_id
         served = ServedModel.model_validate_json(version.tags[SERVED_MODEL_TAG])
         assert served.inputs == [feature.name for feature in dataset.data.inputs]
-        assert (served.threshold, served.horizon_days, served.activity_days) == (0.5, 90, 180)
+        assert served.threshold == pytest.approx(2 / 3)  # an offer of 2 that keeps one churner in ten, worth 30
+        assert (served.horizon_days, served.activity_days) == (90, 180)
+        latest = dataset.data.at(dataset.split.development[-1:])
+        purchase_days = pd.Series(latest.column("purchase_days"))
+        assert served.reference[served.inputs.index("purchase_days")] == purchase_days.median()
         with at_work_on(trained.data):
             from feature_repo.stores import open_store
 
@@ -159,15 +174,23 @@ class TestVersion:
     def test_the_registered_model_scores_as_the_test_says(self, trained: Trained, client: Any, dataset: Any) -> None:
         import mlflow
 
-        from flows.training.evaluation import metrics
-        from flows.training.selection import churn_scores
+        from flows.training.fitting import churn_scores
+        from flows.training.metrics import metrics
 
         model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{trained.result.model_version}")
         test = dataset.data.at(dataset.split.test)
-        assert metrics(test.y, churn_scores(model, test.x)) == trained.result.metrics
+        told = trained.result.evaluation.metrics["model"]
+        assert metrics(test.y, churn_scores(model, test.x)) == {name: value.value for name, value in told.items()}
 
-    def test_no_alias_moved(self, trained: Trained, client: Any) -> None:
-        assert client.get_registered_model(MODEL_NAME).aliases == {}
+    def test_training_never_moves_the_champion(self, trained: Trained, client: Any) -> None:
+        assert "champion" not in client.get_registered_model(MODEL_NAME).aliases
+
+    def test_its_gates_were_judged(self, trained: Trained, client: Any) -> None:
+        judged = trained.result.gates
+        assert judged.version == trained.result.model_version
+        assert judged.challenger == judged.passed
+        aliases = client.get_registered_model(MODEL_NAME).aliases
+        assert aliases.get("challenger") == (judged.version if judged.passed else None)
 
 
 class TestAgain:
@@ -175,80 +198,85 @@ class TestAgain:
         from flows.train import train
 
         before = len(_runs(client)), len(_versions(client))
-        again = train(AS_OF, KNOWN_AT + timedelta(hours=1))  # known later, but nothing arrived in between
+        again = train(AS_OF, KNOWN_AT + timedelta(hours=1), QUICK)  # known later, but nothing arrived in between
         assert again.trained is False
-        assert again.__dict__ == trained.result.__dict__ | {"trained": False}
+        assert (again.model_version, again.evaluation) == (trained.result.model_version, trained.result.evaluation)
+        assert again.gates.gates == trained.result.gates.gates
         assert (len(_runs(client)), len(_versions(client))) == before
 
-    def test_new_data_make_a_new_version(self, flows_here: None, trained: Trained, client: Any, few: list[str]) -> None:
+    def test_new_data_make_a_new_version(self, flows_here: None, trained: Trained, client: Any) -> None:
         from flows.train import train
 
         before, known_at = _versions(client), KNOWN_AT + timedelta(days=2)
         ingest(trained.data, [transactions()[0]._replace(amount=1.25, ingested_at=known_at)], known_at)
-        result = train(AS_OF, known_at)
+        result = train(AS_OF, known_at, QUICK)
         assert result.trained is True
         assert result.model_version not in before
         assert _versions(client) == before | {result.model_version}
-        assert train(AS_OF, known_at).model_version == result.model_version
-        assert train(AS_OF, KNOWN_AT).model_version == trained.result.model_version
-
-    def test_killed_in_a_fit_the_next_run_registers_exactly_one_version(
-        self, flows_here: None, trained: Trained, client: Any, few: list[str]
-    ) -> None:
-        from flows.train import train
-        from flows.training.settings import TrainingSettings
-
-        before, runs = _versions(client), len(_runs(client))
-        assert join(start(_killed_in_a_fit, trained.data, api=prefect_api()), 120) == -signal.SIGKILL
-        assert len(_runs(client)) == runs + 2, "a parent and a candidate: it did not die where it should"
-        assert _versions(client) == before
-        result = train(AS_OF, KNOWN_AT, TrainingSettings(threshold=0.3))
-        assert result.trained is True
-        assert result.model_version not in before
-        assert _versions(client) == before | {result.model_version}
-        version = client.get_model_version(MODEL_NAME, result.model_version)
-        assert ServedModel.model_validate_json(version.tags[SERVED_MODEL_TAG]).threshold == 0.3
-        assert result.metrics == trained.result.metrics  # the threshold is no part of the fit
-        children = _children(client, result.run_id)
-        assert sorted(run.info.run_name for run in children) == sorted(few)
-        assert {run.info.status for run in children} == {"FINISHED"}
+        assert train(AS_OF, known_at, QUICK).model_version == result.model_version
+        assert train(AS_OF, KNOWN_AT, QUICK).model_version == trained.result.model_version
 
 
-@pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Training compares two candidates only; returns their names."""
-    from flows.training import candidates
-
-    chosen = candidates.candidates()[1::3]
-    monkeypatch.setattr(candidates, "candidates", lambda: chosen)
-    return [candidate.name for candidate in chosen]
-
-
-def _killed_in_a_fit() -> None:
+@pytest.mark.parametrize("place", ["in the search", "before the test", "before the registration", "after it"])
+def test_killed_anywhere_the_next_run_goes_on_and_leaves_one_version(
+    flows_here: None, trained: Trained, client: Any, place: str
+) -> None:
     from flows.train import train
-    from flows.training import selection
-    from flows.training.settings import TrainingSettings
 
-    original, calls = selection.fit_model, 0
+    number = ["in the search", "before the test", "before the registration", "after it"].index(place)
+    training = QUICK.model_copy(update={"seed": 100 + number})
+    before, runs, aliases = _versions(client), len(_runs(client)), client.get_registered_model(MODEL_NAME).aliases
+    assert join(start(_killed, trained.data, place, training, api=prefect_api()), 180) == -signal.SIGKILL
+    (left,) = [run for run in _runs(client) if run.info.status == "RUNNING"]
+    assert "mlflow.parentRunId" not in left.data.tags
+    assert len(_versions(client) - before) == (place == "after it")
+    assert client.get_registered_model(MODEL_NAME).aliases == aliases
 
-    def fatal(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments)
-
-    selection.fit_model = fatal
-    train(AS_OF, KNOWN_AT, TrainingSettings(threshold=0.3))
+    result = train(AS_OF, KNOWN_AT, training)
+    assert result.trained is (place != "after it")
+    assert result.run_id == left.info.run_id, "the killed training goes on in its own run"
+    assert _versions(client) == before | {result.model_version}
+    assert len(_runs(client)) == runs + 1 + 4, "the parent and each trial once"
+    assert {run.info.status for run in _runs(client)} == {"FINISHED"}
 
 
-def _train_two_candidates(meet: Any) -> None:
+def _killed(place: str, training: Any) -> None:
+    """Train until ``place``."""
+    from flows.train import train
+    from flows.training import evaluate, search, tracking
+
+    def dies(*arguments: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if place == "in the search":
+        original, calls = search._told, []
+
+        def second(*arguments: Any) -> Any:
+            calls.append(arguments)
+            return original(*arguments) if len(calls) < 3 else dies()
+
+        search._told = second
+    elif place == "before the test":
+        evaluate.evaluate = dies
+    elif place == "before the registration":
+        tracking.register = dies
+    else:
+        register = tracking.register
+
+        def registers_and_dies(*arguments: Any) -> None:
+            register(*arguments)
+            dies()
+
+        tracking.register = registers_and_dies
+    train(AS_OF, KNOWN_AT, training)
+
+
+def _train_and_meet(meet: Any) -> None:
     from mlflow import MlflowClient
 
     from flows.train import train
-    from flows.training import candidates
 
-    few, search = candidates.candidates()[1::3], MlflowClient.search_registered_models
+    search = MlflowClient.search_registered_models
 
     def both_have_looked(*arguments: Any, **options: Any) -> Any:
         found = search(*arguments, **options)
@@ -256,21 +284,22 @@ def _train_two_candidates(meet: Any) -> None:
             meet.wait(3)
         return found
 
-    candidates.candidates = lambda: few
     MlflowClient.search_registered_models = both_have_looked
     with fast_flows():
-        train(AS_OF, KNOWN_AT)
+        train(AS_OF, KNOWN_AT, QUICK)
 
 
-def test_two_at_once_in_an_empty_folder_both_succeed(prefect_server: None, tmp_path: Path, trained: Trained) -> None:
+def test_two_at_once_in_an_empty_folder_give_one_version(
+    prefect_server: None, tmp_path: Path, trained: Trained
+) -> None:
     from flows.training.tracking import open_mlflow
 
     data = copy_shop(tmp_path)
     shutil.copytree(trained.data / "snapshots", data / "snapshots")
     meet = processes().Barrier(2)
-    children = [start(_train_two_candidates, data, meet, api=prefect_api()) for _ in range(2)]
-    assert [join(child, 120) for child in children] == [0, 0]
+    children = [start(_train_and_meet, data, meet, api=prefect_api()) for _ in range(2)]
+    assert [join(child, 180) for child in children] == [0, 0]
     with at_work_on(data) as settings:
         client = open_mlflow(settings)
         assert {run.info.status for run in _runs(client)} == {"FINISHED"}
-        assert _versions(client) <= {"1", "2"}
+        assert _versions(client) == {"1"}

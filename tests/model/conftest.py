@@ -41,7 +41,7 @@ def champion(main_job: MainJob) -> Champion:
 
     from feature_repo.model_contract import model_inputs
     from feature_repo.stores import open_store
-    from flows.training.selection import churn_scores
+    from flows.training.fitting import churn_scores
     from flows.training.tracking import open_mlflow
 
     as_of = datetime.fromisoformat(main_job.summary["as_of"])

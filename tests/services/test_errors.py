@@ -24,6 +24,9 @@ JSON = {"Content-Type": "application/json"}
         ({"customer_id": "x" * 129}, ["customer_id", "at most 128"]),
         ({"customer_id": "c001", "features": {}}, ["'features' is not a field"]),
         ({"request": {"customer_id": "c001"}}, ["customer_id is missing", "'request' is not a field"]),
+        ({"customer_id": "c001", "explain": 1}, ["explain", "boolean"]),
+        ({"customer_id": "c001", "explain": "true"}, ["explain", "boolean"]),
+        ({"customer_id": "c001", "explain": None}, ["explain", "boolean"]),
         ({"customer_id": "c001", "as_of": "yesterday"}, ["as_of", "ISO 8601"]),
         ({"customer_id": "c001", "as_of": ""}, ["as_of", "ISO 8601"]),
         ({"customer_id": "c001", "as_of": 1709251200}, ["as_of", "ISO 8601"]),
@@ -111,10 +114,11 @@ def test_the_api_is_described(client: TestClient) -> None:
     paths = client.get("/docs.json").json()["paths"]
     assert {"/predict", "/predict_batch"} <= set(paths)
     schema = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert set(schema["properties"]) == {"customer_id", "as_of"}
+    assert set(schema["properties"]) == {"customer_id", "as_of", "explain"}
     answer = str(paths["/predict"]["post"]["responses"])
     batch = str(paths["/predict_batch"]["post"]["responses"]) + client.get("/docs.json").text
     assert "activity window" in answer
+    assert "null unless the request says explain" in answer
     assert "features_updating" in batch
 
 
@@ -126,7 +130,13 @@ _json = st.recursive(
 )
 _requests = st.fixed_dictionaries(
     {},
-    optional={"customer_id": _json, "customer_ids": st.lists(_words, max_size=5) | _json, "as_of": _json, "x": _json},
+    optional={
+        "customer_id": _json,
+        "customer_ids": st.lists(_words, max_size=5) | _json,
+        "as_of": _json,
+        "explain": st.booleans() | _json,
+        "x": _json,
+    },
 )
 _bodies = st.one_of(
     _json.map(lambda body: json.dumps(body).encode()),

@@ -60,6 +60,14 @@ def test_a_bento_serves_the_model_it_was_built_with(live: Live) -> None:
     assert answer.json()["model_version"] == "1"
 
 
+def test_reasons_over_http(live: Live) -> None:
+    answer = live.client.post("/predict", json={"customer_id": "c001", "explain": True})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["explanation"]
+    assert sum(told["contributions"].values()) == pytest.approx(told["log_odds"] - told["typical_log_odds"], abs=1e-12)
+    assert 1 <= len(told["reasons"]) <= 3
+
+
 def test_many_at_once_and_in_batches_get_the_same_answers(live: Live) -> None:
     ids = [CUSTOMERS[i % 300] for i in range(1000)]
     answer = live.client.post("/predict_batch", json={"customer_ids": ids, "as_of": AS_OF.isoformat()})

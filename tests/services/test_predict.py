@@ -51,6 +51,7 @@ def test_a_prediction_has_these_fields_in_this_order(client: TestClient) -> None
         "feature_age_seconds",
         "stale",
         "active",
+        "explanation",
     ]
     probability = answer.pop("churn_probability")
     assert answer == {
@@ -63,6 +64,7 @@ def test_a_prediction_has_these_fields_in_this_order(client: TestClient) -> None
         "feature_timestamp": "2024-03-01T00:00:00Z",
         "feature_age_seconds": 43200.0,
         "stale": False,
+        "explanation": None,
     }
 
 
@@ -92,7 +94,15 @@ def test_a_batch_keeps_the_order_and_duplicates_and_equals_single_predictions_bi
         if item["customer_id"] == "nobody":
             assert item.pop("detail") == "Customer 'nobody' is not in the feature store."
             assert item == {"customer_id": "nobody", "status": "unknown_customer"} | dict.fromkeys(
-                ["churn_probability", "will_churn", "active", "feature_timestamp", "feature_age_seconds", "stale"]
+                [
+                    "churn_probability",
+                    "will_churn",
+                    "active",
+                    "feature_timestamp",
+                    "feature_age_seconds",
+                    "stale",
+                    "explanation",
+                ]
             )
             continue
         single = _predict(client, item["customer_id"], "2024-03-02")

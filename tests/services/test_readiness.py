@@ -241,7 +241,11 @@ def test_features_without_recency_cannot_tell_who_is_active(own_world: Path) -> 
         parts = fingerprint(open_store(), 90, 180)
     _rewrite_contract(
         own_world,
-        lambda c: {"fingerprint": parts, "inputs": [n for n in c.inputs if n != "days_since_last_purchase"]},
+        lambda c: {
+            "fingerprint": parts,
+            "inputs": [n for n in c.inputs if n != "days_since_last_purchase"],
+            "reference": c.reference[1:],
+        },
     )
     with serve_in_process(own_world) as client:
         _assert_not_ready(client, "no days_since_last_purchase")

@@ -83,26 +83,34 @@ def offline_matrix(customer_ids: list[str], as_of: datetime) -> np.ndarray:
     return input_matrix(model_inputs(store), {name: table[name].to_pylist() for name in table.column_names})
 
 
-def fit(settings: Settings, folder: Path, version: str = "1", seed: int = 0) -> tuple[ServedModel, Path]:
+def fit(
+    settings: Settings, folder: Path, version: str = "1", seed: int = 0, additive: bool = True
+) -> tuple[ServedModel, Path]:
     """A small model, its file and its contract."""
     import skops.io
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    from feature_repo.calibrated_model import CalibratedModel
     from feature_repo.stores import open_store
 
     matrix = offline_matrix(CUSTOMERS, AS_OF)
     names = [feature.name for feature in model_inputs(open_store())]
     noise = np.random.default_rng(seed).normal(0, 40, len(matrix))
     churned = matrix[:, names.index("days_since_last_purchase")] + noise > 60
-    model = make_pipeline(HistGradientBoostingClassifier(max_iter=15, random_state=seed)).fit(matrix, churned)
+    interactions = "no_interactions" if additive else None
+    boosting = HistGradientBoostingClassifier(max_iter=15, random_state=seed, interaction_cst=interactions)
+    model = make_pipeline(boosting).fit(matrix, churned)
+    calibrator = LogisticRegression().fit(model.decision_function(matrix).reshape(-1, 1), churned)
     file = folder / MODEL_FILE
-    skops.io.dump(model, file)
+    skops.io.dump(CalibratedModel(model, calibrator), file)
     served = ServedModel(
         model_name=MODEL_NAME,
         model_version=version,
         feature_service=FEATURE_SERVICE,
         inputs=names,
+        reference=np.nanmedian(matrix, axis=0).tolist(),
         threshold=THRESHOLD,
         horizon_days=settings.horizon_days,
         activity_days=settings.activity_days,

@@ -19,6 +19,7 @@ KNOWN = ServedModel(
     model_version="",
     feature_service="churn_v1",
     inputs=["a", "b"],
+    reference=[100.0, None],
     threshold=0.5,
     horizon_days=90,
     activity_days=180,

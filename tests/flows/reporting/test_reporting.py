@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from flows.reporting import progress
+from flows.reporting.progress import say
 from flows.reporting.stages import Stages
-from flows.reporting.summary import Parity, RunSummary, print_summary, write_summary
+from flows.reporting.summary import Gates, Parity, RunSummary, print_summary, write_summary
+from flows.training.evaluation import Interval
 
-METRICS = {"roc_auc": 0.8126, "pr_auc": 0.75, "brier": 0.1714, "log_loss": 0.5}
+METRICS = {"roc_auc": 0.8126, "pr_auc": 0.75, "brier": 0.1714, "log_loss": 0.5, "ece": 0.02}
 
 
 def _summary(**values: Any) -> RunSummary:
@@ -26,10 +29,15 @@ def _summary(**values: Any) -> RunSummary:
         "test_rows": 6_789,
         "model_name": "holdfast-churn",
         "model_version": "3",
-        "chosen": "boosting leaves=7",
+        "chosen": "boosting max_iter=60",
         "reason": "It beats the other.",
+        "calibration": "sigmoid",
+        "threshold": 0.6,
         "metrics": METRICS,
+        "intervals": {name: Interval(value=v, low=v - 0.01, high=v + 0.01) for name, v in METRICS.items()},
         "baselines": {"base_rate": METRICS | {"roc_auc": 0.5}, "recency": METRICS | {"roc_auc": 0.7}},
+        "gates": Gates(passed=17, failed=[]),
+        "champion": "3",
         "parity": Parity(values_compared=424_260, mismatches=0),
         "bento": "holdfast:1",
         "prediction": {"customer_id": "c1", "churn_probability": 0.25},
@@ -63,7 +71,8 @@ class TestSummary:
             "23,570 in 3 feature views",
             "424,260",
             "0 mismatches",
-            "6,789 rows, trained on 12,345",
+            "6,789 rows, trained on 12,345; Holdfast's ROC-AUC is 0.803 to 0.823 (95%)",
+            "all 17 passed; the champion is version 3",
             "0.813",
             "0.171",
             '"churn_probability": 0.25',
@@ -74,6 +83,12 @@ class TestSummary:
         assert ["Holdfast", "0.813", "0.750"] in rows
         assert ["base", "rate", "0.500"] in rows
         assert ["recency", "alone", "0.700"] in rows
+
+    def test_a_version_that_stays_out_is_said_to(self) -> None:
+        console, text = _console()
+        summary = _summary(gates=Gates(passed=16, failed=["calibration"]), champion="2")
+        print_summary(summary, Path("/data/run-summary.json"), console)
+        assert "failed: calibration; the champion is version 2" in text.getvalue()
 
     @pytest.mark.parametrize("customer", ["shop[eu]-7", "7[/eu]", "[bold]7"])
     def test_a_customer_id_is_no_markup(self, customer: str) -> None:
@@ -109,3 +124,16 @@ class TestStages:
         with Stages(console).stage("serve", "asking") as stage:
             stage.outcome = f"customer {customer} churns with 20%"
         assert f"customer {customer} churns with 20%" in text.getvalue()
+
+
+class TestProgress:
+    def test_a_long_step_says_what_it_does_in_the_status_line_of_its_stage(self) -> None:
+        console, _ = _console()
+        stages, shown = Stages(console), []
+        with stages.stage("train", "fitting"):
+            status, _name = progress._STATUS.get() or (None, "")
+            assert status is not None
+            say("trial 3 of [20]")
+            shown.append(str(status.status))
+        assert shown == ["train: trial 3 of [20]"]
+        assert progress._STATUS.get() is None

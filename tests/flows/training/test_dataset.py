@@ -15,6 +15,7 @@ from flows.training.dataset import TrainingSet, assemble, labelled_cutoffs
 from tests.feature_repo import oracle
 from tests.flows.conftest import Dataset
 from tests.flows.small_shop import AS_OF, FIRST, KNOWN_AT, at_work_on, transactions
+from tests.flows.training.made_up import monthly, training_set
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +96,10 @@ def test_nothing_reaches_past_the_cutoff(dataset: Dataset) -> None:
     assert (dataset.data.column("tenure_days") >= recency).all()
 
 
-class TestDigest:
-    def _changed(self, data: TrainingSet) -> dict[str, TrainingSet]:
+class TestDigests:
+    def _changed(self, data: TrainingSet) -> dict[str, tuple[TrainingSet, set[str]]]:
+        """A change, and the parts in which it must show: there and nowhere else."""
+        second = data.inputs[1].name
         x, y, keys = data.x.copy(), data.y.copy(), data.keys.copy()
         x[3, 1] = np.nextafter(x[3, 1], np.inf)
         y[0] = not y[0]
@@ -106,32 +109,69 @@ class TestDigest:
         zero = data.x.copy()
         row, column = np.argwhere(zero == 0.0)[0]
         zero[row, column] = -0.0
-        renamed = [replace(data.inputs[0], name="other"), *data.inputs[1:]]
-        order = np.arange(len(data.y))[::-1]
+        everything = {"rows", "labels", *(feature.name for feature in data.inputs)}
         return {
-            "one bit": replace(data, x=x),
-            "the sign of zero": replace(data, x=zero),
-            "one label": replace(data, y=y),
-            "one customer": replace(data, keys=keys),
-            "one cut-off": replace(data, keys=moved),
-            "a name": replace(data, inputs=renamed),
-            "the order": TrainingSet(data.keys.iloc[order], data.x[order], data.y[order], data.inputs),
-            "fewer rows": TrainingSet(data.keys[:-1], data.x[:-1], data.y[:-1], data.inputs),
+            "one bit": (replace(data, x=x), {second}),
+            "the sign of zero": (replace(data, x=zero), {data.inputs[column].name}),
+            "one label": (replace(data, y=y), {"labels"}),
+            "one customer": (replace(data, keys=keys), {"rows"}),
+            "one cut-off": (replace(data, keys=moved), {"rows"}),
+            "the order": (data.rows(np.arange(len(data.y))[::-1]), everything),
+            "fewer rows": (data.rows(np.arange(len(data.y) - 1)), everything),
         }
 
-    def test_any_change_shows(self, dataset: Dataset) -> None:
-        digests = {name: changed.digest() for name, changed in self._changed(dataset.data).items()}
-        assert len({dataset.data.digest(), *digests.values()}) == len(digests) + 1
+    def test_any_change_shows_where_it_is(self, dataset: Dataset) -> None:
+        before = dataset.data.digests()
+        for change, (changed, parts) in self._changed(dataset.data).items():
+            after = changed.digests()
+            assert {name for name in before if after[name] != before[name]} == parts, change
+
+    def test_there_is_one_for_each_input_by_its_name(self, dataset: Dataset) -> None:
+        data = dataset.data
+        names = [feature.name for feature in data.inputs]
+        assert list(data.digests()) == ["rows", "labels", *names]
+        assert {len(digest) for digest in data.digests().values()} == {64}
+        renamed = replace(data, inputs=[replace(data.inputs[0], name="other"), *data.inputs[1:]])
+        assert renamed.digests()["other"] == data.digests()[names[0]]
+
+    def test_customers_are_not_run_together(self) -> None:
+        one, other = (training_set([True] * 2, names, monthly(1) * 2) for names in (["ab", "c"], ["a", "bc"]))
+        assert one.digests()["rows"] != other.digests()["rows"]
 
     def test_the_same_data_have_the_same(self, dataset: Dataset) -> None:
         data = dataset.data
         copy = TrainingSet(data.keys.copy(), np.asfortranarray(data.x), data.y.copy(), list(data.inputs))
-        assert copy.digest() == data.digest()
+        assert copy.digests() == data.digests()
 
     def test_assembled_again_it_is_the_same(self, dataset: Dataset) -> None:
         with at_work_on(dataset.settings.data) as settings:
             again = assemble(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
-        assert again.digest() == dataset.data.digest()
+        assert again.digests() == dataset.data.digests()
+
+
+class TestRows:
+    def test_they_come_in_the_order_asked_for_as_often_as_asked_for(self, dataset: Dataset) -> None:
+        data, numbers = dataset.data, np.array([5, 2, 2, 0])
+        found = data.rows(numbers)
+        assert found.keys["customer_id"].tolist() == data.keys["customer_id"].iloc[numbers].tolist()
+        assert found.keys["cutoff"].tolist() == data.keys["cutoff"].iloc[numbers].tolist()
+        assert found.keys.index.tolist() == [0, 1, 2, 3]
+        assert np.array_equal(found.x, data.x[numbers], equal_nan=True)
+        assert found.y.tolist() == data.y[numbers].tolist()
+        assert found.inputs == data.inputs
+
+    def test_at_keeps_rows_and_order(self, dataset: Dataset) -> None:
+        cutoffs = dataset.cutoffs[3:5]
+        found = dataset.data.at(cutoffs[::-1])
+        numbers = np.flatnonzero(dataset.data.keys["cutoff"].isin(cutoffs))
+        assert found.digests() == dataset.data.rows(numbers).digests()
+        assert sorted(set(found.keys["cutoff"])) == cutoffs
+
+    def test_a_column_is_found_by_name(self, dataset: Dataset) -> None:
+        for number, feature in enumerate(dataset.data.inputs):
+            assert np.array_equal(dataset.data.column(feature.name), dataset.data.x[:, number], equal_nan=True)
+        with pytest.raises(ValueError, match="nobody"):
+            dataset.data.column("nobody")
 
 
 def test_parts_hold_the_rows_of_their_cutoffs(dataset: Dataset) -> None:

@@ -1,7 +1,10 @@
 """The training key: the same for the same training, another for any other."""
 
+import shutil
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,14 +12,16 @@ from feature_repo.settings import Settings
 from flows.training import lineage
 from flows.training.lineage import Lineage, lineage_of
 from flows.training.settings import TrainingSettings
+from tests.conftest import ROOT
 from tests.feature_repo.oracle import MICROSECOND
 from tests.flows.small_shop import ARRIVALS, AS_OF, KNOWN_AT, shop_folder
 
 PRINTS = {"labels": "a", "transformations": "b"}
 
 
-def _lineage(known_at: datetime = KNOWN_AT, as_of: datetime = AS_OF, **settings: float) -> Lineage:
-    return lineage_of(Settings(data=shop_folder()), TrainingSettings(**settings), PRINTS, as_of, known_at)  # type: ignore[arg-type]
+def _lineage(known_at: datetime = KNOWN_AT, as_of: datetime = AS_OF, **settings: Any) -> Lineage:
+    training = TrainingSettings.model_validate(settings)
+    return lineage_of(Settings(data=shop_folder()), training, PRINTS, as_of, known_at)
 
 
 def test_it_names_the_batches_that_were_known() -> None:
@@ -33,7 +38,7 @@ def test_what_cannot_change_the_model_does_not_change_the_key() -> None:
     assert replace(base, git_commit="another").key == base.key
 
 
-OTHER = {
+OTHER: dict[str, Any] = {
     "as_of": AS_OF + timedelta(days=1),
     "batches": ["another"],
     "fingerprint": {"labels": "a", "transformations": "c"},
@@ -47,7 +52,7 @@ OTHER = {
 
 
 def test_every_other_field_is_in_the_key() -> None:
-    assert OTHER.keys() == {field.name for field in fields(Lineage)} - {"git_commit", "known_at"}
+    assert OTHER.keys() == {field.name for field in fields(Lineage)} - {"git_commit", "known_at", "arithmetic"}
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -56,10 +61,71 @@ def test_a_change_changes_the_key(name: str) -> None:
     assert replace(base, **{name: OTHER[name]}).key != base.key
 
 
-@pytest.mark.parametrize("name", TrainingSettings.model_fields)
+# Another value of each setting, nested ones by their path.
+OTHER_SETTINGS: dict[str, Any] = {
+    "test_cutoffs": 3,
+    "folds": 4,
+    "min_fit_cutoffs": 3,
+    "min_history_days": 31,
+    "max_cutoffs": 35,
+    "search": {"trials": 11},
+    "value": {"offer_cost": 2.5},
+    "slices": [],
+    "resamples": 499,
+    "seed": 1,
+}
+
+
+def test_every_setting_of_training_is_tried_below() -> None:
+    assert OTHER_SETTINGS.keys() == TrainingSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", OTHER_SETTINGS)
 def test_every_setting_of_training_counts(name: str) -> None:
-    value = TrainingSettings.model_dump(TrainingSettings())[name]
-    assert _lineage(**{name: value / 2 if name == "threshold" else value + 1}).key != _lineage().key
+    assert _lineage(**{name: OTHER_SETTINGS[name]}).key != _lineage().key
+
+
+def test_defaults_that_are_given_are_defaults() -> None:
+    """A deployment sends them as JSON, in which 90 and 90.0 are the same."""
+    for given in (TrainingSettings().model_dump(mode="json"), {"search": {"seconds": 90}, "value": {"offer_cost": 2}}):
+        assert _lineage(**given).key == _lineage().key
+
+
+class TestCode:
+    @pytest.fixture
+    def checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A copy of the source that a test may change."""
+        for folder in ("flows/training", "feature_repo"):
+            shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("flows/train.py", "requirements.lock"):
+            shutil.copy(ROOT / name, tmp_path / name)
+        monkeypatch.setattr(lineage, "ROOT", tmp_path)
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "flows/train.py",
+            "flows/training/families.py",
+            "flows/training/split.py",
+            "feature_repo/calibrated_model.py",
+            "feature_repo/model_contract.py",
+        ],
+    )
+    def test_a_change_of_what_makes_a_model_is_another_training(self, checkout: Path, path: str) -> None:
+        before, file = _lineage(), checkout / path
+        assert before.training_code == _lineage().training_code
+        file.write_text(f"# a comment\n{file.read_text()}")
+        assert _lineage().key == before.key
+        file.write_text(f"{file.read_text()}\nanother = 1\n")
+        assert _lineage().training_code != before.training_code
+        assert _lineage().key != before.key
+
+    def test_so_is_another_lock_file(self, checkout: Path) -> None:
+        before = _lineage()
+        (checkout / "requirements.lock").write_text("nothing")
+        assert _lineage().lock != before.lock
+        assert _lineage().training_code == before.training_code
 
 
 def test_outside_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
@@ -70,9 +136,3 @@ def test_outside_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatc
     assert lineage._git_commit() == "unknown"
     monkeypatch.setenv("PATH", "")
     assert lineage._git_commit() == "unknown"
-
-
-@pytest.mark.parametrize("values", [{"threshold": 0}, {"threshold": 1}, {"test_cutoffs": 0}, {"noise_z": -1}])
-def test_settings_that_make_no_sense_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(values))):
-        TrainingSettings(**values)  # type: ignore[arg-type]

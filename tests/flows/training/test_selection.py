@@ -1,229 +1,232 @@
-"""The choice between candidates: by more than noise, reproducibly, and never against the simpler of two equals."""
+"""The choice: by more than noise, on the folds alone, and for the simpler of two that are about as good."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 import pytest
-from sklearn.dummy import DummyClassifier
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
-from feature_repo.model_contract import Feature
-from flows.training.candidates import SIZES, STRENGTHS, Candidate, baseline_scores, candidates
+from flows.training import selection
 from flows.training.dataset import TrainingSet
-from flows.training.evaluation import by_month, metrics, roc_auc_difference
-from flows.training.selection import Fitted, choose, churn_scores, fit_candidate, fit_model
-from tests.flows.conftest import Dataset
+from flows.training.evaluation import Interval
+from flows.training.families import FAMILIES
+from flows.training.fitting import FoldScores, out_of_fold
+from flows.training.recipe import FoldCutoffs, Recipe
+from flows.training.search import Trial
+from flows.training.selection import Choice, choose
+from flows.training.settings import TrainingSettings, ValueSettings
+from flows.training.split import TimeSplit, split_by_time
+from flows.training.value import best_threshold
+from tests.flows.training.made_up import months_of, split_of
 
-CUSTOMERS, MONTHS = 250, [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
+Floats = npt.NDArray[np.float64]
+
+TRAINING = TrainingSettings(resamples=200)
+CUSTOMERS = 200
+
+
+def _trial(family: str) -> Trial:
+    params = FAMILIES[family].defaults if family in FAMILIES else {}
+    return Trial(family, 0, params, [], 0.5, 0.0)
+
+
+BEST = [_trial("logistic"), _trial("boosting")]
 
 
 @pytest.fixture(scope="module")
 def data() -> TrainingSet:
-    """250 customers at three cut-offs; half of the rows churned."""
-    rng = np.random.default_rng(5)
-    keys = pd.DataFrame(
-        {
-            "customer_id": [f"c{n}" for n in range(CUSTOMERS)] * len(MONTHS),
-            "cutoff": pd.Series(np.repeat(MONTHS, CUSTOMERS)).astype("datetime64[us, UTC]"),
-        }
+    """200 customers at 16 cut-offs; a straight line says all there is to say."""
+    return months_of(customers=CUSTOMERS, months=16)
+
+
+@pytest.fixture(scope="module")
+def split(data: TrainingSet) -> TimeSplit:
+    return split_of(data)
+
+
+Plant = Callable[..., None]
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Make each family say on each fold what ``signals`` makes of the outcomes, with noise that all share."""
+
+    def planted(**signals: float) -> None:
+        def says(
+            family: str, params: dict[str, Any], data: TrainingSet, folds: Sequence[FoldCutoffs], seed: int
+        ) -> list[FoldScores]:
+            told = []
+            for number, fold in enumerate(folds):
+                rows = data.at([fold.validation])
+                noise = np.random.default_rng(number).normal(size=len(rows.y))
+                told.append(FoldScores(rows, signals[family] * (rows.y - 0.5) + noise))
+            return told
+
+        monkeypatch.setattr(selection, "out_of_fold", says)
+
+    return planted
+
+
+def _choose(best: list[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings = TRAINING) -> Choice:
+    return choose(best, data, split, training, 90)
+
+
+class TestFamilies:
+    """With the real models."""
+
+    def test_where_a_line_says_it_all_the_logistic_ships(self, data: TrainingSet, split: TimeSplit) -> None:
+        found = _choose(BEST, data, split)
+        assert (found.recipe.family, found.recipe.params) == ("logistic", {"C": 0.01})
+        assert found.simpler is None
+        assert found.reason.startswith("boosting learning_rate=0.1 ")
+        assert " does not beat logistic C=0.01 on 5 folds (ROC-AUC " in found.reason
+        assert found.reason.endswith(": the simpler model ships.")
+
+    def test_where_it_cannot_boosting_ships(self) -> None:
+        bent = months_of(customers=CUSTOMERS, months=16, bent=3.0)
+        found = _choose(BEST, bent, split_of(bent))
+        assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
+        assert found.simpler is not None
+        assert 0 < found.simpler.low < found.simpler.value < found.simpler.high
+        assert " beats logistic C=0.01 on 5 folds (ROC-AUC +0." in found.reason
+        assert "ships" not in found.reason
+
+    def test_it_is_the_same_again(self, data: TrainingSet, split: TimeSplit) -> None:
+        assert _choose(BEST, data, split) == _choose(BEST, data, split)
+
+
+class TestByMoreThanNoise:
+    """With planted scores."""
+
+    def test_a_better_rival_wins(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
+        plant(logistic=1.0, boosting=1.5)
+        found = _choose(BEST, data, split)
+        assert found.recipe.family == "boosting"
+        assert found.simpler is not None
+        assert found.simpler.low > 0
+
+    def test_a_rival_that_is_better_by_less_than_the_interval_loses(
+        self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def says(family: str, params: Any, data: TrainingSet, folds: Any, seed: int) -> list[FoldScores]:
+            told = []
+            for number, fold in enumerate(folds):
+                rows, rng = data.at([fold.validation]), np.random.default_rng([number, family == "boosting"])
+                told.append(FoldScores(rows, 1.02 * rows.y + rng.normal(size=len(rows.y))))
+            return told
+
+        monkeypatch.setattr(selection, "out_of_fold", says)
+        scored = [says(trial.family, {}, data, split.folds, 0) for trial in BEST]
+        better, worse = sorted(scored, key=_mean_roc_auc, reverse=True)
+        monkeypatch.setattr(
+            selection, "out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
+        )
+        found = _choose(BEST, data, split)
+        assert _mean_roc_auc(better) > _mean_roc_auc(worse)
+        assert found.recipe.family == "logistic"
+        assert f"(ROC-AUC {_mean_roc_auc(better) - _mean_roc_auc(worse):+.4f}, 95% interval -0." in found.reason
+
+    def test_of_equals_the_simpler_ships(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
+        plant(logistic=1.0, boosting=1.0)
+        found = _choose(BEST, data, split)
+        assert found.recipe.family == "logistic"
+        assert "(ROC-AUC +0.0000, 95% interval +0.0000 to +0.0000)" in found.reason
+
+    def test_a_worse_rival_loses(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
+        plant(logistic=1.5, boosting=1.0)
+        assert _choose(BEST, data, split).recipe.family == "logistic"
+
+    @pytest.mark.parametrize(
+        ("second", "third", "chosen"),
+        [(1.5, 2.0, "third"), (1.5, 1.4, "second"), (0.5, 1.5, "third"), (0.5, 0.9, "logistic")],
     )
-    x = rng.normal(size=(len(keys), 1))
-    return TrainingSet(
-        keys, x, rng.random(len(keys)) < 0.5, [Feature("v", "days_since_last_purchase", "Float64", False)]
-    )
+    def test_each_rival_meets_the_best_so_far(
+        self, data: TrainingSet, split: TimeSplit, plant: Plant, second: float, third: float, chosen: str
+    ) -> None:
+        """Whatever ships is compared with the simplest of all."""
+        plant(logistic=1.0, second=second, third=third)
+        found = _choose([_trial("logistic"), _trial("second"), _trial("third")], data, split)
+        assert found.recipe.family == chosen
+        assert found.reason.count("(ROC-AUC ") == 2
+        if chosen == "logistic":
+            assert found.simpler is None
+        else:
+            scored = {
+                name: selection.out_of_fold(name, {}, data, split.folds, 0) for name in ("logistic", chosen)
+            }  # fmt: skip
+            expected = _mean_roc_auc(scored[chosen]) - _mean_roc_auc(scored["logistic"])
+            assert found.simpler is not None
+            assert found.simpler.value == pytest.approx(expected)
 
 
-def _scores(data: TrainingSet, signal: float, seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(size=len(data.y))
-    return 1 / (1 + np.exp(-(signal * data.y + noise)))
-
-
-def _fitted(name: str, complexity: int, data: TrainingSet, scores: np.ndarray) -> Fitted:
-    candidate = Candidate(name, name.split()[0], complexity, {}, lambda names, seed: DummyClassifier())
-    return Fitted(candidate, DummyClassifier(), metrics(data.y, scores), scores)
-
-
-class TestMetrics:
-    def test_by_hand(self) -> None:
-        churned, scores = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.6, 0.1])
-        found = metrics(churned, scores)
-        assert found["roc_auc"] == 3 / 4  # of the four pairs only (0.6, 0.8) is the wrong way round
-        assert found["pr_auc"] == pytest.approx((1 + 2 / 3) / 2)
-        assert found["brier"] == pytest.approx((0.1**2 + 0.8**2 + 0.4**2 + 0.1**2) / 4)
-        assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.9]).mean())
-
-    def test_on_many_rows(self, data: TrainingSet) -> None:
-        scores = _scores(data, 1.0)
-        found = metrics(data.y, scores)
-        assert found["roc_auc"] == roc_auc_score(data.y, scores)
-        assert found["pr_auc"] == average_precision_score(data.y, scores)
-        assert found["brier"] == pytest.approx(np.mean((scores - data.y) ** 2))
-
-    def test_months_add_up(self, data: TrainingSet) -> None:
-        scores = {"model": _scores(data, 1.0), "recency": _scores(data, 0.2)}
-        table = by_month(data, scores)
-        assert len(table) == len(MONTHS) * 2
-        for name, values in scores.items():
-            months = table[table["model"] == name]
-            assert months["cutoff"].tolist() == MONTHS
-            assert months["rows"].sum() == len(data.y)
-            for metric in ("brier", "log_loss"):  # means over rows, so the months' weighted mean is the whole
-                whole = np.average(months[metric], weights=months["rows"])
-                assert whole == pytest.approx(metrics(data.y, values)[metric])
-            assert np.average(months["base_rate"], weights=months["rows"]) == pytest.approx(data.y.mean())
-        march = data.at([MONTHS[2]])
-        last = table[(table["cutoff"] == MONTHS[2]) & (table["model"] == "model")].iloc[0]
-        assert last["roc_auc"] == roc_auc_score(march.y, scores["model"][-CUSTOMERS:])
+def _mean_roc_auc(folds: Sequence[FoldScores]) -> float:
+    return float(np.mean([roc_auc_score(fold.validation.y, fold.log_odds) for fold in folds]))
 
 
 class TestDifference:
-    def test_of_the_same_scores_is_nothing(self, data: TrainingSet) -> None:
-        scores = _scores(data, 1.0)
-        assert roc_auc_difference(data, scores, scores, 0) == (0.0, 0.0)
-        assert roc_auc_difference(data, scores, scores**2, 0) == (0.0, 0.0)  # the same ranking
+    def _scored(self, data: TrainingSet, split: TimeSplit) -> list[list[FoldScores]]:
+        return [out_of_fold("logistic", {"C": c}, data, split.folds, 0) for c in (1.0, 0.001)]
 
-    def test_turned_round_it_changes_its_sign(self, data: TrainingSet) -> None:
-        left, right = _scores(data, 1.5), _scores(data, 0.5, 1)
-        difference, error = roc_auc_difference(data, left, right, 0)
-        assert difference == roc_auc_score(data.y, left) - roc_auc_score(data.y, right) > 0
-        assert roc_auc_difference(data, right, left, 0) == (-difference, error)
+    def test_it_is_the_mean_over_the_folds_not_over_the_rows(self, data: TrainingSet, split: TimeSplit) -> None:
+        """A fold with another base rate or scale must not be mixed with the others."""
+        left, right = self._scored(data, split)
+        shifted = [FoldScores(fold.validation, fold.log_odds + 10 * n) for n, fold in enumerate(left)]
+        found = selection._mean_roc_auc_difference(left, right, TRAINING)
+        assert found.value == pytest.approx(_mean_roc_auc(left) - _mean_roc_auc(right))
+        assert found.low <= found.value <= found.high
+        assert selection._mean_roc_auc_difference(shifted, right, TRAINING) == found
 
-    def test_the_seed_alone_decides_the_error(self, data: TrainingSet) -> None:
-        left, right = _scores(data, 1.0), _scores(data, 1.0, 1)
-        first = roc_auc_difference(data, left, right, 3)
-        assert roc_auc_difference(data, left, right, 3) == first
-        assert roc_auc_difference(data, left, right, 4)[1] != first[1]
+    def test_of_two_that_rank_alike_it_is_nothing(self, data: TrainingSet, split: TimeSplit) -> None:
+        left = self._scored(data, split)[0]
+        right = [FoldScores(fold.validation, 3 * fold.log_odds - 1) for fold in left]
+        assert selection._mean_roc_auc_difference(left, right, TRAINING) == Interval(value=0, low=0, high=0)
 
-    def test_customers_are_drawn_not_rows(self, data: TrainingSet) -> None:
-        """Three copies of each customer say no more than one: the error does not shrink with copies."""
-        month = data.at([MONTHS[0]])
-        copies = TrainingSet(
-            pd.concat([month.keys] * 9, ignore_index=True), np.tile(month.x, (9, 1)), np.tile(month.y, 9), []
-        )
-        left, right = _scores(month, 1.0), _scores(month, 0.5, 1)
-        once = roc_auc_difference(month, left, right, 0)
-        nine_times = roc_auc_difference(copies, np.tile(left, 9), np.tile(right, 9), 0)
-        assert nine_times == pytest.approx(once)
-
-    def test_the_error_is_about_what_repetition_shows(self) -> None:
-        """Against the spread of the difference over 200 fresh samples of the same size."""
-        rng = np.random.default_rng(1)
-        drawn = []
-        for _ in range(200):
-            y = rng.random(300) < 0.5
-            drawn.append(roc_auc_score(y, y + rng.normal(size=300)) - roc_auc_score(y, 0.5 * y + rng.normal(size=300)))
-        y = rng.random(300) < 0.5
-        keys = pd.DataFrame({"customer_id": [str(n) for n in range(300)], "cutoff": MONTHS[0]})
-        sample = TrainingSet(keys, np.zeros((300, 1)), y, [])
-        left, right = y + rng.normal(size=300), 0.5 * y + rng.normal(size=300)
-        assert roc_auc_difference(sample, left, right, 0)[1] == pytest.approx(np.std(drawn), rel=0.35)
+    def test_customers_are_drawn_once_for_all_folds(self, data: TrainingSet, split: TimeSplit) -> None:
+        """Five folds that are one and the same know no more than it."""
+        left, right = self._scored(data, split)
+        once = selection._mean_roc_auc_difference(left[:1], right[:1], TRAINING)
+        five = selection._mean_roc_auc_difference(left[:1] * 5, right[:1] * 5, TRAINING)
+        assert (five.value, five.low, five.high) == pytest.approx((once.value, once.low, once.high))
 
 
-class TestChoose:
-    def test_a_clearly_better_rival_wins(self, data: TrainingSet) -> None:
-        simple = _fitted("logistic", 0, data, _scores(data, 0.5))
-        rival = _fitted("boosting", 1, data, _scores(data, 2.0))
-        choice = choose([simple, rival], data, 0, 2.0)
-        assert choice.fitted is rival
-        assert choice.reason.startswith("boosting beats logistic on validation (ROC-AUC +0.")
-        assert choose([rival, simple], data, 0, 2.0) == choice
+class TestRecipe:
+    def test_it_holds_all_that_made_the_choice(self, data: TrainingSet, split: TimeSplit) -> None:
+        training = TrainingSettings(resamples=100, seed=7, value=ValueSettings(kept_customer=50))
+        found = _choose(BEST, data, split, training).recipe
+        assert (found.seed, found.threshold) == (7, best_threshold(training.value))
+        assert (found.folds, found.development, found.test) == (split.folds, split.development, split.test)
+        assert found.digests == {
+            "development": data.at(split.development).digests(),
+            "test": data.at(split.test).digests(),
+        }
+        assert Recipe.model_validate_json(found.model_dump_json()) == found
 
-    def test_a_rival_within_noise_loses(self, data: TrainingSet) -> None:
-        simple = _fitted("logistic", 0, data, _scores(data, 1.0))
-        rival = _fitted("boosting", 1, data, np.clip(simple.scores + 1e-3 * data.y, 0, 1))
-        difference, error = roc_auc_difference(data, rival.scores, simple.scores, 0)
-        assert difference > 0
-        noise_z = difference / error * 1.01
-        choice = choose([simple, rival], data, 0, noise_z)
-        assert choice.fitted is simple
-        assert choice.reason.startswith("boosting does not beat logistic on validation (ROC-AUC +0.")
-        assert choice.reason.endswith(": the simpler model ships.")
-        assert choose([simple, rival], data, 0, noise_z * 0.98).fitted is rival
+    def test_the_calibration_of_the_chosen_family_is_in_it(
+        self, data: TrainingSet, split: TimeSplit, plant: Plant
+    ) -> None:
+        plant(logistic=0.5, boosting=3.0)  # with noise of 1 the odds are the planted ones to the power of 3
+        found = _choose(BEST, data, split)
+        assert found.recipe.family == "boosting"
+        assert found.recipe.calibration == found.calibration.method == "sigmoid"
 
-    def test_noise_loses(self, data: TrainingSet) -> None:
-        simple = _fitted("logistic", 0, data, _scores(data, 1.0))
-        assert choose([simple, _fitted("boosting", 1, data, _scores(data, 0.0, 9))], data, 0, 2.0).fitted is simple
+    def test_the_outcomes_of_the_test_change_nothing(self, data: TrainingSet, split: TimeSplit) -> None:
+        test = data.keys["cutoff"].isin(split.test).to_numpy()
+        blind = TrainingSet(data.keys, data.x, np.where(test, ~data.y, data.y), data.inputs)
+        found, other = _choose(BEST, data, split), _choose(BEST, blind, split)
+        assert found.recipe.digests["test"]["labels"] != other.recipe.digests["test"]["labels"]
+        digests = {"digests": found.recipe.digests}
+        assert other.recipe.model_copy(update=digests) == found.recipe
+        assert (other.reason, other.simpler, other.calibration) == (found.reason, found.simpler, found.calibration)
 
-    def test_of_equals_the_simpler_wins(self, data: TrainingSet) -> None:
-        scores = _scores(data, 1.0)
-        simple, rival = _fitted("logistic", 0, data, scores), _fitted("boosting", 1, data, scores)
-        assert choose([rival, simple], data, 0, 0.0).fitted is simple
-
-    def test_each_family_sends_its_best(self, data: TrainingSet) -> None:
-        family = [_fitted(f"logistic {signal}", 0, data, _scores(data, signal)) for signal in (0.1, 1.0, 0.5)]
-        family.append(_fitted("boosting a", 1, data, _scores(data, 0.05)))
-        assert choose(family, data, 0, 2.0).fitted.candidate.name == "logistic 1.0"
-
-    def test_the_seed_gives_the_same_reason(self, data: TrainingSet) -> None:
-        rivals = [_fitted("logistic", 0, data, _scores(data, 1.0)), _fitted("boosting", 1, data, _scores(data, 1.2, 1))]
-        assert choose(rivals, data, 5, 2.0) == choose(rivals, data, 5, 2.0)
-
-
-class TestCandidates:
-    def test_they_are_what_the_run_is_said_to_compare(self) -> None:
-        found = candidates()
-        assert [item.params for item in found] == [{"C": c} for c in STRENGTHS] + [{"max_leaf_nodes": n} for n in SIZES]
-        assert len({item.name for item in found}) == len(found) == 6
-        assert max(i.complexity for i in found if i.family == "logistic") < min(
-            i.complexity for i in found if i.family == "boosting"
-        )
-
-    @pytest.mark.parametrize("index", [1, 4])
-    def test_the_seed_gives_the_same_model(self, dataset: Dataset, index: int) -> None:
-        fit, validation = (dataset.data.at(part) for part in (dataset.split.fit, dataset.split.validation))
-        candidate = candidates()[index]
-        once, again = (fit_candidate(candidate, fit, validation, 0) for _ in range(2))
-        assert once.scores.tobytes() == again.scores.tobytes()
-        assert once.model is not again.model
-        assert once.validation == metrics(validation.y, once.scores)
-        assert ((once.scores >= 0) & (once.scores <= 1)).all()
-
-    @pytest.mark.parametrize("item", candidates(), ids=lambda item: item.name)
-    def test_every_one_learns_and_takes_nulls(self, dataset: Dataset, item: Any) -> None:
-        development, test = (dataset.data.at(part) for part in (dataset.split.development, dataset.split.test))
-        assert np.isnan(test.x).any()
-        scores = churn_scores(fit_model(item, development, 0), test.x)
-        assert scores.shape == (len(test.y),)
-        assert roc_auc_score(test.y, scores) > 0.7
-
-    @pytest.mark.parametrize("item", candidates()[4:], ids=lambda item: item.name)
-    def test_boosting_never_takes_silence_for_a_good_sign(self, dataset: Dataset, item: Any) -> None:
-        development, test = (dataset.data.at(part) for part in (dataset.split.development, dataset.split.test))
-        model = fit_model(item, development, 0)
-        names = [feature.name for feature in test.inputs]
-        for name in ("days_since_last_purchase", "lateness_ratio", "silence_share"):
-            x = test.x[~np.isnan(test.x[:, names.index(name)])].copy()
-            before = churn_scores(model, x)
-            for factor in (1.2, 2.0, 10.0):
-                x[:, names.index(name)] *= factor
-                after = churn_scores(model, x)
-                assert (after >= before - 1e-12).all(), name
-                before = after
-
-
-class TestBaselines:
-    def test_the_base_rate_is_one_number_and_recency_a_ranking(self, data: TrainingSet) -> None:
-        test = data.at(MONTHS[2:])
-        train = data.at(MONTHS[:2])
-        scores = baseline_scores(train, test)
-        assert list(scores) == ["base_rate", "recency"]
-        assert (scores["base_rate"] == train.y.mean()).all()
-        assert len(scores["recency"]) == len(test.y)
-        order = np.argsort(test.column("days_since_last_purchase"))
-        steps = np.diff(scores["recency"][order])
-        assert (steps >= 0).all() or (steps <= 0).all()
-
-    def test_they_see_nothing_of_the_test(self, dataset: Dataset) -> None:
-        development, test = (dataset.data.at(part) for part in (dataset.split.development, dataset.split.test))
-        blind = TrainingSet(test.keys, test.x, ~test.y, test.inputs)
-        for name, values in baseline_scores(development, test).items():
-            assert values.tobytes() == baseline_scores(development, blind)[name].tobytes()
-
-    def test_recency_beats_the_base_rate_on_the_shop(self, dataset: Dataset) -> None:
-        development, test = (dataset.data.at(part) for part in (dataset.split.development, dataset.split.test))
-        found = {name: metrics(test.y, values) for name, values in baseline_scores(development, test).items()}
-        assert found["base_rate"]["roc_auc"] == 0.5
-        assert found["recency"]["roc_auc"] > 0.6
-        assert found["recency"]["brier"] < found["base_rate"]["brier"]
+    def test_without_folds_the_simplest_ships_as_it_is(self, data: TrainingSet) -> None:
+        cutoffs = sorted(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique())[:6]
+        split = split_by_time(cutoffs, 90, 4, 5, 2)
+        assert not split.folds
+        found = _choose([], data, split)
+        assert (found.recipe.family, found.recipe.params) == ("logistic", FAMILIES["logistic"].defaults)
+        assert found.recipe.calibration == "none"
+        assert found.simpler is None
+        assert found.reason.startswith("Too little history to compare candidates: the simplest family ")
+        assert found.calibration.reason.startswith("Too little history to compare calibrations")

@@ -1,5 +1,6 @@
 """No label that judges a model has been seen by it: an embargo between every fit and every judgement."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -9,119 +10,203 @@ from hypothesis import strategies as st
 
 from feature_repo.labels import closed_cutoffs
 from flows.training.settings import TrainingSettings
-from flows.training.split import NotEnoughHistoryError, TimeSplit, split_by_time
+from flows.training.split import NotEnoughHistoryError, TimeSplit, closed_by, split_by_time
 from tests.feature_repo.strategies import EXAMPLES
+from tests.flows.training.made_up import monthly
 
 DEFAULTS = TrainingSettings()
 CDNOW_FIRST = datetime(1997, 1, 1, tzinfo=UTC)
 
-
-def _monthly(count: int, year: int = 1997) -> list[datetime]:
-    return [datetime(year + n // 12, n % 12 + 1, 1, tzinfo=UTC) for n in range(count)]
+Counts = tuple[int, int, int]
 
 
 def _cdnow(as_of: datetime) -> TimeSplit:
     cutoffs = closed_cutoffs(CDNOW_FIRST, as_of, 90, DEFAULTS.min_history_days)
-    return split_by_time(cutoffs, 90, DEFAULTS.test_cutoffs, DEFAULTS.validation_cutoffs, DEFAULTS.min_fit_cutoffs)
+    return split_by_time(cutoffs, 90, DEFAULTS.test_cutoffs, DEFAULTS.folds, DEFAULTS.min_fit_cutoffs)
 
 
 def _names(cutoffs: tuple[datetime, ...]) -> list[str]:
     return [f"{cutoff:%Y-%m}" for cutoff in cutoffs]
 
 
-_cutoffs = st.builds(_monthly, st.integers(0, 40), st.integers(1990, 2030))
-_counts = st.tuples(st.integers(1, 8), st.integers(1, 4), st.integers(1, 4))
+# Monthly, with gaps now and then.
+_cutoffs = st.builds(
+    lambda cutoffs, left_out: [cutoff for n, cutoff in enumerate(cutoffs) if n not in left_out],
+    st.builds(monthly, st.integers(0, 40), st.integers(1990, 2030)),
+    st.sets(st.integers(0, 39), max_size=6),
+)
+_horizons = st.integers(1, 200)
+_counts = st.tuples(st.integers(1, 8), st.integers(1, 6), st.integers(1, 4))
 
 
-@given(_cutoffs, st.integers(1, 200), _counts)
-@EXAMPLES
-def test_an_embargo_holds_between_whatever_fits_and_whatever_judges(
-    cutoffs: list[datetime], horizon_days: int, counts: tuple[int, int, int]
-) -> None:
+def _split_or_skip(cutoffs: list[datetime], horizon_days: int, counts: Counts) -> TimeSplit:
     try:
-        split = split_by_time(cutoffs, horizon_days, *counts)
+        return split_by_time(cutoffs, horizon_days, *counts)
     except NotEnoughHistoryError:
         assume(False)
-    horizon = timedelta(days=horizon_days)
-    for fitted, judged in ((split.fit, split.validation), (split.development, split.test)):
-        assert all(before + horizon <= after for before, after in product(fitted, judged))
-    for part in (split.fit, split.validation, split.development, split.test):
-        assert list(part) == sorted(set(part))
-        assert set(part) <= set(cutoffs)
-    assert set(split.fit) | set(split.validation) <= set(split.development)
-    assert not set(split.fit) & set(split.validation)
-    assert not set(split.development) & set(split.test)
-    tested, validated, least = counts
-    assert 1 <= len(split.test) <= tested
-    assert 1 <= len(split.validation) <= validated
-    assert len(split.fit) >= least
-    # The latest test, those right before the embargo validate, and nothing that may be used is left out.
-    assert list(split.test) == cutoffs[-len(split.test) :]
-    assert split.validation == split.development[-len(split.validation) :]
-    assert set(split.development) == {cutoff for cutoff in cutoffs if cutoff + horizon <= split.test[0]}
-    assert set(split.fit) == {cutoff for cutoff in split.development if cutoff + horizon <= split.validation[0]}
+        raise
 
 
-@given(_cutoffs, st.integers(1, 200), _counts)
-@EXAMPLES
-def test_it_gives_up_only_when_one_test_and_one_validation_cutoff_are_too_many(
-    cutoffs: list[datetime], horizon_days: int, counts: tuple[int, int, int]
-) -> None:
-    horizon, least = timedelta(days=horizon_days), counts[2]
-    development = [cutoff for cutoff in cutoffs if cutoff + horizon <= cutoffs[-1]]
-    fit = [cutoff for cutoff in development if cutoff + horizon <= development[-1]]
-    if len(fit) >= least:
-        split_by_time(cutoffs, horizon_days, *counts)
-    else:
-        with pytest.raises(NotEnoughHistoryError):
+def _developed(cutoffs: list[datetime], tested: int, horizon: timedelta) -> list[datetime]:
+    """What may be fitted on when so many cut-offs test."""
+    return [cutoff for cutoff in cutoffs if cutoff + horizon <= cutoffs[-tested]]
+
+
+def _judged(development: list[datetime], horizon: timedelta, least: int) -> list[datetime]:
+    """The cut-offs on which a model can be judged: enough others have closed before."""
+    return [
+        cutoff for cutoff in development if sum(before + horizon <= cutoff for before in development) >= least
+    ]  # fmt: skip
+
+
+class TestEmbargo:
+    @given(_cutoffs, _horizons, _counts)
+    @EXAMPLES
+    def test_it_holds_between_whatever_fits_and_whatever_judges(
+        self, cutoffs: list[datetime], horizon_days: int, counts: Counts
+    ) -> None:
+        split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
+        pairs = [(split.development, split.test), *((fold.fit, (fold.validation,)) for fold in split.folds)]
+        for fitted, judged in pairs:
+            assert all(before + horizon <= after for before, after in product(fitted, judged))
+
+    def test_a_horizon_that_ends_at_the_next_cutoff_does_not_overlap_it(self) -> None:
+        january, february, march = monthly(3)
+        split = split_by_time([january, february, march], 28, 1, 1, 1)  # February has 28 days
+        assert split.development == (january, february)
+        assert (split.folds[0].fit, split.folds[0].validation) == ((january,), february)
+        later = split_by_time([january, february, march], 29, 1, 1, 1)
+        assert (later.development, later.folds) == ((january,), ())
+
+    @given(_cutoffs, _horizons, st.integers(0, 1500))
+    @EXAMPLES
+    def test_closed_means_that_the_last_day_of_the_horizon_is_over(
+        self, cutoffs: list[datetime], horizon_days: int, day: int
+    ) -> None:
+        assume(cutoffs)
+        moment = cutoffs[0] + timedelta(days=day)
+        closed = closed_by(cutoffs, moment, horizon_days)
+        assert list(closed) == [cutoff for cutoff in cutoffs if (moment - cutoff).days >= horizon_days]
+
+
+class TestUse:
+    @given(_cutoffs, _horizons, _counts)
+    @EXAMPLES
+    def test_the_latest_test_those_before_judge_and_nothing_usable_is_left_out(
+        self, cutoffs: list[datetime], horizon_days: int, counts: Counts
+    ) -> None:
+        split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
+        tested, folds, least = counts
+        assert 1 <= len(split.test) <= tested
+        assert len(split.folds) <= folds
+        assert list(split.test) == cutoffs[-len(split.test) :]
+        assert list(split.development) == _developed(cutoffs, len(split.test), horizon) != []
+        judged = _judged(list(split.development), horizon, least)
+        assert [fold.validation for fold in split.folds] == judged[-folds:]
+        for fold in split.folds:
+            assert list(fold.fit) == [cutoff for cutoff in split.development if cutoff + horizon <= fold.validation]
+            assert len(fold.fit) >= least
+        assert split.used == sorted({*split.development, *split.test})
+
+    @given(_cutoffs, _horizons, _counts)
+    @EXAMPLES
+    def test_an_earlier_start_gives_more_to_fit_on_and_does_not_move_the_test(
+        self, cutoffs: list[datetime], horizon_days: int, counts: Counts
+    ) -> None:
+        split = _split_or_skip(cutoffs, horizon_days, counts)
+        assume(split.folds)
+        earlier = [cutoffs[0] - timedelta(days=365), *cutoffs]
+        longer = split_by_time(earlier, horizon_days, *counts)
+        assert longer.test[-len(split.test) :] == split.test
+        assert longer.development[0] == earlier[0]
+
+
+class TestShortHistory:
+    @given(_cutoffs, _horizons, _counts)
+    @EXAMPLES
+    def test_nothing_shrinks_while_there_is_enough(
+        self, cutoffs: list[datetime], horizon_days: int, counts: Counts
+    ) -> None:
+        tested, folds, least = counts
+        horizon = timedelta(days=horizon_days)
+        assume(len(cutoffs) >= tested)
+        assume(len(_judged(_developed(cutoffs, tested, horizon), horizon, least)) >= folds)
+        split = split_by_time(cutoffs, horizon_days, *counts)
+        assert (len(split.test), len(split.folds)) == (tested, folds)
+
+    @given(_cutoffs, _horizons, _counts)
+    @EXAMPLES
+    def test_the_test_shrinks_only_where_a_longer_one_leaves_nothing_to_judge_by(
+        self, cutoffs: list[datetime], horizon_days: int, counts: Counts
+    ) -> None:
+        split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
+        tested, _, least = counts
+        for longer in range(len(split.test) + 1, min(tested, len(cutoffs)) + 1):
+            development = _developed(cutoffs, longer, horizon)
+            assert not (_judged(development, horizon, least) if split.folds else development)
+
+    @given(_cutoffs, _horizons, _counts)
+    @EXAMPLES
+    def test_there_are_no_folds_only_where_no_test_would_leave_one(
+        self, cutoffs: list[datetime], horizon_days: int, counts: Counts
+    ) -> None:
+        split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
+        if not split.folds:
+            assert not _judged(_developed(cutoffs, 1, horizon), horizon, counts[2])
+
+    @given(_cutoffs, _horizons, _counts)
+    @EXAMPLES
+    def test_it_gives_up_only_when_nothing_closes_before_the_last_cutoff(
+        self, cutoffs: list[datetime], horizon_days: int, counts: Counts
+    ) -> None:
+        if cutoffs and cutoffs[0] + timedelta(days=horizon_days) <= cutoffs[-1]:
             split_by_time(cutoffs, horizon_days, *counts)
+        else:
+            with pytest.raises(NotEnoughHistoryError):
+                split_by_time(cutoffs, horizon_days, *counts)
 
+    def _shapes(self, horizon_days: int = 90) -> Iterator[tuple[int, int, int, int]]:
+        for count in range(1, 18):
+            try:
+                split = split_by_time(monthly(count), horizon_days, 4, 5, 2)
+            except NotEnoughHistoryError:
+                continue
+            yield count, len(split.folds), len(split.development), len(split.test)
 
-@given(_cutoffs, st.integers(1, 200), _counts)
-@EXAMPLES
-def test_nothing_shrinks_while_there_is_enough(
-    cutoffs: list[datetime], horizon_days: int, counts: tuple[int, int, int]
-) -> None:
-    tested, validated, least = counts
-    assume(len(cutoffs) >= tested)
-    horizon = timedelta(days=horizon_days)
-    development = [cutoff for cutoff in cutoffs if cutoff + horizon <= cutoffs[-tested]]
-    assume(len(development) >= validated)
-    fit = [cutoff for cutoff in development if cutoff + horizon <= development[-validated]]
-    assume(len(fit) >= least)
-    split = split_by_time(cutoffs, horizon_days, *counts)
-    assert (len(split.test), len(split.validation), len(split.fit)) == (tested, validated, len(fit))
+    def test_month_by_month_it_grows(self) -> None:
+        """Cut-offs, folds, cut-offs to fit on, cut-offs to test on."""
+        assert list(self._shapes()) == [
+            (4, 0, 1, 1), (5, 0, 1, 2), (6, 0, 1, 3), (7, 0, 1, 4), (8, 0, 1, 4),
+            (9, 1, 6, 1), (10, 1, 6, 2), (11, 1, 6, 3), (12, 1, 6, 4),
+            (13, 2, 7, 4), (14, 3, 8, 4), (15, 4, 9, 4), (16, 5, 10, 4), (17, 5, 11, 4),
+        ]  # fmt: skip
 
 
 class TestCdnow:
     def test_all_of_it(self) -> None:
         split = _cdnow(datetime(1998, 7, 1, tzinfo=UTC))
-        assert _names(split.test) == ["1997-11", "1997-12", "1998-01", "1998-02", "1998-03", "1998-04"]
-        assert _names(split.validation) == ["1997-07", "1997-08"]
-        assert _names(split.fit) == ["1997-02", "1997-03", "1997-04"]
+        assert _names(split.test) == ["1998-01", "1998-02", "1998-03", "1998-04"]
+        assert _names(split.development)[-1] == "1997-10"
+        assert [_names((*fold.fit, fold.validation)) for fold in split.folds] == [
+            ["1997-02", "1997-03", "1997-06"],
+            ["1997-02", "1997-03", "1997-04", "1997-07"],
+            ["1997-02", "1997-03", "1997-04", "1997-05", "1997-08"],
+            ["1997-02", "1997-03", "1997-04", "1997-05", "1997-06", "1997-09"],
+            ["1997-02", "1997-03", "1997-04", "1997-05", "1997-06", "1997-07", "1997-10"],
+        ]
 
     def test_four_months_less_still_test(self) -> None:
         split = _cdnow(datetime(1998, 3, 1, tzinfo=UTC))
-        assert _names(split.test)[-1] == "1997-12"
-        assert 1 <= len(split.test) < 6
-        assert len(split.fit) >= 2
+        assert _names(split.test) == ["1997-09", "1997-10", "1997-11", "1997-12"]
+        assert [fold.validation.month for fold in split.folds] == [6]
 
     def test_too_early_says_what_to_do(self) -> None:
         with pytest.raises(NotEnoughHistoryError) as error:
-            _cdnow(datetime(1997, 10, 1, tzinfo=UTC))
-        for part in ("6 monthly cut-offs", "90-day horizon", "embargo of 90 days", "HOLDFAST_HORIZON_DAYS"):
+            _cdnow(datetime(1997, 6, 30, tzinfo=UTC))
+        for part in ("3 monthly cut-offs", "90-day horizon", "embargo of 90 days", "HOLDFAST_HORIZON_DAYS"):
             assert part in str(error.value)
 
 
 def test_no_cutoffs_are_not_enough() -> None:
     with pytest.raises(NotEnoughHistoryError, match=r"^0 monthly cut-offs"):
-        split_by_time([], 90, 6, 2, 2)
-
-
-def test_a_horizon_that_ends_at_the_next_cutoff_does_not_overlap_it() -> None:
-    cutoffs = _monthly(3, 2023)
-    assert split_by_time(cutoffs, 28, 1, 1, 1).fit == (cutoffs[0],)
-    february_to_march = split_by_time(cutoffs[:3], 28, 1, 1, 1)
-    assert february_to_march.validation == (cutoffs[1],)
-    with pytest.raises(NotEnoughHistoryError):
-        split_by_time(cutoffs, 29, 1, 1, 1)
+        split_by_time([], 90, 4, 5, 2)

@@ -1,0 +1,77 @@
+"""How fast the search is, next to the naive way: fetch the training set and refit every fold anew in each trial.
+
+    python -m benchmarks.bench_search
+
+On CDNOW, in a folder of its own. The naive way runs the very trials that the search chose (it has no pruning, so
+each sees every fold), in one process, one after the other, as a plain Optuna objective does.
+"""
+
+import json
+import os
+import tempfile
+import time
+from datetime import UTC, datetime
+
+AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["HOLDFAST_DATA"] = name  # before anything reads it
+        print(json.dumps(measure(), indent=2))
+
+
+def measure() -> dict[str, float]:
+    from sklearn.metrics import roc_auc_score
+
+    from feature_repo.settings import load_settings
+    from feature_repo.stores import open_store
+    from flows.feature_store.registry import apply_definitions
+    from flows.feature_store.snapshots import build_snapshots
+    from flows.ingestion.datasets import locate
+    from flows.ingestion.pipeline import run_ingest
+    from flows.training.dataset import assemble, labelled_cutoffs
+    from flows.training.fitting import fit_model
+    from flows.training.search import best_trials, search, search_storage
+    from flows.training.settings import TrainingSettings
+    from flows.training.split import split_by_time
+
+    settings, training = load_settings(), TrainingSettings()
+    run_ingest(settings, *locate("cdnow"))
+    known_at = datetime.now(UTC)
+    cutoffs = labelled_cutoffs(settings, AS_OF, known_at, training.min_history_days)
+    split = split_by_time(
+        cutoffs, settings.horizon_days, training.test_cutoffs, training.folds, training.min_fit_cutoffs
+    )
+    apply_definitions(open_store())
+    for cutoff in split.used:
+        build_snapshots(settings, cutoff, known_at)
+    assemble(settings, split.used, AS_OF, known_at)  # both start with warm imports and files
+
+    start = time.perf_counter()
+    data = assemble(settings, split.used, AS_OF, known_at)
+    with search_storage(settings, "bench") as storage:
+        trials = list(search(data, split.folds, training.search, training.seed, storage))
+    ours = time.perf_counter() - start
+
+    start = time.perf_counter()
+    for trial in trials:
+        fetched = assemble(settings, split.used, AS_OF, known_at)
+        for fold in split.folds:
+            model = fit_model(trial.family, trial.params, fetched.at(fold.fit), training.seed)
+            validation = fetched.at([fold.validation])
+            roc_auc_score(validation.y, model.predict_proba(validation.x)[:, 1])
+    naive = time.perf_counter() - start
+    return {
+        "rows": len(data.y),
+        "trials": len(trials),
+        "pruned": sum(trial.roc_auc is None for trial in trials),
+        "best_roc_auc": round(max(trial.roc_auc or 0 for trial in best_trials(trials)), 4),
+        "search_seconds": round(ours, 1),
+        "naive_seconds": round(naive, 1),
+        "ratio": round(naive / ours, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The reasons for a score: the themes that move it most, in plain words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from feature_repo.explanation import TOLERANCE
+from feature_repo.themes import THEMES, Theme, Values, in_plain
+
+MOST = 3
+
+
+@dataclass(frozen=True)
+class Reason:
+    """``effect``: log-odds that ``inputs`` together add, compared with the typical customer; never zero."""
+
+    text: str
+    effect: float
+    inputs: tuple[str, ...]
+
+    @property
+    def direction(self) -> Literal["raises", "lowers"]:
+        """What it does to the risk."""
+        return "raises" if self.effect > 0 else "lowers"
+
+
+def reasons(
+    names: Sequence[str], values: Sequence[float], contributions: Sequence[float], most: int = MOST
+) -> list[Reason]:
+    """The themes that move a score most, strongest first.
+
+    Args:
+        names: The model's inputs.
+        values: What the model read of one customer, shape (inputs,); NaN is missing.
+        contributions: What each input adds to the log-odds, shape (inputs,).
+        most: How many reasons at most. A theme that changes nothing is none.
+    """
+    known = {name: float(value) for name, value in zip(names, values, strict=True)}
+    effects = {name: float(value) for name, value in zip(names, contributions, strict=True)}
+    found = []
+    for theme in _themes_of(names):
+        inputs = tuple(name for name in theme.inputs if name in effects)
+        effect = math.fsum(effects[name] for name in inputs)
+        if abs(effect) > TOLERANCE:
+            found.append((effect, inputs, theme))
+    found.sort(key=lambda item: -abs(item[0]))
+    return [Reason(_text(theme, inputs, known), effect, inputs) for effect, inputs, theme in found[:most]]
+
+
+def _themes_of(names: Sequence[str]) -> list[Theme]:
+    """The themes with an input among ``names``; an input that none knows is a theme of its own."""
+    covered = {name for theme in THEMES for name in theme.inputs}
+    own = [Theme((name,), (), partial(in_plain, name)) for name in names if name not in covered]
+    return [theme for theme in THEMES if set(theme.inputs) & set(names)] + own
+
+
+def _text(theme: Theme, inputs: Sequence[str], values: Values) -> str:
+    if all(name in values for name in theme.needs):  # else the feature service has not all of them
+        if not any(math.isnan(values[name]) for name in theme.needs):
+            return theme.words(values)
+        if theme.if_missing:
+            return theme.if_missing
+    return "; ".join(in_plain(name, values) for name in inputs)

@@ -1,0 +1,124 @@
+"""The stories that inputs tell, in the words of those who talk to customers.
+
+Inputs of one theme share its weight among them: a model can give it to either, so reasons add them up.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Values = Mapping[str, float]
+_ONE_DAY = "bought on one day only"  # what a missing gap means
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Inputs that tell one story.
+
+    ``words`` tells it from the inputs ``needs``, and perhaps others. ``if_missing`` is told where one of ``needs`` is
+    missing and that means something.
+    """
+
+    inputs: tuple[str, ...]
+    needs: tuple[str, ...]
+    words: Callable[[Values], str]
+    if_missing: str = ""
+
+
+def in_plain(name: str, values: Values) -> str:
+    """An input that speaks for itself."""
+    value = values[name]
+    if math.isnan(value):
+        return f"{name} is not known"
+    return f"{name} is {int(value):,}" if value.is_integer() and abs(value) < 1e15 else f"{name} is {value:.6g}"
+
+
+def _recency(values: Values) -> str:
+    since = int(values["days_since_last_purchase"])
+    ago = f"last bought {_count(since, 'day')} ago" if since else "last bought less than a day ago"
+    if "mean_gap_days" not in values:
+        return ago
+    if math.isnan(values["mean_gap_days"]):
+        return f"{ago}; {_ONE_DAY}"
+    gap = round(values["mean_gap_days"])
+    if gap <= 1:
+        return f"{ago}; usually every day"
+    return f"{ago}; usually every {gap:,}" + ("" if since > 1 else " days")
+
+
+def _rhythm(values: Values) -> str:
+    latest, longest = round(values["last_gap_days"]), round(values["max_gap_days"])
+    if values.get("purchase_days") == 2:
+        return f"{_count(latest, 'day')} between the only two purchases"
+    between = f"{_count(latest, 'day')} between the last two purchases"
+    return f"{between}; never longer" if longest <= latest else f"{between}; the longest gap was {longest:,}"
+
+
+def _frequency(values: Values) -> str:
+    return f"{_count(round(values['purchase_days']), 'purchase day')} in all"
+
+
+def _activity(values: Values) -> str:
+    lately = round(values["purchase_days_90d"])
+    before = round(values["purchase_days_90d"] - values["purchase_days_trend_90d"])
+    if lately == before == 0:
+        return "no purchase in the last 180 days"
+    first = _count(lately, "purchase day") if lately else "no purchase"
+    second = before if lately else _count(before, "purchase day")
+    return f"{first} in the last 90 days, {second or 'none'} in the 90 days before"
+
+
+def _spend(values: Values) -> str:
+    mean = f"{_money(values['mean_purchase_amount'])} on a usual purchase day"
+    return f"{_spent(values['total_amount'])} in all, {mean}"
+
+
+def _recent_spend(values: Values) -> str:
+    lately = round(values["amount_90d"], 2)
+    before = round(values["amount_180d"] - values["amount_90d"], 2)
+    if lately == before == 0:
+        return "spent nothing in the last 180 days"
+    second = _spent(before) if before < 0 or lately < 0 else _money(before)
+    return f"{_spent(lately)} in the last 90 days, {second} in the 90 days before"
+
+
+def _tenure(values: Values) -> str:
+    days = int(values["tenure_days"])
+    return f"customer for {_count(days, 'day') if days else 'less than a day'}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}" if round(amount, 2) else "nothing"
+
+
+def _spent(amount: float) -> str:
+    """Spend less returns, in the currency of the transactions."""
+    return f"returned {_money(-amount)} more than was bought" if round(amount, 2) < 0 else f"spent {_money(amount)}"
+
+
+THEMES = [
+    Theme(
+        ("days_since_last_purchase", "mean_gap_days", "lateness_ratio", "silence_share"),
+        ("days_since_last_purchase",),
+        _recency,
+    ),
+    Theme(
+        ("last_gap_days", "max_gap_days", "std_gap_days"),
+        ("last_gap_days", "max_gap_days"),
+        _rhythm,
+        if_missing=_ONE_DAY,
+    ),
+    Theme(("purchase_days",), ("purchase_days",), _frequency),
+    Theme(
+        ("purchase_days_30d", "purchase_days_90d", "purchase_days_180d", "purchase_days_trend_90d"),
+        ("purchase_days_90d", "purchase_days_trend_90d"),
+        _activity,
+    ),
+    Theme(("total_amount", "mean_purchase_amount"), ("total_amount", "mean_purchase_amount"), _spend),
+    Theme(("amount_30d", "amount_90d", "amount_180d"), ("amount_90d", "amount_180d"), _recent_spend),
+    Theme(("tenure_days",), ("tenure_days",), _tenure),
+]

@@ -1,0 +1,143 @@
+"""Backtest: policies of retraining on the past. `python -m flows.backtest --from 1997-10-01 --to 1998-03-01`"""
+
+import base64
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import typer
+from prefect import flow, task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from rich.console import Console
+
+from feature_repo.settings import Settings, load_settings
+from feature_repo.times import as_utc
+from flows.backtesting.plan import Every, Plan, Walk, plan
+from flows.backtesting.policies import POLICIES, Policy
+from flows.backtesting.results import Result, Step, read_steps, write_result
+from flows.backtesting.settings import DEFAULT_GATES, BacktestGates, PolicySettings
+from flows.backtesting.state import (
+    LOG,
+    STEPS,
+    WALK,
+    backtest_folder,
+    fresh_state,
+    one_at_a_time,
+    picture_path,
+    publish_scores,
+    result_path,
+)
+from flows.training.settings import TrainingSettings
+
+_IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+_LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
+
+
+@task(name="walk through time", **_IN_MEMORY)
+def walks_task(settings: Settings, told: Plan, policies: Sequence[Policy]) -> dict[Policy, list[Step]]:
+    """Each policy in a process and a data folder of its own: aliases, registries and clocks must not meet."""
+    from flows.backtesting.processes import Command, SideBySide
+
+    console, commands = Console(highlight=False, soft_wrap=True), dict[str, Command]()
+    for policy in sorted(policies, key=_LONGEST_FIRST.index):
+        state = fresh_state(settings, policy)
+        (state / WALK).write_text(Walk(plan=told, policy=policy).model_dump_json())
+        commands[policy] = Command("flows.walk", state, state / LOG)
+    with SideBySide(
+        os.cpu_count() or 1, lambda name, line: console.print(f"{name:<7}{line}", markup=False)
+    ) as side_by_side:
+        side_by_side.run(commands)
+    return {policy: read_steps(commands[policy].state / STEPS) for policy in policies}
+
+
+@task(name="join outcomes", **_IN_MEMORY)
+def results_task(settings: Settings, told: Plan, walked: dict[Policy, list[Step]]) -> list[Result]:
+    """What came of it, with what an earlier backtest of the same plan found; written to its files."""
+    from flows.backtesting.compiling import compile_results, with_earlier
+
+    for policy in walked:
+        publish_scores(settings, policy)
+    results = compile_results(settings, told, with_earlier(settings, told, walked))
+    for result in results:
+        write_result(result, result_path(settings, result.policy))
+    return results
+
+
+@task(name="picture", **_IN_MEMORY)
+def picture_task(settings: Settings, results: list[Result]) -> None:
+    """All policies on one chart: a file, and beside the flow run."""
+    from flows.backtesting.plots import policies
+    from flows.backtesting.tables import verdict
+    from flows.files import replace_file
+
+    buffer = io.BytesIO()
+    policies(results).savefig(buffer, format="png", dpi=110)
+    with replace_file(picture_path(settings)) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    picture = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    create_image_artifact(picture, key="backtest", description="Policies of retraining, month by month")
+    create_markdown_artifact(verdict(results), key="backtest-verdict", description="What the backtest says")
+
+
+@flow(name="backtest", persist_result=False)
+def backtest(
+    start: Annotated[datetime, typer.Option("--from")],
+    end: Annotated[datetime, typer.Option("--to")],
+    every: Every = "month",
+    policy: Literal["all", Policy] = "all",
+    known_at: datetime | None = None,
+    training: TrainingSettings | None = None,
+    thresholds: BacktestGates | None = None,
+    rules: PolicySettings | None = None,
+) -> list[Result]:
+    """Walk through the past with one policy of retraining or with all, and compare what they would have brought.
+
+    Args:
+        start: The first step (--from).
+        end: No step is after it (--to).
+        every: How far apart the steps are.
+        policy: When to train again; all of them when left out.
+        known_at: What had arrived by then counts at every step, as when history was imported at once. Left out, what
+            had arrived by the step; in a folder that replays a historical data set, everything.
+        training: As for flows.train.
+        thresholds: What the gates ask; {} for what they ask live. Left out, a version need not be surely better than
+            the baselines, because early ones seldom are.
+        rules: When drift counts.
+    """
+    settings = load_settings()
+    told = plan(
+        settings,
+        as_utc(start),
+        as_utc(end),
+        every,
+        as_utc(known_at) if known_at else None,
+        training or TrainingSettings(),
+        thresholds or DEFAULT_GATES,
+        rules or PolicySettings(),
+    )
+    with one_at_a_time(settings):
+        walked = walks_task(settings, told, POLICIES if policy == "all" else [policy])
+        results = results_task(settings, told, walked)
+        picture_task(settings, results)
+    return results
+
+
+def _show(results: list[Result]) -> None:
+    from flows.backtesting.tables import print_results
+
+    settings, console = load_settings(), Console(highlight=False, soft_wrap=True)
+    print_results(results, console)
+    console.print(f"\nAll of it: {backtest_folder(settings)}, the picture: {picture_path(settings)}", markup=False)
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    # Prefect's temporary server ends when this process exits, but not when a signal ends it.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    run_flow(backtest, show=_show)

@@ -1,0 +1,77 @@
+"""Walks into results: outcomes joined, policies judged side by side."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from feature_repo.model_contract import ENTITY_KEY
+from feature_repo.settings import Settings
+from flows.backtesting.plan import Plan
+from flows.backtesting.policies import POLICIES, Policy
+from flows.backtesting.quality import Cohort, Judged, difference, judge, overall
+from flows.backtesting.results import Difference, Result, Step, read_result
+from flows.backtesting.state import result_path, scores_folder
+from flows.scoring.outcomes import is_mature, matures_at, outcomes
+from flows.scoring.scores import read_scores, scores_path
+
+
+def with_earlier(settings: Settings, plan: Plan, walked: Mapping[Policy, list[Step]]) -> dict[Policy, list[Step]]:
+    """The steps of ``walked``, and of the policies that an earlier backtest of the same plan has walked."""
+    steps: dict[Policy, list[Step]] = {}
+    for policy in POLICIES:
+        if policy in walked:
+            steps[policy] = walked[policy]
+        elif scores_folder(settings, policy).is_dir() and (
+            found := read_result(result_path(settings, policy), plan.key)
+        ):
+            steps[policy] = found.steps
+    return steps
+
+
+def compile_results(settings: Settings, plan: Plan, walked: Mapping[Policy, list[Step]]) -> list[Result]:
+    """One result per policy. Their scores are in ``scores_folder``.
+
+    A cohort whose horizon the data do not cover has no outcome.
+    """
+    scored = {policy: _tables(scores_folder(settings, policy), steps) for policy, steps in walked.items()}
+    judged = judge(_cohorts(settings, plan, list(scored.values())), scored, plan.training)
+    return [
+        Result(
+            policy=policy,
+            start=plan.steps[0],
+            end=plan.steps[-1],
+            every=plan.every,
+            thresholds=plan.thresholds,
+            key=plan.key,
+            steps=_with_outcomes(steps, judged[policy]),
+            overall=overall(judged[policy]),
+            over=_over(policy, judged),
+        )
+        for policy, steps in walked.items()
+    ]
+
+
+def _with_outcomes(steps: Sequence[Step], judged: Sequence[Judged]) -> list[Step]:
+    found = {item.cohort.as_of: item.outcome() for item in judged}
+    return [step.model_copy(update={"outcome": found.get(step.as_of)}) for step in steps]
+
+
+def _tables(folder: Path, steps: Sequence[Step]) -> dict[datetime, pd.DataFrame]:
+    return {step.as_of: read_scores(scores_path(folder, step.as_of)) for step in steps if step.customers}
+
+
+def _cohorts(settings: Settings, plan: Plan, scored: Sequence[Mapping[datetime, pd.DataFrame]]) -> list[Cohort]:
+    cohorts = []
+    for moment in plan.steps:
+        table = next((tables[moment] for tables in scored if moment in tables), None)
+        if table is not None and is_mature(settings, moment, plan.arrived, plan.arrived):
+            churned = outcomes(settings, table, moment, plan.arrived)
+            cohorts.append(Cohort(moment, matures_at(settings, moment), table[ENTITY_KEY].tolist(), churned))
+    return cohorts
+
+
+def _over(policy: Policy, judged: Mapping[Policy, Sequence[Judged]]) -> dict[Policy, Difference]:
+    found = {other: difference(judged[policy], judged[other]) for other in judged if other != policy}
+    return {other: told for other, told in found.items() if told is not None}

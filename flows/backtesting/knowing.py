@@ -1,0 +1,71 @@
+"""What a policy gets to know at a moment: which cohorts have matured, how the champion did, how far things drifted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+
+from feature_repo.model_contract import ENTITY_KEY, MODEL_NAME
+from feature_repo.settings import Settings
+from flows.backtesting.policies import Measured
+from flows.backtesting.results import Step
+from flows.monitoring.drift import SCORE, Drift, drift
+from flows.monitoring.reference import training_rows
+from flows.scoring.champion import Champion
+from flows.scoring.customers import Customers
+from flows.scoring.outcomes import is_mature, outcomes
+from flows.training.bootstrap import CustomerBootstrap
+from flows.training.metrics import metric_intervals
+from flows.training.settings import TrainingSettings
+from flows.training.tracking import read_evaluation
+
+
+def newly_mature(settings: Settings, earlier: Sequence[Step], as_of: datetime, known_at: datetime) -> list[datetime]:
+    """The cohorts of earlier steps whose outcomes are known at ``as_of``, and were not at the step before."""
+    known = {cohort for step in earlier for cohort in step.matured}
+    scored = [step.as_of for step in earlier if step.customers and step.as_of not in known]
+    return [cohort for cohort in scored if is_mature(settings, cohort, as_of, known_at)]
+
+
+def latest_mature(earlier: Sequence[Step], matured: Sequence[datetime], champion: str) -> datetime | None:
+    """The latest mature cohort that ``champion`` itself scored: a version answers for no other's scores."""
+    known = {*matured, *(cohort for step in earlier for cohort in step.matured)}
+    return max((step.as_of for step in earlier if step.as_of in known and step.champion == champion), default=None)
+
+
+def measure(
+    client: MlflowClient,
+    settings: Settings,
+    scored: pd.DataFrame,
+    cohort: datetime,
+    known_at: datetime,
+    training: TrainingSettings,
+) -> Measured:
+    """A mature cohort's quality, as known at ``known_at``, beside the test of the version that scored it.
+
+    ``scored`` is a table as in ``flows.scoring.scores.Scores``.
+    """
+    churned = outcomes(settings, scored, cohort, known_at)
+    bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), training.resamples, training.seed)
+    run_id = str(client.get_model_version(MODEL_NAME, scored["model_version"].iloc[0]).run_id)
+    return Measured(
+        cohort,
+        metric_intervals(churned, scored["churn_probability"].to_numpy(), bootstrap),
+        read_evaluation(client, run_id).metrics["model"],
+    )
+
+
+def drift_since_training(
+    client: MlflowClient, settings: Settings, champion: Champion, customers: Customers
+) -> list[Drift]:
+    """The PSI of the champion's inputs and of its score against the rows it was fitted on, largest first."""
+    reference = training_rows(client, settings, champion.contract.model_version)
+    then, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
+    return drift([*champion.contract.inputs, SCORE], then, now)
+
+
+def trained_as_of(client: MlflowClient, version: str) -> datetime:
+    """The moment that a version was trained at."""
+    return datetime.fromisoformat(client.get_model_version(MODEL_NAME, version).tags["holdfast.as_of"])

@@ -1,0 +1,103 @@
+"""When to train again: each policy decides from what was known at the moment, and says why."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, get_args
+
+from flows.backtesting.settings import PolicySettings
+from flows.monitoring.drift import SCORE, Drift
+from flows.training.evaluation import METRICS, Interval
+
+Policy = Literal["never", "always", "drift", "decay"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+
+def title_of(policy: Policy, every: str) -> str:
+    """When a policy retrains, as people read it."""
+    names = {"never": "never", "always": f"every {every}", "drift": "on drift", "decay": "on measured decay"}
+    return names[policy]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How the champion did on the latest cohort that it scored and whose outcomes are known, beside its promise.
+
+    Both hold ``roc_auc`` and ``brier``; ``promised`` is what its test found before it was promoted.
+    """
+
+    cohort: datetime
+    metrics: dict[str, Interval]
+    promised: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a policy may look at. ``drift`` is largest first, of the champion's inputs and its score."""
+
+    champion: str | None
+    customers: int
+    drift: list[Drift] = field(default_factory=list)
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to train, and why."""
+
+    train: bool
+    why: str
+
+
+def decide(policy: Policy, known: Known, rules: PolicySettings) -> Decision:
+    """What ``policy`` does. Without a champion every policy trains: nobody could score otherwise."""
+    if known.champion is None:
+        return Decision(True, "there is no champion yet")
+    return _RULES[policy](known, rules)
+
+
+def _never(known: Known, rules: PolicySettings) -> Decision:
+    return Decision(False, "never again after the first champion")
+
+
+def _always(known: Known, rules: PolicySettings) -> Decision:
+    return Decision(True, "at every step")
+
+
+def _on_drift(known: Known, rules: PolicySettings) -> Decision:
+    """The PSI of the score decides. Inputs that drift are named, but alone they do not.
+
+    In a shop that grows older every tenure does, and so do counts over a lifetime: inputs drift whether or not
+    the model minds. The score weighs each input by what it means to the model.
+    """
+    if known.customers < rules.min_rows:
+        return Decision(False, f"{known.customers} customers are too few to judge drift: it takes {rules.min_rows}")
+    psi = {item.name: item.psi for item in known.drift}
+    inputs = [item for item in known.drift if item.name != SCORE]
+    moved = sum(item.psi > rules.max_psi for item in inputs)
+    said = f"PSI of the score {psi[SCORE]:.2f}, limit {rules.max_psi:g}"
+    most = f"; {moved} of {len(inputs)} inputs are above it, most {inputs[0].name} {inputs[0].psi:.2f}" if moved else ""
+    return Decision(psi[SCORE] > rules.max_psi, said + most)
+
+
+def _on_decay(known: Known, rules: PolicySettings) -> Decision:
+    """Measured quality surely below the promise: the near ends of the two 95% intervals do not meet."""
+    if known.measured is None:
+        return Decision(False, "no cohort that the champion scored has matured")
+    cohort, reasons = f"{known.measured.cohort:%Y-%m-%d}", []
+    for metric, higher_is_better in (("roc_auc", True), ("brier", False)):
+        found, promised = known.measured.metrics[metric], known.measured.promised[metric]
+        worse = found.high < promised.low if higher_is_better else found.low > promised.high
+        if worse:
+            reasons.append(f"{METRICS[metric]} {found}, promised {promised}")
+    if reasons:
+        return Decision(True, f"cohort {cohort} is worse than the test promised: {'; '.join(reasons)}")
+    return Decision(False, f"cohort {cohort} is not surely worse than the test promised")
+
+
+_RULES: dict[Policy, Callable[[Known, PolicySettings], Decision]] = {
+    "never": _never,
+    "always": _always,
+    "drift": _on_drift,
+    "decay": _on_decay,
+}

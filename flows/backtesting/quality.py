@@ -1,0 +1,140 @@
+"""How good the scores of each policy turned out to be, cohort by cohort and over all, with intervals."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from feature_repo.model_contract import ENTITY_KEY
+from flows.backtesting.policies import Policy
+from flows.backtesting.results import Difference, Outcome, Overall
+from flows.training.bootstrap import (
+    CustomerBootstrap,
+    calibration_error_draws,
+    expected_calibration_error,
+    interval,
+    mean_draws,
+    roc_auc_draws,
+)
+from flows.training.evaluation import Interval
+from flows.training.settings import TrainingSettings, ValueSettings
+from flows.training.value import earned
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The customers scored at one moment, sorted by id, and which of them churned, shape (customers,)."""
+
+    as_of: datetime
+    matured_at: datetime
+    customers: list[str]
+    churned: Bools
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The measures of one policy on one cohort: value, and its draws, shape (resamples,)."""
+
+    cohort: Cohort
+    drawn: dict[str, tuple[float, Floats]]
+
+    def outcome(self) -> Outcome:
+        """As it is kept."""
+        cohort = self.cohort
+        return Outcome(
+            as_of=cohort.as_of,
+            matured_at=cohort.matured_at,
+            customers=len(cohort.customers),
+            base_rate=float(cohort.churned.mean()),
+            measures=_intervals(self.drawn),
+        )
+
+
+def judge(
+    cohorts: Sequence[Cohort], scored: Mapping[Policy, Mapping[datetime, pd.DataFrame]], training: TrainingSettings
+) -> dict[Policy, list[Judged]]:
+    """Every policy on every mature cohort that it scored.
+
+    ``scored`` maps policy and moment to a table as in ``flows.scoring.scores.Scores``. All are judged on the same
+    resamples of customers, so that differences between policies have intervals, too.
+
+    Raises:
+        RuntimeError: Two policies scored different customers at one moment.
+    """
+    everyone = CustomerBootstrap(
+        [customer for cohort in cohorts for customer in cohort.customers], training.resamples, training.seed
+    )
+    judged: dict[Policy, list[Judged]] = {policy: [] for policy in scored}
+    for cohort, resamples in zip(cohorts, _of_each(cohorts, everyone), strict=True):
+        for policy, tables in scored.items():
+            if (table := tables.get(cohort.as_of)) is None:
+                continue
+            if table[ENTITY_KEY].tolist() != cohort.customers:
+                raise RuntimeError(f"Policy {policy} scored other customers at {cohort.as_of:%Y-%m-%d} than the rest.")
+            judged[policy].append(Judged(cohort, _measure(cohort.churned, table, training.value, resamples)))
+    return judged
+
+
+def overall(judged: Sequence[Judged]) -> Overall | None:
+    """The mean over cohorts; None without any."""
+    if not judged:
+        return None
+    rows = sum(len(item.cohort.customers) for item in judged)
+    return Overall(cohorts=len(judged), rows=rows, measures=_intervals(_mean(judged)))
+
+
+def difference(left: Sequence[Judged], right: Sequence[Judged]) -> Difference | None:
+    """``left`` less ``right`` on the cohorts that both scored; None without any."""
+    shared = {item.cohort.as_of for item in left} & {item.cohort.as_of for item in right}
+    if not shared:
+        return None
+    ours, theirs = (_mean([item for item in side if item.cohort.as_of in shared]) for side in (left, right))
+    both = ours.keys() & theirs.keys()
+    drawn = {name: (ours[name][0] - theirs[name][0], ours[name][1] - theirs[name][1]) for name in ours if name in both}
+    return Difference(cohorts=len(shared), measures=_intervals(drawn))
+
+
+def _measure(
+    churned: Bools, table: pd.DataFrame, value: ValueSettings, resamples: CustomerBootstrap
+) -> dict[str, tuple[float, Floats]]:
+    scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
+    per_row = {
+        "brier": (churned - scores) ** 2,
+        "bias": scores - churned,
+        "earned": earned(churned, offered.astype(np.float64), 0.5, value),
+    }
+    drawn = {name: (float(values.mean()), mean_draws(values, resamples)) for name, values in per_row.items()}
+    drawn["ece"] = (expected_calibration_error(churned, scores), calibration_error_draws(churned, scores, resamples))
+    if 0 < churned.mean() < 1:
+        drawn["roc_auc"] = (float(roc_auc_score(churned, scores)), roc_auc_draws(churned, scores, resamples))
+    return drawn
+
+
+def _of_each(cohorts: Sequence[Cohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:
+    number = np.repeat(np.arange(len(cohorts)), [len(cohort.customers) for cohort in cohorts])
+    return (everyone.at(number == place) for place in range(len(cohorts)))
+
+
+def _mean(judged: Sequence[Judged]) -> dict[str, tuple[float, Floats]]:
+    """The mean over cohorts of each measure that all of them have."""
+    names = [name for name in judged[0].drawn if all(name in item.drawn for item in judged)]
+    return {
+        name: (
+            float(np.mean([item.drawn[name][0] for item in judged])),
+            cast(Floats, np.mean([item.drawn[name][1] for item in judged], axis=0)),
+        )
+        for name in names
+    }
+
+
+def _intervals(drawn: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval]:
+    found = {name: interval(*pair) for name, pair in drawn.items()}
+    return {name: item for name, item in found.items() if np.isfinite([item.value, item.low, item.high]).all()}

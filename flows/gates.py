@@ -1,0 +1,162 @@
+"""Gates: judge a version on all its evidence; who passes is the challenger. `python -m flows.gates --version 3`"""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings, load_settings
+from flows.features import features_lock
+from flows.model_card import cards_tell
+from flows.promotion.settings import GateSettings
+
+if TYPE_CHECKING:
+    from flows.promotion.evidence import Evidence
+    from flows.promotion.gates import Gate
+    from flows.promotion.recording import Report
+    from flows.promotion.situation import Situation
+
+
+@dataclass(frozen=True)
+class GatesResult:
+    """The verdict over a version."""
+
+    version: str
+    champion: str | None
+    """Whom it was compared with."""
+    passed: bool
+    challenger: bool
+    """Whether it waits for promotion now."""
+    computed: bool
+    """False when the same evidence had been judged before."""
+    gates: "list[Gate]"
+
+    @property
+    def failed(self) -> "list[Gate]":
+        """The gates that stop it."""
+        return [gate for gate in self.gates if gate.verdict == "failed"]
+
+
+@task(name="situation", cache_policy=NO_CACHE, persist_result=False)
+def situation_task(settings: Settings, version: str) -> "Situation":
+    """The champion, the definitions in the registry and the last parity report, at rest."""
+    from flows.promotion.registry import open_registry
+    from flows.promotion.situation import situation_of
+
+    with features_lock(settings):
+        return situation_of(open_registry(settings), settings, version)
+
+
+@task(task_run_name="evidence about version {version}", cache_policy=NO_CACHE, persist_result=False)
+def evidence_task(settings: Settings, version: str, situation: "Situation", thresholds: GateSettings) -> "Evidence":
+    """What training left of the version, and how the registered model behaves."""
+    from flows.promotion.gathering import gather
+    from flows.promotion.registry import open_registry
+
+    return gather(open_registry(settings), settings, version, situation, thresholds)
+
+
+@task(name="record", cache_policy=NO_CACHE, persist_result=False)
+def record_task(settings: Settings, report: "Report") -> None:
+    """Put gates and verdict into the version's MLflow run."""
+    from flows.promotion.recording import record_report
+    from flows.promotion.registry import open_registry
+
+    record_report(open_registry(settings), report)
+
+
+@task(name="verdict", cache_policy=NO_CACHE, persist_result=False)
+def verdict_task(settings: Settings, report: "Report") -> bool:
+    """Put the verdict on the version, show it, and move the alias; whether the version is the challenger now."""
+    from flows.promotion.recording import settle
+    from flows.promotion.registry import open_registry
+
+    create_table_artifact(
+        [
+            {
+                "gate": gate.name,
+                "value": gate.shown,
+                "wanted": gate.wanted,
+                "verdict": gate.verdict.upper() if gate.verdict == "failed" else gate.verdict,
+                "detail": gate.detail,
+            }
+            for gate in report.gates
+        ],
+        key="gates",
+        description=f"{MODEL_NAME} version {report.version}: {_verdict(report.failed)}",
+    )
+    return settle(open_registry(settings), settings, report)
+
+
+def _run_name() -> str:
+    from prefect.runtime import flow_run
+
+    return f"gates of version {flow_run.parameters.get('version') or '(the latest)'}"
+
+
+@flow(name="gates", flow_run_name=_run_name, persist_result=False)
+def gates(version: str | None = None, thresholds: GateSettings | None = None) -> GatesResult:
+    """Judge a version; if it passes every gate it becomes the challenger, else it is none.
+
+    Args:
+        version: The registered version; the latest when left out.
+        thresholds: What the gates ask of it.
+    """
+    from flows.promotion.gates import judge
+    from flows.promotion.recording import Report, find_report
+    from flows.promotion.registry import get_version, open_registry
+
+    settings, thresholds = load_settings(), thresholds or GateSettings()
+    client = open_registry(settings)
+    number = str(get_version(client, version).version)
+    situation = situation_task(settings, number)
+    key = situation.key(number, thresholds)
+    found = report = find_report(client, number, key)
+    if report is None:
+        judged = judge(evidence_task(settings, number, situation, thresholds), thresholds)
+        report = Report(
+            version=number,
+            champion=situation.champion,
+            key=key,
+            when=datetime.now(UTC),
+            settings=thresholds,
+            gates=judged,
+        )
+        record_task(settings, report)
+    challenger = verdict_task(settings, report)
+    if found is None:
+        cards_tell(settings, number)
+    return GatesResult(number, report.champion, not report.failed, challenger, found is None, report.gates)
+
+
+def _verdict(failed: list[str]) -> str:
+    return f"failed {', '.join(failed)}" if failed else "passed every gate"
+
+
+def _show(result: GatesResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table("gate", "value", "wanted", "verdict", "detail", box=None)
+    for gate in result.gates:
+        style = {"passed": "green", "failed": "bold red"}.get(gate.verdict, "dim")
+        table.add_row(gate.name, gate.shown, gate.wanted, f"[{style}]{gate.verdict}[/]", gate.detail)
+    console.print(table)
+    console.print(
+        f"\nVersion {result.version} {_verdict([gate.name for gate in result.failed])}."
+        + (f" It is the challenger: `python -m flows.promote --version {result.version}`" if result.challenger else "")
+    )
+    if not result.passed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(gates, show=_show)

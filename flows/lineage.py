@@ -1,0 +1,42 @@
+"""Lineage, both ways: `python -m flows.lineage VERSION`, `python -m flows.lineage --batch BATCH_ID`"""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from feature_repo.settings import load_settings
+
+
+def lineage(
+    version: Annotated[str | None, typer.Argument(help="A number, `champion` or `challenger`.")] = None,
+    batch: Annotated[str | None, typer.Option(help="A batch's id, or how it begins.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: everything, nothing shortened.")] = False,
+) -> None:
+    """From a model version to all that it was made of and what became of it; from a batch to every version of it."""
+    from flows.promotion.registry import open_registry
+    from flows.provenance.batch_history import batch_history
+    from flows.provenance.history import history_of
+    from flows.reporting.lineage_tree import batch_tree, version_tree
+
+    if (version is None) == (batch is None):
+        raise typer.BadParameter("give either a version or --batch")
+    settings = load_settings()
+    client = open_registry(settings)
+    history: Any
+    if version is not None:
+        history, tree = (found := history_of(client, settings, version)), version_tree(found)
+    else:
+        history, tree = (touched := batch_history(client, settings, str(batch))), batch_tree(touched)
+    if as_json:
+        typer.echo(TypeAdapter(type(history)).dump_json(history, indent=2).decode())
+    else:
+        Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(tree)
+
+
+if __name__ == "__main__":
+    from flows.provenance.command_line import run_command
+
+    run_command(lineage)

@@ -1,0 +1,54 @@
+"""Model card: write the card of a version anew. `python -m flows.model_card --version 3`"""
+
+from dataclasses import dataclass
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class ModelCardResult:
+    """Whose card was written, and in which MLflow run it is."""
+
+    version: str
+    run_id: str
+    files: tuple[str, str]
+
+
+@task(task_run_name="model card of version {version}", cache_policy=NO_CACHE, persist_result=False)
+def model_card_task(settings: Settings, version: str) -> ModelCardResult:
+    """Put the card into the version's MLflow run, and beside the flow run."""
+    from flows.reporting.model_card import HTML_FILE, MARKDOWN_FILE, publish_model_card
+
+    card = publish_model_card(settings, version)
+    create_markdown_artifact(card.markdown, key="model-card", description=f"{MODEL_NAME} version {card.version}")
+    return ModelCardResult(card.version, card.run_id, (MARKDOWN_FILE, HTML_FILE))
+
+
+def cards_tell(settings: Settings, *versions: str | None) -> None:
+    """Write the cards of versions whose standing has changed.
+
+    A card that cannot be written is a failed task in the UI, and no reason to undo or to hide what happened.
+    """
+    for version in filter(None, versions):
+        model_card_task(settings, version, return_state=True)
+
+
+@flow(name="model-card", flow_run_name="model card of version {version}", persist_result=False)
+def model_card(version: str = CHAMPION) -> ModelCardResult:
+    """Write the model card of a version from what is recorded of it now.
+
+    Args:
+        version: A number, champion or challenger.
+    """
+    return model_card_task(load_settings(), version)
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(model_card)

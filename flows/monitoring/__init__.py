@@ -1,0 +1,1 @@
+"""Watching a model at work: drift of what it reads and says."""

@@ -1,0 +1,131 @@
+"""A person's approval, as records on the version: asked, answered, or not in time. The form is the flow's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlflow import MlflowClient
+
+from feature_repo.model_contract import MODEL_NAME
+from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.gates import Gate
+from flows.promotion.moving import Decision
+from flows.promotion.recording import Report, read_report
+from flows.promotion.records import ApprovalRecord, GatesRecord
+from flows.promotion.registry import all_versions
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person entered in the form."""
+
+    approve: bool
+    who: str
+    why: str
+
+
+def requested_by(client: MlflowClient, flow_run: str) -> str | None:
+    """The version that this flow run asked approval for before it was suspended."""
+    for item in all_versions(client):
+        record = ApprovalRecord.in_tags(item.tags, str(item.version))
+        if record is not None and record.flow_run == flow_run:
+            return str(item.version)
+    return None
+
+
+def ask(
+    client: MlflowClient, version: str, gates: GatesRecord, flow_run: str, now: datetime, timeout: timedelta
+) -> None:
+    """Record that a person is asked. The latest request counts, an earlier one is void.
+
+    Raises:
+        PromotionRefusedError: The evidence cannot be shown.
+    """
+    if read_report(client, version, gates.key) is None:
+        raise PromotionRefusedError(
+            f"The gates of {MODEL_NAME} version {version} cannot be read from its run. Run "
+            f"`python -m flows.gates --version {version}` again."
+        )
+    ApprovalRecord(status="waiting", since=now, until=now + timeout, flow_run=flow_run, gates=gates.key).save(
+        client, version
+    )
+
+
+def shown_to_the_person(client: MlflowClient, version: str, reason: str) -> str:
+    """What stands above the form, as Markdown."""
+    record = ApprovalRecord.of(client, version)
+    report = read_report(client, version, record.gates) if record else None
+    if record is None or report is None:
+        return f"{MODEL_NAME} version {version}: its gates cannot be read."
+    return request_text(report, reason, record.until)
+
+
+def answered(client: MlflowClient, version: str, answer: Answer | None, now: datetime) -> Decision:
+    """Record the answer; the decision if it was yes. A run that goes on without an answer was not approved.
+
+    Raises:
+        PromotionRefusedError: It was no, or came too late.
+    """
+    record = ApprovalRecord.of(client, version)
+    assert record is not None  # requested_by has found it
+    standing = record.standing(now)
+    if standing.status == "waiting":
+        answer = answer or Answer(False, "nobody", "the run was resumed without an answer")
+        status = "approved" if answer.approve else "refused"
+        standing = standing.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
+    standing.save(client, version)
+    if standing.status != "approved":
+        raise PromotionRefusedError(refusal(version, standing))
+    return Decision("manual", standing.who, standing.why, standing.gates)
+
+
+def approved_before(client: MlflowClient, version: str, gates: GatesRecord) -> Decision | None:
+    """An approval on the same evidence that has not moved the alias yet: it needs no second one."""
+    record = ApprovalRecord.of(client, version)
+    if record is None or record.status != "approved" or record.gates != gates.key:
+        return None
+    return Decision("manual", record.who, record.why, record.gates)
+
+
+def require_no_person(client: MlflowClient, version: str, now: datetime) -> None:
+    """What a person was asked, no machine decides.
+
+    Raises:
+        PromotionRefusedError: A person is being asked, refused, or did not answer in time.
+    """
+    record = ApprovalRecord.of(client, version)
+    if record is not None and (standing := record.standing(now)).status != "approved":
+        raise PromotionRefusedError(
+            f"{refusal(version, standing)} To ask again: `prefect deployment run promote/promote -p "
+            f"version='\"{version}\"' -p approval=manual`."
+        )
+
+
+def refusal(version: str, record: ApprovalRecord) -> str:
+    """Why a version was not approved, as of now."""
+    about = f"{MODEL_NAME} version {version}"
+    if record.status == "waiting":
+        return f"{about} waits for a person's approval until {record.until:%Y-%m-%d %H:%M} UTC."
+    if record.status == "timed out":
+        return f"Nobody approved {about} by {record.until:%Y-%m-%d %H:%M} UTC; that is a refusal."
+    return f"{about} was refused by {record.who}: {record.why}."
+
+
+def request_text(report: Report, reason: str, until: datetime) -> str:
+    """Who asks to follow whom, and the evidence, as Markdown."""
+    champion = f"version {report.champion}" if report.champion else "none yet"
+    lines = [
+        f"**{MODEL_NAME} version {report.version}** asks to become the champion. The champion now: {champion}.",
+        *([f"Why it is asked: {reason}"] if reason else []),
+        f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
+        gates_table(report.gates),
+        f"Model card, curves and slices: MLflow, model {MODEL_NAME}, version {report.version}, its source run.",
+    ]
+    return "\n\n".join(lines)
+
+
+def gates_table(gates: Sequence[Gate]) -> str:
+    """The gates as a Markdown table."""
+    rows = ["| gate | value | wanted | verdict | |", "|---|---|---|---|---|"]
+    rows += [f"| {g.name} | {g.shown} | {g.wanted} | {g.verdict} | {g.detail} |" for g in gates]
+    return "\n".join(rows)

@@ -1,0 +1,69 @@
+"""Two models on the same rows, with the 95% interval of what lies between them."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from feature_repo.model_contract import ENTITY_KEY
+from flows.promotion.evidence import NotComputedError
+from flows.promotion.settings import GateSettings
+from flows.training.bootstrap import CustomerBootstrap, interval, mean_draws
+from flows.training.dataset import TrainingSet
+from flows.training.evaluation import Interval
+from flows.training.metrics import roc_auc_difference
+
+Floats = npt.NDArray[np.float64]
+_ROW = [ENTITY_KEY, "cutoff"]
+
+
+def on_rows(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
+    """ROC-AUC of the challenger less the champion's on all of ``rows``."""
+    return roc_auc_difference(rows.y, challenger, champion, _bootstrap(rows.keys, settings))
+
+
+def on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
+    """The same on the rows that both were tested on, by what they said then; the challenger's outcomes count.
+
+    For a champion of other features, which the rows of today do not hold.
+
+    Raises:
+        NotComputedError: Too few rows are shared.
+    """
+    shared = shared_rows(challenger, champion)
+    if len(shared) < settings.min_shared_rows:
+        raise NotComputedError(
+            f"the champion reads other features, and both were tested on only {len(shared)} same rows of the "
+            f"{settings.min_shared_rows} it takes"
+        )
+    challenging, champions = shared["model_challenger"].to_numpy(), shared["model_champion"].to_numpy()
+    return roc_auc_difference(shared["churned"].to_numpy(), challenging, champions, _bootstrap(shared, settings))
+
+
+def shared_rows(challenger: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
+    """The challenger's test rows that the champion was tested on too, with both their scores."""
+    return challenger[[*_ROW, "churned", "model"]].merge(
+        champion[[*_ROW, "model"]], on=_ROW, suffixes=("_challenger", "_champion"), validate="1:1"
+    )
+
+
+def brier_gain(predictions: pd.DataFrame, settings: GateSettings) -> Interval:
+    """Brier score of the base rate less the model's."""
+    churned = predictions["churned"].to_numpy()
+    model, base_rate = ((churned - predictions[name].to_numpy()) ** 2 for name in ("model", "base_rate"))
+    draws = mean_draws(base_rate - model, _bootstrap(predictions, settings))
+    return interval(float((base_rate - model).mean()), draws)
+
+
+def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFrame) -> float:
+    """Between the scores of the registered model and those of its test, over the same rows.
+
+    Raises:
+        NotComputedError: The rows are not the same.
+    """
+    if rows.keys[_ROW].to_numpy().tolist() != predictions[_ROW].to_numpy().tolist():
+        raise NotComputedError(f"the test had {len(predictions)} rows, now they are {len(rows.y)} or others")
+    return float(np.abs(scores - predictions["model"].to_numpy()).max())
+
+
+def _bootstrap(rows: pd.DataFrame, settings: GateSettings) -> CustomerBootstrap:
+    return CustomerBootstrap(rows[ENTITY_KEY].to_numpy(), settings.resamples, settings.seed)

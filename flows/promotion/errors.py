@@ -1,0 +1,11 @@
+"""What a person can act on when a champion does not move."""
+
+from feature_repo.errors import HoldfastError
+
+
+class PromotionRefusedError(HoldfastError):
+    """The version did not pass its gates or was not approved; the champion stays."""
+
+
+class RollbackError(HoldfastError):
+    """There is nothing to roll back to; the champion stays."""

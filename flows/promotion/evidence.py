@@ -1,0 +1,73 @@
+"""What the gates judge: every piece is there, or the reason why it is not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from feature_repo.errors import HoldfastError
+from flows.promotion.records import RollbackRecord
+from flows.training.evaluation import Evaluation, Interval
+
+if TYPE_CHECKING:
+    from flows.feature_store.parity import ParityRecord
+
+T = TypeVar("T")
+
+
+class NotComputedError(HoldfastError):
+    """A piece of evidence cannot be had; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A piece of evidence that could not be had, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a version.
+
+    ``over_champion``: ROC-AUC less the champion's on the same rows; None while there is no champion.
+    ``brier_gain``: the base rate's Brier score less the model's. ``as_tested``: largest difference between what the
+    registered model says of its test rows and what the tested one said. ``wrong_direction``: share of customers
+    whose risk falls as their silence grows. ``variance``: largest change of a score in other company.
+    """
+
+    evaluation: Evaluation | Missing
+    brier_gain: Interval | Missing
+    champion: str | None
+    over_champion: Interval | Missing | None
+    compared_on: str
+    as_tested: float | Missing
+    wrong_direction: float | Missing
+    variance: float | Missing
+    definitions: dict[str, str] | Missing
+    parity: "ParityRecord | Missing"
+    latency_ms: float | Missing
+    size_mb: float | Missing
+    inputs: list[str] | Missing
+    rollback: RollbackRecord | None
+
+
+def attempt(compute: Callable[[], T]) -> T | Missing:
+    """What ``compute`` returns, or why it could not."""
+    try:
+        return compute()
+    except HoldfastError as error:
+        return Missing(str(error))
+    except Exception as error:  # whatever it is: a gate that cannot be computed fails, and says why
+        lines = str(error).strip().splitlines()
+        return Missing(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+
+
+def given(piece: T | Missing) -> T:
+    """The piece itself.
+
+    Raises:
+        NotComputedError: It is missing.
+    """
+    if isinstance(piece, Missing):
+        raise NotComputedError(piece.reason)
+    return piece

@@ -1,0 +1,111 @@
+"""The gates: one list, in one order, each with its number, its threshold and its verdict."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.promotion import measures
+from flows.promotion.evidence import Evidence, NotComputedError
+from flows.promotion.measures import Measured
+from flows.promotion.settings import GateSettings
+
+Direction = Literal["at least", "above", "at most"]
+Verdict = Literal["passed", "failed", "not applicable"]
+
+
+class Gate(BaseModel):
+    """One condition. ``value`` is None where it could not be computed, which fails, or does not apply."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: float | None
+    threshold: float
+    direction: Direction
+    verdict: Verdict
+    detail: str
+
+    @property
+    def slug(self) -> str:
+        """Its name as part of a metric's."""
+        return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+
+    @property
+    def shown(self) -> str:
+        """Its value, as people read it."""
+        return "—" if self.value is None else f"{self.value:.4g}"
+
+    @property
+    def wanted(self) -> str:
+        """Its threshold, as people read it."""
+        return f"{self.direction} {self.threshold:g}"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    name: str
+    direction: Direction
+    threshold: Callable[[GateSettings], float]
+    measure: Callable[[Evidence, GateSettings], Measured]
+
+
+def judge(evidence: Evidence, settings: GateSettings) -> list[Gate]:
+    """The verdict of every gate. A version passes when none has failed."""
+    return [_judged(rule, evidence, settings) for rule in _rules()]
+
+
+def _judged(rule: _Rule, evidence: Evidence, settings: GateSettings) -> Gate:
+    threshold = rule.threshold(settings)
+    try:
+        value, detail = rule.measure(evidence, settings)
+        if value is not None and not math.isfinite(value):
+            raise NotComputedError(f"{detail or 'its value'} has no interval")
+    except NotComputedError as error:
+        return _gate(rule, threshold, None, "failed", f"could not be computed: {error}")
+    if value is None:
+        return _gate(rule, threshold, None, "not applicable", detail)
+    passes = {"at least": value >= threshold, "above": value > threshold, "at most": value <= threshold}
+    return _gate(rule, threshold, value, "passed" if passes[rule.direction] else "failed", detail)
+
+
+def _gate(rule: _Rule, threshold: float, value: float | None, verdict: Verdict, detail: str) -> Gate:
+    return Gate(
+        name=rule.name, value=value, threshold=threshold, direction=rule.direction, verdict=verdict, detail=detail
+    )
+
+
+@cache
+def _rules() -> list[_Rule]:
+    from flows.training.baselines import BASELINES  # scikit-learn and Feast, which the settings need not wait for
+
+    return [
+        _Rule("minimum quality", "at least", lambda s: s.min_roc_auc, measures.quality),
+        *(
+            _Rule(
+                f"better than {title}",
+                "above",
+                lambda s: s.min_gain_over_baselines,
+                partial(measures.over_baseline, name),
+            )
+            for name, title in BASELINES.items()
+        ),
+        _Rule("probabilities better than the base rate", "above", lambda s: s.min_brier_gain, measures.brier),
+        _Rule("better than a simpler model", "above", lambda s: s.min_gain_over_simpler, measures.simpler),
+        _Rule("not worse than the champion", "at least", lambda s: -s.max_loss_to_champion, measures.champion),
+        _Rule("calibration", "at most", lambda s: s.max_calibration_error, measures.calibration),
+        _Rule("no slice far worse", "at most", lambda s: s.max_slice_gap, measures.slices),
+        _Rule("stability", "at most", lambda s: s.max_instability, measures.stability),
+        _Rule("behaviour: direction", "at most", lambda s: s.max_wrong_direction, measures.direction),
+        _Rule("behaviour: invariance", "at most", lambda s: s.score_tolerance, measures.invariance),
+        _Rule("scores as tested", "at most", lambda s: s.score_tolerance, measures.as_tested),
+        _Rule("parity", "at most", lambda s: 0, measures.parity),
+        _Rule("latency", "at most", lambda s: s.max_latency_ms, measures.latency),
+        _Rule("size", "at most", lambda s: s.max_size_mb, measures.size),
+        _Rule("no forbidden input", "at most", lambda s: 0, measures.forbidden),
+        _Rule("not rolled back", "at most", lambda s: s.max_rollbacks, measures.rollbacks),
+    ]

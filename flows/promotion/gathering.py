@@ -1,0 +1,57 @@
+"""Gathers the evidence about a version: reads what its training left, and tries the registered model itself."""
+
+from mlflow import MlflowClient
+from threadpoolctl import threadpool_limits
+
+from feature_repo.settings import Settings
+from feature_repo.stores import open_store
+from flows.promotion import behaviour, comparison
+from flows.promotion.evidence import Evidence, attempt, given
+from flows.promotion.settings import GateSettings
+from flows.promotion.situation import Situation
+from flows.promotion.subject import Subject
+from flows.training.dataset import TrainingSet
+from flows.training.evaluation import Interval
+
+
+def gather(
+    client: MlflowClient, settings: Settings, version: str, situation: Situation, thresholds: GateSettings
+) -> Evidence:
+    """All the evidence about ``version``; what cannot be had is there with its reason.
+
+    The registered model scores its own test rows, joined again from the features as known at its training.
+    """
+    subject = Subject(client, version)
+    champion = Subject(client, situation.champion) if situation.champion is not None else None
+    same = champion is not None and attempt(lambda: champion.definitions) == attempt(lambda: subject.definitions)
+    with threadpool_limits(limits=1):  # as in training: threads that wait for each other are slower than one
+        rows = attempt(lambda: subject.test_rows(settings, given(situation.definitions)))
+        scores = attempt(lambda: subject.score(given(rows).x))
+
+        def over(champion: Subject) -> Interval:
+            if not same:
+                return comparison.on_shared_predictions(subject.predictions, champion.predictions, thresholds)
+            return comparison.on_rows(given(rows), given(scores), champion.score(given(rows).x), thresholds)
+
+        return Evidence(
+            evaluation=attempt(lambda: subject.evaluation),
+            brier_gain=attempt(lambda: comparison.brier_gain(subject.predictions, thresholds)),
+            champion=situation.champion,
+            over_champion=attempt(lambda: over(champion)) if champion else None,
+            compared_on="the same test rows" if same else "the test rows they share",
+            as_tested=attempt(lambda: comparison.largest_difference(given(rows), given(scores), subject.predictions)),
+            wrong_direction=attempt(lambda: _wrong_direction(subject, given(rows), thresholds)),
+            variance=attempt(lambda: behaviour.variance(subject.score, given(rows).x, thresholds.seed)),
+            definitions=attempt(lambda: subject.definitions),
+            parity=situation.parity,
+            latency_ms=attempt(lambda: behaviour.latency_ms(subject.score, given(rows).x)),
+            size_mb=attempt(lambda: subject.model_file.stat().st_size / 1e6),
+            inputs=attempt(lambda: subject.contract.inputs),
+            rollback=situation.rollback,
+        )
+
+
+def _wrong_direction(subject: Subject, rows: TrainingSet, thresholds: GateSettings) -> float:
+    view = open_store().get_on_demand_feature_view(behaviour.request_time_view(rows.inputs))
+    assert view.feature_transformation is not None
+    return behaviour.wrong_direction(subject.score, rows, view.feature_transformation.udf, thresholds.score_tolerance)

@@ -1,0 +1,139 @@
+"""What each gate measures of the evidence: a number, None where there is nothing to measure, and what lies behind it.
+
+All take the evidence and the settings, and raise NotComputedError when a piece of the evidence is missing.
+"""
+
+import math
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from feature_repo.model_contract import ENTITY_KEY
+from flows.promotion.evidence import Evidence, NotComputedError, given
+from flows.promotion.settings import GateSettings
+
+Measured = tuple[float | None, str]
+T = TypeVar("T")
+
+
+def quality(evidence: Evidence, _: GateSettings) -> Measured:
+    """ROC-AUC of the test, lower end."""
+    told = given(evidence.evaluation)
+    roc_auc = _known(_known(told.metrics, "model"), "roc_auc")
+    return roc_auc.low, f"ROC-AUC {roc_auc} on {told.rows:,} test rows"
+
+
+def over_baseline(baseline: str, evidence: Evidence, _: GateSettings) -> Measured:
+    """ROC-AUC less that of one baseline, lower end."""
+    gain = _known(given(evidence.evaluation).over_baselines, baseline)
+    return gain.low, f"difference in ROC-AUC {gain}"
+
+
+def brier(evidence: Evidence, _: GateSettings) -> Measured:
+    """Brier score of the base rate less the model's, lower end."""
+    gain = given(evidence.brier_gain)
+    return gain.low, f"difference in Brier score {gain}"
+
+
+def simpler(evidence: Evidence, _: GateSettings) -> Measured:
+    """ROC-AUC less that of the simplest family, lower end."""
+    gain = given(evidence.evaluation).simpler
+    if gain is None:
+        return None, f"{given(evidence.evaluation).family} is the simplest family"
+    return gain.low, f"difference in ROC-AUC {gain} on the folds"
+
+
+def champion(evidence: Evidence, _: GateSettings) -> Measured:
+    """ROC-AUC less the champion's on the same rows, lower end."""
+    if evidence.over_champion is None:
+        return None, "there is no champion to compare with"
+    gain = given(evidence.over_champion)
+    return gain.low, f"difference in ROC-AUC {gain} from version {evidence.champion} on {evidence.compared_on}"
+
+
+def calibration(evidence: Evidence, _: GateSettings) -> Measured:
+    """Expected calibration error. Not an end of its interval: resampling alone makes both larger."""
+    told = given(evidence.evaluation)
+    error = _known(_known(told.metrics, "model"), "ece")
+    return error.value, f"mean distance of predicted from observed churn {error}; calibration: {told.calibration}"
+
+
+def slices(evidence: Evidence, settings: GateSettings) -> Measured:
+    """ROC-AUC of all rows less that of the worst slice that is large enough, lower end."""
+    slices = given(evidence.evaluation).slices
+    large = [item for item in slices if item.rows >= settings.min_slice_rows]
+    skipped = [item.label for item in slices if item.rows < settings.min_slice_rows]
+    if not large:
+        raise NotComputedError(f"no slice has {settings.min_slice_rows} rows")
+    gaps = {item.label: item.gap for item in large}
+    if unknown := [label for label, gap in gaps.items() if gap is None or not math.isfinite(gap.low)]:
+        raise NotComputedError(f"no ROC-AUC of {', '.join(unknown)}")
+    label, gap = max(((label, gap) for label, gap in gaps.items() if gap), key=lambda item: item[1].low)
+    return gap.low, f"{label}: ROC-AUC {gap} below all rows'" + (
+        f"; too small to judge: {', '.join(skipped)}" if skipped else ""
+    )
+
+
+def stability(evidence: Evidence, _: GateSettings) -> Measured:
+    """Change of a probability on resampled customers, upper end."""
+    change = given(evidence.evaluation).instability
+    return change.high, f"a probability changes by {change} when fitted on resampled customers"
+
+
+def direction(evidence: Evidence, _: GateSettings) -> Measured:
+    """Share of customers for whom the model points the wrong way."""
+    return given(evidence.wrong_direction), "share of customers whose risk falls as their silence grows"
+
+
+def invariance(evidence: Evidence, _: GateSettings) -> Measured:
+    """Largest change of a score by what must not change it."""
+    if ENTITY_KEY in given(evidence.inputs):
+        raise NotComputedError(f"{ENTITY_KEY} is an input: no two customers compare")
+    return given(evidence.variance), "largest change of a score in another order, twice in a batch, or alone"
+
+
+def as_tested(evidence: Evidence, _: GateSettings) -> Measured:
+    """Whether the registered model is the tested one."""
+    return given(evidence.as_tested), "largest difference of the registered model's scores from those of its test"
+
+
+def parity(evidence: Evidence, _: GateSettings) -> Measured:
+    """Values that differ between training and serving, by the last comparison under the model's definitions."""
+    parity, definitions = given(evidence.parity), given(evidence.definitions)
+    if parts := sorted(part for part, value in definitions.items() if parity.definitions.get(part) != value):
+        raise NotComputedError(
+            f"the last parity report is of other definitions than the model ({', '.join(parts)} differ); run "
+            "`python -m flows.features`"
+        )
+    return parity.mismatches, f"{parity.values_compared:,} values compared at {parity.as_of:%Y-%m-%d %H:%M} UTC"
+
+
+def latency(evidence: Evidence, _: GateSettings) -> Measured:
+    """Time of one prediction, ms."""
+    return given(evidence.latency_ms), "median of one prediction, ms"
+
+
+def size(evidence: Evidence, _: GateSettings) -> Measured:
+    """Size of the model file, MB."""
+    return given(evidence.size_mb), "model file, MB"
+
+
+def forbidden(evidence: Evidence, settings: GateSettings) -> Measured:
+    """Inputs that a model may not have."""
+    inputs = given(evidence.inputs)
+    found = [name for name in inputs if any(fnmatchcase(name.lower(), p.lower()) for p in settings.forbidden_inputs)]
+    return len(found), ", ".join(found) or f"none of {len(inputs)} inputs matches"
+
+
+def rollbacks(evidence: Evidence, _: GateSettings) -> Measured:
+    """Times the version was rolled back."""
+    rollback = evidence.rollback
+    if rollback is None:
+        return 0, "never"
+    return rollback.times, f"by {rollback.who} on {rollback.when:%Y-%m-%d}: {rollback.why}"
+
+
+def _known(mapping: Mapping[str, T], name: str) -> T:
+    if name not in mapping:
+        raise NotComputedError(f"the evaluation knows nothing of {name}")
+    return mapping[name]

@@ -1,0 +1,88 @@
+"""Moves ``champion`` to a version that was decided on, so that of two at once only one wins."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from mlflow import MlflowClient
+
+from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings
+from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord
+from flows.promotion.registry import champion_version, drop_challenger, promotion_lock, set_champion
+
+
+@dataclass(frozen=True)
+class Decision:
+    """That a version becomes the champion: by whom, why, and on the evidence of which key."""
+
+    mode: Literal["auto", "manual"]
+    who: str
+    why: str
+    gates: str
+
+
+def passed_gates(client: MlflowClient, version: str, champion: str | None) -> GatesRecord:
+    """The verdict that lets ``version`` follow ``champion``.
+
+    Raises:
+        PromotionRefusedError: There is none, or it is about other circumstances than today's.
+    """
+    again = f"`python -m flows.gates --version {version}`"
+    about = f"{MODEL_NAME} version {version}"
+    record, rollback = GatesRecord.of(client, version), RollbackRecord.of(client, version)
+    if record is None:
+        raise PromotionRefusedError(f"{about} has not been through the gates. Run {again}. {unchanged(champion)}")
+    if record.verdict == "failed":
+        raise PromotionRefusedError(
+            f"{about} did not pass its gates: {', '.join(record.failed)}. {unchanged(champion)} {again} shows why."
+        )
+    if record.champion != champion:
+        raise PromotionRefusedError(
+            f"{about} was compared with {_shown(record.champion)}, but {CHAMPION} is now {_shown(champion)}. "
+            f"Run {again}. {unchanged(champion)}"
+        )
+    if rollback is not None and rollback.when >= record.when:
+        raise PromotionRefusedError(
+            f"{about} was rolled back after it had passed its gates ({rollback.why}). Run {again}, or "
+            f"`python -m flows.rollback --to {version} --reason ...`. {unchanged(champion)}"
+        )
+    return record
+
+
+def move_champion(
+    client: MlflowClient, settings: Settings, version: str, decision: Decision, now: datetime
+) -> str | None:
+    """Record the decision on ``version``, then move ``champion`` to it; returns the version before.
+
+    Killed at any point, the next call completes: the record says what was decided, the alias that it is done.
+
+    Raises:
+        PromotionRefusedError: The champion is no longer the one that ``version`` was compared with.
+    """
+    with promotion_lock(settings):
+        champion = champion_version(client)
+        if champion == version:
+            drop_challenger(client, version)
+            return champion
+        gates = passed_gates(client, version, champion)
+        if gates.key != decision.gates:
+            raise PromotionRefusedError(
+                f"{MODEL_NAME} version {version} was judged again since it was approved. {unchanged(champion)} "
+                "Ask for approval again."
+            )
+        PromotionRecord(
+            previous=champion, when=now, who=decision.who, why=decision.why, mode=decision.mode, gates=gates.key
+        ).save(client, version)
+        set_champion(client, version)
+        return champion
+
+
+def _shown(version: str | None) -> str:
+    return "no version" if version is None else f"version {version}"
+
+
+def unchanged(champion: str | None) -> str:
+    """That nothing has changed, as the end of a refusal."""
+    return f"The champion stays {_shown(champion)}." if champion else "There is still no champion."

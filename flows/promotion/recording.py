@@ -1,0 +1,102 @@
+"""Keeps a verdict: the gates in the run, the verdict on the version, and the alias ``challenger``."""
+
+from datetime import datetime
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from feature_repo.settings import Settings
+from feature_repo.source_hash import sha256
+from flows.promotion.gates import Gate
+from flows.promotion.records import GatesRecord
+from flows.promotion.registry import (
+    challenger_version,
+    champion_version,
+    drop_challenger,
+    get_version,
+    promotion_lock,
+    set_challenger,
+)
+from flows.promotion.settings import GateSettings
+
+GATES_FILE = "gates.json"
+
+
+class Report(BaseModel):
+    """The verdict over a version and everything behind it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    champion: str | None
+    key: str
+    when: datetime
+    settings: GateSettings
+    gates: list[Gate]
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the gates that stop it."""
+        return [gate.name for gate in self.gates if gate.verdict == "failed"]
+
+    @property
+    def computed(self) -> bool:
+        """Whether every gate has its number: what could not be computed is tried again."""
+        return all(gate.value is not None or gate.verdict == "not applicable" for gate in self.gates)
+
+
+def find_report(client: MlflowClient, version: str, key: str) -> Report | None:
+    """The report of the same evidence, if it was recorded to its end."""
+    record = GatesRecord.of(client, version)
+    if record is None or record.key != key:
+        return None
+    report = read_report(client, version, key)
+    return report if report and report.computed else None
+
+
+def read_report(client: MlflowClient, version: str, key: str) -> Report | None:
+    """The report named ``key``, None when it is gone or damaged."""
+    try:
+        path = client.download_artifacts(str(get_version(client, version).run_id), _path(key))
+        return Report.model_validate_json(Path(path).read_bytes())
+    except (MlflowException, OSError, ValidationError):
+        return None
+
+
+def record_report(client: MlflowClient, report: Report) -> None:
+    """Put it into the version's run: as ``gates.json``, under its key for good, and as metrics."""
+    run_id = str(get_version(client, report.version).run_id)
+    for path in (_path(report.key), GATES_FILE):
+        client.log_text(run_id, report.model_dump_json(indent=2), path)
+    for gate in report.gates:
+        if gate.value is not None:
+            client.log_metric(run_id, f"gate.{gate.slug}", gate.value)
+    client.set_tag(run_id, GatesRecord.TAG, f"failed: {', '.join(report.failed)}" if report.failed else "passed")
+
+
+def settle(client: MlflowClient, settings: Settings, report: Report) -> bool:
+    """Record the verdict on the version and make it the challenger, or no challenger; whether it is one now.
+
+    Nobody becomes challenger of a champion it was not compared with. Killed at any point, the next call completes.
+    """
+    record = GatesRecord(
+        verdict="failed" if report.failed else "passed",
+        champion=report.champion,
+        settings=sha256(report.settings.model_dump_json()),
+        when=report.when,
+        failed=report.failed,
+        key=report.key,
+    )
+    with promotion_lock(settings):
+        if report.failed:
+            drop_challenger(client, report.version)  # before the verdict: the alias is never on one that failed
+        record.save(client, report.version)
+        if not report.failed and champion_version(client) == report.champion:
+            set_challenger(client, report.version)
+        return challenger_version(client) == report.version
+
+
+def _path(key: str) -> str:
+    return f"gates/{key[:16]}.json"

@@ -1,0 +1,65 @@
+"""The thresholds of the gates."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORBIDDEN_INPUTS = [
+    "customer_id",
+    "age",
+    "age_*",
+    "*birth*",
+    "*gender*",
+    "*sex*",
+    "*race*",
+    "*ethnic*",
+    "*religion*",
+    "*nationality*",
+    "*postal*",
+    "*zip*",
+]
+
+
+class GateSettings(BaseModel):
+    """What a version must reach. "Surely" means at the near end of the 95% interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_roc_auc: float = Field(default=0.6, ge=0, le=1, description="ROC-AUC surely at least.")
+    min_gain_over_baselines: float = Field(
+        default=0.0, ge=0, description="ROC-AUC surely above that of each baseline by more than this."
+    )
+    min_brier_gain: float = Field(
+        default=0.0, ge=0, description="Brier score surely below the base rate's by more than this."
+    )
+    min_gain_over_simpler: float = Field(
+        default=0.0, ge=0, description="ROC-AUC surely above that of a simpler family by more than this."
+    )
+    max_loss_to_champion: float = Field(
+        default=0.01, ge=0, description="ROC-AUC surely not below the champion's by more than this."
+    )
+    min_shared_rows: int = Field(
+        default=500, ge=1, description="Test rows shared with a champion of other features, to compare on."
+    )
+    max_calibration_error: float = Field(default=0.1, ge=0, le=1, description="Expected calibration error at most.")
+    max_slice_gap: float = Field(
+        default=0.15, ge=0, description="No slice's ROC-AUC surely below that of all rows by more than this."
+    )
+    min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not judged.")
+    max_instability: float = Field(
+        default=0.05, ge=0, description="Change of a probability on resampled customers surely at most, on average."
+    )
+    max_wrong_direction: float = Field(
+        default=0.01, ge=0, le=1, description="Share of customers whose risk falls as their silence grows, at most."
+    )
+    score_tolerance: float = Field(
+        default=1e-9, ge=0, description="Scores that differ by no more than this count as the same."
+    )
+    max_latency_ms: float = Field(default=20, gt=0, description="Median time of one prediction at most, ms.")
+    max_size_mb: float = Field(default=20, gt=0, description="Model file at most, MB.")
+    forbidden_inputs: list[str] = Field(
+        default=FORBIDDEN_INPUTS, description="Patterns of names that no model input may have; * is any text."
+    )
+    max_rollbacks: int = Field(
+        default=0, ge=0, description="Times the version may have been rolled back as a champion already."
+    )
+    resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind the comparison with a champion.")
+    seed: int = Field(default=0, ge=0, description="Seed of that bootstrap.")

@@ -1,0 +1,65 @@
+"""What a verdict depends on besides the version itself, and the key that names one body of evidence."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from feature_repo.settings import Settings
+from feature_repo.source_hash import normalised, sha256
+from feature_repo.stores import open_store
+from flows.feature_store.parity import ParityRecord, input_definitions, load_parity
+from flows.promotion.evidence import Missing, attempt
+from flows.promotion.records import GatesRecord, RollbackRecord
+from flows.promotion.registry import champion_version
+from flows.promotion.settings import GateSettings
+
+_FLOWS = Path(__file__).resolve().parents[1]
+_JUDGING = ["promotion/*.py", "training/bootstrap.py", "training/dataset.py", "training/metrics.py"]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The champion to compare with, the definitions in Feast's registry, and the last parity report."""
+
+    champion: str | None
+    definitions: dict[str, str] | Missing
+    parity: ParityRecord | Missing
+    rollback: RollbackRecord | None
+
+    def key(self, version: str, settings: GateSettings) -> str:
+        """SHA-256 over all that the verdict over ``version`` depends on: the same key, the same verdict."""
+        parity = self.parity
+        parts = [
+            version,
+            self.champion,
+            repr(self.definitions),
+            parity.reason if isinstance(parity, Missing) else [sorted(parity.definitions.items()), parity.mismatches],
+            self.rollback.model_dump_json() if self.rollback else None,
+            settings.model_dump_json(),
+            _code(),
+        ]
+        return sha256(json.dumps(parts))
+
+
+def situation_of(client: MlflowClient, settings: Settings, version: str) -> Situation:
+    """How things stand for ``version``. The caller holds the features lock.
+
+    The champion itself is judged beside the champion before it, as when it was promoted.
+    """
+    champion = champion_version(client)
+    if champion == version:
+        record = GatesRecord.of(client, version)
+        champion = record.champion if record else None
+    return Situation(
+        champion,
+        attempt(lambda: input_definitions(open_store(), settings)),
+        attempt(lambda: load_parity(settings)),
+        RollbackRecord.of(client, version),
+    )
+
+
+def _code() -> str:
+    files = [path for pattern in _JUDGING for path in sorted(_FLOWS.glob(pattern))]
+    return sha256("\n".join(normalised(path.read_text()) for path in files))

@@ -1,0 +1,108 @@
+"""Has a version made again by a fresh interpreter that knows its batches and its settings, and no registry."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from feature_repo.errors import HoldfastError
+from feature_repo.settings import Settings
+from flows.provenance import remaking
+from flows.provenance.arithmetic import ARITHMETIC, VARIABLES, Arithmetic, held_to
+from flows.provenance.remaking import LINEAGE, Remade
+from flows.training.lineage import ROOT, Lineage
+from flows.training.recipe import RECIPE_FILE, Recipe
+
+# Nothing that names a store or a registry: the definitions of this checkout go into a registry of the process's own.
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+class ReproductionError(HoldfastError):
+    """A version cannot be made again at all."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the process found and made.
+
+    ``present``: the lineage that this checkout would record. ``made`` is None where the definitions are others, or
+    for the reason in ``refusal``.
+    """
+
+    present: Lineage
+    arithmetic: Arithmetic
+    made: Remade | None
+    refusal: str = ""
+
+
+def make_again(
+    settings: Settings, lineage: Lineage, recipe: Recipe, arithmetic: Arithmetic | None, say: Callable[[str], object]
+) -> Outcome:
+    """Make the model of a recipe from the batches of its lineage, in a temporary folder that is removed.
+
+    Args:
+        settings: Where the batches are.
+        lineage: Its batches, times, horizon and activity window are used.
+        recipe: What is fitted on them.
+        arithmetic: What it was computed with, None where that is not known.
+        say: Is told what is going on.
+
+    Raises:
+        ReproductionError: The process failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="holdfast-reproduce-") as name:
+        folder = Path(name)
+        batches = folder / "data" / "batches"
+        batches.mkdir(parents=True)
+        for batch_id in lineage.batches:
+            (batches / batch_id).symlink_to(settings.batches / batch_id)
+        (folder / remaking.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))
+        (folder / RECIPE_FILE).write_text(recipe.model_dump_json())
+        _run(folder, _environment(folder / "data", lineage, arithmetic), say)
+        return _read(folder)
+
+
+def _environment(data: Path, lineage: Lineage, arithmetic: Arithmetic | None) -> dict[str, str]:
+    kept = _KEPT if arithmetic else _KEPT + VARIABLES
+    return {name: os.environ[name] for name in kept if name in os.environ} | {
+        "HOLDFAST_DATA": str(data),
+        "HOLDFAST_HORIZON_DAYS": str(lineage.horizon_days),
+        "HOLDFAST_ACTIVITY_DAYS": str(lineage.activity_days),
+        **(held_to(arithmetic) if arithmetic else {}),
+    }
+
+
+def _run(folder: Path, environment: dict[str, str], say: Callable[[str], object]) -> None:
+    command = [sys.executable, "-s", "-m", remaking.__name__, str(folder)]
+    log = folder / "log.txt"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
+    ):
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                say(line.strip())
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        last = "\n".join(log.read_text().splitlines()[-15:])
+        raise ReproductionError(f"The clean process ended with code {child.returncode}:\n{last}")
+
+
+def _read(folder: Path) -> Outcome:
+    present = LINEAGE.validate_json((folder / remaking.HERE_FILE).read_bytes())
+    arithmetic = ARITHMETIC.validate_json((folder / remaking.ARITHMETIC_FILE).read_bytes())
+    if (refusal := folder / remaking.REFUSAL_FILE).exists():
+        return Outcome(present, arithmetic, None, refusal.read_text())
+    if not (scores := folder / remaking.SCORES_FILE).exists():
+        return Outcome(present, arithmetic, None)
+    digests = TypeAdapter(dict[str, dict[str, str]]).validate_json((folder / remaking.DIGESTS_FILE).read_bytes())
+    return Outcome(present, arithmetic, Remade(digests, pd.read_parquet(scores)))

@@ -1,0 +1,43 @@
+"""What a run says of where its model came from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pydantic import TypeAdapter, ValidationError
+
+from feature_repo.errors import HoldfastError
+from feature_repo.times import as_utc
+from flows.provenance.arithmetic import ARITHMETIC, Arithmetic
+from flows.training.lineage import Lineage
+from flows.training.tracking import LINEAGE_FILE
+
+_LINEAGE = TypeAdapter(Lineage)
+
+
+class NoLineageError(HoldfastError):
+    """The run of a version does not say where it came from."""
+
+
+def lineage_in(files: Mapping[str, bytes], where: str) -> Lineage:
+    """The lineage among the files of a run.
+
+    Raises:
+        NoLineageError: It is not there, or nothing that Holdfast wrote.
+    """
+    if LINEAGE_FILE not in files:
+        raise NoLineageError(f"{where} has no {LINEAGE_FILE}: `python -m flows.train` did not make it.")
+    try:
+        lineage = _LINEAGE.validate_json(files[LINEAGE_FILE])
+    except ValidationError as error:
+        raise NoLineageError(
+            f"{where}: {LINEAGE_FILE} is not as Holdfast writes it ({error.errors()[0]['msg']}). "
+            "Restore it from a backup of the run."
+        ) from error
+    return replace(lineage, as_of=as_utc(lineage.as_of), known_at=as_utc(lineage.known_at))
+
+
+def arithmetic_in(files: Mapping[str, bytes]) -> Arithmetic | None:
+    """What a model was computed with, where its lineage says so."""
+    told = json.loads(files[LINEAGE_FILE]).get("arithmetic")
+    return ARITHMETIC.validate_python(told) if told else None

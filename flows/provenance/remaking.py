@@ -1,0 +1,101 @@
+"""Makes a model version again, in this process: `python -m flows.provenance.remaking FOLDER`
+
+FOLDER holds the lineage and the recipe; HOLDFAST_DATA names a data folder that holds the batches of the lineage and
+nothing else. No model registry is opened: this process does not know one.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from feature_repo.errors import HoldfastError
+from feature_repo.model_contract import fingerprint
+from feature_repo.settings import Settings, load_settings
+from feature_repo.stores import open_store
+from feature_repo.times import as_utc
+from flows.feature_store.registry import apply_definitions
+from flows.feature_store.snapshots import build_snapshots
+from flows.provenance.arithmetic import ARITHMETIC, arithmetic
+from flows.training.dataset import assemble
+from flows.training.fitting import churn_scores, fit_recipe
+from flows.training.lineage import Lineage, lineage_of
+from flows.training.recipe import RECIPE_FILE, Recipe
+from flows.training.settings import TrainingSettings
+
+LINEAGE = TypeAdapter(Lineage)
+RECORDED_FILE = "lineage.json"
+HERE_FILE, ARITHMETIC_FILE = "here.json", "arithmetic.json"
+DIGESTS_FILE, SCORES_FILE, REFUSAL_FILE = "digests.json", "scores.parquet", "refusal.txt"
+
+
+@dataclass(frozen=True)
+class Remade:
+    """``digests`` as in a recipe; ``scores``: customer_id, cutoff, churned and "model" of every test row."""
+
+    digests: dict[str, dict[str, str]]
+    scores: pd.DataFrame
+
+
+def here(settings: Settings, recorded: Lineage) -> Lineage:
+    """The lineage that training at the recorded times would have by this checkout, on the present data folder.
+
+    The definitions are applied to the registry of that folder.
+    """
+    apply_definitions(open_store())
+    definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
+    return lineage_of(settings, TrainingSettings(), definition, as_utc(recorded.as_of), as_utc(recorded.known_at))
+
+
+def remake(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[[str], object]) -> Remade:
+    """Build the features of every cut-off, join, fit, and score the test rows.
+
+    Raises:
+        HoldfastError: The batches do not give a training set.
+    """
+    as_of, known_at = as_utc(recorded.as_of), as_utc(recorded.known_at)
+    cutoffs = sorted({as_utc(cutoff) for cutoff in (*recipe.development, *recipe.test)})
+    for number, cutoff in enumerate(cutoffs, start=1):
+        say(f"building the features of cut-off {number} of {len(cutoffs)}")
+        build_snapshots(settings, cutoff, known_at)
+    say("joining labels and features")
+    data = assemble(settings, cutoffs, as_of, known_at)
+    development, test = data.at(recipe.development), data.at(recipe.test)
+    say(f"fitting {recipe.family} on {len(development.y):,} rows")
+    scores = churn_scores(fit_recipe(recipe, data), test.x)
+    return Remade(
+        {"development": development.digests(), "test": test.digests()},
+        test.keys.assign(churned=test.y, model=scores),
+    )
+
+
+def main(folder: Path) -> None:
+    """Leave what was made, or why it could not be, as files in ``folder``; tell the progress on standard output."""
+    settings = load_settings()
+    recorded = LINEAGE.validate_json((folder / RECORDED_FILE).read_bytes())
+    recipe = Recipe.model_validate_json((folder / RECIPE_FILE).read_bytes())
+    _say("reading the definitions")
+    present = here(settings, recorded)
+    (folder / HERE_FILE).write_bytes(LINEAGE.dump_json(present))
+    (folder / ARITHMETIC_FILE).write_bytes(ARITHMETIC.dump_json(arithmetic()))
+    if present.fingerprint != recorded.fingerprint:
+        return  # other features: whatever is trained on them is another model
+    try:
+        made = remake(settings, recorded, recipe, _say)
+    except HoldfastError as error:
+        (folder / REFUSAL_FILE).write_text(str(error))
+        return
+    made.scores.to_parquet(folder / SCORES_FILE, index=False)
+    (folder / DIGESTS_FILE).write_bytes(TypeAdapter(dict[str, dict[str, str]]).dump_json(made.digests))
+
+
+def _say(doing: str) -> None:
+    sys.stdout.write(f"{doing}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,109 @@
+"""Makes a version again from what was recorded of it, and holds the two side by side."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import pandas as pd
+from mlflow import MlflowClient
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings
+from flows.ingestion.batches import list_batches
+from flows.provenance import comparing
+from flows.provenance.arithmetic import Arithmetic
+from flows.provenance.clean_process import Outcome, ReproductionError, make_again
+from flows.provenance.comparing import Difference
+from flows.provenance.history import resolve_version
+from flows.provenance.lineage_file import arithmetic_in, lineage_in
+from flows.provenance.run_files import read_files
+from flows.training.lineage import Lineage
+from flows.training.recipe import RECIPE_FILE, Recipe
+from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a version left of itself.
+
+    ``scores``: customer_id, cutoff, churned and "model" of every test row. ``arithmetic``: None where a version was
+    trained before it was recorded.
+    """
+
+    version: str
+    lineage: Lineage
+    recipe: Recipe
+    scores: pd.DataFrame
+    arithmetic: Arithmetic | None
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of it. ``differences`` has the first cause first; an identical one may differ in code.
+
+    ``left_out``: batches on disk that arrived in time but are not of the lineage.
+    """
+
+    version: str
+    identical: bool
+    rows: int
+    differences: list[Difference]
+    left_out: list[str] = field(default_factory=list)
+
+
+def recorded_of(client: MlflowClient, version: str) -> Recorded:
+    """What was recorded of a version: a number, ``champion`` or ``challenger``.
+
+    Raises:
+        UnknownVersionError: There is none.
+        RunGoneError, NoLineageError, ReproductionError: Too little of it is left.
+    """
+    registered = resolve_version(client, version)
+    about = f"{MODEL_NAME} version {registered.version}, MLflow run {registered.run_id},"
+    files = read_files(client, str(registered.run_id), (LINEAGE_FILE, RECIPE_FILE, PREDICTIONS_FILE))
+    lineage = lineage_in(files, about)
+    if missing := sorted({RECIPE_FILE, PREDICTIONS_FILE} - files.keys()):
+        raise ReproductionError(f"{about} has no {' and no '.join(missing)}: it cannot be made again.")
+    return Recorded(
+        str(registered.version),
+        lineage,
+        Recipe.model_validate_json(files[RECIPE_FILE]),
+        pd.read_parquet(BytesIO(files[PREDICTIONS_FILE])),
+        arithmetic_in(files),
+    )
+
+
+def reproduce(settings: Settings, recorded: Recorded, say: Callable[[str], object]) -> Reproduction:
+    """Make it again in a clean process and compare. Changes neither the data folder nor the registry.
+
+    Raises:
+        ReproductionError: The clean process failed.
+    """
+    on_disk = list_batches(settings)
+    if gone := comparing.missing_batches(recorded.lineage, on_disk, settings.batches):
+        return Reproduction(recorded.version, False, len(recorded.scores), gone)
+    outcome = make_again(settings, recorded.lineage, recorded.recipe, recorded.arithmetic, say)
+    return compared(recorded, outcome, comparing.other_batches(recorded.lineage, on_disk))
+
+
+def compared(recorded: Recorded, outcome: Outcome, left_out: list[str]) -> Reproduction:
+    """Hold what was made beside what was recorded."""
+    rows, lineage, made = len(recorded.scores), recorded.lineage, outcome.made
+    causes = comparing.other_definitions(lineage, outcome.present) + comparing.other_code(lineage, outcome.present)
+    causes += comparing.other_arithmetic(recorded.arithmetic, outcome.arithmetic)
+    if made is None:
+        refused = [Difference("training set", outcome.refusal)] if outcome.refusal else []
+        return Reproduction(recorded.version, False, rows, causes + refused, left_out)
+    data = comparing.other_data(recorded.recipe.digests, made.digests)
+    data += comparing.other_test_rows(recorded.scores, made.scores)
+    scores = comparing.other_scores(recorded.scores, made.scores)
+    if scores and not causes + data:
+        causes = [Difference("fit", _unexplained(recorded, outcome))]
+    return Reproduction(recorded.version, not data + scores, rows, causes + data + scores, left_out)
+
+
+def _unexplained(recorded: Recorded, outcome: Outcome) -> str:
+    same = "definitions, code, rows, labels and inputs are the recorded ones: the recipe was changed"
+    if recorded.arithmetic:
+        return f"{same}, or the installed libraries are not those of the lock."
+    return f"{same}, or another processor computed it (here {outcome.arithmetic}; then is not recorded)."

@@ -1,0 +1,34 @@
+"""The files of a run, read from wherever its artifacts are."""
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from feature_repo.errors import HoldfastError
+
+
+class RunGoneError(HoldfastError):
+    """The run of a version cannot be read any more."""
+
+
+def read_files(client: MlflowClient, run_id: str, names: Collection[str]) -> dict[str, bytes]:
+    """The content of those of the named files that the run has.
+
+    Raises:
+        RunGoneError: There is no such run, or its artifacts are gone.
+    """
+    try:
+        there = {item.path for item in client.list_artifacts(run_id)}
+        with tempfile.TemporaryDirectory() as folder:
+            return {
+                name: Path(client.download_artifacts(run_id, name, folder)).read_bytes()
+                for name in names
+                if name in there
+            }
+    except (MlflowException, OSError) as error:
+        raise RunGoneError(
+            f"The files of MLflow run {run_id} cannot be read: {error}. Restore the run or its artifacts."
+        ) from error

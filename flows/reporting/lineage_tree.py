@@ -1,0 +1,111 @@
+"""The lineage of a model version, and what was made from a batch, as trees for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.tree import Tree
+
+from feature_repo.model_contract import MODEL_NAME
+from flows.provenance.batch_history import BatchHistory
+from flows.provenance.history import History
+from flows.provenance.life import life_of
+from flows.provenance.words import batch_facts, batch_lines, code_facts, minute, span
+from flows.training.families import described
+
+
+def version_tree(history: History) -> Tree:
+    """From a version to its data, definitions, code, parameters and seeds; what was found; what became of it."""
+    lineage = history.lineage
+    tree = Tree(
+        f"[bold]{MODEL_NAME} version {history.version}[/bold]{_named(history.aliases)}  "
+        f"registered {minute(history.registered_at)}"
+    )
+    _model(tree, history)
+    data = tree.add(f"[bold]data[/bold]  known at {minute(lineage.known_at)}, outcomes up to {minute(lineage.as_of)}")
+    for line in batch_lines(history.batches):
+        data.add(escape(line))
+    _windows(tree, history)
+    definitions = tree.add("[bold]definitions[/bold]  fingerprint")
+    for part, digest in lineage.fingerprint.items():
+        definitions.add(f"{part:<16}{digest[:12]}")
+    code = tree.add("[bold]code[/bold]")
+    for name, value in code_facts(history).items():
+        code.add(f"{name:<16}{escape(value)}")
+    _evidence(tree, history)
+    life = tree.add("[bold]life[/bold]")
+    for when, what in life_of(history):
+        life.add(f"{minute(when)}  {escape(what)}")
+    return tree
+
+
+def batch_tree(history: BatchHistory) -> Tree:
+    """From a batch to every version that was made from it."""
+    tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(batch_facts(history.batch.manifest))}")
+    for version in history.versions:
+        tree.add(
+            f"[bold]{MODEL_NAME} version {version.version}[/bold]{_named(version.aliases)}  registered "
+            f"{minute(version.registered_at)}, outcomes up to {minute(version.as_of)}"
+        ).add(escape(version.description.split(". ")[0]))
+    if not history.versions:
+        tree.add("no model version was made from it")
+    for number, reason in history.unreadable.items():
+        tree.add(f"[red]version {number}: cannot tell[/red]  {escape(reason)}")
+    return tree
+
+
+def _named(aliases: Sequence[str]) -> str:
+    return "".join(f"  [green]{alias}[/green]" for alias in aliases)
+
+
+def _model(tree: Tree, history: History) -> None:
+    recipe, lineage = history.recipe, history.lineage
+    if recipe is None:
+        model = tree.add("[bold]model[/bold]  made before recipes were kept")
+    else:
+        model = tree.add(f"[bold]model[/bold]  {described(recipe.family, recipe.params)}")
+        for name, value in recipe.params.items():
+            model.add(f"{name:<16}{value!r}")
+        model.add(f"{'calibration':<16}{recipe.calibration}")
+        model.add(f"{'threshold':<16}{recipe.threshold:.4g}")
+        model.add(f"{'seed':<16}{recipe.seed}")
+    label = {"horizon_days": lineage.horizon_days, "activity_days": lineage.activity_days}
+    told = [f"{name}={value}" for name, value in (_flat(lineage.settings) | label).items()]
+    model.add(escape(f"{'settings':<16}{' '.join(told)}"))
+
+
+def _windows(tree: Tree, history: History) -> None:
+    if history.recipe is None:
+        return
+    recipe = history.recipe
+    windows = tree.add("[bold]windows[/bold]  monthly cut-offs")
+    windows.add(f"{'development':<16}{span(recipe.development)}")
+    windows.add(f"{'folds':<16}validated on {span([fold.validation for fold in recipe.folds])}")
+    windows.add(f"{'test':<16}{span(recipe.test)}")
+
+
+def _evidence(tree: Tree, history: History) -> None:
+    evidence = tree.add(f"[bold]evidence[/bold]  MLflow run {history.run_id}")
+    if told := history.evaluation:
+        evidence.add(
+            f"{'test':<16}ROC-AUC {told.metrics['model']['roc_auc']} on {told.rows:,} rows of "
+            f"{told.customers:,} customers"
+        )
+    if history.gates is None:
+        evidence.add(f"{'gates':<16}not judged yet")
+    else:
+        failed = f": {', '.join(history.gates.failed)}" if history.gates.failed else ""
+        evidence.add(f"{'gates':<16}{history.gates.verdict}{escape(failed)}, {minute(history.gates.when)}")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``search.trials``; a list of groups by what it groups by."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif name == "slices":
+            flat[name] = ",".join(item["feature"] for item in value) or "none"
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,64 @@
+"""The model card: one page that tells what a version is for, how good it is, where it fails and who approved it."""
+
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+
+from feature_repo.errors import HoldfastError
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings
+from flows.promotion.registry import open_registry
+from flows.provenance.history import history_of
+from flows.provenance.run_files import read_files
+from flows.reporting.model_card_facts import card_facts
+from flows.reporting.model_card_text import to_html, to_markdown
+from flows.training.evaluation import EVALUATION_FILE
+from flows.training.recipe import RECIPE_FILE
+
+PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
+MARKDOWN_FILE, HTML_FILE = "model_card.md", "model_card.html"
+
+
+class NoEvaluationError(HoldfastError):
+    """Nothing is recorded that a card could tell."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The card of a version, as it stands in its run."""
+
+    version: str
+    run_id: str
+    markdown: str
+
+
+def model_card(client: MlflowClient, settings: Settings, version: str) -> ModelCard:
+    """Write the card of a version: a number, ``champion`` or ``challenger``. The same facts give the same text.
+
+    Raises:
+        UnknownVersionError: There is none.
+        RunGoneError, NoLineageError, NoEvaluationError: Too little is recorded.
+    """
+    history = history_of(client, settings, version)
+    if history.evaluation is None or history.recipe is None:
+        raise NoEvaluationError(
+            f"{MODEL_NAME} version {history.version}, MLflow run {history.run_id}, has no {EVALUATION_FILE} or no "
+            f"{RECIPE_FILE}: there is nothing to tell. Train again with `python -m flows.train`."
+        )
+    files = read_files(client, history.run_id, [f"{name}.png" for name in PICTURES])
+    pictures = {name.removesuffix(".png"): content for name, content in files.items()}
+    markdown = to_markdown(card_facts(history, history.evaluation, history.recipe), pictures)
+    return ModelCard(history.version, history.run_id, markdown)
+
+
+def publish_model_card(settings: Settings, version: str) -> ModelCard:
+    """Write the card as it is now, and put it into the run of its version as Markdown and as a page.
+
+    Raises:
+        UnknownVersionError, RunGoneError, NoLineageError, NoEvaluationError: As ``model_card``.
+    """
+    client = open_registry(settings)
+    card = model_card(client, settings, version)
+    client.log_text(card.run_id, card.markdown, MARKDOWN_FILE)
+    client.log_text(card.run_id, to_html(card.markdown, f"{MODEL_NAME} version {card.version}"), HTML_FILE)
+    return card

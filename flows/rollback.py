@@ -1,0 +1,75 @@
+"""Rollback: the champion before serves again. `python -m flows.rollback --reason "complaints since Monday"`"""
+
+import getpass
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings, load_settings
+from flows.model_card import cards_tell
+
+
+@dataclass(frozen=True)
+class RollbackResult:
+    """Which version is the champion again, and which no longer."""
+
+    version: str
+    rolled_back: str
+    moved: bool
+
+
+@task(name="move back", cache_policy=NO_CACHE, persist_result=False)
+def move_back_task(settings: Settings, to: str | None, why: str, who: str, now: datetime) -> RollbackResult:
+    """Move the alias and say so."""
+    from flows.promotion.going_back import roll_back
+    from flows.promotion.registry import open_registry
+
+    back = roll_back(open_registry(settings), settings, to, why, who, now)
+    result = RollbackResult(back.version, back.rolled_back, back.moved)
+    create_markdown_artifact(_told(result, why), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
+    return result
+
+
+@flow(name="rollback", flow_run_name="rollback", persist_result=False)
+def rollback(reason: str = "", to: str | None = None, who: str | None = None) -> RollbackResult:
+    """Move champion back to the version before, or to a former champion.
+
+    Args:
+        reason: Why, in a sentence: nothing moves without. It stays on the version that is rolled back.
+        to: A version that was champion before; the previous one when left out.
+        who: Who rolls back; the user of this machine when left out.
+    """
+    from flows.promotion.errors import RollbackError
+
+    if not reason.strip():
+        raise RollbackError(
+            "A rollback needs a reason (`--reason`, or the parameter reason). The champion is unchanged."
+        )
+    settings = load_settings()
+    result = move_back_task(settings, to, reason.strip(), who or getpass.getuser(), datetime.now(UTC))
+    if result.moved:
+        cards_tell(settings, result.version, result.rolled_back)
+    return result
+
+
+def _told(result: RollbackResult, why: str) -> str:
+    if not result.moved:
+        return f"{CHAMPION} is version {result.version}, as before."
+    return f"{CHAMPION} is version {result.version} again. Version {result.rolled_back} was rolled back: {why}"
+
+
+def _show(result: RollbackResult) -> None:
+    from rich.console import Console
+
+    told = f"{CHAMPION} is version {result.version}{' again' if result.moved else ', as before'}."
+    Console(highlight=False, soft_wrap=True).print(f"{told} `python -m flows.package` puts it into a bento.")
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(rollback, show=_show)

@@ -1,0 +1,134 @@
+"""Tests a fitted model once, on the test period, beside the baselines."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from flows.training.dataset import TrainingSet
+from flows.training.evaluation import Evaluation, Interval, Month, SliceResult
+from flows.training.families import described
+from flows.training.fitting import churn_scores, fit_model
+from flows.training.importance import permutation_importance
+from flows.training.metrics import metric_intervals, metrics, roc_auc_difference
+from flows.training.recipe import Recipe
+from flows.training.selection import Choice
+from flows.training.settings import Slice, TrainingSettings
+from flows.training.value import value_of
+
+Scores = npt.NDArray[np.float64]
+_REFITS = 6
+UNKNOWN = "unknown"
+
+
+def evaluate(
+    model: object,
+    scores: Mapping[str, Scores],
+    development: TrainingSet,
+    test: TrainingSet,
+    choice: Choice,
+    training: TrainingSettings,
+) -> Evaluation:
+    """Everything that is said of the model: ``scores`` maps "model" and each baseline to its test scores."""
+    bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
+    told, recipe = scores["model"], choice.recipe
+    return Evaluation(
+        rows=len(test.y),
+        customers=int(test.keys["customer_id"].nunique()),
+        cutoffs=list(recipe.test),
+        base_rate=float(test.y.mean()),
+        family=recipe.family,
+        chosen=described(recipe.family, recipe.params),
+        reason=choice.reason,
+        simpler=choice.simpler,
+        metrics={name: metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
+        over_baselines={
+            name: roc_auc_difference(test.y, told, values, bootstrap)
+            for name, values in scores.items()
+            if name != "model"
+        },
+        months=_months(test, scores, bootstrap),
+        slices=[result for group in training.slices for result in slice_results(group, test, told, bootstrap)],
+        calibration=recipe.calibration,
+        calibration_reason=choice.calibration.reason,
+        calibration_methods=choice.calibration.compared,
+        value=value_of(test.y, told, recipe.threshold, training.value, bootstrap),
+        importance=permutation_importance(lambda x: churn_scores(model, x), test, training.seed),
+        instability=instability(recipe, development, test, training.seed),
+    )
+
+
+def _months(test: TrainingSet, scores: Mapping[str, Scores], bootstrap: CustomerBootstrap) -> list[Month]:
+    months = []
+    for cutoff in test.keys["cutoff"].unique():
+        rows = (test.keys["cutoff"] == cutoff).to_numpy()
+        churned, told = test.y[rows], scores["model"][rows]
+        months.append(
+            Month(
+                cutoff=cutoff,
+                rows=int(rows.sum()),
+                base_rate=float(churned.mean()),
+                mean_score=float(told.mean()),
+                metrics=metric_intervals(churned, told, bootstrap.at(rows)),
+                baselines={name: metrics(churned, values[rows]) for name, values in scores.items() if name != "model"},
+            )
+        )
+    return months
+
+
+def groups(group: Slice, values: Scores) -> npt.NDArray[np.intp]:
+    """The number of each row's group, shape (rows,); rows without a value are a group of their own, the last."""
+    known = ~np.isnan(values)
+    numbers = np.full(len(values), len(group.labels))
+    if known.any():
+        edges = group.edges or np.quantile(values[known], np.linspace(0, 1, len(group.labels) + 1)[1:-1])
+        numbers[known] = np.searchsorted(edges, values[known], side="right")
+    return numbers
+
+
+def slice_results(group: Slice, test: TrainingSet, scores: Scores, bootstrap: CustomerBootstrap) -> list[SliceResult]:
+    """Quality in each group of customers. A group without rows is left out."""
+    overall = roc_auc_draws(test.y, scores, bootstrap)
+    overall_value = float(roc_auc_score(test.y, scores))
+    numbers = groups(group, test.column(group.feature))
+    results = []
+    for number, label in enumerate([*group.labels, UNKNOWN]):
+        rows = numbers == number
+        if not rows.any():
+            continue
+        churned, told = test.y[rows], scores[rows]
+        roc_auc = gap = None
+        if 0 < churned.mean() < 1:
+            draws = roc_auc_draws(churned, told, bootstrap.at(rows))
+            roc_auc = interval(float(roc_auc_score(churned, told)), draws)
+            gap = interval(overall_value - roc_auc.value, overall - draws)
+        results.append(
+            SliceResult(
+                feature=group.feature,
+                label=label,
+                rows=int(rows.sum()),
+                base_rate=float(churned.mean()),
+                mean_score=float(told.mean()),
+                roc_auc=roc_auc,
+                gap=gap,
+                brier=float(brier_score_loss(churned, told, labels=[False, True])),
+            )
+        )
+    return results
+
+
+def instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
+    """Mean absolute change of a test row's probability when the model is fitted on resampled customers.
+
+    Before calibration: it is the fit that is in question. The interval is the spread over the refits.
+    """
+    told = churn_scores(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
+    drawn = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
+    changes = []
+    for weights in drawn.weights:
+        rows = np.repeat(np.arange(len(development.y)), weights)
+        again = fit_model(recipe.family, recipe.params, development.rows(rows), recipe.seed)
+        changes.append(np.abs(churn_scores(again, test.x) - told).mean())
+    return interval(float(np.mean(changes)), np.array(changes))

@@ -1,0 +1,98 @@
+"""The model families that are searched, from the simplest to the most complex.
+
+Both are additive in log-odds, so that the reasons of a prediction are exact (docs/decisions/0006).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+# Churn grows with the silence: boosting may not learn the opposite from noise.
+_INCREASING = ("days_since_last_purchase", "lateness_ratio", "silence_share")
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model.
+
+    ``defaults`` are the first trial's parameters, and the choice where nothing can be searched. ``transformers``
+    do not depend on the parameters, so the search fits them once per fold.
+    """
+
+    name: str
+    complexity: int
+    defaults: dict[str, Any]
+    suggest: "Callable[[Trial], dict[str, Any]]"
+    transformers: Callable[[], list[TransformerMixin]]
+    classifier: Callable[[dict[str, Any], Sequence[str], int], BaseEstimator]
+
+    def build(self, params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEstimator:
+        """An untrained model of the inputs ``names``."""
+        steps = [*self.transformers(), self.classifier(params, names, seed)]
+        return make_pipeline(*steps) if len(steps) > 1 else steps[0]
+
+
+def _logistic(params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEstimator:
+    return LogisticRegression(**params, max_iter=2000)
+
+
+def _boosting(params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEstimator:
+    return HistGradientBoostingClassifier(
+        **params,
+        early_stopping=False,  # its random hold-out would mix the cut-offs
+        interaction_cst="no_interactions",  # a generalised additive model (Lou, Caruana and Gehrke, 2012)
+        monotonic_cst=[int(name in _INCREASING) for name in names],
+        random_state=seed,
+    )
+
+
+FAMILIES = {
+    "logistic": Family(
+        name="logistic",
+        complexity=0,
+        defaults={"C": 0.01},
+        suggest=lambda trial: {"C": trial.suggest_float("C", 1e-3, 10, log=True)},
+        transformers=lambda: [
+            FunctionTransformer(np.arcsinh),  # a logarithm that takes zero and returns
+            SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+            StandardScaler(),
+        ],
+        classifier=_logistic,
+    ),
+    "boosting": Family(
+        name="boosting",
+        complexity=1,
+        defaults={
+            "learning_rate": 0.1,
+            "max_iter": 60,
+            "max_leaf_nodes": 7,
+            "min_samples_leaf": 100,
+            "l2_regularization": 1.0,
+        },
+        suggest=lambda trial: {
+            "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
+            "max_iter": trial.suggest_int("max_iter", 30, 150, log=True),
+            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 3, 31, log=True),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 20, 500, log=True),
+            "l2_regularization": trial.suggest_float("l2_regularization", 0.01, 100, log=True),
+        },
+        transformers=list,
+        classifier=_boosting,
+    ),
+}
+
+
+def described(family: str, params: dict[str, Any]) -> str:
+    """A model in a few words: ``logistic C=0.001``."""
+    return " ".join([family, *(f"{name}={value:.3g}" for name, value in params.items())])

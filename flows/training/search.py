@@ -1,0 +1,169 @@
+"""Searches each family's parameters with Optuna on time-ordered folds; a killed search goes on where it was."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from filelock import FileLock
+from optuna.trial import FrozenTrial, TrialState
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from feature_repo.settings import Settings
+from flows.training.dataset import TrainingSet
+from flows.training.families import FAMILIES, Family, described
+from flows.training.fitting import PreparedFold
+from flows.training.recipe import FoldCutoffs
+from flows.training.settings import SearchSettings
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+_RANDOM_TRIALS = 4  # before the sampler and the pruner have something to go by
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished trial: ROC-AUC on each fold it came to, and their mean unless it was pruned."""
+
+    family: str
+    number: int
+    params: dict[str, Any]
+    fold_roc_auc: list[float]
+    roc_auc: float | None
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """As people see it in MLflow."""
+        return described(self.family, self.params)
+
+
+@contextmanager
+def search_storage(settings: Settings, key: str) -> Iterator[Path]:
+    """The file that remembers the search of a training; one process at a time has it."""
+    folder = settings.data / "search"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{key}.lock"):
+        yield folder / f"{key}.db"
+
+
+def search(
+    data: TrainingSet, folds: Sequence[FoldCutoffs], budget: SearchSettings, seed: int, storage: Path
+) -> Iterator[Trial]:
+    """Yield every finished trial of every family, those of an earlier, killed search first.
+
+    Families are searched side by side, each by a sequence of trials that depends only on ``seed`` and on the trials
+    before: however often it is killed, a search that ends by number of trials gives the same ones. ``storage`` is
+    the SQLite file that remembers them.
+    """
+    studies = {family.name: _study(family, storage) for family in FAMILIES.values()}
+    for name, study in studies.items():
+        yield from (_told(name, trial) for trial in study.get_trials(deepcopy=False, states=_FINISHED))
+    found: queue.Queue[Trial | None] = queue.Queue()
+    deadline, abandoned = time.monotonic() + budget.seconds, threading.Event()
+
+    def may_start(done: int) -> bool:
+        return done < budget.trials and (done == 0 or time.monotonic() < deadline) and not abandoned.is_set()
+
+    def run(family: Family) -> None:
+        try:
+            with threadpool_limits(limits=1, user_api="openmp"):  # it keeps the limit per thread, BLAS for all
+                _run(studies[family.name], family, data, folds, may_start, seed, found.put)
+        finally:
+            found.put(None)
+
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(len(studies)) as pool:
+        running = [pool.submit(run, family) for family in FAMILIES.values()]
+        try:
+            for _ in running:
+                yield from iter(found.get, None)
+        finally:
+            abandoned.set()  # by Ctrl-C, or an error where the trials are logged: the rest is not waited for
+        for future in running:
+            future.result()
+
+
+def best_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """The best trial of each family, from the simplest family to the most complex."""
+    best = []
+    for family in sorted(FAMILIES.values(), key=lambda item: item.complexity):
+        completed = [trial for trial in trials if trial.family == family.name and trial.roc_auc is not None]
+        best.append(max(completed, key=lambda trial: (trial.roc_auc, -trial.number)))
+    return best
+
+
+def _study(family: Family, storage: Path) -> optuna.Study:
+    study = optuna.create_study(
+        storage=optuna.storages.RDBStorage(f"sqlite:///{storage}", engine_kwargs={"connect_args": {"timeout": 60}}),
+        study_name=family.name,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_RANDOM_TRIALS, n_warmup_steps=1),
+    )
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)  # of a killed search: it is tried again
+    return study
+
+
+def _run(
+    study: optuna.Study,
+    family: Family,
+    data: TrainingSet,
+    folds: Sequence[FoldCutoffs],
+    may_start: Callable[[int], bool],
+    seed: int,
+    report: Callable[[Trial], None],
+) -> None:
+    done = len(study.get_trials(deepcopy=False, states=_FINISHED))
+    prepared: list[PreparedFold] = []
+    while may_start(done):
+        prepared = prepared or [PreparedFold(family, data, fold, seed) for fold in folds]
+        # The draws of a trial depend on how many are finished, not on how often the search was killed.
+        study.sampler = optuna.samplers.TPESampler(seed=seed * 10_000 + done, n_startup_trials=_RANDOM_TRIALS)
+        if done == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            study.enqueue_trial(family.defaults)
+        trial = study.ask()
+        values = _objective(trial, family.suggest(trial), prepared)
+        if len(values) < len(folds):
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, float(np.mean(values)))
+        report(_told(family.name, study.get_trials(deepcopy=False)[trial.number]))
+        done += 1
+
+
+def _objective(trial: optuna.Trial, params: dict[str, Any], folds: Sequence[PreparedFold]) -> list[float]:
+    """ROC-AUC on each fold, ascending in time; the later, costlier folds are left out for a hopeless trial.
+
+    Ranking decides, because the base rate differs from period to period and moves the other metrics with it.
+    """
+    values: list[float] = []
+    for step, fold in enumerate(folds):
+        values.append(float(roc_auc_score(fold.validation.y, fold.score(params).log_odds)))
+        trial.report(float(np.mean(values)), step)
+        if step + 1 < len(folds) and trial.should_prune():
+            break
+    trial.set_user_attr("fold_roc_auc", values)
+    return values
+
+
+def _told(family: str, trial: FrozenTrial) -> Trial:
+    return Trial(
+        family=family,
+        number=trial.number,
+        params=trial.params,
+        fold_roc_auc=trial.user_attrs["fold_roc_auc"],
+        roc_auc=trial.value if trial.state == TrialState.COMPLETE else None,
+        seconds=trial.duration.total_seconds() if trial.duration else 0.0,
+    )

@@ -1,0 +1,50 @@
+"""Models as training makes them, on data of our own: additive ones, and one that is not."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+INPUTS = 5
+SOMETIMES_MISSING = 3  # the inputs from this one on
+
+
+def customers(rows: int, seed: int) -> np.ndarray:
+    """Skewed values, some missing; shape (rows, 5)."""
+    generator = np.random.default_rng(seed)
+    x = generator.lognormal(1, 2, (rows, INPUTS)) * generator.choice([1, 1, 1, -1, 0], (rows, INPUTS))
+    x[:, SOMETIMES_MISSING:][generator.random((rows, INPUTS - SOMETIMES_MISSING)) < 0.2] = np.nan
+    return x
+
+
+def outcomes(x: np.ndarray, seed: int) -> np.ndarray:
+    """Churn that depends on two inputs together, and on one being missing."""
+    score = np.arcsinh(x[:, 0]) + (x[:, 1] > 0) * (x[:, 2] > 0) + np.isnan(x[:, 3])
+    return np.random.default_rng(seed).logistic(size=len(x)) < score - 1
+
+
+def logistic() -> Any:
+    """The pipeline of the logistic family."""
+    return make_pipeline(
+        FunctionTransformer(np.arcsinh),
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(C=0.1, max_iter=2000),
+    )
+
+
+def boosting(interactions: str | None = "no_interactions") -> Any:
+    """The boosting family; with ``interactions`` None, as scikit-learn has it by default."""
+    return HistGradientBoostingClassifier(
+        max_iter=40, early_stopping=False, interaction_cst=interactions, random_state=0
+    )
+
+
+def fitted(model: Any) -> Any:
+    """``model`` fitted on 1500 customers."""
+    x = customers(1500, seed=1)
+    return model.fit(x, outcomes(x, seed=2))

@@ -1,0 +1,177 @@
+"""What is said of a backtest, and its picture."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from flows.backtesting.plots import policies
+from flows.backtesting.policies import POLICIES, Policy
+from flows.backtesting.results import Difference, Outcome, Overall, Result, Step, Training
+from flows.backtesting.settings import DEFAULT_GATES, BacktestGates
+from flows.backtesting.tables import print_results, step_line, verdict
+from flows.training.evaluation import Interval
+
+STEPS = [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
+PROMOTED = Training(version="1", chosen="logistic C=1", promoted=True)
+REFUSED = Training(version="2", chosen="logistic C=1", gates_failed=["calibration", "latency"])
+TOO_EARLY = Training(problem="0 monthly cut-offs")
+MEASURES = {
+    name: Interval(value=0.5, low=0.4, high=0.6) for name in ("roc_auc", "brier", "ece", "bias", "earned")
+}  # fmt: skip
+
+
+def _step(as_of: datetime, training: Training | None, scored: bool = True, mature: bool = True) -> Step:
+    outcome = Outcome(
+        as_of=as_of, matured_at=as_of + timedelta(days=90), customers=1234, base_rate=0.6, measures=MEASURES
+    )
+    return Step(
+        as_of=as_of,
+        matured=[],
+        train=training is not None,
+        why="because",
+        training=training,
+        champion="1" if scored else None,
+        champion_as_of=STEPS[0] if scored else None,
+        customers=1234 if scored else 0,
+        mean_score=0.7 if scored else None,
+        drift=[],
+        seconds=1.25,
+        outcome=outcome if scored and mature else None,
+    )
+
+
+def _result(
+    policy: Policy,
+    trainings: list[Training | None],
+    over: dict[Policy, tuple[float, float]] | None = None,
+    scored: bool = True,
+    mature: bool = True,
+) -> Result:
+    """A policy with these trainings, that earns so much more than others: low and high end."""
+    differences = {
+        other: Difference(cohorts=3, measures={"earned": Interval(value=(low + high) / 2, low=low, high=high)})
+        for other, (low, high) in (over or {}).items()
+    }
+    return Result(
+        policy=policy,
+        start=STEPS[0],
+        end=STEPS[-1],
+        every="month",
+        thresholds=BacktestGates(),
+        key="key",
+        steps=[_step(as_of, made, scored, mature) for as_of, made in zip(STEPS, trainings, strict=True)],
+        overall=Overall(cohorts=3, rows=3702, measures=MEASURES) if scored and mature else None,
+        over=differences,
+    )
+
+
+ONCE, TWICE, ALWAYS = [PROMOTED, None, None], [PROMOTED, None, PROMOTED], [PROMOTED, REFUSED, PROMOTED]
+
+
+def test_the_cheapest_of_those_that_are_not_beaten() -> None:
+    results = [
+        _result("never", ONCE, {"always": (-0.3, -0.1), "decay": (-0.3, -0.1)}),
+        _result("always", ALWAYS, {"never": (0.1, 0.3), "decay": (-0.05, 0.05)}),
+        _result("decay", TWICE, {"never": (0.1, 0.3), "always": (-0.05, 0.05)}),
+    ]
+    assert verdict(results) == (
+        "Retraining on measured decay (2 trainings, +0.200 over never, 95% interval +0.100 to +0.300) is enough: none "
+        "earns more per customer, beyond noise. As good: every month (3 trainings, +0.200 over never, 95% interval "
+        "+0.100 to +0.300)."
+    )
+
+
+def test_retraining_that_does_not_pay() -> None:
+    results = [
+        _result("never", ONCE, {"always": (-0.1, 0.05)}),
+        _result("always", ALWAYS, {"never": (-0.05, 0.1)}),
+    ]
+    assert verdict(results).startswith("No policy earns more per customer than never retraining, beyond noise: every ")
+
+
+def test_one_that_beats_all() -> None:
+    results = [_result("never", ONCE, {"drift": (-0.3, -0.1)}), _result("drift", ALWAYS, {"never": (0.1, 0.3)})]
+    assert verdict(results).startswith("Retraining on drift (3 trainings")
+    assert verdict(results).endswith("earns more per customer than any other policy, beyond noise.")
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        (
+            [_result("always", [REFUSED] * 3, scored=False), _result("never", [REFUSED] * 3, scored=False)],
+            "Nobody was scored: no version passed its gates. Those that stopped one, and how often: calibration (6), "
+            "latency (6).",
+        ),
+        ([_result("never", [TOO_EARLY] * 3, scored=False)], "Nobody was scored: history was too short to train on."),
+        ([_result("never", ONCE)], "There is nothing to compare: no cohort that two policies scored has matured."),
+        (
+            [_result("never", ONCE, mature=False), _result("always", ALWAYS, mature=False)],
+            "There is nothing to compare: no cohort that two policies scored has matured.",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_said(results: list[Result], said: str) -> None:
+    assert verdict(results) == said
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (_step(STEPS[0], None), "because: kept the champion; version 1 scored 1,234"),
+        (_step(STEPS[0], PROMOTED), "because: trained version 1 (logistic C=1), promoted; version 1 scored 1,234"),
+        (
+            _step(STEPS[0], REFUSED, scored=False),
+            "because: trained version 2 (logistic C=1), refused: calibration, latency; nobody was scored",
+        ),
+        (_step(STEPS[0], TOO_EARLY, scored=False), "because: 0 monthly cut-offs; nobody was scored"),
+    ],
+)
+def test_a_step_is_a_line(step: Step, said: str) -> None:
+    assert step_line(step) == f"2024-01-01    1.2 s  {said}"
+
+
+def _printed(results: list[Result]) -> str:
+    console = Console(width=80, record=True, quiet=False, file=None, highlight=False, soft_wrap=True)
+    with console.capture() as capture:
+        print_results(results, console)
+    return capture.get()
+
+
+def test_the_tables_fit_a_terminal() -> None:
+    printed = _printed([_result(policy, ALWAYS) for policy in POLICIES])
+    tables = printed[: printed.index("There is nothing to compare")]
+    assert "…" not in tables
+    assert max(len(line.rstrip()) for line in tables.splitlines()) <= 80
+    assert "2024-01-01  promoted  2024-01-01   1,234    60.0%      70.0%    0.500   0.500" in tables
+
+
+def test_eased_gates_are_said() -> None:
+    result = _result("never", ONCE)
+    assert "--thresholds" not in _printed([result])
+    eased = result.model_copy(update={"thresholds": DEFAULT_GATES})
+    assert "less than a baseline's by up to 0.05. The live gates do not: --thresholds '{}'" in _printed([eased])
+
+
+def test_what_is_not_known_is_left_blank() -> None:
+    printed = _printed([_result("never", [TOO_EARLY] * 3, scored=False), _result("always", ALWAYS, mature=False)])
+    assert "too early  none" in printed
+    assert "not yet" in printed
+    assert "unknown" in printed
+
+
+@pytest.mark.parametrize("mature", [True, False])
+def test_the_picture_has_three_measures_and_a_calendar(mature: bool) -> None:
+    figure = policies([_result(policy, ALWAYS, mature=mature) for policy in POLICIES])
+    figure.canvas.draw()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [
+        "ROC-AUC, higher is better",
+        "Predicted less observed churn, 0 is best",
+        "Profit per customer, higher is better",
+        "Training: ● promoted   × refused by the gates",
+    ]
+    calendar = [axes.get_text() for axes in figure.axes[3].get_yticklabels()]
+    assert calendar == ["on measured decay", "on drift", "every month", "never"]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["2024-01", "2024-02", "2024-03"]

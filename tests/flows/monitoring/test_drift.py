@@ -1,0 +1,81 @@
+"""PSI: its formula, what it ignores, and what it says of equal distributions."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from flows.monitoring.drift import Drift, drift, psi
+
+NAN = float("nan")
+VALUES = arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100) | st.just(NAN))
+
+
+def test_the_formula_by_hand() -> None:
+    """Two bins of the reference, half and half; of the present a quarter and three quarters."""
+    reference, current = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0, 1.0])
+    by_hand = (0.25 - 0.5) * math.log(0.25 / 0.5) + (0.75 - 0.5) * math.log(0.75 / 0.5)
+    assert psi(reference, current) == pytest.approx(by_hand)
+
+
+def test_an_empty_bin_counts_as_half_a_row() -> None:
+    reference, current = np.array([0.0] * 5 + [1.0] * 5), np.array([1.0] * 10)
+    assert psi(reference, current) == pytest.approx((0.05 - 0.5) * math.log(0.05 / 0.5) + 0.5 * math.log(1 / 0.5))
+
+
+@given(VALUES)
+def test_a_distribution_has_not_moved_from_itself(values: np.ndarray) -> None:
+    assert psi(values, values) == 0
+    assert psi(values, np.random.default_rng(0).permutation(np.tile(values, 3))) == pytest.approx(0, abs=1e-12)
+
+
+@given(VALUES, VALUES)
+def test_it_is_never_negative_and_always_finite(reference: np.ndarray, current: np.ndarray) -> None:
+    assert 0 <= psi(reference, current) < math.inf
+
+
+@given(VALUES, VALUES, st.floats(0.1, 10), st.floats(-5, 5))
+def test_only_order_counts(reference: np.ndarray, current: np.ndarray, scale: float, shift: float) -> None:
+    """Of whole numbers, so that scaling makes none equal."""
+    reference, current = np.round(reference), np.round(current)
+    moved = psi(reference * scale + shift, current * scale + shift)
+    # Quantiles between two values may move across a third one, but not of what is equal.
+    if len(np.unique(reference[~np.isnan(reference)])) <= 1:
+        assert moved == pytest.approx(psi(reference, current))
+
+
+def test_missing_values_are_a_bin_of_their_own() -> None:
+    known = np.arange(100.0)
+    half_missing = np.where(np.arange(100) % 2, NAN, known)
+    assert psi(known, half_missing) > 1
+    assert psi(half_missing, half_missing[::-1]) == 0
+
+
+def test_a_reference_that_knows_nothing() -> None:
+    assert psi(np.full(10, NAN), np.full(20, NAN)) == 0
+    assert psi(np.full(10, NAN), np.arange(20.0)) > 1
+
+
+def test_noise_is_as_large_as_the_literature_says() -> None:
+    """About (1/n + 1/m) * chi-squared(9): mean 9 * (1/n + 1/m), a twentieth above 16.9 * (1/n + 1/m)."""
+    rng, n, m = np.random.default_rng(3), 5000, 200
+    draws = np.array([psi(rng.normal(size=n), rng.normal(size=m)) for _ in range(400)])
+    assert draws.mean() == pytest.approx(9 * (1 / n + 1 / m), rel=0.15)
+    assert np.mean(draws > 16.9 * (1 / n + 1 / m)) == pytest.approx(0.05, abs=0.04)
+
+
+@pytest.mark.parametrize(("reference", "current"), [(0, 3), (3, 0)])
+def test_no_rows_are_an_error(reference: int, current: int) -> None:
+    with pytest.raises(ValueError, match="both need at least one"):
+        psi(np.zeros(reference), np.zeros(current))
+
+
+def test_inputs_are_listed_by_how_far_they_moved() -> None:
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=(1000, 3))
+    found = drift(["still", "far", "near"], reference, reference + np.array([0, 2, 0.5]))
+    assert [item.name for item in found] == ["far", "near", "still"]
+    assert found[-1] == Drift("still", 0.0)

@@ -1,0 +1,97 @@
+"""Evidence with which a version passes every gate; tests break one piece at a time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from flows.feature_store.parity import ParityRecord
+from flows.promotion.evidence import Evidence
+from flows.training.baselines import BASELINES
+from flows.training.evaluation import METRICS, Evaluation, Interval, SliceResult, Value
+
+DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c"}
+NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
+
+
+def interval(value: float, half: float = 0.02) -> Interval:
+    """An interval as wide on either side."""
+    return Interval(value=value, low=value - half, high=value + half)
+
+
+def group(label: str, rows: int = 1000, gap: Interval | None = None) -> SliceResult:
+    """A slice with this gap."""
+    return SliceResult(
+        feature="tenure_days",
+        label=label,
+        rows=rows,
+        base_rate=0.4,
+        mean_score=0.4,
+        roc_auc=interval(0.7),
+        gap=gap or interval(0.03),
+        brier=0.2,
+    )
+
+
+def good_evaluation(**changed: Any) -> Evaluation:
+    """An evaluation that passes, with some fields changed."""
+    metrics = dict.fromkeys(METRICS, interval(0.75)) | {"ece": interval(0.04), "brier": interval(0.18)}
+    half = interval(0.0)
+    fields: dict[str, Any] = {
+        "rows": 4000,
+        "customers": 2000,
+        "cutoffs": [NOON],
+        "base_rate": 0.4,
+        "family": "boosting",
+        "chosen": "boosting max_iter=60",
+        "reason": "It won.",
+        "simpler": interval(0.03),
+        "metrics": {"model": metrics, **{name: metrics | {"brier": interval(0.24)} for name in BASELINES}},
+        "over_baselines": {name: interval(0.05) for name in BASELINES},
+        "months": [],
+        "slices": [group("new"), group("tenured")],
+        "calibration": "none",
+        "calibration_reason": "It is calibrated.",
+        "calibration_methods": [],
+        "value": Value(
+            threshold=0.4,
+            earned=half,
+            at_half=half,
+            lost_by_half=half,
+            offers_to_all=0.0,
+            best_threshold=0.4,
+            best=0.0,
+        ),
+        "importance": [],
+        "instability": interval(0.02, 0.005),
+    }
+    return Evaluation(**fields | changed)
+
+
+GOOD = Evidence(
+    evaluation=good_evaluation(),
+    brier_gain=interval(0.05),
+    champion="1",
+    over_champion=interval(0.01),
+    compared_on="the same test rows",
+    as_tested=0.0,
+    wrong_direction=0.0,
+    variance=1e-16,
+    definitions=DEFINITIONS,
+    parity=ParityRecord(
+        as_of=NOON,
+        known_at=NOON,
+        transformations="c",
+        definitions=DEFINITIONS,
+        values_compared=5400,
+        mismatches=0,
+    ),
+    latency_ms=0.5,
+    size_mb=0.1,
+    inputs=["purchase_days", "total_amount", "days_since_last_purchase", "average_age_of_basket"],
+    rollback=None,
+)
+
+
+def but(**changed: Any) -> Evidence:
+    """The good evidence with some pieces changed."""
+    return replace(GOOD, **changed)

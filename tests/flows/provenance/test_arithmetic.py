@@ -1,0 +1,42 @@
+"""What a process computes with is known, and a new process can be held to it."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from flows.provenance.arithmetic import Arithmetic, arithmetic, held_to
+
+_TELL = "from flows.provenance.arithmetic import arithmetic; print(arithmetic())"
+
+
+def _new_process(variables: dict[str, str]) -> str:
+    environment = {name: value for name, value in os.environ.items() if name not in held_to(arithmetic())}
+    done = subprocess.run(
+        [sys.executable, "-c", _TELL], env=environment | variables, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_it_is_named() -> None:
+    here = arithmetic()
+    assert here.blas
+    assert str(here).startswith(f"OpenBLAS {here.blas}, numpy ")
+    assert str(Arithmetic("Haswell", [])) == "OpenBLAS Haswell, numpy baseline"
+
+
+def test_a_new_process_computes_as_this_one() -> None:
+    assert _new_process(dict(held_to(arithmetic()))) == str(arithmetic())
+
+
+def test_without_openblas_nothing_is_asked_of_it() -> None:
+    assert "OPENBLAS_CORETYPE" not in held_to(Arithmetic("", []))
+    assert "OPENBLAS_CORETYPE" not in held_to(Arithmetic("Haswell Zen", []))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names kernels of x86")
+def test_a_new_process_can_be_held_to_an_older_processor() -> None:
+    older = Arithmetic("Nehalem", [])
+    assert _new_process(dict(held_to(older))) == str(older)

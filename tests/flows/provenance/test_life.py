@@ -1,0 +1,76 @@
+"""What became of a version, and where it stands."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flows.provenance.life import approval_of, life_of, status_of
+from tests.flows.provenance.examples import APPROVAL, GATES, NOON, PROMOTION, ROLLBACK, history
+
+REFUSED = APPROVAL.model_copy(update={"status": "refused", "who": "Ada", "when": NOON, "why": "too early"})
+FAILED = GATES.model_copy(update={"verdict": "failed", "failed": ["stability", "size"], "champion": "2"})
+
+
+def test_everything_is_told_in_the_order_in_which_it_happened() -> None:
+    approved = APPROVAL.model_copy(
+        update={"status": "approved", "who": "Ada", "when": NOON + timedelta(minutes=90), "why": "better"}
+    )
+    back = ROLLBACK.model_copy(update={"to": "3", "when": NOON + timedelta(days=9)})
+    next_one = PROMOTION.model_copy(update={"previous": "3", "when": NOON + timedelta(days=8)})
+    told = life_of(
+        history(
+            approval=approved, promotion=PROMOTION, rollback=ROLLBACK, successors={"4": next_one}, returns={"4": back}
+        )
+    )
+    assert [when for when, _ in told] == sorted(when for when, _ in told)
+    assert [what for _, what in told] == [
+        "registered",
+        "gates passed, no champion to compare with",
+        "a person was asked, to answer until 2024-07-04 12:00 UTC",
+        "approved by Ada: better",
+        "champion after version 2, approved by Ada: better",
+        "rolled back to version 2, by Bob: complaints",
+        "followed by version 4 as champion",
+        "champion again: version 4 was rolled back, by Bob: complaints",
+    ]
+
+
+def test_failed_gates_are_named() -> None:
+    told = life_of(history(gates=FAILED))
+    assert told[-1][1] == "gates failed (stability, size), beside version 2"
+
+
+def test_a_version_that_nobody_judged_was_only_registered() -> None:
+    assert [what for _, what in life_of(history(gates=None))] == ["registered"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"aliases": ["champion"], "rollback": ROLLBACK}, "champion: in service"),
+        ({}, "challenger: passed its gates, not approved yet"),
+        ({"approval": APPROVAL}, "waits for a person's approval"),
+        ({"aliases": [], "promotion": PROMOTION, "rollback": ROLLBACK}, "rolled back to version 2: out of service"),
+        ({"aliases": [], "promotion": PROMOTION}, "a former champion: out of service"),
+        ({"aliases": [], "gates": None}, "registered: not judged yet"),
+        ({"aliases": [], "gates": FAILED}, "registered: gates failed, not approved"),
+        ({"aliases": [], "approval": REFUSED}, "registered: gates passed, not approved"),
+    ],
+)
+def test_where_it_stands(changed: dict[str, Any], status: str) -> None:
+    assert status_of(history(**changed)) == status
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "Not approved yet"),
+        ({"approval": APPROVAL}, "no answer by 2024-07-04 12:00 UTC is a refusal"),
+        ({"approval": REFUSED}, "Not approved: refused by Ada: too early"),
+        ({"promotion": PROMOTION}, "Approved by Ada on 2024-07-01 14:00 UTC: better"),
+        ({"promotion": PROMOTION.model_copy(update={"mode": "auto", "who": "auto"})}, "Approved automatically on"),
+    ],
+)
+def test_who_approved_it(changed: dict[str, Any], told: str) -> None:
+    assert told in approval_of(history(**changed))

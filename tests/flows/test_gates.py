@@ -1,0 +1,283 @@
+"""The flow: real models on real rows; what stops one, and what is left of a verdict."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings
+from flows.promotion.records import GatesRecord, RollbackRecord
+from flows.promotion.registry import CHALLENGER, UnknownVersionError
+from flows.promotion.settings import GateSettings
+from tests.flows.promotion.good import good_evaluation, interval
+from tests.flows.promotion.planted import LENIENT, aliases, base, plant, planted_shop
+from tests.flows.small_shop import AS_OF, KNOWN_AT
+
+
+@pytest.fixture
+def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+    """A planted shop: its settings and MLflow's client."""
+    with planted_shop(tmp_path) as planted:
+        yield planted
+
+
+@pytest.fixture
+def client(shop: tuple[Settings, Any]) -> Any:
+    return shop[1]
+
+
+def judged(version: str, **settings: Any) -> Any:
+    """The result of the flow, its settings lenient where the shop is small or the machine slow."""
+    from flows.gates import gates
+
+    return gates(version, GateSettings(**LENIENT | settings))
+
+
+def stopped_by(result: Any) -> dict[str, str]:
+    """Gate that failed -> its detail."""
+    assert result.passed is (not result.failed)
+    return {gate.name: gate.detail for gate in result.failed}
+
+
+def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> None:
+    from prefect.artifacts import Artifact
+
+    version = plant(client)
+    result = judged(version)
+    assert stopped_by(result) == {}
+    assert (result.version, result.champion, result.challenger, result.computed) == (version, None, True, True)
+    assert aliases(client) == {CHALLENGER: version}
+
+    record = GatesRecord.of(client, version)
+    assert record is not None
+    assert (record.verdict, record.champion, record.failed) == ("passed", None, [])
+    run = client.get_run(client.get_model_version(MODEL_NAME, version).run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["holdfast.gates"] == "passed"
+    for gate in result.gates:
+        assert run.data.metrics.get(f"gate.{gate.slug}") == gate.value, gate.name
+    kept = json.loads(Path(client.download_artifacts(run.info.run_id, "gates.json")).read_text())
+    assert kept["gates"] == [gate.model_dump() for gate in result.gates]
+    assert kept["key"] == record.key
+    artifact = Artifact.get("gates")
+    assert artifact is not None
+    assert [row["gate"] for row in json.loads(artifact.data)] == [gate.name for gate in result.gates]
+    assert {row["verdict"] for row in json.loads(artifact.data)} == {"passed", "not applicable"}
+
+
+def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.promotion import gathering
+
+    version = plant(client)
+    first = judged(version)
+    monkeypatch.setattr(gathering, "gather", lambda *_: pytest.fail("gathered again"))
+    again = judged(version)
+    assert (again.computed, again.gates, again.challenger) == (False, first.gates, True)
+    client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)  # as if it had been killed before the alias
+    assert judged(version).challenger is True
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+    champion = judged(version)  # once the champion, it is still judged by whom it followed
+    assert (champion.computed, champion.champion, champion.challenger) == (False, None, False)
+    assert aliases(client) == {CHAMPION: version}
+
+
+def test_other_circumstances_are_judged_again(client: Any) -> None:
+    first = plant(client)
+    judged(first)
+    assert judged(first, max_size_mb=19).computed is True
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, plant(client))
+    again = judged(first)
+    assert again.computed is True
+    found = next(gate for gate in again.gates if gate.name == "not worse than the champion")
+    assert (found.value, found.verdict) == (0, "passed"), "the same model is no worse"
+
+
+def test_worse_than_the_champion(client: Any) -> None:
+    champion, worse = plant(client), plant(client, "noisy")
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    (name, detail), *others = stopped_by(judged(worse)).items()
+    assert name == "not worse than the champion"
+    assert f"from version {champion} on the same test rows" in detail
+    assert {other for other, _ in others} <= {"behaviour: direction", "probabilities better than the base rate"}
+    assert aliases(client) == {CHAMPION: champion}
+    assert stopped_by(judged(plant(client))) == {}
+
+
+def test_a_champion_of_other_features_is_compared_on_shared_rows(client: Any) -> None:
+    other = base().fingerprint | {"feature_service": "other"}
+    champion = plant(client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0])
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    rows = len(base().test.y)
+    better = plant(client)
+    result = judged(better, min_shared_rows=rows)
+    found = next(gate for gate in result.gates if gate.name == "not worse than the champion")
+    assert (found.verdict, found.value > 0) == ("passed", True)
+    assert f"from version {champion} on the test rows they share" in found.detail
+    few = stopped_by(judged(better, min_shared_rows=rows + 1))
+    assert f"only {rows} same rows" in few["not worse than the champion"]
+    assert CHALLENGER not in aliases(client), "it was, and has failed since"
+    old = plant(client, tags={"holdfast.served_model": "{}"})
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, old)
+    assert stopped_by(judged(better, min_shared_rows=rows)) == {}, "a champion of an older contract"
+
+
+def test_a_model_that_points_the_wrong_way(client: Any) -> None:
+    stops = stopped_by(judged(plant(client, "inverted")))
+    assert "behaviour: direction" in stops
+
+
+def test_the_registered_model_is_not_the_tested_one(client: Any) -> None:
+    import skops.io
+
+    from tests.flows.promotion.planted import model
+
+    version = plant(client)
+    source = client.get_model_version(MODEL_NAME, version).source.removeprefix("file://")
+    skops.io.dump(model("noisy"), Path(source) / "model.skops")
+    assert "scores as tested" in stopped_by(judged(version))
+
+
+def test_a_forbidden_input(client: Any) -> None:
+    assert stopped_by(judged(plant(client), forbidden_inputs=["*_amount"])) == {
+        "no forbidden input": "total_amount, mean_purchase_amount"
+    }
+
+
+def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
+    version = plant(client)
+    assert judged(version).challenger
+    RollbackRecord(to="1", when=datetime.now(UTC), who="ann", why="complaints").save(client, version)
+    assert list(stopped_by(judged(version))) == ["not rolled back"]
+    assert aliases(client) == {}
+    assert judged(version, max_rollbacks=1).challenger
+
+
+def test_parity_with_a_mismatch_and_without_a_report(shop: tuple[Settings, Any]) -> None:
+    settings, client = shop
+    version, path = plant(client), settings.feast / "parity.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps(report | {"mismatches": 3}))
+    result = judged(version)
+    assert list(stopped_by(result)) == ["parity"]
+    assert result.failed[0].value == 3
+    path.unlink()
+    assert "python -m flows.features" in stopped_by(judged(version))["parity"]
+    path.write_text(json.dumps(report | {"definitions": report["definitions"] | {"on_demand": "x"}}))
+    assert "on_demand differ" in stopped_by(judged(version))["parity"]
+    path.write_text(json.dumps(report))
+    assert judged(version).challenger
+
+
+def test_what_the_features_flow_finds_is_what_the_gate_sees(shop: tuple[Settings, Any]) -> None:
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    from flows.feature_store import parity
+    from flows.features import features
+    from tests.flows.feature_store.test_parity import HISTORY, write
+
+    settings, client = shop
+    version = plant(client)
+    features(AS_OF, KNOWN_AT)
+    assert parity.load_parity(settings).mismatches == 0
+    write("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
+    with pytest.raises(parity.ParityError):
+        features(AS_OF, KNOWN_AT)
+    assert list(stopped_by(judged(version))) == ["parity"]
+    with pytest.MonkeyPatch.context() as patch:  # written to, and killed before it was compared
+        patch.setattr(parity, "check_parity", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            features(AS_OF, KNOWN_AT)
+    assert "There is no parity report" in stopped_by(judged(version))["parity"]
+    features(AS_OF, KNOWN_AT)
+    assert judged(version).challenger
+
+
+@pytest.mark.parametrize(
+    ("without", "stops"),
+    [
+        ("evaluation.json", "minimum quality"),
+        ("recipe.json", "behaviour: direction"),
+        ("lineage.json", "behaviour: invariance"),
+        ("test_predictions.parquet", "scores as tested"),
+        ("model/model.skops", "size"),
+    ],
+)
+def test_what_its_run_lacks_stops_it(client: Any, without: str, stops: str) -> None:
+    stopped = stopped_by(judged(plant(client, without=without)))
+    assert without.split("/")[-1] in stopped[stops]
+    assert aliases(client) == {}
+
+
+def test_of_other_definitions_than_the_registry_of_features(client: Any) -> None:
+    version = plant(client, fingerprint=base().fingerprint | {"transformations": "other"})
+    stopped = stopped_by(judged(version))
+    assert "(transformations differ); train again" in stopped["behaviour: direction"]
+    assert "(transformations differ)" in stopped["parity"]
+
+
+def test_what_could_not_be_computed_is_tried_again(client: Any) -> None:
+    version = plant(client, without="evaluation.json")
+    assert judged(version).computed is True
+    run = client.get_model_version(MODEL_NAME, version).run_id
+    client.log_text(run, good_evaluation().model_dump_json(), "evaluation.json")
+    again = judged(version)
+    assert (again.computed, stopped_by(again)) == (True, {})
+
+
+def test_a_verdict_of_the_evaluation_names_its_gate(client: Any) -> None:
+    version = plant(client, evaluation=good_evaluation(instability=interval(0.5)))
+    assert list(stopped_by(judged(version))) == ["stability"]
+    record = GatesRecord.of(client, version)
+    assert record is not None
+    assert (record.verdict, record.failed) == ("failed", ["stability"])
+
+
+def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.promotion import gathering
+
+    version, other = plant(client), plant(client)
+    gather = gathering.gather
+
+    def slowly(*arguments: Any) -> Any:
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, other)
+        return gather(*arguments)
+
+    monkeypatch.setattr(gathering, "gather", slowly)
+    result = judged(version)
+    assert (result.passed, result.challenger) == (True, False)
+    assert aliases(client) == {CHAMPION: other}
+
+
+def test_the_latest_is_judged_and_an_unknown_one_is_named(client: Any) -> None:
+    from flows.gates import gates
+
+    plant(client)
+    latest = plant(client)
+    assert gates(thresholds=GateSettings(**LENIENT)).version == latest
+    with pytest.raises(UnknownVersionError, match=f"{MODEL_NAME} has no version 999"):
+        gates("999")
+
+
+def test_the_command_prints_the_table_and_fails_with_the_gates(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    from flows.cli import run_flow
+    from flows.gates import _show, gates
+
+    plant(client)
+    for options, code, told in (
+        ({}, 0, "It is the challenger: `python -m flows.promote"),
+        ({"max_size_mb": 1e-6}, 1, "failed size."),
+    ):
+        monkeypatch.setattr(sys, "argv", ["gates", "--thresholds", json.dumps(LENIENT | options)])
+        with pytest.raises(SystemExit) as ended:
+            run_flow(gates, show=_show)
+        assert ended.value.code == code
+        assert told in " ".join(capsys.readouterr().out.split())

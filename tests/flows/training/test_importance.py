@@ -1,0 +1,132 @@
+"""Permutation importance: what helps is seen to help, what does not is not, and months are not mixed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from feature_repo.model_contract import Feature
+from flows.training.dataset import TrainingSet
+from flows.training.importance import permutation_importance
+
+NAMES = ["strong", "weak", "noise", "unused", "month"]
+WEIGHTS = np.array([1.5, 0.5, 0.0, 0.0, 1.0])
+
+
+def _customers(seed: int, customers: int = 400) -> TrainingSet:
+    """At three cut-offs. Churn depends on the first two inputs and on the month, which all customers share."""
+    generator = np.random.default_rng(seed)
+    own = generator.normal(size=(customers, 4))
+    months = [0.0, 1.0, 2.0]
+    x = np.vstack([np.c_[own + 0.3 * generator.normal(size=own.shape), np.full(customers, month)] for month in months])
+    y = generator.logistic(size=len(x)) < x @ WEIGHTS - 1
+    cutoffs = np.repeat(pd.to_datetime(["2024-01-01", "2024-02-01", "2024-03-01"]).tz_localize("UTC"), customers)
+    keys = pd.DataFrame({"customer_id": [f"c{n}" for n in range(customers)] * 3, "cutoff": cutoffs})
+    return TrainingSet(keys, x, y, [Feature("v", name, "Float64", False) for name in NAMES])
+
+
+@pytest.fixture(scope="module")
+def tested() -> TrainingSet:
+    """Customers the model was not fitted on."""
+    return _customers(seed=1)
+
+
+@pytest.fixture(scope="module")
+def model() -> LogisticRegression:
+    """Fitted on other customers; it does not use the input "unused", and noise a little."""
+    train = _customers(seed=2)
+    x = train.x.copy()
+    x[:, 3] = 0
+    return LogisticRegression().fit(x, train.y)
+
+
+def test_useful_features_are_above_zero_and_the_others_are_not(model: LogisticRegression, tested: TrainingSet) -> None:
+    found = permutation_importance(model.decision_function, tested, seed=0)
+    assert [item.feature for item in found[:2]] == ["strong", "weak"]
+    assert {item.feature for item in found} == set(NAMES)
+    drops = [item.drop.value for item in found]
+    assert drops == sorted(drops, reverse=True)
+    by_name = {item.feature: item.drop for item in found}
+    for name in ("strong", "weak"):
+        assert 0 < by_name[name].low < by_name[name].value < by_name[name].high
+    assert model.coef_[0, 2] != 0
+    assert by_name["noise"].low < 0 < by_name["noise"].high
+    assert by_name["unused"].low == by_name["unused"].value == by_name["unused"].high == 0
+
+
+def test_what_tells_only_the_month_is_of_no_use(model: LogisticRegression, tested: TrainingSet) -> None:
+    """Shuffled over all months it would cost much: the base rate moves."""
+    assert model.coef_[0, 4] > 0.5
+    found = {item.feature: item.drop for item in permutation_importance(model.decision_function, tested, seed=0)}
+    assert (found["month"].low, found["month"].value, found["month"].high) == (0, 0, 0)
+
+
+def test_only_one_column_is_shuffled_and_only_within_its_cutoff(tested: TrainingSet) -> None:
+    seen = []
+
+    def scores(x: np.ndarray) -> np.ndarray:
+        seen.append(x.copy())
+        return x[:, 0]
+
+    permutation_importance(scores, tested, seed=0, repeats=2, resamples=50)
+    assert len(seen) == 1 + 2 * len(NAMES)
+    assert seen[0].tolist() == tested.x.tolist()
+    for call, x in enumerate(seen[1:]):
+        column = call // 2
+        others = np.arange(len(NAMES)) != column
+        assert (x[:, others] == tested.x[:, others]).all()
+        for start in range(0, 1200, 400):
+            rows = slice(start, start + 400)
+            assert sorted(x[rows, column]) == sorted(tested.x[rows, column])
+        assert NAMES[column] == "month" or (x[:, column] != tested.x[:, column]).mean() > 0.95
+    assert not np.array_equal(seen[1][:, 0], seen[2][:, 0])
+
+
+def tested_in_any_order_stay_in_their_cutoff(tested: TrainingSet) -> None:
+    mixed = tested.rows(np.random.default_rng(3).permutation(len(tested.y)))
+    month = NAMES.index("month")
+
+    def scores(x: np.ndarray) -> np.ndarray:
+        assert (x[:, month] == mixed.x[:, month]).all()
+        return x[:, 0]
+
+    permutation_importance(scores, mixed, seed=0, repeats=1, resamples=50)
+
+
+def test_the_seed_gives_the_same_numbers(model: LogisticRegression, tested: TrainingSet) -> None:
+    def run(seed: int) -> list:
+        return permutation_importance(model.decision_function, tested, seed, resamples=50, max_rows=600)
+
+    assert run(4) == run(4)
+    assert run(4) != run(5)
+
+
+def test_the_drop_is_what_shuffling_costs(tested: TrainingSet) -> None:
+    """By hand, for the one input a model uses: without it, nothing is left."""
+    found = permutation_importance(lambda x: x[:, 0], tested, seed=0, repeats=20, resamples=50)
+    base = roc_auc_score(tested.y, tested.x[:, 0])
+    assert found[0].feature == "strong"
+    assert found[0].drop.value == pytest.approx(base - 0.5, abs=0.02)
+
+
+def test_a_large_set_is_cut_to_whole_customers(tested: TrainingSet) -> None:
+    sizes = []
+
+    def scores(x: np.ndarray) -> np.ndarray:
+        sizes.append(len(x))
+        for month in (0.0, 1.0, 2.0):
+            assert (x[:, -1] == month).sum() * 3 == len(x)
+        return x[:, 0]
+
+    permutation_importance(scores, tested, seed=0, repeats=1, resamples=50, max_rows=500)
+    assert set(sizes) == {498}
+
+
+def test_missing_values_are_shuffled_too(tested: TrainingSet) -> None:
+    x = tested.x.copy()
+    x[tested.y & (x[:, 3] > 0), 3] = np.nan  # that it is missing tells of churn
+    data = TrainingSet(tested.keys, x, tested.y, tested.inputs)
+    found = permutation_importance(lambda x: np.isnan(x[:, 3]).astype(float), data, seed=0)
+    assert found[0].feature == "unused"
+    assert found[0].drop.low > 0.1

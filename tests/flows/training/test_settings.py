@@ -1,0 +1,73 @@
+"""Settings that make no sense are refused, by name."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from flows.training.settings import SLICES, SearchSettings, Slice, TrainingSettings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("test_cutoffs", 0),
+        ("folds", 0),
+        ("min_fit_cutoffs", 0),
+        ("min_history_days", -1),
+        ("max_cutoffs", 1),
+        ("resamples", 49),
+        ("search", {"trials": 0}),
+        ("search", {"seconds": 0}),
+        ("value", {"kept_customer": 0}),
+        ("value", {"offer_cost": 0}),
+        ("value", {"response_rate": 0}),
+        ("value", {"response_rate": 1.1}),
+    ],
+)
+def test_what_makes_no_sense_is_refused(name: str, value: Any) -> None:
+    inner = next(iter(value)) if isinstance(value, dict) else name
+    with pytest.raises(ValidationError, match=inner):
+        TrainingSettings.model_validate({name: value})
+
+
+@pytest.mark.parametrize("settings", [{"threshold": 0.5}, {"search": {"trial": 3}}, {"value": {"worth": 3}}])
+def test_a_misspelt_setting_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        TrainingSettings.model_validate(settings)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainingSettings().search.trials = 3
+
+
+def test_they_can_be_sent_as_json() -> None:
+    settings = TrainingSettings(search=SearchSettings(trials=3), slices=SLICES[:1])
+    assert TrainingSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+class TestSlice:
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"labels": ["all"]},
+            {"edges": [1], "quantiles": 2, "labels": ["a", "b"]},
+            {"edges": [2, 1], "labels": ["a", "b", "c"]},
+            {"edges": [1, 1], "labels": ["a", "b", "c"]},
+        ],
+    )
+    def test_it_is_by_ascending_edges_or_by_quantiles(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError, match="slice by age: give either ascending edges or a number of quantiles"):
+            Slice.model_validate({"feature": "age"} | fields)
+
+    @pytest.mark.parametrize("fields", [{"edges": [1]}, {"quantiles": 2}])
+    def test_every_group_has_a_label(self, fields: dict[str, Any]) -> None:
+        for labels in (["a"], ["a", "b", "c"]):
+            with pytest.raises(ValidationError, match=f"2 groups need 2 labels, not {len(labels)}"):
+                Slice.model_validate({"feature": "age", "labels": labels} | fields)
+        Slice.model_validate({"feature": "age", "labels": ["a", "b"]} | fields)
+
+    def test_one_quantile_is_no_division(self) -> None:
+        with pytest.raises(ValidationError, match="quantiles"):
+            Slice(feature="age", quantiles=1, labels=["all"])
