@@ -8,10 +8,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: help run test check serve ui env bench pictures clean lock
+.PHONY: help run test test-long check serve ui env bench pictures clean lock
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .venv/.ready: requirements.lock requirements-bootstrap.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Holdfast needs Python 3.11 to 3.13: '$(PYTHON)' is not on PATH. Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
@@ -26,8 +26,11 @@ help: ## List the targets
 run: .venv/.ready ## The whole main job on CDNOW, or on your own: SOURCE=export.csv MAPPING=export.yaml
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(if $(SOURCE),--source "$(SOURCE)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
-test: .venv/.ready ## The whole test suite
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+test: .venv/.ready ## The test suite, but for its longest tests
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"
+
+test-long: .venv/.ready ## Its longest tests: a real backtest, approvals by a worker, trainings that are killed
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m long
 
 check: .venv/.ready ## Format, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -51,10 +54,11 @@ ui: .venv/.ready ## Prefect, MLflow and Feast in the browser; Ctrl-C ends all th
 env: .venv/.ready ## Print the environment for the tools' own commands: eval "$(make -s env)"
 	@$(BIN)/python -m feature_repo.settings
 
-bench: .venv/.ready ## Time ingest beside a raw DuckDB query of the same file
-	@$(BIN)/python benchmarks/bench_ingest.py
+bench: .venv/.ready ## Time ingest beside a raw DuckDB query, the search beside the naive way
+	@$(BIN)/python -m benchmarks.bench_ingest
+	$(BIN)/python -m benchmarks.bench_search
 
-pictures: .venv/.ready ## Renew docs/pictures from the champion's test period
+pictures: .venv/.ready ## Renew docs/pictures from the champion's test period and the last backtest
 	@$(BIN)/python -m flows.reporting.pictures
 
 clean: ## Remove all state (data/), caches and the virtual environment

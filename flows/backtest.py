@@ -1,7 +1,5 @@
 """Backtest: policies of retraining on the past. `python -m flows.backtest --from 1997-10-01 --to 1998-03-01`"""
 
-import base64
-import io
 import os
 import signal
 import sys
@@ -20,7 +18,7 @@ from feature_repo.times import as_utc
 from flows.backtesting.plan import Every, Plan, Walk, plan
 from flows.backtesting.policies import POLICIES, Policy
 from flows.backtesting.results import Result, Step, read_steps, write_result
-from flows.backtesting.settings import DEFAULT_GATES, BacktestGates, PolicySettings
+from flows.backtesting.settings import DEFAULT_GATES, PolicySettings
 from flows.backtesting.state import (
     LOG,
     STEPS,
@@ -32,6 +30,8 @@ from flows.backtesting.state import (
     publish_scores,
     result_path,
 )
+from flows.promotion.settings import GateSettings
+from flows.reporting.images import data_url, png
 from flows.training.settings import TrainingSettings
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -75,12 +75,10 @@ def picture_task(settings: Settings, results: list[Result]) -> None:
     from flows.backtesting.tables import verdict
     from flows.files import replace_file
 
-    buffer = io.BytesIO()
-    policies(results).savefig(buffer, format="png", dpi=110)
+    content = png(policies(results))
     with replace_file(picture_path(settings)) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-    picture = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    create_image_artifact(picture, key="backtest", description="Policies of retraining, month by month")
+        temporary.write_bytes(content)
+    create_image_artifact(data_url(content), key="backtest", description="Policies of retraining, month by month")
     create_markdown_artifact(verdict(results), key="backtest-verdict", description="What the backtest says")
 
 
@@ -92,7 +90,7 @@ def backtest(
     policy: Literal["all", Policy] = "all",
     known_at: datetime | None = None,
     training: TrainingSettings | None = None,
-    thresholds: BacktestGates | None = None,
+    thresholds: GateSettings | None = None,
     rules: PolicySettings | None = None,
 ) -> list[Result]:
     """Walk through the past with one policy of retraining or with all, and compare what they would have brought.

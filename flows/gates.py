@@ -13,7 +13,7 @@ from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings, load_settings
 from flows.features import features_lock
 from flows.model_card import cards_tell
-from flows.promotion.settings import GateSettings
+from flows.promotion.settings import GateSettings, changed_told
 
 if TYPE_CHECKING:
     from flows.promotion.evidence import Evidence
@@ -33,7 +33,7 @@ class GatesResult:
     challenger: bool
     """Whether it waits for promotion now."""
     computed: bool
-    """False when the same evidence had been judged before."""
+    """False when the same evidence had passed before."""
     gates: "list[Gate]"
 
     @property
@@ -88,7 +88,15 @@ def verdict_task(settings: Settings, report: "Report") -> bool:
             for gate in report.gates
         ],
         key="gates",
-        description=f"{MODEL_NAME} version {report.version}: {_verdict(report.failed)}",
+        description=" ".join(
+            filter(
+                None,
+                [
+                    f"{MODEL_NAME} version {report.version}: {_verdict(report.failed)}.",
+                    changed_told(report.settings.changed()),
+                ],
+            )
+        ),
     )
     return settle(open_registry(settings), settings, report)
 

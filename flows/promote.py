@@ -1,8 +1,8 @@
 """Promote: the challenger becomes the champion once it is approved. `python -m flows.promote --version 3`"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
@@ -37,23 +37,28 @@ class Approval(RunInput):
 
 @dataclass(frozen=True)
 class PromoteResult:
-    """Which version is the champion now, and which was before; who decided it, and why."""
+    """Which version is the champion now, and which was before; who decided it, and why; on which own thresholds."""
 
     version: str
     previous: str | None
     moved: bool
     who: str
     why: str
+    thresholds: dict[str, Any] = field(default_factory=dict)
 
 
 @task(name="move champion", cache_policy=NO_CACHE, persist_result=False)
 def move_task(settings: Settings, version: str, decision: "Decision") -> PromoteResult:
     """Record the decision and move the alias."""
     from flows.promotion.moving import move_champion
+    from flows.promotion.records import PromotionRecord
     from flows.promotion.registry import open_registry
 
-    previous = move_champion(open_registry(settings), settings, version, decision, datetime.now(UTC))
-    result = PromoteResult(version, previous, previous != version, decision.who, decision.why)
+    client = open_registry(settings)
+    previous = move_champion(client, settings, version, decision, datetime.now(UTC))
+    record = PromotionRecord.of(client, version)
+    thresholds = record.thresholds if record else {}
+    result = PromoteResult(version, previous, previous != version, decision.who, decision.why, thresholds)
     create_markdown_artifact(_told(result), key="promotion", description=f"{MODEL_NAME}: {CHAMPION}")
     return result
 
@@ -85,7 +90,7 @@ def promote(
     settings = load_settings()
     client = open_registry(settings)
     if approval == "manual":
-        number, decision = _by_a_person(client, version, reason.strip(), timedelta(hours=timeout_hours))
+        number, decision = _by_a_person(settings, client, version, reason.strip(), timedelta(hours=timeout_hours))
     else:
         number = candidate(client, version)
         decision = by_itself(client, number, reason.strip(), datetime.now(UTC))
@@ -96,19 +101,19 @@ def promote(
 
 
 def _by_a_person(
-    client: "MlflowClient", version: str | None, reason: str, timeout: timedelta
+    settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta
 ) -> "tuple[str, Decision]":
     """The version, and what a person decided about it.
 
     The first time this ends the process. Once answered, Prefect runs the flow again from the top, and it comes here
-    knowing which version it asked about.
+    knowing which version it asked about. The card tells that it was asked, and that it was refused.
     """
     from prefect.runtime import flow_run
 
     from flows.promotion.approval import answered, ask, requested_by, shown_to_the_person
     from flows.promotion.deciding import candidate, decided_before
     from flows.promotion.moving import passed_gates
-    from flows.promotion.registry import champion_version
+    from flows.promotion.registry import champion_version, promotion_lock
 
     run = str(flow_run.id)
     number = requested_by(client, run)
@@ -119,9 +124,16 @@ def _by_a_person(
         _require_first_time(number)
         _require_resumable(number, timeout)
         gates = passed_gates(client, number, champion_version(client))
-        ask(client, number, gates, run, datetime.now(UTC), timeout)
+        with promotion_lock(settings):
+            ask(client, number, gates, run, datetime.now(UTC), timeout)
+        cards_tell(settings, number)
     answer = _answer(shown_to_the_person(client, number, reason), timeout)
-    return number, answered(client, number, answer, datetime.now(UTC))
+    try:
+        with promotion_lock(settings):
+            return number, answered(client, number, answer, datetime.now(UTC))
+    except PromotionRefusedError:
+        cards_tell(settings, number)
+        raise
 
 
 def _answer(shown: str, timeout: timedelta) -> "Answer | None":
@@ -164,9 +176,10 @@ def _require_first_time(version: str) -> None:
 
 def _told(result: PromoteResult) -> str:
     before = f"after version {result.previous}" if result.previous else "the first"
-    return (
-        f"{CHAMPION} is version {result.version}, {before if result.moved else 'as before'}. {result.who}: {result.why}"
-    )
+    from flows.promotion.settings import changed_told
+
+    told = f"{CHAMPION} is version {result.version}, {before if result.moved else 'as before'}."
+    return " ".join(filter(None, [told, changed_told(result.thresholds), f"{result.who}: {result.why}"]))
 
 
 def _show(result: PromoteResult) -> None:

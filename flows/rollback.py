@@ -20,29 +20,40 @@ class RollbackResult:
     version: str
     rolled_back: str
     moved: bool
+    warning: str = ""
+    """That it does not fit the definitions of today."""
 
 
 @task(name="move back", cache_policy=NO_CACHE, persist_result=False)
-def move_back_task(settings: Settings, to: str | None, why: str, who: str, now: datetime) -> RollbackResult:
+def move_back_task(
+    settings: Settings, to: str | None, why: str, who: str, now: datetime, leave: str | None, flow_run: str
+) -> RollbackResult:
     """Move the alias and say so."""
-    from flows.promotion.going_back import roll_back
+    from flows.promotion.going_back import other_definitions, roll_back
     from flows.promotion.registry import open_registry
 
-    back = roll_back(open_registry(settings), settings, to, why, who, now)
-    result = RollbackResult(back.version, back.rolled_back, back.moved)
+    client = open_registry(settings)
+    back = roll_back(client, settings, to, why, who, now, leave, flow_run)
+    warning = other_definitions(client, settings, back.version) if back.moved else ""
+    result = RollbackResult(back.version, back.rolled_back, back.moved, warning)
     create_markdown_artifact(_told(result, why), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
     return result
 
 
 @flow(name="rollback", flow_run_name="rollback", persist_result=False)
-def rollback(reason: str = "", to: str | None = None, who: str | None = None) -> RollbackResult:
-    """Move champion back to the version before, or to a former champion.
+def rollback(
+    reason: str = "", to: str | None = None, who: str | None = None, leave: str | None = None
+) -> RollbackResult:
+    """Move champion back to the version before, or to a former champion. A retry of the run never goes back one more.
 
     Args:
         reason: Why, in a sentence: nothing moves without. It stays on the version that is rolled back.
         to: A version that was champion before; the previous one when left out.
         who: Who rolls back; the user of this machine when left out.
+        leave: Only if this version is the champion; so two people do not go back two versions.
     """
+    from prefect.runtime import flow_run
+
     from flows.promotion.errors import RollbackError
 
     if not reason.strip():
@@ -50,7 +61,9 @@ def rollback(reason: str = "", to: str | None = None, who: str | None = None) ->
             "A rollback needs a reason (`--reason`, or the parameter reason). The champion is unchanged."
         )
     settings = load_settings()
-    result = move_back_task(settings, to, reason.strip(), who or getpass.getuser(), datetime.now(UTC))
+    result = move_back_task(
+        settings, to, reason.strip(), who or getpass.getuser(), datetime.now(UTC), leave, str(flow_run.id or "")
+    )
     if result.moved:
         cards_tell(settings, result.version, result.rolled_back)
     return result
@@ -59,14 +72,18 @@ def rollback(reason: str = "", to: str | None = None, who: str | None = None) ->
 def _told(result: RollbackResult, why: str) -> str:
     if not result.moved:
         return f"{CHAMPION} is version {result.version}, as before."
-    return f"{CHAMPION} is version {result.version} again. Version {result.rolled_back} was rolled back: {why}"
+    told = f"{CHAMPION} is version {result.version} again. Version {result.rolled_back} was rolled back: {why}"
+    return f"{told}\n\n**Warning.** {result.warning}" if result.warning else told
 
 
 def _show(result: RollbackResult) -> None:
     from rich.console import Console
 
     told = f"{CHAMPION} is version {result.version}{' again' if result.moved else ', as before'}."
-    Console(highlight=False, soft_wrap=True).print(f"{told} `python -m flows.package` puts it into a bento.")
+    console = Console(highlight=False, soft_wrap=True)
+    if result.warning:
+        console.print(f"Warning: {result.warning}", style="yellow", markup=False)
+    console.print(f"{told} `python -m flows.package` puts it into a bento.")
 
 
 if __name__ == "__main__":

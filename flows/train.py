@@ -1,7 +1,5 @@
 """Train: label, join, search, choose, test, register, judge. `python -m flows.train --as-of 1998-03-01`"""
 
-import base64
-import io
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +20,7 @@ from flows.clock import resolve_as_of, resolve_known_at, run_name
 from flows.features import features_lock, snapshots_task
 from flows.gates import GatesResult, gates
 from flows.promotion.gates import GateSettings
+from flows.reporting.images import data_url, png
 from flows.reporting.progress import say
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.settings import TrainingSettings
@@ -53,6 +52,15 @@ class TrainResult:
     training_rows: int
     evaluation: Evaluation
     gates: GatesResult
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What was registered, and how its test went."""
+
+    registered: "Registered"
+    evaluation: Evaluation
+    pictures: "dict[str, Figure]"
 
 
 @task(name="definitions are applied", **_IN_MEMORY)
@@ -153,12 +161,13 @@ def test_and_register_task(
     choice: "Choice",
     data: "TrainingSet",
     run_id: str,
-) -> "Registered":
+) -> Tested:
     """Fit the choice, test it once beside the baselines, and register it."""
     import mlflow
 
     from flows.training import plots, tracking
     from flows.training.baselines import baseline_scores
+    from flows.training.dataset import purchase_history
     from flows.training.evaluate import evaluate
     from flows.training.fitting import churn_scores, fit_recipe
     from flows.training.serving import served_model
@@ -167,7 +176,9 @@ def test_and_register_task(
     recipe = choice.recipe
     development, test = data.at(recipe.development), data.at(recipe.test)
     model = fit_recipe(recipe, data)
-    scores = {"model": churn_scores(model, test.x), **baseline_scores(development, test, settings.horizon_days)}
+    everybody = purchase_history(settings, recipe.development[-1], lineage.known_at)
+    baselines = baseline_scores(development, everybody, test, settings.horizon_days)
+    scores = {"model": churn_scores(model, test.x), **baselines}
     told = evaluate(model, scores, development, test, choice, training)
     pictures = {
         "test_curves": plots.curves(test.y, scores),
@@ -190,12 +201,13 @@ def test_and_register_task(
         lineage,
         f"{told.chosen}; test period ROC-AUC {told.metrics['model']['roc_auc']}. {told.reason}",
     )
-    _report(registered, lineage, told, pictures)
-    return registered
+    return Tested(registered, told, pictures)
 
 
-def _report(registered: "Registered", lineage: "Lineage", told: Evaluation, pictures: "dict[str, Figure]") -> None:
-    """Leave the test beside the flow run."""
+@task(name="report", **_IN_MEMORY)
+def report_task(tested: Tested, lineage: "Lineage") -> None:
+    """Leave the test beside the flow run. The MLflow run has ended by then: nothing that fails here can spoil it."""
+    registered, told = tested.registered, tested.evaluation
     create_table_artifact(
         [
             {"model": name} | {METRICS[metric]: str(value) for metric, value in values.items()}
@@ -215,8 +227,8 @@ def _report(registered: "Registered", lineage: "Lineage", told: Evaluation, pict
         key="test-by-month",
         description="The test period by month",
     )  # fmt: skip
-    for name, picture in pictures.items():
-        create_image_artifact(_data_url(picture), key=name.replace("_", "-"), description=f"{MODEL_NAME}: {name}")
+    for name, picture in tested.pictures.items():
+        create_image_artifact(data_url(png(picture)), key=name.replace("_", "-"), description=f"{MODEL_NAME}: {name}")
     create_markdown_artifact(
         f"**{MODEL_NAME} version {registered.version}**: {told.chosen}. {told.reason}\n\n"
         f"Calibration: {told.calibration}. {told.calibration_reason}\n\n"
@@ -257,6 +269,7 @@ def train(
 
 def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -> "Registered":
     from flows.training.dataset import labelled_cutoffs
+    from flows.training.evaluate import require_inputs
     from flows.training.split import split_by_time
     from flows.training.tracking import open_mlflow, training_run
 
@@ -269,10 +282,13 @@ def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -
     for cutoff in split.used:
         snapshots_task(settings, cutoff, known_at)
     data = assemble_task(settings, split.used, as_of, known_at)
+    require_inputs(training.slices, [feature.name for feature in data.inputs])
     with training_run(open_mlflow(settings), settings, lineage) as run_id:
         best = search_task(settings, training, lineage, data, split, run_id)
         choice = choose_task(settings, training, best, data, split)
-        return test_and_register_task(settings, training, lineage, choice, data, run_id)
+        tested = test_and_register_task(settings, training, lineage, choice, data, run_id)
+    report_task(tested, lineage)
+    return tested.registered
 
 
 def _result(settings: Settings, registered: "Registered", judged: GatesResult, trained: bool) -> TrainResult:
@@ -289,12 +305,6 @@ def _result(settings: Settings, registered: "Registered", judged: GatesResult, t
         evaluation=read_evaluation(client, registered.run_id),
         gates=judged,
     )
-
-
-def _data_url(figure: "Figure") -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from feature_repo.settings import REPLAY, Settings
 from feature_repo.source_hash import normalised, sha256
 from feature_repo.times import as_utc
 from flows.backtesting.policies import Policy
-from flows.backtesting.settings import BacktestGates, PolicySettings
+from flows.backtesting.settings import PolicySettings
 from flows.feature_store.snapshots import NoDataError, effective_known_at
-from flows.ingestion.batches import list_batches
+from flows.ingestion.batches import end_of_data, list_batches
+from flows.promotion.settings import GateSettings
 from flows.training.settings import TrainingSettings
 
 Every = Literal["month", "week"]
@@ -43,7 +44,7 @@ class Plan(BaseModel):
     arrived: Utc
     batches: tuple[str, ...]
     training: TrainingSettings
-    thresholds: BacktestGates
+    thresholds: GateSettings
     rules: PolicySettings
     horizon_days: int
     activity_days: int
@@ -89,7 +90,7 @@ def plan(
     every: Every,
     known_at: datetime | None,
     training: TrainingSettings,
-    thresholds: BacktestGates,
+    thresholds: GateSettings,
     rules: PolicySettings,
 ) -> Plan:
     """The plan of a backtest on a data folder.
@@ -98,7 +99,7 @@ def plan(
     training ends by its number of trials, never by time: a busy machine must not change a result.
 
     Raises:
-        BadWindowError: ``start`` is after ``end``.
+        BadWindowError: ``start`` is after ``end``, or a step after the data.
         NoDataError: Nothing was known at ``start``.
     """
     moments, batches = steps(start, end, every), list_batches(settings)
@@ -109,6 +110,13 @@ def plan(
     except NoDataError as error:
         hint = " If history was imported at once, say so: --known-at with a time after the import."
         raise NoDataError(f"{error}{'' if assumed else hint}") from error
+    data_end = end_of_data(batches)
+    assert data_end is not None  # something was known
+    if moments[-1] > data_end:
+        raise BadWindowError(
+            f"--to {end:%Y-%m-%d}: the step of {moments[-1]:%Y-%m-%d} comes after the data, whose last day is "
+            f"{data_end - timedelta(days=1):%Y-%m-%d}. Choose an earlier --to, or ingest newer data."
+        )
     unhurried = training.search.model_copy(update={"seconds": 86_400.0})
     return Plan(
         steps=moments,

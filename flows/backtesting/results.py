@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from flows.backtesting.plan import Every
 from flows.backtesting.policies import Policy
-from flows.backtesting.settings import BacktestGates
 from flows.files import replace_file
+from flows.promotion.settings import GateSettings
 from flows.training.evaluation import Interval
 
 # What is measured of a cohort, as people know it. A measure that cannot be computed (all churned) is left out.
@@ -102,7 +102,7 @@ class Result(_Record):
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     every: Every
-    thresholds: BacktestGates
+    thresholds: GateSettings
     key: str
     steps: list[Step]
     overall: Overall | None

@@ -32,7 +32,7 @@ def print_results(results: Sequence[Result], console: Console) -> None:
         console.print(_steps_table(result), "")
     console.print(_comparison(results), "")
     console.print(verdict(results), markup=False)
-    if results[0].thresholds.eased:
+    if results[0].thresholds.min_gain_over_baselines < 0:
         console.print(
             f"The gates let a version pass whose ROC-AUC is less than a baseline's by up to "
             f"{-results[0].thresholds.min_gain_over_baselines:g}. The live gates do not: --thresholds '{{}}'",

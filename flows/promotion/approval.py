@@ -13,6 +13,7 @@ from flows.promotion.moving import Decision
 from flows.promotion.recording import Report, read_report
 from flows.promotion.records import ApprovalRecord, GatesRecord
 from flows.promotion.registry import all_versions
+from flows.promotion.settings import changed_told
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def ask(
 
     Raises:
         PromotionRefusedError: The evidence cannot be shown.
+        BadReportError: It is there, but cannot be read back.
     """
     if read_report(client, version, gates.key) is None:
         raise PromotionRefusedError(
@@ -119,6 +121,7 @@ def request_text(report: Report, reason: str, until: datetime) -> str:
         *([f"Why it is asked: {reason}"] if reason else []),
         f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
         gates_table(report.gates),
+        *([told] if (told := changed_told(report.settings.changed())) else []),
         f"Model card, curves and slices: MLflow, model {MODEL_NAME}, version {report.version}, its source run.",
     ]
     return "\n\n".join(lines)

@@ -21,6 +21,11 @@ def on_rows(rows: TrainingSet, challenger: Floats, champion: Floats, settings: G
     return roc_auc_difference(rows.y, challenger, champion, _bootstrap(rows.keys, settings))
 
 
+def brier_on_rows(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
+    """Brier score of the champion less the challenger's on all of ``rows``."""
+    return _brier_difference(rows.y, champion, challenger, _bootstrap(rows.keys, settings))
+
+
 def on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
     """The same on the rows that both were tested on, by what they said then; the challenger's outcomes count.
 
@@ -29,14 +34,30 @@ def on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame, sett
     Raises:
         NotComputedError: Too few rows are shared.
     """
+    shared = _enough_shared(challenger, champion, settings)
+    challenging, champions = shared["model_challenger"].to_numpy(), shared["model_champion"].to_numpy()
+    return roc_auc_difference(shared["churned"].to_numpy(), challenging, champions, _bootstrap(shared, settings))
+
+
+def brier_on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
+    """Brier score of the champion less the challenger's, on the same rows as ``on_shared_predictions``.
+
+    Raises:
+        NotComputedError: Too few rows are shared.
+    """
+    shared = _enough_shared(challenger, champion, settings)
+    challenging, champions = shared["model_challenger"].to_numpy(), shared["model_champion"].to_numpy()
+    return _brier_difference(shared["churned"].to_numpy(), champions, challenging, _bootstrap(shared, settings))
+
+
+def _enough_shared(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> pd.DataFrame:
     shared = shared_rows(challenger, champion)
     if len(shared) < settings.min_shared_rows:
         raise NotComputedError(
             f"the champion reads other features, and both were tested on only {len(shared)} same rows of the "
             f"{settings.min_shared_rows} it takes"
         )
-    challenging, champions = shared["model_challenger"].to_numpy(), shared["model_champion"].to_numpy()
-    return roc_auc_difference(shared["churned"].to_numpy(), challenging, champions, _bootstrap(shared, settings))
+    return shared
 
 
 def shared_rows(challenger: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
@@ -48,10 +69,8 @@ def shared_rows(challenger: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFram
 
 def brier_gain(predictions: pd.DataFrame, settings: GateSettings) -> Interval:
     """Brier score of the base rate less the model's."""
-    churned = predictions["churned"].to_numpy()
-    model, base_rate = ((churned - predictions[name].to_numpy()) ** 2 for name in ("model", "base_rate"))
-    draws = mean_draws(base_rate - model, _bootstrap(predictions, settings))
-    return interval(float((base_rate - model).mean()), draws)
+    model, base_rate = (predictions[name].to_numpy() for name in ("model", "base_rate"))
+    return _brier_difference(predictions["churned"].to_numpy(), base_rate, model, _bootstrap(predictions, settings))
 
 
 def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFrame) -> float:
@@ -63,6 +82,14 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
     if rows.keys[_ROW].to_numpy().tolist() != predictions[_ROW].to_numpy().tolist():
         raise NotComputedError(f"the test had {len(predictions)} rows, now they are {len(rows.y)} or others")
     return float(np.abs(scores - predictions["model"].to_numpy()).max())
+
+
+def _brier_difference(
+    churned: npt.NDArray[np.bool_], left: Floats, right: Floats, bootstrap: CustomerBootstrap
+) -> Interval:
+    """Brier score of ``left`` less that of ``right``, on the same resamples."""
+    lost = (churned - left) ** 2 - (churned - right) ** 2
+    return interval(float(lost.mean()), mean_draws(lost, bootstrap))
 
 
 def _bootstrap(rows: pd.DataFrame, settings: GateSettings) -> CustomerBootstrap:

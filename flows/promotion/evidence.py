@@ -29,7 +29,8 @@ class Missing:
 class Evidence:
     """What is known of a version.
 
-    ``over_champion``: ROC-AUC less the champion's on the same rows; None while there is no champion.
+    ``over_champion``: ROC-AUC less the champion's on the same rows, ``brier_over_champion`` the champion's Brier score
+    less its own on them; None while there is no champion.
     ``brier_gain``: the base rate's Brier score less the model's. ``as_tested``: largest difference between what the
     registered model says of its test rows and what the tested one said. ``wrong_direction``: share of customers
     whose risk falls as their silence grows. ``variance``: largest change of a score in other company.
@@ -39,6 +40,7 @@ class Evidence:
     brier_gain: Interval | Missing
     champion: str | None
     over_champion: Interval | Missing | None
+    brier_over_champion: Interval | Missing | None
     compared_on: str
     as_tested: float | Missing
     wrong_direction: float | Missing

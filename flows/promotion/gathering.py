@@ -28,16 +28,24 @@ def gather(
         rows = attempt(lambda: subject.test_rows(settings, given(situation.definitions)))
         scores = attempt(lambda: subject.score(given(rows).x))
 
+        theirs = attempt(lambda: champion.score(given(rows).x)) if champion and same else None
+
         def over(champion: Subject) -> Interval:
-            if not same:
+            if theirs is None:
                 return comparison.on_shared_predictions(subject.predictions, champion.predictions, thresholds)
-            return comparison.on_rows(given(rows), given(scores), champion.score(given(rows).x), thresholds)
+            return comparison.on_rows(given(rows), given(scores), given(theirs), thresholds)
+
+        def brier_over(champion: Subject) -> Interval:
+            if theirs is None:
+                return comparison.brier_on_shared_predictions(subject.predictions, champion.predictions, thresholds)
+            return comparison.brier_on_rows(given(rows), given(scores), given(theirs), thresholds)
 
         return Evidence(
             evaluation=attempt(lambda: subject.evaluation),
             brier_gain=attempt(lambda: comparison.brier_gain(subject.predictions, thresholds)),
             champion=situation.champion,
             over_champion=attempt(lambda: over(champion)) if champion else None,
+            brier_over_champion=attempt(lambda: brier_over(champion)) if champion else None,
             compared_on="the same test rows" if same else "the test rows they share",
             as_tested=attempt(lambda: comparison.largest_difference(given(rows), given(scores), subject.predictions)),
             wrong_direction=attempt(lambda: _wrong_direction(subject, given(rows), thresholds)),

@@ -7,10 +7,15 @@ from mlflow import MlflowClient
 
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
+from feature_repo.stores import open_store
+from flows.feature_store.parity import input_definitions
 from flows.promotion.errors import RollbackError
+from flows.promotion.evidence import Missing, attempt
 from flows.promotion.moving import unchanged
-from flows.promotion.records import PromotionRecord, RollbackRecord
-from flows.promotion.registry import champion_version, get_version, promotion_lock, set_champion
+from flows.promotion.records import GatesRecord, RollbackRecord, events_in
+from flows.promotion.registry import all_versions, champion_version, get_version, promotion_lock, set_champion
+from flows.promotion.reigns import Reigns, reigns
+from flows.promotion.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -22,39 +27,82 @@ class Return:
     moved: bool
 
 
-def roll_back(client: MlflowClient, settings: Settings, to: str | None, why: str, who: str, now: datetime) -> Return:
+def roll_back(
+    client: MlflowClient,
+    settings: Settings,
+    to: str | None,
+    why: str,
+    who: str,
+    now: datetime,
+    leave: str | None = None,
+    flow_run: str = "",
+) -> Return:
     """Move ``champion`` back to ``to``, or to the champion before; the reason stays on the version that goes.
 
+    Killed at any point, the same ``flow_run`` run again completes, and never goes back one more. With ``leave``,
+    nothing moves unless that version is the champion: of two who roll back at once, one is told.
+
     Raises:
-        RollbackError: There is no champion, none before it, or ``to`` never was one.
+        RollbackError: There is no champion, none before it that passed, or ``to`` never was one; or the champion is
+            not ``leave``.
         UnknownVersionError: There is no version ``to``.
     """
     with promotion_lock(settings):
         champion = champion_version(client)
         if champion is None:
             raise RollbackError(f"{MODEL_NAME} has no {CHAMPION}: there is nothing to roll back.")
+        if flow_run and (begun := _begun_by(client, flow_run)):
+            return _completed(client, *begun, champion)
+        if leave is not None and champion != leave:
+            raise RollbackError(
+                f"The {CHAMPION} of {MODEL_NAME} is version {champion}, not version {leave}: somebody has moved it. "
+                f"{unchanged(champion)}"
+            )
         if to == champion:
             return Return(to, champion, moved=False)
-        target = previous_champion(client, champion) if to is None else _former_champion(client, to)
-        earlier = RollbackRecord.of(client, champion)
-        RollbackRecord(to=target, when=now, who=who, why=why, times=earlier.times + 1 if earlier else 1).save(
-            client, champion
-        )
+        past = reigns(client)
+        target = _former_champion(client, past, to) if to else _passed(client, previous_champion(past, champion))
+        times = 1 + (past.rollbacks[champion][-1].times if past.rollbacks[champion] else 0)
+        record = RollbackRecord(to=target, when=now, who=who, why=why, times=times, flow_run=flow_run)
+        record.write(client, champion)
         set_champion(client, target)
+        record.tell(client, champion)
         return Return(target, champion, moved=True)
 
 
-def previous_champion(client: MlflowClient, champion: str) -> str:
-    """The champion before ``champion``, passing over those that were rolled back themselves.
+def _begun_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord, bool] | None:
+    """The version that this flow run rolled back, its record, and whether that was told, which comes last."""
+    for item in all_versions(client):
+        version = str(item.version)
+        for event in events_in(item.tags, version) or []:
+            if isinstance(event, RollbackRecord) and event.flow_run == flow_run:
+                return version, event, True
+        record = RollbackRecord.in_tags(item.tags, version)
+        if record is not None and record.flow_run == flow_run:
+            return version, record, False
+    return None
+
+
+def _completed(client: MlflowClient, gone: str, record: RollbackRecord, told: bool, champion: str) -> Return:
+    """What is left of a rollback; whoever became champion since then stays."""
+    if champion != record.to and (told or champion != gone):
+        return Return(champion, gone, moved=False)
+    set_champion(client, record.to)
+    record.tell(client, gone)
+    return Return(record.to, gone, moved=True)
+
+
+def previous_champion(past: Reigns, champion: str) -> str:
+    """The champion before ``champion``, passing over those that were rolled back since they last became champion.
 
     Raises:
         RollbackError: There is none.
     """
     seen, version = {champion}, champion
-    while (record := PromotionRecord.of(client, version)) and record.previous and record.previous not in seen:
-        version = record.previous
+    while (before := past.previous(version)) and before not in seen:
+        version = before
         seen.add(version)
-        if RollbackRecord.of(client, version) is None:
+        if not past.rolled_back(version):
             return version
     raise RollbackError(
         f"There is no champion before version {champion} that was not rolled back itself. {unchanged(champion)} "
@@ -62,9 +110,38 @@ def previous_champion(client: MlflowClient, champion: str) -> str:
     )
 
 
-def _former_champion(client: MlflowClient, version: str) -> str:
+def other_definitions(client: MlflowClient, settings: Settings, version: str) -> str:
+    """A warning where ``version`` was trained on other definitions than the registry of features holds; else nothing.
+
+    Without the features lock: whoever rolls back is in a hurry, and this is no reason not to.
+    """
+    now = attempt(lambda: input_definitions(open_store(), settings))
+    then = attempt(lambda: Subject(client, version).definitions)
+    if isinstance(now, Missing) or isinstance(then, Missing):
+        missing = now if isinstance(now, Missing) else then
+        assert isinstance(missing, Missing)
+        return f"Whether version {version} fits the definitions of today could not be told: {missing.reason}"
+    if parts := sorted(part for part, value in then.items() if now.get(part) != value):
+        return (
+            f"Version {version} was trained on other definitions than Feast's registry holds now ({', '.join(parts)} "
+            "differ): a service of today's definitions answers 503 with it. Bring its definitions back, or train again."
+        )
+    return ""
+
+
+def _passed(client: MlflowClient, version: str) -> str:
+    gates = GatesRecord.of(client, version)
+    if gates is not None and gates.verdict == "failed":
+        raise RollbackError(
+            f"The champion before is version {version}, which failed its last gates ({', '.join(gates.failed)}). The "
+            f"champion is unchanged. If it shall serve all the same, name it: `--to {version}`."
+        )
+    return version
+
+
+def _former_champion(client: MlflowClient, past: Reigns, version: str) -> str:
     number = str(get_version(client, version).version)
-    if PromotionRecord.of(client, number) is None:
+    if not past.was_champion(number):
         raise RollbackError(
             f"{MODEL_NAME} version {number} never was the {CHAMPION}. To make it one: "
             f"`python -m flows.promote --version {number}`."

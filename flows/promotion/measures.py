@@ -11,6 +11,7 @@ from typing import TypeVar
 from feature_repo.model_contract import ENTITY_KEY
 from flows.promotion.evidence import Evidence, NotComputedError, given
 from flows.promotion.settings import GateSettings
+from flows.training.evaluation import SliceResult
 
 Measured = tuple[float | None, str]
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def simpler(evidence: Evidence, _: GateSettings) -> Measured:
     gain = given(evidence.evaluation).simpler
     if gain is None:
         return None, f"{given(evidence.evaluation).family} is the simplest family"
-    return gain.low, f"difference in ROC-AUC {gain} on the folds"
+    return gain.low, f"difference in ROC-AUC {gain} on the test rows"
 
 
 def champion(evidence: Evidence, _: GateSettings) -> Measured:
@@ -51,6 +52,20 @@ def champion(evidence: Evidence, _: GateSettings) -> Measured:
     return gain.low, f"difference in ROC-AUC {gain} from version {evidence.champion} on {evidence.compared_on}"
 
 
+def surely_worse(evidence: Evidence, settings: GateSettings) -> Measured:
+    """ROC-AUC less the champion's on the same rows, upper end."""
+    _, detail = champion(evidence, settings)
+    return given(evidence.over_champion).high if evidence.over_champion is not None else None, detail
+
+
+def surely_worse_brier(evidence: Evidence, _: GateSettings) -> Measured:
+    """The champion's Brier score less its own on the same rows, upper end."""
+    if evidence.brier_over_champion is None:
+        return None, "there is no champion to compare with"
+    gain = given(evidence.brier_over_champion)
+    return gain.high, f"difference in Brier score {gain} from version {evidence.champion} on {evidence.compared_on}"
+
+
 def calibration(evidence: Evidence, _: GateSettings) -> Measured:
     """Expected calibration error. Not an end of its interval: resampling alone makes both larger."""
     told = given(evidence.evaluation)
@@ -58,26 +73,58 @@ def calibration(evidence: Evidence, _: GateSettings) -> Measured:
     return error.value, f"mean distance of predicted from observed churn {error}; calibration: {told.calibration}"
 
 
+def calibration_by_month(evidence: Evidence, _: GateSettings) -> Measured:
+    """Distance of the mean prediction from observed churn in the worst month."""
+    months = given(evidence.evaluation).months
+    if not months:
+        raise NotComputedError("the evaluation tells no months")
+    return _bias({f"{item.cutoff:%Y-%m-%d}": (item.mean_score, item.base_rate) for item in months})
+
+
+def calibration_by_slice(evidence: Evidence, settings: GateSettings) -> Measured:
+    """The same in the worst slice that is large enough."""
+    large = [item for item in given(evidence.evaluation).slices if item.rows >= settings.min_slice_rows]
+    if not large:
+        raise NotComputedError(f"no slice has {settings.min_slice_rows} rows")
+    return _bias({_named(item): (item.mean_score, item.base_rate) for item in large})
+
+
+def _bias(groups: Mapping[str, tuple[float, float]]) -> Measured:
+    """The largest distance in groups that each have a mean prediction and a share of churners."""
+    distances = {name: abs(predicted - observed) for name, (predicted, observed) in groups.items()}
+    if unknown := [name for name, distance in distances.items() if not math.isfinite(distance)]:
+        raise NotComputedError(f"no mean prediction or no observed churn of {', '.join(unknown)}")
+    name = max(distances, key=lambda name: distances[name])
+    predicted, observed = groups[name]
+    return distances[name], f"{name}: predicted {predicted:.1%}, observed {observed:.1%}"
+
+
+def _named(item: SliceResult) -> str:
+    return f"{item.feature}: {item.label}"
+
+
 def slices(evidence: Evidence, settings: GateSettings) -> Measured:
     """ROC-AUC of all rows less that of the worst slice that is large enough, lower end."""
     slices = given(evidence.evaluation).slices
     large = [item for item in slices if item.rows >= settings.min_slice_rows]
-    skipped = [item.label for item in slices if item.rows < settings.min_slice_rows]
+    skipped = [_named(item) for item in slices if item.rows < settings.min_slice_rows]
     if not large:
         raise NotComputedError(f"no slice has {settings.min_slice_rows} rows")
-    gaps = {item.label: item.gap for item in large}
-    if unknown := [label for label, gap in gaps.items() if gap is None or not math.isfinite(gap.low)]:
+    if unknown := [_named(item) for item in large if item.gap is None or not math.isfinite(item.gap.low)]:
         raise NotComputedError(f"no ROC-AUC of {', '.join(unknown)}")
-    label, gap = max(((label, gap) for label, gap in gaps.items() if gap), key=lambda item: item[1].low)
-    return gap.low, f"{label}: ROC-AUC {gap} below all rows'" + (
+    name, gap = max(((_named(item), item.gap) for item in large if item.gap), key=lambda pair: pair[1].low)
+    return gap.low, f"{name}: ROC-AUC {gap} below all rows'" + (
         f"; too small to judge: {', '.join(skipped)}" if skipped else ""
     )
 
 
 def stability(evidence: Evidence, _: GateSettings) -> Measured:
-    """Change of a probability on resampled customers, upper end."""
+    """Change of a probability on resampled customers, in the worst of a few refits: too few for a 95% interval."""
     change = given(evidence.evaluation).instability
-    return change.high, f"a probability changes by {change} when fitted on resampled customers"
+    return change.high, (
+        f"a probability changes by {change.value:.3f} on average, by at most {change.high:.3f} in the few refits on "
+        "resampled customers"
+    )
 
 
 def direction(evidence: Evidence, _: GateSettings) -> Measured:
@@ -110,7 +157,7 @@ def parity(evidence: Evidence, _: GateSettings) -> Measured:
 
 def latency(evidence: Evidence, _: GateSettings) -> Measured:
     """Time of one prediction, ms."""
-    return given(evidence.latency_ms), "median of one prediction, ms"
+    return given(evidence.latency_ms), "median of one prediction by the model alone, without service and store, ms"
 
 
 def size(evidence: Evidence, _: GateSettings) -> Measured:

@@ -56,7 +56,8 @@ def move_champion(
 ) -> str | None:
     """Record the decision on ``version``, then move ``champion`` to it; returns the version before.
 
-    Killed at any point, the next call completes: the record says what was decided, the alias that it is done.
+    Killed at any point, the next call completes: the record says what was decided, the alias that it is done, and only
+    then it is told as an event.
 
     Raises:
         PromotionRefusedError: The champion is no longer the one that ``version`` was compared with.
@@ -65,6 +66,8 @@ def move_champion(
         champion = champion_version(client)
         if champion == version:
             drop_challenger(client, version)
+            if record := PromotionRecord.of(client, version):
+                record.tell(client, version)
             return champion
         gates = passed_gates(client, version, champion)
         if gates.key != decision.gates:
@@ -72,10 +75,18 @@ def move_champion(
                 f"{MODEL_NAME} version {version} was judged again since it was approved. {unchanged(champion)} "
                 "Ask for approval again."
             )
-        PromotionRecord(
-            previous=champion, when=now, who=decision.who, why=decision.why, mode=decision.mode, gates=gates.key
-        ).save(client, version)
+        record = PromotionRecord(
+            previous=champion,
+            when=now,
+            who=decision.who,
+            why=decision.why,
+            mode=decision.mode,
+            gates=gates.key,
+            thresholds=gates.thresholds,
+        )
+        record.write(client, version)
         set_champion(client, version)
+        record.tell(client, version)
         return champion
 
 

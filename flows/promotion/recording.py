@@ -7,6 +7,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from feature_repo.errors import HoldfastError
+from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from flows.promotion.gates import Gate
@@ -22,6 +24,10 @@ from flows.promotion.registry import (
 from flows.promotion.settings import GateSettings
 
 GATES_FILE = "gates.json"
+
+
+class BadReportError(HoldfastError):
+    """A report is there, but it is not what Holdfast wrote."""
 
 
 class Report(BaseModel):
@@ -41,28 +47,41 @@ class Report(BaseModel):
         """The names of the gates that stop it."""
         return [gate.name for gate in self.gates if gate.verdict == "failed"]
 
-    @property
-    def computed(self) -> bool:
-        """Whether every gate has its number: what could not be computed is tried again."""
-        return all(gate.value is not None or gate.verdict == "not applicable" for gate in self.gates)
-
 
 def find_report(client: MlflowClient, version: str, key: str) -> Report | None:
-    """The report of the same evidence, if it was recorded to its end."""
+    """The report of the same evidence, if it was recorded to its end and no gate failed.
+
+    A failed one is not for ever: latency is what the machine was doing then, and what could not be computed may be
+    there now. One that cannot be read is made anew.
+    """
     record = GatesRecord.of(client, version)
     if record is None or record.key != key:
         return None
-    report = read_report(client, version, key)
-    return report if report and report.computed else None
+    try:
+        report = read_report(client, version, key)
+    except BadReportError:
+        return None
+    return report if report and not report.failed else None
 
 
 def read_report(client: MlflowClient, version: str, key: str) -> Report | None:
-    """The report named ``key``, None when it is gone or damaged."""
+    """The report named ``key``, None when it is gone.
+
+    Raises:
+        BadReportError: It is there, but cannot be read back.
+    """
+    run_id = str(get_version(client, version).run_id)
     try:
-        path = client.download_artifacts(str(get_version(client, version).run_id), _path(key))
-        return Report.model_validate_json(Path(path).read_bytes())
-    except (MlflowException, OSError, ValidationError):
+        content = Path(client.download_artifacts(run_id, _path(key))).read_bytes()
+    except (MlflowException, OSError):
         return None
+    try:
+        return Report.model_validate_json(content)
+    except ValidationError as error:
+        raise BadReportError(
+            f"The artifact {_path(key)} of MLflow run {run_id}, the verdict over {MODEL_NAME} version {version}, is "
+            f"unreadable: {error.errors()[0]['msg']}. Run `python -m flows.gates --version {version}` again."
+        ) from error
 
 
 def record_report(client: MlflowClient, report: Report) -> None:
@@ -88,6 +107,7 @@ def settle(client: MlflowClient, settings: Settings, report: Report) -> bool:
         when=report.when,
         failed=report.failed,
         key=report.key,
+        thresholds=report.settings.changed(),
     )
     with promotion_lock(settings):
         if report.failed:

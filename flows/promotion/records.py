@@ -1,7 +1,12 @@
-"""What gates, approvals, promotions and rollbacks leave on a model version: JSON in one tag each."""
+"""What gates, approvals, promotions and rollbacks leave on a model version.
 
+The latest of each kind is JSON in a tag of its own; all of them, in the order in which they were saved, are a JSON list
+in ``EVENTS_TAG``.
+"""
+
+import json
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -10,6 +15,10 @@ from feature_repo.model_contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+EVENTS_TAG = "holdfast.events"
+_EVENTS_KEPT = 100
+_TAG_CHARACTERS = 100_000  # MLflow's limit
 
 
 class BadRecordError(HoldfastError):
@@ -45,8 +54,24 @@ class Record(BaseModel):
             ) from error
 
     def save(self, client: "MlflowClient", version: str) -> None:
-        """Write it, over an earlier one."""
+        """Write it as the latest of its kind, and append it to the events."""
+        self.write(client, version)
+        self.tell(client, version)
+
+    def write(self, client: "MlflowClient", version: str) -> None:
+        """Write it as the latest of its kind. It has not happened until it is told."""
         client.set_model_version_tag(MODEL_NAME, version, self.TAG, self.model_dump_json())
+
+    def tell(self, client: "MlflowClient", version: str) -> None:
+        """Append it to the events, of which the newest 100 are kept; what is told already is not told twice."""
+        events = _events_in(client.get_model_version(MODEL_NAME, version).tags, version)
+        event = {"kind": self.TAG, "record": self.model_dump(mode="json")}
+        if event in events:
+            return
+        events = [*events, event][-_EVENTS_KEPT:]
+        while len(text := json.dumps(events)) > _TAG_CHARACTERS and len(events) > 1:
+            events = events[1:]
+        client.set_model_version_tag(MODEL_NAME, version, EVENTS_TAG, text)
 
 
 class GatesRecord(Record):
@@ -60,6 +85,8 @@ class GatesRecord(Record):
     when: datetime
     failed: list[str]
     key: str
+    thresholds: dict[str, Any] = {}
+    """Those other than the defaults, by name."""
 
 
 class ApprovalRecord(Record):
@@ -94,10 +121,12 @@ class PromotionRecord(Record):
     why: str
     mode: Literal["auto", "manual"]
     gates: str
+    thresholds: dict[str, Any] = {}
+    """Those of its gates other than the defaults, by name."""
 
 
 class RollbackRecord(Record):
-    """Why a version is no longer the champion. ``times``: how often that has happened to it."""
+    """Why a version is no longer the champion. ``times``: how often that has happened to it; ``flow_run``: by whom."""
 
     TAG = "holdfast.rollback"
 
@@ -106,3 +135,38 @@ class RollbackRecord(Record):
     who: str
     why: str
     times: int = 1
+    flow_run: str = ""
+
+
+def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
+    """All that is told of a version, in the order in which it was saved; None for one from before events were kept.
+
+    Raises:
+        BadRecordError: The tag holds something else.
+    """
+    if EVENTS_TAG not in tags:
+        return None
+    kinds: dict[str, type[Record]] = {
+        kind.TAG: kind for kind in (GatesRecord, ApprovalRecord, PromotionRecord, RollbackRecord)
+    }
+    try:
+        return [kinds[item["kind"]].model_validate(item["record"]) for item in _events_in(tags, version)]
+    except (KeyError, TypeError, ValidationError) as error:
+        raise _bad_events(version) from error
+
+
+def _events_in(tags: dict[str, str], version: str) -> list[Any]:
+    try:
+        events = json.loads(tags.get(EVENTS_TAG, "[]"))
+    except ValueError as error:
+        raise _bad_events(version) from error
+    if not isinstance(events, list):
+        raise _bad_events(version)
+    return events
+
+
+def _bad_events(version: str) -> BadRecordError:
+    return BadRecordError(
+        f"The tag {EVENTS_TAG} of {MODEL_NAME} version {version} is no list of records. Remove the tag, or give it "
+        "back what Holdfast wrote."
+    )

@@ -1,5 +1,8 @@
 """The thresholds of the gates."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 FORBIDDEN_INPUTS = [
@@ -25,7 +28,7 @@ class GateSettings(BaseModel):
 
     min_roc_auc: float = Field(default=0.6, ge=0, le=1, description="ROC-AUC surely at least.")
     min_gain_over_baselines: float = Field(
-        default=0.0, ge=0, description="ROC-AUC surely above that of each baseline by more than this."
+        default=0.0, ge=-1, description="ROC-AUC surely above that of each baseline by more than this; below 0, less."
     )
     min_brier_gain: float = Field(
         default=0.0, ge=0, description="Brier score surely below the base rate's by more than this."
@@ -40,12 +43,17 @@ class GateSettings(BaseModel):
         default=500, ge=1, description="Test rows shared with a champion of other features, to compare on."
     )
     max_calibration_error: float = Field(default=0.1, ge=0, le=1, description="Expected calibration error at most.")
+    max_bias: float = Field(
+        default=0.1, ge=0, le=1, description="Mean prediction from observed churn in any month or large slice at most."
+    )
     max_slice_gap: float = Field(
         default=0.15, ge=0, description="No slice's ROC-AUC surely below that of all rows by more than this."
     )
     min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not judged.")
     max_instability: float = Field(
-        default=0.05, ge=0, description="Change of a probability on resampled customers surely at most, on average."
+        default=0.05,
+        ge=0,
+        description="Mean change of a probability in the worst of a few fits on resampled customers.",
     )
     max_wrong_direction: float = Field(
         default=0.01, ge=0, le=1, description="Share of customers whose risk falls as their silence grows, at most."
@@ -63,3 +71,15 @@ class GateSettings(BaseModel):
     )
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind the comparison with a champion.")
     seed: int = Field(default=0, ge=0, description="Seed of that bootstrap.")
+
+    def changed(self) -> dict[str, Any]:
+        """The thresholds other than the defaults, by name."""
+        defaults = GateSettings().model_dump(mode="json")
+        return {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}
+
+
+def changed_told(changed: Mapping[str, Any]) -> str:
+    """A sentence that names the thresholds other than the defaults; nothing where there are none."""
+    if not changed:
+        return ""
+    return f"Thresholds other than the defaults: {', '.join(f'{name} {value}' for name, value in changed.items())}."

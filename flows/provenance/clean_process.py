@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from flows.provenance import remaking
-from flows.provenance.arithmetic import ARITHMETIC, VARIABLES, Arithmetic, held_to
 from flows.provenance.remaking import LINEAGE, Remade
+from flows.training.arithmetic import ARITHMETIC, VARIABLES, Arithmetic, held_to
 from flows.training.lineage import ROOT, Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from feature_repo.model_contract import differing_parts
 from flows.ingestion.batches import Batch
-from flows.provenance.arithmetic import Arithmetic
+from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
 
 Digests = Mapping[str, Mapping[str, str]]

@@ -1,8 +1,8 @@
 """What is known of a model version: its past from lineage and recipe, its life from the registry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import cast
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -10,25 +10,25 @@ from mlflow.entities.model_registry import ModelVersion
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.ingestion.batches import Batch, list_batches
-from flows.promotion.recording import Report, read_report
-from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, Record, RollbackRecord
+from flows.promotion.recording import BadReportError, Report, read_report
+from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import (
     CHALLENGER,
     UnknownVersionError,
-    all_versions,
     challenger_version,
     champion_version,
     get_version,
 )
-from flows.provenance.arithmetic import Arithmetic
+from flows.promotion.reigns import reigns
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
 from flows.provenance.run_files import read_files
+from flows.training.arithmetic import Arithmetic
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE
 
-_Record = TypeVar("_Record", bound=Record)
+Event = GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class UsedBatch:
 class History:
     """Everything that is recorded of a model version; None is what it has not, or not yet.
 
-    ``successors`` are the versions that became champion after it; ``returns``, of versions after it, the rollbacks
-    that made it the champion again. Both map a version to its record.
+    ``gates`` to ``rollback`` are the latest of their kind, an approval as it stands now and a promotion only if it
+    moved the alias; ``events`` are all that were kept. ``successors`` are the promotions after it, and ``returns`` the
+    rollbacks that made it the champion again, each with the version that it is recorded on. ``unreadable`` says why a
+    report that is there cannot be read.
     """
 
     version: str
@@ -62,8 +64,10 @@ class History:
     approval: ApprovalRecord | None
     promotion: PromotionRecord | None
     rollback: RollbackRecord | None
-    successors: dict[str, PromotionRecord]
-    returns: dict[str, RollbackRecord]
+    successors: list[tuple[str, PromotionRecord]]
+    returns: list[tuple[str, RollbackRecord]]
+    events: list[Event] = field(default_factory=list)
+    unreadable: str = ""
 
 
 def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
@@ -81,8 +85,8 @@ def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
     return get_version(client, number)
 
 
-def history_of(client: MlflowClient, settings: Settings, version: str) -> History:
-    """The history of one version: a number, ``champion`` or ``challenger``.
+def history_of(client: MlflowClient, settings: Settings, version: str, now: datetime | None = None) -> History:
+    """The history of one version, a number, ``champion`` or ``challenger``, as it stands at ``now``.
 
     Raises:
         UnknownVersionError: There is none.
@@ -93,7 +97,10 @@ def history_of(client: MlflowClient, settings: Settings, version: str) -> Histor
     files = read_files(client, run_id, (LINEAGE_FILE, RECIPE_FILE, EVALUATION_FILE))
     lineage = lineage_in(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
-    gates = GatesRecord.in_tags(tags, number)
+    gates, approval = GatesRecord.in_tags(tags, number), ApprovalRecord.in_tags(tags, number)
+    past = reigns(client)
+    promotions = past.promotions.get(number, [])
+    report, unreadable = _report(client, number, gates)
     rows = client.get_run(run_id).data.metrics.get("training_rows")
     return History(
         version=number,
@@ -107,19 +114,25 @@ def history_of(client: MlflowClient, settings: Settings, version: str) -> Histor
         recipe=Recipe.model_validate_json(files[RECIPE_FILE]) if RECIPE_FILE in files else None,
         evaluation=Evaluation.model_validate_json(files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
         gates=gates,
-        report=read_report(client, number, gates.key) if gates else None,
-        approval=ApprovalRecord.in_tags(tags, number),
-        promotion=PromotionRecord.in_tags(tags, number),
-        rollback=RollbackRecord.in_tags(tags, number),
-        successors={name: item for name, item in _records(client, PromotionRecord) if item.previous == number},
-        returns={name: item for name, item in _records(client, RollbackRecord) if item.to == number},
+        report=report,
+        approval=approval.standing(now or datetime.now(UTC)) if approval else None,
+        promotion=promotions[-1] if promotions else None,
+        rollback=past.rollbacks[number][-1] if past.rollbacks.get(number) else None,
+        successors=[
+            (name, item) for name, found in past.promotions.items() for item in found if item.previous == number
+        ],
+        returns=past.returns_to(number),
+        events=cast(list[Event], events_in(tags, number) or []),
+        unreadable=unreadable,
     )
 
 
-def _records(client: MlflowClient, kind: type[_Record]) -> list[tuple[str, _Record]]:
-    """The records of a kind, by version."""
-    found = [(str(item.version), kind.in_tags(item.tags, str(item.version))) for item in all_versions(client)]
-    return [(version, record) for version, record in found if record is not None]
+def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tuple[Report | None, str]:
+    """The report behind a verdict, and why one that is there cannot be read."""
+    try:
+        return read_report(client, version, gates.key) if gates else None, ""
+    except BadReportError as error:
+        return None, str(error)
 
 
 def registered_at(version: ModelVersion) -> datetime:

@@ -1,48 +1,74 @@
 """What became of a version, in the order in which it happened."""
 
 from datetime import datetime
+from itertools import pairwise
+from typing import TypeVar
 
 from feature_repo.model_contract import CHAMPION
-from flows.promotion.records import PromotionRecord
+from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, Record, RollbackRecord
 from flows.promotion.registry import CHALLENGER
+from flows.promotion.settings import changed_told
 from flows.provenance.history import History
+
+_Record = TypeVar("_Record", bound=Record)
 
 
 def life_of(history: History) -> list[tuple[datetime, str]]:
     """Moments and what happened then, the oldest first."""
     told = [(history.registered_at, "registered")]
-    if gates := history.gates:
+    for gates in _all(history, history.gates, GatesRecord):
         against = f"beside version {gates.champion}" if gates.champion else "no champion to compare with"
         failed = f" ({', '.join(gates.failed)})" if gates.failed else ""
         told.append((gates.when, f"gates {gates.verdict}{failed}, {against}"))
-    if approval := history.approval:
+    for approval in _requests(history):
         told.append((approval.since, f"a person was asked, to answer until {approval.until:%Y-%m-%d %H:%M} UTC"))
         if approval.status != "waiting" and approval.when:
             by = f" by {approval.who}" if approval.who else ""
             told.append((approval.when, f"{approval.status}{by}: {approval.why}"))
-    if promotion := history.promotion:
+    for promotion in _all(history, history.promotion, PromotionRecord):
         after = f" after version {promotion.previous}" if promotion.previous else ""
         told.append((promotion.when, f"{CHAMPION}{after}, approved {_by(promotion)}: {promotion.why}"))
-    for version, record in history.successors.items():
+    for version, record in history.successors:
         told.append((record.when, f"followed by version {version} as {CHAMPION}"))
-    if rollback := history.rollback:
-        times = f" ({rollback.times} times by now)" if rollback.times > 1 else ""
+    for rollback in _all(history, history.rollback, RollbackRecord):
+        times = f" ({rollback.times} times by then)" if rollback.times > 1 else ""
         told.append((rollback.when, f"rolled back to version {rollback.to}{times}, by {rollback.who}: {rollback.why}"))
-    for version, back in history.returns.items():
+    for version, back in history.returns:
         told.append((back.when, f"{CHAMPION} again: version {version} was rolled back, by {back.who}: {back.why}"))
     return sorted(told, key=lambda item: item[0])
+
+
+def _all(history: History, latest: _Record | None, kind: type[_Record]) -> list[_Record]:
+    """All that was told of a kind; the latest as well, which versions from before events were kept have alone."""
+    told: list[_Record] = [event for event in history.events if isinstance(event, kind)]
+    return told if latest is None or latest in told else [*told, latest]
+
+
+def _requests(history: History) -> list[ApprovalRecord]:
+    """What came of each request, the oldest first. A later request makes one that still waits void."""
+    by_run = {record.flow_run: record for record in _all(history, history.approval, ApprovalRecord)}
+    found = sorted(by_run.values(), key=lambda record: record.since)
+    return [record.standing(later.since) for record, later in pairwise(found)] + found[-1:]
 
 
 def approval_of(history: History) -> str:
     """Who approved it, when and why; or that nobody has."""
     if promotion := history.promotion:
-        return f"Approved {_by(promotion)} on {promotion.when:%Y-%m-%d %H:%M} UTC: {promotion.why}"
+        own = changed_told(promotion.thresholds)
+        told = f"Approved {_by(promotion)} on {promotion.when:%Y-%m-%d %H:%M} UTC: {promotion.why}"
+        return f"{told}. {own}" if own else told
     approval = history.approval
     if approval is None or approval.status == "approved":  # approved, but the alias has not moved
         return "Not approved yet"
     if approval.status == "waiting":
         return f"Not approved yet: a person is asked, and no answer by {approval.until:%Y-%m-%d %H:%M} UTC is a refusal"
     return f"Not approved: {approval.status}{f' by {approval.who}' if approval.who else ''}: {approval.why}"
+
+
+def _since(history: History) -> datetime:
+    """When it last became champion; when it was registered if it never did."""
+    taken = [back.when for _, back in history.returns] + ([history.promotion.when] if history.promotion else [])
+    return max(taken, default=history.registered_at)
 
 
 def _by(promotion: PromotionRecord) -> str:
@@ -57,7 +83,7 @@ def status_of(history: History) -> str:
         return "waits for a person's approval"
     if CHALLENGER in history.aliases:
         return f"{CHALLENGER}: passed its gates, not approved yet"
-    if history.rollback:
+    if history.rollback and history.rollback.when >= _since(history):
         return f"rolled back to version {history.rollback.to}: out of service"
     if history.promotion:
         return f"a former {CHAMPION}: out of service"

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from feature_repo.errors import HoldfastError
 from feature_repo.times import as_utc
-from flows.provenance.arithmetic import ARITHMETIC, Arithmetic
+from flows.training.arithmetic import ARITHMETIC, Arithmetic
 from flows.training.lineage import Lineage
 from flows.training.tracking import LINEAGE_FILE
 

@@ -19,7 +19,7 @@ from feature_repo.stores import open_store
 from feature_repo.times import as_utc
 from flows.feature_store.registry import apply_definitions
 from flows.feature_store.snapshots import build_snapshots
-from flows.provenance.arithmetic import ARITHMETIC, arithmetic
+from flows.training.arithmetic import ARITHMETIC, arithmetic
 from flows.training.dataset import assemble
 from flows.training.fitting import churn_scores, fit_recipe
 from flows.training.lineage import Lineage, lineage_of

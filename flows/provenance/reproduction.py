@@ -11,12 +11,12 @@ from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.ingestion.batches import list_batches
 from flows.provenance import comparing
-from flows.provenance.arithmetic import Arithmetic
 from flows.provenance.clean_process import Outcome, ReproductionError, make_again
 from flows.provenance.comparing import Difference
 from flows.provenance.history import resolve_version
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
 from flows.provenance.run_files import read_files
+from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE

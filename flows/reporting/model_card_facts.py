@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from feature_repo.model_contract import MODEL_NAME
+from flows.promotion.settings import changed_told
 from flows.provenance.history import History
 from flows.provenance.life import approval_of, life_of, status_of
 from flows.provenance.words import batch_lines, code_facts, minute, span
@@ -144,8 +145,11 @@ def _gates_told(history: History) -> str:
         return f"Not judged yet: python -m flows.gates --version {history.version}."
     beside = f"beside version {gates.champion}, the champion then" if gates.champion else "when there was no champion"
     failed = f" It failed: {', '.join(gates.failed)}." if gates.failed else ""
+    own = f" {changed_told(gates.thresholds)}" if gates.thresholds else ""
     gone = "" if history.report else " The numbers behind the verdict are gone from the run."
-    return f"Judged at {minute(gates.when)}, {beside}.{failed}{gone}"
+    if history.unreadable:
+        gone = f" The numbers behind the verdict are there, but cannot be read. {history.unreadable}"
+    return f"Judged at {minute(gates.when)}, {beside}.{failed}{own}{gone}"
 
 
 def _origin(history: History) -> Iterator[tuple[str, str]]:

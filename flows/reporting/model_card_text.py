@@ -1,6 +1,5 @@
 """Renders a model card: Markdown from facts and pictures, HTML from the Markdown."""
 
-import base64
 import io
 import re
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from flows.provenance.words import minute
+from flows.reporting.images import data_url
 from flows.training.evaluation import Interval
 
 _FOLDER = Path(__file__).resolve().parent
@@ -31,7 +31,7 @@ def to_markdown(facts: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """
 
     def picture(name: str, alt: str) -> Markup:
-        return Markup(f"![{alt}]({data_url(pictures[name])})") if name in pictures else Markup("")
+        return Markup(f"![{alt}]({small(pictures[name])})") if name in pictures else Markup("")
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -69,12 +69,12 @@ def signed(interval: Interval, digits: int = 3) -> str:
     return f"{value} ({low} to {high})"
 
 
-def data_url(png: bytes) -> str:
+def small(png: bytes) -> str:
     """A chart as a small PNG, within the text."""
     buffer = io.BytesIO()
     chart = Image.open(io.BytesIO(png)).convert("RGB")
     chart.quantize(_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_url(buffer.getvalue())
 
 
 def _as_text(value: Any) -> Any:

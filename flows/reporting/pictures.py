@@ -1,21 +1,23 @@
-"""Copies the pictures of the champion's test period into docs/pictures. `make pictures`"""
+"""Copies the pictures of the champion's test period and of the backtest into docs/pictures. `make pictures`"""
 
 from pathlib import Path
 
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import load_settings
+from flows.backtesting.state import copy_picture
 from flows.training.tracking import open_mlflow
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 
 
 def main() -> None:
-    """Download the pictures that `flows.train` logged."""
+    """Download the pictures that `flows.train` logged; `flows.backtest` left its own."""
     client = open_mlflow(load_settings())
     run_id = str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).run_id)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in ("test_months.png", "reliability.png", "profit.png"):
         client.download_artifacts(run_id, name, str(PICTURES))
+    copy_picture(load_settings(), PICTURES)
 
 
 if __name__ == "__main__":

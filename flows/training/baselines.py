@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from flows.training.dataset import TrainingSet
+from flows.training.dataset import PurchaseHistory, TrainingSet
 
 if TYPE_CHECKING:
     from lifetimes import BetaGeoFitter
@@ -29,13 +29,18 @@ _PENALTIES = (0.0, 0.001, 0.01, 0.1, 1.0)
 _RFM = ["days_since_last_purchase", "purchase_days", "mean_purchase_amount"]
 
 
-def baseline_scores(train: TrainingSet, test: TrainingSet, horizon_days: int) -> dict[str, Scores]:
-    """Churn probabilities of the test rows by each baseline, fitted on ``train``."""
+def baseline_scores(
+    train: TrainingSet, everybody: PurchaseHistory, test: TrainingSet, horizon_days: int
+) -> dict[str, Scores]:
+    """Churn probabilities of the test rows by each baseline.
+
+    Fitted on ``train``; BG/NBD, which learns from purchases and not from outcomes, on ``everybody``.
+    """
     methods: dict[str, Callable[[], Scores]] = {
         "base_rate": lambda: np.full(len(test.y), train.y.mean()),
         "recency": lambda: _logistic(train, test, _RFM[:1]),
         "rfm": lambda: _logistic(train, test, _RFM),
-        "bg_nbd": lambda: _bg_nbd(train, test, horizon_days),
+        "bg_nbd": lambda: _bg_nbd(everybody, test, horizon_days),
     }
     return {name: methods[name]() for name in BASELINES}
 
@@ -46,38 +51,36 @@ def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Scores
     return model.predict_proba(_columns(test, names))[:, 1]
 
 
-def _bg_nbd(train: TrainingSet, test: TrainingSet, horizon_days: int) -> Scores:
+def _bg_nbd(everybody: PurchaseHistory, test: TrainingSet, horizon_days: int) -> Scores:
     """The probability of no purchase in the horizon under BG/NBD (Fader, Hardie and Lee, 2005).
 
-    Fitted by ``lifetimes`` on the latest cut-off of ``train``, one row per customer. It gives the probability of
-    being alive; of those, the rate of purchases given the history is Gamma(r + x, alpha + T), so none falls into
-    the horizon with probability ((alpha + T) / (alpha + T + horizon)) ** (r + x).
+    Fitted by ``lifetimes`` on all customers, silent ones too: without them it would not see anybody drop out. It gives
+    the probability of being alive; of those, the rate of purchases given the history is Gamma(r + x, alpha + T), so
+    none falls into the horizon with probability ((alpha + T) / (alpha + T + horizon)) ** (r + x).
     """
-    latest = train.at([train.keys["cutoff"].max()])
-    model = _fitted_bg_nbd(*_recency_and_frequency(latest))
-    x, last, age = _recency_and_frequency(test)
+    model = _fitted_bg_nbd(everybody)
+    x, last, age = _history(test)
     alive = np.asarray(model.conditional_probability_alive(x, last, age))
     r, alpha = model.params_["r"], model.params_["alpha"]
     silent = ((alpha + age) / (alpha + age + horizon_days)) ** (r + x)
     return 1 - alive * (1 - silent)
 
 
-def _fitted_bg_nbd(repeats: Scores, last: Scores, age: Scores) -> "BetaGeoFitter":
+def _fitted_bg_nbd(history: PurchaseHistory) -> "BetaGeoFitter":
     """The fit with the smallest penalty that converges: where nobody ever drops out, none has no maximum."""
     from lifetimes import BetaGeoFitter
     from lifetimes.utils import ConvergenceError
 
     for penalty in _PENALTIES[:-1]:
         with contextlib.suppress(ConvergenceError), contextlib.redirect_stdout(io.StringIO()):
-            return BetaGeoFitter(penalizer_coef=penalty).fit(repeats, last, age)
-    return BetaGeoFitter(penalizer_coef=_PENALTIES[-1]).fit(repeats, last, age)
+            return BetaGeoFitter(penalizer_coef=penalty).fit(*history)
+    return BetaGeoFitter(penalizer_coef=_PENALTIES[-1]).fit(*history)
 
 
-def _recency_and_frequency(data: TrainingSet) -> tuple[Scores, Scores, Scores]:
-    """Repeat purchases, time of the last one and of the cut-off, both in days since the first."""
-    age = data.column("tenure_days")
+def _history(data: TrainingSet) -> PurchaseHistory:
+    age, silence = data.column("tenure_days"), data.column("days_since_last_purchase")
     repeats = data.column("purchase_days") - 1
-    return repeats, np.where(repeats > 0, age - data.column("days_since_last_purchase"), 0.0), age
+    return PurchaseHistory(repeats, np.where(repeats > 0, age - silence, 0.0), age)
 
 
 def _columns(data: TrainingSet, names: list[str]) -> Scores:

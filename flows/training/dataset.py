@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import ibis
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 
 from feature_repo.contracts import Labels
 from feature_repo.labels import churn_labels, closed_cutoffs
@@ -22,8 +24,9 @@ from feature_repo.model_contract import (
 )
 from feature_repo.settings import Settings
 from feature_repo.stores import open_store
+from feature_repo.times import epoch_us
 from feature_repo.transformations import known_transactions
-from flows.feature_store.snapshots import NoDataError
+from flows.feature_store.snapshots import NoDataError, effective_known_at, snapshot_path
 from flows.ingestion.batches import end_of_data, list_batches, transactions_glob
 
 
@@ -54,6 +57,27 @@ class TrainingSet:
         rows = "\n".join(self.keys["customer_id"]).encode() + self.keys["cutoff"].astype("int64").to_numpy().tobytes()
         parts = {"rows": rows, "labels": self.y.tobytes()} | {name: x.tobytes() for name, x in columns.items()}
         return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
+
+
+class PurchaseHistory(NamedTuple):
+    """Repeat purchase days; days from the first to the last purchase and to the cut-off. Each of shape (customers,)."""
+
+    repeats: npt.NDArray[np.float64]
+    last: npt.NDArray[np.float64]
+    age: npt.NDArray[np.float64]
+
+
+def purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -> PurchaseHistory:
+    """Of every customer known at the cut-off, active or not, from the snapshot built at ``known_at``."""
+    batches = list_batches(settings)
+    path = snapshot_path(settings, "customer_purchase_history", cutoff, effective_known_at(batches, cutoff, known_at))
+    table = pq.read_table(path, columns=["purchase_days", "first_purchase_us", "last_purchase_us"])
+    days, first, last = (table[name].to_numpy().astype(np.float64) for name in table.column_names)
+    bought = days > 0  # who only ever returned has no first purchase
+    day_us = 86_400_000_000
+    return PurchaseHistory(
+        days[bought] - 1, (last - first)[bought] / day_us, (epoch_us(cutoff) - first[bought]) / day_us
+    )
 
 
 def labelled_cutoffs(settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int) -> list[datetime]:

@@ -1,11 +1,12 @@
 """Tests a fitted model once, on the test period, beside the baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from feature_repo.errors import HoldfastError
 from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Evaluation, Interval, Month, SliceResult
@@ -42,7 +43,7 @@ def evaluate(
         family=recipe.family,
         chosen=described(recipe.family, recipe.params),
         reason=choice.reason,
-        simpler=choice.simpler,
+        simpler=_over_the_simplest(choice, development, test, told, bootstrap),
         metrics={name: metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
         over_baselines={
             name: roc_auc_difference(test.y, told, values, bootstrap)
@@ -58,6 +59,33 @@ def evaluate(
         importance=permutation_importance(lambda x: churn_scores(model, x), test, training.seed),
         instability=instability(recipe, development, test, training.seed),
     )
+
+
+class UnknownInputError(HoldfastError):
+    """The settings name an input that the model does not have."""
+
+
+def require_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None:
+    """Every slice is by an input of the model.
+
+    Raises:
+        UnknownInputError: Names the first that is not, and the inputs there are.
+    """
+    for group in slices:
+        if group.feature not in inputs:
+            raise UnknownInputError(
+                f"slices: {group.feature!r} is no input of the model. Its inputs: {', '.join(sorted(inputs))}."
+            )
+
+
+def _over_the_simplest(
+    choice: Choice, development: TrainingSet, test: TrainingSet, scores: Scores, bootstrap: CustomerBootstrap
+) -> Interval | None:
+    """The gain over the simplest family, on rows that had no say in the choice; None when that is what was chosen."""
+    if choice.simplest is None:
+        return None
+    simplest = fit_model(choice.simplest.family, choice.simplest.params, development, choice.recipe.seed)
+    return roc_auc_difference(test.y, scores, churn_scores(simplest, test.x), bootstrap)
 
 
 def _months(test: TrainingSet, scores: Mapping[str, Scores], bootstrap: CustomerBootstrap) -> list[Month]:
@@ -122,7 +150,7 @@ def slice_results(group: Slice, test: TrainingSet, scores: Scores, bootstrap: Cu
 def instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
     """Mean absolute change of a test row's probability when the model is fitted on resampled customers.
 
-    Before calibration: it is the fit that is in question. The interval is the spread over the refits.
+    Before calibration: it is the fit that is in question. The ends are the smallest and the largest of the refits.
     """
     told = churn_scores(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
     drawn = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
@@ -131,4 +159,4 @@ def instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, see
         rows = np.repeat(np.arange(len(development.y)), weights)
         again = fit_model(recipe.family, recipe.params, development.rows(rows), recipe.seed)
         changes.append(np.abs(churn_scores(again, test.x) - told).mean())
-    return interval(float(np.mean(changes)), np.array(changes))
+    return Interval(value=float(np.mean(changes)), low=float(min(changes)), high=float(max(changes)))

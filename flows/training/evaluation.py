@@ -93,10 +93,10 @@ class Evaluation(_Record):
     """The test of a model version.
 
     ``metrics`` maps "model" and each baseline to metric to interval; ``over_baselines`` maps each baseline to the
-    ROC-AUC of the model less its own, on the same resamples; ``simpler`` is the same, on the folds, for the chosen
-    family less the simplest one it was chosen over (None: it is the simplest).
+    ROC-AUC of the model less its own, on the same resamples; ``simpler`` is the same against the simplest family that
+    it was chosen over (None: it is the simplest).
     ``instability``: mean absolute change of a test row's probability when the model is fitted again on resampled
-    customers.
+    customers; its ends are the smallest and the largest of the refits, no 95% interval.
     """
 
     rows: int

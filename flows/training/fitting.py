@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
@@ -26,11 +25,6 @@ class FoldScores:
 
     validation: TrainingSet
     log_odds: Floats
-
-    @property
-    def scores(self) -> Floats:
-        """The same as uncalibrated probabilities."""
-        return expit(self.log_odds)
 
 
 class PreparedFold:

@@ -10,7 +10,7 @@ from typing import Any
 from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
 from flows.ingestion.batches import list_batches
-from flows.provenance.arithmetic import arithmetic
+from flows.training.arithmetic import arithmetic
 from flows.training.settings import TrainingSettings
 
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Lineage:
-    """The inputs of a training run. ``key`` is the same exactly when training would give the same model."""
+    """The inputs of a training run.
+
+    ``key`` is the same when training would give the same model, unless the search's time runs out on a slow machine.
+    """
 
     as_of: datetime
     known_at: datetime

@@ -23,13 +23,12 @@ from flows.training.value import best_threshold
 class Choice:
     """What ships, why, and how it compares.
 
-    ``simpler`` is the chosen family's mean ROC-AUC on the folds less that of the simplest family; None when the
-    simplest is the chosen one.
+    ``simplest`` is the best trial of the simplest family; None when that is the chosen one.
     """
 
     recipe: Recipe
     reason: str
-    simpler: Interval | None
+    simplest: Trial | None
     calibration: CalibrationChoice
 
 
@@ -41,11 +40,11 @@ def choose(
     ``best`` holds the best trial of each family, simplest first; it is empty where there are no folds.
     """
     if best:
-        chosen, folds, reason, simpler = _choose_family(best, data, split, training)
-        family, params = chosen.family, chosen.params
+        chosen, folds, reason = _choose_family(best, data, split, training)
+        family, params, other = chosen.family, chosen.params, None if chosen is best[0] else best[0]
     else:
         simplest = min(FAMILIES.values(), key=lambda item: item.complexity)
-        family, params, folds, simpler = simplest.name, simplest.defaults, [], None
+        family, params, folds, other = simplest.name, simplest.defaults, [], None
         reason = "Too little history to compare candidates: the simplest family with its defaults ships."
     calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed)
     recipe = Recipe(
@@ -59,14 +58,14 @@ def choose(
         test=split.test,
         digests={"development": data.at(split.development).digests(), "test": data.at(split.test).digests()},
     )
-    return Choice(recipe, reason, simpler, calibration)
+    return Choice(recipe, reason, other, calibration)
 
 
 def _choose_family(
     best: Sequence[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings
-) -> tuple[Trial, list[FoldScores], str, Interval | None]:
+) -> tuple[Trial, list[FoldScores], str]:
     scored = [out_of_fold(trial.family, trial.params, data, split.folds, training.seed) for trial in best]
-    chosen, simpler, reasons = 0, None, []
+    chosen, reasons = 0, []
     for rival in range(1, len(best)):
         difference = _mean_roc_auc_difference(scored[rival], scored[chosen], training)
         wins = difference.low > 0
@@ -77,10 +76,8 @@ def _choose_family(
             f"{difference.value:+.4f}, 95% interval {difference.low:+.4f} to {difference.high:+.4f})"
             f"{'' if wins else ': the simpler model ships'}"
         )
-        if wins:
-            simpler = _mean_roc_auc_difference(scored[rival], scored[0], training)
-            chosen = rival
-    return best[chosen], scored[chosen], "; ".join(reasons) + ".", simpler
+        chosen = rival if wins else chosen
+    return best[chosen], scored[chosen], "; ".join(reasons) + "."
 
 
 def _mean_roc_auc_difference(

@@ -1,9 +1,9 @@
 """MLflow: the embedded database, runs and the model registry."""
 
 import json
-import socket
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +27,7 @@ from sklearn.base import BaseEstimator
 from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
+from flows.files import replace_file
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
@@ -237,8 +238,12 @@ def _runs(client: MlflowClient, query: str) -> list[Run]:
 
 
 def _place(settings: Settings) -> str:
-    """Whose training lock guards a run: a shared tracking server holds the runs of other machines, too."""
-    return f"{socket.gethostname()}:{settings.data}"
+    """Names the data folder whose training lock guards a run: a shared tracking server holds those of others, too."""
+    path = settings.mlflow / "place"
+    if not path.exists():
+        with replace_file(path) as temporary:
+            temporary.write_text(uuid.uuid4().hex)
+    return path.read_text()
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -50,7 +50,7 @@ def bash_blocks() -> list[Block]:
 def make_targets(text: str = TEXT) -> set[str]:
     """Every target in a `make TARGET` written as code."""
     code = "\n".join([*(block.text for block in blocks(text)), *re.findall(r"(?<!`)`([^`\n]+)`", text)])
-    return set(re.findall(r"\bmake (?:-\w+ )*([a-z]+)\b", code))
+    return set(re.findall(r"\bmake (?:-\w+ )*([a-z]+(?:-[a-z]+)*)\b", code))
 
 
 def module_commands(text: str = TEXT) -> list[tuple[str, str]]:

@@ -18,16 +18,19 @@ from feature_repo.settings import REPLAY, Settings
 from flows.backtesting.plan import BadWindowError, Plan, Walk, plan
 from flows.backtesting.policies import Policy
 from flows.backtesting.results import Result, Step, read_result
-from flows.backtesting.settings import BacktestGates, PolicySettings
+from flows.backtesting.settings import PolicySettings
 from flows.backtesting.state import BusyError, copy_picture, fresh_state, result_path, scores_folder, state_folder
+from flows.promotion.settings import GateSettings
 from flows.scoring.scores import read_scores, scores_path
 from flows.training.settings import SearchSettings, TrainingSettings
 from tests.flows.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
 
+pytestmark = pytest.mark.long
+
 FIRST, LAST = datetime(2023, 11, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
 TRAINING = TrainingSettings(search=SearchSettings(trials=1), resamples=50)
 # So small a shop tells a model from a baseline, or a good one from a bad one, by chance only.
-GATES = BacktestGates(min_gain_over_baselines=-1, max_calibration_error=1, max_instability=1)
+GATES = GateSettings(min_gain_over_baselines=-1, max_calibration_error=1, max_bias=1, max_instability=1)
 RULES = PolicySettings(min_rows=50)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
-from flows.promotion.records import GatesRecord, RollbackRecord
+from flows.promotion.records import GatesRecord, RollbackRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError
 from flows.promotion.settings import GateSettings
 from tests.flows.promotion.good import good_evaluation, interval
@@ -67,6 +67,9 @@ def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> No
     assert artifact is not None
     assert [row["gate"] for row in json.loads(artifact.data)] == [gate.name for gate in result.gates]
     assert {row["verdict"] for row in json.loads(artifact.data)} == {"passed", "not applicable"}
+    assert record.thresholds == LENIENT
+    own = "Thresholds other than the defaults: max_loss_to_champion 0.05, max_latency_ms 1000.0."
+    assert artifact.description == f"{MODEL_NAME} version {version}: passed every gate. {own}"
 
 
 def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +89,37 @@ def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.Monke
     assert aliases(client) == {CHAMPION: version}
 
 
+def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.promotion import behaviour
+
+    version = plant(client)
+    with monkeypatch.context() as busy:
+        busy.setattr(behaviour, "latency_ms", lambda *_: 5000.0)
+        assert list(stopped_by(judged(version))) == ["latency"]
+    again = judged(version)
+    assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
+    told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
+    assert [item.verdict for item in told if isinstance(item, GatesRecord)] == ["failed", "passed"]
+
+
+def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> None:
+    from flows.promotion.recording import BadReportError, read_report
+
+    version = plant(client)
+    judged(version)
+    record = GatesRecord.of(client, version)
+    assert record is not None
+    run_id = client.get_model_version(MODEL_NAME, version).run_id
+    client.log_text(run_id, '{"version": 1}', f"gates/{record.key[:16]}.json")
+    with pytest.raises(
+        BadReportError, match=rf"artifact gates/{record.key[:16]}\.json of MLflow run {run_id}.*unreadable"
+    ):
+        read_report(client, version, record.key)
+    assert read_report(client, version, "gone") is None
+    assert judged(version).computed is True
+    assert read_report(client, version, record.key) is not None
+
+
 def test_other_circumstances_are_judged_again(client: Any) -> None:
     first = plant(client)
     judged(first)
@@ -103,7 +137,12 @@ def test_worse_than_the_champion(client: Any) -> None:
     (name, detail), *others = stopped_by(judged(worse)).items()
     assert name == "not worse than the champion"
     assert f"from version {champion} on the same test rows" in detail
-    assert {other for other, _ in others} <= {"behaviour: direction", "probabilities better than the base rate"}
+    assert {other for other, _ in others} <= {
+        "behaviour: direction",
+        "probabilities better than the base rate",
+        "not surely worse than the champion",
+        "probabilities not surely worse than the champion",
+    }
     assert aliases(client) == {CHAMPION: champion}
     assert stopped_by(judged(plant(client))) == {}
 

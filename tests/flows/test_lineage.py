@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,25 @@ def test_what_became_of_it_is_told(trained: Trained, copied: Settings, command: 
     assert code == 0
     assert f"{MODEL_NAME} version {version}  champion" in printed
     assert f"{AS_OF:%Y-%m-%d %H:%M} UTC  champion, approved by Ada [A]: it is better" in printed
+
+
+def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied: Settings, command: Command) -> None:
+    from flows.promotion.records import ApprovalRecord, PromotionRecord
+    from flows.promotion.registry import open_registry
+
+    version, client = trained.result.model_version, open_registry(copied)
+    for run, until in (("a", AS_OF), ("b", AS_OF + timedelta(hours=3))):
+        ApprovalRecord(status="waiting", since=until - timedelta(hours=1), until=until, flow_run=run, gates="k").save(
+            client, version
+        )
+    PromotionRecord(previous=None, when=AS_OF, who="Ada", why="killed", mode="manual", gates="k").write(client, version)
+    code, printed, _ = command(version)
+    assert code == 0
+    assert printed.count("a person was asked, to answer until") == 2
+    assert printed.count("timed out: nobody answered in time") == 2
+    assert "killed" not in printed
+    told = json.loads(command(version, "--json")[1])
+    assert (told["approval"]["status"], told["promotion"], len(told["events"])) == ("timed out", None, 3)
 
 
 def test_a_batch_leads_to_every_version(trained: Trained, copied: Settings, command: Command) -> None:

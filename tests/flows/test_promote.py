@@ -14,7 +14,7 @@ from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.moving import move_champion
 from flows.promotion.recording import Report
-from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
+from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError
 from flows.promotion.settings import GateSettings
 from tests.flows.promotion.planted import LENIENT, aliases, passed, plant, planted_shop
@@ -70,6 +70,27 @@ def test_the_challenger_becomes_the_champion_once(client: Any) -> None:
     found = PromotionRecord.of(client, second)
     assert found is not None and found.previous == first
     assert PromotionRecord.of(client, first) == record
+
+
+def test_its_own_thresholds_are_told(client: Any) -> None:
+    from flows.promote import _told, promote
+
+    version = plant(client)
+    GatesRecord(
+        verdict="passed", champion=None, settings="s", when=NOW, failed=[], key="k", thresholds={"max_size_mb": 30}
+    ).save(client, version)
+    assert "Thresholds other than the defaults: max_size_mb 30." in _told(promote(version))
+    record = PromotionRecord.of(client, version)
+    assert record is not None and record.thresholds == {"max_size_mb": 30}
+
+
+def test_the_form_shows_its_own_thresholds() -> None:
+    from flows.promotion.approval import request_text
+
+    report = Report(version="1", champion=None, key="k", when=NOW, settings=GateSettings(max_size_mb=30), gates=[])
+    assert "Thresholds other than the defaults: max_size_mb 30.0." in request_text(report, "", NOW)
+    report = report.model_copy(update={"settings": GateSettings()})
+    assert "defaults" not in request_text(report, "", NOW)
 
 
 def _not_judged(client: Any, version: str, champion: str) -> None:
@@ -181,13 +202,18 @@ class TestResumed:
     def of_a_deployment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
         monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "deployment-1")
+        self.cards: list[tuple[str, str]] = []
 
     def ask(self, client: Any, monkeypatch: pytest.MonkeyPatch, answer: Any) -> tuple[str, Any]:
         """What comes of asking for the challenger, where the person is ``answer``."""
+        from feature_repo.settings import load_settings
         from flows import promote
 
+        settings = load_settings()
+        monkeypatch.setattr(promote, "cards_tell", lambda _, *versions: self.cards.append(self.card(client, *versions)))
+
         monkeypatch.setattr(promote, "suspend_flow_run", answer)
-        return promote._by_a_person(client, None, "", timedelta(hours=1))
+        return promote._by_a_person(settings, client, None, "", timedelta(hours=1))
 
     def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         """A version about which a person has been asked."""
@@ -206,6 +232,11 @@ class TestResumed:
         with pytest.raises(InterruptedError):
             self.ask(client, monkeypatch, leaves)
         return version
+
+    def card(self, client: Any, version: str) -> tuple[str, str]:
+        """What a card that is written now would tell."""
+        record = ApprovalRecord.of(client, version)
+        return version, record.status if record else "nothing"
 
     def yes(self, **_: Any) -> Any:
         from flows.promote import Approval
@@ -248,6 +279,9 @@ class TestResumed:
             self.ask(client, monkeypatch, lambda **_: Approval())
         record = ApprovalRecord.of(client, version)
         assert record is not None and record.status == "refused"
+        assert self.cards == [(version, "waiting"), (version, "refused")]
+        told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
+        assert [item.status for item in told if isinstance(item, ApprovalRecord)] == ["waiting", "refused"]
 
     def test_a_champion_that_moved_meanwhile_makes_the_approval_void(
         self, client: Any, shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
@@ -332,6 +366,8 @@ def test_killed_anywhere_the_next_run_completes(shop: tuple[Settings, Any], call
     record = PromotionRecord.of(client, version)
     assert record is not None
     assert record.previous == champion
+    told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
+    assert [item for item in told if isinstance(item, PromotionRecord)] == [record]
 
 
 def _judge_and_die(call: str, nth: int, version: str) -> None:

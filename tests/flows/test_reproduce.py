@@ -156,9 +156,9 @@ class TestPlanted:
         assert found == ["labels", "test labels"]
 
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
-        from flows.provenance.arithmetic import arithmetic
         from flows.provenance.clean_process import Outcome
         from flows.provenance.remaking import here, remake
+        from flows.training.arithmetic import arithmetic
 
         data = copy_shop(folder)
         path = data / "batches" / recorded.lineage.batches[batch] / "transactions.parquet"

@@ -217,6 +217,7 @@ class TestAgain:
         assert train(AS_OF, KNOWN_AT, QUICK).model_version == trained.result.model_version
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["in the search", "before the test", "before the registration", "after it"])
 def test_killed_anywhere_the_next_run_goes_on_and_leaves_one_version(
     flows_here: None, trained: Trained, client: Any, place: str
@@ -289,6 +290,7 @@ def _train_and_meet(meet: Any) -> None:
         train(AS_OF, KNOWN_AT, QUICK)
 
 
+@pytest.mark.long
 def test_two_at_once_in_an_empty_folder_give_one_version(
     prefect_server: None, tmp_path: Path, trained: Trained
 ) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from feature_repo.settings import REPLAY, Settings
 from flows.backtesting.plan import BadWindowError, Every, Plan, plan, steps
-from flows.backtesting.settings import BacktestGates, PolicySettings
+from flows.backtesting.settings import PolicySettings
 from flows.feature_store.snapshots import NoDataError
+from flows.promotion.settings import GateSettings
 from flows.training.settings import TrainingSettings
 from tests.flows.small_shop import ARRIVALS, KNOWN_AT, copy_shop, shop_folder
 
@@ -37,7 +38,7 @@ def test_time_runs_forward() -> None:
 
 
 def _plan(settings: Settings, start: str, end: str, known_at: datetime | None = None) -> Plan:
-    defaults = TrainingSettings(), BacktestGates(), PolicySettings()
+    defaults = TrainingSettings(), GateSettings(), PolicySettings()
     return plan(settings, _day(start), _day(end), "month", known_at, *defaults)
 
 
@@ -65,6 +66,15 @@ def test_nothing_known_at_the_first_step_says_what_to_do() -> None:
     with pytest.raises(NoDataError, match=r"before 2022-01-01 00:00 UTC had arrived") as error:
         _plan(Settings(data=shop_folder()), "2022-01-01", "2024-03-01", KNOWN_AT)
     assert "imported at once" not in str(error.value)
+
+
+def test_no_step_comes_after_the_data() -> None:
+    settings = Settings(data=shop_folder())
+    assert _plan(settings, "2024-06-01", "2024-07-31").steps[-1] == _day("2024-07-01")
+    with pytest.raises(
+        BadWindowError, match=r"the step of 2024-08-01 comes after the data, whose last day is 2024-06-30"
+    ):
+        _plan(settings, "2024-06-01", "2024-08-31")
 
 
 def test_a_busy_machine_changes_no_result() -> None:

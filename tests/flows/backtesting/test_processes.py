@@ -63,6 +63,8 @@ def _alive(command: Command) -> list[int]:
 
 
 def _pids(command: Command) -> list[int]:
+    if not (command.state / "pids").exists():  # it was ended before it could start anything
+        return []
     return [int(pid) for pid in (command.state / "pids").read_text().split()]
 
 

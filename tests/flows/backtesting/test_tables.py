@@ -8,8 +8,9 @@ from rich.console import Console
 from flows.backtesting.plots import policies
 from flows.backtesting.policies import POLICIES, Policy
 from flows.backtesting.results import Difference, Outcome, Overall, Result, Step, Training
-from flows.backtesting.settings import DEFAULT_GATES, BacktestGates
+from flows.backtesting.settings import DEFAULT_GATES
 from flows.backtesting.tables import print_results, step_line, verdict
+from flows.promotion.settings import GateSettings
 from flows.training.evaluation import Interval
 
 STEPS = [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
@@ -58,7 +59,7 @@ def _result(
         start=STEPS[0],
         end=STEPS[-1],
         every="month",
-        thresholds=BacktestGates(),
+        thresholds=GateSettings(),
         key="key",
         steps=[_step(as_of, made, scored, mature) for as_of, made in zip(STEPS, trainings, strict=True)],
         overall=Overall(cohorts=3, rows=3702, measures=MEASURES) if scored and mature else None,

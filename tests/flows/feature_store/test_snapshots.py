@@ -190,8 +190,8 @@ class TestLateData:
             early_again = self._assemble(settings, self.LATE - MICROSECOND)
             late = self._assemble(settings, self.LATE)
             much_later = self._assemble(settings, self.LATE + timedelta(days=400))
-        assert built_early.digest() == early_again.digest()
-        assert late.digest() == much_later.digest()
+        assert built_early.digests() == early_again.digests()
+        assert late.digests() == much_later.digests()
         for data, known_at in ((early_again, self.EARLY), (late, self.LATE)):
             known = oracle.known(rows, self.CUTOFF, known_at)
             labels = oracle.churn_labels(oracle.known(rows, self.CLOSED, known_at), [self.CUTOFF], 90, 180)

@@ -7,7 +7,7 @@ from typing import Any
 from flows.feature_store.parity import ParityRecord
 from flows.promotion.evidence import Evidence
 from flows.training.baselines import BASELINES
-from flows.training.evaluation import METRICS, Evaluation, Interval, SliceResult, Value
+from flows.training.evaluation import METRICS, Evaluation, Interval, Month, SliceResult, Value
 
 DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c"}
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
@@ -18,14 +18,21 @@ def interval(value: float, half: float = 0.02) -> Interval:
     return Interval(value=value, low=value - half, high=value + half)
 
 
-def group(label: str, rows: int = 1000, gap: Interval | None = None) -> SliceResult:
-    """A slice with this gap."""
+def month(cutoff: datetime = NOON, mean_score: float = 0.42) -> Month:
+    """A month in which 40% churned."""
+    return Month(cutoff=cutoff, rows=1000, base_rate=0.4, mean_score=mean_score, metrics={}, baselines={})
+
+
+def group(
+    label: str, rows: int = 1000, gap: Interval | None = None, feature: str = "tenure_days", mean_score: float = 0.4
+) -> SliceResult:
+    """A slice with this gap, in which 40% churned."""
     return SliceResult(
-        feature="tenure_days",
+        feature=feature,
         label=label,
         rows=rows,
         base_rate=0.4,
-        mean_score=0.4,
+        mean_score=mean_score,
         roc_auc=interval(0.7),
         gap=gap or interval(0.03),
         brier=0.2,
@@ -47,7 +54,7 @@ def good_evaluation(**changed: Any) -> Evaluation:
         "simpler": interval(0.03),
         "metrics": {"model": metrics, **{name: metrics | {"brier": interval(0.24)} for name in BASELINES}},
         "over_baselines": {name: interval(0.05) for name in BASELINES},
-        "months": [],
+        "months": [month()],
         "slices": [group("new"), group("tenured")],
         "calibration": "none",
         "calibration_reason": "It is calibrated.",
@@ -72,6 +79,7 @@ GOOD = Evidence(
     brier_gain=interval(0.05),
     champion="1",
     over_champion=interval(0.01),
+    brier_over_champion=interval(0.01),
     compared_on="the same test rows",
     as_tested=0.0,
     wrong_direction=0.0,

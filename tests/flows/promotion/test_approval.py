@@ -22,6 +22,8 @@ from tests.conftest import environment_of, run
 from tests.e2e.processes import Server, answering, eventually, free_port, serving
 from tests.flows.promotion.planted import LENIENT, aliases, plant, planted_shop
 
+pytestmark = pytest.mark.long
+
 YES = {"decision": "approve", "approved_by": "Ann", "reason": "better in every month"}
 NO = {"decision": "refuse", "approved_by": "Bob", "reason": "not before Christmas"}
 

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from flows.promotion.comparison import brier_gain, largest_difference, on_rows, on_shared_predictions
+from flows.promotion.comparison import (
+    brier_gain,
+    brier_on_rows,
+    brier_on_shared_predictions,
+    largest_difference,
+    on_rows,
+    on_shared_predictions,
+)
 from flows.promotion.evidence import NotComputedError
 from flows.promotion.settings import GateSettings
 from flows.training.dataset import TrainingSet
@@ -68,6 +75,22 @@ def test_brier_gain_is_over_the_base_rate() -> None:
     assert gain.value == pytest.approx(base_rate - brier_score_loss(CHURNED, GOOD))
     assert gain.low < gain.value < gain.high
     assert brier_gain(predictions(np.full(ROWS, 0.9)), SETTINGS).high < 0
+
+
+class TestBrierOverChampion:
+    def test_it_is_the_champions_less_the_challengers(self) -> None:
+        gain = brier_on_rows(TEST, GOOD, POOR, SETTINGS)
+        assert gain.value == pytest.approx(brier_score_loss(CHURNED, POOR) - brier_score_loss(CHURNED, GOOD))
+        assert 0 < gain.low < gain.value < gain.high
+        assert brier_on_rows(TEST, POOR, GOOD, SETTINGS).high < 0
+        assert brier_on_rows(TEST, GOOD, GOOD, SETTINGS).model_dump() == {"value": 0, "low": 0, "high": 0}
+
+    def test_on_shared_rows_the_same_and_of_few_none(self) -> None:
+        shuffled = predictions(POOR).sample(frac=1, random_state=0)
+        shared = brier_on_shared_predictions(predictions(GOOD), shuffled, SETTINGS)
+        assert shared.value == pytest.approx(brier_on_rows(TEST, GOOD, POOR, SETTINGS).value)
+        with pytest.raises(NotComputedError, match="only 499 same rows of the 500 it takes"):
+            brier_on_shared_predictions(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
 
 
 class TestAsTested:

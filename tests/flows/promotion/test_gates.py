@@ -10,9 +10,10 @@ from flows.feature_store.parity import ParityRecord
 from flows.promotion.evidence import Evidence, Missing, NotComputedError, attempt, given
 from flows.promotion.gates import Gate, judge
 from flows.promotion.records import RollbackRecord
-from flows.promotion.settings import GateSettings
+from flows.promotion.settings import GateSettings, changed_told
 from flows.training.baselines import BASELINES
-from tests.flows.promotion.good import DEFINITIONS, GOOD, NOON, but, good_evaluation, group, interval
+from flows.training.evaluation import Interval
+from tests.flows.promotion.good import DEFINITIONS, GOOD, NOON, but, good_evaluation, group, interval, month
 
 NAMES = [
     "minimum quality",
@@ -35,6 +36,10 @@ NAMES = [
     "no forbidden input",
     "not rolled back",
 ]
+WORSE = "not surely worse than the champion"
+WORSE_BRIER = "probabilities not surely worse than the champion"
+BY_MONTH, BY_SLICE = "calibration by month", "calibration by slice"
+IN_ORDER = [*NAMES[:8], WORSE, WORSE_BRIER, NAMES[8], BY_MONTH, BY_SLICE, *NAMES[9:]]
 
 
 def gate(evidence: Evidence, name: str, **settings: Any) -> Gate:
@@ -49,7 +54,7 @@ def failed(evidence: Evidence, **settings: Any) -> list[str]:
 
 def test_one_list_in_one_order_each_with_number_threshold_and_verdict() -> None:
     gates = judge(GOOD, GateSettings())
-    assert [gate.name for gate in gates] == NAMES
+    assert [gate.name for gate in gates] == IN_ORDER
     assert {gate.verdict for gate in gates} == {"passed"}
     assert all(gate.value is not None and gate.detail for gate in gates)
     assert len({gate.slug for gate in gates}) == len(gates)
@@ -91,7 +96,36 @@ FAILURES: dict[str, tuple[Evidence, str, str]] = {
     "a slice": (
         but(evaluation=good_evaluation(slices=[group("new"), group("one-time", 250, interval(0.18))])),
         NAMES[9],
-        "one-time: ROC-AUC 0.180 (0.160 to 0.200) below",
+        "tenure_days: one-time: ROC-AUC 0.180 (0.160 to 0.200) below",
+    ),
+    "one of two slices of the same label": (
+        but(
+            evaluation=good_evaluation(
+                slices=[group("up to 5", 250, interval(0.18)), group("up to 5", feature="purchase_days")]
+            )
+        ),
+        NAMES[9],
+        "tenure_days: up to 5: ROC-AUC 0.180",
+    ),
+    "surely worse within the margin": (
+        but(over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),
+        WORSE,
+        "-0.006 (-0.009 to -0.003) from version 1 on the same test rows",
+    ),
+    "probabilities surely worse": (
+        but(brier_over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),
+        WORSE_BRIER,
+        "difference in Brier score -0.006 (-0.009 to -0.003) from version 1",
+    ),
+    "a month is far off": (
+        but(evaluation=good_evaluation(months=[month(), month(NOON.replace(month=8), 0.29)])),
+        BY_MONTH,
+        "2024-08-01: predicted 29.0%, observed 40.0%",
+    ),
+    "a slice is far off": (
+        but(evaluation=good_evaluation(slices=[group("new", mean_score=0.51), group("tiny", 199, mean_score=0.9)])),
+        BY_SLICE,
+        "tenure_days: new: predicted 51.0%, observed 40.0%",
     ),
     "unstable": (but(evaluation=good_evaluation(instability=interval(0.04))), NAMES[10], "resampled customers"),
     "direction": (but(wrong_direction=0.02), NAMES[11], "falls as their silence grows"),
@@ -124,9 +158,10 @@ def test_a_planted_failure_is_stopped_by_its_gate(name: str) -> None:
 
 MISSING = Missing("the file is gone")
 GONE: dict[str, tuple[Evidence, list[str]]] = {
-    "evaluation": (but(evaluation=MISSING), [*NAMES[:5], *NAMES[6:7], *NAMES[8:11]]),
+    "evaluation": (but(evaluation=MISSING), [*NAMES[:5], *NAMES[6:7], NAMES[8], BY_MONTH, BY_SLICE, *NAMES[9:11]]),
     "brier_gain": (but(brier_gain=MISSING), NAMES[5:6]),
-    "over_champion": (but(over_champion=MISSING), NAMES[7:8]),
+    "over_champion": (but(over_champion=MISSING), [NAMES[7], WORSE]),
+    "brier_over_champion": (but(brier_over_champion=MISSING), [WORSE_BRIER]),
     "wrong_direction": (but(wrong_direction=MISSING), NAMES[11:12]),
     "variance": (but(variance=MISSING), NAMES[12:13]),
     "as_tested": (but(as_tested=MISSING), NAMES[13:14]),
@@ -155,11 +190,14 @@ def test_what_cannot_be_computed_fails_and_says_why(name: str) -> None:
         (good_evaluation(over_baselines={"recency": interval(0.1)}), NAMES[4], "knows nothing of bg_nbd"),
         (good_evaluation(metrics={"model": {"ece": interval(0.01)}}), NAMES[0], "knows nothing of roc_auc"),
         (good_evaluation(slices=[]), NAMES[9], "no slice has 200 rows"),
+        (good_evaluation(slices=[]), BY_SLICE, "no slice has 200 rows"),
+        (good_evaluation(months=[]), BY_MONTH, "tells no months"),
+        (good_evaluation(months=[month(), month(mean_score=math.nan)]), BY_MONTH, "no mean prediction"),
         (good_evaluation(slices=[group("new", 199)]), NAMES[9], "no slice has 200 rows"),
         (
             good_evaluation(slices=[group("new"), group("one-time").model_copy(update={"gap": None})]),
             NAMES[9],
-            "no ROC-AUC of one-time",
+            "no ROC-AUC of tenure_days: one-time",
         ),
         (
             good_evaluation(metrics=_metrics(roc_auc=interval(math.nan))),
@@ -176,9 +214,11 @@ def test_a_gap_in_the_evaluation_fails_its_gate(evaluation: Any, stops: str, why
 
 class TestNotApplicable:
     def test_without_a_champion_there_is_nothing_to_compare_with(self) -> None:
-        found = gate(but(champion=None, over_champion=None), NAMES[7])
-        assert (found.verdict, found.value) == ("not applicable", None)
-        assert failed(but(champion=None, over_champion=None)) == []
+        none = but(champion=None, over_champion=None, brier_over_champion=None)
+        for name in (NAMES[7], WORSE, WORSE_BRIER):
+            found = gate(none, name)
+            assert (found.verdict, found.value) == ("not applicable", None)
+        assert failed(none) == []
 
     def test_the_simplest_family_has_no_simpler_one(self) -> None:
         assert gate(but(evaluation=good_evaluation(simpler=None)), NAMES[6]).verdict == "not applicable"
@@ -189,7 +229,7 @@ class TestLimits:
         bad = group("one-time", 199, interval(0.5))
         found = gate(but(evaluation=good_evaluation(slices=[group("new"), bad])), NAMES[9])
         assert found.verdict == "passed"
-        assert found.detail.endswith("too small to judge: one-time")
+        assert found.detail.endswith("too small to judge: tenure_days: one-time")
         assert failed(but(evaluation=good_evaluation(slices=[group("new"), bad])), min_slice_rows=199) == [NAMES[9]]
 
     def test_a_limit_that_is_met_exactly_is_met(self) -> None:
@@ -218,6 +258,21 @@ class TestLimits:
     def test_a_limit_that_makes_no_sense_is_refused(self, name: str, value: float) -> None:
         with pytest.raises(ValidationError):
             GateSettings(**{name: value})
+
+
+def test_what_a_gate_measured_is_not_more_than_it_was() -> None:
+    told = gate(GOOD, "stability").detail
+    assert "at most 0.025 in the few refits" in told
+    assert "(" not in told, "six refits make no 95% interval"
+    assert "by the model alone" in gate(GOOD, "latency").detail
+    assert "on the test rows" in gate(GOOD, NAMES[6]).detail
+
+
+def test_thresholds_other_than_the_defaults_are_named() -> None:
+    assert GateSettings().changed() == {}
+    assert changed_told({}) == ""
+    told = changed_told(GateSettings(max_size_mb=30, max_rollbacks=1).changed())
+    assert told == "Thresholds other than the defaults: max_size_mb 30.0, max_rollbacks 1."
 
 
 class TestEvidence:

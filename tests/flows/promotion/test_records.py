@@ -1,10 +1,22 @@
 """The records in the tags of a version."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from flows.promotion.records import ApprovalRecord, BadRecordError, GatesRecord, PromotionRecord, Record, RollbackRecord
+from flows.promotion.records import (
+    EVENTS_TAG,
+    ApprovalRecord,
+    BadRecordError,
+    GatesRecord,
+    PromotionRecord,
+    Record,
+    RollbackRecord,
+    events_in,
+)
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 WAITING = ApprovalRecord(status="waiting", since=NOON, until=NOON + timedelta(hours=1), flow_run="run", gates="k")
@@ -51,3 +63,61 @@ class TestStanding:
     def test_an_answer_stands(self, status: str) -> None:
         answered = WAITING.model_copy(update={"status": status})
         assert answered.standing(NOON + timedelta(days=365)) == answered
+
+
+class Registry:
+    """The tags of one version, as MLflow's client keeps them."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+
+    def get_model_version(self, *_: str) -> Any:
+        return SimpleNamespace(tags=dict(self.tags))
+
+    def set_model_version_tag(self, name: str, version: str, tag: str, value: str) -> None:
+        assert len(value) <= 100_000
+        self.tags[tag] = value
+
+
+class TestEvents:
+    @pytest.fixture
+    def registry(self) -> Any:
+        return Registry()
+
+    def test_nothing_is_overwritten(self, registry: Any) -> None:
+        refused = WAITING.model_copy(update={"status": "refused", "who": "bob", "when": NOON, "why": "no"})
+        again = WAITING.model_copy(update={"flow_run": "later"})
+        saved = [*RECORDS, refused, again]
+        for record in [*saved, again]:  # said twice, told once
+            record.save(registry, "3")
+        assert events_in(registry.tags, "3") == saved
+        assert ApprovalRecord.in_tags(registry.tags, "3") == again
+        assert events_in({}, "3") is None
+
+    def test_what_is_written_and_not_told_has_not_happened(self, registry: Any) -> None:
+        RECORDS[2].write(registry, "3")
+        assert PromotionRecord.in_tags(registry.tags, "3") == RECORDS[2]
+        assert events_in(registry.tags, "3") is None
+
+    def test_the_newest_are_kept_within_the_limit_of_a_tag(self, registry: Any) -> None:
+        for number in range(103):
+            WAITING.model_copy(update={"flow_run": str(number)}).save(registry, "3")
+        kept = events_in(registry.tags, "3")
+        assert [record.flow_run for record in kept or [] if isinstance(record, ApprovalRecord)] == [
+            str(number) for number in range(3, 103)
+        ]
+        for number in range(3):
+            WAITING.model_copy(update={"flow_run": f"long {number}", "why": "x" * 40_000}).save(registry, "3")
+        kept = events_in(registry.tags, "3")
+        assert kept is not None and [record.model_dump()["flow_run"] for record in kept][-1] == "long 2"
+
+    @pytest.mark.parametrize("text", ["", "{}", '"x"', "[1]", '[{"kind": "x", "record": {}}]'])
+    def test_a_tag_that_somebody_else_wrote_is_named(self, text: str) -> None:
+        with pytest.raises(BadRecordError, match=r"holdfast\.events of holdfast-churn version 3 is no list"):
+            events_in({EVENTS_TAG: text}, "3")
+
+    def test_it_is_a_list_of_kinds_and_records(self, registry: Any) -> None:
+        RECORDS[0].save(registry, "3")
+        (event,) = json.loads(registry.tags[EVENTS_TAG])
+        assert event.keys() == {"kind", "record"}
+        assert (event["kind"], event["record"]["failed"]) == ("holdfast.gates", ["size"])

@@ -11,8 +11,8 @@ from flows.promotion.gates import Gate
 from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
 from flows.promotion.settings import GateSettings
-from flows.provenance.arithmetic import Arithmetic
 from flows.provenance.history import History, UsedBatch
+from flows.training.arithmetic import Arithmetic
 from flows.training.baselines import BASELINES
 from flows.training.evaluation import (
     METRICS,
@@ -177,8 +177,8 @@ HISTORY = History(
     approval=None,
     promotion=None,
     rollback=None,
-    successors={},
-    returns={},
+    successors=[],
+    returns=[],
 )
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from flows.provenance import comparing
-from flows.provenance.arithmetic import Arithmetic
 from flows.provenance.clean_process import Outcome
 from flows.provenance.remaking import Remade
 from flows.provenance.reproduction import Recorded, Reproduction, compared
+from flows.training.arithmetic import Arithmetic
 from tests.flows.provenance.examples import BATCH, HASWELL, LINEAGE, RECIPE, scores
 
 FRAME = scores(0.25, 0.75, 0.5)

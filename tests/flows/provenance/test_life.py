@@ -20,7 +20,11 @@ def test_everything_is_told_in_the_order_in_which_it_happened() -> None:
     next_one = PROMOTION.model_copy(update={"previous": "3", "when": NOON + timedelta(days=8)})
     told = life_of(
         history(
-            approval=approved, promotion=PROMOTION, rollback=ROLLBACK, successors={"4": next_one}, returns={"4": back}
+            approval=approved,
+            promotion=PROMOTION,
+            rollback=ROLLBACK,
+            successors=[("4", next_one)],
+            returns=[("4", back)],
         )
     )
     assert [when for when, _ in told] == sorted(when for when, _ in told)
@@ -33,6 +37,52 @@ def test_everything_is_told_in_the_order_in_which_it_happened() -> None:
         "rolled back to version 2, by Bob: complaints",
         "followed by version 4 as champion",
         "champion again: version 4 was rolled back, by Bob: complaints",
+    ]
+
+
+def test_every_request_promotion_and_rollback_is_told_not_the_latest_alone() -> None:
+    def at(hours: int) -> Any:
+        return NOON + timedelta(hours=hours)
+
+    def asked(run: str, hours: int, **changed: Any) -> Any:
+        fields = {"flow_run": run, "since": at(hours), "until": at(hours + 4), **changed}
+        return APPROVAL.model_copy(update=fields)
+
+    refused = {"status": "refused", "who": "Ada", "when": at(2), "why": "too early"}
+    approved = {"status": "approved", "who": "Ada", "when": at(21), "why": "fine"}
+    promotions = [PROMOTION.model_copy(update={"when": at(hours)}) for hours in (22, 24)]
+    rollbacks = [ROLLBACK.model_copy(update={"when": at(23)}), ROLLBACK.model_copy(update={"when": at(25), "times": 2})]
+    events = [
+        GATES,
+        asked("a", 1),
+        asked("a", 1, **refused),
+        asked("b", 3),  # nobody answers
+        asked("c", 10),  # void: another request follows in time
+        asked("d", 12),
+        asked("d", 12, status="timed out", when=at(16), why="nobody answered in time"),
+        asked("e", 20),
+        asked("e", 20, **approved),
+        *promotions,
+        *rollbacks,
+    ]
+    latest = {"approval": asked("e", 20, **approved), "promotion": promotions[1], "rollback": rollbacks[1]}
+    told = [(when - NOON, what.split(",")[0].split(":")[0]) for when, what in life_of(history(events=events, **latest))]
+    hours = [(int(when / timedelta(hours=1)), what) for when, what in told]
+    assert hours[1:] == [
+        (0, "gates passed"),
+        (1, "a person was asked"),
+        (2, "refused by Ada"),
+        (3, "a person was asked"),
+        (7, "timed out"),
+        (10, "a person was asked"),
+        (12, "a person was asked"),
+        (16, "timed out"),
+        (20, "a person was asked"),
+        (21, "approved by Ada"),
+        (22, "champion after version 2"),
+        (23, "rolled back to version 2"),
+        (24, "champion after version 2"),
+        (25, "rolled back to version 2 (2 times by then)"),
     ]
 
 
@@ -52,6 +102,10 @@ def test_a_version_that_nobody_judged_was_only_registered() -> None:
         ({}, "challenger: passed its gates, not approved yet"),
         ({"approval": APPROVAL}, "waits for a person's approval"),
         ({"aliases": [], "promotion": PROMOTION, "rollback": ROLLBACK}, "rolled back to version 2: out of service"),
+        (
+            {"aliases": [], "promotion": PROMOTION, "rollback": ROLLBACK.model_copy(update={"when": NOON})},
+            "a former champion: out of service",
+        ),
         ({"aliases": [], "promotion": PROMOTION}, "a former champion: out of service"),
         ({"aliases": [], "gates": None}, "registered: not judged yet"),
         ({"aliases": [], "gates": FAILED}, "registered: gates failed, not approved"),
@@ -70,6 +124,10 @@ def test_where_it_stands(changed: dict[str, Any], status: str) -> None:
         ({"approval": REFUSED}, "Not approved: refused by Ada: too early"),
         ({"promotion": PROMOTION}, "Approved by Ada on 2024-07-01 14:00 UTC: better"),
         ({"promotion": PROMOTION.model_copy(update={"mode": "auto", "who": "auto"})}, "Approved automatically on"),
+        (
+            {"promotion": PROMOTION.model_copy(update={"thresholds": {"max_size_mb": 30}})},
+            "better. Thresholds other than the defaults: max_size_mb 30.",
+        ),
     ],
 )
 def test_who_approved_it(changed: dict[str, Any], told: str) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from flows.provenance.history import History, UsedBatch
 from flows.reporting.model_card import PICTURES
 from flows.reporting.model_card_facts import card_facts
-from flows.reporting.model_card_text import data_url, signed, to_html, to_markdown
+from flows.reporting.model_card_text import signed, small, to_html, to_markdown
 from flows.training.evaluation import Interval
 from tests.flows.provenance.examples import (
     APPROVAL,
@@ -128,6 +128,14 @@ class TestContent:
         [
             ({"gates": None, "report": None}, "Not judged yet: python -m flows.gates --version 3"),
             ({"report": None}, "The numbers behind the verdict are gone from the run."),
+            (
+                {"report": None, "unreadable": "The artifact gates/k.json is unreadable"},
+                "are there, but cannot be read. The artifact gates/k.json is unreadable",
+            ),
+            (
+                {"gates": GATES.model_copy(update={"thresholds": {"max_size_mb": 30}})},
+                "Thresholds other than the defaults: max_size_mb 30.",
+            ),
             ({"approval": APPROVAL}, "**Not approved yet: a person is asked"),
             ({"promotion": PROMOTION}, "**Approved by Ada on 2024-07-01 14:00 UTC: better**"),
             ({"batches": [UsedBatch("b1", None)]}, "batch b1 no longer on disk"),
@@ -180,7 +188,7 @@ class TestPictures:
 
     def test_fewer_colours_make_a_chart_smaller(self) -> None:
         png = _png()
-        assert len(data_url(png)) < len(png)
+        assert len(small(png)) < len(png)
 
     def test_one_that_is_gone_is_left_out(self) -> None:
         card = _card(pictures={"profit": PNGS["profit"]})

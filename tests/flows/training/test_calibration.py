@@ -105,7 +105,8 @@ class TestCompared:
         assert tuple(item.method for item in found) == METHODS == ("none", "sigmoid", "isotonic")
         judged = folds[APRIL:]  # the first whose outcomes were known by then is January
         raw = metrics(
-            np.concatenate([fold.validation.y for fold in judged]), np.concatenate([fold.scores for fold in judged])
+            np.concatenate([fold.validation.y for fold in judged]),
+            expit(np.concatenate([fold.log_odds for fold in judged])),
         )
         assert (found[0].brier, found[0].log_loss, found[0].ece) == (raw["brier"], raw["log_loss"], raw["ece"])
         assert found[0].gain is None

@@ -11,16 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from flows.training import baselines
 from flows.training.baselines import BASELINES, baseline_scores
 from flows.training.bootstrap import CustomerBootstrap
 from flows.training.calibration import CalibrationChoice
 from flows.training.dataset import TrainingSet
-from flows.training.evaluate import evaluate, groups, instability, slice_results
+from flows.training.evaluate import UnknownInputError, evaluate, groups, instability, require_inputs, slice_results
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.families import FAMILIES
 from flows.training.fitting import churn_scores, fit_recipe
-from flows.training.metrics import metrics
+from flows.training.metrics import metric_intervals, metrics
 from flows.training.recipe import Recipe
+from flows.training.search import Trial
 from flows.training.selection import Choice
 from flows.training.settings import Slice, TrainingSettings
 from tests.feature_repo.strategies import EXAMPLES
@@ -58,7 +60,10 @@ class OnTest:
 
 
 def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: Any, **scores: Floats) -> OnTest:
-    every = {"model": churn_scores(model, test.x), **(scores or baseline_scores(development, test, 90))}
+    every = {
+        "model": churn_scores(model, test.x),
+        **(scores or baseline_scores(development, baselines._history(development), test, 90)),
+    }
     choice = Choice(recipe, "It is the only one.", None, CHOICE)
     return OnTest(development, test, every, evaluate(model, every, development, test, choice, TRAINING))
 
@@ -125,8 +130,8 @@ class TestShop:
         month = shop.told.months[2]
         assert month.metrics["roc_auc"].value == roc_auc_score(shop.test.y[rows], shop.scores["model"][rows])
         assert month.baselines["rfm"] == metrics(shop.test.y[rows], shop.scores["rfm"][rows])
-        whole = shop.told.metrics["model"]["roc_auc"]
-        assert month.metrics["roc_auc"].high - month.metrics["roc_auc"].low > whole.high - whole.low
+        bootstrap = CustomerBootstrap(shop.test.keys["customer_id"].to_numpy(), TRAINING.resamples, TRAINING.seed)
+        assert month.metrics == metric_intervals(shop.test.y[rows], shop.scores["model"][rows], bootstrap.at(rows))
 
     def test_groups_add_up(self, shop: OnTest) -> None:
         for group in TRAINING.slices:
@@ -239,7 +244,9 @@ class TestSlices:
         rng = np.random.default_rng(0)
         age = np.repeat([5.0, 20.0, 40.0], 100)
         churned = np.r_[rng.random(100) < 0.5, rng.random(100) < 0.3, np.ones(100)]
-        return training_set(churned, range(300), monthly(1) * 300, age=age), 0.3 * churned + 0.7 * rng.random(300)
+        signal = np.repeat([0.5, 0.0, 0.3], 100)  # none among the young
+        scores = signal * churned + (1 - signal) * rng.random(300)
+        return training_set(churned, range(300), monthly(1) * 300, age=age), scores
 
     def test_by_hand(self) -> None:
         test, scores = self._rows()
@@ -257,6 +264,8 @@ class TestSlices:
             assert item.roc_auc.value == roc_auc_score(test.y[rows], scores[rows])
             assert item.gap.value == pytest.approx(roc_auc_score(test.y, scores) - item.roc_auc.value)
             assert item.gap.low < item.gap.value < item.gap.high
+        assert found[0].gap is not None and found[0].gap.high < 0  # better than overall
+        assert found[1].gap is not None and found[1].gap.low > 0
         assert found[2].roc_auc is found[2].gap is None
 
     def test_a_group_that_is_everybody_has_no_gap(self) -> None:
@@ -302,3 +311,28 @@ class TestInstability:
         data = months_of(customers=40, months=2)
         assert self._of(data) == self._of(data)
         assert self._of(data, seed=1) != self._of(data)
+
+
+class TestSimplest:
+    """The gain over the simplest family is measured on the test rows, which had no say in the choice."""
+
+    @pytest.mark.parametrize(("bent", "surely"), [(3.0, True), (0.0, False)])
+    def test_only_a_real_gain_is_sure(self, bent: float, surely: bool) -> None:
+        data = months_of(customers=400, months=10, bent=bent)
+        cutoffs = sorted(data.keys["cutoff"].unique())
+        recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
+        development, test = data.at(recipe.development), data.at(recipe.test)
+        model = fit_recipe(recipe, data)
+        simplest = Trial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
+        choice = Choice(recipe, "", simplest, CHOICE)
+        scores = {"model": churn_scores(model, test.x), "base_rate": np.full(len(test.y), development.y.mean())}
+        found = evaluate(model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})).simpler
+        assert found is not None
+        assert (found.low > 0) is surely
+
+
+def test_a_slice_by_what_is_no_input_is_refused_by_name() -> None:
+    group = Slice(feature="colour", edges=[1], labels=["low", "high"])
+    with pytest.raises(UnknownInputError, match=r"'colour' is no input of the model. Its inputs: a, b"):
+        require_inputs([group], ["b", "a"])
+    require_inputs([group], ["colour"])

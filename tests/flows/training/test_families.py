@@ -113,6 +113,15 @@ class TestModels:
         x = np.full((2, 3), np.nan)
         assert np.isfinite(churn_scores(fit_model(name, FAMILIES[name].defaults, data, 0), x)).all()
 
+    def test_boosting_holds_nothing_out_and_is_seeded(self) -> None:
+        """A random hold-out for early stopping would mix the cut-offs."""
+        data = months_of(customers=150, months=4)
+        params = FAMILIES["boosting"].defaults | {"max_iter": 60, "learning_rate": 0.5, "min_samples_leaf": 5}
+        model: Any = fit_model("boosting", params, data, 7)
+        assert model.n_iter_ == 60
+        assert model.validation_score_.size == 0
+        assert model.random_state == 7
+
 
 class TestMonotone:
     @pytest.mark.parametrize("params", [FAMILIES["boosting"].defaults, EXTREMES["boosting"][1]])

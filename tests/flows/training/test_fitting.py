@@ -68,6 +68,7 @@ class TestRecipe:
         again = fit_recipe(Recipe.model_validate_json(recipe.model_dump_json()), data)
         assert model is not again
         assert churn_scores(model, data.x).tobytes() == churn_scores(again, data.x).tobytes()
+        assert model.predict_proba(data.x).sum(axis=1) == pytest.approx(np.ones(len(data.y)))
 
     @pytest.mark.parametrize(("family", "calibration"), KINDS)
     def test_saved_and_loaded_it_is_the_same_and_needs_no_trust_beyond_ours(
@@ -109,12 +110,6 @@ class TestRecipe:
         assert churn_scores(model, data.x) == pytest.approx(expected)
         assert model.decision_function(data.x).tobytes() == plain.tobytes()
 
-    def test_probabilities_of_both_classes_add_up(self, data: TrainingSet, split: TimeSplit) -> None:
-        for family, calibration in KINDS:
-            told = fit_recipe(_recipe(split, family, calibration), data).predict_proba(data.x[:50])
-            assert told.shape == (50, 2)
-            assert told.sum(axis=1) == pytest.approx(np.ones(50))
-
 
 class TestAdditive:
     @pytest.mark.parametrize("calibration", ["none", "isotonic"])
@@ -152,7 +147,6 @@ class TestFolds:
         validation = data.at([fold.validation])
         plain = fit_model(family, params, data.at(fold.fit), 0)
         assert found.log_odds.tobytes() == plain.decision_function(validation.x).tobytes()
-        assert found.scores == pytest.approx(churn_scores(plain, validation.x))
         assert found.validation.digests() == validation.digests()
 
     @pytest.mark.parametrize("family", FAMILIES)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -25,7 +25,7 @@ from flows.training.settings import SearchSettings
 from tests.flows.small_shop import join, processes, start
 from tests.flows.training.made_up import months_of, split_of
 
-BUDGET = SearchSettings(trials=7, seconds=600)
+BUDGET = SearchSettings(trials=6, seconds=600)
 
 Outcome = tuple[dict[str, Any], list[float], float | None]
 
@@ -92,12 +92,12 @@ class TestTrials:
     def test_the_same_seed_tries_the_same_and_another_does_not(
         self, whole: tuple[Path, list[Trial]], tmp_path: Path
     ) -> None:
-        few = SearchSettings(trials=3, seconds=600)
+        few = SearchSettings(trials=2, seconds=600)
         same, other = _outcomes(_search(tmp_path / "a.db", few)), _outcomes(_search(tmp_path / "b.db", few, seed=1))
         for family, outcomes in _outcomes(whole[1]).items():
-            assert same[family] == outcomes[:3]
+            assert same[family] == outcomes[:2]
             assert other[family][0] == outcomes[0]  # the defaults
-            assert all(theirs[0] != ours[0] for theirs, ours in zip(other[family][1:], outcomes[1:], strict=False))
+            assert other[family][1][0] != outcomes[1][0]
 
     def test_of_a_trial_people_see_the_parameters(self) -> None:
         trial = Trial("logistic", 3, {"C": 0.0123456}, [0.7], None, 1.0)
@@ -115,7 +115,7 @@ class TestPreparation:
             return logistic.transformers()
 
         monkeypatch.setitem(FAMILIES, "logistic", replace(logistic, transformers=transformers))
-        _search(tmp_path / "search.db", SearchSettings(trials=4))
+        _search(tmp_path / "search.db", SearchSettings(trials=2))
         assert len(made) == len(_data()[1])
 
     def test_every_family_fits_with_one_thread(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -157,6 +157,14 @@ def _killed_search(storage: Path, where: str, call: int) -> None:
     _search(storage)
 
 
+def _stored(storage: Path, family: str) -> list[FrozenTrial]:
+    """What the file remembers; a search that was killed as it began has not got to every family."""
+    try:
+        return optuna.load_study(study_name=family, storage=f"sqlite:///{storage}").get_trials()
+    except KeyError:
+        return []
+
+
 class TestKilled:
     @pytest.mark.parametrize(
         "kills",
@@ -173,27 +181,19 @@ class TestKilled:
         storage = tmp_path / "search.db"
         for where, call in kills:
             assert join(start(_killed_search, tmp_path, storage, where, call)) == -signal.SIGKILL
+        finished = {
+            (family, trial.number)
+            for family in FAMILIES
+            for trial in _stored(storage, family)
+            if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        }
         again = _search(storage)
+        assert {(trial.family, trial.number) for trial in again[: len(finished)]} == finished
         assert _outcomes(again) == _outcomes(whole[1])
         assert len({(trial.family, trial.number) for trial in again}) == len(again)
         for family in FAMILIES:
-            trials = optuna.load_study(study_name=family, storage=f"sqlite:///{storage}").get_trials()
-            assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
-
-    def test_what_was_finished_before_comes_first(self, tmp_path: Path) -> None:
-        storage = tmp_path / "search.db"
-        assert join(start(_killed_search, tmp_path, storage, "score", 30)) == -signal.SIGKILL
-        finished = [
-            (study.study_name, trial.number)
-            for study in optuna.get_all_study_summaries(f"sqlite:///{storage}")
-            for trial in optuna.load_study(study_name=study.study_name, storage=f"sqlite:///{storage}").trials
-            if trial.state.is_finished()
-        ]
-        again: Any = search(*_data(), BUDGET, 0, storage)
-        first = [next(again) for _ in finished]
-        again.close()
-        assert finished
-        assert {(trial.family, trial.number) for trial in first} == set(finished)
+            states = {trial.state for trial in _stored(storage, family)}
+            assert states <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
     def test_finished_it_is_found_again_without_a_fit(
         self, whole: tuple[Path, list[Trial]], monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from flows.training import selection
+from flows.training.bootstrap import CustomerBootstrap
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Interval
 from flows.training.families import FAMILIES
@@ -79,7 +80,7 @@ class TestFamilies:
     def test_where_a_line_says_it_all_the_logistic_ships(self, data: TrainingSet, split: TimeSplit) -> None:
         found = _choose(BEST, data, split)
         assert (found.recipe.family, found.recipe.params) == ("logistic", {"C": 0.01})
-        assert found.simpler is None
+        assert found.simplest is None
         assert found.reason.startswith("boosting learning_rate=0.1 ")
         assert " does not beat logistic C=0.01 on 5 folds (ROC-AUC " in found.reason
         assert found.reason.endswith(": the simpler model ships.")
@@ -88,8 +89,7 @@ class TestFamilies:
         bent = months_of(customers=CUSTOMERS, months=16, bent=3.0)
         found = _choose(BEST, bent, split_of(bent))
         assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
-        assert found.simpler is not None
-        assert 0 < found.simpler.low < found.simpler.value < found.simpler.high
+        assert found.simplest == BEST[0]
         assert " beats logistic C=0.01 on 5 folds (ROC-AUC +0." in found.reason
         assert "ships" not in found.reason
 
@@ -104,8 +104,7 @@ class TestByMoreThanNoise:
         plant(logistic=1.0, boosting=1.5)
         found = _choose(BEST, data, split)
         assert found.recipe.family == "boosting"
-        assert found.simpler is not None
-        assert found.simpler.low > 0
+        assert found.simplest == BEST[0]
 
     def test_a_rival_that_is_better_by_less_than_the_interval_loses(
         self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
@@ -150,15 +149,7 @@ class TestByMoreThanNoise:
         found = _choose([_trial("logistic"), _trial("second"), _trial("third")], data, split)
         assert found.recipe.family == chosen
         assert found.reason.count("(ROC-AUC ") == 2
-        if chosen == "logistic":
-            assert found.simpler is None
-        else:
-            scored = {
-                name: selection.out_of_fold(name, {}, data, split.folds, 0) for name in ("logistic", chosen)
-            }  # fmt: skip
-            expected = _mean_roc_auc(scored[chosen]) - _mean_roc_auc(scored["logistic"])
-            assert found.simpler is not None
-            assert found.simpler.value == pytest.approx(expected)
+        assert found.simplest == (None if chosen == "logistic" else _trial("logistic"))
 
 
 def _mean_roc_auc(folds: Sequence[FoldScores]) -> float:
@@ -177,6 +168,23 @@ class TestDifference:
         assert found.value == pytest.approx(_mean_roc_auc(left) - _mean_roc_auc(right))
         assert found.low <= found.value <= found.high
         assert selection._mean_roc_auc_difference(shifted, right, TRAINING) == found
+
+    def test_its_interval_is_of_that_mean_over_whole_customers(self, data: TrainingSet, split: TimeSplit) -> None:
+        left, right = (folds[:3] for folds in self._scored(data, split))
+        customers = np.concatenate([fold.validation.keys["customer_id"] for fold in left])
+        weights = CustomerBootstrap(customers, 50, TRAINING.seed).weights.reshape(50, 3, CUSTOMERS)
+        draws = [
+            np.mean([self._difference(*pair, drawn[n]) for n, pair in enumerate(zip(left, right, strict=True))])
+            for drawn in weights
+        ]
+        found = selection._mean_roc_auc_difference(left, right, TrainingSettings(resamples=50))
+        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])))
+
+    def _difference(self, left: FoldScores, right: FoldScores, weights: Any) -> float:
+        ours, theirs = (
+            roc_auc_score(fold.validation.y, fold.log_odds, sample_weight=weights) for fold in (left, right)
+        )
+        return float(ours - theirs)
 
     def test_of_two_that_rank_alike_it_is_nothing(self, data: TrainingSet, split: TimeSplit) -> None:
         left = self._scored(data, split)[0]
@@ -218,7 +226,7 @@ class TestRecipe:
         assert found.recipe.digests["test"]["labels"] != other.recipe.digests["test"]["labels"]
         digests = {"digests": found.recipe.digests}
         assert other.recipe.model_copy(update=digests) == found.recipe
-        assert (other.reason, other.simpler, other.calibration) == (found.reason, found.simpler, found.calibration)
+        assert (other.reason, other.simplest, other.calibration) == (found.reason, found.simplest, found.calibration)
 
     def test_without_folds_the_simplest_ships_as_it_is(self, data: TrainingSet) -> None:
         cutoffs = sorted(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique())[:6]
@@ -227,6 +235,6 @@ class TestRecipe:
         found = _choose([], data, split)
         assert (found.recipe.family, found.recipe.params) == ("logistic", FAMILIES["logistic"].defaults)
         assert found.recipe.calibration == "none"
-        assert found.simpler is None
+        assert found.simplest is None
         assert found.reason.startswith("Too little history to compare candidates: the simplest family ")
         assert found.calibration.reason.startswith("Too little history to compare calibrations")

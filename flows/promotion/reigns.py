@@ -1,0 +1,78 @@
+"""Who was champion when, from what promotions and rollbacks left on all versions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlflow import MlflowClient
+
+from flows.promotion.records import PromotionRecord, RollbackRecord, events_in
+from flows.promotion.registry import all_versions, champion_version
+
+
+@dataclass(frozen=True)
+class Reigns:
+    """Version to its promotions that moved the alias and to its rollbacks, in the order in which they happened.
+
+    ``followed`` are versions that a record names as the champion before: they were it, whatever else is known.
+    """
+
+    champion: str | None
+    promotions: dict[str, list[PromotionRecord]]
+    rollbacks: dict[str, list[RollbackRecord]]
+    followed: set[str]
+
+    def was_champion(self, version: str) -> bool:
+        """Whether the alias has ever been on ``version``."""
+        known = self.promotions.get(version) or self.rollbacks.get(version)
+        return version == self.champion or version in self.followed or bool(known)
+
+    def previous(self, version: str) -> str | None:
+        """Whom ``version`` followed when it was last promoted."""
+        promotions = self.promotions.get(version)
+        return promotions[-1].previous if promotions else None
+
+    def since(self, version: str) -> datetime | None:
+        """When ``version`` last became champion, by promotion or because another was rolled back to it."""
+        promoted = [record.when for record in self.promotions.get(version, [])]
+        return max(promoted + [record.when for _, record in self.returns_to(version)], default=None)
+
+    def returns_to(self, version: str) -> list[tuple[str, RollbackRecord]]:
+        """The rollbacks that made ``version`` the champion again, each with the version that went."""
+        return [(name, record) for name, found in self.rollbacks.items() for record in found if record.to == version]
+
+    def rolled_back(self, version: str) -> bool:
+        """Whether ``version`` was rolled back since it last became champion."""
+        since, rollbacks = self.since(version), self.rollbacks.get(version, [])
+        return any(since is None or record.when > since for record in rollbacks)
+
+
+def reigns(client: MlflowClient) -> Reigns:
+    """As the registry tells it now.
+
+    A promotion is written before the alias moves and told after. One that is not told moved the alias if its version
+    is the champion, or was followed or rolled back later; versions without events are taken at their word.
+    """
+    champion, versions = champion_version(client), {str(item.version): item.tags for item in all_versions(client)}
+    promotions: dict[str, list[PromotionRecord]] = {}
+    rollbacks: dict[str, list[RollbackRecord]] = {}
+    written: dict[str, PromotionRecord] = {}
+    for version, tags in versions.items():
+        events = events_in(tags, version)
+        promotions[version] = [event for event in events or [] if isinstance(event, PromotionRecord)]
+        rollbacks[version] = [event for event in events or [] if isinstance(event, RollbackRecord)]
+        rollback, promotion = RollbackRecord.in_tags(tags, version), PromotionRecord.in_tags(tags, version)
+        if rollback and rollback not in rollbacks[version] and (events is None or version != champion):
+            rollbacks[version].append(rollback)
+        if promotion and promotion not in promotions[version]:
+            if events is None:
+                promotions[version].append(promotion)
+            else:
+                written[version] = promotion
+    named = [(item.previous, item.when) for found in promotions.values() for item in found]
+    named += [(item.previous, item.when) for item in written.values()]
+    named += [(version, item.when) for version, found in rollbacks.items() for item in found]
+    for version, promotion in written.items():
+        if version == champion or any(name == version and when >= promotion.when for name, when in named):
+            promotions[version].append(promotion)
+            promotions[version].sort(key=lambda item: item.when)
+    return Reigns(champion, promotions, rollbacks, {name for name, _ in named if name})
