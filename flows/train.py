@@ -168,14 +168,14 @@ def test_and_register_task(
     from flows.training import plots, tracking
     from flows.training.baselines import baseline_scores
     from flows.training.dataset import purchase_history
-    from flows.training.evaluate import evaluate
+    from flows.training.evaluate import confirmed, evaluate
     from flows.training.fitting import churn_scores, fit_recipe
     from flows.training.serving import served_model
 
     say("fitting the choice and testing it")
+    choice, model = confirmed(choice, fit_recipe(choice.recipe, data), data, training, settings.horizon_days)
     recipe = choice.recipe
     development, test = data.at(recipe.development), data.at(recipe.test)
-    model = fit_recipe(recipe, data)
     everybody = purchase_history(settings, recipe.development[-1], lineage.known_at)
     baselines = baseline_scores(development, everybody, test, settings.horizon_days)
     scores = {"model": churn_scores(model, test.x), **baselines}

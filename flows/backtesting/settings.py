@@ -14,6 +14,7 @@ class PolicySettings(BaseModel):
     min_rows: int = Field(default=200, ge=1, description="Customers below which drift is not judged.")
 
 
-# The gates stop early versions, which history is too short to tell from a simple baseline for sure: none of CDNOW's
-# before June 1998. Without a first champion, there is nothing to compare policies of retraining by.
-DEFAULT_GATES = GateSettings(min_gain_over_baselines=-0.05)
+# The gates stop early versions: history is too short to tell them from a simple baseline for sure, or to calibrate
+# them for every group. Of CDNOW's none passes before June 1998. Without a first champion, there is nothing to compare
+# policies of retraining by.
+DEFAULT_GATES = GateSettings(min_gain_over_baselines=-0.05, max_bias=0.25)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from flows.backtesting.policies import title_of
 from flows.backtesting.results import Result, Step
+from flows.promotion.settings import changed_told
 from flows.training.evaluation import Interval
 
 
@@ -32,12 +33,8 @@ def print_results(results: Sequence[Result], console: Console) -> None:
         console.print(_steps_table(result), "")
     console.print(_comparison(results), "")
     console.print(verdict(results), markup=False)
-    if results[0].thresholds.min_gain_over_baselines < 0:
-        console.print(
-            f"The gates let a version pass whose ROC-AUC is less than a baseline's by up to "
-            f"{-results[0].thresholds.min_gain_over_baselines:g}. The live gates do not: --thresholds '{{}}'",
-            markup=False,
-        )
+    if changed := results[0].thresholds.changed():
+        console.print(f"{changed_told(changed)} For the live gates: --thresholds '{{}}'", markup=False)
 
 
 def verdict(results: Sequence[Result]) -> str:

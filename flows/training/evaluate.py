@@ -1,6 +1,8 @@
 """Tests a fitted model once, on the test period, beside the baselines."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +13,13 @@ from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Evaluation, Interval, Month, SliceResult
 from flows.training.families import described
-from flows.training.fitting import churn_scores, fit_model
+from flows.training.fitting import churn_scores, fit_model, fit_recipe
 from flows.training.importance import permutation_importance
 from flows.training.metrics import metric_intervals, metrics, roc_auc_difference
 from flows.training.recipe import Recipe
-from flows.training.selection import Choice
+from flows.training.selection import Choice, choose
 from flows.training.settings import Slice, TrainingSettings
+from flows.training.split import TimeSplit
 from flows.training.value import value_of
 
 Scores = npt.NDArray[np.float64]
@@ -76,6 +79,28 @@ def require_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None:
             raise UnknownInputError(
                 f"slices: {group.feature!r} is no input of the model. Its inputs: {', '.join(sorted(inputs))}."
             )
+
+
+def confirmed(
+    choice: Choice, model: Any, data: TrainingSet, training: TrainingSettings, horizon_days: int
+) -> tuple[Choice, Any]:
+    """The choice and its model, unless on the test rows it is not surely better than the simplest family's.
+
+    Then that ships. The folds flatter whoever won on them among many trials; this one veto is the test's.
+    """
+    recipe = choice.recipe
+    development, test = data.at(recipe.development), data.at(recipe.test)
+    bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
+    gain = _over_the_simplest(choice, development, test, churn_scores(model, test.x), bootstrap)
+    if choice.simplest is None or gain is None or gain.low > 0:
+        return choice, model
+    split = TimeSplit(recipe.folds, recipe.development, recipe.test)
+    simpler = choose([choice.simplest], data, split, training, horizon_days)
+    reason = (
+        f"{choice.reason} On the test rows it is not surely better than {choice.simplest.name} (ROC-AUC "
+        f"{gain.value:+.4f}, 95% interval {gain.low:+.4f} to {gain.high:+.4f}): the simpler model ships."
+    )
+    return replace(simpler, reason=reason), fit_recipe(simpler.recipe, data)
 
 
 def _over_the_simplest(

@@ -152,7 +152,8 @@ def test_eased_gates_are_said() -> None:
     result = _result("never", ONCE)
     assert "--thresholds" not in _printed([result])
     eased = result.model_copy(update={"thresholds": DEFAULT_GATES})
-    assert "less than a baseline's by up to 0.05. The live gates do not: --thresholds '{}'" in _printed([eased])
+    said = "Thresholds other than the defaults: min_gain_over_baselines -0.05, max_bias 0.25. For the live gates: "
+    assert f"{said}--thresholds '{{}}'" in _printed([eased])
 
 
 def test_what_is_not_known_is_left_blank() -> None:

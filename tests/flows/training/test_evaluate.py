@@ -16,7 +16,15 @@ from flows.training.baselines import BASELINES, baseline_scores
 from flows.training.bootstrap import CustomerBootstrap
 from flows.training.calibration import CalibrationChoice
 from flows.training.dataset import TrainingSet
-from flows.training.evaluate import UnknownInputError, evaluate, groups, instability, require_inputs, slice_results
+from flows.training.evaluate import (
+    UnknownInputError,
+    confirmed,
+    evaluate,
+    groups,
+    instability,
+    require_inputs,
+    slice_results,
+)
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.families import FAMILIES
 from flows.training.fitting import churn_scores, fit_recipe
@@ -329,6 +337,10 @@ class TestSimplest:
         found = evaluate(model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})).simpler
         assert found is not None
         assert (found.low > 0) is surely
+        settled, fitted = confirmed(choice, model, data, TRAINING, 90)
+        assert (settled.recipe.family, settled.simplest) == (("boosting", simplest) if surely else ("logistic", None))
+        assert (fitted is model) is surely
+        assert settled.reason.endswith(": the simpler model ships.") is not surely
 
 
 def test_a_slice_by_what_is_no_input_is_refused_by_name() -> None:
