@@ -47,7 +47,7 @@ class GateSettings(BaseModel):
         default=0.1, ge=0, le=1, description="Mean prediction from observed churn in any month or large slice at most."
     )
     max_slice_gap: float = Field(
-        default=0.15, ge=0, description="No slice's ROC-AUC surely below that of all rows by more than this."
+        default=0.2, ge=0, description="No slice's ROC-AUC surely below that of all rows by more than this."
     )
     min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not judged.")
     max_instability: float = Field(
