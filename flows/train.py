@@ -270,6 +270,7 @@ def train(
 def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -> "Registered":
     from flows.training.dataset import labelled_cutoffs
     from flows.training.evaluate import require_inputs
+    from flows.training.selection import with_both_outcomes
     from flows.training.split import split_by_time
     from flows.training.tracking import open_mlflow, training_run
 
@@ -282,6 +283,7 @@ def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -
     for cutoff in split.used:
         snapshots_task(settings, cutoff, known_at)
     data = assemble_task(settings, split.used, as_of, known_at)
+    split = with_both_outcomes(split, data)
     require_inputs(training.slices, [feature.name for feature in data.inputs])
     with training_run(open_mlflow(settings), settings, lineage) as run_id:
         best = search_task(settings, training, lineage, data, split, run_id)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from feature_repo.errors import HoldfastError
 from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from flows.training.calibration import CalibrationChoice, choose_calibration
 from flows.training.dataset import TrainingSet
@@ -30,6 +32,31 @@ class Choice:
     reason: str
     simplest: Trial | None
     calibration: CalibrationChoice
+
+
+class OneOutcomeError(HoldfastError):
+    """Everybody churned, or nobody did: there is nothing to learn or to test."""
+
+
+def with_both_outcomes(split: TimeSplit, data: TrainingSet) -> TimeSplit:
+    """``split`` without the folds in which all rows to fit on, or all to judge by, have one outcome.
+
+    Raises:
+        OneOutcomeError: All development or all test rows have.
+    """
+
+    def both(*cutoffs: datetime) -> bool:
+        return 0 < data.at(cutoffs).y.sum() < len(data.at(cutoffs).y)
+
+    for period, cutoffs in (("development", split.development), ("test", split.test)):
+        if not both(*cutoffs):
+            rows = data.at(cutoffs).y
+            raise OneOutcomeError(
+                f"Of the {len(rows)} {period} rows ({cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}) {rows.sum()} "
+                "churned: a model needs both outcomes. Ingest more history, or choose another HOLDFAST_HORIZON_DAYS."
+            )
+    folds = [fold for fold in split.folds if both(*fold.fit) and both(fold.validation)]
+    return TimeSplit(tuple(folds), split.development, split.test)
 
 
 def choose(

@@ -94,18 +94,18 @@ FAILURES: dict[str, tuple[Evidence, str, str]] = {
     "worse than the champion": (but(over_champion=interval(0.009)), NAMES[7], "from version 1 on the same test rows"),
     "calibration": (but(evaluation=good_evaluation(metrics=_metrics(ece=interval(0.11)))), NAMES[8], "0.110"),
     "a slice": (
-        but(evaluation=good_evaluation(slices=[group("new"), group("one-time", 250, interval(0.18))])),
+        but(evaluation=good_evaluation(slices=[group("new"), group("one-time", 250, interval(0.23))])),
         NAMES[9],
-        "tenure_days: one-time: ROC-AUC 0.180 (0.160 to 0.200) below",
+        "tenure_days: one-time: ROC-AUC 0.230 (0.210 to 0.250) below",
     ),
     "one of two slices of the same label": (
         but(
             evaluation=good_evaluation(
-                slices=[group("up to 5", 250, interval(0.18)), group("up to 5", feature="purchase_days")]
+                slices=[group("up to 5", 250, interval(0.23)), group("up to 5", feature="purchase_days")]
             )
         ),
         NAMES[9],
-        "tenure_days: up to 5: ROC-AUC 0.180",
+        "tenure_days: up to 5: ROC-AUC 0.230",
     ),
     "surely worse within the margin": (
         but(over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),

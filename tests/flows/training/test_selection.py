@@ -16,7 +16,7 @@ from flows.training.families import FAMILIES
 from flows.training.fitting import FoldScores, out_of_fold
 from flows.training.recipe import FoldCutoffs, Recipe
 from flows.training.search import Trial
-from flows.training.selection import Choice, choose
+from flows.training.selection import Choice, OneOutcomeError, choose, with_both_outcomes
 from flows.training.settings import TrainingSettings, ValueSettings
 from flows.training.split import TimeSplit, split_by_time
 from flows.training.value import best_threshold
@@ -238,3 +238,18 @@ class TestRecipe:
         assert found.simplest is None
         assert found.reason.startswith("Too little history to compare candidates: the simplest family ")
         assert found.calibration.reason.startswith("Too little history to compare calibrations")
+
+
+class TestBothOutcomes:
+    def test_a_fold_of_one_outcome_is_left_out(self, data: TrainingSet, split: TimeSplit) -> None:
+        assert with_both_outcomes(split, data) == split
+        validation = split.folds[1].validation
+        all_churned = np.where((data.keys["cutoff"] == validation).to_numpy(), True, data.y)
+        kept = with_both_outcomes(split, TrainingSet(data.keys, data.x, all_churned, data.inputs)).folds
+        assert kept == (split.folds[0], *split.folds[2:])
+
+    @pytest.mark.parametrize("period", ["development", "test"])
+    def test_a_period_of_one_outcome_ends_the_training(self, data: TrainingSet, split: TimeSplit, period: str) -> None:
+        nobody = np.where(data.keys["cutoff"].isin(getattr(split, period)).to_numpy(), False, data.y)
+        with pytest.raises(OneOutcomeError, match=rf"{period} rows .* 0 churned: a model needs both outcomes"):
+            with_both_outcomes(split, TrainingSet(data.keys, data.x, nobody, data.inputs))
