@@ -15,6 +15,5 @@ class PolicySettings(BaseModel):
 
 
 # The gates stop early versions: history is too short to tell them from a simple baseline for sure, or to calibrate
-# them for every group. Of CDNOW's none passes before June 1998. Without a first champion, there is nothing to compare
-# policies of retraining by.
+# them for every group. Without a first champion, there is nothing to compare policies of retraining by.
 DEFAULT_GATES = GateSettings(min_gain_over_baselines=-0.05, max_bias=0.25)
