@@ -150,11 +150,12 @@ def test_ci_runs_the_two_checks_and_fails_with_them(tmp_path: Path) -> None:
         return done.returncode, calls.read_text().splitlines(), done.stdout + done.stderr
 
     status, calls, said = ci("")
-    assert (status, calls) == (0, ["check", "test"])
+    assert (status, calls) == (0, ["check", "test", "test-long"])
     assert "make check" in said
     assert "make test" in said
     assert ci("check")[:2] == (3, ["check"])
     assert ci("test")[:2] == (3, ["check", "test"])
+    assert ci("test-long")[:2] == (3, ["check", "test", "test-long"])
 
 
 @pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))

@@ -17,7 +17,7 @@ from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError
 from flows.promotion.settings import GateSettings
-from tests.flows.promotion.planted import LENIENT, aliases, passed, plant, planted_shop
+from tests.flows.promotion.planted import aliases, passed, plant, planted_shop
 from tests.flows.small_shop import join, prefect_api, processes, start
 
 NOW = datetime.now(UTC)
@@ -368,47 +368,3 @@ def test_killed_anywhere_the_next_run_completes(shop: tuple[Settings, Any], call
     assert record.previous == champion
     told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
     assert [item for item in told if isinstance(item, PromotionRecord)] == [record]
-
-
-def _judge_and_die(call: str, nth: int, version: str) -> None:
-    from mlflow import MlflowClient
-
-    from flows.gates import gates
-
-    original, calls = getattr(MlflowClient, call), 0
-
-    def fatal(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **options)
-
-    setattr(MlflowClient, call, fatal)
-    print("it survived:", gates(version, GateSettings(**LENIENT)).failed)
-
-
-@pytest.mark.parametrize(
-    ("call", "nth"), [("log_text", 2), ("set_tag", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)]
-)
-def test_gates_killed_anywhere_leave_no_challenger_unjudged(shop: tuple[Settings, Any], call: str, nth: int) -> None:
-    from flows.gates import gates
-
-    settings, client = shop
-    version = plant(client)
-    assert join(start(_judge_and_die, settings.data, call, nth, version, api=prefect_api()), 120) == -signal.SIGKILL
-    assert aliases(client) == {}
-    runs = client.search_runs([client.get_experiment_by_name("holdfast-churn").experiment_id])
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    assert gates(version, GateSettings(**LENIENT)).challenger
-    assert aliases(client) == {CHALLENGER: version}
-
-
-def test_a_challenger_that_fails_is_none_before_it_is_recorded(shop: tuple[Settings, Any]) -> None:
-    settings, client = shop
-    version = plant(client, without="evaluation.json")
-    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
-    child = start(_judge_and_die, settings.data, "set_model_version_tag", 1, version, api=prefect_api())
-    assert join(child, 120) == -signal.SIGKILL
-    assert aliases(client) == {}
-    assert GatesRecord.of(client, version) is None

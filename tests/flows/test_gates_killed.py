@@ -1,0 +1,68 @@
+"""Judging that is killed: no alias is left on a version whose verdict is not recorded."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings
+from flows.promotion.records import GatesRecord
+from flows.promotion.registry import CHALLENGER
+from flows.promotion.settings import GateSettings
+from tests.flows.promotion.planted import LENIENT, aliases, plant, planted_shop
+from tests.flows.small_shop import join, prefect_api, start
+
+
+@pytest.fixture
+def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+    """A planted shop: its settings and MLflow's client."""
+    with planted_shop(tmp_path) as planted:
+        yield planted
+
+
+def _judge_and_die(call: str, nth: int, version: str) -> None:
+    from mlflow import MlflowClient
+
+    from flows.gates import gates
+
+    original, calls = getattr(MlflowClient, call), 0
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(MlflowClient, call, fatal)
+    print("it survived:", gates(version, GateSettings(**LENIENT)).failed)
+
+
+@pytest.mark.parametrize(
+    ("call", "nth"), [("log_text", 2), ("set_tag", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)]
+)
+def test_gates_killed_anywhere_leave_no_challenger_unjudged(shop: tuple[Settings, Any], call: str, nth: int) -> None:
+    from flows.gates import gates
+
+    settings, client = shop
+    version = plant(client)
+    assert join(start(_judge_and_die, settings.data, call, nth, version, api=prefect_api()), 120) == -signal.SIGKILL
+    assert aliases(client) == {}
+    runs = client.search_runs([client.get_experiment_by_name("holdfast-churn").experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert gates(version, GateSettings(**LENIENT)).challenger
+    assert aliases(client) == {CHALLENGER: version}
+
+
+def test_a_challenger_that_fails_is_none_before_it_is_recorded(shop: tuple[Settings, Any]) -> None:
+    settings, client = shop
+    version = plant(client, without="evaluation.json")
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    child = start(_judge_and_die, settings.data, "set_model_version_tag", 1, version, api=prefect_api())
+    assert join(child, 120) == -signal.SIGKILL
+    assert aliases(client) == {}
+    assert GatesRecord.of(client, version) is None
