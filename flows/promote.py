@@ -175,10 +175,12 @@ def _require_first_time(version: str) -> None:
 
 
 def _told(result: PromoteResult) -> str:
-    before = f"after version {result.previous}" if result.previous else "the first"
     from flows.promotion.settings import changed_told
 
-    told = f"{CHAMPION} is version {result.version}, {before if result.moved else 'as before'}."
+    if not result.moved:
+        return f"Version {result.version} is the {CHAMPION} already: nothing was decided, nobody was asked."
+    before = f"after version {result.previous}" if result.previous else "the first"
+    told = f"{CHAMPION} is version {result.version}, {before}."
     return " ".join(filter(None, [told, changed_told(result.thresholds), f"{result.who}: {result.why}"]))
 
 

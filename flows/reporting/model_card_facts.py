@@ -135,8 +135,8 @@ def _gates_verdict(history: History) -> str:
     if history.report is None:
         return history.gates.verdict
     judged = [gate for gate in history.report.gates if gate.verdict != "not applicable"]
-    passed = sum(gate.verdict == "passed" for gate in judged)
-    return f"{history.gates.verdict}: {passed} of {len(judged)}"
+    count = sum(gate.verdict == history.gates.verdict for gate in judged)
+    return f"{history.gates.verdict}: {count} of {len(judged)}"
 
 
 def _gates_told(history: History) -> str:

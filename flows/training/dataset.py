@@ -74,10 +74,10 @@ def purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -
     table = pq.read_table(path, columns=["purchase_days", "first_purchase_us", "last_purchase_us"])
     days, first, last = (table[name].to_numpy().astype(np.float64) for name in table.column_names)
     bought = days > 0  # who only ever returned has no first purchase
-    day_us = 86_400_000_000
-    return PurchaseHistory(
-        days[bought] - 1, (last - first)[bought] / day_us, (epoch_us(cutoff) - first[bought]) / day_us
-    )
+    repeats, day_us = days[bought] - 1, 86_400_000_000
+    # Two purchases on one day are none that was repeated.
+    last_day = np.where(repeats > 0, (last - first)[bought] / day_us, 0.0)
+    return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first[bought]) / day_us)
 
 
 def labelled_cutoffs(settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int) -> list[datetime]:

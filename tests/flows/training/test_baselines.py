@@ -46,6 +46,7 @@ def test_everybody_is_who_ever_bought_also_who_fell_silent(dataset: Dataset, eve
     assert len(everybody.age) > len(dataset.data.at([cutoff]).y), "some are not active any more"
     assert (everybody.last <= everybody.age).all()
     assert (everybody.last >= 0).all()
+    assert (everybody.last[everybody.repeats == 0] == 0).all(), "two purchases on one day are none that was repeated"
 
 
 class TestOnTheShop:
