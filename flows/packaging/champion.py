@@ -27,6 +27,7 @@ def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
         PackagingError: There is no champion, or it was not registered by ``flows.train``.
         RegistryUnavailableError: The registry or its files cannot be read.
     """
+    import mlflow
     from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -45,6 +46,7 @@ def champion_from_registry(settings: Settings) -> tuple[ServedModel, Path]:
             f"Version {version.version} of {MODEL_NAME} has no tag {SERVED_MODEL_TAG}: it was not registered by "
             f"flows.train. Train again, or move the alias {CHAMPION} back."
         )
+    mlflow.set_tracking_uri(uri)  # a download of models:/ asks this registry, whatever address it is given
     try:
         folder = Path(download_artifacts(f"models:/{MODEL_NAME}/{version.version}", tracking_uri=uri, registry_uri=uri))
     except (MlflowException, OSError) as error:  # the errors of an HTTP client are OSErrors
