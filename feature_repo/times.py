@@ -17,3 +17,8 @@ def as_utc(time: datetime) -> datetime:
 def epoch_us(time: datetime) -> int:
     """Microseconds since 1970, exact; a time without a zone is taken as UTC."""
     return (as_utc(time) - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(microseconds: int) -> datetime:
+    """The time that is so many microseconds after 1970, UTC; the inverse of :func:`epoch_us`."""
+    return _EPOCH + timedelta(microseconds=microseconds)

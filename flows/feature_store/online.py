@@ -11,18 +11,19 @@ from pydantic import TypeAdapter
 
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
-from feature_repo.source_hash import transformations_version
+from feature_repo.source_hash import sha256, transformations_version
 from flows.feature_store.snapshots import Snapshot
 from flows.files import replace_file
 
 
 @dataclass(frozen=True)
 class OnlineState:
-    """Which snapshot the online store holds."""
+    """Which snapshot an online store holds; ``store`` tells stores apart, and says nothing of passwords."""
 
     as_of: datetime
     known_at: datetime
     transformations: str
+    store: str = ""
 
 
 _STATE = TypeAdapter(OnlineState)
@@ -47,10 +48,13 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     Raises:
         OlderThanOnlineError: The online store would go back in time.
     """
-    wanted = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version())
+    name = sha256(store.config.online_store.model_dump_json())
+    wanted = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
     current = online_state(settings)
     if current == wanted:
         return False
+    if current is not None and current.store != name:
+        current = None  # another store was in use
     if current is not None and (current.as_of, current.known_at) > (wanted.as_of, wanted.known_at):
         raise OlderThanOnlineError(
             f"The online store serves {_moment(current)}; materialising {_moment(wanted)} would take it back, and "

@@ -280,6 +280,25 @@ class TestServedModel:
         with pytest.raises(ValidationError, match=why):
             ServedModel(**self.CONTRACT | {"reference": reference})
 
+    def test_an_example_has_one_value_per_input_and_a_probability(self) -> None:
+        good = {"inputs": [1.5, None], "churn_probability": 0.25}
+        served = ServedModel(**self.CONTRACT | {"examples": [good, good]})
+        assert ServedModel.model_validate_json(served.model_dump_json()) == served
+        for bad, why in (
+            ({"inputs": [1.0]}, "example 1 has 1 values for 2 inputs"),
+            ({"inputs": [1.0, float("inf")]}, "finite"),
+            ({"churn_probability": 1.1}, "less than or equal to 1"),
+            ({"churn_probability": float("nan")}, "equal to"),
+        ):
+            with pytest.raises(ValidationError, match=why):
+                ServedModel(**self.CONTRACT | {"examples": [good, good | bad]})
+
+    def test_other_definitions_are_named(self) -> None:
+        served = ServedModel(**self.CONTRACT)
+        assert served.other_definitions(served.model_copy(update={"threshold": 0.1, "model_version": "2"})) == []
+        other = served.model_copy(update={"fingerprint": {"labels": "1", "on_demand": "2"}, "inputs": ["b", "a"]})
+        assert served.other_definitions(other) == ["labels", "on_demand", "inputs"]
+
     def test_none_is_made_up(self) -> None:
         without = {name: value for name, value in self.CONTRACT.items() if name != "reference"}
         with pytest.raises(ValidationError, match="reference"):

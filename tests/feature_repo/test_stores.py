@@ -1,8 +1,9 @@
-"""What Holdfast adds to Feast's stores: UTC whatever the machine's zone, and a registry nobody meets half of."""
+"""What Holdfast adds to Feast's stores: UTC whatever the zone, a registry that is never half, a quick start."""
 
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +15,7 @@ import pytest
 from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings, load_settings
 from feature_repo.stores import open_store
+from tests.conftest import environment_of, run
 from tests.feature_repo.oracle import microseconds
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, join, start
 
@@ -58,7 +60,7 @@ class TestTimeZones:
     def test_whole_seconds_survive_around_the_hour_that_comes_twice(self) -> None:
         from datetime import UTC, datetime
 
-        from feature_repo.stores import _epoch_seconds, _naive_utc
+        from feature_repo.sqlite_store import _epoch_seconds, _naive_utc
 
         for hour in range(3, 9):
             moment = datetime(2024, 11, 3, hour, 30, 1, tzinfo=UTC)
@@ -134,3 +136,47 @@ class TestOpenStore:
         other.write_text(text.replace("feast/online_store.db", "feast/other.db"))
         monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(other))
         assert open_store().config.online_store.path == "feast/other.db"
+
+
+_SERVICE = """
+import sys
+from feature_repo.stores import open_store
+from feature_repo.online import OnlineReader
+reader = OnlineReader(open_store(), "churn_v1")
+assert not reader.read(["c001"], 1_720_000_000_000_000).faults.any()
+print(sorted({"ibis", "duckdb", "redis", "dask", "feature_repo.snapshot_joins"} & set(sys.modules)))
+"""
+_CHECKS = """
+import importlib, sys, typeguard
+importlib.import_module(sys.argv[1])
+import feast
+
+@typeguard.typechecked
+def checked(number: int) -> None: ...
+
+def instrumented(function):
+    return any("typeguard" in name for name in function.__code__.co_names)
+
+print(instrumented(checked), [instrumented(f) for f in (feast.Entity.__init__, feast.FeatureView.__init__)])
+"""
+
+
+class TestImports:
+    def test_a_service_that_reads_online_features_imports_no_offline_store(self, shop: Settings) -> None:
+        build_features(shop)
+        environment = environment_of(shop.data)
+        assert run([sys.executable, "-c", _SERVICE], environment).splitlines() == ["[]"]
+
+    @pytest.mark.parametrize("first", ["feature_repo.stores", "feature_repo.online", "feast"])
+    def test_feasts_classes_are_left_unchecked_and_every_other_checked(self, tmp_path: Path, first: str) -> None:
+        script = tmp_path / "checks.py"  # typeguard reads the source of what it checks
+        script.write_text(_CHECKS)
+        printed = run([sys.executable, str(script), first], environment_of(tmp_path))
+        assert printed.splitlines()[-1] == ("True [True, True]" if first == "feast" else "True [False, False]")
+
+    def test_the_offline_store_is_there_when_asked_for(self) -> None:
+        from feature_repo import offline_store, snapshot_joins
+
+        assert offline_store.SnapshotOfflineStore is snapshot_joins.SnapshotOfflineStore
+        with pytest.raises(AttributeError, match="no attribute 'AnotherStore'"):
+            offline_store.AnotherStore  # noqa: B018

@@ -83,6 +83,20 @@ def test_other_transformations_are_materialised_anew(open_shop: Settings, monkey
     assert materialize(open_shop, open_store(KNOWN_AT), snapshot) is True
 
 
+def test_another_store_holds_nothing_yet_whatever_the_first_one_holds(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_features(shop, AS_OF)
+    earlier = build_snapshots(shop, MONTH_AGO, KNOWN_AT)[0]
+    other = open_store(KNOWN_AT)
+    other.config.online_store.path = "feast/other.db"
+    written = []
+    monkeypatch.setattr(other, "materialize", lambda **range: written.append(range["end_date"]))
+    assert materialize(shop, other, earlier) is True
+    assert written == [MONTH_AGO]
+    assert materialize(shop, other, earlier) is False
+
+
 def _killed_after(writes: int) -> None:
     """Materialise, and die once some views are written and the next is half way."""
     from feast.infra.online_stores.sqlite import SqliteOnlineStore

@@ -1,0 +1,50 @@
+"""What this repository imports from Feast, imported without the run-time type checks of Feast's classes.
+
+Feast decorates 22 classes with typeguard's ``@typechecked``, which reads, rewrites and compiles the source of each
+anew in every process: two of the 2.6 seconds until a service can read its first feature. While Feast is imported
+here the decorator does nothing. Feast's own command line imports Feast before us, and keeps the checks.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typeguard
+
+
+@contextmanager
+def _without_type_checks() -> Iterator[None]:
+    decorator = typeguard.typechecked
+
+    def as_it_is(target: Any) -> Any:
+        return target
+
+    setattr(typeguard, "typechecked", as_it_is)  # noqa: B010  mypy forbids to assign a function
+    try:
+        yield
+    finally:
+        setattr(typeguard, "typechecked", decorator)  # noqa: B010
+
+
+with _without_type_checks():
+    from feast import FeatureStore
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
+    from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+    from feast.protos.feast.types.Value_pb2 import ValueType
+    from feast.repo_config import FeastConfigBaseModel, RegistryConfig, RepoConfig, load_repo_config
+
+__all__ = [
+    "EntityKeyProto",
+    "FeastConfigBaseModel",
+    "FeatureStore",
+    "RegistryConfig",
+    "RepoConfig",
+    "ValueProto",
+    "ValueType",
+    "load_repo_config",
+]
+
+# Importing Feast turns on the deprecation warnings of every library; Python's default is off.
+warnings.simplefilter("ignore", DeprecationWarning)
+warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")

@@ -1,0 +1,167 @@
+"""The model's inputs of any number of customers, in one read of the online store.
+
+The same values as Feast's ``get_online_features``, which makes a message of every value on the way. Three things
+are added: why an input has no value that may be used, the event time of every stored view, and a time of the
+request for each customer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.model_contract import ENTITY_KEY, REQUEST_TIME, Feature
+from feature_repo.online_plan import OnDemand, Plan, UnreadableServiceError, plan_of
+from feature_repo.raw_reads import NO_TIME, RawColumns, RawReader, stock_reader
+from feature_repo.value_decoding import Fault, Number, decode
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+__all__ = ["NO_TIME", "Fault", "OnlineFeatures", "OnlineReader", "RawColumns", "UnreadableServiceError"]
+
+_Columns = list[list[Number | None]]
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """What the store holds of n customers, and what follows from it at their ``as_of_us``.
+
+    ``inputs`` is (n, k), in the order of the feature service: NaN where a value is null, or has a fault.
+    ``faults`` is (n, k): a ``Fault`` for each input; a computed one has the worst fault of its view's sources.
+    ``timestamps_us`` is (n, v): the event time of each stored view, ``NO_TIME`` where the customer is not in it.
+    """
+
+    customer_ids: Sequence[str]
+    as_of_us: npt.NDArray[np.int64]
+    inputs: npt.NDArray[np.float64]
+    faults: npt.NDArray[np.uint8]
+    timestamps_us: npt.NDArray[np.int64]
+
+
+class OnlineReader:
+    """Reads one feature service, as the registry defines it now; threads may share it.
+
+    Args:
+        store: The feature store; its online store is read in one go if it knows how, else as Feast does.
+        feature_service: The name of the feature service.
+
+    Raises:
+        UnreadableServiceError: The service holds something that only Feast itself can read.
+    """
+
+    def __init__(self, store: "FeatureStore", feature_service: str) -> None:
+        plan = plan_of(store, feature_service)
+        self.inputs: list[Feature] = plan.inputs
+        """The model's inputs, in their order."""
+        self.views: list[str] = [item.view.name for item in plan.wanted]
+        """The stored views behind them, also those that only feed computed features."""
+        self.input_views: npt.NDArray[np.bool_] = _input_views(plan, self.views)
+        """Which views an input rests on, (k, v)."""
+        self._plan = plan
+        self._may_be_null = np.array([feature.nullable for feature in plan.columns], dtype=bool)
+        self._input_may_be_null = np.array([feature.nullable for feature in plan.inputs], dtype=bool)
+        self._stored_inputs = np.array(plan.stored_inputs, dtype=np.intp).reshape(-1, 2)
+        online_store = store.provider.online_store
+        own = getattr(online_store, "reader", None)
+        self._read: RawReader = (
+            own(store.config, plan.wanted) if own else stock_reader(online_store, store.config, plan.wanted)
+        )
+
+    @property
+    def width(self) -> tuple[int, int]:
+        """The number of columns of values and of times in ``RawColumns``."""
+        return len(self._plan.columns), len(self.views)
+
+    def fetch(self, customer_ids: Sequence[str]) -> RawColumns:
+        """What the store holds of ``customer_ids``, known or not, in their order; an id may be there more than once.
+
+        Raises:
+            Exception: The store cannot be read; the error is the store's own.
+        """
+        return self._read(customer_ids)
+
+    def features(
+        self, customer_ids: Sequence[str], raw: RawColumns, as_of_us: npt.NDArray[np.int64] | int
+    ) -> OnlineFeatures:
+        """The features that follow from what the store holds of ``customer_ids``.
+
+        Args:
+            customer_ids: As ``raw`` was fetched for.
+            raw: What ``fetch`` gave.
+            as_of_us: The time of the request, µs since 1970: one for all, or one for each.
+        """
+        count = len(customer_ids)
+        times = np.empty(count, dtype=np.int64)
+        times[:] = as_of_us
+        columns, faults = self._decoded(raw.values, count)
+        stored = np.array(columns, dtype=np.float64).reshape(len(columns), count).T  # None becomes NaN
+        _mark_nulls(faults, stored, self._may_be_null)
+        inputs = np.full((count, len(self.inputs)), np.nan)
+        input_faults = np.zeros(inputs.shape, dtype=np.uint8)
+        to, origin = self._stored_inputs.T
+        inputs[:, to] = stored[:, origin]
+        input_faults[:, to] = faults[:, origin]
+        for view in self._plan.on_demand:
+            worst = faults[:, list(view.sources.values())].max(axis=1, initial=Fault.NONE)
+            usable = np.flatnonzero(worst == Fault.NONE).tolist()
+            made = _computed(view, columns, customer_ids, times, usable) if usable else {}
+            for position, name in view.outputs:
+                input_faults[:, position] = worst
+                if usable:
+                    inputs[usable, position] = np.array(made[name], dtype=np.float64)
+        _mark_nulls(input_faults, inputs, self._input_may_be_null)
+        timestamps = np.array(raw.times_us, dtype=np.int64).reshape(len(self.views), count).T
+        return OnlineFeatures(customer_ids, times, inputs, input_faults, timestamps)
+
+    def read(self, customer_ids: Sequence[str], as_of_us: npt.NDArray[np.int64] | int) -> OnlineFeatures:
+        """``features`` of what ``fetch`` gives."""
+        return self.features(customer_ids, self.fetch(customer_ids), as_of_us)
+
+    def _decoded(self, stored: Sequence[Sequence[bytes | None]], count: int) -> tuple[_Columns, npt.NDArray[np.uint8]]:
+        columns: _Columns = []
+        faults = np.zeros((count, len(stored)), dtype=np.uint8)
+        for i, (feature, column) in enumerate(zip(self._plan.columns, stored, strict=True)):
+            values, found = decode(column, feature.dtype)
+            columns.append(values)
+            for row, fault in found:
+                faults[row, i] = fault
+        return columns, faults
+
+
+def _computed(
+    on_demand: OnDemand,
+    columns: _Columns,
+    customer_ids: Sequence[str],
+    times: npt.NDArray[np.int64],
+    rows: Sequence[int],
+) -> dict[str, list[Any]]:
+    """What the transformation in the registry makes of ``rows``, in one call, given Python values as Feast gives."""
+    given: dict[str, list[Any]] = {
+        ENTITY_KEY: [customer_ids[row] for row in rows],
+        REQUEST_TIME: [int(times[row]) for row in rows],
+    }
+    for name, position in on_demand.sources.items():
+        column = columns[position]
+        given[name] = [column[row] for row in rows]
+    return on_demand.view.transform_dict(given)
+
+
+def _input_views(plan: Plan, views: Sequence[str]) -> npt.NDArray[np.bool_]:
+    rests = np.zeros((len(plan.inputs), len(views)), dtype=bool)
+    place = [views.index(column.view) for column in plan.columns]
+    for position, column in plan.stored_inputs:
+        rests[position, place[column]] = True
+    for view in plan.on_demand:
+        for position, _ in view.outputs:
+            rests[position, [place[column] for column in view.sources.values()]] = True
+    return rests
+
+
+def _mark_nulls(
+    faults: npt.NDArray[np.uint8], values: npt.NDArray[np.float64], may_be_null: npt.NDArray[np.bool_]
+) -> None:
+    """NaN counts as null: a model cannot tell them apart."""
+    faults[(faults == Fault.NONE) & np.isnan(values) & ~may_be_null] = Fault.NULL

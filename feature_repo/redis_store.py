@@ -1,0 +1,180 @@
+"""Feast's Redis online store, read in one round trip; named in ``feature_store.redis.yaml``."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, Literal
+
+from feast.infra.online_stores.redis import (
+    RedisClient,
+    RedisOnlineStore,
+    RedisOnlineStoreConfig,
+    RedisType,
+    _versioned_fv_name,
+)
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import Field, field_validator
+from redis.backoff import NoBackoff
+from redis.connection import ConnectionPool
+from redis.exceptions import ConnectionError, NoPermissionError, ResponseError
+from redis.retry import Retry
+
+from feature_repo.errors import HoldfastError
+from feature_repo.feast_import import RepoConfig
+from feature_repo.raw_reads import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
+
+_LIMIT_SECONDS = 1.0  # without one, a server that hangs would hang every caller for ever
+# Customers per round trip: what the server prepares for one caller, and keeps others waiting for, stays small.
+_BATCH = 1000
+
+# In place of what a key holds that is no hash: not a value of any type, nor a time.
+_UNREADABLE = b"\xff"
+
+_Reply = Sequence[Any]  # bytes, or None for a field that is not there
+
+
+def _connection_string() -> str:
+    return os.environ.get("HOLDFAST_REDIS") or "localhost:6379"
+
+
+class ConnectionStringError(HoldfastError):
+    """It cannot be used. The error does not repeat it, for it may hold a password."""
+
+
+class OneTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
+    """Feast's own options; the connection string is read from ``HOLDFAST_REDIS``, and always has time limits.
+
+    For instance ``redis.internal:6379,db=1,password=secret,ssl=true,socket_timeout=0.2``. Feast reads each option as
+    JSON if it can: a password like ``1e5`` is written ``password="1e5"``. None may contain a comma.
+    """
+
+    type: Literal["feature_repo.redis_store.OneTripRedisOnlineStore"]  # type: ignore[assignment]
+    connection_string: str = Field(default_factory=_connection_string, validate_default=True)
+
+    @field_validator("connection_string")
+    @classmethod
+    def _with_limits(cls, value: str) -> str:
+        return _limits(_LIMIT_SECONDS) + value
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Limit each wait for the server; what the connection string names itself stands."""
+        self.connection_string = _limits(seconds) + self.connection_string.removeprefix(_limits(_LIMIT_SECONDS))
+
+
+def _limits(seconds: float) -> str:
+    """The beginning of a connection string: where an option is named twice, the later one counts."""
+    return f"socket_connect_timeout={seconds},socket_timeout={seconds},"
+
+
+class OneTripRedisOnlineStore(RedisOnlineStore):
+    """Feast's Redis online store: the same bytes, and one HMGET per customer for the fields of all views.
+
+    A single server is asked through redis-py's connections with commands packed here: redis-py packs a command's
+    arguments one by one, which for 20 fields takes longer than the server's answer. A cluster, Sentinel and GLIDE
+    are asked through Feast's own code.
+    """
+
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        new = self._client is None
+        if "://" in online_store_config.connection_string:  # a validator's error would repeat it
+            raise ConnectionStringError("HOLDFAST_REDIS is a URL. Write it like host:6379,password=secret,ssl=true.")
+        client = super()._get_client(online_store_config)
+        if new and online_store_config.redis_type == RedisType.redis:
+            # The default waits up to seconds before it gives up; and what timed out is not waited for once more.
+            client.set_retry(Retry(NoBackoff(), 1, (ConnectionError,)))
+        return client
+
+    def holds_nothing(self, config: RepoConfig) -> bool:
+        """Whether the server holds no key at all, as after a restart without its data; False if it may not tell.
+
+        Raises:
+            RedisError: It cannot be asked.
+        """
+        if config.online_store.client != RedisClient.redis:
+            return False
+        try:
+            return bool(self._get_client(config.online_store).dbsize() == 0)
+        except NoPermissionError:
+            return False
+
+    def reader(self, config: RepoConfig, wanted: Sequence[Wanted]) -> RawReader:
+        """A function that reads ``wanted`` of n customers.
+
+        It raises redis-py's errors, and leaves no connection in use that has an answer under way. A customer whose
+        key holds something else than features has values of no type, and no time.
+        """
+        names = [_versioned_fv_name(item.view, config) for item in wanted]
+        fields: list[str | bytes] = []
+        for item, name in zip(wanted, names, strict=True):
+            _, hashed = self._generate_hset_keys_for_features(item.view, list(item.fields), name)
+            fields += hashed[:-1]
+        fields += [f"_ts:{name}" for name in names]
+        values = len(fields) - len(names)
+        ask = self._asks(config, fields)
+        project = config.project.encode()
+
+        def read(customer_ids: Sequence[str]) -> RawColumns:
+            keys = [key + project for key in entity_keys(customer_ids)]
+            replies = [reply for start in range(0, len(keys), _BATCH) for reply in ask(keys[start : start + _BATCH])]
+            columns = list(zip(*replies, strict=True)) or [()] * len(fields)
+            times = [
+                [NO_TIME if time is None else _microseconds(time) for time in column] for column in columns[values:]
+            ]
+            return RawColumns(list(columns[:values]), list(times))
+
+        return read
+
+    def _asks(self, config: RepoConfig, fields: Sequence[str | bytes]) -> Callable[[Sequence[bytes]], Sequence[_Reply]]:
+        """A function from keys to the replies of one HMGET each."""
+        online = config.online_store
+        if online.redis_type != RedisType.redis or online.client != RedisClient.redis:
+            return lambda keys: self._read_hash_fields(config, [(key, list(fields)) for key in keys])
+        head, tail = _packed_around_key("HMGET", fields)
+
+        def ask(keys: Sequence[bytes]) -> list[_Reply]:
+            commands = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in keys]
+            exchange = partial(_exchange, self._get_client(online).connection_pool, b"".join(commands), len(keys))
+            try:
+                return exchange(len(fields))
+            except ConnectionError:  # it broke during the read; the server may be back, and to read again does no harm
+                return exchange(len(fields))
+
+        return ask
+
+
+def _packed_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[bytes, bytes]:
+    """What stands before the length of the key, and after the key, in a packed command of these arguments."""
+    parts = [part.encode() if isinstance(part, str) else part for part in (command, *arguments)]
+    packed = [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
+    return b"*%d\r\n%b$" % (len(parts) + 1, packed[0]), b"\r\n" + b"".join(packed[1:])
+
+
+def _exchange(pool: ConnectionPool, commands: bytes, replies: int, fields: int) -> list[_Reply]:
+    connection = pool.get_connection()
+    try:
+        connection.send_packed_command([commands])
+        return [_reply(connection, fields) for _ in range(replies)]
+    except BaseException:
+        connection.disconnect()  # the next to use it would read what is left of these replies
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _reply(connection: Any, fields: int) -> _Reply:
+    try:
+        reply: _Reply = connection.read_response(disable_decoding=True)
+        return reply
+    except ResponseError as error:
+        if not str(error).startswith("WRONGTYPE"):
+            raise
+        return [_UNREADABLE] * fields  # this customer's trouble, not that of all who are asked for with them
+
+
+@lru_cache(maxsize=4096)  # all customers of a snapshot have the same
+def _microseconds(stored: bytes) -> int:
+    try:
+        return Timestamp.FromString(stored).ToMicroseconds()
+    except (DecodeError, ValueError):  # no timestamp, or one before the year 1 or after 9999
+        return NO_TIME

@@ -1,0 +1,203 @@
+"""Other feature services than the model's, in Feast's own store: what the online reader reads, and what it refuses."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource, ValueType
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Bool, Float32, Float64, Int32, Int64, String
+
+from feature_repo.feast_import import FeatureStore, RepoConfig
+from feature_repo.model_contract import ENTITY_KEY, REQUEST_TIME, Feature
+from feature_repo.online import Fault, OnlineReader, UnreadableServiceError
+from feature_repo.times import epoch_us
+
+AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
+NOW = epoch_us(AS_OF) + 5_000_000
+customer = Entity(name="customer", join_keys=[ENTITY_KEY], value_type=ValueType.STRING)
+shop = Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.STRING)
+number = Entity(name="number", join_keys=["customer_number"], value_type=ValueType.INT64)
+request_time = RequestSource(name="request_time", schema=[Field(name=REQUEST_TIME, dtype=Int64)])
+request_place = RequestSource(name="request_place", schema=[Field(name="place", dtype=Int64)])
+
+
+def view(name: str, *fields: Field, entities: list[Entity] | None = None, **tags: str) -> FeatureView:
+    keys = entities or [customer]
+    types = {"customer_number": Int64}
+    return FeatureView(
+        name=name,
+        entities=keys,
+        schema=[*(Field(name=key.join_key, dtype=types.get(key.join_key, String)) for key in keys), *fields],
+        source=FileSource(name=f"{name}_source", path=f"{name}.parquet", timestamp_field="at"),
+        ttl=timedelta(days=1),
+        tags=tags,
+    )
+
+
+kinds = view(
+    "kinds",
+    Field(name="big", dtype=Int64),
+    Field(name="small", dtype=Int32),
+    Field(name="single", dtype=Float32),
+    Field(name="flag", dtype=Bool),
+    nullable="flag",
+)
+hidden = view("hidden", Field(name="seen_us", dtype=Int64), Field(name="unused", dtype=Float64))
+words = view("words", Field(name="word", dtype=String))
+
+
+def seconds_since(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    pairs = zip(inputs["as_of_us"], inputs["seen_us"], strict=True)
+    return {"seconds": [(now - seen) / 1_000_000 for now, seen in pairs]}
+
+
+def on_demand(function: Callable[..., Any] = seconds_since, **options: Any) -> Any:
+    given: dict[str, Any] = {
+        "name": "computed",
+        "entities": [customer],
+        "sources": [hidden[["seen_us"]], request_time],
+        "schema": [Field(name="seconds", dtype=Float64)],
+        "mode": "python",
+    }
+    function.__module__ = __name__  # Feast changes it, and then does not find its source a second time
+    return on_demand_feature_view(**given | options)(function)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    """An empty feature store, all of it Feast's own."""
+    return FeatureStore(
+        config=RepoConfig(
+            project="other",
+            registry=str(tmp_path / "registry.db"),
+            provider="local",
+            online_store={"type": "sqlite", "path": str(tmp_path / "online.db")},
+            offline_store={"type": "dask"},
+            entity_key_serialization_version=3,
+        )
+    )
+
+
+def reader_of(store: FeatureStore, *views: Any, also: tuple[Any, ...] = ()) -> OnlineReader:
+    entities, plain = [customer, shop, number], [item for item in (*views, *also) if isinstance(item, FeatureView)]
+    computed = [item for item in views if not isinstance(item, FeatureView)]
+    store.apply([*entities, *plain, *computed, FeatureService(name="service", features=list(views))])
+    return OnlineReader(store, "service")
+
+
+def test_numbers_of_every_type_are_feasts_values(store: FeatureStore) -> None:
+    reader = reader_of(store, kinds)
+    rows = {
+        "a": (2**53 + 1, -7, 0.1, True),
+        "b": (-(2**63), 2**31 - 1, float("inf"), None),
+        "c": (0, 0, -0.0, False),
+    }
+    for id_, (big, small, single, flag) in rows.items():
+        frame = pd.DataFrame({ENTITY_KEY: [id_], "big": [big], "small": [small], "single": [single], "flag": [flag]})
+        store.write_to_online_store("kinds", frame.assign(at=pd.Timestamp(AS_OF)))
+    found = reader.read([*rows, "nobody"], NOW)
+    feasts = store.get_online_features(
+        features=store.get_feature_service("service"), entity_rows=[{ENTITY_KEY: id_} for id_ in rows]
+    ).to_dict()
+    wanted = np.array([feasts[name] for name in ("big", "small", "single", "flag")], dtype=np.float64).T
+    assert found.inputs[:3].tobytes() == wanted.tobytes()
+    assert found.faults.tolist() == [[Fault.NONE] * 4] * 3 + [[Fault.ABSENT] * 4]
+    assert reader.inputs[0] == Feature("kinds", "big", "Int64", nullable=False)
+    assert reader.inputs[3] == Feature("kinds", "flag", "Bool", nullable=True)
+
+
+def test_a_view_that_only_feeds_computed_features_has_its_time(store: FeatureStore) -> None:
+    reader = reader_of(store, on_demand(), also=(hidden,))
+    frame = pd.DataFrame({ENTITY_KEY: ["a"], "seen_us": [NOW - 90_000_000], "unused": [1.0]})
+    store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
+    found = reader.read(["a"], NOW)
+    assert (reader.views, [item.fields for item in reader._plan.wanted]) == (["hidden"], [("seen_us",)])
+    assert found.inputs.tolist() == [[90.0]]
+    assert found.timestamps_us.tolist() == [[epoch_us(AS_OF)]]
+    assert reader.input_views.tolist() == [[True]]
+
+
+def test_the_transformation_sees_what_it_declared_and_nobody_with_a_fault(store: FeatureStore) -> None:
+    seen: list[dict[str, list[Any]]] = []
+    reader = reader_of(store, on_demand(), also=(hidden,))
+    (computed,) = reader._plan.on_demand
+    function = computed.view.feature_transformation.udf
+    computed.view.feature_transformation.udf = lambda inputs: (seen.append(inputs), function(inputs))[1]
+    frame = pd.DataFrame({ENTITY_KEY: ["a", "b"], "seen_us": [7, 8], "unused": [1.0, 2.0]})
+    store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
+    found = reader.read(["nobody", "b", "a"], np.array([1, 2, 3]))
+    (inputs,) = seen
+    values = {name: inputs[name] for name in (ENTITY_KEY, REQUEST_TIME, "seen_us")}
+    assert values == {ENTITY_KEY: ["b", "a"], REQUEST_TIME: [2, 3], "seen_us": [8, 7]}
+    assert {type(value) for name in (REQUEST_TIME, "seen_us") for value in inputs[name]} == {int}
+    assert set(inputs) - set(values) <= {"hidden__seen_us"}
+    assert found.faults[:, 0].tolist() == [Fault.ABSENT, Fault.NONE, Fault.NONE]
+    assert found.inputs[1:, 0].tolist() == [-6e-06, -4e-06]
+
+
+def nothing_and_no_number(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {"seconds": [1.0, None, float("nan")][: len(inputs["seen_us"])]}
+
+
+@pytest.mark.parametrize(("nullable", "fault"), [("", Fault.NULL), ("seconds", Fault.NONE)])
+def test_a_computed_null_is_a_fault_unless_it_is_declared(store: FeatureStore, nullable: str, fault: Fault) -> None:
+    reader = reader_of(store, on_demand(nothing_and_no_number, tags={"nullable": nullable}), also=(hidden,))
+    for id_ in ("a", "b", "c"):
+        frame = pd.DataFrame({ENTITY_KEY: [id_], "seen_us": [7], "unused": [1.0]})
+        store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
+    found = reader.read(["a", "b", "c"], NOW)
+    assert found.faults.tolist() == [[Fault.NONE], [fault], [fault]]
+    assert found.inputs[0] == 1.0
+    assert np.isnan(found.inputs[1:]).all()
+
+
+def test_an_error_of_the_transformation_is_an_error_of_the_read(store: FeatureStore) -> None:
+    reader = reader_of(store, on_demand(), also=(hidden,))
+    frame = pd.DataFrame({ENTITY_KEY: ["a"], "seen_us": pd.array([None], dtype="Int64"), "unused": [1.0]})
+    store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
+    assert reader.read(["a"], NOW).faults.tolist() == [[Fault.NULL]]
+    (computed,) = reader._plan.on_demand
+    computed.view.feature_transformation.udf = lambda inputs: {"seconds": [1 / 0]}
+    store.write_to_online_store("hidden", frame.assign(seen_us=[3], at=pd.Timestamp(AS_OF + timedelta(1))))
+    with pytest.raises(ZeroDivisionError):
+        reader.read(["a"], NOW)
+
+
+_ABOUT_PLACE = {"sources": [hidden[["seen_us"]], request_place], "name": "computed"}
+
+
+@pytest.mark.parametrize(
+    ("views", "also", "reason"),
+    [
+        ([words], [], r"words:word is a String; a model reads numbers"),
+        ([view("of_shops", Field(name="x", dtype=Int64), entities=[shop])], [], r"keys \[\('shop_id', 'String'\)\]"),
+        ([view("of_both", Field(name="x", dtype=Int64), entities=[customer, shop])], [], "looks up one, customer_id"),
+        ([view("numbered", Field(name="x", dtype=Int64), entities=[number])], [], r"'customer_number', 'Int64'"),
+        ([kinds.with_join_key_map({ENTITY_KEY: "friend_id"})], [], "Feature view kinds has the keys"),
+        ([on_demand(lambda inputs: {"seconds": 1.0}, singleton=True)], [hidden], "not in Python mode over lists"),
+        ([on_demand(lambda frame: frame, mode="pandas")], [hidden], "not in Python mode over lists"),
+        ([on_demand(lambda inputs: {"seconds": [1.0]}, **_ABOUT_PLACE)], [hidden], "asks the request for place"),
+        ([on_demand(write_to_online_store=True)], [hidden], "not in Python mode over lists, computed at the request"),
+    ],
+)
+def test_what_only_feast_can_read_is_refused(
+    store: FeatureStore, views: list[Any], also: list[Any], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = {item.name: item for item in (*views, *also)}
+    service = FeatureService(name="service", features=views)
+    monkeypatch.setattr(store.registry, "get_feature_service", lambda name, project, allow_cache: service)
+    monkeypatch.setattr(store.registry, "get_any_feature_view", lambda name, project, allow_cache: objects[name])
+    with pytest.raises(UnreadableServiceError, match=reason):
+        OnlineReader(store, "service")
+
+
+def test_keys_of_another_serialisation_are_refused(store: FeatureStore) -> None:
+    reader_of(store, kinds)
+    store.config.entity_key_serialization_version = 2
+    with pytest.raises(UnreadableServiceError, match="entity keys of version 3"):
+        OnlineReader(store, "service")

@@ -1,0 +1,125 @@
+"""SQLite read in one go: of one moment, for reading only, and without what other definitions left behind."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from feature_repo import sqlite_store
+from feature_repo.model_contract import FEATURE_SERVICE
+from feature_repo.online import OnlineReader
+from feature_repo.times import epoch_us
+from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, OnlineShop, online_shop
+from tests.flows.small_shop import AS_OF
+
+NOW = epoch_us(AS_OF)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
+    with online_shop("sqlite", tmp_path_factory.mktemp("sqlite")) as shop:
+        yield shop
+
+
+@pytest.fixture
+def reader(shop: OnlineShop) -> OnlineReader:
+    return OnlineReader(shop.store, FEATURE_SERVICE)
+
+
+def file_of(shop: OnlineShop) -> Path:
+    return shop.settings.feast / "online_store.db"
+
+
+def test_a_missing_file_is_an_error_and_stays_missing(shop: OnlineShop, reader: OnlineReader) -> None:
+    hidden = file_of(shop).rename(file_of(shop).with_suffix(".hidden"))
+    try:
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+                reader.read(["c001"], NOW)
+        assert not file_of(shop).exists()
+    finally:
+        hidden.rename(file_of(shop))
+    assert not reader.read(["c001"], NOW).faults.any()
+
+
+def test_after_an_error_the_file_is_opened_anew(
+    shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not reader.read(["c001"], NOW).faults.any()
+
+    def fails(*_: Any) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_store, "_rows", fails)
+        with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+            reader.read(["c001"], NOW)
+    assert not reader.read(["c001"], NOW).faults.any()
+
+
+def test_no_write_comes_between_two_views(
+    shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, refused = sqlite_store._rows, []
+
+    def rows_while_another_writes(*arguments: Any) -> Any:
+        found = rows(*arguments)
+        with contextlib.closing(sqlite3.connect(file_of(shop), timeout=0)) as writer:
+            writer.execute(f"UPDATE holdfast_{HISTORY} SET event_ts = event_ts + 1")
+            try:
+                writer.commit()
+            except sqlite3.OperationalError as error:
+                refused.append(str(error))
+                writer.rollback()
+        return found
+
+    monkeypatch.setattr(sqlite_store, "_rows", rows_while_another_writes)
+    assert (reader.read(["c001"], NOW).timestamps_us == NOW).all()
+    assert refused == ["database is locked"] * 3
+
+
+def test_rows_of_a_field_that_was_removed_do_not_age_a_view(shop: OnlineShop, reader: OnlineReader) -> None:
+    old = AS_OF - timedelta(days=400)
+    with contextlib.closing(sqlite3.connect(file_of(shop))) as database, database:
+        database.execute(
+            f"INSERT INTO holdfast_{HISTORY} (entity_key, feature_name, value, event_ts) "
+            f"SELECT entity_key, 'purchases_once', value, ? FROM holdfast_{HISTORY} "
+            "WHERE feature_name = 'purchase_days'",
+            (int(old.timestamp()),),
+        )
+    assert (reader.read(CUSTOMERS, NOW).timestamps_us == NOW).all()
+
+
+def test_a_value_of_an_older_snapshot_makes_its_view_that_old(shop: OnlineShop, reader: OnlineReader) -> None:
+    shop.write(HISTORY, "mixed")
+    with contextlib.closing(sqlite3.connect(file_of(shop))) as database, database:
+        database.execute(
+            f"UPDATE holdfast_{HISTORY} SET event_ts = event_ts - 60 "
+            "WHERE instr(entity_key, CAST('mixed' AS BLOB)) AND feature_name = 'total_amount'"
+        )
+    times = dict(zip(reader.views, reader.read(["mixed"], NOW).timestamps_us[0].tolist(), strict=True))
+    assert times[HISTORY] == NOW - 60_000_000
+
+
+def test_more_customers_than_one_statement_takes(
+    shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [*CUSTOMERS, "nobody", *CUSTOMERS[:5]]
+    at_once = reader.read(ids, NOW)
+    monkeypatch.setattr(sqlite_store, "_BATCH", 7)
+    in_parts = reader.read(ids, NOW)
+    assert np.array_equal(in_parts.inputs, at_once.inputs, equal_nan=True)
+    assert np.array_equal(in_parts.timestamps_us, at_once.timestamps_us)
+
+
+def test_a_materialisation_that_runs_holds_no_reader_up(shop: OnlineShop, reader: OnlineReader) -> None:
+    with contextlib.closing(sqlite3.connect(file_of(shop), isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute(f"DELETE FROM holdfast_{HISTORY}")
+        assert not reader.read(CUSTOMERS, NOW).faults.any()
+        writer.execute("ROLLBACK")
