@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         return self.data / "mlflow"
 
     @property
+    def predictions(self) -> Path:
+        """The prediction log of the service: a folder per day."""
+        return self.data / "predictions"
+
+    @property
     def mlflow_tracking_uri(self) -> str:
         """The tracking server of the environment if one is named, else the embedded database."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"

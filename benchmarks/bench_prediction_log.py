@@ -1,0 +1,113 @@
+"""What logging a prediction costs: processor time per row, the writer thread included, next to bentoml.monitor.
+
+    python -m benchmarks.bench_prediction_log
+
+Rows come as the service makes them: micro-batches of 8 single requests, 2,500 requests a second, and batches of 1,000
+customers, 20,000 rows a second. What the same loop costs without a log is subtracted.
+"""
+
+import json
+import logging
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import bentoml
+import numpy as np
+
+from feature_repo.prediction_log import ScoredBatch, read_predictions
+from services.prediction_log import PredictionLog
+
+INPUTS = [f"input_number_{number}" for number in range(18)]
+VIEWS = ["customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"]
+SECONDS = 4.0
+PACES = {"batches of 8": (8, 2_500), "batches of 1000": (1_000, 20_000)}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        print(json.dumps(measure(Path(name)), indent=2))
+
+
+def measure(folder: Path) -> dict[str, dict[str, float]]:
+    logging.getLogger("bentoml").setLevel(logging.ERROR)  # the monitor warns of each column at its first record
+    return {label: compare(folder / label, *pace) for label, pace in PACES.items()}
+
+
+def compare(folder: Path, rows: int, per_second: int) -> dict[str, float]:
+    batch = batch_of(rows)
+    idle = paced(lambda _: None, batch, per_second)
+    log = PredictionLog(folder / "ours")
+    ours = paced(log.append, batch, per_second)
+    log.close()
+    assert read_predictions(folder / "ours").num_rows == log.written_rows, "a prediction is missing"
+    monitored = paced(monitor_into(folder), batch, per_second)
+    return {
+        "holdfast_us_per_row": round(ours - idle, 2),
+        "holdfast_bytes_per_row": round(size(folder / "ours") / log.written_rows),
+        "bentoml_monitor_us_per_row": round(monitored - idle, 2),
+        "bentoml_monitor_bytes_per_row": round(size(folder / folder.name / "data") / log.written_rows),
+    }
+
+
+def size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*.*"))
+
+
+def paced(log: Callable[[ScoredBatch], None], batch: ScoredBatch, per_second: int) -> float:
+    """Microseconds of processor time per row."""
+    pause = batch.rows / per_second
+    count = round(SECONDS / pause)
+    start, began = time.monotonic(), time.process_time()
+    for number in range(count):
+        log(batch)
+        time.sleep(max(0.0, start + (number + 1) * pause - time.monotonic()))
+    return (time.process_time() - began) / (count * batch.rows) * 1e6
+
+
+def batch_of(rows: int) -> ScoredBatch:
+    rng = np.random.default_rng(7)
+    now = time.time_ns() // 1000
+    inputs = np.round(rng.lognormal(3, 1, (rows, len(INPUTS))), 2) / 7
+    inputs[:, :9] = rng.integers(0, 30, (rows, 9))
+    return ScoredBatch(
+        version="1",
+        route="champion",
+        answered_at_us=now,
+        request_ids=[str(uuid.uuid4()) for _ in range(rows)],
+        customer_ids=[f"{number:05d}" for number in rng.integers(0, 23_502, rows)],
+        as_of_us=np.full(rows, now),
+        input_names=INPUTS,
+        inputs=inputs,
+        views=VIEWS,
+        timestamps_us=np.full((rows, len(VIEWS)), now),
+        probabilities=rng.random(rows),
+        stale=np.zeros(rows, dtype=bool),
+    )
+
+
+def monitor_into(folder: Path) -> Callable[[ScoredBatch], None]:
+    """The same columns through bentoml.monitor, as its documentation has it: a column at a time."""
+
+    def log(batch: ScoredBatch) -> None:
+        numbers = {name: batch.inputs[:, i] for i, name in enumerate(batch.input_names)}
+        numbers |= {f"{view}__timestamp": batch.timestamps_us[:, i] for i, view in enumerate(batch.views)}
+        numbers |= {"as_of": batch.as_of_us, "stale": batch.stale}
+        with bentoml.monitor(
+            folder.name, monitor_class="default", monitor_options={"log_path": str(folder)}
+        ) as monitor:
+            for name, texts in {"prediction_id": batch.request_ids, "customer_id": batch.customer_ids}.items():
+                monitor.log_batch(texts, name, "feature", "categorical")
+            for name, text in {"version": batch.version, "route": batch.route}.items():
+                monitor.log_batch([text] * batch.rows, name, "feature", "categorical")
+            for name, values in numbers.items():
+                monitor.log_batch(values.tolist(), name, "feature", "numerical")
+            monitor.log_batch(batch.probabilities.tolist(), "churn_probability", "prediction", "numerical")
+
+    return log
+
+
+if __name__ == "__main__":
+    main()

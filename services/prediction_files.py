@@ -1,0 +1,104 @@
+"""The files of the prediction log: whole records appended, a new file where one ends, old days deleted."""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from feature_repo.prediction_log import LogKey, day_folders
+
+_log = logging.getLogger("bentoml.holdfast")
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass
+class _File:
+    path: Path
+    descriptor: int
+    size: int = 0  # up to the end of the last whole record
+
+
+class PredictionFiles:
+    """One open file per key, for one thread."""
+
+    def __init__(self, folder: Path, max_bytes: int, clock_us: Callable[[], int]) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._stamp = f"{os.getpid()}-{clock_us()}"
+        self._number = 0
+        self._open: dict[LogKey, _File] = {}
+
+    def append(self, key: LogKey, record: pa.RecordBatch) -> None:
+        """Hand a record to the operating system; from then on it outlives this process.
+
+        Raises:
+            OSError: Nothing of the record is in the log. The next one begins a new file.
+        """
+        data = record.serialize()
+        file = self._open.get(key)
+        if file is not None and (file.size + data.size > self._max_bytes or _is_deleted(file)):
+            self._close(key)
+            file = None
+        if file is None:
+            file = self._open[key] = self._create(key)
+            data = record.schema.serialize().to_pybytes() + data.to_pybytes()
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(file.descriptor, left) :]
+        except OSError:
+            self._abandon(key)
+            raise
+        file.size += len(memoryview(data))
+
+    def close(self, before_day: int | None = None) -> None:
+        """Close all files, or those of the days before ``before_day``, counted since 1970."""
+        for key in list(self._open):
+            if before_day is None or key.day < before_day:
+                self._close(key)
+
+    def _create(self, key: LogKey) -> _File:
+        day = self._folder / key.date
+        day.mkdir(parents=True, exist_ok=True)
+        while True:
+            self._number += 1
+            path = day / f"{quote(key.version, safe='')}-{self._stamp}-{self._number}.arrows"
+            with contextlib.suppress(FileExistsError):  # another log of this process, begun in the same microsecond
+                return _File(path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644))
+
+    def _close(self, key: LogKey) -> None:
+        with contextlib.suppress(OSError):  # all is written; there is nothing to do about a descriptor
+            os.close(self._open.pop(key).descriptor)
+
+    def _abandon(self, key: LogKey) -> None:
+        """Cut off what was written of a record; if even that fails, readers stop there."""
+        file = self._open[key]
+        with contextlib.suppress(OSError):
+            if file.size:
+                os.ftruncate(file.descriptor, file.size)
+            else:
+                file.path.unlink()
+        self._close(key)
+
+
+def _is_deleted(file: _File) -> bool:
+    return os.fstat(file.descriptor).st_nlink == 0
+
+
+def delete_days(folder: Path, before_day: int) -> None:
+    """Delete the log of the days before ``before_day``, counted since 1970; says what cannot be deleted."""
+    for day, path in day_folders(folder):
+        if (day - _EPOCH).days < before_day:
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:  # another process was quicker
+                continue
+            except OSError as error:
+                _log.warning("Predictions of %s are past their time, and cannot be deleted: %s", day, error)

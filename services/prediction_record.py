@@ -1,0 +1,114 @@
+"""Scored batches as Arrow records, what a prediction file is made of."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feature_repo.prediction_log import INPUTS, NO_TIME, TIME, TIMES, LogKey, ScoredBatch, log_schema
+
+_MAX_ROWS = 8192
+
+Part = tuple[list[ScoredBatch], pa.RecordBatch | Exception]
+
+
+def warm_up() -> None:
+    """Arrow imports pandas for its first array: longer than a prediction may wait to be written."""
+    pa.array([""], pa.string())
+
+
+def records(key: LogKey, batches: Sequence[ScoredBatch]) -> Iterator[Part]:
+    """The batches of ``key`` in order, as many in one record as is good; a batch that is not as declared comes alone.
+
+    Yields:
+        Batches, and the record of all of them, or why there is none.
+    """
+    part: list[ScoredBatch] = []
+    rows = 0
+    for batch in batches:
+        if part and rows + batch.rows > _MAX_ROWS:
+            yield from _record_or_why(key, part)
+            part, rows = [], 0
+        part.append(batch)
+        rows += batch.rows
+    if part:
+        yield from _record_or_why(key, part)
+
+
+def _record_or_why(key: LogKey, part: list[ScoredBatch]) -> Iterator[Part]:
+    try:
+        record = to_record(part, log_schema(key))
+    except Exception as error:  # whatever is wrong with one batch, it harms no other
+        if len(part) == 1:
+            yield part, error
+            return
+    else:
+        yield part, record
+        return
+    for batch in part:  # one of them spoils the record
+        yield from _record_or_why(key, [batch])
+
+
+def to_record(batches: Sequence[ScoredBatch], schema: pa.Schema) -> pa.RecordBatch:
+    """One record of batches that share a key.
+
+    There are few calls of Arrow on purpose: in a busy process each that gives up the GIL waits for it again, and what
+    is not yet written when the process is killed is lost.
+
+    Raises:
+        ValueError, TypeError: A batch is not as declared.
+    """
+    for batch in batches:
+        _check(batch)
+    rows = sum(batch.rows for batch in batches)
+    answered = np.repeat([batch.answered_at_us for batch in batches], [batch.rows for batch in batches])
+    inputs = _stack([batch.inputs for batch in batches], np.float64, rows, len(batches[0].input_names))
+    times = _stack([batch.timestamps_us for batch in batches], np.int64, rows, len(batches[0].views))
+    columns = {
+        "request_id": pa.array([each for batch in batches for each in batch.request_ids], pa.string()),
+        "answered_at": _values(answered, TIME),
+        "customer_id": pa.array([each for batch in batches for each in batch.customer_ids], pa.string()),
+        "as_of": _values(_stack([batch.as_of_us for batch in batches], np.int64, rows), TIME),
+        "churn_probability": _values(
+            _stack([batch.probabilities for batch in batches], np.float64, rows), pa.float64()
+        ),
+        "stale": pa.array(_stack([batch.stale for batch in batches], np.bool_, rows)),
+        INPUTS: _lists(_values(inputs.reshape(-1), pa.float64()), rows, schema.field(INPUTS).type),
+        TIMES: _lists(_moments(times.reshape(-1)), rows, schema.field(TIMES).type),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _check(batch: ScoredBatch) -> None:
+    n, inputs, views = batch.rows, len(batch.input_names), len(batch.views)
+    expected = {
+        "customer_ids": ((len(batch.customer_ids),), (n,)),
+        "as_of_us": (batch.as_of_us.shape, (n,)),
+        "inputs": (batch.inputs.shape, (n, inputs)),
+        "timestamps_us": (batch.timestamps_us.shape, (n, views)),
+        "probabilities": (batch.probabilities.shape, (n,)),
+        "stale": (batch.stale.shape, (n,)),
+    }
+    for name, (actual, wanted) in expected.items():
+        if actual != wanted:
+            raise ValueError(f"{name} of {n} predictions have the shape {actual}, not {wanted}")
+
+
+def _stack(arrays: list[npt.NDArray[Any]], dtype: Any, *shape: int) -> npt.NDArray[Any]:
+    """The arrays one after the other, row by row in memory; TypeError for another type, which might lose bits."""
+    return np.concatenate(arrays, out=np.empty(shape, dtype), casting="no")
+
+
+def _values(values: npt.NDArray[Any], dtype: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(dtype, len(values), [None, pa.py_buffer(values)])
+
+
+def _moments(times: npt.NDArray[np.int64]) -> pa.Array:
+    absent = times == NO_TIME
+    return pa.array(times, TIME, mask=absent) if absent.any() else _values(times, TIME)
+
+
+def _lists(values: pa.Array, rows: int, dtype: pa.DataType) -> pa.Array:
+    return pa.FixedSizeListArray.from_buffers(dtype, rows, [None], children=[values])
