@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from feature_repo.errors import HoldfastError
 from feature_repo.source_hash import module_source, normalised, sha256
@@ -21,8 +21,9 @@ FEATURE_SERVICE = "churn_v1"
 ENTITY_KEY = "customer_id"
 REQUEST_TIME = "as_of_us"
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 
-# A saved model is a folder of these two; training leaves the contract, as far as it knows it, in the tag.
+# A saved model is a folder of these two; training leaves the contract in the tag, all but the version.
 MODEL_FILE = "model.skops"
 CONTRACT_FILE = "contract.json"
 SERVED_MODEL_TAG = "holdfast.served_model"
@@ -35,10 +36,21 @@ TRUSTED_TYPES = [
 ]
 
 
+class ScoredExample(BaseModel):
+    """A row of inputs, None where one is missing, and the probability that the model gave it when it was trained."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: list[FiniteFloat | None]
+    churn_probability: float = Field(ge=0, le=1)
+
+
 class ServedModel(BaseModel):
     """What a model needs to be served as it was trained; kept beside the model file as JSON.
 
     ``reference`` is the typical customer that reasons compare with: one value per input, None where it is missing.
+    ``examples`` are made-up rows whose scores the model must give wherever it is served. Versions from before there
+    were any have none, and are not served.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -53,12 +65,20 @@ class ServedModel(BaseModel):
     activity_days: int
     fingerprint: dict[str, str]
     model_sha256: str
+    examples: list[ScoredExample] = []
 
     @model_validator(mode="after")
-    def _reference_of_inputs(self) -> Self:
-        if len(self.reference) != len(self.inputs):
-            raise ValueError(f"the reference has {len(self.reference)} values for {len(self.inputs)} inputs")
+    def _rows_of_inputs(self) -> Self:
+        rows = {"reference": self.reference} | {f"example {i}": row.inputs for i, row in enumerate(self.examples)}
+        for name, row in rows.items():
+            if len(row) != len(self.inputs):
+                raise ValueError(f"the {name} has {len(row)} values for {len(self.inputs)} inputs")
         return self
+
+    def other_definitions(self, other: "ServedModel") -> list[str]:
+        """The names of the parts in which the definitions of two models differ; none: one row of inputs fits both."""
+        parts = differing_parts(self.fingerprint, other.fingerprint)
+        return parts + ["inputs"] * (self.inputs != other.inputs)
 
 
 @dataclass(frozen=True)

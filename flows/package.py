@@ -7,7 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import ServedModel
+from feature_repo.model_contract import CHAMPION, ServedModel
 from feature_repo.settings import Settings, load_settings
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -15,7 +15,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     """Trying again helps when the registry did not answer, not when there is nothing to package."""
-    from flows.packaging.errors import RegistryUnavailableError
+    from feature_repo.registered_version import RegistryUnavailableError
 
     return isinstance(state.result(raise_on_failure=False), RegistryUnavailableError)
 
@@ -28,19 +28,19 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def champion_task(settings: Settings) -> tuple[ServedModel, Path]:
+def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
     """Fetch the champion from the registry."""
-    from flows.packaging.champion import champion_from_registry
+    from feature_repo.model_registry import ModelRegistry
 
-    return champion_from_registry(settings)
+    return ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
 
 
 @task(task_run_name="save model v{served.model_version}", cache_policy=NO_CACHE, persist_result=False)
-def save_model_task(settings: Settings, served: ServedModel, model_file: Path) -> str:
+def save_model_task(settings: Settings, served: ServedModel, content: bytes) -> str:
     """Put the model and its contract into BentoML's model store."""
     from flows.packaging.model_store import save_served_model
 
-    return str(save_served_model(settings, served, model_file))
+    return str(save_served_model(settings, served, content))
 
 
 @task(task_run_name="build bento with {model_tag}", cache_policy=NO_CACHE, persist_result=False)
@@ -70,8 +70,8 @@ def build_bento_task(settings: Settings, model_tag: str) -> str:
 def package() -> str:
     """Build a bento with the champion in it; returns its tag. Nothing new is built when nothing changed."""
     settings = load_settings()
-    served, model_file = champion_task(settings)
-    model_tag = save_model_task(settings, served, model_file)
+    served, content = champion_task(settings)
+    model_tag = save_model_task(settings, served, content)
     return build_bento_task(settings, model_tag)
 
 

@@ -193,11 +193,12 @@ def test_and_register_task(
     tracking.log_evaluation(recipe, told)
     tracking.log_predictions(test, scores)
     tracking.log_pictures(pictures)
+    client, logged = tracking.open_mlflow(settings), tracking.log_model(model, development)
     registered = tracking.register(
-        tracking.open_mlflow(settings),
-        tracking.log_model(model, development),
+        client,
+        logged,
         run_id,
-        served_model(settings, recipe, development, lineage.fingerprint),
+        served_model(settings, recipe, development, lineage.fingerprint, model, tracking.logged_sha256(client, logged)),
         lineage,
         f"{told.chosen}; test period ROC-AUC {told.metrics['model']['roc_auc']}. {told.reason}",
     )

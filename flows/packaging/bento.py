@@ -22,7 +22,8 @@ _DIGEST_LABEL = "content"
 def content_digest(project_root: Path, model: Tag) -> str:
     """Sixteen hex digits that name what a bento of ``project_root`` with ``model`` would hold."""
     build = yaml.safe_load((project_root / BENTOFILE).read_text())
-    patterns = [BENTOFILE, build["python"]["requirements_txt"], *build["include"]]
+    template = build.get("docker", {}).get("dockerfile_template")
+    patterns = [BENTOFILE, build["python"]["requirements_txt"], *build["include"], *([template] if template else [])]
     files = {file for pattern in patterns for file in project_root.glob(pattern) if file.is_file()}
     digest = hashlib.sha256(str(model).encode())
     for file in sorted(files):

@@ -5,7 +5,3 @@ from feature_repo.errors import HoldfastError
 
 class PackagingError(HoldfastError):
     """The champion cannot be packaged; the message says why and what to do."""
-
-
-class RegistryUnavailableError(PackagingError):
-    """The model registry did not answer; trying again may help."""

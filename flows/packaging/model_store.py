@@ -1,6 +1,6 @@
 """A model version into BentoML's model store."""
 
-import shutil
+import hashlib
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -12,22 +12,21 @@ from bentoml.exceptions import NotFound
 
 from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, ServedModel
 from feature_repo.settings import Settings
-from flows.packaging.champion import sha256_of
 from flows.packaging.errors import PackagingError
 from flows.packaging.stores import make_latest, model_store
 
 
-def save_served_model(settings: Settings, served: ServedModel, model_file: Path) -> Tag:
+def save_served_model(settings: Settings, served: ServedModel, content: bytes) -> Tag:
     """Put model and contract into the model store and make them its latest; the same model again adds nothing.
 
     The model is put together beside the store and renamed into it, so the store never holds half of one.
 
     Raises:
-        PackagingError: ``model_file`` is not the file the contract names.
+        PackagingError: ``content`` is not that of the file the contract names.
     """
-    if (digest := sha256_of(model_file)) != served.model_sha256:
+    if (digest := hashlib.sha256(content).hexdigest()) != served.model_sha256:
         raise PackagingError(
-            f"{model_file.name} has SHA-256 {digest[:12]}, but its contract names {served.model_sha256[:12]}. "
+            f"The model file has SHA-256 {digest[:12]}, but its contract names {served.model_sha256[:12]}. "
             "Nothing was saved."
         )
     tag = Tag(served.model_name, f"v{served.model_version}-{served.model_sha256[:8]}")
@@ -35,12 +34,12 @@ def save_served_model(settings: Settings, served: ServedModel, model_file: Path)
     try:
         model_store(settings).get(tag)
     except NotFound:
-        _create(tag, served, model_file, place)
+        _create(tag, served, content, place)
     make_latest(place.parent, tag)  # also when the model was there: a rollback makes it the latest again
     return tag
 
 
-def _create(tag: Tag, served: ServedModel, model_file: Path, place: Path) -> None:
+def _create(tag: Tag, served: ServedModel, content: bytes, place: Path) -> None:
     scratch = place.parents[2] / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -66,7 +65,7 @@ def _create(tag: Tag, served: ServedModel, model_file: Path, place: Path) -> Non
             ),
             _model_store=ModelStore(folder),
         ) as model:
-            shutil.copyfile(model_file, model.path_of(MODEL_FILE))
+            Path(model.path_of(MODEL_FILE)).write_bytes(content)
             Path(model.path_of(CONTRACT_FILE)).write_text(served.model_dump_json(indent=2) + "\n")
         place.parent.mkdir(parents=True, exist_ok=True)
         try:

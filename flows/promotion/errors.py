@@ -7,5 +7,9 @@ class PromotionRefusedError(HoldfastError):
     """The version did not pass its gates or was not approved; the champion stays."""
 
 
+class TrafficError(HoldfastError):
+    """The challenger gets no other traffic than before."""
+
+
 class RollbackError(HoldfastError):
     """There is nothing to roll back to; the champion stays."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import MODEL_NAME
+from feature_repo.registered_version import TRAFFIC_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -138,6 +139,23 @@ class RollbackRecord(Record):
     flow_run: str = ""
 
 
+class TrafficRecord(Record):
+    """What a challenger gets to score beside the champion; services read the tag as ``Traffic``."""
+
+    TAG = TRAFFIC_TAG
+
+    mode: Literal["shadow", "canary", "off"]
+    share: float
+    when: datetime
+    who: str
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        given = {"shadow": "tried out in shadow", "off": "tried out no more"}
+        return given.get(self.mode) or f"tried out on {self.share:.1%} of the customers"
+
+
 def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
     """All that is told of a version, in the order in which it was saved; None for one from before events were kept.
 
@@ -147,7 +165,7 @@ def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
     if EVENTS_TAG not in tags:
         return None
     kinds: dict[str, type[Record]] = {
-        kind.TAG: kind for kind in (GatesRecord, ApprovalRecord, PromotionRecord, RollbackRecord)
+        kind.TAG: kind for kind in (GatesRecord, ApprovalRecord, PromotionRecord, RollbackRecord, TrafficRecord)
     }
     try:
         return [kinds[item["kind"]].model_validate(item["record"]) for item in _events_in(tags, version)]

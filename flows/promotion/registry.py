@@ -9,10 +9,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.registered_version import TRAFFIC_TAG
 from feature_repo.settings import Settings
 
-CHALLENGER = "challenger"
 _NOTHING = (
     f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or look at the registry with "
     "`make ui`."
@@ -81,7 +81,9 @@ def set_champion(client: MlflowClient, version: str) -> None:
 
 
 def set_challenger(client: MlflowClient, version: str) -> None:
-    """Move ``challenger`` to ``version``."""
+    """Move ``challenger`` to ``version``; what it may have had of the traffic as challenger before, it has not now."""
+    if challenger_version(client) != version:
+        client.delete_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG)
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
 
 

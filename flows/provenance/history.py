@@ -7,18 +7,19 @@ from typing import cast
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.ingestion.batches import Batch, list_batches
 from flows.promotion.recording import BadReportError, Report, read_report
-from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
-from flows.promotion.registry import (
-    CHALLENGER,
-    UnknownVersionError,
-    challenger_version,
-    champion_version,
-    get_version,
+from flows.promotion.records import (
+    ApprovalRecord,
+    GatesRecord,
+    PromotionRecord,
+    RollbackRecord,
+    TrafficRecord,
+    events_in,
 )
+from flows.promotion.registry import UnknownVersionError, challenger_version, champion_version, get_version
 from flows.promotion.reigns import reigns
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
 from flows.provenance.run_files import read_files
@@ -28,7 +29,7 @@ from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE
 
-Event = GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord
+Event = GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord
 
 
 @dataclass(frozen=True)

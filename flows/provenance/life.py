@@ -4,9 +4,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from feature_repo.model_contract import CHAMPION
-from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, Record, RollbackRecord
-from flows.promotion.registry import CHALLENGER
+from feature_repo.model_contract import CHALLENGER, CHAMPION
+from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, Record, RollbackRecord, TrafficRecord
 from flows.promotion.settings import changed_told
 from flows.provenance.history import History
 
@@ -25,6 +24,8 @@ def life_of(history: History) -> list[tuple[datetime, str]]:
         if approval.status != "waiting" and approval.when:
             by = f" by {approval.who}" if approval.who else ""
             told.append((approval.when, f"{approval.status}{by}: {approval.why}"))
+    for traffic in _all(history, None, TrafficRecord):
+        told.append((traffic.when, f"{traffic.told}, by {traffic.who}"))
     for promotion in _all(history, history.promotion, PromotionRecord):
         after = f" after version {promotion.previous}" if promotion.previous else ""
         told.append((promotion.when, f"{CHAMPION}{after}, approved {_by(promotion)}: {promotion.why}"))

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import TRUSTED_TYPES, ServedModel
+from feature_repo.model_contract import CHAMPION, TRUSTED_TYPES, ServedModel
+from feature_repo.model_registry import ModelRegistry
 from feature_repo.settings import Settings
-from flows.packaging.champion import champion_from_registry
 from flows.scoring.customers import Customers
 from flows.training.dataset import TrainingSet
 from flows.training.fitting import churn_scores
@@ -44,10 +44,11 @@ def load_champion(settings: Settings) -> Champion:
     """Read contract and model; a file with types that are not trusted is not loaded.
 
     Raises:
-        PackagingError: There is no champion, or it was not registered by ``flows.train``.
+        NoSuchAliasError: There is no champion.
+        NotServableError: It was not registered by ``flows.train``, or its file was changed.
         RegistryUnavailableError: The registry or its files cannot be read.
     """
-    from skops.io import load
+    from skops.io import loads
 
-    contract, file = champion_from_registry(settings)
-    return Champion(contract, load(file, trusted=TRUSTED_TYPES))
+    contract, content = ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
+    return Champion(contract, loads(content, trusted=TRUSTED_TYPES))

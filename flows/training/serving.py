@@ -1,40 +1,73 @@
 """What serving must know of a model, as far as training knows it."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
-from feature_repo.model_contract import FEATURE_SERVICE, MODEL_NAME, ServedModel
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.model_contract import FEATURE_SERVICE, MODEL_NAME, ScoredExample, ServedModel
 from feature_repo.settings import Settings
 from flows.training.dataset import TrainingSet
+from flows.training.fitting import churn_scores
 from flows.training.recipe import Recipe
+
+_LOW, _HIGH = 0.05, 0.95
 
 
 def served_model(
-    settings: Settings, recipe: Recipe, development: TrainingSet, fingerprint: dict[str, str]
+    settings: Settings, recipe: Recipe, development: TrainingSet, fingerprint: dict[str, str], model: Any, sha256: str
 ) -> ServedModel:
-    """The contract of a model; the registry alone knows its version and the digest of its file."""
+    """The contract of a fitted model whose file has the digest ``sha256``; the registry alone knows its version."""
+    latest = development.at([development.keys["cutoff"].max()]).x
+    reference = typical_customer(latest)
     return ServedModel(
         model_name=MODEL_NAME,
         model_version="",
         feature_service=FEATURE_SERVICE,
         inputs=[feature.name for feature in development.inputs],
-        reference=typical_customer(development),
+        reference=reference,
         threshold=recipe.threshold,
         horizon_days=settings.horizon_days,
         activity_days=settings.activity_days,
         fingerprint=fingerprint,
-        model_sha256="",
+        model_sha256=sha256,
+        examples=scored_examples(model, example_rows(reference, latest)),
     )
 
 
-def typical_customer(data: TrainingSet) -> list[float | None]:
-    """The median of each input at the latest cut-off; None where at least half of the customers have no value.
+def typical_customer(latest: npt.NDArray[np.float64]) -> list[float | None]:
+    """The median of each input over the rows of the latest cut-off; None where at least half of them have no value.
 
     Reasons compare a customer with this one. Over all cut-offs, inputs that few have would belong to other
     customers than the rest: one purchase day, and yet a usual gap.
     """
-    latest = data.at([data.keys["cutoff"].max()]).x
     known = np.isfinite(latest)
     return [
         float(np.median(column[there])) if there.mean() > 0.5 else None
         for column, there in zip(latest.T, known.T, strict=True)
+    ]
+
+
+def example_rows(typical: Sequence[float | None], latest: npt.NDArray[np.float64]) -> list[list[float | None]]:
+    """The typical customer, and the same with one input low, high, or missing where it is missing for some.
+
+    Low and high are the 5% and 95% quantiles of ``latest``, shape (rows, inputs). So every input has its say in some
+    row, and no row is a customer's.
+    """
+    rows = [list(typical)]
+    for i, column in enumerate(latest.T):
+        known = column[np.isfinite(column)]
+        values: list[float | None] = np.quantile(known, [_LOW, _HIGH]).tolist() if len(known) else []
+        values += [None] * (len(known) < len(column))
+        rows += [[*typical[:i], value, *typical[i + 1 :]] for value in values]
+    return [row for i, row in enumerate(rows) if row not in rows[:i]]
+
+
+def scored_examples(model: Any, rows: Sequence[Sequence[float | None]]) -> list[ScoredExample]:
+    """``rows`` with what the model says of them."""
+    scores = churn_scores(model, np.array(rows, dtype=np.float64))  # None becomes NaN
+    return [
+        ScoredExample(inputs=list(row), churn_probability=score)
+        for row, score in zip(rows, scores.tolist(), strict=True)
     ]

@@ -1,5 +1,6 @@
 """MLflow: the embedded database, runs and the model registry."""
 
+import hashlib
 import json
 import tempfile
 import time
@@ -25,6 +26,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from sklearn.base import BaseEstimator
 
 from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from feature_repo.model_registry import ModelRegistry
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from flows.files import replace_file
@@ -167,6 +169,16 @@ def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
         skops_trusted_types=TRUSTED_TYPES,
         pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
     )
+
+
+def logged_sha256(client: MlflowClient, model_info: Any) -> str:
+    """The digest of a logged model's file, as the store of artifacts gives it back.
+
+    Kept at registration: a service loads no other file, whoever may write to that store.
+    """
+    registry = ModelRegistry(str(client.tracking_uri), patient=True)  # a training shall not fail at its very end
+    content = registry.file_logged(model_info.model_id)
+    return hashlib.sha256(content).hexdigest()
 
 
 def log_evaluation(recipe: Recipe, told: Evaluation) -> None:

@@ -149,7 +149,7 @@ def test_worse_than_the_champion(client: Any) -> None:
 
 def test_a_champion_of_other_features_is_compared_on_shared_rows(client: Any) -> None:
     other = base().fingerprint | {"feature_service": "other"}
-    champion = plant(client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0])
+    champion = plant(client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0], examples=[])
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     rows = len(base().test.y)
     better = plant(client)

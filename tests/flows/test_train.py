@@ -160,6 +160,7 @@ class TestVersion:
         latest = dataset.data.at(dataset.split.development[-1:])
         purchase_days = pd.Series(latest.column("purchase_days"))
         assert served.reference[served.inputs.index("purchase_days")] == purchase_days.median()
+        assert len(served.examples) > 2 * len(served.inputs) - 2  # low and high of each input, but for constants
         with at_work_on(trained.data):
             from feature_repo.stores import open_store
 
@@ -183,6 +184,20 @@ class TestVersion:
         test = dataset.data.at(dataset.split.test)
         told = trained.result.evaluation.metrics["model"]
         assert metrics(test.y, churn_scores(model, test.x)) == {name: value.value for name, value in told.items()}
+
+    def test_a_service_can_load_it_and_no_other_file(self, trained: Trained, client: Any) -> None:
+        from feature_repo.model_registry import ModelRegistry
+        from feature_repo.registered_version import RegisteredVersion
+        from services.errors import NotReadyError
+        from services.model import load_model
+
+        version = client.get_model_version(MODEL_NAME, trained.result.model_version)
+        contract = RegisteredVersion(str(version.version), version.tags).contract()
+        content = ModelRegistry(f"sqlite:///{trained.data / 'mlflow' / 'mlflow.db'}").file_of(contract)
+        model = load_model(contract, content)  # every example is scored as in training
+        assert model.scorer is not None
+        with pytest.raises(NotReadyError, match="SHA-256"):
+            load_model(contract, content + b"x")
 
     def test_training_never_moves_the_champion(self, trained: Trained, client: Any) -> None:
         assert "champion" not in client.get_registered_model(MODEL_NAME).aliases

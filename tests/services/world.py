@@ -5,8 +5,10 @@ the data folder from the environment when they are imported.
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import ibis
 import numpy as np
@@ -34,11 +36,11 @@ THRESHOLD = 0.4
 APPLIED_ONLY = "feast-before-materialisation"
 
 
-def transactions() -> pd.DataFrame:
-    """About 2,700 purchases and a few returns of 300 customers in the year before ``AS_OF``."""
+def transactions(customers: Sequence[str] = CUSTOMERS) -> pd.DataFrame:
+    """About nine purchases per customer and a few returns, in the year before ``AS_OF``."""
     rng = np.random.default_rng(7)
     rows = []
-    for number, customer in enumerate(CUSTOMERS):
+    for number, customer in enumerate(customers):
         count = 1 if customer == ONE_PURCHASE else int(rng.integers(1, 18))
         for second in rng.integers(1, 360 * 86_400, count):
             amount = round(float(rng.lognormal(3, 1)), 2) * (-1 if count > 3 and rng.random() < 0.05 else 1)
@@ -54,13 +56,13 @@ def transactions() -> pd.DataFrame:
     )
 
 
-def write_snapshots() -> None:
-    """The snapshots at ``AS_OF``, where the feature views look for them."""
+def write_snapshots(customers: Sequence[str] = CUSTOMERS) -> None:
+    """The snapshots of ``customers`` at ``AS_OF``, where the feature views look for them."""
     from feature_repo import data_sources
 
     sources = [item for item in vars(data_sources).values() if hasattr(item, "created_timestamp_column")]
     folders = {source.name.removesuffix("_snapshots"): Path(source.path) for source in sources}
-    known = known_transactions(ibis.memtable(transactions()), AS_OF, KNOWN_AT)
+    known = known_transactions(ibis.memtable(transactions(customers)), AS_OF, KNOWN_AT)
     for view, build in BUILDERS.items():
         table = build(known, AS_OF).order_by("customer_id")
         stamps = {"as_of": AS_OF, "known_at": KNOWN_AT}
@@ -84,9 +86,15 @@ def offline_matrix(customer_ids: list[str], as_of: datetime) -> np.ndarray:
 
 
 def fit(
-    settings: Settings, folder: Path, version: str = "1", seed: int = 0, additive: bool = True
-) -> tuple[ServedModel, Path]:
-    """A small model, its file and its contract."""
+    settings: Settings,
+    folder: Path,
+    version: str = "1",
+    seed: int = 0,
+    additive: bool = True,
+    customers: Sequence[str] = CUSTOMERS,
+    untrained: Any = None,
+) -> tuple[ServedModel, bytes]:
+    """The contract and the file of a small model; of boosting, where no ``untrained`` model is given."""
     import skops.io
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -94,33 +102,37 @@ def fit(
 
     from feature_repo.calibrated_model import CalibratedModel
     from feature_repo.stores import open_store
+    from flows.training.serving import example_rows, scored_examples, typical_customer
 
-    matrix = offline_matrix(CUSTOMERS, AS_OF)
+    matrix = offline_matrix(list(customers), AS_OF)
     names = [feature.name for feature in model_inputs(open_store())]
     noise = np.random.default_rng(seed).normal(0, 40, len(matrix))
     churned = matrix[:, names.index("days_since_last_purchase")] + noise > 60
     interactions = "no_interactions" if additive else None
     boosting = HistGradientBoostingClassifier(max_iter=15, random_state=seed, interaction_cst=interactions)
-    model = make_pipeline(boosting).fit(matrix, churned)
+    model = (untrained or make_pipeline(boosting)).fit(matrix, churned)
     calibrator = LogisticRegression().fit(model.decision_function(matrix).reshape(-1, 1), churned)
     file = folder / MODEL_FILE
-    skops.io.dump(CalibratedModel(model, calibrator), file)
+    calibrated = CalibratedModel(model, calibrator)
+    skops.io.dump(calibrated, file)
+    content, reference = file.read_bytes(), typical_customer(matrix)
     served = ServedModel(
         model_name=MODEL_NAME,
         model_version=version,
         feature_service=FEATURE_SERVICE,
         inputs=names,
-        reference=np.nanmedian(matrix, axis=0).tolist(),
+        reference=reference,
+        examples=scored_examples(calibrated, example_rows(reference, matrix)),
         threshold=THRESHOLD,
         horizon_days=settings.horizon_days,
         activity_days=settings.activity_days,
         fingerprint=fingerprint(open_store(), settings.horizon_days, settings.activity_days),
-        model_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        model_sha256=hashlib.sha256(content).hexdigest(),
     )
-    return served, file
+    return served, content
 
 
-def build() -> None:
+def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     """Everything, into HOLDFAST_DATA."""
     import shutil
     import subprocess
@@ -132,13 +144,13 @@ def build() -> None:
 
     apply_environment()
     settings = load_settings()
-    write_snapshots()
+    write_snapshots(customers)
     feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", str(REPO), "apply"]
     subprocess.run([*feast, "--skip-source-validation"], check=True)
     shutil.copytree(settings.feast, settings.data / APPLIED_ONLY)
     open_store().materialize(AS_OF, AS_OF)
     with tempfile.TemporaryDirectory() as folder:
-        save_served_model(settings, *fit(settings, Path(folder)))
+        save_served_model(settings, *fit(settings, Path(folder), customers=customers, untrained=untrained))
 
 
 if __name__ == "__main__":

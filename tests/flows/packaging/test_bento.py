@@ -23,7 +23,9 @@ def project(tmp_path: Path) -> Path:
     """A project with the shape of this one."""
     (tmp_path / "bentofile.yaml").write_text(
         "include: [services/**/*.py]\npython: {requirements_txt: requirements-serving.lock}\n"
+        "docker: {dockerfile_template: Dockerfile.j2}\n"
     )
+    (tmp_path / "Dockerfile.j2").write_text("FROM scratch\n")
     (tmp_path / "requirements-serving.lock").write_text("bentoml==1.4.39\n")
     (tmp_path / "services" / "deep").mkdir(parents=True)
     (tmp_path / "services" / "a.py").write_text("A = 1\n")
@@ -32,7 +34,15 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "file", ["bentofile.yaml", "requirements-serving.lock", "services/a.py", "services/deep/b.py", "services/new.py"]
+    "file",
+    [
+        "bentofile.yaml",
+        "requirements-serving.lock",
+        "Dockerfile.j2",
+        "services/a.py",
+        "services/deep/b.py",
+        "services/new.py",
+    ],
 )
 def test_the_digest_follows_everything_in_the_bento(project: Path, file: str) -> None:
     before = content_digest(project, MODEL)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
+from feature_repo.registered_version import NoSuchAliasError, RegistryError, RegistryUnavailableError
 from feature_repo.settings import Settings
 from flows.package import champion_task
-from flows.packaging.errors import PackagingError, RegistryUnavailableError
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -16,21 +16,21 @@ from flows.packaging.errors import PackagingError, RegistryUnavailableError
     [
         ([RegistryUnavailableError("no answer")] * 2, 3),
         ([RegistryUnavailableError("no answer")] * 3, 3),
-        ([PackagingError("no champion")], 1),
+        ([NoSuchAliasError("no champion")], 1),
     ],
 )
 def test_a_registry_that_does_not_answer_is_asked_again_a_refusal_is_final(
-    errors: list[PackagingError], calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    errors: list[RegistryError], calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    def champion(settings: Settings) -> str:
-        asked.append(settings)
+    def champion(self: object, alias: str) -> str:
+        asked.append(alias)
         if len(asked) <= len(errors):
             raise errors[len(asked) - 1]
         return "champion"
 
-    monkeypatch.setattr("flows.packaging.champion.champion_from_registry", champion)
+    monkeypatch.setattr("feature_repo.model_registry.ModelRegistry.served", champion)
     task = champion_task.with_options(retry_delay_seconds=0)
 
     @flow(name="fetch", persist_result=False)

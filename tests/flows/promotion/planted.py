@@ -1,6 +1,7 @@
 """A shop whose registry holds the versions that a test plants: real models, real rows, an evaluation to order."""
 
 import functools
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -25,6 +26,7 @@ from feature_repo.settings import Settings
 from flows.promotion.records import GatesRecord
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.recipe import RECIPE_FILE, Recipe
+from flows.training.serving import scored_examples
 from tests.conftest import STATE
 from tests.flows.promotion.good import good_evaluation
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop
@@ -133,7 +135,7 @@ def plant(
         "horizon_days": 90,
         "activity_days": 180,
         "fingerprint": base().fingerprint,
-        "model_sha256": "",
+        "examples": scored_examples(fitted, [[0.0] * len(names)]),
     }
     experiment = client.get_experiment_by_name("holdfast-churn").experiment_id
     run = client.create_run(experiment)
@@ -145,6 +147,7 @@ def plant(
         frame.to_parquet(Path(folder) / "test_predictions.parquet", index=False)
         (Path(folder) / "model").mkdir()
         skops.io.dump(fitted, Path(folder) / "model" / MODEL_FILE)
+        served["model_sha256"] = hashlib.sha256((Path(folder) / "model" / MODEL_FILE).read_bytes()).hexdigest()
         if without:
             (Path(folder) / without).unlink()
         client.log_artifacts(run.info.run_id, folder)

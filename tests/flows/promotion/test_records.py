@@ -15,6 +15,7 @@ from flows.promotion.records import (
     PromotionRecord,
     Record,
     RollbackRecord,
+    TrafficRecord,
     events_in,
 )
 
@@ -25,6 +26,7 @@ RECORDS: list[Record] = [
     WAITING,
     PromotionRecord(previous="1", when=NOON, who="ann", why="better", mode="manual", gates="k"),
     RollbackRecord(to="1", when=NOON, who="ann", why="worse", times=2),
+    TrafficRecord(mode="canary", share=0.05, when=NOON, who="ann"),
 ]
 
 
@@ -42,6 +44,7 @@ def test_every_record_has_a_tag_of_its_own() -> None:
         "holdfast.gates",
         "holdfast.promotion",
         "holdfast.rollback",
+        "holdfast.traffic",
     ]
 
 

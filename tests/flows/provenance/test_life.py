@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from flows.promotion.records import TrafficRecord
 from flows.provenance.life import approval_of, life_of, status_of
 from tests.flows.provenance.examples import APPROVAL, GATES, NOON, PROMOTION, ROLLBACK, history
 
@@ -83,6 +84,18 @@ def test_every_request_promotion_and_rollback_is_told_not_the_latest_alone() -> 
         (23, "rolled back to version 2"),
         (24, "champion after version 2"),
         (25, "rolled back to version 2 (2 times by then)"),
+    ]
+
+
+def test_what_it_was_tried_out_on_is_told() -> None:
+    events = [
+        TrafficRecord(mode=mode, share=share, when=NOON + timedelta(hours=hours), who="Ann")
+        for hours, (mode, share) in enumerate([("shadow", 0.0), ("canary", 0.05), ("off", 0.0)], start=1)
+    ]
+    assert [what for _, what in life_of(history(events=[GATES, *events]))[2:]] == [
+        "tried out in shadow, by Ann",
+        "tried out on 5.0% of the customers, by Ann",
+        "tried out no more, by Ann",
     ]
 
 

@@ -1,0 +1,100 @@
+"""Says what the challenger gets to score beside the champion. Running services take it up by themselves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from mlflow import MlflowClient
+
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
+from feature_repo.settings import Settings
+from flows.promotion.errors import TrafficError
+from flows.promotion.records import TrafficRecord
+from flows.promotion.registry import challenger_version, champion_version, get_version, promotion_lock
+
+Mode = Literal["shadow", "canary", "off"]
+FIRST_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a version gets now, and whether that is new."""
+
+    version: str
+    traffic: Traffic
+    changed: bool
+
+
+def wanted(mode: Mode, share: float | None) -> Traffic:
+    """The traffic that was asked for; a canary begins with 5% of the customers.
+
+    Raises:
+        TrafficError: There is no such thing.
+    """
+    if mode != "canary":
+        if share is not None:
+            raise TrafficError(f"A share is for a canary; {mode} takes none. Nothing was changed.")
+        return Traffic(mode=mode)
+    share = FIRST_SHARE if share is None else share
+    if not 0 < share <= MAX_SHARE:
+        raise TrafficError(
+            f"A canary gets a share of the customers above 0 and at most {MAX_SHARE}, not {share}. Nothing was changed."
+        )
+    return Traffic(mode=mode, share=share)
+
+
+def send(
+    client: MlflowClient, settings: Settings, version: str | None, traffic: Traffic, who: str, now: datetime
+) -> Sent:
+    """Record on ``version``, the challenger when left out, what it gets from now on.
+
+    Raises:
+        TrafficError: It is not the challenger, or cannot serve beside the champion.
+        NotServableError: It, or the champion, is not as training registers it.
+        UnknownVersionError: There is no such version.
+    """
+    with promotion_lock(settings):
+        number = version or challenger_version(client)
+        if number is None:
+            raise TrafficError(
+                f"{MODEL_NAME} has no {CHALLENGER} to try out. `python -m flows.gates` judges the latest version; one "
+                f"that passes is the {CHALLENGER}."
+            )
+        registered = get_version(client, number)
+        tried = RegisteredVersion(str(registered.version), registered.tags)
+        if traffic.mode != "off":
+            _require_fit(client, tried)
+        if _as_before(tried, traffic):
+            return Sent(tried.number, traffic, changed=False)
+        record = TrafficRecord(mode=traffic.mode, share=traffic.share, when=now, who=who)
+        record.save(client, tried.number)
+        return Sent(tried.number, traffic, changed=True)
+
+
+def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
+    """Refuse what services would refuse, as far as it can be told here."""
+    challenger, champion = challenger_version(client), champion_version(client)
+    about = f"{MODEL_NAME} version {tried.number}"
+    if champion is None or champion == tried.number:
+        why = f"there is no {CHAMPION} yet" if champion is None else f"it is the {CHAMPION} itself"
+        raise TrafficError(f"{about} has no {CHAMPION} to be tried out beside: {why}. Nothing was changed.")
+    if challenger != tried.number:
+        is_now = f"version {challenger} is" if challenger else "no version is"
+        raise TrafficError(
+            f"{about} is not the {CHALLENGER}; {is_now}. `python -m flows.gates --version {tried.number}` makes it "
+            "the one if it passes. Nothing was changed."
+        )
+    beside = RegisteredVersion(champion, get_version(client, champion).tags)
+    if parts := tried.contract().other_definitions(beside.contract()):
+        raise TrafficError(
+            f"{about} was trained on other definitions than the {CHAMPION}, version {champion}: {', '.join(parts)} "
+            "differ. One service cannot serve both. Nothing was changed."
+        )
+
+
+def _as_before(version: RegisteredVersion, traffic: Traffic) -> bool:
+    try:
+        return version.traffic() == traffic
+    except NotServableError:
+        return False

@@ -1,0 +1,73 @@
+"""Traffic: try the challenger out beside the champion. `python -m flows.traffic canary --share 0.05`"""
+
+import getpass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.registered_version import Traffic
+from feature_repo.settings import Settings, load_settings
+from flows.model_card import cards_tell
+
+if TYPE_CHECKING:
+    from flows.promotion.traffic import Sent
+
+
+@task(name="send traffic", cache_policy=NO_CACHE, persist_result=False)
+def send_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "Sent":
+    """Say it on the version."""
+    from flows.promotion.registry import open_registry
+    from flows.promotion.traffic import send
+
+    sent = send(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))
+    create_markdown_artifact(_told(sent), key="traffic", description=f"{MODEL_NAME}: what the challenger gets")
+    return sent
+
+
+@flow(name="traffic", flow_run_name="traffic: {mode}", persist_result=False)
+def traffic(
+    mode: Literal["shadow", "canary", "off"],
+    version: str | None = None,
+    share: float | None = None,
+    who: str | None = None,
+) -> "Sent":
+    """Say what the challenger gets to score; running services follow within seconds.
+
+    shadow: every request, unseen and logged. canary: the requests of a share of the customers, always the same ones.
+    off: nothing.
+
+    Args:
+        mode: shadow, canary or off.
+        version: The challenger's number; the challenger when left out.
+        share: Of the customers, for a canary: above 0, at most 0.5; 0.05 when left out.
+        who: Who says so; the user of this machine when left out.
+    """
+    from flows.promotion.traffic import wanted
+
+    settings = load_settings()
+    sent = send_task(settings, version, wanted(mode, share), who or getpass.getuser())
+    if sent.changed:
+        cards_tell(settings, sent.version)
+    return sent
+
+
+def _told(sent: "Sent") -> str:
+    share = f" of {sent.traffic.share:.1%} of the customers" if sent.traffic.mode == "canary" else ""
+    gets = {"shadow": "scores in shadow", "canary": f"answers the requests{share}", "off": "gets no traffic"}
+    return f"Version {sent.version} {gets[sent.traffic.mode]}{'' if sent.changed else ', as before'}."
+
+
+def _show(sent: "Sent") -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(_told(sent), markup=False)
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(traffic, show=_show)

@@ -1,0 +1,184 @@
+"""Who serves: what the registry names, as far as it can be followed."""
+
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from feature_repo.model_contract import ServedModel
+from feature_repo.registered_version import NotServableError, RegisteredVersion, RegistryError, Traffic
+from services.errors import NotReadyError
+from services.lineup import Lineup
+from services.logs import LOG
+from services.model import Model, load_model
+
+_OFF = Traffic(mode="off")
+
+
+@dataclass(frozen=True)
+class Named:
+    """The versions that the registry's aliases name; None where there is no such alias."""
+
+    champion: RegisteredVersion | None
+    challenger: RegisteredVersion | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a version does not serve: for the callers of a service that has no other, and for who runs it."""
+
+    message: str
+    reason: str
+
+    def not_ready(self) -> NotReadyError:
+        """What a service answers that has no other version."""
+        return NotReadyError(self.message, self.reason.removeprefix(self.message).strip())
+
+
+class Succession:
+    """Takes up what the registry names, one look after another. It is no thread's but the caller's.
+
+    A version that cannot be served is refused and who served goes on, for whatever is served now is better than
+    nothing. What is wrong with a version's file is remembered until another version is named, or ``forget``; whether
+    it fits the definitions in use is asked at each look.
+
+    Args:
+        file_of: Downloads the file of a version.
+        definitions: Raises NotReadyError where the definitions in use are not those of a contract.
+        baked: Serves until the registry names another.
+    """
+
+    def __init__(
+        self,
+        file_of: Callable[[ServedModel], bytes],
+        definitions: Callable[[ServedModel], object],
+        baked: Model | None = None,
+    ) -> None:
+        self._file_of, self._definitions = file_of, definitions
+        self._from_bento = weakref.ref(baked) if baked else None
+        self._before: Model | None = None  # who served until nobody fitted the definitions
+        self._hopeless: dict[str, tuple[ServedModel, Refusal]] = {}
+        self.lineup = Lineup(baked) if baked else None
+        self.since = time.time()
+        self.refused: dict[str, Refusal] = {}
+
+    @property
+    def is_from_bento(self) -> bool:
+        """Whether the champion is the model that came with the bento."""
+        return bool(self.lineup and self._from_bento and self._from_bento() is self.lineup.champion)
+
+    def forget(self) -> None:
+        """Look anew at the files of versions that were refused."""
+        self._hopeless.clear()
+
+    def follow(self, named: Named) -> None:
+        """Let serve what is named, or who can instead; ``refused`` says who cannot and why, by version."""
+        refused: dict[str, Refusal] = {}
+        champion = self._champion(named.champion, refused)
+        if champion is not None:
+            challenger, traffic = self._challenger(champion, named.challenger, refused)
+            self._take(champion, challenger, traffic)
+        for version, refusal in refused.items():
+            if self.refused.get(version) != refusal:
+                LOG.error("Version %s is named by the registry, but not served: %s", version, refusal.reason)
+        self.refused = refused
+        self._hopeless = {version: known for version, known in self._hopeless.items() if version in refused}
+
+    def _champion(self, version: RegisteredVersion | None, refused: dict[str, Refusal]) -> Model | None:
+        current = self.lineup.champion if self.lineup else None
+        if version is None:
+            return current
+        try:
+            contract = version.contract()
+            model = self._loaded(contract)
+            if model is not None and model is current and self._before is None:
+                return current
+            problem = self._problem(contract)
+            if problem is not None:
+                others = [other for other in (current, self._before) if other is not None and other is not model]
+                fitting = next((other for other in others if self._problem(other.contract) is None), None)
+                if fitting is not None:
+                    self._before = None
+                    refused[version.number] = problem
+                    return fitting
+            # Where nobody fits the definitions, or they cannot be read, nobody answers: then the registry's word holds.
+            model = model or self._load(contract)
+            before = self._before or (current if current is not model else None)
+            self._before = before if problem is not None else None
+            return model
+        except (RegistryError, _RefusedError) as error:
+            refused[version.number] = _refusal(error, version.number)
+            return current
+
+    def _challenger(
+        self, champion: Model, version: RegisteredVersion | None, refused: dict[str, Refusal]
+    ) -> tuple[Model | None, Traffic]:
+        if version is None or version.number == champion.contract.model_version:
+            return None, _OFF
+        try:
+            traffic = version.traffic()
+            if traffic.mode == "off":
+                return None, _OFF
+            contract = version.contract()
+            if parts := contract.other_definitions(champion.contract):
+                raise NotServableError(
+                    f"Version {version.number} was trained on other definitions than version "
+                    f"{champion.contract.model_version}, beside which it would serve: {', '.join(parts)} differ."
+                )
+            return self._loaded(contract) or self._load(contract), traffic
+        except (RegistryError, _RefusedError) as error:
+            refused[version.number] = _refusal(error, version.number)
+            return None, _OFF
+
+    def _loaded(self, contract: ServedModel) -> Model | None:
+        known = [self.lineup.champion, self.lineup.challenger] if self.lineup else []
+        return next((model for model in (*known, self._before) if model and model.contract == contract), None)
+
+    def _load(self, contract: ServedModel) -> Model:
+        version = contract.model_version
+        if version in self._hopeless and self._hopeless[version][0] == contract:
+            raise _RefusedError(self._hopeless[version][1])
+        try:
+            return load_model(contract, self._file_of(contract))
+        except (NotServableError, NotReadyError) as error:
+            refusal = _refusal(error, version)
+        self._hopeless[version] = (contract, refusal)
+        raise _RefusedError(refusal)
+
+    def _problem(self, contract: ServedModel) -> Refusal | None:
+        try:
+            self._definitions(contract)
+        except NotReadyError as error:
+            return _refusal(error, contract.model_version)
+        return None
+
+    def _take(self, champion: Model, challenger: Model | None, traffic: Traffic) -> None:
+        mode = None if traffic.mode == "off" else traffic.mode
+        now = self.lineup
+        if now and (now.champion, now.challenger, now.mode, now.share) == (champion, challenger, mode, traffic.share):
+            return
+        if now is None or now.champion is not champion:
+            self.since = time.time()
+        self.lineup = Lineup(champion, challenger, mode, traffic.share)
+        served = f"Version {champion.contract.model_version} serves"
+        if challenger is not None:
+            share = f" for {traffic.share:.1%} of the customers" if mode == "canary" else ""
+            served += f", beside it version {challenger.contract.model_version} as {mode}{share}"
+        LOG.info("%s.", served)
+
+
+class _RefusedError(Exception):
+    """A version does not serve."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+def _refusal(error: Exception, version: str) -> Refusal:
+    """Its text alone: a traceback would keep alive what was read when it was raised."""
+    if isinstance(error, _RefusedError):
+        return error.refusal
+    if isinstance(error, NotReadyError):
+        return Refusal(error.message, str(error))
+    return Refusal(f"Model version {version} cannot be served.", str(error))

@@ -1,0 +1,48 @@
+"""How the models in service stand, for the page and the metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.succession import Succession
+
+
+@dataclass(frozen=True)
+class WatchState:
+    """Who serves, whom the registry names in vain, and whether it answers.
+
+    ``champion_since`` and ``last_success``, the last answer of the registry, are seconds since 1970. ``reachable`` is
+    None where no registry is configured, or none is there yet. ``refused``: version to why it does not serve although
+    the registry names it. ``note``: what else is out of the ordinary, as a sentence.
+    """
+
+    champion: str | None = None
+    champion_since: float | None = None
+    loaded_from: Literal["registry", "bento"] | None = None
+    challenger: str | None = None
+    mode: Literal["shadow", "canary"] | None = None
+    share: float = 0.0
+    refused: Mapping[str, str] = field(default_factory=dict)
+    reachable: bool | None = None
+    last_success: float | None = None
+    note: str = ""
+
+
+def state_of(succession: Succession, reachable: bool | None, last_success: float | None, note: str) -> WatchState:
+    """The state with what ``succession`` has decided."""
+    lineup = succession.lineup
+    refused = {version: refusal.reason for version, refusal in succession.refused.items()}
+    if lineup is None:
+        return WatchState(refused=refused, reachable=reachable, last_success=last_success, note=note)
+    return WatchState(
+        champion=lineup.champion.contract.model_version,
+        champion_since=succession.since,
+        loaded_from="bento" if succession.is_from_bento else "registry",
+        challenger=lineup.challenger.contract.model_version if lineup.challenger else None,
+        mode=lineup.mode,
+        share=lineup.share,
+        refused=refused,
+        reachable=reachable,
+        last_success=last_success,
+        note=note,
+    )

@@ -1,0 +1,128 @@
+"""A real MLflow registry with small real models in it, planted as training registers them."""
+
+import functools
+import hashlib
+import io
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+
+from feature_repo.calibrated_model import CalibratedModel
+from feature_repo.model_contract import (
+    FEATURE_SERVICE,
+    MODEL_FILE,
+    MODEL_NAME,
+    SERVED_MODEL_TAG,
+    ScoredExample,
+    ServedModel,
+)
+from feature_repo.registered_version import TRAFFIC_TAG
+
+INPUTS = ["silence", "purchases", "gap"]
+DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c", "labels": "d"}
+
+
+@functools.cache
+def estimator(seed: int = 0, inputs: int = len(INPUTS)) -> CalibratedModel:
+    """Additive boosting on made-up rows, the last input sometimes missing."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(200, inputs))
+    churned = x[:, 0] + rng.normal(size=200) > 0
+    x[::3, -1] = np.nan
+    boosting = HistGradientBoostingClassifier(max_iter=5, random_state=seed, interaction_cst="no_interactions")
+    with threadpool_limits(limits=1):  # on a busy machine two threads are slower than one
+        boosting.fit(x, churned)
+    platt = LogisticRegression().fit(boosting.decision_function(x).reshape(-1, 1), churned)
+    return CalibratedModel(boosting, platt)
+
+
+def dumped(model: Any) -> bytes:
+    """The model as a file."""
+    file = io.BytesIO()
+    skops.io.dump(model, file)
+    return file.getvalue()
+
+
+def contract_of(model: Any, content: bytes, **changed: Any) -> ServedModel:
+    """How training would have it served."""
+    rows = [[0.0, 1.0, None], [1.5, -1.0, 0.25], [-2.0, 0.0, 3.0]]
+    scores = model.predict_proba(np.array(rows, dtype=float))[:, 1].tolist() if hasattr(model, "predict_proba") else []
+    fields: dict[str, Any] = {
+        "model_name": MODEL_NAME,
+        "model_version": "",
+        "feature_service": FEATURE_SERVICE,
+        "inputs": INPUTS,
+        "reference": rows[0],
+        "threshold": 0.5,
+        "horizon_days": 90,
+        "activity_days": 180,
+        "fingerprint": DEFINITIONS,
+        "model_sha256": hashlib.sha256(content).hexdigest(),
+        "examples": [ScoredExample(inputs=x, churn_probability=p) for x, p in zip(rows, scores, strict=False)],
+    }
+    return ServedModel(**fields | changed)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """MLflow's client, its address, and where its files are."""
+
+    client: Any
+    uri: str
+    artifacts: Path
+
+    def register(self, content: bytes | None, tag: str | None) -> str:
+        """A version with this file and this contract, or without; its number."""
+        experiment = self.client.get_experiment_by_name("models").experiment_id
+        run = self.client.create_run(experiment)
+        if content is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / MODEL_FILE
+                file.write_bytes(content)
+                self.client.log_artifact(run.info.run_id, str(file), "model")
+        tags = {} if tag is None else {SERVED_MODEL_TAG: tag}
+        source = f"{run.info.artifact_uri}/model"
+        return str(self.client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=tags).version)
+
+    def plant(self, seed: int = 0, **changed: Any) -> str:
+        """A version that can be served, but for what is ``changed`` in its contract."""
+        model = estimator(seed)
+        content = dumped(model)
+        return self.register(content, contract_of(model, content, **changed).model_dump_json())
+
+    def point(self, alias: str, version: str | None) -> None:
+        """Move an alias, or take it away."""
+        if version is None:
+            self.client.delete_registered_model_alias(MODEL_NAME, alias)
+        else:
+            self.client.set_registered_model_alias(MODEL_NAME, alias, version)
+
+    def send(self, version: str, traffic: str) -> None:
+        """What a challenger gets, as JSON."""
+        self.client.set_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG, traffic)
+
+    def file(self, version: str) -> Path:
+        """The file of a version, in the store of artifacts."""
+        run = self.client.get_model_version(MODEL_NAME, version).run_id
+        (file,) = self.artifacts.rglob(f"{run}/artifacts/model/{MODEL_FILE}")
+        return Path(file)
+
+
+def make_registry(folder: Path, uri: str = "") -> Registry:
+    """An empty registry in a database under ``folder``, or on the server at ``uri``, which keeps its files there."""
+    from mlflow import MlflowClient
+
+    folder.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(uri or f"sqlite:///{folder / 'mlflow.db'}", registry_uri=uri or None)
+    artifacts = folder / "artifacts"
+    client.create_experiment("models", artifact_location=None if uri else artifacts.as_uri())
+    client.create_registered_model(MODEL_NAME)
+    return Registry(client, str(client.tracking_uri), artifacts)
