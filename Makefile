@@ -8,10 +8,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: help run test test-long check serve ui env bench pictures clean lock
+.PHONY: help run test test-long test-image check serve image ui env bench pictures clean lock
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .venv/.ready: requirements.lock requirements-bootstrap.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Holdfast needs Python 3.11 to 3.13: '$(PYTHON)' is not on PATH. Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
@@ -27,10 +27,13 @@ run: .venv/.ready ## The whole main job on CDNOW, or on your own: SOURCE=export.
 	@PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(if $(SOURCE),--source "$(SOURCE)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 test: .venv/.ready ## The test suite, but for its longest tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long and not image"
 
 test-long: .venv/.ready ## Its longest tests: a real backtest, approvals by a worker, trainings that are killed
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m long
+
+test-image: .venv/.ready ## Build the container image and run it for real; on a plain Debian as root without Docker, too
+	@$(BIN)/python -m tests.image
 
 check: .venv/.ready ## Format, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -41,6 +44,9 @@ check: .venv/.ready ## Format, lint, types, architecture
 serve: .venv/.ready ## Serve the champion's bento on port 3000
 	@eval "$$($(BIN)/python -m feature_repo.settings)"
 	exec $(BIN)/bentoml serve holdfast:latest --host 127.0.0.1 --port $${PORT:-3000}
+
+image: .venv/.ready ## The container image of the latest bento; IMAGE=name:tag ENGINE=podman BASE_IMAGE=image, if you like
+	@$(BIN)/python -m deploy.image $(if $(IMAGE),--image "$(IMAGE)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(BASE_IMAGE),--base-image "$(BASE_IMAGE)")
 
 ui: .venv/.ready ## Prefect, MLflow and Feast in the browser; Ctrl-C ends all three
 	@eval "$$($(BIN)/python -m feature_repo.settings)"
@@ -57,6 +63,9 @@ env: .venv/.ready ## Print the environment for the tools' own commands: eval "$(
 bench: .venv/.ready ## Time ingest beside a raw DuckDB query, the search beside the naive way
 	@$(BIN)/python -m benchmarks.bench_ingest
 	$(BIN)/python -m benchmarks.bench_search
+
+bench-serving: .venv/.ready ## Time serving beside a no-op, a naive service, feast serve and mlflow: QUICK=1, MEMORY=1
+	@$(BIN)/python -m benchmarks.bench_serving $(if $(QUICK),--quick) $(if $(MEMORY),--memory)
 
 pictures: .venv/.ready ## Renew docs/pictures from the champion's test period and the last backtest
 	@$(BIN)/python -m flows.reporting.pictures

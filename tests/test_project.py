@@ -129,7 +129,7 @@ def test_no_check_swallows_its_failure() -> None:
         assert ignored_by_make == [], script
 
 
-def test_ci_runs_the_two_checks_and_fails_with_them(tmp_path: Path) -> None:
+def test_ci_runs_these_and_fails_with_each(tmp_path: Path) -> None:
     """With a `make` that writes down what it is asked for, and fails when told."""
     make = tmp_path / "make"
     make.write_text('#!/bin/sh\necho "$@" >> "$CALLS"\nif [ "$1" = "$FAIL" ]; then exit 3; fi\n')
@@ -150,12 +150,13 @@ def test_ci_runs_the_two_checks_and_fails_with_them(tmp_path: Path) -> None:
         return done.returncode, calls.read_text().splitlines(), done.stdout + done.stderr
 
     status, calls, said = ci("")
-    assert (status, calls) == (0, ["check", "test", "test-long"])
+    assert (status, calls) == (0, ["check", "test", "test-long", "test-image"])
     assert "make check" in said
     assert "make test" in said
     assert ci("check")[:2] == (3, ["check"])
     assert ci("test")[:2] == (3, ["check", "test"])
     assert ci("test-long")[:2] == (3, ["check", "test", "test-long"])
+    assert ci("test-image")[:2] == (3, ["check", "test", "test-long", "test-image"])
 
 
 @pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))

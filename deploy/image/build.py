@@ -1,0 +1,94 @@
+"""From a bento to its image: BentoML writes the Dockerfile, the engine builds it, and the result is looked through."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentoml import Bento
+
+from deploy.image.contents import look_through
+from deploy.image.engine import Engine, EngineError
+from deploy.image.pip_settings import secrets
+from feature_repo.settings import Settings
+from flows.packaging.bento import content_digest
+
+_ROOT = Path(__file__).resolve().parents[2]
+_DIGEST_LABEL = "content"  # as flows.packaging.bento sets it
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image as it is in the engine's store."""
+
+    name: str
+    megabytes: dict[str, float]  # unpacked, of each of the top folders
+
+
+def build_image(
+    engine: Engine, settings: Settings, bento: Bento, name: str | None = None, base_image: str | None = None
+) -> Built:
+    """``bentoml containerize`` of ``bento`` as ``name`` (the bento's own if not given), on ``base_image`` if given.
+
+    Raises:
+        EngineError: It was not built, or holds what it must not.
+    """
+    name = name or str(bento.tag)
+    options = [f"label={key}={value}" for key, value in _labels(bento).items()]
+    if base_image:
+        options.append(f"build-arg=BASE_IMAGE={base_image}")
+    with tempfile.TemporaryDirectory() as folder:
+        options += [f"secret={secret}" for secret in secrets(Path(folder))]
+        _containerize(engine, settings, bento, name, options)
+    found = look_through(engine.files(name))
+    if found.problems:
+        engine.run("rmi", "--force", name)  # lest somebody publishes it
+        shown = "\n".join(found.problems[:_SHOWN])
+        more = f"\n... and {len(found.problems) - _SHOWN} more" if len(found.problems) > _SHOWN else ""
+        raise EngineError(f"{name} held what it must not, and was removed:\n{shown}{more}")
+    return Built(name, found.megabytes)
+
+
+def _containerize(engine: Engine, settings: Settings, bento: Bento, name: str, options: list[str]) -> None:
+    command = [sys.executable, "-m", "bentoml", "containerize", str(bento.tag)]
+    command += ["--backend", engine.name, "--image-tag", name]
+    command += [part for option in options for part in ("--opt", option)]
+    built = subprocess.run(
+        command,
+        env=os.environ | settings.environment() | dict(engine.environment),
+        cwd=tempfile.gettempdir(),  # BentoML 1.4.39 copies the template there, and reads none outside of here
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if built.returncode != 0:
+        raise EngineError(f"bentoml containerize ended with status {built.returncode}: its last lines say why.")
+
+
+def _labels(bento: Bento) -> Mapping[str, str]:
+    """What a registry and its users read about the image; see the OCI image specification's annotations."""
+    models = ",".join(f"{model.tag.name}:{model.tag.version}" for model in bento.info.all_models)
+    labels = {
+        "org.opencontainers.image.title": bento.tag.name,
+        "org.opencontainers.image.version": str(bento.tag.version),
+        "org.opencontainers.image.created": bento.creation_time.isoformat(),
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "holdfast.model": models,
+    }
+    revision = _revision(bento)
+    return labels | ({"org.opencontainers.image.revision": revision} if revision else {})
+
+
+def _revision(bento: Bento) -> str | None:
+    """The commit of this checkout, with "-dirty" if files differ from it; None if the bento is of other sources."""
+    models = bento.info.all_models
+    if len(models) != 1 or bento.info.labels.get(_DIGEST_LABEL) != content_digest(_ROOT, models[0].tag):
+        return None
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

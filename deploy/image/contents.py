@@ -1,0 +1,80 @@
+"""What may be in the image, and what must not: said of its files, whatever built it."""
+
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_BENTO = "home/bentoml/bento"
+_PYTHON = r"(?:[\w-]+/)*(?:__pycache__/[\w.-]+\.pyc|\w+\.py)"
+
+# Every file must match one of these.
+ALLOWED = re.compile(
+    "|".join(
+        [
+            r"(?:bin|boot|dev|etc|lib\w*|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)(?:/.*)?",
+            r"\.dockerenv",  # Docker puts it, empty, into what it exports
+            r"app/\.venv/.+",
+            rf"{_BENTO}/(?:bento\.yaml|README\.md|apis/(?:openapi\.yaml|schema\.json)|env/docker/entrypoint\.sh)",
+            rf"{_BENTO}/src/services/{_PYTHON}",
+            rf"{_BENTO}/src/feature_repo/(?:{_PYTHON}|[\w.]+\.yaml|\.feastignore)",
+            rf"{_BENTO}/models/[\w.-]+/(?:latest|[\w.-]+/(?:model\.yaml|contract\.json|model\.skops))",
+        ]
+    )
+)
+
+# No path may match one of these.
+FORBIDDEN = {
+    "a tool to build or fetch": re.compile(
+        r"(?:.*/)?s?bin/(?:[\w-]*g?(?:cc|\+\+|cpp)(?:-[\d.]+)?|c\d\d|clang.*|ld|as|g?make|cmake|ninja|cargo|rustc|go"
+        r"|pip[\d.]*|pipx|uv|uvx|poetry|conda|git[\w-]*|curl|wget|mypyc?|pytest|dpkg-buildpackage|easy_install.*)"
+    ),
+    "a Python package to build, install or test with": re.compile(
+        r".*/(?:site|dist)-packages/(?:pip|uv|setuptools|pkg_resources|wheel|ensurepip|mypyc?|pytest|_pytest|hatchling)"
+        r"(?:-[\w.]+\.(?:dist|egg)-info)?(?:/.*)?|.*/ensurepip/.*|.*\.whl"
+    ),
+    "a list or cache of packages": re.compile(r"var/lib/apt/.+|var/cache/.+|.*\.deb|root/\.cache/.*|.*/\.cache/.*"),
+    "something of this project that does not serve": re.compile(
+        r"app/\.venv/lib/[\w.]+/site-packages/(?:flows|tests?|benchmarks|deploy|docs|data|examples|requirements)/.*"
+        r"|(?!app/\.venv/)(?:.*/)?(?:flows|benchmarks|snapshots|batches|mlruns|\.git)/.*|(?:.*/)?tests/.*"
+        r"|(?!app/\.venv/)(?:.*/)?(?:requirements[\w-]*\.(?:txt|lock)|bentofile\.yaml|pyproject\.toml|prefect\.yaml)"
+    ),
+    "data": re.compile(
+        r".*\.(?:csv|tsv|parquet|feather|arrow|xlsx?|db|sqlite\d?|duckdb|pkl|pickle|jsonl)(?:\.gz|\.zip|\.bz2)?"
+    ),
+    "a secret, or a setting of the machine that built it": re.compile(
+        r"(?:.*/)?(?:\.env(?:\..*)?|\.netrc|\.pypirc|id_rsa|credentials|pip\.conf|uv\.toml)|run/secrets/.+"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was found in an image."""
+
+    problems: list[str]
+    megabytes: dict[str, float]  # of each of the top folders
+
+
+def look_through(files: Iterable[tarfile.TarInfo]) -> Contents:
+    """Each file is allowed, none is forbidden, and none of the service's own can be changed by it."""
+    problems: list[str] = []
+    sizes: dict[str, float] = {}
+    for file in files:
+        path = file.name.removeprefix("./").strip("/")
+        top = path.partition("/")[0]
+        sizes[top] = sizes.get(top, 0.0) + file.size / 1e6
+        if not file.isdir():
+            problems += _problems(path, file)
+    return Contents(problems, sizes)
+
+
+def _problems(path: str, file: tarfile.TarInfo) -> Iterator[str]:
+    if not ALLOWED.fullmatch(path):
+        yield f"{path} is none of the allowed files"
+    for what, pattern in FORBIDDEN.items():
+        if pattern.fullmatch(path):
+            yield f"{path} is {what}"
+    own = path.startswith(("app/", "home/"))
+    if own and not file.issym() and (file.uid != 0 or file.mode & 0o022 or file.mode & 0o6000):
+        yield f"{path} can be changed by others than root, or runs as another user"

@@ -1,0 +1,121 @@
+"""A container engine on a plain Debian machine, with all its state in one folder and nothing pulled from a registry.
+
+Docker's daemon, where one answers, needs none of this.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from deploy.image.engine import Engine
+
+_PACKAGES = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap"}  # command: package
+# What the image's base needs to have, as official Python images do: pip, and the venv module.
+_IN_BASE = "ca-certificates,python3,python3-pip,python3-venv"
+_CONTAINERS_CONF = """\
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+netns = "host"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+tmp_dir = "{state}/tmp"
+"""
+_STORAGE_CONF = """\
+[storage]
+driver = "overlay"
+graphroot = "{state}/storage"
+runroot = "{state}/run"
+"""
+
+
+def missing() -> str | None:
+    """Why this machine cannot be given an engine; None if it can."""
+    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    if release.get("ID") != "debian":
+        return "no Docker daemon answers, and only a Debian machine can be given an engine of its own"
+    if os.geteuid() != 0:
+        return "no Docker daemon answers, and giving this machine an engine of its own takes root"
+    if shutil.which("apt-get") is None:
+        return "no Docker daemon answers, and there is no apt-get to install an engine with"
+    return None
+
+
+def podman(state: Path) -> Engine:
+    """A podman whose images, containers and settings are in ``state``; the user's own are not touched."""
+    _install()
+    (state / "containers.conf").write_text(_CONTAINERS_CONF.format(state=state))
+    (state / "storage.conf").write_text(_STORAGE_CONF.format(state=state))
+    settings = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"}
+    engine = Engine("podman", {name: str(state / file) for name, file in settings.items()})
+    engine.run("rm", "--all", "--force")  # what a run that was killed left behind
+    engine.run("volume", "prune", "--force")
+    engine.run("image", "prune", "--force", "--filter", "until=168h")  # the layers of a week ago
+    return engine
+
+
+def base_image(engine: Engine) -> str:
+    """Debian's own Python on a minimal Debian of this machine's release, for tests only."""
+    sources = _apt(
+        "indextargets",
+        "--format",
+        "deb $(SITE) $(RELEASE) $(COMPONENT)",
+        "Created-By: Packages",
+        "Identifier: Packages",
+    )
+    lines = "\n".join(sorted(set(sources.splitlines())))
+    recipe = hashlib.sha256(f"{_IN_BASE}\n{lines}".encode()).hexdigest()[:12]
+    name = f"localhost/holdfast-test-base:{recipe}"
+    if name not in engine.run("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
+        _bootstrap(engine, lines, name)
+    return name
+
+
+def _bootstrap(engine: Engine, sources: str, name: str) -> None:
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_IN_BASE}"]
+    command += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")]
+    command += ["--customize-hook=rm -f $1/etc/apt/sources.list $1/etc/hostname $1/etc/resolv.conf"]
+    with subprocess.Popen(
+        [*command, suite, "-", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=False
+    ) as bootstrap:
+        assert bootstrap.stdin is not None and bootstrap.stdout is not None
+        bootstrap.stdin.write(sources.encode())
+        bootstrap.stdin.close()
+        subprocess.run(
+            [engine.name, "import", "--quiet", "-", name],
+            env=os.environ | dict(engine.environment),
+            stdin=bootstrap.stdout,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=600,
+        )
+    if bootstrap.returncode != 0:
+        engine.run("rmi", "--force", name)
+        raise RuntimeError(f"mmdebstrap ended with status {bootstrap.returncode}")
+
+
+def _install() -> None:
+    packages = [package for command, package in _PACKAGES.items() if shutil.which(command) is None]
+    if packages:
+        _apt("update", "-qq")
+        _apt("install", "-qq", "--yes", "--no-install-recommends", *packages)
+
+
+def _apt(*arguments: str) -> str:
+    done = subprocess.run(
+        ["apt-get", *arguments],
+        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"apt-get {arguments[0]} ended with status {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
