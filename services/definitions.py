@@ -1,73 +1,75 @@
-"""What Feast's registry says: the definitions, checked against the model's, and what is materialised."""
+"""What Feast's registry says: how to read the features, how old they may be, and what is materialised."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from feature_repo.model_contract import (
-    FEATURE_SERVICE,
-    Feature,
-    Freshness,
-    ServedModel,
-    differing_parts,
-    fingerprint,
-    freshness,
-    model_inputs,
-)
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.model_contract import FEATURE_SERVICE, ServedModel, differing_parts, fingerprint, freshness
+from feature_repo.online import OnlineReader
 from feature_repo.times import as_utc
 from services.errors import NotReadyError
 
 if TYPE_CHECKING:
-    from feast import FeatureService, FeatureStore, FeatureView
+    from feast import FeatureStore, FeatureView
 
 RECENCY = "days_since_last_purchase"
+_CENTURY = timedelta(days=36_525)
 
 
 @dataclass(frozen=True)
 class Definitions:
-    """The registry in one state, found to match the model.
+    """The registry in one state.
 
+    ``soft_limits`` and ``hard_limits`` are the freshness limits of ``reader.views``, µs, shape (views,).
     ``materialised_to`` is the end of the last materialisation that every stored view has finished.
     """
 
     version: object
-    service: "FeatureService"
-    inputs: list[Feature]
-    stored: list[Feature]
-    limits: dict[str, Freshness]
+    reader: OnlineReader
+    soft_limits: npt.NDArray[np.int64]
+    hard_limits: npt.NDArray[np.int64]
     materialised_to: datetime
 
+    @property
+    def input_names(self) -> list[str]:
+        """The model inputs, in the feature service's order."""
+        return [feature.name for feature in self.reader.inputs]
 
-def registry_version(store: "FeatureStore") -> object:
-    """Differs whenever the registry in memory does."""
-    proto: Any = store.registry.proto()
-    return proto.version_id, proto.last_updated.ToNanoseconds()
 
-
-def read_definitions(store: "FeatureStore", contract: ServedModel) -> Definitions:
-    """The definitions to score with.
+def read_definitions(store: "FeatureStore", version: object) -> Definitions:
+    """The definitions as they stand in the registry.
 
     Raises:
-        NotReadyError: They are not the model's, or a stored view was never materialised.
+        NotReadyError: There is no feature service, or a stored view was never materialised.
     """
-    while True:
-        version = registry_version(store)
-        inputs, limits = model_inputs(store), freshness(store)
-        actual = fingerprint(store, contract.horizon_days, contract.activity_days)
-        service, views = store.get_feature_service(FEATURE_SERVICE), store.list_feature_views()
-        if registry_version(store) == version:  # else it changed between two of the reads
-            break
-    _require_match(contract, inputs, actual)
-    stored = _stored_features(inputs, list(limits))
-    materialised_to = _materialised_to([view for view in views if view.name in limits])
-    return Definitions(version, service, inputs, stored, limits, materialised_to)
+    if FEATURE_SERVICE not in [service.name for service in store.list_feature_services()]:
+        raise NotReadyError(f"The registry has no feature service {FEATURE_SERVICE}.", "Run `feast apply`.")
+    reader = OnlineReader(store, FEATURE_SERVICE)
+    limits = freshness(store)
+    views = [view for view in store.list_feature_views() if view.name in reader.views]
+    if RECENCY not in [feature.name for feature in reader.inputs]:
+        raise NotReadyError(f"The feature service has no {RECENCY}, which tells whether a customer is active.")
+    return Definitions(
+        version=version,
+        reader=reader,
+        soft_limits=_microseconds([limits[view].soft for view in reader.views]),
+        hard_limits=_microseconds([limits[view].hard for view in reader.views]),
+        materialised_to=_materialised_to(views),
+    )
 
 
-def _require_match(contract: ServedModel, inputs: Sequence[Feature], actual: dict[str, str]) -> None:
-    names = [feature.name for feature in inputs]
-    parts = differing_parts(contract.fingerprint, actual)
-    if names != contract.inputs:
+def require_match(store: "FeatureStore", definitions: Definitions, contract: ServedModel) -> None:
+    """The definitions are those the model was trained on.
+
+    Raises:
+        NotReadyError: They are not; it names the parts that differ.
+    """
+    parts = differing_parts(contract.fingerprint, fingerprint(store, contract.horizon_days, contract.activity_days))
+    if definitions.input_names != contract.inputs:
         parts.append("inputs")
     if contract.feature_service != FEATURE_SERVICE:
         parts.append("feature service's name")
@@ -78,20 +80,11 @@ def _require_match(contract: ServedModel, inputs: Sequence[Feature], actual: dic
             "Serve the code and run `feast apply` of the version it was trained with, or train and promote a model "
             "on these definitions.",
         )
-    if RECENCY not in names:
-        raise NotReadyError(f"The feature service has no {RECENCY}, which tells whether a customer is active.")
 
 
-def _stored_features(inputs: Sequence[Feature], stored_views: Sequence[str]) -> list[Feature]:
-    """The inputs that come from stored views.
-
-    Feast's answer leaves out the timestamp of a view that only feeds on-demand features, so such a view is refused.
-    """
-    stored = [feature for feature in inputs if feature.view in stored_views]
-    unseen = sorted(set(stored_views) - {feature.view for feature in stored})
-    if unseen:
-        raise NotReadyError(f"No feature of {', '.join(unseen)} is in the feature service, so its age is unknown.")
-    return stored
+def _microseconds(limits: Sequence[timedelta]) -> npt.NDArray[np.int64]:
+    """No limit is a century: timedelta.max has more microseconds than an int64 holds."""
+    return np.array([min(limit, _CENTURY) // timedelta(microseconds=1) for limit in limits], dtype=np.int64)
 
 
 def _materialised_to(views: Sequence["FeatureView"]) -> datetime:
@@ -108,3 +101,9 @@ def _materialised_to(views: Sequence["FeatureView"]) -> datetime:
             "Materialise all of them at once: `python -m flows.features`.",
         )
     return as_utc(last)
+
+
+def registry_version(store: "FeatureStore") -> object:
+    """Differs whenever the registry in memory does."""
+    proto: Any = store.registry.proto()
+    return proto.version_id, proto.last_updated.ToNanoseconds()

@@ -1,140 +1,210 @@
-"""The feature store as one model needs it: opened when it is there, trusted only while it matches the model."""
+"""The feature store as the service needs it: opened when it is there, trusted only while it matches the model."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feature_repo.model_contract import FEATURE_SERVICE, ServedModel
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.model_contract import ServedModel
+from feature_repo.online import RawColumns
 from feature_repo.settings import Settings
-from services.definitions import Definitions, read_definitions, registry_version
-from services.errors import NotReadyError
-from services.online_features import FeatureRow, read_features
+from services.definitions import Definitions, read_definitions, registry_version, require_match
+from services.errors import NotReadyError, StoreUnavailableError
+from services.last_known import LastKnown
+from services.logs import LOG
+from services.metrics import METRICS
+from services.online_reads import OnlineReads
 
 if TYPE_CHECKING:
     from feast import FeatureStore
     from feast.repo_config import RepoConfig
 
-_log = logging.getLogger("bentoml.holdfast")
-_RETRY_SECONDS = 2.0
+RETRY_SECONDS = 2.0
 _PROBE = "readiness probe"
+_PROBE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What the online store holds; with ``unknown`` (rows,) it is what it held last, of all others than these."""
+
+    raw: RawColumns
+    unknown: npt.NDArray[np.bool_] | None = None
 
 
 class FeatureAccess:
-    """Reads features for one model.
+    """Reads features; says which definitions they are of.
 
-    Feast takes up a changed registry while it runs. So each read makes sure that the definitions are those the
-    model was trained on, and compares them anew whenever the registry changed. A store that is not there yet is
-    looked for again, at most every two seconds. Each problem is logged once, when it begins.
+    The registry is looked at before and after each read: a file costs one look at its directory entry, a registry
+    elsewhere is asked as often as its ``cache_ttl_seconds`` says. A store that is not there yet is looked for again,
+    at most every two seconds. Each problem is logged once, when it begins.
+
+    Args:
+        store_timeout: How long one read of the online store may take, seconds.
+        last_known: Of how many customers the last features are kept, to answer from while it is down.
     """
 
-    def __init__(self, contract: ServedModel, settings: Settings) -> None:
-        self._contract = contract
+    def __init__(self, settings: Settings, store_timeout: float, last_known: int = 0) -> None:
         self._settings = settings
+        self._store_timeout = store_timeout
+        self._last_known = LastKnown(last_known) if last_known else None
         self._store: FeatureStore | None = None
+        self._registry_file: Path | None = None
         self._definitions: Definitions | None = None
+        self._matches: dict[str, NotReadyError | None] = {}
         self._problem: NotReadyError | None = None
+        self._tried: object = None
         self._look_again_at = 0.0
-        self._lock = threading.Lock()  # /readyz asks from a thread of its own
+        self._reads = OnlineReads()
+        self._lock = threading.RLock()  # the scoring thread, /readyz and the watch of the models
 
-    def definitions(self) -> Definitions:
-        """The definitions to score with.
+    def definitions(self, contract: ServedModel) -> Definitions:
+        """The definitions to score with, which are those of the model.
 
         Raises:
-            NotReadyError: The store cannot be read, its definitions are not the model's, or it holds nothing yet.
+            NotReadyError: The registry cannot be read or holds nothing yet, or its definitions are not the model's.
         """
         with self._lock:
-            if self._problem is not None and time.monotonic() < self._look_again_at:
-                raise self._problem.with_traceback(None)
             try:
-                definitions = self._verified()
+                definitions = self._current()
+                self._require_match(definitions, contract)
             except NotReadyError as error:
-                self._failed(error, _RETRY_SECONDS)
+                self._say(error)
                 raise
-            self._definitions, self._problem = definitions, None
+            self._problem = None
             return definitions
 
-    def read(self, customer_ids: Sequence[str], as_of: datetime | None) -> tuple[Definitions, list[FeatureRow]]:
-        """Rows of ``customer_ids`` with the definitions they were read with.
+    def fetch(self, definitions: Definitions, contract: ServedModel, customer_ids: Sequence[str]) -> Fetched:
+        """What the online store holds of ``customer_ids``, or what it held last if that is kept.
 
-        Without ``as_of`` the time of the request is the end of the last finished materialisation (replay).
+        Raises:
+            StoreUnavailableError: It cannot be read, or could not so often that it is left alone for a moment.
         """
-        refreshed = False
-        while True:
-            definitions = self.definitions()
-            moment = as_of or definitions.materialised_to
-            rows = self._rows(definitions, customer_ids, moment)
-            if as_of is None and not refreshed and any(row.is_later_than(moment) for row in rows):
-                self._refresh()  # a registry in a database may be a minute old in Feast's memory
-                refreshed = True
-            elif self._version() == definitions.version:
-                return definitions, rows
-
-    def _rows(self, definitions: Definitions, customer_ids: Sequence[str], as_of: datetime) -> list[FeatureRow]:
-        assert self._store is not None
+        fingerprint = contract.fingerprint
         try:
-            with _reading("online store"):
-                return read_features(self._store, definitions.service, definitions.stored, customer_ids, as_of)
-        except NotReadyError as error:
-            self._failed(error, 0)
-            raise
+            raw = self._read(definitions, customer_ids)
+        except StoreUnavailableError:
+            if self._last_known is None:
+                raise
+            raw, unknown = self._last_known.recall(fingerprint, customer_ids, definitions.reader.width)
+            METRICS.last_known.add(amount=int((~unknown).sum()))
+            return Fetched(raw, unknown)
+        if self._last_known is not None:
+            self._last_known.remember(fingerprint, customer_ids, raw)
+        return Fetched(raw)
 
-    def _failed(self, problem: NotReadyError, retry_seconds: float) -> None:
-        if self._problem is None or str(self._problem) != str(problem):
-            _log.error("Not ready: %s", problem)
-        self._problem = NotReadyError(problem.message, problem.remedy)
-        self._look_again_at = time.monotonic() + retry_seconds
-        self._definitions = None
-
-    def _verified(self) -> Definitions:
-        if self._store is None:
-            from feature_repo.stores import open_store
-
-            with _reading("feature store"):
-                store = open_store()
-            _require_files(store.config, self._settings)
-            self._store = store
-        with _reading("registry"):
-            version = self._refreshed_version(self._store)
-            if self._definitions is not None and self._definitions.version == version:
-                return self._definitions
-            definitions = read_definitions(self._store, self._contract)
-        self._rows(definitions, [_PROBE], definitions.materialised_to)
-        _log.info("The feature definitions in the registry are those of the model.")
-        return definitions
-
-    def _refresh(self) -> None:
+    def _read(self, definitions: Definitions, customer_ids: Sequence[str]) -> RawColumns:
         assert self._store is not None
+        return self._reads.read(self._store, definitions.reader, customer_ids)
+
+    def is_current(self, definitions: Definitions) -> bool:
+        """Whether the registry is still in the state that ``definitions`` were read in."""
+        with self._lock:
+            return self._definitions is definitions and self._version() == definitions.version
+
+    def refresh(self) -> None:
+        """Read the registry anew: one elsewhere may be a minute old in Feast's memory."""
+        with self._lock, _reading("registry"):
+            if self._store is not None:
+                self._store.refresh_registry()
+
+    def probe(self, definitions: Definitions, contract: ServedModel) -> None:
+        """Read the store, unless that was done a moment ago.
+
+        Raises:
+            StoreUnavailableError: As ``fetch``, and nothing is kept to answer from.
+        """
+        if self._reads.age <= _PROBE_SECONDS:
+            return
+        try:
+            self._read(definitions, [_PROBE])
+        except StoreUnavailableError:
+            if self._last_known is None or not self._last_known.knows_any(contract.fingerprint):
+                raise
+
+    def _current(self) -> Definitions:
+        if self._store is None:
+            self._unless_just_failed(None)
+            self._store = self._open()
         with _reading("registry"):
-            self._store.refresh_registry()
+            while self._definitions is None or self._version() != self._definitions.version:
+                version = self._version()
+                self._unless_just_failed(version)
+                self._definitions, self._matches = None, {}
+                self._store.refresh_registry()
+                if self._registry_file is None:
+                    version = registry_version(self._store)
+                self._definitions = read_definitions(self._store, version)
+                METRICS.materialised_to.set(self._definitions.materialised_to.timestamp())
+            return self._definitions
+
+    def _unless_just_failed(self, version: object) -> None:
+        """Reading is slow; the same again is tried every two seconds."""
+        now = time.monotonic()
+        if self._problem is not None and version == self._tried and now < self._look_again_at:
+            raise self._problem.with_traceback(None)
+        self._tried, self._look_again_at = version, now + RETRY_SECONDS
+
+    def _open(self) -> "FeatureStore":
+        from feature_repo.stores import open_store
+
+        with _reading("feature store"):
+            store = open_store(online_timeout=self._store_timeout)
+        self._registry_file = _require_files(store.config, self._settings)
+        return store
 
     def _version(self) -> object:
         assert self._store is not None
-        return registry_version(self._store)
+        if self._registry_file is None:
+            self._store.registry.list_entities(self._store.project, allow_cache=True)  # renews it when its time is over
+            return registry_version(self._store)
+        try:
+            file = self._registry_file.stat()
+        except FileNotFoundError:
+            raise NotReadyError("The registry does not exist.", _where(self._settings)) from None
+        return file.st_mtime_ns, file.st_ino, file.st_size
 
-    @staticmethod
-    def _refreshed_version(store: "FeatureStore") -> object:
-        services = store.registry.list_feature_services(store.project, allow_cache=True)
-        if FEATURE_SERVICE not in [service.name for service in services]:
-            raise NotReadyError(f"The registry has no feature service {FEATURE_SERVICE}.", "Run `feast apply`.")
-        return registry_version(store)
+    def _require_match(self, definitions: Definitions, contract: ServedModel) -> None:
+        assert self._store is not None
+        if contract.model_sha256 not in self._matches:
+            try:
+                with _reading("registry"):
+                    require_match(self._store, definitions, contract)
+                self._matches[contract.model_sha256] = None
+                LOG.info("The definitions in the registry are those of model version %s.", contract.model_version)
+            except NotReadyError as error:
+                self._matches[contract.model_sha256] = error
+        if problem := self._matches[contract.model_sha256]:
+            raise problem.with_traceback(None)
+
+    def _say(self, problem: NotReadyError) -> None:
+        if self._problem is None or str(self._problem) != str(problem):
+            LOG.error("Not ready: %s", problem)
+        self._problem = problem
 
 
-def _require_files(config: "RepoConfig", settings: Settings) -> None:
-    """Feast would create a missing registry or online store, empty; a service must not."""
+def _require_files(config: "RepoConfig", settings: Settings) -> Path | None:
+    """The registry's file, if it is one. Feast would create a missing registry or online store, empty."""
     places = {"registry": config.registry.path}
     if config.online_store.type == "sqlite":
         places["online store"] = config.online_store.path
     for what, place in places.items():
         if "://" not in place and not (settings.data / place).is_file():
-            raise NotReadyError(
-                f"The {what} does not exist.",
-                f"It was looked for under HOLDFAST_DATA, {settings.data}. Build the features there "
-                "(`python -m flows.features`), or name the folder that holds them.",
-            )
+            raise NotReadyError(f"The {what} does not exist.", _where(settings))
+    return settings.data / places["registry"] if "://" not in places["registry"] else None
+
+
+def _where(settings: Settings) -> str:
+    return (
+        f"It was looked for under HOLDFAST_DATA, {settings.data}. Build the features there "
+        "(`python -m flows.features`), or name the folder that holds them."
+    )
 
 
 @contextmanager

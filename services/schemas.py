@@ -63,7 +63,7 @@ _AS_OF = Field(default=None, description="The time to predict for, ISO 8601, UTC
 class PredictRequest(IODescriptor):
     """One customer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"customer_id": "00003"}})
 
     customer_id: CustomerId = Field(description="The customer's id.")
     as_of: AsOf | None = _AS_OF
@@ -73,7 +73,9 @@ class PredictRequest(IODescriptor):
 class PredictBatchRequest(IODescriptor):
     """Up to 1000 customers, at one time; an id may occur more than once."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"customer_ids": ["00003", "00004"], "explain": False}}
+    )
 
     customer_ids: list[CustomerId] = Field(min_length=1, max_length=MAX_BATCH, description="The customers' ids.")
     as_of: AsOf | None = _AS_OF
@@ -128,11 +130,14 @@ class Prediction(BaseModel):
 class BatchItem(BaseModel):
     """One customer of a batch; the score's fields are null unless ``status`` is ok."""
 
+    model_config = ConfigDict(protected_namespaces=())
+
     customer_id: str
     status: Literal["ok"] | Refusal
     detail: str | None = Field(default=None, description="Why there is no score.")
     churn_probability: float | None = None
     will_churn: bool | None = None
+    model_version: str | None = Field(default=None, description="The version that scored this customer.")
     feature_timestamp: datetime | None = None
     feature_age_seconds: float | None = None
     stale: bool | None = None
@@ -145,8 +150,8 @@ class BatchPrediction(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    model_version: str
+    model_version: str = Field(description="The champion. Some customers may be scored by its challenger: see there.")
     feature_service: str
-    threshold: float
+    threshold: float = Field(description="The champion's.")
     as_of: datetime = Field(description="The time predicted for, UTC.")
     predictions: list[BatchItem]

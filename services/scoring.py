@@ -1,136 +1,200 @@
-"""Which rows may be scored, and the scores of those that may. The policy for missing and old features is here."""
+"""In what status each model input was found, what that means for the customer, and the scores of who gets one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 
-from feature_repo.model_contract import Feature, input_matrix
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.model_contract import Feature
+from feature_repo.online import NO_TIME, Fault, OnlineFeatures
+from feature_repo.times import epoch_us, from_us
 from services.definitions import RECENCY, Definitions
 from services.errors import Refusal
-from services.explaining import explain
-from services.model import Model
-from services.online_features import FeatureRow
-from services.schemas import Explanation
+
+
+class Status(IntEnum):
+    """How a model input was found.
+
+    STALE: older than its view's soft limit; EXPIRED: than its hard limit; INVALID: not of its type, or infinite.
+    """
+
+    PRESENT = 0
+    STALE = 1
+    MISSING = 2
+    INVALID = 3
+    EXPIRED = 4
+    UNKNOWN_CUSTOMER = 5
+
+
+# The whole policy: what becomes of a customer of whom an input has this status. None is scored; a STALE one is
+# flagged. Nothing is ever filled in. A null where the view permits one is PRESENT: the model was trained on it.
+POLICY: dict[Status, Refusal | None] = {
+    Status.PRESENT: None,
+    Status.STALE: None,
+    Status.MISSING: "missing_feature",
+    Status.INVALID: "invalid_feature",
+    Status.EXPIRED: "features_too_old",
+    Status.UNKNOWN_CUSTOMER: "unknown_customer",
+}
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A row that gets no score, and why.
+    """A customer who gets no score, and why.
 
-    ``detail`` is for the caller; ``remedy`` for who runs the service: the cause, which many rows may share, and
+    ``detail`` is for the caller; ``remedy`` for who runs the service: the cause, which many customers may share, and
     what to do about it.
     """
 
-    row: FeatureRow
     reason: Refusal
     detail: str
     remedy: str = ""
 
 
+_UNAVAILABLE = Refused("store_unavailable", "The online store cannot be read now.")
+
+
 @dataclass(frozen=True)
-class Scored:
-    """A row with its churn probability; ``active`` and ``explanation`` as in ``Prediction``."""
+class Checked:
+    """What was found of n customers: the status of every input, and who may not be scored.
 
-    row: FeatureRow
-    probability: float
-    active: bool
-    stale: bool
-    explanation: Explanation | None
-
-
-def score(
-    model: Model, definitions: Definitions, rows: Sequence[FeatureRow], with_reasons: bool = False
-) -> list[Scored | Refused]:
-    """One outcome per row, in the order of ``rows``.
-
-    Raises:
-        NoReasonsError: Reasons are wanted of a model that has none.
+    ``statuses`` has shape (n, inputs); ``newest_us`` (n,) is the event time of the view refreshed last, the same for
+    all views of a customer who may be scored; ``stale`` and ``active`` (n,) are as in ``Prediction``.
     """
-    refused = [_refusal(row, definitions) for row in rows]
-    usable = [row for row, refusal in zip(rows, refused, strict=True) if refusal is None]
-    outcomes = iter(_scored(model, definitions, usable, with_reasons) if usable else [])
-    return [refusal or next(outcomes) for refusal in refused]
+
+    features: OnlineFeatures
+    statuses: npt.NDArray[np.uint8]
+    newest_us: npt.NDArray[np.int64]
+    stale: npt.NDArray[np.bool_]
+    active: npt.NDArray[np.bool_]
+    refused: dict[int, Refused]
 
 
-def _scored(model: Model, definitions: Definitions, rows: Sequence[FeatureRow], with_reasons: bool) -> list[Scored]:
-    inputs, soft_limit = definitions.inputs, min(limit.soft for limit in definitions.limits.values())
-    columns = {feature.name: [row.values[feature.name] for row in rows] for feature in inputs}
-    matrix = input_matrix(inputs, columns)
-    probabilities = model.churn_probabilities(matrix)
-    explanations = explain(model, matrix) if with_reasons else [None] * len(rows)
-    return [
-        Scored(
-            row,
-            float(probability),
-            active=row.values[RECENCY] <= model.contract.activity_days,
-            stale=row.age > soft_limit,
-            explanation=explanation,
-        )
-        for row, probability, explanation in zip(rows, probabilities, explanations, strict=True)
-    ]
+def check(
+    features: OnlineFeatures,
+    definitions: Definitions,
+    activity_days: int,
+    unknown: npt.NDArray[np.bool_] | None = None,
+) -> Checked:
+    """Apply the policy to each customer.
+
+    ``unknown`` says that the online store is down: of these customers nothing is known, of the others what it held
+    last, which is stale whatever its age.
+    """
+    statuses = _statuses(features, definitions)
+    times, as_of = features.timestamps_us, features.as_of_us
+    newest = times.max(axis=1)
+    materialised_to = epoch_us(definitions.materialised_to)
+    # Feast writes view by view, and all stored views of a snapshot have the same timestamp. A new customer's first
+    # views have no older ones to differ from. And in replay, where as_of is the end of the last finished
+    # materialisation, features may be complete before the registry says so.
+    known = times != NO_TIME
+    partly = (times.min(axis=1, where=known, initial=np.iinfo(np.int64).max) != newest) & known.any(axis=1)
+    ahead = (newest > materialised_to) & (~known.all(axis=1) | (as_of == materialised_to))
+    updating = partly | ahead
+    early = newest > as_of
+    bad = (statuses > Status.STALE).any(axis=1) | updating | early
+    refused = {
+        row: _refusal(row, features, definitions, statuses[row], bool(updating[row]), bool(early[row]))
+        for row in np.flatnonzero(bad).tolist()
+    }
+    recency = features.inputs[:, definitions.input_names.index(RECENCY)]
+    with np.errstate(invalid="ignore"):
+        active = recency <= activity_days
+    stale = (statuses == Status.STALE).any(axis=1)
+    if unknown is not None:
+        stale[:] = True
+        refused |= dict.fromkeys(np.flatnonzero(unknown).tolist(), _UNAVAILABLE)
+    return Checked(features, statuses, newest, stale, active, refused)
 
 
-def _refusal(row: FeatureRow, definitions: Definitions) -> Refused | None:
-    customer = f"customer {row.customer_id!r}"
-    if not row.timestamps:
-        return Refused(row, "unknown_customer", f"Customer {row.customer_id!r} is not in the feature store.")
-    if _is_updating(row, definitions.materialised_to):
+def _statuses(features: OnlineFeatures, definitions: Definitions) -> npt.NDArray[np.uint8]:
+    known = features.timestamps_us != NO_TIME
+    age = np.where(known, features.as_of_us[:, np.newaxis] - np.where(known, features.timestamps_us, 0), 0)
+    uses = definitions.reader.input_views
+    statuses = np.zeros(features.inputs.shape, dtype=np.uint8)
+    stale, expired = age > definitions.soft_limits, age > definitions.hard_limits
+    if stale.any():
+        statuses[stale @ uses.T] = Status.STALE
+        statuses[expired @ uses.T] = Status.EXPIRED
+    statuses[np.isinf(features.inputs)] = Status.INVALID
+    if not known.all():
+        statuses[~known @ uses.T] = Status.MISSING  # also what is stored without a time: it may be of any age
+    if features.faults.any():
+        statuses[(features.faults == Fault.ABSENT) | (features.faults == Fault.NULL)] = Status.MISSING
+        statuses[features.faults == Fault.WRONG_TYPE] = Status.INVALID
+        statuses[(features.faults == Fault.ABSENT).all(axis=1) & ~known.any(axis=1)] = Status.UNKNOWN_CUSTOMER
+    return statuses
+
+
+def _refusal(
+    row: int,
+    features: OnlineFeatures,
+    definitions: Definitions,
+    statuses: npt.NDArray[np.uint8],
+    updating: bool,
+    early: bool,
+) -> Refused:
+    """The first reason that holds; a customer in the middle of an update may look wrong in every other way too."""
+    customer = f"customer {features.customer_ids[row]!r}"
+    if (statuses == Status.UNKNOWN_CUSTOMER).any():
+        return Refused("unknown_customer", f"C{customer[1:]} is not in the feature store.")
+    newest_us = int(features.timestamps_us[row].max())
+    if newest_us == NO_TIME:
+        return _unusable(customer, "", definitions.reader.inputs, statuses, features.faults[row])
+    newest, as_of = from_us(newest_us), from_us(int(features.as_of_us[row]))
+    if updating:
         return Refused(
-            row,
             "features_updating",
             f"The features of {customer} are being updated; try again.",
-            f"Stored features are partly of the snapshot of {_iso(row.newest)}, partly older. Unless a "
+            f"Stored features are partly of the snapshot of {_iso(newest)}, partly older. Unless a "
             "materialisation is running, one was cut short: run `python -m flows.features`.",
         )
-    if row.is_later_than(row.as_of):
+    if early:
         return Refused(
-            row,
             "as_of_before_features",
-            f"as_of {_iso(row.as_of)} is earlier than the stored features of {customer}, which are as of "
-            f"{_iso(row.newest)}. Only the latest features are kept.",
-            f"Features are as of {_iso(row.newest)}, after the service's own time: is its clock right?",
+            f"as_of {_iso(as_of)} is earlier than the stored features of {customer}, which are as of "
+            f"{_iso(newest)}. Only the latest features are kept.",
+            f"Features are as of {_iso(newest)}, after the service's own time: is its clock right?",
         )
-    view, limit = min(((name, limits.hard) for name, limits in definitions.limits.items()), key=lambda item: item[1])
-    if row.age > limit:
+    if (statuses == Status.EXPIRED).any():
+        place = int(np.argmin(definitions.hard_limits))
+        limit = timedelta(microseconds=int(definitions.hard_limits[place]))
         return Refused(
-            row,
             "features_too_old",
-            f"The features of {customer} are {_days(row.age)} old (as of {_iso(row.newest)}); the limit is "
+            f"The features of {customer} are {_days(as_of - newest)} old (as of {_iso(newest)}); the limit is "
             f"{_days(limit)}.",
-            f"Features as of {_iso(row.newest)} are beyond the limit of {view}, {_days(limit)}. Build and materialise "
-            "newer ones: `python -m flows.features`.",
+            f"Features as of {_iso(newest)} are beyond the limit of {definitions.reader.views[place]}, "
+            f"{_days(limit)}. Build and materialise newer ones: `python -m flows.features`.",
         )
-    if missing := _missing(row, definitions.inputs):
-        what = "not in the feature store" if missing in row.absent else "null, and may not be"
-        return Refused(
-            row,
-            "missing_feature",
-            f"Feature {missing.view}:{missing.name} of {customer} is {what}.",
-            f"Feature {missing.view}:{missing.name} as of {_iso(row.newest)} is {what}, for some customers. Build and "
-            "materialise the features again: `python -m flows.features`.",
-        )
-    return None
+    return _unusable(customer, f" as of {_iso(newest)}", definitions.reader.inputs, statuses, features.faults[row])
 
 
-def _is_updating(row: FeatureRow, materialised_to: datetime) -> bool:
-    """Feast writes view by view, and all stored views of a snapshot have the same timestamp.
-
-    A new customer's first views have no older ones to differ from. And in replay, where as_of is the end of the
-    last finished materialisation, features may be complete before the registry says so.
-    """
-    if len(set(row.timestamps.values())) > 1:
-        return True
-    return row.is_later_than(materialised_to) and (bool(row.absent) or row.as_of == materialised_to)
-
-
-def _missing(row: FeatureRow, inputs: Sequence[Feature]) -> Feature | None:
-    """The first input without a usable value: absent from the store, or null where the view permits none."""
-    for feature in inputs:
-        value = row.values[feature.name]
-        is_null = value is None or value != value
-        if feature in row.absent or (is_null and not feature.nullable):
-            return feature
-    return None
+def _unusable(
+    customer: str,
+    as_of: str,
+    inputs: Sequence[Feature],
+    statuses: npt.NDArray[np.uint8],
+    faults: npt.NDArray[np.uint8],
+) -> Refused:
+    place = int(np.flatnonzero(statuses > Status.STALE)[0])
+    feature, reason = inputs[place], POLICY[Status(statuses[place])]
+    assert reason is not None
+    what = {
+        Fault.NONE: "infinite" if reason == "invalid_feature" else "stored without a time, so it may be of any age",
+        Fault.ABSENT: "not in the feature store",
+        Fault.NULL: "null, and may not be",
+        Fault.WRONG_TYPE: f"not of its declared type, {feature.dtype}",
+    }[Fault(faults[place])]
+    return Refused(
+        reason,
+        f"Feature {feature.view}:{feature.name} of {customer} is {what}.",
+        f"Feature {feature.view}:{feature.name}{as_of} is {what}, for some customers. Build and materialise the "
+        "features again: `python -m flows.features`.",
+    )
 
 
 def _iso(time: datetime) -> str:

@@ -91,7 +91,8 @@ def serve_in_process(data: Path, **variables: str) -> Iterator[TestClient]:
         # As ChurnService.to_asgi(), but without metrics: a process can register each of BentoML's only once.
         ChurnService.inject_config()
         app = ServiceAppFactory(ChurnService, is_main=True, enable_metrics=False)()
-        with TestClient(app, raise_server_exceptions=False) as client:
+        here = ("127.0.0.1", 50_000)
+        with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False, client=here) as client:
             yield client
 
 
@@ -103,16 +104,18 @@ def client(world: Path) -> Iterator[TestClient]:
 
 
 def assert_error(response: Any, status: int, *fragments: str) -> str:
-    """One shape, one sentence, nothing of the machine, its commands, variables and tools; returns the sentence."""
+    """Problem details, one sentence, nothing of the machine, its commands, variables and tools; returns that one."""
     assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
-    assert list(body) == ["error"]
+    assert list(body) == ["type", "title", "status", "detail", "request_id"]
+    assert body["status"] == status
+    assert body["request_id"] == response.headers["x-request-id"]
     for fragment in fragments:
-        assert fragment in body["error"], body["error"]
+        assert fragment in body["detail"], body["detail"]
     assert_clean(response.text)
     assert not _INTERNALS.search(response.text), response.text
-    return str(body["error"])
+    return str(body["detail"])
 
 
 def assert_clean(text: str) -> None:

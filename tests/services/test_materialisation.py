@@ -20,7 +20,7 @@ VIEWS = ["customer_purchase_history", "customer_recent_activity", "customer_purc
 
 @pytest.fixture(autouse=True)
 def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.feature_access._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.feature_access.RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_half_a_materialisation_is_never_served(replay: TestClient) -> None:
 def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
     replay: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from feature_repo.stores import StateFolderSqliteOnlineStore
+    from feature_repo.sqlite_store import StateFolderSqliteOnlineStore
 
     write = StateFolderSqliteOnlineStore.online_write_batch
 
@@ -133,17 +133,15 @@ def test_replay_has_one_time_for_everybody(world: Path, tmp_path: Path) -> None:
 
 
 def test_a_request_is_one_read(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from feast import FeatureStore
+    from feature_repo.online import OnlineReader
 
     with serve_in_process(world, HOLDFAST_CLOCK="data") as client:
         assert _predict(client).status_code == 200
         reads = []
-        read = FeatureStore.get_online_features
-        monkeypatch.setattr(
-            FeatureStore, "get_online_features", lambda self, **request: (reads.append(1), read(self, **request))[1]
-        )
+        fetch = OnlineReader.fetch
+        monkeypatch.setattr(OnlineReader, "fetch", lambda self, ids: (reads.append(list(ids)), fetch(self, ids))[1])
         assert _predict(client).status_code == 200
-    assert len(reads) == 1
+    assert reads == [["c001"]]
 
 
 def test_before_the_first_materialisation_nobody_is_unknown(

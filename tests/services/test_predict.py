@@ -1,15 +1,17 @@
 """What a prediction says, and that it is the model's own answer on the features training would see."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import ibis
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from feature_repo.labels import churn_labels
-from services.model import load_model
+from services.model import load_saved_model
 from tests.services.conftest import assert_error, environment, serve_in_process
 from tests.services.odd_customers import add_odd_customers
 from tests.services.world import AS_OF, CUSTOMERS, ONE_PURCHASE, THRESHOLD, offline_matrix, transactions
@@ -74,9 +76,10 @@ def test_scores_are_the_models_own_on_the_features_training_would_see(
 ) -> None:
     as_of = AS_OF + later
     with environment(world):
-        expected = load_model(next((world / "bentoml/models/holdfast-churn").glob("v1-*"))).estimator.predict_proba(
-            offline_matrix(CUSTOMERS, as_of)
-        )[:, 1]
+        model = load_saved_model(next((world / "bentoml/models/holdfast-churn").glob("v1-*")))
+        matrix = offline_matrix(CUSTOMERS, as_of)
+    expected = model.churn_probabilities(matrix)
+    np.testing.assert_allclose(expected, model.estimator.predict_proba(matrix)[:, 1], rtol=0, atol=1e-12)
     body = {"customer_ids": CUSTOMERS, "as_of": as_of.isoformat()}
     predictions = client.post("/predict_batch", json=body).json()["predictions"]
     assert [item["churn_probability"] for item in predictions] == expected.tolist()
@@ -97,6 +100,7 @@ def test_a_batch_keeps_the_order_and_duplicates_and_equals_single_predictions_bi
                 [
                     "churn_probability",
                     "will_churn",
+                    "model_version",
                     "active",
                     "feature_timestamp",
                     "feature_age_seconds",
@@ -202,7 +206,7 @@ def test_what_a_caller_cannot_help_is_logged_once_per_cause_with_its_remedy(
             client.post("/predict_batch", json={"customer_ids": ids * 2})
             client.post("/predict", json={"customer_id": "c001", "as_of": "2025-01-01"})
             client.post("/predict", json={"customer_id": "nobody"})
-    messages = [record.getMessage() for record in service_log.records if record.levelname == "WARNING"]
+    messages = [record.getMessage() for record in service_log.records if "flows.features" in record.getMessage()]
     assert len(messages) == 4
     for cause in ["2024-01-30T00:00:00Z are beyond the limit", "is null", "is not in the feature store", "cut short"]:
         assert any(cause in message and "python -m flows.features" in message for message in messages)
@@ -224,6 +228,7 @@ def test_the_class_can_be_called_directly(world: Path) -> None:
 
     with environment(world):
         service = ChurnService()
-        prediction = service.predict(customer_id="c005", as_of=AS_OF.astimezone(UTC))
+        prediction = asyncio.run(service.predict(customer_id="c005", as_of=AS_OF.astimezone(UTC)))
         assert isinstance(prediction, Prediction)
         assert service.__is_ready__()
+        service.close()

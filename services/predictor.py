@@ -1,0 +1,154 @@
+"""From requests to predictions: one read of the store, one check, one call of each model for all that came together."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.model_contract import ServedModel
+from feature_repo.settings import Settings
+from feature_repo.times import as_utc, epoch_us
+from services.errors import NoReasonsError
+from services.explaining import explain
+from services.feature_access import FeatureAccess
+from services.logs import LOG, log_once
+from services.metrics import METRICS
+from services.model import Model
+from services.outcomes import Answered, Asked, ScoredRequests, Scores, Stages
+from services.schemas import Explanation
+from services.scoring import Checked, check
+
+if TYPE_CHECKING:
+    from feature_repo.online import OnlineFeatures
+    from services.definitions import Definitions
+    from services.lineup import Lineup
+
+
+class Predictor:
+    """Answers batches of requests; see ``services.batching`` for where they come from.
+
+    Args:
+        lineup: The models to score with, now.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        features: FeatureAccess,
+        lineup: "Callable[[], Lineup]",
+    ) -> None:
+        self._settings = settings
+        self._features = features
+        self._lineup = lineup
+        self._scored: list[ScoredRequests] = []
+
+    def answer(self, asked: Sequence[Asked]) -> list[Answered | Exception]:
+        """One answer or error per request.
+
+        Raises:
+            NotReadyError: Nobody can be answered.
+        """
+        lineup = self._lineup()  # once: all of a batch is scored by the same models
+        stages = Stages()
+        definitions, features, unknown = self._read(lineup.champion.contract, asked, stages)
+        checked = check(features, definitions, lineup.champion.contract.activity_days, unknown)
+        stages.transformed = time.time()
+        usable = np.ones(len(features.customer_ids), dtype=bool)
+        usable[list(checked.refused)] = False
+        scores = Scores(np.full(len(usable), np.nan), [lineup.champion] * len(usable))
+        self._score(lineup, checked, usable, scores)
+        stages.scored = time.time()
+        batch = ScoredRequests(asked, lineup, definitions, checked, usable, scores, stages)
+        self._scored.append(batch)
+        answers: list[Answered | Exception] = []
+        start = 0
+        for one in asked:
+            stop = start + len(one.customer_ids)
+            answers.append(_answered(batch, one, start, stop))
+            start = stop
+        return answers
+
+    def taken(self) -> list[ScoredRequests]:
+        """What was answered since the last call, for :func:`services.recording.record`."""
+        scored, self._scored = self._scored, []
+        return scored
+
+    def _read(
+        self, contract: ServedModel, asked: Sequence[Asked], stages: Stages
+    ) -> "tuple[Definitions, OnlineFeatures, npt.NDArray[np.bool_] | None]":
+        ids = [customer for one in asked for customer in one.customer_ids]
+        now = self._now()
+        refreshed = False
+        while True:
+            definitions = self._features.definitions(contract)
+            default = now or definitions.materialised_to
+            as_of = np.repeat(
+                np.array([epoch_us(one.as_of or default) for one in asked], dtype=np.int64),
+                [len(one.customer_ids) for one in asked],
+            )
+            fetched = self._features.fetch(definitions, contract, ids)
+            stages.fetched = time.time()
+            features = definitions.reader.features(ids, fetched.raw, as_of)
+            if not refreshed and now is None and self._is_behind(definitions, features):
+                self._features.refresh()
+                refreshed = True
+            elif self._features.is_current(definitions):
+                return definitions, features, fetched.unknown
+
+    @staticmethod
+    def _is_behind(definitions: "Definitions", features: "OnlineFeatures") -> bool:
+        """In replay: whether the store is ahead of the registry as Feast remembers it."""
+        return bool((features.timestamps_us > epoch_us(definitions.materialised_to)).any())
+
+    def _score(self, lineup: "Lineup", checked: Checked, usable: npt.NDArray[np.bool_], scores: Scores) -> None:
+        champion = usable.copy()
+        if lineup.challenger is not None and lineup.mode == "canary":
+            ids = checked.features.customer_ids
+            canary = np.array([bool(may) and lineup.canary(ids[row]) for row, may in enumerate(usable)])
+            if canary.any() and score_by_challenger(lineup.challenger, checked, canary, scores):
+                champion &= ~canary
+        if champion.any():
+            scores.probabilities[champion] = lineup.champion.churn_probabilities(checked.features.inputs[champion])
+
+    def _now(self) -> datetime | None:
+        """The time of a request that names none; None in replay, which is at the time of the stored features."""
+        clock = self._settings.clock
+        if isinstance(clock, datetime):
+            return as_utc(clock)
+        return datetime.now(UTC) if clock == "wall" else None
+
+
+def _answered(batch: ScoredRequests, one: Asked, start: int, stop: int) -> Answered | Exception:
+    explanations: dict[int, Explanation] = {}
+    if one.explain:
+        rows = [row for row in range(start, stop) if batch.usable[row]]
+        try:
+            explanations = _explanations(batch.checked, rows, batch.scores)
+        except NoReasonsError as error:
+            log_once(error.message, error.remedy)  # the remedy names the row that failed first
+            return error
+    return Answered(one, batch, start, stop, explanations)
+
+
+def score_by_challenger(challenger: Model, checked: Checked, rows: npt.NDArray[np.bool_], scores: Scores) -> bool:
+    """Score ``rows`` with the challenger. If it fails the champion answers: a challenger is not trusted yet."""
+    try:
+        scores.probabilities[rows] = challenger.churn_probabilities(checked.features.inputs[rows])
+    except Exception:
+        METRICS.challenger_failures.add(challenger.contract.model_version)
+        LOG.exception("The challenger, version %s, failed; the champion answers", challenger.contract.model_version)
+        return False
+    for row in np.flatnonzero(rows).tolist():
+        scores.models[row] = challenger
+    return True
+
+
+def _explanations(checked: Checked, rows: Sequence[int], scores: Scores) -> dict[int, Explanation]:
+    explanations: dict[int, Explanation] = {}
+    for model in {id(scores.models[row]): scores.models[row] for row in rows}.values():
+        its = [row for row in rows if scores.models[row] is model]
+        explanations |= dict(zip(its, explain(model, checked.features.inputs[its]), strict=True))
+    return explanations

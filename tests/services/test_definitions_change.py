@@ -1,0 +1,116 @@
+"""Definitions that change while requests pour in: not one answer mixes the old model with the new definitions."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from feature_repo.model_contract import FEATURE_SERVICE
+from tests.services.asking import ask, kind, probabilities
+from tests.services.conftest import assert_error, serve_in_process
+from tests.services.world import CUSTOMERS
+
+SOME = CUSTOMERS[:20]
+
+
+def change_a_limit(store: Any) -> None:
+    view = store.get_feature_view("customer_recent_activity")
+    view.ttl = view.ttl * 2
+    store.registry.apply_feature_view(view, store.project)
+
+
+def drop_a_feature(store: Any) -> None:
+    service = store.get_feature_service(FEATURE_SERVICE)
+    projection = service.feature_view_projections[1]
+    projection.features = projection.features[:-1]
+    store.registry.apply_feature_service(service, store.project)
+
+
+def change_a_function(store: Any) -> None:
+    view = store.get_on_demand_feature_view("customer_request_time")
+    transformation = view.feature_transformation
+    transformation.udf_string = transformation.udf_string.replace("86_400_000_000", "3_600_000_000")
+    store.registry.apply_feature_view(view, store.project)
+
+
+@dataclass
+class Load:
+    """What was asked, when, and what became of it."""
+
+    answers: list[tuple[float, str, Any]] = field(default_factory=list)
+    stopped: bool = False
+
+    def keep_asking(self, client: TestClient, place: int) -> None:
+        while not self.stopped:
+            customer = SOME[place % len(SOME)]
+            place += 1
+            sent = time.monotonic()
+            self.answers.append((sent, customer, ask(client, customer)))
+
+    def since(self, moment: float) -> list[Any]:
+        """Answers to what was sent after ``moment``."""
+        return [answer for sent, _, answer in list(self.answers) if sent > moment]
+
+    def wait_for(self, moment: float, count: int) -> list[Any]:
+        """So many answers."""
+        give_up = time.monotonic() + 30
+        while len(found := self.since(moment)) < count:
+            assert time.monotonic() < give_up, f"only {len(found)} answers"
+            time.sleep(0.01)
+        return found
+
+
+@contextmanager
+def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
+    load = Load()
+    workers = [threading.Thread(target=load.keep_asking, args=(client, 5 * place)) for place in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield load
+    finally:
+        load.stopped = True
+        for worker in workers:
+            worker.join()
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [(change_a_limit, "feature_service"), (drop_a_feature, "inputs"), (change_a_function, "on_demand")],
+)
+def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
+    own_world: Path, change: Callable[[Any], None], part: str
+) -> None:
+    from feature_repo.stores import open_store
+
+    registry = own_world / "feast" / "registry.db"
+    before = registry.read_bytes()
+    with serve_in_process(own_world, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
+        right = probabilities(client, SOME)
+        with under_load(client) as load:
+            assert all(answer.status_code == 200 for answer in load.wait_for(0, 50))
+            change(open_store())
+            changed = time.monotonic()
+            refused = load.wait_for(changed, 50)
+            assert_error(client.get("/readyz"), 503, part, "differ", "version 1")
+            replaced = registry.with_name("as-before")
+            replaced.write_bytes(before)
+            replaced.replace(registry)
+            restored = time.monotonic()
+            load.wait_for(restored + 2.5, 20)  # a registry that was not right is looked at again after two seconds
+        for answer in refused:
+            assert_error(answer, 503, part, "differ")
+            assert kind(answer) == "not_ready"
+        for answer in load.since(restored + 2.5):
+            assert answer.status_code == 200
+        for _, customer, answer in load.answers:
+            assert answer.status_code in (200, 503)
+            if answer.status_code == 200:
+                assert answer.json()["churn_probability"] == right[customer]
+        assert client.get("/readyz").status_code == 200

@@ -1,0 +1,160 @@
+"""What the service's settings allow, and the one sentence that refuses the rest."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from feature_repo.errors import HoldfastError
+from services.settings import ServingSettings, SettingsError, load_serving_settings
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the session counts."""
+    for name in [name for name in os.environ if name.upper().startswith("HOLDFAST_")]:
+        monkeypatch.delenv(name)
+
+
+def test_nothing_needs_to_be_set() -> None:
+    assert load_serving_settings().model_dump() == {
+        "api_keys": None,
+        "api_keys_file": None,
+        "max_concurrency": 256,
+        "store_timeout_ms": 250,
+        "registry_poll_seconds": 3,
+        "registry_start_seconds": 3,
+        "prediction_log": True,
+        "prediction_log_days": 180,
+        "last_known": 0,
+        "cors_origins": (),
+    }
+
+
+def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {
+        "HOLDFAST_API_KEYS": "shop:00",
+        "HOLDFAST_API_KEYS_FILE": str(tmp_path / "keys"),
+        "HOLDFAST_MAX_CONCURRENCY": "7",
+        "HOLDFAST_STORE_TIMEOUT_MS": "100",
+        "HOLDFAST_REGISTRY_POLL_SECONDS": "0.5",
+        "HOLDFAST_REGISTRY_START_SECONDS": "0",
+        "HOLDFAST_PREDICTION_LOG": "false",
+        "HOLDFAST_PREDICTION_LOG_DAYS": "30",
+        "HOLDFAST_LAST_KNOWN": "100000",
+        "HOLDFAST_CORS_ORIGINS": " https://shop.example , http://localhost:8080,",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load_serving_settings() == ServingSettings(
+        api_keys="shop:00",
+        api_keys_file=tmp_path / "keys",
+        max_concurrency=7,
+        store_timeout_ms=100,
+        registry_poll_seconds=0.5,
+        registry_start_seconds=0,
+        prediction_log=False,
+        prediction_log_days=30,
+        last_known=100_000,
+        cors_origins=("https://shop.example", "http://localhost:8080"),
+    )
+    monkeypatch.setenv("HOLDFAST_MAX_CONCURRENCY", "8")
+    assert load_serving_settings().max_concurrency == 8
+
+
+NUMBERS = {
+    "MAX_CONCURRENCY": ("a whole number from 1 to 10000", ["0", "-1", "10001", "1.5", "many", ""]),
+    "STORE_TIMEOUT_MS": ("a whole number from 1 to 30000", ["0", "30001", "250ms", "nan"]),
+    "REGISTRY_POLL_SECONDS": ("a number from 0.1 to 3600", ["0", "-1", "3601", "nan", "inf", ""]),
+    "REGISTRY_START_SECONDS": ("a number from 0 to 300", ["-0.1", "301", "nan", "inf"]),
+    "PREDICTION_LOG_DAYS": ("a whole number from 1 to 3650", ["0", "3651", "forever"]),
+    "LAST_KNOWN": ("a whole number from 0 to 10000000", ["-1", "10000001", "all"]),
+    "PREDICTION_LOG": ("true or false", ["maybe", "", "2"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, (_, values) in NUMBERS.items() for value in values]
+)
+def test_a_value_out_of_bounds_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"HOLDFAST_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_serving_settings()
+    assert str(caught.value) == f"HOLDFAST_{name} is {value!r}; it must be {NUMBERS[name][0]}."
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert issubclass(SettingsError, HoldfastError)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_CONCURRENCY", 1),
+        ("MAX_CONCURRENCY", 10_000),
+        ("STORE_TIMEOUT_MS", 30_000),
+        ("REGISTRY_POLL_SECONDS", 0.1),
+        ("REGISTRY_START_SECONDS", 300.0),
+        ("PREDICTION_LOG_DAYS", 3650),
+        ("LAST_KNOWN", 10_000_000),
+    ],
+)
+def test_the_bounds_themselves_are_allowed(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
+    monkeypatch.setenv(f"HOLDFAST_{name}", str(value))
+    assert getattr(load_serving_settings(), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["shop.example", "https://shop.example/", "https://shop.example/page", "ftp://x", "*,https://x", "https://"],
+)
+def test_an_origin_that_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HOLDFAST_CORS_ORIGINS", value)
+    with pytest.raises(SettingsError, match=r"^HOLDFAST_CORS_ORIGINS is .* must be origins such as https://shop"):
+        load_serving_settings()
+
+
+def test_origins_are_in_the_case_that_browsers_send_or_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, expected in (("HTTPS://Shop.Example", ("https://shop.example",)), ("*", ("*",)), ("", ())):
+        monkeypatch.setenv("HOLDFAST_CORS_ORIGINS", value)
+        assert load_serving_settings().cors_origins == expected
+
+
+def test_several_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_MAX_CONCURRENCY", "0")
+    monkeypatch.setenv("HOLDFAST_LAST_KNOWN", "x")
+    with pytest.raises(SettingsError, match=r"MAX_CONCURRENCY is '0'; .*\. HOLDFAST_LAST_KNOWN is 'x'; .*\.$"):
+        load_serving_settings()
+
+
+@pytest.mark.parametrize("name", ["HOLDFAST_API_KEY", "HOLDFAST_APIKEYS", "holdfast_api_key_file"])
+def test_a_misspelt_variable_does_not_open_the_service(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "very-secret")
+    with pytest.raises(SettingsError, match=f"^{name} is no setting. Use HOLDFAST_API_KEYS or") as caught:
+        load_serving_settings()
+    assert "very-secret" not in str(caught.value)
+
+
+def test_keys_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_API_KEYS", "a-key-by-mistake")
+    settings = load_serving_settings()
+    assert settings.api_keys == "a-key-by-mistake"
+    assert "mistake" not in f"{settings!r} {settings}"
+
+
+def test_the_file_of_keys_is_absolute_and_its_links_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A secret that Kubernetes mounts is a link whose target is removed when the secret changes."""
+    (tmp_path / "first").write_text("")
+    (tmp_path / "keys").symlink_to("first")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("keys", "~/keys", str(tmp_path / "keys")):
+        monkeypatch.setenv("HOLDFAST_API_KEYS_FILE", value)
+        assert load_serving_settings().api_keys_file == tmp_path / "keys"
+    monkeypatch.setenv("HOLDFAST_API_KEYS_FILE", "")
+    with pytest.raises(SettingsError, match=r"^HOLDFAST_API_KEYS_FILE is ''; it must be the path of a file; to serve"):
+        load_serving_settings()
+
+
+def test_settings_do_not_change_and_each_says_what_it_is() -> None:
+    with pytest.raises(ValidationError):
+        ServingSettings().last_known = 1  # type: ignore[misc]
+    assert all(field.description for field in ServingSettings.model_fields.values())
