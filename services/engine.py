@@ -38,7 +38,7 @@ class Engine:
         self.models = ModelWatch(
             ModelRegistry(settings.mlflow_tracking_uri),
             lambda: load_saved_model(model_folder(bento)),
-            self.features.definitions,
+            self.features.require,
             poll_seconds=serving.registry_poll_seconds,
             answer_within=serving.registry_start_seconds,
         )

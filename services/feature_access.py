@@ -57,7 +57,7 @@ class FeatureAccess:
         self._store: FeatureStore | None = None
         self._registry_file: Path | None = None
         self._definitions: Definitions | None = None
-        self._matches: dict[str, NotReadyError | None] = {}
+        self._matches: dict[object, NotReadyError | None] = {}
         self._problem: NotReadyError | None = None
         self._tried: object = None
         self._look_again_at = 0.0
@@ -72,12 +72,18 @@ class FeatureAccess:
         """
         with self._lock:
             try:
-                definitions = self._current()
-                self._require_match(definitions, contract)
+                definitions = self.require(contract)
             except NotReadyError as error:
                 self._say(error)
                 raise
             self._problem = None
+            return definitions
+
+    def require(self, contract: ServedModel) -> Definitions:
+        """As ``definitions``, of a model that does not serve: whatever is wrong with it is nobody's problem yet."""
+        with self._lock:
+            definitions = self._current()
+            self._require_match(definitions, contract)
             return definitions
 
     def fetch(self, definitions: Definitions, contract: ServedModel, customer_ids: Sequence[str]) -> Fetched:
@@ -172,15 +178,16 @@ class FeatureAccess:
 
     def _require_match(self, definitions: Definitions, contract: ServedModel) -> None:
         assert self._store is not None
-        if contract.model_sha256 not in self._matches:
+        model = (contract.model_sha256, frozenset(contract.fingerprint.items()))
+        if model not in self._matches:
             try:
                 with _reading("registry"):
                     require_match(self._store, definitions, contract)
-                self._matches[contract.model_sha256] = None
+                self._matches[model] = None
                 LOG.info("The definitions in the registry are those of model version %s.", contract.model_version)
             except NotReadyError as error:
-                self._matches[contract.model_sha256] = error
-        if problem := self._matches[contract.model_sha256]:
+                self._matches[model] = error
+        if problem := self._matches[model]:
             raise problem.with_traceback(None)
 
     def _say(self, problem: NotReadyError) -> None:

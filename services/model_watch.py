@@ -51,7 +51,7 @@ class ModelWatch:
         self._lineup: Lineup | None = None
         self._missing = NotReadyError("The model is not loaded.")
         self._answered, self._looked, self._wake = threading.Event(), threading.Event(), threading.Event()
-        self._changed = self._stopped = False
+        self._stopped = False
         self._unexpected = ""
         self._reachable: bool | None = None
         self._last_success: float | None = None
@@ -100,11 +100,6 @@ class ModelWatch:
         if self._thread is not None:
             self._thread.join(timeout=1)
 
-    def changed(self) -> None:
-        """The definitions in use have changed: look again at once, also at what was refused. Any thread may call."""
-        self._changed = True
-        self._wake.set()
-
     def _run(self) -> None:
         while not self._stopped:
             try:
@@ -117,13 +112,9 @@ class ModelWatch:
             self._answered.set()
             self._looked.set()
             self._wake.wait(self._poll_seconds)
-            self._wake.clear()
 
     def _look(self) -> None:
         assert self._succession is not None
-        if self._changed:
-            self._changed = False
-            self._succession.forget()
         self._ask()
         self._answered.set()
         if self._named is not None:  # also what it said last: it may fit the definitions by now

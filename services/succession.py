@@ -14,6 +14,8 @@ from services.model import Model, load_model
 
 _OFF = Traffic(mode="off")
 
+TRY_AGAIN_SECONDS = 60.0
+
 
 @dataclass(frozen=True)
 class Named:
@@ -39,7 +41,7 @@ class Succession:
     """Takes up what the registry names, one look after another. It is no thread's but the caller's.
 
     A version that cannot be served is refused and who served goes on, for whatever is served now is better than
-    nothing. What is wrong with a version's file is remembered until another version is named, or ``forget``; whether
+    nothing. What is wrong with a version's file is remembered for a minute, or until another version is named; whether
     it fits the definitions in use is asked at each look.
 
     Args:
@@ -57,7 +59,7 @@ class Succession:
         self._file_of, self._definitions = file_of, definitions
         self._from_bento = weakref.ref(baked) if baked else None
         self._before: Model | None = None  # who served until nobody fitted the definitions
-        self._hopeless: dict[str, tuple[ServedModel, Refusal]] = {}
+        self._hopeless: dict[str, tuple[ServedModel, Refusal, float]] = {}
         self.lineup = Lineup(baked) if baked else None
         self.since = time.time()
         self.refused: dict[str, Refusal] = {}
@@ -66,10 +68,6 @@ class Succession:
     def is_from_bento(self) -> bool:
         """Whether the champion is the model that came with the bento."""
         return bool(self.lineup and self._from_bento and self._from_bento() is self.lineup.champion)
-
-    def forget(self) -> None:
-        """Look anew at the files of versions that were refused."""
-        self._hopeless.clear()
 
     def follow(self, named: Named) -> None:
         """Let serve what is named, or who can instead; ``refused`` says who cannot and why, by version."""
@@ -136,13 +134,15 @@ class Succession:
 
     def _load(self, contract: ServedModel) -> Model:
         version = contract.model_version
-        if version in self._hopeless and self._hopeless[version][0] == contract:
-            raise _RefusedError(self._hopeless[version][1])
+        if version in self._hopeless:
+            its, refusal, until = self._hopeless[version]
+            if its == contract and time.monotonic() < until:
+                raise _RefusedError(refusal)
         try:
             return load_model(contract, self._file_of(contract))
         except (NotServableError, NotReadyError) as error:
             refusal = _refusal(error, version)
-        self._hopeless[version] = (contract, refusal)
+        self._hopeless[version] = (contract, refusal, time.monotonic() + TRY_AGAIN_SECONDS)
         raise _RefusedError(refusal)
 
     def _problem(self, contract: ServedModel) -> Refusal | None:

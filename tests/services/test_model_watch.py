@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -217,7 +218,7 @@ class TestRefuses:
             _ = watch.lineup
         assert told.value.message == f"Model version {bad} cannot be served."  # the rest is not for callers
 
-    def test_a_repaired_file_serves_once_the_watch_is_told(self, registry: Registry) -> None:
+    def test_a_repaired_file_serves_after_a_while(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
         registry.point(CHAMPION, version := registry.plant(7))
         content = registry.file(version).read_bytes()
         registry.file(version).write_bytes(b"damaged")
@@ -225,7 +226,9 @@ class TestRefuses:
             registry.file(version).write_bytes(content)
             _looks(watch)
             assert _champion(watch) == "baked"
-            watch.changed()
+            monkeypatch.setattr(
+                "services.succession.time", SimpleNamespace(monotonic=lambda: float("inf"), time=time.time)
+            )
             _until(watch, lambda state: state.champion == version)
 
     def test_the_thread_outlives_what_nobody_thought_of(

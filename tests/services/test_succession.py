@@ -1,7 +1,9 @@
 """Whom the registry names serves, unless that cannot be; then who served goes on."""
 
 import gc
+import time
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,7 +142,9 @@ class TestRefused:
         shop.follow(bad, bad)
         assert (shop.serving[0], shop.downloads) == ("1", ["1", "2"])
 
-    def test_it_is_looked_at_again_when_another_was_named_meanwhile_or_when_told_to(self, shop: Shop) -> None:
+    def test_it_is_looked_at_again_after_a_while_or_when_another_was_named_meanwhile(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         good, bad = shop.version("1"), shop.version("2")
         content = shop.files["2"]
         shop.files["2"] = b"other"
@@ -152,7 +156,8 @@ class TestRefused:
         shop.files["2"] = content
         shop.follow(bad)
         assert shop.serving[0] == "1"
-        shop.succession.forget()
+        later = SimpleNamespace(monotonic=lambda: float("inf"), time=time.time)
+        monkeypatch.setattr("services.succession.time", later)
         shop.follow(bad)
         assert shop.serving[0] == "2"
         assert shop.refused == {}
