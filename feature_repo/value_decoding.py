@@ -1,5 +1,6 @@
 """Stored feature values as Python numbers: what Feast would make of the same bytes, a column at a time."""
 
+import functools
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 
@@ -33,6 +34,7 @@ FIELD_OF_TYPE = {
     "Bool": "bool_val",
 }
 _WRONG = object()
+_SHORT = 3  # bytes: a tag and a number below 16,384
 # How a value of one field begins: the field's number and its wire type.
 _DOUBLE_TAG = ValueProto(double_val=0.0).SerializeToString()[0]
 _INT64_TAG = ValueProto(int64_val=0).SerializeToString()[0]
@@ -48,7 +50,9 @@ def decode(stored: Sequence[bytes | None], dtype: str) -> tuple[list[Number | No
     """
     field = FIELD_OF_TYPE[dtype]
     present = [value for value in stored if value]
-    found: Sequence[object] = _in_bulk(present, field) or [_value(value, field) for value in present]
+    found: Sequence[object] = _in_bulk(present, field) or [
+        _short_value(value, field) if len(value) <= _SHORT else _value(value, field) for value in present
+    ]
     if len(found) < len(stored):
         following = iter(found)
         found = [next(following) if value else None for value in stored]
@@ -59,6 +63,12 @@ def decode(stored: Sequence[bytes | None], dtype: str) -> tuple[list[Number | No
         faults += [(i, Fault.WRONG_TYPE) for i, value in enumerate(found) if value is _WRONG]
         found = [None if value is _WRONG else value for value in found]
     return found, faults  # type: ignore[return-value]
+
+
+@functools.lru_cache(maxsize=4096)
+def _short_value(stored: bytes, field: str) -> object:
+    """Counts are small numbers that come again and again."""
+    return _value(stored, field)
 
 
 def _value(stored: bytes, field: str) -> object:

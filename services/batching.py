@@ -6,12 +6,15 @@ once, and under load one read of the store and one call of the model serve many 
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from services.errors import ServiceError
 from services.logs import LOG
+
+_PUT_OFF_SECONDS = 0.005
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -23,7 +26,9 @@ class MicroBatcher(Generic[Job, Result]):
     Args:
         process: Gives one result per job, in order; a result that is an exception is raised to who submitted the job.
             A ServiceError that it raises concerns all jobs; of another exception, the job that causes it is found.
-        after: Called after each batch has been delivered, in the same thread: for what no caller should wait for.
+        after: For what no caller should wait for, in the same thread: called when nothing waits, and where something
+            always does, every five milliseconds. Right after a batch it would hold up the interpreter, of which the
+            answers on their way out need a share.
         max_jobs: The most jobs in one batch.
     """
 
@@ -36,6 +41,7 @@ class MicroBatcher(Generic[Job, Result]):
         self._process = process
         self._after = after
         self._max_jobs = max_jobs
+        self._due: float | None = None  # when to call ``after``, if there is a reason to
         self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._thread.start()
@@ -52,7 +58,7 @@ class MicroBatcher(Generic[Job, Result]):
         self._thread.join()
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
+        while (first := self._next()) is not None:
             batch = [first]
             last = False
             while len(batch) < self._max_jobs and not last:
@@ -66,7 +72,23 @@ class MicroBatcher(Generic[Job, Result]):
                     batch.append(waiting)
             self._answer(batch)
             if last:
-                return
+                break
+        self._do_after()
+
+    def _next(self) -> "tuple[Job, asyncio.Future[Result]] | None":
+        if self._due is not None:
+            try:
+                return self._queue.get(timeout=max(self._due - time.monotonic(), 0))
+            except Empty:
+                self._do_after()
+        return self._queue.get()
+
+    def _do_after(self) -> None:
+        self._due = None
+        try:
+            self._after()
+        except Exception:
+            LOG.exception("Unexpected error after a batch")
 
     def _answer(self, batch: list[tuple[Job, "asyncio.Future[Result]"]]) -> None:
         batch = [(job, future) for job, future in batch if not future.cancelled()]
@@ -77,10 +99,11 @@ class MicroBatcher(Generic[Job, Result]):
             batch[0][1].get_loop().call_soon_threadsafe(_deliver, batch, results)
         except RuntimeError:  # the loop has ended: nobody waits any more
             return
-        try:
-            self._after()
-        except Exception:
-            LOG.exception("Unexpected error after a batch")
+        now = time.monotonic()
+        if self._due is None:
+            self._due = now + _PUT_OFF_SECONDS
+        elif now > self._due:
+            self._do_after()
 
     def _results(self, jobs: Sequence[Job]) -> Sequence[Result | Exception]:
         try:

@@ -16,10 +16,9 @@ from services.openapi import openapi
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 from services.settings import load_serving_settings
 from services.tracing import RequestTracer, is_traced
-from services.tuning import SERVICE_OPTIONS, remove_bentoml_observers, remove_bentoml_timeout
+from services.tuning import SERVICE_OPTIONS, remove_bentoml_middlewares
 
-remove_bentoml_timeout()
-remove_bentoml_observers()
+remove_bentoml_middlewares()
 
 
 @bentoml.service(name="holdfast", **SERVICE_OPTIONS)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from feature_repo.model_contract import FEATURE_SERVICE, ServedModel, differing_parts, fingerprint, freshness
 from feature_repo.online import OnlineReader
-from feature_repo.times import as_utc
+from feature_repo.times import as_utc, epoch_us
 from services.errors import NotReadyError
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ class Definitions:
     """The registry in one state.
 
     ``soft_limits`` and ``hard_limits`` are the freshness limits of ``reader.views``, µs, shape (views,).
-    ``materialised_to`` is the end of the last materialisation that every stored view has finished.
+    ``materialised_to`` is the end of the last materialisation that every stored view has finished. ``input_names``
+    are in the feature service's order; ``recency`` is the place of the input that tells who is active.
     """
 
     version: object
     reader: OnlineReader
     soft_limits: npt.NDArray[np.int64]
     hard_limits: npt.NDArray[np.int64]
+    shortest_soft_limit: int
     materialised_to: datetime
-
-    @property
-    def input_names(self) -> list[str]:
-        """The model inputs, in the feature service's order."""
-        return [feature.name for feature in self.reader.inputs]
+    materialised_to_us: int
+    input_names: list[str]
+    recency: int
 
 
 def read_definitions(store: "FeatureStore", version: object) -> Definitions:
@@ -50,15 +50,21 @@ def read_definitions(store: "FeatureStore", version: object) -> Definitions:
         raise NotReadyError(f"The registry has no feature service {FEATURE_SERVICE}.", "Run `feast apply`.")
     reader = OnlineReader(store, FEATURE_SERVICE)
     limits = freshness(store)
-    views = [view for view in store.list_feature_views() if view.name in reader.views]
-    if RECENCY not in [feature.name for feature in reader.inputs]:
+    names = [feature.name for feature in reader.inputs]
+    if RECENCY not in names:
         raise NotReadyError(f"The feature service has no {RECENCY}, which tells whether a customer is active.")
+    soft_limits = _microseconds([limits[view].soft for view in reader.views])
+    materialised_to = _materialised_to([view for view in store.list_feature_views() if view.name in reader.views])
     return Definitions(
         version=version,
         reader=reader,
-        soft_limits=_microseconds([limits[view].soft for view in reader.views]),
+        soft_limits=soft_limits,
         hard_limits=_microseconds([limits[view].hard for view in reader.views]),
-        materialised_to=_materialised_to(views),
+        shortest_soft_limit=int(soft_limits.min()),
+        materialised_to=materialised_to,
+        materialised_to_us=epoch_us(materialised_to),
+        input_names=names,
+        recency=names.index(RECENCY),
     )
 
 

@@ -93,8 +93,7 @@ class Engine:
         self._tracer.close()
 
     def _record(self) -> None:
-        for scored in self._predictor.taken():
-            record(scored, self.log.append if self.log is not None else None)
+        record(self._predictor.taken(), self.log.append if self.log is not None else None)
 
     def _warm_up(self) -> None:
         """Make the first request as quick as the others."""

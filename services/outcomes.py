@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.online import OnlineFeatures
 from services.model import Model
 from services.schemas import Explanation
-from services.scoring import Checked
+from services.scoring import Checked, Refused
 
 if TYPE_CHECKING:
     from services.definitions import Definitions
@@ -68,3 +69,42 @@ class Answered:
     start: int
     stop: int
     explanations: dict[int, Explanation]
+
+
+def merge(batches: Sequence[ScoredRequests]) -> ScoredRequests:
+    """Several batches of the same models and definitions as one, with the stages of the last."""
+    if len(batches) == 1:
+        return batches[0]
+    last = batches[-1]
+    checked = [batch.checked for batch in batches]
+    features = [one.features for one in checked]
+    refused: dict[int, Refused] = {}
+    start = 0
+    for batch in batches:
+        refused |= {start + row: why for row, why in batch.checked.refused.items()}
+        start += len(batch.usable)
+    return ScoredRequests(
+        asked=[one for batch in batches for one in batch.asked],
+        lineup=last.lineup,
+        definitions=last.definitions,
+        checked=Checked(
+            features=OnlineFeatures(
+                customer_ids=[customer for one in features for customer in one.customer_ids],
+                as_of_us=np.concatenate([one.as_of_us for one in features]),
+                inputs=np.concatenate([one.inputs for one in features]),
+                faults=np.concatenate([one.faults for one in features]),
+                timestamps_us=np.concatenate([one.timestamps_us for one in features]),
+            ),
+            statuses=np.concatenate([one.statuses for one in checked]),
+            newest_us=np.concatenate([one.newest_us for one in checked]),
+            stale=np.concatenate([one.stale for one in checked]),
+            active=np.concatenate([one.active for one in checked]),
+            refused=refused,
+        ),
+        usable=np.concatenate([batch.usable for batch in batches]),
+        scores=Scores(
+            np.concatenate([batch.scores.probabilities for batch in batches]),
+            [model for batch in batches for model in batch.scores.models],
+        ),
+        stages=last.stages,
+    )

@@ -101,7 +101,7 @@ class Predictor:
     @staticmethod
     def _is_behind(definitions: "Definitions", features: "OnlineFeatures") -> bool:
         """In replay: whether the store is ahead of the registry as Feast remembers it."""
-        return bool((features.timestamps_us > epoch_us(definitions.materialised_to)).any())
+        return bool((features.timestamps_us > definitions.materialised_to_us).any())
 
     def _score(self, lineup: "Lineup", checked: Checked, usable: npt.NDArray[np.bool_], scores: Scores) -> None:
         champion = usable.copy()

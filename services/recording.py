@@ -1,6 +1,6 @@
 """What is done with scores when the callers have them: the challenger in shadow, the prediction log, the metrics."""
 
-import time
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,16 +11,25 @@ from services.errors import status_of
 from services.logs import log_once
 from services.metrics import METRICS
 from services.model import Model
-from services.outcomes import ScoredRequests, Scores, Stages
+from services.outcomes import ScoredRequests, Scores, Stages, merge
 from services.predictor import score_by_challenger
 from services.scoring import Status
 
 _HOUR_US = 3.6e9
 
 
-def record(scored: ScoredRequests, keep: Callable[[ScoredBatch], None] | None) -> None:
-    """Log and count a batch of requests; ``keep`` takes what goes to the prediction log."""
-    _record_stages(scored.stages)
+def record(batches: Sequence[ScoredRequests], keep: Callable[[ScoredBatch], None] | None) -> None:
+    """Log and count batches of requests, those of the same models and definitions at once.
+
+    ``keep`` takes what goes to the prediction log.
+    """
+    for batch in batches:
+        _record_stages(batch.stages)
+    for _, alike in itertools.groupby(batches, lambda batch: (id(batch.lineup), id(batch.definitions))):
+        _record(merge(list(alike)), keep)
+
+
+def _record(scored: ScoredRequests, keep: Callable[[ScoredBatch], None] | None) -> None:
     _record_refusals(scored)
     _record_statuses(scored)
     lineup, usable, scores = scored.lineup, scored.usable, scored.scores
@@ -93,7 +102,7 @@ def _record_scores(
         ScoredBatch(
             version=version,
             route=route,
-            answered_at_us=time.time_ns() // 1000,
+            answered_at_us=int(scored.stages.scored * 1e6),
             request_ids=[request_ids[place] for place in places],
             customer_ids=[features.customer_ids[place] for place in places],
             as_of_us=features.as_of_us[rows],

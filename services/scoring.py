@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from feature_repo.model_contract import Feature
 from feature_repo.online import NO_TIME, Fault, OnlineFeatures
-from feature_repo.times import epoch_us, from_us
-from services.definitions import RECENCY, Definitions
+from feature_repo.times import from_us
+from services.definitions import Definitions
 from services.errors import Refusal
 
 
@@ -84,10 +84,14 @@ def check(
     ``unknown`` says that the online store is down: of these customers nothing is known, of the others what it held
     last, which is stale whatever its age.
     """
+    newest = features.timestamps_us.max(axis=1)
+    active = features.inputs[:, definitions.recency] <= activity_days
+    if unknown is None and _is_plain(features, definitions, newest):
+        nobody = np.zeros(len(newest), dtype=bool)
+        return Checked(features, np.zeros(features.inputs.shape, dtype=np.uint8), newest, nobody, active, {})
     statuses = _statuses(features, definitions)
     times, as_of = features.timestamps_us, features.as_of_us
-    newest = times.max(axis=1)
-    materialised_to = epoch_us(definitions.materialised_to)
+    materialised_to = definitions.materialised_to_us
     # Feast writes view by view, and all stored views of a snapshot have the same timestamp. A new customer's first
     # views have no older ones to differ from. And in replay, where as_of is the end of the last finished
     # materialisation, features may be complete before the registry says so.
@@ -101,14 +105,24 @@ def check(
         row: _refusal(row, features, definitions, statuses[row], bool(updating[row]), bool(early[row]))
         for row in np.flatnonzero(bad).tolist()
     }
-    recency = features.inputs[:, definitions.input_names.index(RECENCY)]
-    with np.errstate(invalid="ignore"):
-        active = recency <= activity_days
     stale = (statuses == Status.STALE).any(axis=1)
     if unknown is not None:
         stale[:] = True
         refused |= dict.fromkeys(np.flatnonzero(unknown).tolist(), _UNAVAILABLE)
     return Checked(features, statuses, newest, stale, active, refused)
+
+
+def _is_plain(features: OnlineFeatures, definitions: Definitions, newest: npt.NDArray[np.int64]) -> bool:
+    """Whether all is as it should be, which is quicker to see than what is wrong: whole, finished, finite, fresh."""
+    return bool(
+        not features.faults.any()
+        and (features.timestamps_us == newest[:, np.newaxis]).all()
+        and newest.max() <= definitions.materialised_to_us
+        and newest.min() != NO_TIME
+        and (age := features.as_of_us - newest).min() >= 0
+        and age.max() <= definitions.shortest_soft_limit
+        and not np.isinf(features.inputs).any()
+    )
 
 
 def _statuses(features: OnlineFeatures, definitions: Definitions) -> npt.NDArray[np.uint8]:

@@ -49,13 +49,16 @@ def unlocked(world: Path) -> Iterator[Address]:
         yield Address(address.port)
 
 
-def client_of(address: Address) -> Iterator[httpx.Client]:
-    with address.client() as client:
+@pytest.fixture
+def with_keys(locked: Address) -> Iterator[httpx.Client]:
+    with locked.client() as client:
         yield client
 
 
-with_keys = pytest.fixture(lambda locked: next(client_of(locked)))
-without_keys = pytest.fixture(lambda unlocked: next(client_of(unlocked)))
+@pytest.fixture
+def without_keys(unlocked: Address) -> Iterator[httpx.Client]:
+    with unlocked.client() as client:
+        yield client
 
 
 class TestKeys:

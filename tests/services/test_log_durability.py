@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from feature_repo.model_contract import FEATURE_SERVICE
 from feature_repo.online import OnlineReader
 from feature_repo.prediction_log import read_predictions
 from feature_repo.times import epoch_us
+from services.prediction_log import PredictionLog
 from tests.services.conftest import environment, serve_in_process
 from tests.services.live_service import Callers, LiveService, callers, eventually, live_service
 from tests.services.world import AS_OF, CUSTOMERS
@@ -32,7 +34,7 @@ def live(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live
     """With a key, and with BentoML's access log switched on; its prediction log is on a disk of its own, if root."""
     data = Path(shutil.copytree(world, tmp_path_factory.mktemp("live") / "data"))
     predictions = data / "predictions"
-    predictions.mkdir()
+    predictions.mkdir(exist_ok=True)  # others may have served from this world
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(predictions)]
     mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
@@ -152,7 +154,16 @@ def test_a_service_that_is_ended_has_logged_all_that_it_answered(live: LiveServi
     assert asked.others == []
 
 
+def test_what_waits_to_be_written_is_written_at_the_end(own_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.engine.PredictionLog", partial(PredictionLog, interval=600.0))
+    with serve_in_process(own_world) as client:
+        answers = [client.post("/predict", json={"customer_id": customer}) for customer in CUSTOMERS[:20]]
+    found = read_predictions(own_world / "predictions")["request_id"].to_pylist()
+    assert {answer.headers["x-request-id"] for answer in answers} <= set(found)
+
+
 def test_a_service_that_shall_not_log_writes_nothing(own_world: Path) -> None:
+    shutil.rmtree(own_world / "predictions", ignore_errors=True)
     with serve_in_process(own_world, HOLDFAST_PREDICTION_LOG="false") as client:
         assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
     assert not (own_world / "predictions").exists()

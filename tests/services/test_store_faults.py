@@ -123,17 +123,17 @@ def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisWorld) -> None
         assert [one.result().status_code for one in waiting] == [200, 200]
 
 
-@pytest.mark.parametrize(("milliseconds", "at_least", "below"), [("50", 0.05, 0.7), ("1500", 1.4, 3.5)])
+@pytest.mark.parametrize(("milliseconds", "at_least", "below"), [("150", 0.15, 1.2), ("1500", 1.4, 2.9)])
 def test_the_time_limit_is_the_one_of_the_settings(
     shop: RedisWorld, milliseconds: str, at_least: float, below: float
 ) -> None:
     with shop.served(HOLDFAST_STORE_TIMEOUT_MS=milliseconds) as client:
         shop.server.pause()
         try:
-            fastest = min(refused(client) for _ in range(2))
+            waits = [refused(client) for _ in range(2)]  # on the connection that is there, and on a new one
         finally:
             shop.server.resume()
-        assert at_least <= fastest < below
+        assert at_least <= min(waits) <= max(waits) < below
 
 
 def test_a_late_answer_is_nobody_elses(service: TestClient, network: TcpProxy, right: dict[str, float]) -> None:

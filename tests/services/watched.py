@@ -139,9 +139,17 @@ def _until_both_serve(data: Path, mode: str) -> None:
         ]
 
 
-@functools.cache
+_seen: list[Watched] = []
+
+
 def watched(world: Path) -> Watched:
-    """Serve, ask for everything, look, and end the service; once per test process."""
+    """What there is to see; served and asked for once per test process, whichever world is given."""
+    if not _seen:
+        _seen.append(_watch(world))
+    return _seen[0]
+
+
+def _watch(world: Path) -> Watched:
     with tempfile.TemporaryDirectory(prefix="holdfast-watched-") as folder:
         data = Path(shutil.copytree(world, Path(folder) / "data"))
         registry = make_registry(data / "mlflow")

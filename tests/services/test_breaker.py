@@ -1,0 +1,53 @@
+"""What fails again and again is left alone for a moment, then tried by one caller at a time."""
+
+from services.breaker import FAILURES, OPEN_SECONDS, Breaker
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_it_opens_after_failures_in_a_row_only() -> None:
+    breaker = Breaker(Clock())
+    for _ in range(FAILURES):
+        breaker.failed()
+        breaker.failed()
+        breaker.succeeded()
+    assert breaker.allows() and not breaker.is_open
+    for _ in range(FAILURES):
+        assert breaker.allows()
+        breaker.failed()
+    assert breaker.is_open and not breaker.allows()
+
+
+def test_after_a_while_one_may_try_and_the_others_do_not_wait_for_it() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(FAILURES):
+        breaker.failed()
+    clock.now += OPEN_SECONDS - 0.01
+    assert not breaker.allows()
+    clock.now += 0.01
+    assert [breaker.allows() for _ in range(3)] == [True, False, False]
+    clock.now += 0.5
+    breaker.failed()
+    clock.now += OPEN_SECONDS - 0.01
+    assert not breaker.allows()
+    clock.now += 0.01
+    assert breaker.allows()
+    breaker.succeeded()
+    assert [breaker.allows() for _ in range(3)] == [True, True, True]
+
+
+def test_who_tried_and_never_came_back_does_not_keep_it_open() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(FAILURES):
+        breaker.failed()
+    clock.now += OPEN_SECONDS
+    assert breaker.allows()
+    clock.now += OPEN_SECONDS
+    assert breaker.allows()
