@@ -1,0 +1,24 @@
+"""The same no-op with everything that Holdfast tunes around its own endpoint: what is left is the framework."""
+
+from datetime import datetime
+
+import bentoml
+
+from benchmarks.serving.noop import ANSWER
+from services.schemas import Prediction, PredictRequest
+from services.tuning import SERVICE_OPTIONS, remove_bentoml_middlewares, settle_garbage_collector
+
+remove_bentoml_middlewares()
+
+
+@bentoml.service(**SERVICE_OPTIONS)
+class NoopTuned:
+    """Answers with a constant."""
+
+    def __init__(self) -> None:
+        settle_garbage_collector()
+
+    @bentoml.api(route="/predict", input_spec=PredictRequest)
+    async def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:
+        """The same prediction for everybody."""
+        return Prediction(customer_id=customer_id, **ANSWER)

@@ -1,0 +1,154 @@
+"""The data folder that every contender is measured on, and what it is asked.
+
+    HOLDFAST_DATA=... python -m benchmarks.serving.world --customers 10000 --family logistic
+
+In a process of its own, because the feature definitions take the data folder from the environment when they are
+imported. The store is the one of ``FEAST_FS_YAML_FILE_PATH``. Beside what the flows would leave there are
+
+- ``questions/*.jsonl``: request bodies, one per line, of each kind of contender, in the same order of customers;
+- ``questions/expected.json``: customer id to the probability that scikit-learn gives on the offline features;
+- ``mlflow-model``: the model as the flows log it, for ``mlflow models serve``;
+- ``mlflow`` and ``mlflow-shadow``: registries whose champion is the model, the second with a challenger in shadow.
+"""
+
+import argparse
+import json
+import math
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving.scene import BATCH, SHADOW_REGISTRY
+from feature_repo.model_contract import (
+    CHALLENGER,
+    CHAMPION,
+    CONTRACT_FILE,
+    FEATURE_SERVICE,
+    MODEL_FILE,
+    MODEL_NAME,
+    TRUSTED_TYPES,
+    ServedModel,
+    model_inputs,
+)
+from feature_repo.settings import apply_environment, load_settings
+from feature_repo.times import epoch_us
+from tests.registry import Registry, make_registry
+from tests.services.world import AS_OF, build, fit, offline_matrix
+
+EXPECTED = 20
+BATCHES = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--customers", type=int, required=True)
+    parser.add_argument("--family", choices=["logistic", "boosting"], required=True)
+    arguments = parser.parse_args()
+    apply_environment()
+    build_world([f"c{number:05d}" for number in range(arguments.customers)], arguments.family)
+
+
+def build_world(customers: list[str], family: str) -> None:
+    from feature_repo.feature_services import churn_v1
+    from flows.training.families import FAMILIES
+
+    names = [field.name for projection in churn_v1.feature_view_projections for field in projection.features]
+
+    def untrained(seed: int) -> Any:
+        return FAMILIES[family].build(FAMILIES[family].defaults, names, seed)
+
+    build(customers, untrained(0))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load_settings()
+        challenger = fit(settings, Path(folder), "2", seed=1, customers=customers, untrained=untrained(1))
+    _register(*challenger)
+    # Neighbours in the file are no neighbours in the store.
+    random.Random(0).shuffle(customers)
+    matrix = offline_matrix(customers, AS_OF)
+    model = _saved_model()
+    _save_for_mlflow(model, matrix, names)
+    _write_questions(customers, matrix.tolist(), names)
+    expected = dict(zip(customers, model.predict_proba(matrix)[:, 1].tolist(), strict=True))
+    _questions("expected.json").write_text(json.dumps(dict(list(expected.items())[:EXPECTED])))
+
+
+def _questions(name: str) -> Path:
+    folder = load_settings().data / "questions"
+    folder.mkdir(exist_ok=True)
+    return folder / name
+
+
+def _saved() -> Path:
+    from flows.packaging.stores import model_store
+
+    return Path(model_store(load_settings()).get(f"{MODEL_NAME}:latest").path)
+
+
+def _saved_model() -> Any:
+    import skops.io
+
+    return skops.io.load(_saved() / MODEL_FILE, trusted=TRUSTED_TYPES)
+
+
+def _register(challenger: ServedModel, content: bytes) -> None:
+    """The registries, the champion's version 1."""
+    from mlflow import MlflowClient
+
+    place = load_settings().mlflow
+    alone = make_registry(place)
+    alone.point(CHAMPION, alone.register((_saved() / MODEL_FILE).read_bytes(), (_saved() / CONTRACT_FILE).read_text()))
+    shadow = place.with_name(SHADOW_REGISTRY)
+    shutil.copytree(place, shadow)
+    uri = f"sqlite:///{shadow / 'mlflow.db'}"
+    both = Registry(MlflowClient(uri, registry_uri=uri), uri, alone.artifacts)
+    both.point(CHALLENGER, both.register(content, challenger.model_dump_json()))
+    both.send("2", '{"mode": "shadow"}')
+
+
+def _write_questions(customers: list[str], rows: list[list[float]], names: list[str]) -> None:
+    def write(name: str, bodies: list[dict[str, Any]]) -> None:
+        _questions(name).write_text("".join(f"{json.dumps(body)}\n" for body in bodies))
+
+    write("predict.jsonl", [{"customer_id": customer} for customer in customers])
+    firsts = [i * BATCH % len(customers) for i in range(BATCHES)]
+    around = customers * (1 + BATCH // len(customers))
+    write("predict_batch.jsonl", [{"customer_ids": (around[i:] + around)[:BATCH]} for i in firsts])
+    as_of = epoch_us(AS_OF)
+    write(
+        "feast.jsonl",
+        [
+            {"feature_service": FEATURE_SERVICE, "entities": {"customer_id": [c], "as_of_us": [as_of]}}
+            for c in customers
+        ],
+    )
+    known = [[None if math.isnan(value) else value for value in row] for row in rows]
+    write("mlflow.jsonl", [{"dataframe_split": {"columns": names, "data": [row]}} for row in known])
+
+
+def _save_for_mlflow(model: Any, matrix: Any, names: list[str]) -> None:
+    """As ``flows.training.tracking.log_model``, without a registry."""
+    import mlflow
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    from feature_repo.stores import open_store
+
+    assert [feature.name for feature in model_inputs(open_store())] == names
+    sample = pd.DataFrame(matrix[:5], columns=names)
+    folder = load_settings().data / "mlflow-model"
+    shutil.rmtree(folder, ignore_errors=True)
+    mlflow.sklearn.save_model(
+        model,
+        folder,
+        signature=infer_signature(sample, model.predict_proba(matrix[:5])),
+        pyfunc_predict_fn="predict_proba",
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED_TYPES,
+        pip_requirements=["scikit-learn"],
+    )
+
+
+if __name__ == "__main__":
+    main()
