@@ -7,8 +7,7 @@ from mlflow import MlflowClient
 
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
-from flows.feature_store.snapshots import build_snapshots
-from flows.training.dataset import TrainingSet, assemble
+from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.recipe import RECIPE_FILE, Recipe
 
 
@@ -22,6 +21,4 @@ def training_rows(client: MlflowClient, settings: Settings, version: str) -> Tra
         Path(client.download_artifacts(str(registered.run_id), RECIPE_FILE)).read_bytes()
     )
     as_of, known_at = (datetime.fromisoformat(registered.tags[f"holdfast.{name}"]) for name in ("as_of", "known_at"))
-    for cutoff in recipe.development:
-        build_snapshots(settings, cutoff, known_at)
-    return assemble(settings, recipe.development, as_of, known_at)
+    return build_and_assemble(settings, recipe.development, as_of, known_at)

@@ -17,10 +17,9 @@ from pydantic import BaseModel
 from feature_repo.model_contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from feature_repo.settings import Settings
 from flows.feature_store.parity import without_label
-from flows.feature_store.snapshots import build_snapshots
 from flows.promotion.evidence import NotComputedError
 from flows.promotion.registry import get_version
-from flows.training.dataset import TrainingSet, assemble
+from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
@@ -92,9 +91,7 @@ class Subject:
             )
         lineage = json.loads(self._artifact(LINEAGE_FILE).read_bytes())
         as_of, known_at = (datetime.fromisoformat(lineage[name]) for name in ("as_of", "known_at"))
-        for cutoff in self.recipe.test:
-            build_snapshots(settings, cutoff, known_at)
-        rows = assemble(settings, self.recipe.test, as_of, known_at)
+        rows = build_and_assemble(settings, self.recipe.test, as_of, known_at)
         if (names := [feature.name for feature in rows.inputs]) != self.contract.inputs:
             raise NotComputedError(f"version {self.version} reads {self.contract.inputs}, the feature service {names}")
         return rows

@@ -18,9 +18,8 @@ from feature_repo.settings import Settings, load_settings
 from feature_repo.stores import open_store
 from feature_repo.times import as_utc
 from flows.feature_store.registry import apply_definitions
-from flows.feature_store.snapshots import build_snapshots
 from flows.training.arithmetic import ARITHMETIC, arithmetic
-from flows.training.dataset import assemble
+from flows.training.dataset import build_and_assemble
 from flows.training.fitting import churn_scores, fit_recipe
 from flows.training.lineage import Lineage, lineage_of
 from flows.training.recipe import RECIPE_FILE, Recipe
@@ -58,11 +57,7 @@ def remake(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[
     """
     as_of, known_at = as_utc(recorded.as_of), as_utc(recorded.known_at)
     cutoffs = sorted({as_utc(cutoff) for cutoff in (*recipe.development, *recipe.test)})
-    for number, cutoff in enumerate(cutoffs, start=1):
-        say(f"building the features of cut-off {number} of {len(cutoffs)}")
-        build_snapshots(settings, cutoff, known_at)
-    say("joining labels and features")
-    data = assemble(settings, cutoffs, as_of, known_at)
+    data = build_and_assemble(settings, cutoffs, as_of, known_at, say)
     development, test = data.at(recipe.development), data.at(recipe.test)
     say(f"fitting {recipe.family} on {len(development.y):,} rows")
     scores = churn_scores(fit_recipe(recipe, data), test.x)

@@ -1,7 +1,7 @@
 """The training set: labels at each cut-off joined with features as they were then, through the feature service."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from feature_repo.settings import Settings
 from feature_repo.stores import open_store
 from feature_repo.times import epoch_us
 from feature_repo.transformations import known_transactions
-from flows.feature_store.snapshots import NoDataError, effective_known_at, snapshot_path
+from flows.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
 from flows.ingestion.batches import end_of_data, list_batches, transactions_glob
 
 
@@ -121,6 +121,26 @@ def assemble(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, k
     if joined[ENTITY_KEY].to_pylist() != keys[ENTITY_KEY].tolist():
         raise RuntimeError("The point-in-time join returned other rows than were asked for.")
     return TrainingSet(keys, input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool), inputs)
+
+
+def build_and_assemble(
+    settings: Settings,
+    cutoffs: Sequence[datetime],
+    as_of: datetime,
+    known_at: datetime,
+    say: Callable[[str], object] = lambda doing: None,
+) -> TrainingSet:
+    """The same after building the snapshots of the cut-offs; ``say`` is told what is going on.
+
+    Raises:
+        NoDataError: Nothing from before a cut-off had arrived by ``known_at``.
+        MissingFeatureError: A labelled customer without features.
+    """
+    for number, cutoff in enumerate(cutoffs, start=1):
+        say(f"building the features of cut-off {number} of {len(cutoffs)}")
+        build_snapshots(settings, cutoff, known_at)
+    say("joining labels and features")
+    return assemble(settings, cutoffs, as_of, known_at)
 
 
 def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:

@@ -49,17 +49,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The training set as known at ``KNOWN_AT``; read only."""
     from feature_repo.stores import open_store
     from flows.feature_store.registry import apply_definitions
-    from flows.feature_store.snapshots import build_snapshots
-    from flows.training.dataset import assemble, labelled_cutoffs
+    from flows.training.dataset import build_and_assemble, labelled_cutoffs
     from flows.training.split import split_by_time
 
     with at_work_on(copy_shop(tmp_path_factory.mktemp("dataset"))) as settings:
         apply_definitions(open_store())
         cutoffs = labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
         split = split_by_time(cutoffs, 90, 4, 5, 2)
-        for cutoff in cutoffs:
-            build_snapshots(settings, cutoff, KNOWN_AT)
-        return Dataset(settings, cutoffs, split, assemble(settings, cutoffs, AS_OF, KNOWN_AT))
+        return Dataset(settings, cutoffs, split, build_and_assemble(settings, cutoffs, AS_OF, KNOWN_AT))
 
 
 # Few trials and resamples: the tests are about what training does, not about how good the model is.

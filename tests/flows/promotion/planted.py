@@ -51,8 +51,8 @@ def base() -> Base:
     from feature_repo.model_contract import fingerprint
     from feature_repo.stores import open_store
     from flows.feature_store.parity import check_parity, input_definitions, save_parity
-    from flows.feature_store.snapshots import build_snapshots, customers_of
-    from flows.training.dataset import assemble, labelled_cutoffs
+    from flows.feature_store.snapshots import customers_of
+    from flows.training.dataset import build_and_assemble, labelled_cutoffs
     from flows.training.split import closed_by
     from flows.training.tracking import open_mlflow
 
@@ -63,9 +63,7 @@ def base() -> Base:
         report = check_parity(store, open_store(KNOWN_AT), customers_of(snapshot), AS_OF)
         save_parity(settings, report, KNOWN_AT, input_definitions(store, settings))
         cutoffs = labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
-        for cutoff in cutoffs:
-            build_snapshots(settings, cutoff, KNOWN_AT)
-        data = assemble(settings, cutoffs, AS_OF, KNOWN_AT)
+        data = build_and_assemble(settings, cutoffs, AS_OF, KNOWN_AT)
         development = data.at(closed_by(cutoffs, cutoffs[-4], settings.horizon_days))
         open_mlflow(settings).create_registered_model(MODEL_NAME)
         return Base(settings.data, development, data.at(cutoffs[-4:]), fingerprint(store, 90, 180))
