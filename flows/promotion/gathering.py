@@ -53,7 +53,7 @@ def gather(
             definitions=attempt(lambda: subject.definitions),
             parity=situation.parity,
             latency_ms=attempt(lambda: behaviour.latency_ms(subject.score, given(rows).x)),
-            size_mb=attempt(lambda: subject.model_file.stat().st_size / 1e6),
+            size_mb=attempt(lambda: len(subject.model_file) / 1e6),
             inputs=attempt(lambda: subject.contract.inputs),
             rollback=situation.rollback,
         )

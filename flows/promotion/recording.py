@@ -1,7 +1,6 @@
 """Keeps a verdict: the gates in the run, the verdict on the version, and the alias ``challenger``."""
 
 from datetime import datetime
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -22,6 +21,7 @@ from flows.promotion.registry import (
     set_challenger,
 )
 from flows.promotion.settings import GateSettings
+from flows.run_files import read_file
 
 GATES_FILE = "gates.json"
 
@@ -72,7 +72,7 @@ def read_report(client: MlflowClient, version: str, key: str) -> Report | None:
     """
     run_id = str(get_version(client, version).run_id)
     try:
-        content = Path(client.download_artifacts(run_id, _path(key))).read_bytes()
+        content = read_file(client, run_id, _path(key))
     except (MlflowException, OSError):
         return None
     try:

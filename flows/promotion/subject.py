@@ -1,8 +1,10 @@
 """A model version and what its training left of it: the model file, the contract, the test."""
 
 import json
+import tempfile
 from datetime import datetime
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +21,7 @@ from feature_repo.settings import Settings
 from flows.feature_store.parity import without_label
 from flows.promotion.evidence import NotComputedError
 from flows.promotion.registry import get_version
+from flows.run_files import read_file
 from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.recipe import RECIPE_FILE, Recipe
@@ -58,24 +61,24 @@ class Subject:
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """Its test rows: customer_id, cutoff, churned, and the scores of "model" and each baseline."""
-        return pd.read_parquet(self._artifact(PREDICTIONS_FILE))
+        return pd.read_parquet(BytesIO(self._artifact(PREDICTIONS_FILE)))
 
     @cached_property
-    def model_file(self) -> Path:
-        """The registered model, downloaded."""
-        uri = str(self._client.tracking_uri)
-        folder = download_artifacts(f"models:/{MODEL_NAME}/{self.version}", tracking_uri=uri, registry_uri=uri)
-        file = Path(folder) / MODEL_FILE
-        if not file.is_file():
-            raise NotComputedError(f"version {self.version} holds no {MODEL_FILE}")
-        return file
+    def model_file(self) -> bytes:
+        """The file of the registered model."""
+        place, uri = f"models:/{MODEL_NAME}/{self.version}", str(self._client.tracking_uri)
+        with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
+            file = Path(download_artifacts(place, dst_path=folder, tracking_uri=uri, registry_uri=uri)) / MODEL_FILE
+            if not file.is_file():
+                raise NotComputedError(f"version {self.version} holds no {MODEL_FILE}")
+            return file.read_bytes()
 
     @cached_property
     def model(self) -> Any:
         """The classifier in it; a file with types that are not trusted is not loaded."""
-        from skops.io import load
+        from skops.io import loads
 
-        return load(self.model_file, trusted=TRUSTED_TYPES)
+        return loads(self.model_file, trusted=TRUSTED_TYPES)
 
     def score(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Churn probabilities of rows of inputs, shape (rows,)."""
@@ -89,7 +92,7 @@ class Subject:
                 f"version {self.version} was trained on other definitions than Feast's registry holds "
                 f"({', '.join(parts)} differ); train again with `python -m flows.train`"
             )
-        lineage = json.loads(self._artifact(LINEAGE_FILE).read_bytes())
+        lineage = json.loads(self._artifact(LINEAGE_FILE))
         as_of, known_at = (datetime.fromisoformat(lineage[name]) for name in ("as_of", "known_at"))
         rows = build_and_assemble(settings, self.recipe.test, as_of, known_at)
         if (names := [feature.name for feature in rows.inputs]) != self.contract.inputs:
@@ -103,10 +106,10 @@ class Subject:
         return str(self._registered.tags[SERVED_MODEL_TAG])
 
     def _json(self, name: str, model: type[_Model]) -> _Model:
-        return model.model_validate_json(self._artifact(name).read_bytes())
+        return model.model_validate_json(self._artifact(name))
 
-    def _artifact(self, name: str) -> Path:
+    def _artifact(self, name: str) -> bytes:
         try:
-            return Path(self._client.download_artifacts(self.run_id, name))
+            return read_file(self._client, self.run_id, name)
         except (MlflowException, OSError) as error:
             raise NotComputedError(f"run {self.run_id} of version {self.version} has no {name}") from error

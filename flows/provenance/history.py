@@ -22,7 +22,7 @@ from flows.promotion.records import (
 from flows.promotion.registry import UnknownVersionError, challenger_version, champion_version, get_version
 from flows.promotion.reigns import reigns
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
-from flows.provenance.run_files import read_files
+from flows.run_files import read_files
 from flows.training.arithmetic import Arithmetic
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage

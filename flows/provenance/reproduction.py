@@ -15,7 +15,7 @@ from flows.provenance.clean_process import Outcome, ReproductionError, make_agai
 from flows.provenance.comparing import Difference
 from flows.provenance.history import resolve_version
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
-from flows.provenance.run_files import read_files
+from flows.run_files import read_files
 from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe

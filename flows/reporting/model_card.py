@@ -9,9 +9,9 @@ from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.registry import open_registry
 from flows.provenance.history import history_of
-from flows.provenance.run_files import read_files
 from flows.reporting.model_card_facts import card_facts
 from flows.reporting.model_card_text import to_html, to_markdown
+from flows.run_files import read_files
 from flows.training.evaluation import EVALUATION_FILE
 from flows.training.recipe import RECIPE_FILE
 

@@ -30,6 +30,7 @@ from feature_repo.model_registry import ModelRegistry
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from flows.files import replace_file
+from flows.run_files import read_file
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
@@ -196,7 +197,7 @@ def log_evaluation(recipe: Recipe, told: Evaluation) -> None:
 
 def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
     """What the run's test found."""
-    return Evaluation.model_validate_json(Path(client.download_artifacts(run_id, EVALUATION_FILE)).read_bytes())
+    return Evaluation.model_validate_json(read_file(client, run_id, EVALUATION_FILE))
 
 
 def log_pictures(figures: Mapping[str, Figure]) -> None:

@@ -14,6 +14,16 @@ class RunGoneError(HoldfastError):
     """The run of a version cannot be read any more."""
 
 
+def read_file(client: MlflowClient, run_id: str, name: str) -> bytes:
+    """The content of one file. Without a folder to put it into, MLflow would leave it in one that nobody removes.
+
+    Raises:
+        MlflowException, OSError: There is no such file, or it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="holdfast-run-") as folder:
+        return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
+
+
 def read_files(client: MlflowClient, run_id: str, names: Collection[str]) -> dict[str, bytes]:
     """The content of those of the named files that the run has.
 
@@ -22,12 +32,7 @@ def read_files(client: MlflowClient, run_id: str, names: Collection[str]) -> dic
     """
     try:
         there = {item.path for item in client.list_artifacts(run_id)}
-        with tempfile.TemporaryDirectory() as folder:
-            return {
-                name: Path(client.download_artifacts(run_id, name, folder)).read_bytes()
-                for name in names
-                if name in there
-            }
+        return {name: read_file(client, run_id, name) for name in names if name in there}
     except (MlflowException, OSError) as error:
         raise RunGoneError(
             f"The files of MLflow run {run_id} cannot be read: {error}. Restore the run or its artifacts."
