@@ -3,23 +3,22 @@
 from calendar import monthrange
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import REPLAY, Settings
 from feature_repo.source_hash import normalised, sha256
-from feature_repo.times import as_utc
 from flows.backtesting.policies import Policy
 from flows.backtesting.settings import PolicySettings
 from flows.feature_store.snapshots import NoDataError, effective_known_at
 from flows.ingestion.batches import end_of_data, list_batches
 from flows.promotion.settings import GateSettings
+from flows.training.lineage import Utc
 from flows.training.settings import TrainingSettings
 
 Every = Literal["month", "week"]
-Utc = Annotated[datetime, AfterValidator(as_utc)]
 
 _ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from flows.provenance import remaking
-from flows.provenance.remaking import LINEAGE, Remade
+from flows.provenance.remaking import Remade
 from flows.training.arithmetic import ARITHMETIC, VARIABLES, Arithmetic, held_to
-from flows.training.lineage import ROOT, Lineage
+from flows.training.lineage import LINEAGE, ROOT, Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 
 # Nothing that names a store or a registry: the definitions of this checkout go into a registry of the process's own.

@@ -2,17 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from feature_repo.errors import HoldfastError
-from feature_repo.times import as_utc
 from flows.training.arithmetic import ARITHMETIC, Arithmetic
-from flows.training.lineage import Lineage
+from flows.training.lineage import LINEAGE, Lineage
 from flows.training.tracking import LINEAGE_FILE
-
-_LINEAGE = TypeAdapter(Lineage)
 
 
 class NoLineageError(HoldfastError):
@@ -28,13 +24,12 @@ def lineage_in(files: Mapping[str, bytes], where: str) -> Lineage:
     if LINEAGE_FILE not in files:
         raise NoLineageError(f"{where} has no {LINEAGE_FILE}: `python -m flows.train` did not make it.")
     try:
-        lineage = _LINEAGE.validate_json(files[LINEAGE_FILE])
+        return LINEAGE.validate_json(files[LINEAGE_FILE])
     except ValidationError as error:
         raise NoLineageError(
             f"{where}: {LINEAGE_FILE} is not as Holdfast writes it ({error.errors()[0]['msg']}). "
             "Restore it from a backup of the run."
         ) from error
-    return replace(lineage, as_of=as_utc(lineage.as_of), known_at=as_utc(lineage.known_at))
 
 
 def arithmetic_in(files: Mapping[str, bytes]) -> Arithmetic | None:

@@ -16,16 +16,14 @@ from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import fingerprint
 from feature_repo.settings import Settings, load_settings
 from feature_repo.stores import open_store
-from feature_repo.times import as_utc
 from flows.feature_store.registry import apply_definitions
 from flows.training.arithmetic import ARITHMETIC, arithmetic
 from flows.training.dataset import build_and_assemble
 from flows.training.fitting import churn_scores, fit_recipe
-from flows.training.lineage import Lineage, lineage_of
+from flows.training.lineage import LINEAGE, Lineage, lineage_of
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.settings import TrainingSettings
 
-LINEAGE = TypeAdapter(Lineage)
 RECORDED_FILE = "lineage.json"
 HERE_FILE, ARITHMETIC_FILE = "here.json", "arithmetic.json"
 DIGESTS_FILE, SCORES_FILE, REFUSAL_FILE = "digests.json", "scores.parquet", "refusal.txt"
@@ -46,7 +44,7 @@ def here(settings: Settings, recorded: Lineage) -> Lineage:
     """
     apply_definitions(open_store())
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
-    return lineage_of(settings, TrainingSettings(), definition, as_utc(recorded.as_of), as_utc(recorded.known_at))
+    return lineage_of(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
 
 
 def remake(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[[str], object]) -> Remade:
@@ -55,9 +53,8 @@ def remake(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[
     Raises:
         HoldfastError: The batches do not give a training set.
     """
-    as_of, known_at = as_utc(recorded.as_of), as_utc(recorded.known_at)
-    cutoffs = sorted({as_utc(cutoff) for cutoff in (*recipe.development, *recipe.test)})
-    data = build_and_assemble(settings, cutoffs, as_of, known_at, say)
+    cutoffs = sorted({*recipe.development, *recipe.test})
+    data = build_and_assemble(settings, cutoffs, recorded.as_of, recorded.known_at, say)
     development, test = data.at(recipe.development), data.at(recipe.test)
     say(f"fitting {recipe.family} on {len(development.y):,} rows")
     scores = churn_scores(fit_recipe(recipe, data), test.x)

@@ -5,15 +5,19 @@ import subprocess
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, TypeAdapter
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
+from feature_repo.times import as_utc
 from flows.ingestion.batches import list_batches
 from flows.training.arithmetic import arithmetic
 from flows.training.settings import TrainingSettings
 
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
+Utc = Annotated[datetime, AfterValidator(as_utc)]  # else what is read back has a zone, and so a key, of its own
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,8 +28,8 @@ class Lineage:
     ``key`` is the same when training would give the same model, unless the search's time runs out on a slow machine.
     """
 
-    as_of: datetime
-    known_at: datetime
+    as_of: Utc
+    known_at: Utc
     batches: list[str]
     fingerprint: dict[str, str]
     settings: dict[str, Any]
@@ -46,6 +50,9 @@ class Lineage:
         """
         parts = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_KEY}
         return sha256(repr(sorted(parts.items(), key=lambda item: item[0])))
+
+
+LINEAGE = TypeAdapter(Lineage)
 
 
 def lineage_of(

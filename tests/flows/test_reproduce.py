@@ -15,8 +15,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.ingestion.batches import MANIFEST
-from flows.provenance.remaking import LINEAGE
 from flows.reproduce import reproduce
+from flows.training.lineage import LINEAGE
 from tests.flows.conftest import Dataset, Trained
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, copy_shop, ingest, transactions
 
