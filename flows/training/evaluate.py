@@ -35,7 +35,11 @@ def evaluate(
     choice: Choice,
     training: TrainingSettings,
 ) -> Evaluation:
-    """Everything that is said of the model: ``scores`` maps "model" and each baseline to its test scores."""
+    """Everything that is said of the model: ``scores`` maps "model" and each baseline to its test scores.
+
+    The gain of ``choice`` over the simplest family has been measured.
+    """
+    assert choice.simplest is None or choice.gain is not None
     bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
     told, recipe = scores["model"], choice.recipe
     return Evaluation(
@@ -46,7 +50,7 @@ def evaluate(
         family=recipe.family,
         chosen=described(recipe.family, recipe.params),
         reason=choice.reason,
-        simpler=_over_the_simplest(choice, development, test, told, bootstrap),
+        simpler=choice.gain,
         metrics={name: metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
         over_baselines={
             name: roc_auc_difference(test.y, told, values, bootstrap)
@@ -88,10 +92,8 @@ def confirmed(
 
     Then that ships. The folds flatter whoever won on them among many trials; this one veto is the test's.
     """
-    recipe = choice.recipe
-    development, test = data.at(recipe.development), data.at(recipe.test)
-    bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
-    gain = _over_the_simplest(choice, development, test, churn_scores(model, test.x), bootstrap)
+    choice = measured(choice, model, data, training)
+    recipe, gain = choice.recipe, choice.gain
     if choice.simplest is None or gain is None or gain.low > 0:
         return choice, model
     split = TimeSplit(recipe.folds, recipe.development, recipe.test)
@@ -103,14 +105,15 @@ def confirmed(
     return replace(simpler, reason=reason), fit_recipe(simpler.recipe, data)
 
 
-def _over_the_simplest(
-    choice: Choice, development: TrainingSet, test: TrainingSet, scores: Scores, bootstrap: CustomerBootstrap
-) -> Interval | None:
-    """The gain over the simplest family, on rows that had no say in the choice; None when that is what was chosen."""
+def measured(choice: Choice, model: Any, data: TrainingSet, training: TrainingSettings) -> Choice:
+    """The choice with its gain over the simplest family, on rows that had no say in it; as it is where that ships."""
     if choice.simplest is None:
-        return None
-    simplest = fit_model(choice.simplest.family, choice.simplest.params, development, choice.recipe.seed)
-    return roc_auc_difference(test.y, scores, churn_scores(simplest, test.x), bootstrap)
+        return choice
+    recipe, test = choice.recipe, data.at(choice.recipe.test)
+    simplest = fit_model(choice.simplest.family, choice.simplest.params, data.at(recipe.development), recipe.seed)
+    bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
+    ours, theirs = churn_scores(model, test.x), churn_scores(simplest, test.x)
+    return replace(choice, gain=roc_auc_difference(test.y, ours, theirs, bootstrap))
 
 
 def _months(test: TrainingSet, scores: Mapping[str, Scores], bootstrap: CustomerBootstrap) -> list[Month]:

@@ -25,13 +25,15 @@ from flows.training.value import best_threshold
 class Choice:
     """What ships, why, and how it compares.
 
-    ``simplest`` is the best trial of the simplest family; None when that is the chosen one.
+    ``simplest`` is the best trial of the simplest family; None when that is the chosen one. ``gain``: ROC-AUC over it
+    on the test rows, None until that is measured.
     """
 
     recipe: Recipe
     reason: str
     simplest: Trial | None
     calibration: CalibrationChoice
+    gain: Interval | None = None
 
 
 class OneOutcomeError(HoldfastError):

@@ -22,6 +22,7 @@ from flows.training.evaluate import (
     evaluate,
     groups,
     instability,
+    measured,
     require_inputs,
     slice_results,
 )
@@ -332,7 +333,7 @@ class TestSimplest:
         development, test = data.at(recipe.development), data.at(recipe.test)
         model = fit_recipe(recipe, data)
         simplest = Trial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
-        choice = Choice(recipe, "", simplest, CHOICE)
+        choice = measured(Choice(recipe, "", simplest, CHOICE), model, data, TRAINING)
         scores = {"model": churn_scores(model, test.x), "base_rate": np.full(len(test.y), development.y.mean())}
         found = evaluate(model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})).simpler
         assert found is not None
