@@ -1,7 +1,6 @@
 """The lineage of a model version, and what was made from a batch, as trees for the terminal."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.markup import escape
 from rich.tree import Tree
@@ -69,9 +68,11 @@ def _model(tree: Tree, history: History) -> None:
         model.add(f"{'calibration':<16}{recipe.calibration}")
         model.add(f"{'threshold':<16}{recipe.threshold:.4g}")
         model.add(f"{'seed':<16}{recipe.seed}")
-    label = {"horizon_days": lineage.horizon_days, "activity_days": lineage.activity_days}
-    told = [f"{name}={value}" for name, value in (_flat(lineage.settings) | label).items()]
-    model.add(escape(f"{'settings':<16}{' '.join(told)}"))
+    parameters = lineage.parameters
+    if "slices" in parameters:
+        parameters["slices"] = ",".join(group["feature"] for group in parameters["slices"]) or "none"
+    told = " ".join(f"{name}={value}" for name, value in parameters.items())
+    model.add(escape(f"{'settings':<16}{told}"))
 
 
 def _windows(tree: Tree, history: History) -> None:
@@ -96,16 +97,3 @@ def _evidence(tree: Tree, history: History) -> None:
     else:
         failed = f": {', '.join(history.gates.failed)}" if history.gates.failed else ""
         evidence.add(f"{'gates':<16}{history.gates.verdict}{escape(failed)}, {minute(history.gates.when)}")
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as ``search.trials``; a list of groups by what it groups by."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif name == "slices":
-            flat[name] = ",".join(item["feature"] for item in value) or "none"
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

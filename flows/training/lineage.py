@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +42,11 @@ class Lineage:
     git_commit: str
     arithmetic: dict[str, Any] | None = None
     """The processor code that computed it: another one differs in the last bits. Runs before it was kept have none."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The settings, nested ones as ``search.trials``, and the two numbers of the label."""
+        return _flat(self.settings) | {"horizon_days": self.horizon_days, "activity_days": self.activity_days}
 
     @property
     def key(self) -> str:
@@ -84,6 +90,13 @@ def lineage_of(
         git_commit=_git_commit(),
         arithmetic=asdict(arithmetic()),
     )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _git_commit() -> str:

@@ -103,9 +103,7 @@ def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> 
     earlier = _runs(client, f"tags.`{TAG_KEY}` = '{lineage.key}' and tags.`{_PLACE}` = '{_place(settings)}'")
     begun = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
     with mlflow.start_run(**begun, tags={TAG_KEY: lineage.key, _PLACE: _place(settings)}) as run:
-        mlflow.log_params(
-            _flat(lineage.settings) | {"horizon_days": lineage.horizon_days, "activity_days": lineage.activity_days}
-        )
+        mlflow.log_params(lineage.parameters)
         mlflow.log_dict(_plain(asdict(lineage)), LINEAGE_FILE)
         yield run.info.run_id
 
@@ -257,14 +255,6 @@ def _place(settings: Settings) -> str:
         with replace_file(path) as temporary:
             temporary.write_text(uuid.uuid4().hex)
     return path.read_text()
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as ``search.trials``, the form MLflow's table of parameters shows."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
