@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
@@ -11,9 +10,9 @@ from pandera.errors import SchemaErrors
 from prefect import Flow
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
-from rich.markup import escape
 
 from feature_repo.errors import HoldfastError
+from flows.error_line import errors_in_one_line
 
 # What a person can act on; anything else is a defect and keeps its traceback.
 EXPECTED_ERRORS = (HoldfastError, SchemaErrors, ValidationError, OSError)
@@ -29,13 +28,8 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     def command(**options: Any) -> None:
         for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
             logging.getLogger(name).addFilter(_without_traceback)
-        try:
+        with errors_in_one_line(EXPECTED_ERRORS):
             result = flow(**{name: _value(flow, name, given) for name, given in options.items()})
-        except EXPECTED_ERRORS as error:
-            Console(stderr=True).print(
-                f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
-            )
-            sys.exit(1)
         (show or Console().print)(result)
 
     parameters = {name: _option(parameter) for name, parameter in inspect.signature(flow.fn).parameters.items()}

@@ -1,0 +1,20 @@
+"""What a person can act on is told in one line."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+
+
+@contextmanager
+def errors_in_one_line(expected: tuple[type[Exception], ...]) -> Iterator[None]:
+    """An expected error inside is one line on standard error and exit code 1; any other keeps its traceback."""
+    try:
+        yield
+    except expected as error:
+        Console(stderr=True).print(
+            f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        sys.exit(1)
