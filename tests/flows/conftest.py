@@ -28,6 +28,21 @@ def open_shop(shop: Settings) -> Settings:
 
 
 @pytest.fixture
+def planted(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+    """This process at work on a shop whose registry is for planting versions: its settings and MLflow's client."""
+    from tests.flows.promotion.planted import planted_shop
+
+    with planted_shop(tmp_path) as shop:
+        yield shop
+
+
+@pytest.fixture
+def client(planted: tuple[Settings, Any]) -> Any:
+    """MLflow's client of a planted shop."""
+    return planted[1]
+
+
+@pytest.fixture
 def flows_here(prefect_server: None) -> Iterator[None]:
     """Prefect flows run in this process, and quickly."""
     with fast_flows():

@@ -1,7 +1,6 @@
 """The flow: real models on real rows; what stops one, and what is left of a verdict."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,8 @@ from flows.promotion.records import GatesRecord, RollbackRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError
 from flows.promotion.settings import GateSettings
 from tests.flows.promotion.good import good_evaluation, interval
-from tests.flows.promotion.planted import LENIENT, aliases, base, plant, planted_shop
+from tests.flows.promotion.planted import LENIENT, aliases, base, plant
 from tests.flows.small_shop import AS_OF, KNOWN_AT
-
-
-@pytest.fixture
-def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
-    """A planted shop: its settings and MLflow's client."""
-    with planted_shop(tmp_path) as planted:
-        yield planted
-
-
-@pytest.fixture
-def client(shop: tuple[Settings, Any]) -> Any:
-    return shop[1]
 
 
 def judged(version: str, **settings: Any) -> Any:
@@ -196,8 +183,8 @@ def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
     assert judged(version, max_rollbacks=1).challenger
 
 
-def test_parity_with_a_mismatch_and_without_a_report(shop: tuple[Settings, Any]) -> None:
-    settings, client = shop
+def test_parity_with_a_mismatch_and_without_a_report(planted: tuple[Settings, Any]) -> None:
+    settings, client = planted
     version, path = plant(client), settings.feast / "parity.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"mismatches": 3}))
@@ -212,14 +199,14 @@ def test_parity_with_a_mismatch_and_without_a_report(shop: tuple[Settings, Any])
     assert judged(version).challenger
 
 
-def test_what_the_features_flow_finds_is_what_the_gate_sees(shop: tuple[Settings, Any]) -> None:
+def test_what_the_features_flow_finds_is_what_the_gate_sees(planted: tuple[Settings, Any]) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
 
     from flows.feature_store import parity
     from flows.features import features
     from tests.flows.feature_store.test_parity import HISTORY, write
 
-    settings, client = shop
+    settings, client = planted
     version = plant(client)
     features(AS_OF, KNOWN_AT)
     assert parity.load_parity(settings).mismatches == 0

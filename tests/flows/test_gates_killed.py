@@ -2,8 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +11,8 @@ from feature_repo.settings import Settings
 from flows.promotion.records import GatesRecord
 from flows.promotion.registry import CHALLENGER
 from flows.promotion.settings import GateSettings
-from tests.flows.promotion.planted import LENIENT, aliases, plant, planted_shop
+from tests.flows.promotion.planted import LENIENT, aliases, plant
 from tests.flows.small_shop import join, prefect_api, start
-
-
-@pytest.fixture
-def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
-    """A planted shop: its settings and MLflow's client."""
-    with planted_shop(tmp_path) as planted:
-        yield planted
 
 
 def _judge_and_die(call: str, nth: int, version: str) -> None:
@@ -45,10 +36,10 @@ def _judge_and_die(call: str, nth: int, version: str) -> None:
 @pytest.mark.parametrize(
     ("call", "nth"), [("log_text", 2), ("set_tag", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)]
 )
-def test_gates_killed_anywhere_leave_no_challenger_unjudged(shop: tuple[Settings, Any], call: str, nth: int) -> None:
+def test_gates_killed_anywhere_leave_no_challenger_unjudged(planted: tuple[Settings, Any], call: str, nth: int) -> None:
     from flows.gates import gates
 
-    settings, client = shop
+    settings, client = planted
     version = plant(client)
     assert join(start(_judge_and_die, settings.data, call, nth, version, api=prefect_api()), 120) == -signal.SIGKILL
     assert aliases(client) == {}
@@ -58,8 +49,8 @@ def test_gates_killed_anywhere_leave_no_challenger_unjudged(shop: tuple[Settings
     assert aliases(client) == {CHALLENGER: version}
 
 
-def test_a_challenger_that_fails_is_none_before_it_is_recorded(shop: tuple[Settings, Any]) -> None:
-    settings, client = shop
+def test_a_challenger_that_fails_is_none_before_it_is_recorded(planted: tuple[Settings, Any]) -> None:
+    settings, client = planted
     version = plant(client, without="evaluation.json")
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     child = start(_judge_and_die, settings.data, "set_model_version_tag", 1, version, api=prefect_api())

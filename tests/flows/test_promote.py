@@ -2,9 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,22 +16,10 @@ from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError
 from flows.promotion.settings import GateSettings
-from tests.flows.promotion.planted import aliases, passed, plant, planted_shop
+from tests.flows.promotion.planted import aliases, passed, plant
 from tests.flows.small_shop import join, prefect_api, processes, start
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
-    """A planted shop: its settings and MLflow's client."""
-    with planted_shop(tmp_path) as planted:
-        yield planted
-
-
-@pytest.fixture
-def client(shop: tuple[Settings, Any]) -> Any:
-    return shop[1]
 
 
 def challenger(client: Any, champion: str | None) -> str:
@@ -284,17 +271,17 @@ class TestResumed:
         assert [item.status for item in told if isinstance(item, ApprovalRecord)] == ["waiting", "refused"]
 
     def test_a_champion_that_moved_meanwhile_makes_the_approval_void(
-        self, client: Any, shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         version = self.asked(client, monkeypatch)
         _, decision = self.ask(client, monkeypatch, self.yes)
         champion = plant(client)
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
         with pytest.raises(PromotionRefusedError, match=f"but champion is now version {champion}"):
-            move_champion(client, shop[0], version, decision, NOW)
+            move_champion(client, planted[0], version, decision, NOW)
         passed(client, version, champion, key="other")
         with pytest.raises(PromotionRefusedError, match="was judged again since it was approved"):
-            move_champion(client, shop[0], version, decision, NOW)
+            move_champion(client, planted[0], version, decision, NOW)
         assert aliases(client)[CHAMPION] == champion
 
     def test_evidence_that_cannot_be_shown_is_not_asked_about(
@@ -325,8 +312,8 @@ def _promote(version: str, meet: Any) -> None:
         os._exit(3)
 
 
-def test_two_at_once_cannot_both_win(shop: tuple[Settings, Any]) -> None:
-    settings, client = shop
+def test_two_at_once_cannot_both_win(planted: tuple[Settings, Any]) -> None:
+    settings, client = planted
     versions = [challenger(client, None) for _ in range(2)]
     meet = processes().Barrier(2)
     children = [start(_promote, settings.data, version, meet, api=prefect_api()) for version in versions]
@@ -350,10 +337,10 @@ def _killed_before(call: str, version: str) -> None:
 @pytest.mark.parametrize(
     "call", ["set_model_version_tag", "set_registered_model_alias", "delete_registered_model_alias"]
 )
-def test_killed_anywhere_the_next_run_completes(shop: tuple[Settings, Any], call: str) -> None:
+def test_killed_anywhere_the_next_run_completes(planted: tuple[Settings, Any], call: str) -> None:
     from flows.promote import promote
 
-    settings, client = shop
+    settings, client = planted
     champion = challenger(client, None)
     promote(champion)
     version = challenger(client, champion)

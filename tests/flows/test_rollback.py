@@ -3,9 +3,7 @@
 import getpass
 import os
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,20 +13,8 @@ from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError, RollbackError
 from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import UnknownVersionError
-from tests.flows.promotion.planted import aliases, base, passed, plant, planted_shop
+from tests.flows.promotion.planted import aliases, base, passed, plant
 from tests.flows.small_shop import join, prefect_api, start
-
-
-@pytest.fixture
-def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
-    """A planted shop: its settings and MLflow's client."""
-    with planted_shop(tmp_path) as planted:
-        yield planted
-
-
-@pytest.fixture
-def client(shop: tuple[Settings, Any]) -> Any:
-    return shop[1]
 
 
 def champions(client: Any, number: int) -> list[str]:
@@ -180,11 +166,11 @@ def _killed_at(call: str, nth: int, flow_run: str) -> None:
 
 @pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 2)])
 def test_the_same_flow_run_again_goes_back_once(
-    shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
+    planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
 ) -> None:
     from flows.rollback import rollback
 
-    settings, client = shop
+    settings, client = planted
     first, second, third = champions(client, 3)
     assert join(start(_killed_at, settings.data, call, nth, "run-1", api=prefect_api()), 120) == -signal.SIGKILL
     assert aliases(client) == {CHAMPION: third if nth == 1 else second}
@@ -249,10 +235,10 @@ def _killed_before(call: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["set_model_version_tag", "set_registered_model_alias"])
-def test_killed_before_the_alias_moved_the_next_run_completes(shop: tuple[Settings, Any], call: str) -> None:
+def test_killed_before_the_alias_moved_the_next_run_completes(planted: tuple[Settings, Any], call: str) -> None:
     from flows.rollback import rollback
 
-    settings, client = shop
+    settings, client = planted
     _, second, third = champions(client, 3)
     assert join(start(_killed_before, settings.data, call, api=prefect_api()), 120) == -signal.SIGKILL
     assert aliases(client) == {CHAMPION: third}

@@ -1,7 +1,6 @@
 """The files of a run, from a store that is elsewhere: what is downloaded does not stay in the temporary folder."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +9,12 @@ import pytest
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.run_files import RunGoneError, read_file, read_files
-from tests.flows.promotion.planted import LENIENT, plant, planted_shop
+from tests.flows.promotion.planted import LENIENT, plant
 from tests.flows.small_shop import AS_OF, KNOWN_AT
 
 
 @pytest.fixture
-def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
-    """A planted shop: its settings and MLflow's client."""
-    with planted_shop(tmp_path) as planted:
-        yield planted
-
-
-@pytest.fixture
-def temporary(shop: tuple[Settings, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary(planted: tuple[Settings, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary folder of the test's own, while MLflow downloads as it does from any store but a local one."""
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
@@ -33,8 +25,8 @@ def temporary(shop: tuple[Settings, Any], tmp_path: Path, monkeypatch: pytest.Mo
     return folder
 
 
-def test_a_file_as_it_was_logged(shop: tuple[Settings, Any], temporary: Path) -> None:
-    _, client = shop
+def test_a_file_as_it_was_logged(planted: tuple[Settings, Any], temporary: Path) -> None:
+    _, client = planted
     run_id = client.get_model_version(MODEL_NAME, plant(client)).run_id
     client.log_text(run_id, "told", "in/a/folder.txt")
     assert read_file(client, run_id, "in/a/folder.txt") == b"told"
@@ -44,13 +36,13 @@ def test_a_file_as_it_was_logged(shop: tuple[Settings, Any], temporary: Path) ->
     assert list(temporary.iterdir()) == []
 
 
-def test_who_reads_a_version_leaves_nothing_behind(shop: tuple[Settings, Any], temporary: Path) -> None:
+def test_who_reads_a_version_leaves_nothing_behind(planted: tuple[Settings, Any], temporary: Path) -> None:
     from flows.gates import gates
     from flows.monitoring.reference import training_rows
     from flows.promotion.settings import GateSettings
     from flows.training.tracking import read_evaluation
 
-    settings, client = shop
+    settings, client = planted
     version = plant(client, tags={"holdfast.as_of": AS_OF.isoformat(), "holdfast.known_at": KNOWN_AT.isoformat()})
     assert gates(version, GateSettings(**LENIENT)).passed
     assert gates(version, GateSettings(**LENIENT)).computed is False
