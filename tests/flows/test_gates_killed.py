@@ -1,6 +1,5 @@
 """Judging that is killed: no alias is left on a version whose verdict is not recorded."""
 
-import os
 import signal
 from typing import Any
 
@@ -11,25 +10,14 @@ from feature_repo.settings import Settings
 from flows.promotion.records import GatesRecord
 from flows.promotion.registry import CHALLENGER
 from flows.promotion.settings import GateSettings
-from tests.flows.promotion.planted import LENIENT, aliases, plant
+from tests.flows.promotion.planted import LENIENT, aliases, die_at, plant
 from tests.flows.small_shop import join, prefect_api, start
 
 
 def _judge_and_die(call: str, nth: int, version: str) -> None:
-    from mlflow import MlflowClient
-
     from flows.gates import gates
 
-    original, calls = getattr(MlflowClient, call), 0
-
-    def fatal(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **options)
-
-    setattr(MlflowClient, call, fatal)
+    die_at(call, nth)
     print("it survived:", gates(version, GateSettings(**LENIENT)).failed)
 
 

@@ -16,7 +16,7 @@ from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError
 from flows.promotion.settings import GateSettings
-from tests.flows.promotion.planted import aliases, passed, plant
+from tests.flows.promotion.planted import aliases, die_at, passed, plant
 from tests.flows.small_shop import join, prefect_api, processes, start
 
 NOW = datetime.now(UTC)
@@ -326,11 +326,9 @@ def test_two_at_once_cannot_both_win(planted: tuple[Settings, Any]) -> None:
 
 def _killed_before(call: str, version: str) -> None:
     """Promote in a process that dies before it first makes this call of MLflow's client."""
-    from mlflow import MlflowClient
-
     from flows.promote import promote
 
-    setattr(MlflowClient, call, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    die_at(call)
     promote(version)
 
 

@@ -13,7 +13,7 @@ from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError, RollbackError
 from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import UnknownVersionError
-from tests.flows.promotion.planted import aliases, base, passed, plant
+from tests.flows.promotion.planted import aliases, base, die_at, passed, plant
 from tests.flows.small_shop import join, prefect_api, start
 
 
@@ -146,21 +146,10 @@ def test_a_promotion_that_was_killed_before_the_alias_moved_makes_no_former_cham
 
 def _killed_at(call: str, nth: int, flow_run: str) -> None:
     """Roll back as this flow run in a process that dies at the nth of these calls."""
-    from mlflow import MlflowClient
-
     from flows.rollback import rollback
 
     os.environ["PREFECT__RUNTIME__FLOW_RUN__ID"] = flow_run
-    original, calls = getattr(MlflowClient, call), 0
-
-    def fatal(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **options)
-
-    setattr(MlflowClient, call, fatal)
+    die_at(call, nth)
     rollback("complaints")
 
 
@@ -226,11 +215,9 @@ def test_what_makes_no_sense_changes_nothing(client: Any) -> None:
 
 
 def _killed_before(call: str) -> None:
-    from mlflow import MlflowClient
-
     from flows.rollback import rollback
 
-    setattr(MlflowClient, call, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    die_at(call)
     rollback("complaints")
 
 

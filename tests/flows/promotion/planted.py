@@ -3,7 +3,9 @@
 import functools
 import hashlib
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -159,6 +161,22 @@ def passed(client: Any, version: str, champion: str | None, when: datetime | Non
     """Leave the verdict on a version that it may follow ``champion``, as the flow does."""
     when = when or datetime.now(UTC)
     GatesRecord(verdict="passed", champion=champion, settings="s", when=when, failed=[], key=key).save(client, version)
+
+
+def die_at(call: str, nth: int = 1) -> None:
+    """From now on this process is killed when it makes the nth of these calls of MLflow's client."""
+    from mlflow import MlflowClient
+
+    original, calls = getattr(MlflowClient, call), 0
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(MlflowClient, call, fatal)
 
 
 def aliases(client: Any) -> dict[str, str]:
