@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import pytest
 from tests.conftest import ROOT, MainJob, run
 from tests.e2e.processes import Server, answering, eventually, free_port, serving
 from tests.e2e.test_main_job import state
+from tests.flows.prefect_server import post
 
 CREATE_POOL = "prefect work-pool create holdfast --type process"
 DEPLOY = "prefect --no-prompt deploy --all"
@@ -58,18 +58,7 @@ class Deployed:
 
     def deployments(self) -> dict[str, dict[str, Any]]:
         """By name, as the server has them."""
-        return {item["name"]: item for item in self.post("/deployments/filter", {})}
-
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The answer to a POST."""
-        answer = self.api.post(path, json=body)
-        for _ in range(20):  # the server says so while its database is locked; Prefect's own client asks again, too
-            if answer.status_code != 503:
-                break
-            time.sleep(0.5)
-            answer = self.api.post(path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
+        return {item["name"]: item for item in post(self.api, "/deployments/filter", {})}
 
     def schedule(self, deployment: str, seconds: float, parameters: dict[str, Any]) -> str:
         """Have ``deployment`` run ``seconds`` from now; the id of the flow run."""
@@ -77,7 +66,7 @@ class Deployed:
         scheduled = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
         found = self.deployments()[deployment]
         body = {"state": scheduled, "parameters": parameters}
-        return str(self.post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
+        return str(post(self.api, f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def run(self, flow_run: str) -> dict[str, Any]:
         """A flow run as the server has it now."""
@@ -95,7 +84,7 @@ class Deployed:
     def artifacts(self, flow_run: str) -> dict[str, dict[str, Any]]:
         """The artifacts of a flow run by key."""
         body = {"artifacts": {"flow_run_id": {"any_": [flow_run]}}}
-        return {item["key"]: item for item in self.post("/artifacts/filter", body)}
+        return {item["key"]: item for item in post(self.api, "/artifacts/filter", body)}
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +145,7 @@ def test_the_scheduler_has_planned_runs(deployed: Deployed) -> None:
     """A broken set of libraries lets it start and schedule nothing."""
 
     def planned() -> set[str] | None:
-        runs = deployed.post("/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
+        runs = post(deployed.api, "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
         ids = {run["deployment_id"] for run in runs}
         names = {name for name, item in deployed.deployments().items() if item["id"] in ids}
         return names if names >= {"ingest", "features", "train"} else None

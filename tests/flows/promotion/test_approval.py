@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from flows.promotion.records import ApprovalRecord, PromotionRecord
 from flows.promotion.registry import CHALLENGER
 from tests.conftest import environment_of, run
 from tests.e2e.processes import Server, answering, eventually, free_port, serving
+from tests.flows.prefect_server import post
 from tests.flows.promotion.planted import LENIENT, aliases, plant, planted_shop
 
 pytestmark = pytest.mark.long
@@ -38,22 +38,11 @@ class Office:
     worker: Server
     environment: dict[str, str]
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The answer to a POST."""
-        answer = self.api.post(path, json=body)
-        for _ in range(20):  # the server says so while its database is locked; Prefect's own client asks again, too
-            if answer.status_code != 503:
-                break
-            time.sleep(0.5)
-            answer = self.api.post(path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
-
     def start(self, **parameters: Any) -> str:
         """Run the deployment; the id of the flow run."""
-        (found,) = self.post("/deployments/filter", {"deployments": {"name": {"any_": ["promote"]}}})
+        (found,) = post(self.api, "/deployments/filter", {"deployments": {"name": {"any_": ["promote"]}}})
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
-        return str(self.post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
+        return str(post(self.api, f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def until(self, flow_run: str, *kinds: str, within: float = 120) -> dict[str, Any]:
         """The state of a flow run once it is one of these."""
@@ -77,7 +66,7 @@ class Office:
 
     def answer(self, flow_run: str, answer: dict[str, Any]) -> dict[str, Any]:
         """Fill in the form, as the Prefect UI does."""
-        return dict(self.post(f"/flow_runs/{flow_run}/resume", {"run_input": answer}))
+        return dict(post(self.api, f"/flow_runs/{flow_run}/resume", {"run_input": answer}))
 
     def form(self, flow_run: str, part: str) -> Any:
         """The schema or the description of the form."""
