@@ -1,1 +1,1 @@
-"""What a person sees of a run: the list of its stages and its summary."""
+"""What a person sees: the stages and the summary of a run, the lineage, the life and the card of a version."""

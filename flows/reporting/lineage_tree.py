@@ -8,8 +8,8 @@ from rich.tree import Tree
 from feature_repo.model_contract import MODEL_NAME
 from flows.provenance.batch_history import BatchHistory
 from flows.provenance.history import History
-from flows.provenance.life import life_of
-from flows.provenance.words import batch_facts, batch_lines, code_facts, minute, span
+from flows.reporting.life import life_of
+from flows.reporting.words import batch_facts, batch_lines, code_facts, minute, span
 from flows.training.families import described
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from feature_repo.model_contract import MODEL_NAME
 from flows.promotion.settings import changed_told
 from flows.provenance.history import History
-from flows.provenance.life import approval_of, life_of, status_of
-from flows.provenance.words import batch_lines, code_facts, minute, span
+from flows.reporting.life import approval_of, life_of, status_of
+from flows.reporting.words import batch_lines, code_facts, minute, span
 from flows.training.baselines import BASELINES
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.recipe import Recipe

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
-from flows.provenance.words import minute
 from flows.reporting.images import data_url
+from flows.reporting.words import minute
 from flows.training.evaluation import Interval
 
 _FOLDER = Path(__file__).resolve().parent

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows.promotion.records import TrafficRecord
-from flows.provenance.life import approval_of, life_of, status_of
+from flows.reporting.life import approval_of, life_of, status_of
 from tests.flows.provenance.examples import APPROVAL, GATES, NOON, PROMOTION, ROLLBACK, history
 
 REFUSED = APPROVAL.model_copy(update={"status": "refused", "who": "Ada", "when": NOON, "why": "too early"})
