@@ -119,7 +119,8 @@ class TestAdditive:
         model = fit_recipe(_recipe(dataset.split, family, calibration), dataset.data)
         test = dataset.data.at(dataset.split.test[:1])
         assert np.isnan(test.x).any()
-        reference = np.array(typical_customer(dataset.data.at(dataset.split.development)), dtype=np.float64)
+        latest = dataset.data.at(dataset.split.development[-1:])
+        reference = np.array(typical_customer(latest.x), dtype=np.float64)
         base = model.decision_function(reference[np.newaxis])[0]
         total = np.full(len(test.y), base)
         for column in range(test.x.shape[1]):
