@@ -9,9 +9,8 @@ import os
 import re
 import sqlite3
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
@@ -35,28 +34,35 @@ _SQLITE = "sqlite:///"
 _NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 # MLflow tries an unreachable server for minutes. A pool of connections would go on reading a database file that was
 # replaced.
-_IMPATIENT = {
+IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
 }
-_lock = threading.Lock()
-_asking = 0
-_added: dict[str, str] = {}
 
 _Found = TypeVar("_Found")
 
 
-class ModelRegistry:
-    """An MLflow registry at a tracking URI; nothing is created in it, and no call takes longer than a few seconds.
+def be_impatient() -> list[str]:
+    """Set ``IMPATIENT`` for this process, but for what the user has set; returns what was added.
 
-    Unless ``patient``, or the environment says otherwise: ``MLFLOW_HTTP_REQUEST_TIMEOUT`` and
-    ``MLFLOW_HTTP_REQUEST_MAX_RETRIES``.
+    A service does so once, as it starts: no thread may read the environment while another changes it.
+    """
+    added = [name for name in IMPATIENT if name not in os.environ]
+    for name in added:
+        os.environ[name] = IMPATIENT[name]
+    return added
+
+
+class ModelRegistry:
+    """An MLflow registry at a tracking URI; nothing is created in it.
+
+    How long it may take to answer is MLflow's to decide, which waits for minutes, unless :func:`be_impatient` was
+    called. :meth:`served` never takes longer than a few seconds.
     """
 
-    def __init__(self, uri: str, patient: bool = False) -> None:
+    def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._terms = nullcontext if patient else _impatient
         self._database = Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
         self._client: MlflowClient | None = None
 
@@ -78,10 +84,14 @@ class ModelRegistry:
         return RegisteredVersion(str(found.version), dict(found.tags))
 
     def served(self, alias: str) -> tuple[ServedModel, bytes]:
-        """Contract and file of the version that ``alias`` names; errors as of the parts."""
-        version = self.behind(alias)
-        contract = version.contract()
-        return contract, self.file_of(contract)
+        """Contract and file of the version that ``alias`` names, for a flow; errors as of the parts."""
+        added = be_impatient()
+        try:
+            contract = self.behind(alias).contract()
+            return contract, self.file_of(contract)
+        finally:  # a training in the same process has more time
+            for name in added:
+                os.environ.pop(name, None)
 
     def file_of(self, contract: ServedModel) -> bytes:
         """The model file of a version, byte for byte the one that was registered.
@@ -127,15 +137,14 @@ class ModelRegistry:
     def _ask(self, question: "Callable[[MlflowClient], _Found]") -> _Found:
         from mlflow import MlflowClient
 
-        with self._terms():
-            if self._client is None:
-                self._client = MlflowClient(self.uri, registry_uri=self.uri)
-            return question(self._client)
+        if self._client is None:
+            self._client = MlflowClient(self.uri, registry_uri=self.uri)
+        return question(self._client)
 
     def _download(self, where: str) -> bytes:
         from mlflow.artifacts import download_artifacts
 
-        with self._terms(), tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
+        with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
             place = f"{where}/{MODEL_FILE}"
             return Path(
                 download_artifacts(place, dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri)
@@ -173,23 +182,3 @@ def _trying(failed: str, meaning: Mapping[str, RegistryError] | None = None) -> 
         reason = re.sub(r"//[^/@\s]+@", "//", reason)  # an address may hold a password
         reason = re.sub(r" object at 0x[0-9a-f]+", "", reason)  # the same reason twice is the same text
         raise (known or RegistryUnavailableError(f"{failed}: {reason}")) from error
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """MLflow reads these at each request. What the user has set stays; whoever asks last takes the rest away again."""
-    global _asking
-    with _lock:
-        _asking += 1
-        if _asking == 1:
-            _added.update({name: value for name, value in _IMPATIENT.items() if name not in os.environ})
-            os.environ.update(_added)
-    try:
-        yield
-    finally:
-        with _lock:
-            _asking -= 1
-            if _asking == 0:
-                for name in _added:
-                    os.environ.pop(name, None)
-                _added.clear()

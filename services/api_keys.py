@@ -12,7 +12,6 @@ Several keys are valid at once, also under one name: add the new one, move the c
 import argparse
 import hashlib
 import hmac
-import logging
 import re
 import secrets
 import stat
@@ -21,8 +20,7 @@ import time
 from pathlib import Path
 
 from feature_repo.errors import HoldfastError
-
-_log = logging.getLogger("bentoml.holdfast")
+from services.logs import LOG
 
 VARIABLE, FILE_VARIABLE = "HOLDFAST_API_KEYS", "HOLDFAST_API_KEYS_FILE"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -39,13 +37,22 @@ class ApiKeysError(HoldfastError):
     """The keys cannot be read. Says where and what to do, never what was read: it may be a key."""
 
 
+class _NoKeysError(ApiKeysError):
+    """There are none, and that is certain."""
+
+
 class KeyRing:
-    """The valid keys. A file is read again when it changes; what cannot be read then leaves the keys as they were."""
+    """The valid keys. A file is read again when it changes.
+
+    One that then holds none, or is gone, has no valid key any more: that is how the last one is revoked. What cannot
+    be read or understood then leaves the keys as they were, and is tried again.
+    """
 
     def __init__(self, fixed: tuple[_Key, ...], file: Path | None) -> None:
         self._fixed = self._keys = fixed
         self._file = file
         self._warned = False
+        self._problem = ""
         self._state: object = None
         self._next_look = time.monotonic() + _LOOK_AGAIN_SECONDS
         if file is not None:
@@ -64,8 +71,8 @@ class KeyRing:
 
     @property
     def configured(self) -> bool:
-        """Whether callers need a key."""
-        return bool(self._keys)
+        """Whether callers need a key: whether any was asked for at the start, and not how many are valid now."""
+        return bool(self._fixed) or self._file is not None
 
     def name_of(self, header_value: str | None) -> str | None:
         """The name of the key in an ``Authorization: Bearer KEY`` or ``X-API-Key: KEY`` header; None if not valid."""
@@ -89,26 +96,35 @@ class KeyRing:
         self._next_look = time.monotonic() + _LOOK_AGAIN_SECONDS
         state = _state(file)
         if state == self._state:
+            self._problem = ""
             return
-        self._state = state  # from before reading: a change in between is seen at the next look
         try:
             self._keys = self._with_file(file)
+        except _NoKeysError as error:
+            self._keys = self._fixed
+            LOG.warning("%s None of its keys is valid any more.", error)
         except ApiKeysError as error:
-            _log.error("%s The API keys read before stay valid.", error)
+            if self._problem != str(error):
+                LOG.error("%s The API keys read before stay valid.", error)
+            self._problem = str(error)
+            return
         else:
-            _log.info("API keys read again from %s: %s", file, ", ".join(sorted({name for _, name in self._keys})))
+            LOG.info("API keys read again from %s: %s", file, ", ".join(sorted({name for _, name in self._keys})))
+        self._problem = ""
+        self._state = state  # from before reading: a change in between is seen at the next look
 
     def _with_file(self, file: Path) -> tuple[_Key, ...]:
         source = f"{file} ({FILE_VARIABLE})"
         try:
             text, mode = file.read_bytes().decode("utf-8-sig", errors="replace"), file.stat().st_mode
         except OSError as error:
-            raise ApiKeysError(f"{source} cannot be read: {error.strerror}.") from None
+            kind = _NoKeysError if isinstance(error, FileNotFoundError) else ApiKeysError
+            raise kind(f"{source} cannot be read: {error.strerror}.") from None
         keys = _unambiguous(self._fixed + _parse(text, source), source)
         if mode & (stat.S_IROTH | stat.S_IWOTH) and not self._warned:
             self._warned = True
             what = "change" if mode & stat.S_IWOTH else "read"
-            _log.warning("%s: every user of this machine may %s it. Run `chmod 600 %s`.", source, what, file)
+            LOG.warning("%s: every user of this machine may %s it. Run `chmod 600 %s`.", source, what, file)
         return keys
 
 
@@ -135,7 +151,7 @@ def _parse(text: str, source: str) -> tuple[_Key, ...]:
                 )
             keys.append((digest, name))
     if not keys:
-        raise ApiKeysError(f"{source} names no key. {_MAKE_ONE} To serve without keys, unset the variable.")
+        raise _NoKeysError(f"{source} names no key. {_MAKE_ONE} To serve without keys, unset the variable.")
     return _unambiguous(tuple(keys), source)
 
 
@@ -162,7 +178,7 @@ def make_key(name: str) -> tuple[str, str]:
 def main() -> None:
     """Print a new key and its line."""
     parser = argparse.ArgumentParser(prog="python -m services.api_keys", description="Make an API key.")
-    parser.add_argument("name", help="who uses it; appears in logs and metrics")
+    parser.add_argument("name", help="who uses it; the log says it when keys are read again")
     try:
         key, line = make_key(parser.parse_args().name)
     except ApiKeysError as error:

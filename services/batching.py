@@ -29,18 +29,20 @@ class MicroBatcher(Generic[Job, Result]):
         after: For what no caller should wait for, in the same thread: called when nothing waits, and where something
             always does, every five milliseconds. Right after a batch it would hold up the interpreter, of which the
             answers on their way out need a share.
-        max_jobs: The most jobs in one batch.
+        size: The size of a job.
+        max_size: A batch that has it gets no more jobs; what waits longer is answered sooner, and memory has a limit.
     """
 
     def __init__(
         self,
         process: Callable[[Sequence[Job]], Sequence[Result | Exception]],
         after: Callable[[], None],
-        max_jobs: int = 256,
+        size: Callable[[Job], int],
+        max_size: int = 2000,
     ) -> None:
         self._process = process
         self._after = after
-        self._max_jobs = max_jobs
+        self._size, self._max_size = size, max_size
         self._due: float | None = None  # when to call ``after``, if there is a reason to
         self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
@@ -59,9 +61,9 @@ class MicroBatcher(Generic[Job, Result]):
 
     def _work(self) -> None:
         while (first := self._next()) is not None:
-            batch = [first]
+            batch, size = [first], self._size(first[0])
             last = False
-            while len(batch) < self._max_jobs and not last:
+            while size < self._max_size and not last:
                 try:
                     waiting = self._queue.get_nowait()
                 except Empty:
@@ -70,6 +72,7 @@ class MicroBatcher(Generic[Job, Result]):
                     last = True
                 else:
                     batch.append(waiting)
+                    size += self._size(waiting[0])
             self._answer(batch)
             if last:
                 break

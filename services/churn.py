@@ -80,9 +80,14 @@ def _describe() -> dict[str, Any]:
     return openapi(service.name, service.doc, str(service.bento.tag.version) if service.bento else "not built")
 
 
+_CUSTOMERS_PER_REQUEST = 100  # a batch counts as more than one request, where too many at once are refused
 _ROUTES = {
     "/predict": Route(PredictRequest, lambda service, *request: service.answer_one(*request)),
-    "/predict_batch": Route(PredictBatchRequest, lambda service, *request: service.answer_batch(*request)),
+    "/predict_batch": Route(
+        PredictBatchRequest,
+        lambda service, *request: service.answer_batch(*request),
+        weight=lambda request: max(1, len(request.customer_ids) // _CUSTOMERS_PER_REQUEST),
+    ),
 }
 if is_traced():  # the first one added is the outermost
     _service().add_asgi_middleware(RequestTracer, paths=_ROUTES)

@@ -1,6 +1,6 @@
 """What Feast's registry says: how to read the features, how old they may be, and what is materialised."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import FEATURE_SERVICE, ServedModel, differing_parts, fingerprint, freshness
+from feature_repo.model_contract import (
+    FEATURE_SERVICE,
+    Freshness,
+    ServedModel,
+    differing_parts,
+    fingerprint,
+    freshness,
+)
 from feature_repo.online import OnlineReader
 from feature_repo.times import as_utc, epoch_us
 from services.errors import NotReadyError
@@ -44,7 +51,8 @@ def read_definitions(store: "FeatureStore", version: object) -> Definitions:
     """The definitions as they stand in the registry.
 
     Raises:
-        NotReadyError: There is no feature service, or a stored view was never materialised.
+        NotReadyError: There is no feature service, a stored view was never materialised, or its limits contradict
+            each other.
     """
     if FEATURE_SERVICE not in [service.name for service in store.list_feature_services()]:
         raise NotReadyError(f"The registry has no feature service {FEATURE_SERVICE}.", "Run `feast apply`.")
@@ -53,6 +61,7 @@ def read_definitions(store: "FeatureStore", version: object) -> Definitions:
     names = [feature.name for feature in reader.inputs]
     if RECENCY not in names:
         raise NotReadyError(f"The feature service has no {RECENCY}, which tells whether a customer is active.")
+    _require_order({view: limits[view] for view in reader.views})
     soft_limits = _microseconds([limits[view].soft for view in reader.views])
     materialised_to = _materialised_to([view for view in store.list_feature_views() if view.name in reader.views])
     return Definitions(
@@ -86,6 +95,24 @@ def require_match(store: "FeatureStore", definitions: Definitions, contract: Ser
             "Serve the code and run `feast apply` of the version it was trained with, or train and promote a model "
             "on these definitions.",
         )
+
+
+def _require_order(limits: Mapping[str, Freshness]) -> None:
+    """Features are stale before they are refused: a hard limit below the soft one is a slip in one of the two."""
+    wrong = [
+        f"{view}: ttl {_hours(limit.hard)}, soft limit {_hours(limit.soft)}"
+        for view, limit in limits.items()
+        if limit.hard < limit.soft
+    ]
+    if wrong:
+        raise NotReadyError(
+            f"The hard freshness limit is below the soft one ({'; '.join(wrong)}).",
+            "Make ttl at least soft_limit_hours in `feature_repo/feature_views.py`, and run `feast apply`.",
+        )
+
+
+def _hours(limit: timedelta) -> str:
+    return f"{limit / timedelta(hours=1):g} h"
 
 
 def _microseconds(limits: Sequence[timedelta]) -> npt.NDArray[np.int64]:

@@ -47,7 +47,9 @@ class Engine:
         if serving.prediction_log:
             self.log = PredictionLog(settings.predictions, keep_days=serving.prediction_log_days)
         self._predictor = Predictor(settings, self.features, lambda: self.models.lineup)
-        self._batcher: MicroBatcher[Asked, Answered] = MicroBatcher(self._predictor.answer, self._record)
+        self._batcher: MicroBatcher[Asked, Answered] = MicroBatcher(
+            self._predictor.answer, self._record, size=lambda asked: len(asked.customer_ids)
+        )
         self._tracer = StageTracer()
         self._closing = threading.Event()
         self._publisher = threading.Thread(target=self._publish, name="metrics", daemon=True)
@@ -103,10 +105,12 @@ class Engine:
         settle_garbage_collector()
 
     def _publish(self) -> None:
-        forget_ended_workers()
-        last = False
+        last, first = False, True
         while True:
             try:
+                if first:
+                    first = False
+                    forget_ended_workers()
                 self._observe()
                 METRICS.publish()
             except Exception:

@@ -6,14 +6,11 @@ answered here, by the methods of the service that BentoML describes; all else is
 """
 
 import asyncio
-import functools
-import ipaddress
 import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -22,10 +19,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api_keys import KeyRing
-from services.errors import RETRY_SECONDS, TITLES, ServiceError, problem_response, validation_error
+from services.callers import Callers
+from services.errors import RETRY_SECONDS, ServiceError, problem_response, validation_error
 from services.logs import LOG
 from services.metrics import METRICS
+from services.passed_on import DETAILS, PassedOn
 from services.settings import load_serving_settings
 
 _DOCS = "/docs.json"
@@ -33,24 +31,18 @@ _MAX_BODY = 1024 * 1024
 _DEADLINE_SECONDS = 20.0  # for the body to arrive and be answered
 _CALLER_HAS_GONE = 499  # as nginx counts them
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-# Any of them says that a proxy is between caller and service, and "from this machine" means only the proxy.
-_FORWARDED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
-_DETAILS = {
-    404: "There is nothing at this address. POST /predict or /predict_batch for predictions.",
-    405: "This address does not answer this method. Predictions are asked for with POST.",
-    500: "An unexpected error has occurred; the service's log has the details.",
-    504: f"The request was not answered within {_DEADLINE_SECONDS:.0f} seconds.",
-}
-# BentoML's page of the API loads a tag manager from elsewhere; nothing of this service loads anything from elsewhere.
-_PAGE_POLICY = (b"content-security-policy", b"default-src 'self' 'unsafe-inline' data:")
 
 
 @dataclass(frozen=True)
 class Route:
-    """A prediction: what its body must be, and who answers it: called with service, body and request id."""
+    """A prediction: what its body must be, and who answers it: called with service, body and request id.
+
+    ``weight`` says as how many requests one counts.
+    """
 
     schema: type[BaseModel]
     answer: Callable[[Any, Any, str], Awaitable[BaseModel]]
+    weight: Callable[[Any], int] = lambda request: 1
 
 
 class Gate:
@@ -61,7 +53,7 @@ class Gate:
         self._app = app
         self._routes = routes
         self._describe = describe
-        self._keys = KeyRing.from_settings(settings.api_keys, settings.api_keys_file)
+        self._callers = Callers(settings)
         self._max_concurrency = settings.max_concurrency
         self._service: Any = None
         self._active = 0
@@ -74,16 +66,14 @@ class Gate:
                 allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
                 expose_headers=["X-Request-ID", "Retry-After"],
             )
-        if not self._keys.configured:
-            LOG.warning(
-                "No API keys are set: only requests from this machine are answered. Set HOLDFAST_API_KEYS or "
-                "HOLDFAST_API_KEYS_FILE; `python -m services.api_keys NAME` makes a key."
-            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request or pass it on."""
         if scope["type"] == "http":
             await self._entry(scope, receive, send)
+            return
+        if scope["type"] != "lifespan":
+            await send({"type": "websocket.close"})
             return
 
         async def noted(message: Message) -> None:
@@ -100,7 +90,7 @@ class Gate:
             await _send_json(send, json.dumps(self._describe()).encode(), request_id_of(headers))
             return
         if route is None or scope["method"] != "POST":
-            await _PassedOn(scope, receive, send, request_id_of(headers)).by(self._app)
+            await self._without_prediction(scope, receive, send, request_id_of(headers))
             return
         started = time.perf_counter()
         request_id = request_id_of(headers)
@@ -119,23 +109,34 @@ class Gate:
             await refusal(scope, receive, send)
         except TimeoutError:
             status = 504
-            await problem_response(504, "timeout", _DETAILS[504], request_id)(scope, receive, send)
+            await problem_response(
+                504, "timeout", f"The request was not answered within {_DEADLINE_SECONDS:.0f} seconds.", request_id
+            )(scope, receive, send)
         except Exception:
             LOG.exception("Unexpected error at %s, request %s", scope["path"], request_id)
-            await problem_response(500, "internal_error", _DETAILS[500], request_id)(scope, receive, send)
+            await problem_response(500, "internal_error", DETAILS[500], request_id)(scope, receive, send)
         finally:
             METRICS.answered(scope["path"], status, version, time.perf_counter() - started)
+
+    async def _without_prediction(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        """Only what reads goes on to BentoML: it would answer predictions too, at addresses that look like ours."""
+        if scope["method"] in ("GET", "HEAD"):
+            await PassedOn(scope, receive, send, request_id).by(self._app)
+        elif scope["path"] in self._routes:
+            refusal = problem_response(405, "method_not_allowed", DETAILS[405], request_id, {"Allow": "POST"})
+            await refusal(scope, receive, send)
+        else:
+            await problem_response(404, "not_found", DETAILS[404], request_id)(scope, receive, send)
 
     async def _answer(
         self, route: Route, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str
     ) -> BaseModel | None:
         """The answer; None when the caller has gone."""
-        self._require_caller(scope, headers)
-        if self._active >= self._max_concurrency:
-            raise ServiceError(503, "overloaded", "Too many requests at once; try again.", RETRY_SECONDS)
-        self._active += 1
-        METRICS.requests_active.set(self._active)
+        self._callers.require(scope, headers)
+        weight = 0
         try:
+            self._take(1, own=0)
+            weight = 1
             body = await _body(headers, receive)
             if body is None:
                 return None
@@ -143,69 +144,20 @@ class Gate:
                 request = route.schema.model_validate_json(body)
             except ValidationError as error:
                 raise validation_error(error) from None
+            more = route.weight(request) - 1
+            self._take(more, own=1)
+            weight += more
             return await route.answer(self._service, request, request_id)
         finally:
-            self._active -= 1
+            self._active -= weight
             METRICS.requests_active.set(self._active)
 
-    def _require_caller(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        if not self._keys.configured:
-            if _is_local(scope, headers):
-                return
-            raise ServiceError(
-                401, "unauthorized", "This service has no API keys yet, so it answers only its own machine."
-            )
-        key = headers.get(b"authorization") or headers.get(b"x-api-key")
-        if self._keys.name_of(key.decode("latin-1") if key else None) is None:
-            raise ServiceError(
-                401, "unauthorized", "Send a valid API key: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."
-            )
-
-
-class _PassedOn:
-    """An answer of BentoML; an error leaves in our shape."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
-        self._request_id = request_id
-        self._error: Message | None = None
-        self._text = b""
-        self._started = False
-
-    async def by(self, app: ASGIApp) -> None:
-        """Let ``app`` answer."""
-        try:
-            await app(self._scope, self._receive, self._pass)
-        except Exception:
-            LOG.exception("Unexpected error at %s, request %s", self._scope["path"], self._request_id)
-            if self._started:
-                raise
-            await self._refuse(500, "", None)
-
-    async def _pass(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._started = True
-            if message["status"] >= 400:
-                self._error = message
-                return
-            if self._scope["path"] == "/":
-                message["headers"] = [*message["headers"], _PAGE_POLICY]
-        if self._error is None:
-            await self._send(message)
-            return
-        self._text += message.get("body", b"")
-        if not message.get("more_body", False):
-            allow = dict(self._error["headers"]).get(b"allow")
-            await self._refuse(self._error["status"], self._text.decode(errors="replace").strip(), allow)
-
-    async def _refuse(self, status: int, text: str, allow: bytes | None) -> None:
-        title = HTTPStatus(status).phrase
-        kind = {503: "not_ready", 504: "timeout", 500: "internal_error"}.get(status, title.lower().replace(" ", "_"))
-        kind = kind if kind in TITLES else "invalid_request"
-        headers = {"Allow": allow.decode("latin-1")} if allow else {}
-        headers |= {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
-        detail = _DETAILS.get(status) or text or f"{title}."
-        await problem_response(status, kind, detail, self._request_id, headers)(self._scope, self._receive, self._send)
+    def _take(self, weight: int, own: int) -> None:
+        """Let so much more in, of a request that holds ``own`` already; one that is alone is never too much."""
+        if self._active + weight > self._max_concurrency and self._active > own:
+            raise ServiceError(503, "overloaded", "Too many requests at once; try again.", RETRY_SECONDS)
+        self._active += weight
+        METRICS.requests_active.set(self._active)
 
 
 def new_request_id() -> str:
@@ -221,25 +173,9 @@ def request_id_of(headers: dict[bytes, bytes]) -> str:
     return new_request_id()
 
 
-def _is_local(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    """Whether both ends are on this machine, and nobody says that the request was forwarded."""
-    if not _FORWARDED.isdisjoint(headers):
-        return False
-    ends = [scope.get("client"), scope.get("server")]
-    return all(end is not None and _is_loopback(end[0]) for end in ends)
-
-
-@functools.lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
     """The whole body; None when the caller has gone."""
-    media_type = headers.get(b"content-type", b"application/json")
+    media_type = headers.get(b"content-type", b"")
     if media_type != b"application/json" and media_type.split(b";")[0].strip().lower() != b"application/json":
         raise ServiceError(
             415, "unsupported_media_type", "Send the request as JSON, with Content-Type: application/json."

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from feature_repo.model_contract import CHALLENGER, CHAMPION, ServedModel
-from feature_repo.model_registry import ModelRegistry
+from feature_repo.model_registry import ModelRegistry, be_impatient
 from feature_repo.registered_version import (
     NoRegistryError,
     NoSuchAliasError,
@@ -84,6 +84,7 @@ class ModelWatch:
         if registry is None:
             self._log_if_missing()
             return
+        be_impatient()
         registry.prepare()
         self._thread = threading.Thread(target=self._run, name="model-watch", daemon=True)
         self._thread.start()

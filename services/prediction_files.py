@@ -1,7 +1,6 @@
 """The files of the prediction log: whole records appended, a new file where one ends, old days deleted."""
 
 import contextlib
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -13,9 +12,11 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from feature_repo.prediction_log import LogKey, day_folders
+from services.logs import LOG
 
-_log = logging.getLogger("bentoml.holdfast")
 _EPOCH = date(1970, 1, 1)
+# Who bought how often is not for every user of the machine.
+_FILE_MODE, _FOLDER_MODE = 0o640, 0o750
 
 
 @dataclass
@@ -66,12 +67,13 @@ class PredictionFiles:
 
     def _create(self, key: LogKey) -> _File:
         day = self._folder / key.date
-        day.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+        day.mkdir(_FOLDER_MODE, exist_ok=True)
         while True:
             self._number += 1
             path = day / f"{quote(key.version, safe='')}-{self._stamp}-{self._number}.arrows"
             with contextlib.suppress(FileExistsError):  # another log of this process, begun in the same microsecond
-                return _File(path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644))
+                return _File(path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, _FILE_MODE))
 
     def _close(self, key: LogKey) -> None:
         with contextlib.suppress(OSError):  # all is written; there is nothing to do about a descriptor
@@ -101,4 +103,4 @@ def delete_days(folder: Path, before_day: int) -> None:
             except FileNotFoundError:  # another process was quicker
                 continue
             except OSError as error:
-                _log.warning("Predictions of %s are past their time, and cannot be deleted: %s", day, error)
+                LOG.warning("Predictions of %s are past their time, and cannot be deleted: %s", day, error)

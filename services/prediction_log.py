@@ -1,18 +1,16 @@
 """Logs every prediction with what it saw, from a thread of its own: answers never wait for a disk."""
 
 import atexit
-import logging
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from feature_repo.prediction_log import DAY_US, LogKey, ScoredBatch
+from services.logs import LOG
 from services.prediction_files import PredictionFiles, delete_days
 from services.prediction_queue import PredictionQueue
 from services.prediction_record import records, warm_up
-
-_log = logging.getLogger("bentoml.holdfast")
 
 
 def _wall_us() -> int:
@@ -49,7 +47,6 @@ class PredictionLog:
         self._clock_us = clock_us
         self._queue = PredictionQueue(max_queued_rows)
         self._problem: str | None = None
-        self._last_write: float | None = None
         # The writer's own: what it took from the queue and has not written, and what it has said.
         self._files = PredictionFiles(folder, max_file_bytes, clock_us)
         self._pending: dict[LogKey, list[ScoredBatch]] = {}
@@ -83,11 +80,6 @@ class PredictionLog:
         """Why predictions wait or are lost; None where all is well."""
         return self._problem or ("predictions come faster than they are written" if self._queue.overflowed else None)
 
-    @property
-    def last_write(self) -> float | None:
-        """When the last record was written, ``time.monotonic()``."""
-        return self._last_write
-
     def append(self, batch: ScoredBatch) -> None:
         """Log a batch. Never raises; never waits for the disk, but now and then 8 ms for a writer that is late."""
         self._queue.put(batch)
@@ -100,7 +92,7 @@ class PredictionLog:
         self._ends.set()
         self._writer.join(timeout)
         if left := self._queue.queued_rows:
-            _log.error("%d predictions are not in the log: %s", left, self._problem or "no time to write")
+            LOG.error("%d predictions are not in the log: %s", left, self._problem or "no time to write")
 
     def _run(self) -> None:
         while not self._ends.wait(self._interval):
@@ -128,7 +120,6 @@ class PredictionLog:
                 else:
                     self._files.append(key, record)
                     self._queue.count(part, written=True)
-                    self._last_write = time.monotonic()
                 del batches[: len(part)]
             del self._pending[key]
         dropped = self._queue.all_done()
@@ -138,13 +129,13 @@ class PredictionLog:
     def _refuse(self, part: list[ScoredBatch], error: Exception) -> None:
         self._reported_rows += self._queue.count(part, written=False)
         if str(error) != self._refusal:
-            _log.error("Predictions that are not as declared are not logged: %s", error)
+            LOG.error("Predictions that are not as declared are not logged: %s", error)
         self._refusal = str(error)
 
     def _fail(self, error: Exception) -> None:
         self._retry_at = time.monotonic() + self._retry_seconds
         if self._problem is None:
-            _log.error(
+            LOG.error(
                 "Predictions cannot be logged: %s. Answers go on; up to %d predictions wait, more are lost. Is there "
                 "room in %s, and may it be written?",
                 error,
@@ -156,7 +147,7 @@ class PredictionLog:
         self._queue.is_stuck = True
 
     def _recover(self, dropped: int) -> None:
-        _log.warning("Predictions are logged again. Lost: %d.", dropped - self._reported_rows)
+        LOG.warning("Predictions are logged again. Lost: %d.", dropped - self._reported_rows)
         self._reported_rows = dropped
         self._problem = None
         self._queue.is_stuck = False

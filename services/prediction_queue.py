@@ -29,10 +29,10 @@ class PredictionQueue:
         self.is_stuck = False  # the writer waits for a disk, and nobody needs to step aside
 
     def put(self, batch: ScoredBatch) -> None:
-        """Queue a batch, or drop it where there is no room."""
+        """Queue a batch, or drop it where there is no room; where nothing is queued, there is room for any."""
         rows, now = batch.rows, self._clock()
         with self._lock:
-            if self._closed or self.queued_rows + rows > self._max_rows:
+            if self._closed or (self.queued_rows and self.queued_rows + rows > self._max_rows):
                 self.dropped_rows += rows
                 self.overflowed = True
             else:

@@ -62,13 +62,15 @@ class Predictor:
         self._score(lineup, checked, usable, scores)
         stages.scored = time.time()
         batch = ScoredRequests(asked, lineup, definitions, checked, usable, scores, stages)
-        self._scored.append(batch)
         answers: list[Answered | Exception] = []
         start = 0
         for one in asked:
             stop = start + len(one.customer_ids)
-            answers.append(_answered(batch, one, start, stop))
+            answers.append(answer := _answered(batch, one, start, stop))
+            if isinstance(answer, Exception):
+                usable[start:stop] = False  # nobody is told these scores: they are no predictions
             start = stop
+        self._scored.append(batch)
         return answers
 
     def taken(self) -> list[ScoredRequests]:
@@ -111,7 +113,7 @@ class Predictor:
             if canary.any() and score_by_challenger(lineup.challenger, checked, canary, scores):
                 champion &= ~canary
         if champion.any():
-            scores.probabilities[champion] = lineup.champion.churn_probabilities(checked.features.inputs[champion])
+            scores.probabilities[champion] = _probabilities(lineup.champion, checked.features.inputs[champion])
 
     def _now(self) -> datetime | None:
         """The time of a request that names none; None in replay, which is at the time of the stored features."""
@@ -130,13 +132,22 @@ def _answered(batch: ScoredRequests, one: Asked, start: int, stop: int) -> Answe
         except NoReasonsError as error:
             log_once(error.message, error.remedy)  # the remedy names the row that failed first
             return error
+        except Exception as error:  # of this request alone: the others of the batch have their answers
+            return error
     return Answered(one, batch, start, stop, explanations)
+
+
+def _probabilities(model: Model, inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    probabilities = model.churn_probabilities(inputs)
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
+        raise ValueError(f"Model version {model.contract.model_version} gave what is no probability.")
+    return probabilities
 
 
 def score_by_challenger(challenger: Model, checked: Checked, rows: npt.NDArray[np.bool_], scores: Scores) -> bool:
     """Score ``rows`` with the challenger. If it fails the champion answers: a challenger is not trusted yet."""
     try:
-        scores.probabilities[rows] = challenger.churn_probabilities(checked.features.inputs[rows])
+        scores.probabilities[rows] = _probabilities(challenger, checked.features.inputs[rows])
     except Exception:
         METRICS.challenger_failures.add(challenger.contract.model_version)
         LOG.exception("The challenger, version %s, failed; the champion answers", challenger.contract.model_version)

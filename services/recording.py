@@ -1,14 +1,13 @@
 """What is done with scores when the callers have them: the challenger in shadow, the prediction log, the metrics."""
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from feature_repo.prediction_log import Route, ScoredBatch
 from services.errors import status_of
-from services.logs import log_once
+from services.logs import LOG, log_once
 from services.metrics import METRICS
 from services.model import Model
 from services.outcomes import ScoredRequests, Scores, Stages, merge
@@ -16,6 +15,7 @@ from services.predictor import score_by_challenger
 from services.scoring import Status
 
 _HOUR_US = 3.6e9
+_MOST_ROWS = 8_000
 
 
 def record(batches: Sequence[ScoredRequests], keep: Callable[[ScoredBatch], None] | None) -> None:
@@ -23,15 +23,39 @@ def record(batches: Sequence[ScoredRequests], keep: Callable[[ScoredBatch], None
 
     ``keep`` takes what goes to the prediction log.
     """
+    for alike in _alike(batches):
+        try:
+            _record(merge(alike), keep)
+        except Exception:  # what is wrong with some must not lose the others
+            rows = sum(int(batch.usable.sum()) for batch in alike)
+            METRICS.log_dropped.add(amount=rows)
+            LOG.exception("%d predictions could not be recorded", rows)
     for batch in batches:
         _record_stages(batch.stages)
-    for _, alike in itertools.groupby(batches, lambda batch: (id(batch.lineup), id(batch.definitions))):
-        _record(merge(list(alike)), keep)
+
+
+def _alike(batches: Sequence[ScoredRequests]) -> Iterator[list[ScoredRequests]]:
+    """Neighbours of the same models and definitions, together up to a number of rows that is quickly written."""
+    found: list[ScoredRequests] = []
+    rows = 0
+    for batch in batches:
+        is_other = found and (batch.lineup is not found[0].lineup or batch.definitions is not found[0].definitions)
+        if is_other or rows >= _MOST_ROWS:
+            yield found
+            found, rows = [], 0
+        found.append(batch)
+        rows += len(batch.usable)
+    if found:
+        yield found
 
 
 def _record(scored: ScoredRequests, keep: Callable[[ScoredBatch], None] | None) -> None:
+    _record_predictions(scored, keep)
     _record_refusals(scored)
     _record_statuses(scored)
+
+
+def _record_predictions(scored: ScoredRequests, keep: Callable[[ScoredBatch], None] | None) -> None:
     lineup, usable, scores = scored.lineup, scored.usable, scored.scores
     if not usable.any():
         return
@@ -92,25 +116,34 @@ def _record_scores(
     places: Sequence[int] = np.flatnonzero(rows).tolist()
     if not places:
         return
-    features, version = scored.checked.features, model.contract.model_version
+    version = model.contract.model_version
+    if keep is not None:
+        keep(_logged(scored, model, route, rows, places, probabilities))
     METRICS.predictions.add(version, route, amount=len(places))
     METRICS.scores.observe_all(probabilities[rows], version, route)
-    if keep is None:
-        return
+
+
+def _logged(
+    scored: ScoredRequests,
+    model: Model,
+    route: Route,
+    rows: npt.NDArray[np.bool_],
+    places: Sequence[int],
+    probabilities: npt.NDArray[np.float64],
+) -> ScoredBatch:
+    features = scored.checked.features
     request_ids = [one.request_id for one in scored.asked for _ in one.customer_ids]
-    keep(
-        ScoredBatch(
-            version=version,
-            route=route,
-            answered_at_us=int(scored.stages.scored * 1e6),
-            request_ids=[request_ids[place] for place in places],
-            customer_ids=[features.customer_ids[place] for place in places],
-            as_of_us=features.as_of_us[rows],
-            input_names=model.contract.inputs,
-            inputs=features.inputs[rows],
-            views=scored.definitions.reader.views,
-            timestamps_us=features.timestamps_us[rows],
-            probabilities=probabilities[rows],
-            stale=scored.checked.stale[rows],
-        )
+    return ScoredBatch(
+        version=model.contract.model_version,
+        route=route,
+        answered_at_us=int(scored.stages.scored * 1e6),
+        request_ids=[request_ids[place] for place in places],
+        customer_ids=[features.customer_ids[place] for place in places],
+        as_of_us=features.as_of_us[rows],
+        input_names=model.contract.inputs,
+        inputs=features.inputs[rows],
+        views=scored.definitions.reader.views,
+        timestamps_us=features.timestamps_us[rows],
+        probabilities=probabilities[rows],
+        stale=scored.checked.stale[rows],
     )

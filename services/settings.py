@@ -30,13 +30,16 @@ class ServingSettings(BaseSettings):
     api_keys: str | None = Field(
         default=None,
         repr=False,
-        description="Who may ask: name:sha256-hex, several by comma or line. Without keys or a file, everybody may.",
+        description="Who may ask: name:sha256-hex, several by comma or line. Without any, only this machine.",
     )
     api_keys_file: Path | None = Field(
         default=None, description="The same in a file, one per line, which is read again when it changes."
     )
     max_concurrency: int = Field(
         default=256, ge=1, le=10_000, description="Requests answered at once; one more is told to come back later."
+    )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that answer; each has models and memory of its own."
     )
     store_timeout_ms: int = Field(
         default=250, ge=1, le=30_000, description="How long a request waits for the online store, milliseconds."

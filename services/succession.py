@@ -61,7 +61,6 @@ class Succession:
         self._before: Model | None = None  # who served until nobody fitted the definitions
         self._hopeless: dict[str, tuple[ServedModel, Refusal, float]] = {}
         self.lineup = Lineup(baked) if baked else None
-        self.since = time.time()
         self.refused: dict[str, Refusal] = {}
 
     @property
@@ -157,8 +156,6 @@ class Succession:
         now = self.lineup
         if now and (now.champion, now.challenger, now.mode, now.share) == (champion, challenger, mode, traffic.share):
             return
-        if now is None or now.champion is not champion:
-            self.since = time.time()
         self.lineup = Lineup(champion, challenger, mode, traffic.share)
         served = f"Version {champion.contract.model_version} serves"
         if challenger is not None:

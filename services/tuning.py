@@ -1,13 +1,14 @@
 """How BentoML is set up for speed; each line was measured (`make bench-serving`)."""
 
 import gc
-import os
 from typing import Any
 
 from starlette.middleware import Middleware
 
+from services.settings import load_serving_settings
+
 SERVICE_OPTIONS: dict[str, Any] = {
-    "workers": int(os.environ.get("HOLDFAST_WORKERS", "1")),
+    "workers": load_serving_settings().workers,
     # /readyz and BentoML's own client; predictions have a thread of their own (services.batching).
     "threads": 1,
     # A line per request costs as much as its answer. What it would say is in the metrics and in the prediction log.

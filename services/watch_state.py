@@ -11,13 +11,12 @@ from services.succession import Succession
 class WatchState:
     """Who serves, whom the registry names in vain, and whether it answers.
 
-    ``champion_since`` and ``last_success``, the last answer of the registry, are seconds since 1970. ``reachable`` is
-    None where no registry is configured, or none is there yet. ``refused``: version to why it does not serve although
-    the registry names it. ``note``: what else is out of the ordinary, as a sentence.
+    ``last_success``, the last answer of the registry, is in seconds since 1970. ``reachable`` is None where no registry
+    is configured, or none is there yet. ``refused``: version to why it does not serve although the registry names it.
+    ``note``: what else is out of the ordinary, as a sentence.
     """
 
     champion: str | None = None
-    champion_since: float | None = None
     loaded_from: Literal["registry", "bento"] | None = None
     challenger: str | None = None
     mode: Literal["shadow", "canary"] | None = None
@@ -36,7 +35,6 @@ def state_of(succession: Succession, reachable: bool | None, last_success: float
         return WatchState(refused=refused, reachable=reachable, last_success=last_success, note=note)
     return WatchState(
         champion=lineup.champion.contract.model_version,
-        champion_since=succession.since,
         loaded_from="bento" if succession.is_from_bento else "registry",
         challenger=lineup.challenger.contract.model_version if lineup.challenger else None,
         mode=lineup.mode,

@@ -175,8 +175,7 @@ def logged_sha256(client: MlflowClient, model_info: Any) -> str:
 
     Kept at registration: a service loads no other file, whoever may write to that store.
     """
-    registry = ModelRegistry(str(client.tracking_uri), patient=True)  # a training shall not fail at its very end
-    content = registry.file_logged(model_info.model_id)
+    content = ModelRegistry(str(client.tracking_uri)).file_logged(model_info.model_id)
     return hashlib.sha256(content).hexdigest()
 
 

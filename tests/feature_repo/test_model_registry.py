@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from feature_repo import model_registry
 from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
-from feature_repo.model_registry import ModelRegistry
+from feature_repo.model_registry import IMPATIENT, ModelRegistry, be_impatient
 from feature_repo.registered_version import (
     TRAFFIC_TAG,
     NoRegistryError,
@@ -44,6 +43,13 @@ def champion(planted: Registry) -> Iterator[Registry]:
     planted.point(CHAMPION, "1")
     yield planted
     planted.point(CHAMPION, None)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a service, for this test."""
+    for name, value in IMPATIENT.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -75,6 +81,7 @@ class TestAnswers:
         champion.send(version, '{"mode": "shadow"}')
         assert registry.behind(CHAMPION).traffic() == Traffic(mode="shadow")
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_database_that_takes_the_place_of_another_is_read(self, champion: Registry, tmp_path: Path) -> None:
         database = Path(shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db"))
         registry = ModelRegistry(f"sqlite:///{database}")
@@ -208,6 +215,7 @@ class TestTags:
             _version({TRAFFIC_TAG: text}).traffic()
 
 
+@pytest.mark.usefixtures("impatient")
 class TestServerOutOfReach:
     def test_it_is_not_called_empty(self) -> None:
         registry = ModelRegistry("http://ann:secret@127.0.0.1:9")
@@ -217,25 +225,26 @@ class TestServerOutOfReach:
         assert "secret" not in str(told.value)
 
     @pytest.mark.parametrize("set_by_user", [True, False])
-    def test_one_that_never_answers_holds_nobody_up(self, set_by_user: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("flow", [True, False])
+    def test_one_that_never_answers_holds_nobody_up(
+        self, flow: bool, set_by_user: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in IMPATIENT:
+            monkeypatch.delenv(name)
         if set_by_user:
             monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-            monkeypatch.setitem(model_registry._IMPATIENT, "MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-        else:
-            monkeypatch.setitem(model_registry._IMPATIENT, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        monkeypatch.setitem(IMPATIENT, "MLFLOW_HTTP_REQUEST_TIMEOUT", "60" if set_by_user else "1")
+        if not flow:
+            assert set(be_impatient()) == set(IMPATIENT) - ({"MLFLOW_HTTP_REQUEST_TIMEOUT"} if set_by_user else set())
+        before = dict(os.environ)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             registry = ModelRegistry(f"http://127.0.0.1:{silent.getsockname()[1]}")
             registry.prepare()
             began = time.monotonic()
             with pytest.raises(RegistryUnavailableError, match="timeout"):
-                registry.behind(CHAMPION)
+                (registry.served if flow else registry.behind)(CHAMPION)
             assert 0.9 < time.monotonic() - began < 10
-        assert os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") == ("1" if set_by_user else None)
-
-    @pytest.mark.parametrize(("patient", "seconds"), [(False, "5"), (True, None)])
-    def test_a_training_has_more_time_than_a_service(self, planted: Registry, patient: bool, seconds: Any) -> None:
-        registry = ModelRegistry(planted.uri, patient)
-        assert registry._ask(lambda _: os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")) == seconds
+        assert dict(os.environ) == before  # a training in the same process has more time
 
     def test_the_same_failure_has_the_same_words(self) -> None:
         """Whoever logs what is new would log it at each try."""

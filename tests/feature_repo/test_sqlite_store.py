@@ -2,7 +2,10 @@
 
 import contextlib
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,14 @@ import pytest
 from feature_repo import sqlite_store
 from feature_repo.model_contract import FEATURE_SERVICE
 from feature_repo.online import OnlineReader
+from feature_repo.stores import open_store
 from feature_repo.times import epoch_us
 from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, OnlineShop, online_shop
 from tests.flows.small_shop import AS_OF
 
 NOW = epoch_us(AS_OF)
+LIMIT = 0.4
+NOISE = 1.0  # what a busy machine may add
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +129,80 @@ def test_a_materialisation_that_runs_holds_no_reader_up(shop: OnlineShop, reader
         writer.execute(f"DELETE FROM holdfast_{HISTORY}")
         assert not reader.read(CUSTOMERS, NOW).faults.any()
         writer.execute("ROLLBACK")
+
+
+class TestLocked:
+    @pytest.fixture
+    def hasty(self, shop: OnlineShop) -> OnlineReader:
+        """A reader that waits no longer than ``LIMIT``."""
+        return OnlineReader(open_store(online_timeout=LIMIT), FEATURE_SERVICE)
+
+    @pytest.fixture
+    def writer(self, shop: OnlineShop) -> Iterator[sqlite3.Connection]:
+        with contextlib.closing(
+            sqlite3.connect(file_of(shop), isolation_level=None, check_same_thread=False)
+        ) as connection:
+            yield connection
+
+    @staticmethod
+    def outcome(reader: OnlineReader) -> tuple[str, float]:
+        began = time.monotonic()
+        try:
+            assert not reader.read(["c001"], NOW).faults.any()
+            return "read", time.monotonic() - began
+        except (sqlite3.OperationalError, TimeoutError) as error:
+            return type(error).__name__, time.monotonic() - began
+
+    def test_a_locked_file_is_an_error_in_time_and_read_once_it_is_free(
+        self, hasty: OnlineReader, writer: sqlite3.Connection
+    ) -> None:
+        for opened_before in (False, True):
+            writer.execute("BEGIN EXCLUSIVE")
+            error, took = self.outcome(hasty)
+            assert error == "OperationalError"
+            assert LIMIT / 2 < took < LIMIT + NOISE, opened_before
+            writer.execute("ROLLBACK")
+            assert self.outcome(hasty)[0] == "read"
+
+    def test_those_who_wait_for_another_read_wait_no_longer(
+        self, hasty: OnlineReader, writer: sqlite3.Connection
+    ) -> None:
+        writer.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(self.outcome, [hasty] * 6))
+        writer.execute("ROLLBACK")
+        assert {error for error, _ in found} <= {"OperationalError", "TimeoutError"}
+        assert max(took for _, took in found) < LIMIT + NOISE  # one after the other they would take six times that
+        assert self.outcome(hasty)[0] == "read"
+
+    def test_whoever_waited_for_another_read_has_only_the_rest_to_wait_for_the_file(
+        self, hasty: OnlineReader, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows, waits = sqlite_store._rows, []
+
+        def slow(connection: sqlite3.Connection, *arguments: Any) -> Any:
+            waits.append(connection.execute("PRAGMA busy_timeout").fetchone()[0])
+            if len(waits) == 1:
+                time.sleep(LIMIT / 2)
+            return rows(connection, *arguments)
+
+        monkeypatch.setattr(sqlite_store, "_rows", slow)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(self.outcome, hasty)
+            time.sleep(LIMIT / 8)
+            second = pool.submit(self.outcome, hasty)
+            assert (first.result()[0], second.result()[0]) == ("read", "read")
+        views = len(hasty.views)
+        assert waits[:views] == [LIMIT * 1000] * views
+        assert all(wait < LIMIT * 700 for wait in waits[views:])
+        assert self.outcome(hasty)[0] == "read"
+        assert waits[-1] == LIMIT * 1000
+
+    def test_without_a_limit_a_reader_waits_for_the_file(
+        self, reader: OnlineReader, writer: sqlite3.Connection
+    ) -> None:
+        writer.execute("BEGIN EXCLUSIVE")
+        threading.Timer(2 * LIMIT, writer.execute, ["ROLLBACK"]).start()
+        what, took = self.outcome(reader)
+        assert what == "read"
+        assert took > LIMIT

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from feature_repo.model_registry import IMPATIENT
 from feature_repo.settings import NO_TELEMETRY, Settings
 from tests.services.world import AS_OF
 
@@ -56,7 +57,7 @@ def service_log(
 @pytest.fixture
 def own_world(world: Path, tmp_path: Path) -> Path:
     """A copy that a test may change."""
-    return Path(shutil.copytree(world, tmp_path / "data"))
+    return Path(shutil.copytree(world, tmp_path / "data", ignore=shutil.ignore_patterns("predictions")))
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def environment(data: Path, **variables: str) -> Iterator[Settings]:
             patch.delenv(name)
         patch.setenv("HOLDFAST_DATA", str(data))
         patch.setenv("HOLDFAST_CLOCK", AS_OF.isoformat())
-        for name, value in variables.items():
+        for name, value in (IMPATIENT | variables).items():  # a service sets the first itself, for good
             patch.setenv(name, value)
         store = ModelStore(data / "bentoml" / "models")
         BentoMLContainer.model_store.set(store)
@@ -96,7 +97,7 @@ def serve_in_process(data: Path, **variables: str) -> Iterator[TestClient]:
             yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not for longer: meanwhile this process works on that world, at its time
 def client(world: Path) -> Iterator[TestClient]:
     """The service on the shared world; "now" is ``AS_OF``."""
     with contextlib.ExitStack() as stack:

@@ -50,7 +50,12 @@ class Wire:
 
     def head(self, length: int, path: str = "/predict") -> None:
         """The head of a request with a body of ``length`` bytes."""
-        lines = [f"POST {path} HTTP/1.1", "Host: test", "Content-Type: application/json", f"Content-Length: {length}"]
+        lines = [
+            f"POST {path} HTTP/1.1",
+            "Host: localhost",
+            "Content-Type: application/json",
+            f"Content-Length: {length}",
+        ]
         self.send("\r\n".join([*lines, "", ""]).encode())
 
     def answer(self) -> tuple[int, dict[str, str], Any]:

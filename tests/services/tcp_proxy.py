@@ -14,13 +14,14 @@ _RESET = struct.pack("ii", 1, 0)  # closed with this, a connection ends with a r
 class TcpProxy:
     """Forwards to ``port``.
 
-    ``delay``: seconds that each piece of an answer takes longer. ``cuts``: so many connections are reset after
-    ``cut_after`` bytes of their next answers.
+    ``delay``: seconds that each piece of an answer, of at most ``piece`` bytes, takes longer. ``cuts``: so many
+    connections are reset after ``cut_after`` bytes of their next answers.
     """
 
     def __init__(self, port: int) -> None:
         self._to = port
         self.delay = 0.0
+        self.piece = 65_536
         self.cuts = 0
         self.cut_after = 0
         self.accepted = 0
@@ -63,7 +64,10 @@ class TcpProxy:
                     self.cuts -= 1
                     client.sendall(data[: self.cut_after])
                     break
-                client.sendall(data)
+                client.sendall(data[: self.piece])
+                for start in range(self.piece, len(data), self.piece):
+                    time.sleep(self.delay)
+                    client.sendall(data[start : start + self.piece])
         self._reset(client, server)
 
     def _reset(self, *ends: socket.socket) -> None:

@@ -1,5 +1,6 @@
 """Who gets in: keys are known by their hashes, change without a restart, and show nowhere."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -122,10 +123,8 @@ def test_the_environments_and_the_files_keys_are_both_valid(file: Path, clock: C
     assert [ring.name_of(key) for key in (OTHER, NEW, OLD)] == ["crm", "shop", None]
 
 
+NO_KEY = {"": "names no key", " \n": "names no key", "# nothing\n,": "names no key", "\xef\xbb\xbf": "names no key"}
 BROKEN = {
-    "": "names no key",
-    " \n": "names no key",
-    "# nothing\n,": "names no key",
     OLD: "line 1 is not",
     f"{line('shop', OLD)}\n\nshop:{OLD}": "line 3 is not",
     f"{line('shop', OLD)}, {OTHER}": "line 1 is not",
@@ -144,11 +143,14 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("text", BROKEN)
+@pytest.mark.parametrize("text", [*NO_KEY, *BROKEN])
 def test_a_broken_start_is_one_clear_error_without_what_was_read(text: str, file: Path) -> None:
     file.write_bytes(text.encode("latin-1"))
-    for keys, path, source in ((text, None, "HOLDFAST_API_KEYS"), (None, file, f"{file} (HOLDFAST_API_KEYS_FILE)")):
-        with pytest.raises(ApiKeysError, match=f"^{re.escape(source)}.*{re.escape(BROKEN[text])}") as caught:
+    why = re.escape((NO_KEY | BROKEN)[text])
+    as_variable = text.removeprefix("\xef\xbb\xbf")  # only a file begins with a byte order mark
+    sources = ((as_variable, None, "HOLDFAST_API_KEYS"), (None, file, f"{file} (HOLDFAST_API_KEYS_FILE)"))
+    for keys, path, source in sources:
+        with pytest.raises(ApiKeysError, match=f"^{re.escape(source)}.*{why}") as caught:
             KeyRing.from_settings(keys, path)
         assert caught.value.__cause__ is caught.value.__context__ is None  # whose text would hold what was read
         for secret in (OLD, OTHER, *re.findall("[0-9a-f]{63,}", text)):
@@ -224,15 +226,57 @@ def test_the_file_is_looked_at_once_a_second(file: Path, clock: Clock, monkeypat
     assert reads == [file]
 
 
-@pytest.mark.parametrize("text", [None, *BROKEN])
-def test_a_broken_change_keeps_the_keys_and_is_logged_once(
+@pytest.mark.parametrize("text", [None, *NO_KEY])
+def test_the_last_key_is_revoked_by_a_file_without_keys_or_none_at_all(
     text: str | None, file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
+    for keys, left in ((None, None), (line("crm", OTHER), "crm")):
+        file.write_text(line("shop", OLD))
+        ring = KeyRing.from_settings(keys, file)
+        log.clear()
+        if text is None:
+            file.unlink()
+        else:
+            file.write_bytes(text.encode("latin-1"))
+        for _ in range(3):
+            clock.now += 1
+            assert (ring.name_of(OLD), ring.name_of(OTHER)) == (None, left)
+            assert ring.configured  # nobody gets in without a key instead
+        (record,) = log.records
+        assert record.levelname == "WARNING"
+        assert record.getMessage().startswith(f"{file} (HOLDFAST_API_KEYS_FILE) ")
+        assert record.getMessage().endswith("None of its keys is valid any more.")
+        file.write_text(line("shop", NEW))
+        clock.now += 1
+        assert (ring.name_of(NEW), ring.name_of(OLD)) == ("shop", None)
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_though_it_does_not_change(
+    file: Path, clock: Clock, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ring = KeyRing.from_settings(None, file)
-    if text is None:
-        file.unlink()
-    else:
-        file.write_bytes(text.encode("latin-1"))
+    file.write_text(line("shop", NEW))
+    with monkeypatch.context() as patch:
+
+        def fail(_: Path) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+        patch.setattr(Path, "read_bytes", fail)
+        for _ in range(3):
+            clock.now += 1
+            assert (ring.name_of(OLD), ring.name_of(NEW)) == ("shop", None)
+    assert [record.levelname for record in log.records] == ["ERROR"]
+    assert "cannot be read: Input/output error." in log.messages[0]
+    clock.now += 1
+    assert (ring.name_of(OLD), ring.name_of(NEW)) == (None, "shop")
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_change_keeps_the_keys_and_is_logged_once(
+    text: str, file: Path, clock: Clock, log: pytest.LogCaptureFixture
+) -> None:
+    ring = KeyRing.from_settings(None, file)
+    file.write_bytes(text.encode("latin-1"))
     for _ in range(5):
         clock.now += 1
         assert ring.name_of(OLD) == "shop"
@@ -319,6 +363,11 @@ def test_the_command_prints_the_key_once_and_the_line() -> None:
 def test_the_command_refuses_a_name_that_would_not_be_read(name: str) -> None:
     with pytest.raises(ApiKeysError, match="1 to 64 letters"):
         make_key(name)
+
+
+def test_the_command_says_where_a_name_appears() -> None:
+    told = " ".join(_command("--help").stdout.split())
+    assert "the log says it when keys are read again" in told and "metrics" not in told
 
 
 def test_the_command_says_so_in_one_line() -> None:

@@ -120,7 +120,37 @@ class TestKeys:
         assert ask(with_keys, forwarded | {"X-API-Key": OLD}).status_code == 200
 
 
+class TestAddresses:
+    """BentoML's router takes more addresses for one of ours than the gate does."""
+
+    @pytest.mark.parametrize(
+        "path", ["/predict%0A", "/predict%0A?x=1", "/predict_batch%0a", "/predict/", "//predict", "/%70redict%0A", "/x"]
+    )
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
+    def test_no_other_address_predicts(self, with_keys: httpx.Client, path: str, method: str) -> None:
+        body = {"customer_id": "c001", "customer_ids": ["c001"]}
+        answer = with_keys.request(method, path, json=body)
+        assert_error(answer, answer.status_code)
+        assert answer.status_code in (401, 404), answer.text
+        assert "churn_probability" not in answer.text
+
+    def test_an_encoded_address_is_the_address(self, with_keys: httpx.Client) -> None:
+        assert_error(with_keys.post("/%70redict", json={"customer_id": "c001"}), 401)
+        headers = {"X-API-Key": OTHER}
+        assert with_keys.post("/%70redict", json={"customer_id": "c001"}, headers=headers).status_code == 200
+
+
 class TestNoKeys:
+    @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
+    def test_a_page_that_named_itself_this_machine_is_not_answered(
+        self, without_keys: httpx.Client, headers: dict[str, str]
+    ) -> None:
+        assert_error(ask(without_keys, headers), 401)
+        assert ask(without_keys, {"Host": "localhost:3000"}).status_code == 200
+
+    def test_a_body_of_no_declared_kind_is_not_read(self, without_keys: httpx.Client) -> None:
+        assert_error(without_keys.post("/predict", content=b'{"customer_id": "c001"}'), 415)
+
     def test_this_machine_is_answered(self, without_keys: httpx.Client) -> None:
         assert ask(without_keys).status_code == 200
 

@@ -198,7 +198,7 @@ class TestRequestIds:
     def test_any_other_is_replaced(self, service: Address, shop: RedisWorld, given: str | bytes) -> None:
         given = given.encode() if isinstance(given, str) else given
         wire = service.connect()
-        wire.send(b"POST /predict HTTP/1.1\r\nHost: test\r\nX-Request-ID: " + given + b"\r\n")
+        wire.send(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: " + given + b"\r\n")
         wire.send(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
         if b"\x00" in given:  # no header may hold it: refused before it reaches the service
             wire.close()

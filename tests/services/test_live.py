@@ -33,7 +33,7 @@ class Live:
     client: httpx.Client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A bento with version 1 of the model, served after version 2 was saved as the latest."""
     data = Path(shutil.copytree(world, tmp_path_factory.mktemp("live") / "data"))

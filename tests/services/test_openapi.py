@@ -48,7 +48,8 @@ def described(world: Path) -> Iterator[schemathesis.BaseSchema]:
                 await send({"type": "lifespan.startup.complete"})
                 return
             here = ("127.0.0.1", 80)
-            await client.app(scope | {"client": here, "server": here}, receive, send)
+            headers = [(b"host", b"127.0.0.1"), *(item for item in scope["headers"] if item[0] != b"host")]
+            await client.app(scope | {"client": here, "server": here, "headers": headers}, receive, send)
 
         yield schemathesis.openapi.from_asgi("/docs.json", started)
 

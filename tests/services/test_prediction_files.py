@@ -16,7 +16,7 @@ from feature_repo.prediction_log import DAY_US, iter_predictions
 from services.prediction_files import delete_days
 from services.prediction_log import PredictionLog
 from tests.conftest import ROOT
-from tests.services.predictions import NOON_US, batch_of, files_of, logged, until
+from tests.services.predictions import NOON_US, batch_of, files_of, logged, until, write
 
 pytestmark = pytest.mark.usefixtures("service_log")
 
@@ -165,3 +165,16 @@ def test_two_processes_write_side_by_side_and_end_without_a_word(tmp_path: Path)
     assert logged(tmp_path) == sorted([f"{i:06d}" for i in range(99)] * 2)
     assert len({file.name.split("-")[1] for file in tmp_path.rglob("*.arrows")}) == 2
     assert sum(table.num_rows for table in iter_predictions(tmp_path)) == 198
+
+
+def test_only_the_owner_writes_and_only_the_group_reads(tmp_path: Path) -> None:
+    """Who bought how often is in the log."""
+    usual = os.umask(0)
+    try:
+        write(tmp_path / "log", batch_of(["a"]), batch_of(["b"], version="2"))
+    finally:
+        os.umask(usual)
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.arrows")}
+    folders = {path.stat().st_mode & 0o777 for path in (tmp_path / "log", *(tmp_path / "log").iterdir())}
+    assert (modes, folders) == ({0o640}, {0o750})
+    assert logged(tmp_path / "log") == ["a", "b"]

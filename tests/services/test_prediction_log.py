@@ -39,14 +39,11 @@ class Gate:
 
 def test_what_is_appended_is_in_the_log_before_it_is_closed(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / "log")
-    assert (log.queued_rows, log.written_rows, log.dropped_rows, log.last_write) == (0, 0, 0, None)
-    began = time.monotonic()
+    assert (log.queued_rows, log.written_rows, log.dropped_rows) == (0, 0, 0)
     log.append(batch_of(["a", "b"]))
     until(lambda: log.written_rows == 2)
     assert logged(tmp_path / "log") == ["a", "b"]
     assert (log.queued_rows, log.dropped_rows, log.degraded) == (0, 0, None)
-    assert log.last_write is not None
-    assert began < log.last_write < time.monotonic()
     log.close()
 
 
@@ -116,11 +113,26 @@ def test_a_full_queue_drops_and_counts_and_holds_nobody_up(
     assert log.degraded == "predictions come faster than they are written"
     gate.open.set()
     until(lambda: log.degraded is None)
-    log.append(batch_of(list("ijklmn")))  # more than there is ever room for
-    log.append(batch_of(["o"]))
+    log.append(batch_of(["i"]))
     log.close()
-    assert logged(tmp_path) == ["a", "b", "c", "d", "g", "o"]
-    assert service_log.messages == [f"Predictions are logged again. Lost: {lost}." for lost in (3, 6)]
+    assert logged(tmp_path) == ["a", "b", "c", "d", "g", "i"]
+    assert service_log.messages == ["Predictions are logged again. Lost: 3."]
+
+
+def test_a_batch_larger_than_the_queue_is_logged_if_it_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    log = PredictionLog(tmp_path, max_queued_rows=5)
+    log.append(batch_of(list("abcdefg")))
+    assert gate.waiting.wait(20)
+    log.append(batch_of(list("hijklmn")))  # what is being written counts
+    assert (log.queued_rows, log.dropped_rows) == (7, 7)
+    gate.open.set()
+    until(lambda: log.queued_rows == 0)
+    log.append(batch_of(list("opqrst")))
+    log.close()
+    assert logged(tmp_path) == list("abcdefgopqrst")
 
 
 def test_after_close_predictions_are_counted_as_dropped(tmp_path: Path) -> None:

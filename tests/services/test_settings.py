@@ -22,6 +22,7 @@ def test_nothing_needs_to_be_set() -> None:
         "api_keys": None,
         "api_keys_file": None,
         "max_concurrency": 256,
+        "workers": 1,
         "store_timeout_ms": 250,
         "registry_poll_seconds": 3,
         "registry_start_seconds": 3,
@@ -37,6 +38,7 @@ def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, t
         "HOLDFAST_API_KEYS": "shop:00",
         "HOLDFAST_API_KEYS_FILE": str(tmp_path / "keys"),
         "HOLDFAST_MAX_CONCURRENCY": "7",
+        "HOLDFAST_WORKERS": "2",
         "HOLDFAST_STORE_TIMEOUT_MS": "100",
         "HOLDFAST_REGISTRY_POLL_SECONDS": "0.5",
         "HOLDFAST_REGISTRY_START_SECONDS": "0",
@@ -50,6 +52,7 @@ def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, t
         api_keys="shop:00",
         api_keys_file=tmp_path / "keys",
         max_concurrency=7,
+        workers=2,
         store_timeout_ms=100,
         registry_poll_seconds=0.5,
         registry_start_seconds=0,
@@ -64,6 +67,7 @@ def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, t
 
 NUMBERS = {
     "MAX_CONCURRENCY": ("a whole number from 1 to 10000", ["0", "-1", "10001", "1.5", "many", ""]),
+    "WORKERS": ("a whole number from 1 to 64", ["0", "-1", "65", "1.5", "all", ""]),
     "STORE_TIMEOUT_MS": ("a whole number from 1 to 30000", ["0", "30001", "250ms", "nan"]),
     "REGISTRY_POLL_SECONDS": ("a number from 0.1 to 3600", ["0", "-1", "3601", "nan", "inf", ""]),
     "REGISTRY_START_SECONDS": ("a number from 0 to 300", ["-0.1", "301", "nan", "inf"]),
@@ -90,6 +94,8 @@ def test_a_value_out_of_bounds_is_one_sentence(monkeypatch: pytest.MonkeyPatch, 
     [
         ("MAX_CONCURRENCY", 1),
         ("MAX_CONCURRENCY", 10_000),
+        ("WORKERS", 1),
+        ("WORKERS", 64),
         ("STORE_TIMEOUT_MS", 30_000),
         ("REGISTRY_POLL_SECONDS", 0.1),
         ("REGISTRY_START_SECONDS", 300.0),
@@ -158,3 +164,4 @@ def test_settings_do_not_change_and_each_says_what_it_is() -> None:
     with pytest.raises(ValidationError):
         ServingSettings().last_known = 1  # type: ignore[misc]
     assert all(field.description for field in ServingSettings.model_fields.values())
+    assert "only this machine" in str(ServingSettings.model_fields["api_keys"].description)  # as the gate has it

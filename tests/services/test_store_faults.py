@@ -1,5 +1,8 @@
 """The online store dies, hangs, breaks off, comes back empty: every request gets a right answer or a clear refusal."""
 
+import contextlib
+import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.services.asking import UNAVAILABLE, answered_again, ask, assert_unavailable, probabilities
-from tests.services.conftest import assert_error
+from tests.services.conftest import assert_error, serve_in_process
 from tests.services.redis_world import RedisWorld, redis_world
 from tests.services.tcp_proxy import TcpProxy, tcp_proxy
 from tests.services.world import CUSTOMERS
@@ -50,7 +53,7 @@ def right(service: TestClient) -> dict[str, float]:
 def _whole(service: TestClient, shop: RedisWorld, network: TcpProxy, right: dict[str, float]) -> Iterator[None]:
     """Whatever a test did, the next begins with a service that answers."""
     yield
-    network.delay, network.cuts = 0.0, 0
+    network.delay, network.cuts, network.piece = 0.0, 0, 65_536
     shop.restore()
     answered_again(service)
 
@@ -105,6 +108,37 @@ def test_a_hanging_store_is_given_up_in_time_and_then_left_alone(
         shop.server.resume()
     answered_again(service)
     assert probabilities(service, CUSTOMERS) == right
+
+
+def test_a_store_that_answers_bit_by_bit_is_given_up_in_time_and_then_left_alone(
+    service: TestClient, network: TcpProxy, right: dict[str, float]
+) -> None:
+    network.delay, network.piece = 0.8 * TIMEOUT, 1000
+    for _ in range(3):
+        began = time.monotonic()
+        assert_unavailable(service.post("/predict_batch", json={"customer_ids": CUSTOMERS}))
+        assert time.monotonic() - began < TIMEOUT + NOISE
+    assert refused(service) < TIMEOUT / 2
+    network.delay, network.piece = 0.0, 65_536
+    answered_again(service)
+    assert probabilities(service, CUSTOMERS) == right
+
+
+def test_a_locked_file_is_given_up_in_time_and_then_left_alone(world: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(world, tmp_path / "data"))
+    with (
+        serve_in_process(data, **TIMEOUTS) as client,
+        contextlib.closing(sqlite3.connect(data / "feast" / "online_store.db", isolation_level=None)) as writer,
+    ):
+        wanted = probabilities(client, SOME)
+        writer.execute("BEGIN EXCLUSIVE")
+        for _ in range(3):
+            assert TIMEOUT / 2 < refused(client) < TIMEOUT + NOISE
+        assert refused(client) < TIMEOUT / 2
+        assert_error(client.get("/readyz"), 503, UNAVAILABLE)
+        writer.execute("ROLLBACK")
+        answered_again(client)
+        assert probabilities(client, SOME) == wanted
 
 
 def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisWorld) -> None:

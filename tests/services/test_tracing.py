@@ -192,10 +192,17 @@ def test_our_own_failures_are_errors(traced: Traced) -> None:
         store.write_bytes(held)
 
 
+def _until_logged(service: LiveService, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while text not in service.log.read_text():
+        assert time.monotonic() < deadline, service.log.read_text()
+        time.sleep(0.05)
+
+
 def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(world: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(world, tmp_path / "data"))
     port = free_port()
-    quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "5"}
     with traced_service(data, f"http://127.0.0.1:{port}", **quick) as service:
         with httpx.Client(base_url=service.url, headers=AUTHORISED, timeout=30) as client:
             lost = 1000  # more than are kept
@@ -204,15 +211,12 @@ def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(world: Pat
                 start = time.perf_counter()
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
                 took.append(time.perf_counter() - start)
-            time.sleep(3)
+            _until_logged(service, "do not arrive")
             with receiving(port) as receiver:
-                deadline = time.monotonic() + 20
-                while "arrive again" not in service.log.read_text():
-                    assert time.monotonic() < deadline, service.log.read_text()
-                    assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
-                    time.sleep(0.1)
+                assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
+                _until_logged(service, "arrive again")
                 assert receiver.spans
-            for _ in range(50):
+            for _ in range(600):  # more than are tried in the time there is to end
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
         ends = time.monotonic()
     assert time.monotonic() - ends < 8, "and it ends in time"
