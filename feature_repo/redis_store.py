@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Literal
 
 from feast.infra.online_stores.redis import (
@@ -16,22 +16,17 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import Field, field_validator
 from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
-from redis.exceptions import ConnectionError, NoPermissionError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError
 from redis.retry import Retry
 
 from feature_repo.errors import HoldfastError
 from feature_repo.feast_import import RepoConfig
 from feature_repo.raw_reads import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
+from feature_repo.redis_exchange import Budget, Reply, exchange
 
 _LIMIT_SECONDS = 1.0  # without one, a server that hangs would hang every caller for ever
 # Customers per round trip: what the server prepares for one caller, and keeps others waiting for, stays small.
 _BATCH = 1000
-
-# In place of what a key holds that is no hash: not a value of any type, nor a time.
-_UNREADABLE = b"\xff"
-
-_Reply = Sequence[Any]  # bytes, or None for a field that is not there
 
 
 def _connection_string() -> str:
@@ -58,7 +53,7 @@ class OneTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
         return _limits(_LIMIT_SECONDS) + value
 
     def wait_at_most(self, seconds: float) -> None:
-        """Limit each wait for the server; what the connection string names itself stands."""
+        """Limit how long a read takes; what the connection string names itself stands."""
         self.connection_string = _limits(seconds) + self.connection_string.removeprefix(_limits(_LIMIT_SECONDS))
 
 
@@ -101,8 +96,10 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
     def reader(self, config: RepoConfig, wanted: Sequence[Wanted]) -> RawReader:
         """A function that reads ``wanted`` of n customers.
 
-        It raises redis-py's errors, and leaves no connection in use that has an answer under way. A customer whose
-        key holds something else than features has values of no type, and no time.
+        A read of a single server takes no longer than ``socket_timeout``, however many answers it consists of; only
+        a new connection has time limits of its own. It raises redis-py's errors, and leaves no connection in use
+        that has an answer under way. A customer whose key holds something else than features has values of no type,
+        and no time.
         """
         names = [_versioned_fv_name(item.view, config) for item in wanted]
         fields: list[str | bytes] = []
@@ -116,8 +113,7 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
 
         def read(customer_ids: Sequence[str]) -> RawColumns:
             keys = [key + project for key in entity_keys(customer_ids)]
-            replies = [reply for start in range(0, len(keys), _BATCH) for reply in ask(keys[start : start + _BATCH])]
-            columns = list(zip(*replies, strict=True)) or [()] * len(fields)
+            columns = list(zip(*ask(keys), strict=True)) or [()] * len(fields)
             times = [
                 [NO_TIME if time is None else _microseconds(time) for time in column] for column in columns[values:]
             ]
@@ -125,20 +121,22 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
 
         return read
 
-    def _asks(self, config: RepoConfig, fields: Sequence[str | bytes]) -> Callable[[Sequence[bytes]], Sequence[_Reply]]:
+    def _asks(self, config: RepoConfig, fields: Sequence[str | bytes]) -> Callable[[Sequence[bytes]], Sequence[Reply]]:
         """A function from keys to the replies of one HMGET each."""
         online = config.online_store
         if online.redis_type != RedisType.redis or online.client != RedisClient.redis:
             return lambda keys: self._read_hash_fields(config, [(key, list(fields)) for key in keys])
         head, tail = _packed_around_key("HMGET", fields)
 
-        def ask(keys: Sequence[bytes]) -> list[_Reply]:
-            commands = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in keys]
-            exchange = partial(_exchange, self._get_client(online).connection_pool, b"".join(commands), len(keys))
-            try:
-                return exchange(len(fields))
-            except ConnectionError:  # it broke during the read; the server may be back, and to read again does no harm
-                return exchange(len(fields))
+        def ask(keys: Sequence[bytes]) -> list[Reply]:
+            pool = self._get_client(online).connection_pool
+            budget = Budget(pool.connection_kwargs.get("socket_timeout"))
+            found: list[Reply] = []
+            for start in range(0, len(keys), _BATCH):
+                batch = keys[start : start + _BATCH]
+                commands = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in batch]
+                found += exchange(pool, b"".join(commands), len(batch), len(fields), budget)
+            return found
 
         return ask
 
@@ -148,28 +146,6 @@ def _packed_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[
     parts = [part.encode() if isinstance(part, str) else part for part in (command, *arguments)]
     packed = [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
     return b"*%d\r\n%b$" % (len(parts) + 1, packed[0]), b"\r\n" + b"".join(packed[1:])
-
-
-def _exchange(pool: ConnectionPool, commands: bytes, replies: int, fields: int) -> list[_Reply]:
-    connection = pool.get_connection()
-    try:
-        connection.send_packed_command([commands])
-        return [_reply(connection, fields) for _ in range(replies)]
-    except BaseException:
-        connection.disconnect()  # the next to use it would read what is left of these replies
-        raise
-    finally:
-        pool.release(connection)
-
-
-def _reply(connection: Any, fields: int) -> _Reply:
-    try:
-        reply: _Reply = connection.read_response(disable_decoding=True)
-        return reply
-    except ResponseError as error:
-        if not str(error).startswith("WRONGTYPE"):
-            raise
-        return [_UNREADABLE] * fields  # this customer's trouble, not that of all who are asked for with them
 
 
 @lru_cache(maxsize=4096)  # all customers of a snapshot have the same

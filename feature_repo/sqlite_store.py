@@ -2,13 +2,14 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig, _table_id
-from pydantic import field_validator
+from pydantic import PrivateAttr, field_validator
 
 from feature_repo.feast_import import RepoConfig
 from feature_repo.raw_reads import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
@@ -33,12 +34,22 @@ class StateFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """SQLite's own options; ``path`` is relative to the state folder."""
 
     type: str = "sqlite"  # type: ignore[assignment]
+    _limit: float | None = PrivateAttr(None)
 
     @field_validator("type")
     @classmethod
     def _stays_sqlite(cls, value: str) -> str:
         # Feast plans (and says "No changes") only for a store whose type is "sqlite".
         return "sqlite"
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Limit how long a read waits for other readers and for who writes; without this, no number of seconds does."""
+        self._limit = seconds
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds that a read may wait."""
+        return self._limit
 
 
 class StateFolderSqliteOnlineStore(SqliteOnlineStore):
@@ -56,27 +67,59 @@ class StateFolderSqliteOnlineStore(SqliteOnlineStore):
     def reader(self, config: RepoConfig, wanted: Sequence[Wanted]) -> RawReader:
         """A function that reads ``wanted`` of n customers, all views as they are at one moment.
 
-        Threads may share it. It opens the file for reading only: one that is not there is an error.
+        Threads may share it. It opens the file for reading only: one that is not there is an error, and so is one
+        that another keeps locked for longer than the configuration lets a read wait.
         """
         versioned = config.registry.enable_online_feature_view_versioning
         tables = [(_table_id(config.project, item.view, versioned), item.fields) for item in wanted]
         uri = f"{Path(self._get_db_path(config)).as_uri()}?mode=ro"
+        limit: float | None = config.online_store.limit
+        busy = _BUSY_SECONDS if limit is None else limit
         lock = threading.Lock()
         opened: list[sqlite3.Connection] = []
 
         def read(customer_ids: Sequence[str]) -> RawColumns:
             keys = entity_keys(customer_ids)
-            with lock:
+            left = _take(lock, limit)
+            try:
                 if not opened:
-                    opened.append(sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None))
-                try:
-                    found = _at_one_moment(opened[0], tables, keys)
-                except sqlite3.Error:
+                    opened.append(sqlite3.connect(uri, busy, uri=True, check_same_thread=False, isolation_level=None))
+                if left is not None:
+                    _wait_at_most(opened[0], left)
+                found = _at_one_moment(opened[0], tables, keys)
+                if left is not None:
+                    _wait_at_most(opened[0], busy)
+            except BaseException:
+                if opened:
                     opened.pop().close()  # the next read opens the file anew: it may be another by then
-                    raise
+                raise
+            finally:
+                lock.release()
             return _columns(found, [len(fields) for _, fields in tables], keys)
 
         return read
+
+
+# How long SQLite waits for a lock where nobody says otherwise.
+_BUSY_SECONDS = 5.0
+
+
+def _take(lock: threading.Lock, limit: float | None) -> float | None:
+    """Acquire it within ``limit`` seconds; what is left of them, or None if nobody had to be waited for.
+
+    Raises:
+        TimeoutError: Others held it all that time.
+    """
+    if lock.acquire(blocking=False):
+        return None
+    began = time.monotonic()
+    if not lock.acquire(timeout=-1 if limit is None else limit):
+        raise TimeoutError(f"Other reads of the online store took all of the {limit} s that this one may wait.")
+    return None if limit is None else max(0.0, began + limit - time.monotonic())
+
+
+def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
 # SQLite binds at most 32,766 values in one statement.

@@ -14,7 +14,7 @@ def open_store(known_at: datetime | None = None, online_timeout: float | None = 
 
     ``FEAST_FS_YAML_FILE_PATH``, Feast's own variable, names another configuration. With ``known_at``,
     point-in-time joins see only snapshots of data that had arrived by then. ``online_timeout``, seconds, limits
-    each wait for an online store that is a server, where the configuration does not.
+    how long one read waits for the online store, where the configuration does not.
     """
     path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or REPO / "feature_store.yaml")
     config = load_repo_config(REPO, path)

@@ -7,12 +7,12 @@ answered here, by the methods of the service that BentoML describes; all else is
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import bentoml
 from pydantic import BaseModel, ValidationError
@@ -162,7 +162,7 @@ class Gate:
 
 def new_request_id() -> str:
     """Of a request that came without one."""
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def request_id_of(headers: dict[bytes, bytes]) -> str:
@@ -196,7 +196,6 @@ async def _send_json(send: Send, content: bytes, request_id: str) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
-        (b"cache-control", b"no-store"),
         (b"x-request-id", request_id.encode()),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

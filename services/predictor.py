@@ -57,7 +57,8 @@ class Predictor:
         checked = check(features, definitions, lineup.champion.contract.activity_days, unknown)
         stages.transformed = time.time()
         usable = np.ones(len(features.customer_ids), dtype=bool)
-        usable[list(checked.refused)] = False
+        if checked.refused:
+            usable[list(checked.refused)] = False
         scores = Scores(np.full(len(usable), np.nan), [lineup.champion] * len(usable))
         self._score(lineup, checked, usable, scores)
         stages.scored = time.time()
@@ -87,10 +88,9 @@ class Predictor:
         while True:
             definitions = self._features.definitions(contract)
             default = now or definitions.materialised_to
-            as_of = np.repeat(
-                np.array([epoch_us(one.as_of or default) for one in asked], dtype=np.int64),
-                [len(one.customer_ids) for one in asked],
-            )
+            as_of = np.array([epoch_us(one.as_of or default) for one in asked], dtype=np.int64)
+            if len(ids) > len(asked):
+                as_of = np.repeat(as_of, [len(one.customer_ids) for one in asked])
             fetched = self._features.fetch(definitions, contract, ids)
             stages.fetched = time.time()
             features = definitions.reader.features(ids, fetched.raw, as_of)
@@ -106,6 +106,9 @@ class Predictor:
         return bool((features.timestamps_us > definitions.materialised_to_us).any())
 
     def _score(self, lineup: "Lineup", checked: Checked, usable: npt.NDArray[np.bool_], scores: Scores) -> None:
+        if lineup.mode is None and usable.all():
+            scores.probabilities[:] = _probabilities(lineup.champion, checked.features.inputs)
+            return
         champion = usable.copy()
         if lineup.challenger is not None and lineup.mode == "canary":
             ids = checked.features.customer_ids

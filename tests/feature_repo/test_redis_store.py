@@ -19,7 +19,6 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo import redis_store
 from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE
 from feature_repo.online import NO_TIME, Fault, OnlineReader
 from feature_repo.raw_reads import entity_keys
@@ -30,7 +29,6 @@ from flows.feature_store.online import forget_online_state
 from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
 from tests.flows.small_shop import AS_OF, build_features
 from tests.redis_server import RedisServer
-from tests.services.tcp_proxy import tcp_proxy
 
 NOW = epoch_us(AS_OF)
 SOME = CUSTOMERS[:40]
@@ -187,47 +185,6 @@ class TestTrouble:
             assert 0.1 < time.monotonic() - began < 1
             server.resume()
             assert np.array_equal(reader.read(["c002"], NOW).inputs, wanted, equal_nan=True)
-
-    def test_answers_that_come_one_by_one_do_not_prolong_a_read(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        with tcp_proxy(server.port) as network, monkeypatch.context() as patch:
-            patch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{network.port}")
-            patch.setattr(redis_store, "_BATCH", 10)
-            store = open_store(online_timeout=0.5)
-            reader = OnlineReader(store, FEATURE_SERVICE)
-            wanted = reader.read(CUSTOMERS[:20], NOW).inputs
-            network.delay, network.piece = 0.2, 1000  # each well within the limit, all of them in eight seconds
-            for customers in (SOME[:20], SOME):
-                began = time.monotonic()
-                with pytest.raises(redis.TimeoutError):
-                    reader.read(customers, NOW)
-                assert 0.3 < time.monotonic() - began < 1
-            network.delay, network.piece = 0.0, 65_536
-            assert np.array_equal(reader.read(CUSTOMERS[:20], NOW).inputs, wanted, equal_nan=True)
-            network.delay = 0.2  # a trip of its own for each ten
-            began = time.monotonic()
-            with pytest.raises(redis.TimeoutError):
-                reader.read(SOME, NOW)
-            assert time.monotonic() - began < 0.75
-            # What was shortened for the last trip of a read is as long as ever for the next.
-            for _ in range(3):
-                assert np.array_equal(reader.read(CUSTOMERS[:20], NOW).inputs, wanted, equal_nan=True)
-            (connection,) = store.provider.online_store._client.connection_pool._available_connections
-            assert connection._sock.gettimeout() == 0.5
-
-    def test_a_read_that_breaks_late_has_only_the_rest_to_be_read_again(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        with tcp_proxy(server.port) as network, monkeypatch.context() as patch:
-            patch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{network.port},socket_timeout=0.6")
-            reader = OnlineReader(open_store(), FEATURE_SERVICE)
-            reader.read(SOME, NOW)
-            network.delay, network.cuts, network.cut_after = 0.4, 1, 100
-            began = time.monotonic()
-            with pytest.raises(redis.TimeoutError):
-                reader.read(SOME, NOW)
-            assert time.monotonic() - began < 1.6  # 0.4, two answers of the handshake, and nothing for the read
 
     @pytest.mark.parametrize("failure", [KeyboardInterrupt(), MemoryError(), redis.ResponseError("LOADING")])
     def test_a_read_broken_off_half_way_leaves_nothing_for_the_next(

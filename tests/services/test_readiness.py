@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,27 @@ def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
         _assert_ready(client)
         change(open_store())
         _assert_not_ready(client, f"{', '.join(parts)} differ", "version 1")
+        registry.write_bytes(before)
+        _assert_ready(client)
+
+
+def test_a_hard_limit_below_the_soft_one_is_named_not_ignored(
+    own_world: Path, service_log: pytest.LogCaptureFixture
+) -> None:
+    from feature_repo.stores import open_store
+
+    registry = own_world / "feast" / "registry.db"
+    before = registry.read_bytes()
+    with serve_in_process(own_world) as client:
+        _assert_ready(client)
+        for hours, is_wrong in ((24, True), (48, False)):
+            store = open_store()
+            view = store.get_feature_view("customer_recent_activity")
+            view.ttl = timedelta(hours=hours)
+            store.registry.apply_feature_view(view, store.project)
+            which = "below the soft one (customer_recent_activity: ttl 24 h, soft limit 48 h)."
+            _assert_not_ready(client, which if is_wrong else "feature_service differ")
+        assert "soft_limit_hours" in service_log.text
         registry.write_bytes(before)
         _assert_ready(client)
 
