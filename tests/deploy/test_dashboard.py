@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.deploy.promql import Selector, read
 from tests.services.watched import BATCH, PREDICT, Exposition, watched
 
+pytestmark = pytest.mark.long
+
 DASHBOARD = ROOT / "deploy" / "grafana" / "holdfast.json"
 RULES = ROOT / "deploy" / "prometheus" / "holdfast.rules.yml"
 DOCUMENT = ROOT / "docs" / "serving-metrics.md"

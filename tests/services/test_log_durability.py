@@ -23,6 +23,8 @@ from tests.services.conftest import environment, serve_in_process
 from tests.services.live_service import Callers, LiveService, callers, eventually, live_service
 from tests.services.world import AS_OF, CUSTOMERS
 
+pytestmark = pytest.mark.long
+
 KEY = "holdfast_key-of-the-shop"
 OTHER_KEY = "holdfast_key-that-is-not-valid"
 BEARER = {"Authorization": f"Bearer {KEY}"}

@@ -142,6 +142,7 @@ def test_a_worker_that_was_killed_has_no_say_any_more(tmp_path: Path) -> None:
     assert after.total("holdfast_last_known_total") == 2, "what it had counted has happened"
 
 
+@pytest.mark.long
 class TestServed:
     @pytest.fixture(scope="class")
     def seen(self, world: Path) -> Watched:
