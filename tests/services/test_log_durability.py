@@ -133,7 +133,8 @@ def test_neither_keys_nor_customers_are_printed(live: LiveService) -> None:
         assert client.post("/predict", json=body, headers={"X-API-Key": OTHER_KEY}).status_code == 401
         assert client.post("/predict", json={"customer_id": UNKNOWN}, headers=BEARER).status_code == 404
         assert client.post("/predict", json={"customer_id": [UNKNOWN]}, headers=BEARER).status_code == 422
-        assert client.post("/predict", content=f"{{{UNKNOWN}", headers=BEARER).status_code == 400
+        broken = BEARER | {"Content-Type": "application/json"}
+        assert client.post("/predict", content=f"{{{UNKNOWN}", headers=broken).status_code == 400
         assert client.get(f"/nowhere?customer_id={UNKNOWN}&key={KEY}", headers=BEARER).status_code == 404
         for path in ("/livez", "/readyz", "/metrics"):
             assert client.get(path).status_code == 200
