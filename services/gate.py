@@ -27,6 +27,7 @@ from services.passed_on import DETAILS, PassedOn
 from services.settings import load_serving_settings
 
 _DOCS = "/docs.json"
+_PAGES = frozenset({"/", _DOCS, "/healthz", "/livez", "/metrics", "/readyz", "/schema.json"})
 _MAX_BODY = 1024 * 1024
 _DEADLINE_SECONDS = 20.0  # for the body to arrive and be answered
 _CALLER_HAS_GONE = 499  # as nginx counts them
@@ -122,9 +123,9 @@ class Gate:
         """Only what reads goes on to BentoML: it would answer predictions too, at addresses that look like ours."""
         if scope["method"] in ("GET", "HEAD"):
             await PassedOn(scope, receive, send, request_id).by(self._app)
-        elif scope["path"] in self._routes:
-            refusal = problem_response(405, "method_not_allowed", DETAILS[405], request_id, {"Allow": "POST"})
-            await refusal(scope, receive, send)
+        elif scope["path"] in self._routes or scope["path"] in _PAGES:
+            allow = {"Allow": "POST" if scope["path"] in self._routes else "GET"}
+            await problem_response(405, "method_not_allowed", DETAILS[405], request_id, allow)(scope, receive, send)
         else:
             await problem_response(404, "not_found", DETAILS[404], request_id)(scope, receive, send)
 

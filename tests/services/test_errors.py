@@ -97,6 +97,13 @@ def test_addresses_and_methods(client: TestClient) -> None:
         assert response.headers["allow"] == "POST"
 
 
+def test_pages_are_only_read(client: TestClient) -> None:
+    for path in ["/livez", "/readyz", "/docs.json"]:
+        response = client.post(path, json={})
+        assert_error(response, 405)
+        assert response.headers["allow"] == "GET"
+
+
 def test_an_unknown_customer_is_named(client: TestClient) -> None:
     for name in ["nobody", "C001", "ünïcödé", "a\x00b", "'; DROP TABLE x;--"]:
         assert_error(client.post("/predict", json={"customer_id": name}), 404, repr(name))
