@@ -108,7 +108,7 @@ def log_schema(key: LogKey) -> pa.Schema:
     return pa.schema(fields, metadata={"version": key.version, "route": key.route} | lists)
 
 
-def read_predictions(folder: Path, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+def read_predictions(folder: Path | str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
     """Predictions answered from ``since`` on and before ``until``, of every version, in no particular order.
 
     Columns: ``request_id``, ``answered_at``, ``customer_id``, ``as_of``, ``version``, ``route``,
@@ -121,7 +121,9 @@ def read_predictions(folder: Path, since: datetime | None = None, until: datetim
     return pa.concat_tables([nothing, *tables], promote_options="default")
 
 
-def iter_predictions(folder: Path, since: datetime | None = None, until: datetime | None = None) -> Iterator[pa.Table]:
+def iter_predictions(
+    folder: Path | str, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[pa.Table]:
     """As :func:`read_predictions`, a table per file: for more than fits into memory."""
     first, last = since and as_utc(since), until and as_utc(until)
     for day, day_folder in day_folders(folder):
@@ -136,10 +138,10 @@ def iter_predictions(folder: Path, since: datetime | None = None, until: datetim
                 yield table
 
 
-def day_folders(folder: Path) -> list[tuple[date, Path]]:
+def day_folders(folder: Path | str) -> list[tuple[date, Path]]:
     """The log's days, oldest first; nothing else that may lie in ``folder``."""
-    found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
+    found, root = [], Path(folder)
+    for path in root.iterdir() if root.is_dir() else ():
         try:
             day = date.fromisoformat(path.name)
         except ValueError:

@@ -44,7 +44,7 @@ def test_a_prediction_is_read_with_all_it_saw(tmp_path: Path) -> None:
         stale=np.array([False, True]),
     )
     write(tmp_path, batch)
-    table = read_predictions(tmp_path)
+    table = read_predictions(str(tmp_path))
     assert table.column_names == [*COLUMNS, "recency", "gap", "history__timestamp", "rhythm__timestamp"]
     assert bits(table["recency"]) == bits([0.1, -0.0])
     assert bits(table["gap"]) == bits([np.nan, np.inf])
