@@ -25,6 +25,8 @@ from services.watch_state import WatchState
 from tests.e2e.processes import answering, eventually, free_port, serving
 from tests.registry import DEFINITIONS, Registry, contract_of, dumped, estimator, make_registry
 
+pytestmark = pytest.mark.long
+
 OTHER = DEFINITIONS | {"on_demand": "other"}
 
 

@@ -18,6 +18,8 @@ from tests.services.redis_world import RedisWorld, redis_world
 from tests.services.tcp_proxy import TcpProxy, tcp_proxy
 from tests.services.world import CUSTOMERS
 
+pytestmark = pytest.mark.long
+
 TIMEOUT = 0.25
 TIMEOUTS = {"HOLDFAST_STORE_TIMEOUT_MS": "250"}
 NOISE = 2.0  # what a busy machine may add to any time
