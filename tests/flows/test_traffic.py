@@ -2,8 +2,6 @@
 
 import getpass
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,19 +13,7 @@ from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
 from flows.promotion.records import TrafficRecord, events_in
 from flows.promotion.registry import UnknownVersionError, set_challenger
-from tests.flows.promotion.planted import base, passed, plant, planted_shop
-
-
-@pytest.fixture
-def shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
-    """A planted shop: its settings and MLflow's client."""
-    with planted_shop(tmp_path) as planted:
-        yield planted
-
-
-@pytest.fixture
-def client(shop: tuple[Settings, Any]) -> Any:
-    return shop[1]
+from tests.flows.promotion.planted import base, passed, plant
 
 
 def pair(client: Any, **contract: Any) -> tuple[str, str]:
@@ -44,10 +30,10 @@ def tag(client: Any, version: str) -> str | None:
     return found
 
 
-def test_a_service_reads_what_was_said_and_every_step_is_told(shop: tuple[Settings, Any]) -> None:
+def test_a_service_reads_what_was_said_and_every_step_is_told(planted: tuple[Settings, Any]) -> None:
     from flows.traffic import traffic
 
-    settings, client = shop
+    settings, client = planted
     _, challenger = pair(client)
     registry = ModelRegistry(settings.mlflow_tracking_uri)
     steps = [("shadow", None), ("canary", None), ("canary", 0.25), ("canary", 0.5), ("off", None)]

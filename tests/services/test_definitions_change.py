@@ -11,33 +11,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from feature_repo.model_contract import FEATURE_SERVICE
 from feature_repo.online import OnlineReader, RawColumns
 from tests.services.asking import ask, kind, probabilities
 from tests.services.conftest import assert_error, serve_in_process
+from tests.services.registry_changes import change_a_function, change_a_limit, drop_a_feature
 from tests.services.world import CUSTOMERS
 
 SOME = CUSTOMERS[:20]
-
-
-def change_a_limit(store: Any) -> None:
-    view = store.get_feature_view("customer_recent_activity")
-    view.ttl = view.ttl * 2
-    store.registry.apply_feature_view(view, store.project)
-
-
-def drop_a_feature(store: Any) -> None:
-    service = store.get_feature_service(FEATURE_SERVICE)
-    projection = service.feature_view_projections[1]
-    projection.features = projection.features[:-1]
-    store.registry.apply_feature_service(service, store.project)
-
-
-def change_a_function(store: Any) -> None:
-    view = store.get_on_demand_feature_view("customer_request_time")
-    transformation = view.feature_transformation
-    transformation.udf_string = transformation.udf_string.replace("86_400_000_000", "3_600_000_000")
-    store.registry.apply_feature_view(view, store.project)
 
 
 CHANGES = [(change_a_limit, "feature_service"), (drop_a_feature, "inputs"), (change_a_function, "on_demand")]

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from feature_repo.model_contract import FEATURE_SERVICE, ServedModel
 from tests.services.conftest import assert_error, environment, serve_in_process
+from tests.services.registry_changes import change_a_function, change_a_limit, drop_a_feature
 
 REQUEST = {"customer_id": "c001"}
 
@@ -48,13 +49,6 @@ def test_ready_when_everything_matches(client: TestClient) -> None:
     _assert_ready(client)
 
 
-def _drop_a_feature(store: Any) -> None:
-    service = store.get_feature_service(FEATURE_SERVICE)
-    projection = service.feature_view_projections[1]
-    projection.features = projection.features[:-1]
-    store.registry.apply_feature_service(service, store.project)
-
-
 def _change_a_type(store: Any) -> None:
     from feast.types import Float64
 
@@ -63,26 +57,13 @@ def _change_a_type(store: Any) -> None:
     store.registry.apply_feature_service(service, store.project)
 
 
-def _change_a_limit(store: Any) -> None:
-    view = store.get_feature_view("customer_recent_activity")
-    view.ttl = view.ttl * 2
-    store.registry.apply_feature_view(view, store.project)
-
-
-def _change_a_function(store: Any) -> None:
-    view = store.get_on_demand_feature_view("customer_request_time")
-    transformation = view.feature_transformation
-    transformation.udf_string = transformation.udf_string.replace("86_400_000_000", "3_600_000_000")
-    store.registry.apply_feature_view(view, store.project)
-
-
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        (_drop_a_feature, ["feature_service", "inputs"]),
+        (drop_a_feature, ["feature_service", "inputs"]),
         (_change_a_type, ["feature_service"]),
-        (_change_a_limit, ["feature_service"]),
-        (_change_a_function, ["on_demand"]),
+        (change_a_limit, ["feature_service"]),
+        (change_a_function, ["on_demand"]),
     ],
 )
 def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
