@@ -11,6 +11,7 @@ from services.errors import ServiceError
 from services.logs import LOG
 from services.settings import ServingSettings
 
+# Any of them says that a proxy is between caller and service, and "from this machine" means only the proxy.
 _FORWARDED = frozenset(
     {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
 )
