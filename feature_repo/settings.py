@@ -82,6 +82,26 @@ class Settings(BaseSettings):
         return self.data / "predictions"
 
     @property
+    def scores(self) -> Path:
+        """Batch scores: one Parquet file per moment."""
+        return self.data / "scores"
+
+    @property
+    def monitoring(self) -> Path:
+        """What monitoring measured, and what it compares with."""
+        return self.data / "monitoring"
+
+    @property
+    def evidently(self) -> Path:
+        """Evidently's workspace: its reports."""
+        return self.data / "evidently"
+
+    @property
+    def alerts(self) -> Path:
+        """Alerts: which are open, and which were delivered."""
+        return self.data / "alerts.db"
+
+    @property
     def mlflow_tracking_uri(self) -> str:
         """The tracking server of the environment if one is named, else the embedded database."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"

@@ -1,0 +1,30 @@
+"""What one view of monitoring gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flows.monitoring.findings import Finding, View
+from flows.monitoring.metrics_table import MetricRow
+
+if TYPE_CHECKING:
+    from evidently import Report
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class ViewResult:
+    """Measurements, a table and a picture for people, and what was found wrong.
+
+    ``summary`` is one sentence; ``table`` the rows a person reads in the Prefect UI; ``report`` Evidently's, None
+    where there was too little to report on (``summary`` says so).
+    """
+
+    view: View
+    summary: str
+    metrics: Sequence[MetricRow]
+    table: Sequence[dict[str, Any]]
+    picture: "Figure"
+    findings: Sequence[Finding] = ()
+    report: "Report | Any | None" = None
+    notes: Sequence[str] = field(default_factory=tuple)
