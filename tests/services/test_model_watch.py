@@ -209,9 +209,9 @@ class TestRefuses:
             _looks(watch, 5)
             assert watch.lineup is lineup
             assert (state.champion, state.challenger, state.reachable) == (good, None, True)
-            registry.point(CHAMPION, better := registry.plant(2))
-            if role == CHALLENGER:
+            if role == CHALLENGER:  # first: beside another champion it would be refused for another reason
                 registry.point(CHALLENGER, None)
+            registry.point(CHAMPION, better := registry.plant(2))
             _until(watch, lambda state: state.champion == better and state.refused == {})
         assert service_log.text.count(f"Version {bad} is named by the registry, but not served") == 1
 
