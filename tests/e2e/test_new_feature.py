@@ -1,0 +1,86 @@
+"""What a data scientist does for one more feature: three edits, and everything else follows."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, environment_of, run
+from tests.flows.small_shop import AS_OF, KNOWN_AT, copy_shop
+
+NAME = "largest_purchase"
+EDITS = {
+    "transformations.py": [
+        ("gross=money.sum(where=bought),", "gross=money.sum(where=bought),\n        largest=money.max(where=bought),"),
+        (
+            'total_amount=totals.net.cast("float64"),',
+            f'total_amount=totals.net.cast("float64"),\n        {NAME}=totals.largest.cast("float64"),',
+        ),
+    ],
+    "feature_views.py": [
+        (
+            'Field(name="mean_purchase_amount",',
+            f'Field(name="{NAME}", dtype=Float64, description="The largest purchase."),\n'
+            '        Field(name="mean_purchase_amount",',
+        )
+    ],
+    "feature_services.py": [('"total_amount", "mean', f'"total_amount", "{NAME}", "mean')],
+}
+_READ = """
+import json
+from feature_repo.model_contract import CHAMPION, MODEL_NAME, model_inputs
+from feature_repo.registered_version import RegisteredVersion
+from feature_repo.settings import load_settings
+from feature_repo.stores import open_store
+from flows.feature_store.parity import load_parity
+from flows.promotion.registry import get_version, open_registry
+
+settings = load_settings()
+version = get_version(open_registry(settings), None)
+parity = load_parity(settings)
+print(json.dumps({
+    "model": RegisteredVersion(str(version.version), version.tags).contract().inputs,
+    "service": [feature.name for feature in model_inputs(open_store())],
+    "mismatches": parity.mismatches,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what git tracks, with the edits."""
+    copy = tmp_path_factory.mktemp("one-more-feature")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    for name, edits in EDITS.items():
+        file = copy / "feature_repo" / name
+        text = file.read_text()
+        for old, new in edits:
+            assert text.count(old) == 1, f"{name}: {old!r}"
+            text = text.replace(old, new)
+        file.write_text(text)
+    return copy
+
+
+@pytest.mark.long
+def test_three_edits_bring_a_feature_to_the_store_and_into_a_model(checkout: Path, tmp_path: Path) -> None:
+    environment = environment_of(copy_shop(tmp_path)) | {"PYTHONPATH": str(checkout)}
+
+    def flow(name: str, *options: str) -> None:
+        times = ["--as-of", AS_OF.isoformat(), "--known-at", KNOWN_AT.isoformat()]
+        run([sys.executable, "-m", f"flows.{name}", *times, *options], environment, checkout)
+
+    flow("features")
+    plan = run(["feast", "-c", "feature_repo", "plan"], environment, checkout)
+    assert "No changes" in plan, plan  # the flow has applied the edits
+    flow("train", "--training", json.dumps({"search": {"trials": 1}, "resamples": 50}))
+    found = json.loads(run([sys.executable, "-c", _READ], environment, checkout).splitlines()[-1])
+    assert NAME in found["service"]
+    assert found["model"] == found["service"]
+    assert found["mismatches"] == 0
