@@ -20,6 +20,7 @@ MODEL_NAME = "holdfast-churn"
 FEATURE_SERVICE = "churn_v1"
 ENTITY_KEY = "customer_id"
 REQUEST_TIME = "as_of_us"
+RECENCY = "days_since_last_purchase"  # tells who is active
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
@@ -177,3 +178,13 @@ def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) ->
 def differing_parts(expected: dict[str, str], actual: dict[str, str]) -> list[str]:
     """The names of the parts in which two fingerprints differ."""
     return sorted(part for part in expected.keys() | actual.keys() if expected.get(part) != actual.get(part))
+
+
+def other_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:
+    """The names of the parts in which the registry's definitions, and ``inputs``, are not those of the model."""
+    parts = differing_parts(contract.fingerprint, fingerprint(store, contract.horizon_days, contract.activity_days))
+    if inputs != contract.inputs:
+        parts.append("inputs")
+    if contract.feature_service != FEATURE_SERVICE:
+        parts.append("feature service's name")
+    return parts

@@ -27,6 +27,7 @@ from feature_repo.redis_exchange import Budget, Reply, exchange
 _LIMIT_SECONDS = 1.0  # without one, a server that hangs would hang every caller for ever
 # Customers per round trip: what the server prepares for one caller, and keeps others waiting for, stays small.
 _BATCH = 1000
+_FILLING_SECONDS = 120
 
 
 def _connection_string() -> str:
@@ -80,18 +81,37 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
             client.set_retry(Retry(NoBackoff(), 1, (ConnectionError,)))
         return client
 
-    def holds_nothing(self, config: RepoConfig) -> bool:
-        """Whether the server holds no key at all, as after a restart without its data; False if it may not tell.
+    def lacks_customers(self, config: RepoConfig) -> bool:
+        """Whether the server holds no key at all, as after a restart without its data, or is being filled after that.
+
+        Who is unknown to it may be known tomorrow. False if it may not tell.
 
         Raises:
             RedisError: It cannot be asked.
         """
         if config.online_store.client != RedisClient.redis:
             return False
+        client = self._get_client(config.online_store)
         try:
-            return bool(self._get_client(config.online_store).dbsize() == 0)
+            return bool(client.exists(_filling(config)) or client.dbsize() == 0)
         except NoPermissionError:
             return False
+
+    def online_write_batch(self, config: RepoConfig, *batch: Any, **named: Any) -> None:
+        """As Feast's. A server that holds nothing is marked as one that is being filled, until :meth:`filled`.
+
+        The mark of a run that was killed, or of Feast's own commands, goes by itself after two minutes without writing.
+        """
+        if config.online_store.client == RedisClient.redis:
+            client = self._get_client(config.online_store)
+            if client.dbsize() == 0 or client.exists(_filling(config)):
+                client.set(_filling(config), b"", ex=_FILLING_SECONDS)
+        super().online_write_batch(config, *batch, **named)
+
+    def filled(self, config: RepoConfig) -> None:
+        """All that was to be materialised is there: from now on, who is unknown is."""
+        if config.online_store.client == RedisClient.redis:
+            self._get_client(config.online_store).delete(_filling(config))
 
     def reader(self, config: RepoConfig, wanted: Sequence[Wanted]) -> RawReader:
         """A function that reads ``wanted`` of n customers.
@@ -139,6 +159,10 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
             return found
 
         return ask
+
+
+def _filling(config: RepoConfig) -> str:
+    return f"holdfast:filling:{config.project}"
 
 
 def _packed_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[bytes, bytes]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
@@ -36,12 +37,21 @@ class NotServableError(RegistryError):
 
 
 class Traffic(BaseModel):
-    """What the challenger gets to score: everything, unseen, or the requests of a share of the customers."""
+    """What the challenger gets to score: everything, unseen, or the requests of a share of the customers.
+
+    Whoever watches over it may give it for a time only, and renew that: from ``until`` on it is nothing, so what nobody
+    watches any more ends by itself. None: until it is said otherwise.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     mode: Literal["shadow", "canary", "off"]
     share: float = Field(default=0.0, ge=0, le=MAX_SHARE)
+    until: AwareDatetime | None = None
+
+    def at(self, now: datetime) -> "Traffic":
+        """What it is at ``now``."""
+        return Traffic(mode="off") if self.until is not None and now >= self.until else self
 
     @model_validator(mode="after")
     def _share_of_canary(self) -> Self:

@@ -1,7 +1,7 @@
 """The two additive families as arrays: log-odds are a base plus one term per input.
 
-A row's terms are added from the first input to the last, one after another, so its log-odds have the same bits
-whatever the batch it is in. Matrix products and ``sum`` promise no order.
+A row's terms have the same bits whatever the batch it is in, and so has their sum as ``added`` makes it: from the
+first input to the last, one after another. Matrix products and ``sum`` promise no order.
 """
 
 import math
@@ -22,8 +22,12 @@ class Terms(Protocol):
     def inputs(self) -> int:
         """How many inputs it reads."""
 
-    def log_odds(self, x: Floats) -> Floats:
-        """Of the second class: matrix (rows, inputs), NaN is missing, to (rows,)."""
+    @property
+    def base(self) -> float:
+        """What they are added to."""
+
+    def of(self, x: Floats) -> Floats:
+        """The term of each input: matrix (rows, inputs), NaN is missing, to the same shape."""
 
     def probes(self) -> Floats:
         """Rows, shape (any, inputs), that between them use every number kept here."""
@@ -48,8 +52,8 @@ class LinearTerms:
         """How many inputs it reads."""
         return len(self.mean)
 
-    def log_odds(self, x: Floats) -> Floats:
-        """Not finite for a row with an infinite value, which scikit-learn refuses."""
+    def of(self, x: Floats) -> Floats:
+        """Not finite for an infinite value, which scikit-learn refuses."""
         with np.errstate(invalid="ignore", over="ignore"):
             terms = np.arcsinh(x)
             terms -= self.mean
@@ -57,7 +61,7 @@ class LinearTerms:
             terms *= self.coefficients
             terms += self.known
             np.copyto(terms, self.missing, where=np.isnan(x))
-            return self.base + np.add.accumulate(terms, axis=1)[:, -1]
+            return terms
 
     def probes(self) -> Floats:
         """Values about as far apart as those it was fitted on, and missing ones, in each input."""
@@ -81,13 +85,13 @@ class StepTerms:
     steps: npt.NDArray[np.complex128]
     values: Floats
 
-    def log_odds(self, x: Floats) -> Floats:
+    def of(self, x: Floats) -> Floats:
         """Always finite: infinity is beyond the last edge or on it."""
         places = np.empty(x.shape, dtype=np.complex128)
         places.real = np.arange(self.inputs)
         places.imag = x
-        terms = self.values[self.steps.searchsorted(places)]
-        return self.base + np.add.accumulate(terms, axis=1)[:, -1]
+        terms: Floats = self.values[self.steps.searchsorted(places)]
+        return terms
 
     def probes(self) -> Floats:
         """Both ends of every step of every input, and missing."""
@@ -97,6 +101,12 @@ class StepTerms:
             columns.append(np.concatenate([edges, np.nextafter(edges, np.inf)]))
         longest = max(map(len, columns))
         return np.stack([np.resize(column, longest) for column in columns], axis=1)
+
+
+def added(terms: Floats) -> Floats:
+    """The sum of each row, (rows, inputs) to (rows,); not finite where a term is not."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.add.accumulate(terms, axis=1)[:, -1]
 
 
 def linear_terms(pipeline: Any) -> LinearTerms | None:

@@ -5,7 +5,7 @@ Our two families are a few arrays of numbers; a scorer is made of them once. Wha
 gets no scorer, and :func:`verify` compares a scorer with its model before it is used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,8 +16,8 @@ from scipy.special import expit
 
 from feature_repo.calibrated_model import CalibratedModel
 from feature_repo.errors import HoldfastError
-from feature_repo.explanation import TOLERANCE
-from feature_repo.score_terms import Terms, linear_terms, step_terms
+from feature_repo.explanation import TOLERANCE, Contributions, require_additive
+from feature_repo.score_terms import Terms, added, linear_terms, step_terms
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,10 +63,32 @@ class CompiledScorer:
         Raises:
             InfiniteInputError: A value is infinite and the model is linear.
         """
+        return self._log_odds(self._terms(inputs))
+
+    def probabilities(self, inputs: Floats) -> Floats:
+        """Of churn; shapes and errors as in :meth:`log_odds`."""
+        return self.calibrate(self.log_odds(inputs))
+
+    def contributions(self, inputs: Floats, reference: Sequence[float | None]) -> Contributions:
+        """What each input adds to the log-odds of each row, compared with ``reference``, which may have gaps.
+
+        Raises:
+            InfiniteInputError: As :meth:`log_odds`.
+            NotAdditiveError: The contributions of a row do not add up to its log-odds.
+        """
+        terms = self._terms(np.vstack([np.array(reference, dtype=np.float64), inputs]))  # None becomes NaN
+        log_odds, values = self._log_odds(terms), terms[1:] - terms[0]
+        require_additive(float(log_odds[0]), log_odds[1:], values)
+        return Contributions(float(log_odds[0]), log_odds[1:], values)
+
+    def _terms(self, inputs: Floats) -> Floats:
         x = np.ascontiguousarray(inputs, dtype=np.float64)  # other layouts may take other code in NumPy, to other bits
         if x.ndim != 2 or x.shape[1] != self.terms.inputs:
             raise ValueError(f"The matrix has shape {x.shape}, the model has {self.terms.inputs} inputs.")
-        log_odds = self.terms.log_odds(x)
+        return self.terms.of(x)
+
+    def _log_odds(self, terms: Floats) -> Floats:
+        log_odds = self.terms.base + added(terms)
         finite = np.isfinite(log_odds)
         if not finite.all():
             raise InfiniteInputError(
@@ -74,10 +96,6 @@ class CompiledScorer:
                 "Correct the data the feature is made of."
             )
         return log_odds
-
-    def probabilities(self, inputs: Floats) -> Floats:
-        """Of churn; shapes and errors as in :meth:`log_odds`."""
-        return self.calibrate(self.log_odds(inputs))
 
 
 def verify(estimator: Any, scorer: CompiledScorer, rows: Floats) -> None:

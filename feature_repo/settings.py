@@ -116,6 +116,10 @@ class Settings(BaseSettings):
             "HOLDFAST_PROJECT": str(_PACKAGE.parent),  # prefect.yaml: where workers find the flows
             "PREFECT_HOME": str(self.data / "prefect"),
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # how soon a run whose process died is missed; by default 180 s
+            # In memory, a server that starts again forgets who holds a slot, and the slot stays taken.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "flows",  # alerts that go to the log are in the flow run's, too
             "BENTOML_HOME": str(self.data / "bentoml"),
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
             "MLFLOW_LOGGING_LEVEL": "WARNING",

@@ -1,9 +1,11 @@
 """The offline store: point-in-time joins over folders of snapshots."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
+import pandas as pd
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, _read_data_source, _write_data_source
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.ibis import (
@@ -13,6 +15,7 @@ from feast.infra.offline_stores.ibis import (
 )
 
 if TYPE_CHECKING:
+    from feast import FeatureView
     from feast.data_source import DataSource
     from feast.infra.offline_stores.offline_store import RetrievalJob
     from feast.repo_config import RepoConfig
@@ -33,8 +36,12 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
 
     @staticmethod
     def get_historical_features(config: "RepoConfig", **kwargs: Any) -> "RetrievalJob":  # type: ignore[override]
-        """As Feast's, but over the snapshots known at ``config.offline_store.known_at``."""
-        return get_historical_features_ibis(config=config, **_access(config), **kwargs)
+        """As Feast's, but over the snapshots known at ``config.offline_store.known_at``.
+
+        Feast reads a view's every snapshot. Only those of the times asked for, less the time to live, can matter.
+        """
+        span = _span(kwargs["entity_df"], kwargs["feature_views"])
+        return get_historical_features_ibis(config=config, **_access(config, span), **kwargs)
 
     @staticmethod
     def pull_latest_from_table_or_query(  # type: ignore[override]
@@ -49,7 +56,18 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
         return pull_all_from_table_or_query_ibis(config=config, **_access(config), **kwargs)
 
 
-def _access(config: "RepoConfig") -> dict[str, Any]:
+def _span(entity_df: Any, views: "list[FeatureView]") -> tuple[datetime, datetime] | None:
+    """The first and the last time whose snapshots can matter; None where that cannot be told."""
+    if not isinstance(entity_df, pd.DataFrame) or entity_df.empty or "event_timestamp" not in entity_df:
+        return None
+    limits = [view.ttl for view in views if view.ttl]
+    if len(limits) < len(views):  # one without has no end
+        return None
+    times = pd.to_datetime(entity_df["event_timestamp"], utc=True)
+    return (times.min() - max(limits)).to_pydatetime(), times.max().to_pydatetime()
+
+
+def _access(config: "RepoConfig", span: tuple[datetime, datetime] | None = None) -> dict[str, Any]:
     known_at = config.offline_store.known_at
 
     def read(source: "DataSource", repo_path: str) -> ibis.Table:
@@ -57,6 +75,8 @@ def _access(config: "RepoConfig") -> dict[str, Any]:
             return _read_data_source(source, repo_path)
         files = Path(source.path)
         table = ibis.read_parquet(files / "*" / "*.parquet" if files.is_dir() else files)
+        if span is not None:
+            table = table.filter(table[source.timestamp_field].between(*map(ibis.literal, span)))
         if known_at is None or not source.created_timestamp_column:
             return table
         return table.filter(table[source.created_timestamp_column] <= ibis.literal(known_at))

@@ -3,7 +3,9 @@
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Annotated, Any, get_args
+from datetime import date, datetime
+from enum import Enum
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pandera.errors import SchemaErrors
@@ -47,16 +49,34 @@ def _model(parameter: inspect.Parameter) -> type[BaseModel] | None:
     return models[0] if models else None
 
 
+def _choices(parameter: inspect.Parameter) -> tuple[str, ...]:
+    """What a list of names may hold, if that is what the parameter takes; Typer has no such lists of its own."""
+    lists = [item for item in get_args(parameter.annotation) if get_origin(item) is list]
+    names = get_args(lists[0])[0] if lists else None
+    return get_args(names) if get_origin(names) is Literal else ()
+
+
 def _option(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Settings come as JSON; everything else as it is."""
+    """Settings come as JSON; lists by an option for each item; days without a time; everything else as it is."""
     if model := _model(parameter):
         about = f"JSON with any of: {', '.join(model.model_fields)}."
         return parameter.replace(annotation=Annotated[str | None, typer.Option(help=about, metavar="JSON")])
+    if parameter.annotation is date:
+        return parameter.replace(annotation=Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])])
+    if names := _choices(parameter):
+        choice: Any = Enum("Choice", {name: name for name in names})  # type: ignore[misc]  # known at run time only
+        about = "One or more; give the option again for another."
+        return parameter.replace(annotation=Annotated[list[choice] | None, typer.Option(help=about)])
     return parameter
 
 
 def _value(flow: Flow[..., Any], name: str, given: Any) -> Any:
-    model = _model(inspect.signature(flow.fn).parameters[name])
+    parameter = inspect.signature(flow.fn).parameters[name]
+    if _choices(parameter):
+        return [item.value for item in given] if given else None
+    if parameter.annotation is date:
+        return given.date()
+    model = _model(parameter)
     return model.model_validate_json(given) if model and given is not None else given
 
 

@@ -101,6 +101,15 @@ def verdict_task(settings: Settings, report: "Report") -> bool:
     return settle(open_registry(settings), settings, report)
 
 
+@task(name="ready", cache_policy=NO_CACHE, persist_result=False)
+def ready_task(report: "Report") -> None:
+    """Tell automations that there is a new challenger. Killed before this, the regular run of rollout finds it."""
+    from flows.acting.events import tell
+
+    about = {"version": report.version, "champion": report.champion, "gates": report.key}
+    tell("holdfast.challenger.ready", f"version.{report.version}", about)
+
+
 def _run_name() -> str:
     from prefect.runtime import flow_run
 
@@ -117,7 +126,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     """
     from flows.promotion.gates import judge
     from flows.promotion.recording import Report, find_report
-    from flows.promotion.registry import get_version, open_registry
+    from flows.promotion.registry import challenger_version, get_version, open_registry
 
     settings, thresholds = load_settings(), thresholds or GateSettings()
     client = open_registry(settings)
@@ -136,7 +145,10 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
             gates=judged,
         )
         record_task(settings, report)
+    before = challenger_version(client)
     challenger = verdict_task(settings, report)
+    if challenger and before != number:
+        ready_task(report)
     if found is None:
         cards_tell(settings, number)
     return GatesResult(number, report.champion, not report.failed, challenger, found is None, report.gates)

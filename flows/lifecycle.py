@@ -7,11 +7,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
-from feature_repo.settings import REPLAY, Settings, load_settings
+from feature_repo.settings import Settings, load_settings
 from flows.clock import resolve_as_of, run_name
 from flows.features import features
 from flows.ingest import ingest
-from flows.ingestion.errors import IngestError
+from flows.ingestion.datasets import refuse_to_mix
 from flows.package import package
 from flows.promote import promote
 from flows.reporting.stages import Stages
@@ -44,11 +44,8 @@ def lifecycle(
     from flows.ingestion.batches import list_batches
 
     stages = Stages()
-    if source is not None and (load_settings().data / REPLAY).exists():
-        raise IngestError(
-            f"{load_settings().data} replays a historical data set; {source} would mix with it for good. Set "
-            "HOLDFAST_DATA to a folder of its own."
-        )
+    if source is not None:
+        refuse_to_mix(load_settings(), source)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"

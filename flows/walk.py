@@ -80,16 +80,13 @@ def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     version = champion_version(client)
     if version is None:
         return {"champion": None, "champion_as_of": None, "customers": 0, "mean_score": None}
-    champion = load_champion(settings)
-    scores = champion.score(customers)
-    write_scores(
-        scores_table(customers, scores, champion.contract), scores_path(settings.data / SCORES, customers.as_of)
-    )
+    scores = scores_table(customers, load_champion(settings))
+    write_scores(scores, scores_path(settings.data / SCORES, customers.as_of))
     return {
         "champion": version,
         "champion_as_of": trained_as_of(client, version),
         "customers": len(scores),
-        "mean_score": float(scores.mean()),
+        "mean_score": float(scores["churn_probability"].to_numpy().mean()),
     }
 
 
@@ -160,8 +157,8 @@ def main() -> None:
     """What the process of a policy does."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.backtesting.processes import end_with_parent
     from flows.cli import EXPECTED_ERRORS
+    from flows.processes import end_with_parent
 
     end_with_parent()
     try:

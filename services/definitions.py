@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from feature_repo.model_contract import (
     FEATURE_SERVICE,
+    RECENCY,
     Freshness,
     ServedModel,
-    differing_parts,
-    fingerprint,
     freshness,
+    other_definitions,
 )
 from feature_repo.online import OnlineReader
 from feature_repo.times import as_utc, epoch_us
@@ -23,7 +23,6 @@ from services.errors import NotReadyError
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
-RECENCY = "days_since_last_purchase"
 _CENTURY = timedelta(days=36_525)
 
 
@@ -83,12 +82,7 @@ def require_match(store: "FeatureStore", definitions: Definitions, contract: Ser
     Raises:
         NotReadyError: They are not; it names the parts that differ.
     """
-    parts = differing_parts(contract.fingerprint, fingerprint(store, contract.horizon_days, contract.activity_days))
-    if definitions.input_names != contract.inputs:
-        parts.append("inputs")
-    if contract.feature_service != FEATURE_SERVICE:
-        parts.append("feature service's name")
-    if parts:
+    if parts := other_definitions(store, contract, definitions.input_names):
         raise NotReadyError(
             f"Model version {contract.model_version} was trained on other definitions than those in use: "
             f"{', '.join(parts)} differ.",

@@ -22,7 +22,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests = Total("requests", "Requests for predictions.", ["path", "status", "version"])
         self.requests_active = State("requests_active", "Requests being answered.", mode="livesum")
-        self.request_seconds = Distribution("request_seconds", "Time to answer.", _SECONDS, ["path"])
+        self.request_seconds = Distribution("request_seconds", "Time to answer.", _SECONDS, ["path", "version"])
         self.stage_seconds = Distribution(
             "stage_seconds", "Time of a micro-batch in store, transform and model.", _SECONDS, ["stage"]
         )
@@ -55,8 +55,9 @@ class Metrics:
 
     def answered(self, path: str, status: int, version: str, seconds: float) -> None:
         """One request for a prediction has been answered."""
-        self.requests.add(path, str(status), version or "none")
-        self.request_seconds.observe(seconds, path)
+        version = version or "none"
+        self.requests.add(path, str(status), version)
+        self.request_seconds.observe(seconds, path, version)
 
     def publish(self) -> None:
         """Carry everything over to Prometheus."""

@@ -62,12 +62,14 @@ class OnlineReads:
 
 
 def _require_contents(store: "FeatureStore", raw: RawColumns) -> None:
-    """Where nobody is known the store may hold nobody at all, which only a server can: a file would be missing."""
-    if any(time_us != NO_TIME for column in raw.times_us for time_us in column):
+    """Where somebody is unknown the store may have lost everybody, which only a server can: a file would be missing."""
+    if not any(NO_TIME in column for column in raw.times_us):
         return
-    holds_nothing = getattr(store.provider.online_store, "holds_nothing", None)
-    if holds_nothing is not None and holds_nothing(store.config):
+    if raw.times_us and not any(all(time == NO_TIME for time in row) for row in zip(*raw.times_us, strict=True)):
+        return
+    lacks_customers = getattr(store.provider.online_store, "lacks_customers", None)
+    if lacks_customers is not None and lacks_customers(store.config):
         raise EmptyStoreError(
-            "It holds nothing, although features were materialised. Was it restarted without its data, or is it "
-            "another one? Build the features until that succeeds: `python -m flows.features`."
+            "It holds nothing, or not all again yet, although features were materialised. Was it restarted without its "
+            "data, or is it another one? Build the features: `python -m flows.features`."
         )

@@ -4,6 +4,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from feature_repo.model_contract import ServedModel
 from feature_repo.registered_version import NotServableError, RegisteredVersion, RegistryError, Traffic
@@ -48,6 +49,7 @@ class Succession:
         file_of: Downloads the file of a version.
         definitions: Raises NotReadyError where the definitions in use are not those of a contract.
         baked: Serves until the registry names another.
+        clock: The time by which the challenger's traffic ends where it was given for a time only.
     """
 
     def __init__(
@@ -55,8 +57,9 @@ class Succession:
         file_of: Callable[[ServedModel], bytes],
         definitions: Callable[[ServedModel], object],
         baked: Model | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._file_of, self._definitions = file_of, definitions
+        self._file_of, self._definitions, self._clock = file_of, definitions, clock
         self._from_bento = weakref.ref(baked) if baked else None
         self._before: Model | None = None  # who served until nobody fitted the definitions
         self._hopeless: dict[str, tuple[ServedModel, Refusal, float]] = {}
@@ -113,7 +116,7 @@ class Succession:
         if version is None or version.number == champion.contract.model_version:
             return None, _OFF
         try:
-            traffic = version.traffic()
+            traffic = version.traffic().at(self._clock())
             if traffic.mode == "off":
                 return None, _OFF
             contract = version.contract()

@@ -3,20 +3,15 @@
 import argparse
 import sys
 
-from bentoml.exceptions import NotFound
-
-from deploy.image.build import build_image
-from deploy.image.engine import find_engine
+from deploy.image.build import LATEST, build_latest
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import apply_environment, load_settings
-from flows.packaging.bento import BENTO_NAME
-from flows.packaging.stores import bento_store
 
 
 def main() -> int:
     """Build, look through, and say what came out."""
     parser = argparse.ArgumentParser(prog="python -m deploy.image", description=__doc__)
-    parser.add_argument("--bento", default=f"{BENTO_NAME}:latest")
+    parser.add_argument("--bento", default=LATEST)
     parser.add_argument("--image", help="name:tag of the image (default: the bento's)")
     parser.add_argument("--engine", help="docker or podman (default: the first that answers)")
     parser.add_argument("--base-image", help="a Debian with Python 3.11 and pip (default: the one of bentofile.yaml)")
@@ -24,10 +19,7 @@ def main() -> int:
     apply_environment()
     settings = load_settings()
     try:
-        bento = bento_store(settings).get(options.bento)
-        built = build_image(find_engine(options.engine), settings, bento, options.image, options.base_image)
-    except NotFound:
-        return _failed(f"There is no bento {options.bento} in {settings.data}: `make run` makes one.")
+        built = build_latest(settings, options.image, options.engine, options.base_image, options.bento)
     except HoldfastError as error:
         return _failed(str(error))
     parts = [f"{size:.0f} MB in /{folder}" for folder, size in sorted(built.megabytes.items()) if size >= 1]

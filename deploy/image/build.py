@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentoml import Bento
+from bentoml.exceptions import NotFound
 
 from deploy.image.contents import look_through
-from deploy.image.engine import Engine, EngineError
+from deploy.image.engine import Engine, EngineError, find_engine
 from deploy.image.pip_settings import secrets
 from feature_repo.settings import Settings
-from flows.packaging.bento import content_digest
+from flows.packaging.bento import BENTO_NAME, content_digest
+from flows.packaging.stores import bento_store
 
+LATEST = f"{BENTO_NAME}:latest"
 _ROOT = Path(__file__).resolve().parents[2]
 _DIGEST_LABEL = "content"  # as flows.packaging.bento sets it
 _SHOWN = 20
@@ -51,6 +54,25 @@ def build_image(
         more = f"\n... and {len(found.problems) - _SHOWN} more" if len(found.problems) > _SHOWN else ""
         raise EngineError(f"{name} held what it must not, and was removed:\n{shown}{more}")
     return Built(name, found.megabytes)
+
+
+def build_latest(
+    settings: Settings,
+    name: str | None = None,
+    engine: str | None = None,
+    base_image: str | None = None,
+    bento: str = LATEST,
+) -> Built:
+    """The image of a bento of this data folder's store, by the engine called ``engine`` or the first that answers.
+
+    Raises:
+        EngineError: There is no such bento, no engine answers, or it was not built as it should be.
+    """
+    try:
+        found = bento_store(settings).get(bento)
+    except NotFound as error:
+        raise EngineError(f"There is no bento {bento} in {settings.data}: `make run` makes one.") from error
+    return build_image(find_engine(engine), settings, found, name, base_image)
 
 
 def _containerize(engine: Engine, settings: Settings, bento: Bento, name: str, options: list[str]) -> None:

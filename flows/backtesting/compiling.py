@@ -16,6 +16,8 @@ from flows.backtesting.state import result_path, scores_folder
 from flows.scoring.outcomes import is_mature, matures_at, outcomes
 from flows.scoring.scores import read_scores, scores_path
 
+_JUDGED = [ENTITY_KEY, "churn_probability", "will_churn"]
+
 
 def with_earlier(settings: Settings, plan: Plan, walked: Mapping[Policy, list[Step]]) -> dict[Policy, list[Step]]:
     """The steps of ``walked``, and of the policies that an earlier backtest of the same plan has walked."""
@@ -59,7 +61,7 @@ def _with_outcomes(steps: Sequence[Step], judged: Sequence[Judged]) -> list[Step
 
 
 def _tables(folder: Path, steps: Sequence[Step]) -> dict[datetime, pd.DataFrame]:
-    return {step.as_of: read_scores(scores_path(folder, step.as_of)) for step in steps if step.customers}
+    return {step.as_of: read_scores(scores_path(folder, step.as_of), _JUDGED) for step in steps if step.customers}
 
 
 def _cohorts(settings: Settings, plan: Plan, scored: Sequence[Mapping[datetime, pd.DataFrame]]) -> list[Cohort]:

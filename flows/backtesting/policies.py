@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from flows.backtesting.settings import PolicySettings
+from flows.monitoring.decay import drops
 from flows.monitoring.drift import SCORE, Drift
-from flows.training.evaluation import METRICS, Interval
+from flows.training.evaluation import Interval
 
 Policy = Literal["never", "always", "drift", "decay"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -84,14 +85,9 @@ def _on_decay(known: Known, rules: PolicySettings) -> Decision:
     """Measured quality surely below the promise: the near ends of the two 95% intervals do not meet."""
     if known.measured is None:
         return Decision(False, "no cohort that the champion scored has matured")
-    cohort, reasons = f"{known.measured.cohort:%Y-%m-%d}", []
-    for metric, higher_is_better in (("roc_auc", True), ("brier", False)):
-        found, promised = known.measured.metrics[metric], known.measured.promised[metric]
-        worse = found.high < promised.low if higher_is_better else found.low > promised.high
-        if worse:
-            reasons.append(f"{METRICS[metric]} {found}, promised {promised}")
-    if reasons:
-        return Decision(True, f"cohort {cohort} is worse than the test promised: {'; '.join(reasons)}")
+    cohort = f"{known.measured.cohort:%Y-%m-%d}"
+    if worse := drops(known.measured.metrics, known.measured.promised):
+        return Decision(True, f"cohort {cohort} is worse than the test promised: {'; '.join(map(str, worse))}")
     return Decision(False, f"cohort {cohort} is not surely worse than the test promised")
 
 

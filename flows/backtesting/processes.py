@@ -1,8 +1,6 @@
 """Runs commands side by side, each in a process group of its own that ends when this process does, however it ends."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_repo.errors import HoldfastError
+from flows.processes import end_group
 
 _ROOT = Path(__file__).resolve().parents[2]
 # Of whoever started the backtest: a walk through the past must reach none of their servers, stores and registries.
@@ -66,7 +65,7 @@ class SideBySide:
         with self._lock:
             self._stopped = True
             for child in self._running:
-                _end_group(child)
+                end_group(child)
 
     def _one(self, name: str, command: Command) -> None:
         with self._lock:
@@ -79,7 +78,7 @@ class SideBySide:
         try:
             code = child.wait()
         finally:
-            _end_group(child)  # its Prefect server, if it was killed itself: that would keep the pipe open
+            end_group(child)  # its Prefect server, if it was killed itself: that would keep the pipe open
             listener.join()
             with self._lock:
                 self._running.discard(child)
@@ -107,19 +106,3 @@ def _start(command: Command) -> subprocess.Popen[str]:
             text=True,
             start_new_session=True,
         )
-
-
-def _end_group(child: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended
-        os.killpg(child.pid, signal.SIGKILL)
-
-
-def end_with_parent() -> None:
-    """In a child: end the whole process group as soon as the parent is gone."""
-
-    def watch() -> None:
-        while os.read(0, 1):  # not sys.stdin: its lock would crash the interpreter's shutdown
-            pass
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()

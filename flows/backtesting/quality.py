@@ -8,22 +8,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from feature_repo.model_contract import ENTITY_KEY
 from flows.backtesting.policies import Policy
 from flows.backtesting.results import Difference, Outcome, Overall
-from flows.training.bootstrap import (
-    CustomerBootstrap,
-    calibration_error_draws,
-    expected_calibration_error,
-    interval,
-    mean_draws,
-    roc_auc_draws,
-)
-from flows.training.evaluation import Interval
-from flows.training.settings import TrainingSettings, ValueSettings
-from flows.training.value import earned
+from flows.scoring.quality import intervals, measured
+from flows.training.bootstrap import CustomerBootstrap
+from flows.training.settings import TrainingSettings
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -54,7 +45,7 @@ class Judged:
             matured_at=cohort.matured_at,
             customers=len(cohort.customers),
             base_rate=float(cohort.churned.mean()),
-            measures=_intervals(self.drawn),
+            measures=intervals(self.drawn),
         )
 
 
@@ -79,7 +70,8 @@ def judge(
                 continue
             if table[ENTITY_KEY].tolist() != cohort.customers:
                 raise RuntimeError(f"Policy {policy} scored other customers at {cohort.as_of:%Y-%m-%d} than the rest.")
-            judged[policy].append(Judged(cohort, _measure(cohort.churned, table, training.value, resamples)))
+            scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
+            judged[policy].append(Judged(cohort, measured(cohort.churned, scores, offered, training.value, resamples)))
     return judged
 
 
@@ -88,7 +80,7 @@ def overall(judged: Sequence[Judged]) -> Overall | None:
     if not judged:
         return None
     rows = sum(len(item.cohort.customers) for item in judged)
-    return Overall(cohorts=len(judged), rows=rows, measures=_intervals(_mean(judged)))
+    return Overall(cohorts=len(judged), rows=rows, measures=intervals(_mean(judged)))
 
 
 def difference(left: Sequence[Judged], right: Sequence[Judged]) -> Difference | None:
@@ -99,23 +91,7 @@ def difference(left: Sequence[Judged], right: Sequence[Judged]) -> Difference | 
     ours, theirs = (_mean([item for item in side if item.cohort.as_of in shared]) for side in (left, right))
     both = ours.keys() & theirs.keys()
     drawn = {name: (ours[name][0] - theirs[name][0], ours[name][1] - theirs[name][1]) for name in ours if name in both}
-    return Difference(cohorts=len(shared), measures=_intervals(drawn))
-
-
-def _measure(
-    churned: Bools, table: pd.DataFrame, value: ValueSettings, resamples: CustomerBootstrap
-) -> dict[str, tuple[float, Floats]]:
-    scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
-    per_row = {
-        "brier": (churned - scores) ** 2,
-        "bias": scores - churned,
-        "earned": earned(churned, offered.astype(np.float64), 0.5, value),
-    }
-    drawn = {name: (float(values.mean()), mean_draws(values, resamples)) for name, values in per_row.items()}
-    drawn["ece"] = (expected_calibration_error(churned, scores), calibration_error_draws(churned, scores, resamples))
-    if 0 < churned.mean() < 1:
-        drawn["roc_auc"] = (float(roc_auc_score(churned, scores)), roc_auc_draws(churned, scores, resamples))
-    return drawn
+    return Difference(cohorts=len(shared), measures=intervals(drawn))
 
 
 def _of_each(cohorts: Sequence[Cohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:
@@ -133,8 +109,3 @@ def _mean(judged: Sequence[Judged]) -> dict[str, tuple[float, Floats]]:
         )
         for name in names
     }
-
-
-def _intervals(drawn: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval]:
-    found = {name: interval(*pair) for name, pair in drawn.items()}
-    return {name: item for name, item in found.items() if np.isfinite([item.value, item.low, item.high]).all()}

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +11,12 @@ from feast import FeatureStore
 from pydantic import TypeAdapter
 
 from feature_repo.errors import HoldfastError
+from feature_repo.model_contract import FEATURE_SERVICE
+from feature_repo.online import NO_TIME, OnlineReader
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, transformations_version
-from flows.feature_store.snapshots import Snapshot
+from feature_repo.transformations import BUILDERS
+from flows.feature_store.snapshots import Snapshot, customers_of, snapshot_path
 from flows.files import replace_file
 
 
@@ -42,6 +46,8 @@ def online_state(settings: Settings) -> OnlineState | None:
 def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> bool:
     """Write the snapshots of ``snapshot.as_of`` to the online store; False when it holds them already.
 
+    A store that has lost them, as a server without persistence does when it is restarted, is filled again.
+
     Feast's incremental mode starts from the wall clock less the ttl when it has no history, which misses
     every snapshot of a replayed past. A snapshot holds all customers, so its own moment is the range.
 
@@ -51,7 +57,7 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     name = sha256(store.config.online_store.model_dump_json())
     wanted = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
     current = online_state(settings)
-    if current == wanted:
+    if current == wanted and not lost_customers(store, customers_of(snapshot)):
         return False
     if current is not None and current.store != name:
         current = None  # another store was in use
@@ -64,9 +70,38 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     forget_online_state(settings)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         store.materialize(start_date=wanted.as_of, end_date=wanted.as_of)
+    if hasattr(store.provider.online_store, "filled"):
+        store.provider.online_store.filled(store.config)
     with replace_file(_state_path(settings)) as temporary:
         temporary.write_bytes(_STATE.dump_json(wanted))
     return True
+
+
+def lost_customers(store: FeatureStore, customers: Sequence[str], sample: int = 200) -> int:
+    """How many of a sample of ``customers``, who were materialised, the online store does not hold in every view.
+
+    Raises:
+        Exception: The store cannot be read; the error is the store's own.
+    """
+    asked = customers[:: -(-len(customers) // sample)] if customers else []
+    times = OnlineReader(store, FEATURE_SERVICE).fetch(asked).times_us
+    return sum(NO_TIME in of_one for of_one in zip(*times, strict=True))
+
+
+def why_not_served(settings: Settings, store: FeatureStore) -> str:
+    """Why the online store does not give what was materialised into it last, in words; nothing if it does."""
+    state = online_state(settings)
+    if state is None:
+        return ""
+    view = next(iter(BUILDERS))
+    path = snapshot_path(settings, view, state.as_of, state.known_at)
+    try:
+        lost = lost_customers(store, customers_of(Snapshot(view, state.as_of, state.known_at, path, built=False)))
+    except Exception as error:  # each kind of store has errors of its own
+        return f"The online store cannot be read: {type(error).__name__}."
+    return (
+        f"The online store does not hold {lost} of a sample of the customers that it was filled with." if lost else ""
+    )
 
 
 def forget_online_state(settings: Settings) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
@@ -19,6 +18,7 @@ from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIM
 from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 from feature_repo.times import epoch_us
+from flows.feature_store.point_in_time import values_at
 from flows.files import replace_file
 
 _ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
@@ -66,7 +66,7 @@ def check_parity(
     features = model_inputs(online)
     service = online.get_feature_service(FEATURE_SERVICE)
     as_of_us = epoch_us(as_of)
-    expected = _offline_values(offline, customer_ids, as_of, as_of_us)
+    expected = values_at(offline, customer_ids, as_of)
     compared = mismatches = 0
     examples: list[Mismatch] = []
     for start, ids in _chunks(customer_ids, chunk):
@@ -127,18 +127,6 @@ def _bits(array: pa.Array) -> np.ndarray:
         return pc.fill_null(array, 0.0).to_numpy(zero_copy_only=False).view(np.int64)
     default = "" if pa.types.is_string(array.type) else 0
     return pc.fill_null(array, pa.scalar(default).cast(array.type)).to_numpy(zero_copy_only=False)
-
-
-def _offline_values(
-    store: FeatureStore, customer_ids: list[str], as_of: datetime, as_of_us: int
-) -> dict[str, pa.Array]:
-    entities = pd.DataFrame({ENTITY_KEY: customer_ids, "event_timestamp": as_of, REQUEST_TIME: as_of_us})
-    table = store.get_historical_features(
-        features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
-    ).to_arrow()
-    # Feast does not keep the order of the rows asked for.
-    order = pc.index_in(pa.array(customer_ids), table[ENTITY_KEY].combine_chunks())
-    return {name: table[name].take(order).combine_chunks() for name in table.column_names}
 
 
 class ParityRecord(BaseModel):

@@ -19,6 +19,9 @@ from flows.files import replace_file
 from flows.ingestion.batches import Batch, list_batches, transactions_glob
 
 
+_STAMP = "%Y%m%dT%H%M%S%fZ"
+
+
 class NoDataError(HoldfastError):
     """Nothing was known by then."""
 
@@ -60,6 +63,12 @@ def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: date
 def snapshot_path(settings: Settings, view: str, as_of: datetime, known_at: datetime) -> Path:
     """Where the snapshot is, or will be."""
     return settings.snapshots / view / transformations_version() / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
+
+
+def times_known(settings: Settings, view: str, as_of: datetime) -> list[datetime]:
+    """The arrival times as known at which a view's snapshot of ``as_of`` has been built, by the definitions of now."""
+    files = snapshot_path(settings, view, as_of, as_of).parent.glob("*.parquet")
+    return sorted(datetime.strptime(file.stem, _STAMP).replace(tzinfo=UTC) for file in files)
 
 
 def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> list[Snapshot]:
@@ -105,7 +114,7 @@ def _stamped(features: pa.Table, as_of: datetime, known_at: datetime) -> pa.Tabl
 
 
 def _stamp(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    return time.astimezone(UTC).strftime(_STAMP)
 
 
 def recent_customer(settings: Settings, as_of: datetime, known_at: datetime) -> str:

@@ -68,3 +68,16 @@ def replay(settings: Settings, name: str) -> None:
         )
     settings.data.mkdir(parents=True, exist_ok=True)
     (settings.data / REPLAY).write_text("This folder replays a historical data set: now is where its data end.\n")
+
+
+def refuse_to_mix(settings: Settings, source: str) -> None:
+    """A source of one's own does not belong into a folder that replays a data set.
+
+    Raises:
+        IngestError: It would.
+    """
+    if (settings.data / REPLAY).exists():
+        raise IngestError(
+            f"{settings.data} replays a historical data set; {source} would mix with it for good. Set HOLDFAST_DATA to "
+            "a folder of its own."
+        )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import chi2
 
 Floats = npt.NDArray[np.float64]
 
@@ -14,10 +15,11 @@ SCORE = "score"
 
 @dataclass(frozen=True)
 class Drift:
-    """The PSI of one model input, or of the score."""
+    """The PSI of one model input, or of the score, and how probable as much is where nothing has moved."""
 
     name: str
     psi: float
+    p_value: float = 1.0
 
 
 def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
@@ -33,21 +35,40 @@ def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
     Raises:
         ValueError: One of them has no rows.
     """
+    return drifted("", reference, current, bins).psi
+
+
+def drifted(name: str, reference: Floats, current: Floats, bins: int = BINS) -> Drift:
+    """:func:`psi` with its p-value by that chi-squared law.
+
+    Raises:
+        ValueError: One of them has no rows.
+    """
     if not len(reference) or not len(current):
         raise ValueError(f"PSI of {len(reference)} reference and {len(current)} current rows: both need at least one")
-    known = reference[~np.isnan(reference)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])) if len(known) else np.empty(0)
+    edges = _edges(reference, bins)
     counts = np.array([_counts(reference, edges), _counts(current, edges)])
     counts = counts[:, counts.any(axis=0)]
     # An empty bin counts as half a row: its logarithm would be infinite.
     expected, actual = np.maximum(counts, 0.5) / [[len(reference)], [len(current)]]
-    return float(np.sum((actual - expected) * np.log(actual / expected)))
+    found = float(np.sum((actual - expected) * np.log(actual / expected)))
+    noise = 1 / len(reference) + 1 / len(current)
+    return Drift(name, found, float(chi2.sf(found / noise, counts.shape[1] - 1)) if counts.shape[1] > 1 else 1.0)
 
 
 def drift(names: Sequence[str], reference: Floats, current: Floats) -> list[Drift]:
     """The PSI of each column of two matrices (rows, len(names)), largest first."""
-    found = [Drift(name, psi(reference[:, i], current[:, i])) for i, name in enumerate(names)]
+    found = [drifted(name, reference[:, i], current[:, i]) for i, name in enumerate(names)]
     return sorted(found, key=lambda item: -item.psi)
+
+
+def _edges(reference: Floats, bins: int) -> Floats:
+    """Where bins begin. Where a whole bin is the largest value, what is larger still has a bin of its own."""
+    known = reference[~np.isnan(reference)]
+    if not len(known):
+        return np.empty(0)
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.append(edges, np.nextafter(edges[-1], np.inf)) if edges[-1] == known.max() else edges
 
 
 def _counts(values: Floats, edges: Floats) -> npt.NDArray[np.intp]:

@@ -1,14 +1,53 @@
-"""What a version was trained on, to hold the present against."""
+"""What a version was trained on, and whom it met then, to hold the present against."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from feature_repo.model_contract import MODEL_NAME
+from feature_repo.errors import HoldfastError
+from feature_repo.loaded_model import load_model
+from feature_repo.model_contract import MODEL_NAME, model_inputs, other_definitions
+from feature_repo.model_registry import ModelRegistry
+from feature_repo.registered_version import RegisteredVersion
 from feature_repo.settings import Settings
+from feature_repo.stores import open_store
+from flows.feature_store.snapshots import build_snapshots
+from flows.files import replace_file
+from flows.monitoring.drift import SCORE
 from flows.run_files import read_file
+from flows.scoring.champion import Champion
+from flows.scoring.customers import Customers, active_customers
 from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.recipe import RECIPE_FILE, Recipe
+
+Floats = npt.NDArray[np.float64]
+_PART, _TRAINING, _MET = "part", "training", "met"
+
+
+class NoReferenceError(HoldfastError):
+    """There is nothing to compare a version with."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Two populations of one version; each of shape (rows, len(names)), the last column being its scores.
+
+    ``training``: the rows it was fitted on, over many months. ``met``: everybody who was active at the moment it was
+    trained, at ``as_of``, whom it was accepted for.
+    """
+
+    version: str
+    as_of: datetime
+    names: list[str]
+    training: Floats
+    met: Floats
 
 
 def training_rows(client: MlflowClient, settings: Settings, version: str) -> TrainingSet:
@@ -18,5 +57,69 @@ def training_rows(client: MlflowClient, settings: Settings, version: str) -> Tra
     """
     registered = client.get_model_version(MODEL_NAME, version)
     recipe = Recipe.model_validate_json(read_file(client, str(registered.run_id), RECIPE_FILE))
-    as_of, known_at = (datetime.fromisoformat(registered.tags[f"holdfast.{name}"]) for name in ("as_of", "known_at"))
+    as_of, known_at = _moments(registered.tags)
     return build_and_assemble(settings, recipe.development, as_of, known_at)
+
+
+def reference_of(client: MlflowClient, settings: Settings, version: str) -> Reference:
+    """Both populations, joined once and kept as Parquet: a later change of definitions does not reach them.
+
+    Raises:
+        NoReferenceError: There is no such version, its run is gone, or the definitions are other ones by now.
+    """
+    try:
+        registered = client.get_model_version(MODEL_NAME, version)
+        kept = settings.monitoring / "reference" / f"{version}-{registered.run_id}.parquet"
+        if not kept.exists():
+            frame = _join(client, settings, RegisteredVersion(version, dict(registered.tags)))
+            with replace_file(kept) as temporary:
+                frame.to_parquet(temporary, index=False)
+        return _read(version, _moments(registered.tags)[0], kept)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise NoReferenceError(f"version {version} or its run is not in the registry any more") from error
+
+
+def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersion) -> pd.DataFrame:
+    contract = registered.contract()
+    store = open_store()
+    inputs = [feature.name for feature in model_inputs(store)]
+    if parts := [part for part in other_definitions(store, contract, inputs) if part != "labels"]:
+        raise NoReferenceError(
+            f"what version {registered.number} was trained on cannot be joined again: its definitions differ in "
+            f"{', '.join(parts)}"
+        )
+    model = Champion(load_model(contract, ModelRegistry(settings.mlflow_tracking_uri).file_of(contract)))
+    try:
+        training = training_rows(client, settings, registered.number)
+    except OSError as error:
+        raise NoReferenceError(
+            f"the files of the run of version {registered.number} cannot be read: {error}"
+        ) from error
+    as_of, known_at = _moments(registered.tags)
+    build_snapshots(settings, as_of, known_at)
+    parts_of: dict[str, TrainingSet | Customers] = {
+        _TRAINING: training,
+        _MET: active_customers(settings, as_of, known_at),
+    }
+    frames = [
+        pd.DataFrame(np.column_stack([rows.x, model.score(rows)]), columns=[*contract.inputs, SCORE]).assign(part=part)
+        for part, rows in parts_of.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _read(version: str, as_of: datetime, path: Path) -> Reference:
+    frame = pd.read_parquet(path)
+    names = [name for name in frame.columns if name != _PART]
+    training, met = (frame.loc[frame[_PART] == part, names].to_numpy() for part in (_TRAINING, _MET))
+    return Reference(version, as_of, names, training, met)
+
+
+def _moments(tags: Mapping[str, str]) -> tuple[datetime, datetime]:
+    try:
+        as_of, known_at = (datetime.fromisoformat(tags[f"holdfast.{name}"]) for name in ("as_of", "known_at"))
+    except KeyError as error:
+        raise NoReferenceError(f"its tag {error} is missing: it was not registered by flows.train") from error
+    return as_of, known_at

@@ -1,6 +1,6 @@
 """What one view of monitoring gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class ViewResult:
     """Measurements, a table and a picture for people, and what was found wrong.
 
-    ``summary`` is one sentence; ``table`` the rows a person reads in the Prefect UI; ``report`` Evidently's, None
-    where there was too little to report on (``summary`` says so).
+    ``summary`` is one sentence; ``table`` the rows a person reads in the Prefect UI; ``report`` Evidently's, or
+    what makes it, which takes seconds; None where there was too little to report on (``summary`` says so).
     """
 
     view: View
@@ -26,5 +26,5 @@ class ViewResult:
     table: Sequence[dict[str, Any]]
     picture: "Figure"
     findings: Sequence[Finding] = ()
-    report: "Report | Any | None" = None
+    report: "Callable[[], Report | Any | None] | Report | Any | None" = None
     notes: Sequence[str] = field(default_factory=tuple)

@@ -1,9 +1,6 @@
 """The proof that a bento serves: started as a user would start it, and asked over HTTP."""
 
 import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,10 +14,7 @@ import httpx
 
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
-
-_HOST = "127.0.0.1"
-_POLL_SECONDS = 0.1
-_LOG_LINES = 15
+from flows.processes import HOST, NotReadyInTimeError, free_port, last_lines, running, why_not_ok
 
 
 class LiveCheckError(HoldfastError):
@@ -56,9 +50,7 @@ def ask_live_service(
     with serving(bento_tag, settings, port) as service:
         answer = httpx.post(f"{service.url}/predict", json=request, timeout=30)
         if answer.status_code != 200:
-            raise LiveCheckError(
-                f"{bento_tag} answered {answer.status_code}: {answer.text}\n{_last_lines(service.log)}"
-            )
+            raise LiveCheckError(f"{bento_tag} answered {answer.status_code}: {answer.text}\n{last_lines(service.log)}")
         return LiveAnswer(answer.json(), service.seconds_to_ready)
 
 
@@ -66,75 +58,19 @@ def ask_live_service(
 def serving(
     bento_tag: str, settings: Settings, port: int | None = None, ready_within: float = 120
 ) -> Iterator[LiveService]:
-    """`bentoml serve` of the bento on the loopback interface, ready; its whole process group ends with the block.
+    """`bentoml serve` of the bento on the loopback interface, ready; it ends with the block, or with this process.
 
     Raises:
         LiveCheckError: It ended or was not ready in ``ready_within`` seconds; holds the last lines of its log.
     """
-    port = port or _free_port()
+    port = port or free_port()
     log = settings.data / "logs" / f"serve-{bento_tag.replace(':', '-')}-{port}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", _HOST, "--port", str(port)]
-    start = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=os.environ | settings.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        url = f"http://{_HOST}:{port}"
-        _wait_until_ready(url, process, bento_tag, log, start + ready_within)
-        yield LiveService(url, log, time.monotonic() - start)
-    finally:
-        _end_group(process)
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], tag: str, log: Path, deadline: float) -> None:
-    said = "no answer"
-    while True:
-        if process.poll() is not None:
-            raise LiveCheckError(f"{tag} ended with status {process.returncode} before ready.\n{_last_lines(log)}")
+    command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", HOST, "--port", str(port)]
+    start, url = time.monotonic(), f"http://{HOST}:{port}"
+    log.unlink(missing_ok=True)
+    with running(bento_tag, command, os.environ | settings.environment(), log) as server:
         try:
-            answer = httpx.get(f"{url}/readyz", timeout=5)
-            if answer.status_code == 200:
-                return
-            said = answer.text.strip()
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > deadline:
-            raise LiveCheckError(f"{tag} was not ready in time ({said}).\n{_last_lines(log)}")
-        time.sleep(_POLL_SECONDS)
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the supervisor and its workers, SIGKILL to what is left of the group after ten seconds."""
-    _signal_group(process, signal.SIGTERM)
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        _signal_group(process, signal.SIGKILL)
-        process.wait()
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _last_lines(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-    return f"The end of {log}:\n" + "\n".join(lines)
+            server.wait_until(lambda: why_not_ok(f"{url}/readyz"), ready_within)
+        except NotReadyInTimeError as error:
+            raise LiveCheckError(str(error)) from None
+        yield LiveService(url, log, time.monotonic() - start)

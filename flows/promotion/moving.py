@@ -8,6 +8,8 @@ from mlflow import MlflowClient
 
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
+from flows.acting.evidence import runbook_entry
+from flows.monitoring.open_skew import open_skew
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord
 from flows.promotion.registry import champion_version, drop_challenger, promotion_lock, set_champion
@@ -51,6 +53,20 @@ def passed_gates(client: MlflowClient, version: str, champion: str | None) -> Ga
     return record
 
 
+def require_no_skew(settings: Settings, version: str, champion: str | None) -> None:
+    """Nobody becomes champion while serving answers from other values than training would: no gate is true then.
+
+    Raises:
+        PromotionRefusedError: The latest look at skew found one. A rollback never asks.
+    """
+    if skew := open_skew(settings):
+        raise PromotionRefusedError(
+            f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged(champion)} Mend that "
+            f"({runbook_entry('holdfast.skew.detected')}), then run `python -m flows.monitor --views skew` and try "
+            "again. `python -m flows.rollback` works all the same."
+        )
+
+
 def move_champion(
     client: MlflowClient, settings: Settings, version: str, decision: Decision, now: datetime
 ) -> str | None:
@@ -60,7 +76,7 @@ def move_champion(
     then it is told as an event.
 
     Raises:
-        PromotionRefusedError: The champion is no longer the one that ``version`` was compared with.
+        PromotionRefusedError: The champion is no longer the one that ``version`` was compared with, or a skew is open.
     """
     with promotion_lock(settings):
         champion = champion_version(client)
@@ -69,6 +85,7 @@ def move_champion(
             if record := PromotionRecord.of(client, version):
                 record.tell(client, version)
             return champion
+        require_no_skew(settings, version, champion)
         gates = passed_gates(client, version, champion)
         if gates.key != decision.gates:
             raise PromotionRefusedError(

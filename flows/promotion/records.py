@@ -1,78 +1,29 @@
-"""What gates, approvals, promotions and rollbacks leave on a model version.
+"""What gates, approvals, rollouts, promotions and rollbacks leave on a model version.
 
 The latest of each kind is JSON in a tag of its own; all of them, in the order in which they were saved, are a JSON list
 in ``EVENTS_TAG``.
 """
 
-import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.registered_version import TRAFFIC_TAG
+from flows.promotion.tagged import EVENTS_TAG, BadRecordError, Record, bad_events, read_events
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-EVENTS_TAG = "holdfast.events"
-_EVENTS_KEPT = 100
-_TAG_CHARACTERS = 100_000  # MLflow's limit
-
-
-class BadRecordError(HoldfastError):
-    """A tag of a model version is not what Holdfast wrote."""
-
-
-class Record(BaseModel):
-    """A record in the tag ``TAG`` of a model version."""
-
-    model_config = ConfigDict(frozen=True)
-    TAG: ClassVar[str]
-
-    @classmethod
-    def of(cls, client: "MlflowClient", version: str) -> Self | None:
-        """The record of a version, None when it has none.
-
-        Raises:
-            BadRecordError: The tag holds something else.
-        """
-        return cls.in_tags(client.get_model_version(MODEL_NAME, version).tags, version)
-
-    @classmethod
-    def in_tags(cls, tags: dict[str, str], version: str) -> Self | None:
-        """The same, from the tags of a version."""
-        if cls.TAG not in tags:
-            return None
-        try:
-            return cls.model_validate_json(tags[cls.TAG])
-        except ValidationError as error:
-            raise BadRecordError(
-                f"The tag {cls.TAG} of {MODEL_NAME} version {version} is no {cls.__name__}: "
-                f"{error.errors()[0]['msg']}. Remove the tag, or give it back what Holdfast wrote."
-            ) from error
-
-    def save(self, client: "MlflowClient", version: str) -> None:
-        """Write it as the latest of its kind, and append it to the events."""
-        self.write(client, version)
-        self.tell(client, version)
-
-    def write(self, client: "MlflowClient", version: str) -> None:
-        """Write it as the latest of its kind. It has not happened until it is told."""
-        client.set_model_version_tag(MODEL_NAME, version, self.TAG, self.model_dump_json())
-
-    def tell(self, client: "MlflowClient", version: str) -> None:
-        """Append it to the events, of which the newest 100 are kept; what is told already is not told twice."""
-        events = _events_in(client.get_model_version(MODEL_NAME, version).tags, version)
-        event = {"kind": self.TAG, "record": self.model_dump(mode="json")}
-        if event in events:
-            return
-        events = [*events, event][-_EVENTS_KEPT:]
-        while len(text := json.dumps(events)) > _TAG_CHARACTERS and len(events) > 1:
-            events = events[1:]
-        client.set_model_version_tag(MODEL_NAME, version, EVENTS_TAG, text)
+__all__ = [
+    "EVENTS_TAG",
+    "ApprovalRecord",
+    "BadRecordError",
+    "GatesRecord",
+    "PromotionRecord",
+    "Record",
+    "RollbackRecord",
+    "RolloutRecord",
+    "TrafficRecord",
+    "events_in",
+]
 
 
 class GatesRecord(Record):
@@ -86,7 +37,7 @@ class GatesRecord(Record):
     when: datetime
     failed: list[str]
     key: str
-    thresholds: dict[str, Any] = {}
+    thresholds: dict[str, Any] = Field(default_factory=dict)
     """Those other than the defaults, by name."""
 
 
@@ -122,7 +73,7 @@ class PromotionRecord(Record):
     why: str
     mode: Literal["auto", "manual"]
     gates: str
-    thresholds: dict[str, Any] = {}
+    thresholds: dict[str, Any] = Field(default_factory=dict)
     """Those of its gates other than the defaults, by name."""
 
 
@@ -140,7 +91,10 @@ class RollbackRecord(Record):
 
 
 class TrafficRecord(Record):
-    """What a challenger gets to score beside the champion; services read the tag as ``Traffic``."""
+    """What a challenger gets to score beside the champion; services read the tag as ``Traffic``.
+
+    ``until``: a rollout gives it for a time only, and writes the tag anew while it watches; that is no event.
+    """
 
     TAG = TRAFFIC_TAG
 
@@ -148,12 +102,73 @@ class TrafficRecord(Record):
     share: float
     when: datetime
     who: str
+    until: datetime | None = None
 
     @property
     def told(self) -> str:
         """In words."""
         given = {"shadow": "tried out in shadow", "off": "tried out no more"}
         return given.get(self.mode) or f"tried out on {self.share:.1%} of the customers"
+
+
+class RolloutRecord(Record):
+    """A step of a rollout has begun, or how it ended; see ``flows.rolling_out``.
+
+    ``begun`` is when the step began: a rollout that was killed goes on with it. ``champion`` is whom the version is
+    held against, ``requests`` how many customers it scored in the step, by the prediction log, ``figures`` what was
+    judged, and ``gates`` the key of its evidence. What a rollout that goes on needs is in ``rules``, the settings other
+    than the defaults, and in ``base``, the service's counters when the step began.
+    """
+
+    TAG = "holdfast.rollout"
+
+    step: Literal["approval", "shadow", "canary", "watch"]
+    share: float
+    begun: datetime
+    when: datetime
+    verdict: Literal["begun", "passed", "breached", "stopped"]
+    champion: str | None
+    gates: str
+    requests: int = 0
+    figures: dict[str, float] = Field(default_factory=dict)
+    why: str = ""
+    flow_run: str = ""
+    rules: dict[str, Any] = Field(default_factory=dict)
+    base: dict[str, float] = Field(default_factory=dict)
+    is_held: bool = False
+    """Stopped because nobody could tell, not because somebody wanted it."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the rollout goes on from here."""
+        return self.verdict == "begun" or (self.verdict == "passed" and self.step != "watch")
+
+    @property
+    def name(self) -> str:
+        """The step in words."""
+        return f"canary of {self.share:.1%}" if self.step == "canary" else self.step
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        after = f" after {self.requests} customers scored" if self.verdict != "begun" and self.requests else ""
+        return f"rollout, {self.name}: {self.verdict}{after}{f': {self.why}' if self.why else ''}"
+
+
+class RetrainingRecord(Record):
+    """Why a version was trained without anybody asking for it. ``prompted``: the event and what it was about."""
+
+    TAG = "holdfast.retraining"
+
+    as_of: datetime
+    why: str
+    prompted: str
+    when: datetime
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        return f"trained again as of {self.as_of:%Y-%m-%d}: {self.why}"
 
 
 def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
@@ -165,26 +180,18 @@ def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
     if EVENTS_TAG not in tags:
         return None
     kinds: dict[str, type[Record]] = {
-        kind.TAG: kind for kind in (GatesRecord, ApprovalRecord, PromotionRecord, RollbackRecord, TrafficRecord)
+        kind.TAG: kind
+        for kind in (
+            GatesRecord,
+            ApprovalRecord,
+            PromotionRecord,
+            RollbackRecord,
+            TrafficRecord,
+            RolloutRecord,
+            RetrainingRecord,
+        )
     }
     try:
-        return [kinds[item["kind"]].model_validate(item["record"]) for item in _events_in(tags, version)]
+        return [kinds[item["kind"]].model_validate(item["record"]) for item in read_events(tags, version)]
     except (KeyError, TypeError, ValidationError) as error:
-        raise _bad_events(version) from error
-
-
-def _events_in(tags: dict[str, str], version: str) -> list[Any]:
-    try:
-        events = json.loads(tags.get(EVENTS_TAG, "[]"))
-    except ValueError as error:
-        raise _bad_events(version) from error
-    if not isinstance(events, list):
-        raise _bad_events(version)
-    return events
-
-
-def _bad_events(version: str) -> BadRecordError:
-    return BadRecordError(
-        f"The tag {EVENTS_TAG} of {MODEL_NAME} version {version} is no list of records. Remove the tag, or give it "
-        "back what Holdfast wrote."
-    )
+        raise bad_events(version) from error

@@ -15,7 +15,7 @@ from feature_repo.settings import Settings
 
 _NOTHING = (
     f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or look at the registry with "
-    "`make ui`."
+    "`make up`."
 )
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for an alias or number nobody has
 

@@ -67,9 +67,20 @@ def send(
             _require_fit(client, tried)
         if _as_before(tried, traffic):
             return Sent(tried.number, traffic, changed=False)
-        record = TrafficRecord(mode=traffic.mode, share=traffic.share, when=now, who=who)
+        record = TrafficRecord(mode=traffic.mode, share=traffic.share, when=now, who=who, until=traffic.until)
         record.save(client, tried.number)
         return Sent(tried.number, traffic, changed=True)
+
+
+def renew(client: MlflowClient, settings: Settings, version: str, traffic: Traffic) -> bool:
+    """Let ``version`` have what it has for longer; whether it still had it. Nothing is told: it is no news."""
+    with promotion_lock(settings):
+        record = TrafficRecord.of(client, version)
+        had = record is not None and (record.mode, record.share) == (traffic.mode, traffic.share)
+        if record is None or not had or record.until is None or challenger_version(client) != version:
+            return False
+        record.model_copy(update={"until": traffic.until}).write(client, version)
+        return True
 
 
 def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:

@@ -15,7 +15,9 @@ from flows.promotion.records import (
     ApprovalRecord,
     GatesRecord,
     PromotionRecord,
+    RetrainingRecord,
     RollbackRecord,
+    RolloutRecord,
     TrafficRecord,
     events_in,
 )
@@ -29,7 +31,9 @@ from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE
 
-Event = GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord
+Event = (
+    GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord | RolloutRecord | RetrainingRecord
+)
 
 
 @dataclass(frozen=True)

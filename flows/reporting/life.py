@@ -5,7 +5,16 @@ from itertools import pairwise
 from typing import TypeVar
 
 from feature_repo.model_contract import CHALLENGER, CHAMPION
-from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, Record, RollbackRecord, TrafficRecord
+from flows.promotion.records import (
+    ApprovalRecord,
+    GatesRecord,
+    PromotionRecord,
+    Record,
+    RetrainingRecord,
+    RollbackRecord,
+    RolloutRecord,
+    TrafficRecord,
+)
 from flows.promotion.settings import changed_told
 from flows.provenance.history import History
 
@@ -15,6 +24,8 @@ _Record = TypeVar("_Record", bound=Record)
 def life_of(history: History) -> list[tuple[datetime, str]]:
     """Moments and what happened then, the oldest first."""
     told = [(history.registered_at, "registered")]
+    for retraining in _all(history, None, RetrainingRecord):
+        told.append((retraining.when, retraining.told))
     for gates in _all(history, history.gates, GatesRecord):
         against = f"beside version {gates.champion}" if gates.champion else "no champion to compare with"
         failed = f" ({', '.join(gates.failed)})" if gates.failed else ""
@@ -26,6 +37,8 @@ def life_of(history: History) -> list[tuple[datetime, str]]:
             told.append((approval.when, f"{approval.status}{by}: {approval.why}"))
     for traffic in _all(history, None, TrafficRecord):
         told.append((traffic.when, f"{traffic.told}, by {traffic.who}"))
+    for rollout in _all(history, None, RolloutRecord):
+        told.append((rollout.when, rollout.told))
     for promotion in _all(history, history.promotion, PromotionRecord):
         after = f" after version {promotion.previous}" if promotion.previous else ""
         told.append((promotion.when, f"{CHAMPION}{after}, approved {_by(promotion)}: {promotion.why}"))

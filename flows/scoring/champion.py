@@ -1,30 +1,42 @@
 """The champion as the registry holds it, ready to score."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import CHAMPION, TRUSTED_TYPES, ServedModel
+from feature_repo.explanation import NotAdditiveError
+from feature_repo.loaded_model import Model, load_model
+from feature_repo.model_contract import CHAMPION, ServedModel, model_inputs, other_definitions
 from feature_repo.model_registry import ModelRegistry
+from feature_repo.reasons import Reason, reasons
 from feature_repo.settings import Settings
+from feature_repo.stores import open_store
 from flows.scoring.customers import Customers
 from flows.training.dataset import TrainingSet
-from flows.training.fitting import churn_scores
 
 
 class OtherInputsError(HoldfastError):
     """The model reads other inputs than the feature service gives."""
 
 
+class OtherDefinitionsError(HoldfastError):
+    """The model was trained on other definitions than those in the registry."""
+
+
 @dataclass(frozen=True)
 class Champion:
-    """The model and what it was trained to read."""
+    """The model as the service loads it: what it says of a row has the same bits here and there."""
 
-    contract: ServedModel
-    classifier: Any
+    model: Model
+
+    @property
+    def contract(self) -> ServedModel:
+        """What it was trained to read, and how it decides."""
+        return self.model.contract
 
     def score(self, rows: Customers | TrainingSet) -> npt.NDArray[np.float64]:
         """The probability of churn, shape (rows,).
@@ -37,7 +49,20 @@ class Champion:
                 f"{self.contract.model_name} version {self.contract.model_version} reads {self.contract.inputs}, the "
                 f"feature service gives {given}. Train again with `python -m flows.train`, then promote what it gives."
             )
-        return churn_scores(self.classifier, rows.x)
+        with threadpool_limits(limits=1):
+            return self.model.churn_probabilities(rows.x)
+
+    def reasons(self, rows: Customers) -> Sequence[list[Reason] | None]:
+        """Why, one list per row, strongest first; None of each where the model is no sum over its inputs."""
+        if not len(rows.x):
+            return []
+        try:
+            with threadpool_limits(limits=1):
+                parts = self.model.contributions(rows.x)
+        except NotAdditiveError:
+            return [None] * len(rows.x)
+        names = self.contract.inputs
+        return [reasons(names, *row) for row in zip(rows.x.tolist(), parts.values.tolist(), strict=True)]
 
 
 def load_champion(settings: Settings) -> Champion:
@@ -46,9 +71,24 @@ def load_champion(settings: Settings) -> Champion:
     Raises:
         NoSuchAliasError: There is no champion.
         NotServableError: It was not registered by ``flows.train``, or its file was changed.
+        UnusableModelError: It does not score here as it did in training.
         RegistryUnavailableError: The registry or its files cannot be read.
     """
-    from skops.io import loads
+    return Champion(load_model(*ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)))
 
-    contract, content = ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
-    return Champion(contract, loads(content, trusted=TRUSTED_TYPES))
+
+def require_same_definitions(champion: Champion) -> None:
+    """Its features are those that Feast's registry defines now, which the service asks for, too.
+
+    Raises:
+        OtherDefinitionsError: They are not; it names the parts that differ.
+    """
+    store = open_store()
+    inputs = [feature.name for feature in model_inputs(store)]
+    if parts := other_definitions(store, champion.contract, inputs):
+        raise OtherDefinitionsError(
+            f"The champion, version {champion.contract.model_version}, was trained on other definitions than those in "
+            f"use: {', '.join(parts)} differ. Its scores would be wrong, so there are none. Train and promote a "
+            "version on these definitions (`python -m flows.train`, `python -m flows.promote`), or go back to the code "
+            "that it was trained with."
+        )

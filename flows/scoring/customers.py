@@ -6,20 +6,45 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import ENTITY_KEY, Feature
+from feature_repo.model_contract import ENTITY_KEY, RECENCY, Feature, input_matrix, model_inputs
 from feature_repo.settings import Settings
-from flows.feature_store.snapshots import NoDataError
+from feature_repo.stores import open_store
+from flows.feature_store.point_in_time import values_at
+from flows.feature_store.snapshots import NoDataError, build_snapshots, customers_of
 from flows.training.dataset import assemble
 
 
 @dataclass(frozen=True)
 class Customers:
-    """Customers at ``as_of``, sorted by id. ``x`` is (customers, inputs), as the model reads it."""
+    """Customers at ``as_of``, sorted by id; ``x`` is (customers, inputs), as the model reads it."""
 
     as_of: datetime
     ids: list[str]
     x: npt.NDArray[np.float64]
     inputs: list[Feature]
+
+    def active(self, activity_days: int) -> npt.NDArray[np.bool_]:
+        """Who bought in the ``activity_days`` before ``as_of``, shape (customers,)."""
+        recency = [feature.name for feature in self.inputs].index(RECENCY)
+        active: npt.NDArray[np.bool_] = self.x[:, recency] <= activity_days
+        return active
+
+
+def all_customers(settings: Settings, as_of: datetime, known_at: datetime) -> Customers:
+    """Everybody who ever bought before ``as_of``, active or not, with the features known then.
+
+    Snapshots of ``as_of`` that are not there yet are built. The online store, which may stand at another time, is
+    not read: where it stands at ``as_of`` it holds the same, bit for bit, as ``flows.features`` proves.
+
+    Raises:
+        NoDataError: Nothing from before ``as_of`` had arrived by ``known_at``.
+        MissingFeatureError: A feature that may not be null is.
+    """
+    snapshot = build_snapshots(settings, as_of, known_at)[0]
+    store, ids = open_store(snapshot.known_at), customers_of(snapshot)
+    inputs, values = model_inputs(store), values_at(store, ids, as_of)
+    columns = {feature.name: values[feature.name].to_numpy(zero_copy_only=False) for feature in inputs}
+    return Customers(as_of, ids, input_matrix(inputs, columns), inputs)
 
 
 def active_customers(settings: Settings, as_of: datetime, known_at: datetime) -> Customers:

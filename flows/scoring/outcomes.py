@@ -36,14 +36,25 @@ def outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_a
     Raises:
         RuntimeError: A scored customer was never active: scores and data do not belong together.
     """
-    connection = ibis.duckdb.connect()
-    transactions = known_transactions(
-        connection.read_parquet(transactions_glob(settings)), matures_at(settings, cohort), known_at
-    )
-    labels = connection.to_pandas(churn_labels(transactions, [cohort], settings.horizon_days, settings.activity_days))
-    connection.disconnect()
-    churned = scored[ENTITY_KEY].map(labels.set_index(ENTITY_KEY)["churned"])
+    churned = outcomes_of(settings, scored[[ENTITY_KEY]].assign(cutoff=cohort), known_at)
     if churned.isna().any():
-        missing = scored[ENTITY_KEY][churned.isna()].iloc[0]
+        missing = scored[ENTITY_KEY][churned.isna().to_numpy()].iloc[0]
         raise RuntimeError(f"Customer {missing!r} was scored at {cohort:%Y-%m-%d} but is not in the data as active.")
     return churned.to_numpy(dtype=bool)
+
+
+def outcomes_of(settings: Settings, rows: pd.DataFrame, known_at: datetime) -> "pd.Series[bool]":
+    """Who churned, by customer_id and cutoff of ``rows``: nullable, and null of who was not active before the cut-off.
+
+    Every cut-off must be mature at ``known_at``.
+    """
+    cutoffs = [pd.Timestamp(cutoff).to_pydatetime() for cutoff in sorted(rows["cutoff"].unique())]
+    connection = ibis.duckdb.connect()
+    transactions = known_transactions(
+        connection.read_parquet(transactions_glob(settings)), matures_at(settings, cutoffs[-1]), known_at
+    )
+    labels = connection.to_pandas(churn_labels(transactions, cutoffs, settings.horizon_days, settings.activity_days))
+    connection.disconnect()
+    keys = [ENTITY_KEY, "cutoff"]
+    frames = [frame.astype({"cutoff": "datetime64[us, UTC]"}) for frame in (rows[keys], labels)]
+    return frames[0].merge(frames[1], how="left", on=keys)["churned"].astype("boolean")

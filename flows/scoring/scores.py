@@ -1,44 +1,114 @@
-"""The table of scores: its contract, and how it is made and kept."""
+"""The table of scores: its contract, how it is made, and its way to disk and back."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow
+import pyarrow.parquet as pq
 from pandera.typing import Series
 
 from feature_repo.contracts import UtcMicroseconds
-from feature_repo.model_contract import ENTITY_KEY, ServedModel
+from feature_repo.model_contract import ENTITY_KEY
+from feature_repo.reasons import MOST
 from feature_repo.times import as_utc
 from flows.files import replace_file
+from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers
 
 
 class Scores(pa.DataFrameModel):
-    """What one model version said of one customer at one moment; ``will_churn``: at or above its threshold."""
+    """What one model version said of one customer at one moment, and why.
+
+    ``will_churn``: the probability is at or above ``threshold``. ``active``: the customer bought in the model's
+    activity window, as everybody it learned from; if not, the score is an extrapolation. ``reasons`` are up to three
+    texts, strongest first, and ``reason_details`` the same for machines: ``effect`` (log-odds), ``direction``
+    ("raises" or "lowers" the risk) and ``inputs``; both are null of a version that cannot be explained. Features are
+    computed for ``as_of`` itself: ``feature_timestamp`` is that time, and nothing is ``stale``. They are here because
+    the service's answers have them, where both can differ.
+    """
 
     customer_id: Series[str] = pa.Field(nullable=False, unique=True)
     as_of: Series[UtcMicroseconds] = pa.Field(nullable=False)
     churn_probability: Series[np.float64] = pa.Field(ge=0, le=1, nullable=False)
     will_churn: Series[bool] = pa.Field(nullable=False)
+    threshold: Series[np.float64] = pa.Field(nullable=False)
+    active: Series[bool] = pa.Field(nullable=False)
+    reasons: Series[object] = pa.Field(nullable=True)
+    reason_details: Series[object] = pa.Field(nullable=True)
     model_version: Series[str] = pa.Field(nullable=False)
+    feature_timestamp: Series[UtcMicroseconds] = pa.Field(nullable=False)
+    stale: Series[bool] = pa.Field(nullable=False)
 
     class Config:
         strict = True
         ordered = True
 
+    @pa.dataframe_check(error="will_churn is not what probability and threshold say")
+    @classmethod
+    def _decided(cls, rows: pd.DataFrame) -> pd.Series:
+        return rows["will_churn"] == (rows["churn_probability"] >= rows["threshold"])
 
-def scores_table(customers: Customers, scores: npt.NDArray[np.float64], contract: ServedModel) -> pd.DataFrame:
-    """The rows of ``Scores``, in the order of ``customers``; ``scores`` of shape (customers,)."""
+    @pa.dataframe_check(error="reasons and reason_details are not of the same up to three things")
+    @classmethod
+    def _explained(cls, rows: pd.DataFrame) -> pd.Series:
+        texts, details = rows["reasons"].str.len(), rows["reason_details"].str.len()
+        return (texts.fillna(0) <= MOST) & (texts.fillna(-1) == details.fillna(-1))
+
+
+_UTC = pyarrow.timestamp("us", "UTC")
+_DETAIL = pyarrow.struct(
+    [("effect", pyarrow.float64()), ("direction", pyarrow.string()), ("inputs", pyarrow.list_(pyarrow.string()))]
+)
+_SCHEMA = pyarrow.schema(
+    [
+        ("customer_id", pyarrow.string()),
+        ("as_of", _UTC),
+        ("churn_probability", pyarrow.float64()),
+        ("will_churn", pyarrow.bool_()),
+        ("threshold", pyarrow.float64()),
+        ("active", pyarrow.bool_()),
+        ("reasons", pyarrow.list_(pyarrow.string())),
+        ("reason_details", pyarrow.list_(_DETAIL)),
+        ("model_version", pyarrow.string()),
+        ("feature_timestamp", _UTC),
+        ("stale", pyarrow.bool_()),
+    ]
+)
+
+
+def scores_table(customers: Customers, champion: Champion) -> pd.DataFrame:
+    """The rows of ``Scores``, in the order of ``customers``.
+
+    Raises:
+        OtherInputsError: The inputs of the customers are not those of the champion.
+        pandera.errors.SchemaErrors: The champion gave what is no probability.
+    """
+    contract, count = champion.contract, len(customers.ids)
+    probabilities, why = champion.score(customers), champion.reasons(customers)
+    moments = pd.Series([customers.as_of] * count, dtype="datetime64[us, UTC]")
+    details = [
+        None
+        if row is None
+        else [{"effect": item.effect, "direction": item.direction, "inputs": list(item.inputs)} for item in row]
+        for row in why
+    ]
     frame = pd.DataFrame(
         {
             ENTITY_KEY: customers.ids,
-            "as_of": pd.Series([customers.as_of] * len(customers.ids), dtype="datetime64[us, UTC]"),
-            "churn_probability": scores,
-            "will_churn": scores >= contract.threshold,
+            "as_of": moments,
+            "churn_probability": probabilities,
+            "will_churn": probabilities >= contract.threshold,
+            "threshold": contract.threshold,
+            "active": customers.active(contract.activity_days),
+            "reasons": _objects([None if row is None else [item.text for item in row] for row in why]),
+            "reason_details": _objects(details),
             "model_version": contract.model_version,
+            "feature_timestamp": moments,
+            "stale": False,
         }
     )
     return Scores.validate(frame, lazy=True)
@@ -46,17 +116,31 @@ def scores_table(customers: Customers, scores: npt.NDArray[np.float64], contract
 
 def scores_path(folder: Path, as_of: datetime) -> Path:
     """The file of one moment: ``FOLDER/1998-03-01.parquet``, with the time of day where it is not midnight UTC."""
+    return folder / f"{moment_name(as_of)}.parquet"
+
+
+def moment_name(as_of: datetime) -> str:
+    """A moment as a file's name."""
     moment = as_utc(as_of)
     form = "%Y-%m-%d" if moment.time() == time() else "%Y-%m-%dT%H%M%S%fZ"
-    return folder / f"{moment:{form}}.parquet"
+    return f"{moment:{form}}"
 
 
-def write_scores(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table, as a whole or not at all."""
+def write_scores(frame: pd.DataFrame, path: Path, about: Mapping[bytes, bytes] | None = None) -> None:
+    """Write the table, as a whole or not at all; ``about`` becomes the file's metadata."""
+    table = pyarrow.Table.from_pandas(frame, _SCHEMA, preserve_index=False).replace_schema_metadata(dict(about or {}))
     with replace_file(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+        pq.write_table(table, temporary)
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """Read a table that ``write_scores`` wrote."""
-    return Scores.validate(pd.read_parquet(path), lazy=True)
+def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table that ``write_scores`` wrote; only ``columns`` are much quicker, without the reasons."""
+    table = pq.read_table(path, columns=list(columns) if columns else None)
+    frame = table.to_pandas()
+    for name in {"reasons", "reason_details"} & set(table.column_names):  # else arrays in arrays
+        frame[name] = _objects(table[name].to_pylist())
+    return frame if columns else Scores.validate(frame, lazy=True)
+
+
+def _objects(values: Sequence[object]) -> pd.Series:
+    return pd.Series(values, dtype=object)

@@ -87,7 +87,7 @@ def lineage_of(
         training_code=sha256(code),
         lock=sha256((ROOT / "requirements.lock").read_text()),
         python=platform.python_version(),
-        git_commit=_git_commit(),
+        git_commit=code_commit(),
         arithmetic=asdict(arithmetic()),
     )
 
@@ -99,7 +99,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _git_commit() -> str:
+def code_commit() -> str:
     """The commit of the checkout, marked when files differ from it; "unknown" outside a checkout."""
     try:
         commit = _git("rev-parse", "HEAD")

@@ -38,9 +38,9 @@ class Slice(BaseModel):
 
     model_config = _FROZEN
 
-    feature: str
+    feature: str = Field(description="The model input.")
     edges: list[float] = Field(default=[], description="Ascending; a value on an edge belongs to the group above.")
-    quantiles: int | None = Field(default=None, ge=2)
+    quantiles: int | None = Field(default=None, ge=2, description="How many groups of one size; or give edges.")
     labels: list[str] = Field(description="One per group, lowest first.")
 
     @model_validator(mode="after")
@@ -74,8 +74,8 @@ class TrainingSettings(BaseModel):
     min_fit_cutoffs: int = Field(default=2, ge=1, description="Cut-offs that must be left to fit on in each fold.")
     min_history_days: int = Field(default=30, ge=0, description="History before the earliest cut-off.")
     max_cutoffs: int = Field(default=36, ge=2, description="Only the latest cut-offs are used.")
-    search: SearchSettings = SearchSettings()
-    value: ValueSettings = ValueSettings()
+    search: SearchSettings = Field(default=SearchSettings(), description="How long is searched for a model.")
+    value: ValueSettings = Field(default=ValueSettings(), description="What customers and offers are worth.")
     slices: list[Slice] = Field(default=SLICES, description="Groups of customers that are looked at one by one.")
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind each 95% interval.")
     seed: int = Field(default=0, description="Seed of the search, the candidates and the bootstrap.")

@@ -7,7 +7,7 @@ from tests.conftest import ROOT
 
 TEXT = (ROOT / "README.md").read_text()
 LONG_RUNNING = re.compile(
-    r"\bmake (run|test|serve|ui|bench|check)\b|prefect (server|worker) start|bentoml serve|mlflow ui"
+    r"\bmake (run|test|serve|up|bench|check)\b|prefect (server|worker) start|bentoml serve|mlflow ui"
 )
 
 

@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.conftest import ROOT, MainJob, run
-from tests.e2e.processes import Server, answering, free_port, is_free, serving
+from tests.e2e.processes import Server, answering, free_port, serving
 from tests.e2e.readme import Block, bash_blocks, blocks, local_links, make_targets, module_commands
 
 NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
-PORTS = {"Prefect": 4200, "MLflow": 5000, "Feast": 8888}
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def test_the_readme_has_blocks_to_paste() -> None:
 def test_a_block_runs_as_it_stands(block: Block, pasted: Pasted) -> None:
     if block.is_long_running:
         named = make_targets(f"```\n{block.text}\n```")
-        assert named <= {"run", "test", "serve", "ui", "bench", "check", "env"}, "nothing here tests these targets"
+        assert named <= {"run", "test", "serve", "up", "bench", "check", "env"}, "nothing here tests these targets"
         return
     done = pasted.results[block.line]
     said = done.stdout + done.stderr
@@ -77,7 +75,7 @@ def test_pasting_leaves_nothing_in_the_checkout(pasted: Pasted) -> None:
 def test_every_make_target_it_names_exists_and_help_lists_them(main_job: MainJob) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     named = make_targets()
-    assert {"run", "test", "serve", "ui", "env"} <= named
+    assert {"run", "test", "serve", "up", "env"} <= named
     assert named - targets == set()
     listed = run(["make", "help"], main_job.environment).splitlines()
     assert {match[1] for line in listed if (match := re.match(r"  make ([a-z-]+) +\S", line))} == targets
@@ -98,17 +96,20 @@ def test_every_flow_command_it_names_exists_with_its_options() -> None:
         "flows.lifecycle",
     } <= {module for module, _ in commands}
     for name, arguments in commands:
-        tree = ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text())
-        assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, (
-            name
-        )
-        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-        options = set(re.findall(r"--[\w-]+", arguments))
-        if options:
-            parameters = functions[name.split(".")[1]].args.args
-            given = {f"--{argument.arg.replace('_', '-')}" for argument in parameters}
-            given |= set(re.findall(r"--[\w-]+", " ".join(ast.unparse(argument) for argument in parameters)))
-            assert options <= given, f"{name} has not all of {options}"
+        assert_command_exists(name, arguments)
+
+
+def assert_command_exists(name: str, arguments: str) -> None:
+    """A module to be run by ``python -m``, whose function of its own name has all the options that are given."""
+    tree = ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text())
+    assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, name
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    options = set(re.findall(r"--[\w-]+", arguments))
+    if options:
+        parameters = functions[name.split(".")[1]].args.args
+        given = {f"--{argument.arg.replace('_', '-')}" for argument in parameters}
+        given |= set(re.findall(r"--[\w-]+", " ".join(ast.unparse(argument) for argument in parameters)))
+        assert options <= given, f"{name} has not all of {options}"
 
 
 def test_every_file_it_links_to_is_there() -> None:
@@ -207,22 +208,3 @@ def test_the_service_ends_cleanly(make_serve: Serving) -> None:
         server.end(number)
         assert "Traceback" not in server.printed()
         assert not NOISE.search(server.printed()), server.printed()
-
-
-def test_make_ui_serves_three_pages_and_ends_all_three(main_job: MainJob, tmp_path: Path) -> None:
-    if busy := [f"{name}'s {port}" for name, port in PORTS.items() if not is_free(port)]:
-        pytest.skip(f"another program listens on {', '.join(busy)}")
-    with serving(["make", "ui"], main_job.environment, tmp_path / "ui.log") as server:
-        for port in PORTS.values():
-            assert "<html" in answering(server, f"http://127.0.0.1:{port}/").text.lower()
-        runs = httpx.post("http://127.0.0.1:4200/api/flow_runs/filter", json={}, timeout=30).json()
-        assert {"lifecycle", "features", "train"} <= {item["name"].split()[0] for item in runs}
-        mlflow = "http://127.0.0.1:5000/ajax-api/2.0/mlflow/registered-models/get"
-        found = httpx.get(mlflow, params={"name": main_job.summary["model_name"]}, timeout=30).json()
-        assert found["registered_model"]["aliases"][0]["alias"] == "champion"
-        projects = httpx.get("http://127.0.0.1:8888/projects-list.json", timeout=30).json()
-        assert projects["projects"][0]["id"] == "holdfast"
-        assert len(server.members()) >= 4
-        server.end(signal.SIGINT)
-    assert "Traceback" not in server.printed()
-    assert all(is_free(port) for port in PORTS.values())

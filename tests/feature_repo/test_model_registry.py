@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from feature_repo.registered_version import (
     Traffic,
 )
 from tests.registry import Registry, contract_of, dumped, estimator, make_registry
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +194,8 @@ class TestTags:
             ('{"mode": "shadow"}', Traffic(mode="shadow")),
             ('{"mode": "canary", "share": 0.05}', Traffic(mode="canary", share=0.05)),
             ('{"mode": "canary", "share": 0.5, "who": "ann"}', Traffic(mode="canary", share=0.5)),
+            ('{"mode": "shadow", "until": null}', Traffic(mode="shadow")),
+            ('{"mode": "shadow", "until": "2026-01-01T00:00:00Z"}', Traffic(mode="shadow", until=NEW_YEAR)),
         ],
     )
     def test_traffic_is_what_the_tag_says(self, text: str | None, traffic: Traffic) -> None:
@@ -208,6 +213,8 @@ class TestTags:
             '{"mode": "canary", "share": -0.1}',
             '{"mode": "canary", "share": NaN}',
             '{"mode": "shadow", "share": 0.1}',
+            '{"mode": "shadow", "until": "tomorrow"}',
+            '{"mode": "shadow", "until": "2026-01-01T00:00:00"}',
         ],
     )
     def test_any_other_traffic_is_refused(self, text: str) -> None:

@@ -362,8 +362,13 @@ def test_contributions_are_those_of_the_model(family: str) -> None:
     model, x = trained(family, tuple(FAMILIES[family].defaults.items()), "none", 2), customers(40, seed=9)
     typical = [2.0, 0.0, 1.5, None, 3.0]
     expected = contributions(model.decision_function, x, typical)
-    found = contributions(scorer_of(model).log_odds, x, typical)
-    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-12)
+    scorer = scorer_of(model)
+    found = scorer.contributions(x, typical)
+    for name in ("base", "log_odds", "values"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-12)
+    assert found.log_odds.tobytes() == scorer.log_odds(x).tobytes()
+    for chosen in ([7], [39, 3, 3], list(range(11, 29))):
+        assert scorer.contributions(x[chosen], typical).values.tobytes() == found.values[chosen].tobytes()
     assert isinstance(scorer_of(model).terms, LinearTerms if family == "logistic" else StepTerms)
 
 

@@ -197,7 +197,7 @@ def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> 
     with at_work_on(state_folder(backtested.settings, "decay")) as settings:
         champion = load_champion(settings)
         customers = active_customers(settings, step.as_of, backtested.plan.known_at(step.as_of))
-        again = scores_table(customers, champion.score(customers), champion.contract)
+        again = scores_table(customers, champion)
         kept = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
         pd.testing.assert_frame_equal(again, kept, check_exact=True)
         others = Customers(customers.as_of, customers.ids, customers.x[:, ::-1], customers.inputs[::-1])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -97,6 +98,39 @@ def test_no_option_is_offered_that_cannot_be_given(
     printed = capsys.readouterr().out
     assert "--help" in printed
     assert "Settings>" not in printed
+
+
+def test_days_are_given_without_a_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    backfill = importlib.import_module("flows.backfill").backfill
+    monkeypatch.setattr(sys, "argv", ["backfill", "--start", "1998-07-01T12", "--end", "1998-07-02"])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(backfill)
+    assert ended.value.code == 2
+    assert "does not match the format" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_a_list_of_names_is_given_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def monitor(views: list[Literal["data", "drift"]] | None = None) -> None:
+        """Look."""
+        asked.append(views)
+
+    for options, code in ((["--views", "drift", "--views", "data"], 0), ([], 0), (["--views", "weather"], 2)):
+        monkeypatch.setattr(sys, "argv", ["monitor", *options])
+        with pytest.raises(SystemExit) as ended:
+            run_flow(_unwatched(monitor))
+        assert ended.value.code == code
+    assert asked == [["drift", "data"], None]
+    assert "weather" in capsys.readouterr().err
+
+
+def _unwatched(function: Callable[..., None]) -> Any:
+    """What the command line needs of a flow, without a server."""
+    function.fn = function  # type: ignore[attr-defined]
+    return function
 
 
 @pytest.mark.parametrize(("name", "option"), [("train", "--training"), ("gates", "--thresholds")])

@@ -22,18 +22,44 @@ DEPLOY = "prefect --no-prompt deploy --all"
 WORK = "prefect worker start --pool holdfast"
 
 SCHEDULES = {
+    "daily": "0 1 * * *",
     "ingest": "0 1 * * *",
     "features": "0 2 * * *",
+    "score": None,
+    "backfill": None,
+    "monitor": "15 * * * *",
+    "alerts": "*/5 * * * *",
+    "recover": "*/10 * * * *",
     "train": "0 4 * * 1",
+    "retrain": None,
     "gates": None,
+    "rollout": "*/15 * * * *",
     "promote": None,
     "rollback": None,
     "traffic": None,
-    "package": None,
     "model-card": None,
+    "package": None,
+    "image": None,
     "lifecycle": None,
 }
+SWITCHED_OFF = {"ingest", "features"}  # daily does both
+AUTOMATIONS = {
+    "recover a run that is silent",
+    "recover a run that crashed or failed",
+    "retrain on drift or a loss of quality",
+    "roll out a new challenger",
+}
+REQUIRED = {"traffic": {"mode"}, "backfill": {"start", "end"}}  # a person says
 PARAMETERS = {
+    "daily": {"source", "mapping", "dataset", "as_of"},
+    "score": {"as_of", "known_at"},
+    "backfill": {"start", "end", "every"},
+    "monitor": {"as_of", "known_at", "views", "settings"},
+    "alerts": {"resolve", "reason"},
+    "recover": {"flow_run_id", "rules"},
+    "retrain": {"event", "subject", "as_of", "rules", "training", "thresholds"},
+    "rollout": {"version", "approval", "rules", "timeout_hours"},
+    "image": {"name", "engine", "base_image"},
     "ingest": {"source", "mapping", "dataset", "ingested_at"},
     "features": {"as_of", "known_at"},
     "train": {"as_of", "known_at", "training", "thresholds"},
@@ -134,39 +160,52 @@ def test_deploying_says_so_and_nothing_odd(deployed: Deployed) -> None:
     assert not re.search(r"Warning|Traceback|deprecat|[Ee]rror|could not", deployed.printed)
 
 
-def test_the_schedules_are_those_of_the_daily_and_weekly_flows(deployed: Deployed) -> None:
+def test_the_schedules_are_those_of_prefect_yaml(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
         crons = [(item["schedule"]["cron"], item["schedule"]["timezone"]) for item in deployment["schedules"]]
         assert crons == ([(SCHEDULES[name], "UTC")] if SCHEDULES[name] else []), name
-        assert all(item["active"] for item in deployment["schedules"])
+        assert all(item["active"] is (name not in SWITCHED_OFF) for item in deployment["schedules"])
 
 
 def test_the_scheduler_has_planned_runs(deployed: Deployed) -> None:
     """A broken set of libraries lets it start and schedule nothing."""
 
+    wanted = {name for name, cron in SCHEDULES.items() if cron} - SWITCHED_OFF
+
     def planned() -> set[str] | None:
         runs = post(deployed.api, "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
         ids = {run["deployment_id"] for run in runs}
         names = {name for name, item in deployed.deployments().items() if item["id"] in ids}
-        return names if names >= {"ingest", "features", "train"} else None
+        return names if names >= wanted else None
 
     names = eventually(planned, 20, lambda: f"no scheduled runs:\n{deployed.server.printed()[-3000:]}")
-    assert names == {"ingest", "features", "train"}
+    assert names == wanted
 
 
 def test_no_deployment_runs_twice_at_once(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
-        assert deployment["global_concurrency_limit"]["limit"] == 1, name
-        wanted = "ENQUEUE" if name == "promote" else "CANCEL_NEW"  # an approved run may not be cancelled
+        assert deployment["global_concurrency_limit"]["limit"] == (2 if name == "rollout" else 1), name
+        # An approved run may not be cancelled, nor one that is about something of its own.
+        wanted = "ENQUEUE" if name in ("promote", "recover", "rollout") else "CANCEL_NEW"
         assert deployment["concurrency_options"]["collision_strategy"] == wanted, name
+
+
+def test_triggers_are_automations(deployed: Deployed) -> None:
+    found = {item["name"]: item for item in post(deployed.api, "/automations/filter", {})}
+    assert found.keys() == AUTOMATIONS
+    ids = {item["id"]: name for name, item in deployed.deployments().items()}
+    for name, automation in found.items():
+        assert automation["enabled"], name
+        (action,) = automation["actions"]
+        assert action["type"] == "run-deployment"
+        assert ids[action["deployment_id"]] in ("recover", "retrain", "rollout")
 
 
 def test_parameters_have_a_schema(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
         schema = deployment["parameter_openapi_schema"]
         assert schema["properties"].keys() == PARAMETERS[name], name
-        by_hand = ["mode"] if name == "traffic" else []  # a person says what the challenger gets
-        assert schema.get("required", []) == by_hand, f"{name} cannot run on a schedule"
+        assert set(schema.get("required", [])) == REQUIRED.get(name, set()), f"{name} cannot run on a schedule"
         for parameter, described in schema["properties"].items():
             assert described.get("description"), f"{name}: {parameter} has no description in the Prefect UI"
 
@@ -210,7 +249,8 @@ def test_the_main_job_leaves_its_artifacts(main_job: MainJob) -> None:
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as prefect:
         rows = prefect.execute("SELECT key, type, data, description FROM artifact").fetchall()
         runs = dict(prefect.execute("SELECT f.name, r.state_type FROM flow_run r JOIN flow f ON f.id = r.flow_id"))
-    assert runs == dict.fromkeys(SCHEDULES.keys() - {"rollback", "model-card", "traffic"}, "COMPLETED")
+    job = {"ingest", "features", "train", "gates", "promote", "package", "lifecycle"}
+    assert runs == dict.fromkeys(job, "COMPLETED")
     kinds = {key: kind for key, kind, _, _ in rows}
     assert (
         kinds

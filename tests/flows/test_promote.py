@@ -194,13 +194,13 @@ class TestResumed:
     def ask(self, client: Any, monkeypatch: pytest.MonkeyPatch, answer: Any) -> tuple[str, Any]:
         """What comes of asking for the challenger, where the person is ``answer``."""
         from feature_repo.settings import load_settings
-        from flows import promote
+        from flows import approval as asking
 
         settings = load_settings()
-        monkeypatch.setattr(promote, "cards_tell", lambda _, *versions: self.cards.append(self.card(client, *versions)))
+        monkeypatch.setattr(asking, "cards_tell", lambda _, *versions: self.cards.append(self.card(client, *versions)))
 
-        monkeypatch.setattr(promote, "suspend_flow_run", answer)
-        return promote._by_a_person(settings, client, None, "", timedelta(hours=1))
+        monkeypatch.setattr(asking, "suspend_flow_run", answer)
+        return asking.by_a_person(settings, client, None, "", timedelta(hours=1), "promote/promote")
 
     def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         """A version about which a person has been asked."""
@@ -226,7 +226,7 @@ class TestResumed:
         return version, record.status if record else "nothing"
 
     def yes(self, **_: Any) -> Any:
-        from flows.promote import Approval
+        from flows.approval import Approval
 
         return Approval(decision="approve", approved_by=" Ann ", reason="fine")
 
@@ -259,7 +259,7 @@ class TestResumed:
         assert (record.status, record.why) == ("timed out", "nobody answered in time")
 
     def test_resumed_without_an_answer_is_not_approved(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        from flows.promote import Approval
+        from flows.approval import Approval
 
         version = self.asked(client, monkeypatch)
         with pytest.raises(PromotionRefusedError, match="refused by nobody: the run was resumed without an answer"):

@@ -76,7 +76,9 @@ def redis_world(world: Path, folder: Path) -> Iterator[RedisWorld]:
         with environment(data, **found.variables):
             from feature_repo.stores import open_store
 
-            open_store().materialize(AS_OF, AS_OF)
+            store = open_store()
+            store.materialize(AS_OF, AS_OF)
+            store.provider.online_store.filled(store.config)
         client = server.client()
         found.stored.update({name: client.hgetall(name) for name in client.scan_iter(count=1000)})
         assert len(found.stored) == 300

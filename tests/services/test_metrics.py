@@ -159,6 +159,14 @@ class TestServed:
         for path in (PREDICT, BATCH):
             asked = sum(count for (to, _), count in seen.sent.requests.items() if to == path)
             assert seen.ill.total("holdfast_request_seconds_count", path=path) == asked
+        by_version = seen.ill.by("holdfast_request_seconds_count", "path", "version")
+        requests = seen.ill.by("holdfast_requests_total", "path", "status", "version")
+        assert set(by_version) == {(path, version) for path in (PREDICT, BATCH) for version in ("1", "2", "none")} - {
+            (BATCH, "2")  # a batch is its champion's, whoever scored some of it
+        }
+        for path, version in by_version:
+            its = [count for (to, _, of), count in requests.items() if (to, of) == (path, version)]
+            assert by_version[path, version] == sum(its)
 
     def test_customers_add_up_over_routes_features_and_refusals(self, seen: Watched) -> None:
         found, sent = seen.well, seen.sent

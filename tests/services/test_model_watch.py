@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -140,6 +141,22 @@ class TestFollows:
                 assert (watch.lineup.mode, watch.lineup.share) == (mode, share)
                 assert state.challenger == (challenger if mode else None)
                 assert _champion(watch) == champion
+
+    def test_what_a_challenger_has_for_a_time_ends_also_while_the_registry_is_away(self, registry: Registry) -> None:
+        registry.point(CHAMPION, champion := registry.plant(1))
+        registry.point(CHALLENGER, challenger := registry.plant(2))
+        database = Path(registry.uri.removeprefix("sqlite:///"))
+        with watching(registry.uri) as watch:
+            until = datetime.now(UTC) + timedelta(seconds=2)
+            registry.send(challenger, f'{{"mode": "canary", "share": 0.5, "until": "{until.isoformat()}"}}')
+            _until(watch, lambda state: state.challenger == challenger)
+            away = database.rename(database.with_suffix(".away"))
+            try:
+                _until(watch, lambda state: state.challenger is None)
+                assert datetime.now(UTC) >= until
+                assert (_champion(watch), watch.lineup.challenger, watch.state.reachable) == (champion, None, False)
+            finally:
+                away.rename(database)
 
     def test_an_alias_that_is_taken_away_is_said_and_changes_nothing(
         self, registry: Registry, service_log: pytest.LogCaptureFixture

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from tests.services.asking import UNAVAILABLE, answered_again, ask, assert_unavailable, probabilities
 from tests.services.conftest import assert_error, serve_in_process
-from tests.services.redis_world import RedisWorld, redis_world
+from tests.services.redis_world import RedisWorld, key, redis_world
 from tests.services.tcp_proxy import TcpProxy, tcp_proxy
 from tests.services.world import CUSTOMERS
 
@@ -226,6 +226,25 @@ def test_a_store_that_lost_everything_does_not_call_its_customers_unknown(
     shop.restore()
     answered_again(service)
     assert ask(service, "nobody").status_code == 404
+
+
+def test_while_a_store_that_lost_everything_is_filled_nobody_is_unknown(
+    service: TestClient, shop: RedisWorld, right: dict[str, float]
+) -> None:
+    """Half of the customers are there again, as while features are materialised into an empty server."""
+    client = shop.server.client()
+    client.flushall()
+    client.set("holdfast:filling:holdfast", b"")
+    there = [name for name in shop.stored if name != key("c002")][:150]
+    for name in {*there, key("c001")}:
+        client.hset(name, mapping=shop.stored[name])
+    assert_unavailable(ask(service, "c002"))
+    assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
+    answered_again(service)
+    shop.restore()
+    answered_again(service)
+    assert probabilities(service, SOME) == {customer: right[customer] for customer in SOME}
+    assert ask(service, "c002").status_code == 200
 
 
 def test_a_server_that_is_not_the_one_that_was_filled_is_said(shop: RedisWorld) -> None:

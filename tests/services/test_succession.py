@@ -3,6 +3,7 @@
 import gc
 import time
 import weakref
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,8 @@ class Shop:
         self.files: dict[str, bytes] = {}
         self.downloads: list[str] = []
         self.in_use: dict[str, str] | None = DEFINITIONS
-        self.succession = Succession(self.download, self.require)
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.succession = Succession(self.download, self.require, clock=lambda: self.now)
 
     def with_baked(self, version: RegisteredVersion) -> Model:
         """This version came with the bento."""
@@ -195,6 +197,32 @@ class TestChallenger:
             shop.follow(one, RegisteredVersion("2", dict(shop.version("2", traffic).tags)))
             assert shop.serving == serving
         assert shop.refused == {}
+
+    @pytest.mark.parametrize("given", ['"shadow"', '"canary", "share": 0.25'])
+    def test_what_it_has_for_a_time_ends_by_itself_unless_renewed(self, shop: Shop, given: str) -> None:
+        """The registry may say the same for ever, or not answer any more: whoever watched may be gone."""
+        one = shop.version("1")
+
+        def sent(until: datetime) -> RegisteredVersion:
+            return shop.version("2", f'{{"mode": {given}, "until": "{until.isoformat()}"}}')
+
+        end = shop.now + timedelta(seconds=60)
+        shop.follow(one, first := sent(end))
+        assert shop.serving[:2] == ("1", "2")
+        shop.now = end - timedelta(seconds=1)
+        shop.follow(one, renewed := sent(end + timedelta(seconds=60)))
+        lineup = shop.succession.lineup
+        shop.now = end
+        shop.follow(one, renewed)
+        assert shop.succession.lineup is lineup, "nothing changes for a request"
+        shop.follow(one, first)
+        assert shop.serving == ("1", None, None, 0.0)
+        shop.follow(one, renewed)
+        assert shop.serving[:2] == ("1", "2")
+        shop.now = end + timedelta(seconds=60)
+        shop.follow(one, renewed)
+        assert shop.serving == ("1", None, None, 0.0)
+        assert shop.refused == {}, "it is no fault of the version"
 
     def test_a_tag_that_cannot_be_understood_gets_it_nothing(self, shop: Shop) -> None:
         shop.follow(shop.version("1"), shop.version("2", '{"mode": "canary", "share": 0.9}'))

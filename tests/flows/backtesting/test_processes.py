@@ -17,7 +17,7 @@ from flows.backtesting.processes import Command, SideBySide, WalkError
 _CHILD = """
 import os, pathlib, subprocess, sys, time
 sys.path.insert(0, {root!r})
-from flows.backtesting.processes import end_with_parent
+from flows.processes import end_with_parent
 end_with_parent()
 state = pathlib.Path(os.environ["HOLDFAST_DATA"])
 server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])

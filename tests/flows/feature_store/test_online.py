@@ -12,7 +12,13 @@ import pytest
 from feature_repo.model_contract import FEATURE_SERVICE
 from feature_repo.settings import Settings, load_settings
 from feature_repo.stores import open_store
-from flows.feature_store.online import OlderThanOnlineError, forget_online_state, materialize, online_state
+from flows.feature_store.online import (
+    OlderThanOnlineError,
+    forget_online_state,
+    lost_customers,
+    materialize,
+    online_state,
+)
 from flows.feature_store.parity import check_parity
 from flows.feature_store.snapshots import Snapshot, build_snapshots, customers_of
 from tests.feature_repo.oracle import Transaction
@@ -94,7 +100,19 @@ def test_another_store_holds_nothing_yet_whatever_the_first_one_holds(
     monkeypatch.setattr(other, "materialize", lambda **range: written.append(range["end_date"]))
     assert materialize(shop, other, earlier) is True
     assert written == [MONTH_AGO]
+    monkeypatch.setattr("flows.feature_store.online.lost_customers", lambda *_: 0)  # nothing was really written
     assert materialize(shop, other, earlier) is False
+
+
+def test_a_store_that_lost_its_features_is_filled_again_at_once(open_shop: Settings) -> None:
+    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    with sqlite3.connect(open_shop.feast / "online_store.db") as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            database.execute(f"DELETE FROM {table}")
+    assert lost_customers(open_store(), customers_of(snapshot)) == 150
+    assert materialize(open_shop, open_store(), snapshot) is True
+    assert lost_customers(open_store(), customers_of(snapshot)) == 0
+    assert _mismatches(snapshot) == 0
 
 
 def _killed_after(writes: int) -> None:

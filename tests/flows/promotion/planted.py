@@ -23,10 +23,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from feature_repo.calibrated_model import CalibratedModel
 from feature_repo.model_contract import FEATURE_SERVICE, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from feature_repo.settings import Settings
 from flows.promotion.records import GatesRecord
+from flows.training.calibration import fit_calibrator
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
+from flows.training.families import FAMILIES
+from flows.training.fitting import fit_model
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.serving import scored_examples
 from tests.conftest import STATE
@@ -87,8 +91,12 @@ def planted_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
 
 @functools.cache
 def model(kind: str = "good") -> Any:
-    """A fitted model: good, noisy (labels half at random), or inverted (it fears those who buy)."""
+    """A fitted model: good, noisy (labels half at random), inverted (it fears those who buy), or of a family."""
     development = base().development
+    if kind in FAMILIES:
+        classifier = fit_model(kind, FAMILIES[kind].defaults, development, 0)
+        log_odds = classifier.decision_function(development.x)
+        return CalibratedModel(classifier, fit_calibrator("sigmoid", log_odds, development.y))
     churned = development.y.copy()
     if kind == "noisy":
         rng = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows.promotion.records import TrafficRecord
+from flows.promotion.records import RolloutRecord, TrafficRecord
 from flows.reporting.life import approval_of, life_of, status_of
 from tests.flows.provenance.examples import APPROVAL, GATES, NOON, PROMOTION, ROLLBACK, history
 
@@ -145,3 +145,25 @@ def test_where_it_stands(changed: dict[str, Any], status: str) -> None:
 )
 def test_who_approved_it(changed: dict[str, Any], told: str) -> None:
     assert told in approval_of(history(**changed))
+
+
+def test_the_steps_of_a_rollout_are_told() -> None:
+    known: dict[str, Any] = {"champion": "1", "gates": "k", "begun": NOON}
+    events = [
+        RolloutRecord(step="shadow", share=0, when=NOON, verdict="begun", **known),
+        RolloutRecord(step="shadow", share=0, when=NOON + timedelta(hours=1), verdict="passed", requests=200, **known),
+        RolloutRecord(
+            step="canary",
+            share=0.05,
+            when=NOON + timedelta(hours=2),
+            verdict="breached",
+            requests=12,
+            why="too slow",
+            **known,
+        ),
+    ]
+    assert [what for _, what in life_of(history(events=events)) if what.startswith("rollout")] == [
+        "rollout, shadow: begun",
+        "rollout, shadow: passed after 200 customers scored",
+        "rollout, canary of 5.0%: breached after 12 customers scored: too slow",
+    ]

@@ -129,10 +129,10 @@ class TestCode:
 
 
 def test_outside_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    commit = lineage._git_commit().split(" ")[0]
+    commit = lineage.code_commit().split(" ")[0]
     assert len(commit) == 40 or commit == "unknown"
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")
     monkeypatch.setattr(lineage, "ROOT", tmp_path)
-    assert lineage._git_commit() == "unknown"
+    assert lineage.code_commit() == "unknown"
     monkeypatch.setenv("PATH", "")
-    assert lineage._git_commit() == "unknown"
+    assert lineage.code_commit() == "unknown"

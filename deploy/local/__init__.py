@@ -1,0 +1,1 @@
+"""All parts of Holdfast on one machine: `make up`."""

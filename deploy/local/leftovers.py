@@ -1,0 +1,61 @@
+"""Processes that outlive those that started them: a run of a killed worker, a service's workers."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+# Every process that a `make up` starts, and what those start, has its data folder in this variable.
+MARK = "HOLDFAST_UP"
+_POLITE_SECONDS = 3.0
+
+
+def left_over(data: Path) -> list[psutil.Process]:
+    """What still runs of a `make up` on ``data``, but for this process and those it descends from."""
+    return list(_left_over(data))
+
+
+def end_runs(worker: int) -> None:
+    """Tell the runs of a worker to end while there is a server that they can tell so, and wait a little."""
+    try:
+        runs = psutil.Process(worker).children(recursive=True)
+    except psutil.Error:
+        return
+    _signal(runs, kill=False)
+    psutil.wait_procs(runs, timeout=_POLITE_SECONDS)
+
+
+def end_left_over(data: Path) -> int:
+    """End them, and what they start meanwhile; how many there were."""
+    ended: set[int] = set()
+    for _ in range(3):
+        found = left_over(data)
+        if not found:
+            break
+        ended |= {process.pid for process in found}
+        _signal(found, kill=False)
+        _, alive = psutil.wait_procs(found, timeout=_POLITE_SECONDS)
+        _signal(alive, kill=True)
+        psutil.wait_procs(alive, timeout=_POLITE_SECONDS)
+    return len(ended)
+
+
+def _left_over(data: Path) -> Iterator[psutil.Process]:
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    for process in psutil.process_iter():
+        try:
+            if process.pid in own or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(MARK) == str(data):
+                yield process
+        except (psutil.Error, OSError):  # it has just ended, or is another user's
+            continue
+
+
+def _signal(processes: list[psutil.Process], kill: bool) -> None:
+    for process in processes:
+        try:
+            process.kill() if kill else process.terminate()
+        except psutil.Error:
+            continue

@@ -1,0 +1,16 @@
+"""What must be there before several processes use it at once: MLflow's database, and the folders."""
+
+from feature_repo.settings import load_settings
+
+
+def main() -> None:
+    """Create what is missing; two processes that create MLflow's database together fail."""
+    from flows.training.tracking import open_mlflow
+
+    settings = load_settings()
+    settings.evidently.mkdir(parents=True, exist_ok=True)
+    open_mlflow(settings)
+
+
+if __name__ == "__main__":
+    main()

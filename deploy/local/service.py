@@ -1,0 +1,48 @@
+"""Serves the champion from the registry. As long as there is none it waits: a service needs a model to start from."""
+
+import argparse
+import os
+import sys
+import time
+
+from deploy.local.parts import ROOT, WAITS, tool
+from feature_repo.model_contract import CHAMPION
+from feature_repo.model_registry import ModelRegistry
+from feature_repo.registered_version import RegistryError
+from feature_repo.settings import Settings, load_settings
+
+_POLL_SECONDS = 3.0
+
+
+def main() -> None:
+    """Wait for a champion, give BentoML a model to start from, and become the service."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.service", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", default="3000")
+    options = parser.parse_args()
+    settings = load_settings()
+    _give_model(settings)
+    command = tool("bentoml", "serve", "services.churn:ChurnService", "--host", options.host, "--port", options.port)
+    os.chdir(ROOT)
+    os.execv(command[0], command)
+
+
+def _give_model(settings: Settings) -> None:
+    """The champion into BentoML's store, which must hold a model; later champions come from the registry."""
+    registry, said = ModelRegistry(settings.mlflow_tracking_uri), ""
+    while True:
+        try:
+            served, content = registry.served(CHAMPION)
+            break
+        except RegistryError as error:
+            if said != str(error):
+                said = str(error)
+                sys.stderr.write(f"It {WAITS}. {said}\n")
+            time.sleep(_POLL_SECONDS)
+    from flows.packaging.model_store import save_served_model  # BentoML takes a second: only when there is a model
+
+    save_served_model(settings, served, content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the system does by itself: the events it emits, and who is told."""

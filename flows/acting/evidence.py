@@ -1,0 +1,29 @@
+"""Links to what shows it: pages of the Prefect UI."""
+
+from flows.places import load_places
+
+
+def this_run() -> str:
+    """The page of the flow run that is under way; nothing outside of one."""
+    from prefect.runtime import flow_run
+
+    return run_page(str(flow_run.id)) if flow_run.id else ""
+
+
+def run_page(flow_run_id: str) -> str:
+    """The page of a flow run."""
+    return f"{_base()}/runs/flow-run/{flow_run_id}"
+
+
+def artifact_page(key: str) -> str:
+    """The page of an artifact, with its history."""
+    return f"{_base()}/artifacts/key/{key}"
+
+
+def runbook_entry(event: str) -> str:
+    """Where the runbook tells what an event means and what to do."""
+    return f"{load_places().runbook_url}#{event.replace('.', '-')}"
+
+
+def _base() -> str:
+    return load_places().prefect_url.rstrip("/")

@@ -1,0 +1,57 @@
+"""The file that alerts are kept in: SQLite, in a mode in which readers do not wait and a kill loses nothing written."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from feature_repo.settings import Settings
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS alert (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL, source TEXT NOT NULL, severity TEXT NOT NULL, title TEXT NOT NULL,
+  text TEXT NOT NULL, evidence TEXT NOT NULL, runbook TEXT NOT NULL, opened TEXT NOT NULL, last_seen TEXT NOT NULL,
+  count INTEGER NOT NULL DEFAULT 1, last_told TEXT NOT NULL, resolved TEXT, why TEXT NOT NULL DEFAULT '');
+CREATE UNIQUE INDEX IF NOT EXISTS open_alert ON alert (key) WHERE resolved IS NULL;
+CREATE TABLE IF NOT EXISTS message (
+  id TEXT PRIMARY KEY, alert INTEGER NOT NULL REFERENCES alert, kind TEXT NOT NULL, created TEXT NOT NULL,
+  severity TEXT NOT NULL, body TEXT NOT NULL, addressed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS unaddressed ON message (addressed) WHERE addressed = 0;
+CREATE TABLE IF NOT EXISTS delivery (
+  id INTEGER PRIMARY KEY, message TEXT NOT NULL REFERENCES message, alert INTEGER NOT NULL, channel TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0, next_try TEXT NOT NULL, claimed_until TEXT NOT NULL DEFAULT '',
+  state TEXT NOT NULL DEFAULT 'pending', ended TEXT, error TEXT NOT NULL DEFAULT '', UNIQUE (message, channel));
+CREATE INDEX IF NOT EXISTS pending ON delivery (channel, next_try) WHERE state IN ('pending', 'refused');
+"""
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[sqlite3.Connection]:
+    """A connection in which every statement stands for itself; see :func:`writing`."""
+    settings.alerts.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(settings.alerts, timeout=30, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is done inside happens, or none; one writer at a time."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as text that sorts by time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,121 @@
+"""Sends what waits in the outbox, at least once: a message is done when its receiver has taken it, not before.
+
+Whoever sends claims a message first, so that two senders do not send it both; a claim of one that was killed ends by
+itself, and the message is sent again under the same id.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from sqlite3 import Connection, Row
+from time import monotonic
+
+from feature_repo.settings import Settings
+from flows.alerting.alert import Message, rank
+from flows.alerting.channels import Channel, NotDeliveredError, channels_of
+from flows.alerting.database import opened, stamp, writing
+from flows.alerting.settings import AlertRules, load_rules
+
+_CLAIM = timedelta(
+    seconds=90
+)  # longer than any receiver may take: `timeout_seconds` counts per read, and is at most 30
+
+# In the order of one alert's life, so that nobody hears that it is over before that it began; but one that the receiver
+# refuses holds up no other.
+_DUE = """
+SELECT delivery.id, attempts, body, created FROM delivery JOIN message ON message.id = delivery.message
+WHERE channel = :channel AND state IN ('pending', 'refused') AND next_try <= :now AND claimed_until <= :now
+AND NOT EXISTS (SELECT 1 FROM delivery earlier WHERE earlier.alert = delivery.alert AND earlier.state = 'pending'
+  AND earlier.channel = delivery.channel AND earlier.id < delivery.id)
+ORDER BY next_try, delivery.id LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What came of it. ``waiting`` will be tried again, ``given_up`` not."""
+
+    sent: int = 0
+    waiting: int = 0
+    given_up: int = 0
+
+
+def deliver_now(settings: Settings) -> Delivered | None:
+    """Deliver to the channels of the environment; what goes wrong is logged, and tried again by the flow ``alerts``."""
+    try:
+        return deliver(settings, channels_of(load_rules()), datetime.now(UTC))
+    except Exception:
+        logging.getLogger(__name__).exception("Alerts could not be delivered; the flow alerts tries again.")
+        return None
+
+
+def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> Delivered:
+    """Send all that is due on each channel. A receiver that is down is asked once, then left until later."""
+    rules, began = load_rules(), monotonic()
+
+    def clock() -> datetime:
+        return now + timedelta(seconds=monotonic() - began)
+
+    sent = given_up = 0
+    with opened(settings) as database:
+        _address(database, channels, now)
+        for channel in channels:
+            while row := _claimed(database, channel.name, clock()):
+                try:
+                    channel.send(Message.model_validate_json(row["body"]))
+                except NotDeliveredError as error:
+                    given_up += _failed(database, channel.name, row, error, clock(), rules)
+                    if not error.refused:
+                        break
+                else:
+                    _end(database, row["id"], "sent", clock())
+                    sent += 1
+        waiting = "SELECT count(*) FROM delivery WHERE state IN ('pending', 'refused')"
+        return Delivered(sent, database.execute(waiting).fetchone()[0], given_up)
+
+
+def _address(database: Connection, channels: Sequence[Channel], now: datetime) -> None:
+    """Each message goes to the channels there are when it is first seen here: one set up later gets no old news."""
+    with writing(database):
+        for row in database.execute("SELECT * FROM message WHERE addressed = 0 ORDER BY rowid").fetchall():
+            for channel in channels:
+                if rank(row["severity"]) >= rank(channel.minimum):
+                    database.execute(
+                        "INSERT INTO delivery (message, alert, channel, next_try) VALUES (?, ?, ?, ?)",
+                        (row["id"], row["alert"], channel.name, stamp(now)),
+                    )
+            database.execute("UPDATE message SET addressed = 1 WHERE id = ?", (row["id"],))
+
+
+def _claimed(database: Connection, channel: str, now: datetime) -> Row | None:
+    with writing(database):
+        row: Row | None = database.execute(_DUE, {"channel": channel, "now": stamp(now)}).fetchone()
+        if row is not None:
+            database.execute("UPDATE delivery SET claimed_until = ? WHERE id = ?", (stamp(now + _CLAIM), row["id"]))
+    return row
+
+
+def _failed(
+    database: Connection, channel: str, row: Row, error: NotDeliveredError, now: datetime, rules: AlertRules
+) -> bool:
+    """Try again later, each time twice as late; or give up, which is said in the log."""
+    if stamp(now - timedelta(days=rules.give_up_days)) >= row["created"]:
+        _end(database, row["id"], "given up", now, str(error))
+        headline = Message.model_validate_json(row["body"]).headline
+        logging.getLogger("flows.alerts").error("Given up telling %s: %s. %s", channel, headline, error)
+        return True
+    wait = min(rules.first_retry_seconds * 2 ** min(row["attempts"], 30), rules.longest_retry_seconds)
+    database.execute(
+        "UPDATE delivery SET attempts = attempts + 1, next_try = ?, claimed_until = '', state = ?, error = ?"
+        " WHERE id = ?",
+        (stamp(now + timedelta(seconds=wait)), "refused" if error.refused else "pending", str(error), row["id"]),
+    )
+    return False
+
+
+def _end(database: Connection, delivery: int, state: str, now: datetime, error: str = "") -> None:
+    database.execute(
+        "UPDATE delivery SET state = ?, ended = ?, attempts = attempts + 1, error = ? WHERE id = ?",
+        (state, stamp(now), error, delivery),
+    )

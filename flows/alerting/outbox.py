@@ -1,0 +1,108 @@
+"""Opens alerts, counts them while they last, resolves them; what is to be told of each waits here until delivered."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from sqlite3 import Connection, Row
+
+from feature_repo.settings import Settings
+from flows.alerting.alert import Alert, Kind, Message, OpenAlert, rank
+from flows.alerting.database import opened, stamp, writing
+from flows.alerting.delivery import deliver, deliver_now
+from flows.alerting.settings import load_rules
+
+__all__ = ["add_alert", "deliver", "deliver_now", "open_alerts", "raise_alerts", "remind", "resolve"]
+
+_OVER = "it was not found any more"
+
+
+def raise_alerts(settings: Settings, source: str, alerts: Sequence[Alert], now: datetime) -> list[Alert]:
+    """What ``source`` finds wrong now; returns those that were not open before.
+
+    One that is open is counted, and told again only if it got worse or the reminder is due. Open alerts of the same
+    source that are not among ``alerts`` are resolved. Nothing is sent here: see :func:`deliver`.
+    """
+    with opened(settings) as database, writing(database):
+        new = [alert for alert in alerts if _raise(database, source, alert, now)]
+        still = {alert.key for alert in alerts}
+        for row in database.execute("SELECT * FROM alert WHERE resolved IS NULL AND source = ?", (source,)).fetchall():
+            if row["key"] not in still:
+                _resolve(database, row, _OVER, now)
+    return new
+
+
+def add_alert(settings: Settings, alert: Alert, now: datetime, source: str = "once") -> bool:
+    """Raise one alert that no later run takes back by itself; whether it was not open before."""
+    with opened(settings) as database, writing(database):
+        return _raise(database, source, alert, now)
+
+
+def open_alerts(settings: Settings) -> list[OpenAlert]:
+    """What is not resolved, worst first."""
+    with opened(settings) as database:
+        rows = database.execute("SELECT * FROM alert WHERE resolved IS NULL ORDER BY opened, id").fetchall()
+    return sorted((_alert(row) for row in rows), key=lambda alert: -rank(alert.severity))
+
+
+def resolve(settings: Settings, key: str, why: str, now: datetime) -> bool:
+    """Close the alert of this key; whether it was open. It is told as resolved, with ``why``."""
+    with opened(settings) as database, writing(database):
+        row = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND key = ?", (key,)).fetchone()
+        if row is not None:
+            _resolve(database, row, why, now)
+    return row is not None
+
+
+def remind(settings: Settings, now: datetime) -> int:
+    """Tell again of what has been open since the reminder time; how many."""
+    before = stamp(now - timedelta(hours=load_rules().reminder_hours))
+    with opened(settings) as database, writing(database):
+        due = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND last_told <= ?", (before,)).fetchall()
+        for row in due:
+            _message(database, row["id"], "reminder", now)
+    return len(due)
+
+
+def _raise(database: Connection, source: str, alert: Alert, now: datetime) -> bool:
+    said = (alert.title, alert.text, alert.evidence, alert.runbook)
+    row = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND key = ?", (alert.key,)).fetchone()
+    if row is None:
+        made = database.execute(
+            "INSERT INTO alert (key, source, severity, title, text, evidence, runbook, opened, last_seen, last_told)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (alert.key, source, alert.severity, *said, *[stamp(now)] * 3),
+        )
+        assert made.lastrowid is not None
+        _message(database, made.lastrowid, "opened", now)
+        return True
+    worse = rank(alert.severity) > rank(row["severity"])
+    database.execute(
+        "UPDATE alert SET title = ?, text = ?, evidence = ?, runbook = ?, severity = ?, last_seen = max(last_seen, ?),"
+        " count = count + 1 WHERE id = ?",
+        (*said, alert.severity if worse else row["severity"], stamp(now), row["id"]),
+    )
+    if worse:
+        _message(database, row["id"], "raised", now)
+    elif row["last_told"] <= stamp(now - timedelta(hours=load_rules().reminder_hours)):
+        _message(database, row["id"], "reminder", now)
+    return False
+
+
+def _resolve(database: Connection, row: Row, why: str, now: datetime) -> None:
+    database.execute("UPDATE alert SET resolved = ?, why = ? WHERE id = ?", (stamp(now), why, row["id"]))
+    _message(database, row["id"], "resolved", now)
+
+
+def _message(database: Connection, alert: int, kind: Kind, now: datetime) -> None:
+    """Written in the same transaction as what it tells: neither is there without the other."""
+    row = database.execute("SELECT * FROM alert WHERE id = ?", (alert,)).fetchone()
+    message = Message(id=str(uuid.uuid4()), kind=kind, alert=_alert(row), why=row["why"])
+    database.execute(
+        "INSERT INTO message (id, alert, kind, created, severity, body) VALUES (?, ?, ?, ?, ?, ?)",
+        (message.id, alert, kind, stamp(now), row["severity"], message.model_dump_json()),
+    )
+    database.execute("UPDATE alert SET last_told = ? WHERE id = ?", (stamp(now), alert))
+
+
+def _alert(row: Row) -> OpenAlert:
+    return OpenAlert.model_validate({name: row[name] for name in OpenAlert.model_fields})

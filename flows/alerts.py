@@ -1,0 +1,124 @@
+"""Alerts: list the open ones, resolve one, deliver what waits. `python -m flows.alerts [--resolve KEY --reason WHY]`"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.errors import HoldfastError
+from feature_repo.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from flows.alerting.alert import OpenAlert
+    from flows.alerting.delivery import Delivered
+
+_OF_RUNS = ("holdfast.run.failed:", "holdfast.run.crashed:")
+
+
+class UnknownAlertError(HoldfastError):
+    """No alert of this key is open, or nobody said why it is over."""
+
+
+@dataclass(frozen=True)
+class AlertsResult:
+    """What is open, worst first, and what was delivered."""
+
+    open: "list[OpenAlert]"
+    delivered: "Delivered"
+
+
+@task(name="close what is over", cache_policy=NO_CACHE, persist_result=False)
+def close_task(settings: Settings) -> int:
+    """A run that crashed or failed is over once a later one of its deployment has completed; how many were closed."""
+    from prefect.client.orchestration import get_client
+
+    from flows.alerting.outbox import open_alerts, resolve
+    from flows.recovering.server import completed_since
+
+    closed = 0
+    with get_client(sync_client=True) as client:
+        for alert in open_alerts(settings):
+            for kind in _OF_RUNS:
+                deployment = alert.key.removeprefix(kind)
+                if deployment != alert.key and (run := completed_since(client, deployment, alert.last_seen)):
+                    closed += resolve(settings, alert.key, f"run {run} has completed since", datetime.now(UTC))
+    return closed
+
+
+@task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
+def deliver_task(settings: Settings) -> "Delivered":
+    """Remind of what stays open, and send what no receiver has taken yet."""
+    from flows.alerting.channels import channels_of
+    from flows.alerting.outbox import deliver, remind
+    from flows.alerting.settings import load_rules
+
+    now = datetime.now(UTC)
+    remind(settings, now)
+    return deliver(settings, channels_of(load_rules()), now)
+
+
+@flow(name="alerts", flow_run_name="alerts", persist_result=False)
+def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
+    """Deliver the alerts that wait, and list the open ones; resolve one by its key.
+
+    Args:
+        resolve: The key of an alert that is over, such as holdfast.drift.detected:recency.
+        reason: Why it is over, in a sentence: it is told.
+    """
+    from flows.alerting.outbox import open_alerts
+    from flows.alerting.outbox import resolve as close
+
+    settings = load_settings()
+    if resolve is not None:
+        if not reason.strip():
+            raise UnknownAlertError(f"Say why {resolve} is over (`--reason`): it is told to those who were alarmed.")
+        if not close(settings, resolve, reason.strip(), datetime.now(UTC)):
+            raise UnknownAlertError(f"No alert {resolve} is open. `python -m flows.alerts` lists those that are.")
+    close_task(settings)
+    delivered = deliver_task(settings)
+    still = open_alerts(settings)
+    if still:
+        create_table_artifact(
+            [
+                {
+                    "severity": item.severity,
+                    "alert": item.title,
+                    "text": item.text,
+                    "since": f"{item.opened:%Y-%m-%d %H:%M}",
+                    "seen": item.count,
+                    "key": item.key,
+                    "evidence": item.evidence,
+                    "runbook": item.runbook,
+                }
+                for item in still
+            ],
+            key="open-alerts",
+            description=f"{len(still)} open alert(s)",
+        )
+    log = get_run_logger()
+    log.info("%d open, %d sent, %d waiting", len(still), delivered.sent, delivered.waiting)
+    if delivered.given_up:
+        log.error("%d message(s) given up: their receiver never took them", delivered.given_up)
+    return AlertsResult(still, delivered)
+
+
+def _show(result: AlertsResult) -> None:
+    import typer
+
+    for item in result.open:
+        typer.echo(f"{item.severity:8}  {item.key}  since {item.opened:%Y-%m-%d %H:%M}, seen {item.count} times")
+        typer.echo(f"          {item.text}")
+        for name, place in (("evidence", item.evidence), ("runbook", item.runbook)):
+            if place:
+                typer.echo(f"          {name}: {place}")
+    sent = result.delivered
+    typer.echo(f"{len(result.open)} open. Sent {sent.sent}, waiting {sent.waiting}, given up {sent.given_up}.")
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(alerts, show=_show)

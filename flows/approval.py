@@ -1,0 +1,103 @@
+"""Asking a person, in the run of a flow: the form in the Prefect UI, the run that waits for it, and the answer."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field, ValidationError
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings
+from flows.model_card import cards_tell
+from flows.promotion.errors import PromotionRefusedError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from flows.promotion.approval import Answer
+    from flows.promotion.moving import Decision
+
+_ASKING = "approval"  # the name of the one place where a run is suspended
+
+
+class Approval(RunInput):
+    """The form in the Prefect UI."""
+
+    decision: Literal["approve", "refuse"] = Field(description="Refuse, and the champion stays.")
+    approved_by: str = Field(pattern=r"\S", description="Your name: it stays on the version.")
+    reason: str = Field(pattern=r"\S", description="Why, in a sentence: it stays on the version.")
+
+
+def by_a_person(
+    settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta, deployment: str
+) -> "tuple[str, Decision]":
+    """The version, and what a person decided about it. ``deployment`` is whose run this is.
+
+    The first time this ends the process. Once answered, Prefect runs the flow again from the top, and it comes here
+    knowing which version it asked about. The card tells that it was asked, and that it was refused.
+    """
+    from prefect.runtime import flow_run
+
+    from flows.promotion.approval import answered, ask, requested_by, shown_to_the_person
+    from flows.promotion.deciding import candidate, decided_before
+    from flows.promotion.moving import passed_gates
+    from flows.promotion.registry import champion_version, promotion_lock
+
+    run = str(flow_run.id)
+    number = requested_by(client, run)
+    if number is None:
+        number = candidate(client, version)
+        if decision := decided_before(client, number):
+            return number, decision
+        _require_first_time(number)
+        _require_resumable(number, timeout, deployment)
+        gates = passed_gates(client, number, champion_version(client))
+        with promotion_lock(settings):
+            ask(client, number, gates, run, datetime.now(UTC), timeout)
+        cards_tell(settings, number)
+    answer = _answer(shown_to_the_person(client, number, reason), timeout)
+    try:
+        with promotion_lock(settings):
+            return number, answered(client, number, answer, datetime.now(UTC))
+    except PromotionRefusedError:
+        cards_tell(settings, number)
+        raise
+
+
+def _answer(shown: str, timeout: timedelta) -> "Answer | None":
+    """What a person entered; None when the run was resumed without."""
+    from flows.promotion.approval import Answer
+
+    form = Approval.with_initial_data(description=shown)
+    try:
+        given = suspend_flow_run(wait_for_input=form, timeout=int(timeout.total_seconds()), key=_ASKING)
+    except ValidationError:
+        return None
+    return Answer(given.decision == "approve", given.approved_by.strip(), given.reason.strip())
+
+
+def _require_resumable(version: str, timeout: timedelta, name: str) -> None:
+    """Only a run of a deployment can be suspended: a worker takes it up again."""
+    from prefect.runtime import deployment, flow_run
+
+    about = f"{MODEL_NAME} version {version}"
+    if timeout < timedelta(seconds=1):
+        raise PromotionRefusedError(f"{about}: nobody can answer within {timeout}. Give timeout_hours above 0.")
+    if not deployment.id or flow_run.parent_flow_run_id:
+        raise PromotionRefusedError(
+            f"{about} can wait for a person only in a run of the deployment, which a worker resumes: `prefect "
+            f"deployment run {name} -p version='\"{version}\"' -p approval=manual` (README, Schedule)."
+        )
+
+
+def _require_first_time(version: str) -> None:
+    """A resumed run that finds its request gone does not ask again: somebody asked after it."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    if context and context.flow_run and _ASKING in (context.flow_run.empirical_policy.pause_keys or set()):
+        raise PromotionRefusedError(
+            f"This run asks about {MODEL_NAME} version {version} no longer: a later request took its place. "
+            "Answer that one."
+        )

@@ -1,0 +1,95 @@
+"""Daily: new transactions, the features of now, everybody's scores. `python -m flows.daily`"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import typer
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.settings import Settings, load_settings
+from flows.clock import resolve_as_of, run_name
+from flows.features import FeaturesResult, features
+from flows.ingest import ingest
+from flows.ingestion.datasets import refuse_to_mix
+from flows.ingestion.results import IngestResult
+from flows.places import load_places
+from flows.reporting.progress import say
+from flows.score import score
+
+if TYPE_CHECKING:
+    from flows.scoring.moment import ScoreResult
+
+
+@dataclass(frozen=True)
+class DailyResult:
+    """What each step did. ``scored`` is None, and ``not_scored`` says why, where there is no champion yet."""
+
+    ingested: IngestResult
+    built: FeaturesResult
+    scored: "ScoreResult | None"
+    not_scored: str
+
+    def summary(self) -> str:
+        """A line per step."""
+        built = "materialised" if self.built.materialised else "in place"
+        parity = self.built.parity
+        lines = [
+            self.ingested.summary(),
+            f"Features as of {self.built.as_of:%Y-%m-%d %H:%M} UTC {built}; {parity.values_compared:,} values compared "
+            f"with training's, {parity.mismatches} mismatches.",
+            self.scored.summary() if self.scored else self.not_scored,
+        ]
+        return "\n".join(lines)
+
+
+@task(name="is there a champion", cache_policy=NO_CACHE, persist_result=False)
+def no_champion_task(settings: Settings) -> str:
+    """Why nobody can be scored yet; nothing where there is a champion. Other problems are for the scoring to tell."""
+    from feature_repo.model_contract import CHAMPION
+    from feature_repo.model_registry import ModelRegistry
+    from feature_repo.registered_version import NoSuchAliasError
+
+    try:
+        ModelRegistry(settings.mlflow_tracking_uri).behind(CHAMPION)
+    except NoSuchAliasError as error:
+        return f"Nobody is scored yet. {error}"
+    return ""
+
+
+@flow(name="daily", flow_run_name=run_name, persist_result=False)
+def daily(
+    source: str | None = None, mapping: str | None = None, dataset: str = "cdnow", as_of: datetime | None = None
+) -> DailyResult:
+    """Ingest, build features, score. A step that fails ends the run: nothing is scored from features in doubt.
+
+    Args:
+        source: File or folder of transactions; HOLDFAST_SOURCE when left out. Needs a mapping.
+        mapping: YAML that says which column is what; HOLDFAST_MAPPING when left out.
+        dataset: A known data set, read where neither names a source.
+        as_of: The moment it is all about; now when left out.
+    """
+    ingested = ingest(*_source(source, mapping), dataset)
+    settings = load_settings()  # now that there are data, they may say what time it is
+    moment = resolve_as_of(as_of, settings)
+    built = features(moment)
+    if why := no_champion_task(settings):
+        say(why)
+        return DailyResult(ingested, built, None, why)
+    return DailyResult(ingested, built, score(moment), "")
+
+
+def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | None]:
+    places = load_places()
+    source = source or (str(places.source) if places.source else None)
+    mapping = mapping or (str(places.mapping) if places.mapping else None)
+    if source is not None:
+        refuse_to_mix(load_settings(), source)
+    return source, mapping
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(daily, show=lambda result: typer.echo(result.summary()))

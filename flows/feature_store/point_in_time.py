@@ -1,0 +1,26 @@
+"""Features as they were at one moment, through the feature service."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast import FeatureStore
+
+from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
+from feature_repo.times import epoch_us
+
+
+def values_at(store: FeatureStore, customer_ids: Sequence[str], as_of: datetime) -> dict[str, pa.Array]:
+    """Every column of the join at ``as_of``, each in the order of ``customer_ids``, which are all different.
+
+    ``store`` was opened at the ``known_at`` of a snapshot of ``as_of``, or of one not older than its views allow.
+    """
+    entities = pd.DataFrame({ENTITY_KEY: customer_ids, "event_timestamp": as_of, REQUEST_TIME: epoch_us(as_of)})
+    table = store.get_historical_features(
+        features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
+    ).to_arrow()
+    # Feast does not keep the order of the rows asked for.
+    order = pc.index_in(pa.array(customer_ids), table[ENTITY_KEY].combine_chunks())
+    return {name: table[name].take(order).combine_chunks() for name in table.column_names}

@@ -1,0 +1,47 @@
+"""Image: the container image of the latest bento. `python -m flows.image --engine podman`"""
+
+from typing import TYPE_CHECKING, Literal
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from deploy.image.build import Built
+
+
+@task(name="build and look through", cache_policy=NO_CACHE, persist_result=False)
+def build_image_task(settings: Settings, name: str | None, engine: str | None, base_image: str | None) -> "Built":
+    """What `make image` does. Building may take minutes; what the engine prints is in the worker's log."""
+    from deploy.image.build import build_latest
+
+    built = build_latest(settings, name, engine, base_image)
+    sizes = sorted(built.megabytes.items())
+    create_table_artifact(
+        [{"image": built.name} | {f"/{folder}": f"{size:.0f} MB" for folder, size in sizes if size >= 1}],
+        key="image",
+        description="The container image, unpacked",
+    )
+    return built
+
+
+@flow(name="image", flow_run_name="image", persist_result=False)
+def image(
+    name: str | None = None, engine: Literal["docker", "podman"] | None = None, base_image: str | None = None
+) -> str:
+    """Build the container image of the latest bento and look through it; returns its name.
+
+    Args:
+        name: name:tag of the image; the bento's when left out.
+        engine: docker or podman; the first that answers when left out.
+        base_image: A Debian with Python 3.11 and pip; the one of bentofile.yaml when left out.
+    """
+    return build_image_task(load_settings(), name, engine, base_image).name
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(image)

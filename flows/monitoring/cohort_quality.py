@@ -1,0 +1,108 @@
+"""What is known of each cohort: measured where its outcomes are, expected where they are not yet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from feature_repo.model_contract import ENTITY_KEY
+from feature_repo.settings import Settings
+from flows.monitoring.cohorts import Cohort
+from flows.monitoring.estimates import expected
+from flows.monitoring.truth_settings import OutcomeRules
+from flows.scoring.outcomes import is_mature, matures_at, outcomes_of
+from flows.scoring.quality import intervals, measured
+from flows.training.bootstrap import CustomerBootstrap, pr_auc_draws
+from flows.training.evaluation import Interval
+from flows.training.metrics import metrics
+
+Status = Literal["measured", "estimated", "too few", "in hindsight"]
+MEASURES = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "brier": "Brier",
+    "ece": "calibration error",
+    "bias": "bias",
+    "earned": "profit per customer",
+}
+
+
+@dataclass(frozen=True)
+class CohortQuality:
+    """A cohort and its measures, as in ``MEASURES``; ``churned`` is the share that did, None where it is not known.
+
+    ``outcomes``, (rows of the cohort,), says who did: null of who was not active, None where the cohort is not mature.
+    "in hindsight": the version was trained on what happened after it scored, by a backfill; its quality there says
+    nothing, and is not measured.
+    """
+
+    cohort: Cohort
+    status: Status
+    matures_at: datetime
+    customers: int
+    churned: float | None = None
+    measures: dict[str, Interval] = field(default_factory=dict)
+    note: str = ""
+    outcomes: "pd.Series[bool] | None" = None
+
+
+def qualities(
+    settings: Settings,
+    cohorts: Sequence[Cohort],
+    trained: Mapping[str, datetime],
+    as_of: datetime,
+    known_at: datetime,
+    rules: OutcomeRules,
+) -> list[CohortQuality]:
+    """Each cohort as known at ``as_of`` from what had arrived by ``known_at``; ``trained``: version to its moment.
+
+    A cohort is measured when its last horizon has closed. Before that, those of its customers are known who bought
+    again, and none who churned: measures of the known ones would be biased.
+    """
+    mature = [cohort for cohort in cohorts if is_mature(settings, cohort.closes, as_of, known_at)]
+    churned: dict[int, pd.Series] = {}
+    if mature:
+        together = pd.concat([cohort.rows[[ENTITY_KEY, "cutoff"]] for cohort in mature], ignore_index=True)
+        found, start = outcomes_of(settings, together, known_at), 0
+        for cohort in mature:
+            churned[id(cohort)] = found.iloc[start : start + len(cohort.rows)].reset_index(drop=True)
+            start += len(cohort.rows)
+    return [
+        _quality(cohort, matures_at(settings, cohort.closes), churned.get(id(cohort)), trained, rules)
+        for cohort in cohorts
+    ]
+
+
+def _quality(
+    cohort: Cohort,
+    matures: datetime,
+    churned: "pd.Series[bool] | None",
+    trained: Mapping[str, datetime],
+    rules: OutcomeRules,
+) -> CohortQuality:
+    rows = cohort.rows if churned is None else cohort.rows[churned.notna()]  # requests are for the inactive, too
+    customers = int(rows[ENTITY_KEY].nunique())
+
+    def told(status: Status, note: str = "", **known: object) -> CohortQuality:
+        return CohortQuality(cohort, status, matures, customers, note=note, outcomes=churned, **known)  # type: ignore[arg-type]
+
+    if (moment := trained.get(cohort.version)) is not None and cohort.closes < moment:
+        return told("in hindsight", f"version {cohort.version} knew what happened up to {moment:%Y-%m-%d}")
+    if customers < rules.min_rows:
+        return told("too few", f"{customers} customers are too few to measure: it takes {rules.min_rows}")
+    scores, offered = rows["churn_probability"].to_numpy(np.float64), rows["offered"].to_numpy(np.float64)
+    if churned is None:
+        known = expected(scores, offered, rules.value, rules.resamples, rules.seed)
+        return told("estimated", f"matures on {matures:%Y-%m-%d}", measures=known)
+    outcome = churned.dropna().to_numpy(dtype=bool)
+    bootstrap = CustomerBootstrap(rows[ENTITY_KEY].to_numpy(), rules.resamples, rules.seed)
+    drawn = measured(outcome, scores, offered == 1, rules.value, bootstrap)
+    if np.isnan(offered).any():
+        del drawn["earned"]
+    if "roc_auc" in drawn:
+        drawn["pr_auc"] = (metrics(outcome, scores)["pr_auc"], pr_auc_draws(outcome, scores, bootstrap))
+    note = "" if "roc_auc" in drawn else f"all of them {'churned' if outcome.all() else 'stayed'}: nothing to rank"
+    return told("measured", note, churned=float(outcome.mean()), measures=intervals(drawn))

@@ -1,0 +1,117 @@
+"""Who was scored when, by which version: from the tables of scores, and from the prediction log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feature_repo.model_contract import ENTITY_KEY, RECENCY
+from feature_repo.prediction_log import TIME, iter_predictions
+from feature_repo.settings import Settings
+from flows.scoring.kept import list_scored
+from flows.scoring.scores import read_scores
+
+Source = Literal["scores", "requests"]
+Every = Literal["month", "week", "day"]
+_ANSWERED = ("champion", "canary")  # what a caller got: a challenger in shadow decided nothing
+_COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Customers scored by one version, at one moment or in one month.
+
+    ``rows`` has customer_id, cutoff, churn_probability and offered: 1.0 where the decision was an offer, 0.0 where not,
+    NaN where it is not known. It has a row per customer of a moment, and per customer and day of a month. ``closes``:
+    nobody joins the cohort after that.
+    """
+
+    source: Source
+    as_of: datetime
+    closes: datetime
+    version: str
+    rows: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """What people read; sorts by time."""
+        return f"{self.as_of:%Y-%m-%d}" if self.source == "scores" else f"{self.as_of:%Y-%m} requests"
+
+
+def first_month(as_of: datetime, months: int) -> datetime:
+    """The beginning of the month so many months before the one that ends at, or holds, ``as_of``."""
+    number = as_of.year * 12 + as_of.month - 1 - months
+    return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
+
+
+def scored_cohorts(settings: Settings, since: datetime, as_of: datetime, every: Every) -> list[Cohort]:
+    """The active customers of the tables of scores from ``since`` up to ``as_of``, oldest first.
+
+    Of each month, week or day the first table of a version counts, as it was when it was first written.
+    """
+    found: dict[tuple[pd.Period, str], Cohort] = {}
+    scored = [item for item in list_scored(settings) if since <= item.as_of <= as_of]
+    # What was acted on came first; a table made again from later data replaced it.
+    for item in sorted(scored, key=lambda item: (item.as_of, item.known_at)):
+        key = (_period(item.as_of, every), item.model_version)
+        if key not in found:
+            rows = read_scores(item.path, [ENTITY_KEY, "churn_probability", "will_churn", "active"])
+            rows = rows[rows["active"]].assign(cutoff=item.as_of, offered=rows["will_churn"].astype(np.float64))
+            kept = rows[[ENTITY_KEY, "cutoff", "churn_probability", "offered"]].reset_index(drop=True)
+            found[key] = Cohort("scores", item.as_of, item.as_of, item.model_version, kept)
+    return list(found.values())
+
+
+def requested_cohorts(
+    settings: Settings, since: datetime, as_of: datetime, thresholds: Mapping[str, float]
+) -> list[Cohort]:
+    """What callers were told from ``since`` on and before ``as_of``, by month and version, oldest first.
+
+    Of a customer the first prediction of each day counts. Its outcome is taken from the midnight before on: what he
+    bought that day before he was asked about, the model did not know either.
+    """
+    frame = _answers(settings, since, as_of)
+    if not len(frame):
+        return []
+    frame = frame.sort_values("answered_at", kind="stable").assign(cutoff=frame["as_of"].dt.floor("D"))
+    frame = frame.drop_duplicates([ENTITY_KEY, "cutoff", "version"]).sort_values(["cutoff", ENTITY_KEY])
+    limit = frame["version"].map(thresholds).to_numpy(np.float64)
+    offered = np.where(np.isnan(limit), np.nan, frame["churn_probability"] >= limit)
+    frame = frame.assign(offered=offered, month=frame["cutoff"].dt.strftime("%Y-%m"))
+    cohorts = []
+    for (month, version), rows in frame.groupby(["month", "version"]):
+        start = datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC)
+        closes = first_month(start, -1) - timedelta(microseconds=1)
+        kept = rows[[ENTITY_KEY, "cutoff", "churn_probability", "offered"]].reset_index(drop=True)
+        cohorts.append(Cohort("requests", start, closes, str(version), kept))
+    return cohorts
+
+
+def _answers(settings: Settings, since: datetime, as_of: datetime) -> pd.DataFrame:
+    """The first answer in each file for each active customer, day and version.
+
+    On the wall clock, the days before ``since`` are not read.
+    """
+    near = settings.clock == "wall"
+    tables = []
+    for table in iter_predictions(settings.predictions, since if near else None):
+        times = table["as_of"]
+        inside = pc.and_(pc.greater_equal(times, pa.scalar(since, TIME)), pc.less(times, pa.scalar(as_of, TIME)))
+        if RECENCY in table.column_names:  # nothing was learned of those who have long been away
+            inside = pc.and_(inside, pc.less_equal(table[RECENCY], float(settings.activity_days)))
+        answered = pc.is_in(table["route"], pa.array(_ANSWERED))
+        rows = table.filter(pc.and_(inside, answered)).select(_COLUMNS).to_pandas()
+        rows = rows.assign(day=rows["as_of"].dt.floor("D")).sort_values("answered_at", kind="stable")
+        tables.append(rows.drop_duplicates([ENTITY_KEY, "day", "version"])[_COLUMNS])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
+
+
+def _period(moment: datetime, every: Every) -> pd.Period:
+    return (
+        pd.Timestamp(moment).tz_convert(UTC).tz_localize(None).to_period({"month": "M", "week": "W", "day": "D"}[every])
+    )

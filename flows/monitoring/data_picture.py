@@ -1,0 +1,65 @@
+"""The picture of the data view."""
+
+from datetime import timedelta
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from flows.monitoring.drift_picture import RED, empty
+from flows.monitoring.settings import DataRules
+from flows.monitoring.transactions import Days, Sample
+from flows.monitoring.volume import forecast
+from flows.training.plots import GREEN, GREY, LIGHT, plain
+
+_SHOWN_DAYS = 42
+
+
+def draw(days: Days | None, day: Sample | None, earlier: Sample | None, rules: DataRules) -> Figure:
+    """Rows by day with what was expected of each, and the amounts of the day beside those of the weeks before."""
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    volume, amounts = figure.subplots(1, 2, width_ratios=[3, 2])
+    if days is None:
+        empty(volume, "no transactions")
+    else:
+        _volume(volume, days, rules)
+    if day is None or earlier is None or not len(day.values) or not len(earlier.values):
+        empty(amounts, "no purchases to compare")
+    else:
+        _amounts(amounts, day, earlier)
+    return figure
+
+
+def _volume(axes: Axes, days: Days, rules: DataRules) -> None:
+    shown = list(days.counts.index[-_SHOWN_DAYS:])
+    bands = {day: forecast(days.counts, [day], rules.weeks, rules.min_days) for day in shown}
+    judged = {day: band.interval(1 - rules.alpha) for day, band in bands.items() if band is not None}
+    if judged:
+        low, high = zip(*judged.values(), strict=True)
+        expected = f"expected, {1 - rules.alpha:.1%}"
+        axes.fill_between(list(judged), low, high, color=LIGHT, alpha=0.7, step="mid", label=expected, lw=0)
+    outside = [not judged[day][0] <= days.counts[day] <= judged[day][1] if day in judged else False for day in shown]
+    axes.plot(shown, days.counts[shown], color=GREEN, marker="o", ms=3.5, lw=1.2, label="transactions")
+    wrong = [day for day, is_outside in zip(shown, outside, strict=True) if is_outside]
+    if wrong:
+        axes.plot(wrong, days.counts[wrong], color=RED, marker="o", ms=6, ls="", label="not expected")
+    most = max([high for _, high in judged.values()] + [int(days.counts[shown].max())])
+    axes.set_ylim(-1, 1.18 * most + 1)
+    axes.set_xlim(shown[0] - timedelta(days=1), shown[-1] + timedelta(days=1))
+    axes.set_title(f"Transactions by day, to {days.day:%A, %Y-%m-%d}")
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
+    axes.legend(frameon=False, loc="upper left", ncols=3)
+    plain(axes)
+
+
+def _amounts(axes: Axes, day: Sample, earlier: Sample) -> None:
+    amounts = [sample.values["amount"].to_numpy() for sample in (earlier, day)]
+    low, high = np.quantile(np.concatenate(amounts), [0.001, 0.999])
+    edges = np.geomspace(low, max(high, 1.01 * low), 30)
+    shares = [np.histogram(np.clip(values, low, edges[-1]), edges)[0] / len(values) for values in amounts]
+    axes.stairs(shares[0], edges, fill=True, color=GREY, alpha=0.35, label="the weeks before")
+    axes.stairs(shares[1], edges, color=GREEN, lw=1.8, label="the day")
+    axes.set(title="Amounts of purchases", xlabel="amount (log scale)", ylabel="share", xscale="log")
+    axes.legend(frameon=False)
+    plain(axes)

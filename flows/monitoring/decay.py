@@ -1,0 +1,38 @@
+"""When quality has surely dropped: below what the test promised, beyond the noise of both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flows.training.evaluation import METRICS, Interval
+
+# What decides, and whether more of it is better.
+JUDGED = {"roc_auc": True, "brier": False}
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A metric that is worse than promised."""
+
+    metric: str
+    found: Interval
+    promised: Interval
+
+    def __str__(self) -> str:
+        return f"{METRICS[self.metric]} {self.found}, promised {self.promised}"
+
+
+def drops(found: Mapping[str, Interval], promised: Mapping[str, Interval]) -> list[Drop]:
+    """The metrics whose 95% interval lies on the bad side of the promised one, without touching it.
+
+    Of two means of equal precision that are truly the same, one is called worse in about 3 cases of 1,000. A metric
+    that one of the two lacks, or has no interval for, is not judged.
+    """
+    return [
+        Drop(metric, found[metric], promised[metric])
+        for metric, more_is_better in JUDGED.items()
+        if metric in found and metric in promised and _is_worse(found[metric], promised[metric], more_is_better)
+    ]
+
+
+def _is_worse(found: Interval, promised: Interval, more_is_better: bool) -> bool:
+    return found.high < promised.low if more_is_better else found.low > promised.high

@@ -1,0 +1,77 @@
+"""The picture of the drift view."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flows.monitoring.drift import SCORE
+from flows.monitoring.drift_rule import Moved
+from flows.monitoring.settings import DriftRules
+from flows.training.plots import GREEN, GREY, LIGHT, plain
+
+RED, AMBER = "#b91c1c", "#c46210"
+_SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the others invisible
+
+
+def draw(judged: Sequence[Moved], history: pd.DataFrame, as_of: datetime, rules: DriftRules, version: str) -> Figure:
+    """PSI by feature of ``version`` with both limits, and the PSI of its score by window.
+
+    ``history``: what the drift view measured before, as ``read_metrics`` gives it.
+    """
+    shown = [item for item in reversed(judged) if item.version == version]
+    figure = Figure(figsize=(12, max(3.2, 0.3 * len(shown) + 1.6)), layout="constrained")
+    bars, line = figure.subplots(1, 2, width_ratios=[3, 2])
+    if not shown:
+        empty(bars, "nothing was compared")
+    else:
+        _bars(bars, shown, rules)
+    past = history[(history["metric"] == "psi") & (history["subject"] == SCORE) & (history["version"] == version)]
+    points = dict(zip(past["as_of"], past["value"], strict=True)) | {
+        pd.Timestamp(as_of): item.psi for item in shown if item.name == SCORE
+    }
+    if not points:
+        empty(line, "the score was not compared")
+    else:
+        times = sorted(points)
+        line.plot(times, [points[time] for time in times], color=GREEN, marker="o", ms=4)
+        line.axhline(rules.max_psi, color=RED, lw=1, ls="--", label=f"limit {rules.max_psi:g}")
+        line.set_ylim(0, max(1.15 * rules.max_psi, 1.15 * max(points.values())))
+        line.set_title(f"PSI of the score of version {version}")
+        line.legend(frameon=False, loc="upper left")
+        line.tick_params(axis="x", rotation=30)
+        plain(line)
+    return figure
+
+
+def _bars(axes: Axes, shown: Sequence[Moved], rules: DriftRules) -> None:
+    places = range(len(shown))
+    for offset, colour, label, values in (
+        (0.2, LIGHT, "against training", [item.training.psi for item in shown]),
+        (-0.2, GREY, "against whom it met then", [item.met.psi for item in shown]),
+    ):
+        colours = [RED if item.drifted and colour == GREY else colour for item in shown]
+        axes.barh(
+            [place + offset for place in places], [min(v, _SHOWN) for v in values], 0.38, color=colours, label=label
+        )
+        for place, value in zip(places, values, strict=True):
+            if value > _SHOWN:
+                axes.text(_SHOWN, place + offset, f" {value:.1f}", va="center", fontsize=7, color=GREY)
+    axes.axvline(rules.noted_psi, color=AMBER, lw=1, ls=":")
+    axes.axvline(rules.max_psi, color=RED, lw=1, ls="--")
+    axes.set_yticks(list(places), [item.name for item in shown])
+    for tick, item in zip(axes.get_yticklabels(), shown, strict=True):
+        tick.set_color(RED if item.drifted else "black")
+    widest = max(max(item.training.psi, item.met.psi) for item in shown)
+    axes.set_xlim(0, min(_SHOWN, max(widest, rules.max_psi)) * 1.12)
+    axes.set(title=f"PSI of {shown[0].rows:,} customers; drifted (red) if both bars pass {rules.max_psi:g}")
+    axes.legend(frameon=False, loc="lower right")
+    plain(axes)
+
+
+def empty(axes: Axes, text: str) -> None:
+    """A picture of nothing says why."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+    axes.set_axis_off()

@@ -1,0 +1,80 @@
+"""When what a model reads, or says, has drifted: the rule, and nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.model_contract import RECENCY
+from flows.monitoring.drift import Drift, drifted
+from flows.monitoring.many import holm
+from flows.monitoring.reference import Reference
+from flows.monitoring.settings import DriftRules
+
+Floats = npt.NDArray[np.float64]
+_TENURE, _SILENCE = "tenure_days", "silence_share"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far one feature, or the score, of one version is from the rows it was trained on and from whom it met then.
+
+    ``met`` is against those it met as they were, or as they would be by now, grown older: whichever is nearer.
+    """
+
+    version: str
+    name: str
+    rows: int
+    training: Drift
+    met: Drift
+    drifted: bool = False
+
+    @property
+    def psi(self) -> float:
+        """The smaller one: what both references agree on."""
+        return min(self.training.psi, self.met.psi)
+
+    @property
+    def p_value(self) -> float:
+        """The larger one, for the same reason."""
+        return max(self.training.p_value, self.met.p_value)
+
+
+def compare(reference: Reference, current: Floats, as_of: datetime) -> list[Moved]:
+    """Every column of ``current``, shape (customers, names), as it was at ``as_of``, against both references."""
+    older = aged(reference.names, reference.met, (as_of - reference.as_of) / timedelta(days=1))
+    found = []
+    for i, name in enumerate(reference.names):
+        training, met = (drifted(name, rows[:, i], current[:, i]) for rows in (reference.training, reference.met))
+        if name in (_TENURE, _SILENCE):
+            met = min(met, drifted(name, older[:, i], current[:, i]), key=lambda item: item.psi)
+        found.append(Moved(reference.version, name, len(current), training, met))
+    return found
+
+
+def judge(moved: Sequence[Moved], rules: DriftRules) -> list[Moved]:
+    """Mark what has drifted, largest PSI first: far from both references, and surely so.
+
+    An ageing customer base is far from most of the months it was trained on, and was when the version was accepted;
+    one that is as it was then has not drifted. One that is as it was in training has not, either.
+    """
+    sure = holm([item.p_value for item in moved], rules.alpha)
+    judged = [replace(item, drifted=held and item.psi >= rules.max_psi) for item, held in zip(moved, sure, strict=True)]
+    return sorted(judged, key=lambda item: -item.psi)
+
+
+def aged(names: Sequence[str], rows: Floats, days: float) -> Floats:
+    """The same customers ``days`` later, as busy as they were: all that time alone changes is their tenure.
+
+    Where no new customers come, tenure grows by a day a day, and what is a share of it shrinks: that is no drift.
+    """
+    older = rows.copy()
+    if _TENURE in names:
+        older[:, names.index(_TENURE)] += days
+        if RECENCY in names and _SILENCE in names:
+            tenure, recency = (older[:, names.index(name)] for name in (_TENURE, RECENCY))
+            share = np.divide(recency, tenure, out=np.zeros_like(tenure), where=tenure > 0)
+            older[:, names.index(_SILENCE)] = share
+    return older

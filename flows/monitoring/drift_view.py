@@ -1,0 +1,166 @@
+"""The drift view: what the service read and said in the window, against what each version knows."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from feature_repo.errors import HoldfastError
+from feature_repo.model_contract import ENTITY_KEY, RECENCY
+from feature_repo.settings import Settings
+from flows.monitoring.drift import SCORE
+from flows.monitoring.drift_picture import draw
+from flows.monitoring.drift_report import drift_report
+from flows.monitoring.drift_rule import Moved, compare, judge
+from flows.monitoring.findings import Finding
+from flows.monitoring.metrics_table import MetricRow, read_metrics
+from flows.monitoring.reference import Floats, Reference, reference_of
+from flows.monitoring.settings import DriftRules, MonitorSettings
+from flows.monitoring.view_result import ViewResult
+from flows.monitoring.window import Window, logged_predictions
+from flows.training.tracking import open_mlflow
+
+CUSTOMERS = "customers"
+Counts = Mapping[str, tuple[int, int]]  # by version: active customers, and all
+
+
+def drift_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+    """PSI of every input and of the score, by version, one row per customer; see ``drift_rule`` for the rule."""
+    asked = latest_rows(logged_predictions(settings, window))
+    by_version = {version: active_rows(rows, settings.activity_days) for version, rows in asked.items()}
+    compared, notes = _with_references(settings, by_version, rules.drift)
+    moved = [item for reference, current in compared for item in compare(reference, current, window.as_of)]
+    judged = judge(moved, rules.drift)
+    counts = {version: (len(rows), len(asked[version])) for version, rows in by_version.items()}
+    history = read_metrics(settings, "drift", before=window.as_of)
+    main = max(compared, key=lambda pair: len(pair[1]), default=None)
+    return ViewResult(
+        view="drift",
+        summary=_summary(counts, judged, rules.drift),
+        metrics=_metrics(counts, judged, rules.drift),
+        table=_table(judged, rules.drift),
+        picture=draw(judged, history, window.as_of, rules.drift, main[0].version if main else ""),
+        findings=_findings(judged, window, rules.drift),
+        report=partial(drift_report, *main) if main else None,
+        notes=notes,
+    )
+
+
+def _with_references(
+    settings: Settings, by_version: Mapping[str, pd.DataFrame], rules: DriftRules
+) -> tuple[list[tuple[Reference, Floats]], list[str]]:
+    """Each version that can be judged, with what was logged of it; of the others, why not."""
+    compared: list[tuple[Reference, Floats]] = []
+    notes: list[str] = []
+    for version, rows in by_version.items():
+        if len(rows) < rules.min_rows:
+            notes.append(f"Version {version}: {len(rows)} active customers are too few, it takes {rules.min_rows}.")
+            continue
+        try:
+            reference = reference_of(open_mlflow(settings), settings, version)
+        except HoldfastError as error:
+            notes.append(f"Version {version} was not compared: {error}.")
+            continue
+        if absent := [name for name in reference.names if name not in rows]:
+            notes.append(f"Version {version} was not compared: its log has no {', '.join(absent)}.")
+            continue
+        compared.append((reference, rows[reference.names].to_numpy(dtype=np.float64)))
+    return compared, notes
+
+
+def latest_rows(log: pa.Table) -> dict[str, pd.DataFrame]:
+    """By version the latest prediction of each customer: the log holds repeated requests. ``SCORE`` is a column."""
+    frame = log.rename_columns({"churn_probability": SCORE}).to_pandas()
+    frame = frame.sort_values(["as_of", "answered_at"], kind="stable").drop_duplicates(
+        [ENTITY_KEY, "version"], keep="last"
+    )
+    return {str(version): rows for version, rows in frame.groupby("version", sort=True)}
+
+
+def active_rows(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
+    """Those of customers who bought in the last ``activity_days``, or of whom it is not known.
+
+    A model learns from active customers only. Of others it knows nobody, then as now: no training could change that.
+    """
+    return rows[~(rows[RECENCY] > activity_days)] if RECENCY in rows else rows
+
+
+def _summary(counts: Counts, judged: list[Moved], rules: DriftRules) -> str:
+    if not counts:
+        return "No prediction was logged in the window: there is nothing to compare."
+    who = ", ".join(
+        f"version {version} for {active:,} active customers" + (f" and {every - active:,} others" * (every > active))
+        for version, (active, every) in counts.items()
+    )
+    if not judged:
+        return f"Predictions by {who}: not judged."
+    most = judged[0]
+    told = f"most {most.name} {most.psi:.2f}, limit {rules.max_psi:g}"
+    drifted = sum(item.drifted for item in judged)
+    return f"Predictions by {who}: {drifted} of {len(judged)} features and scores drifted; {told}."
+
+
+def _metrics(counts: Counts, judged: list[Moved], rules: DriftRules) -> list[MetricRow]:
+    rows = []
+    for version, (active, every) in counts.items():
+        rows.append(MetricRow(CUSTOMERS, "predictions", every, every, version))
+        rows.append(MetricRow("active_share", "predictions", active / every, every, version))
+    for item in judged:
+        name, number, version = item.name, item.rows, item.version
+        rows += [
+            MetricRow("psi", name, item.psi, number, version, limit=rules.max_psi, breached=item.drifted),
+            MetricRow("psi_training", name, item.training.psi, number, version),
+            MetricRow("psi_met", name, item.met.psi, number, version),
+            MetricRow("p_value", name, item.p_value, number, version, limit=rules.alpha),
+        ]
+    return rows or [MetricRow(CUSTOMERS, "predictions", 0, 0)]
+
+
+def _table(judged: list[Moved], rules: DriftRules) -> list[dict[str, Any]]:
+    return [
+        {
+            "version": item.version,
+            "feature": item.name,
+            "PSI against training": f"{item.training.psi:.3f}",
+            "PSI against whom it met then": f"{item.met.psi:.3f}",
+            "p-value": f"{item.p_value:.2g}",
+            "customers": item.rows,
+            "state": "drifted" if item.drifted else "moving" if item.psi >= rules.noted_psi else "",
+        }
+        for item in judged
+    ]
+
+
+def _findings(judged: list[Moved], window: Window, rules: DriftRules) -> list[Finding]:
+    """One per feature: of several versions, the one in which it moved farthest."""
+    first: dict[str, Moved] = {}
+    for item in judged:
+        if item.drifted:
+            first.setdefault(item.name, item)
+    return [_finding(item, window, rules) for item in first.values()]
+
+
+def _finding(item: Moved, window: Window, rules: DriftRules) -> Finding:
+    what = "The score" if item.name == SCORE else item.name
+    return Finding(
+        event="holdfast.drift.detected",
+        severity="warning",
+        subject=item.name,
+        summary=f"{what} of {item.rows:,} customers is away from all that version {item.version} knows: PSI "
+        f"{item.training.psi:.2f} against its training, {item.met.psi:.2f} against whom it met then "
+        f"(limit {rules.max_psi:g}).",
+        payload={
+            "version": item.version,
+            "psi": item.psi,
+            "psi_training": item.training.psi,
+            "psi_met": item.met.psi,
+            "limit": rules.max_psi,
+            "p_value": item.p_value,
+            "rows": item.rows,
+            "as_of": window.as_of.isoformat(),
+            "window": {"start": window.start.isoformat(), "end": window.as_of.isoformat()},
+        },
+    )

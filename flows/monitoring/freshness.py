@@ -1,0 +1,77 @@
+"""Whether what is served is of today: the online store and the batch scores."""
+
+from datetime import timedelta
+
+from feature_repo.model_contract import freshness
+from feature_repo.settings import Settings
+from feature_repo.stores import open_store
+from flows.feature_store.online import online_state, why_not_served
+from flows.monitoring.findings import Finding, Severity
+from flows.monitoring.metrics_table import MetricRow, read_metrics
+from flows.monitoring.settings import DataRules
+from flows.monitoring.window import Window
+from flows.scoring.kept import list_scored
+
+ONLINE, SCORES = "online store", "scores"
+_AGE = "age_hours"
+_HOUR = timedelta(hours=1)
+Judged = tuple[list[MetricRow], list[Finding], list[str]]
+
+
+def online_freshness(settings: Settings, window: Window) -> Judged:
+    """The age of the online store at ``as_of`` against the limits of the feature views behind the model.
+
+    Beyond the soft limit the service flags its answers, beyond the hard one it refuses. A store whose last
+    materialisation was cut short, or disproved, is of no known age: critical, if one was known before. So is one that
+    cannot be read, or has lost what it was filled with.
+    """
+    store = open_store()
+    limits = freshness(store).values()
+    state = online_state(settings)
+    if state is None or not limits:
+        known = read_metrics(settings, "data", before=window.as_of)
+        before = known[(known["metric"] == _AGE) & (known["subject"] == ONLINE)]
+        if before.empty:
+            return [], [], ["Nothing was materialised into the online store yet: run `python -m flows.features`."]
+        text = "The last materialisation of the online store was cut short, or parity disproved it."
+        row = MetricRow(_AGE, ONLINE, float("nan"), 0, breached=True)
+        return [row], [_finding("critical", ONLINE, text, window, {})], []
+    if why := why_not_served(settings, store):
+        row = MetricRow(_AGE, ONLINE, float("nan"), 0, breached=True)
+        return [row], [_finding("critical", ONLINE, f"{why} The service refuses customers.", window, {})], []
+    soft, hard = min(limit.soft for limit in limits), min(limit.hard for limit in limits)
+    age = max(window.as_of - state.as_of, timedelta())
+    row = MetricRow(_AGE, ONLINE, age / _HOUR, 1, limit=soft / _HOUR, breached=age > soft)
+    if age <= soft:
+        return [row], [], []
+    severity: Severity = "critical" if age > hard else "warning"
+    refused = "the service refuses them" if age > hard else "the service flags its answers"
+    text = (
+        f"The online store holds features of {state.as_of:%Y-%m-%d %H:%M} UTC, {age / _HOUR:.0f} hours old, beyond "
+        f"{(hard if age > hard else soft) / _HOUR:.0f}: {refused}."
+    )
+    payload = {"age_hours": age / _HOUR, "soft_hours": soft / _HOUR, "hard_hours": hard / _HOUR}
+    return [row], [_finding(severity, ONLINE, text, window, payload)], []
+
+
+def scores_freshness(settings: Settings, window: Window, rules: DataRules) -> Judged:
+    """The age of the newest batch scores; where nobody ever scored in batches, none are missing."""
+    newest = max((kept.as_of for kept in list_scored(settings) if kept.as_of <= window.as_of), default=None)
+    if newest is None:
+        return [], [], []
+    age, limit = (window.as_of - newest) / _HOUR, rules.max_scores_age_hours
+    row = MetricRow(_AGE, SCORES, age, 1, limit=limit, breached=age > limit)
+    if age <= limit:
+        return [row], [], []
+    text = f"The newest batch scores are of {newest:%Y-%m-%d %H:%M} UTC, {age:.0f} hours old; the limit is {limit:g}."
+    return [row], [_finding("warning", SCORES, text, window, {"age_hours": age, "limit": limit})], []
+
+
+def _finding(severity: Severity, subject: str, text: str, window: Window, payload: dict[str, float]) -> Finding:
+    return Finding(
+        event="holdfast.freshness.breached",
+        severity=severity,
+        subject=subject,
+        summary=text,
+        payload=payload | {"as_of": window.as_of.isoformat()},
+    )

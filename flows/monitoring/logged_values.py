@@ -1,0 +1,86 @@
+"""The feature values of the prediction log, as the models received them, a matrix per version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feature_repo.model_contract import ENTITY_KEY
+
+Floats = npt.NDArray[np.float64]
+TIMESTAMP = "__timestamp"
+_IN_COMMON = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}
+
+
+@dataclass(frozen=True)
+class LoggedValues:
+    """Distinct predictions of one version.
+
+    ``keys`` has customer_id, as_of, answered_at, and ``served``: the moment of the snapshot that served, NaT where no
+    view held the customer. ``x`` is (rows, inputs), NaN where a value was missing or null.
+    """
+
+    version: str
+    inputs: list[str]
+    keys: pd.DataFrame
+    x: Floats
+
+
+def logged_values(log: pa.Table) -> list[LoggedValues]:
+    """The predictions of every version and route, by version.
+
+    A customer who was asked for again at the same ``as_of``, and answered from the same values, counts once.
+    """
+    return [
+        _of_version(log.filter(pc.equal(log["version"], v)), v) for v in sorted(pc.unique(log["version"]).to_pylist())
+    ]
+
+
+def _of_version(log: pa.Table, version: str) -> LoggedValues:
+    views = [name for name in log.column_names if name.endswith(TIMESTAMP)]
+    # Tables of several versions are one: what a version does not have is null in all its rows.
+    inputs = [
+        name
+        for name in log.column_names
+        if name not in _IN_COMMON and name not in views and log[name].null_count < log.num_rows
+    ]
+    frame: pd.DataFrame = log.to_pandas()
+    frame = frame.sort_values("answered_at", kind="stable").drop_duplicates([ENTITY_KEY, "as_of", *inputs, *views])
+    # A service scores nobody whose views are of different moments; whoever did would have served the oldest.
+    served = frame[views].min(axis=1) if views else pd.Series(pd.NaT, frame.index)
+    keys = frame[[ENTITY_KEY, "as_of", "answered_at"]].assign(served=served.astype("datetime64[us, UTC]"))
+    return LoggedValues(version, inputs, keys.reset_index(drop=True), frame[inputs].to_numpy(np.float64))
+
+
+def due(keys: pd.DataFrame, max_delay_hours: float) -> pd.Series:
+    """The midnight of the oldest snapshot that may serve at each ``as_of``, given that one of a day comes late."""
+    delayed = keys["as_of"] - pd.Timedelta(hours=max_delay_hours)
+    return delayed.dt.floor("D").rename("due")
+
+
+def right_moments(keys: pd.DataFrame, max_delay_hours: float) -> pd.Series:
+    """The moment of the snapshot whose values are right for each row.
+
+    That is the one that served, if it was not older than it may be, nor of a time after ``as_of``; else the one that
+    ought to have.
+    """
+    wanted = due(keys, max_delay_hours)
+    fits = (keys["served"] >= wanted) & (keys["served"] <= keys["as_of"])
+    return keys["served"].where(fits, wanted)
+
+
+def differing(left: Floats, right: Floats) -> npt.NDArray[np.bool_]:
+    """True where the bits of two matrices differ, but for missing values: NaN equals NaN. 0.0 and -0.0 differ."""
+    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
+    found: npt.NDArray[np.bool_] = (left.view(np.int64) != right.view(np.int64)) & ~(np.isnan(left) & np.isnan(right))
+    return found
+
+
+def columns_of(values: Mapping[str, Floats], names: list[str], rows: int) -> Floats:
+    """The columns of these names, NaN for one that is not there; shape (rows, len(names))."""
+    nothing = np.full(rows, np.nan)
+    return np.column_stack([values.get(name, nothing) for name in names]) if names else np.empty((rows, 0))

@@ -1,0 +1,57 @@
+"""When the models changed, on the time that cohorts are about: trainings, promotions and rollbacks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from mlflow import MlflowClient
+
+from feature_repo.settings import Settings
+from feature_repo.times import as_utc
+from flows.monitoring.cohorts import Cohort
+from flows.promotion.registry import all_versions
+from flows.promotion.reigns import Reigns
+
+Kind = Literal["trained", "promoted", "rolled back"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What happened to a version, and when."""
+
+    when: datetime
+    kind: Kind
+    version: str
+
+
+def trained_at(client: MlflowClient) -> dict[str, datetime]:
+    """Version to the moment that it was trained as of; versions that training did not register have none."""
+    tags = {str(item.version): item.tags for item in all_versions(client)}
+    return {
+        version: as_utc(datetime.fromisoformat(found["holdfast.as_of"]))
+        for version, found in tags.items()
+        if "holdfast.as_of" in found
+    }
+
+
+def marks(settings: Settings, reigns: Reigns, trained: Mapping[str, datetime], cohorts: Sequence[Cohort]) -> list[Mark]:
+    """Every training, promotion and rollback, oldest first.
+
+    On the wall clock, they were when they were recorded. In a replay years lie between that and the time it is about:
+    there a promotion is where the version first scored, or was trained as of, and a rollback where it last scored.
+    """
+    scored: dict[str, list[datetime]] = {}
+    for cohort in cohorts:
+        scored.setdefault(cohort.version, []).append(cohort.as_of)
+    found = [Mark(moment, "trained", version) for version, moment in trained.items()]
+    for kind, records in (("promoted", reigns.promotions), ("rolled back", reigns.rollbacks)):
+        for version, events in records.items():
+            for event in events:
+                when: datetime | None = as_utc(event.when)
+                if settings.clock != "wall":
+                    ends = scored.get(version) or ([trained[version]] if version in trained else [])
+                    when = (min if kind == "promoted" else max)(ends, default=None)
+                if when is not None:
+                    found.append(Mark(when, kind, version))  # type: ignore[arg-type]
+    return sorted(set(found), key=lambda mark: (mark.when, mark.version, mark.kind))

@@ -1,0 +1,60 @@
+"""Evidently's workspace: a project per view, a report per day."""
+
+import json
+import os
+import uuid
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feature_repo.settings import Settings
+from feature_repo.times import as_utc
+from flows.files import replace_file
+from flows.monitoring.findings import View
+
+if TYPE_CHECKING:
+    from evidently.core.report import Snapshot
+
+TITLES: dict[View, str] = {
+    "data": "The transactions that arrive, against those of the weeks before",
+    "drift": "What the service reads and says, against what the model met when it was trained",
+    "skew": "Logged features against the same recomputed",
+    "outcome": "Scores against what then happened",
+}
+_NAMES = uuid.UUID("5f3b6f0e-2c63-4a57-9a34-6a3c5d2f7b10")  # any constant: it makes names into ids
+
+
+def project_name(view: View) -> str:
+    """How the project is called in Evidently's pages."""
+    return f"Holdfast: {view}"
+
+
+def keep_report(settings: Settings, view: View, report: "Snapshot", as_of: datetime, keep_days: int) -> Path:
+    """Put a report into the workspace and take those of more than ``keep_days`` before it out; returns its file.
+
+    Ids are made from names, so two runs at once write the same project, and of several runs about one day the last
+    report stays: each takes a megabyte. Files are replaced as a whole: Evidently's pages stop at half a report.
+    """
+    from evidently.core.serialization import SnapshotModel
+    from evidently.legacy.utils import NumpyEncoder
+    from evidently.ui.workspace import ProjectModel
+
+    name = project_name(view)
+    project = ProjectModel(id=uuid.uuid5(_NAMES, name), name=name, description=TITLES[view])
+    folder = settings.evidently / str(project.id)
+    if not (folder / "metadata.json").exists():
+        _write(folder / "metadata.json", project.dict(), NumpyEncoder)
+    model: SnapshotModel = report.to_snapshot_model()
+    model.name, model.timestamp = f"{view}, {as_of:%Y-%m-%d %H:%M} UTC", as_of.replace(tzinfo=None)
+    path = folder / "snapshots" / f"{uuid.uuid5(project.id, as_utc(as_of).date().isoformat())}.json"
+    _write(path, model.dict(), NumpyEncoder)
+    os.utime(path, (as_of.timestamp(), as_of.timestamp()))  # so that old ones are found without reading all
+    for other in path.parent.glob("*.json"):
+        if other.stat().st_mtime < (as_of - timedelta(days=keep_days)).timestamp():
+            other.unlink(missing_ok=True)
+    return path
+
+
+def _write(path: Path, content: dict[str, Any], encoder: type[json.JSONEncoder]) -> None:
+    with replace_file(path) as temporary:
+        temporary.write_text(json.dumps(content, cls=encoder), encoding="utf-8")

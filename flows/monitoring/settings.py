@@ -1,0 +1,61 @@
+"""What may be set about monitoring."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.monitoring.truth_settings import OutcomeRules, SkewRules
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataRules(BaseModel):
+    """When the transactions that arrive are late, few, broken or of another kind."""
+
+    model_config = _FROZEN
+
+    alpha: float = Field(
+        default=0.001, gt=0, lt=1, description="False alarms per run, all tests of the view together (Holm)."
+    )
+    due_hours: float = Field(
+        default=3, ge=0, description="A day's transactions are due so long after midnight UTC; in a replay, at once."
+    )
+    weeks: int = Field(default=8, ge=2, description="A day's volume is predicted from so many weeks before it.")
+    min_days: int = Field(default=14, ge=14, description="Days of history below which a volume is not judged.")
+    min_rows: int = Field(default=10, ge=2, description="Rows below which shares and values are not judged.")
+    max_age_hours: float = Field(
+        default=48, gt=0, description="Missing transactions are critical once the newest one is older than this."
+    )
+    max_delay_hours: float = Field(default=48, gt=0, description="A transaction that arrives later than this is late.")
+    max_late_share: float = Field(default=0.05, ge=0, le=1, description="Share of the arrivals that may be late.")
+    min_share: float = Field(
+        default=0.02, ge=0, le=1, description="Rise of a share (rows refused, values missing, returns) that matters."
+    )
+    min_shift: float = Field(
+        default=0.1, ge=0, le=1, description="Distance of two distributions that matters (Kolmogorov-Smirnov)."
+    )
+    max_scores_age_hours: float = Field(default=36, gt=0, description="The newest batch scores may be so old.")
+
+
+class DriftRules(BaseModel):
+    """When what the model reads, or says, has moved away from what it knows."""
+
+    model_config = _FROZEN
+
+    max_psi: float = Field(default=0.25, gt=0, description="PSI from which a feature has drifted.")
+    noted_psi: float = Field(default=0.1, gt=0, description="PSI from which it is shown as moving; no alarm.")
+    alpha: float = Field(
+        default=0.01, gt=0, lt=1, description="False alarms per run, all features together (Holm), if none drifted."
+    )
+    min_rows: int = Field(default=200, ge=20, description="Customers below which drift is not judged.")
+
+
+class MonitorSettings(BaseModel):
+    """Windows, limits and how long reports are kept."""
+
+    model_config = _FROZEN
+
+    window_days: float = Field(default=1, gt=0, description="A run looks at so many days before its as_of.")
+    keep_reports_days: int = Field(default=90, ge=1, description="Evidently's reports are removed after so many days.")
+    data: DataRules = Field(default=DataRules(), description="The data view.")
+    drift: DriftRules = Field(default=DriftRules(), description="The drift view.")
+    skew: SkewRules = Field(default=SkewRules(), description="The skew view.")
+    outcome: OutcomeRules = Field(default=OutcomeRules(), description="The outcome view.")

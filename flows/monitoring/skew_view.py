@@ -1,0 +1,141 @@
+"""The skew view: what the models read against what training would read, value by value, bit by bit."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from feature_repo.model_contract import ENTITY_KEY
+from feature_repo.registered_version import NotServableError, RegisteredVersion
+from feature_repo.settings import Settings
+from flows.feature_store.snapshots import NoDataError
+from flows.monitoring.findings import Finding
+from flows.monitoring.logged_values import LoggedValues, columns_of, logged_values, right_moments
+from flows.monitoring.metrics_table import MetricRow
+from flows.monitoring.recomputing import Definitions, definitions, recompute
+from flows.monitoring.settings import MonitorSettings
+from flows.monitoring.skew_causes import COLUMNS, Compared, differences
+from flows.monitoring.skew_shown import mismatches, report, said
+from flows.monitoring.skew_told import findings, metric_rows, not_computable, table
+from flows.monitoring.view_result import ViewResult
+from flows.monitoring.window import Window, logged_predictions
+from flows.promotion.registry import UnknownVersionError, all_versions, open_registry
+
+
+def skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+    """Every feature value logged in the window against the point-in-time value, recomputed through Feast.
+
+    Recomputed from what is known at ``window.known_at``, by the definitions of this checkout; snapshots that are
+    missing are built.
+    """
+    logged = logged_values(logged_predictions(settings, window))
+    if not logged:
+        return _nothing("Nothing was predicted in the window: no value to compare.")
+    versions, notes = _fingerprints(settings, {item.version for item in logged})
+    with definitions(settings) as by:
+        changed = {
+            item.version: by.changed_since(versions[item.version]) if item.version in versions else by.not_applied
+            for item in logged
+        }
+        notes += _said_of(by)
+        try:
+            compared, broken = _compared(settings, by, logged, window, rules, changed)
+        except NoDataError as error:
+            return _nothing(f"Nothing can be recomputed: {error}")
+        kept = [
+            differences(settings, by, item, window.known_at, rules.skew.max_delay_hours)
+            for item in compared
+            if item.different.any()
+        ]
+    different = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=COLUMNS)
+    counts = Counter({name: 0 for item in compared for name in item.logged.inputs})
+    for item in compared:
+        counts.update(dict.fromkeys(item.logged.inputs, len(item.logged.x)))
+    customers = pd.concat([item.keys[ENTITY_KEY] for item in logged]).nunique()
+    summary = f"{sum(counts.values()):,} values of {customers:,} customers compared, {len(different):,} differences"
+    if broken:
+        summary += f"; {sum(item.payload['count'] for item in broken):,} predictions could not be recomputed"
+    return ViewResult(
+        view="skew",
+        summary=summary,
+        metrics=[*metric_rows(counts, different), *_broken_rows(broken)],
+        table=table(different, summary),
+        picture=mismatches(different, summary),
+        findings=[*broken, *findings(different, changed)],
+        report=report(compared, rules.skew.report_rows) if compared else None,
+        notes=notes,
+    )
+
+
+def _compared(
+    settings: Settings,
+    by: Definitions,
+    logged: Sequence[LoggedValues],
+    window: Window,
+    rules: MonitorSettings,
+    changed: Mapping[str, Sequence[str]],
+) -> tuple[list[Compared], list[Finding]]:
+    """What could be recomputed, and what not because its definitions changed."""
+    keys = pd.concat([item.keys for item in logged], ignore_index=True)
+    moments = right_moments(keys, rules.skew.max_delay_hours)
+    try:
+        values = recompute(settings, by, keys, moments, window.known_at)
+    except NoDataError:
+        raise
+    except Exception as error:  # whatever definitions of now make of it; if they have not changed, it is no skew
+        if not all(changed.values()):
+            raise
+        problem = f"computing by those of now fails: {(str(error) or type(error).__name__).splitlines()[0]}"
+        return [], [not_computable(item.version, changed[item.version], len(item.x), problem) for item in logged]
+    compared, start = [], 0
+    for item in logged:
+        part = {name: column[start : start + len(item.x)] for name, column in values.items()}
+        again = columns_of(part, item.inputs, len(item.x))
+        compared.append(Compared(item, again, changed[item.version]))
+        start += len(item.x)
+    return compared, []
+
+
+def _fingerprints(settings: Settings, wanted: set[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Version to the fingerprint it was trained with, and why that of some is not known."""
+    try:
+        versions = all_versions(open_registry(settings))
+    except UnknownVersionError:
+        versions = []
+    found, notes = {}, []
+    for version in versions:
+        if (number := str(version.version)) not in wanted:
+            continue
+        try:
+            found[number] = RegisteredVersion(number, version.tags).contract().fingerprint
+        except NotServableError as error:
+            notes.append(str(error))
+    if missing := wanted - {str(version.version) for version in versions}:
+        notes.append(f"The registry does not know the definitions of version {', '.join(sorted(missing))}.")
+    return found, notes
+
+
+def _said_of(by: Definitions) -> list[str]:
+    if not by.not_applied:
+        return []
+    return [
+        f"Feast's registry holds other definitions than this checkout ({', '.join(by.not_applied)}): values are "
+        "recomputed by those of the checkout. `python -m flows.features` applies them."
+    ]
+
+
+def _broken_rows(broken: Sequence[Finding]) -> list[MetricRow]:
+    return [
+        MetricRow(
+            "not_computable", "all", float(item.payload["count"]), item.payload["count"], item.payload["versions"][0],
+            limit=0, breached=True,
+        )
+        for item in broken
+    ]  # fmt: skip
+
+
+def _nothing(summary: str) -> ViewResult:
+    """A window with nothing to compare is a window, too."""
+    return ViewResult(
+        "skew", summary, [MetricRow("values_compared", "all", 0.0, 0)], [{"skew": summary}], said(summary)
+    )

@@ -1,0 +1,149 @@
+"""Recover: tell of runs that failed; end those whose process died, and run them again. `python -m flows.recover`"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.errors import HoldfastError
+from feature_repo.settings import Settings, load_settings
+from flows.monitoring.findings import Severity
+from flows.recovering.settings import RecoverRules
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from flows.alerting.alert import Alert
+    from flows.recovering.judging import Run
+
+_PREFIX = "prefect.flow-run."  # how an event names a run
+_WATCHERS = ("daily", "ingest", "features", "score", "monitor", "rollout", "alerts", "recover")
+
+
+class UnknownRunError(HoldfastError):
+    """Prefect's server has no such flow run."""
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was done about which run: crashed (marked), again (scheduled anew), or told."""
+
+    run: str
+    deployment: str
+    done: str
+
+
+@task(name="look", cache_policy=NO_CACHE, persist_result=False)
+def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[Run]":
+    """The run, or all that something may be wrong with."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from flows.recovering.server import read, run_of, suspicious
+
+    with get_client(sync_client=True) as client:
+        try:
+            if flow_run_id:
+                runs = read(client, [flow_run_id.removeprefix(_PREFIX)])
+            else:
+                runs = suspicious(client, datetime.now(UTC) - timedelta(hours=rules.look_back_hours))
+        except (ObjectNotFound, ValueError) as error:
+            raise UnknownRunError(f"{flow_run_id} is no flow run that this server knows: {error}") from error
+        return [run_of(client, run) for run in runs]
+
+
+@task(name="mark as crashed", cache_policy=NO_CACHE, persist_result=False)
+def mark_task(silent: "Sequence[Run]", rules: RecoverRules, beat: float | None) -> list[Recovered]:
+    """Listen for one more heartbeat: a server that was down has missed some. Who is silent then is dead."""
+    from prefect.client.orchestration import get_client
+
+    from flows.recovering.judging import judge
+    from flows.recovering.server import mark_crashed, read, run_of
+
+    if beat and any(run.state != "PENDING" for run in silent):
+        time.sleep(beat + 5)
+    marked = []
+    with get_client(sync_client=True) as client:
+        for run in [run_of(client, item) for item in read(client, [item.id for item in silent])]:
+            if judge(run, rules, datetime.now(UTC), beat) == "mark crashed":
+                last = run.last_beat or run.since
+                mark_crashed(client, run, f"Its process is gone: nothing was heard of it since {last:%H:%M:%S} UTC.")
+                marked.append(Recovered(run.id, run.deployment or "", "crashed"))
+    return marked
+
+
+@task(name="see to", task_run_name="see to {run.deployment}", cache_policy=NO_CACHE, persist_result=False)
+def see_to_task(settings: Settings, run: "Run", again: bool) -> Recovered:
+    """Run it again if it may, and tell; last, note that it is done."""
+    from prefect.client.orchestration import get_client
+
+    from flows.alerting.outbox import add_alert, deliver_now
+    from flows.recovering.server import end_parts, run_again, seen_to
+
+    with get_client(sync_client=True) as client:
+        end_parts(client, run)
+        next_name = run_again(client, run, settings.clock == "wall").name if again else ""
+        add_alert(settings, _alert(client, run, next_name), datetime.now(UTC), "runs")
+        deliver_now(settings)
+        seen_to(client, run)
+    return Recovered(run.id, run.deployment or "", "again" if again else "told")
+
+
+@flow(name="recover", flow_run_name="recover", persist_result=False)
+def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -> list[Recovered]:
+    """See to a flow run that did not end well, or to all of the last day: killed ones are marked, and run again.
+
+    A crash is the fate of a process, so what may be repeated runs again with the same parameters. A failure is an
+    answer: running again would fail again, so somebody is told.
+
+    Args:
+        flow_run_id: The run, as its id or as an event names it; all that somebody should see to when left out.
+        rules: Which may run again, how often, and when one counts as dead.
+    """
+    from prefect.settings import get_current_settings
+
+    from flows.recovering.judging import judge
+
+    settings, rules = load_settings(), rules or RecoverRules()
+    beat = get_current_settings().flows.heartbeat_frequency
+    runs = look_task(flow_run_id, rules)
+    todo = [(run, judge(run, rules, datetime.now(UTC), beat)) for run in runs]
+    done = [see_to_task(settings, run, what == "run again") for run, what in todo if what in ("run again", "tell")]
+    if silent := [run for run, what in todo if what == "mark crashed"]:
+        done += mark_task(silent, rules, beat)
+    if done:
+        rows = [{"run": item.run, "deployment": item.deployment, "done": item.done} for item in done]
+        create_table_artifact(rows, key="recovered", description=f"{len(done)} run(s) seen to")
+    get_run_logger().info("%d run(s) looked at, %d seen to", len(runs), len(done))
+    return done
+
+
+def _alert(client: "SyncPrefectClient", run: "Run", next_name: str) -> "Alert":
+    from uuid import UUID
+
+    from flows.acting.evidence import run_page
+    from flows.alerting.alert import Alert
+
+    flow_run = client.read_flow_run(UUID(run.id))
+    said = (flow_run.state.message if flow_run.state else None) or "no message"
+    about = run.deployment or flow_run.name
+    text = f"Run {flow_run.name} of {about}: {said[:500]}"
+    if run.state == "FAILED":
+        severity: Severity = "critical" if run.deployment in _WATCHERS else "warning"
+        return Alert.about("holdfast.run.failed", about, severity, text, run_page(run.id))
+    if next_name:
+        text += f" It runs again as {next_name}, repeat {run.again + 1}."
+        return Alert.about("holdfast.run.crashed", about, "warning", text, run_page(run.id))
+    text += f" It does not run again by itself: {'it was repeated often enough' if run.again else 'nobody repeats it'}."
+    return Alert.about("holdfast.run.crashed", about, "critical", text, run_page(run.id))
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(recover)

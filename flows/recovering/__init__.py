@@ -1,0 +1,1 @@
+"""What becomes of flow runs that did not end well."""

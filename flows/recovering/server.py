@@ -1,0 +1,124 @@
+"""What Prefect's server knows of flow runs, and what it is told to do about them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flows.recovering.judging import SEEN_TO, Run
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+_WATCHED = "holdfast"  # the tag that all deployments carry
+_UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING")
+_HEARTBEAT = "prefect.flow-run.heartbeat"
+
+
+def run_of(client: "SyncPrefectClient", flow_run: "FlowRun") -> Run:
+    """The facts about a flow run."""
+    deployment = client.read_deployment(flow_run.deployment_id).name if flow_run.deployment_id else None
+    assert flow_run.state is not None
+    return Run(
+        id=str(flow_run.id),
+        state=flow_run.state.type.value,
+        since=flow_run.state.timestamp,
+        deployment=deployment,
+        parent=flow_run.parent_task_run_id is not None,
+        tags=tuple(flow_run.tags),
+        last_beat=last_beat(client, str(flow_run.id)),
+    )
+
+
+def suspicious(client: "SyncPrefectClient", since: datetime) -> list["FlowRun"]:
+    """Runs under way, and those that crashed or failed since then and that nobody has seen to."""
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    def found(**wanted: Any) -> list["FlowRun"]:
+        chosen = FlowRunFilter.model_validate({"tags": {"all_": [_WATCHED]}} | wanted)
+        return client.read_flow_runs(flow_run_filter=chosen, sort=FlowRunSort.START_TIME_DESC, limit=200)
+
+    under_way = found(state={"type": {"any_": list(_UNDER_WAY)}})
+    ended = found(state={"type": {"any_": ["CRASHED", "FAILED"]}}, end_time={"after_": since})
+    return [*under_way, *(item for item in ended if SEEN_TO not in item.tags)]
+
+
+def last_beat(client: "SyncPrefectClient", flow_run_id: str) -> datetime | None:
+    """When its latest heartbeat was, if the server remembers any."""
+    from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, EventResourceFilter
+
+    wanted = EventFilter(
+        event=EventNameFilter(name=[_HEARTBEAT]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{flow_run_id}"]),
+        order=EventOrder.DESC,
+    )
+    events = client.read_events(filter=wanted, limit=1).events
+    return events[0].occurred if events else None
+
+
+def mark_crashed(client: "SyncPrefectClient", run: Run, why: str) -> None:
+    """Which also gives its place among the runs of its deployment free."""
+    from prefect.states import Crashed
+
+    client.set_flow_run_state(UUID(run.id), Crashed(message=why))
+
+
+def end_parts(client: "SyncPrefectClient", run: Run) -> int:
+    """Mark the subflows of a crashed run that seem to be under way still; how many. They lived in its process."""
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.states import Crashed
+
+    wanted = {"parent_flow_run_id": {"any_": [run.id]}, "state": {"type": {"any_": list(_UNDER_WAY)}}}
+    parts = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
+    for part in parts:
+        client.set_flow_run_state(part.id, Crashed(message="The run that it was part of crashed."))
+    return len(parts) + sum(end_parts(client, Run(str(part.id), "CRASHED", run.since)) for part in parts)
+
+
+def run_again(client: "SyncPrefectClient", run: Run, about_the_same_time: bool) -> "FlowRun":
+    """Schedule it again, with the same parameters; asked twice, the same run comes back.
+
+    With ``about_the_same_time``, a run that was given no ``as_of`` is given the time that it was scheduled for.
+    """
+    flow_run = client.read_flow_run(UUID(run.id))
+    assert flow_run.deployment_id is not None
+    parameters = dict(flow_run.parameters)
+    takes = client.read_deployment(flow_run.deployment_id).parameter_openapi_schema or {}
+    if about_the_same_time and "as_of" in takes.get("properties", {}) and parameters.get("as_of") is None:
+        began = flow_run.expected_start_time or flow_run.start_time
+        parameters["as_of"] = began.isoformat() if began else None
+    return client.create_flow_run_from_deployment(
+        flow_run.deployment_id,
+        parameters=parameters,
+        tags=run.tags_of_next(),
+        idempotency_key=f"{run.first}:again:{run.again + 1}",
+        job_variables=flow_run.job_variables,
+    )
+
+
+def seen_to(client: "SyncPrefectClient", run: Run) -> None:
+    """Mark it as dealt with."""
+    client.update_flow_run(UUID(run.id), tags=[*run.tags, SEEN_TO])
+
+
+def completed_since(client: "SyncPrefectClient", deployment: str, since: datetime) -> str | None:
+    """The name of a run of ``deployment`` that began after ``since`` and completed, if there is one."""
+    from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.model_validate(
+            {"state": {"type": {"any_": ["COMPLETED"]}}, "start_time": {"after_": since - timedelta(seconds=30)}}
+        ),
+        deployment_filter=DeploymentFilter.model_validate({"name": {"any_": [deployment]}}),
+        sort=FlowRunSort.END_TIME_DESC,
+        limit=20,
+    )
+    return next((item.name for item in runs if item.end_time and item.end_time > since), None)
+
+
+def read(client: "SyncPrefectClient", ids: Sequence[str]) -> list["FlowRun"]:
+    """Flow runs by id."""
+    return [client.read_flow_run(UUID(item)) for item in ids]

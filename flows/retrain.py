@@ -1,0 +1,159 @@
+"""Retrain: train again where a finding lasts, and say why, or why not. `python -m flows.retrain --as-of 1998-03-01`"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings, load_settings
+from flows.clock import resolve_as_of, run_name
+from flows.model_card import cards_tell
+from flows.promotion.settings import GateSettings
+from flows.retraining.settings import RetrainingRules
+from flows.train import TrainResult, train
+from flows.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from flows.retraining.attempts import Retraining
+    from flows.retraining.policy import Decision
+
+
+@dataclass(frozen=True)
+class RetrainResult:
+    """Whether it was trained again, why, and what came of it: a version, and whether it is the challenger."""
+
+    retrained: bool
+    why: str
+    version: str | None = None
+    passed: bool = False
+    challenger: bool = False
+
+
+@task(name="decide", cache_policy=NO_CACHE, persist_result=False)
+def decide_task(
+    settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
+) -> "tuple[Decision, Retraining | None]":
+    """Look at the findings that last, and at the retrainings there were; one that is decided on has begun."""
+    from flows.monitoring.open_skew import open_skew
+    from flows.promotion.registry import UnknownVersionError, champion_version, open_registry
+    from flows.retraining.attempts import Retraining, begin, past, retraining_lock
+    from flows.retraining.policy import decide
+    from flows.retraining.seen import seen
+
+    try:
+        champion = champion_version(open_registry(settings))
+    except UnknownVersionError:
+        champion = None
+    with retraining_lock(settings):
+        decision = decide(seen(settings, as_of, champion), past(settings), rules, as_of, open_skew(settings))
+        begun = None
+        if decision.retrain:
+            about = {"why": decision.why, "event": event or "", "subject": subject or ""}
+            begun = begin(settings, Retraining(as_of=as_of, begun=datetime.now(UTC), outcome="begun", **about))
+    prompted = f"Prompted by {event} about {subject}." if event else "Prompted by hand."
+    create_markdown_artifact(
+        f"**{'Retraining' if decision.retrain else 'No retraining'}** as of {as_of:%Y-%m-%d %H:%M} UTC: "
+        f"{decision.why}.\n\n{prompted}",
+        key="retraining",
+        description=f"{MODEL_NAME}: {'trained again' if decision.retrain else 'not trained again'}",
+    )
+    return decision, begun
+
+
+@task(name="record", cache_policy=NO_CACHE, persist_result=False)
+def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
+    """The reason, on the version that this retraining gave; one that was there before has other reasons to be."""
+    from flows.promotion.records import RetrainingRecord
+    from flows.promotion.registry import get_version, open_registry, promotion_lock
+    from flows.provenance.history import registered_at
+
+    client = open_registry(settings)
+    with promotion_lock(settings):
+        record = RetrainingRecord.of(client, version)
+        if record is None and registered_at(get_version(client, version)) >= begun.begun.replace(microsecond=0):
+            prompted = f"{begun.event} about {begun.subject}" if begun.event else "by hand"
+            record = RetrainingRecord(as_of=begun.as_of, why=begun.why, prompted=prompted, when=datetime.now(UTC))
+        if record is not None:
+            record.save(client, version)
+    cards_tell(settings, version)
+
+
+@task(name="tell", cache_policy=NO_CACHE, persist_result=False)
+def tell_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
+    """An event for automations; and for people, that its gates stopped the new version, until one passes."""
+    from flows.acting.events import tell
+    from flows.acting.evidence import this_run
+    from flows.alerting.alert import Alert
+    from flows.alerting.outbox import deliver_now, raise_alerts
+
+    judged, version = trained.gates, trained.model_version
+    payload = {"version": version, "passed": judged.passed, "challenger": judged.challenger, "why": why}
+    tell("holdfast.retraining.done", f"version.{version}", payload | {"as_of": as_of.isoformat()})
+    stopped = []
+    if not judged.passed:
+        text = (
+            f"Version {version}, trained again because of {why}, did not pass its gates: "
+            f"{', '.join(gate.name for gate in judged.failed)}. The champion stays."
+        )
+        stopped = [Alert.about("holdfast.retraining.refused", MODEL_NAME, "info", text, this_run())]
+    raise_alerts(settings, "retrain", stopped, datetime.now(UTC))
+    deliver_now(settings)
+
+
+@flow(name="retrain", flow_run_name=run_name, persist_result=False)
+def retrain(
+    event: str | None = None,
+    subject: str | None = None,
+    as_of: datetime | None = None,
+    rules: RetrainingRules | None = None,
+    training: TrainingSettings | None = None,
+    thresholds: GateSettings | None = None,
+) -> RetrainResult:
+    """Train again if drift or a loss of quality lasts, no skew is open, and it was not done lately.
+
+    Args:
+        event: What prompted it, such as holdfast.drift.detected; by hand when left out. All findings are looked at.
+        subject: What that was about.
+        as_of: The moment to decide and to train for; now when left out.
+        rules: How long a finding has to last, and how often to retrain at most.
+        training: As for train.
+        thresholds: As for train.
+    """
+    from flows.retraining.attempts import keep
+
+    settings = load_settings()
+    moment = resolve_as_of(as_of, settings)
+    decision, begun = decide_task(settings, rules or RetrainingRules(), moment, event, subject)
+    get_run_logger().info("%s: %s", "training again" if decision.retrain else "not training again", decision.why)
+    if begun is None:
+        return RetrainResult(False, decision.why)
+    try:
+        trained = train(moment, None, training, thresholds)
+    except Exception:
+        keep(settings, begun.model_copy(update={"outcome": "failed"}))
+        raise
+    version, judged = trained.model_version, trained.gates
+    keep(settings, begun.model_copy(update={"outcome": "done", "version": version}))
+    record_task(settings, begun, version)
+    tell_task(settings, moment, decision.why, trained)
+    return RetrainResult(True, decision.why, version, judged.passed, judged.challenger)
+
+
+def _show(result: RetrainResult) -> None:
+    import typer
+
+    if not result.retrained:
+        typer.echo(f"Not trained again: {result.why}.")
+        return
+    verdict = "is the challenger" if result.challenger else "passed its gates" if result.passed else "failed its gates"
+    typer.echo(f"Trained again: {result.why}. Version {result.version} {verdict}.")
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(retrain, show=_show)

@@ -1,0 +1,1 @@
+"""When a finding of monitoring is reason to train again."""

@@ -1,0 +1,84 @@
+"""What the prediction log holds of the version on trial since a step began."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feature_repo.model_contract import ENTITY_KEY
+from feature_repo.prediction_log import TIME, iter_predictions
+from feature_repo.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+_TIMESTAMP = "__timestamp"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Predictions of one version on one route.
+
+    ``requests`` is how many there were. Of each customer the latest one is kept: ``probabilities`` (customers,) and the
+    ``x`` (customers, inputs) that they were made of. ``differing`` names a customer of whom two versions were given
+    different inputs for the same moment from the same stored features; empty where there is none.
+    """
+
+    requests: int
+    probabilities: Floats
+    x: Floats
+    differing: str = ""
+
+
+def read_answers(settings: Settings, version: str, route: str, inputs: list[str], since: datetime) -> Answers:
+    """Those answered from ``since`` on, by the clock of the service.
+
+    All replicas whose log is in this folder count; those with a log of their own are not seen.
+    """
+    tried: list[pa.Table] = []
+    others: list[pa.Table] = []
+    for table in iter_predictions(settings.predictions, since):
+        rows = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(since, TIME)))
+        if not rows.num_rows:
+            continue
+        if rows["version"][0].as_py() != version:  # a file is of one version and route
+            others.append(rows)
+        elif rows["route"][0].as_py() == route:
+            tried.append(rows)
+    if not tried:
+        return Answers(0, np.empty(0), np.empty((0, len(inputs))))
+    table = pa.concat_tables(tried, promote_options="default")
+    customers = pc.unique(table[ENTITY_KEY])
+    same = [rows.filter(pc.is_in(rows[ENTITY_KEY], customers)) for rows in others]
+    latest = _latest(table, [ENTITY_KEY])
+    return Answers(
+        table.num_rows,
+        latest["churn_probability"].to_numpy(np.float64),
+        latest[inputs].to_numpy(np.float64),
+        _differing(table, same, inputs) if same else "",
+    )
+
+
+def _latest(table: pa.Table, by: list[str]) -> pd.DataFrame:
+    frame: pd.DataFrame = table.sort_by("answered_at").to_pandas().drop_duplicates(by, keep="last")
+    return frame
+
+
+def _differing(table: pa.Table, others: list[pa.Table], inputs: list[str]) -> str:
+    """Stored features of the same moments and the same ``as_of`` make the same inputs, whoever reads them."""
+    other = pa.concat_tables(others, promote_options="default")
+    if not other.num_rows or any(name not in other.column_names for name in inputs):
+        return ""
+    views = [name for name in table.column_names if name.endswith(_TIMESTAMP) and name in other.column_names]
+    by = [ENTITY_KEY, "as_of", *views]
+    both = _latest(table, by).merge(_latest(other, by), on=by, suffixes=("", "_other"))
+    for name in inputs:
+        mine, theirs = both[name].to_numpy(np.float64), both[f"{name}_other"].to_numpy(np.float64)
+        wrong = np.flatnonzero(~((mine == theirs) | (np.isnan(mine) & np.isnan(theirs))))
+        if len(wrong):
+            row = int(wrong[0])
+            customer, one, two = both[ENTITY_KEY].iloc[row], float(mine[row]), float(theirs[row])
+            return f"{name} of customer {customer} was {one!r}, and {two!r} for the other"
+    return ""

@@ -1,0 +1,132 @@
+"""The verdict over a step, from what was seen of it so far."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from flows.rolling_out.answers import Answers
+from flows.rolling_out.figures import (
+    FEW,
+    Figure,
+    certain_figure,
+    latency_figure,
+    mean_figure,
+    psi_figure,
+    rank_figure,
+    share_figure,
+)
+from flows.rolling_out.pair import Floats, Pair
+from flows.rolling_out.service_metrics import ServiceState, latencies, since
+from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.steps import Step
+
+_AS_REGISTERED = 1e-9
+_ILL = 20  # answers, of which more than the limit are 503: fewer are an incident of a moment
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that is known of a step. ``state`` is None where the service did not answer.
+
+    ``base`` are the service's counters when the step began; ``lasts_seconds`` how long ago that was. ``skew`` says why
+    the inputs of the service are in doubt, whatever the version.
+    """
+
+    step: Step
+    version: str
+    champion: str
+    answers: Answers
+    tried: Floats
+    champions: Floats
+    state: ServiceState | None
+    base: Mapping[str, float]
+    lasts_seconds: float
+    skew: str | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """``why`` says what is breached, or what a step waits for."""
+
+    verdict: Literal["passed", "waits", "breached"]
+    figures: Sequence[Figure]
+    why: str
+
+
+def judge(seen: Seen, pair: Pair, rules: RolloutSettings) -> Judgement:
+    """Breached at once where that is certain; passed with enough requests, and nothing in doubt."""
+    enough = seen.answers.requests >= rules.min_requests
+    certainty = rules.certainty if enough else rules.early_certainty
+    figures = [*_of_answers(seen, pair, rules, certainty), *_of_service(seen, rules, certainty)]
+    if breached := [figure.told for figure in figures if figure.verdict == "breached"]:
+        return Judgement("breached", figures, "; ".join(breached))
+    if seen.answers.differing:
+        return Judgement("breached", figures, f"two versions were given different inputs: {seen.answers.differing}")
+    if refused := _refused(seen, rules):
+        return Judgement("breached", figures, refused)
+    waits = _waits_for(seen, rules, enough)
+    return Judgement("waits" if waits else "passed", figures, waits)
+
+
+def _of_answers(seen: Seen, pair: Pair, rules: RolloutSettings, certainty: float) -> list[Figure]:
+    """Its scores beside those of the champion, of the same customers from the same inputs."""
+    said, champions = seen.answers.probabilities, seen.champions
+    told = (said >= pair.tried.contract.threshold).astype(float)
+    change = told - (champions >= pair.champion.contract.threshold)
+    largest = float(np.abs(said - seen.tried).max(initial=0))
+    figures = [
+        rank_figure(said, champions, rules.min_rank_correlation, certainty),
+        mean_figure("difference", np.abs(said - champions), rules.max_difference, certainty),
+        mean_figure("decisions", change, rules.max_decision_change, certainty),
+        certain_figure("as registered", largest, _AS_REGISTERED, len(said)),
+    ]
+    return figures if pair.tested is None else [*figures, psi_figure(pair.tested, said, rules.max_psi, certainty)]
+
+
+def _of_service(seen: Seen, rules: RolloutSettings, certainty: float) -> list[Figure]:
+    """Errors and time. A 503 is no version's: what the service stands on is away, and the step waits."""
+    if seen.state is None:
+        return []
+    grown = since(seen.base, seen.state.counters)
+    before = seen.base.get("failed", 0.0) / seen.base["answered"] if seen.base.get("answered") else 0.0
+    limit = max(rules.max_error_share, min(0.5, 2 * before))  # what failed before is not its doing
+    figures = [share_figure("errors", grown["failed"], grown["answered"], limit, certainty)]
+    if seen.step.name != "watch":
+        failures = grown.get(f"failures:{seen.version}", 0.0)
+        figures.append(certain_figure("failures", failures, rules.max_failures, seen.answers.requests))
+    if seen.step.name != "shadow":  # nobody waits for what it says in shadow
+        others = latencies(seen.base if seen.step.name == "watch" else grown, seen.champion)
+        own = latencies(grown, seen.version)
+        figures.append(latency_figure(own, others, rules.max_latency_ratio, rules.latency_floor_ms, certainty))
+    return figures
+
+
+def _refused(seen: Seen, rules: RolloutSettings) -> str:
+    """Why, where the service has had time to take the version up and says that it will not."""
+    state = seen.state
+    if state is None or not state.refused or seen.lasts_seconds < rules.lease_seconds / 3:
+        return ""
+    if seen.step.name == "watch":
+        return "" if state.champion == seen.version else "the service refuses to serve it; its log says why"
+    return "" if state.challenger == seen.version else "the service refuses to try it out; its log says why"
+
+
+def _waits_for(seen: Seen, rules: RolloutSettings, enough: bool) -> str:
+    """What a step that shows nothing bad waits for; empty where it has passed."""
+    state = seen.state
+    if state is None:
+        return "the service does not answer"
+    if seen.skew:
+        return f"skew: {seen.skew}"
+    grown = since(seen.base, state.counters)
+    if grown["unavailable"] > _ILL and grown["unavailable"] > rules.max_error_share * grown["answered"]:
+        return f"{grown['unavailable']:.0f} of {grown['answered']:.0f} requests got 503: the service is not well"
+    if not enough:
+        return f"{seen.answers.requests} of {rules.min_requests} customers scored"
+    if seen.step.name != "canary" and len(seen.tried) < FEW:  # a small share of a small shop has no more
+        return f"{len(seen.tried)} different customers scored, of {FEW} that tell something"
+    if seen.step.name == "watch" and seen.lasts_seconds < rules.watch_minutes * 60:
+        return f"watched for {seen.lasts_seconds / 60:.1f} of {rules.watch_minutes:g} minutes"
+    return ""

@@ -1,0 +1,82 @@
+"""What a rollout changes in the registry: the challenger's traffic, the aliases, and the record of each step."""
+
+from datetime import datetime
+
+from mlflow import MlflowClient
+
+from feature_repo.registered_version import Traffic
+from feature_repo.settings import Settings
+from flows.promotion.deciding import by_itself
+from flows.promotion.errors import RollbackError
+from flows.promotion.going_back import roll_back
+from flows.promotion.moving import move_champion
+from flows.promotion.records import RolloutRecord, TrafficRecord
+from flows.promotion.registry import drop_challenger, promotion_lock
+from flows.promotion.traffic import renew, send
+from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.steps import Step, lease, step_of
+
+WHO = "rollout"
+
+
+def begin(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> None:
+    """Record that a step begins, or goes on, and send the traffic. Killed in between, the next call completes.
+
+    Raises:
+        TrafficError, NotServableError: Services would refuse it beside the champion.
+    """
+    with promotion_lock(settings):
+        record.save(client, version)
+    step, rules = step_of(record), RolloutSettings.model_validate(record.rules)
+    if step is not None and step.name != "watch":
+        send(client, settings, version, step.traffic(lease(rules, now)), WHO, now)
+
+
+def hold_on(
+    client: MlflowClient, settings: Settings, version: str, step: Step, rules: RolloutSettings, now: datetime
+) -> datetime | None:
+    """Renew the lease; until when it holds, None where the version has not that traffic any more."""
+    until = lease(rules, now)
+    return until if renew(client, settings, version, step.traffic(until)) else None
+
+
+def changed_by_hand(client: MlflowClient, version: str, step: Step) -> str:
+    """Who has given the version other traffic than this rollout, as a sentence; empty where nobody has."""
+    record = TrafficRecord.of(client, version)
+    if record is None or record.who == WHO or step.name == "watch":
+        return ""
+    return f"{record.who} has changed its traffic ({record.told})"
+
+
+def promote(client: MlflowClient, settings: Settings, version: str, why: str, now: datetime) -> str | None:
+    """Make it the champion, as whoever approved it decided; the version before.
+
+    Raises:
+        PromotionRefusedError: It may not follow the champion of now.
+    """
+    return move_champion(client, settings, version, by_itself(client, version, why, now), now)
+
+
+def undo(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> str:
+    """Do what the end of a rollout asks for; done before, nothing changes. What could not be done, as a sentence."""
+    if record.verdict == "passed":
+        return ""
+    if record.step == "watch":
+        return _take_back(client, settings, version, record) if record.verdict == "breached" else ""
+    step = step_of(record)
+    if step is not None and not changed_by_hand(client, version, step):
+        send(client, settings, version, Traffic(mode="off"), WHO, now)
+    if record.verdict == "breached":
+        with promotion_lock(settings):
+            drop_challenger(client, version)
+    return ""
+
+
+def _take_back(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord) -> str:
+    """Roll back to whom it had followed. The run's name is the record's: the same again never goes back one more."""
+    run = f"{WHO} {record.begun.isoformat()}"
+    try:
+        roll_back(client, settings, record.champion, record.why, WHO, record.when, leave=version, flow_run=run)
+    except RollbackError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,59 @@
+"""The version on trial and the one it is held against, both as the service loads them."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from threadpoolctl import threadpool_limits
+
+from feature_repo.loaded_model import Model, load_model
+from feature_repo.model_registry import ModelRegistry
+from feature_repo.registered_version import RegisteredVersion
+from feature_repo.settings import Settings
+from flows.promotion.registry import get_version
+from flows.run_files import read_file
+from flows.training.tracking import PREDICTIONS_FILE
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models of the same inputs, and what the first said in its test, shape (rows,); None where that is gone."""
+
+    tried: Model
+    champion: Model
+    tested: Floats | None
+
+    def scores(self, x: Floats) -> tuple[Floats, Floats]:
+        """What both say of rows of inputs (rows, inputs), each of shape (rows,)."""
+        if not len(x):  # scikit-learn scores no empty matrix
+            return np.empty(0), np.empty(0)
+        with threadpool_limits(limits=1):
+            return self.tried.churn_probabilities(x), self.champion.churn_probabilities(x)
+
+
+def load_pair(client: MlflowClient, settings: Settings, tried: str, champion: str) -> Pair:
+    """Both from the registry.
+
+    Raises:
+        RegistryError, UnusableModelError: One of them cannot be had, or is not what was registered.
+    """
+    return Pair(_model(client, settings, tried), _model(client, settings, champion), _tested(client, tried))
+
+
+def _model(client: MlflowClient, settings: Settings, version: str) -> Model:
+    contract = RegisteredVersion(version, get_version(client, version).tags).contract()
+    return load_model(contract, ModelRegistry(settings.mlflow_tracking_uri).file_of(contract))
+
+
+def _tested(client: MlflowClient, version: str) -> Floats | None:
+    try:
+        content = read_file(client, str(get_version(client, version).run_id), PREDICTIONS_FILE)
+    except (MlflowException, OSError):
+        return None
+    return pd.read_parquet(BytesIO(content))["model"].to_numpy(np.float64)

@@ -1,0 +1,103 @@
+"""What the service tells of its versions at ``/metrics``: who serves, who failed, how quickly they answer."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+_SECONDS = 5.0
+_PATH = "/predict"  # a batch takes as long as it is large
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """What one look at the service gave.
+
+    ``counters`` only ever grow while it runs: ``answered``, ``failed`` (5xx but 503), ``unavailable`` (503) requests,
+    ``failures:VERSION`` and ``seconds:VERSION:LE``, the requests for one prediction answered within LE seconds.
+    """
+
+    counters: Mapping[str, float]
+    champion: str | None
+    challenger: str | None
+    mode: str | None
+    refused: int
+    ready: bool
+
+
+def read_service(url: str) -> ServiceState | None:
+    """The state of the service at ``url``; None where it does not answer. ``/metrics`` needs no key.
+
+    Of several processes of one service this is the sum. Of several replicas it is the one at this address: name the one
+    whose callers matter, or judge the others by Prometheus; what the log tells is of all that share its folder.
+    """
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/metrics", timeout=_SECONDS, trust_env=False)
+        answer.raise_for_status()
+        return state_in(answer.text)
+    except (httpx.HTTPError, ValueError):  # the latter: it is no Prometheus text, so not our service
+        return None
+
+
+def state_in(text: str) -> ServiceState:
+    """The state that a text in Prometheus' format tells; ValueError where it is none."""
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    challenger = _labels_of_one(samples, "holdfast_challenger")
+    return ServiceState(
+        counters=_counters(samples),
+        champion=_labels_of_one(samples, "holdfast_champion").get("version"),
+        challenger=challenger.get("version"),
+        mode=challenger.get("mode"),
+        refused=int(sum(one.value for one in samples if one.name == "holdfast_refused_versions")),
+        ready=any(one.name == "holdfast_ready" and one.value == 1 for one in samples),
+    )
+
+
+def since(base: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """What was counted since ``base``; a service that was started again counts from nothing."""
+    if any(now.get(name, 0.0) < value for name, value in base.items()):
+        return dict(now)
+    return {name: value - base.get(name, 0.0) for name, value in now.items()}
+
+
+def kept(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, float]:
+    """Those that a step about ``versions`` needs when it goes on in another process; zeros tell nothing."""
+    about = tuple(f"{kind}:{version}" for version in versions for kind in ("failures", "seconds"))
+    plain = ("answered", "failed", "unavailable")
+    return {
+        name: value
+        for name, value in counters.items()
+        if value and (name in plain or name.rpartition(":")[0] in about or name in about)
+    }
+
+
+def latencies(counters: Mapping[str, float], version: str) -> dict[float, float]:
+    """Upper bound of a bucket, in seconds, to how many requests of ``version`` were answered within it."""
+    prefix = f"seconds:{version}:"
+    return {float(name.removeprefix(prefix)): value for name, value in counters.items() if name.startswith(prefix)}
+
+
+def _counters(samples: Iterable[Sample]) -> dict[str, float]:
+    found: dict[str, float] = {"answered": 0.0, "failed": 0.0, "unavailable": 0.0}
+    for one in samples:
+        labels = one.labels
+        if one.name == "holdfast_requests_total":
+            found["answered"] += one.value
+            if labels["status"] == "503":
+                found["unavailable"] += one.value
+            elif labels["status"].startswith("5"):
+                found["failed"] += one.value
+        elif one.name == "holdfast_challenger_failures_total":
+            found[f"failures:{labels['version']}"] = one.value
+        elif one.name == "holdfast_request_seconds_bucket" and labels["path"] == _PATH:
+            bound = math.inf if labels["le"] == "+Inf" else float(labels["le"])
+            found[f"seconds:{labels['version']}:{bound}"] = one.value
+    return found
+
+
+def _labels_of_one(samples: Iterable[Sample], name: str) -> dict[str, str]:
+    """The labels of the series that is 1."""
+    return next((dict(one.labels) for one in samples if one.name == name and one.value == 1), {})

@@ -1,0 +1,63 @@
+"""Who is told of what a rollout did: the record on the version, an event, and an alert."""
+
+from datetime import datetime
+from typing import Any
+
+from mlflow import MlflowClient
+
+from feature_repo.settings import Settings
+from flows.acting.events import tell
+from flows.alerting.alert import Alert
+from flows.alerting.outbox import add_alert, resolve
+from flows.monitoring.findings import Severity
+from flows.promotion.records import RolloutRecord
+from flows.rolling_out.moves import undo
+
+_ROLLED_BACK, _HELD, _SILENT = "holdfast.rollout.rolled_back", "holdfast.rollout.held", "holdfast.rollout.blind"
+
+
+def finish(
+    client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime, evidence: str = ""
+) -> None:
+    """End a step as ``record`` says: first it is written, then done, then told, so the same again completes.
+
+    ``evidence`` is a link for whoever reads the alert.
+    """
+    record.write(client, version)
+    problem = undo(client, settings, version, record, now)
+    told = f"{record.why}. {problem}" if problem else record.why
+    if record.verdict == "breached":
+        back = f"version {record.champion} serves again" if record.step == "watch" else "it gets no traffic any more"
+        severity: Severity = "warning" if record.step == "shadow" else "critical"
+        text = f"Version {version} was rolled back in the step {record.name}, {back}: {told}"
+        add_alert(settings, Alert.about(_ROLLED_BACK, f"version {version}", severity, text, evidence), now)
+        tell("holdfast.rollout.rolled_back", f"version.{version}", _payload(version, record, text))
+    elif record.verdict == "stopped" and record.is_held:
+        text = f"The rollout of version {version} ended in the step {record.name}: {told}"
+        add_alert(settings, Alert.about(_HELD, f"version {version}", "warning", text, evidence), now)
+        tell("holdfast.rollout.held", f"version.{version}", _payload(version, record, text))
+    resolve(settings, f"{_SILENT}:version {version}", "the step has ended", now)
+    record.tell(client, version)
+
+
+def tell_promoted(version: str, previous: str | None) -> None:
+    """That the last step but one was passed, and the alias moved."""
+    text = f"Version {version} is the champion, after a rollout without a breach."
+    tell("holdfast.rollout.promoted", f"version.{version}", {"version": version, "previous": previous, "summary": text})
+
+
+def tell_silent(settings: Settings, version: str, url: str, silent: bool, now: datetime) -> None:
+    """That nobody can see how a rollout goes, as the service does not answer; or that it does again."""
+    text = f"The rollout of version {version} waits: {url}/metrics does not answer, and no step goes on without it."
+    alert = Alert.about(_SILENT, f"version {version}", "warning", text)
+    if silent:
+        add_alert(settings, alert, now)
+    else:
+        resolve(settings, alert.key, "the service answers again", now)
+
+
+def _payload(version: str, record: RolloutRecord, text: str) -> dict[str, Any]:
+    told = record.model_dump(
+        mode="json", include={"step", "share", "begun", "when", "champion", "requests", "figures", "why"}
+    )
+    return told | {"version": version, "summary": text}

@@ -1,0 +1,150 @@
+"""What there is to do: a rollout that has not ended, or a challenger that has had none."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings
+from flows.promotion.approval import refusal
+from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.moving import passed_gates
+from flows.promotion.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
+from flows.promotion.registry import all_versions, challenger_version, champion_version, get_version
+from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.steps import Step, next_step, rules_of
+
+
+@dataclass(frozen=True)
+class Work:
+    """A version to roll out against ``champion``, on the gates of key ``gates``, from where ``record`` says; None: from
+    the beginning.
+    """
+
+    version: str
+    champion: str | None
+    gates: str
+    record: RolloutRecord | None = None
+
+    def step(self, rules: RolloutSettings) -> Step | None:
+        """The step to be at, None where the rollout is over. One that goes on keeps the rules it was begun with."""
+        if self.record is not None and not self.record.is_open:
+            return None
+        return next_step(self.record, rules_of(self.record) if self.record else rules)
+
+    def name(self, rules: RolloutSettings) -> str:
+        """That step in words."""
+        step = self.step(rules)
+        return f"version {self.version}: {step.told}" if step else f"version {self.version}: over"
+
+    def is_to_be_promoted(self, rules: RolloutSettings) -> bool:
+        """Whether the last step before the promotion is passed."""
+        step = self.step(rules)
+        return step is not None and step.name == "watch" and self.record is not None and self.record.step != "watch"
+
+    def after(self, record: RolloutRecord) -> "Work":
+        """What is left once ``record`` says how a step ended."""
+        return replace(self, record=record)
+
+    def ended(self, why: str, now: datetime) -> RolloutRecord:
+        """The record that ends it here, because of ``why``; the one there is where it has ended already."""
+        if self.record is None:
+            known = {"champion": self.champion, "gates": self.gates, "begun": now, "when": now}
+            return RolloutRecord(step="approval", share=0, verdict="stopped", why=why, **known)
+        if not self.record.is_open:
+            return self.record
+        changed = {"verdict": "stopped", "when": now, "why": why, "is_held": True, "base": {}}
+        return self.record.model_copy(update=changed)
+
+
+def claim(settings: Settings) -> FileLock:
+    """Held by the one run that rolls out; a second one gets filelock's ``Timeout`` at once. It guards one machine."""
+    settings.mlflow.mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.mlflow / "rollout.lock", timeout=0)
+
+
+def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
+    """What to do next, a rollout that was killed first; or why there is nothing to do.
+
+    A challenger whose rollout has ended gets another one when it has passed its gates again, or when ``version`` names
+    it.
+
+    Raises:
+        UnknownVersionError: There is no such version.
+        PromotionRefusedError: The ``version`` that was named cannot follow the champion of now.
+    """
+    if unfinished := _unfinished(client):
+        return unfinished
+    champion = champion_version(client)
+    number = str(get_version(client, version).version) if version else challenger_version(client)
+    if number is None:
+        return f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out."
+    if number == champion:
+        return f"Version {number} is the {CHAMPION} already."
+    ended, gates = RolloutRecord.of(client, number), GatesRecord.of(client, number)
+    if ended is not None and version is None and gates is not None and ended.gates == gates.key:
+        return f"Version {number} has had its rollout: {ended.told}. `--version {number}` begins another."
+    try:
+        return Work(number, champion, passed_gates(client, number, champion).key)
+    except PromotionRefusedError as refused:
+        if version is not None:
+            raise
+        return str(refused)
+
+
+def _unfinished(client: MlflowClient) -> Work | None:
+    """The oldest rollout that has not ended, or whose end was not told."""
+    found: list[tuple[datetime, Work]] = []
+    for item in all_versions(client):
+        version = str(item.version)
+        record = RolloutRecord.in_tags(item.tags, version)
+        if record is not None and (record.is_open or record not in (events_in(item.tags, version) or [])):
+            found.append((record.when, Work(version, record.champion, record.gates, record)))
+    return min(found, key=lambda item: item[0])[1] if found else None
+
+
+def waits_for_a_person(client: MlflowClient, work: Work, asks: bool, flow_run: str, now: datetime) -> str:
+    """Why only a person can let it begin: one is being asked by another run; empty where it may.
+
+    The run ``flow_run``, which ``asks``, goes on with its own request, and asks again where an earlier one was refused.
+
+    Raises:
+        PromotionRefusedError: A person refused, or did not answer in time, and this run asks nobody.
+    """
+    record = ApprovalRecord.of(client, work.version)
+    if record is None or record.gates != work.gates or record.flow_run == flow_run:
+        return ""
+    standing = record.standing(now)
+    if standing.status == "waiting":
+        return refusal(work.version, standing)
+    if standing.status != "approved" and not asks:
+        raise PromotionRefusedError(refusal(work.version, standing))
+    return ""
+
+
+def is_refused(client: MlflowClient, work: Work, now: datetime) -> bool:
+    """Whether a person, asked on the evidence of today, said no, or nothing in time."""
+    record = ApprovalRecord.of(client, work.version)
+    asked = record is not None and record.gates == work.gates
+    return record is not None and asked and record.standing(now).status in ("refused", "timed out")
+
+
+def interruption(client: MlflowClient, version: str, record: RolloutRecord) -> str:
+    """Why a rollout cannot go on as things stand, whoever changed them; empty where it can."""
+    champion = champion_version(client)
+    if record.step == "watch":
+        return "" if champion == version else f"the {CHAMPION} was moved to {_named(champion)} meanwhile"
+    if champion == version:
+        return f"it was made the {CHAMPION} by somebody else"
+    if champion != record.champion:
+        return f"the {CHAMPION} is {_named(champion)} now, and it was held against {_named(record.champion)}"
+    challenger = challenger_version(client)
+    if challenger is None:
+        return f"it is no {CHALLENGER} any more"
+    return "" if challenger == version else f"superseded by {_named(challenger)}"
+
+
+def _named(version: str | None) -> str:
+    return "no version" if version is None else f"version {version}"

@@ -1,0 +1,193 @@
+"""Rollout: the challenger from shadow to champion without hands, and back if it is worse. `python -m flows.rollout`"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.settings import Settings, load_settings
+from flows.approval import by_a_person
+from flows.model_card import cards_tell
+from flows.promotion.errors import PromotionRefusedError
+from flows.rolling_out.settings import RolloutSettings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from flows.promotion.records import RolloutRecord
+    from flows.rolling_out.work import Work
+
+_DEPLOYMENT = "rollout/rollout"
+_ASKED = "It is tried out on a growing share of the customers first, and follows the champion if nothing bad shows."
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """How the last rollout at work ended. ``version`` is None where there was nothing to do; ``told`` says why."""
+
+    version: str | None
+    verdict: Literal["passed", "breached", "stopped", "nothing"]
+    told: str
+
+
+@task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
+def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSettings) -> "RolloutRecord":
+    """Begin a step, or go on with it, and watch over it to its end; what the end asks for is done, and told.
+
+    Tried again where the registry does not answer, it goes on where it was.
+    """
+    from prefect.runtime import flow_run
+
+    from flows.acting.evidence import this_run
+    from flows.monitoring.open_skew import open_skew
+    from flows.places import load_places
+    from flows.promotion.registry import open_registry
+    from flows.rolling_out.service_metrics import read_service
+    from flows.rolling_out.telling import finish, tell_silent
+    from flows.rolling_out.trying import try_out
+    from flows.rolling_out.watching import Surroundings
+
+    client, url = open_registry(settings), load_places().service_url
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    world = Surroundings(
+        clock=clock,
+        sleep=time.sleep,
+        look=lambda: read_service(url),
+        skew=lambda: open_skew(settings),
+        silent=lambda silent: tell_silent(settings, work.version, url, silent, clock()),
+        flow_run=str(flow_run.id or ""),
+    )
+    outcome = try_out(client, settings, work, rules, world)
+    finish(client, settings, work.version, outcome.record, clock(), this_run())
+    create_table_artifact(outcome.table, key="rollout", description=f"Version {work.version}: {outcome.record.told}")
+    return outcome.record
+
+
+@task(task_run_name="promote", cache_policy=NO_CACHE, persist_result=False)
+def promote_task(settings: Settings, work: "Work") -> None:
+    """Move the alias."""
+    from flows.promotion.registry import open_registry
+    from flows.rolling_out.moves import promote
+    from flows.rolling_out.telling import tell_promoted
+
+    promote(open_registry(settings), settings, work.version, "passed every step of its rollout", datetime.now(UTC))
+    tell_promoted(work.version, work.champion)
+
+
+@task(task_run_name="end", cache_policy=NO_CACHE, persist_result=False)
+def end_task(settings: Settings, work: "Work", why: str = "") -> "RolloutRecord":
+    """End a rollout that cannot go on, or tell the end of one that was killed when it told it."""
+    from flows.acting.evidence import this_run
+    from flows.promotion.registry import open_registry
+    from flows.rolling_out.telling import finish
+
+    now = datetime.now(UTC)
+    record = work.ended(why, now)
+    finish(open_registry(settings), settings, work.version, record, now, this_run())
+    return record
+
+
+def _run_name() -> str:
+    from prefect.runtime import flow_run
+
+    return f"rollout of version {flow_run.parameters.get('version') or '(the challenger)'}"
+
+
+@flow(name="rollout", flow_run_name=_run_name, persist_result=False)
+def rollout(
+    version: str | None = None,
+    approval: Literal["auto", "manual"] = "auto",
+    rules: RolloutSettings | None = None,
+    timeout_hours: float = 72,
+) -> RolloutResult:
+    """Take the challenger from shadow over a growing share of the customers to champion; back where it is worse.
+
+    One that was killed goes on first, by the rules it was begun with. Two never work at once: the second ends at once.
+    What is judged is the prediction log, which all replicas on one storage share, and /metrics at HOLDFAST_SERVICE_URL,
+    which is one of them.
+
+    Args:
+        version: The challenger's number; the challenger when left out. Named, it may be rolled out again.
+        approval: auto, or manual: a person is asked before it scores anything.
+        rules: Steps, times and limits.
+        timeout_hours: How long a person has; no answer is a refusal.
+    """
+    from filelock import Timeout
+
+    from flows.promotion.registry import open_registry
+    from flows.rolling_out.work import claim, find_work
+
+    settings = load_settings()
+    client, result = open_registry(settings), None
+    try:
+        with claim(settings):
+            while not isinstance(work := find_work(client, None if result else version), str):
+                result = _roll_out(settings, client, work, approval, rules or RolloutSettings(), timeout_hours)
+                get_run_logger().info(result.told)
+                if result.version is None or approval == "manual":  # a run can ask only once
+                    return result
+            return result or RolloutResult(None, "nothing", work)
+    except Timeout:
+        return RolloutResult(None, "nothing", "Another run of this flow is at work, which takes up what is new.")
+
+
+def _roll_out(
+    settings: Settings,
+    client: "MlflowClient",
+    work: "Work",
+    approval: Literal["auto", "manual"],
+    rules: RolloutSettings,
+    timeout_hours: float,
+) -> RolloutResult:
+    """One version, from its beginning or from where it was, to its end."""
+    from prefect.runtime import flow_run
+
+    from flows.rolling_out.work import is_refused, waits_for_a_person
+
+    if work.record is not None and not work.record.is_open:
+        return _over(settings, work, end_task(settings, work))
+    try:
+        if work.record is None:
+            if waiting := waits_for_a_person(client, work, approval == "manual", str(flow_run.id), datetime.now(UTC)):
+                return RolloutResult(None, "nothing", waiting)
+            if approval == "manual":
+                by_a_person(settings, client, work.version, _ASKED, timedelta(hours=timeout_hours), _DEPLOYMENT)
+            if work.champion is None:
+                promote_task(settings, work)
+                cards_tell(settings, work.version)
+                return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
+        while work.step(rules) is not None:
+            if work.is_to_be_promoted(rules):
+                promote_task(settings, work)
+                cards_tell(settings, work.version, work.champion)
+            work = work.after(step_task(settings, work.name(rules), work, rules))
+    except PromotionRefusedError as refused:
+        if work.record is None and not is_refused(client, work, datetime.now(UTC)):
+            raise  # nothing has begun, nobody has said no
+        work = work.after(end_task(settings, work, str(refused)))
+    assert work.record is not None
+    return _over(settings, work, work.record)
+
+
+def _over(settings: Settings, work: "Work", record: "RolloutRecord") -> RolloutResult:
+    cards_tell(settings, work.version, work.champion if record.step == "watch" else None)
+    return RolloutResult(work.version, record.verdict, f"Version {work.version}: {record.told}.")  # type: ignore[arg-type]
+
+
+def _show(result: RolloutResult) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(result.told, markup=False)
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(rollout, show=_show)

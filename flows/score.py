@@ -1,0 +1,81 @@
+"""Score: the champion's word on every customer, with its reasons. `python -m flows.score --as-of 1998-07-01`"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+from prefect import flow, task
+from prefect.artifacts import create_image_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from feature_repo.settings import Settings, load_settings
+from flows.clock import resolve_as_of, resolve_known_at, run_name
+from flows.reporting.progress import say
+
+if TYPE_CHECKING:
+    from flows.scoring.champion import Champion
+    from flows.scoring.moment import ScoreResult
+
+_IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+@task(name="champion", **_IN_MEMORY)
+def champion_task(settings: Settings) -> "Champion":
+    """The champion, if the definitions that it was trained on are those in use."""
+    from feature_repo.stores import open_store
+    from flows.feature_store.registry import require_applied
+    from flows.features import features_lock
+    from flows.scoring.champion import load_champion, require_same_definitions
+
+    champion = load_champion(settings)
+    with features_lock(settings):
+        require_applied(open_store())
+    require_same_definitions(champion)
+    return champion
+
+
+@task(task_run_name="score {as_of:%Y-%m-%d}", **_IN_MEMORY)
+def score_task(
+    settings: Settings, champion: "Champion", as_of: datetime, known_at: datetime, replace: bool = True
+) -> "ScoreResult":
+    """Point-in-time features, scores and reasons of everybody, as one Parquet file."""
+    from flows.scoring.moment import score_moment
+
+    return score_moment(settings, champion, as_of, known_at, replace)
+
+
+@task(name="report", **_IN_MEMORY)
+def report_task(result: "ScoreResult") -> None:
+    """Leave the counts and the picture beside the flow run."""
+    from flows.reporting.images import data_url, png
+    from flows.scoring.scores import read_scores
+    from flows.scoring.told import decisions, histogram
+
+    scores = read_scores(result.path)
+    create_table_artifact(decisions(scores), key="scores", description=result.summary())
+    picture = png(histogram(scores))
+    create_image_artifact(data_url(picture), key="scores-picture", description="How the scores are distributed")
+
+
+@flow(name="score", flow_run_name=run_name, persist_result=False)
+def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "ScoreResult":
+    """Score every customer known at a moment with the champion: probability, decision and reasons.
+
+    Args:
+        as_of: The moment to score at; now when left out.
+        known_at: Use only data that had arrived by then; everything when left out.
+    """
+    settings = load_settings()
+    moment, known = resolve_as_of(as_of, settings), resolve_known_at(known_at)
+    champion = champion_task(settings)
+    say(f"scoring everybody with version {champion.contract.model_version}")
+    result = score_task(settings, champion, moment, known)
+    if result.written:
+        report_task(result)
+    return result
+
+
+if __name__ == "__main__":
+    from flows.cli import run_flow
+
+    run_flow(score, show=lambda result: typer.echo(result.summary()))

@@ -1,0 +1,101 @@
+"""Scoring everybody at one moment: once per champion and state of the data."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from feature_repo.errors import HoldfastError
+from feature_repo.settings import Settings
+from flows.feature_store.snapshots import effective_known_at
+from flows.ingestion.batches import list_batches
+from flows.reporting.words import minute
+from flows.scoring.champion import Champion
+from flows.scoring.customers import all_customers
+from flows.scoring.kept import Scored, about_scores, counts, current_scores, keep_earlier, scores_key, scores_lock
+from flows.scoring.scores import scores_path, scores_table, write_scores
+
+
+class NobodyActiveError(HoldfastError):
+    """The data end so long before the moment that all scores would be extrapolations."""
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What is known of everybody at a moment, and where it is.
+
+    ``will_churn`` are active customers. ``written`` is False where the same champion had scored the same data before.
+    ``replaced`` is the version whose table it took the place of, if there was another.
+    """
+
+    as_of: datetime
+    known_at: datetime
+    model_version: str
+    threshold: float
+    customers: int
+    active: int
+    will_churn: int
+    written: bool
+    replaced: str | None
+    path: Path
+
+    def summary(self) -> str:
+        """In one line."""
+        told = (
+            f"{self.customers:,} customers as of {minute(self.as_of)} by version {self.model_version}: "
+            f"{self.active:,} active, {self.will_churn:,} of them will churn (threshold {self.threshold:.3g})"
+        )
+        if not self.written:
+            return f"Scored before, from the same data: {told}. Nothing changed. {self.path}"
+        kept = f" The table of version {self.replaced} is kept under {self.path.parent / 'replaced'}."
+        return f"Scored {told}. {self.path}{kept if self.replaced else ''}"
+
+
+def score_moment(
+    settings: Settings, champion: Champion, as_of: datetime, known_at: datetime, replace: bool = True
+) -> ScoreResult:
+    """Score every customer known by then, and keep the table.
+
+    What the same champion has said of the same data is left as it is; without ``replace``, whatever is there.
+
+    Raises:
+        NoDataError: Nothing from before ``as_of`` had arrived by ``known_at``.
+        NobodyActiveError: Nobody bought lately.
+        OtherInputsError: The champion reads other inputs than the feature service gives.
+    """
+    effective = effective_known_at(list_batches(settings), as_of, known_at)
+    with scores_lock(settings):
+        earlier = current_scores(settings, as_of)
+        key = scores_key(champion.contract, as_of, effective)
+        if earlier is not None and (earlier.key == key or not replace):
+            return _result(earlier, written=False)
+        table = scores_table(all_customers(settings, as_of, effective), champion)
+        if not table["active"].any():
+            raise NobodyActiveError(
+                f"Nobody bought in the {champion.contract.activity_days} days before {minute(as_of)}, as known at "
+                f"{minute(known_at)}: the champion never learned from such customers. Ingest newer data, or choose "
+                "another time."
+            )
+        if earlier is not None:
+            keep_earlier(settings, earlier)
+        path = scores_path(settings.scores, as_of)
+        write_scores(table, path, about_scores(champion.contract, as_of, effective))
+        kept = current_scores(settings, as_of)
+    assert kept is not None
+    return _result(kept, written=True, replaced=earlier.model_version if earlier else None)
+
+
+def _result(kept: Scored, written: bool, replaced: str | None = None) -> ScoreResult:
+    found = counts(kept.path, ["active", "will_churn"])
+    active = {churns: number for (is_active, churns), number in found.items() if is_active}
+    return ScoreResult(
+        as_of=kept.as_of,
+        known_at=kept.known_at,
+        model_version=kept.model_version,
+        threshold=kept.threshold,
+        customers=sum(found.values()),
+        active=sum(active.values()),
+        will_churn=active.get(True, 0),
+        written=written,
+        replaced=replaced,
+        path=kept.path,
+    )

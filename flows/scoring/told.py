@@ -1,0 +1,51 @@
+"""A table of scores as people look at it: counts by decision, and a picture."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from flows.training.plots import GREEN, LIGHT, plain
+
+
+def decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for the active customers and one for the others: how many, how they are decided on, their mean risk."""
+    rows = []
+    for name, active in (("active", True), ("not active", False)):
+        found = scores[scores["active"] == active]
+        churns = int(found["will_churn"].sum())
+        mean = f"{found['churn_probability'].mean():.1%}" if len(found) else "-"
+        rows.append(
+            {
+                "customers": name,
+                "scored": len(found),
+                "will churn": churns,
+                "will stay": len(found) - churns,
+                "mean probability": mean,
+            }
+        )
+    return rows
+
+
+def histogram(scores: pd.DataFrame) -> Figure:
+    """How the probabilities are distributed, those of active customers apart, and where the threshold is."""
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    axes = figure.subplots()
+    parts = [scores.loc[scores["active"] == active, "churn_probability"].to_numpy() for active in (True, False)]
+    axes.hist(
+        parts, bins=np.linspace(0, 1, 41).tolist(), stacked=True, color=[GREEN, LIGHT], label=["active", "not active"]
+    )
+    threshold = float(scores["threshold"].iloc[0])
+    axes.axvline(threshold, color="black", lw=1, ls="--", label=f"threshold {threshold:.3g}")
+    axes.set(
+        title=f"Churn probability of {len(scores):,} customers as of {scores['as_of'].iloc[0]:%Y-%m-%d}, version "
+        f"{scores['model_version'].iloc[0]}",
+        xlabel="churn probability",
+        ylabel="customers",
+    )
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.legend(frameon=False)
+    plain(axes)
+    return figure

@@ -1,0 +1,149 @@
+"""Simulate: weeks of the whole system in minutes, with a fault planted. `python -m flows.simulate price-change`"""
+
+import os
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from feature_repo.errors import HoldfastError
+from feature_repo.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from flows.simulation.outcome import Outcome
+    from flows.simulation.scenario import Scenario
+
+_ALL = "all"
+
+
+class SimulationError(HoldfastError):
+    """A simulation cannot be run."""
+
+
+class Store(StrEnum):
+    """Where online features are."""
+
+    sqlite = "sqlite"
+    redis = "redis"
+
+
+def simulate(
+    scenario: Annotated[str, typer.Argument(help="One of the scenarios, or all of them: all.")] = "",
+    days: Annotated[int | None, typer.Option(help="So many days; the scenario's own when left out.")] = None,
+    customers: Annotated[int | None, typer.Option(help="Of so many customers; 0: of all.")] = None,
+    store: Annotated[Store | None, typer.Option(help="Where online features are.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make the world it begins in anew.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Only write docs/simulations.md from the outcomes.")] = False,
+    no_plant: Annotated[bool, typer.Option("--no-plant", hidden=True)] = False,
+) -> None:
+    """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
+    from flows.cli import EXPECTED_ERRORS
+    from flows.error_line import errors_in_one_line
+    from flows.simulation.scenarios import SCENARIOS
+    from flows.simulation.table import print_outcomes, write_table
+
+    console = Console(highlight=False, soft_wrap=True)
+    with errors_in_one_line(EXPECTED_ERRORS):
+        settings = load_settings()
+        if table:
+            console.print(f"Wrote {write_table(settings)}", markup=False)
+            return
+        if scenario not in [*SCENARIOS, _ALL]:
+            raise SimulationError(
+                f"{scenario or 'Nothing'} is no scenario. Name one of: {', '.join([*SCENARIOS, _ALL])}."
+            )
+        names = list(SCENARIOS) if scenario == _ALL else [scenario]
+        outcomes = []
+        with _one_at_a_time(settings):
+            for name in names:
+                outcomes.append(
+                    _run(settings, SCENARIOS[name], console, days, customers, store, fresh, fault=not no_plant)
+                )
+                fresh = False
+        print_outcomes(outcomes, console)
+    if not all(outcome.passed for outcome in outcomes):
+        sys.exit(1)
+
+
+def _run(
+    settings: Settings,
+    scenario: "type[Scenario]",
+    console: Console,
+    days: int | None,
+    customers: int | None,
+    store: Store | None,
+    fresh: bool,
+    fault: bool,
+) -> "Outcome":
+    """Make the world if there is none, copy it, play."""
+    from flows.simulation.outcome import outcome_path, read_outcomes, simulations_folder
+    from flows.simulation.process import run_process
+    from flows.simulation.told import Told
+    from flows.simulation.world import WorldKey, code_now, copy_world, forget_others
+
+    folder, began = simulations_folder(settings), time.monotonic()
+    key = WorldKey(scenario.customers if customers is None else customers, code_now())
+
+    def say(line: str) -> None:
+        console.print(f"{scenario.name:<18}{time.monotonic() - began:>5.0f} s  {line}", markup=False)
+
+    forget_others(folder, key)
+    world = key.folder(folder)
+    if fresh or not world.exists():
+        say("making the world it begins in: history, features, a champion")
+        making = folder / f".making-{os.getpid()}"
+        run_process(making, Told(work="world", customers=key.customers), say)
+        _replace(making, world)
+    state = folder / f"{scenario.name}-state"
+    copy_world(folder, key, state)
+    place = outcome_path(settings, scenario.name)
+    place.unlink(missing_ok=True)  # what an earlier run found says nothing of this one
+    told = Told(
+        work="scenario",
+        scenario=scenario.name,
+        days=days or scenario.days,
+        customers=key.customers,
+        store=store.value if store else scenario.store,
+        fault=fault,
+        disk_mb=scenario.disk_mb,
+        outcome=place,
+    )
+    run_process(state, told, say)
+    (found,) = read_outcomes(settings, [scenario.name])
+    return found
+
+
+def _replace(making: Path, world: Path) -> None:
+    import shutil
+
+    for left in (making / "prefect", making / "logs", world):  # every run has a server of its own
+        if left.exists():
+            shutil.rmtree(left)
+    making.rename(world)
+
+
+def _one_at_a_time(settings: Settings) -> FileLock:
+    """Held by the simulation at work.
+
+    Raises:
+        SimulationError: There is another one.
+    """
+    from flows.simulation.outcome import simulations_folder
+
+    folder = simulations_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "simulations.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise SimulationError(f"Another simulation is at work in {folder}. Wait for it to end.") from None
+    return lock
+
+
+if __name__ == "__main__":
+    typer.run(simulate)

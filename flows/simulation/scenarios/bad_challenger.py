@@ -1,0 +1,142 @@
+"""A version that learned from flipped labels: its gates stop it, and forced through, its rollout does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flows.simulation.judging import none_of
+from flows.simulation.outcome import Detection, Expectation
+from flows.simulation.running import Running
+from flows.simulation.scenario import Scenario
+from flows.simulation.scenarios.expecting import every_step_went_well
+from flows.simulation.world import TRAINING
+
+_DAY = 1
+_BAD = "2"
+
+
+class BadChallenger(Scenario):
+    """Who stays and who goes are exchanged in all that it was trained and tested on."""
+
+    name = "bad-challenger"
+    planted = "A version trained on flipped labels; then forced through its gates, twice: to shadow, and to a canary."
+    days = 2
+
+    def __init__(self, days: int, fault: bool) -> None:
+        super().__init__(days, fault)
+        self.gates_failed: list[str] = []
+        self.records: list[Any] = []
+        self.canary_seconds = 0.0
+
+    def during(self, run: Running) -> None:
+        """Trained, judged, forced into shadow, forced into a canary."""
+        if run.shop.number != _DAY:
+            return
+        self.gates_failed = _trained_on_flipped_labels(run)
+        for parameters in ({}, {"version": _BAD, "rules": {"shadow": False, "watch_minutes": 0.5, "poll_seconds": 1}}):
+            _force(run)
+            if parameters:
+                run.shop.api.run("rollout", parameters)
+            else:
+                _tell_that_it_is_ready()
+            run.shop.settles(threads=4)
+
+    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
+        """Both rollouts end where they began, and the champion stays."""
+        from flows.promotion.records import RolloutRecord, events_in
+        from flows.promotion.registry import champion_version, get_version, open_registry
+
+        client = open_registry(run.shop.settings)
+        tags = get_version(client, _BAD).tags if self.gates_failed else {}
+        records = [item for item in events_in(tags, _BAD) or () if isinstance(item, RolloutRecord)]
+        ended = [(item.step, item.verdict) for item in records if item.verdict != "begun"]
+        took = [
+            (item.when - item.begun).total_seconds()
+            for item in records
+            if item.verdict == "breached" and item.step == "canary"
+        ]
+        events = [event.name for event in run.shop.api.events(run.shop.began)]
+        rolled_back = events.count("holdfast.rollout.rolled_back")
+        by_bad = [one for one in run.shop.callers.answers if one.version == _BAD]
+        return [], [
+            Expectation(
+                expected="its gates fail",
+                found=", ".join(self.gates_failed) or "none failed",
+                met=bool(self.gates_failed),
+            ),
+            Expectation(
+                expected="forced through, it is stopped in shadow; begun with a canary, in that",
+                found="; ".join(item.told for item in records) or "no rollout",
+                met=ended == [("shadow", "breached"), ("canary", "breached")],
+            ),
+            Expectation(
+                expected="the canary is over within a minute",
+                found=", ".join(f"{seconds:.0f} s" for seconds in took) or "there was none",
+                met=bool(took) and max(took) <= 60,
+            ),
+            Expectation(
+                expected="an event for each",
+                found=f"{rolled_back} of holdfast.rollout.rolled_back",
+                met=rolled_back == 2,
+            ),
+            Expectation(
+                expected="the champion stays",
+                found=f"version {champion_version(client)}; {len(by_bad)} customers were answered by version {_BAD}",
+                met=champion_version(client) == "1",
+            ),
+            none_of(run, ["retrain", "rollback", "promote"]),
+            every_step_went_well(run),
+        ]
+
+
+def _trained_on_flipped_labels(run: Running) -> list[str]:
+    """The gates that it failed."""
+    from flows.train import train
+
+    today = run.shop.today
+    with _flipped():
+        result = train(today, today + timedelta(hours=2), TRAINING)
+    return [gate.name for gate in result.gates.failed]
+
+
+@contextmanager
+def _flipped() -> Iterator[None]:
+    """Every training set of this process has its labels the wrong way round, as after a slip in a query."""
+    from flows.training import dataset
+
+    honest = dataset.assemble
+    try:
+        dataset.assemble = lambda *told, **named: _turned(honest(*told, **named))
+        yield
+    finally:
+        dataset.assemble = honest
+
+
+def _turned(rows: Any) -> Any:
+    return replace(rows, y=~rows.y)
+
+
+def _force(run: Running) -> None:
+    """What somebody with access to the registry can do: a passed verdict by hand, and the alias."""
+    from flows.promotion.records import GatesRecord
+    from flows.promotion.registry import champion_version, open_registry, set_challenger
+
+    client = open_registry(run.shop.settings)
+    record = GatesRecord.of(client, _BAD)
+    assert record is not None
+    changed: dict[str, Any] = {
+        "verdict": "passed",
+        "failed": [],
+        "champion": champion_version(client),
+        "when": datetime.now(UTC),
+    }
+    record.model_copy(update=changed).save(client, _BAD)
+    set_challenger(client, _BAD)
+
+
+def _tell_that_it_is_ready() -> None:
+    from flows.acting.events import tell
+
+    tell("holdfast.challenger.ready", f"version.{_BAD}", {"version": _BAD})

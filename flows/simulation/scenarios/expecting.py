@@ -1,0 +1,38 @@
+"""Expectations that several scenarios have."""
+
+from datetime import datetime
+
+from flows.simulation.outcome import Expectation
+from flows.simulation.running import Running
+
+
+def every_step_went_well(run: Running, but: tuple[str, ...] = ()) -> Expectation:
+    """No daily run and no monitoring failed, but for those whose name begins as one of ``but``."""
+    failed = [f"{about}: {why}" for about, why in run.shop.failed.items() if not about.startswith(but)]
+    looks = len(run.shop.looks)
+    return Expectation(
+        expected=f"every daily run and every monitoring run ends well{f', but {but}' if but else ''}",
+        found="; ".join(failed) or f"{looks} of each",
+        met=not failed and looks > 0,
+    )
+
+
+def nothing_found_after(run: Running, moment: datetime) -> Expectation:
+    """The trouble is over: later runs, of which there are some, find nothing above info."""
+    later = [as_of for as_of in run.shop.looks if as_of > moment]
+    loud = [item for item in run.shop.seen if item.as_of > moment and item.severity != "info"]
+    return Expectation(
+        expected=f"no finding above info after {moment:%Y-%m-%d %H:%M}",
+        found="; ".join(f"{item.event} {item.subject}" for item in loud) or f"none in {len(later)} runs",
+        met=bool(later) and not loud,
+    )
+
+
+def nothing_found_before(run: Running, moment: datetime) -> Expectation:
+    """Runs before the fault find nothing above info."""
+    loud = [item for item in run.shop.seen if item.as_of < moment and item.severity != "info"]
+    return Expectation(
+        expected=f"no finding above info before {moment:%Y-%m-%d %H:%M}",
+        found="; ".join(f"{item.event} {item.subject}" for item in loud) or "none",
+        met=not loud,
+    )

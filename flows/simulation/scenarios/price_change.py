@@ -1,0 +1,55 @@
+"""From a day on everything costs half as much again."""
+
+import pandas as pd
+
+from flows.simulation.days import START, day_after
+from flows.simulation.judging import none_of
+from flows.simulation.outcome import Detection, Expectation, detection
+from flows.simulation.planting import dearer
+from flows.simulation.running import Running
+from flows.simulation.scenario import Scenario
+from flows.simulation.scenarios.expecting import every_step_went_well, nothing_found_before
+
+_FACTOR = 1.5
+_FIRST = 2
+
+
+class PriceChange(Scenario):
+    """A shift of this size shows in the prices of a day from 20 purchases on, fewer are not judged."""
+
+    name = "price-change"
+    planted = f"Amounts times {_FACTOR} from the third day on."
+    days = 5
+
+    def delivered(self, run: Running, rows: pd.DataFrame) -> pd.DataFrame:
+        """Dearer from the day on."""
+        return dearer(rows, _FACTOR) if run.shop.number >= _FIRST else rows
+
+    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
+        """The amounts of the first such day differ from those before; if that lasts, it is trained again."""
+        visible = "the first run after a day of dearer purchases has come in"
+        found = detection(
+            "holdfast.drift.detected", "transactions.amount", visible, day_after(START, _FIRST + 1), run.shop.seen
+        )
+        trained = [item for item in run.shop.api.runs("retrain") if item.state == "COMPLETED"]
+        return [found], [
+            nothing_found_before(run, found.by),
+            _retrained(run, len(trained)),
+            none_of(run, ["rollback"]),
+            every_step_went_well(run),
+        ]
+
+
+def _retrained(run: Running, runs: int) -> Expectation:
+    """That the retraining happened is told by the record on the version that it gave."""
+    from flows.promotion.records import RetrainingRecord
+    from flows.promotion.registry import all_versions, open_registry
+
+    versions = all_versions(open_registry(run.shop.settings))
+    records = {item.version: RetrainingRecord.in_tags(item.tags, str(item.version)) for item in versions}
+    told = [f"version {version}: {record.why}" for version, record in records.items() if record]
+    return Expectation(
+        expected="once it lasts (2 of 5 windows) the automation trains again, once",
+        found=f"{runs} runs of retrain; {'; '.join(told) or 'no version of them'}",
+        met=len(told) == 1,
+    )

@@ -1,0 +1,27 @@
+"""Serves the status page: `python -m flows.status`"""
+
+import argparse
+
+import uvicorn
+
+from feature_repo.model_registry import be_impatient
+from feature_repo.settings import apply_environment
+from flows.status.app import status_app
+
+_LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+
+
+def main() -> None:
+    """Serve until it is told to end. From other machines only where it listens for them."""
+    parser = argparse.ArgumentParser(prog="python -m flows.status", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    options = parser.parse_args()
+    apply_environment()
+    be_impatient()
+    hosts = _LOOPBACK if options.host in ("127.0.0.1", "localhost", "::1") else ["*"]
+    uvicorn.run(status_app(hosts), host=options.host, port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The web application: the page, the same facts as JSON, and the runbook."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from flows.status import words
+from flows.status.runbook import runbook_html
+from flows.status.standing import Kept, Standing
+
+_FOLDER = Path(__file__).resolve().parent
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def status_app(hosts: list[str], find: Callable[[], Standing] | None = None) -> Starlette:
+    """The application, for requests to ``hosts`` (``["*"]``: to any)."""
+    find = find or Kept()
+    pages = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.globals.update(minute=words.minute, ago=words.ago, span=words.span, link=words.link, figure=words.figure)
+
+    def page(_request: Request) -> Response:
+        html = pages.get_template("page.html.j2").render(now=find())
+        return HTMLResponse(html, headers=_HEADERS)
+
+    def state(_request: Request) -> Response:
+        return Response(find().model_dump_json(indent=2), media_type="application/json", headers=_HEADERS)
+
+    def runbook(_request: Request) -> Response:
+        try:
+            text = runbook_html()
+        except OSError as error:
+            return PlainTextResponse(f"The runbook cannot be read: {error}", 404, headers=_HEADERS)
+        return HTMLResponse(pages.get_template("runbook.html.j2").render(text=text), headers=_HEADERS)
+
+    def style(_request: Request) -> Response:
+        return Response((_FOLDER / "style.css").read_text(), media_type="text/css", headers=_HEADERS)
+
+    def health(_request: Request) -> Response:
+        return PlainTextResponse("ok", headers=_HEADERS)
+
+    routes = [
+        Route("/", page),
+        Route("/state.json", state),
+        Route("/runbook", runbook),
+        Route("/style.css", style),
+        Route("/health", health),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])

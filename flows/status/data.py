@@ -1,0 +1,115 @@
+"""What the online store holds, what was scored, what monitoring measured, and what is alarming."""
+
+import math
+from typing import Any, get_args
+
+from feature_repo.settings import Settings
+from flows.acting.evidence import artifact_page
+from flows.monitoring.findings import View
+from flows.status.facts import AlertFacts, Breach, FreshnessFacts, ParityFacts, ScoresFacts, ViewFacts
+
+_SHOWN_BREACHES = 8
+
+
+def freshness(settings: Settings) -> FreshnessFacts:
+    """The age of the online store at the time that counts as now: with a clock that replays data, theirs."""
+    from flows.clock import resolve_as_of
+    from flows.feature_store.online import online_state
+    from flows.feature_store.registry import definitions
+
+    held, now = online_state(settings), resolve_as_of(None, settings)
+    views = definitions().feature_views
+    soft = min(float(view.tags["soft_limit_hours"]) for view in views)
+    hard = min((view.ttl.total_seconds() / 3600 for view in views if view.ttl), default=math.inf)
+    age = max(0.0, (now - held.as_of).total_seconds() / 3600) if held else None
+    return FreshnessFacts(
+        now=now,
+        as_of=held.as_of if held else None,
+        known_at=held.known_at if held else None,
+        age_hours=age,
+        soft_hours=soft,
+        hard_hours=hard,
+        state="unknown" if age is None else "too old" if age > hard else "stale" if age > soft else "fresh",
+    )
+
+
+def parity(settings: Settings) -> ParityFacts:
+    """The last comparison.
+
+    Raises:
+        NoParityError: There is none since the store was last written to.
+    """
+    from flows.feature_store.parity import load_parity
+
+    found = load_parity(settings)
+    return ParityFacts(as_of=found.as_of, values_compared=found.values_compared, mismatches=found.mismatches)
+
+
+def scores(settings: Settings) -> ScoresFacts | None:
+    """The latest table of scores that holds; None: nothing was scored."""
+    from flows.scoring.kept import counts, list_scored
+
+    current = [item for item in list_scored(settings) if item.current]
+    if not current:
+        return None
+    last = current[-1]
+    found = counts(last.path, ["will_churn"])
+    return ScoresFacts(
+        as_of=last.as_of,
+        known_at=last.known_at,
+        version=last.model_version,
+        customers=sum(found.values()),
+        churning=found.get((True,), 0),
+        path=str(last.path),
+    )
+
+
+def views(settings: Settings) -> list[ViewFacts]:
+    """The last run of each view of monitoring."""
+    return [_view(settings, view) for view in get_args(View)]
+
+
+def alerts(settings: Settings) -> list[AlertFacts]:
+    """Those that are open, worst first."""
+    from flows.alerting.outbox import open_alerts
+
+    if not settings.alerts.exists():  # asking would create it
+        return []
+    return [
+        AlertFacts(
+            severity=alert.severity,
+            title=alert.title,
+            text=alert.text,
+            since=alert.opened,
+            count=alert.count,
+            evidence=alert.evidence,
+            runbook=alert.runbook,
+        )
+        for alert in open_alerts(settings)
+    ]
+
+
+def _view(settings: Settings, view: View) -> ViewFacts:
+    from flows.monitoring.metrics_table import last_metrics
+
+    found, page = last_metrics(settings, view), artifact_page(f"monitor-{view}")
+    if found.empty:
+        return ViewFacts(view=view, as_of=None, measured=0, breaches=[], breached=0, page=page)
+    breached = found[found["breached"]]
+    breaches = [
+        Breach(
+            metric=str(row.metric),
+            subject=str(row.subject),
+            version=str(row.version),
+            value=_number(row.value),
+            limit=_number(row.limit),
+            rows=int(str(row.rows)),
+        )
+        for row in breached.head(_SHOWN_BREACHES).itertuples()
+    ]
+    as_of = found["as_of"].iloc[0].to_pydatetime()
+    return ViewFacts(view=view, as_of=as_of, measured=len(found), breaches=breaches, breached=len(breached), page=page)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,134 @@
+"""How everything stands, as the page shows it and ``/state.json`` gives it."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.monitoring.findings import Severity, View
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PartFacts(_Facts):
+    """A part that answers over HTTP. ``note``: what it says of itself if that is not all well."""
+
+    name: str
+    url: str
+    state: Literal["up", "not ready", "down"]
+    note: str = ""
+
+
+class Promise(_Facts):
+    """What the test of a version found, with its 95% interval."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
+class ChampionFacts(_Facts):
+    """Who serves. ``since`` is None where no promotion is recorded; ``rollout`` is how it came there, in words."""
+
+    version: str
+    since: datetime | None
+    promised: list[Promise]
+    rollout: str
+    page: str
+
+
+class ChallengerFacts(_Facts):
+    """Who is tried out: ``traffic`` and ``rollout`` in words."""
+
+    version: str
+    traffic: str
+    rollout: str
+    page: str
+
+
+class ModelFacts(_Facts):
+    """The two aliases."""
+
+    champion: ChampionFacts | None
+    challenger: ChallengerFacts | None
+
+
+class FreshnessFacts(_Facts):
+    """The online store. Ages in hours; beyond ``soft`` answers are flagged, beyond ``hard`` refused."""
+
+    now: datetime
+    as_of: datetime | None
+    known_at: datetime | None
+    age_hours: float | None
+    soft_hours: float
+    hard_hours: float
+    state: Literal["fresh", "stale", "too old", "unknown"]
+
+
+class ParityFacts(_Facts):
+    """The last comparison of online with point-in-time values."""
+
+    as_of: datetime
+    values_compared: int
+    mismatches: int
+
+
+class RunFacts(_Facts):
+    """A deployment: its last run, if any, and when the next is due."""
+
+    deployment: str
+    state: str
+    type: str
+    when: datetime | None
+    seconds: float | None
+    message: str
+    next: datetime | None
+    page: str
+
+
+class Breach(_Facts):
+    """A measurement beyond its limit."""
+
+    metric: str
+    subject: str
+    version: str
+    value: float | None
+    limit: float | None
+    rows: int
+
+
+class ViewFacts(_Facts):
+    """The last run of a view of monitoring, with the first of its breaches. Without ``as_of`` it has not run yet."""
+
+    view: View
+    as_of: datetime | None
+    measured: int
+    breached: int
+    breaches: list[Breach]
+    page: str
+
+
+class AlertFacts(_Facts):
+    """An open alert."""
+
+    severity: Severity
+    title: str
+    text: str
+    since: datetime
+    count: int
+    evidence: str
+    runbook: str
+
+
+class ScoresFacts(_Facts):
+    """The last table of batch scores."""
+
+    as_of: datetime
+    known_at: datetime
+    version: str
+    customers: int
+    churning: int
+    path: str

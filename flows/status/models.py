@@ -1,0 +1,88 @@
+"""Champion and challenger, from the registry."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from feature_repo.model_contract import MODEL_NAME
+from feature_repo.settings import Settings
+from flows.places import Places
+from flows.status.facts import ChallengerFacts, ChampionFacts, ModelFacts, Promise
+from flows.status.sections import without_login
+from flows.training.evaluation import METRICS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_PROMISED = ("roc_auc", "brier", "ece")
+
+
+def models(settings: Settings, places: Places) -> ModelFacts:
+    """As the registry tells it now."""
+    from flows.promotion.registry import UnknownVersionError, challenger_version, open_registry
+    from flows.promotion.reigns import reigns
+
+    try:
+        client = open_registry(settings)
+    except UnknownVersionError:  # nothing was trained: that is no fault
+        return ModelFacts(champion=None, challenger=None)
+    known = reigns(client)
+    return ModelFacts(
+        champion=_champion(client, places, known.champion, known.since) if known.champion else None,
+        challenger=_challenger(client, places, challenger_version(client)),
+    )
+
+
+def _champion(
+    client: "MlflowClient", places: Places, version: str, since: Callable[[str], datetime | None]
+) -> ChampionFacts:
+    return ChampionFacts(
+        version=version,
+        since=since(version),
+        promised=_promised(client, version),
+        rollout=_rollout(client.get_model_version(MODEL_NAME, version).tags, version),
+        page=_page(places, version),
+    )
+
+
+def _challenger(client: "MlflowClient", places: Places, version: str | None) -> ChallengerFacts | None:
+    from flows.promotion.records import TrafficRecord
+
+    if version is None:
+        return None
+    tags = client.get_model_version(MODEL_NAME, version).tags
+    traffic = TrafficRecord.in_tags(tags, version)
+    until = f", until {traffic.until:%Y-%m-%d %H:%M} UTC" if traffic and traffic.until else ""
+    return ChallengerFacts(
+        version=version,
+        traffic=f"{traffic.told}{until}" if traffic else "not tried out",
+        rollout=_rollout(tags, version),
+        page=_page(places, version),
+    )
+
+
+def _rollout(tags: dict[str, str], version: str) -> str:
+    from flows.promotion.records import RolloutRecord
+
+    record = RolloutRecord.in_tags(tags, version)
+    return f"{record.told} ({record.when:%Y-%m-%d %H:%M} UTC)" if record else ""
+
+
+def _promised(client: "MlflowClient", version: str) -> list[Promise]:
+    """What its test found, of the metrics that its run has."""
+    run = client.get_model_version(MODEL_NAME, version).run_id
+    found = client.get_run(run).data.metrics if run else {}
+    names = {metric: f"test.model.{metric}" for metric in _PROMISED if f"test.model.{metric}" in found}
+    return [
+        Promise(
+            metric=METRICS[metric],
+            value=found[name],
+            low=found.get(f"{name}.low", found[name]),
+            high=found.get(f"{name}.high", found[name]),
+        )
+        for metric, name in names.items()
+    ]
+
+
+def _page(places: Places, version: str) -> str:
+    return f"{without_login(places.mlflow_url).rstrip('/')}/#/models/{MODEL_NAME}/versions/{version}"

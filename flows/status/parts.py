@@ -1,0 +1,48 @@
+"""Which parts answer."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from flows.places import Places
+from flows.status.facts import PartFacts
+from flows.status.sections import in_one_line, without_login
+
+_SECONDS = 2.0
+_PARTS = {
+    "prediction service": ("service_url", "/readyz"),
+    "Prefect": ("prefect_url", "/api/health"),
+    "MLflow": ("mlflow_url", "/health"),
+    "Evidently": ("evidently_url", "/api/version"),
+    "Feast": ("feast_url", "/"),
+}
+
+
+def parts(places: Places) -> list[PartFacts]:
+    """Every part that has an address."""
+    asked = [(name, str(getattr(places, url)).rstrip("/"), health) for name, (url, health) in _PARTS.items()]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return list(pool.map(lambda item: _part(*item), asked))
+
+
+def _part(name: str, url: str, health: str) -> PartFacts:
+    shown = without_login(url)
+    try:
+        answer = httpx.get(f"{url}{health}", timeout=_SECONDS, follow_redirects=True)
+    except httpx.TimeoutException:
+        return PartFacts(name=name, url=shown, state="down", note=f"no answer within {_SECONDS:.0f} s")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return PartFacts(name=name, url=shown, state="down", note=in_one_line(str(error)))
+    if answer.is_success:
+        return PartFacts(name=name, url=shown, state="up")
+    return PartFacts(name=name, url=shown, state="not ready", note=in_one_line(_said(answer)))
+
+
+def _said(answer: httpx.Response) -> str:
+    """A problem's own words, where it has some."""
+    try:
+        told = answer.json()
+        words = told.get("detail") or told.get("error") or told.get("title")
+    except (ValueError, AttributeError):
+        words = answer.text
+    return f"{answer.status_code}: {words}"

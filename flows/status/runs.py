@@ -1,0 +1,70 @@
+"""The last run of each deployment, asked of Prefect's server."""
+
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from feature_repo.errors import HoldfastError
+from flows.places import Places
+from flows.status.facts import RunFacts
+from flows.status.sections import in_one_line, without_login
+
+_SECONDS = 4.0
+_TAG = "holdfast"
+_DONE = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED", "RUNNING", "PENDING", "PAUSED", "CANCELLING"]
+
+
+class PrefectDownError(HoldfastError):
+    """Prefect's server does not answer."""
+
+
+def runs(places: Places) -> list[RunFacts]:
+    """Every deployment with the tag ``holdfast``, by name.
+
+    Raises:
+        PrefectDownError: The server does not answer as Prefect's does.
+    """
+    base = places.prefect_url.rstrip("/")
+    try:
+        with httpx.Client(base_url=f"{base}/api", timeout=_SECONDS) as api:
+            wanted = {"deployments": {"tags": {"all_": [_TAG]}}, "sort": "NAME_ASC"}
+            return [_last_run(api, without_login(base), found) for found in _post(api, "/deployments/filter", wanted)]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        raise PrefectDownError(f"Prefect's server at {without_login(base)} does not answer: {error}") from error
+
+
+def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> RunFacts:
+    about = {"deployments": {"id": {"any_": [deployment["id"]]}}, "limit": 1}
+    last = _post(
+        api, "/flow_runs/filter",
+        about | {"flow_runs": {"state": {"type": {"any_": _DONE}}}, "sort": "EXPECTED_START_TIME_DESC"},
+    )  # fmt: skip
+    due = _post(
+        api, "/flow_runs/filter",
+        about | {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "sort": "EXPECTED_START_TIME_ASC"},
+    )  # fmt: skip
+    run: dict[str, Any] = last[0] if last else {}
+    state = run.get("state") or {}
+    page = f"{base}/runs/flow-run/{run['id']}" if run else f"{base}/deployments/deployment/{deployment['id']}"
+    return RunFacts(
+        deployment=deployment["name"],
+        state=state.get("name") or "never run",
+        type=state.get("type") or "",
+        when=_moment(run.get("start_time") or run.get("expected_start_time")),
+        seconds=run.get("total_run_time"),
+        message=in_one_line(state.get("message") or "") if state.get("type") in ("FAILED", "CRASHED") else "",
+        next=_moment(due[0]["expected_start_time"]) if due else None,
+        page=page,
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _post(api: httpx.Client, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = api.post(path, json=body)
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()
+    return found

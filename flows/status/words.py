@@ -1,0 +1,42 @@
+"""Facts as the page writes them."""
+
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from flows.status.sections import without_login
+
+
+def minute(moment: datetime | None) -> str:
+    """A moment in UTC."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long ago, or in how long."""
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+
+
+def span(seconds: float | None) -> str:
+    """A duration in its largest unit."""
+    if seconds is None:
+        return ""
+    for name, length in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
+        if seconds >= length.total_seconds():
+            return f"{seconds / length.total_seconds():.1f} {name}".replace(".0 ", " ")
+    return f"{seconds:.0f} s"
+
+
+def link(target: str) -> str:
+    """The target if a browser may follow it: http or https and nothing else; otherwise nothing."""
+    shown = without_login(target)
+    return shown if urlsplit(shown).scheme in ("http", "https") else ""
+
+
+def figure(value: float | None) -> str:
+    """A number with three figures behind the point; a large one without."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"

@@ -1,0 +1,77 @@
+"""An open skew, by the metrics table, and that it stops a promotion but never a rollback."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from feature_repo.model_contract import CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings
+from flows.monitoring.metrics_table import MetricRow, write_metrics
+from flows.monitoring.open_skew import open_skew
+from flows.promotion.errors import PromotionRefusedError
+from tests.flows.promotion.planted import aliases, passed, plant
+
+DAY = datetime(2024, 7, 1, tzinfo=UTC)
+
+
+def looked(settings: Settings, days: int, *rows: MetricRow) -> None:
+    end = DAY + timedelta(days=days)
+    write_metrics(settings, "skew", end - timedelta(days=1), end, rows)
+
+
+def skewed(subject: str = "recency_days") -> MetricRow:
+    return MetricRow("values_different", subject, 7, 300, limit=0, breached=True)
+
+
+FINE = MetricRow("values_different", "recency_days", 0, 300, limit=0)
+NOTHING = MetricRow("values_compared", "all", 0, 0)
+
+
+def test_the_latest_look_that_compared_anything_counts(shop: Settings) -> None:
+    assert open_skew(shop) is None
+    looked(shop, 0, NOTHING)
+    assert open_skew(shop) is None
+    looked(shop, 1, FINE, skewed("frequency"), skewed("recency_days"))
+    told = (
+        "the features served differ from those recomputed (frequency, recency_days; window up to 2024-07-02 00:00 UTC)"
+    )
+    assert open_skew(shop) == told
+    looked(shop, 2, NOTHING)
+    assert open_skew(shop) == told, "no predictions are no proof that it is mended"
+    looked(shop, 3, FINE)
+    assert open_skew(shop) is None
+
+
+def test_it_stops_a_promotion_and_says_what_to_do(planted: tuple[Settings, Any]) -> None:
+    from flows.promote import promote
+
+    settings, client = planted
+    version = plant(client)
+    passed(client, version, None)
+    looked(settings, 0, skewed())
+    with pytest.raises(PromotionRefusedError, match=r"\(recency_days; window up to 2024-07-01") as refused:
+        promote(version)
+    assert "There is still no champion." in str(refused.value)
+    assert "docs/runbook.md#holdfast-skew-detected" in str(refused.value)
+    assert "python -m flows.monitor --views skew" in str(refused.value)
+    assert aliases(client) == {}
+    looked(settings, 1, FINE)
+    assert promote(version).moved
+
+
+def test_it_never_stops_a_rollback(planted: tuple[Settings, Any]) -> None:
+    from flows.promote import promote
+    from flows.rollback import rollback
+
+    settings, client = planted
+    first = plant(client)
+    passed(client, first, None)
+    promote(first)
+    second = plant(client)
+    passed(client, second, first)
+    promote(second)
+    looked(settings, 0, skewed())
+    assert promote(second).moved is False, "who is the champion already is not refused"
+    assert rollback(reason="complaints").version == first
+    assert client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version == int(first)

@@ -1,0 +1,170 @@
+"""When a finding is reason to train again: examples, and what holds for every past."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.retraining.policy import Attempt, Decision, Seen, decide
+from flows.retraining.settings import RetrainingRules
+
+NOW = datetime(2024, 7, 10, 12, tzinfo=UTC)
+DRIFT, QUALITY = "holdfast.drift.detected", "holdfast.quality.dropped"
+RULES = RetrainingRules()
+
+
+def drift(*days_ago: float, quiet: tuple[float, ...] = (), subject: str = "recency") -> list[Seen]:
+    """Windows so many days ago with a finding, and others without."""
+    found = [Seen(DRIFT, NOW - timedelta(days=day), frozenset([subject])) for day in days_ago]
+    return found + [Seen(DRIFT, NOW - timedelta(days=day)) for day in quiet]
+
+
+def told(seen: list[Seen], past: list[Attempt] | None = None, rules: RetrainingRules = RULES) -> Decision:
+    return decide(seen, past or [], rules, NOW)
+
+
+def test_a_finding_that_lasts_is_reason() -> None:
+    decision = told(drift(0, 1, quiet=(2, 3, 4)))
+    assert decision.retrain
+    assert decision.why == "holdfast.drift.detected about recency in 2 of the latest 5 windows"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        drift(0, quiet=(1, 2, 3, 4)),  # once
+        drift(1, 2, quiet=(0, 3)),  # not in the latest
+        drift(0, 6, quiet=(1, 2, 3, 4, 5)),  # the other is too long ago
+        drift(0) + drift(1, subject="frequency"),  # not the same
+        drift(0, 0.1, 0.2, 0.3),  # many runs, one day
+        drift(5, 6),  # nobody has looked for days
+        [],
+    ],
+)
+def test_what_does_not_last_is_none(seen: list[Seen]) -> None:
+    decision = told(seen)
+    assert not decision.retrain
+    assert "no finding is in 2 of the latest 5 windows" in decision.why
+
+
+def test_of_several_runs_in_a_day_the_last_counts() -> None:
+    assert told(drift(0, 1)).retrain
+    assert not told(drift(0, 1, quiet=(0.9,))).retrain  # yesterday's last run found nothing
+
+
+def test_a_window_that_was_missed_is_none() -> None:
+    assert told(drift(0, 4, quiet=(2,))).retrain
+
+
+def test_quality_is_reason_and_named_after_what_lasts_longer() -> None:
+    quality = [Seen(QUALITY, NOW - timedelta(days=day), frozenset(["2024-03"])) for day in range(3)]
+    decision = told(drift(0, 1) + quality)
+    assert [item.event for item in decision.lasting] == [QUALITY, DRIFT]
+
+
+def test_an_open_skew_makes_it_no_and_says_both() -> None:
+    decision = decide(drift(0, 1), [], RULES, NOW, skew="the features served differ")
+    assert not decision.retrain
+    assert decision.why.startswith("the features served differ. Else it would be: holdfast.drift.detected")
+
+
+def test_the_cool_down_counts_from_the_last_version_whatever_its_gates_said() -> None:
+    before = [Attempt(NOW - timedelta(days=6, hours=23), "done")]
+    assert "cool-down" in told(drift(0, 1), before).why
+    assert told(drift(0, 1), [Attempt(NOW - timedelta(days=7), "done")]).retrain
+    assert told(drift(0, 1), before, RetrainingRules(cool_down_days=2)).retrain
+
+
+def test_a_failed_one_is_tried_again_on_another_day() -> None:
+    assert told(drift(0, 1), [Attempt(NOW - timedelta(days=1), "failed")]).retrain
+    assert "at most 1 a day" in told(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "failed")]).why
+
+
+def test_one_that_was_killed_goes_on() -> None:
+    assert told(drift(0, 1), [Attempt(NOW, "begun")]).retrain
+    assert not told(drift(0, 1), [Attempt(NOW, "done")]).retrain
+    assert "at most 1 a day" in told(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "begun")]).why
+
+
+def test_the_past_is_left_alone() -> None:
+    assert "is the past" in told([*drift(0, 1), Seen(DRIFT, NOW + timedelta(days=1))]).why
+    later_today = Seen(DRIFT, NOW + timedelta(hours=1), frozenset(["recency"]))
+    assert told([*drift(0, 1), later_today]).retrain
+
+
+def test_rules_that_can_never_hold_are_refused() -> None:
+    with pytest.raises(ValueError, match="needed"):
+        RetrainingRules(windows=2, needed=3)
+
+
+DAYS = st.integers(0, 12)
+SEEN = st.lists(
+    st.builds(
+        lambda event, day, hour, subjects: Seen(event, NOW - timedelta(days=day, hours=hour), subjects),
+        st.sampled_from([DRIFT, QUALITY]),
+        DAYS,
+        st.integers(0, 11),
+        st.frozensets(st.sampled_from(["a", "b", "c"])),
+    ),
+    max_size=30,
+)
+PAST = st.lists(
+    st.builds(
+        lambda day, outcome: Attempt(NOW - timedelta(days=day), outcome),
+        st.floats(0, 20),
+        st.sampled_from(["begun", "done", "failed"]),
+    ),
+    max_size=6,
+)
+ANY_RULES = st.integers(1, 7).flatmap(
+    lambda windows: st.builds(
+        RetrainingRules,
+        windows=st.just(windows),
+        needed=st.integers(1, windows),
+        cool_down_days=st.floats(0, 10),
+        per_day=st.integers(1, 3),
+    )
+)
+
+
+@given(SEEN, PAST, ANY_RULES)
+def test_a_retraining_always_has_a_lasting_reason_and_keeps_its_distance(
+    seen: list[Seen], past: list[Attempt], rules: RetrainingRules
+) -> None:
+    seen = list({(item.event, item.as_of): item for item in seen}.values())  # a run is written once
+    decision = decide(seen, past, rules, NOW)
+    assert decision.why
+    if not decision.retrain:
+        return
+    for reason in decision.lasting:
+        runs = [item for item in seen if item.event == reason.event]
+        days = sorted({item.as_of.date() for item in runs})[-rules.windows :]
+        last = {day: max((i for i in runs if i.as_of.date() == day), key=lambda i: i.as_of).as_of for day in days}
+        having = {day for day in days if any(reason.subject in i.subjects for i in runs if i.as_of == last[day])}
+        assert len(having) == reason.times >= rules.needed
+        assert days[-1] in having
+    done = [item.as_of for item in past if item.outcome == "done"]
+    assert all(NOW - when >= timedelta(days=rules.cool_down_days) for when in done)
+    today = [i for i in past if i.as_of.date() == NOW.date() and (i.as_of, i.outcome) != (NOW, "begun")]
+    assert len(today) < rules.per_day
+
+
+@given(SEEN, PAST, ANY_RULES)
+def test_more_history_of_retraining_or_a_skew_never_makes_a_yes(
+    seen: list[Seen], past: list[Attempt], rules: RetrainingRules
+) -> None:
+    if not decide(seen, [], rules, NOW).retrain:
+        assert not decide(seen, past, rules, NOW).retrain
+    assert not decide(seen, past, rules, NOW, skew="values differ").retrain
+
+
+@given(SEEN, PAST, ANY_RULES, st.randoms())
+def test_the_order_of_what_is_known_does_not_matter(
+    seen: list[Seen], past: list[Attempt], rules: RetrainingRules, shuffler
+) -> None:
+    distinct = list({(item.event, item.as_of): item for item in seen}.values())
+    expected = decide(distinct, past, rules, NOW)
+    shuffler.shuffle(distinct)
+    shuffler.shuffle(past)
+    assert decide(distinct, past, rules, NOW) == expected

@@ -1,0 +1,120 @@
+"""What the service says of its versions, read as it says it."""
+
+import http.server
+import math
+import threading
+from collections.abc import Iterator
+
+import prometheus_client
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.rolling_out.service_metrics import kept, latencies, read_service, since, state_in
+
+TEXT = """
+holdfast_requests_total{path="/predict",status="200",version="1"} 90
+holdfast_requests_total{path="/predict",status="500",version="none"} 3
+holdfast_requests_total{path="/predict_batch",status="501",version="none"} 1
+holdfast_requests_total{path="/predict",status="503",version="none"} 4
+holdfast_requests_total{path="/predict",status="404",version="none"} 2
+# TYPE holdfast_request_seconds histogram
+holdfast_request_seconds_bucket{path="/predict",version="1",le="0.01"} 80
+holdfast_request_seconds_bucket{path="/predict",version="1",le="+Inf"} 90
+holdfast_request_seconds_bucket{path="/predict_batch",version="1",le="+Inf"} 7
+holdfast_challenger_failures_total{version="2"} 5
+holdfast_champion{version="0",source="bento"} 0
+holdfast_champion{version="1",source="registry"} 1
+holdfast_challenger{version="2",mode="shadow"} 0
+holdfast_challenger{version="2",mode="canary"} 1
+holdfast_refused_versions 1
+holdfast_ready 1
+"""
+
+
+def test_every_number_is_found() -> None:
+    state = state_in(TEXT)
+    assert (state.champion, state.challenger, state.mode, state.refused, state.ready) == ("1", "2", "canary", 1, True)
+    assert state.counters == {
+        "answered": 100,
+        "failed": 4,
+        "unavailable": 4,
+        "seconds:1:0.01": 80,
+        "seconds:1:inf": 90,
+        "failures:2": 5,
+    }
+    assert latencies(state.counters, "1") == {0.01: 80, math.inf: 90}
+    assert latencies(state.counters, "2") == {}
+
+
+def test_a_record_keeps_what_its_two_versions_need() -> None:
+    counters = state_in(TEXT).counters | {"seconds:12:inf": 5.0, "failures:3": 1.0, "unavailable": 0.0}
+    assert set(kept(counters, ["1", "2"])) == {"answered", "failed", "seconds:1:0.01", "seconds:1:inf", "failures:2"}
+
+
+_COUNTERS = st.dictionaries(st.sampled_from(["answered", "failed", "failures:2"]), st.integers(0, 50).map(float))
+
+
+@given(_COUNTERS, _COUNTERS)
+def test_what_was_counted_since_is_never_negative(base: dict[str, float], more: dict[str, float]) -> None:
+    now = {name: base.get(name, 0) + more.get(name, 0) for name in base.keys() | more.keys()}
+    assert since(base, now) == {name: more.get(name, 0) for name in now}
+    assert since(now, more) == (more if any(more.get(k, 0) < v for k, v in now.items()) else since(now, more))
+    assert all(value >= 0 for value in since(now, more).values())
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[str, list[tuple[int, bytes]]]]:
+    """A server that gives whatever the list ends with."""
+    answers: list[tuple[int, bytes]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers[-1] if self.path == "/metrics" else (404, b"")
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", answers
+        server.shutdown()
+
+
+def test_a_service_that_does_not_answer_is_none(answering: tuple[str, list[tuple[int, bytes]]]) -> None:
+    url, answers = answering
+    answers.append((200, TEXT.encode()))
+    found = read_service(url)
+    assert found is not None and found.champion == "1"
+    for answer in ((503, b""), (200, b"<html>no metrics")):
+        answers.append(answer)
+        assert read_service(url) is None
+    assert read_service("http://127.0.0.1:1") is None
+
+
+def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the code that serves: a metric that is renamed there is missed here."""
+    from services.metrics import Metrics
+
+    registry = prometheus_client.CollectorRegistry()
+    for kind in ("Counter", "Gauge", "Histogram"):
+        real = getattr(prometheus_client, kind)
+        monkeypatch.setattr(
+            prometheus_client, kind, lambda *args, real=real, **options: real(*args, **options | {"registry": registry})
+        )
+    metrics = Metrics()
+    metrics.answered("/predict", 200, "7", 0.004)
+    metrics.answered("/predict", 500, "", 0.004)
+    metrics.champion.set_only(1, "7", "registry")
+    metrics.challenger.set_only(1, "8", "shadow")
+    metrics.challenger_failures.add("8")
+    metrics.refused_versions.set(2)
+    metrics.ready.set(1)
+    metrics.publish()
+    state = state_in(prometheus_client.generate_latest(registry).decode())
+    assert (state.champion, state.challenger, state.mode, state.refused, state.ready) == ("7", "8", "shadow", 2, True)
+    assert (state.counters["answered"], state.counters["failed"], state.counters["failures:8"]) == (2, 1, 1)
+    assert latencies(state.counters, "7")[0.005] == latencies(state.counters, "7")[math.inf] == 1

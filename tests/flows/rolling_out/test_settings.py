@@ -1,0 +1,65 @@
+"""The settings of a rollout, the order of its steps, and where one that was killed goes on."""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from flows.promotion.records import RolloutRecord
+from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.steps import WATCH, Step, next_step, rules_of, steps
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def _record(step: Any, share: float, verdict: Any, rules: RolloutSettings) -> RolloutRecord:
+    return RolloutRecord(
+        step=step,
+        share=share,
+        begun=NOW,
+        when=NOW,
+        verdict=verdict,
+        champion="1",
+        gates="k",
+        rules=rules.changed(),
+    )
+
+
+@pytest.mark.parametrize("rules", [RolloutSettings(), RolloutSettings(shadow=False, shares=(0.1, 0.2, 0.5))])
+def test_each_step_follows_the_one_before(rules: RolloutSettings) -> None:
+    order = steps(rules)
+    assert order[-1] == WATCH
+    assert [step.share for step in order] == sorted(step.share for step in order)
+    assert next_step(None, rules) == order[0]
+    for step, later in pairwise(order):
+        assert next_step(_record(step.name, step.share, "passed", rules), rules) == later
+        assert next_step(_record(step.name, step.share, "begun", rules), rules) == step
+
+
+def test_rules_survive_in_a_record() -> None:
+    rules = RolloutSettings(shadow=False, shares=(0.1, 0.3), min_requests=7, certainty=0.9)
+    record = RolloutRecord.model_validate_json(_record("canary", 0.1, "begun", rules).model_dump_json())
+    assert rules_of(record) == rules
+    assert RolloutSettings().changed() == {}
+    assert next_step(record, rules_of(record)) == Step("canary", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"shares": (0.25, 0.05)}, "must grow"),
+        ({"shares": (0.05, 0.6)}, r"at most 0\.5"),
+        ({"shares": (0.0, 0.1)}, "above 0"),
+        ({"shadow": False, "shares": ()}, "needs a step before the promotion"),
+        ({"min_request": 5}, "Extra inputs"),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        RolloutSettings(**wrong)
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in RolloutSettings.model_fields.items() if not field.description] == []

@@ -1,0 +1,144 @@
+"""A shop under trial: a real registry and a real log, a clock that only pauses move, a service that obeys tags."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.model_registry import ModelRegistry
+from feature_repo.prediction_log import ScoredBatch
+from feature_repo.registered_version import NoSuchAliasError
+from feature_repo.settings import Settings
+from flows.promotion.records import RolloutRecord, events_in
+from flows.promotion.registry import set_challenger
+from flows.rolling_out.service_metrics import ServiceState
+from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.telling import finish
+from flows.rolling_out.trying import try_out
+from flows.rolling_out.watching import Outcome, Surroundings
+from flows.rolling_out.work import Work, find_work
+from tests.flows.promotion.planted import base, model, passed, plant
+from tests.services.predictions import write
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+RULES = RolloutSettings(min_requests=100, watch_minutes=1)
+SELDOM = RULES.model_copy(update={"poll_seconds": 30.0})  # fewer looks in the same time
+
+
+@dataclass
+class Trial:
+    """Between two looks the service answers for ``asked`` customers. Its counters are what a test makes them."""
+
+    settings: Settings
+    client: Any
+    champion: str
+    challenger: str
+    kinds: dict[str, str]
+    asked: int = 30
+    now: datetime = NOON
+    counters: dict[str, float] = field(default_factory=lambda: {"answered": 0.0, "failed": 0.0, "unavailable": 0.0})
+    answers: bool = True
+    refused: int = 0
+    shift: float = 0.0
+    skew: str | None = None
+    silences: list[bool] = field(default_factory=list)
+    before_look: Callable[["Trial"], Any] = lambda trial: None
+    looks: int = 0
+
+    def named(self, alias: str) -> Any:
+        try:
+            return ModelRegistry(self.settings.mlflow_tracking_uri).behind(alias)
+        except NoSuchAliasError:
+            return None
+
+    def serves(self) -> tuple[str, str | None, str | None]:
+        """Champion, challenger and mode, as the registry says now."""
+        champion, challenger = self.named(CHAMPION).number, self.named(CHALLENGER)
+        traffic = challenger.traffic().at(self.now) if challenger and challenger.number != champion else None
+        on = traffic is not None and traffic.mode != "off"
+        return champion, challenger.number if on else None, traffic.mode if traffic and on else None
+
+    def pause(self, seconds: float) -> None:
+        """Time goes by, and customers are answered."""
+        self.now += timedelta(seconds=seconds)
+        if self.asked:
+            self._answer()
+
+    def _answer(self) -> None:
+        champion, challenger, mode = self.serves()
+        rng = np.random.default_rng(self.looks)
+        rows = rng.choice(len(base().test.x), self.asked, replace=False)
+        routes = [(champion, "champion")] + ([(challenger, mode)] if challenger and mode else [])
+        for version, route in routes:
+            x = base().test.x[rows]
+            scores = model(self.kinds.get(version, "good")).predict_proba(x)[:, 1] + (
+                self.shift if version == self.challenger else 0
+            )
+            n = len(rows)
+            batch = ScoredBatch(
+                version=version,
+                route=route,  # type: ignore[arg-type]
+                answered_at_us=int(self.now.timestamp() * 1e6),
+                request_ids=[f"{self.looks}-{row}" for row in rows],
+                customer_ids=[f"c{row}" for row in rows],
+                as_of_us=np.full(n, int(NOON.timestamp() * 1e6)),
+                input_names=[feature.name for feature in base().test.inputs],
+                inputs=x,
+                views=["v"],
+                timestamps_us=np.full((n, 1), int(NOON.timestamp() * 1e6)),
+                probabilities=np.clip(scores, 0, 1),
+                stale=np.zeros(n, dtype=bool),
+            )
+            write(self.settings.predictions / f"_{self.looks}", batch)
+            source = next((self.settings.predictions / f"_{self.looks}").rglob("*.arrows"))
+            target = self.settings.predictions / batch.key.date / f"{version}-{route}-{self.looks}.arrows"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+        self.counters["answered"] += self.asked
+
+    def look(self) -> ServiceState | None:
+        """As the service would tell; None where it does not answer."""
+        self.looks += 1
+        self.before_look(self)
+        champion, challenger, mode = self.serves()
+        if not self.answers:
+            return None
+        return ServiceState(dict(self.counters), champion, challenger, mode, self.refused, ready=True)
+
+    @property
+    def world(self) -> Surroundings:
+        return Surroundings(lambda: self.now, self.pause, self.look, lambda: self.skew, self.silences.append)
+
+    def work(self) -> Work:
+        """What there is to do."""
+        found = find_work(self.client)
+        assert isinstance(found, Work), found
+        return found
+
+    def step(self, rules: RolloutSettings = RULES) -> Outcome:
+        """Try the step that is due, without what its end asks for."""
+        return try_out(self.client, self.settings, self.work(), rules, self.world)
+
+    def whole_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
+        """The same with it."""
+        record = self.step(rules).record
+        finish(self.client, self.settings, self.challenger, record, self.now)
+        return record
+
+    def told(self) -> list[tuple[str, float, str]]:
+        """Step, share and verdict of each record among the challenger's events."""
+        tags = self.client.get_model_version(MODEL_NAME, self.challenger).tags
+        events = [event for event in events_in(tags, self.challenger) or [] if isinstance(event, RolloutRecord)]
+        return [(event.step, event.share, event.verdict) for event in events]
+
+
+def begin(settings: Settings, client: Any, kind: str = "good", **contract: Any) -> Trial:
+    """A good champion, and a challenger of this kind that has passed its gates."""
+    champion, challenger = plant(client), plant(client, kind, **contract)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    passed(client, challenger, champion)
+    set_challenger(client, challenger)
+    return Trial(settings, client, champion, challenger, {champion: "good", challenger: kind})

@@ -1,0 +1,114 @@
+"""The flow that delivers alerts: it lists, reminds, closes what is over, and a person resolves one with a reason."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import flow
+
+from feature_repo.settings import Settings
+from flows.alerting.alert import Alert
+from flows.alerting.outbox import add_alert, open_alerts
+from flows.alerts import UnknownAlertError, alerts
+from tests.flows.alerting.receiver import receiving
+
+NOW = datetime.now(UTC)
+DRIFT = Alert.about("holdfast.drift.detected", "recency", "warning", "PSI 0.31", "http://prefect/x")
+
+
+def test_what_waits_is_delivered_and_what_is_open_is_listed(
+    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from prefect.artifacts import Artifact
+
+    from flows.alerts import _show
+
+    add_alert(shop, DRIFT, NOW - timedelta(hours=30))
+    with receiving() as receiver:
+        monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
+        result = alerts()
+        assert alerts().delivered.sent == 0
+    assert receiver.took() == ["opened", "reminder"]
+    assert [item.key for item in result.open] == ["holdfast.drift.detected:recency"]
+    artifact = Artifact.get("open-alerts")
+    assert artifact is not None
+    (row,) = json.loads(artifact.data)
+    assert (row["severity"], row["text"], row["runbook"]) == (
+        "warning",
+        "PSI 0.31",
+        "docs/runbook.md#holdfast-drift-detected",
+    )
+    _show(result)
+    assert "warning   holdfast.drift.detected:recency" in capsys.readouterr().out
+
+
+def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settings) -> None:
+    add_alert(shop, DRIFT, NOW)
+    with pytest.raises(UnknownAlertError, match="Say why"):
+        alerts(resolve=DRIFT.key)
+    with pytest.raises(UnknownAlertError, match=r"No alert holdfast\.broken is open"):
+        alerts(resolve="holdfast.broken", reason="over")
+    assert alerts(resolve=DRIFT.key, reason="a campaign, as planned").open == []
+
+
+def test_a_failed_run_is_told_once_and_over_when_a_later_one_completes(flows_here: None, shop: Settings) -> None:
+    """A run of no deployment stands for itself."""
+    from flows.recover import recover
+
+    fails = [True]
+
+    @flow(name="fragile", persist_result=False)
+    def fragile() -> None:
+        if fails:
+            raise ValueError("the feed is empty")
+
+    state: Any = fragile(return_state=True)
+    run = f"prefect.flow-run.{state.state_details.flow_run_id}"
+    assert [item.done for item in recover(run)] == ["told"]
+    assert recover(run) == []
+    (alert,) = open_alerts(shop)
+    assert alert.key.startswith("holdfast.run.failed:")
+    assert "the feed is empty" in alert.text
+    assert alert.evidence.endswith(f"/runs/flow-run/{state.state_details.flow_run_id}")
+    assert len(alerts().open) == 1, "none has completed since"
+
+
+def test_the_parts_of_a_run_that_crashed_end_with_it(flows_here: None, shop: Settings) -> None:
+    """Its process is gone before it can say so of a subflow."""
+    from prefect.client.orchestration import get_client
+    from prefect.runtime import flow_run
+    from prefect.states import Crashed, Running
+
+    from flows.recover import recover
+
+    ids: list[str] = []
+
+    @flow(name="part", persist_result=False)
+    def part() -> None:
+        ids.append(str(flow_run.id))
+
+    @flow(name="whole", persist_result=False)
+    def whole() -> None:
+        ids.append(str(flow_run.id))
+        part()
+
+    whole()
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(ids[0]), Crashed(message="SIGKILL"), force=True)
+        client.set_flow_run_state(UUID(ids[1]), Running(), force=True)
+        assert [item.done for item in recover(ids[0])] == ["told"]
+        state = client.read_flow_run(UUID(ids[1])).state
+    assert state is not None
+    assert (state.name, state.message) == ("Crashed", "The run that it was part of crashed.")
+    assert "It does not run again by itself: nobody repeats it." in open_alerts(shop)[0].text
+
+
+def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_here: None, shop: Settings) -> None:
+    from flows.recover import UnknownRunError, recover
+
+    for name in ("nonsense", "01a201fc-6bd5-7924-b84f-8e0ae20ff1b8"):
+        with pytest.raises(UnknownRunError, match=f"{name} is no flow run that this server knows"):
+            recover(name)
+    assert recover() == []

@@ -1,0 +1,78 @@
+"""The flow: what a view finds is kept, shown, told and reported; one that fails stops no other."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from flows.alerting.outbox import open_alerts
+from flows.monitoring.metrics_table import read_metrics
+from flows.monitoring.reports import project_name
+from tests.flows.monitoring.busy_shop import TODAY, busy_shop, deliver, purchases
+from tests.flows.small_shop import at_work_on
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def busy(flows_here: None, tmp_path: Path) -> Iterator[Settings]:
+    with busy_shop(tmp_path) as settings:
+        yield settings
+
+
+def test_what_is_wrong_is_kept_shown_told_and_over_when_it_is(busy: Settings) -> None:
+    from evidently.ui.workspace import Workspace
+    from prefect.artifacts import Artifact
+
+    from flows.monitor import monitor
+
+    began = datetime.now(UTC)
+    found = monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert [(item.event, item.subject) for item in found.findings] == [("holdfast.data.late", "transactions")]
+    assert list(found.views) == ["data"]
+    kept = read_metrics(busy, "data")
+    assert kept.loc[kept["breached"], "metric"].tolist() == ["rows"]
+    assert kept["as_of"].unique().tolist() == [TODAY + DAY]
+
+    table, picture = Artifact.get("monitor-data"), Artifact.get("monitor-data-picture")
+    assert table is not None and picture is not None
+    assert table.description is not None and table.description.startswith(found.views["data"])
+    assert "rows on Fri 2024-03-08" in str(table.data)
+    assert str(picture.data).startswith("data:image/png;base64,")
+
+    (alert,) = open_alerts(busy)
+    assert (alert.key, alert.source, alert.severity) == (found.findings[0].key, "monitor.data", "warning")
+    assert alert.opened >= began
+    assert alert.evidence.endswith("/artifacts/key/monitor-data")
+
+    deliver(busy, purchases(TODAY, 60), TODAY + DAY + 2 * HOUR)
+    again = monitor(TODAY + DAY, TODAY + DAY + 2 * HOUR, ["data"])
+    assert again.findings == ()
+    assert open_alerts(busy) == []
+    assert not read_metrics(busy, "data")["breached"].any()
+    workspace = Workspace(str(busy.evidently))
+    (project,) = workspace.search_project(project_name("data"))
+    assert len(workspace.list_runs(project.id)) == 1
+
+
+def test_a_view_that_fails_is_named_and_the_others_go_on(busy: Settings) -> None:
+    from flows.monitor import MonitorError, monitor
+
+    (busy.monitoring / "metrics").mkdir(parents=True)
+    (busy.monitoring / "metrics" / "drift").write_text("where a folder should be")
+    with pytest.raises(MonitorError, match=r"1 of 2 views failed: drift: \w+Error: .*metrics/drift"):
+        monitor(TODAY + DAY, TODAY + DAY + HOUR, ["drift", "data"])
+    assert read_metrics(busy, "data")["breached"].any()
+    assert [alert.source for alert in open_alerts(busy)] == ["monitor.data"]
+
+
+def test_an_empty_folder_is_looked_at_without_complaint(flows_here: None, tmp_path: Path) -> None:
+    from flows.monitor import VIEWS, monitor
+
+    with at_work_on(tmp_path / "empty") as settings:
+        found = monitor(TODAY)
+        assert list(found.views) == list(VIEWS)
+        assert found.findings == ()
+        assert all(len(read_metrics(settings, view)) for view in VIEWS)

@@ -1,0 +1,192 @@
+"""The flow around the steps: what it takes up, what it leaves alone, and whom it asks first."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.registered_version import TRAFFIC_TAG
+from feature_repo.settings import Settings
+from flows.alerting.outbox import open_alerts
+from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.records import ApprovalRecord, RolloutRecord, events_in
+from flows.promotion.registry import UnknownVersionError, set_challenger
+from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.work import claim
+from tests.flows.promotion.planted import aliases, passed, plant
+
+NOW = datetime.now(UTC)
+NOBODY = "http://127.0.0.1:1"
+# Of a service that nobody can reach nothing is known, and the time for it is over at once.
+OVER = RolloutSettings(max_hours=1e-9, poll_seconds=0.01)
+
+
+@pytest.fixture(autouse=True)
+def _without_a_service(monkeypatch: pytest.MonkeyPatch, planted: tuple[Settings, Any]) -> None:
+    monkeypatch.setenv("HOLDFAST_SERVICE_URL", NOBODY)
+
+
+def _pair(client: Any) -> tuple[str, str]:
+    """A champion, and a challenger that has passed its gates beside it."""
+    champion, challenger = plant(client), plant(client)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    passed(client, challenger, champion)
+    set_challenger(client, challenger)
+    return champion, challenger
+
+
+def _record(client: Any, version: str) -> RolloutRecord:
+    found = RolloutRecord.of(client, version)
+    assert found is not None
+    return found
+
+
+def test_with_nothing_to_do_it_says_so(client: Any) -> None:
+    from flows.rollout import rollout
+
+    assert rollout().told == f"{MODEL_NAME} has no challenger: there is nothing to roll out."
+    champion = plant(client)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    assert rollout(champion).told == f"Version {champion} is the champion already."
+    with pytest.raises(UnknownVersionError, match="no version 999"):
+        rollout("999")
+    challenger = plant(client)
+    set_challenger(client, challenger)
+    assert "has not been through the gates" in rollout().told
+    with pytest.raises(PromotionRefusedError, match="has not been through the gates"):
+        rollout(challenger)
+    assert RolloutRecord.of(client, challenger) is None
+
+
+def test_the_first_champion_has_nobody_to_be_tried_out_beside(client: Any) -> None:
+    from flows.rollout import rollout
+
+    version = plant(client)
+    passed(client, version, None)
+    set_challenger(client, version)
+    result = rollout()
+    assert (result.version, result.verdict) == (version, "passed")
+    assert aliases(client) == {CHAMPION: version}
+
+
+def test_two_at_once_are_one(client: Any, planted: tuple[Settings, Any]) -> None:
+    from flows.rollout import rollout
+
+    _, challenger = _pair(client)
+    with claim(planted[0]):
+        result = rollout()
+    assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+    assert "Another run of this flow is at work" in result.told
+
+
+def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
+    client: Any, planted: tuple[Settings, Any]
+) -> None:
+    from flows.rollout import rollout
+
+    champion, challenger = _pair(client)
+    result = rollout(rules=OVER)
+    assert (result.version, result.verdict) == (challenger, "stopped")
+    assert "the service does not answer" in result.told
+    first = _record(client, challenger)
+    assert (first.step, first.is_held, first.rules) == ("shadow", True, OVER.changed())
+    assert len(first.flow_run) == 36
+    assert aliases(client) == {CHAMPION: champion, CHALLENGER: challenger}
+    assert '"off"' in client.get_model_version(MODEL_NAME, challenger).tags[TRAFFIC_TAG]
+    assert [alert.key for alert in open_alerts(planted[0])] == [f"holdfast.rollout.held:version {challenger}"]
+    again = rollout(rules=OVER)
+    assert (again.verdict, _record(client, challenger)) == ("nothing", first)
+    assert f"`--version {challenger}` begins another" in again.told
+    assert rollout(challenger, rules=OVER).verdict == "stopped"
+    second = _record(client, challenger)
+    assert second.begun > first.begun
+    passed(client, challenger, champion, key="other evidence")
+    assert rollout(rules=OVER).verdict == "stopped"
+    assert _record(client, challenger).begun > second.begun
+
+
+def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.rolling_out import telling
+    from flows.rollout import rollout
+
+    champion, challenger = _pair(client)
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(telling, "undo", die)
+        rollout(rules=OVER)
+    result = rollout()
+    assert (result.version, result.verdict) == (challenger, "stopped")
+    tags = client.get_model_version(MODEL_NAME, challenger).tags
+    told = [event.verdict for event in events_in(tags, challenger) or [] if isinstance(event, RolloutRecord)]
+    assert told == ["begun", "stopped"]
+    assert '"off"' in tags[TRAFFIC_TAG]
+    assert rollout().verdict == "nothing"
+    assert aliases(client)[CHAMPION] == champion
+
+
+class TestAPerson:
+    def asked(self, client: Any, version: str, status: Any, minutes: float = 60) -> None:
+        """About the evidence that the version stands on."""
+        until = NOW + timedelta(minutes=minutes)
+        ApprovalRecord(status=status, since=NOW, until=until, flow_run="another", gates="k", who="Ann").save(
+            client, version
+        )
+
+    def test_is_asked_only_in_a_run_of_the_deployment(self, client: Any) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
+            rollout(approval="manual")
+        assert RolloutRecord.of(client, challenger) is None
+        assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
+
+    @pytest.mark.parametrize("approval", ["auto", "manual"])
+    def test_who_is_being_asked_is_waited_for(self, client: Any, approval: Any) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        self.asked(client, challenger, "waiting")
+        result = rollout(approval=approval)
+        assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+        assert "waits for a person's approval until" in result.told
+
+    @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1)])
+    def test_a_no_ends_it_before_any_traffic(
+        self, client: Any, planted: tuple[Settings, Any], status: Any, minutes: float
+    ) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        self.asked(client, challenger, status, minutes)
+        result = rollout()
+        assert (result.version, result.verdict) == (challenger, "stopped")
+        assert _record(client, challenger).step == "approval"
+        assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
+        assert open_alerts(planted[0]) == [], "somebody wanted it so"
+        assert rollout().verdict == "nothing"
+
+    def test_a_yes_lets_it_begin_by_itself(self, client: Any) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        self.asked(client, challenger, "approved")
+        assert rollout(approval="manual", rules=OVER).verdict == "stopped"
+        assert _record(client, challenger).step == "shadow"
+
+
+def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from flows.cli import run_flow
+    from flows.rollout import _show, rollout
+
+    _pair(client)
+    monkeypatch.setattr(sys, "argv", ["rollout", "--rules", OVER.model_dump_json()])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(rollout, show=_show)
+    assert not ended.value.code
+    assert "the service does not answer" in capsys.readouterr().out
