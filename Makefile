@@ -9,10 +9,10 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .reports/$@.xml
 
-.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving pictures clean lock
+.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring pictures clean lock
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 .venv/.ready: requirements.lock requirements-bootstrap.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Holdfast needs Python 3.11 to 3.13: '$(PYTHON)' is not on PATH. Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
@@ -69,6 +69,9 @@ bench: .venv/.ready ## Time ingest beside a raw DuckDB query, the search beside 
 
 bench-serving: .venv/.ready ## Time serving beside a no-op, a naive service, feast serve and mlflow: QUICK=1, MEMORY=1
 	@$(BIN)/python -m benchmarks.bench_serving $(if $(QUICK),--quick) $(if $(MEMORY),--memory)
+
+bench-monitoring: .venv/.ready ## False alarms and found faults of monitoring, on every day of four months of CDNOW
+	@$(BIN)/python -m benchmarks.bench_monitoring
 
 pictures: .venv/.ready ## Renew docs/pictures from the champion's test period and the last backtest
 	@$(BIN)/python -m flows.reporting.pictures

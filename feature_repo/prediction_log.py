@@ -129,13 +129,19 @@ def iter_predictions(
     for day, day_folder in day_folders(folder):
         if (first and day < first.date()) or (last and day > last.date()):
             continue
-        for file in sorted(day_folder.glob("*.arrows")):
-            table = _read_file(file)
+        for table in predictions_of_day(day_folder):
             for bound, keeps in ((first, pc.greater_equal), (last, pc.less)):
                 if bound and day == bound.date():
                     table = table.filter(keeps(table["answered_at"], pa.scalar(bound, TIME)))
             if table.num_rows:
                 yield table
+
+
+def predictions_of_day(day_folder: Path) -> Iterator[pa.Table]:
+    """All of one of :func:`day_folders`, a table per file."""
+    for file in sorted(day_folder.glob("*.arrows")):
+        if (table := _read_file(file)).num_rows:
+            yield table
 
 
 def day_folders(folder: Path | str) -> list[tuple[date, Path]]:

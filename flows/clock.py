@@ -41,6 +41,21 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
     return now
 
 
+def resolve_day(as_of: datetime | None, settings: Settings) -> datetime:
+    """As :func:`resolve_as_of`, but on the wall clock the last midnight (UTC): for features and scores.
+
+    Transactions come in whole days. Features of 01:00 would lack the hour since midnight, of which training, later,
+    lacks nothing; and what is scored every day is found by its day.
+
+    Raises:
+        ClockError: As :func:`resolve_as_of`.
+    """
+    moment = resolve_as_of(as_of, settings)
+    if as_of is None and settings.clock == "wall":
+        return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return moment
+
+
 def resolve_known_at(known_at: datetime | None) -> datetime:
     """``known_at`` if given (naive means UTC), else everything that has arrived."""
     return as_utc(known_at) if known_at is not None else datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Daily: new transactions, the features of now, everybody's scores. `python -m flows.daily`"""
+"""Daily: new transactions, the features of the day, everybody's scores. `python -m flows.daily`"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, run_name
+from flows.clock import resolve_day, run_name
 from flows.features import FeaturesResult, features
 from flows.ingest import ingest
 from flows.ingestion.datasets import refuse_to_mix
@@ -68,11 +68,11 @@ def daily(
         source: File or folder of transactions; HOLDFAST_SOURCE when left out. Needs a mapping.
         mapping: YAML that says which column is what; HOLDFAST_MAPPING when left out.
         dataset: A known data set, read where neither names a source.
-        as_of: The moment it is all about; now when left out.
+        as_of: The moment it is all about; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
     """
     ingested = ingest(*_source(source, mapping), dataset)
     settings = load_settings()  # now that there are data, they may say what time it is
-    moment = resolve_as_of(as_of, settings)
+    moment = resolve_day(as_of, settings)
     built = features(moment)
     if why := no_champion_task(settings):
         say(why)

@@ -3,22 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from filelock import FileLock
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
 from feature_repo.stores import open_store
-from flows.clock import ClockError, resolve_as_of, resolve_known_at, run_name
+from flows.clock import ClockError, resolve_day, resolve_known_at, run_name
+from flows.feature_store.online import features_lock
 from flows.feature_store.parity import ParityReport
 from flows.feature_store.snapshots import Snapshot, build_snapshots
-
-
-def features_lock(settings: Settings) -> FileLock:
-    """Held by whoever changes the registry or the online store: one at a time."""
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return FileLock(settings.data / "features.lock")
 
 
 @dataclass(frozen=True)
@@ -100,11 +94,11 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None) ->
     """Bring the online store to ``as_of`` and prove that it holds what training would see.
 
     Args:
-        as_of: The moment the features describe; now when left out.
+        as_of: The moment the features describe; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
         known_at: Use only data that had arrived by then; everything when left out.
     """
     settings = load_settings()
-    moment = resolve_as_of(as_of, settings)
+    moment = resolve_day(as_of, settings)
     if moment.microsecond:
         raise ClockError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
     with features_lock(settings):

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings, load_settings
-from flows.features import features_lock
+from flows.feature_store.online import features_lock
 from flows.model_card import cards_tell
 from flows.promotion.settings import GateSettings, changed_told
 

@@ -48,24 +48,24 @@ def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view
 
 
 @task(name="show", task_run_name="show: {found.view}", cache_policy=NO_CACHE, persist_result=False)
-def show_task(found: "ViewResult") -> str:
-    """Table and picture in Prefect's pages; returns the address of the table's."""
-    from flows.acting.evidence import artifact_page
+def show_task(found: "ViewResult") -> None:
+    """Table and picture in Prefect's pages."""
     from flows.reporting.images import data_url, png
 
-    told, key = "\n\n".join([found.summary, *found.notes]), f"monitor-{found.view}"
+    told, key = "\n\n".join([found.summary, *found.notes]), _artifact(found.view)
     create_image_artifact(data_url(png(found.picture)), key=f"{key}-picture", description=found.summary)
     create_table_artifact(list(found.table), key=key, description=told)
-    return artifact_page(key)
 
 
 @task(name="act", task_run_name="act: {found.view}", cache_policy=NO_CACHE, persist_result=False)
-def act_task(settings: Settings, found: "ViewResult", as_of: datetime, evidence: str) -> None:
+def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
     """Every finding becomes an event, for automations, and an alert, for people; alerts of what is over are closed."""
     from flows.acting.events import emit
+    from flows.acting.evidence import artifact_page
     from flows.alerting.alert import Alert
     from flows.alerting.outbox import deliver_now, raise_alerts
 
+    evidence = artifact_page(_artifact(found.view))
     alerts = [Alert.of_finding(finding, evidence) for finding in found.findings]
     raise_alerts(settings, f"monitor.{found.view}", alerts, datetime.now(UTC))
     for finding in found.findings:
@@ -124,10 +124,17 @@ def monitor(
 
 def _view(settings: Settings, window: "Window", rules: MonitorSettings, view: View) -> "ViewResult":
     found = look_task(settings, window, rules, view)
-    act_task(settings, found, window.as_of, show_task(found))
-    if found.report is not None:  # last: what is wrong is told whether or not it can be reported on
+    try:
+        show_task(found)
+    finally:  # what is wrong is told whether or not it can be shown
+        act_task(settings, found, window.as_of)
+    if found.report is not None:
         report_task(settings, found, window.as_of, rules.keep_reports_days)
     return found
+
+
+def _artifact(view: View) -> str:
+    return f"monitor-{view}"
 
 
 def _show(result: MonitorResult) -> None:

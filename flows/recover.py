@@ -31,7 +31,7 @@ class UnknownRunError(HoldfastError):
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was done about which run: crashed (marked), again (scheduled anew), or told."""
+    """What was done about which run: crashed or cancelled (marked), again (scheduled anew), or told."""
 
     run: str
     deployment: str
@@ -57,23 +57,23 @@ def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[Run]":
         return [run_of(client, run) for run in runs]
 
 
-@task(name="mark as crashed", cache_policy=NO_CACHE, persist_result=False)
+@task(name="mark the dead", cache_policy=NO_CACHE, persist_result=False)
 def mark_task(silent: "Sequence[Run]", rules: RecoverRules, beat: float | None) -> list[Recovered]:
     """Listen for one more heartbeat: a server that was down has missed some. Who is silent then is dead."""
     from prefect.client.orchestration import get_client
 
     from flows.recovering.judging import judge
-    from flows.recovering.server import mark_crashed, read, run_of
+    from flows.recovering.server import mark_ended, read, run_of
 
     if beat and any(run.state != "PENDING" for run in silent):
         time.sleep(beat + 5)
     marked = []
     with get_client(sync_client=True) as client:
         for run in [run_of(client, item) for item in read(client, [item.id for item in silent])]:
-            if judge(run, rules, datetime.now(UTC), beat) == "mark crashed":
+            if judge(run, rules, datetime.now(UTC), beat) == "mark dead":
                 last = run.last_beat or run.since
-                mark_crashed(client, run, f"Its process is gone: nothing was heard of it since {last:%H:%M:%S} UTC.")
-                marked.append(Recovered(run.id, run.deployment or "", "crashed"))
+                said = f"Its process is gone: nothing was heard of it since {last:%H:%M:%S} UTC."
+                marked.append(Recovered(run.id, run.deployment or "", mark_ended(client, run, said)))
     return marked
 
 
@@ -113,13 +113,22 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
     beat = get_current_settings().flows.heartbeat_frequency
     runs = look_task(flow_run_id, rules)
     todo = [(run, judge(run, rules, datetime.now(UTC), beat)) for run in runs]
-    done = [see_to_task(settings, run, what == "run again") for run, what in todo if what in ("run again", "tell")]
-    if silent := [run for run, what in todo if what == "mark crashed"]:
+    done, problem = [], None
+    for run, what in todo:
+        if what in ("run again", "tell"):
+            try:
+                done.append(see_to_task(settings, run, what == "run again"))
+            except Exception as error:  # one that cannot be seen to must not keep the others waiting
+                get_run_logger().error("%s of %s: %s", run.id, run.deployment, error)
+                problem = error
+    if silent := [run for run, what in todo if what == "mark dead"]:
         done += mark_task(silent, rules, beat)
     if done:
         rows = [{"run": item.run, "deployment": item.deployment, "done": item.done} for item in done]
         create_table_artifact(rows, key="recovered", description=f"{len(done)} run(s) seen to")
     get_run_logger().info("%d run(s) looked at, %d seen to", len(runs), len(done))
+    if problem is not None:
+        raise problem
     return done
 
 

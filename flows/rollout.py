@@ -34,7 +34,13 @@ class RolloutResult:
     told: str
 
 
-@task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
+@task(
+    task_run_name="{name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=5,
+    retry_delay_seconds=[5, 10, 20, 40, 60],
+)
 def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSettings) -> "RolloutRecord":
     """Begin a step, or go on with it, and watch over it to its end; what the end asks for is done, and told.
 
@@ -77,7 +83,7 @@ def promote_task(settings: Settings, work: "Work") -> None:
     from flows.rolling_out.moves import promote
     from flows.rolling_out.telling import tell_promoted
 
-    promote(open_registry(settings), settings, work.version, "passed every step of its rollout", datetime.now(UTC))
+    promote(open_registry(settings), settings, work, "passed every step of its rollout", datetime.now(UTC))
     tell_promoted(work.version, work.champion)
 
 

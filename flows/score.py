@@ -9,7 +9,7 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, resolve_known_at, run_name
+from flows.clock import resolve_day, resolve_known_at, run_name
 from flows.reporting.progress import say
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 def champion_task(settings: Settings) -> "Champion":
     """The champion, if the definitions that it was trained on are those in use."""
     from feature_repo.stores import open_store
+    from flows.feature_store.online import features_lock
     from flows.feature_store.registry import require_applied
-    from flows.features import features_lock
     from flows.scoring.champion import load_champion, require_same_definitions
 
     champion = load_champion(settings)
@@ -62,11 +62,11 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
     """Score every customer known at a moment with the champion: probability, decision and reasons.
 
     Args:
-        as_of: The moment to score at; now when left out.
+        as_of: The moment to score at; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
         known_at: Use only data that had arrived by then; everything when left out.
     """
     settings = load_settings()
-    moment, known = resolve_as_of(as_of, settings), resolve_known_at(known_at)
+    moment, known = resolve_day(as_of, settings), resolve_known_at(known_at)
     champion = champion_task(settings)
     say(f"scoring everybody with version {champion.contract.model_version}")
     result = score_task(settings, champion, moment, known)

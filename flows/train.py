@@ -17,7 +17,8 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.model_contract import MODEL_NAME, fingerprint
 from feature_repo.settings import Settings, load_settings
 from flows.clock import resolve_as_of, resolve_known_at, run_name
-from flows.features import features_lock, snapshots_task
+from flows.feature_store.online import features_lock
+from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
 from flows.promotion.gates import GateSettings
 from flows.reporting.images import data_url, png

@@ -70,11 +70,14 @@ class MainJob:
 
 @pytest.fixture(scope="session")
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
-    """`make run` in an empty data folder, once per session."""
-    data = tmp_path_factory.mktemp("main-job") / "data"
+    """`make run` in an empty data folder, once per session; once for all where MAIN_JOB names a folder to keep it in."""
+    kept = os.environ.get("MAIN_JOB")
+    folder = Path(kept).resolve() if kept else tmp_path_factory.mktemp("main-job")
+    data, printed = folder / "data", folder / "printed.txt"
     environment = environment_of(data)
-    output = run(["make", "run"], environment)
-    return MainJob(data, environment, output, json.loads((data / "run-summary.json").read_text()))
+    if not printed.exists():
+        printed.write_text(run(["make", "run"], environment))
+    return MainJob(data, environment, printed.read_text(), json.loads((data / "run-summary.json").read_text()))
 
 
 def environment_of(data: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ itself, and the message is sent again under the same id.
 """
 
 import logging
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from sqlite3 import Connection, Row
 from time import monotonic
 
 from feature_repo.settings import Settings
-from flows.alerting.alert import Message, rank
+from flows.alerting.alert import Alert, Message, OpenAlert, rank
 from flows.alerting.channels import Channel, NotDeliveredError, channels_of
 from flows.alerting.database import opened, stamp, writing
 from flows.alerting.settings import AlertRules, load_rules
@@ -73,6 +74,26 @@ def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> D
                     sent += 1
         waiting = "SELECT count(*) FROM delivery WHERE state IN ('pending', 'refused')"
         return Delivered(sent, database.execute(waiting).fetchone()[0], given_up)
+
+
+def send_unkept(alerts: Sequence[Alert], why: str, now: datetime) -> None:
+    """Send alerts that could not be kept, once and at once. Nothing counts them: the next try sends them again.
+
+    The id is the same for the whole day, so that a receiver can drop what it has.
+    """
+    log = logging.getLogger("flows.alerts")
+    for alert in alerts:
+        log.error("This alert could not be kept (%s), so it is sent without: %s", why, alert.title)
+        told = OpenAlert(**alert.model_dump(), source="unkept", opened=now, last_seen=now, count=1)
+        key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{alert.key} {now:%Y-%m-%d}"))
+        message = Message(id=key, kind="opened", alert=told)
+        for channel in channels_of(load_rules()):
+            if rank(alert.severity) < rank(channel.minimum):
+                continue
+            try:
+                channel.send(message)
+            except NotDeliveredError as error:
+                log.error("%s did not take it: %s", channel.name, error)
 
 
 def _address(database: Connection, channels: Sequence[Channel], now: datetime) -> None:

@@ -1,14 +1,16 @@
 """Opens alerts, counts them while they last, resolves them; what is to be told of each waits here until delivered."""
 
+import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from sqlite3 import Connection, Row
 
 from feature_repo.settings import Settings
 from flows.alerting.alert import Alert, Kind, Message, OpenAlert, rank
 from flows.alerting.database import opened, stamp, writing
-from flows.alerting.delivery import deliver, deliver_now
+from flows.alerting.delivery import deliver, deliver_now, send_unkept
 from flows.alerting.settings import load_rules
 
 __all__ = ["add_alert", "deliver", "deliver_now", "open_alerts", "raise_alerts", "remind", "resolve"]
@@ -22,7 +24,7 @@ def raise_alerts(settings: Settings, source: str, alerts: Sequence[Alert], now: 
     One that is open is counted, and told again only if it got worse or the reminder is due. Open alerts of the same
     source that are not among ``alerts`` are resolved. Nothing is sent here: see :func:`deliver`.
     """
-    with opened(settings) as database, writing(database):
+    with _told_all_the_same(alerts, now), opened(settings) as database, writing(database):
         new = [alert for alert in alerts if _raise(database, source, alert, now)]
         still = {alert.key for alert in alerts}
         for row in database.execute("SELECT * FROM alert WHERE resolved IS NULL AND source = ?", (source,)).fetchall():
@@ -33,7 +35,7 @@ def raise_alerts(settings: Settings, source: str, alerts: Sequence[Alert], now: 
 
 def add_alert(settings: Settings, alert: Alert, now: datetime, source: str = "once") -> bool:
     """Raise one alert that no later run takes back by itself; whether it was not open before."""
-    with opened(settings) as database, writing(database):
+    with _told_all_the_same([alert], now), opened(settings) as database, writing(database):
         return _raise(database, source, alert, now)
 
 
@@ -61,6 +63,16 @@ def remind(settings: Settings, now: datetime) -> int:
         for row in due:
             _message(database, row["id"], "reminder", now)
     return len(due)
+
+
+@contextmanager
+def _told_all_the_same(alerts: Sequence[Alert], now: datetime) -> Iterator[None]:
+    """What cannot be kept, as on a full disk, is at least sent; the error goes on to whoever raised the alert."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        send_unkept(alerts, str(error), now)
+        raise
 
 
 def _raise(database: Connection, source: str, alert: Alert, now: datetime) -> bool:

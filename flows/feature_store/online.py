@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from feast import FeatureStore
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from feature_repo.errors import HoldfastError
@@ -41,6 +42,21 @@ def online_state(settings: Settings) -> OnlineState | None:
     """The snapshot that the last finished materialisation wrote; None when one was cut short."""
     path = _state_path(settings)
     return _STATE.validate_json(path.read_bytes()) if path.exists() else None
+
+
+def features_lock(settings: Settings) -> FileLock:
+    """Held by whoever changes the registry or the online store: one at a time."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.data / "features.lock")
+
+
+def being_filled(settings: Settings) -> bool:
+    """Whether a run may be at work on the online store right now; its state is of no known time meanwhile."""
+    try:
+        with features_lock(settings).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
 
 
 def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> bool:

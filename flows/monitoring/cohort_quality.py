@@ -13,7 +13,7 @@ from feature_repo.settings import Settings
 from flows.monitoring.cohorts import Cohort
 from flows.monitoring.estimates import expected
 from flows.monitoring.truth_settings import OutcomeRules
-from flows.scoring.outcomes import is_mature, matures_at, outcomes_of
+from flows.scoring.outcomes import known_until, matures_at, outcomes_of
 from flows.scoring.quality import intervals, measured
 from flows.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from flows.training.evaluation import Interval
@@ -62,7 +62,8 @@ def qualities(
     A cohort is measured when its last horizon has closed. Before that, those of its customers are known who bought
     again, and none who churned: measures of the known ones would be biased.
     """
-    mature = [cohort for cohort in cohorts if is_mature(settings, cohort.closes, as_of, known_at)]
+    until = known_until(settings, as_of, known_at)
+    mature = [cohort for cohort in cohorts if until is not None and matures_at(settings, cohort.closes) <= until]
     churned: dict[int, pd.Series] = {}
     if mature:
         together = pd.concat([cohort.rows[[ENTITY_KEY, "cutoff"]] for cohort in mature], ignore_index=True)

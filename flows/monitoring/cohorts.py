@@ -7,19 +7,15 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from feature_repo.model_contract import ENTITY_KEY, RECENCY
-from feature_repo.prediction_log import TIME, iter_predictions
+from feature_repo.model_contract import ENTITY_KEY
 from feature_repo.settings import Settings
+from flows.monitoring.answers import first_answers
 from flows.scoring.kept import list_scored
 from flows.scoring.scores import read_scores
 
 Source = Literal["scores", "requests"]
 Every = Literal["month", "week", "day"]
-_ANSWERED = ("champion", "canary")  # what a caller got: a challenger in shadow decided nothing
-_COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def requested_cohorts(
     Of a customer the first prediction of each day counts. Its outcome is taken from the midnight before on: what he
     bought that day before he was asked about, the model did not know either.
     """
-    frame = _answers(settings, since, as_of)
+    frame = first_answers(settings, since, as_of)
     if not len(frame):
         return []
     frame = frame.sort_values("answered_at", kind="stable").assign(cutoff=frame["as_of"].dt.floor("D"))
@@ -90,25 +86,6 @@ def requested_cohorts(
         kept = rows[[ENTITY_KEY, "cutoff", "churn_probability", "offered"]].reset_index(drop=True)
         cohorts.append(Cohort("requests", start, closes, str(version), kept))
     return cohorts
-
-
-def _answers(settings: Settings, since: datetime, as_of: datetime) -> pd.DataFrame:
-    """The first answer in each file for each active customer, day and version.
-
-    On the wall clock, the days before ``since`` are not read.
-    """
-    near = settings.clock == "wall"
-    tables = []
-    for table in iter_predictions(settings.predictions, since if near else None):
-        times = table["as_of"]
-        inside = pc.and_(pc.greater_equal(times, pa.scalar(since, TIME)), pc.less(times, pa.scalar(as_of, TIME)))
-        if RECENCY in table.column_names:  # nothing was learned of those who have long been away
-            inside = pc.and_(inside, pc.less_equal(table[RECENCY], float(settings.activity_days)))
-        answered = pc.is_in(table["route"], pa.array(_ANSWERED))
-        rows = table.filter(pc.and_(inside, answered)).select(_COLUMNS).to_pandas()
-        rows = rows.assign(day=rows["as_of"].dt.floor("D")).sort_values("answered_at", kind="stable")
-        tables.append(rows.drop_duplicates([ENTITY_KEY, "day", "version"])[_COLUMNS])
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
 
 
 def _period(moment: datetime, every: Every) -> pd.Period:

@@ -17,7 +17,7 @@ _SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the
 
 
 def draw(judged: Sequence[Moved], history: pd.DataFrame, as_of: datetime, rules: DriftRules, version: str) -> Figure:
-    """PSI by feature of ``version`` with both limits, and the PSI of its score by window.
+    """PSI by feature of ``version`` with both limits, and the PSI of its score by day.
 
     ``history``: what the drift view measured before, as ``read_metrics`` gives it.
     """

@@ -75,6 +75,6 @@ def aged(names: Sequence[str], rows: Floats, days: float) -> Floats:
         older[:, names.index(_TENURE)] += days
         if RECENCY in names and _SILENCE in names:
             tenure, recency = (older[:, names.index(name)] for name in (_TENURE, RECENCY))
-            share = np.divide(recency, tenure, out=np.zeros_like(tenure), where=tenure > 0)
+            share = np.divide(recency, tenure, out=0 * tenure, where=tenure > 0)  # unknown stays so
             older[:, names.index(_SILENCE)] = share
     return older

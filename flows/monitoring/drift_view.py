@@ -1,6 +1,7 @@
 """The drift view: what the service read and said in the window, against what each version knows."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from flows.monitoring.window import Window, logged_predictions
 from flows.training.tracking import open_mlflow
 
 CUSTOMERS = "customers"
+SHOWN_DAYS = 90  # of history in the picture
 Counts = Mapping[str, tuple[int, int]]  # by version: active customers, and all
 
 
@@ -35,7 +37,8 @@ def drift_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vi
     moved = [item for reference, current in compared for item in compare(reference, current, window.as_of)]
     judged = judge(moved, rules.drift)
     counts = {version: (len(rows), len(asked[version])) for version, rows in by_version.items()}
-    history = read_metrics(settings, "drift", before=window.as_of)
+    since = window.as_of - timedelta(days=SHOWN_DAYS)
+    history = read_metrics(settings, "drift", since, window.as_of, last_of_day=True)
     main = max(compared, key=lambda pair: len(pair[1]), default=None)
     return ViewResult(
         view="drift",

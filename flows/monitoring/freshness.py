@@ -5,7 +5,7 @@ from datetime import timedelta
 from feature_repo.model_contract import freshness
 from feature_repo.settings import Settings
 from feature_repo.stores import open_store
-from flows.feature_store.online import online_state, why_not_served
+from flows.feature_store.online import being_filled, online_state, why_not_served
 from flows.monitoring.findings import Finding, Severity
 from flows.monitoring.metrics_table import MetricRow, read_metrics
 from flows.monitoring.settings import DataRules
@@ -15,6 +15,7 @@ from flows.scoring.kept import list_scored
 ONLINE, SCORES = "online store", "scores"
 _AGE = "age_hours"
 _HOUR = timedelta(hours=1)
+_REMEMBERED = timedelta(days=30)
 Judged = tuple[list[MetricRow], list[Finding], list[str]]
 
 
@@ -23,13 +24,17 @@ def online_freshness(settings: Settings, window: Window) -> Judged:
 
     Beyond the soft limit the service flags its answers, beyond the hard one it refuses. A store whose last
     materialisation was cut short, or disproved, is of no known age: critical, if one was known before. So is one that
-    cannot be read, or has lost what it was filled with.
+    cannot be read, or has lost what it was filled with. One that is being filled is not judged.
     """
     store = open_store()
     limits = freshness(store).values()
     state = online_state(settings)
+    if state is None and being_filled(settings):
+        state = online_state(settings)  # that run may have ended in between
+        if state is None:
+            return [], [], ["The online store is being filled: its age is not judged."]
     if state is None or not limits:
-        known = read_metrics(settings, "data", before=window.as_of)
+        known = read_metrics(settings, "data", since=window.as_of - _REMEMBERED, before=window.as_of)
         before = known[(known["metric"] == _AGE) & (known["subject"] == ONLINE)]
         if before.empty:
             return [], [], ["Nothing was materialised into the online store yet: run `python -m flows.features`."]

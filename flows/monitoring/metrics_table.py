@@ -21,6 +21,8 @@ from feature_repo.settings import Settings
 from flows.files import replace_file
 from flows.monitoring.findings import View
 
+_AT_ONCE = 500  # files that are read together
+
 
 @dataclass(frozen=True)
 class MetricRow:
@@ -70,35 +72,68 @@ def write_metrics(settings: Settings, view: View, start: datetime, as_of: dateti
     times, floats = ("as_of", "window_start"), ("value", "low", "high", "limit")
     types = dict.fromkeys(times, "datetime64[us, UTC]") | dict.fromkeys(floats, "float64")
     types |= {"rows": "int64", "breached": "bool", "estimated": "bool"}
-    with replace_file(_folder(settings) / view / f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}.parquet") as temporary:
+    with replace_file(_folder(settings) / view / f"{_name(as_of)}.parquet") as temporary:
         MetricsTable.validate(frame.astype(types), lazy=True).to_parquet(temporary, index=False)
 
 
 def read_metrics(
-    settings: Settings, view: View, since: datetime | None = None, before: datetime | None = None
+    settings: Settings,
+    view: View,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    last_of_day: bool = False,
 ) -> pd.DataFrame:
-    """What ``view`` measured in runs with ``since <= as_of < before``, oldest first."""
-    pattern = _folder(settings) / view / "*.parquet"
-    if not any(pattern.parent.glob("*.parquet")):
+    """What ``view`` measured in runs with ``since <= as_of < before``, oldest first.
+
+    With ``last_of_day`` only the last such run of each day (UTC). Runs come every hour: no other file is opened.
+    """
+    # A name has whole seconds: those at the ends may be out by less, and are looked into.
+    files = [
+        path
+        for path in _files(settings, view)
+        if (since is None or path.stem >= _name(since)) and (before is None or path.stem <= _name(before))
+    ]
+    if last_of_day:
+        files = [*{path.stem[:8]: path for path in files if before is None or path.stem < _name(before)}.values()]
+    return _read(files, since, before)
+
+
+def last_metrics(settings: Settings, view: View, of_rows: bool = False) -> pd.DataFrame:
+    """What the run about the latest moment measured; empty where there was none.
+
+    With ``of_rows`` the latest run that measured anything on rows, however many since had none to look at.
+    """
+    files = _files(settings, view)[::-1]
+    for part in (files[:1], *(files[start : start + _AT_ONCE] for start in range(1, len(files), _AT_ONCE))):
+        found = _read(part, None, None)
+        if of_rows:
+            found = found[found["as_of"].isin(found.loc[found["rows"] > 0, "as_of"])]
+        if len(found):
+            return found[found["as_of"] == found["as_of"].max()].reset_index(drop=True)
+    return MetricsTable.empty()
+
+
+def _read(files: Sequence[Path], since: datetime | None, before: datetime | None) -> pd.DataFrame:
+    if not files:
         return MetricsTable.empty()
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         found = connection.execute(
             "SELECT * FROM read_parquet($files) WHERE as_of >= coalesce($since, as_of) "
             "AND ($before IS NULL OR as_of < $before) ORDER BY as_of, metric, subject, version",
-            {"files": str(pattern), "since": since, "before": before},
+            {"files": [str(path) for path in files], "since": since, "before": before},
         ).df()
     found = found.astype({"as_of": "datetime64[us, UTC]", "window_start": "datetime64[us, UTC]"})
     return MetricsTable.validate(found, lazy=True)
 
 
-def last_metrics(settings: Settings, view: View) -> pd.DataFrame:
-    """What the run about the latest moment measured; no other file is opened. Empty where there was none."""
-    files = sorted((_folder(settings) / view).glob("*.parquet"))  # named by the moment
-    if not files:
-        return MetricsTable.empty()
-    found = pd.read_parquet(files[-1]).astype({"as_of": "datetime64[us, UTC]", "window_start": "datetime64[us, UTC]"})
-    return MetricsTable.validate(found, lazy=True)
+def _files(settings: Settings, view: View) -> list[Path]:
+    """Oldest first: they are named by their moment."""
+    return sorted((_folder(settings) / view).glob("*.parquet"))
+
+
+def _name(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _folder(settings: Settings) -> Path:

@@ -1,7 +1,11 @@
 """Whether serving answers from other values than training would: while it does, no version becomes champion."""
 
+import pandas as pd
+
 from feature_repo.settings import Settings
-from flows.monitoring.metrics_table import read_metrics
+from flows.monitoring.metrics_table import last_metrics
+
+_DEFINITION = "changed definition"
 
 
 def open_skew(settings: Settings) -> str | None:
@@ -9,14 +13,25 @@ def open_skew(settings: Settings) -> str | None:
 
     A window in which nothing was compared, for want of predictions, takes nothing back.
     """
-    table = read_metrics(settings, "skew")
-    compared = table[table["rows"] > 0]
-    if compared.empty:
-        return None
-    latest = compared[compared["as_of"] == compared["as_of"].max()]
-    wrong = latest[latest["breached"]]
+    wrong = _wrong(settings)
     if wrong.empty:
         return None
     shown = ", ".join(sorted(set(wrong["subject"])))
     when = f"{wrong['as_of'].iloc[0]:%Y-%m-%d %H:%M} UTC"
     return f"the features served differ from those recomputed ({shown}; window up to {when})"
+
+
+def is_of_definitions(settings: Settings) -> bool:
+    """Whether the open skew has no other cause than definitions that were changed since a version was trained.
+
+    Only a version trained on the changed ones ends that: where the service refuses the old one, nobody is scored any
+    more, and no later window would close it.
+    """
+    wrong = _wrong(settings)
+    causes = set(wrong.loc[wrong["metric"] == "mismatches_by_cause", "subject"])
+    return causes == {_DEFINITION} or (not causes and "not_computable" in set(wrong["metric"]))
+
+
+def _wrong(settings: Settings) -> pd.DataFrame:
+    latest = last_metrics(settings, "skew", of_rows=True)
+    return latest[latest["breached"] & (latest["rows"] > 0)]

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from flows.monitoring.cohort_quality import MEASURES, CohortQuality
+from flows.monitoring.cohorts import Source
 from flows.monitoring.decay import JUDGED, Drop, drops
 from flows.monitoring.findings import Finding
 from flows.monitoring.metrics_table import MetricRow
@@ -17,32 +18,35 @@ if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
 
+def judged(known: Sequence[CohortQuality], champion: str | None) -> list[CohortQuality]:
+    """The cohorts that the champion answers for: the latest mature one of scores, and of requests."""
+    measured = [item for item in known if item.status == "measured" and item.cohort.version == champion]
+    latest = {item.cohort.source: item for item in sorted(measured, key=lambda item: item.cohort.as_of)}
+    return [latest[source] for source in get_args(Source) if source in latest]
+
+
 def dropped(known: Sequence[CohortQuality], champion: str, promised: Mapping[str, Interval]) -> list[Finding]:
-    """Whether the champion is surely worse than promised on its latest mature cohort, of scores or else of requests."""
-    for source in ("scores", "requests"):
-        measured = [
-            item
-            for item in known
-            if item.status == "measured" and (item.cohort.version, item.cohort.source) == (champion, source)
-        ]
-        if not measured:
-            continue
-        latest = max(measured, key=lambda item: item.cohort.as_of)
-        if worse := drops(latest.measures, promised):
-            return [_finding(latest, champion, worse)]
-    return []
+    """Whether the champion is surely worse there than promised; one finding is enough."""
+    found = [(item, drops(item.measures, promised)) for item in judged(known, champion)]
+    return [_finding(item, champion, worse) for item, worse in found if worse][:1]
 
 
 def metric_rows(
     known: Sequence[CohortQuality], champion: str | None, promised: Mapping[str, Interval]
 ) -> list[MetricRow]:
-    """A row per cohort and measure, and the share that churned; ``breached`` as in ``drops``."""
+    """A row per cohort and measure, and the share that churned; ``breached`` is what dropped, of the latest only.
+
+    What was bad once stays in the table for as long as its cohort does: it is no reason to train again.
+    """
+    latest = judged(known, champion)
     measured = [item for item in known if item.status == "measured"]
     rows = [MetricRow("mature_cohorts", "all", float(len(measured)), sum(item.customers for item in measured))]
     for item in known:
         name, version, of_champion = item.cohort.name, item.cohort.version, item.cohort.version == champion
         estimated = item.status == "estimated"
-        worse = {drop.metric for drop in drops(item.measures, promised)} if of_champion and not estimated else set()
+        worse = (
+            {drop.metric for drop in drops(item.measures, promised)} if any(item is one for one in latest) else set()
+        )
         for metric, found in item.measures.items():
             rows.append(
                 MetricRow(

@@ -19,9 +19,9 @@ class Window:
     known_at: datetime
 
     @classmethod
-    def ending(cls, as_of: datetime, days: float, known_at: datetime | None = None) -> "Window":
+    def ending(cls, as_of: datetime, days: float, known_at: datetime) -> "Window":
         """The window of ``days`` that ends at ``as_of``."""
-        return cls(as_of - timedelta(days=days), as_of, known_at or datetime.now(UTC))
+        return cls(as_of - timedelta(days=days), as_of, known_at)
 
 
 def logged_predictions(settings: Settings, window: Window) -> pa.Table:

@@ -9,8 +9,9 @@ from mlflow import MlflowClient
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.acting.evidence import runbook_entry
-from flows.monitoring.open_skew import open_skew
+from flows.monitoring.open_skew import is_of_definitions, open_skew
 from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.fitting import fits_today
 from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord
 from flows.promotion.registry import champion_version, drop_challenger, promotion_lock, set_champion
 
@@ -53,13 +54,17 @@ def passed_gates(client: MlflowClient, version: str, champion: str | None) -> Ga
     return record
 
 
-def require_no_skew(settings: Settings, version: str, champion: str | None) -> None:
+def require_no_skew(client: MlflowClient, settings: Settings, version: str, champion: str | None) -> None:
     """Nobody becomes champion while serving answers from other values than training would: no gate is true then.
+
+    But one that was trained on changed definitions is what ends a skew that comes from their change.
 
     Raises:
         PromotionRefusedError: The latest look at skew found one. A rollback never asks.
     """
     if skew := open_skew(settings):
+        if is_of_definitions(settings) and fits_today(client, settings, version):
+            return
         raise PromotionRefusedError(
             f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged(champion)} Mend that "
             f"({runbook_entry('holdfast.skew.detected')}), then run `python -m flows.monitor --views skew` and try "
@@ -85,7 +90,7 @@ def move_champion(
             if record := PromotionRecord.of(client, version):
                 record.tell(client, version)
             return champion
-        require_no_skew(settings, version, champion)
+        require_no_skew(client, settings, version, champion)
         gates = passed_gates(client, version, champion)
         if gates.key != decision.gates:
             raise PromotionRefusedError(

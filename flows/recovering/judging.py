@@ -12,7 +12,7 @@ SEEN_TO = "seen-to"
 _AGAIN = "run-again:"
 _FIRST = "first-run:"
 
-Todo = Literal["nothing", "mark crashed", "run again", "tell"]
+Todo = Literal["nothing", "mark dead", "run again", "tell"]
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ class Run:
 def judge(run: Run, rules: RecoverRules, now: datetime, beat_seconds: float | None) -> Todo:
     """What to do about ``run``; ``beat_seconds`` is how often runs beat, None when they do not.
 
-    A dead one is marked as crashed first. That is an event, and so this is asked again about a crashed one.
+    A dead one is marked first: as crashed, which is an event, so that this is asked again about it; or as cancelled where
+    somebody had asked for that.
     """
     if run.state in ("RUNNING", "PENDING", "CANCELLING"):
-        return "mark crashed" if _silent(run, rules, now, beat_seconds) else "nothing"
+        return "mark dead" if _silent(run, rules, now, beat_seconds) else "nothing"
     if run.state not in ("CRASHED", "FAILED") or run.parent or SEEN_TO in run.tags:
         return "nothing"  # of a part of a run, the whole tells
     again = run.state == "CRASHED" and run.deployment in rules.repeatable and run.again < rules.times

@@ -58,11 +58,16 @@ def last_beat(client: "SyncPrefectClient", flow_run_id: str) -> datetime | None:
     return events[0].occurred if events else None
 
 
-def mark_crashed(client: "SyncPrefectClient", run: Run, why: str) -> None:
-    """Which also gives its place among the runs of its deployment free."""
-    from prefect.states import Crashed
+def mark_ended(client: "SyncPrefectClient", run: Run, why: str) -> str:
+    """As crashed, or as cancelled where somebody wanted that: it must not run again. The state's name in small letters.
 
-    client.set_flow_run_state(UUID(run.id), Crashed(message=why))
+    Which also gives its place among the runs of its deployment free.
+    """
+    from prefect.states import Cancelled, Crashed
+
+    state = Cancelled(message=why) if run.state == "CANCELLING" else Crashed(message=why)
+    client.set_flow_run_state(UUID(run.id), state, force=run.state == "CANCELLING")
+    return state.type.value.lower()
 
 
 def end_parts(client: "SyncPrefectClient", run: Run) -> int:

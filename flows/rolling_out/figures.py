@@ -110,5 +110,5 @@ def psi_figure(tested: Floats, said: Floats, limit: float, certainty: float) -> 
 
 
 def certain_figure(name: str, value: float, limit: float, rows: int) -> Figure:
-    """A number that is no estimate."""
-    return Figure(name, value, limit, rows, "breached" if value > limit else "good")
+    """A number that is no estimate; what is no number at all is a breach."""
+    return Figure(name, value, limit, rows, "good" if value <= limit else "breached")

@@ -56,9 +56,12 @@ class Judgement:
 
 
 def judge(seen: Seen, pair: Pair, rules: RolloutSettings) -> Judgement:
-    """Breached at once where that is certain; passed with enough requests, and nothing in doubt."""
-    enough = seen.answers.requests >= rules.min_requests
-    certainty = rules.certainty if enough else rules.early_certainty
+    """Breached at once where that is certain; passed with enough requests, and nothing in doubt.
+
+    Only the look that would end the step asks for less certainty: all before it are repeated.
+    """
+    waits = _waits_for(seen, rules)
+    certainty = rules.early_certainty if waits else rules.certainty
     figures = [*_of_answers(seen, pair, rules, certainty), *_of_service(seen, rules, certainty)]
     if breached := [figure.told for figure in figures if figure.verdict == "breached"]:
         return Judgement("breached", figures, "; ".join(breached))
@@ -66,7 +69,6 @@ def judge(seen: Seen, pair: Pair, rules: RolloutSettings) -> Judgement:
         return Judgement("breached", figures, f"two versions were given different inputs: {seen.answers.differing}")
     if refused := _refused(seen, rules):
         return Judgement("breached", figures, refused)
-    waits = _waits_for(seen, rules, enough)
     return Judgement("waits" if waits else "passed", figures, waits)
 
 
@@ -113,7 +115,7 @@ def _refused(seen: Seen, rules: RolloutSettings) -> str:
     return "" if state.challenger == seen.version else "the service refuses to try it out; its log says why"
 
 
-def _waits_for(seen: Seen, rules: RolloutSettings, enough: bool) -> str:
+def _waits_for(seen: Seen, rules: RolloutSettings) -> str:
     """What a step that shows nothing bad waits for; empty where it has passed."""
     state = seen.state
     if state is None:
@@ -123,7 +125,7 @@ def _waits_for(seen: Seen, rules: RolloutSettings, enough: bool) -> str:
     grown = since(seen.base, state.counters)
     if grown["unavailable"] > _ILL and grown["unavailable"] > rules.max_error_share * grown["answered"]:
         return f"{grown['unavailable']:.0f} of {grown['answered']:.0f} requests got 503: the service is not well"
-    if not enough:
+    if seen.answers.requests < rules.min_requests:
         return f"{seen.answers.requests} of {rules.min_requests} customers scored"
     if seen.step.name != "canary" and len(seen.tried) < FEW:  # a small share of a small shop has no more
         return f"{len(seen.tried)} different customers scored, of {FEW} that tell something"

@@ -7,14 +7,15 @@ from mlflow import MlflowClient
 from feature_repo.registered_version import Traffic
 from feature_repo.settings import Settings
 from flows.promotion.deciding import by_itself
-from flows.promotion.errors import RollbackError
+from flows.promotion.errors import PromotionRefusedError, RollbackError
 from flows.promotion.going_back import roll_back
-from flows.promotion.moving import move_champion
+from flows.promotion.moving import move_champion, unchanged
 from flows.promotion.records import RolloutRecord, TrafficRecord
-from flows.promotion.registry import drop_challenger, promotion_lock
+from flows.promotion.registry import champion_version, drop_challenger, promotion_lock
 from flows.promotion.traffic import renew, send
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, lease, step_of
+from flows.rolling_out.work import Work
 
 WHO = "rollout"
 
@@ -48,12 +49,16 @@ def changed_by_hand(client: MlflowClient, version: str, step: Step) -> str:
     return f"{record.who} has changed its traffic ({record.told})"
 
 
-def promote(client: MlflowClient, settings: Settings, version: str, why: str, now: datetime) -> str | None:
+def promote(client: MlflowClient, settings: Settings, work: Work, why: str, now: datetime) -> str | None:
     """Make it the champion, as whoever approved it decided; the version before.
 
     Raises:
-        PromotionRefusedError: It may not follow the champion of now.
+        PromotionRefusedError: It may not follow the champion of now, or somebody has taken it off its traffic.
     """
+    version, champion = work.version, champion_version(client)
+    step = step_of(work.record) if work.record else None
+    if champion != version and step is not None and (by := changed_by_hand(client, version, step)):
+        raise PromotionRefusedError(f"{by}. {unchanged(champion)}")
     return move_champion(client, settings, version, by_itself(client, version, why, now), now)
 
 

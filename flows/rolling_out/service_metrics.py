@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,6 +12,7 @@ from prometheus_client.samples import Sample
 
 _SECONDS = 5.0
 _PATH = "/predict"  # a batch takes as long as it is large
+_PLAIN = ("answered", "failed", "unavailable")
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class ServiceState:
     """What one look at the service gave.
 
     ``counters`` only ever grow while it runs: ``answered``, ``failed`` (5xx but 503), ``unavailable`` (503) requests,
-    ``failures:VERSION`` and ``seconds:VERSION:LE``, the requests for one prediction answered within LE seconds.
+    ``failures:VERSION``, ``scored:VERSION:ROUTE`` and ``seconds:VERSION:LE``, the requests for one prediction answered
+    within LE seconds. ``ahead_seconds``: how far its clock is ahead of ours, 0 where it does not say.
     """
 
     counters: Mapping[str, float]
@@ -26,6 +30,7 @@ class ServiceState:
     mode: str | None
     refused: int
     ready: bool
+    ahead_seconds: float = 0.0
 
 
 def read_service(url: str) -> ServiceState | None:
@@ -37,7 +42,7 @@ def read_service(url: str) -> ServiceState | None:
     try:
         answer = httpx.get(f"{url.rstrip('/')}/metrics", timeout=_SECONDS, trust_env=False)
         answer.raise_for_status()
-        return state_in(answer.text)
+        return replace(state_in(answer.text), ahead_seconds=_ahead(answer.headers.get("Date"), datetime.now(UTC)))
     except (httpx.HTTPError, ValueError):  # the latter: it is no Prometheus text, so not our service
         return None
 
@@ -64,13 +69,12 @@ def since(base: Mapping[str, float], now: Mapping[str, float]) -> dict[str, floa
 
 
 def kept(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, float]:
-    """Those that a step about ``versions`` needs when it goes on in another process; zeros tell nothing."""
-    about = tuple(f"{kind}:{version}" for version in versions for kind in ("failures", "seconds"))
-    plain = ("answered", "failed", "unavailable")
+    """Those that a step about ``versions`` needs when it goes on in another process; zeros of theirs tell nothing."""
+    about = tuple(f"{kind}:{version}" for version in versions for kind in ("failures", "scored", "seconds"))
     return {
         name: value
         for name, value in counters.items()
-        if value and (name in plain or name.rpartition(":")[0] in about or name in about)
+        if name in _PLAIN or (value and (name.rpartition(":")[0] in about or name in about))
     }
 
 
@@ -81,7 +85,7 @@ def latencies(counters: Mapping[str, float], version: str) -> dict[float, float]
 
 
 def _counters(samples: Iterable[Sample]) -> dict[str, float]:
-    found: dict[str, float] = {"answered": 0.0, "failed": 0.0, "unavailable": 0.0}
+    found: dict[str, float] = dict.fromkeys(_PLAIN, 0.0)
     for one in samples:
         labels = one.labels
         if one.name == "holdfast_requests_total":
@@ -92,10 +96,20 @@ def _counters(samples: Iterable[Sample]) -> dict[str, float]:
                 found["failed"] += one.value
         elif one.name == "holdfast_challenger_failures_total":
             found[f"failures:{labels['version']}"] = one.value
+        elif one.name == "holdfast_predictions_total":
+            found[f"scored:{labels['version']}:{labels['route']}"] = one.value
         elif one.name == "holdfast_request_seconds_bucket" and labels["path"] == _PATH:
             bound = math.inf if labels["le"] == "+Inf" else float(labels["le"])
             found[f"seconds:{labels['version']}:{bound}"] = one.value
     return found
+
+
+def _ahead(date: str | None, now: datetime) -> float:
+    """From the header ``Date``, which knows whole seconds."""
+    try:
+        return (parsedate_to_datetime(date) - now).total_seconds() + 0.5 if date else 0.0
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _labels_of_one(samples: Iterable[Sample], name: str) -> dict[str, str]:

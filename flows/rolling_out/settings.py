@@ -56,10 +56,10 @@ class RolloutSettings(BaseModel):
         default=1.0, gt=0, description="Population stability index of its scores against those of its own test."
     )
     certainty: float = Field(
-        default=0.95, ge=0.5, lt=1, description="How sure a breach must be once a step has its requests."
+        default=0.95, ge=0.5, lt=1, description="How sure a breach must be at the look that would end a step."
     )
     early_certainty: float = Field(
-        default=0.999, ge=0.5, lt=1, description="How sure before that: it is looked at again and again."
+        default=0.999, ge=0.5, lt=1, description="How sure before that look: there are many of them."
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from flows.acting.events import tell
 from flows.alerting.alert import Alert
-from flows.alerting.outbox import add_alert, resolve
+from flows.alerting.outbox import add_alert, deliver_now, resolve
 from flows.monitoring.findings import Severity
 from flows.promotion.records import RolloutRecord
 from flows.rolling_out.moves import undo
@@ -38,6 +38,7 @@ def finish(
         tell("holdfast.rollout.held", f"version.{version}", _payload(version, record, text))
     resolve(settings, f"{_SILENT}:version {version}", "the step has ended", now)
     record.tell(client, version)
+    deliver_now(settings)
 
 
 def tell_promoted(version: str, previous: str | None) -> None:
@@ -54,6 +55,7 @@ def tell_silent(settings: Settings, version: str, url: str, silent: bool, now: d
         add_alert(settings, alert, now)
     else:
         resolve(settings, alert.key, "the service answers again", now)
+    deliver_now(settings)
 
 
 def _payload(version: str, record: RolloutRecord, text: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One step of a rollout, from its beginning, or from where a killed run left it, to its end."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from mlflow import MlflowClient
 
@@ -11,10 +12,13 @@ from flows.promotion.errors import TrafficError
 from flows.promotion.records import RolloutRecord
 from flows.rolling_out.moves import begin, changed_by_hand
 from flows.rolling_out.pair import load_pair
-from flows.rolling_out.service_metrics import kept
+from flows.rolling_out.service_metrics import ServiceState, kept
 from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.steps import Step
 from flows.rolling_out.watching import Outcome, Surroundings, watch
 from flows.rolling_out.work import Work, interruption
+
+MAX_APART = 30.0  # seconds
 
 
 def try_out(
@@ -22,9 +26,15 @@ def try_out(
 ) -> Outcome:
     """Begin the step that the work is at, or go on with it: its start and its counters stay, the traffic is sent anew.
 
-    How it ended is only said, not done: that is for :func:`flows.rolling_out.telling.finish`.
+    How it ended is only said, not done: that is for :func:`flows.rolling_out.telling.finish`. Called again by the same
+    run, which lost the registry on the way, it goes on with what it had written: an end that it had seen stands.
     """
-    record, now = _begun(work, rules, world), world.clock()
+    if (written := _written_before(client, work, world.flow_run)) is not None:
+        if written.verdict != "begun":
+            return Outcome(written, None)
+        work = work.after(written)
+    state, now = world.look(), world.clock()
+    record = _begun(work, rules, world.flow_run, state, now)
     step = work.step(rules)
     assert step is not None
     try:
@@ -33,6 +43,8 @@ def try_out(
             why = changed_by_hand(client, work.version, step)
         if why:
             return Outcome(record.model_copy(update={"verdict": "stopped", "when": now, "why": why, "base": {}}), None)
+        if why := _clocks_apart(step, state):
+            raise TrafficError(why)
         pair = load_pair(client, settings, work.version, str(work.champion))
         begin(client, settings, work.version, record, now)
     except (TrafficError, NotServableError, UnusableModelError) as error:
@@ -42,10 +54,20 @@ def try_out(
     return replace(outcome, record=outcome.record.model_copy(update={"flow_run": world.flow_run}))
 
 
-def _begun(work: Work, rules: RolloutSettings, world: Surroundings) -> RolloutRecord:
+def _written_before(client: MlflowClient, work: Work, flow_run: str) -> RolloutRecord | None:
+    """What an earlier attempt of this run has written of the step that ``work`` is at; None where there was none."""
+    latest = RolloutRecord.of(client, work.version)
+    if latest is None or latest == work.record or latest.gates != work.gates:
+        return None
+    return latest if work.record is not None or (flow_run and latest.flow_run == flow_run) else None
+
+
+def _begun(
+    work: Work, rules: RolloutSettings, flow_run: str, state: ServiceState | None, now: datetime
+) -> RolloutRecord:
     if work.record is not None and work.record.verdict == "begun":
         return work.record
-    step, state, now = work.step(rules), world.look(), world.clock()
+    step = work.step(rules)
     assert step is not None
     return RolloutRecord(
         step=step.name,
@@ -55,7 +77,18 @@ def _begun(work: Work, rules: RolloutSettings, world: Surroundings) -> RolloutRe
         verdict="begun",
         champion=work.champion,
         gates=work.gates,
-        flow_run=world.flow_run,
+        flow_run=flow_run,
         rules=work.record.rules if work.record else rules.changed(),
         base=kept(state.counters, filter(None, (work.version, work.champion))) if state else {},
+    )
+
+
+def _clocks_apart(step: Step, state: ServiceState | None) -> str:
+    """Why nothing can be tried out where the service's clock is another: a lease, and the log, are read by both."""
+    if step.name == "watch" or state is None or abs(state.ahead_seconds) <= MAX_APART:
+        return ""
+    way = "ahead of" if state.ahead_seconds > 0 else "behind"
+    return (
+        f"the clock of the service is {abs(state.ahead_seconds):.0f} s {way} this machine's, {MAX_APART:.0f} s are "
+        "allowed: neither the end of its traffic nor its log could be told. Set both clocks (NTP)"
     )

@@ -11,23 +11,26 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord
 from flows.rolling_out.answers import Answers, read_answers
+from flows.rolling_out.figures import FEW
 from flows.rolling_out.judge import Judgement, Seen, judge
 from flows.rolling_out.moves import changed_by_hand, hold_on
 from flows.rolling_out.pair import Pair
-from flows.rolling_out.service_metrics import ServiceState
+from flows.rolling_out.service_metrics import ServiceState, kept
+from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import is_half_gone, lease, rules_of, step_of
 from flows.rolling_out.work import interruption
 
 _REST = 10  # reading the log may take a tenth of the time
 _SKEW = timedelta(minutes=1)  # from one look at what monitoring found to the next
+_FLUSH = timedelta(seconds=30)  # far longer than a healthy service takes to write what it scored
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """What a watch needs of the world: the time, a pause, a look at the service, and why skew is open.
 
-    ``silent`` is called when the service has not answered for a while, and with False when it does again. ``flow_run`` is
-    who watches.
+    ``silent`` is called when the service has not answered for a while, and with False when it does again. ``flow_run``
+    is who watches.
     """
 
     clock: Callable[[], datetime]
@@ -67,7 +70,8 @@ def watch(
 ) -> Outcome:
     """Look at the step that ``record`` has begun, again and again, and say how it ended; nothing is undone here.
 
-    While the service does not answer, the lease of the traffic is not renewed: nobody is watching.
+    While the service does not answer, or the log does not hold what it scores, the lease of the traffic is not renewed:
+    nobody is watching.
     """
     step, rules = step_of(record), rules_of(record)
     assert step is not None
@@ -75,12 +79,17 @@ def watch(
     until = lease(rules, world.clock())
     answered, told_silent = world.clock(), False
     skew, skew_read = None, None
+    base, sight = record.base, _Sight(world.clock())
     while True:
         now = world.clock()
         if why := interruption(client, version, record) or changed_by_hand(client, version, step):
             return Outcome(_ended(record, "stopped", now, log.answers, None, why), None)
         state = world.look()
         log.read(now)
+        if state is not None and not base:  # it did not answer when the step began
+            base = kept(state.counters, (version, str(record.champion)))
+        if state is not None and log.is_fresh:
+            sight.look(log.answers.requests, state.counters.get(f"scored:{version}:{step.route}", 0.0), now)
         if skew_read is None or now - skew_read >= _SKEW:
             skew, skew_read = world.skew(), now
         seen = Seen(
@@ -91,7 +100,7 @@ def watch(
             tried=log.tried,
             champions=log.champions,
             state=state,
-            base=record.base,
+            base=base,
             lasts_seconds=(now - record.begun).total_seconds(),
             skew=skew,
         )
@@ -100,19 +109,56 @@ def watch(
         if judgement.verdict != "waits":
             verdict = "passed" if judgement.verdict == "passed" else "breached"
             return Outcome(_ended(record, verdict, world.clock(), log.answers, judgement, judgement.why), judgement)
-        if now - record.begun > timedelta(hours=rules.max_hours):
-            why = f"no verdict within {rules.max_hours:g} hours: {judgement.why}"
+        if why := _too_long(record, rules, judgement, sight, now):
             ended = _ended(record, "stopped", now, log.answers, judgement, why)
             return Outcome(ended.model_copy(update={"is_held": True}), judgement)
         if state is not None:
             answered = now
-            if step.name != "watch" and is_half_gone(until, rules, now):
+            if not sight.is_lost(now) and step.name != "watch" and is_half_gone(until, rules, now):
                 until = hold_on(client, settings, version, step, rules, now) or until
         silent = now - answered > timedelta(minutes=rules.unreachable_minutes)
         if silent != told_silent:
             world.silent(silent)
             told_silent = silent
         world.sleep(rules.poll_seconds)
+
+
+def _too_long(
+    record: RolloutRecord, rules: RolloutSettings, judgement: Judgement, sight: "_Sight", now: datetime
+) -> str:
+    """Why nobody waits any longer; empty where somebody does."""
+    if sight.lost_for(now) > max(timedelta(minutes=rules.unreachable_minutes), _FLUSH):
+        return (
+            f"the service says that it scored {sight.unseen:.0f} customers by it of whom the prediction log holds "
+            "none: is the log degraded, or in another folder than HOLDFAST_DATA of this machine?"
+        )
+    if now - record.begun > timedelta(hours=rules.max_hours):
+        return f"no verdict within {rules.max_hours:g} hours: {judgement.why}"
+    return ""
+
+
+class _Sight:
+    """Whether the log holds what the service says that it scores; nothing can be judged that is not logged."""
+
+    def __init__(self, now: datetime) -> None:
+        self._logged, self._scored, self._well = 0, -1.0, now
+        self.unseen = 0.0
+
+    def look(self, logged: int, scored: float, now: datetime) -> None:
+        """How many requests the log holds, and how many the service has counted since it was started."""
+        if logged > self._logged or not 0 <= self._scored <= scored:
+            self._logged, self._scored = logged, scored
+        self.unseen = scored - self._scored
+        if self.unseen < FEW:
+            self._well = now
+
+    def lost_for(self, now: datetime) -> timedelta:
+        """For how long nothing of what it scores has arrived; none where it scores nothing."""
+        return now - self._well if self.unseen >= FEW else timedelta()
+
+    def is_lost(self, now: datetime) -> bool:
+        """Whether that is longer than the log takes."""
+        return self.lost_for(now) > _FLUSH
 
 
 class _Log:
@@ -124,6 +170,11 @@ class _Log:
         self._read_at: datetime | None = None
         self.answers = Answers(0, np.empty(0), np.empty((0, len(pair.tried.contract.inputs))))
         self.tried, self.champions = np.empty(0), np.empty(0)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether this look has read it."""
+        return self._read_at is not None
 
     def read(self, now: datetime) -> None:
         """Read it, unless the last time was so long that it would do little else."""

@@ -19,13 +19,19 @@ def matures_at(settings: Settings, cohort: datetime) -> datetime:
     return cohort + timedelta(days=settings.horizon_days)
 
 
-def is_mature(settings: Settings, cohort: datetime, as_of: datetime, known_at: datetime) -> bool:
-    """Whether the outcomes of a cohort are known at ``as_of`` from what had arrived by ``known_at``.
+def known_until(settings: Settings, as_of: datetime, known_at: datetime) -> datetime | None:
+    """Up to when all is known at ``as_of`` from what had arrived by ``known_at``: what matured by then is mature.
 
-    Where the data end before the horizon does, days without data are not days without purchases.
+    Where the data end before a horizon does, days without data are not days without purchases. None without data.
     """
     end = end_of_data([batch for batch in list_batches(settings) if batch.ingested_at <= known_at])
-    return end is not None and matures_at(settings, cohort) <= min(as_of, end)
+    return None if end is None else min(as_of, end)
+
+
+def is_mature(settings: Settings, cohort: datetime, as_of: datetime, known_at: datetime) -> bool:
+    """Whether the outcomes of a cohort are known at ``as_of`` from what had arrived by ``known_at``."""
+    until = known_until(settings, as_of, known_at)
+    return until is not None and matures_at(settings, cohort) <= until
 
 
 def outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> npt.NDArray[np.bool_]:

@@ -87,9 +87,9 @@ def none_of(run: Running, deployments: Iterable[str], but: str = "") -> Expectat
 
 
 def _told(record: object) -> str:
-    told = getattr(record, "told", "")
-    verdict = getattr(record, "verdict", "")
-    return f"{type(record).__name__.removesuffix('Record').lower()} {told or verdict}".strip()
+    if told := getattr(record, "told", ""):
+        return str(told)
+    return f"{type(record).__name__.removesuffix('Record').lower()} {getattr(record, 'verdict', '')}".strip()
 
 
 def _all_checked(run: Running) -> Expectation:

@@ -11,7 +11,9 @@ from flows.processes import HOST, free_port
 from flows.simulation.disk import put_on_small_disk
 from flows.simulation.observing import prefect_api
 from flows.simulation.outcome import Outcome, write_outcome
-from flows.simulation.parts import Place, Redis, deploy, place, start_service, start_worker
+from flows.simulation.parts import deploy, start_service, start_worker
+from flows.simulation.place import Place, place
+from flows.simulation.redis_server import Redis
 from flows.simulation.running import Running, servers
 from flows.simulation.told import Told, read_told
 

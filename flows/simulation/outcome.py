@@ -34,8 +34,8 @@ class Detection(BaseModel):
     event: str
     subject: str
     visible: str = Field(description="From which run on it can be seen, and why.")
-    by: datetime = Field(description="as_of of the first monitoring run that can see it.")
-    detected_at: datetime | None = Field(description="as_of of the run that did; null: none.")
+    by: datetime = Field(description="as_of of the first monitoring run that can see it; else the day of the fault.")
+    detected_at: datetime | None = Field(description="as_of of the run that did, or that day; null: nothing did.")
     summary: str = ""
 
     @property
@@ -137,4 +137,11 @@ def detection(event: str, subject: str, visible: str, by: datetime, seen: Sequen
         by=by,
         detected_at=first.as_of if first else None,
         summary=first.summary if first else "",
+    )
+
+
+def noticed(event: str, subject: str, visible: str, day: datetime, told: str) -> Detection:
+    """What the system noticed while it happened, without a monitoring run: ``told`` of it; nothing: it did not."""
+    return Detection(
+        event=event, subject=subject, visible=visible, by=day, detected_at=day if told else None, summary=told
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from feature_repo.errors import HoldfastError
 from flows.processes import last_lines, listening
 from flows.simulation.disk import namespace
-from flows.simulation.parts import Place, tool
+from flows.simulation.place import Place, tool
 from flows.simulation.told import LOG, Told, tell
 
 

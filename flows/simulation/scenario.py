@@ -6,7 +6,7 @@ from typing import ClassVar
 import pandas as pd
 
 from flows.simulation.outcome import Detection, Expectation, Seen
-from flows.simulation.parts import StoreName
+from flows.simulation.place import StoreName
 from flows.simulation.running import Running
 
 

@@ -18,11 +18,11 @@ from flows.simulation.checking import Checker, Materialised
 from flows.simulation.days import START, Days, day_after, write_day
 from flows.simulation.observing import PrefectApi, Run
 from flows.simulation.outcome import Seen
+from flows.simulation.seeing import seen_by
 
 _ARRIVAL, _LOOK = timedelta(hours=1), timedelta(hours=2)  # after midnight: a day's file comes in, monitoring looks
 _REACTS_WITHIN = 6.0  # seconds from an event to the run that an automation starts
 _SETTLES_WITHIN = 420.0
-_EVENTS_WITHIN = 20.0
 
 
 class SimulationError(Exception):
@@ -104,12 +104,12 @@ class Shop:
         def look() -> None:
             told.extend(monitor(as_of=as_of, known_at=at or as_of + _LOOK).findings)
 
-        self._step("monitor", look)
-        return self.noted(as_of, told, since)
+        whole = self._step("monitor", look)
+        return self.noted(as_of, told if whole else None, since)
 
-    def noted(self, as_of: datetime, told: Sequence[Finding], since: datetime) -> list[Seen]:
+    def noted(self, as_of: datetime, told: Sequence[Finding] | None, since: datetime) -> list[Seen]:
         """What a monitoring run found, by its result and by its events."""
-        found = self._at_server(as_of, told, since)
+        found = seen_by(self.api, as_of, told, since)
         self.seen += found
         self.looks.append(as_of)
         return found
@@ -181,47 +181,6 @@ class Shop:
             logging.getLogger(__name__).warning("%s: %s", about, self.failed[about])
             return False
         return True
-
-    def _at_server(self, as_of: datetime, told: Sequence[Finding], since: datetime) -> list[Seen]:
-        """The findings of a run, and whether the server has their events; it takes them a moment later.
-
-        A run of which one view failed gives no result: then the events tell.
-        """
-        deadline = time.monotonic() + _EVENTS_WITHIN
-        while True:
-            events = found_in_events(self.api, since, as_of)
-            arrived = {(item.event, item.subject) for item in events}
-            if all((item.event, item.subject) in arrived for item in told) or time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
-        own = [
-            Seen(
-                as_of=as_of,
-                event=item.event,
-                subject=item.subject,
-                severity=item.severity,
-                summary=item.summary,
-                event_at_server=(item.event, item.subject) in arrived,
-            )
-            for item in told
-        ]
-        return own or events
-
-
-def found_in_events(api: PrefectApi, since: datetime, as_of: datetime) -> list[Seen]:
-    """The findings of a monitoring run, as events at the server tell of them."""
-    return [
-        Seen(
-            as_of=as_of,
-            event=event.name,
-            subject=str(event.payload["subject"]),
-            severity=str(event.payload["severity"]),
-            summary=str(event.payload["summary"]),
-            event_at_server=True,
-        )
-        for event in api.events(since)
-        if "severity" in event.payload and datetime.fromisoformat(event.payload["as_of"]) == as_of
-    ]
 
 
 def active_customers(settings: Settings) -> Sequence[str]:

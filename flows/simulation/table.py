@@ -9,7 +9,7 @@ from rich.table import Table
 from feature_repo.settings import Settings
 from flows.files import replace_file
 from flows.simulation.outcome import Outcome, read_outcomes
-from flows.simulation.parts import ROOT
+from flows.simulation.place import ROOT
 
 _PAGE = ROOT / "docs" / "simulations.md"
 _INTRODUCTION = """\
@@ -22,8 +22,7 @@ customers. Nothing but the daily run and monitoring is started by the simulation
 
 Every answer is held against the prediction log, and recomputed offline: point in time, through Feast, by the version
 that answered. *Lost* is who was asked for and not answered within two minutes, or is missing in the log; *wrong* is any
-other figure than the recomputed one, bit for bit. A finding counts from the first monitoring run that can see the fault,
-and only if its event reached Prefect's server.
+other figure than the recomputed one, bit for bit. A finding counts only if its event reached Prefect's server.
 
 This page is written by `python -m flows.simulate --table` from `data/simulations/*.json`, which hold all of it.
 

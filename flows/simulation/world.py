@@ -15,7 +15,7 @@ from feature_repo.model_registry import ModelRegistry
 from feature_repo.settings import load_settings
 from flows.backtesting.settings import DEFAULT_GATES
 from flows.simulation.days import MAPPING, START, read_days, write_day
-from flows.simulation.parts import ROOT
+from flows.simulation.place import ROOT
 from flows.training.settings import SearchSettings, TrainingSettings
 
 # A champion to begin with, soon: few trials, and gates that a model of few customers can pass.
@@ -34,6 +34,12 @@ GATES = DEFAULT_GATES.model_copy(
 _MADE_BY = (
     "feature_repo/*.py",
     "feature_repo/*.yaml",
+    "flows/features.py",
+    "flows/gates.py",
+    "flows/ingest.py",
+    "flows/promote.py",
+    "flows/score.py",
+    "flows/train.py",
     "flows/ingestion/*.py",
     "flows/feature_store/*.py",
     "flows/training/*.py",

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -27,9 +29,14 @@ def run_deployment(up: Up, name: str, parameters: dict[str, str]) -> str:
         return str(api.post(f"/deployments/{found['id']}/create_flow_run", json=body).json()["id"])
 
 
-def flow_run(up: Up, number: str) -> dict[str, object]:
-    """It, as the server has it."""
-    return dict(httpx.get(up.url("prefect", f"/api/flow_runs/{number}"), timeout=60).json())
+def flow_run(up: Up, number: str) -> dict[str, Any]:
+    """It, as the server has it; nothing where that is too busy to say."""
+    time.sleep(1)  # asking is work for it, too
+    try:
+        answer = httpx.get(up.url("prefect", f"/api/flow_runs/{number}"), timeout=60)
+    except httpx.TimeoutException:
+        return {}
+    return dict(answer.json()) if answer.is_success else {}
 
 
 def test_from_nothing_to_a_served_champion_and_down_again(tmp_path: Path) -> None:
@@ -80,8 +87,8 @@ def _a_champion_is_served_as_soon_as_there_is_one(here: Up) -> None:
 
     def is_over() -> bool:
         found = flow_run(here, job)
-        assert found["state_type"] not in ("FAILED", "CRASHED", "CANCELLED"), found["state"]
-        return found["state_type"] == "COMPLETED"
+        assert found.get("state_type") not in ("FAILED", "CRASHED", "CANCELLED"), found["state"]
+        return found.get("state_type") == "COMPLETED"
 
     eventually(is_over, 400, here.server.printed)
     here.says(f"service      {here.url('service').rstrip('/')}\n")
@@ -96,7 +103,7 @@ def _a_champion_is_served_as_soon_as_there_is_one(here: Up) -> None:
 
 def _ends_with_all_its_runs(here: Up) -> None:
     training = run_deployment(here, "train", {"as_of": "1998-05-01T00:00:00Z"})
-    pid = eventually(lambda: flow_run(here, training)["infrastructure_pid"], 60, here.server.printed)
+    pid = eventually(lambda: flow_run(here, training).get("infrastructure_pid"), 60, here.server.printed)
     number = int(str(pid).rpartition(":")[2])
     assert psutil.pid_exists(number)
     assert here.end(signal.SIGINT) in (0, 2, -signal.SIGINT)  # make tells of a signal in its own way

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect import flow
+from prefect import flow, tags
 
 from feature_repo.settings import Settings
 from flows.alerting.alert import Alert
@@ -103,6 +103,58 @@ def test_the_parts_of_a_run_that_crashed_end_with_it(flows_here: None, shop: Set
     assert state is not None
     assert (state.name, state.message) == ("Crashed", "The run that it was part of crashed.")
     assert "It does not run again by itself: nobody repeats it." in open_alerts(shop)[0].text
+
+
+def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_back(
+    flows_here: None, shop: Settings
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.runtime import flow_run
+    from prefect.states import Cancelling
+
+    from flows.recover import recover
+    from flows.recovering.server import mark_ended, read, run_of
+
+    @flow(name="unwanted", persist_result=False)
+    def unwanted() -> str:
+        return str(flow_run.id)
+
+    run = unwanted()
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run), Cancelling(), force=True)
+        (found,) = read(client, [run])
+        assert mark_ended(client, run_of(client, found), "its process is gone") == "cancelled"
+        assert read(client, [run])[0].state_name == "Cancelled"
+    assert recover(run) == []
+    assert open_alerts(shop) == []
+
+
+def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
+    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.recover import recover
+    from flows.recovering import server
+
+    @flow(name="doomed", persist_result=False)
+    def doomed() -> None:
+        raise ValueError("no")
+
+    with tags("holdfast"):
+        ids = {str(doomed(return_state=True).state_details.flow_run_id) for _ in range(2)}  # type: ignore[call-overload]
+    tried: list[str] = []
+    seen_to = server.seen_to
+
+    def fails_at_first(client: Any, run: Any) -> None:
+        tried.append(run.id)
+        if len(tried) == 1:
+            raise RuntimeError("the server was away")
+        seen_to(client, run)
+
+    monkeypatch.setattr(server, "seen_to", fails_at_first)
+    with pytest.raises(RuntimeError, match="the server was away"):
+        recover()
+    assert ids <= set(tried)
+    assert tried[0] in {item.run for item in recover()}, "it is seen to by the next run"
 
 
 def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_here: None, shop: Settings) -> None:

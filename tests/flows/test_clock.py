@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.clock import ClockError, as_utc, resolve_as_of, resolve_known_at
+from flows.clock import ClockError, as_utc, resolve_as_of, resolve_day, resolve_known_at
 from tests.feature_repo.oracle import Transaction
 from tests.flows.small_shop import AS_OF, ingest, shop_folder
 
@@ -47,6 +47,17 @@ def test_a_scheduled_run_is_about_the_time_it_was_scheduled_for(
     # Not setattr: the module computes the attribute, and undoing that would leave the time of this test behind.
     monkeypatch.setitem(vars(flow_run), "scheduled_start_time", NOON)
     assert resolve_as_of(None, Settings(data=tmp_path)) == NOON.replace(microsecond=0)
+
+
+def test_on_the_wall_clock_features_and_scores_are_of_the_last_midnight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.runtime import flow_run
+
+    monkeypatch.setitem(vars(flow_run), "scheduled_start_time", AS_OF + timedelta(hours=1, seconds=3))
+    assert resolve_day(None, Settings(data=tmp_path)) == AS_OF
+    assert resolve_day(NOON, Settings(data=tmp_path)) == NOON
+    assert resolve_day(None, Settings(data=tmp_path, clock=NOON)) == NOON
 
 
 def test_the_clock_of_the_data_is_the_midnight_after_the_last_event(tmp_path: Path) -> None:

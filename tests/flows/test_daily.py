@@ -10,6 +10,7 @@ from feature_repo.settings import REPLAY, Settings
 from flows.feature_store.online import OlderThanOnlineError
 from flows.ingestion.batches import list_batches
 from flows.ingestion.errors import IngestError
+from flows.scoring.days import missing
 from flows.scoring.scores import read_scores
 from tests.flows.small_shop import AS_OF, MAPPING, at_work_on
 from tests.flows.test_score import crown
@@ -26,12 +27,16 @@ def today(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_new_transactions_are_in_the_scores_of_the_day(
-    planted: tuple[Settings, Any], client: Any, today: tuple[str, str]
+    planted: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from prefect.runtime import flow_run
+
     from flows.daily import daily
 
     version = crown(client)
-    result = daily(*today, as_of=NEXT)
+    monkeypatch.setitem(vars(flow_run), "scheduled_start_time", NEXT + timedelta(hours=1))
+    result = daily(*today)  # of the day that began an hour ago, whose midnight a backfill would ask for
+    assert missing(planted[0], [NEXT]) == []
     assert result.ingested.rows_added == 2
     assert (result.built.as_of, result.built.materialised, result.built.parity.mismatches) == (NEXT, True, 0)
     assert result.scored is not None

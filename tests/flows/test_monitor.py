@@ -68,6 +68,18 @@ def test_a_view_that_fails_is_named_and_the_others_go_on(busy: Settings) -> None
     assert [alert.source for alert in open_alerts(busy)] == ["monitor.data"]
 
 
+def test_what_cannot_be_shown_is_told_all_the_same(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import monitor
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("the artifact is too large")
+
+    monkeypatch.setattr(monitor, "create_table_artifact", fails)
+    with pytest.raises(monitor.MonitorError, match="data: RuntimeError: the artifact is too large"):
+        monitor.monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert [alert.key for alert in open_alerts(busy)] == ["holdfast.data.late:transactions"]
+
+
 def test_an_empty_folder_is_looked_at_without_complaint(flows_here: None, tmp_path: Path) -> None:
     from flows.monitor import VIEWS, monitor
 

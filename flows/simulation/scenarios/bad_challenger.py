@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flows.simulation.days import START, day_after
 from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation
+from flows.simulation.outcome import Detection, Expectation, noticed
 from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
 from flows.simulation.scenarios.expecting import every_step_went_well
@@ -60,7 +61,18 @@ class BadChallenger(Scenario):
         events = [event.name for event in run.shop.api.events(run.shop.began)]
         rolled_back = events.count("holdfast.rollout.rolled_back")
         by_bad = [one for one in run.shop.callers.answers if one.version == _BAD]
-        return [], [
+        stopped = [item.told for item in records if item.verdict == "breached"]
+        day = day_after(START, _DAY)
+        return [
+            noticed("holdfast.gates", "version 2", "as soon as it is trained", day, ", ".join(self.gates_failed)),
+            noticed(
+                "holdfast.rollout.rolled_back",
+                "version 2",
+                "while its scores are held against the champion's",
+                day,
+                stopped[0] if stopped and rolled_back else "",
+            ),
+        ], [
             Expectation(
                 expected="its gates fail",
                 found=", ".join(self.gates_failed) or "none failed",

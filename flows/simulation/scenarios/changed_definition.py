@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from flows.simulation.days import START, day_after
 from flows.simulation.judging import none_of
 from flows.simulation.outcome import Detection, Expectation, detection
-from flows.simulation.parts import ROOT
+from flows.simulation.place import ROOT
 from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
 from flows.simulation.scenarios.expecting import every_step_went_well, nothing_found_after, nothing_found_before
@@ -77,7 +77,7 @@ def _monitored(run: Running, as_of: datetime) -> None:
     since = datetime.now(UTC)
     moment = as_of.isoformat()
     run.shop.worker_runs("monitor", {"as_of": moment, "known_at": moment}, _RUN_WITHIN)
-    run.shop.noted(as_of, [], since)
+    run.shop.noted(as_of, None, since)
 
 
 def _asked_to_train(run: Running) -> str:

@@ -3,8 +3,9 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from flows.simulation.judging import none_of, told_of
-from flows.simulation.outcome import Detection, Expectation
+from flows.simulation.days import START, day_after
+from flows.simulation.judging import alerts_told, none_of, told_of
+from flows.simulation.outcome import Detection, Expectation, noticed
 from flows.simulation.parts import wait_until
 from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
@@ -55,7 +56,13 @@ class KilledTraining(Scenario):
         killed = [item for item in run.shop.api.runs("train") if item.id == self.killed]
         others = [item for item in run.shop.api.runs("train") if item.id != self.killed]
         versions, runs = _versions(run), _mlflow_runs(run)
-        return [], [
+        day = day_after(START, _DAY)
+        crashed = [alert for alert in alerts_told(run.shop.settings) if "holdfast.run.crashed:train" in alert]
+        return [
+            noticed(
+                "holdfast.run.crashed", "train", "its heartbeat is missing for two minutes", day, "; ".join(crashed)
+            )
+        ], [
             Expectation(
                 expected="the killed run is marked as crashed",
                 found="; ".join(map(told_of, killed)) or "no run was killed",

@@ -231,6 +231,24 @@ def test_two_senders_at_once_lose_nothing_and_send_nothing_twice(settings: Setti
     assert sorted(body["key"] for body in receiver.bodies) == sorted(keys)
 
 
+def test_what_cannot_be_kept_is_sent_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk, of which somebody must hear most of all; each try sends it, under one key a day."""
+    settings.alerts.mkdir(parents=True)  # no file can be opened there
+    with receiving() as receiver, caplog.at_level(logging.INFO):
+        monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
+        with pytest.raises(sqlite3.OperationalError):
+            add_alert(settings, alert("full"), NOW)
+        with pytest.raises(sqlite3.OperationalError):
+            raise_alerts(settings, "monitor", [alert("full")], NOW)
+    assert receiver.took("full") == ["opened", "opened"]
+    assert len(set(receiver.keys)) == 1
+    assert "could not be kept (unable to open database file)" in caplog.text
+    settings.alerts.rmdir()
+    assert add_alert(settings, alert("full"), NOW), "with room again it is an alert like any other"
+
+
 def test_whoever_raises_delivers_and_is_not_harmed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

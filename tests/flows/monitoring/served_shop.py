@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,4 +64,4 @@ def copy_of_a_normal_day(folder: Path, log: bool = True) -> Iterator[Settings]:
 
 def the_day(as_of: datetime = AS_OF) -> Window:
     """The day that begins at ``as_of``, as known now."""
-    return Window.ending(as_of + timedelta(days=1), 1)
+    return Window.ending(as_of + timedelta(days=1), 1, datetime.now(UTC))

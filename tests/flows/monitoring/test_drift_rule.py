@@ -89,6 +89,12 @@ def test_both_references_must_be_left() -> None:
     assert any(item.drifted for item in judge(compare(elsewhere, current - 3, TRAINED), RULES))
 
 
+def test_who_is_not_known_stays_so_when_grown_older() -> None:
+    names = ["days_since_last_purchase", "tenure_days", "silence_share"]
+    older = aged(names, np.array([[np.nan, np.nan, np.nan], [0.0, 0.0, 0.0], [30.0, 40.0, 0.75]]), 20)
+    np.testing.assert_array_equal(older, [[np.nan, np.nan, np.nan], [0, 20, 0], [30, 60, 0.5]])
+
+
 def test_customers_who_only_grew_older_have_not_drifted_and_other_tenures_have() -> None:
     rng = np.random.default_rng(0)
     names = ["days_since_last_purchase", "tenure_days", "silence_share"]

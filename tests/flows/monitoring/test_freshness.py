@@ -9,7 +9,7 @@ import pytest
 
 from feature_repo.model_contract import ServedModel
 from feature_repo.settings import Settings
-from flows.feature_store.online import forget_online_state
+from flows.feature_store.online import features_lock, forget_online_state
 from flows.monitoring.freshness import ONLINE, online_freshness, scores_freshness
 from flows.monitoring.metrics_table import write_metrics
 from flows.monitoring.settings import DataRules
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 def window(hours: float) -> Window:
-    return Window.ending(AS_OF + hours * HOUR, 1)
+    return Window.ending(AS_OF + hours * HOUR, 1, AS_OF + hours * HOUR)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,10 @@ def test_a_store_of_no_known_age_is_critical_once_it_had_one(open_shop: Settings
     forget_online_state(open_shop)  # as a materialisation that was killed leaves it
     assert online_freshness(open_shop, window(2))[1] == []  # as far as monitoring knows, there never was one
     write_metrics(open_shop, "data", AS_OF, AS_OF + HOUR, rows)
+    with features_lock(open_shop):
+        assert online_freshness(open_shop, window(2)) == (
+            [], [], ["The online store is being filled: its age is not judged."]
+        )  # fmt: skip
     rows, findings, notes = online_freshness(open_shop, window(2))
     assert [(item.severity, item.subject) for item in findings] == [("critical", ONLINE)]
     assert rows[0].breached and notes == []

@@ -10,7 +10,7 @@ from feature_repo.settings import Settings
 from flows.monitoring.metrics_table import MetricRow, write_metrics
 from flows.monitoring.open_skew import open_skew
 from flows.promotion.errors import PromotionRefusedError
-from tests.flows.promotion.planted import aliases, passed, plant
+from tests.flows.promotion.planted import aliases, base, passed, plant
 
 DAY = datetime(2024, 7, 1, tzinfo=UTC)
 
@@ -58,6 +58,27 @@ def test_it_stops_a_promotion_and_says_what_to_do(planted: tuple[Settings, Any])
     assert aliases(client) == {}
     looked(settings, 1, FINE)
     assert promote(version).moved
+
+
+@pytest.mark.parametrize("cause", ["changed definition", "stale store"])
+@pytest.mark.parametrize("trained_on", ["today's", "other"])
+def test_a_version_of_the_changed_definitions_ends_the_skew_that_their_change_made(
+    planted: tuple[Settings, Any], cause: str, trained_on: str
+) -> None:
+    """The service refuses the version of the old ones, so nobody is scored, and no later window would take it back."""
+    from flows.promote import promote
+
+    settings, client = planted
+    changed = {} if trained_on == "today's" else {"fingerprint": base().fingerprint | {"transformations": "other"}}
+    version = plant(client, **changed)
+    passed(client, version, None)
+    looked(settings, 0, skewed(), MetricRow("mismatches_by_cause", cause, 7, 300, limit=0, breached=True))
+    looked(settings, 1, NOTHING)
+    if (cause, trained_on) == ("changed definition", "today's"):
+        assert promote(version).moved
+        return
+    with pytest.raises(PromotionRefusedError, match="differ from those recomputed"):
+        promote(version)
 
 
 def test_it_never_stops_a_rollback(planted: tuple[Settings, Any]) -> None:

@@ -27,7 +27,7 @@ from tests.flows.small_shop import AS_OF, FIRST, KNOWN_AT
 from tests.services.predictions import batch_of, write
 
 RULES = MonitorSettings.model_validate({"outcome": {"min_rows": 30, "resamples": 50}})
-WINDOW = Window.ending(AS_OF, 1)
+WINDOW = Window.ending(AS_OF, 1, KNOWN_AT)
 
 
 @pytest.fixture
@@ -123,6 +123,8 @@ def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
     json.dumps(told)
     assert _row(found, "roc_auc", "2024-04-01", "2").breached
     assert _row(found, "roc_auc", "2024-04-01", "2").limit == told["promised"]["low"]
+    before = _row(found, "roc_auc", "2024-03-01", "2")
+    assert before.high < before.limit and not before.breached, "no reason to train again for as long as it is shown"
     assert not _row(found, "roc_auc", "2024-02-01", "1").breached
     # What version 1 said of the same months was replaced, not forgotten.
     assert _known(found)["2024-04-01 by 1"] == "measured"

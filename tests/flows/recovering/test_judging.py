@@ -27,14 +27,14 @@ def ago(seconds: float) -> datetime:
     ("run", "todo"),
     [
         (a_run("RUNNING", last_beat=ago(89)), "nothing"),
-        (a_run("RUNNING", last_beat=ago(91)), "mark crashed"),
+        (a_run("RUNNING", last_beat=ago(91)), "mark dead"),
         (a_run("RUNNING", 60), "nothing"),  # it has not beaten yet
-        (a_run("RUNNING", 91), "mark crashed"),
+        (a_run("RUNNING", 91), "mark dead"),
         (a_run("RUNNING", 60, last_beat=ago(600)), "nothing"),  # resumed a minute ago
-        (a_run("RUNNING", last_beat=ago(600), parent=True), "mark crashed"),
-        (a_run("CANCELLING", last_beat=ago(600)), "mark crashed"),
+        (a_run("RUNNING", last_beat=ago(600), parent=True), "mark dead"),
+        (a_run("CANCELLING", last_beat=ago(600)), "mark dead"),
         (a_run("PENDING", 14 * 60), "nothing"),
-        (a_run("PENDING", 16 * 60), "mark crashed"),
+        (a_run("PENDING", 16 * 60), "mark dead"),
         (a_run("CRASHED"), "run again"),
         (a_run("CRASHED", tags=("run-again:1",)), "run again"),
         (a_run("CRASHED", tags=("run-again:2",)), "tell"),

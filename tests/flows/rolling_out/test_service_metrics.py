@@ -4,13 +4,14 @@ import http.server
 import math
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import prometheus_client
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.rolling_out.service_metrics import kept, latencies, read_service, since, state_in
+from flows.rolling_out.service_metrics import _ahead, kept, latencies, read_service, since, state_in
 
 TEXT = """
 holdfast_requests_total{path="/predict",status="200",version="1"} 90
@@ -23,6 +24,7 @@ holdfast_request_seconds_bucket{path="/predict",version="1",le="0.01"} 80
 holdfast_request_seconds_bucket{path="/predict",version="1",le="+Inf"} 90
 holdfast_request_seconds_bucket{path="/predict_batch",version="1",le="+Inf"} 7
 holdfast_challenger_failures_total{version="2"} 5
+holdfast_predictions_total{version="2",route="canary"} 6
 holdfast_champion{version="0",source="bento"} 0
 holdfast_champion{version="1",source="registry"} 1
 holdfast_challenger{version="2",mode="shadow"} 0
@@ -42,6 +44,7 @@ def test_every_number_is_found() -> None:
         "seconds:1:0.01": 80,
         "seconds:1:inf": 90,
         "failures:2": 5,
+        "scored:2:canary": 6,
     }
     assert latencies(state.counters, "1") == {0.01: 80, math.inf: 90}
     assert latencies(state.counters, "2") == {}
@@ -49,7 +52,10 @@ def test_every_number_is_found() -> None:
 
 def test_a_record_keeps_what_its_two_versions_need() -> None:
     counters = state_in(TEXT).counters | {"seconds:12:inf": 5.0, "failures:3": 1.0, "unavailable": 0.0}
-    assert set(kept(counters, ["1", "2"])) == {"answered", "failed", "seconds:1:0.01", "seconds:1:inf", "failures:2"}
+    found = kept(counters, ["1", "2"])
+    versions = {"seconds:1:0.01", "seconds:1:inf", "failures:2", "scored:2:canary"}
+    assert set(found) == {"answered", "failed", "unavailable", *versions}
+    assert kept(state_in("").counters, ["1"]), "one that has counted nothing yet is not one that did not answer"
 
 
 _COUNTERS = st.dictionaries(st.sampled_from(["answered", "failed", "failures:2"]), st.integers(0, 50).map(float))
@@ -89,10 +95,18 @@ def test_a_service_that_does_not_answer_is_none(answering: tuple[str, list[tuple
     answers.append((200, TEXT.encode()))
     found = read_service(url)
     assert found is not None and found.champion == "1"
+    assert abs(found.ahead_seconds) < 5, "both are this machine's clock"
     for answer in ((503, b""), (200, b"<html>no metrics")):
         answers.append(answer)
         assert read_service(url) is None
     assert read_service("http://127.0.0.1:1") is None
+
+
+def test_a_clock_that_is_apart_is_seen() -> None:
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    assert _ahead("Mon, 05 Jan 2026 12:01:30 GMT", noon) == pytest.approx(90, abs=1)
+    assert _ahead("Mon, 05 Jan 2026 11:59:00 GMT", noon) == pytest.approx(-60, abs=1)
+    assert _ahead("yesterday", noon) == _ahead(None, noon) == 0
 
 
 def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,10 +125,12 @@ def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch
     metrics.champion.set_only(1, "7", "registry")
     metrics.challenger.set_only(1, "8", "shadow")
     metrics.challenger_failures.add("8")
+    metrics.predictions.add("8", "shadow", amount=3)
     metrics.refused_versions.set(2)
     metrics.ready.set(1)
     metrics.publish()
     state = state_in(prometheus_client.generate_latest(registry).decode())
     assert (state.champion, state.challenger, state.mode, state.refused, state.ready) == ("7", "8", "shadow", 2, True)
     assert (state.counters["answered"], state.counters["failed"], state.counters["failures:8"]) == (2, 1, 1)
+    assert state.counters["scored:8:shadow"] == 3
     assert latencies(state.counters, "7")[0.005] == latencies(state.counters, "7")[math.inf] == 1

@@ -8,12 +8,16 @@ import pytest
 from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.alerting.outbox import open_alerts
+from flows.promotion.deciding import by_itself
+from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.going_back import roll_back
+from flows.promotion.moving import move_champion
 from flows.promotion.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
 from flows.promotion.registry import challenger_version, champion_version, set_challenger
 from flows.promotion.traffic import send, wanted
 from flows.rolling_out import moves, telling
 from flows.rolling_out.telling import finish
+from flows.rolling_out.trying import try_out
 from tests.flows.promotion.planted import base, passed, plant
 from tests.flows.rolling_out.trial import NOON, RULES, SELDOM, Trial, begin
 
@@ -45,7 +49,7 @@ class TestAGoodOne:
         assert found[0].figures["as registered"] < 1e-12
         work = trial.work()
         assert work.is_to_be_promoted(RULES)
-        assert moves.promote(trial.client, trial.settings, trial.challenger, "why", trial.now) == trial.champion
+        assert moves.promote(trial.client, trial.settings, work, "why", trial.now) == trial.champion
         began = trial.now
         watched = trial.whole_step()
         assert (watched.step, watched.verdict) == ("watch", "passed")
@@ -130,6 +134,17 @@ class TestABadOne:
         assert "refuses to try it out" in record.why
         assert trial.now - NOON < timedelta(minutes=2)
 
+    def test_scores_that_are_no_numbers_end_it(self, trial: Trial) -> None:
+        trial.shift = float("nan")
+        assert trial.whole_step().verdict == "breached"
+
+    def test_where_the_clocks_are_apart_it_is_not_begun(self, trial: Trial) -> None:
+        trial.ahead_seconds = -45
+        record = trial.whole_step()
+        assert (record.verdict, record.is_held) == ("stopped", True)
+        assert "the clock of the service is 45 s behind this machine's" in record.why
+        assert trial.serves() == (trial.champion, None, None)
+
     def test_of_other_definitions_it_is_not_begun(self, planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(telling, "tell", lambda *_: True)
         trial = begin(*planted, fingerprint=base().fingerprint | {"on_demand": "other"})
@@ -153,7 +168,7 @@ def _promoted(trial: Trial) -> RolloutRecord:
         rules=RULES.changed(),
     )
     record.save(trial.client, trial.challenger)
-    moves.promote(trial.client, trial.settings, trial.challenger, "why", trial.now)
+    moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
     return trial.whole_step()
 
 
@@ -184,6 +199,29 @@ class TestWaits:
         trial.step(SELDOM.model_copy(update={"max_hours": 0.2}))
         record = TrafficRecord.of(trial.client, trial.challenger)
         assert record is not None and record.until is not None and record.until < trial.now - timedelta(minutes=5)
+
+    def test_what_the_log_does_not_hold_is_not_watched_and_ends(self, trial: Trial) -> None:
+        """The service scores a bad canary and says so, but its log is written elsewhere."""
+        trial.asked, leases = 0, set()
+
+        def scores(now: Trial) -> None:
+            now.counters[f"scored:{now.challenger}:canary"] = 20.0 * now.looks
+            leases.add(TrafficRecord.of(now.client, now.challenger))
+
+        trial.before_look = scores
+        record = trial.whole_step(CANARY)
+        assert (record.verdict, record.is_held) == ("stopped", True)
+        assert "the prediction log holds none" in record.why
+        assert trial.now - NOON < timedelta(minutes=CANARY.unreachable_minutes + 1)
+        assert len(leases - {None}) == 1, "it was never renewed"
+        assert trial.serves() == (trial.champion, None, None)
+
+    def test_a_log_that_is_a_moment_late_is_no_trouble(self, trial: Trial) -> None:
+        def scores(now: Trial) -> None:
+            now.counters[f"scored:{now.challenger}:canary"] = 30.0 * now.looks + 500
+
+        trial.before_look = scores
+        assert trial.whole_step(CANARY).verdict == "passed"
 
     @pytest.mark.parametrize("trouble", ["skew", "503"])
     def test_what_is_nobodys_fault_is_waited_for(self, trial: Trial, trouble: str) -> None:
@@ -237,7 +275,8 @@ class TestInterrupted:
 
     def test_by_its_own_promotion(self, trial: Trial) -> None:
         def promoted() -> None:
-            moves.promote(trial.client, trial.settings, trial.challenger, "", trial.now)
+            decision = by_itself(trial.client, trial.challenger, "", trial.now)
+            move_champion(trial.client, trial.settings, trial.challenger, decision, trial.now)
 
         assert self.after(trial, promoted).why == "it was made the champion by somebody else"
         assert champion_version(trial.client) == trial.challenger
@@ -254,6 +293,17 @@ class TestInterrupted:
         assert self.after(trial, sends).why.startswith("ann has changed its traffic")
         record = TrafficRecord.of(trial.client, trial.challenger)
         assert record is not None and (record.mode, record.who) == (mode, "ann")
+
+    def test_by_traffic_taken_off_between_the_last_step_and_the_promotion(self, trial: Trial) -> None:
+        """The run was killed there; whoever took the challenger off must not find it to be the champion later."""
+        RolloutRecord(
+            step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
+            gates=trial.work().gates,
+        ).save(trial.client, trial.challenger)  # fmt: skip
+        send(trial.client, trial.settings, trial.challenger, wanted("off", None), "ann", trial.now)
+        with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
+            moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+        assert champion_version(trial.client) == trial.champion
 
     def test_by_a_rollback_in_the_watch(self, trial: Trial) -> None:
         def back() -> None:
@@ -286,6 +336,33 @@ class TestKilled:
         assert (record.step, record.share, record.verdict) == ("canary", 0.05, "passed")
         assert record.begun == began.begun
         assert trial.told() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
+
+    def test_tried_again_by_the_same_run_the_end_that_it_had_written_stands(
+        self, flipped: Trial, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The registry went away between the verdict and what it asks for: the bad canary is not begun once more."""
+        flipped.flow_run = "run-1"
+        work = flipped.work()
+        outcome = try_out(flipped.client, flipped.settings, work, CANARY, flipped.world)
+        assert outcome.record.verdict == "breached"
+        outcome.record.write(flipped.client, flipped.challenger)
+        looks = flipped.looks
+        again = try_out(flipped.client, flipped.settings, work, CANARY, flipped.world)
+        assert (again.record, flipped.looks) == (outcome.record, looks)
+
+    def test_tried_again_by_the_same_run_a_step_keeps_its_start(self, trial: Trial) -> None:
+        trial.flow_run = "run-1"
+        work = trial.work()
+
+        def die(now: Trial) -> None:
+            if now.looks == 3:
+                raise _KilledError
+
+        trial.before_look = die
+        with pytest.raises(_KilledError):
+            try_out(trial.client, trial.settings, work, CANARY, trial.world)
+        trial.now += timedelta(minutes=5)
+        assert try_out(trial.client, trial.settings, work, CANARY, trial.world).record.begun == NOON
 
     @pytest.mark.parametrize("at", ["undo", "add_alert", "tell"])
     @pytest.mark.parametrize("step", ["canary", "watch"])

@@ -42,6 +42,8 @@ class Trial:
     counters: dict[str, float] = field(default_factory=lambda: {"answered": 0.0, "failed": 0.0, "unavailable": 0.0})
     answers: bool = True
     refused: int = 0
+    ahead_seconds: float = 0
+    flow_run: str = ""
     shift: float = 0.0
     skew: str | None = None
     silences: list[bool] = field(default_factory=list)
@@ -106,11 +108,12 @@ class Trial:
         champion, challenger, mode = self.serves()
         if not self.answers:
             return None
-        return ServiceState(dict(self.counters), champion, challenger, mode, self.refused, ready=True)
+        return ServiceState(dict(self.counters), champion, challenger, mode, self.refused, True, self.ahead_seconds)
 
     @property
     def world(self) -> Surroundings:
-        return Surroundings(lambda: self.now, self.pause, self.look, lambda: self.skew, self.silences.append)
+        clock, skew = (lambda: self.now), (lambda: self.skew)
+        return Surroundings(clock, self.pause, self.look, skew, self.silences.append, self.flow_run)
 
     def work(self) -> Work:
         """What there is to do."""

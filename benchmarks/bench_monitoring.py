@@ -1,0 +1,128 @@
+"""What monitoring sees on real data, and how often it is wrong: `make bench-monitoring`.
+
+Every day of CDNOW from March to June 1998 is judged by the data view as it was, and with a fault planted into it. Then
+the inputs of a model trained at 1998-05-01 are held against its two references, week by week.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from feature_repo.settings import Settings
+
+FIRST, LAST = datetime(1998, 3, 2, tzinfo=UTC), datetime(1998, 7, 1, tzinfo=UTC)
+TRAINED = datetime(1998, 5, 1, tzinfo=UTC)
+
+
+def alarms(settings: Settings) -> dict[str, Any]:
+    """Days on which the data view raises an alarm, as they were and with each fault planted."""
+    from flows.monitoring import data_checks
+    from flows.monitoring.checks import judge
+    from flows.monitoring.settings import MonitorSettings
+    from flows.monitoring.transactions import Days, Sample, arrivals, rows_by_day, sample
+    from flows.monitoring.window import Window
+
+    rules, found, days = MonitorSettings().data, Counter[str](), 0
+    as_of = FIRST
+    while as_of <= LAST:
+        window = Window.ending(as_of, 1, datetime.now(UTC))
+        counted = rows_by_day(settings, window, 0)
+        assert counted is not None
+        arrived, before = arrivals(settings, window)
+        day, earlier = (
+            sample(settings, window, counted.day, 1),
+            sample(settings, window, counted.day - timedelta(28), 28),
+        )
+
+        def alarm(counted: Days, day: Sample, earlier: Sample, window: Window = window) -> bool:
+            checks = [*data_checks.volume(counted, window, rules), *data_checks.refusals(arrived, before, rules)]  # noqa: B023
+            checks += [*data_checks.returns(day, earlier, rules), *data_checks.values(day, earlier, rules)]
+            return bool(judge(checks, rules.alpha)[1])
+
+        def dearer(factor: float, priced: Callable[[Sample], Sample], day: Sample = day) -> Sample:
+            day = priced(day)
+            columns = [name for name in ("amount", "price") if name in day.values]
+            return replace(day, values=day.values.assign(**{name: day.values[name] * factor for name in columns}))
+
+        fewer = counted.counts.copy()
+        fewer.iloc[-1] //= 2
+        none = counted.counts.copy()
+        none.iloc[-1] = 0
+        found["as it was"] += alarm(counted, day, earlier)
+        for factor in (1.1, 1.2, 1.5):
+            found[f"amounts x{factor}"] += alarm(counted, dearer(factor, lambda item: item), earlier)
+        found["amounts x1.5, no quantity"] += alarm(counted, dearer(1.5, _unpriced), _unpriced(earlier))
+        found["half the rows"] += alarm(replace(counted, counts=fewer), day, earlier)
+        newest = counted.newest - timedelta(days=1)
+        found["no rows"] += alarm(replace(counted, counts=none, newest=newest), day, earlier)
+        as_of, days = as_of + timedelta(days=1), days + 1
+    return {"days": days, "alarms": dict(found)}
+
+
+def _unpriced(item: Any) -> Any:
+    """Of a shop that maps no quantity: each row is one thing, its price the amount."""
+    return replace(item, values=item.values.assign(quantity=1.0, price=item.values["amount"]))
+
+
+def ageing(settings: Settings) -> list[dict[str, Any]]:
+    """The inputs of the active customers, week by week, against what was trained on and whom the model met then."""
+    from feature_repo.stores import open_store
+    from flows.feature_store.registry import apply_definitions
+    from flows.feature_store.snapshots import build_snapshots
+    from flows.monitoring.drift_rule import compare, judge
+    from flows.monitoring.reference import Reference
+    from flows.monitoring.settings import MonitorSettings
+    from flows.scoring.customers import active_customers
+    from flows.training.dataset import build_and_assemble, labelled_cutoffs
+    from flows.training.settings import TrainingSettings
+    from flows.training.split import closed_by
+
+    apply_definitions(open_store())
+    now, training = datetime.now(UTC), TrainingSettings()
+    cutoffs = labelled_cutoffs(settings, TRAINED, now, training.min_history_days)
+    first_test = cutoffs[-training.test_cutoffs]
+    rows = build_and_assemble(settings, closed_by(cutoffs, first_test, settings.horizon_days), TRAINED, now)
+    build_snapshots(settings, TRAINED, now)
+    met = active_customers(settings, TRAINED, now)
+    reference = Reference("1", TRAINED, [item.name for item in rows.inputs], rows.x, met.x)
+    told, rules = [], MonitorSettings().drift
+    for week in range(9):
+        as_of = TRAINED + timedelta(weeks=week)
+        build_snapshots(settings, as_of, now)
+        moved = judge(compare(reference, active_customers(settings, as_of, now).x, as_of), rules)
+        told.append(
+            {
+                "as_of": f"{as_of:%Y-%m-%d}",
+                "inputs": len(moved),
+                "beyond the limit against training": sum(item.training.psi >= rules.max_psi for item in moved),
+                "largest PSI against those met": round(max(item.met.psi for item in moved), 3),
+                "drifted": sum(item.drifted for item in moved),
+            }
+        )
+    return told
+
+
+def main() -> None:
+    """Print both as JSON."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None).parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["HOLDFAST_DATA"] = str(Path(name) / "data")
+        from feature_repo.settings import load_settings
+        from flows.ingestion.datasets import locate, replay
+        from flows.ingestion.pipeline import run_ingest
+
+        replay(load_settings(), "cdnow")
+        settings = load_settings()
+        run_ingest(settings, *locate("cdnow"))
+        print(json.dumps({"data": alarms(settings), "drift": ageing(settings)}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

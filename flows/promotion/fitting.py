@@ -1,0 +1,21 @@
+"""Whether a version was trained on the definitions of today: those of this checkout, applied."""
+
+from mlflow import MlflowClient
+
+from feature_repo.registered_version import RegisteredVersion
+from feature_repo.settings import Settings
+from flows.promotion.evidence import Missing, attempt
+from flows.promotion.registry import get_version
+
+
+def fits_today(client: MlflowClient, settings: Settings, version: str) -> bool:
+    """Whether checkout, Feast's registry and ``version`` agree; not where that cannot be told."""
+    from flows.monitoring.recomputing import definitions  # with Feast: seconds, for the few who ask
+
+    def fits() -> bool:
+        fingerprint = RegisteredVersion(version, get_version(client, version).tags).contract().fingerprint
+        with definitions(settings) as by:
+            return not by.changed_since(fingerprint)
+
+    found = attempt(fits)
+    return not isinstance(found, Missing) and found

@@ -1,0 +1,73 @@
+"""A simulation's state folder, and what every process that works on it is told."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from feature_repo.settings import NO_TELEMETRY, Settings
+from feature_repo.stores import REPO
+
+ROOT = Path(__file__).resolve().parents[2]
+StoreName = Literal["sqlite", "redis"]
+TOOLS = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "FEAST_", "BENTOML_")
+
+
+@dataclass
+class Place:
+    """A state folder and what is started on it. ``variables`` grow as parts start: each is told of those before it."""
+
+    state: Path
+    store: StoreName
+    variables: dict[str, str] = field(default_factory=dict)
+    source: Path = ROOT
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.state / "data"
+
+    @property
+    def logs(self) -> Path:
+        """What each part says."""
+        return self.state / "logs"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a process is told, and nothing of whoever started the simulation."""
+        bare = {name: value for name, value in os.environ.items() if not name.startswith(TOOLS)}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return bare | {"PATH": path, "PYTHONPATH": str(self.source)} | self.variables | more
+
+    def tell_this_process(self) -> None:
+        """Let this process work on the state as every part does."""
+        for name in [name for name in os.environ if name.startswith(TOOLS)]:
+            del os.environ[name]
+        os.environ.update(self.variables)
+
+
+def place(state: Path, store: StoreName) -> Place:
+    """The state of a simulation."""
+    variables = Settings(data=state / "data", clock="data").environment()
+    variables = {name: value for name, value in variables.items() if name != "MLFLOW_TRACKING_URI"}
+    variables |= NO_TELEMETRY | {
+        "HOLDFAST_CLOCK": "data",
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "5",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # on a busy machine SQLite's locks last longer than by default
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+        "PREFECT_CLI_PROMPT": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "NO_COLOR": "1",
+    }
+    if store == "redis":
+        variables["FEAST_FS_YAML_FILE_PATH"] = str(REPO / "feature_store.redis.yaml")
+    (state / "prefect").mkdir(parents=True, exist_ok=True)
+    return Place(state, store, variables)
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    """The command of that name beside this Python."""
+    return [str(Path(sys.executable).parent / name), *arguments]

@@ -1,0 +1,54 @@
+"""The metrics table: what is asked for is read, and no more, though a run every hour adds a file."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from flows.monitoring.metrics_table import MetricRow, last_metrics, read_metrics, write_metrics
+
+START, HOUR = datetime(2024, 7, 1, 20, 15, tzinfo=UTC), timedelta(hours=1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """With a run every hour from 20:15 on, over midnight; the later half had no rows to look at."""
+    settings = Settings(data=tmp_path)
+    for hour in range(8):
+        end = START + hour * HOUR
+        write_metrics(
+            settings, "drift", end - 24 * HOUR, end, [MetricRow("psi", "score", hour, 100 if hour < 4 else 0)]
+        )
+    return settings
+
+
+def values(settings: Settings, since: int | None = None, before: int | None = None, last_of_day: bool = False) -> list:
+    ends = (None if hour is None else START + hour * HOUR for hour in (since, before))
+    return read_metrics(settings, "drift", *ends, last_of_day=last_of_day)["value"].tolist()
+
+
+def test_what_is_asked_for(settings: Settings) -> None:
+    assert values(settings) == list(range(8))
+    assert values(settings, since=2, before=5) == [2, 3, 4]
+    assert values(settings, last_of_day=True) == [3, 7]
+    assert values(settings, since=1, before=6, last_of_day=True) == [3, 5]
+    assert values(settings, since=8) == []
+    assert read_metrics(settings, "skew").empty
+
+
+def test_the_latest_run_and_the_latest_that_measured_anything(settings: Settings) -> None:
+    assert last_metrics(settings, "drift")["value"].tolist() == [7]
+    assert last_metrics(settings, "drift", of_rows=True)["value"].tolist() == [3]
+    assert last_metrics(settings, "skew").empty
+    write_metrics(settings, "skew", START, START + HOUR, [MetricRow("values_compared", "all", 0, 0)])
+    assert last_metrics(settings, "skew", of_rows=True).empty
+
+
+def test_no_other_file_is_opened(settings: Settings) -> None:
+    folder = settings.monitoring / "metrics" / "drift"
+    for hour in (0, 4, 6):
+        (folder / f"{START + hour * HOUR:%Y%m%dT%H%M%SZ}.parquet").write_text("damaged")
+    assert values(settings, since=1, before=4) == [1, 2, 3]
+    assert values(settings, since=1, last_of_day=True) == [3, 7]
+    assert last_metrics(settings, "drift")["value"].tolist() == [7]
