@@ -70,7 +70,7 @@ class MainJob:
 
 @pytest.fixture(scope="session")
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
-    """`make run` in an empty data folder, once per session; once for all where MAIN_JOB names a folder to keep it in."""
+    """`make run` in an empty data folder, once per session; once for several where MAIN_JOB names a folder."""
     kept = os.environ.get("MAIN_JOB")
     folder = Path(kept).resolve() if kept else tmp_path_factory.mktemp("main-job")
     data, printed = folder / "data", folder / "printed.txt"

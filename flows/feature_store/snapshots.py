@@ -18,7 +18,6 @@ from feature_repo.transformations import BUILDERS, known_transactions
 from flows.files import replace_file
 from flows.ingestion.batches import Batch, list_batches, transactions_glob
 
-
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
@@ -60,9 +59,12 @@ def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: date
     return max(arrivals)
 
 
-def snapshot_path(settings: Settings, view: str, as_of: datetime, known_at: datetime) -> Path:
-    """Where the snapshot is, or will be."""
-    return settings.snapshots / view / transformations_version() / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
+def snapshot_path(
+    settings: Settings, view: str, as_of: datetime, known_at: datetime, transformations: str | None = None
+) -> Path:
+    """Where the snapshot is, or will be; by the transformations of this checkout, or by those of another version."""
+    version = transformations or transformations_version()
+    return settings.snapshots / view / version / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
 
 
 def times_known(settings: Settings, view: str, as_of: datetime) -> list[datetime]:

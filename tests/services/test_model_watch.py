@@ -7,24 +7,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.model_registry import IMPATIENT, ModelRegistry
 from feature_repo.settings import NO_TELEMETRY
 from services.errors import NotReadyError
-from services.model import Model, load_model
 from services.model_watch import ModelWatch
 from services.watch_state import WatchState
 from tests.e2e.processes import answering, eventually, free_port, serving
 from tests.registry import DEFINITIONS, Registry, contract_of, dumped, estimator, make_registry
+from tests.services.watching import no_model, watching
 
 pytestmark = pytest.mark.long
 
@@ -54,32 +52,6 @@ def registry(module_registry: Registry) -> Iterator[Registry]:
     yield module_registry
     for alias in (CHAMPION, CHALLENGER):
         module_registry.client.delete_registered_model_alias(MODEL_NAME, alias)
-
-
-def _definitions(contract: ServedModel) -> None:
-    if contract.fingerprint != DEFINITIONS:
-        raise NotReadyError(f"Model version {contract.model_version} was trained on other definitions.")
-
-
-def _baked() -> Model:
-    content = dumped(model := estimator(99))
-    return load_model(contract_of(model, content, model_version="baked"), content)
-
-
-def _none() -> Model:
-    raise NotReadyError("The model holdfast-churn:latest is not in the model store.")
-
-
-@contextmanager
-def watching(uri: str | None, baked: Callable[[], Model] = _baked, **options: Any) -> Iterator[ModelWatch]:
-    """A watch that has started, and looks very often."""
-    options = {"poll_seconds": 0.05, "answer_within": 10.0} | options
-    watch = ModelWatch(ModelRegistry(uri) if uri else None, baked, _definitions, **options)
-    watch.start()
-    try:
-        yield watch
-    finally:
-        watch.stop()
 
 
 def _champion(watch: ModelWatch) -> str:
@@ -237,7 +209,10 @@ class TestRefuses:
         with watching(registry.uri) as watch:
             assert _champion(watch) == "baked"
             assert (watch.state.loaded_from, list(watch.state.refused)) == ("bento", [bad])
-        with watching(registry.uri, _none) as watch, pytest.raises(NotReadyError, match="changed or damaged") as told:
+        with (
+            watching(registry.uri, no_model) as watch,
+            pytest.raises(NotReadyError, match="changed or damaged") as told,
+        ):
             _ = watch.lineup
         assert told.value.message == f"Model version {bad} cannot be served."  # the rest is not for callers
 
@@ -280,7 +255,7 @@ class TestStart:
 
     def test_without_any_model_it_says_which(self, service_log: pytest.LogCaptureFixture) -> None:
         for _ in range(2):
-            with watching(None, _none) as watch, pytest.raises(NotReadyError, match="not in the model store"):
+            with watching(None, no_model) as watch, pytest.raises(NotReadyError, match="not in the model store"):
                 _ = watch.lineup
         assert service_log.text.count("Not ready: The model holdfast-churn:latest is not in the model store") == 2
 
