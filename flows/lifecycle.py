@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, run_name
+from flows.clock import resolve_day, run_name
 from flows.features import features
 from flows.ingest import ingest
 from flows.ingestion.datasets import refuse_to_mix
@@ -39,7 +39,7 @@ def lifecycle(
         source: File or folder of transactions; needs a mapping.
         mapping: YAML that says which column is what.
         dataset: A known data set, read when no source is given.
-        as_of: The moment it is all about; now when left out.
+        as_of: The moment it is all about; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
     """
     from flows.ingestion.batches import list_batches
 
@@ -50,7 +50,7 @@ def lifecycle(
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
     settings = load_settings()  # now that there are data, they may say what time it is
-    moment = resolve_as_of(as_of, settings)
+    moment = resolve_day(as_of, settings)
     with stages.stage("features", "building snapshots, materialising, comparing every value") as stage:
         built = features(moment)
         parity = built.parity

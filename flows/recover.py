@@ -87,8 +87,8 @@ def see_to_task(settings: Settings, run: "Run", again: bool) -> Recovered:
 
     with get_client(sync_client=True) as client:
         end_parts(client, run)
-        next_name = run_again(client, run, settings.clock == "wall").name if again else ""
-        add_alert(settings, _alert(client, run, next_name), datetime.now(UTC), "runs")
+        next_id = str(run_again(client, run, settings.clock == "wall").id) if again else ""
+        add_alert(settings, _alert(client, run, next_id), datetime.now(UTC), "runs")
         deliver_now(settings)
         seen_to(client, run)
     return Recovered(run.id, run.deployment or "", "again" if again else "told")
@@ -132,7 +132,7 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
     return done
 
 
-def _alert(client: "SyncPrefectClient", run: "Run", next_name: str) -> "Alert":
+def _alert(client: "SyncPrefectClient", run: "Run", next_id: str) -> "Alert":
     from uuid import UUID
 
     from flows.acting.evidence import run_page
@@ -145,8 +145,8 @@ def _alert(client: "SyncPrefectClient", run: "Run", next_name: str) -> "Alert":
     if run.state == "FAILED":
         severity: Severity = "critical" if run.deployment in _WATCHERS else "warning"
         return Alert.about("holdfast.run.failed", about, severity, text, run_page(run.id))
-    if next_name:
-        text += f" It runs again as {next_name}, repeat {run.again + 1}."
+    if next_id:  # the name it has now it changes when it begins
+        text += f" It runs again, repeat {run.again + 1}: {run_page(next_id)}"
         return Alert.about("holdfast.run.crashed", about, "warning", text, run_page(run.id))
     text += f" It does not run again by itself: {'it was repeated often enough' if run.again else 'nobody repeats it'}."
     return Alert.about("holdfast.run.crashed", about, "critical", text, run_page(run.id))

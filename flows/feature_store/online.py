@@ -110,7 +110,10 @@ def why_not_served(settings: Settings, store: FeatureStore) -> str:
     if state is None:
         return ""
     view = next(iter(BUILDERS))
-    path = snapshot_path(settings, view, state.as_of, state.known_at)
+    # By the definitions that it was filled by, which may not be those of this checkout.
+    path = snapshot_path(settings, view, state.as_of, state.known_at, state.transformations)
+    if not path.exists():
+        return ""
     try:
         lost = lost_customers(store, customers_of(Snapshot(view, state.as_of, state.known_at, path, built=False)))
     except Exception as error:  # each kind of store has errors of its own

@@ -6,7 +6,7 @@ repeated replaces its own rows and no others.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -87,14 +87,13 @@ def read_metrics(
 
     With ``last_of_day`` only the last such run of each day (UTC). Runs come every hour: no other file is opened.
     """
-    # A name has whole seconds: those at the ends may be out by less, and are looked into.
+    first = None if since is None else _name(since)
+    end = None if before is None else _name(before + timedelta(seconds=1, microseconds=-1))  # names have whole seconds
     files = [
-        path
-        for path in _files(settings, view)
-        if (since is None or path.stem >= _name(since)) and (before is None or path.stem <= _name(before))
+        path for path in _files(settings, view) if (not first or path.stem >= first) and (not end or path.stem < end)
     ]
     if last_of_day:
-        files = [*{path.stem[:8]: path for path in files if before is None or path.stem < _name(before)}.values()]
+        files = [*{path.stem[:8]: path for path in files}.values()]
     return _read(files, since, before)
 
 

@@ -46,8 +46,8 @@ class Run:
 def judge(run: Run, rules: RecoverRules, now: datetime, beat_seconds: float | None) -> Todo:
     """What to do about ``run``; ``beat_seconds`` is how often runs beat, None when they do not.
 
-    A dead one is marked first: as crashed, which is an event, so that this is asked again about it; or as cancelled where
-    somebody had asked for that.
+    A dead one is marked first: as crashed, which is an event, so that this is asked again about it; or as cancelled
+    where somebody had asked for that.
     """
     if run.state in ("RUNNING", "PENDING", "CANCELLING"):
         return "mark dead" if _silent(run, rules, now, beat_seconds) else "nothing"

@@ -63,9 +63,10 @@ def mark_ended(client: "SyncPrefectClient", run: Run, why: str) -> str:
 
     Which also gives its place among the runs of its deployment free.
     """
+    from prefect.client.schemas.objects import State
     from prefect.states import Cancelled, Crashed
 
-    state = Cancelled(message=why) if run.state == "CANCELLING" else Crashed(message=why)
+    state: State[Any] = Cancelled(message=why) if run.state == "CANCELLING" else Crashed(message=why)
     client.set_flow_run_state(UUID(run.id), state, force=run.state == "CANCELLING")
     return state.type.value.lower()
 

@@ -176,6 +176,7 @@ def test_the_live_answer_is_what_training_would_say(main_job: MainJob, monkeypat
     assert served["will_churn"] is (served["churn_probability"] >= served["threshold"])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_running_it_again_changes_nothing(main_job: MainJob) -> None:
     before = state(main_job.data)

@@ -18,6 +18,8 @@ import pytest
 from tests.conftest import ROOT, MainJob, environment_of, run
 from tests.e2e.processes import answering, free_port, serving
 
+pytestmark = pytest.mark.long
+
 REPO = ROOT / "feature_repo"
 VIEWS = ["customer_purchase_history", "customer_purchase_rhythm", "customer_recent_activity"]
 UNCHANGED = ["No changes to registry", "No changes to infrastructure"]

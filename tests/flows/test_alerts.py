@@ -140,7 +140,7 @@ def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
         raise ValueError("no")
 
     with tags("holdfast"):
-        ids = {str(doomed(return_state=True).state_details.flow_run_id) for _ in range(2)}  # type: ignore[call-overload]
+        ids = {str(doomed(return_state=True).state_details.flow_run_id) for _ in range(2)}
     tried: list[str] = []
     seen_to = server.seen_to
 

@@ -17,10 +17,11 @@ import psutil
 import pytest
 
 from feature_repo.settings import Settings
+from flows.acting.evidence import run_page
 from flows.alerting.outbox import open_alerts
 from tests.conftest import ROOT, environment_of, run
 from tests.e2e.processes import answering, eventually, free_port, serving
-from tests.flows.prefect_server import post
+from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import AS_OF, at_work_on, copy_shop
 
 pytestmark = pytest.mark.long
@@ -76,7 +77,7 @@ class World:
         """No deployment runs by its schedule."""
         for item in self.deployments().values():
             for schedule in item["schedules"]:
-                self.api.delete(f"/deployments/{item['id']}/schedules/{schedule['id']}").raise_for_status()
+                answered(self.api, "DELETE", f"/deployments/{item['id']}/schedules/{schedule['id']}")
 
     def kill(self, deployment: str) -> str:
         """SIGKILL the process of its only run once it is at work; the run."""
@@ -146,7 +147,7 @@ def test_a_stale_store_is_filled_again_though_the_run_is_killed(world: World) ->
     (alert,) = open_alerts(world.settings)
     assert (alert.key, alert.severity) == ("holdfast.run.crashed:features", "warning")
     assert "SIGKILL" in alert.text
-    assert f"It runs again as {again['name']}" in alert.text
+    assert alert.text.endswith(f"It runs again, repeat 1: {run_page(again['id'])}")
     assert alert.evidence.endswith(f"/runs/flow-run/{first}")
     world.start("alerts", {})
     world.over("alerts")

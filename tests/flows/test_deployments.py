@@ -17,6 +17,8 @@ from tests.e2e.processes import Server, answering, eventually, free_port, servin
 from tests.e2e.test_main_job import state
 from tests.flows.prefect_server import answered, post
 
+pytestmark = pytest.mark.long
+
 CREATE_POOL = "prefect work-pool create holdfast --type process"
 DEPLOY = "prefect --no-prompt deploy --all"
 WORK = "prefect worker start --pool holdfast"

@@ -13,6 +13,8 @@ from flows.promotion.settings import GateSettings
 from tests.flows.promotion.planted import LENIENT, aliases, die_at, plant
 from tests.flows.small_shop import join, prefect_api, start
 
+pytestmark = pytest.mark.long
+
 
 def _judge_and_die(call: str, nth: int, version: str) -> None:
     from flows.gates import gates

@@ -44,7 +44,7 @@ def files(settings: Settings) -> dict[str, tuple[int, int]]:
     return {str(path.relative_to(settings.scores)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
 
 
-@pytest.fixture(params=["logistic", "boosting"])
+@pytest.fixture(params=["logistic", pytest.param("boosting", marks=pytest.mark.long)])
 def served(request: pytest.FixtureRequest, settings: Settings, client: Any) -> Iterator[tuple[Settings, Any]]:
     """The service over HTTP with a champion of each family, on the shop's own features."""
     from flows.packaging.model_store import save_served_model

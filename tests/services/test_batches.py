@@ -18,6 +18,7 @@ def _logged(data: Path) -> list[dict[str, Any]]:
     return read_predictions(data / "predictions").to_pylist()
 
 
+@pytest.mark.long
 def test_many_large_batches_at_once_are_all_in_the_log(own_world: Path) -> None:
     ids = [CUSTOMERS[i % 300] for i in range(1000)]
     with serve_in_process(own_world) as client:

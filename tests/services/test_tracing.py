@@ -199,6 +199,7 @@ def _until_logged(service: LiveService, text: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(world: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(world, tmp_path / "data"))
     port = free_port()
@@ -260,6 +261,7 @@ def _in_process(world: Path, **variables: str) -> list[str]:
     return done.stdout.splitlines()[-2:]
 
 
+@pytest.mark.long
 def test_without_an_endpoint_there_is_no_layer_no_span_no_thread_and_no_exporter(world: Path) -> None:
     for variables in ({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}):
         layers, made = _in_process(world, **variables)
@@ -269,6 +271,7 @@ def test_without_an_endpoint_there_is_no_layer_no_span_no_thread_and_no_exporter
         assert made == "[] [] False False"
 
 
+@pytest.mark.long
 def test_what_waits_is_sent_when_the_service_ends(world: Path) -> None:
     with receiving() as receiver:
         waits = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
@@ -280,6 +283,7 @@ def test_what_waits_is_sent_when_the_service_ends(world: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_settings_that_cannot_be_mean_no_traces_but_a_service(world: Path) -> None:
     cannot = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_BSP_MAX_QUEUE_SIZE": "1"}
     _, made = _in_process(world, **cannot)

@@ -67,7 +67,7 @@ class ChangedDefinition(Scenario):
             ),
             nothing_found_before(run, noon),
             nothing_found_after(run, day_after(START, _DAY + 1)),
-            none_of(run, ["retrain", "rollout", "rollback"]),
+            none_of(run, ["features", "daily", "retrain", "rollout", "rollback"]),
             every_step_went_well(run),
         ]  # fmt: skip
 

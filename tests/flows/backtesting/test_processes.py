@@ -18,6 +18,8 @@ _CHILD = """
 import os, pathlib, subprocess, sys, time
 sys.path.insert(0, {root!r})
 from flows.processes import end_with_parent
+
+pytestmark = pytest.mark.long
 end_with_parent()
 state = pathlib.Path(os.environ["HOLDFAST_DATA"])
 server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])

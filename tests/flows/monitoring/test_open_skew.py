@@ -69,7 +69,9 @@ def test_a_version_of_the_changed_definitions_ends_the_skew_that_their_change_ma
     from flows.promote import promote
 
     settings, client = planted
-    changed = {} if trained_on == "today's" else {"fingerprint": base().fingerprint | {"transformations": "other"}}
+    changed: dict[str, Any] = (
+        {} if trained_on == "today's" else {"fingerprint": base().fingerprint | {"transformations": "other"}}
+    )
     version = plant(client, **changed)
     passed(client, version, None)
     looked(settings, 0, skewed(), MetricRow("mismatches_by_cause", cause, 7, 300, limit=0, breached=True))

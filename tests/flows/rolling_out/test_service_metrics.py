@@ -51,7 +51,7 @@ def test_every_number_is_found() -> None:
 
 
 def test_a_record_keeps_what_its_two_versions_need() -> None:
-    counters = state_in(TEXT).counters | {"seconds:12:inf": 5.0, "failures:3": 1.0, "unavailable": 0.0}
+    counters = {**state_in(TEXT).counters} | {"seconds:12:inf": 5.0, "failures:3": 1.0, "unavailable": 0.0}
     found = kept(counters, ["1", "2"])
     versions = {"seconds:1:0.01", "seconds:1:inf", "failures:2", "scored:2:canary"}
     assert set(found) == {"answered", "failed", "unavailable", *versions}

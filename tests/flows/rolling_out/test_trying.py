@@ -16,6 +16,7 @@ from flows.promotion.records import RollbackRecord, RolloutRecord, TrafficRecord
 from flows.promotion.registry import challenger_version, champion_version, set_challenger
 from flows.promotion.traffic import send, wanted
 from flows.rolling_out import moves, telling
+from flows.rolling_out.steps import Step
 from flows.rolling_out.telling import finish
 from flows.rolling_out.trying import try_out
 from tests.flows.promotion.planted import base, passed, plant
@@ -300,6 +301,8 @@ class TestInterrupted:
             step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
             gates=trial.work().gates,
         ).save(trial.client, trial.challenger)  # fmt: skip
+        given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
+        send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
         send(trial.client, trial.settings, trial.challenger, wanted("off", None), "ann", trial.now)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
             moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
