@@ -116,6 +116,9 @@ class Settings(BaseSettings):
             "HOLDFAST_PROJECT": str(_PACKAGE.parent),  # prefect.yaml: where workers find the flows
             "PREFECT_HOME": str(self.data / "prefect"),
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+            # On a busy machine SQLite's locks last longer than by default, and an automation would miss its event.
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+            "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # how soon a run whose process died is missed; by default 180 s
             # In memory, a server that starts again forgets who holds a slot, and the slot stays taken.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",

@@ -11,18 +11,18 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord
 from flows.rolling_out.answers import Answers, read_answers
-from flows.rolling_out.figures import FEW
 from flows.rolling_out.judge import Judgement, Seen, judge
 from flows.rolling_out.moves import changed_by_hand, hold_on
 from flows.rolling_out.pair import Pair
 from flows.rolling_out.service_metrics import ServiceState, kept
 from flows.rolling_out.settings import RolloutSettings
+from flows.rolling_out.sight import FLUSH, Sight
 from flows.rolling_out.steps import is_half_gone, lease, rules_of, step_of
 from flows.rolling_out.work import interruption
 
-_REST = 10  # reading the log may take a tenth of the time
+_REST = 10  # reading the log may take a tenth of the time,
+_LONGEST_REST = timedelta(seconds=20)  # but where all is slow a breach is still to be seen within the minute
 _SKEW = timedelta(minutes=1)  # from one look at what monitoring found to the next
-_FLUSH = timedelta(seconds=30)  # far longer than a healthy service takes to write what it scored
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def watch(
     until = lease(rules, world.clock())
     answered, told_silent = world.clock(), False
     skew, skew_read = None, None
-    base, sight = record.base, _Sight(world.clock())
+    base, sight = record.base, Sight(world.clock())
     while True:
         now = world.clock()
         if why := interruption(client, version, record) or changed_by_hand(client, version, step):
@@ -123,11 +123,9 @@ def watch(
         world.sleep(rules.poll_seconds)
 
 
-def _too_long(
-    record: RolloutRecord, rules: RolloutSettings, judgement: Judgement, sight: "_Sight", now: datetime
-) -> str:
+def _too_long(record: RolloutRecord, rules: RolloutSettings, judgement: Judgement, sight: Sight, now: datetime) -> str:
     """Why nobody waits any longer; empty where somebody does."""
-    if sight.lost_for(now) > max(timedelta(minutes=rules.unreachable_minutes), _FLUSH):
+    if sight.lost_for(now) > max(timedelta(minutes=rules.unreachable_minutes), FLUSH):
         return (
             f"the service says that it scored {sight.unseen:.0f} customers by it of whom the prediction log holds "
             "none: is the log degraded, or in another folder than HOLDFAST_DATA of this machine?"
@@ -135,30 +133,6 @@ def _too_long(
     if now - record.begun > timedelta(hours=rules.max_hours):
         return f"no verdict within {rules.max_hours:g} hours: {judgement.why}"
     return ""
-
-
-class _Sight:
-    """Whether the log holds what the service says that it scores; nothing can be judged that is not logged."""
-
-    def __init__(self, now: datetime) -> None:
-        self._logged, self._scored, self._well = 0, -1.0, now
-        self.unseen = 0.0
-
-    def look(self, logged: int, scored: float, now: datetime) -> None:
-        """How many requests the log holds, and how many the service has counted since it was started."""
-        if logged > self._logged or not 0 <= self._scored <= scored:
-            self._logged, self._scored = logged, scored
-        self.unseen = scored - self._scored
-        if self.unseen < FEW:
-            self._well = now
-
-    def lost_for(self, now: datetime) -> timedelta:
-        """For how long nothing of what it scores has arrived; none where it scores nothing."""
-        return now - self._well if self.unseen >= FEW else timedelta()
-
-    def is_lost(self, now: datetime) -> bool:
-        """Whether that is longer than the log takes."""
-        return self.lost_for(now) > _FLUSH
 
 
 class _Log:
@@ -189,7 +163,7 @@ class _Log:
     def took(self, time: timedelta) -> None:
         """How long the last look was."""
         if self._read_at is not None:
-            self._next = self._read_at + time * _REST
+            self._next = self._read_at + max(time, min(time * _REST, _LONGEST_REST))
 
 
 def _ended(

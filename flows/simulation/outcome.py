@@ -36,6 +36,7 @@ class Detection(BaseModel):
     visible: str = Field(description="From which run on it can be seen, and why.")
     by: datetime = Field(description="as_of of the first monitoring run that can see it; else the day of the fault.")
     detected_at: datetime | None = Field(description="as_of of the run that did, or that day; null: nothing did.")
+    found: str = Field(default="", description="The subject that it was found of.")
     summary: str = ""
 
     @property
@@ -136,6 +137,7 @@ def detection(event: str, subject: str, visible: str, by: datetime, seen: Sequen
         visible=visible,
         by=by,
         detected_at=first.as_of if first else None,
+        found=first.subject if first else "",
         summary=first.summary if first else "",
     )
 
@@ -143,5 +145,11 @@ def detection(event: str, subject: str, visible: str, by: datetime, seen: Sequen
 def noticed(event: str, subject: str, visible: str, day: datetime, told: str) -> Detection:
     """What the system noticed while it happened, without a monitoring run: ``told`` of it; nothing: it did not."""
     return Detection(
-        event=event, subject=subject, visible=visible, by=day, detected_at=day if told else None, summary=told
+        event=event,
+        subject=subject,
+        visible=visible,
+        by=day,
+        detected_at=day if told else None,
+        found=subject if told else "",
+        summary=told,
     )

@@ -56,8 +56,6 @@ def place(state: Path, store: StoreName) -> Place:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_HEARTBEAT_SECONDS": "5",
-        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # on a busy machine SQLite's locks last longer than by default
-        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
         "PREFECT_CLI_PROMPT": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "NO_COLOR": "1",

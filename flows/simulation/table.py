@@ -1,6 +1,8 @@
 """The table of outcomes: printed, and in docs/simulations.md."""
 
+from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +13,7 @@ from flows.files import replace_file
 from flows.simulation.outcome import Outcome, read_outcomes
 from flows.simulation.place import ROOT
 
+_LONGEST = 160
 _PAGE = ROOT / "docs" / "simulations.md"
 _INTRODUCTION = """\
 # Simulations
@@ -85,15 +88,25 @@ def page(outcomes: Sequence[Outcome]) -> str:
 def _cells(one: Outcome) -> list[str]:
     return [
         one.scenario,
-        one.planted,
-        "; ".join(f"{item.event} ({item.visible}: {item.by:%Y-%m-%d})" for item in one.detected_by) or "nothing",
-        "; ".join(f"{item.subject} {item.detected_at:%Y-%m-%d}" for item in one.detected_by if item.detected_at) or "-",
-        "; ".join(one.actions) or "nothing",
+        f"{one.planted} {one.days} days, {f'{one.customers:,}' if one.customers else 'all'} customers, {one.store}.",
+        "; ".join(f"`{item.event}`, {item.visible}: {_time(item.by)}" for item in one.detected_by) or "nothing",
+        "; ".join(f"{item.found}: {_time(item.detected_at)}" for item in one.detected_by if item.detected_at) or "-",
+        "; ".join(_once_each(one.actions)) or "nothing",
         f"{one.predictions_lost} of {one.asked}",
         str(one.predictions_wrong),
         f"{one.seconds:.0f}",
         "yes" if one.passed else "no",
     ]
+
+
+def _once_each(actions: Sequence[str]) -> list[str]:
+    """Shortened, and what happened several times with how often."""
+    counts = Counter(action if len(action) <= _LONGEST else f"{action[:_LONGEST]}…" for action in actions)
+    return [f"{count}x {action}" if count > 1 else action for action, count in counts.items()]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}" if moment.hour == 0 else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _cell(text: str) -> str:

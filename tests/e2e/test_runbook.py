@@ -86,12 +86,13 @@ def shop(main_job: MainJob, prefect_server: None, tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1500)  # with the main job, where nobody has made it yet
 def test_its_commands_run_one_after_the_other(shop: dict[str, str]) -> None:
     """As they stand, in the order of the page."""
     assert len(BLOCKS) >= 10
     for block in BLOCKS:
         shell = ["bash", "-euo", "pipefail", "-c", 'eval "$(make -s env)"\n' + block.text]
-        done = subprocess.run(shell, cwd=ROOT, env=shop, capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(shell, cwd=ROOT, env=shop, capture_output=True, text=True, timeout=300, check=False)
         said = done.stdout + done.stderr
         assert done.returncode == 0, f"{block.text}\n{said[-3000:]}"
         assert NOISE.findall(said) == [], said[-3000:]

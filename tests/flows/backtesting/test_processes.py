@@ -13,13 +13,13 @@ import pytest
 from flows.backtesting import processes
 from flows.backtesting.processes import Command, SideBySide, WalkError
 
+pytestmark = pytest.mark.long
+
 # What a walk is to the machinery: prints, works, may have a server of its own.
 _CHILD = """
 import os, pathlib, subprocess, sys, time
 sys.path.insert(0, {root!r})
 from flows.processes import end_with_parent
-
-pytestmark = pytest.mark.long
 end_with_parent()
 state = pathlib.Path(os.environ["HOLDFAST_DATA"])
 server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])

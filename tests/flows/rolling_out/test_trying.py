@@ -135,6 +135,17 @@ class TestABadOne:
         assert "refuses to try it out" in record.why
         assert trial.now - NOON < timedelta(minutes=2)
 
+    def test_on_a_slow_machine_it_is_still_seen_within_the_minute(self, flipped: Trial) -> None:
+        """Reading the log takes eight seconds, of which a tenth of the time would be a rest of more than a minute."""
+        flipped.asked = 12
+
+        def slow(now: Trial) -> None:
+            now.now += timedelta(seconds=8)
+
+        flipped.before_look = slow
+        assert flipped.whole_step(CANARY.model_copy(update={"min_requests": 10_000})).verdict == "breached"
+        assert flipped.now - NOON < timedelta(minutes=1)
+
     def test_scores_that_are_no_numbers_end_it(self, trial: Trial) -> None:
         trial.shift = float("nan")
         assert trial.whole_step().verdict == "breached"

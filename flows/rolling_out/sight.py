@@ -1,0 +1,31 @@
+"""Whether the prediction log holds what the service says that it scores."""
+
+from datetime import datetime, timedelta
+
+from flows.rolling_out.figures import FEW
+
+FLUSH = timedelta(seconds=30)  # far longer than a healthy service takes to write what it scored
+
+
+class Sight:
+    """Whether the log holds what the service says that it scores; nothing can be judged that is not logged."""
+
+    def __init__(self, now: datetime) -> None:
+        self._logged, self._scored, self._well = 0, -1.0, now
+        self.unseen = 0.0
+
+    def look(self, logged: int, scored: float, now: datetime) -> None:
+        """How many requests the log holds, and how many the service has counted since it was started."""
+        if logged > self._logged or not 0 <= self._scored <= scored:
+            self._logged, self._scored = logged, scored
+        self.unseen = scored - self._scored
+        if self.unseen < FEW:
+            self._well = now
+
+    def lost_for(self, now: datetime) -> timedelta:
+        """For how long nothing of what it scores has arrived; none where it scores nothing."""
+        return now - self._well if self.unseen >= FEW else timedelta()
+
+    def is_lost(self, now: datetime) -> bool:
+        """Whether that is longer than the log takes."""
+        return self.lost_for(now) > FLUSH
