@@ -73,7 +73,7 @@ def daily(
     ingested = ingest(*_source(source, mapping), dataset)
     settings = load_settings()  # now that there are data, they may say what time it is
     moment = resolve_day(as_of, settings)
-    built = features(moment)
+    built = features(moment, apply=False)
     if why := no_champion_task(settings):
         say(why)
         return DailyResult(ingested, built, None, why)

@@ -42,6 +42,14 @@ def apply_task() -> str:
     return plan
 
 
+@task(name="feast plan", cache_policy=NO_CACHE, persist_result=False)
+def require_applied_task() -> None:
+    """Refuse definitions that nobody has applied: a service of the present champion would answer 503 with them."""
+    from flows.feature_store.registry import require_applied
+
+    require_applied(open_store())
+
+
 @task(name="materialise", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     """Write the snapshot to the online store; a store out of reach is tried again."""
@@ -90,20 +98,25 @@ def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
 
 
 @flow(name="features", flow_run_name=run_name, persist_result=False)
-def features(as_of: datetime | None = None, known_at: datetime | None = None) -> FeaturesResult:
+def features(as_of: datetime | None = None, known_at: datetime | None = None, apply: bool = True) -> FeaturesResult:
     """Bring the online store to ``as_of`` and prove that it holds what training would see.
 
     Args:
         as_of: The moment the features describe; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
         known_at: Use only data that had arrived by then; everything when left out.
+        apply: Register the definitions of this checkout first. If not, and the registry holds others, nothing is done:
+            what runs by itself changes no definitions.
     """
     settings = load_settings()
     moment = resolve_day(as_of, settings)
     if moment.microsecond:
         raise ClockError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
     with features_lock(settings):
+        if not apply:
+            require_applied_task()
         snapshots = snapshots_task(settings, moment, resolve_known_at(known_at))
-        apply_task()
+        if apply:
+            apply_task()
         materialised = materialize_task(settings, snapshots[0])
         parity = parity_task(settings, snapshots[0])
     return FeaturesResult(moment, snapshots[0].known_at, [s.view for s in snapshots], materialised, parity)

@@ -62,8 +62,9 @@ def require_applied(store: FeatureStore) -> None:
         apply_definitions(store)
     elif not _is_up_to_date(store, definitions()):
         raise NotAppliedError(
-            "Feast's registry holds other definitions than this checkout. See `feast -c feature_repo plan`; then "
-            "`python -m flows.features` applies them and proves parity."
+            "Feast's registry holds other definitions than this checkout. See `feast -c feature_repo plan`. If they "
+            "are meant, `python -m flows.features` applies them and proves parity; then train on them, and promote. "
+            "If not, go back to the code that was applied."
         )
 
 

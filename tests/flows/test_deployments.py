@@ -64,7 +64,7 @@ PARAMETERS = {
     "rollout": {"version", "approval", "rules", "timeout_hours"},
     "image": {"name", "engine", "base_image"},
     "ingest": {"source", "mapping", "dataset", "ingested_at"},
-    "features": {"as_of", "known_at"},
+    "features": {"as_of", "known_at", "apply"},
     "train": {"as_of", "known_at", "training", "thresholds"},
     "gates": {"version", "thresholds"},
     "promote": {"version", "approval", "reason", "timeout_hours"},

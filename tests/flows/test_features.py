@@ -6,7 +6,10 @@ import pytest
 from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.settings import Settings
+from feature_repo.stores import open_store
+from flows.feature_store.online import online_state
 from flows.feature_store.parity import ParityError, check_parity
+from flows.feature_store.registry import NotAppliedError
 from flows.feature_store.snapshots import NoDataError, build_snapshots, customers_of
 from tests.flows.feature_store.test_parity import HISTORY, write
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, join, prefect_api, start
@@ -35,6 +38,22 @@ def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_here: None, s
     healed = features(AS_OF, KNOWN_AT)
     assert healed.materialised is True
     assert healed.parity.mismatches == 0
+
+
+def test_what_runs_by_itself_changes_no_definitions(
+    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from feature_repo.feature_services import churn_v1
+    from flows.features import features
+
+    features(AS_OF - timedelta(days=1), KNOWN_AT, apply=False)  # an empty registry takes them
+    before = online_state(shop)
+    monkeypatch.setattr(churn_v1, "description", "Another description.")
+    with pytest.raises(NotAppliedError, match="holds other definitions than this checkout"):
+        features(AS_OF, KNOWN_AT, apply=False)
+    assert online_state(shop) == before
+    assert features(AS_OF, KNOWN_AT).materialised
+    assert open_store().get_feature_service("churn_v1").description == "Another description."
 
 
 def test_without_data_it_says_so(flows_here: None, tmp_path: object) -> None:
