@@ -14,12 +14,17 @@ from flows.monitoring.findings import View
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
+    from evidently.sdk.models import DashboardModel
 
 TITLES: dict[View, str] = {
     "data": "The transactions that arrive, against those of the weeks before",
     "drift": "What the service reads and says, against what the model met when it was trained",
     "skew": "Logged features against the same recomputed",
     "outcome": "Scores against what then happened",
+}
+# Of a view whose reports hold one number for it: its title, the metric, and which of its values.
+_SHOWN: dict[View, tuple[str, str, dict[str, str]]] = {
+    "drift": ("Columns that Evidently calls drifted", "DriftedColumnsCount", {"value_type": "count"}),
 }
 _NAMES = uuid.UUID("5f3b6f0e-2c63-4a57-9a34-6a3c5d2f7b10")  # any constant: it makes names into ids
 
@@ -42,8 +47,9 @@ def keep_report(settings: Settings, view: View, report: "Snapshot", as_of: datet
     name = project_name(view)
     project = ProjectModel(id=uuid.uuid5(_NAMES, name), name=name, description=TITLES[view])
     folder = settings.evidently / str(project.id)
-    if not (folder / "metadata.json").exists():
+    if not (folder / "dashboard.json").exists():
         _write(folder / "metadata.json", project.dict(), NumpyEncoder)
+        _write(folder / "dashboard.json", _dashboard(view).dict(), NumpyEncoder)
     model: SnapshotModel = report.to_snapshot_model()
     model.name, model.timestamp = f"{view}, {as_of:%Y-%m-%d %H:%M} UTC", as_of.replace(tzinfo=None)
     path = folder / "snapshots" / f"{uuid.uuid5(project.id, as_utc(as_of).date().isoformat())}.json"
@@ -53,6 +59,23 @@ def keep_report(settings: Settings, view: View, report: "Snapshot", as_of: datet
         if other.stat().st_mtime < (as_of - timedelta(days=keep_days)).timestamp():
             other.unlink(missing_ok=True)
     return path
+
+
+def _dashboard(view: View) -> "DashboardModel":
+    """The project's first page: what it is about, and a number per day where the reports hold one for it."""
+    from evidently.sdk.models import DashboardModel, DashboardTabModel, PanelMetric
+    from evidently.sdk.panels import line_plot_panel, text_panel
+
+    panels = [text_panel(title=TITLES[view], description="A report of each day is behind the tab Reports.")]
+    if view in _SHOWN:
+        title, metric, labels = _SHOWN[view]
+        panels.append(
+            line_plot_panel(title=title, values=[PanelMetric(legend="columns", metric=metric, metric_labels=labels)])
+        )
+    for panel in panels:
+        panel.id = uuid.uuid5(_NAMES, f"{view} {panel.title}")
+    tab = DashboardTabModel(id=uuid.uuid5(_NAMES, f"{view} days"), title="Days", panels=[panel.id for panel in panels])
+    return DashboardModel(tabs=[tab], panels=panels)
 
 
 def _write(path: Path, content: dict[str, Any], encoder: type[json.JSONEncoder]) -> None:

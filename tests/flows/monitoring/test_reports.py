@@ -3,7 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.monitoring.drift_report import report_of
-from flows.monitoring.reports import keep_report, project_name
+from flows.monitoring.findings import View
+from flows.monitoring.reports import TITLES, keep_report, project_name
 
 DAY = datetime(1998, 5, 1, 6, tzinfo=UTC)
 
@@ -42,6 +43,18 @@ def test_evidently_finds_what_was_kept(report: Any, tmp_path: Path) -> None:
     run = found.get_run(project.id, found.list_runs(project.id)[0])
     shown = {value.display_name for value in run.metric_results.values()}
     assert shown >= {"Value drift for a", "Value drift for b", "Column 'a' missing values"}
+
+
+def test_the_first_page_of_a_project_is_not_empty(report: Any, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    for view in get_args(View):
+        keep_report(settings, view, report, DAY, 90)
+        (project,) = workspace(settings).search_project(project_name(view))
+        panels = project.dashboard.model().panels
+        assert panels[0].title == TITLES[view]
+        run = workspace(settings).get_run(project.id, workspace(settings).list_runs(project.id)[0])
+        measured = {value.metric_value_location.metric.params["type"] for value in run.metric_results.values()}
+        assert {value.metric for panel in panels for value in panel.values} <= measured
 
 
 def test_old_reports_go(report: Any, tmp_path: Path) -> None:
