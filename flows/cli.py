@@ -2,7 +2,8 @@
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -20,6 +21,10 @@ from flows.error_line import errors_in_one_line
 EXPECTED_ERRORS = (HoldfastError, SchemaErrors, ValidationError, OSError)
 
 
+class ServerDownError(HoldfastError):
+    """The Prefect server of the environment does not answer."""
+
+
 def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) -> None:
     """Run ``flow`` with the options of the command line and ``show`` its result.
 
@@ -30,7 +35,7 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     def command(**options: Any) -> None:
         for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
             logging.getLogger(name).addFilter(_without_traceback)
-        with errors_in_one_line(EXPECTED_ERRORS):
+        with errors_in_one_line(EXPECTED_ERRORS), _server_answers():
             result = flow(**{name: _value(flow, name, given) for name, given in options.items()})
         (show or Console().print)(result)
 
@@ -41,6 +46,20 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     app()
+
+
+@contextmanager
+def _server_answers() -> Iterator[None]:
+    """Prefect has no error of its own for a server that is not there."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("Failed to reach API at"):
+            raise
+        raise ServerDownError(
+            f"{error}: PREFECT_API_URL names a Prefect server that does not answer. Start it (`make up`), or "
+            "`unset PREFECT_API_URL`: the command then brings a server of its own."
+        ) from error
 
 
 def _model(parameter: inspect.Parameter) -> type[BaseModel] | None:

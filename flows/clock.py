@@ -7,6 +7,8 @@ from feature_repo.settings import Settings
 from feature_repo.times import as_utc
 from flows.ingestion.batches import end_of_data, list_batches
 
+LATE_FEED = timedelta(days=14)  # within which days without rows are still worth a look
+
 
 class ClockError(HoldfastError):
     """There is no sensible "now"."""
@@ -39,6 +41,18 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
             "days before now. Ingest newer data, give an as_of, or set HOLDFAST_CLOCK=data to replay the past."
         )
     return now
+
+
+def latest_moment(settings: Settings) -> datetime:
+    """The latest moment that can be looked back from: now, or in a replay some days after the data end.
+
+    A feed may be late there: the days without rows are what a look at them is to find.
+    """
+    if isinstance(settings.clock, datetime):
+        return settings.clock.astimezone(UTC)
+    now = datetime.now(UTC)
+    end = end_of_data(list_batches(settings)) if settings.clock == "data" else None
+    return now if end is None else min(end + LATE_FEED, now)
 
 
 def resolve_day(as_of: datetime | None, settings: Settings) -> datetime:

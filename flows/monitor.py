@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, resolve_known_at, run_name
+from flows.clock import ClockError, latest_moment, resolve_as_of, resolve_known_at, run_name
 from flows.monitoring.findings import Finding, View
 from flows.monitoring.settings import MonitorSettings
 
@@ -29,11 +29,17 @@ class MonitorError(HoldfastError):
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What was seen: a sentence per view, and what was found wrong."""
+    """What was seen: a sentence per view, and what was found wrong.
+
+    ``empty`` are the views that had nothing to look at, ``past`` those that have looked at a later window before: of
+    these nobody is told.
+    """
 
     as_of: datetime
     views: dict[View, str]
     findings: tuple[Finding, ...]
+    empty: tuple[View, ...] = ()
+    past: tuple[View, ...] = ()
 
 
 @task(name="look", task_run_name="look: {view}", cache_policy=NO_CACHE, persist_result=False)
@@ -48,11 +54,11 @@ def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view
 
 
 @task(name="show", task_run_name="show: {found.view}", cache_policy=NO_CACHE, persist_result=False)
-def show_task(found: "ViewResult") -> None:
+def show_task(found: "ViewResult", key: str) -> None:
     """Table and picture in Prefect's pages."""
     from flows.reporting.images import data_url, png
 
-    told, key = "\n\n".join([found.summary, *found.notes]), _artifact(found.view)
+    told = "\n\n".join([found.summary, *found.notes])
     create_image_artifact(data_url(png(found.picture)), key=f"{key}-picture", description=found.summary)
     create_table_artifact(list(found.table), key=key, description=told)
 
@@ -92,8 +98,11 @@ def monitor(
 ) -> MonitorResult:
     """Look at data, drift, skew and outcomes of the window that ends at as_of, and say what is wrong.
 
+    A window that ends before the newest one seen is a look at the past: it is measured and shown under keys of its own
+    (monitor-VIEW-past), and neither events nor alerts follow.
+
     Args:
-        as_of: The end of the window; now when left out.
+        as_of: The end of the window; now when left out. No moment ahead.
         known_at: Use only data that had arrived by then; everything when left out.
         views: Which to make, of data, drift, skew and outcome; all when left out.
         settings: Windows and limits.
@@ -101,12 +110,19 @@ def monitor(
     from flows.monitoring.window import Window
 
     state, rules = load_settings(), settings or MonitorSettings()
-    window = Window.ending(resolve_as_of(as_of, state), rules.window_days, resolve_known_at(known_at))
+    moment, latest = resolve_as_of(as_of, state), latest_moment(state)
+    if as_of is not None and moment > latest:
+        raise ClockError(
+            f"as_of {moment:%Y-%m-%d %H:%M} UTC lies ahead: nothing after {latest:%Y-%m-%d %H:%M} UTC can be looked "
+            "at. Give an earlier one, or none for now."
+        )
+    window = Window.ending(moment, rules.window_days, resolve_known_at(known_at))
+    past = tuple(view for view in views or VIEWS if _is_past(state, view, moment, latest))
     seen: dict[View, ViewResult] = {}
     failed: dict[View, Exception] = {}
     for view in views or VIEWS:
         try:  # one that fails says nothing of the others
-            seen[view] = _view(state, window, rules, view)
+            seen[view] = _view(state, window, rules, view, view in past)
         except Exception as error:
             failed[view] = error
     log = get_run_logger()
@@ -118,19 +134,33 @@ def monitor(
         told = "; ".join(f"{view}: {type(error).__name__}: {error}" for view, error in failed.items())
         first = next(iter(failed.values()))
         raise MonitorError(f"{len(failed)} of {len(failed) + len(seen)} views failed: {told}") from first
+    if past:
+        log.info("%s: a look at the past, of which nobody is told", ", ".join(past))
     findings = tuple(finding for found in seen.values() for finding in found.findings)
-    return MonitorResult(window.as_of, {view: found.summary for view, found in seen.items()}, findings)
+    empty = tuple(view for view, found in seen.items() if found.is_empty)
+    return MonitorResult(moment, {view: found.summary for view, found in seen.items()}, findings, empty, past)
 
 
-def _view(settings: Settings, window: "Window", rules: MonitorSettings, view: View) -> "ViewResult":
+def _view(settings: Settings, window: "Window", rules: MonitorSettings, view: View, is_past: bool) -> "ViewResult":
     found = look_task(settings, window, rules, view)
     try:
-        show_task(found)
+        show_task(found, f"{_artifact(view)}-past" if is_past else _artifact(view))
     finally:  # what is wrong is told whether or not it can be shown
-        act_task(settings, found, window.as_of)
+        if not is_past:
+            act_task(settings, found, window.as_of)
     if found.report is not None:
         report_task(settings, found, window.as_of, rules.keep_reports_days)
     return found
+
+
+def _is_past(settings: Settings, view: View, moment: datetime, latest: datetime) -> bool:
+    """Whether a later window was looked at before; one that lies ahead of the clock of now, as it may after a change of
+    the clock, does not count.
+    """
+    from flows.monitoring.metrics_table import newest_window
+
+    newest = newest_window(settings, view, latest)
+    return newest is not None and moment < newest
 
 
 def _artifact(view: View) -> str:
@@ -142,7 +172,9 @@ def _show(result: MonitorResult) -> None:
 
     lines: Sequence[str] = [f"{view}: {summary}" for view, summary in result.views.items()]
     found = [f"{item.severity}: {item.event} {item.subject}: {item.summary}" for item in result.findings]
-    typer.echo("\n".join([f"as of {result.as_of:%Y-%m-%d %H:%M} UTC", *lines, *(found or ["nothing is wrong"])]))
+    nothing = "nothing could be looked at" if len(result.empty) == len(result.views) else "nothing is wrong"
+    past = [f"{', '.join(result.past)}: a look at the past, of which nobody is told"] if result.past else []
+    typer.echo("\n".join([f"as of {result.as_of:%Y-%m-%d %H:%M} UTC", *lines, *(found or [nothing]), *past]))
 
 
 if __name__ == "__main__":

@@ -139,9 +139,13 @@ def rollout(
                 get_run_logger().info(result.told)
                 if result.version is None or approval == "manual":  # a run can ask only once
                     return result
-            return result or RolloutResult(None, "nothing", work)
+            if result is not None:
+                return result
+            told = work
     except Timeout:
-        return RolloutResult(None, "nothing", "Another run of this flow is at work, which takes up what is new.")
+        told = "Another run of this flow is at work, which takes up what is new."
+    get_run_logger().info("Nothing was done: %s", told)
+    return RolloutResult(None, "nothing", told)
 
 
 def _roll_out(

@@ -50,12 +50,14 @@ def traffic(
 
     settings = load_settings()
     sent = send_task(settings, version, wanted(mode, share), who or getpass.getuser())
-    if sent.changed:
+    if sent.changed and sent.version:
         cards_tell(settings, sent.version)
     return sent
 
 
 def _told(sent: "Sent") -> str:
+    if sent.version is None:
+        return "There is no challenger: nobody gets traffic beside the champion, as before."
     share = f" of {sent.traffic.share:.1%} of the customers" if sent.traffic.mode == "canary" else ""
     gets = {"shadow": "scores in shadow", "canary": f"answers the requests{share}", "off": "gets no traffic"}
     return f"Version {sent.version} {gets[sent.traffic.mode]}{'' if sent.changed else ', as before'}."

@@ -311,7 +311,20 @@ def _result(settings: Settings, registered: "Registered", judged: GatesResult, t
     )
 
 
+def _show(result: TrainResult) -> None:
+    from rich.console import Console
+
+    from flows.promotion.registry import champion_version, open_registry
+    from flows.training.told import told
+
+    judged, version = result.gates, result.model_version
+    failed = [gate.name for gate in judged.failed]
+    champion = champion_version(open_registry(load_settings())) == version
+    text = told(version, result.trained, result.evaluation, failed, judged.challenger, champion)
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
 if __name__ == "__main__":
     from flows.cli import run_flow
 
-    run_flow(train)
+    run_flow(train, show=_show)

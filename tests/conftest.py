@@ -28,12 +28,16 @@ os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares costly set-up runs in one worker: all that looks at the main job, else a folder of tests."""
-    groups = {
-        item: "main job" if "main_job" in getattr(item, "fixturenames", ()) else str(item.path.parent) for item in items
-    }
+    groups = {item: _group(item) for item in items}
     for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: groups[item] != "main job")  # the longest first
+
+
+def _group(item: pytest.Item) -> str:
+    if own := item.get_closest_marker("xdist_group"):
+        return str(own.args[0])
+    return "main job" if "main_job" in getattr(item, "fixturenames", ()) else str(item.path.parent)
 
 
 def pytest_unconfigure() -> None:

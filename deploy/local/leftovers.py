@@ -8,12 +8,14 @@ import psutil
 
 # Every process that a `make up` starts, and what those start, has its data folder in this variable.
 MARK = "HOLDFAST_UP"
+# And in this one the part that it is of, if that is a server.
+PART = "HOLDFAST_UP_PART"
 _POLITE_SECONDS = 3.0
 
 
-def left_over(data: Path) -> list[psutil.Process]:
-    """What still runs of a `make up` on ``data``, but for this process and those it descends from."""
-    return list(_left_over(data))
+def left_over(data: Path, part: str | None = None) -> list[psutil.Process]:
+    """What still runs of a `make up` on ``data``, or of one part; not this process and those it descends from."""
+    return list(_left_over(data, part))
 
 
 def end_runs(worker: int) -> None:
@@ -26,11 +28,11 @@ def end_runs(worker: int) -> None:
     psutil.wait_procs(runs, timeout=_POLITE_SECONDS)
 
 
-def end_left_over(data: Path) -> int:
+def end_left_over(data: Path, part: str | None = None) -> int:
     """End them, and what they start meanwhile; how many there were."""
     ended: set[int] = set()
     for _ in range(3):
-        found = left_over(data)
+        found = left_over(data, part)
         if not found:
             break
         ended |= {process.pid for process in found}
@@ -41,13 +43,14 @@ def end_left_over(data: Path) -> int:
     return len(ended)
 
 
-def _left_over(data: Path) -> Iterator[psutil.Process]:
+def _left_over(data: Path, part: str | None) -> Iterator[psutil.Process]:
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
         try:
             if process.pid in own or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if process.environ().get(MARK) == str(data):
+            told = process.environ()
+            if told.get(MARK) == str(data) and part in (None, told.get(PART)):
                 yield process
         except (psutil.Error, OSError):  # it has just ended, or is another user's
             continue

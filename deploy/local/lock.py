@@ -1,14 +1,18 @@
 """One `make up` per data folder, and how others find out that it runs."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from deploy.local.parts import environment
 from deploy.local.settings import LocalSettings
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
+
+_STATUS = "HOLDFAST_STATUS_URL"
 
 
 class RunsAlreadyError(HoldfastError):
@@ -16,7 +20,7 @@ class RunsAlreadyError(HoldfastError):
 
 
 def take_lock(settings: Settings, local: LocalSettings) -> FileLock:
-    """Held for as long as everything runs; beside it is written where Prefect's server and the status page are.
+    """Held for as long as everything runs; beside it is written where the parts are.
 
     Raises:
         RunsAlreadyError: Another process holds it.
@@ -27,7 +31,7 @@ def take_lock(settings: Settings, local: LocalSettings) -> FileLock:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        status = (_written(settings) or {}).get("status", "starting")
+        status = (_written(settings) or {}).get(_STATUS, "starting")
         raise RunsAlreadyError(
             f"`make up` runs already on {settings.data} ({status}). End it with Ctrl-C where it was started, or set "
             "HOLDFAST_DATA to another folder, and other ports."
@@ -35,13 +39,13 @@ def take_lock(settings: Settings, local: LocalSettings) -> FileLock:
     from flows.files import replace_file  # the flows make folders: not for `make env`
 
     with replace_file(folder / "up.json") as temporary:
-        places = {"prefect_api": f"{local.url('prefect')}/api", "status": local.url("status")}
-        temporary.write_text(json.dumps(places))
+        temporary.touch(0o600)  # the address of a tracking server of the user's may hold a password
+        temporary.write_text(json.dumps(_places(settings, local)))
     return lock
 
 
 def running(settings: Settings) -> dict[str, str] | None:
-    """Where the parts of the `make up` of this data folder are: ``prefect_api`` and ``status``; None: none runs."""
+    """The variables that say where the parts of the `make up` of this data folder are; None: none runs."""
     file = _folder(settings) / "up.lock"
     if not file.exists():
         return None
@@ -52,6 +56,12 @@ def running(settings: Settings) -> dict[str, str] | None:
         return _written(settings)
     probe.release()
     return None
+
+
+def _places(settings: Settings, local: LocalSettings) -> dict[str, str]:
+    told = environment(settings, local)
+    urls = {name: value for name, value in told.items() if name.startswith("HOLDFAST_") and name.endswith("_URL")}
+    return {"PREFECT_API_URL": told["PREFECT_API_URL"], **urls, _STATUS: local.url("status")}
 
 
 def _written(settings: Settings) -> dict[str, str] | None:
@@ -67,6 +77,7 @@ def _folder(settings: Settings) -> Path:
 
 
 if __name__ == "__main__":
-    # Part of `make env`: commands then use the server that runs instead of one of their own on the same database.
-    if places := running(load_settings()):
-        sys.stdout.write(f"export PREFECT_API_URL={places['prefect_api']}\n")
+    # Part of `make env`: commands then use the servers that run instead of one of their own on the same database, and
+    # alerts link to what is there.
+    places = running(load_settings()) or {}
+    sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in places.items())

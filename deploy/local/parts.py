@@ -124,7 +124,12 @@ def _server(
 ) -> Part:
     url, port = local.url(name), local.port(name)
     listen = ("--host", local.host, "--port", str(port))
-    return Part(name, about, tool(*command) + listen, url, f"{url}{health}", port, needs, waits=waits)
+    return Part(name, about, fresh(name, tool(*command) + listen), url, f"{url}{health}", port, needs, waits=waits)
+
+
+def fresh(name: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    """``command``, once nothing is left of an earlier part of that name."""
+    return (*_python("deploy.local.fresh"), name, *command)
 
 
 def _python(module: str) -> tuple[str, ...]:

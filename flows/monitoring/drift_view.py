@@ -12,6 +12,7 @@ import pyarrow as pa
 from feature_repo.errors import HoldfastError
 from feature_repo.model_contract import ENTITY_KEY, RECENCY
 from feature_repo.settings import Settings
+from flows.monitoring.active import is_active
 from flows.monitoring.drift import SCORE
 from flows.monitoring.drift_picture import draw
 from flows.monitoring.drift_report import drift_report
@@ -84,11 +85,8 @@ def latest_rows(log: pa.Table) -> dict[str, pd.DataFrame]:
 
 
 def active_rows(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
-    """Those of customers who bought in the last ``activity_days``, or of whom it is not known.
-
-    A model learns from active customers only. Of others it knows nobody, then as now: no training could change that.
-    """
-    return rows[~(rows[RECENCY] > activity_days)] if RECENCY in rows else rows
+    """Those of active customers; all where the log does not say who is."""
+    return rows[is_active(rows[RECENCY], activity_days)] if RECENCY in rows else rows
 
 
 def _summary(counts: Counts, judged: list[Moved], rules: DriftRules) -> str:

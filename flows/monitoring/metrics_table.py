@@ -21,6 +21,7 @@ from feature_repo.settings import Settings
 from flows.files import replace_file
 from flows.monitoring.findings import View
 
+_NAME = "%Y%m%dT%H%M%SZ"
 _AT_ONCE = 500  # files that are read together
 
 
@@ -97,6 +98,12 @@ def read_metrics(
     return _read(files, since, before)
 
 
+def newest_window(settings: Settings, view: View, until: datetime) -> datetime | None:
+    """The end, in whole seconds, of the newest window of ``view`` that ends at ``until`` or before."""
+    names = [path.stem for path in _files(settings, view) if path.stem <= _name(until)]
+    return datetime.strptime(names[-1], _NAME).replace(tzinfo=UTC) if names else None
+
+
 def last_metrics(settings: Settings, view: View, of_rows: bool = False) -> pd.DataFrame:
     """What the run about the latest moment measured; empty where there was none.
 
@@ -132,7 +139,7 @@ def _files(settings: Settings, view: View) -> list[Path]:
 
 
 def _name(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return moment.astimezone(UTC).strftime(_NAME)
 
 
 def _folder(settings: Settings) -> Path:

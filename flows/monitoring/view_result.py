@@ -28,3 +28,8 @@ class ViewResult:
     findings: Sequence[Finding] = ()
     report: "Callable[[], Report | Any | None] | Report | Any | None" = None
     notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to look at: no measurement rests on a row, and nothing was found."""
+        return not self.findings and not any(row.rows for row in self.metrics)

@@ -115,9 +115,11 @@ class RolloutRecord(Record):
     """A step of a rollout has begun, or how it ended; see ``flows.rolling_out``.
 
     ``begun`` is when the step began: a rollout that was killed goes on with it. ``champion`` is whom the version is
-    held against, ``requests`` how many customers it scored in the step, by the prediction log, ``figures`` what was
-    judged, and ``gates`` the key of its evidence. What a rollout that goes on needs is in ``rules``, the settings other
-    than the defaults, and in ``base``, the service's counters when the step began.
+    held against, ``figures`` what was judged, and ``gates`` the key of its evidence. By the prediction log of the step,
+    ``requests`` is how many about active customers it answered, ``customers`` how many different ones those were, and
+    ``others`` how many inactive customers it scored besides, on whom it is not judged. What a rollout that goes on
+    needs is in ``rules``, the settings other than the defaults, and in ``base``, the service's counters when the step
+    began.
     """
 
     TAG = "holdfast.rollout"
@@ -130,6 +132,8 @@ class RolloutRecord(Record):
     champion: str | None
     gates: str
     requests: int = 0
+    customers: int = 0
+    others: int = 0
     figures: dict[str, float] = Field(default_factory=dict)
     why: str = ""
     flow_run: str = ""
@@ -151,7 +155,11 @@ class RolloutRecord(Record):
     @property
     def told(self) -> str:
         """In words."""
-        after = f" after {self.requests} customers scored" if self.verdict != "begun" and self.requests else ""
+        after = ""
+        if self.verdict != "begun" and self.requests:
+            of = f" about {self.customers} active customers" if self.customers else ""  # older records lack it
+            others = f" (and {self.others} others, not judged)" if self.others else ""
+            after = f" after {self.requests} requests{of}{others}"
         return f"rollout, {self.name}: {self.verdict}{after}{f': {self.why}' if self.why else ''}"
 
 

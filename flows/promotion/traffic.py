@@ -19,9 +19,9 @@ FIRST_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Sent:
-    """What a version gets now, and whether that is new."""
+    """What a version gets now, and whether that is new. Without a version there is no challenger to take it from."""
 
-    version: str
+    version: str | None
     traffic: Traffic
     changed: bool
 
@@ -47,7 +47,7 @@ def wanted(mode: Mode, share: float | None) -> Traffic:
 def send(
     client: MlflowClient, settings: Settings, version: str | None, traffic: Traffic, who: str, now: datetime
 ) -> Sent:
-    """Record on ``version``, the challenger when left out, what it gets from now on.
+    """Record on ``version``, the challenger when left out, what it gets from now on. Off is always possible.
 
     Raises:
         TrafficError: It is not the challenger, or cannot serve beside the champion.
@@ -56,6 +56,8 @@ def send(
     """
     with promotion_lock(settings):
         number = version or challenger_version(client)
+        if number is None and traffic.mode == "off":
+            return Sent(None, traffic, changed=False)
         if number is None:
             raise TrafficError(
                 f"{MODEL_NAME} has no {CHALLENGER} to try out. `python -m flows.gates` judges the latest version; one "

@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.model_contract import ENTITY_KEY
+from feature_repo.model_contract import ENTITY_KEY, RECENCY, ServedModel
 from feature_repo.prediction_log import TIME, iter_predictions
 from feature_repo.settings import Settings
+from flows.monitoring.active import is_active
 
 Floats = npt.NDArray[np.float64]
 _TIMESTAMP = "__timestamp"
@@ -21,22 +22,31 @@ _TIMESTAMP = "__timestamp"
 class Answers:
     """Predictions of one version on one route.
 
-    ``requests`` is how many there were. Of each customer the latest one is kept: ``probabilities`` (customers,) and the
-    ``x`` (customers, inputs) that they were made of. ``differing`` names a customer of whom two versions were given
-    different inputs for the same moment from the same stored features; empty where there is none.
+    ``requests`` is how many there were, ``judged`` how many of them were about active customers. Of each customer the
+    latest one is kept: ``probabilities`` (customers,), the ``x`` (customers, inputs) that they were made of, and who is
+    ``active`` (customers,). ``differing`` names a customer of whom two versions were given different inputs for the
+    same moment from the same stored features; empty where there is none.
     """
 
     requests: int
     probabilities: Floats
     x: Floats
+    active: npt.NDArray[np.bool_]
+    judged: int
     differing: str = ""
 
+    @classmethod
+    def none(cls, inputs: int) -> "Answers":
+        """Before there are any."""
+        return cls(0, np.empty(0), np.empty((0, inputs)), np.empty(0, dtype=bool), 0)
 
-def read_answers(settings: Settings, version: str, route: str, inputs: list[str], since: datetime) -> Answers:
+
+def read_answers(settings: Settings, version: str, route: str, contract: ServedModel, since: datetime) -> Answers:
     """Those answered from ``since`` on, by the clock of the service.
 
     All replicas whose log is in this folder count; those with a log of their own are not seen.
     """
+    inputs = contract.inputs
     tried: list[pa.Table] = []
     others: list[pa.Table] = []
     for table in iter_predictions(settings.predictions, since):
@@ -48,7 +58,7 @@ def read_answers(settings: Settings, version: str, route: str, inputs: list[str]
         elif rows["route"][0].as_py() == route:
             tried.append(rows)
     if not tried:
-        return Answers(0, np.empty(0), np.empty((0, len(inputs))))
+        return Answers.none(len(inputs))
     table = pa.concat_tables(tried, promote_options="default")
     customers = pc.unique(table[ENTITY_KEY])
     same = [rows.filter(pc.is_in(rows[ENTITY_KEY], customers)) for rows in others]
@@ -57,8 +67,15 @@ def read_answers(settings: Settings, version: str, route: str, inputs: list[str]
         table.num_rows,
         latest["churn_probability"].to_numpy(np.float64),
         latest[inputs].to_numpy(np.float64),
+        _active(latest, contract),
+        int(_active(table.select([RECENCY] if RECENCY in inputs else [ENTITY_KEY]).to_pandas(), contract).sum()),
         _differing(table, same, inputs) if same else "",
     )
+
+
+def _active(rows: pd.DataFrame, contract: ServedModel) -> npt.NDArray[np.bool_]:
+    """All where the model does not read how long ago a customer bought."""
+    return is_active(rows[RECENCY] if RECENCY in rows else np.zeros(len(rows)), contract.activity_days)
 
 
 def _latest(table: pa.Table, by: list[str]) -> pd.DataFrame:

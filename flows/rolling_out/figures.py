@@ -19,7 +19,7 @@ ABOUT = {
     "latency": "the share of its answers that were too slow beside the champion's",
     "rank correlation": "the rank correlation with the champion's scores of the same customers",
     "difference": "the mean difference from the champion's scores of the same customers",
-    "decisions": "the change of the share of customers told to churn",
+    "decisions": "the change of the share of customers told to churn, at the champion's threshold",
     "psi": "the PSI of its scores against those of its own test",
     "as registered": "the largest difference from what the registered model says of the same inputs",
 }

@@ -73,16 +73,19 @@ def judge(seen: Seen, pair: Pair, rules: RolloutSettings) -> Judgement:
 
 
 def _of_answers(seen: Seen, pair: Pair, rules: RolloutSettings, certainty: float) -> list[Figure]:
-    """Its scores beside those of the champion, of the same customers from the same inputs."""
-    said, champions = seen.answers.probabilities, seen.champions
-    told = (said >= pair.tried.contract.threshold).astype(float)
-    change = told - (champions >= pair.champion.contract.threshold)
-    largest = float(np.abs(said - seen.tried).max(initial=0))
+    """Its scores beside those of the champion, of the same active customers from the same inputs.
+
+    Decisions are those at the champion's threshold: another threshold is set on purpose, and tells nothing of scores.
+    """
+    active, every = seen.answers.active, seen.answers.probabilities
+    said, champions, threshold = every[active], seen.champions[active], pair.champion.contract.threshold
+    change = (said >= threshold).astype(float) - (champions >= threshold)
+    largest = float(np.abs(every - seen.tried).max(initial=0))
     figures = [
         rank_figure(said, champions, rules.min_rank_correlation, certainty),
         mean_figure("difference", np.abs(said - champions), rules.max_difference, certainty),
         mean_figure("decisions", change, rules.max_decision_change, certainty),
-        certain_figure("as registered", largest, _AS_REGISTERED, len(said)),
+        certain_figure("as registered", largest, _AS_REGISTERED, len(every)),
     ]
     return figures if pair.tested is None else [*figures, psi_figure(pair.tested, said, rules.max_psi, certainty)]
 
@@ -125,10 +128,11 @@ def _waits_for(seen: Seen, rules: RolloutSettings) -> str:
     grown = since(seen.base, state.counters)
     if grown["unavailable"] > _ILL and grown["unavailable"] > rules.max_error_share * grown["answered"]:
         return f"{grown['unavailable']:.0f} of {grown['answered']:.0f} requests got 503: the service is not well"
-    if seen.answers.requests < rules.min_requests:
-        return f"{seen.answers.requests} of {rules.min_requests} customers scored"
-    if seen.step.name != "canary" and len(seen.tried) < FEW:  # a small share of a small shop has no more
-        return f"{len(seen.tried)} different customers scored, of {FEW} that tell something"
+    if seen.answers.judged < rules.min_requests:
+        return f"{seen.answers.judged} of {rules.min_requests} requests about active customers"
+    active = int(seen.answers.active.sum())
+    if seen.step.name != "canary" and active < FEW:  # a small share of a small shop has no more
+        return f"{active} different active customers scored, of {FEW} that tell something"
     if seen.step.name == "watch" and seen.lasts_seconds < rules.watch_minutes * 60:
         return f"watched for {seen.lasts_seconds / 60:.1f} of {rules.watch_minutes:g} minutes"
     return ""

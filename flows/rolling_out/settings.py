@@ -18,7 +18,9 @@ class RolloutSettings(BaseModel):
         default=(0.05, 0.25),
         description=f"Shares of the customers it answers for, one after the other; {MAX_SHARE} at most.",
     )
-    min_requests: int = Field(default=200, ge=1, description="Customers it scores in each step before the next begins.")
+    min_requests: int = Field(
+        default=200, ge=1, description="Requests about active customers that it scores in each step before the next."
+    )
     max_hours: float = Field(default=24, gt=0, description="Longest time of a step; then the rollout ends without it.")
     watch_minutes: float = Field(
         default=15, ge=0, description="How long the new champion is watched at least, and rolled back if it is worse."
@@ -50,7 +52,10 @@ class RolloutSettings(BaseModel):
         description="Mean absolute difference from the champion's scores of the same customers.",
     )
     max_decision_change: float = Field(
-        default=0.3, gt=0, le=1, description="Change of the share of customers told to churn, from the champion's."
+        default=0.3,
+        gt=0,
+        le=1,
+        description="Change of the share of customers told to churn, from the champion's, both at its threshold.",
     )
     max_psi: float = Field(
         default=1.0, gt=0, description="Population stability index of its scores against those of its own test."

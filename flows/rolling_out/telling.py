@@ -60,6 +60,7 @@ def tell_silent(settings: Settings, version: str, url: str, silent: bool, now: d
 
 def _payload(version: str, record: RolloutRecord, text: str) -> dict[str, Any]:
     told = record.model_dump(
-        mode="json", include={"step", "share", "begun", "when", "champion", "requests", "figures", "why"}
+        mode="json",
+        include={"step", "share", "begun", "when", "champion", "requests", "customers", "others", "figures", "why"},
     )
     return told | {"version": version, "summary": text}

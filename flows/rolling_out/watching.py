@@ -142,7 +142,7 @@ class _Log:
         self._settings, self._version, self._route, self._pair, self._since = settings, version, route, pair, since
         self._next: datetime | None = None
         self._read_at: datetime | None = None
-        self.answers = Answers(0, np.empty(0), np.empty((0, len(pair.tried.contract.inputs))))
+        self.answers = Answers.none(len(pair.tried.contract.inputs))
         self.tried, self.champions = np.empty(0), np.empty(0)
 
     @property
@@ -156,8 +156,8 @@ class _Log:
             self._read_at = None
             return
         self._read_at = now
-        inputs = self._pair.tried.contract.inputs
-        self.answers = read_answers(self._settings, self._version, self._route, inputs, self._since)
+        contract = self._pair.tried.contract
+        self.answers = read_answers(self._settings, self._version, self._route, contract, self._since)
         self.tried, self.champions = self._pair.scores(self.answers.x)
 
     def took(self, time: timedelta) -> None:
@@ -172,5 +172,9 @@ def _ended(
     figures = (
         {figure.name: figure.value for figure in judgement.figures if figure.verdict != "unknown"} if judgement else {}
     )
-    changed = {"verdict": verdict, "when": now, "requests": answers.requests if answers else 0, "figures": figures}
-    return record.model_copy(update=changed | {"why": why, "base": {}})
+    seen: dict[str, int] = {}
+    if answers is not None:
+        active = int(answers.active.sum())
+        seen = {"requests": answers.judged, "customers": active, "others": len(answers.active) - active}
+    changed = {"verdict": verdict, "when": now, "figures": figures, "why": why, "base": {}}
+    return record.model_copy(update=changed | seen)

@@ -53,13 +53,14 @@ def scores(settings: Settings) -> ScoresFacts | None:
     if not current:
         return None
     last = current[-1]
-    found = counts(last.path, ["will_churn"])
+    found = counts(last.path, ["active", "will_churn"])
     return ScoresFacts(
         as_of=last.as_of,
         known_at=last.known_at,
         version=last.model_version,
         customers=sum(found.values()),
-        churning=found.get((True,), 0),
+        active=found.get((True, True), 0) + found.get((True, False), 0),
+        churning=found.get((True, True), 0),
         path=str(last.path),
     )
 
@@ -108,7 +109,8 @@ def _view(settings: Settings, view: View) -> ViewFacts:
         for row in breached.head(_SHOWN_BREACHES).itertuples()
     ]
     as_of = found["as_of"].iloc[0].to_pydatetime()
-    return ViewFacts(view=view, as_of=as_of, measured=len(found), breaches=breaches, breached=len(breached), page=page)
+    measured = int(((found["rows"] > 0) | found["breached"]).sum())
+    return ViewFacts(view=view, as_of=as_of, measured=measured, breaches=breaches, breached=len(breached), page=page)
 
 
 def _number(value: Any) -> float | None:

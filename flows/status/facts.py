@@ -77,7 +77,7 @@ class ParityFacts(_Facts):
 
 
 class RunFacts(_Facts):
-    """A deployment: its last run, if any, and when the next is due."""
+    """A deployment: its last run, if any, and when the next is due. ``seconds``: so far, where it is under way."""
 
     deployment: str
     state: str
@@ -101,7 +101,10 @@ class Breach(_Facts):
 
 
 class ViewFacts(_Facts):
-    """The last run of a view of monitoring, with the first of its breaches. Without ``as_of`` it has not run yet."""
+    """The last run of a view of monitoring, with the first of its breaches. Without ``as_of`` it has not run yet.
+
+    ``measured`` is 0 where it had nothing to measure: that all is well is then not known.
+    """
 
     view: View
     as_of: datetime | None
@@ -124,11 +127,12 @@ class AlertFacts(_Facts):
 
 
 class ScoresFacts(_Facts):
-    """The last table of batch scores."""
+    """The last table of batch scores. ``churning`` is of the ``active`` customers: the model learns from no others."""
 
     as_of: datetime
     known_at: datetime
     version: str
     customers: int
+    active: int
     churning: int
     path: str

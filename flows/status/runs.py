@@ -12,7 +12,8 @@ from flows.status.sections import in_one_line, without_login
 
 _SECONDS = 4.0
 _TAG = "holdfast"
-_DONE = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED", "RUNNING", "PENDING", "PAUSED", "CANCELLING"]
+_DONE = ["COMPLETED", "FAILED", "CRASHED", "RUNNING", "PENDING", "PAUSED", "CANCELLING"]
+_LOOKED_AT = 20
 
 
 class PrefectDownError(HoldfastError):
@@ -36,15 +37,12 @@ def runs(places: Places) -> list[RunFacts]:
 
 def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> RunFacts:
     about = {"deployments": {"id": {"any_": [deployment["id"]]}}, "limit": 1}
-    last = _post(
-        api, "/flow_runs/filter",
-        about | {"flow_runs": {"state": {"type": {"any_": _DONE}}}, "sort": "EXPECTED_START_TIME_DESC"},
-    )  # fmt: skip
+    last = _begun(api, about)
     due = _post(
         api, "/flow_runs/filter",
         about | {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "sort": "EXPECTED_START_TIME_ASC"},
     )  # fmt: skip
-    run: dict[str, Any] = last[0] if last else {}
+    run = last or {}
     state = run.get("state") or {}
     page = f"{base}/runs/flow-run/{run['id']}" if run else f"{base}/deployments/deployment/{deployment['id']}"
     return RunFacts(
@@ -52,11 +50,21 @@ def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> RunFa
         state=state.get("name") or "never run",
         type=state.get("type") or "",
         when=_moment(run.get("start_time") or run.get("expected_start_time")),
-        seconds=run.get("total_run_time"),
+        seconds=run.get("estimated_run_time"),
         message=in_one_line(state.get("message") or "") if state.get("type") in ("FAILED", "CRASHED") else "",
         next=_moment(due[0]["expected_start_time"]) if due else None,
         page=page,
     )
+
+
+def _begun(api: httpx.Client, about: dict[str, Any]) -> dict[str, Any] | None:
+    """The last run, but for those cancelled before they began: one was under way already, and that one is the news."""
+    for types, limit in (([*_DONE, "CANCELLED"], _LOOKED_AT), (_DONE, 1)):
+        wanted = {"flow_runs": {"state": {"type": {"any_": types}}}, "sort": "EXPECTED_START_TIME_DESC", "limit": limit}
+        for run in _post(api, "/flow_runs/filter", about | wanted):
+            if run["state_type"] != "CANCELLED" or run["run_count"]:
+                return run
+    return None
 
 
 def _moment(text: str | None) -> datetime | None:

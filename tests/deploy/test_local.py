@@ -2,6 +2,8 @@
 
 import configparser
 import os
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -11,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.leftovers import MARK, end_left_over, left_over
+from deploy.local.leftovers import MARK, PART, end_left_over, left_over
 from deploy.local.lock import RunsAlreadyError, running, take_lock
-from deploy.local.parts import Part, environment, parts
+from deploy.local.parts import Part, environment, fresh, parts
 from deploy.local.ports import PortTakenError, require_free
 from deploy.local.settings import LocalSettings, LocalSettingsError, load_local_settings
 from deploy.local.supervision import RETRIES, Supervisor, configuration
@@ -70,7 +72,16 @@ def test_a_folder_has_one_at_a_time(data_dir: Path) -> None:
     try:
         with pytest.raises(RunsAlreadyError, match=r"runs already on .*8081"):
             take_lock(Settings(), local)
-        assert running(Settings()) == {"prefect_api": "http://127.0.0.1:4201/api", "status": "http://127.0.0.1:8081"}
+        told = running(Settings()) or {}
+        assert told["PREFECT_API_URL"] == "http://127.0.0.1:4201/api"
+        assert told["HOLDFAST_STATUS_URL"] == "http://127.0.0.1:8081"
+        done = subprocess.run([sys.executable, "-m", "deploy.local.lock"], capture_output=True, text=True, check=True)
+        exported = {line.removeprefix("export ") for line in done.stdout.splitlines()}
+        assert exported == {f"{name}={shlex.quote(value)}" for name, value in told.items()}
+        told_parts = environment(Settings(), local)
+        for name in ("SERVICE", "PREFECT", "MLFLOW", "EVIDENTLY", "FEAST", "RUNBOOK"):
+            assert told[f"HOLDFAST_{name}_URL"] == told_parts[f"HOLDFAST_{name}_URL"]
+        assert (data_dir / "local" / "up.json").stat().st_mode & 0o077 == 0
     finally:
         lock.release()
     assert running(Settings()) is None
@@ -165,3 +176,49 @@ def test_what_a_killed_one_left_is_ended(tmp_path: Path) -> None:
         for process in (marked, other):
             process.kill()
             process.wait()
+
+
+# Like BentoML's: the socket is the parent's, and a worker in a session of its own keeps it.
+_SERVER = """
+import os, socket, subprocess, sys, time
+socket_ = socket.socket()
+socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+socket_.bind(("127.0.0.1", int(sys.argv[1])))
+socket_.listen()
+command = [sys.executable, "-c", "import time; time.sleep(60)"]
+subprocess.Popen(command, pass_fds=[socket_.fileno()], start_new_session=True)
+print("serving", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_server_starts_again_though_its_worker_kept_the_port(tmp_path: Path) -> None:
+    port = free_port()
+    server = tmp_path / "server.py"
+    server.write_text(_SERVER)
+    command = fresh("web", (sys.executable, str(server), str(port)))
+    part = Part("web", "w", command, port=port)
+    log = tmp_path / "logs" / "web.log"
+
+    def served() -> int:
+        return log.read_text().count("serving\n") if log.exists() else 0
+
+    other = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ | {MARK: str(tmp_path), PART: "other"}
+    )
+    try:
+        with Supervisor([part], {MARK: str(tmp_path)}, tmp_path / "logs") as supervisor:
+            eventually(supervisor.answers, 20, lambda: "no Supervisor")
+            supervisor.start(part)
+            eventually(lambda: served() == 1, 20, lambda: log.read_text())
+            first = left_over(tmp_path, "web")
+            assert len(first) == 2
+            os.kill(supervisor.processes()["web"].pid, signal.SIGKILL)
+            eventually(lambda: served() == 2, 30, lambda: log.read_text())
+            assert [process.pid for process in first if process.is_running()] == []
+            assert "Ended 1 processes that an earlier web had left." in log.read_text()
+            assert "Address already in use" not in log.read_text()
+            assert [process.pid for process in left_over(tmp_path, "other")] == [other.pid]
+    finally:
+        end_left_over(tmp_path)
+        other.wait()

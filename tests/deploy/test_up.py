@@ -58,6 +58,7 @@ def test_from_nothing_to_a_served_champion_and_down_again(tmp_path: Path) -> Non
         _others_find_its_server(here)
         _a_killed_worker_comes_back(here)
         _a_champion_is_served_as_soon_as_there_is_one(here)
+        _a_killed_service_comes_back(here)
         _ends_with_all_its_runs(here)
 
 
@@ -72,6 +73,8 @@ def _others_find_its_server(here: Up) -> None:
     command = ["make", "-s", "env"]
     exported = subprocess.run(command, cwd=ROOT, env=variables(here.data), capture_output=True, text=True, check=True)
     assert f"export PREFECT_API_URL={here.url('prefect', '/api')}\n" in exported.stdout
+    assert f"export HOLDFAST_SERVICE_URL={here.url('service').rstrip('/')}\n" in exported.stdout
+    assert f"export HOLDFAST_RUNBOOK_URL={here.url('status', '/runbook')}\n" in exported.stdout
 
 
 def _a_killed_worker_comes_back(here: Up) -> None:
@@ -99,6 +102,15 @@ def _a_champion_is_served_as_soon_as_there_is_one(here: Up) -> None:
     assert {part["state"] for part in state["parts"]["value"]} == {"up"}
     (run,) = (run for run in state["runs"]["value"] if run["deployment"] == "lifecycle")
     assert run["state"] == "Completed"
+
+
+def _a_killed_service_comes_back(here: Up) -> None:
+    """Its workers are in sessions of their own, and keep its port."""
+    os.kill(here.process("bentoml serve services.churn"), signal.SIGKILL)
+    here.says("service      had ended, and is started again")
+    serving = f"service      {here.url('service').rstrip('/')}\n"
+    eventually(lambda: here.server.printed().count(serving) == 2, 90, here.server.printed)
+    eventually(lambda: httpx.get(here.url("service", "/readyz")).status_code == 200, 60, here.server.printed)
 
 
 def _ends_with_all_its_runs(here: Up) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from feature_repo.errors import HoldfastError
 from flows.cli import run_flow
+from tests.e2e.processes import free_port
 from tests.flows.small_shop import join, prefect_api, start
 
 
@@ -77,6 +78,17 @@ def test_an_expected_error_is_one_line_and_exit_code_1(command: Command, what: s
     assert done.code == 1
     assert line in done.stderr.splitlines()
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    api = f"http://127.0.0.1:{free_port()}/api"
+    code = join(start(_probe, tmp_path / "data", [], tmp_path, api=api))
+    (line,) = [line for line in (tmp_path / "stderr").read_text().splitlines() if "ServerDownError" in line]
+    assert code == 1
+    assert api in line
+    assert "PREFECT_API_URL" in line
+    assert "`make up`" in line
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
 
 
 def test_a_defect_keeps_its_traceback(command: Command) -> None:

@@ -88,3 +88,42 @@ def test_an_empty_folder_is_looked_at_without_complaint(flows_here: None, tmp_pa
         assert list(found.views) == list(VIEWS)
         assert found.findings == ()
         assert all(len(read_metrics(settings, view)) for view in VIEWS)
+
+
+def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
+    from prefect.artifacts import Artifact
+
+    from flows.monitor import monitor
+
+    assert monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"]).findings, "today's transactions are missing"
+    (alert,), now = open_alerts(busy), Artifact.get("monitor-data")
+    before = monitor(TODAY, TODAY + HOUR, ["data"])
+    assert (before.past, before.findings) == (("data",), ())
+    assert open_alerts(busy) == [alert]
+    shown, past = Artifact.get("monitor-data"), Artifact.get("monitor-data-past")
+    assert now is not None and shown is not None and shown.id == now.id
+    assert past is not None and str(past.description).startswith(before.views["data"])
+    assert monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"]).past == (), "the newest one again is not the past"
+
+
+def test_where_there_was_nothing_to_look_at_nothing_is_called_right(
+    busy: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.monitor import VIEWS, _show, monitor
+
+    found = monitor(datetime(1990, 1, 1, tzinfo=UTC))
+    assert found.empty == VIEWS
+    _show(found)
+    told = capsys.readouterr().out
+    assert "nothing could be looked at" in told and "nothing is wrong" not in told
+
+
+@pytest.mark.parametrize(("clock", "ahead"), [("data", TODAY + 30 * DAY), ("wall", datetime(2999, 1, 1, tzinfo=UTC))])
+def test_what_lies_ahead_is_refused(flows_here: None, tmp_path: Path, clock: str, ahead: datetime) -> None:
+    from flows.clock import ClockError
+    from flows.monitor import monitor
+
+    with busy_shop(tmp_path, clock) as settings:
+        with pytest.raises(ClockError, match="lies ahead"):
+            monitor(ahead)
+        assert not len(read_metrics(settings, "data"))

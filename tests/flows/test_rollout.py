@@ -1,5 +1,6 @@
 """The flow around the steps: what it takes up, what it leaves alone, and whom it asks first."""
 
+import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,10 +44,15 @@ def _record(client: Any, version: str) -> RolloutRecord:
     return found
 
 
-def test_with_nothing_to_do_it_says_so(client: Any) -> None:
+def test_with_nothing_to_do_it_says_so(client: Any, caplog: pytest.LogCaptureFixture) -> None:
     from flows.rollout import rollout
 
-    assert rollout().told == f"{MODEL_NAME} has no challenger: there is nothing to roll out."
+    nothing = f"{MODEL_NAME} has no challenger: there is nothing to roll out."
+    log = logging.getLogger("prefect.flow_runs")  # which hands nothing on to the root's handlers
+    log.addHandler(caplog.handler)
+    assert rollout().told == nothing
+    log.removeHandler(caplog.handler)
+    assert f"Nothing was done: {nothing}" in caplog.messages
     champion = plant(client)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     assert rollout(champion).told == f"Version {champion} is the champion already."

@@ -130,6 +130,18 @@ def test_off_is_always_possible(client: Any) -> None:
         assert TrafficRecord.of(client, version) is not None
 
 
+def test_off_without_a_challenger_is_no_fault(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from flows.traffic import _show, traffic
+
+    champion = plant(client)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    sent = traffic("off")
+    assert (sent.version, sent.changed, sent.traffic) == (None, False, Traffic(mode="off"))
+    _show(sent)
+    assert "There is no challenger: nobody gets traffic" in capsys.readouterr().out
+    assert tag(client, champion) is None
+
+
 def test_who_becomes_challenger_again_begins_with_nothing(client: Any) -> None:
     """It was promoted and rolled back since: nobody has said that it shall be tried out again."""
     from flows.promote import promote

@@ -209,6 +209,21 @@ class TestVersion:
         aliases = client.get_registered_model(MODEL_NAME).aliases
         assert aliases.get("challenger") == (judged.version if judged.passed else None)
 
+    def test_a_person_is_told_in_two_sentences(
+        self, trained: Trained, client: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from flows.train import _show
+
+        result = trained.result
+        _show(result)
+        test, verdict = capsys.readouterr().out.splitlines()
+        assert test.startswith(f"Version {result.model_version} is registered: {result.evaluation.chosen}; ROC-AUC ")
+        assert str(result.evaluation.metrics["model"]["roc_auc"]) in test
+        names = [gate.name for gate in result.gates.failed]
+        assert all(name in verdict for name in names)
+        command = "promote" if result.gates.challenger else "gates"
+        assert f"python -m flows.{command} --version {result.model_version}" in verdict
+
 
 class TestAgain:
     def test_the_same_training_is_found_and_adds_nothing(self, flows_here: None, trained: Trained, client: Any) -> None:

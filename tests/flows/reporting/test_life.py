@@ -151,7 +151,16 @@ def test_the_steps_of_a_rollout_are_told() -> None:
     known: dict[str, Any] = {"champion": "1", "gates": "k", "begun": NOON}
     events = [
         RolloutRecord(step="shadow", share=0, when=NOON, verdict="begun", **known),
-        RolloutRecord(step="shadow", share=0, when=NOON + timedelta(hours=1), verdict="passed", requests=200, **known),
+        RolloutRecord(
+            step="shadow",
+            share=0,
+            when=NOON + timedelta(hours=1),
+            verdict="passed",
+            requests=200,
+            customers=90,
+            others=12,
+            **known,
+        ),
         RolloutRecord(
             step="canary",
             share=0.05,
@@ -164,6 +173,6 @@ def test_the_steps_of_a_rollout_are_told() -> None:
     ]
     assert [what for _, what in life_of(history(events=events)) if what.startswith("rollout")] == [
         "rollout, shadow: begun",
-        "rollout, shadow: passed after 200 customers scored",
-        "rollout, canary of 5.0%: breached after 12 customers scored: too slow",
+        "rollout, shadow: passed after 200 requests about 90 active customers (and 12 others, not judged)",
+        "rollout, canary of 5.0%: breached after 12 requests: too slow",
     ]

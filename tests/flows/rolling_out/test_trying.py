@@ -1,40 +1,18 @@
-"""Steps of a rollout on a real registry and a real log: passed, breached, interrupted, killed."""
+"""Steps of a rollout on a real registry and a real log: passed, breached, waiting."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.alerting.outbox import open_alerts
-from flows.promotion.deciding import by_itself
-from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.going_back import roll_back
-from flows.promotion.moving import move_champion
-from flows.promotion.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
-from flows.promotion.registry import challenger_version, champion_version, set_challenger
-from flows.promotion.traffic import send, wanted
+from flows.promotion.records import RollbackRecord, TrafficRecord, events_in
+from flows.promotion.registry import challenger_version, champion_version
 from flows.rolling_out import moves, telling
-from flows.rolling_out.steps import Step
-from flows.rolling_out.telling import finish
-from flows.rolling_out.trying import try_out
-from tests.flows.promotion.planted import base, passed, plant
-from tests.flows.rolling_out.trial import NOON, RULES, SELDOM, Trial, begin
-
-CANARY = RULES.model_copy(update={"shadow": False})
-
-
-@pytest.fixture
-def trial(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(telling, "tell", lambda *_: True)  # there is no server
-    return begin(*planted)
-
-
-@pytest.fixture
-def flipped(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(telling, "tell", lambda *_: True)
-    return begin(*planted, kind="inverted")
+from tests.flows.promotion.planted import base
+from tests.flows.rolling_out.trial import CANARY, NOON, RULES, SELDOM, Trial, begin, promoted
 
 
 class TestAGoodOne:
@@ -77,6 +55,27 @@ class TestAGoodOne:
         told = [event for event in events_in(tags, trial.challenger) or [] if isinstance(event, TrafficRecord)]
         assert len(told) == 1, "that somebody still watches is no news"
 
+    def test_it_is_not_judged_on_customers_whom_no_model_knows(self, trial: Trial) -> None:
+        """Callers who ask about everybody ask about the inactive, too, whose scores are no reason to take it back."""
+        trial.asked, trial.inactive = 60, 300
+        found = trial.whole_step()
+        assert (found.verdict, found.others) == ("passed", 300)
+        assert 60 <= found.customers <= found.requests == 120
+        assert found.figures["psi"] < 0.5
+        assert f"after 120 requests about {found.customers} active customers (and 300 others, not judged)" in found.told
+
+    def test_of_inactive_customers_alone_nothing_is_judged(self, trial: Trial) -> None:
+        trial.asked, trial.inactive = 0, 300
+        found = trial.whole_step(SELDOM.model_copy(update={"max_hours": 0.02}))
+        assert (found.verdict, found.requests, found.others) == ("stopped", 0, 300)
+
+    def test_another_threshold_is_no_change_of_scores(
+        self, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(telling, "tell", lambda *_: True)
+        found = begin(*planted, threshold=0.95).whole_step()
+        assert (found.verdict, found.figures["decisions"]) == ("passed", 0)
+
 
 class TestABadOne:
     @pytest.mark.parametrize("rules", [RULES, CANARY], ids=["shadow", "canary"])
@@ -93,7 +92,7 @@ class TestABadOne:
         assert alert.key == f"holdfast.rollout.rolled_back:version {flipped.challenger}"
 
     def test_as_champion_it_is_rolled_back(self, flipped: Trial) -> None:
-        record = _promoted(flipped)
+        record = promoted(flipped)
         assert (record.step, record.verdict) == ("watch", "breached")
         assert champion_version(flipped.client) == flipped.champion
         back = RollbackRecord.of(flipped.client, flipped.challenger)
@@ -166,30 +165,12 @@ class TestABadOne:
         assert [alert.severity for alert in open_alerts(trial.settings)] == ["warning"]
 
 
-def _promoted(trial: Trial) -> RolloutRecord:
-    """What comes of the watch of a challenger that got through everything before it."""
-    work = trial.work()
-    record = RolloutRecord(
-        step="canary",
-        share=0.25,
-        begun=trial.now,
-        when=trial.now,
-        verdict="passed",
-        champion=work.champion,
-        gates=work.gates,
-        rules=RULES.changed(),
-    )
-    record.save(trial.client, trial.challenger)
-    moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
-    return trial.whole_step()
-
-
 class TestWaits:
     def test_without_requests_it_ends_without_a_promotion(self, trial: Trial) -> None:
         trial.asked = 0
         record = trial.whole_step(SELDOM.model_copy(update={"max_hours": 0.2}))
         assert (record.verdict, record.is_held) == ("stopped", True)
-        assert "no verdict within 0.2 hours: 0 of 100 customers scored" in record.why
+        assert "no verdict within 0.2 hours: 0 of 100 requests about active customers" in record.why
         assert trial.serves() == (trial.champion, None, None)
         assert challenger_version(trial.client) == trial.challenger, "it has passed its gates all the same"
         (alert,) = open_alerts(trial.settings)
@@ -257,145 +238,3 @@ def find_told(trial: Trial) -> str:
     found = find_work(trial.client)
     assert isinstance(found, str)
     return found.partition("has had its rollout: ")[2].partition(". `--version")[0]
-
-
-class TestInterrupted:
-    """Whatever somebody else changes while it is at work ends it, and is left as they wanted it."""
-
-    def after(self, trial: Trial, change: Any) -> RolloutRecord:
-        trial.before_look = lambda now: change() if now.looks == 3 else None
-        record = trial.whole_step(CANARY.model_copy(update={"min_requests": 10_000}))
-        assert (record.verdict, record.is_held, trial.looks) == ("stopped", False, 3)
-        assert open_alerts(trial.settings) == []
-        return record
-
-    def test_by_the_next_challenger_which_is_then_to_be_rolled_out(self, trial: Trial) -> None:
-        other = plant(trial.client)
-        passed(trial.client, other, trial.champion)
-        record = self.after(trial, lambda: set_challenger(trial.client, other))
-        assert record.why == f"superseded by version {other}"
-        work = trial.work()
-        assert (work.version, work.record) == (other, None)
-        assert TrafficRecord.of(trial.client, trial.challenger).mode == "off"  # type: ignore[union-attr]
-
-    def test_by_another_champion(self, trial: Trial) -> None:
-        other = plant(trial.client)
-        move = trial.client.set_registered_model_alias
-        record = self.after(trial, lambda: move(MODEL_NAME, CHAMPION, other))
-        assert record.why.startswith(f"the champion is version {other} now")
-        assert trial.serves() == (other, None, None)
-
-    def test_by_its_own_promotion(self, trial: Trial) -> None:
-        def promoted() -> None:
-            decision = by_itself(trial.client, trial.challenger, "", trial.now)
-            move_champion(trial.client, trial.settings, trial.challenger, decision, trial.now)
-
-        assert self.after(trial, promoted).why == "it was made the champion by somebody else"
-        assert champion_version(trial.client) == trial.challenger
-
-    def test_by_gates_that_it_does_not_pass_any_more(self, trial: Trial) -> None:
-        drop = trial.client.delete_registered_model_alias
-        assert self.after(trial, lambda: drop(MODEL_NAME, CHALLENGER)).why == "it is no challenger any more"
-
-    @pytest.mark.parametrize(("mode", "share"), [("off", None), ("canary", 0.5), ("shadow", None)])
-    def test_by_traffic_that_somebody_sends(self, trial: Trial, mode: Any, share: Any) -> None:
-        def sends() -> None:
-            send(trial.client, trial.settings, None, wanted(mode, share), "ann", trial.now)
-
-        assert self.after(trial, sends).why.startswith("ann has changed its traffic")
-        record = TrafficRecord.of(trial.client, trial.challenger)
-        assert record is not None and (record.mode, record.who) == (mode, "ann")
-
-    def test_by_traffic_taken_off_between_the_last_step_and_the_promotion(self, trial: Trial) -> None:
-        """The run was killed there; whoever took the challenger off must not find it to be the champion later."""
-        RolloutRecord(
-            step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
-            gates=trial.work().gates,
-        ).save(trial.client, trial.challenger)  # fmt: skip
-        given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
-        send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
-        send(trial.client, trial.settings, trial.challenger, wanted("off", None), "ann", trial.now)
-        with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
-        assert champion_version(trial.client) == trial.champion
-
-    def test_by_a_rollback_in_the_watch(self, trial: Trial) -> None:
-        def back() -> None:
-            roll_back(trial.client, trial.settings, None, "complaints", "ann", trial.now)
-
-        trial.before_look = lambda now: back() if now.looks == 3 else None
-        record = _promoted(trial)
-        assert (record.step, record.verdict) == ("watch", "stopped")
-        assert record.why == f"the champion was moved to version {trial.champion} meanwhile"
-
-
-class _KilledError(BaseException):
-    pass
-
-
-class TestKilled:
-    def test_in_a_step_it_goes_on_with_it_since_the_same_time(self, trial: Trial) -> None:
-        def die(now: Trial) -> None:
-            if now.looks == 3:
-                raise _KilledError
-
-        trial.before_look = die
-        with pytest.raises(_KilledError):
-            trial.step(CANARY)
-        began = RolloutRecord.of(trial.client, trial.challenger)
-        assert began is not None and began.verdict == "begun"
-        trial.now += timedelta(hours=2)
-        assert trial.serves() == (trial.champion, None, None), "the lease has ended"
-        record = trial.whole_step()  # by the rules it was begun with, whatever those of this run are
-        assert (record.step, record.share, record.verdict) == ("canary", 0.05, "passed")
-        assert record.begun == began.begun
-        assert trial.told() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
-
-    def test_tried_again_by_the_same_run_the_end_that_it_had_written_stands(
-        self, flipped: Trial, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The registry went away between the verdict and what it asks for: the bad canary is not begun once more."""
-        flipped.flow_run = "run-1"
-        work = flipped.work()
-        outcome = try_out(flipped.client, flipped.settings, work, CANARY, flipped.world)
-        assert outcome.record.verdict == "breached"
-        outcome.record.write(flipped.client, flipped.challenger)
-        looks = flipped.looks
-        again = try_out(flipped.client, flipped.settings, work, CANARY, flipped.world)
-        assert (again.record, flipped.looks) == (outcome.record, looks)
-
-    def test_tried_again_by_the_same_run_a_step_keeps_its_start(self, trial: Trial) -> None:
-        trial.flow_run = "run-1"
-        work = trial.work()
-
-        def die(now: Trial) -> None:
-            if now.looks == 3:
-                raise _KilledError
-
-        trial.before_look = die
-        with pytest.raises(_KilledError):
-            try_out(trial.client, trial.settings, work, CANARY, trial.world)
-        trial.now += timedelta(minutes=5)
-        assert try_out(trial.client, trial.settings, work, CANARY, trial.world).record.begun == NOON
-
-    @pytest.mark.parametrize("at", ["undo", "add_alert", "tell"])
-    @pytest.mark.parametrize("step", ["canary", "watch"])
-    def test_while_it_is_ended_the_next_run_completes(
-        self, flipped: Trial, at: str, step: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def die(*_: Any) -> Any:
-            raise _KilledError
-
-        with monkeypatch.context() as patch, pytest.raises(_KilledError):
-            patch.setattr(telling, at, die)
-            _ = _promoted(flipped) if step == "watch" else flipped.whole_step(CANARY)
-        work = flipped.work()
-        assert work.record is not None and not work.record.is_open
-        for _ in range(2):
-            finish(flipped.client, flipped.settings, flipped.challenger, work.record, flipped.now)
-        assert flipped.serves() == (flipped.champion, None, None)
-        assert challenger_version(flipped.client) is None
-        assert [verdict for *_, verdict in flipped.told()].count("breached") == 1
-        assert [alert.severity for alert in open_alerts(flipped.settings)] == ["critical"]
-        back = RollbackRecord.of(flipped.client, flipped.challenger)
-        assert (back is not None and back.times == 1) == (step == "watch")

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
 from feature_repo.model_registry import ModelRegistry
 from feature_repo.prediction_log import ScoredBatch
 from feature_repo.registered_version import NoSuchAliasError
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord, events_in
 from flows.promotion.registry import set_challenger
+from flows.rolling_out import moves
 from flows.rolling_out.service_metrics import ServiceState
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.telling import finish
@@ -25,12 +26,16 @@ from tests.services.predictions import write
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 RULES = RolloutSettings(min_requests=100, watch_minutes=1)
+CANARY = RULES.model_copy(update={"shadow": False})
 SELDOM = RULES.model_copy(update={"poll_seconds": 30.0})  # fewer looks in the same time
 
 
 @dataclass
 class Trial:
-    """Between two looks the service answers for ``asked`` customers. Its counters are what a test makes them."""
+    """Between two looks the service answers for ``asked`` customers, and for ``inactive`` who last bought long ago.
+
+    Its counters are what a test makes them.
+    """
 
     settings: Settings
     client: Any
@@ -38,6 +43,7 @@ class Trial:
     challenger: str
     kinds: dict[str, str]
     asked: int = 30
+    inactive: int = 0
     now: datetime = NOON
     counters: dict[str, float] = field(default_factory=lambda: {"answered": 0.0, "failed": 0.0, "unavailable": 0.0})
     answers: bool = True
@@ -66,7 +72,7 @@ class Trial:
     def pause(self, seconds: float) -> None:
         """Time goes by, and customers are answered."""
         self.now += timedelta(seconds=seconds)
-        if self.asked:
+        if self.asked or self.inactive:
             self._answer()
 
     def _answer(self) -> None:
@@ -74,20 +80,24 @@ class Trial:
         rng = np.random.default_rng(self.looks)
         rows = rng.choice(len(base().test.x), self.asked, replace=False)
         routes = [(champion, "champion")] + ([(challenger, mode)] if challenger and mode else [])
+        names = [feature.name for feature in base().test.inputs]
+        others = base().test.x[np.arange(self.inactive) % len(base().test.x)].copy()
+        others[:, names.index(RECENCY)] = 400.0
+        customers = [*(f"c{row}" for row in rows), *(f"gone{row}" for row in range(self.inactive))]
         for version, route in routes:
-            x = base().test.x[rows]
+            x = np.vstack([base().test.x[rows], others])
             scores = model(self.kinds.get(version, "good")).predict_proba(x)[:, 1] + (
                 self.shift if version == self.challenger else 0
             )
-            n = len(rows)
+            n = len(x)
             batch = ScoredBatch(
                 version=version,
                 route=route,  # type: ignore[arg-type]
                 answered_at_us=int(self.now.timestamp() * 1e6),
-                request_ids=[f"{self.looks}-{row}" for row in rows],
-                customer_ids=[f"c{row}" for row in rows],
+                request_ids=[f"{self.looks}-{customer}" for customer in customers],
+                customer_ids=customers,
                 as_of_us=np.full(n, int(NOON.timestamp() * 1e6)),
-                input_names=[feature.name for feature in base().test.inputs],
+                input_names=names,
                 inputs=x,
                 views=["v"],
                 timestamps_us=np.full((n, 1), int(NOON.timestamp() * 1e6)),
@@ -99,7 +109,7 @@ class Trial:
             target = self.settings.predictions / batch.key.date / f"{version}-{route}-{self.looks}.arrows"
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)
-        self.counters["answered"] += self.asked
+        self.counters["answered"] += self.asked + self.inactive
 
     def look(self) -> ServiceState | None:
         """As the service would tell; None where it does not answer."""
@@ -145,3 +155,21 @@ def begin(settings: Settings, client: Any, kind: str = "good", **contract: Any) 
     passed(client, challenger, champion)
     set_challenger(client, challenger)
     return Trial(settings, client, champion, challenger, {champion: "good", challenger: kind})
+
+
+def promoted(trial: Trial) -> RolloutRecord:
+    """What comes of the watch of a challenger that got through everything before it."""
+    work = trial.work()
+    record = RolloutRecord(
+        step="canary",
+        share=0.25,
+        begun=trial.now,
+        when=trial.now,
+        verdict="passed",
+        champion=work.champion,
+        gates=work.gates,
+        rules=RULES.changed(),
+    )
+    record.save(trial.client, trial.challenger)
+    moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+    return trial.whole_step()

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import ROOT, environment_of
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(900)]
+FIRST, SECOND = (pytest.mark.xdist_group(f"simulations {half}") for half in ("first", "second"))  # one world each
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def assert_passed(found: Simulated) -> None:
 @pytest.mark.parametrize(
     ("scenario", "options"),
     [
-        ("price-change", ["--days", "4"]),
-        ("changed-definition", ["--days", "3"]),
-        ("redis-restart", ["--days", "2"]),
+        pytest.param("price-change", ["--days", "4"], marks=FIRST),
+        pytest.param("changed-definition", ["--days", "3"], marks=SECOND),
+        pytest.param("redis-restart", ["--days", "2"], marks=SECOND),
     ],
 )
 def test_it_is_detected_in_time_and_nothing_is_lost_or_wrong(data: Path, scenario: str, options: list[str]) -> None:
@@ -80,6 +81,7 @@ def test_it_is_detected_in_time_and_nothing_is_lost_or_wrong(data: Path, scenari
     assert found.outcome["detected_by"]
 
 
+@FIRST
 def test_a_fault_that_is_not_planted_is_not_found(data: Path) -> None:
     """The same days are quiet: what detects is the fault, not the scenario."""
     found = simulated(data, "price-change", "--days", "3", "--no-plant")

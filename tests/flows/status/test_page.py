@@ -1,11 +1,17 @@
 """The status page over real state: a shop with versions, alerts, measurements and scores, and a Prefect server."""
 
 import html
+import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from markupsafe import escape
 from pydantic import TypeAdapter
@@ -22,7 +28,10 @@ from flows.monitoring.metrics_table import MetricRow, write_metrics
 from flows.places import Places
 from flows.promotion.records import PromotionRecord, RolloutRecord, TrafficRecord
 from flows.promotion.registry import set_challenger, set_champion
+from flows.scoring.scores import scores_path
 from flows.status.app import status_app
+from flows.status.facts import RunFacts
+from flows.status.runs import runs
 from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
 from tests.e2e.processes import free_port
@@ -95,7 +104,7 @@ def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: N
     assert found.parity.value.mismatches == 0
     assert found.scores == type(found.scores)()
     drift = next(view for view in found.views.value or [] if view.view == "drift")
-    assert (drift.as_of, drift.measured, drift.breached) == (AS_OF, 2, 1)
+    assert (drift.as_of, drift.measured, drift.breached) == (AS_OF, 1, 1)
     assert found.runs.error == ""
     assert {part.name: part.state for part in found.parts.value or []}["Prefect"] == "up"
     assert found.colour == "bad"  # four parts do not answer
@@ -112,6 +121,73 @@ def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: N
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert browser.get("/state.json").json()["models"]["value"]["champion"]["version"] == "1"
         assert browser.get("/style.css").headers["content-type"].startswith("text/css")
+
+
+def test_nothing_to_measure_is_not_green(state: Settings) -> None:
+    start = AS_OF - timedelta(days=1)
+    write_metrics(state, "skew", start, AS_OF, [MetricRow("values_compared", "all", 0.0, 0)])
+    write_metrics(state, "data", start, AS_OF, [MetricRow("rows", "all", 40.0, 40)])
+    write_metrics(state, "drift", start, AS_OF, [MetricRow("rows", "all", 0.0, 0, breached=True)])  # that is a finding
+    found = standing(state, nowhere(), NOW)
+    assert {view.view: view.measured for view in found.views.value or []} == {
+        "data": 1, "drift": 1, "skew": 0, "outcome": 0,
+    }  # fmt: skip
+    with client_of(found) as browser:
+        page = browser.get("/").text
+    assert page.count("nothing to measure") == page.count("within limits") == page.count("1 beyond limits") == 1
+
+
+def test_of_the_scores_only_active_customers_count(state: Settings) -> None:
+    """As the command says it."""
+    about = {"as_of": AS_OF.isoformat(), "known_at": KNOWN_AT.isoformat(), "model_version": "1", "threshold": 0.5}
+    table = pa.table({"active": [True] * 3 + [False] * 4, "will_churn": [True] + [False] * 2 + [True] * 4})
+    state.scores.mkdir()
+    told = table.replace_schema_metadata({b"holdfast": json.dumps(about | {"key": "k"}).encode()})
+    pq.write_table(told, scores_path(state.scores, AS_OF))
+    found = standing(state, nowhere(), NOW)
+    assert found.scores.value is not None
+    assert (found.scores.value.customers, found.scores.value.active, found.scores.value.churning) == (7, 3, 1)
+    with client_of(found) as browser:
+        page = browser.get("/").text
+    assert "3 active customers" in page
+    assert "1 of them will churn" in page
+
+
+def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: None) -> None:
+    """A run that is cancelled before it begins, as a deployment's concurrency limit does it."""
+    name = f"limited-{uuid4().hex}"
+    begun = {"type": "RUNNING", "name": "Running"}
+    refused = {"type": "CANCELLED", "name": "Cancelled", "message": "Deployment concurrency limit reached."}
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        flow = api.post("/flows/", json={"name": name}).json()["id"]
+        about = {"name": name, "flow_id": flow, "tags": ["holdfast"]}
+        deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
+
+        def last(*states: dict[str, str]) -> RunFacts:
+            run = {"flow_id": flow, "deployment_id": deployment}
+            number = api.post("/flow_runs/", json=run | {"state": {"type": "PENDING"}}).json()["id"]
+            for state in states:
+                answer = api.post(f"/flow_runs/{number}/set_state", json={"state": state, "force": True}).json()
+                assert answer["status"] == "ACCEPT"
+            places = nowhere(prefect_api().removesuffix("/api"))
+            (facts,) = [item for item in runs(places) if item.deployment == name]
+            return facts
+
+        try:
+            assert last(refused).state == "never run"
+            assert last(begun).state == "Running"
+            time.sleep(0.1)
+            again = last(refused)
+            assert again.state == "Running"
+            assert again.seconds is not None
+            assert again.seconds > 0.1
+            found = standing(Settings(), nowhere(prefect_api().removesuffix("/api")), NOW)
+            with client_of(found) as browser:
+                assert " so far" in browser.get("/").text
+            assert last(begun, refused | {"message": "A person did."}).state == "Cancelled"
+        finally:
+            api.delete(f"/deployments/{deployment}")
+            api.delete(f"/flows/{flow}")
 
 
 def test_an_empty_folder_is_no_fault(data_dir: Path) -> None:

@@ -1,0 +1,21 @@
+"""A challenger on trial, a good one and one that fears who buys."""
+
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from flows.rolling_out import telling
+from tests.flows.rolling_out.trial import Trial, begin
+
+
+@pytest.fixture
+def trial(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
+    monkeypatch.setattr(telling, "tell", lambda *_: True)  # there is no server
+    return begin(*planted)
+
+
+@pytest.fixture
+def flipped(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
+    monkeypatch.setattr(telling, "tell", lambda *_: True)
+    return begin(*planted, kind="inverted")
