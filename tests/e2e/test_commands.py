@@ -108,6 +108,7 @@ def assert_command_exists(name: str, arguments: str) -> None:
     if options:
         parameters = functions[name.split(".")[1]].args.args
         given = {f"--{argument.arg.replace('_', '-')}" for argument in parameters}
+        given |= {f"--no-{argument.arg.replace('_', '-')}" for argument in parameters}
         given |= set(re.findall(r"--[\w-]+", " ".join(ast.unparse(argument) for argument in parameters)))
         assert options <= given, f"{name} has not all of {options}"
 
