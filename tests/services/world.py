@@ -148,7 +148,10 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", str(REPO), "apply"]
     subprocess.run([*feast, "--skip-source-validation"], check=True)
     shutil.copytree(settings.feast, settings.data / APPLIED_ONLY)
-    open_store().materialize(AS_OF, AS_OF)
+    store = open_store()
+    store.materialize(AS_OF, AS_OF)
+    if hasattr(store.provider.online_store, "filled"):  # Redis: without it, it counts as being filled for two minutes
+        store.provider.online_store.filled(store.config)
     with tempfile.TemporaryDirectory() as folder:
         save_served_model(settings, *fit(settings, Path(folder), customers=customers, untrained=untrained))
 
