@@ -14,7 +14,7 @@ from flows.rolling_out.moves import begin, changed_by_hand
 from flows.rolling_out.pair import load_pair
 from flows.rolling_out.service_metrics import ServiceState, kept
 from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.steps import Step
+from flows.rolling_out.steps import Step, step_of
 from flows.rolling_out.watching import Outcome, Surroundings, watch
 from flows.rolling_out.work import Work, interruption
 
@@ -29,14 +29,14 @@ def try_out(
     How it ended is only said, not done: that is for :func:`flows.rolling_out.telling.finish`. Called again by the same
     run, which lost the registry on the way, it goes on with what it had written: an end that it had seen stands.
     """
-    if (written := _written_before(client, work, world.flow_run)) is not None:
+    step = work.step(rules)
+    assert step is not None
+    if (written := _written_before(client, work, step, world.flow_run)) is not None:
         if written.verdict != "begun":
             return Outcome(written, None)
         work = work.after(written)
     state, now = world.look(), world.clock()
-    record = _begun(work, rules, world.flow_run, state, now)
-    step = work.step(rules)
-    assert step is not None
+    record = _begun(work, step, rules, world.flow_run, state, now)
     try:
         why = interruption(client, work.version, record)
         if not why and work.record is not None:
@@ -54,21 +54,19 @@ def try_out(
     return replace(outcome, record=outcome.record.model_copy(update={"flow_run": world.flow_run}))
 
 
-def _written_before(client: MlflowClient, work: Work, flow_run: str) -> RolloutRecord | None:
-    """What an earlier attempt of this run has written of the step that ``work`` is at; None where there was none."""
+def _written_before(client: MlflowClient, work: Work, step: Step, flow_run: str) -> RolloutRecord | None:
+    """What an earlier attempt of this run has written of ``step``, which ``work`` is at; None where there was none."""
     latest = RolloutRecord.of(client, work.version)
-    if latest is None or latest == work.record or latest.gates != work.gates:
+    if latest is None or step_of(latest) != step or latest.gates != work.gates:
         return None
     return latest if work.record is not None or (flow_run and latest.flow_run == flow_run) else None
 
 
 def _begun(
-    work: Work, rules: RolloutSettings, flow_run: str, state: ServiceState | None, now: datetime
+    work: Work, step: Step, rules: RolloutSettings, flow_run: str, state: ServiceState | None, now: datetime
 ) -> RolloutRecord:
     if work.record is not None and work.record.verdict == "begun":
         return work.record
-    step = work.step(rules)
-    assert step is not None
     return RolloutRecord(
         step=step.name,
         share=step.share,

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.deploy.local import NAMES, Up, up, variables
-from tests.e2e.processes import eventually
+from tests.e2e.processes import answering, eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -110,7 +110,7 @@ def _a_killed_service_comes_back(here: Up) -> None:
     here.says("service      had ended, and is started again")
     serving = f"service      {here.url('service').rstrip('/')}\n"
     eventually(lambda: here.server.printed().count(serving) == 2, 90, here.server.printed)
-    eventually(lambda: httpx.get(here.url("service", "/readyz")).status_code == 200, 60, here.server.printed)
+    answering(here.server, here.url("service", "/readyz"))
 
 
 def _ends_with_all_its_runs(here: Up) -> None:

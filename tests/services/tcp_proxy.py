@@ -64,10 +64,11 @@ class TcpProxy:
                     self.cuts -= 1
                     client.sendall(data[: self.cut_after])
                     break
-                client.sendall(data[: self.piece])
-                for start in range(self.piece, len(data), self.piece):
+                piece = self.piece  # a test may change it once it has what it waits for
+                client.sendall(data[:piece])
+                for start in range(piece, len(data), piece):
                     time.sleep(self.delay)
-                    client.sendall(data[start : start + self.piece])
+                    client.sendall(data[start : start + piece])
         self._reset(client, server)
 
     def _reset(self, *ends: socket.socket) -> None:
