@@ -42,6 +42,7 @@ _COLUMNS = {
 }
 _IN_METADATA = ("version", "route")
 INPUTS, TIMES = "inputs", "feature_timestamps"  # the columns that hold lists
+TIMESTAMP = "__timestamp"  # what ends the name of the column of a view's timestamp, once read
 
 
 class LogKey(NamedTuple):
@@ -193,4 +194,4 @@ def _expand(table: pa.Table) -> pa.Table:
 
 
 def _timestamp_column(view: str) -> str:
-    return f"{view}__timestamp"
+    return view + TIMESTAMP

@@ -19,7 +19,11 @@ _OF_RUNS = ("holdfast.run.failed:", "holdfast.run.crashed:")
 
 
 class UnknownAlertError(HoldfastError):
-    """No alert of this key is open, or nobody said why it is over."""
+    """No alert of this key is open."""
+
+
+class NoReasonError(HoldfastError):
+    """Nobody said why an alert is over."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,13 @@ def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
 
     settings = load_settings()
     if resolve is not None:
+        unknown = UnknownAlertError(f"No alert {resolve} is open. `python -m flows.alerts` lists those that are.")
+        if resolve not in {item.key for item in open_alerts(settings)}:
+            raise unknown
         if not reason.strip():
-            raise UnknownAlertError(f"Say why {resolve} is over (`--reason`): it is told to those who were alarmed.")
-        if not close(settings, resolve, reason.strip(), datetime.now(UTC)):
-            raise UnknownAlertError(f"No alert {resolve} is open. `python -m flows.alerts` lists those that are.")
+            raise NoReasonError(f"Say why {resolve} is over (`--reason`): it is told to those who were alarmed.")
+        if not close(settings, resolve, reason.strip(), datetime.now(UTC)):  # it was, until just now
+            raise unknown
     close_task(settings)
     delivered = deliver_task(settings)
     still = open_alerts(settings)

@@ -25,11 +25,11 @@ from flows.backtesting.state import (
     WALK,
     backtest_folder,
     fresh_state,
-    one_at_a_time,
     picture_path,
     publish_scores,
     result_path,
 )
+from flows.one_at_a_time import one_at_a_time
 from flows.promotion.settings import GateSettings
 from flows.reporting.images import data_url, png
 from flows.training.settings import TrainingSettings
@@ -118,7 +118,7 @@ def backtest(
         thresholds or DEFAULT_GATES,
         rules or PolicySettings(),
     )
-    with one_at_a_time(settings):
+    with one_at_a_time(backtest_folder(settings), "backtest"):
         walked = walks_task(settings, told, POLICIES if policy == "all" else [policy])
         results = results_task(settings, told, walked)
         picture_task(settings, results)

@@ -25,6 +25,10 @@ class ServerDownError(HoldfastError):
     """The Prefect server of the environment does not answer."""
 
 
+class BadOptionError(HoldfastError):
+    """An option's JSON is not what its settings take."""
+
+
 def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) -> None:
     """Run ``flow`` with the options of the command line and ``show`` its result.
 
@@ -96,7 +100,16 @@ def _value(flow: Flow[..., Any], name: str, given: Any) -> Any:
     if parameter.annotation is date:
         return given.date()
     model = _model(parameter)
-    return model.model_validate_json(given) if model and given is not None else given
+    if model is None or given is None:
+        return given
+    try:
+        return model.model_validate_json(given)
+    except ValidationError as error:
+        wrong = [
+            ".".join(map(str, item["loc"])) + f" is {item['input']!r}: {item['msg']}" if item["loc"] else item["msg"]
+            for item in error.errors()
+        ]
+        raise BadOptionError(f"--{name.replace('_', '-')}: {'; '.join(wrong)}.") from error
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

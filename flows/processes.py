@@ -83,18 +83,24 @@ def start(
     name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None
 ) -> Server:
     """Start a command; what it says is added to the file ``log``. Whoever starts it ends it: see :func:`running`."""
+    return Server(name, _guarded(command, environment, log, cwd, None), log)
+
+
+def _guarded(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None, stdout: int | None
+) -> "subprocess.Popen[bytes]":
+    """A command behind a guard; its errors, and with ``stdout`` None also its output, are added to ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        guard = subprocess.Popen(
+    with log.open("ab") as file:
+        return subprocess.Popen(
             [sys.executable, "-P", str(_GUARD), *command],
             env=dict(environment),
             stdin=subprocess.PIPE,  # never written to: its end tells the guard that we are gone
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=file if stdout is None else stdout,
+            stderr=file,
             cwd=cwd,
             start_new_session=True,
         )
-    return Server(name, guard, log)
 
 
 @contextmanager
@@ -154,17 +160,7 @@ def listening(
     command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path, say: Callable[[str], None]
 ) -> int:
     """Run a command that ends with us, say each line that it prints, add its errors to a log; its exit status."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as errors:
-        child = subprocess.Popen(
-            [sys.executable, "-P", str(_GUARD), *command],
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd=cwd,
-            start_new_session=True,
-        )
+    child = _guarded(command, environment, log, cwd, subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdin is not None
     try:

@@ -152,7 +152,16 @@ def _alert(client: "SyncPrefectClient", run: "Run", next_id: str) -> "Alert":
     return Alert.about("holdfast.run.crashed", about, "critical", text, run_page(run.id))
 
 
+def _show(done: list[Recovered]) -> None:
+    import typer
+
+    for item in done:
+        typer.echo(f"{item.done:9}  {item.deployment or 'a run without a deployment'}  {item.run}")
+    if not done:
+        typer.echo("No run needs anything.")
+
+
 if __name__ == "__main__":
     from flows.cli import run_flow
 
-    run_flow(recover)
+    run_flow(recover, show=_show)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from feature_repo.errors import HoldfastError
@@ -44,6 +43,8 @@ def simulate(
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
     from flows.cli import EXPECTED_ERRORS
     from flows.error_line import errors_in_one_line
+    from flows.one_at_a_time import one_at_a_time
+    from flows.simulation.outcome import simulations_folder
     from flows.simulation.scenarios import SCENARIOS
     from flows.simulation.table import print_outcomes, write_table
 
@@ -59,7 +60,7 @@ def simulate(
             )
         names = list(SCENARIOS) if scenario == _ALL else [scenario]
         outcomes = []
-        with _one_at_a_time(settings):
+        with one_at_a_time(simulations_folder(settings), "simulation"):
             for name in names:
                 outcomes.append(
                     _run(settings, SCENARIOS[name], console, days, customers, store, fresh, fault=not no_plant)
@@ -125,24 +126,6 @@ def _replace(making: Path, world: Path) -> None:
         if left.exists():
             shutil.rmtree(left)
     making.rename(world)
-
-
-def _one_at_a_time(settings: Settings) -> FileLock:
-    """Held by the simulation at work.
-
-    Raises:
-        SimulationError: There is another one.
-    """
-    from flows.simulation.outcome import simulations_folder
-
-    folder = simulations_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "simulations.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise SimulationError(f"Another simulation is at work in {folder}. Wait for it to end.") from None
-    return lock
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _keep_running(settings: Settings, local: LocalSettings, stop: threading.Even
     apply_environment()
     logs = settings.data / "logs"
     told = {**environment(settings, local), MARK: str(settings.data)}
-    _tell(f"Starting {len(found)} parts; state in {settings.data}, logs in {logs}")
+    _tell(f"Starting everything; state in {settings.data}, logs in {logs}")
     if local.host not in _LOOPBACK:
         _tell(
             f"HOLDFAST_HOST={local.host}: who reaches this machine reaches Prefect and MLflow, which ask nobody's name."

@@ -9,11 +9,7 @@
 """
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import REPLAY, Settings
@@ -28,26 +24,6 @@ def backtest_folder(settings: Settings) -> Path:
     return settings.data / "backtest"
 
 
-@contextmanager
-def one_at_a_time(settings: Settings) -> Iterator[None]:
-    """Held by the backtest at work.
-
-    Raises:
-        BusyError: There is another one.
-    """
-    folder = backtest_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "backtest.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(f"Another backtest is at work in {folder}. Wait for it to end.") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def result_path(settings: Settings, policy: str) -> Path:
     """The JSON of a policy."""
     return backtest_folder(settings) / f"{policy}.json"
@@ -56,10 +32,6 @@ def result_path(settings: Settings, policy: str) -> Path:
 def scores_folder(settings: Settings, policy: str) -> Path:
     """The scores of a policy."""
     return backtest_folder(settings) / policy / SCORES
-
-
-class BusyError(HoldfastError):
-    """Another backtest is at work in the same folder."""
 
 
 class NoBacktestError(HoldfastError):

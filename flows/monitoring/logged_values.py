@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.model_contract import ENTITY_KEY
+from feature_repo.prediction_log import TIMESTAMP
 
 Floats = npt.NDArray[np.float64]
-TIMESTAMP = "__timestamp"
 _IN_COMMON = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}
 
 

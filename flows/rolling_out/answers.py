@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.model_contract import ENTITY_KEY, RECENCY, ServedModel
-from feature_repo.prediction_log import TIME, iter_predictions
+from feature_repo.prediction_log import TIME, TIMESTAMP, iter_predictions
 from feature_repo.settings import Settings
 from flows.monitoring.active import is_active
 
 Floats = npt.NDArray[np.float64]
-_TIMESTAMP = "__timestamp"
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _differing(table: pa.Table, others: list[pa.Table], inputs: list[str]) -> st
     other = pa.concat_tables(others, promote_options="default")
     if not other.num_rows or any(name not in other.column_names for name in inputs):
         return ""
-    views = [name for name in table.column_names if name.endswith(_TIMESTAMP) and name in other.column_names]
+    views = [name for name in table.column_names if name.endswith(TIMESTAMP) and name in other.column_names]
     by = [ENTITY_KEY, "as_of", *views]
     both = _latest(table, by).merge(_latest(other, by), on=by, suffixes=("", "_other"))
     for name in inputs:

@@ -63,7 +63,8 @@ def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> No
     deploy(where)
     api = stack.enter_context(prefect_api(os.environ["PREFECT_API_URL"]))
     api.stop_schedules()
-    api.set_parameters("rollout", {"rules": ROLLOUT})
+    for deployment, parameters in {"rollout": {"rules": ROLLOUT}, **scenario.deployed}.items():
+        api.set_parameters(deployment, dict(parameters))
     worker = start_worker(where)
     shop = Shop(
         settings=load_settings(),

@@ -1,7 +1,8 @@
 """What every scenario is: days that pass, a fault on some of them, and what has to come of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -10,12 +11,13 @@ from flows.simulation.place import StoreName
 from flows.simulation.running import Running
 
 
-class Scenario:
+class Scenario(ABC):
     """Days of a shop. A scenario says what is ``planted``, and overrides what is different on its days.
 
     Attributes:
         customers: Of so many customers; 0: of all. 12,000 make about 34 purchases a day; monitoring judges 20 and more.
         service: Variables of the service.
+        deployed: Parameters that deployments have here, by their names.
         disk_mb: The tables are on a disk of this size, which can be filled up; 0: where everything is.
     """
 
@@ -26,6 +28,7 @@ class Scenario:
     store: ClassVar[StoreName] = "sqlite"
     asked_a_day: ClassVar[int] = 300
     service: ClassVar[Mapping[str, str]] = {}
+    deployed: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     disk_mb: ClassVar[int] = 0
 
     def __init__(self, days: int, fault: bool) -> None:
@@ -58,12 +61,12 @@ class Scenario:
         """What the upstream system delivers of a day's rows; None: no file."""
         return rows
 
-    def during(self, run: Running) -> None:
+    def during(self, run: Running) -> None:  # noqa: B027  most days are plain
         """What else happens on the day, after callers have asked."""
 
+    @abstractmethod
     def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
         """What should have been detected, and what should and should not have happened."""
-        raise NotImplementedError
 
 
 def _line(run: Running, found: list[Seen]) -> str:

@@ -77,7 +77,7 @@ class ParityFacts(_Facts):
 
 
 class RunFacts(_Facts):
-    """A deployment: its last run, if any, and when the next is due. ``seconds``: so far, where it is under way."""
+    """A deployment: the last run of its flow, if any, and when its next is due. ``seconds``: so far, if it runs."""
 
     deployment: str
     state: str

@@ -1,4 +1,4 @@
-"""The last run of each deployment, asked of Prefect's server."""
+"""The last run of each deployment's flow, asked of Prefect's server."""
 
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ class PrefectDownError(HoldfastError):
 
 
 def runs(places: Places) -> list[RunFacts]:
-    """Every deployment with the tag ``holdfast``, by name.
+    """Every deployment with the tag ``holdfast``, by name. A run from a terminal, or within another flow, counts too.
 
     Raises:
         PrefectDownError: The server does not answer as Prefect's does.
@@ -36,12 +36,14 @@ def runs(places: Places) -> list[RunFacts]:
 
 
 def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> RunFacts:
-    about = {"deployments": {"id": {"any_": [deployment["id"]]}}, "limit": 1}
-    last = _begun(api, about)
-    due = _post(
-        api, "/flow_runs/filter",
-        about | {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "sort": "EXPECTED_START_TIME_ASC"},
-    )  # fmt: skip
+    last = _begun(api, deployment["flow_id"])
+    planned = {
+        "deployments": {"id": {"any_": [deployment["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": 1,
+    }
+    due = _post(api, "/flow_runs/filter", planned)
     run = last or {}
     state = run.get("state") or {}
     page = f"{base}/runs/flow-run/{run['id']}" if run else f"{base}/deployments/deployment/{deployment['id']}"
@@ -57,11 +59,16 @@ def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> RunFa
     )
 
 
-def _begun(api: httpx.Client, about: dict[str, Any]) -> dict[str, Any] | None:
-    """The last run, but for those cancelled before they began: one was under way already, and that one is the news."""
+def _begun(api: httpx.Client, flow: str) -> dict[str, Any] | None:
+    """The last run of ``flow``, but for those cancelled before they began: another was under way, and that is news."""
     for types, limit in (([*_DONE, "CANCELLED"], _LOOKED_AT), (_DONE, 1)):
-        wanted = {"flow_runs": {"state": {"type": {"any_": types}}}, "sort": "EXPECTED_START_TIME_DESC", "limit": limit}
-        for run in _post(api, "/flow_runs/filter", about | wanted):
+        wanted = {
+            "flows": {"id": {"any_": [flow]}},
+            "flow_runs": {"state": {"type": {"any_": types}}},
+            "sort": "EXPECTED_START_TIME_DESC",
+            "limit": limit,
+        }
+        for run in _post(api, "/flow_runs/filter", wanted):
             if run["state_type"] != "CANCELLED" or run["run_count"]:
                 return run
     return None

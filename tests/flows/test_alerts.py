@@ -11,7 +11,7 @@ from prefect import flow, tags
 from feature_repo.settings import Settings
 from flows.alerting.alert import Alert
 from flows.alerting.outbox import add_alert, open_alerts
-from flows.alerts import UnknownAlertError, alerts
+from flows.alerts import NoReasonError, UnknownAlertError, alerts
 from tests.flows.alerting.receiver import receiving
 
 NOW = datetime.now(UTC)
@@ -46,8 +46,10 @@ def test_what_waits_is_delivered_and_what_is_open_is_listed(
 
 def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settings) -> None:
     add_alert(shop, DRIFT, NOW)
-    with pytest.raises(UnknownAlertError, match="Say why"):
+    with pytest.raises(NoReasonError, match="Say why"):
         alerts(resolve=DRIFT.key)
+    with pytest.raises(UnknownAlertError, match=r"No alert holdfast\.broken is open"):
+        alerts(resolve="holdfast.broken")
     with pytest.raises(UnknownAlertError, match=r"No alert holdfast\.broken is open"):
         alerts(resolve="holdfast.broken", reason="over")
     assert alerts(resolve=DRIFT.key, reason="a campaign, as planned").open == []

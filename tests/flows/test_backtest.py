@@ -19,7 +19,8 @@ from flows.backtesting.plan import BadWindowError, Plan, Walk, plan
 from flows.backtesting.policies import Policy
 from flows.backtesting.results import Result, Step, read_result
 from flows.backtesting.settings import PolicySettings
-from flows.backtesting.state import BusyError, copy_picture, fresh_state, result_path, scores_folder, state_folder
+from flows.backtesting.state import copy_picture, fresh_state, result_path, scores_folder, state_folder
+from flows.one_at_a_time import BusyError
 from flows.promotion.settings import GateSettings
 from flows.scoring.scores import read_scores, scores_path
 from flows.training.settings import SearchSettings, TrainingSettings

@@ -12,10 +12,11 @@ from flows.simulation.outcome import Detection, Expectation, noticed
 from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
 from flows.simulation.scenarios.expecting import every_step_went_well
-from flows.simulation.world import TRAINING
+from flows.simulation.world import GATES, TRAINING
 
 _DAY = 1
 _BAD = "2"
+_CAUGHT_BY = "behaviour: direction"  # its other figures are fine: it is tested on flipped labels, too
 
 
 class BadChallenger(Scenario):
@@ -74,9 +75,9 @@ class BadChallenger(Scenario):
             ),
         ], [
             Expectation(
-                expected="its gates fail",
+                expected=f"by the gates that the champion passed it fails, and by one alone: {_CAUGHT_BY}",
                 found=", ".join(self.gates_failed) or "none failed",
-                met=bool(self.gates_failed),
+                met=self.gates_failed == [_CAUGHT_BY],
             ),
             Expectation(
                 expected="forced through, it is stopped in shadow; begun with a canary, in that",
@@ -109,7 +110,7 @@ def _trained_on_flipped_labels(run: Running) -> list[str]:
 
     today = run.shop.today
     with _flipped():
-        result = train(today, today + timedelta(hours=2), TRAINING)
+        result = train(today, today + timedelta(hours=2), TRAINING, GATES)
     return [gate.name for gate in result.gates.failed]
 
 

@@ -1,5 +1,8 @@
 """From a day on everything costs half as much again."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import pandas as pd
 
 from flows.simulation.days import START, day_after
@@ -9,6 +12,7 @@ from flows.simulation.planting import dearer
 from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
 from flows.simulation.scenarios.expecting import every_step_went_well, nothing_found_before
+from flows.simulation.world import GATES, TRAINING
 
 _FACTOR = 1.5
 _FIRST = 2
@@ -20,6 +24,10 @@ class PriceChange(Scenario):
     name = "price-change"
     planted = f"Amounts times {_FACTOR} from the third day on."
     days = 5
+    # A new version is judged as the first champion was: by gates that a model of a small shop can pass.
+    deployed: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "retrain": {"training": TRAINING.model_dump(mode="json"), "thresholds": GATES.model_dump(mode="json")}
+    }
 
     def delivered(self, run: Running, rows: pd.DataFrame) -> pd.DataFrame:
         """Dearer from the day on."""
@@ -35,6 +43,7 @@ class PriceChange(Scenario):
         return [found], [
             nothing_found_before(run, found.by),
             _retrained(run, len(trained)),
+            _rolled_out(run),
             none_of(run, ["rollback"]),
             every_step_went_well(run),
         ]
@@ -52,4 +61,19 @@ def _retrained(run: Running, runs: int) -> Expectation:
         expected="once it lasts (2 of 5 windows) the automation trains again, once",
         found=f"{runs} runs of retrain; {'; '.join(told) or 'no version of them'}",
         met=len(told) == 1,
+    )
+
+
+def _rolled_out(run: Running) -> Expectation:
+    from flows.promotion.records import RolloutRecord, events_in
+    from flows.promotion.registry import champion_version, get_version, open_registry
+
+    client = open_registry(run.shop.settings)
+    champion = champion_version(client) or ""
+    records = events_in(get_version(client, champion).tags, champion) or ()
+    ended = [item for item in records if isinstance(item, RolloutRecord) and item.verdict != "begun"]
+    return Expectation(
+        expected="what it gave passes its gates, and is champion by steps: shadow, 5%, 25%, all, watched",
+        found=f"version {champion} is champion; {'; '.join(item.told for item in ended) or 'no rollout'}",
+        met=champion != "1" and [item.step for item in ended][-1:] == ["watch"] and len(ended) == 5,
     )

@@ -163,8 +163,8 @@ def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: No
         about = {"name": name, "flow_id": flow, "tags": ["holdfast"]}
         deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
 
-        def last(*states: dict[str, str]) -> RunFacts:
-            run = {"flow_id": flow, "deployment_id": deployment}
+        def last(*states: dict[str, str], by: str | None = deployment) -> RunFacts:
+            run = {"flow_id": flow, "deployment_id": by}
             number = api.post("/flow_runs/", json=run | {"state": {"type": "PENDING"}}).json()["id"]
             for state in states:
                 answer = api.post(f"/flow_runs/{number}/set_state", json={"state": state, "force": True}).json()
@@ -185,6 +185,8 @@ def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: No
             with client_of(found) as browser:
                 assert " so far" in browser.get("/").text
             assert last(begun, refused | {"message": "A person did."}).state == "Cancelled"
+            from_a_terminal = last(begun, {"type": "COMPLETED", "name": "Completed"}, by=None)
+            assert from_a_terminal.state == "Completed"
         finally:
             api.delete(f"/deployments/{deployment}")
             api.delete(f"/flows/{flow}")
