@@ -1,11 +1,12 @@
 """Alerts: list the open ones, resolve one, deliver what waits. `python -m flows.alerts [--resolve KEY --reason WHY]`"""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import Artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.errors import HoldfastError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flows.alerting.alert import OpenAlert
     from flows.alerting.delivery import Delivered
 
+_ARTIFACT = "open-alerts"
 _OF_RUNS = ("holdfast.run.failed:", "holdfast.run.crashed:")
 
 
@@ -36,7 +38,7 @@ class AlertsResult:
 
 @task(name="close what is over", cache_policy=NO_CACHE, persist_result=False)
 def close_task(settings: Settings) -> int:
-    """A run that crashed or failed is over once a later one of its deployment has completed; how many were closed."""
+    """A run that crashed or failed is over once a later one of its deployment has done its work; how many were."""
     from prefect.client.orchestration import get_client
 
     from flows.alerting.outbox import open_alerts, resolve
@@ -87,29 +89,32 @@ def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
     close_task(settings)
     delivered = deliver_task(settings)
     still = open_alerts(settings)
-    if still:
-        create_table_artifact(
-            [
-                {
-                    "severity": item.severity,
-                    "alert": item.title,
-                    "text": item.text,
-                    "since": f"{item.opened:%Y-%m-%d %H:%M}",
-                    "seen": item.count,
-                    "key": item.key,
-                    "evidence": item.evidence,
-                    "runbook": item.runbook,
-                }
-                for item in still
-            ],
-            key="open-alerts",
-            description=f"{len(still)} open alert(s)",
-        )
+    _show_open(still)
     log = get_run_logger()
     log.info("%d open, %d sent, %d waiting", len(still), delivered.sent, delivered.waiting)
     if delivered.given_up:
         log.error("%d message(s) given up: their receiver never took them", delivered.given_up)
     return AlertsResult(still, delivered)
+
+
+def _show_open(still: "list[OpenAlert]") -> None:
+    """In Prefect's pages, if it is not what stands there."""
+    rows = [
+        {
+            "severity": item.severity,
+            "alert": item.title,
+            "text": item.text,
+            "since": f"{item.opened:%Y-%m-%d %H:%M}",
+            "seen": item.count,
+            "key": item.key,
+            "evidence": item.evidence,
+            "runbook": item.runbook,
+        }
+        for item in still
+    ]
+    stands = cast("Artifact | None", Artifact.get(_ARTIFACT))  # a flow without a loop gets it at once
+    if json.loads(str(stands.data)) != rows if stands else rows:
+        create_table_artifact(rows, key=_ARTIFACT, description=f"{len(rows)} open alert(s)")
 
 
 def _show(result: AlertsResult) -> None:

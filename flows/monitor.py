@@ -44,13 +44,18 @@ class MonitorResult:
 
 @task(name="look", task_run_name="look: {view}", cache_policy=NO_CACHE, persist_result=False)
 def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view: View) -> "ViewResult":
-    """Measure and judge one view; its measurements join the metrics table."""
-    from flows.monitoring.metrics_table import write_metrics
-
+    """Measure and judge one view."""
     module = importlib.import_module(f"flows.monitoring.{view}_view")
     found: ViewResult = getattr(module, f"{view}_view")(settings, window, rules)
-    write_metrics(settings, view, window.start, window.as_of, found.metrics)
     return found
+
+
+@task(name="keep", task_run_name="keep: {found.view}", cache_policy=NO_CACHE, persist_result=False)
+def keep_task(settings: Settings, found: "ViewResult", window: "Window") -> None:
+    """Its measurements join the metrics table."""
+    from flows.monitoring.metrics_table import write_metrics
+
+    write_metrics(settings, found.view, window.start, window.as_of, found.metrics)
 
 
 @task(name="show", task_run_name="show: {found.view}", cache_policy=NO_CACHE, persist_result=False)
@@ -73,9 +78,11 @@ def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
 
     evidence = artifact_page(_artifact(found.view))
     alerts = [Alert.of_finding(finding, evidence) for finding in found.findings]
-    raise_alerts(settings, f"monitor.{found.view}", alerts, datetime.now(UTC))
-    for finding in found.findings:
-        emit(finding, found.view, as_of, evidence)
+    try:
+        raise_alerts(settings, f"monitor.{found.view}", alerts, datetime.now(UTC), found.is_judged)
+    finally:
+        for finding in found.findings:
+            emit(finding, found.view, as_of, evidence)
     deliver_now(settings)
 
 
@@ -117,7 +124,7 @@ def monitor(
             "at. Give an earlier one, or none for now."
         )
     window = Window.ending(moment, rules.window_days, resolve_known_at(known_at))
-    past = tuple(view for view in views or VIEWS if _is_past(state, view, moment, latest))
+    past = tuple(view for view in views or VIEWS if _is_past(state, view, moment))
     seen: dict[View, ViewResult] = {}
     failed: dict[View, Exception] = {}
     for view in views or VIEWS:
@@ -144,8 +151,9 @@ def monitor(
 def _view(settings: Settings, window: "Window", rules: MonitorSettings, view: View, is_past: bool) -> "ViewResult":
     found = look_task(settings, window, rules, view)
     try:
+        keep_task(settings, found, window)
         show_task(found, f"{_artifact(view)}-past" if is_past else _artifact(view))
-    finally:  # what is wrong is told whether or not it can be shown
+    finally:  # what is wrong is told whether or not it can be kept and shown
         if not is_past:
             act_task(settings, found, window.as_of)
     if found.report is not None:
@@ -153,13 +161,18 @@ def _view(settings: Settings, window: "Window", rules: MonitorSettings, view: Vi
     return found
 
 
-def _is_past(settings: Settings, view: View, moment: datetime, latest: datetime) -> bool:
-    """Whether a later window was looked at before; one that lies ahead of the clock of now, as it may after a change of
-    the clock, does not count.
+def _is_past(settings: Settings, view: View, moment: datetime) -> bool:
+    """Whether a later window was looked at before.
+
+    One that lies ahead of now does not count: it may after a change of the clock, or be a look ahead in a replay.
     """
     from flows.monitoring.metrics_table import newest_window
 
-    newest = newest_window(settings, view, latest)
+    try:
+        now = resolve_as_of(None, settings)
+    except ClockError:  # there is no sensible now, but there may be a past to look at
+        now = latest_moment(settings)
+    newest = newest_window(settings, view, now)
     return newest is not None and moment < newest
 
 

@@ -49,12 +49,11 @@ def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[Run]":
     with get_client(sync_client=True) as client:
         try:
             if flow_run_id:
-                runs = read(client, [flow_run_id.removeprefix(_PREFIX)])
-            else:
-                runs = suspicious(client, datetime.now(UTC) - timedelta(hours=rules.look_back_hours))
+                return [run_of(client, run) for run in read(client, [flow_run_id.removeprefix(_PREFIX)])]
         except (ObjectNotFound, ValueError) as error:
             raise UnknownRunError(f"{flow_run_id} is no flow run that this server knows: {error}") from error
-        return [run_of(client, run) for run in runs]
+        since = datetime.now(UTC) - timedelta(hours=rules.look_back_hours)
+        return [run_of(client, run) for run in suspicious(client, since)]
 
 
 @task(name="mark the dead", cache_policy=NO_CACHE, persist_result=False)

@@ -14,6 +14,7 @@ from flows.clock import resolve_as_of, run_name
 from flows.model_card import cards_tell
 from flows.promotion.settings import GateSettings
 from flows.retraining.settings import RetrainingRules
+from flows.skipped import skipped
 from flows.train import TrainResult, train
 from flows.training.settings import TrainingSettings
 
@@ -130,16 +131,16 @@ def retrain(
     decision, begun = decide_task(settings, rules or RetrainingRules(), moment, event, subject)
     get_run_logger().info("%s: %s", "training again" if decision.retrain else "not training again", decision.why)
     if begun is None:
-        return RetrainResult(False, decision.why)
+        return skipped(decision.why, RetrainResult(False, decision.why))
     try:
         trained = train(moment, None, training, thresholds)
     except Exception:
         keep(settings, begun.model_copy(update={"outcome": "failed"}))
         raise
     version, judged = trained.model_version, trained.gates
-    keep(settings, begun.model_copy(update={"outcome": "done", "version": version}))
     record_task(settings, begun, version)
     tell_task(settings, moment, decision.why, trained)
+    keep(settings, begun.model_copy(update={"outcome": "done", "version": version}))
     return RetrainResult(True, decision.why, version, judged.passed, judged.challenger)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
     del os.environ[_name]
 os.environ["HOLDFAST_DATA"] = str(STATE / "data")
 os.environ["PREFECT_HOME"] = str(STATE / "prefect")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: all that is started would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow's default is the working folder
 
 

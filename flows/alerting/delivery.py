@@ -60,7 +60,8 @@ def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> D
 
     sent = given_up = 0
     with opened(settings) as database:
-        _address(database, channels, now)
+        _address(database, channels, now, rules)
+        given_up += _abandoned(database, channels, now, rules)
         for channel in channels:
             while row := _claimed(database, channel.name, clock()):
                 try:
@@ -96,17 +97,42 @@ def send_unkept(alerts: Sequence[Alert], why: str, now: datetime) -> None:
                 log.error("%s did not take it: %s", channel.name, error)
 
 
-def _address(database: Connection, channels: Sequence[Channel], now: datetime) -> None:
-    """Each message goes to the channels there are when it is first seen here: one set up later gets no old news."""
+def _address(database: Connection, channels: Sequence[Channel], now: datetime, rules: AlertRules) -> None:
+    """Each message goes to the channels there are when it is first seen here: one set up later gets no old news.
+
+    A channel that another process has, as the worker has and a person's terminal may not, is one, too: it sends then.
+    """
     with writing(database):
+        for channel in channels:
+            database.execute(
+                "INSERT OR REPLACE INTO channel VALUES (?, ?, ?)", (channel.name, channel.minimum, stamp(now))
+            )
+        known = database.execute(
+            "SELECT name, minimum FROM channel WHERE seen > ?", (stamp(now - timedelta(days=rules.give_up_days)),)
+        ).fetchall()
         for row in database.execute("SELECT * FROM message WHERE addressed = 0 ORDER BY rowid").fetchall():
-            for channel in channels:
-                if rank(row["severity"]) >= rank(channel.minimum):
+            for name, minimum in known:
+                if rank(row["severity"]) >= rank(minimum):
                     database.execute(
                         "INSERT INTO delivery (message, alert, channel, next_try) VALUES (?, ?, ?, ?)",
-                        (row["id"], row["alert"], channel.name, stamp(now)),
+                        (row["id"], row["alert"], name, stamp(now)),
                     )
             database.execute("UPDATE message SET addressed = 1 WHERE id = ?", (row["id"],))
+
+
+def _abandoned(database: Connection, channels: Sequence[Channel], now: datetime, rules: AlertRules) -> int:
+    """Give up what is addressed to a channel that nobody has any more; how many."""
+    names = [channel.name for channel in channels]
+    with writing(database):
+        done = database.execute(
+            "UPDATE delivery SET state = 'given up', ended = ?, error = 'nobody has this channel any more'"
+            f" WHERE state IN ('pending', 'refused') AND channel NOT IN ({', '.join('?' * len(names))})"
+            " AND message IN (SELECT id FROM message WHERE created <= ?)",
+            (stamp(now), *names, stamp(now - timedelta(days=rules.give_up_days))),
+        )
+    if done.rowcount:
+        logging.getLogger("flows.alerts").error("Given up %d message(s): nobody has their channel.", done.rowcount)
+    return done.rowcount
 
 
 def _claimed(database: Connection, channel: str, now: datetime) -> Row | None:

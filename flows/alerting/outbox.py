@@ -2,7 +2,7 @@
 
 import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from sqlite3 import Connection, Row
@@ -18,17 +18,24 @@ __all__ = ["add_alert", "deliver", "deliver_now", "open_alerts", "raise_alerts",
 _OVER = "it was not found any more"
 
 
-def raise_alerts(settings: Settings, source: str, alerts: Sequence[Alert], now: datetime) -> list[Alert]:
+def raise_alerts(
+    settings: Settings,
+    source: str,
+    alerts: Sequence[Alert],
+    now: datetime,
+    judged: Callable[[str], bool] = lambda _key: True,
+) -> list[Alert]:
     """What ``source`` finds wrong now; returns those that were not open before.
 
     One that is open is counted, and told again only if it got worse or the reminder is due. Open alerts of the same
-    source that are not among ``alerts`` are resolved. Nothing is sent here: see :func:`deliver`.
+    source that are not among ``alerts`` are resolved, if their key is of something that was ``judged``. Nothing is
+    sent here: see :func:`deliver`.
     """
     with _told_all_the_same(alerts, now), opened(settings) as database, writing(database):
         new = [alert for alert in alerts if _raise(database, source, alert, now)]
         still = {alert.key for alert in alerts}
         for row in database.execute("SELECT * FROM alert WHERE resolved IS NULL AND source = ?", (source,)).fetchall():
-            if row["key"] not in still:
+            if row["key"] not in still and judged(row["key"]):
                 _resolve(database, row, _OVER, now)
     return new
 

@@ -49,7 +49,8 @@ def refusals(now: Arrivals, before: Arrivals, rules: DataRules) -> list[Check]:
     if now.rows < rules.min_rows or before.rows < rules.min_rows:
         return []
     checks = []
-    for reason, count in (now.reasons | Counter(dict.fromkeys(before.reasons, 0))).items():
+    for reason in sorted({*now.reasons, *before.reasons}):  # also what did not occur: how many are tested is no chance
+        count = now.reasons[reason]
         share, share_before = count / now.rows, before.reasons[reason] / before.rows
         text = (
             f"{count:,} of {now.rows:,} new rows ({share:.0%}) were refused: {reason}; before, {share_before:.1%} were."
@@ -123,14 +124,16 @@ def values(now: Sample, before: Sample, rules: DataRules) -> list[Check]:
                 MetricRow("shift", f"{ALL}.{name}", found.distance, len(now.values), limit=rules.min_shift),
                 found.p_value,
                 found.distance >= rules.min_shift,
-                _finding(
-                    "holdfast.drift.detected", "warning",
-                    f"{ALL}.{'amount' if name == 'price' else name}", text, payload,
-                ),
+                _finding("holdfast.drift.detected", "warning", subject_of(name), text, payload),
                 _shown(f"{name}, median", f"{found.median:.2f}", f"{found.median_before:.2f}"),
             )
-        )  # fmt: skip
+        )
     return checks
+
+
+def subject_of(measure: str) -> str:
+    """What a finding about one of ``VALUES`` is about: a change of prices is trouble with amounts."""
+    return f"{ALL}.{'amount' if measure == 'price' else measure}"
 
 
 def _shown(what: str, now: str, before: str) -> dict[str, str]:

@@ -13,7 +13,16 @@ from flows.monitoring.findings import Finding
 from flows.monitoring.freshness import online_freshness, scores_freshness
 from flows.monitoring.metrics_table import MetricRow
 from flows.monitoring.settings import DataRules, MonitorSettings
-from flows.monitoring.transactions import DAYS_BEFORE, Arrivals, Days, arrivals, late_rows, rows_by_day, sample
+from flows.monitoring.transactions import (
+    DAYS_BEFORE,
+    VALUES,
+    Arrivals,
+    Days,
+    arrivals,
+    late_rows,
+    rows_by_day,
+    sample,
+)
 from flows.monitoring.view_result import ViewResult
 from flows.monitoring.window import Window
 
@@ -29,7 +38,7 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
     if days is None:
         rows = [MetricRow("rows", data_checks.ALL, 0, 0)]
         said = "No transaction is known: there is nothing to look at."
-        return ViewResult("data", said, rows, [], draw(None, None, None, rules.data))
+        return ViewResult("data", said, rows, [], draw(None, None, None, rules.data), judged=())
     now, before = arrivals(settings, window)
     day = sample(settings, window, days.day, 1)
     earlier = sample(settings, window, days.day - timedelta(days=DAYS_BEFORE), DAYS_BEFORE)
@@ -54,7 +63,15 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
         findings=[_at(finding, window) for finding in findings],
         report=partial(report_of, day.values, earlier.values) if enough else None,
         notes=[note for part in fresh for note in part[2]] + _new_mappings(now, before),
+        judged=_judged(checks) | {row.subject for rows in (late[0], *(part[0] for part in fresh)) for row in rows},
     )
+
+
+def _judged(checks: list[Check]) -> set[str]:
+    """What was tested. Where all purchases are of one piece only amounts are: those say it of all measures."""
+    values = {data_checks.subject_of(name) for name in VALUES}
+    subjects = {check.finding.subject for check in checks}
+    return subjects | (values if subjects & values else set())
 
 
 def _plain(days: Days, now: Arrivals, window: Window, checks: list[Check]) -> list[MetricRow]:

@@ -50,6 +50,7 @@ def drift_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vi
         findings=_findings(judged, window, rules.drift),
         report=partial(drift_report, *main) if main else None,
         notes=notes,
+        judged=None if judged else (),
     )
 
 

@@ -57,8 +57,11 @@ def _of_version(log: pa.Table, version: str) -> LoggedValues:
 
 
 def due(keys: pd.DataFrame, max_delay_hours: float) -> pd.Series:
-    """The midnight of the oldest snapshot that may serve at each ``as_of``, given that one of a day comes late."""
-    delayed = keys["as_of"] - pd.Timedelta(hours=max_delay_hours)
+    """The midnight of the oldest snapshot that may serve at each ``as_of``, given that one of a day comes late.
+
+    Who asks for a time ahead is served what there is when he asks.
+    """
+    delayed = keys[["as_of", "answered_at"]].min(axis=1) - pd.Timedelta(hours=max_delay_hours)
     return delayed.dt.floor("D").rename("due")
 
 

@@ -44,6 +44,7 @@ def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> 
     if not known:
         return _nothing(summary(known, window.as_of))
     promised, notes = _promise(client, champion)
+    is_unknown = champion is not None and not promised
     happened = [mark for mark in marks(settings, reigns(client), trained, cohorts) if mark.when <= window.as_of]
     return ViewResult(
         view="outcome",
@@ -54,6 +55,7 @@ def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> 
         findings=dropped(known, champion, promised) if champion else [],
         report=_report(client, known),
         notes=notes,
+        judged=() if is_unknown else None,
     )
 
 
@@ -99,4 +101,5 @@ def _run_id(client: MlflowClient, version: str) -> str:
 
 def _nothing(told: str) -> ViewResult:
     """A run that found no cohort is a run, too."""
-    return ViewResult("outcome", told, [MetricRow("mature_cohorts", "all", 0.0, 0)], [{"outcome": told}], said(told))
+    rows = [MetricRow("mature_cohorts", "all", 0.0, 0)]
+    return ViewResult("outcome", told, rows, [{"outcome": told}], said(told), judged=())

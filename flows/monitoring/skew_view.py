@@ -64,6 +64,7 @@ def skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
         findings=[*broken, *findings(different, changed)],
         report=report(compared, rules.skew.report_rows) if compared else None,
         notes=notes,
+        judged=() if broken else None,
     )
 
 
@@ -135,7 +136,6 @@ def _broken_rows(broken: Sequence[Finding]) -> list[MetricRow]:
 
 
 def _nothing(summary: str) -> ViewResult:
-    """A window with nothing to compare is a window, too."""
-    return ViewResult(
-        "skew", summary, [MetricRow("values_compared", "all", 0.0, 0)], [{"skew": summary}], said(summary)
-    )
+    """A window with nothing to compare is a window, too; that nothing differs it cannot tell."""
+    rows = [MetricRow("values_compared", "all", 0.0, 0)]
+    return ViewResult("skew", summary, rows, [{"skew": summary}], said(summary), judged=())

@@ -113,22 +113,24 @@ def sample(settings: Settings, window: Window, first: date, days: int) -> Sample
 def arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrivals]:
     """What arrived in the window, and all that arrived before.
 
-    Where a history is replayed and its batches carry today's date, they belong to the window of their last event.
+    Where a history is replayed and its batches carry today's date, they belong to the window of their last event. On
+    the wall clock what arrived within the day after the window is of later ones.
     """
-    until = min(window.known_at, window.as_of + _REPLAYED)
+    latest = min(window.known_at, window.as_of + _REPLAYED)
+    until = window.as_of if settings.clock == "wall" else latest
     since = until - (window.as_of - window.start)
     now, before = [], []
     for batch in list_batches(settings):
-        if batch.ingested_at > window.known_at:
+        if batch.ingested_at > window.known_at or until < batch.ingested_at <= latest:
             continue
-        replayed = batch.ingested_at > until
+        replayed = batch.ingested_at > latest
         moment = batch.last_event if replayed else batch.ingested_at
         start, end = (window.start, window.as_of) if replayed else (since, until)
         if moment is not None and start < moment <= end:
             now.append(batch)
         elif moment is not None and moment <= start:
             before.append(batch)
-    afterwards = frozenset(batch.batch_id for batch in now if batch.ingested_at > until)
+    afterwards = frozenset(batch.batch_id for batch in now if batch.ingested_at > latest)
     return Arrivals(now, _reasons(settings, now), afterwards), Arrivals(before, _reasons(settings, before))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flows.recovering.judging import SEEN_TO, Run
+from flows.skipped import NAME
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -18,17 +19,28 @@ _HEARTBEAT = "prefect.flow-run.heartbeat"
 
 def run_of(client: "SyncPrefectClient", flow_run: "FlowRun") -> Run:
     """The facts about a flow run."""
-    deployment = client.read_deployment(flow_run.deployment_id).name if flow_run.deployment_id else None
     assert flow_run.state is not None
     return Run(
         id=str(flow_run.id),
         state=flow_run.state.type.value,
         since=flow_run.state.timestamp,
-        deployment=deployment,
+        deployment=_deployment_of(client, flow_run),
         parent=flow_run.parent_task_run_id is not None,
         tags=tuple(flow_run.tags),
         last_beat=last_beat(client, str(flow_run.id)),
     )
+
+
+def _deployment_of(client: "SyncPrefectClient", flow_run: "FlowRun") -> str | None:
+    """Its name; None if there is none, or none any more: runs outlive their deployment."""
+    from prefect.exceptions import ObjectNotFound
+
+    if flow_run.deployment_id is None:
+        return None
+    try:
+        return client.read_deployment(flow_run.deployment_id).name
+    except ObjectNotFound:
+        return None
 
 
 def suspicious(client: "SyncPrefectClient", since: datetime) -> list["FlowRun"]:
@@ -110,7 +122,7 @@ def seen_to(client: "SyncPrefectClient", run: Run) -> None:
 
 
 def completed_since(client: "SyncPrefectClient", deployment: str, since: datetime) -> str | None:
-    """The name of a run of ``deployment`` that began after ``since`` and completed, if there is one."""
+    """The name of a run of ``deployment`` that began after ``since``, had something to do and completed, if any."""
     from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 
@@ -122,7 +134,8 @@ def completed_since(client: "SyncPrefectClient", deployment: str, since: datetim
         sort=FlowRunSort.END_TIME_DESC,
         limit=20,
     )
-    return next((item.name for item in runs if item.end_time and item.end_time > since), None)
+    done = [item for item in runs if item.end_time and item.end_time > since and item.state_name != NAME]
+    return done[0].name if done else None
 
 
 def read(client: "SyncPrefectClient", ids: Sequence[str]) -> list["FlowRun"]:

@@ -1,7 +1,7 @@
 """What the metrics table says of drift and quality, as the policy reads it."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
@@ -21,16 +21,28 @@ _DAYS = 60  # more than any sensible number of windows reaches back
 
 
 def seen(settings: Settings, as_of: datetime, champion: str | None) -> list[Seen]:
-    """Every window of the last weeks, and later ones; of a version other than the champion nothing counts."""
+    """The last window of each day, up to ``as_of`` and on later days; nothing counts of a version that is no champion.
+
+    The last is that of each view: a later run need not have made them all.
+    """
     found = []
     for view, event in _VIEWS.items():
-        table = read_metrics(settings, view, since=as_of - timedelta(days=_DAYS))
-        for moment, rows in _windows(table):
+        for moment, rows in _windows(_table(settings, view, as_of)):
             counts = rows[rows["breached"] & rows["version"].isin(["", champion])]
             if view == "data":
                 counts = counts[counts["metric"] == _DRIFT_OF_DATA]
             found.append(Seen(event, moment, frozenset(counts["subject"])))
     return _merged(found)
+
+
+def _table(settings: Settings, view: View, as_of: datetime) -> pd.DataFrame:
+    just_after = as_of + timedelta(microseconds=1)
+    day = as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    tables = [
+        read_metrics(settings, view, as_of - timedelta(days=_DAYS), just_after, last_of_day=True),
+        read_metrics(settings, view, day + timedelta(days=1), last_of_day=True),
+    ]
+    return pd.concat([table for table in tables if len(table)] or tables[:1])
 
 
 def _windows(table: pd.DataFrame) -> Iterator[tuple[datetime, pd.DataFrame]]:
@@ -40,9 +52,10 @@ def _windows(table: pd.DataFrame) -> Iterator[tuple[datetime, pd.DataFrame]]:
 
 
 def _merged(found: list[Seen]) -> list[Seen]:
-    """Data and drift view of one run are one window."""
-    subjects: dict[tuple[Reason, datetime], frozenset[str]] = {}
+    """Data and drift view of one day are one window."""
+    days: dict[tuple[Reason, date], Seen] = {}
     for item in found:
-        key = (item.event, item.as_of)
-        subjects[key] = subjects.get(key, frozenset()) | item.subjects
-    return [Seen(event, as_of, these) for (event, as_of), these in subjects.items()]
+        key = (item.event, item.as_of.astimezone(UTC).date())
+        other = days.get(key, item)
+        days[key] = Seen(item.event, max(item.as_of, other.as_of), item.subjects | other.subjects)
+    return list(days.values())

@@ -3,8 +3,9 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from prefect import flow, tags
 
@@ -13,6 +14,7 @@ from flows.alerting.alert import Alert
 from flows.alerting.outbox import add_alert, open_alerts
 from flows.alerts import NoReasonError, UnknownAlertError, alerts
 from tests.flows.alerting.receiver import receiving
+from tests.flows.small_shop import prefect_api
 
 NOW = datetime.now(UTC)
 DRIFT = Alert.about("holdfast.drift.detected", "recency", "warning", "PSI 0.31", "http://prefect/x")
@@ -52,10 +54,60 @@ def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settin
         alerts(resolve="holdfast.broken")
     with pytest.raises(UnknownAlertError, match=r"No alert holdfast\.broken is open"):
         alerts(resolve="holdfast.broken", reason="over")
+    from prefect.artifacts import Artifact
+
     assert alerts(resolve=DRIFT.key, reason="a campaign, as planned").open == []
+    shown = Artifact.get("open-alerts")
+    alerts()
+    again = Artifact.get("open-alerts")
+    assert shown is not None and again is not None
+    assert (json.loads(shown.data), again.id) == ([], shown.id), "that nothing is open is shown, and only once"
 
 
-def test_a_failed_run_is_told_once_and_over_when_a_later_one_completes(flows_here: None, shop: Settings) -> None:
+def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_here: None, shop: Settings) -> None:
+    name = f"training-{uuid4().hex}"
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        flow_id = api.post("/flows/", json={"name": name}).json()["id"]
+        about = {"name": name, "flow_id": flow_id, "tags": ["holdfast"]}
+        deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
+
+        def run(state: str) -> None:
+            told = {"flow_id": flow_id, "deployment_id": deployment, "state": {"type": "RUNNING"}}
+            number = api.post("/flow_runs/", json=told).raise_for_status().json()["id"]
+            ended = {"state": {"type": "COMPLETED", "name": state}, "force": True}
+            api.post(f"/flow_runs/{number}/set_state", json=ended).raise_for_status()
+
+        try:
+            add_alert(
+                shop, Alert.about("holdfast.run.failed", name, "critical", "it failed"), datetime.now(UTC), "runs"
+            )
+            run("Skipped")
+            assert [item.key for item in alerts().open] == [f"holdfast.run.failed:{name}"], "that one did nothing"
+            run("Completed")
+            assert alerts().open == []
+        finally:
+            api.delete(f"/deployments/{deployment}")
+            api.delete(f"/flows/{flow_id}")
+
+
+def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_here: None, shop: Settings) -> None:
+    from flows.recover import recover
+
+    name = f"gone-{uuid4().hex}"
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        flow_id = api.post("/flows/", json={"name": name}).json()["id"]
+        deployment = api.post("/deployments/", json={"name": name, "flow_id": flow_id}).json()["id"]
+        told = {"flow_id": flow_id, "deployment_id": deployment, "tags": ["holdfast"], "state": {"type": "RUNNING"}}
+        number = api.post("/flow_runs/", json=told).json()["id"]
+        failed = {"state": {"type": "FAILED", "name": "Failed", "message": "no rows"}, "force": True}
+        api.post(f"/flow_runs/{number}/set_state", json=failed).raise_for_status()
+        api.delete(f"/deployments/{deployment}").raise_for_status()
+        assert number in [item.run for item in recover()]
+        api.delete(f"/flows/{flow_id}")
+    assert "no rows" in open_alerts(shop)[0].text
+
+
+def test_a_failed_run_is_told_once(flows_here: None, shop: Settings) -> None:
     """A run of no deployment stands for itself."""
     from flows.recover import recover
 

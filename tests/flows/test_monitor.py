@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.alerting.outbox import open_alerts
+from flows.alerting.alert import Alert
+from flows.alerting.outbox import add_alert, open_alerts
 from flows.monitoring.metrics_table import read_metrics
 from flows.monitoring.reports import project_name
 from tests.flows.monitoring.busy_shop import TODAY, busy_shop, deliver, purchases
@@ -96,14 +97,51 @@ def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
     from flows.monitor import monitor
 
     assert monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"]).findings, "today's transactions are missing"
+    assert monitor(TODAY, TODAY + HOUR, ["data"]).past == (), "a look ahead makes no past of now"
+    add_alert(
+        busy, Alert.about("holdfast.data.late", "transactions", "warning", "few"), datetime.now(UTC), "monitor.data"
+    )
     (alert,), now = open_alerts(busy), Artifact.get("monitor-data")
-    before = monitor(TODAY, TODAY + HOUR, ["data"])
+    before = monitor(TODAY - DAY, TODAY + HOUR, ["data"])
     assert (before.past, before.findings) == (("data",), ())
     assert open_alerts(busy) == [alert]
     shown, past = Artifact.get("monitor-data"), Artifact.get("monitor-data-past")
     assert now is not None and shown is not None and shown.id == now.id
     assert past is not None and str(past.description).startswith(before.views["data"])
-    assert monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"]).past == (), "the newest one again is not the past"
+    assert monitor(TODAY, TODAY + HOUR, ["data"]).past == (), "the newest one again is not the past"
+
+
+def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.acting import events
+    from flows.alerting import outbox
+    from flows.monitor import MonitorError, monitor
+    from flows.monitoring import metrics_table
+
+    def full(*_told: object, **_named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    emitted: list[str] = []
+    monkeypatch.setattr(events, "emit", lambda finding, *_: emitted.append(finding.key))
+    monkeypatch.setattr(metrics_table, "write_metrics", full)
+    with pytest.raises(MonitorError, match="No space left"):
+        monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert [alert.key for alert in open_alerts(busy)] == emitted == ["holdfast.data.late:transactions"]
+    monkeypatch.setattr(outbox, "raise_alerts", full)
+    with pytest.raises(MonitorError, match="No space left"):
+        monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert len(emitted) == 2
+
+
+def test_an_alert_stays_open_while_nobody_can_tell(busy: Settings) -> None:
+    """Nobody is asked about for a day: that there is no skew is then not known."""
+    from flows.monitor import monitor
+
+    add_alert(
+        busy, Alert.about("holdfast.skew.detected", "recency", "critical", "1"), datetime.now(UTC), "monitor.skew"
+    )
+    add_alert(busy, Alert.about("holdfast.drift.detected", "x", "warning", "2"), datetime.now(UTC), "monitor.drift")
+    monitor(TODAY, TODAY + HOUR, ["skew", "drift"])
+    assert len(open_alerts(busy)) == 2
 
 
 def test_where_there_was_nothing_to_look_at_nothing_is_called_right(

@@ -16,7 +16,10 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
     item["name"]: item for item in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 }
 # Several runs of these may be under way or wait; of the others a second one is cancelled.
-ENQUEUED = {"promote": 1, "recover": 1, "rollout": 2}
+ENQUEUED = {
+    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "rollback", "traffic"), 1),
+    "rollout": 2,
+}
 
 
 def flow_of(name: str) -> Any:

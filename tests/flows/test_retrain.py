@@ -106,6 +106,36 @@ def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings,
     assert "at most 1 a day" in again.why
 
 
+def test_one_that_is_killed_before_its_end_is_told_of_by_the_next(
+    home: Settings, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain as module
+
+    told: list[str] = []
+    monkeypatch.setattr(module, "tell_task", lambda *_: told.append("told") or (len(told) == 1 and 1 / 0))
+    seen(home, DRIFTED, 0, 1)
+    with pytest.raises(ZeroDivisionError):
+        retrained()
+    assert attempts(home) == [Attempt(AS_OF, "begun")]
+    assert retrained().version == trained.result.model_version
+    assert (attempts(home), told) == ([Attempt(AS_OF, "done")], ["told", "told"])
+
+
+def test_a_later_run_of_one_view_does_not_hide_what_another_found(home: Settings) -> None:
+    seen(home, DRIFTED, 0, 1)
+    later = AS_OF + timedelta(minutes=30)
+    write_metrics(home, "data", later - timedelta(days=1), later, [MetricRow("shift", "transactions.amount", 0.01, 60)])
+    assert retrained(as_of=later).retrained
+
+
+def test_no_reason_is_shown_as_a_run_that_was_skipped(home: Settings) -> None:
+    from flows.retrain import retrain
+
+    state: Any = retrain(as_of=AS_OF, training=QUICK, return_state=True)
+    assert (state.name, state.type.value) == ("Skipped", "COMPLETED")
+    assert "no finding is in" in state.message
+
+
 def test_one_that_fails_counts_in_its_day_and_is_tried_again(home: Settings) -> None:
     seen(home, DRIFTED, 0, 1)
     with pytest.raises(ValueError, match="cut-offs"):

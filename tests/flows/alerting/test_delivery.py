@@ -63,6 +63,34 @@ def test_a_receiver_that_is_down_gets_everything_once_it_is_up(settings: Setting
     assert deliver(settings, [webhook(receiver)], NOW + timedelta(days=1)).sent == 0
 
 
+def test_whoever_delivers_first_does_not_decide_who_is_told(settings: Settings) -> None:
+    """A person's terminal does not know of the worker's receiver."""
+    log = Memory("info", "log")
+    with receiving() as receiver:
+        deliver(settings, [log, webhook(receiver)], NOW)
+        add_alert(settings, alert("from a terminal"), NOW)
+        add_alert(settings, alert("small", "info"), NOW)
+        here = deliver(settings, [log], NOW)
+        assert (here.sent, here.waiting) == (2, 2)
+        there = deliver(settings, [log, webhook(receiver)], NOW + timedelta(minutes=1))
+        assert (there.sent, there.waiting) == (2, 0)
+        assert receiver.took("from a terminal") == ["opened"]
+
+
+def test_what_waits_for_a_receiver_that_nobody_has_any_more_is_given_up(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = Memory("info", "log")
+    add_alert(settings, alert(), NOW)
+    deliver(settings, [log, Webhook(f"http://127.0.0.1:{free_port()}/", "info", 1)], NOW)
+    assert deliver(settings, [log], NOW + timedelta(days=6)).waiting == 1
+    later = deliver(settings, [log], NOW + timedelta(days=7))
+    assert (later.given_up, later.waiting) == (1, 0)
+    assert "Given up 1 message(s): nobody has their channel." in caplog.text
+    add_alert(settings, alert("b"), NOW + timedelta(days=8))
+    assert deliver(settings, [log], NOW + timedelta(days=8)).waiting == 0, "it is no channel any more"
+
+
 def waits_until(settings: Settings) -> datetime:
     with sqlite3.connect(settings.alerts) as database:
         return datetime.fromisoformat(database.execute("SELECT next_try FROM delivery").fetchone()[0])

@@ -87,6 +87,12 @@ def test_one_that_lasts_is_told_again_after_the_reminder_time(
                               ("reminder", "once")]  # fmt: skip
 
 
+def test_what_was_not_judged_stays_open(settings: Settings) -> None:
+    raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)
+    raise_alerts(settings, "m", [], NOW + timedelta(hours=1), lambda key: key == "b")
+    assert [item.key for item in open_alerts(settings)] == ["a"]
+
+
 def test_what_is_over_is_resolved_and_told_and_may_come_back(settings: Settings) -> None:
     channel = Memory()
     raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)

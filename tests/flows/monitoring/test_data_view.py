@@ -39,6 +39,17 @@ def measured(found: ViewResult, metric: str, subject: str) -> MetricRow:
     return rows[0]
 
 
+def test_of_what_is_too_little_to_judge_it_cannot_tell_that_it_is_over(busy: Settings) -> None:
+    deliver(busy, purchases(TODAY, 5), ARRIVAL)
+    few = look(busy)
+    assert few.is_judged("holdfast.data.late:transactions")
+    assert not few.is_judged("holdfast.drift.detected:transactions.amount")
+    deliver(busy, purchases(TODAY + DAY, 63), ARRIVAL + DAY)
+    enough = look(busy, TODAY + 2 * DAY)
+    assert enough.is_judged("holdfast.drift.detected:transactions.amount")
+    assert not enough.is_judged("holdfast.freshness.breached:online store"), "nothing was ever materialised"
+
+
 def test_a_usual_day_is_quiet(busy: Settings) -> None:
     deliver(busy, purchases(TODAY, 63), ARRIVAL)
     found = look(busy)

@@ -303,5 +303,7 @@ def test_the_snapshot_that_may_serve() -> None:
 
     at = [AS_OF + timedelta(hours=hours) for hours in (2, 4, 4, 4)]
     served = [AS_OF - timedelta(days=1)] * 2 + [AS_OF, AS_OF + timedelta(hours=5)]
-    keys = pd.DataFrame({"as_of": at, "served": served}).astype("datetime64[us, UTC]")
+    keys = pd.DataFrame({"as_of": at, "served": served, "answered_at": at}).astype("datetime64[us, UTC]")
     assert right_moments(keys, 3).tolist() == [AS_OF - timedelta(days=1), AS_OF, AS_OF, AS_OF]
+    ahead = keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=1), answered_at=AS_OF + timedelta(hours=16)).iloc[2:3]
+    assert right_moments(ahead, 3).tolist() == [AS_OF], "who asks for tomorrow is served what there is today"
