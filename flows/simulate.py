@@ -12,6 +12,7 @@ from rich.console import Console
 
 from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
+from flows.simulation.days import MOST_DAYS
 
 if TYPE_CHECKING:
     from flows.simulation.outcome import Outcome
@@ -33,7 +34,9 @@ class Store(StrEnum):
 
 def simulate(
     scenario: Annotated[str, typer.Argument(help="One of the scenarios, or all of them: all.")] = "",
-    days: Annotated[int | None, typer.Option(help="So many days; the scenario's own when left out.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=MOST_DAYS, help="So many days; the scenario's own when left out.")
+    ] = None,
     customers: Annotated[int | None, typer.Option(help="Of so many customers; 0: of all.")] = None,
     store: Annotated[Store | None, typer.Option(help="Where online features are.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make the world it begins in anew.")] = False,

@@ -56,7 +56,8 @@ def _keep_running(settings: Settings, local: LocalSettings, stop: threading.Even
             _watch(watch, supervisor, stop, lambda: _tell(f"\nAll of it: {local.url('status')}   (Ctrl-C ends it)\n"))
             watch.close()
             _tell("Ending everything")
-            end_runs(supervisor.processes()["worker"].pid)
+            if supervisor.answers() and (worker := supervisor.processes()["worker"].pid):  # 0: there is none
+                end_runs(worker)
     finally:
         end_left_over(settings.data)
 

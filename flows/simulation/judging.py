@@ -47,8 +47,10 @@ def outcome_of(scenario: Scenario, run: Running, told: Told, seconds: float) -> 
 
 
 def actions(run: Running) -> list[str]:
-    """What ran by itself, and what it left in the registry, each in its order."""
-    return [*map(told_of, run.shop.api.runs()), *registry_events(run.shop.settings, run.shop.began)]
+    """What ran by itself, and what was left in the registry, each in its order."""
+    api = run.shop.api
+    by_itself = [item for item in api.runs() if item.id not in api.started]
+    return [*map(told_of, by_itself), *registry_events(run.shop.settings, run.shop.began)]
 
 
 def told_of(run: Run) -> str:

@@ -43,10 +43,11 @@ class Run:
 
 
 class PrefectApi:
-    """Prefect's server at ``url``, the address of its API."""
+    """Prefect's server at ``url``, the address of its API. ``started``: the flow runs begun from here, by id."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=90, trust_env=False)
+        self.started: set[str] = set()
 
     def close(self) -> None:
         """Ask no more."""
@@ -72,7 +73,9 @@ class PrefectApi:
     def run(self, deployment: str, parameters: dict[str, Any]) -> str:
         """Have the worker run it now; the id of the flow run."""
         found = self.deployments()[deployment]["id"]
-        return str(self._post(f"/deployments/{found}/create_flow_run", {"parameters": parameters})["id"])
+        run = str(self._post(f"/deployments/{found}/create_flow_run", {"parameters": parameters})["id"])
+        self.started.add(run)
+        return run
 
     def runs(self, deployment: str | None = None) -> list[Run]:
         """The flow runs of deployments, oldest first; of one of them, if it is named."""

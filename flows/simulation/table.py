@@ -21,7 +21,7 @@ _INTRODUCTION = """\
 `python -m flows.simulate SCENARIO` runs days of a shop in minutes, with the real parts: a Prefect server and a worker
 with the deployments and automations of `prefect.yaml`, an MLflow server, `bentoml serve` asked over HTTP, SQLite or a
 Redis server as the online store. The purchases are CDNOW's of May 1998 and after, day by day, of a sample of its
-customers. Nothing but the daily run and monitoring is started by the simulation; what else happened, the system did.
+customers. The simulation starts the daily run and monitoring, and what is planted; what else happened, the system did.
 
 Every answer is held against the prediction log, and recomputed offline: point in time, through Feast, by the version
 that answered. *Lost* is who was asked for and not answered within two minutes, or is missing in the log; *wrong* is any

@@ -9,6 +9,7 @@ from flows.status.facts import PartFacts
 from flows.status.sections import in_one_line, without_login
 
 _SECONDS = 2.0
+_POOL = "holdfast"  # as prefect.yaml names it
 _PARTS = {
     "prediction service": ("service_url", "/readyz"),
     "Prefect": ("prefect_url", "/api/health"),
@@ -19,10 +20,27 @@ _PARTS = {
 
 
 def parts(places: Places) -> list[PartFacts]:
-    """Every part that has an address."""
+    """Every part that has an address, and the worker."""
     asked = [(name, str(getattr(places, url)).rstrip("/"), health) for name, (url, health) in _PARTS.items()]
-    with ThreadPoolExecutor(len(asked)) as pool:
-        return list(pool.map(lambda item: _part(*item), asked))
+    with ThreadPoolExecutor(len(asked) + 1) as pool:
+        worker = pool.submit(_worker, places.prefect_url.rstrip("/"))
+        return [*pool.map(lambda item: _part(*item), asked), worker.result()]
+
+
+def _worker(prefect: str) -> PartFacts:
+    """Whoever runs what is due; it has no address, Prefect's server hears of it."""
+    page = f"{without_login(prefect)}/work-pools/work-pool/{_POOL}"
+    try:
+        answer = httpx.post(f"{prefect}/api/work_pools/{_POOL}/workers/filter", json={}, timeout=_SECONDS)
+        known = answer.json() if answer.is_success else []
+        is_online = any(worker["status"] == "ONLINE" for worker in known)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return PartFacts(name="worker", url=page, state="down", note="Prefect's server does not tell")
+    if is_online:
+        return PartFacts(name="worker", url=page, state="up")
+    beats = sorted(str(worker.get("last_heartbeat_time")) for worker in known)
+    last = f"; the last was heard of at {beats[-1][:16].replace('T', ' ')} UTC" if beats else ""
+    return PartFacts(name="worker", url=page, state="down", note=f"nothing that is due runs: no worker is there{last}")
 
 
 def _part(name: str, url: str, health: str) -> PartFacts:

@@ -47,14 +47,16 @@ class Standing(BaseModel):
 
     @property
     def colour(self) -> Literal["good", "warning", "bad"]:
-        """The worst of it: what is critical or does not answer, what is a warning or unknown."""
+        """The worst of it: what is critical, wrong or does not answer; what is a warning or unknown."""
         severities = {alert.severity for alert in self.alerts.value or []}
         down = any(part.state == "down" for part in self.parts.value or [])
-        if "critical" in severities or down:
+        age = self.freshness.value.state if self.freshness.value else "unknown"
+        wrong = self.parity.value is not None and self.parity.value.mismatches > 0
+        if "critical" in severities or down or wrong or age == "too old":
             return "bad"
         sections = (self.models, self.freshness, self.parity, self.views, self.alerts, self.runs)
         unknown = any(item.error for item in sections) or any(part.state != "up" for part in self.parts.value or [])
-        return "warning" if "warning" in severities or unknown else "good"
+        return "warning" if "warning" in severities or unknown or age != "fresh" else "good"
 
 
 def standing(settings: Settings, places: Places, at: datetime) -> Standing:

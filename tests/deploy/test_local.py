@@ -22,7 +22,7 @@ from deploy.local.supervision import RETRIES, Supervisor, configuration
 from deploy.local.watching import Watch
 from feature_repo.settings import Settings
 from tests.conftest import ROOT
-from tests.deploy.local import NAMES, variables
+from tests.deploy.local import NAMES, up, variables
 from tests.e2e.processes import eventually, free_port
 
 
@@ -153,6 +153,13 @@ def test_a_part_that_keeps_dying_is_given_up(tmp_path: Path) -> None:
         watch.close()
     assert f"ended {RETRIES + 1} times; it is not started any more" in told[-1]
     assert told[-1].count("    no") == RETRIES + 1
+
+
+def test_ctrl_c_before_anything_has_started_ends_it(tmp_path: Path) -> None:
+    with up(tmp_path / "data", [sys.executable, "-m", "deploy.local"]) as here:
+        here.says("Starting everything")
+        assert here.end(signal.SIGINT) == 0
+        assert "Traceback" not in here.server.printed()
 
 
 def test_what_a_killed_one_left_is_ended(tmp_path: Path) -> None:

@@ -21,7 +21,10 @@ class DiskFull(Scenario):
     """Batches, snapshots, scores and the prediction log are on a small disk of their own."""
 
     name = "disk-full"
-    planted = "From the second day's noon to the morning after the disk of the data is full."
+    planted = (
+        "From the second day's noon to the morning after the disk of batches, features, scores and the prediction "
+        "log is full. Prefect, MLflow and the alerts are on another, as they should be."
+    )
     days = 4
     disk_mb = 400
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -30,7 +31,8 @@ from flows.promotion.records import PromotionRecord, RolloutRecord, TrafficRecor
 from flows.promotion.registry import set_challenger, set_champion
 from flows.scoring.scores import scores_path
 from flows.status.app import status_app
-from flows.status.facts import RunFacts
+from flows.status.facts import PartFacts, RunFacts
+from flows.status.parts import parts
 from flows.status.runs import runs
 from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
@@ -121,6 +123,49 @@ def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: N
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert browser.get("/state.json").json()["models"]["value"]["champion"]["version"] == "1"
         assert browser.get("/style.css").headers["content-type"].startswith("text/css")
+
+
+def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> None:
+    prefect = prefect_api().removesuffix("/api")
+
+    def worker() -> PartFacts:
+        return next(part for part in parts(nowhere(prefect)) if part.name == "worker")
+
+    assert (worker().state, worker().note) == ("down", "nothing that is due runs: no worker is there")
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        api.post("/work_pools/", json={"name": "holdfast", "type": "process"}).raise_for_status()
+        try:
+            api.post("/work_pools/holdfast/workers/heartbeat", json={"name": "w"}).raise_for_status()
+            assert worker().state == "up"
+        finally:
+            api.delete("/work_pools/holdfast")
+    assert next(part for part in parts(nowhere()) if part.name == "worker").state == "down"
+
+
+@pytest.mark.parametrize(
+    ("changed", "colour"),
+    [
+        ({}, "good"),
+        ({"freshness": {"state": "stale"}}, "warning"),
+        ({"freshness": {"state": "unknown"}}, "warning"),
+        ({"freshness": {"state": "too old"}}, "bad"),
+        ({"parity": {"mismatches": 1}}, "bad"),
+        ({"parts": "down"}, "bad"),
+        ({"parts": "not ready"}, "warning"),
+    ],
+)
+def test_the_headline_is_the_worst_of_it(changed: dict[str, Any], colour: str, state: Settings) -> None:
+    found = standing(state, nowhere(), NOW)
+    assert found.freshness.value is not None
+    assert found.parity.value is not None
+    fresh = found.freshness.value.model_copy(update={"state": "fresh", **changed.get("freshness", {})})
+    parity = found.parity.value.model_copy(update=changed.get("parity", {}))
+    part = PartFacts(name="worker", url="", state=changed.get("parts", "up"))
+    told: dict[str, Any] = {"freshness": fresh, "parity": parity, "parts": [part], "runs": []}
+    sections = {
+        name: getattr(found, name).model_copy(update={"value": value, "error": ""}) for name, value in told.items()
+    }
+    assert found.model_copy(update=sections).colour == colour
 
 
 def test_nothing_to_measure_is_not_green(state: Settings) -> None:
