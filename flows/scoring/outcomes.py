@@ -1,17 +1,22 @@
 """What came of those who were scored, once their horizon has closed."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from feature_repo.labels import churn_labels
 from feature_repo.model_contract import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
 from flows.ingestion.batches import end_of_data, list_batches, transactions_glob
+
+_LABELS = 500_000  # at once: takes about 300 MB
 
 
 def matures_at(settings: Settings, cohort: datetime) -> datetime:
@@ -52,15 +57,45 @@ def outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_a
 def outcomes_of(settings: Settings, rows: pd.DataFrame, known_at: datetime) -> "pd.Series[bool]":
     """Who churned, by customer_id and cutoff of ``rows``: nullable, and null of who was not active before the cut-off.
 
-    Every cut-off must be mature at ``known_at``.
+    Every cut-off must be mature at ``known_at``. Memory grows with ``rows`` and not with the customers of the shop:
+    those who were not asked about are left out before they are labelled, and cut-offs are labelled some at a time.
     """
-    cutoffs = [pd.Timestamp(cutoff).to_pydatetime() for cutoff in sorted(rows["cutoff"].unique())]
+    churned, unknown = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
+    cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(
-        connection.read_parquet(transactions_glob(settings)), matures_at(settings, cutoffs[-1]), known_at
-    )
-    labels = connection.to_pandas(churn_labels(transactions, cutoffs, settings.horizon_days, settings.activity_days))
+    transactions = connection.read_parquet(transactions_glob(settings))
+    for part in _parts(cutoffs, rows[ENTITY_KEY].nunique()):
+        columns = {"row": part, ENTITY_KEY: rows[ENTITY_KEY].iloc[part], "cutoff": cutoffs.iloc[part]}
+        asked = pa.table({name: pa.array(values) for name, values in columns.items()})
+        found = connection.to_pyarrow(_labelled(settings, transactions, asked, known_at))
+        places = found["row"].to_numpy()
+        churned[places], unknown[places] = found["churned"].to_numpy(), False
     connection.disconnect()
-    keys = [ENTITY_KEY, "cutoff"]
-    frames = [frame.astype({"cutoff": "datetime64[us, UTC]"}) for frame in (rows[keys], labels)]
-    return frames[0].merge(frames[1], how="left", on=keys)["churned"].astype("boolean")
+    return pd.Series(pd.arrays.BooleanArray(churned, unknown), name="churned")
+
+
+def _parts(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.NDArray[np.intp]]:
+    """The rows of some cut-offs after those of others: few enough for their customers to be labelled at all of them."""
+    codes, distinct = pd.factorize(cutoffs, sort=True)
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(distinct)))
+    first = start = 0
+    for number, end in enumerate(ends):
+        labels = min(end - start, customers) * (number + 1 - first)
+        if labels > _LABELS and number > first:
+            yield order[start : ends[number - 1]]
+            first, start = number, ends[number - 1]
+    if len(order):
+        yield order[start:]
+
+
+def _labelled(settings: Settings, transactions: ir.Table, asked: pa.Table, known_at: datetime) -> ir.Table:
+    """``row`` and ``churned`` of those of ``asked`` (row, customer_id, cutoff) who were active."""
+    cutoffs = sorted(asked["cutoff"].unique().to_pylist())
+    rows = ibis.memtable(asked)
+    known = known_transactions(transactions, matures_at(settings, cutoffs[-1]), known_at)
+    # Labels look back no further; this way files are not read to their beginning.
+    recent = known.filter(known.event_timestamp >= ibis.literal(cutoffs[0] - timedelta(days=settings.activity_days)))
+    theirs = recent.semi_join(rows, ENTITY_KEY)
+    labels = churn_labels(theirs, cutoffs, settings.horizon_days, settings.activity_days)
+    return rows.join(labels, [ENTITY_KEY, "cutoff"]).select("row", "churned")

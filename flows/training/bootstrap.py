@@ -5,6 +5,7 @@ same draws give the interval of their difference.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -19,10 +20,15 @@ Bools = npt.NDArray[np.bool_]
 
 BINS = 10
 _CHUNK = 10  # few enough to stay in the processor's cache
+_CELLS = 4_000_000  # of an array of some resamples by all rows: 32 MB of float64
 
 
 class CustomerBootstrap:
-    """Resamples of customers: how often each row counts in each of them."""
+    """Resamples of customers: how often each row counts in each of them.
+
+    A byte is kept per customer and resample. What is as long as the rows is made for some resamples at a time: a month
+    of requests has thirty rows of a customer.
+    """
 
     def __init__(self, customers: Sequence[str] | npt.NDArray[Any], resamples: int, seed: int) -> None:
         codes, known = pd.factorize(np.asarray(customers, dtype=object))
@@ -30,26 +36,38 @@ class CustomerBootstrap:
         self.resamples, self._seed = resamples, seed
 
     @cached_property
-    def weights(self) -> npt.NDArray[np.uint8]:
-        """How often each row is drawn, shape (resamples, rows)."""
+    def _counts(self) -> npt.NDArray[np.uint8]:
+        """How often each customer is drawn, shape (resamples, customers)."""
         generator = np.random.default_rng(self._seed)
-        weights = np.empty((self.resamples, len(self._codes)), dtype=np.uint8)
-        for row in weights:
+        counts = np.empty((self.resamples, self._customers), dtype=np.uint8)
+        for row in counts:
             drawn = generator.integers(0, self._customers, self._customers)
-            row[:] = np.bincount(drawn, minlength=self._customers)[self._codes]
-        return weights
+            row[:] = np.bincount(drawn, minlength=self._customers)
+        return counts
+
+    @property
+    def weights(self) -> npt.NDArray[np.uint8]:
+        """How often each row is drawn, shape (resamples, rows), all at once: see :meth:`chunks`."""
+        return self._counts.take(self._codes, axis=1)
 
     def at(self, rows: Bools) -> "CustomerBootstrap":
         """The same resamples of some of the rows, ``rows`` of shape (rows,)."""
-        part = CustomerBootstrap(self._codes[rows], self.resamples, self._seed)
-        part.weights = self.weights[:, rows]
+        part = copy(self)
+        part._counts, part._codes = self._counts, self._codes[rows]  # drawn once for all parts
         return part
 
     def chunks(self, order: npt.NDArray[np.intp] | None = None) -> Iterator[Floats]:
         """The weights as float64, some resamples at a time, the rows in ``order``."""
-        for start in range(0, self.resamples, _CHUNK):
-            part = self.weights[start : start + _CHUNK]
-            yield (part if order is None else part[:, order]).astype(np.float64)
+        step = at_a_time(_CHUNK, len(self._codes))
+        for start in range(0, self.resamples, step):
+            part = self._counts[start : start + step]
+            # One is ordered by rows, the other by resamples: what sums them up rounds accordingly.
+            yield (part.take(self._codes, axis=1) if order is None else part[:, self._codes[order]]).astype(np.float64)
+
+
+def at_a_time(most: int, rows: int) -> int:
+    """Of how many resamples arrays (resamples, rows) are made at once: ``most``, or fewer of many rows."""
+    return max(1, min(most, _CELLS // max(rows, 1)))
 
 
 def interval(value: float, draws: Floats) -> Interval:

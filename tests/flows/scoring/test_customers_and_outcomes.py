@@ -1,6 +1,7 @@
 """Who is scored and what came of them, against plain Python over the transactions."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from feature_repo.settings import Settings
 from flows.feature_store.snapshots import NoDataError, build_snapshots
 from flows.scoring.customers import Customers, active_customers
-from flows.scoring.outcomes import is_mature, outcomes
+from flows.scoring.outcomes import is_mature, outcomes, outcomes_of
 from tests.flows.conftest import Dataset
 from tests.flows.small_shop import ARRIVALS, AS_OF, KNOWN_AT, at_work_on, transactions
 
@@ -76,6 +77,50 @@ def test_outcomes_as_known_then(dataset: Dataset, known_at: datetime) -> None:
     found = outcomes(dataset.settings, _scored(ids[::-1]), cohort, known_at)
     assert found.tolist() == [customer not in stayed for customer in ids[::-1]]
     assert 0 < found.mean() < 1
+
+
+def _by_hand(customer: str, cutoff: datetime) -> bool | None:
+    """Whether he churned; None if he was not active."""
+    bought = [row.event_timestamp for row in transactions() if row.customer_id == customer and row.amount > 0]
+    if not any(cutoff - timedelta(days=180) <= time < cutoff for time in bought):
+        return None
+    return not any(cutoff <= time < cutoff + timedelta(days=90) for time in bought)
+
+
+@pytest.mark.parametrize("labels", [1, 200, 500_000])
+def test_outcomes_of_a_few_each_day(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, labels: int) -> None:
+    """Whatever part is labelled at once; one of them asked about twice, by two versions."""
+    monkeypatch.setattr("flows.scoring.outcomes._LABELS", labels)
+    rng, days = np.random.default_rng(4), [datetime(2023, 12, 1, tzinfo=UTC) + timedelta(days=n) for n in range(30)]
+    asked = [(f"c{number:03d}", day) for day in days for number in rng.choice(300, 8, replace=False)]
+    asked = [asked[n] for n in rng.permutation(len(asked))] + asked[:1] + [("stranger", days[3])]
+    rows = pd.DataFrame(asked, columns=["customer_id", "cutoff"], index=np.arange(len(asked)) * 7)
+    found = outcomes_of(dataset.settings, rows, KNOWN_AT)
+    assert found.tolist() == [_by_hand(*pair) if _by_hand(*pair) is not None else pd.NA for pair in asked]
+    assert found.dtype == "boolean" and found.isna().any() and 0 < found.mean() < 1
+    assert not len(outcomes_of(dataset.settings, rows[:0], KNOWN_AT))
+
+
+def test_nobody_else_is_labelled(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a shop with many customers, a few asked about on each of many days must not take memory for all of them."""
+    from flows.scoring import outcomes as module
+
+    labelled, definition = [], module.churn_labels
+
+    def spied(*given: Any) -> Any:
+        labelled.append(set(definition(*given).customer_id.execute()))
+        return definition(*given)
+
+    monkeypatch.setattr(module, "churn_labels", spied)
+    cohort = datetime(2024, 2, 1, tzinfo=UTC)
+    asked = _active(cohort, cohort)[:3]
+    rows = pd.DataFrame({"customer_id": asked, "cutoff": [cohort + timedelta(days=n) for n in range(3)]})
+    outcomes_of(dataset.settings, rows, KNOWN_AT)
+    assert labelled == [set(asked)]
+    monkeypatch.setattr(module, "_LABELS", 4)  # of two customers at two cut-offs
+    labelled.clear()
+    outcomes_of(dataset.settings, rows, KNOWN_AT)
+    assert labelled == [set(asked[:2]), set(asked[2:])]
 
 
 def test_scores_of_other_data_are_noticed(dataset: Dataset) -> None:

@@ -1,5 +1,6 @@
 """Intervals: each resample is what scikit-learn says of it, customers are drawn whole, and 95% is about 95%."""
 
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -148,6 +149,32 @@ class TestResamples:
         _same(np.sum(sums, axis=0), list(whole.weights @ scores))
         again = whole.at(rows).at(churned[rows])
         assert (again.weights == whole.weights[:, rows & churned]).all()
+
+    def test_of_many_rows_fewer_at_a_time_are_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rng = np.random.default_rng(5)
+        churned, scores, names = rng.random(300) < 0.4, rng.random(300).round(2), rng.integers(0, 90, 300)
+        found = []
+        for cells in (4_000_000, 900, 1):  # ten resamples at a time, three, one
+            monkeypatch.setattr("flows.training.bootstrap._CELLS", cells)
+            drawn = CustomerBootstrap(names, RESAMPLES, 0)
+            parts = list(drawn.chunks())
+            assert max(map(len, parts)) == min(10, max(1, cells // 300))
+            assert (np.concatenate(parts) == drawn.weights).all()
+            draws = [measure(churned, scores, drawn) for measure in (roc_auc_draws, pr_auc_draws)]
+            draws += [calibration_error_draws(churned, scores, drawn), mean_draws(scores, drawn)]
+            found.append(np.concatenate(draws))
+        _same(found[1], list(found[0]))
+        _same(found[2], list(found[0]))
+
+    def test_memory_grows_with_the_customers_not_with_their_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Thirty rows of each of 2,000 customers, in 500 resamples: a byte for each of these would be 30 MB."""
+        monkeypatch.setattr("flows.training.bootstrap._CELLS", 60_000)
+        scores, names = np.random.default_rng(6).random(60_000), np.tile(np.arange(2000), 30)
+        tracemalloc.start()
+        roc_auc_draws(scores < 0.4, scores, CustomerBootstrap(names, 500, 0))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 15e6
 
 
 class TestInterval:
