@@ -96,7 +96,8 @@ def _quality(
         return told("too few", f"{customers} customers are too few to measure: it takes {rules.min_rows}")
     scores, offered = rows["churn_probability"].to_numpy(np.float64), rows["offered"].to_numpy(np.float64)
     if churned is None:
-        known = expected(scores, offered, rules.value, rules.resamples, rules.seed)
+        customers_of_rows = rows[ENTITY_KEY].to_numpy()
+        known = expected(scores, offered, customers_of_rows, rules.value, rules.resamples, rules.seed)
         return told("estimated", f"matures on {matures:%Y-%m-%d}", measures=known)
     outcome = churned.dropna().to_numpy(dtype=bool)
     bootstrap = CustomerBootstrap(rows[ENTITY_KEY].to_numpy(), rules.resamples, rules.seed)
