@@ -14,6 +14,8 @@ from benchmarks.serving.load import LoadError, send_load
 from benchmarks.serving.processes import HOST, Processes, free_port
 from tests.benchmarks.conftest import StartTiny
 
+pytestmark = pytest.mark.long
+
 GENERATORS = [
     pytest.param("wrk", marks=pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")),
     "python",

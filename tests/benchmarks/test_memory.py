@@ -3,8 +3,12 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from benchmarks.serving.memory import measure_memory
 from tests.benchmarks.conftest import StartTiny
+
+pytestmark = pytest.mark.long
 
 
 def test_the_workers_memory_is_looked_at_after_each_number_of_requests(tiny: StartTiny, tmp_path: Path) -> None:

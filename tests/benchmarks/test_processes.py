@@ -14,6 +14,8 @@ from benchmarks.serving.processes import HOST, Processes, StartError, free_port
 from tests.benchmarks.conftest import StartTiny, becomes
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 # A supervisor and a worker that leaves its group, as BentoML's do; both are busy.
 FAMILY = """
 import os, subprocess, sys

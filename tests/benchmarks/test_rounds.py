@@ -10,6 +10,8 @@ from benchmarks.serving.quiet import Patience
 from benchmarks.serving.rounds import Subject, measure_all
 from tests.benchmarks.conftest import StartTiny, Tiny, becomes
 
+pytestmark = pytest.mark.long
+
 
 class Stand:
     """A tiny server where a running contender is expected."""

@@ -162,6 +162,7 @@ def test_ctrl_c_before_anything_has_started_ends_it(tmp_path: Path) -> None:
         assert "Traceback" not in here.server.printed()
 
 
+@pytest.mark.long
 def test_what_a_killed_one_left_is_ended(tmp_path: Path) -> None:
     """Also a process that hides in a session of its own and ignores a polite signal."""
     stubborn = (
@@ -199,6 +200,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.long
 def test_a_killed_server_starts_again_though_its_worker_kept_the_port(tmp_path: Path) -> None:
     port = free_port()
     server = tmp_path / "server.py"

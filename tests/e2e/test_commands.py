@@ -55,6 +55,7 @@ def test_the_readme_has_blocks_to_paste() -> None:
     assert {"make run", "make test"} <= {line.split("#")[0].strip() for line in blocks()[0].text.splitlines()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", bash_blocks(), ids=lambda block: f"line {block.line}")
 def test_a_block_runs_as_it_stands(block: Block, pasted: Pasted) -> None:
     if block.is_long_running:
@@ -67,6 +68,7 @@ def test_a_block_runs_as_it_stands(block: Block, pasted: Pasted) -> None:
     assert NOISE.findall(said) == [], said[-3000:]
 
 
+@pytest.mark.long
 def test_pasting_leaves_nothing_in_the_checkout(pasted: Pasted) -> None:
     assert pasted.results
     assert pasted.left_behind == set()

@@ -46,6 +46,7 @@ def _read(report: Path) -> None:
     report.write_text(json.dumps({"zone": time.strftime("%z"), "values": values, "stamps": stamps}))
 
 
+@pytest.mark.long
 class TestTimeZones:
     @pytest.mark.parametrize(("writer", "reader"), [("UTC", "America/New_York"), ("Asia/Kolkata", "UTC")])
     def test_written_in_one_and_read_in_another(self, shop: Settings, tmp_path: Path, writer: str, reader: str) -> None:

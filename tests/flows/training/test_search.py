@@ -165,6 +165,7 @@ def _stored(storage: Path, family: str) -> list[FrozenTrial]:
         return []
 
 
+@pytest.mark.long
 class TestKilled:
     @pytest.mark.parametrize(
         "kills",
