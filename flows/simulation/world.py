@@ -27,6 +27,7 @@ GATES = DEFAULT_GATES.model_copy(
         "max_calibration_error": 0.2,
         "max_slice_gap": 0.4,
         "max_instability": 0.2,
+        "max_wrong_direction": 0.25,
     }
 )
 

@@ -39,7 +39,7 @@ class PriceChange(Scenario):
         found = detection(
             "holdfast.drift.detected", "transactions.amount", visible, day_after(START, _FIRST + 1), run.shop.seen
         )
-        trained = [item for item in run.shop.api.runs("retrain") if item.state == "COMPLETED"]
+        trained = [item for item in run.shop.api.runs("retrain") if item.state_name == "Completed"]
         return [found], [
             nothing_found_before(run, found.by),
             _retrained(run, len(trained)),
