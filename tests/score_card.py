@@ -21,7 +21,7 @@ SECTIONS = {
     "Monitor": "monitoring",
 }
 _ROW = re.compile(r"^\| (Data|Model|Infra|Monitor) (\d) \| (.+?) \| (.+?) \| (.+?) \| (0|0\.5|1) \|$", re.MULTILINE)
-_LINK = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)*)`")
+_LINK = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)*(?:\[[\w -]+\])?)`")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def sums(found: list[Entry]) -> dict[str, float]:
 
 
 def results(reports: Path) -> dict[str, list[str]]:
-    """Test, as ``tests/x.py::Class::test`` without parameters, to what came of each of its cases."""
+    """Test, as ``tests/x.py::Class::test[case]``, to what came of it; of the same in several reports, of each."""
     found: dict[str, list[str]] = defaultdict(list)
     for report in sorted(reports.glob("*.xml")):
         for case in ElementTree.parse(report).iter("testcase"):
@@ -65,17 +65,20 @@ def results(reports: Path) -> dict[str, list[str]]:
 
 
 def _node(classname: str, name: str) -> str:
-    """JUnit's dotted name as pytest's: modules begin in lower case, classes do not."""
+    """JUnit's dotted name as pytest's: modules begin in lower case, classes do not. xdist adds its group after an @."""
     parts = classname.split(".")
     classes = [part for part in parts if part[:1].isupper()]
     module = "/".join(part for part in parts if part not in classes)
-    return "::".join([f"{module}.py", *classes, name.split("[")[0]])
+    return "::".join([f"{module}.py", *classes, re.sub(r"@[^\]]*$", "", name)])
 
 
 def outcomes_of(link: str, found: dict[str, list[str]]) -> list[str]:
-    """What came of a linked test, or of all tests of a linked module or class."""
+    """What came of a linked case, of all cases of a linked test, or of all tests of a linked module or class."""
     return [
-        outcome for node, all_of in found.items() if node == link or node.startswith(f"{link}::") for outcome in all_of
+        outcome
+        for node, all_of in found.items()
+        if node == link or node.startswith((f"{link}::", f"{link}["))
+        for outcome in all_of
     ]
 
 
