@@ -54,6 +54,17 @@ def be_impatient() -> list[str]:
     return added
 
 
+@contextmanager
+def impatience() -> Iterator[None]:
+    """``IMPATIENT`` within the block, for a flow: a training in the same process has more time."""
+    added = be_impatient()
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 class ModelRegistry:
     """An MLflow registry at a tracking URI; nothing is created in it.
 
@@ -85,13 +96,9 @@ class ModelRegistry:
 
     def served(self, alias: str) -> tuple[ServedModel, bytes]:
         """Contract and file of the version that ``alias`` names, for a flow; errors as of the parts."""
-        added = be_impatient()
-        try:
+        with impatience():
             contract = self.behind(alias).contract()
             return contract, self.file_of(contract)
-        finally:  # a training in the same process has more time
-            for name in added:
-                os.environ.pop(name, None)
 
     def file_of(self, contract: ServedModel) -> bytes:
         """The model file of a version, byte for byte the one that was registered.

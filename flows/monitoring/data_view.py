@@ -10,9 +10,10 @@ from flows.monitoring.checks import Check, judge
 from flows.monitoring.data_picture import draw
 from flows.monitoring.drift_report import report_of
 from flows.monitoring.findings import Finding
-from flows.monitoring.freshness import online_freshness, scores_freshness
+from flows.monitoring.freshness import champion_freshness, online_freshness, scores_freshness
 from flows.monitoring.metrics_table import MetricRow
 from flows.monitoring.settings import DataRules, MonitorSettings
+from flows.monitoring.training_time import training_time
 from flows.monitoring.transactions import (
     DAYS_BEFORE,
     VALUES,
@@ -30,7 +31,8 @@ _HOUR = timedelta(hours=1)
 
 
 def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
-    """Volume, lateness, refused rows, missing values, returns, amounts; and whether what is served is of today.
+    """Volume, lateness, refused rows, missing values, returns, amounts; whether what is served is of today; and
+    whether training takes no longer than it did.
 
     All tests are judged together, so that a run in which nothing is wrong says so but for one in ``1 / alpha``.
     """
@@ -50,7 +52,12 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
     ]
     measured, found, lines = judge(checks, rules.data.alpha)
     late = _lateness(settings, now, before, rules.data)
-    fresh = [online_freshness(settings, window), scores_freshness(settings, window, rules.data)]
+    fresh = [
+        online_freshness(settings, window),
+        scores_freshness(settings, window, rules.data),
+        champion_freshness(settings, window, rules.data),
+        training_time(settings, window, rules.data),
+    ]
     measured += [*_plain(days, now, window, checks), *late[0], *(row for part in fresh for row in part[0])]
     findings = [*found, *late[1], *(finding for part in fresh for finding in part[1])]
     enough = min(len(day.values), len(earlier.values)) >= rules.data.min_rows
@@ -124,7 +131,12 @@ def _number(count: int, what: str, plural: str) -> str:
 
 def _lines(rows: list[MetricRow]) -> list[dict[str, Any]]:
     """Measurements that are held against a limit, not tested."""
-    names = {"age_hours": "age of the newest, hours", "late_share": "share that arrived late"}
+    names = {
+        "age_hours": "age of the newest, hours",
+        "age_days": "age, days",
+        "training_cpu_seconds": "processor time of its training, seconds",
+        "late_share": "share that arrived late",
+    }
     return [
         {
             "what": f"{row.subject}: {names[row.metric]}",

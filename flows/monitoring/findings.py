@@ -13,6 +13,7 @@ EventName = Literal[
     "holdfast.skew.detected",
     "holdfast.quality.dropped",
     "holdfast.freshness.breached",
+    "holdfast.training.slow",
 ]
 
 

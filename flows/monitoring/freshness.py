@@ -1,10 +1,14 @@
-"""Whether what is served is of today: the online store and the batch scores."""
+"""Whether what is served is of today: the online store, the batch scores and the model itself."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from feature_repo.model_contract import freshness
+from feature_repo.model_contract import CHAMPION, freshness
+from feature_repo.model_registry import ModelRegistry, impatience
+from feature_repo.registered_version import NoSuchAliasError, RegistryUnavailableError
 from feature_repo.settings import Settings
 from feature_repo.stores import open_store
+from feature_repo.times import as_utc
 from flows.feature_store.online import being_filled, online_state, why_not_served
 from flows.monitoring.findings import Finding, Severity
 from flows.monitoring.metrics_table import MetricRow, read_metrics
@@ -12,9 +16,9 @@ from flows.monitoring.settings import DataRules
 from flows.monitoring.window import Window
 from flows.scoring.kept import list_scored
 
-ONLINE, SCORES = "online store", "scores"
+ONLINE, SCORES = "online store", "scores"  # beside CHAMPION
 _AGE = "age_hours"
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _REMEMBERED = timedelta(days=30)
 Judged = tuple[list[MetricRow], list[Finding], list[str]]
 
@@ -72,7 +76,35 @@ def scores_freshness(settings: Settings, window: Window, rules: DataRules) -> Ju
     return [row], [_finding("warning", SCORES, text, window, {"age_hours": age, "limit": limit})], []
 
 
-def _finding(severity: Severity, subject: str, text: str, window: Window, payload: dict[str, float]) -> Finding:
+def champion_freshness(settings: Settings, window: Window, rules: DataRules) -> Judged:
+    """The age of the champion: days from the moment it was trained as of to ``as_of``.
+
+    Not since its promotion: what happened after its training it does not know, however late it came to serve.
+    """
+    try:
+        with impatience():
+            champion = ModelRegistry(settings.mlflow_tracking_uri).behind(CHAMPION)
+    except NoSuchAliasError:
+        return [], [], []
+    except RegistryUnavailableError as error:  # the other checks of the view do not need it
+        return [], [], [f"The age of the champion is not known: {error}"]
+    trained = champion.tags.get("holdfast.as_of")
+    if trained is None:
+        return [], [], [f"The champion, version {champion.number}, was not registered by training: of no known age."]
+    moment, limit = as_utc(datetime.fromisoformat(trained)), rules.max_champion_age_days
+    age = max(window.as_of - moment, timedelta()) / _DAY
+    row = MetricRow("age_days", CHAMPION, age, 1, champion.number, limit=limit, breached=age > limit)
+    if age <= limit:
+        return [row], [], []
+    text = (
+        f"The champion, version {champion.number}, was trained as of {moment:%Y-%m-%d}, {age:.0f} days ago; the limit "
+        f"is {limit:g}. No later version has followed it."
+    )
+    payload = {"version": champion.number, "trained_as_of": moment.isoformat(), "age_days": age, "limit": limit}
+    return [row], [_finding("warning", CHAMPION, text, window, payload)], []
+
+
+def _finding(severity: Severity, subject: str, text: str, window: Window, payload: dict[str, Any]) -> Finding:
     return Finding(
         event="holdfast.freshness.breached",
         severity=severity,

@@ -33,6 +33,15 @@ class DataRules(BaseModel):
         default=0.1, ge=0, le=1, description="Distance of two distributions that matters (Kolmogorov-Smirnov)."
     )
     max_scores_age_hours: float = Field(default=36, gt=0, description="The newest batch scores may be so old.")
+    max_champion_age_days: float = Field(
+        default=100,
+        gt=0,
+        description="So long ago the champion may have been trained: a horizon of 90 days and a weekly training. By "
+        "then the outcomes of the first customers it scored were there to learn from.",
+    )
+    max_training_ratio: float = Field(
+        default=3, gt=1, description="Processor time of the newest training over the median of those before, at most."
+    )
 
 
 class DriftRules(BaseModel):

@@ -41,6 +41,7 @@ EXPERIMENT = "holdfast-churn"
 TAG_KEY = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
 PREDICTIONS_FILE = "test_predictions.parquet"
+TRAINING_TIME = "training_cpu_seconds"
 _PLACE = "holdfast.place"
 _TRIAL = "holdfast.trial"
 
@@ -99,13 +100,17 @@ def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> 
     """The parent run of one training; yields its id. It ends FAILED when the body raises.
 
     A training that was cut short goes on in its own run. On a shared server another machine may be at the same one.
+    One that was not leaves its processor time as ``TRAINING_TIME``, in which what else runs on the machine has no part.
     """
     earlier = _runs(client, f"tags.`{TAG_KEY}` = '{lineage.key}' and tags.`{_PLACE}` = '{_place(settings)}'")
     begun = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
     with mlflow.start_run(**begun, tags={TAG_KEY: lineage.key, _PLACE: _place(settings)}) as run:
         mlflow.log_params(lineage.parameters)
         mlflow.log_dict(_plain(asdict(lineage)), LINEAGE_FILE)
+        began = time.process_time()
         yield run.info.run_id
+        if not earlier:  # else this is only the rest of it
+            mlflow.log_metric(TRAINING_TIME, time.process_time() - began)
 
 
 class TrialLog:

@@ -32,6 +32,7 @@ FINDINGS = [
     ("holdfast.skew.detected", "skew", "recency_days"),
     *(("holdfast.drift.detected", "drift", subject) for subject in BURST),
     ("holdfast.freshness.breached", "data", "scores"),
+    ("holdfast.freshness.breached", "data", "champion"),
     ("holdfast.freshness.breached", "data", "online store"),
 ]
 EMIT = """
@@ -152,7 +153,7 @@ def test_a_stale_store_is_filled_again_though_the_run_is_killed(world: World) ->
     world.start("alerts", {})
     world.over("alerts")
     assert open_alerts(world.settings) == [], "a later run has completed"
-    assert len(world.runs("features")) == 2, "stale scores fill no store"
+    assert len(world.runs("features")) == 2, "neither stale scores nor a stale champion fill a store"
 
 
 def test_drift_leads_to_one_decision_with_the_right_parameters(world: World) -> None:

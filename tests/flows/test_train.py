@@ -104,6 +104,7 @@ class TestRuns:
             for metric, value in values.items():
                 assert run.data.metrics[f"test.{model}.{metric}"] == value.value
         assert run.data.metrics["test.model.roc_auc.low"] == told.metrics["model"]["roc_auc"].low
+        assert run.data.metrics["training_cpu_seconds"] > 0.1
         assert run.data.params["seed"] == "0"
         assert run.data.params["search.trials"] == "2"
         assert run.data.params["horizon_days"] == "90"

@@ -1,24 +1,28 @@
-"""Whether what is served is of today: by the online store's own state, and by the newest batch scores."""
+"""Whether what is served is of today: by the online store's own state, the newest batch scores, the champion's age."""
 
 import sqlite3
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.model_contract import ServedModel
+from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
 from feature_repo.settings import Settings
 from flows.feature_store.online import features_lock, forget_online_state
-from flows.monitoring.freshness import ONLINE, online_freshness, scores_freshness
+from flows.monitoring.data_view import data_view
+from flows.monitoring.freshness import ONLINE, champion_freshness, online_freshness, scores_freshness
 from flows.monitoring.metrics_table import write_metrics
-from flows.monitoring.settings import DataRules
+from flows.monitoring.settings import DataRules, MonitorSettings
 from flows.monitoring.window import Window
 from flows.scoring.kept import about_scores
 from flows.scoring.scores import scores_path
 from tests.flows.small_shop import AS_OF, KNOWN_AT
+from tests.registry import Registry, make_registry
 
 HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
 
 
 def window(hours: float) -> Window:
@@ -84,6 +88,80 @@ def test_scores_are_missed_once_there_were_some(shop: Settings) -> None:
     rows, findings, _ = scores_freshness(shop, window(37), rules)
     assert (rows[0].value, rows[0].breached) == (37, True)
     assert findings[0].summary == "The newest batch scores are of 2024-07-01 00:00 UTC, 37 hours old; the limit is 36."
+
+
+@pytest.fixture
+def registry(shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The shop's; nothing in it."""
+    made = make_registry(tmp_path / "registry")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", made.uri)
+    return made
+
+
+def _trained(registry: Registry, as_of: datetime) -> str:
+    version = registry.plant()
+    registry.client.set_model_version_tag(MODEL_NAME, version, "holdfast.as_of", as_of.isoformat())
+    return version
+
+
+@pytest.mark.parametrize(
+    ("days", "breached"), [(-3, False), (0, False), (61, False), (100, False), (101, True), (400, True)]
+)
+def test_the_champion_ages_from_the_moment_it_was_trained_as_of(
+    shop: Settings, registry: Registry, days: int, breached: bool
+) -> None:
+    registry.point(CHAMPION, _trained(registry, AS_OF))
+    rows, findings, notes = champion_freshness(shop, window(24 * days), DataRules())
+    assert [(row.metric, row.subject, row.version, row.value, row.limit, row.breached) for row in rows] == [
+        ("age_days", "champion", "1", max(days, 0), 100, breached)
+    ]
+    assert [(item.event, item.severity, item.subject) for item in findings] == [
+        ("holdfast.freshness.breached", "warning", "champion")
+    ] * breached
+    assert notes == []
+
+
+def test_a_stale_champion_is_told_with_its_age_until_another_follows(shop: Settings, registry: Registry) -> None:
+    rules = DataRules(max_champion_age_days=30)
+    registry.point(CHAMPION, _trained(registry, AS_OF - 31 * DAY))
+    _, (finding,), _ = champion_freshness(shop, window(0), rules)
+    assert "version 1, was trained as of 2024-05-31, 31 days ago; the limit is 30" in finding.summary
+    assert (finding.payload["version"], finding.payload["age_days"]) == ("1", 31)
+    registry.point(CHALLENGER, _trained(registry, AS_OF))
+    assert len(champion_freshness(shop, window(0), rules)[1]) == 1, "who only waits serves nobody"
+    registry.point(CHAMPION, "2")
+    assert champion_freshness(shop, window(0), rules)[1] == []
+
+
+def test_of_no_champion_nothing_is_said(shop: Settings, request: pytest.FixtureRequest) -> None:
+    assert champion_freshness(shop, window(0), DataRules()) == ([], [], []), "nothing was ever registered"
+    request.getfixturevalue("registry").plant()
+    assert champion_freshness(shop, window(0), DataRules()) == ([], [], [])
+
+
+def test_a_champion_of_no_known_age_and_a_registry_that_is_away_are_noted(
+    shop: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.point(CHAMPION, registry.plant())
+    rows, findings, notes = champion_freshness(shop, window(0), DataRules())
+    assert (rows, findings) == ([], [])
+    assert "version 1, was not registered by training" in notes[0]
+    broken = shop.data / "broken.db"
+    broken.write_bytes(b"no database" * 1000)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{broken}")
+    rows, findings, notes = champion_freshness(shop, window(0), DataRules())
+    assert (rows, findings) == ([], [])
+    assert "The age of the champion is not known" in notes[0]
+
+
+def test_the_data_view_tells_a_stale_champion(shop: Settings, registry: Registry) -> None:
+    registry.point(CHAMPION, _trained(registry, AS_OF - 101 * DAY))
+    found = data_view(shop, window(0), MonitorSettings())
+    (finding,) = (item for item in found.findings if item.event == "holdfast.freshness.breached")
+    assert (finding.subject, finding.payload["age_days"]) == ("champion", 101)
+    assert {"what": "champion: age, days", "now": "101", "before": "limit 100", "p-value": "", "state": "wrong"} in [
+        *found.table
+    ]
 
 
 def _scored(settings: Settings, moment: datetime) -> None:

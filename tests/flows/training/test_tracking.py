@@ -108,6 +108,7 @@ class TestTrainingRun:
         run = client.get_run(run_id)
         assert (run.info.status, run.info.run_name) == ("FINISHED", "train as of 2024-07-01")
         assert run.data.tags[tracking.TAG_KEY] == lineage.key
+        assert run.data.metrics.keys() == {tracking.TRAINING_TIME}
         assert run.data.params["search.trials"] == "10"
         assert run.data.params["value.offer_cost"] == "2.0"
         assert run.data.params["horizon_days"] == "90"
@@ -125,7 +126,7 @@ class TestTrainingRun:
         assert second == first
         run = client.get_run(first)
         assert run.info.status == "FINISHED"
-        assert run.data.metrics == {"before": 1.0, "after": 2.0}
+        assert run.data.metrics == {"before": 1.0, "after": 2.0}, "how long it took in all is not known"
 
     def test_another_training_has_another_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as first:
