@@ -3,6 +3,7 @@
 import threading
 from contextlib import suppress
 
+import psutil
 from bentoml import Bento
 
 import feature_repo.feast_import  # noqa: F401  before anything that imports Feast: a third of the time
@@ -51,6 +52,7 @@ class Engine:
             self._predictor.answer, self._record, size=lambda asked: len(asked.customer_ids)
         )
         self._tracer = StageTracer()
+        self._process = psutil.Process()
         self._closing = threading.Event()
         self._publisher = threading.Thread(target=self._publish, name="metrics", daemon=True)
         self._warm_up()
@@ -129,6 +131,7 @@ class Engine:
             METRICS.ready.set(0)
             log_once(repr(error), f"Not ready, unexpectedly: {error!r}")
         self._observe_models()
+        METRICS.memory.set(self._process.memory_info().rss)
         if self.log is not None:
             METRICS.log_queue.set(self.log.queued_rows)
             METRICS.log_written.reached(self.log.written_rows)

@@ -47,6 +47,7 @@ class Metrics:
         self.registry_reachable = State("registry_reachable", "1 if the model registry answered last.", mode="livemin")
         self.registry_success = State("registry_last_success_seconds", "When the registry answered last, Unix time.")
         self.refused_versions = State("refused_versions", "Versions of the registry that were refused.")
+        self.memory = State("memory_bytes", "Resident memory, shared pages included.", mode="livesum")
         self.ready = State("ready", "1 when requests are answered.", mode="livemin")
         self.log_queue = State("prediction_log_queue_rows", "Predictions not written to the log yet.", mode="livesum")
         self.log_written = Total("prediction_log_written_rows", "Predictions written to the log.")

@@ -236,6 +236,11 @@ class TestServed:
         assert found.total("holdfast_registry_last_success_seconds") > 1.7e9
         assert found.total("holdfast_challenger_failures_total", version="2") == 0
 
+    def test_the_memory_of_both_workers_is_told(self, seen: Watched) -> None:
+        told = seen.ill.total("holdfast_memory_bytes")
+        assert told == pytest.approx(seen.resident, rel=0.2)
+        assert told > 2 * 50e6, "each has loaded Feast"
+
     def test_every_prediction_is_in_the_log(self, seen: Watched) -> None:
         found = seen.ill
         logged = found.total("holdfast_prediction_log_written_rows_total")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 from prometheus_client import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
@@ -61,11 +62,15 @@ class Sent:
 
 @dataclass(frozen=True)
 class Watched:
-    """``well``: a challenger has run in shadow, then as a canary; ``ill``: then the online store broke."""
+    """``well``: a challenger has run in shadow, then as a canary; ``ill``: then the online store broke.
+
+    ``resident``: bytes that its two workers held then, by the system.
+    """
 
     sent: Sent
     well: Exposition
     ill: Exposition
+    resident: int
 
 
 class _Caller:
@@ -168,4 +173,13 @@ def _watch(world: Path) -> Watched:
             for _ in range(12):
                 caller.post(PREDICT, {"customer_id": "c001"}, 503, 1)
             ill = caller.until(lambda found: caller.all_counted(found) and not found.total("holdfast_ready"))
-        return Watched(caller.sent, well, ill)
+            resident = _resident(data)
+        return Watched(caller.sent, well, ill, resident)
+
+
+def _resident(data: Path) -> int:
+    """Of the processes that tell of their memory: their files are named by them."""
+    files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livesum_*.db")
+    workers = [int(file.stem.rpartition("_")[2]) for file in files if b"holdfast_memory" in file.read_bytes()]
+    assert len(workers) == 2
+    return sum(psutil.Process(worker).memory_info().rss for worker in workers)
