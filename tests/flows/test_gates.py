@@ -174,6 +174,16 @@ def test_a_forbidden_input(client: Any) -> None:
     }
 
 
+def test_one_that_is_too_slow_or_too_large(client: Any) -> None:
+    version = plant(client)
+    fair = {gate.name: gate.value for gate in judged(version).gates}
+    for name, limit in (("latency", "max_latency_ms"), ("size", "max_size_mb")):
+        assert fair[name] > 0, "measured on the model itself"
+        result = judged(version, **{limit: fair[name] / 100})  # it costs a hundred times what it may
+        assert list(stopped_by(result)) == [name]
+        assert aliases(client) == {}
+
+
 def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
     version = plant(client)
     assert judged(version).challenger

@@ -151,6 +151,10 @@ class TestContent:
         assert "| git commit | c5e4c58859c66a8d10d2fa8e4df9d15e6221348a |" in origin
         assert "`python -m flows.reproduce 3`" in origin
 
+    def test_uncommitted_code_is_marked(self) -> None:
+        card = _card(history(lineage=replace(LINEAGE, git_commit=f"{LINEAGE.git_commit} with local changes")))
+        assert f"| git commit | {LINEAGE.git_commit} with local changes |" in _section(card, "Where it came from")
+
     def test_the_same_facts_give_the_same_card(self) -> None:
         assert _card(pictures=PNGS) == _card(pictures=PNGS)
 

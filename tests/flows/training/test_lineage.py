@@ -1,6 +1,7 @@
 """The training key: the same for the same training, another for any other."""
 
 import shutil
+import subprocess
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,6 +127,29 @@ class TestCode:
         (checkout / "requirements.lock").write_text("nothing")
         assert _lineage().lock != before.lock
         assert _lineage().training_code == before.training_code
+
+
+def test_uncommitted_code_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=Ann", "-c", "user.email=ann@holdfast.example"]
+        done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    for folder in ("flows/training", "feature_repo"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("flows/train.py", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    monkeypatch.setattr(lineage, "ROOT", tmp_path)
+    commit = git("rev-parse", "HEAD")
+    assert _lineage().git_commit == commit
+    file = tmp_path / "flows/training/families.py"
+    file.write_text(f"{file.read_text()}\nanother = 1\n")
+    assert _lineage().git_commit == f"{commit} with local changes"
+    git("commit", "--quiet", "--all", "--message", "another")
+    assert _lineage().git_commit == git("rev-parse", "HEAD") != commit
 
 
 def test_outside_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
