@@ -118,8 +118,8 @@ class RolloutRecord(Record):
     held against, ``figures`` what was judged, and ``gates`` the key of its evidence. By the prediction log of the step,
     ``requests`` is how many about active customers it answered, ``customers`` how many different ones those were, and
     ``others`` how many inactive customers it scored besides, on whom it is not judged. What a rollout that goes on
-    needs is in ``rules``, the settings other than the defaults, and in ``base``, the service's counters when the step
-    began.
+    needs is in ``rules``, the settings other than the defaults, in ``base``, the service's counters when the step
+    began, and in ``carried``: where the service was started again since, what it had counted in the step until then.
     """
 
     TAG = "holdfast.rollout"
@@ -139,6 +139,7 @@ class RolloutRecord(Record):
     flow_run: str = ""
     rules: dict[str, Any] = Field(default_factory=dict)
     base: dict[str, float] = Field(default_factory=dict)
+    carried: dict[str, float] = Field(default_factory=dict)
     is_held: bool = False
     """Stopped because nobody could tell, not because somebody wanted it."""
 

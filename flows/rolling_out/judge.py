@@ -18,20 +18,20 @@ from flows.rolling_out.figures import (
     share_figure,
 )
 from flows.rolling_out.pair import Floats, Pair
-from flows.rolling_out.service_metrics import ServiceState, latencies, since
+from flows.rolling_out.service_metrics import ServiceState, latencies
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step
 
 _AS_REGISTERED = 1e-9
-_ILL = 20  # answers, of which more than the limit are 503: fewer are an incident of a moment
 
 
 @dataclass(frozen=True)
 class Seen:
     """All that is known of a step. ``state`` is None where the service did not answer.
 
-    ``base`` are the service's counters when the step began; ``lasts_seconds`` how long ago that was. ``skew`` says why
-    the inputs of the service are in doubt, whatever the version.
+    ``base`` are the service's counters when the step began, ``grown`` what was counted since, ``lately`` that of
+    the last minutes alone; ``lasts_seconds`` is how long ago it began. ``skew`` says why the inputs of the service are
+    in doubt, whatever the version.
     """
 
     step: Step
@@ -42,6 +42,8 @@ class Seen:
     champions: Floats
     state: ServiceState | None
     base: Mapping[str, float]
+    grown: Mapping[str, float]
+    lately: Mapping[str, float]
     lasts_seconds: float
     skew: str | None = None
 
@@ -94,7 +96,7 @@ def _of_service(seen: Seen, rules: RolloutSettings, certainty: float) -> list[Fi
     """Errors and time. A 503 is no version's: what the service stands on is away, and the step waits."""
     if seen.state is None:
         return []
-    grown = since(seen.base, seen.state.counters)
+    grown = seen.grown
     before = seen.base.get("failed", 0.0) / seen.base["answered"] if seen.base.get("answered") else 0.0
     limit = max(rules.max_error_share, min(0.5, 2 * before))  # what failed before is not its doing
     figures = [share_figure("errors", grown["failed"], grown["answered"], limit, certainty)]
@@ -125,9 +127,9 @@ def _waits_for(seen: Seen, rules: RolloutSettings) -> str:
         return "the service does not answer"
     if seen.skew:
         return f"skew: {seen.skew}"
-    grown = since(seen.base, state.counters)
-    if grown["unavailable"] > _ILL and grown["unavailable"] > rules.max_error_share * grown["answered"]:
-        return f"{grown['unavailable']:.0f} of {grown['answered']:.0f} requests got 503: the service is not well"
+    away, asked = seen.lately["unavailable"], seen.lately["answered"]
+    if share_figure("errors", away, asked, rules.max_error_share, rules.certainty).verdict == "breached":
+        return f"{away:.0f} of the last {asked:.0f} requests got 503: the service is not well"
     if seen.answers.judged < rules.min_requests:
         return f"{seen.answers.judged} of {rules.min_requests} requests about active customers"
     active = int(seen.answers.active.sum())

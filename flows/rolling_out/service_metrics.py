@@ -61,11 +61,9 @@ def state_in(text: str) -> ServiceState:
     )
 
 
-def since(base: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
-    """What was counted since ``base``; a service that was started again counts from nothing."""
-    if any(now.get(name, 0.0) < value for name, value in base.items()):
-        return dict(now)
-    return {name: value - base.get(name, 0.0) for name, value in now.items()}
+def is_restarted(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
+    """Whether the service was started again between two looks: its counters only ever grow, and then begin at 0."""
+    return any(now.get(name, 0.0) < value for name, value in before.items())
 
 
 def kept(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, float]:

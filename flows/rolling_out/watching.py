@@ -11,10 +11,11 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord
 from flows.rolling_out.answers import Answers, read_answers
+from flows.rolling_out.counting import Counted
 from flows.rolling_out.judge import Judgement, Seen, judge
 from flows.rolling_out.moves import changed_by_hand, hold_on
 from flows.rolling_out.pair import Pair
-from flows.rolling_out.service_metrics import ServiceState, kept
+from flows.rolling_out.service_metrics import ServiceState
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.sight import FLUSH, Sight
 from flows.rolling_out.steps import is_half_gone, lease, rules_of, step_of
@@ -79,15 +80,16 @@ def watch(
     until = lease(rules, world.clock())
     answered, told_silent = world.clock(), False
     skew, skew_read = None, None
-    base, sight = record.base, Sight(world.clock())
+    counted, sight = Counted(record, (version, str(record.champion))), Sight(world.clock())
     while True:
         now = world.clock()
         if why := interruption(client, version, record) or changed_by_hand(client, version, step):
             return Outcome(_ended(record, "stopped", now, log.answers, None, why), None)
         state = world.look()
         log.read(now)
-        if state is not None and not base:  # it did not answer when the step began
-            base = kept(state.counters, (version, str(record.champion)))
+        if state is not None:
+            counted.look(state.counters, now)
+            record = _noted(client, version, record, counted)
         if state is not None and log.is_fresh:
             sight.look(log.answers.requests, state.counters.get(f"scored:{version}:{step.route}", 0.0), now)
         if skew_read is None or now - skew_read >= _SKEW:
@@ -100,7 +102,9 @@ def watch(
             tried=log.tried,
             champions=log.champions,
             state=state,
-            base=base,
+            base=counted.base,
+            grown=counted.grown,
+            lately=counted.lately,
             lasts_seconds=(now - record.begun).total_seconds(),
             skew=skew,
         )
@@ -121,6 +125,14 @@ def watch(
             world.silent(silent)
             told_silent = silent
         world.sleep(rules.poll_seconds)
+
+
+def _noted(client: MlflowClient, version: str, record: RolloutRecord, counted: Counted) -> RolloutRecord:
+    """The record with what must not be lost when the run is killed: that the service was started again, for one."""
+    noted = counted.in_record(record)
+    if noted is not record:
+        noted.write(client, version)
+    return noted
 
 
 def _too_long(record: RolloutRecord, rules: RolloutSettings, judgement: Judgement, sight: Sight, now: datetime) -> str:
@@ -176,5 +188,5 @@ def _ended(
     if answers is not None:
         active = int(answers.active.sum())
         seen = {"requests": answers.judged, "customers": active, "others": len(answers.active) - active}
-    changed = {"verdict": verdict, "when": now, "figures": figures, "why": why, "base": {}}
+    changed = {"verdict": verdict, "when": now, "figures": figures, "why": why, "base": {}, "carried": {}}
     return record.model_copy(update=changed | seen)

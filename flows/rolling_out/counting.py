@@ -1,0 +1,55 @@
+"""What the service has counted in a step, whatever restarts it has had."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from flows.promotion.records import RolloutRecord
+from flows.rolling_out.service_metrics import is_restarted, kept
+
+Counters = Mapping[str, float]
+
+LATELY = timedelta(minutes=5)  # longer than a deployment, shorter than anybody waits for
+
+
+class Counted:
+    """The counters of a step, one look after another: those of two processes are never subtracted.
+
+    ``base`` is what the service had counted when the step began, which also tells what was usual before. ``carried`` is
+    what the processes that have ended since had counted in the step, empty as long as none has. Both are for the
+    record, from which a rollout that was killed goes on. ``grown`` is what was counted in the step up to now, and
+    ``lately`` what of it since a look that is ``LATELY`` ago, or the last one before that.
+    """
+
+    def __init__(self, record: RolloutRecord, versions: Sequence[str]) -> None:
+        self._versions = versions
+        self.base: Counters = record.base
+        self.carried: Counters = record.carried
+        self.grown: Counters = dict(record.carried)
+        self.lately: Counters = {}
+        self._last: Counters = {} if record.carried else record.base
+        self._looks = deque([(record.begun, self.grown)])
+
+    def look(self, now: Counters, at: datetime) -> None:
+        """The counters as the service tells them now, which is ``at``."""
+        if not self.base:  # it did not answer when the step began
+            self.base = self._last = kept(now, self._versions)
+        if is_restarted(self._last, now):
+            self.carried = kept(dict.fromkeys(now, 0.0) | dict(self.grown), self._versions)
+        start = {} if self.carried else self.base
+        self.grown = {
+            name: now.get(name, 0.0) - start.get(name, 0.0) + self.carried.get(name, 0.0)
+            for name in now.keys() | self.carried.keys()
+        }
+        self._last = now
+        self._looks.append((at, self.grown))
+        while self._looks[1][0] <= at - LATELY:
+            self._looks.popleft()
+        then = self._looks[0][1]
+        self.lately = {name: value - then.get(name, 0.0) for name, value in self.grown.items()}
+
+    def in_record(self, record: RolloutRecord) -> RolloutRecord:
+        """The record with what a rollout that goes on needs; the same one where it has that."""
+        if (record.base, record.carried) == (self.base, self.carried):
+            return record
+        return record.model_copy(update={"base": dict(self.base), "carried": dict(self.carried)})
