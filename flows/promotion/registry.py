@@ -20,6 +20,11 @@ _NOTHING = (
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for an alias or number nobody has
 
 
+def may_come_back(error: MlflowException) -> bool:
+    """Whether the registry could not answer, and may later: not that it answered that something is not there."""
+    return error.error_code not in _ABSENT
+
+
 class UnknownVersionError(HoldfastError):
     """The registry has no such version."""
 
@@ -54,7 +59,7 @@ def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
             version = max((str(item.version) for item in all_versions(client)), key=int)
         return client.get_model_version(MODEL_NAME, version)
     except (MlflowException, ValueError) as error:
-        if isinstance(error, MlflowException) and error.error_code not in _ABSENT:
+        if isinstance(error, MlflowException) and may_come_back(error):
             raise
         raise UnknownVersionError(_NOTHING.format(version=version or "at all")) from error
 
@@ -97,6 +102,6 @@ def _named(client: MlflowClient, alias: str) -> str | None:
     try:
         return str(client.get_model_version_by_alias(MODEL_NAME, alias).version)
     except MlflowException as error:
-        if error.error_code not in _ABSENT:
+        if may_come_back(error):
             raise
         return None

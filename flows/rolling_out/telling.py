@@ -49,12 +49,12 @@ def tell_promoted(version: str, previous: str | None) -> None:
 
 def tell_silent(settings: Settings, version: str, url: str, silent: bool, now: datetime) -> None:
     """That nobody can see how a rollout goes, as the service does not answer; or that it does again."""
-    text = f"The rollout of version {version} waits: {url}/metrics does not answer, and no step goes on without it."
+    text = f"The rollout of version {version} waits: {url}/metrics, or the model registry, does not answer."
     alert = Alert.about(_SILENT, f"version {version}", "warning", text)
     if silent:
         add_alert(settings, alert, now)
     else:
-        resolve(settings, alert.key, "the service answers again", now)
+        resolve(settings, alert.key, "the service and the registry answer", now)
     deliver_now(settings)
 
 

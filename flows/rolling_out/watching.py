@@ -1,5 +1,6 @@
 """Watches over a step until it has passed, is breached, or cannot go on."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,9 +8,12 @@ from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
+from feature_repo.model_registry import impatience
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord
+from flows.promotion.registry import may_come_back
 from flows.rolling_out.answers import Answers, read_answers
 from flows.rolling_out.counting import Counted
 from flows.rolling_out.judge import Judgement, Seen, judge
@@ -21,6 +25,8 @@ from flows.rolling_out.sight import FLUSH, Sight
 from flows.rolling_out.steps import is_half_gone, lease, rules_of, step_of
 from flows.rolling_out.work import interruption
 
+_log = logging.getLogger(__name__)
+
 _REST = 10  # reading the log may take a tenth of the time,
 _LONGEST_REST = timedelta(seconds=20)  # but where all is slow a breach is still to be seen within the minute
 _SKEW = timedelta(minutes=1)  # from one look at what monitoring found to the next
@@ -30,8 +36,8 @@ _SKEW = timedelta(minutes=1)  # from one look at what monitoring found to the ne
 class Surroundings:
     """What a watch needs of the world: the time, a pause, a look at the service, and why skew is open.
 
-    ``silent`` is called when the service has not answered for a while, and with False when it does again. ``flow_run``
-    is who watches.
+    ``silent`` is called when the service or the registry has not answered for a while, and with False when both do
+    again. ``flow_run`` is who watches.
     """
 
     clock: Callable[[], datetime]
@@ -71,75 +77,134 @@ def watch(
 ) -> Outcome:
     """Look at the step that ``record`` has begun, again and again, and say how it ended; nothing is undone here.
 
-    While the service does not answer, or the log does not hold what it scores, the lease of the traffic is not renewed:
-    nobody is watching.
+    While the service or the registry does not answer, or the log does not hold what the service scores, the lease of
+    the traffic is not renewed: nobody is watching.
     """
-    step, rules = step_of(record), rules_of(record)
-    assert step is not None
-    log = _Log(settings, version, step.route, pair, record.begun)
-    until = lease(rules, world.clock())
-    answered, told_silent = world.clock(), False
-    skew, skew_read = None, None
-    counted, sight = Counted(record, (version, str(record.champion))), Sight(world.clock())
-    while True:
-        now = world.clock()
-        if why := interruption(client, version, record) or changed_by_hand(client, version, step):
-            return Outcome(_ended(record, "stopped", now, log.answers, None, why), None)
-        state = world.look()
-        log.read(now)
-        if state is not None:
-            counted.look(state.counters, now)
-            record = _noted(client, version, record, counted)
-        if state is not None and log.is_fresh:
-            sight.look(log.answers.requests, state.counters.get(f"scored:{version}:{step.route}", 0.0), now)
-        if skew_read is None or now - skew_read >= _SKEW:
-            skew, skew_read = world.skew(), now
-        seen = Seen(
-            step=step,
-            version=version,
-            champion=str(record.champion),
-            answers=log.answers,
-            tried=log.tried,
-            champions=log.champions,
-            state=state,
-            base=counted.base,
-            grown=counted.grown,
-            lately=counted.lately,
-            lasts_seconds=(now - record.begun).total_seconds(),
-            skew=skew,
-        )
-        judgement = judge(seen, pair, rules)
-        log.took(world.clock() - now)
+    watched, told_blind, is_away = _Watch(client, settings, version, record, pair, world), False, False
+    with impatience():
+        while True:
+            now = world.clock()
+            try:
+                if (outcome := watched.look(now)) is not None:
+                    return outcome
+                is_away = False
+            except MlflowException as error:
+                if not may_come_back(error):
+                    raise
+                if not is_away:
+                    _log.warning("The model registry does not answer, and nothing is judged until it does: %s", error)
+                is_away = True
+            blind = watched.blind_for(world.clock()) > timedelta(minutes=watched.rules.unreachable_minutes)
+            if blind != told_blind:
+                world.silent(blind)
+                told_blind = blind
+            world.sleep(watched.rules.poll_seconds)
+
+
+class _Watch:
+    """What is known of a step from one look to the next."""
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        settings: Settings,
+        version: str,
+        record: RolloutRecord,
+        pair: Pair,
+        world: Surroundings,
+    ) -> None:
+        step, now = step_of(record), world.clock()
+        assert step is not None
+        self.rules = rules_of(record)
+        self._client, self._settings, self._version, self._pair, self._world = client, settings, version, pair, world
+        self._record, self._step = record, step
+        self._until = lease(self.rules, now)
+        self._log = _Log(settings, version, step.route, pair, record.begun)
+        self._counted, self._sight = Counted(record, (version, str(record.champion))), Sight(now)
+        self._skew: str | None = None
+        self._skew_read: datetime | None = None
+        self._saw = now
+
+    def blind_for(self, now: datetime) -> timedelta:
+        """For how long the service, or the registry, has not answered."""
+        return now - self._saw
+
+    def look(self, now: datetime) -> Outcome | None:
+        """How the step ended, None where it goes on.
+
+        Raises:
+            MlflowException: The registry does not answer. The look that follows makes up for what this one has missed.
+        """
+        version, step, record = self._version, self._step, self._record
+        if why := interruption(self._client, version, record) or changed_by_hand(self._client, version, step):
+            return Outcome(_ended(record, "stopped", now, self._log.answers, None, why), None)
+        state = self._see(now)
+        judgement = judge(self._seen(state, now), self._pair, self.rules)
+        self._log.took(self._world.clock() - now)
         if judgement.verdict != "waits":
-            verdict = "passed" if judgement.verdict == "passed" else "breached"
-            return Outcome(_ended(record, verdict, world.clock(), log.answers, judgement, judgement.why), judgement)
-        if why := _too_long(record, rules, judgement, sight, now):
-            ended = _ended(record, "stopped", now, log.answers, judgement, why)
-            return Outcome(ended.model_copy(update={"is_held": True}), judgement)
+            verdict, ended = judgement.verdict, self._world.clock()
+            return Outcome(_ended(record, verdict, ended, self._log.answers, judgement, judgement.why), judgement)
+        lost = self._sight.lost_for(now) if state is not None and self._log.is_fresh else timedelta()
+        if why := _too_long(record, self.rules, judgement, lost, self._sight.unseen, now):
+            held = _ended(record, "stopped", now, self._log.answers, judgement, why)
+            return Outcome(held.model_copy(update={"is_held": True}), judgement)
         if state is not None:
-            answered = now
-            if not sight.is_lost(now) and step.name != "watch" and is_half_gone(until, rules, now):
-                until = hold_on(client, settings, version, step, rules, now) or until
-        silent = now - answered > timedelta(minutes=rules.unreachable_minutes)
-        if silent != told_silent:
-            world.silent(silent)
-            told_silent = silent
-        world.sleep(rules.poll_seconds)
+            self._remember()
+            self._hold_on(now)
+            self._saw = now
+        return None
+
+    def _see(self, now: datetime) -> ServiceState | None:
+        """Look at the service, the log and what monitoring found."""
+        state = self._world.look()
+        self._log.read(now)
+        if state is not None:
+            self._counted.look(state.counters, now)
+        if state is not None and self._log.is_fresh:
+            scored = state.counters.get(f"scored:{self._version}:{self._step.route}", 0.0)
+            self._sight.look(self._log.answers.requests, scored, now)
+        if self._skew_read is None or now - self._skew_read >= _SKEW:
+            self._skew, self._skew_read = self._world.skew(), now
+        return state
+
+    def _seen(self, state: ServiceState | None, now: datetime) -> Seen:
+        return Seen(
+            step=self._step,
+            version=self._version,
+            champion=str(self._record.champion),
+            answers=self._log.answers,
+            tried=self._log.tried,
+            champions=self._log.champions,
+            state=state,
+            base=self._counted.base,
+            grown=self._counted.grown,
+            lately=self._counted.lately,
+            lasts_seconds=(now - self._record.begun).total_seconds(),
+            skew=self._skew,
+        )
+
+    def _remember(self) -> None:
+        """Write what must not be lost when the run is killed: that the service was started again, for one."""
+        noted = self._counted.in_record(self._record)
+        if noted is not self._record:
+            noted.write(self._client, self._version)
+            self._record = noted
+
+    def _hold_on(self, now: datetime) -> None:
+        """Let the traffic have its lease for longer, where what it scores is seen."""
+        if self._sight.is_lost(now) or self._step.name == "watch" or not is_half_gone(self._until, self.rules, now):
+            return
+        until = hold_on(self._client, self._settings, self._version, self._step, self.rules, now)
+        self._until = until or self._until
 
 
-def _noted(client: MlflowClient, version: str, record: RolloutRecord, counted: Counted) -> RolloutRecord:
-    """The record with what must not be lost when the run is killed: that the service was started again, for one."""
-    noted = counted.in_record(record)
-    if noted is not record:
-        noted.write(client, version)
-    return noted
-
-
-def _too_long(record: RolloutRecord, rules: RolloutSettings, judgement: Judgement, sight: Sight, now: datetime) -> str:
+def _too_long(
+    record: RolloutRecord, rules: RolloutSettings, judgement: Judgement, lost: timedelta, unseen: float, now: datetime
+) -> str:
     """Why nobody waits any longer; empty where somebody does."""
-    if sight.lost_for(now) > max(timedelta(minutes=rules.unreachable_minutes), FLUSH):
+    if lost > max(timedelta(minutes=rules.unreachable_minutes), FLUSH):
         return (
-            f"the service says that it scored {sight.unseen:.0f} customers by it of whom the prediction log holds "
+            f"the service says that it scored {unseen:.0f} customers by it of whom the prediction log holds "
             "none: is the log degraded, or in another folder than HOLDFAST_DATA of this machine?"
         )
     if now - record.begun > timedelta(hours=rules.max_hours):

@@ -1,9 +1,12 @@
 """Steps of a rollout that somebody interferes with, or whose run is killed."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from flows.alerting.outbox import open_alerts
@@ -19,7 +22,7 @@ from flows.rolling_out.steps import Step
 from flows.rolling_out.telling import finish
 from flows.rolling_out.trying import try_out
 from tests.flows.promotion.planted import passed, plant
-from tests.flows.rolling_out.trial import CANARY, NOON, Trial, promoted
+from tests.flows.rolling_out.trial import CANARY, NOON, SELDOM, Trial, promoted
 
 
 class TestInterrupted:
@@ -90,6 +93,69 @@ class TestInterrupted:
         record = promoted(trial)
         assert (record.step, record.verdict) == ("watch", "stopped")
         assert record.why == f"the champion was moved to version {trial.champion} meanwhile"
+
+
+class _Registry:
+    """A client of a registry that does not answer while ``trouble`` says so."""
+
+    def __init__(self, client: Any, trouble: Callable[[str], int | None]) -> None:
+        self._client, self._trouble = client, trouble
+
+    def __getattr__(self, name: str) -> Any:
+        if (code := self._trouble(name)) is not None:
+            raise MlflowException("the registry says no", code)
+        return getattr(self._client, name)
+
+
+class TestTheRegistryIsAway:
+    """From the second minute on for nine minutes, far longer than a task is tried again, or a lease holds."""
+
+    def away(self, trial: Trial) -> list[Any]:
+        """Until when the traffic holds, as the last look before each pause found it."""
+        client, pause, leases = trial.client, trial.pause, []
+
+        def trouble(_: str) -> int | None:
+            minutes = (trial.now - NOON).total_seconds() / 60
+            return INTERNAL_ERROR if 1 < minutes < 10 else None
+
+        def noted(seconds: float) -> None:
+            leases.append((trial.now, getattr(TrafficRecord.of(client, trial.challenger), "until", None)))
+            pause(seconds)
+
+        trial.client = _Registry(client, trouble)
+        trial.pause = noted  # type: ignore[method-assign]
+        return leases
+
+    def test_a_step_waits_without_a_lease_and_goes_on(self, trial: Trial) -> None:
+        leases = self.away(trial)
+        record = trial.step(SELDOM.model_copy(update={"shadow": False, "min_requests": 300})).record
+        assert (record.verdict, trial.silences) == ("passed", [True, False])
+        assert trial.now - NOON > timedelta(minutes=10)
+        assert len({until for now, until in leases if now - NOON < timedelta(minutes=9)}) == 1
+        assert any(until < now for now, until in leases), "services had stopped by themselves"
+        assert leases[-1][1] > leases[-1][0], "it was given again"
+
+    def test_a_bad_champion_is_seen_once_it_is_back(self, flipped: Trial) -> None:
+        """It is not left unwatched for want of a registry, which alone can take it back."""
+        self.away(flipped)
+        flipped.asked, pause = 0, flipped.pause
+
+        def asked_at_last(seconds: float) -> None:
+            flipped.asked = 30 if flipped.now - NOON > timedelta(minutes=9) else 0
+            pause(seconds)
+
+        flipped.pause = asked_at_last  # type: ignore[method-assign]
+        record = promoted(flipped)
+        assert (record.verdict, flipped.silences) == ("breached", [True]), "the end of the step resolves the alert"
+        assert timedelta(minutes=10) <= flipped.now - NOON < timedelta(minutes=11)
+        assert champion_version(flipped.client) == flipped.champion
+
+    def test_a_version_that_it_does_not_know_is_no_reason_to_wait(self, trial: Trial) -> None:
+        client = trial.client
+        gone = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
+        trial.client = _Registry(client, lambda name: gone.get(name) if trial.looks == 2 else None)
+        with pytest.raises(MlflowException, match="says no"):
+            trial.step(CANARY)
 
 
 class _KilledError(BaseException):
