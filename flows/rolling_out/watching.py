@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -246,9 +247,8 @@ class _Log:
 def _ended(
     record: RolloutRecord, verdict: str, now: datetime, answers: Answers | None, judgement: Judgement | None, why: str
 ) -> RolloutRecord:
-    figures = (
-        {figure.name: figure.value for figure in judgement.figures if figure.verdict != "unknown"} if judgement else {}
-    )
+    judged = [figure for figure in judgement.figures if figure.verdict != "unknown"] if judgement else []
+    figures = {figure.name: figure.value for figure in judged if isfinite(figure.value)}  # JSON has no others
     seen: dict[str, int] = {}
     if answers is not None:
         active = int(answers.active.sum())

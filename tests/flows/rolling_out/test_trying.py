@@ -8,10 +8,11 @@ import pytest
 from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.alerting.outbox import open_alerts
-from flows.promotion.records import RollbackRecord, TrafficRecord, events_in
+from flows.promotion.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
 from flows.promotion.registry import challenger_version, champion_version
 from flows.rolling_out import moves, telling
 from flows.rolling_out.counting import LATELY
+from flows.rolling_out.work import find_work
 from tests.flows.promotion.planted import base
 from tests.flows.rolling_out.trial import CANARY, NOON, RULES, SELDOM, Trial, begin, promoted
 
@@ -148,7 +149,11 @@ class TestABadOne:
 
     def test_scores_that_are_no_numbers_end_it(self, trial: Trial) -> None:
         trial.shift = float("nan")
-        assert trial.whole_step().verdict == "breached"
+        record = trial.whole_step()
+        assert record.verdict == "breached"
+        assert "what the registered model says of the same inputs is nan" in record.why
+        assert RolloutRecord.of(trial.client, trial.challenger) == record, "it can be read back"
+        assert "there is nothing to roll out" in str(find_work(trial.client)), "and the next rollout is not in its way"
 
     def test_where_the_clocks_are_apart_it_is_not_begun(self, trial: Trial) -> None:
         trial.ahead_seconds = -45
@@ -269,8 +274,6 @@ class TestWaits:
 
 def find_told(trial: Trial) -> str:
     """How the flow says that there is nothing to do."""
-    from flows.rolling_out.work import find_work
-
     found = find_work(trial.client)
     assert isinstance(found, str)
     return found.partition("has had its rollout: ")[2].partition(". `--version")[0]
