@@ -149,7 +149,9 @@ class Engine:
         else:
             METRICS.challenger.clear()
             METRICS.challenger_share.clear()
-        METRICS.refused_versions.set(len(state.refused or {}))
+        METRICS.refused_versions.set(0, "none", "none")  # the metric is there before a version is
+        refused = ((version, "unavailable" if version in state.away else "unusable") for version in state.refused)
+        METRICS.refused_versions.set_all(1, refused)
         if state.reachable is not None:
             METRICS.registry_reachable.set(state.reachable)
         if state.last_success is not None:

@@ -5,7 +5,7 @@ The values of the Prometheus client are memory-mapped files: adding to them cost
 
 import threading
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,6 +115,10 @@ class State:
     def set_only(self, value: float, *labels: str) -> None:
         """The number now; the series of all other labels are 0."""
         self._values = dict.fromkeys(self._values, 0.0) | {labels: value}
+
+    def set_all(self, value: float, series: Iterable[tuple[str, ...]]) -> None:
+        """The number of each of these series now; those of all other labels are 0."""
+        self._values = dict.fromkeys(self._values, 0.0) | dict.fromkeys(series, value)
 
     def clear(self) -> None:
         """Every series is 0 now."""

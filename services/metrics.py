@@ -46,7 +46,9 @@ class Metrics:
         self.challenger_failures = Total("challenger_failures", "Batches the challenger failed on.", ["version"])
         self.registry_reachable = State("registry_reachable", "1 if the model registry answered last.", mode="livemin")
         self.registry_success = State("registry_last_success_seconds", "When the registry answered last, Unix time.")
-        self.refused_versions = State("refused_versions", "Versions of the registry that were refused.")
+        self.refused_versions = State(
+            "refused_versions", "1 for a version that is named, but not served.", ["version", "reason"]
+        )
         self.memory = State("memory_bytes", "Resident memory, shared pages included.", mode="livesum")
         self.ready = State("ready", "1 when requests are answered.", mode="livemin")
         self.log_queue = State("prediction_log_queue_rows", "Predictions not written to the log yet.", mode="livesum")

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from feature_repo.model_contract import ServedModel
-from feature_repo.registered_version import NotServableError, RegisteredVersion, RegistryError, Traffic
+from feature_repo.registered_version import (
+    NotServableError,
+    RegisteredVersion,
+    RegistryError,
+    RegistryUnavailableError,
+    Traffic,
+)
 from services.errors import NotReadyError
 from services.lineup import Lineup
 from services.logs import LOG
@@ -28,10 +34,14 @@ class Named:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a version does not serve: for the callers of a service that has no other, and for who runs it."""
+    """Why a version does not serve: for the callers of a service that has no other, and for who runs it.
+
+    ``is_away``: nothing is known against it, but the registry, or its store of files, does not give it now.
+    """
 
     message: str
     reason: str
+    is_away: bool = False
 
     def not_ready(self) -> NotReadyError:
         """What a service answers that has no other version."""
@@ -181,4 +191,5 @@ def _refusal(error: Exception, version: str) -> Refusal:
         return error.refusal
     if isinstance(error, NotReadyError):
         return Refusal(error.message, str(error))
-    return Refusal(f"Model version {version} cannot be served.", str(error))
+    is_away = isinstance(error, RegistryUnavailableError)
+    return Refusal(f"Model version {version} cannot be served.", str(error), is_away)

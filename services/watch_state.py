@@ -12,8 +12,9 @@ class WatchState:
     """Who serves, whom the registry names in vain, and whether it answers.
 
     ``last_success``, the last answer of the registry, is in seconds since 1970. ``reachable`` is None where no registry
-    is configured, or none is there yet. ``refused``: version to why it does not serve although the registry names it.
-    ``note``: what else is out of the ordinary, as a sentence.
+    is configured, or none is there yet. ``refused``: version to why it does not serve although the registry names it;
+    ``away``: those of them that only cannot be downloaded now. ``note``: what else is out of the ordinary, as a
+    sentence.
     """
 
     champion: str | None = None
@@ -22,6 +23,7 @@ class WatchState:
     mode: Literal["shadow", "canary"] | None = None
     share: float = 0.0
     refused: Mapping[str, str] = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
     reachable: bool | None = None
     last_success: float | None = None
     note: str = ""
@@ -31,8 +33,9 @@ def state_of(succession: Succession, reachable: bool | None, last_success: float
     """The state with what ``succession`` has decided."""
     lineup = succession.lineup
     refused = {version: refusal.reason for version, refusal in succession.refused.items()}
+    away = frozenset(version for version, refusal in succession.refused.items() if refusal.is_away)
     if lineup is None:
-        return WatchState(refused=refused, reachable=reachable, last_success=last_success, note=note)
+        return WatchState(refused=refused, away=away, reachable=reachable, last_success=last_success, note=note)
     return WatchState(
         champion=lineup.champion.contract.model_version,
         loaded_from="bento" if succession.is_from_bento else "registry",
@@ -40,6 +43,7 @@ def state_of(succession: Succession, reachable: bool | None, last_success: float
         mode=lineup.mode,
         share=lineup.share,
         refused=refused,
+        away=away,
         reachable=reachable,
         last_success=last_success,
         note=note,

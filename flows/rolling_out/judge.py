@@ -113,7 +113,7 @@ def _of_service(seen: Seen, rules: RolloutSettings, certainty: float) -> list[Fi
 def _refused(seen: Seen, rules: RolloutSettings) -> str:
     """Why, where the service has had time to take the version up and says that it will not."""
     state = seen.state
-    if state is None or not state.refused or seen.lasts_seconds < rules.lease_seconds / 3:
+    if state is None or seen.version not in state.refused or seen.lasts_seconds < rules.lease_seconds / 3:
         return ""
     if seen.step.name == "watch":
         return "" if state.champion == seen.version else "the service refuses to serve it; its log says why"
@@ -127,6 +127,8 @@ def _waits_for(seen: Seen, rules: RolloutSettings) -> str:
         return "the service does not answer"
     if seen.skew:
         return f"skew: {seen.skew}"
+    if seen.version in state.unavailable:  # its store of files may be back at the next look
+        return "the service cannot download it; its log says why"
     away, asked = seen.lately["unavailable"], seen.lately["answered"]
     if share_figure("errors", away, asked, rules.max_error_share, rules.certainty).verdict == "breached":
         return f"{away:.0f} of the last {asked:.0f} requests got 503: the service is not well"

@@ -21,16 +21,19 @@ class ServiceState:
 
     ``counters`` only ever grow while it runs: ``answered``, ``failed`` (5xx but 503), ``unavailable`` (503) requests,
     ``failures:VERSION``, ``scored:VERSION:ROUTE`` and ``seconds:VERSION:LE``, the requests for one prediction answered
-    within LE seconds. ``ahead_seconds``: how far its clock is ahead of ours, 0 where it does not say.
+    within LE seconds. ``refused`` are versions that the registry names and that it will not serve, ``unavailable``
+    those that only cannot be downloaded now. ``ahead_seconds``: how far its clock is ahead of ours, 0 where it does not
+    say.
     """
 
     counters: Mapping[str, float]
     champion: str | None
     challenger: str | None
     mode: str | None
-    refused: int
+    refused: frozenset[str]
     ready: bool
     ahead_seconds: float = 0.0
+    unavailable: frozenset[str] = frozenset()
 
 
 def read_service(url: str) -> ServiceState | None:
@@ -56,8 +59,9 @@ def state_in(text: str) -> ServiceState:
         champion=_labels_of_one(samples, "holdfast_champion").get("version"),
         challenger=challenger.get("version"),
         mode=challenger.get("mode"),
-        refused=int(sum(one.value for one in samples if one.name == "holdfast_refused_versions")),
+        refused=_refused(samples, "unusable"),
         ready=any(one.name == "holdfast_ready" and one.value == 1 for one in samples),
+        unavailable=_refused(samples, "unavailable"),
     )
 
 
@@ -108,6 +112,12 @@ def _ahead(date: str | None, now: datetime) -> float:
         return (parsedate_to_datetime(date) - now).total_seconds() + 0.5 if date else 0.0
     except (TypeError, ValueError):
         return 0.0
+
+
+def _refused(samples: Iterable[Sample], reason: str) -> frozenset[str]:
+    """The versions that are not served for ``reason``."""
+    told = (one for one in samples if one.name == "holdfast_refused_versions" and one.value == 1)
+    return frozenset(one.labels["version"] for one in told if one.labels["reason"] == reason)
 
 
 def _labels_of_one(samples: Iterable[Sample], name: str) -> dict[str, str]:

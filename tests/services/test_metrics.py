@@ -106,6 +106,9 @@ class TestInMemory:
         known.clear()
         known.publish()
         assert set(_samples(exported).values()) == {0}
+        known.set_all(1, [("2",), ("3",)])
+        known.publish()
+        assert {labels: value for (_, labels), value in _samples(exported).items()} == {("1",): 0, ("2",): 1, ("3",): 1}
 
     def test_every_reason_to_refuse_is_there_before_the_first_refusal(self, exported: CollectorRegistry) -> None:
         metrics = Metrics()

@@ -195,6 +195,7 @@ class TestRefuses:
             state = _until(watch, lambda state: bool(state.refused))
             assert list(state.refused) == [bad]
             assert reason in state.refused[bad]
+            assert (bad in state.away) == (name == "no file")
             _looks(watch, 5)
             assert watch.lineup is lineup
             assert (state.champion, state.challenger, state.reachable) == (good, None, True)

@@ -135,6 +135,7 @@ class TestRefused:
         assert shop.serving == ("1", None, None, 0.0)
         assert shop.downloads == ["1", "2"]
         assert list(shop.refused) == ["2"] and "SHA-256" in shop.refused["2"]
+        assert not shop.succession.refused["2"].is_away
         assert service_log.text.count("Version 2 is named by the registry, but not served") == 1
 
     def test_one_version_as_both_is_downloaded_once(self, shop: Shop) -> None:
@@ -172,6 +173,7 @@ class TestRefused:
         content = shop.files.pop("2")
         shop.follow(late)
         assert (shop.serving[0], shop.refused) == ("1", {"2": "Version 2 cannot be downloaded: gone"})
+        assert shop.succession.refused["2"].is_away
         shop.files["2"] = content
         shop.follow(late)
         assert (shop.serving[0], shop.refused) == ("2", {})

@@ -125,7 +125,7 @@ def test_a_version_that_was_tampered_with_never_serves(shop: Shop) -> None:
         with under_load(shop.url) as load:
             time.sleep(LIVE_WITHIN)
         assert {(status, answer["model_version"]) for _, status, answer in load.answers} == {(200, "3")}
-        assert "holdfast_refused_versions 1.0" in httpx.get(f"{shop.url}/metrics").text
+        assert 'holdfast_refused_versions{reason="unusable",version="2"} 1.0' in httpx.get(f"{shop.url}/metrics").text
     finally:
         file.write_bytes(before)
         shop.registry.point(CHAMPION, "1")

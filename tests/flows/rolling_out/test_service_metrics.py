@@ -29,14 +29,18 @@ holdfast_champion{version="0",source="bento"} 0
 holdfast_champion{version="1",source="registry"} 1
 holdfast_challenger{version="2",mode="shadow"} 0
 holdfast_challenger{version="2",mode="canary"} 1
-holdfast_refused_versions 1
+holdfast_refused_versions{version="none",reason="none"} 0
+holdfast_refused_versions{version="2",reason="unusable"} 0
+holdfast_refused_versions{version="3",reason="unusable"} 1
+holdfast_refused_versions{version="2",reason="unavailable"} 1
 holdfast_ready 1
 """
 
 
 def test_every_number_is_found() -> None:
     state = state_in(TEXT)
-    assert (state.champion, state.challenger, state.mode, state.refused, state.ready) == ("1", "2", "canary", 1, True)
+    assert (state.champion, state.challenger, state.mode, state.ready) == ("1", "2", "canary", True)
+    assert (state.refused, state.unavailable) == ({"3"}, {"2"})
     assert state.counters == {
         "answered": 100,
         "failed": 4,
@@ -129,11 +133,12 @@ def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch
     metrics.challenger.set_only(1, "8", "shadow")
     metrics.challenger_failures.add("8")
     metrics.predictions.add("8", "shadow", amount=3)
-    metrics.refused_versions.set(2)
+    metrics.refused_versions.set_all(1, [("9", "unusable"), ("8", "unavailable")])
     metrics.ready.set(1)
     metrics.publish()
     state = state_in(prometheus_client.generate_latest(registry).decode())
-    assert (state.champion, state.challenger, state.mode, state.refused, state.ready) == ("7", "8", "shadow", 2, True)
+    assert (state.champion, state.challenger, state.mode, state.ready) == ("7", "8", "shadow", True)
+    assert (state.refused, state.unavailable) == ({"9"}, {"8"})
     assert (state.counters["answered"], state.counters["failed"], state.counters["failures:8"]) == (2, 1, 1)
     assert state.counters["scored:8:shadow"] == 3
     assert latencies(state.counters, "7")[0.005] == latencies(state.counters, "7")[math.inf] == 1

@@ -130,11 +130,35 @@ class TestABadOne:
 
     def test_one_that_services_refuse_is_taken_back(self, trial: Trial) -> None:
         trial.serves = lambda: (trial.champion, None, None)  # type: ignore[method-assign]
-        trial.refused = 1
+        trial.refused = frozenset({trial.challenger})
         record = trial.whole_step()
         assert (record.verdict, record.requests) == ("breached", 0)
         assert "refuses to try it out" in record.why
         assert trial.now - NOON < timedelta(minutes=2)
+
+    @pytest.mark.parametrize("trouble", ["unavailable", "another"])
+    def test_one_that_services_cannot_have_now_is_waited_for(self, trial: Trial, trouble: str) -> None:
+        """The store of files is away for two minutes, or it is another version that is not as it should be."""
+        serves = trial.serves
+
+        def heal(now: Trial) -> None:
+            is_away = now.now - NOON < timedelta(minutes=2)
+            now.serves = (lambda: (now.champion, None, None)) if is_away else serves  # type: ignore[method-assign]
+            now.unavailable = frozenset({now.challenger} if is_away and trouble == "unavailable" else ())
+            now.refused = frozenset({"99"} if trouble == "another" else ())
+
+        trial.before_look, trial.asked = heal, 60
+        record = trial.whole_step(SELDOM)
+        assert record.verdict == "passed"
+        assert trial.now - NOON >= timedelta(minutes=2)
+
+    def test_one_that_services_never_get_is_held_and_stays_the_challenger(self, trial: Trial) -> None:
+        trial.serves = lambda: (trial.champion, None, None)  # type: ignore[method-assign]
+        trial.unavailable = frozenset({trial.challenger})
+        record = trial.whole_step(SELDOM.model_copy(update={"max_hours": 0.1}))
+        assert (record.verdict, record.is_held) == ("stopped", True)
+        assert "the service cannot download it" in record.why
+        assert challenger_version(trial.client) == trial.challenger
 
     def test_on_a_slow_machine_it_is_still_seen_within_the_minute(self, flipped: Trial) -> None:
         """Reading the log takes eight seconds, of which a tenth of the time would be a rest of more than a minute."""

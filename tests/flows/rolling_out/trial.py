@@ -47,7 +47,8 @@ class Trial:
     now: datetime = NOON
     counters: dict[str, float] = field(default_factory=lambda: {"answered": 0.0, "failed": 0.0, "unavailable": 0.0})
     answers: bool = True
-    refused: int = 0
+    refused: frozenset[str] = frozenset()
+    unavailable: frozenset[str] = frozenset()
     ahead_seconds: float = 0
     flow_run: str = ""
     shift: float = 0.0
@@ -118,7 +119,8 @@ class Trial:
         champion, challenger, mode = self.serves()
         if not self.answers:
             return None
-        return ServiceState(dict(self.counters), champion, challenger, mode, self.refused, True, self.ahead_seconds)
+        known = (dict(self.counters), champion, challenger, mode, self.refused)
+        return ServiceState(*known, True, self.ahead_seconds, self.unavailable)
 
     @property
     def world(self) -> Surroundings:
