@@ -138,6 +138,26 @@ def iter_predictions(
                 yield table
 
 
+class GrowingLog:
+    """A log that is read again and again: each time only what was written since the time before."""
+
+    def __init__(self, folder: Path | str, since: datetime) -> None:
+        self._folder, self._since = folder, as_utc(since)
+        self._read: dict[Path, _Read] = {}
+
+    def new(self) -> Iterator[pa.Table]:
+        """Predictions answered from ``since`` on that no earlier call gave, a table per file."""
+        for day, day_folder in day_folders(self._folder):
+            if day < self._since.date():
+                continue
+            for file in sorted(day_folder.glob("*.arrows")):
+                table, self._read[file] = _read_on(file, self._read.get(file, _Read()))
+                if table.num_rows:
+                    table = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(self._since, TIME)))
+                if table.num_rows:
+                    yield table
+
+
 def predictions_of_day(day_folder: Path) -> Iterator[pa.Table]:
     """All of one of :func:`day_folders`, a table per file."""
     for file in sorted(day_folder.glob("*.arrows")):
@@ -158,24 +178,41 @@ def day_folders(folder: Path | str) -> list[tuple[date, Path]]:
     return sorted(found)
 
 
+class _Read(NamedTuple):
+    """Up to which byte a file was read: the end of its last whole record. ``schema`` is None before there is one."""
+
+    end: int = 0
+    schema: pa.Schema | None = None
+
+
 def _read_file(file: Path) -> pa.Table:
-    """All whole records of a file. It is read in one go: a writer may cut a torn end off under a memory map."""
+    return _read_on(file, _Read())[0]
+
+
+def _read_on(file: Path, read: _Read) -> tuple[pa.Table, _Read]:
+    """All whole records from there on. They are read in one go: a writer may cut a torn end off under a memory map."""
     records: list[pa.RecordBatch] = []
-    schema, good = None, 0
+    header = read.schema.serialize().to_pybytes() if read.schema is not None else b""  # a stream begins with it
+    schema, good = read.schema, read.end
     try:
-        data = pa.BufferReader(file.read_bytes())
+        if read.end and file.stat().st_size <= read.end:
+            return pa.table({}), read
+        with file.open("rb") as opened:
+            opened.seek(read.end)
+            data = pa.BufferReader(header + opened.read())
         with pa.ipc.open_stream(data) as stream:
-            schema, good = stream.schema, data.tell()
+            schema, before = stream.schema, read.end - len(header)
+            good = before + data.tell()
             for record in stream:
                 records.append(record)
-                good = data.tell()
+                good = before + data.tell()
     except FileNotFoundError:  # its day ended its time here
         pass
     except (pa.ArrowException, OSError) as error:
         _log.warning("%s is cut off, or being written: read up to byte %d (%s)", file, good, error)
     if schema is None or not records:
-        return pa.table({})
-    return _expand(pa.Table.from_batches(records, schema).combine_chunks())
+        return pa.table({}), _Read(good, schema)
+    return _expand(pa.Table.from_batches(records, schema).combine_chunks()), _Read(good, schema)
 
 
 def _expand(table: pa.Table) -> pa.Table:

@@ -15,7 +15,7 @@ from feature_repo.model_registry import impatience
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord
 from flows.promotion.registry import may_come_back
-from flows.rolling_out.answers import Answers, read_answers
+from flows.rolling_out.answers import Answers, GrowingAnswers
 from flows.rolling_out.counting import Counted
 from flows.rolling_out.judge import Judgement, Seen, judge
 from flows.rolling_out.moves import changed_by_hand, hold_on
@@ -217,7 +217,7 @@ class _Log:
     """What the prediction log held when it was read last, and what both models say of it."""
 
     def __init__(self, settings: Settings, version: str, route: str, pair: Pair, since: datetime) -> None:
-        self._settings, self._version, self._route, self._pair, self._since = settings, version, route, pair, since
+        self._pair, self._read = pair, GrowingAnswers(settings, version, route, pair.tried.contract, since).read
         self._next: datetime | None = None
         self._read_at: datetime | None = None
         self.answers = Answers.none(len(pair.tried.contract.inputs))
@@ -234,9 +234,10 @@ class _Log:
             self._read_at = None
             return
         self._read_at = now
-        contract = self._pair.tried.contract
-        self.answers = read_answers(self._settings, self._version, self._route, contract, self._since)
-        self.tried, self.champions = self._pair.scores(self.answers.x)
+        answers = self._read()
+        if answers is not self.answers:
+            self.answers = answers
+            self.tried, self.champions = self._pair.scores(answers.x)
 
     def took(self, time: timedelta) -> None:
         """How long the last look was."""

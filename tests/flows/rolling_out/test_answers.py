@@ -1,16 +1,22 @@
 """What the prediction log holds of a version since a step began."""
 
-from datetime import timedelta
+import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feature_repo.model_contract import RECENCY, ServedModel
-from feature_repo.prediction_log import DAY_US
+from feature_repo.prediction_log import DAY_US, log_schema
 from feature_repo.settings import Settings
-from flows.rolling_out.answers import read_answers
+from flows.rolling_out.answers import GrowingAnswers, read_answers
+from services.prediction_files import PredictionFiles
+from services.prediction_record import to_record
 from tests.services.predictions import NOON_US, batch_of, write
 
 CONTRACT = ServedModel(
@@ -25,8 +31,6 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def _answers(settings: Settings, route: str = "canary", minutes: float = 0, contract: ServedModel = CONTRACT) -> Any:
-    from datetime import UTC, datetime
-
     since = datetime.fromtimestamp(NOON_US / 1e6, UTC) + timedelta(minutes=minutes)
     return read_answers(settings, "2", route, contract, since)
 
@@ -51,6 +55,64 @@ def test_only_its_own_since_then_and_of_each_customer_the_latest(settings: Setti
     assert _answers(settings, minutes=1).requests == 3
     nothing = _answers(settings, "champion")
     assert (nothing.requests, nothing.x.shape, nothing.probabilities.shape) == (0, (0, 2), (0,))
+
+
+CHOICES = st.tuples(
+    st.sampled_from(["1", "2", "3"]), st.sampled_from(["canary", "champion"]), st.integers(1, 5), st.booleans()
+)
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(CHOICES, max_size=4), min_size=1, max_size=5), st.booleans())
+def test_look_after_look_it_is_what_the_whole_log_tells(looks: list[list[Any]], alike: bool) -> None:
+    """Of files that grow; some inputs differ between versions for the same moment, where they are not ``alike``."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings, at = Settings(data=Path(folder)), NOON_US
+        contract = CONTRACT.model_copy(update={"inputs": [RECENCY, "gap"]})
+        since = datetime.fromtimestamp(NOON_US / 1e6, UTC) + timedelta(microseconds=2)
+        growing = GrowingAnswers(settings, "2", "canary", contract, since)
+        files = PredictionFiles(settings.predictions, 2**20, lambda: NOON_US)
+        for look in looks:
+            for version, route, n, odd in look:
+                at += 1
+                x = np.array([[100.0 * row, -0.0 if version == "2" else 0.0] for row in range(n)])
+                x[0, 1] = np.nan
+                x[:, 1] += 0 if alike or not odd else 1
+                batch = batch_of(
+                    "abcde"[:n], version=version, route=route, answered_at_us=at, inputs=x,
+                    input_names=contract.inputs, probabilities=np.full(n, (at % 97) / 97),
+                )  # fmt: skip
+                files.append(batch.key, to_record([batch], log_schema(batch.key)))
+            found, whole = growing.read(), read_answers(settings, "2", "canary", contract, since)
+            assert (found.requests, found.judged) == (whole.requests, whole.judged)
+            assert found.differing == whole.differing
+            of_found, of_whole = np.argsort(found.x[:, 0]), np.argsort(whole.x[:, 0])
+            for mine, theirs in (
+                (found.probabilities, whole.probabilities), (found.x, whole.x), (found.active, whole.active)
+            ):  # fmt: skip
+                np.testing.assert_array_equal(mine[of_found], theirs[of_whole])
+        files.close()
+
+
+def test_what_is_read_once_is_not_read_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    at: Any = {"version": "2", "route": "canary"}
+    since = datetime.fromtimestamp(NOON_US / 1e6, UTC)
+    growing = GrowingAnswers(settings, "2", "canary", CONTRACT, since)
+    write(settings.predictions, batch_of("abc", **at))
+    found = growing.read()
+    assert found.requests == 3
+    assert growing.read() is found
+    (file,) = settings.predictions.rglob("*.arrows")
+    whole = file.read_bytes()
+    write(settings.predictions / "more", batch_of("abcd", **at, answered_at_us=NOON_US + 1))
+    (more,) = (settings.predictions / "more").rglob("*.arrows")
+    schema = log_schema(batch_of("a", **at).key).serialize().size
+    record = more.read_bytes()[schema:]
+    file.write_bytes(bytes(len(whole)) + record[:-40])  # zeros where it was read: they are not looked at
+    assert growing.read() is found, "half a record is none"
+    file.write_bytes(bytes(len(whole)) + record)
+    found = growing.read()
+    assert (found.requests, sorted(found.probabilities)) == (7, [0.0, 1 / 3, 2 / 3, 1.0])
 
 
 def test_who_has_not_bought_for_long_is_no_active_customer(settings: Settings) -> None:
