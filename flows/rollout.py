@@ -1,7 +1,7 @@
 """Rollout: the challenger from shadow to champion without hands, and back if it is worse. `python -m flows.rollout`"""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows.approval import by_a_person
 from flows.model_card import cards_tell
-from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
 from flows.rolling_out.settings import RolloutSettings
 
 if TYPE_CHECKING:
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 _DEPLOYMENT = "rollout/rollout"
 _ASKED = "It is tried out on a growing share of the customers first, and follows the champion if nothing bad shows."
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Whether a person is asked, and how long they have. ``asked``: the version this run has asked about, if it has."""
+
+    asks: bool
+    timeout: timedelta
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +86,13 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
 
 
 @task(task_run_name="promote", cache_policy=NO_CACHE, persist_result=False)
-def promote_task(settings: Settings, work: "Work") -> None:
-    """Move the alias."""
+def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
+    """Move the alias; where a person is asked, on their word about this very version."""
     from flows.promotion.registry import open_registry
     from flows.rolling_out.moves import promote
     from flows.rolling_out.telling import tell_promoted
 
-    promote(open_registry(settings), settings, work, "passed every step of its rollout", datetime.now(UTC))
+    promote(open_registry(settings), settings, work, "passed every step of its rollout", datetime.now(UTC), asks)
     tell_promoted(work.version, work.champion)
 
 
@@ -132,12 +141,13 @@ def rollout(
 
     settings = load_settings()
     client, result = open_registry(settings), None
+    person = _asked_before(settings, client, _Person(approval == "manual", timedelta(hours=timeout_hours)))
     try:
         with claim(settings):
             while not isinstance(work := find_work(client, None if result else version), str):
-                result = _roll_out(settings, client, work, approval, rules or RolloutSettings(), timeout_hours)
+                result = _roll_out(settings, client, work, person, rules or RolloutSettings())
                 get_run_logger().info(result.told)
-                if result.version is None or approval == "manual":  # a run can ask only once
+                if result.version is None or (person.asks and work.record is None):  # a run can ask only once
                     return result
             if result is not None:
                 return result
@@ -148,38 +158,49 @@ def rollout(
     return RolloutResult(None, "nothing", told)
 
 
-def _roll_out(
-    settings: Settings,
-    client: "MlflowClient",
-    work: "Work",
-    approval: Literal["auto", "manual"],
-    rules: RolloutSettings,
-    timeout_hours: float,
-) -> RolloutResult:
-    """One version, from its beginning or from where it was, to its end."""
+def _asked_before(settings: Settings, client: "MlflowClient", person: _Person) -> _Person:
+    """Keep the answer that this run was suspended for, before it looks for work: whatever there is to do by now, the
+    answer is about the version that was asked about, and about no other.
+    """
     from prefect.runtime import flow_run
 
-    from flows.rolling_out.work import is_refused, waits_for_a_person
+    from flows.promotion.approval import requested_by
+
+    asked = requested_by(client, str(flow_run.id)) if person.asks else None
+    if asked is None:
+        return person
+    try:
+        by_a_person(settings, client, asked, _ASKED, person.timeout, _DEPLOYMENT)
+    except ApprovalRefusedError as refused:
+        get_run_logger().info(str(refused))  # it is on the version now, and ends the rollout like any other no
+    return replace(person, asked=asked)
+
+
+def _roll_out(
+    settings: Settings, client: "MlflowClient", work: "Work", person: _Person, rules: RolloutSettings
+) -> RolloutResult:
+    """One version, from its beginning or from where it was, to its end."""
+    from flows.rolling_out.work import waits_for_a_person
 
     if work.record is not None and not work.record.is_open:
         return _over(settings, work, end_task(settings, work))
     try:
         if work.record is None:
-            if waiting := waits_for_a_person(client, work, approval == "manual", str(flow_run.id), datetime.now(UTC)):
+            if waiting := waits_for_a_person(client, work, person.asks, person.asked, datetime.now(UTC)):
                 return RolloutResult(None, "nothing", waiting)
-            if approval == "manual":
-                by_a_person(settings, client, work.version, _ASKED, timedelta(hours=timeout_hours), _DEPLOYMENT)
+            if person.asks and person.asked is None:
+                by_a_person(settings, client, work.version, _ASKED, person.timeout, _DEPLOYMENT)
             if work.champion is None:
-                promote_task(settings, work)
+                promote_task(settings, work, person.asks)
                 cards_tell(settings, work.version)
                 return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
         while work.step(rules) is not None:
             if work.is_to_be_promoted(rules):
-                promote_task(settings, work)
+                promote_task(settings, work, person.asks)
                 cards_tell(settings, work.version, work.champion)
             work = work.after(step_task(settings, work.name(rules), work, rules))
     except PromotionRefusedError as refused:
-        if work.record is None and not is_refused(client, work, datetime.now(UTC)):
+        if work.record is None and not isinstance(refused, ApprovalRefusedError):
             raise  # nothing has begun, nobody has said no
         work = work.after(end_task(settings, work, str(refused)))
     assert work.record is not None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from mlflow import MlflowClient
 
 from feature_repo.model_contract import MODEL_NAME
-from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
 from flows.promotion.gates import Gate
 from flows.promotion.moving import Decision
 from flows.promotion.recording import Report, read_report
@@ -66,7 +66,7 @@ def answered(client: MlflowClient, version: str, answer: Answer | None, now: dat
     """Record the answer; the decision if it was yes. A run that goes on without an answer was not approved.
 
     Raises:
-        PromotionRefusedError: It was no, or came too late.
+        ApprovalRefusedError: It was no, or came too late.
     """
     record = ApprovalRecord.of(client, version)
     assert record is not None  # requested_by has found it
@@ -77,7 +77,7 @@ def answered(client: MlflowClient, version: str, answer: Answer | None, now: dat
         standing = standing.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
     standing.save(client, version)
     if standing.status != "approved":
-        raise PromotionRefusedError(refusal(version, standing))
+        raise ApprovalRefusedError(refusal(version, standing))
     return Decision("manual", standing.who, standing.why, standing.gates)
 
 

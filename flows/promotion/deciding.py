@@ -56,5 +56,19 @@ def by_itself(client: MlflowClient, version: str, reason: str, now: datetime) ->
     return Decision("auto", "auto", reason or "all gates passed", gates.key)
 
 
+def by_approval(client: MlflowClient, version: str) -> Decision:
+    """The decision about ``version`` where only a person decides: their word about it, on the evidence of today.
+
+    Raises:
+        PromotionRefusedError: It did not pass, or nobody has approved it on that evidence.
+    """
+    if decision := decided_before(client, version):
+        return decision
+    raise PromotionRefusedError(
+        f"Nobody has approved {MODEL_NAME} version {version} on the evidence that it stands on. "
+        f"{unchanged(champion_version(client))}"
+    )
+
+
 def _as_recorded(record: PromotionRecord) -> Decision:
     return Decision(record.mode, record.who, record.why, record.gates)

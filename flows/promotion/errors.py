@@ -7,6 +7,10 @@ class PromotionRefusedError(HoldfastError):
     """The version did not pass its gates or was not approved; the champion stays."""
 
 
+class ApprovalRefusedError(PromotionRefusedError):
+    """A person said no, or nothing in time."""
+
+
 class TrafficError(HoldfastError):
     """The challenger gets no other traffic than before."""
 

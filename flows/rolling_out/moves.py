@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from feature_repo.registered_version import Traffic
 from feature_repo.settings import Settings
-from flows.promotion.deciding import by_itself
+from flows.promotion.deciding import by_approval, by_itself
 from flows.promotion.errors import PromotionRefusedError, RollbackError
 from flows.promotion.going_back import roll_back
 from flows.promotion.moving import move_champion, unchanged
@@ -49,8 +49,10 @@ def changed_by_hand(client: MlflowClient, version: str, step: Step) -> str:
     return f"{record.who} has changed its traffic ({record.told})"
 
 
-def promote(client: MlflowClient, settings: Settings, work: Work, why: str, now: datetime) -> str | None:
-    """Make it the champion, as whoever approved it decided; the version before.
+def promote(
+    client: MlflowClient, settings: Settings, work: Work, why: str, now: datetime, asks: bool = False
+) -> str | None:
+    """Make it the champion, as whoever approved it decided; the version before. ``asks``: only if a person has.
 
     Raises:
         PromotionRefusedError: It may not follow the champion of now, or somebody has taken it off its traffic.
@@ -59,7 +61,8 @@ def promote(client: MlflowClient, settings: Settings, work: Work, why: str, now:
     step = step_of(work.record) if work.record else None
     if champion != version and step is not None and (by := changed_by_hand(client, version, step)):
         raise PromotionRefusedError(f"{by}. {unchanged(champion)}")
-    return move_champion(client, settings, version, by_itself(client, version, why, now), now)
+    decision = by_approval(client, version) if asks else by_itself(client, version, why, now)
+    return move_champion(client, settings, version, decision, now)
 
 
 def undo(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> str:

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.approval import refusal
-from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
 from flows.promotion.moving import passed_gates
 from flows.promotion.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
 from flows.promotion.registry import all_versions, challenger_version, champion_version, get_version
@@ -105,30 +105,32 @@ def _unfinished(client: MlflowClient) -> Work | None:
     return min(found, key=lambda item: item[0])[1] if found else None
 
 
-def waits_for_a_person(client: MlflowClient, work: Work, asks: bool, flow_run: str, now: datetime) -> str:
-    """Why only a person can let it begin: one is being asked by another run; empty where it may.
+def waits_for_a_person(client: MlflowClient, work: Work, asks: bool, asked: str | None, now: datetime) -> str:
+    """Why only a person can let it begin: one is being asked by another run; empty where it may, or this run is to ask.
 
-    The run ``flow_run``, which ``asks``, goes on with its own request, and asks again where an earlier one was refused.
+    A run that ``asks`` does so again where an earlier request was refused, but only once: where it has ``asked``
+    already, it goes on with that version on that evidence, or leaves the asking to the next run.
 
     Raises:
-        PromotionRefusedError: A person refused, or did not answer in time, and this run asks nobody.
+        ApprovalRefusedError: A person refused, or did not answer in time, and this run asks nobody.
     """
     record = ApprovalRecord.of(client, work.version)
-    if record is None or record.gates != work.gates or record.flow_run == flow_run:
-        return ""
-    standing = record.standing(now)
+    standing = record.standing(now) if record is not None and record.gates == work.gates else None
+    if standing is None:
+        return _asked_about_another(work.version, asked) if asked else ""
     if standing.status == "waiting":
         return refusal(work.version, standing)
-    if standing.status != "approved" and not asks:
-        raise PromotionRefusedError(refusal(work.version, standing))
+    if standing.status != "approved" and (asked or not asks):
+        raise ApprovalRefusedError(refusal(work.version, standing))
     return ""
 
 
-def is_refused(client: MlflowClient, work: Work, now: datetime) -> bool:
-    """Whether a person, asked on the evidence of today, said no, or nothing in time."""
-    record = ApprovalRecord.of(client, work.version)
-    asked = record is not None and record.gates == work.gates
-    return record is not None and asked and record.standing(now).status in ("refused", "timed out")
+def _asked_about_another(version: str, asked: str) -> str:
+    if asked != version:
+        return (
+            f"Version {asked}, which was asked about, was superseded by {_named(version)}: the next run asks about it."
+        )
+    return f"{_named(version).capitalize()} was judged again since it was asked about: the next run asks again."
 
 
 def interruption(client: MlflowClient, version: str, record: RolloutRecord) -> str:

@@ -10,10 +10,14 @@ import pytest
 from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.registered_version import TRAFFIC_TAG
 from feature_repo.settings import Settings
+from flows import approval as asking
 from flows.alerting.outbox import open_alerts
+from flows.promotion import approval
 from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, RolloutRecord, events_in
 from flows.promotion.registry import UnknownVersionError, set_challenger
+from flows.promotion.settings import GateSettings
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.work import claim
 from tests.flows.promotion.planted import aliases, passed, plant
@@ -184,6 +188,93 @@ class TestAPerson:
         self.asked(client, challenger, "approved")
         assert rollout(approval="manual", rules=OVER).verdict == "stopped"
         assert _record(client, challenger).step == "shadow"
+
+
+class TestResumed:
+    """What the flow does when Prefect runs it again; with a real server and worker: promotion/test_approval.py."""
+
+    @pytest.fixture(autouse=True)
+    def of_a_deployment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
+        monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "deployment-1")
+        report = Report(version="0", champion=None, key="k", when=NOW, settings=GateSettings(), gates=[])
+        monkeypatch.setattr(approval, "read_report", lambda *_: report)
+
+    def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+        """A champion, and the challenger about which a run was suspended."""
+        from flows.rollout import rollout
+
+        def leaves(**_: Any) -> None:
+            raise InterruptedError
+
+        champion, challenger = _pair(client)
+        with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+            patch.setattr(asking, "suspend_flow_run", leaves)
+            rollout(approval="manual", rules=OVER)
+        assert self.approval(client, challenger).status == "waiting"
+        return champion, challenger
+
+    def approval(self, client: Any, version: str) -> ApprovalRecord:
+        found = ApprovalRecord.of(client, version)
+        assert found is not None
+        return found
+
+    def answer(self, monkeypatch: pytest.MonkeyPatch, decision: Any = "approve") -> Any:
+        """What comes of the run that is resumed with this answer."""
+        from flows.rollout import rollout
+
+        form = asking.Approval(decision=decision, approved_by="Ann", reason="so it is")
+        monkeypatch.setattr(asking, "suspend_flow_run", lambda **_: form)
+        return rollout(approval="manual", rules=OVER)
+
+    def test_approved_it_begins(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, challenger = self.asked(client, monkeypatch)
+        assert self.answer(monkeypatch).version == challenger
+        assert self.approval(client, challenger).status == "approved"
+        assert _record(client, challenger).step == "shadow"
+
+    def test_refused_it_ends(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, challenger = self.asked(client, monkeypatch)
+        result = self.answer(monkeypatch, "refuse")
+        assert (result.version, result.verdict) == (challenger, "stopped")
+        record = _record(client, challenger)
+        assert (record.step, record.verdict) == ("approval", "stopped")
+        assert "was refused by Ann: so it is" in record.why
+
+    @pytest.mark.parametrize("decision", ["approve", "refuse"])
+    def test_the_answer_lets_no_other_version_through(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch, decision: Any
+    ) -> None:
+        champion, asked = self.asked(client, monkeypatch)
+        later = plant(client)
+        passed(client, later, champion)
+        set_challenger(client, later)
+        result = self.answer(monkeypatch, decision)
+        assert (result.verdict, result.version) == ("nothing", None)
+        assert f"Version {asked}, which was asked about, was superseded by version {later}" in result.told
+        assert self.approval(client, asked).status == {"approve": "approved", "refuse": "refused"}[decision]
+        assert (ApprovalRecord.of(client, later), RolloutRecord.of(client, later)) == (None, None)
+        assert aliases(client) == {CHAMPION: champion, CHALLENGER: later}
+
+    def test_judged_again_meanwhile_it_is_asked_about_again(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        champion, challenger = self.asked(client, monkeypatch)
+        passed(client, challenger, champion, key="other evidence")
+        assert "was judged again since it was asked about" in self.answer(monkeypatch).told
+        assert RolloutRecord.of(client, challenger) is None
+
+    def test_a_rollout_that_was_killed_goes_first_and_the_answer_is_not_lost(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        champion, challenger = self.asked(client, monkeypatch)
+        killed = plant(client)
+        passed(client, killed, champion)
+        RolloutRecord(
+            step="shadow", share=0, begun=NOW, when=NOW, verdict="begun", champion=champion, gates="k",
+            rules=OVER.changed(),
+        ).save(client, killed)  # fmt: skip
+        assert self.answer(monkeypatch).version == challenger
+        assert _record(client, killed).why == f"superseded by version {challenger}"
+        assert self.approval(client, challenger).status == "approved"
 
 
 def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from flows.promotion.deciding import by_itself
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.going_back import roll_back
 from flows.promotion.moving import move_champion
-from flows.promotion.records import RollbackRecord, RolloutRecord, TrafficRecord
+from flows.promotion.records import ApprovalRecord, PromotionRecord, RollbackRecord, RolloutRecord, TrafficRecord
 from flows.promotion.registry import challenger_version, champion_version, set_challenger
 from flows.promotion.traffic import send, wanted
 from flows.rolling_out import moves, telling
@@ -84,6 +84,23 @@ class TestInterrupted:
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
             moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
         assert champion_version(trial.client) == trial.champion
+
+    def test_where_a_person_is_asked_only_their_word_about_this_version_promotes_it(self, trial: Trial) -> None:
+        RolloutRecord(
+            step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
+            gates=trial.work().gates,
+        ).save(trial.client, trial.challenger)  # fmt: skip
+        word = ApprovalRecord(
+            status="approved", since=NOON, until=NOON, flow_run="r", gates="other evidence", who="ann", why="fine"
+        )
+        for version in (trial.champion, trial.challenger):
+            word.save(trial.client, version)
+            with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {trial.challenger}"):
+                moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
+        word.model_copy(update={"gates": "k"}).save(trial.client, trial.challenger)
+        moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
+        record = PromotionRecord.of(trial.client, trial.challenger)
+        assert record is not None and (record.mode, record.who) == ("manual", "ann")
 
     def test_by_a_rollback_in_the_watch(self, trial: Trial) -> None:
         def back() -> None:
