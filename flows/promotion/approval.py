@@ -89,14 +89,20 @@ def approved_before(client: MlflowClient, version: str, gates: GatesRecord) -> D
     return Decision("manual", record.who, record.why, record.gates)
 
 
+def person_in_the_way(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
+    """What a person was asked about ``version`` and did not approve. No machine undoes that, on whatever evidence."""
+    record = ApprovalRecord.of(client, version)
+    standing = record.standing(now) if record else None
+    return None if standing is None or standing.status == "approved" else standing
+
+
 def require_no_person(client: MlflowClient, version: str, now: datetime) -> None:
     """What a person was asked, no machine decides.
 
     Raises:
         PromotionRefusedError: A person is being asked, refused, or did not answer in time.
     """
-    record = ApprovalRecord.of(client, version)
-    if record is not None and (standing := record.standing(now)).status != "approved":
+    if standing := person_in_the_way(client, version, now):
         raise PromotionRefusedError(
             f"{refusal(version, standing)} To ask again: `prefect deployment run promote/promote -p "
             f"version='\"{version}\"' -p approval=manual`."

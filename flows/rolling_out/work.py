@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 
 from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
-from flows.promotion.approval import refusal
+from flows.promotion.approval import person_in_the_way, refusal
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
 from flows.promotion.moving import passed_gates
 from flows.promotion.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
@@ -108,19 +108,23 @@ def _unfinished(client: MlflowClient) -> Work | None:
 def waits_for_a_person(client: MlflowClient, work: Work, asks: bool, asked: str | None, now: datetime) -> str:
     """Why only a person can let it begin: one is being asked by another run; empty where it may, or this run is to ask.
 
-    A run that ``asks`` does so again where an earlier request was refused, but only once: where it has ``asked``
-    already, it goes on with that version on that evidence, or leaves the asking to the next run.
+    The rule of the promotion, before the first step: what the promotion would refuse is not tried out on anybody. A run
+    that ``asks`` does so anew on other evidence, and again where an earlier request was refused, but only once: where
+    it has ``asked`` already, it goes on with that version on that evidence, or leaves the asking to the next run.
 
     Raises:
         ApprovalRefusedError: A person refused, or did not answer in time, and this run asks nobody.
     """
-    record = ApprovalRecord.of(client, work.version)
-    standing = record.standing(now) if record is not None and record.gates == work.gates else None
+    if asks:
+        record = ApprovalRecord.of(client, work.version)
+        if record is None or record.gates != work.gates:
+            return _asked_about_another(work.version, asked) if asked else ""
+    standing = person_in_the_way(client, work.version, now)
     if standing is None:
-        return _asked_about_another(work.version, asked) if asked else ""
+        return ""
     if standing.status == "waiting":
         return refusal(work.version, standing)
-    if standing.status != "approved" and (asked or not asks):
+    if asked or not asks:
         raise ApprovalRefusedError(refusal(work.version, standing))
     return ""
 

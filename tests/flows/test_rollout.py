@@ -181,6 +181,22 @@ class TestAPerson:
         assert open_alerts(planted[0]) == [], "somebody wanted it so"
         assert rollout().verdict == "nothing"
 
+    @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1), ("waiting", 60)])
+    def test_other_evidence_undoes_no_no(self, client: Any, status: Any, minutes: float) -> None:
+        """As at the promotion: nobody is tried upon by a version that would be refused there."""
+        from flows.rollout import rollout
+
+        champion, challenger = _pair(client)
+        self.asked(client, challenger, status, minutes)
+        passed(client, challenger, champion, key="other evidence")
+        waits = (status, minutes) == ("waiting", 60)
+        assert rollout(rules=OVER).verdict == ("nothing" if waits else "stopped")
+        assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
+        if not waits:
+            assert _record(client, challenger).step == "approval"
+        with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
+            rollout(challenger, approval="manual", rules=OVER)  # on which a person may be asked
+
     def test_a_yes_lets_it_begin_by_itself(self, client: Any) -> None:
         from flows.rollout import rollout
 
