@@ -1,5 +1,6 @@
 """Moves ``champion`` to a version that was decided on, so that of two at once only one wins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -73,15 +74,21 @@ def require_no_skew(client: MlflowClient, settings: Settings, version: str, cham
 
 
 def move_champion(
-    client: MlflowClient, settings: Settings, version: str, decision: Decision, now: datetime
+    client: MlflowClient,
+    settings: Settings,
+    version: str,
+    decision: Decision,
+    now: datetime,
+    objection: Callable[[], str] = str,
 ) -> str | None:
     """Record the decision on ``version``, then move ``champion`` to it; returns the version before.
 
     Killed at any point, the next call completes: the record says what was decided, the alias that it is done, and only
-    then it is told as an event.
+    then it is told as an event. ``objection`` is asked once nobody else can write: why not, or nothing.
 
     Raises:
-        PromotionRefusedError: The champion is no longer the one that ``version`` was compared with, or a skew is open.
+        PromotionRefusedError: The champion is no longer the one that ``version`` was compared with, a skew is open, or
+            there is an objection.
     """
     with promotion_lock(settings):
         champion = champion_version(client)
@@ -90,6 +97,8 @@ def move_champion(
             if record := PromotionRecord.of(client, version):
                 record.tell(client, version)
             return champion
+        if why := objection():
+            raise PromotionRefusedError(f"{why}. {unchanged(champion)}")
         require_no_skew(client, settings, version, champion)
         gates = passed_gates(client, version, champion)
         if gates.key != decision.gates:

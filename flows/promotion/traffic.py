@@ -55,23 +55,28 @@ def send(
         UnknownVersionError: There is no such version.
     """
     with promotion_lock(settings):
-        number = version or challenger_version(client)
-        if number is None and traffic.mode == "off":
-            return Sent(None, traffic, changed=False)
-        if number is None:
-            raise TrafficError(
-                f"{MODEL_NAME} has no {CHALLENGER} to try out. `python -m flows.gates` judges the latest version; one "
-                f"that passes is the {CHALLENGER}."
-            )
-        registered = get_version(client, number)
-        tried = RegisteredVersion(str(registered.version), registered.tags)
-        if traffic.mode != "off":
-            _require_fit(client, tried)
-        if _as_before(tried, traffic):
-            return Sent(tried.number, traffic, changed=False)
-        record = TrafficRecord(mode=traffic.mode, share=traffic.share, when=now, who=who, until=traffic.until)
-        record.save(client, tried.number)
-        return Sent(tried.number, traffic, changed=True)
+        return send_now(client, version, traffic, who, now)
+
+
+def send_now(client: MlflowClient, version: str | None, traffic: Traffic, who: str, now: datetime) -> Sent:
+    """The same for whoever holds the promotion lock: what they have seen under it still holds when it is written."""
+    number = version or challenger_version(client)
+    if number is None and traffic.mode == "off":
+        return Sent(None, traffic, changed=False)
+    if number is None:
+        raise TrafficError(
+            f"{MODEL_NAME} has no {CHALLENGER} to try out. `python -m flows.gates` judges the latest version; one "
+            f"that passes is the {CHALLENGER}."
+        )
+    registered = get_version(client, number)
+    tried = RegisteredVersion(str(registered.version), registered.tags)
+    if traffic.mode != "off":
+        _require_fit(client, tried)
+    if _as_before(tried, traffic):
+        return Sent(tried.number, traffic, changed=False)
+    record = TrafficRecord(mode=traffic.mode, share=traffic.share, when=now, who=who, until=traffic.until)
+    record.save(client, tried.number)
+    return Sent(tried.number, traffic, changed=True)
 
 
 def renew(client: MlflowClient, settings: Settings, version: str, traffic: Traffic) -> bool:

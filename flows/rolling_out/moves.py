@@ -7,12 +7,12 @@ from mlflow import MlflowClient
 from feature_repo.registered_version import Traffic
 from feature_repo.settings import Settings
 from flows.promotion.deciding import by_approval, by_itself
-from flows.promotion.errors import PromotionRefusedError, RollbackError
+from flows.promotion.errors import RollbackError
 from flows.promotion.going_back import roll_back
-from flows.promotion.moving import move_champion, unchanged
+from flows.promotion.moving import move_champion
 from flows.promotion.records import RolloutRecord, TrafficRecord
-from flows.promotion.registry import champion_version, drop_challenger, promotion_lock
-from flows.promotion.traffic import renew, send
+from flows.promotion.registry import drop_challenger, promotion_lock
+from flows.promotion.traffic import renew, send_now
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, lease, step_of
 from flows.rolling_out.work import Work
@@ -20,17 +20,31 @@ from flows.rolling_out.work import Work
 WHO = "rollout"
 
 
-def begin(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> None:
+def begin(
+    client: MlflowClient,
+    settings: Settings,
+    version: str,
+    record: RolloutRecord,
+    seen: TrafficRecord | None,
+    now: datetime,
+) -> str:
     """Record that a step begins, or goes on, and send the traffic. Killed in between, the next call completes.
+
+    ``seen`` is the traffic that the decision to begin was made on. Who has changed it since, as a sentence, and then
+    nothing is written; empty where nobody has: models take seconds to load, and a person's word in them holds.
 
     Raises:
         TrafficError, NotServableError: Services would refuse it beside the champion.
     """
-    with promotion_lock(settings):
-        record.save(client, version)
     step, rules = step_of(record), RolloutSettings.model_validate(record.rules)
-    if step is not None and step.name != "watch":
-        send(client, settings, version, step.traffic(lease(rules, now)), WHO, now)
+    with promotion_lock(settings):
+        is_changed = step is not None and TrafficRecord.of(client, version) != seen
+        if step is not None and is_changed and (by := changed_by_hand(client, version, step)):
+            return by
+        record.save(client, version)
+        if step is not None and step.name != "watch":
+            send_now(client, version, step.traffic(lease(rules, now)), WHO, now)
+    return ""
 
 
 def hold_on(
@@ -57,12 +71,14 @@ def promote(
     Raises:
         PromotionRefusedError: It may not follow the champion of now, or somebody has taken it off its traffic.
     """
-    version, champion = work.version, champion_version(client)
+    version = work.version
     step = step_of(work.record) if work.record else None
-    if champion != version and step is not None and (by := changed_by_hand(client, version, step)):
-        raise PromotionRefusedError(f"{by}. {unchanged(champion)}")
     decision = by_approval(client, version) if asks else by_itself(client, version, why, now)
-    return move_champion(client, settings, version, decision, now)
+
+    def by_hand() -> str:
+        return changed_by_hand(client, version, step) if step is not None else ""
+
+    return move_champion(client, settings, version, decision, now, by_hand)
 
 
 def undo(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> str:
@@ -72,10 +88,10 @@ def undo(client: MlflowClient, settings: Settings, version: str, record: Rollout
     if record.step == "watch":
         return _take_back(client, settings, version, record) if record.verdict == "breached" else ""
     step = step_of(record)
-    if step is not None and not changed_by_hand(client, version, step):
-        send(client, settings, version, Traffic(mode="off"), WHO, now)
-    if record.verdict == "breached":
-        with promotion_lock(settings):
+    with promotion_lock(settings):
+        if step is not None and not changed_by_hand(client, version, step):
+            send_now(client, version, Traffic(mode="off"), WHO, now)
+        if record.verdict == "breached":
             drop_challenger(client, version)
     return ""
 

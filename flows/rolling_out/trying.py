@@ -9,7 +9,7 @@ from feature_repo.loaded_model import UnusableModelError
 from feature_repo.registered_version import NotServableError
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
-from flows.promotion.records import RolloutRecord
+from flows.promotion.records import RolloutRecord, TrafficRecord
 from flows.rolling_out.moves import begin, changed_by_hand
 from flows.rolling_out.pair import load_pair
 from flows.rolling_out.service_metrics import ServiceState, kept
@@ -37,21 +37,28 @@ def try_out(
         work = work.after(written)
     state, now = world.look(), world.clock()
     record = _begun(work, step, rules, world.flow_run, state, now)
+    seen = TrafficRecord.of(client, work.version)
     try:
         why = interruption(client, work.version, record)
         if not why and work.record is not None:
             why = changed_by_hand(client, work.version, step)
         if why:
-            return Outcome(record.model_copy(update={"verdict": "stopped", "when": now, "why": why, "base": {}}), None)
+            return _stopped(record, why, now)
         if why := _clocks_apart(step, state):
             raise TrafficError(why)
         pair = load_pair(client, settings, work.version, str(work.champion))
-        begin(client, settings, work.version, record, now)
+        if why := begin(client, settings, work.version, record, seen, now):
+            return _stopped(record, why, now)
     except (TrafficError, NotServableError, UnusableModelError) as error:
         held = {"verdict": "stopped", "when": now, "why": str(error), "is_held": True, "base": {}}
         return Outcome(record.model_copy(update=held), None)
     outcome = watch(client, settings, work.version, record, pair, world)
     return replace(outcome, record=outcome.record.model_copy(update={"flow_run": world.flow_run}))
+
+
+def _stopped(record: RolloutRecord, why: str, now: datetime) -> Outcome:
+    """Not begun, or not gone on with, because of what somebody else did."""
+    return Outcome(record.model_copy(update={"verdict": "stopped", "when": now, "why": why, "base": {}}), None)
 
 
 def _written_before(client: MlflowClient, work: Work, step: Step, flow_run: str) -> RolloutRecord | None:

@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
+from feature_repo.settings import Settings
 from flows.alerting.outbox import open_alerts
 from flows.promotion.deciding import by_itself
 from flows.promotion.errors import PromotionRefusedError
@@ -17,7 +18,7 @@ from flows.promotion.moving import move_champion
 from flows.promotion.records import ApprovalRecord, PromotionRecord, RollbackRecord, RolloutRecord, TrafficRecord
 from flows.promotion.registry import challenger_version, champion_version, set_challenger
 from flows.promotion.traffic import send, wanted
-from flows.rolling_out import moves, telling
+from flows.rolling_out import moves, telling, trying
 from flows.rolling_out.steps import Step
 from flows.rolling_out.telling import finish
 from flows.rolling_out.trying import try_out
@@ -84,6 +85,66 @@ class TestInterrupted:
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
             moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
         assert champion_version(trial.client) == trial.champion
+
+    @pytest.mark.parametrize("at", ["first", "next", "resumed"])
+    def test_by_traffic_taken_off_while_the_models_are_loaded(
+        self, trial: Trial, at: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if at != "first":
+            RolloutRecord(
+                step="shadow", share=0, begun=trial.now, when=trial.now, verdict="passed" if at == "next" else "begun",
+                champion=trial.champion, gates=trial.work().gates,
+            ).save(trial.client, trial.challenger)  # fmt: skip
+        given = Step("shadow").traffic(trial.now + timedelta(minutes=3))
+        send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
+        load = trying.load_pair
+
+        def meanwhile(*arguments: Any) -> Any:
+            send(trial.client, trial.settings, None, wanted("off", None), "ann", trial.now)
+            return load(*arguments)
+
+        monkeypatch.setattr(trying, "load_pair", meanwhile)
+        record = trial.whole_step()
+        assert (record.verdict, record.is_held) == ("stopped", False)
+        assert record.why.startswith("ann has changed its traffic")
+        traffic = TrafficRecord.of(trial.client, trial.challenger)
+        assert traffic is not None and (traffic.mode, traffic.who) == ("off", "ann")
+        assert open_alerts(trial.settings) == []
+
+    def test_by_traffic_taken_off_while_the_promotion_is_decided(
+        self, trial: Trial, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        RolloutRecord(
+            step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
+            gates=trial.work().gates,
+        ).save(trial.client, trial.challenger)  # fmt: skip
+        given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
+        send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
+
+        def meanwhile(*arguments: Any) -> Any:
+            send(trial.client, trial.settings, None, wanted("off", None), "ann", trial.now)
+            return by_itself(*arguments)
+
+        monkeypatch.setattr(moves, "by_itself", meanwhile)
+        with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
+            moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+        assert champion_version(trial.client) == trial.champion
+
+    def test_traffic_sent_while_it_is_ended_stays(self, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+        trial.asked = 0
+        record = trial.step(CANARY.model_copy(update={"max_hours": 0.01})).record
+        assert record.verdict == "stopped"
+        lock = moves.promotion_lock
+
+        def just_before(settings: Settings) -> Any:
+            monkeypatch.setattr(moves, "promotion_lock", lock)
+            send(trial.client, trial.settings, None, wanted("canary", 0.5), "ann", trial.now)
+            return lock(settings)
+
+        monkeypatch.setattr(moves, "promotion_lock", just_before)
+        moves.undo(trial.client, trial.settings, trial.challenger, record, trial.now)
+        traffic = TrafficRecord.of(trial.client, trial.challenger)
+        assert traffic is not None and (traffic.share, traffic.who) == (0.5, "ann")
 
     def test_where_a_person_is_asked_only_their_word_about_this_version_promotes_it(self, trial: Trial) -> None:
         RolloutRecord(
