@@ -120,10 +120,15 @@ def _run_name() -> str:
 def gates(version: str | None = None, thresholds: GateSettings | None = None) -> GatesResult:
     """Judge a version; if it passes every gate it becomes the challenger, else it is none.
 
+    One that its rollout found worse than the champion passes no more, whoever trains on the same data again, until
+    somebody names it in a run of this flow.
+
     Args:
         version: The registered version; the latest when left out.
         thresholds: What the gates ask of it.
     """
+    from prefect.runtime import flow_run
+
     from flows.promotion.gates import judge
     from flows.promotion.recording import Report, find_report
     from flows.promotion.registry import challenger_version, get_version, open_registry
@@ -131,7 +136,10 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     settings, thresholds = load_settings(), thresholds or GateSettings()
     client = open_registry(settings)
     number = str(get_version(client, version).version)
+    when = datetime.now(UTC)  # before it looks: what happens to the version meanwhile is not judged here
     situation = situation_task(settings, number)
+    if version is not None and situation.breach and not flow_run.parent_flow_run_id:
+        situation = situation.in_spite_of_its_breach()
     key = situation.key(number, thresholds)
     found = report = find_report(client, number, key)
     if report is None:
@@ -140,7 +148,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
             version=number,
             champion=situation.champion,
             key=key,
-            when=datetime.now(UTC),
+            when=when,
             settings=thresholds,
             gates=judged,
         )

@@ -10,6 +10,7 @@ from flows.training.evaluation import Evaluation, Interval
 
 if TYPE_CHECKING:
     from flows.feature_store.parity import ParityRecord
+    from flows.promotion.breaches import Breach
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Evidence:
     size_mb: float | Missing
     inputs: list[str] | Missing
     rollback: RollbackRecord | None
+    breach: "Breach | None" = None
 
 
 def attempt(compute: Callable[[], T]) -> T | Missing:

@@ -112,4 +112,5 @@ def _rules() -> list[_Rule]:
         _Rule("size", "at most", lambda s: s.max_size_mb, measures.size),
         _Rule("no forbidden input", "at most", lambda s: 0, measures.forbidden),
         _Rule("not rolled back", "at most", lambda s: s.max_rollbacks, measures.rollbacks),
+        _Rule("not refuted in production", "at most", lambda s: 0, measures.breaches),
     ]

@@ -56,6 +56,7 @@ def gather(
             size_mb=attempt(lambda: len(subject.model_file) / 1e6),
             inputs=attempt(lambda: subject.contract.inputs),
             rollback=situation.rollback,
+            breach=situation.breach,
         )
 
 

@@ -180,6 +180,17 @@ def rollbacks(evidence: Evidence, _: GateSettings) -> Measured:
     return rollback.times, f"by {rollback.who} on {rollback.when:%Y-%m-%d}: {rollback.why}"
 
 
+def breaches(evidence: Evidence, _: GateSettings) -> Measured:
+    """Whether production found the version worse than the champion, and nobody has had it judged again since."""
+    if evidence.breach is None:
+        return 0, "never"
+    record = evidence.breach.record
+    told = f"{record.name} on {record.when:%Y-%m-%d}: {record.why}"
+    if evidence.breach.stands:
+        return 1, f"{told}; `python -m flows.gates --version ...` judges it all the same"
+    return 0, f"judged again, by name, since {told}"
+
+
 def _known(mapping: Mapping[str, T], name: str) -> T:
     if name not in mapping:
         raise NotComputedError(f"the evaluation knows nothing of {name}")

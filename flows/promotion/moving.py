@@ -11,6 +11,7 @@ from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.acting.evidence import runbook_entry
 from flows.monitoring.open_skew import is_of_definitions, open_skew
+from flows.promotion.breaches import last_breach
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.fitting import fits_today
 from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord
@@ -51,6 +52,12 @@ def passed_gates(client: MlflowClient, version: str, champion: str | None) -> Ga
         raise PromotionRefusedError(
             f"{about} was rolled back after it had passed its gates ({rollback.why}). Run {again}, or "
             f"`python -m flows.rollback --to {version} --reason ...`. {unchanged(champion)}"
+        )
+    breach = last_breach(client, version)
+    if breach is not None and breach.record.when >= record.when:
+        raise PromotionRefusedError(
+            f"{about} was worse than the {CHAMPION} in its rollout, after it had passed its gates "
+            f"({breach.record.why}). To have it judged all the same, name it: {again}. {unchanged(champion)}"
         )
     return record
 

@@ -1,7 +1,7 @@
 """What a verdict depends on besides the version itself, and the key that names one body of evidence."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -10,6 +10,7 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
 from feature_repo.stores import open_store
 from flows.feature_store.parity import ParityRecord, input_definitions, load_parity
+from flows.promotion.breaches import Breach, last_breach
 from flows.promotion.evidence import Missing, attempt
 from flows.promotion.records import GatesRecord, RollbackRecord
 from flows.promotion.registry import champion_version
@@ -21,12 +22,19 @@ _JUDGING = ["promotion/*.py", "training/bootstrap.py", "training/dataset.py", "t
 
 @dataclass(frozen=True)
 class Situation:
-    """The champion to compare with, the definitions in Feast's registry, and the last parity report."""
+    """The champion to compare with, the definitions in Feast's registry, the last parity report, and what production
+    has said of the version already.
+    """
 
     champion: str | None
     definitions: dict[str, str] | Missing
     parity: ParityRecord | Missing
     rollback: RollbackRecord | None
+    breach: Breach | None = None
+
+    def in_spite_of_its_breach(self) -> "Situation":
+        """The same for whoever names the version to have it judged again: a breach is to be no reason."""
+        return replace(self, breach=replace(self.breach, stands=False)) if self.breach else self
 
     def key(self, version: str, settings: GateSettings) -> str:
         """SHA-256 over all that the verdict over ``version`` depends on: the same key, the same verdict."""
@@ -37,6 +45,7 @@ class Situation:
             repr(self.definitions),
             parity.reason if isinstance(parity, Missing) else [sorted(parity.definitions.items()), parity.mismatches],
             self.rollback.model_dump_json() if self.rollback else None,
+            self.breach.record.model_dump_json() if self.breach else None,
             settings.model_dump_json(),
             _code(),
         ]
@@ -57,6 +66,7 @@ def situation_of(client: MlflowClient, settings: Settings, version: str) -> Situ
         attempt(lambda: input_definitions(open_store(), settings)),
         attempt(lambda: load_parity(settings)),
         RollbackRecord.of(client, version),
+        last_breach(client, version),
     )
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
-from flows.promotion.records import GatesRecord, RollbackRecord, events_in
-from flows.promotion.registry import CHALLENGER, UnknownVersionError
+from flows.promotion.errors import PromotionRefusedError
+from flows.promotion.records import GatesRecord, RollbackRecord, RolloutRecord, events_in
+from flows.promotion.registry import CHALLENGER, UnknownVersionError, drop_challenger
 from flows.promotion.settings import GateSettings
+from flows.rolling_out.work import Work, find_work
 from tests.flows.promotion.good import good_evaluation, interval
 from tests.flows.promotion.planted import LENIENT, aliases, base, plant
 from tests.flows.small_shop import AS_OF, KNOWN_AT
@@ -191,6 +193,61 @@ def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
     assert list(stopped_by(judged(version))) == ["not rolled back"]
     assert aliases(client) == {}
     assert judged(version, max_rollbacks=1).challenger
+
+
+class TestRefutedInProduction:
+    def refuted(self, client: Any) -> tuple[str, str]:
+        """A champion, and a challenger that passed beside it and was then taken back in its canary."""
+        champion, version = plant(client), plant(client)
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+        assert judged(version).challenger
+        now = datetime.now(UTC)
+        RolloutRecord(
+            step="canary", share=0.05, begun=now, when=now, verdict="breached", champion=champion, gates="k", why="slow"
+        ).save(client, version)
+        drop_challenger(client, version)
+        return champion, version
+
+    @pytest.mark.parametrize("judges", ["the latest", "training"])
+    def test_what_runs_by_itself_makes_it_no_challenger_again(self, client: Any, judges: str) -> None:
+        from prefect import flow
+
+        from flows.gates import gates
+
+        champion, version = self.refuted(client)
+        thresholds = GateSettings(**LENIENT)
+
+        @flow(name="trains")
+        def by_training() -> Any:
+            return gates(version, thresholds)
+
+        result: Any = gates(thresholds=thresholds) if judges == "the latest" else by_training()
+        assert (result.version, list(stopped_by(result))) == (version, ["not refuted in production"])
+        assert "canary of 5.0%" in result.failed[0].detail and "slow" in result.failed[0].detail
+        assert aliases(client) == {CHAMPION: champion}
+
+    def test_nothing_promotes_it(self, client: Any) -> None:
+        from flows.promote import promote
+
+        _, version = self.refuted(client)
+        with pytest.raises(PromotionRefusedError, match=r"worse than the champion in its rollout.* \(slow\)"):
+            promote(version)
+
+    def test_named_it_is_judged_again_and_rolled_out_again(self, client: Any) -> None:
+        """The runbook's way back; and while that rollout is at work, training on the same data does not undo it."""
+        from flows.gates import gates
+
+        champion, version = self.refuted(client)
+        again = judged(version)
+        assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
+        work = find_work(client, version)
+        assert isinstance(work, Work) and (work.version, work.record) == (version, None)
+        now = datetime.now(UTC)
+        RolloutRecord(
+            step="shadow", share=0, begun=now, when=now, verdict="begun", champion=champion, gates=work.gates
+        ).save(client, version)
+        later = gates(thresholds=GateSettings(**LENIENT))
+        assert (later.computed, later.challenger) == (False, True)
 
 
 def test_parity_with_a_mismatch_and_without_a_report(planted: tuple[Settings, Any]) -> None:

@@ -7,9 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from flows.feature_store.parity import ParityRecord
+from flows.promotion.breaches import Breach
 from flows.promotion.evidence import Evidence, Missing, NotComputedError, attempt, given
 from flows.promotion.gates import Gate, judge
-from flows.promotion.records import RollbackRecord
+from flows.promotion.records import RollbackRecord, RolloutRecord
 from flows.promotion.settings import GateSettings, changed_told
 from flows.training.baselines import BASELINES
 from flows.training.evaluation import Interval
@@ -35,6 +36,7 @@ NAMES = [
     "size",
     "no forbidden input",
     "not rolled back",
+    "not refuted in production",
 ]
 WORSE = "not surely worse than the champion"
 WORSE_BRIER = "probabilities not surely worse than the champion"
@@ -72,6 +74,9 @@ def _parity(**changed: Any) -> ParityRecord:
 
 
 ROLLBACK = RollbackRecord(to="1", when=NOON, who="ann", why="complaints")
+REFUTED = RolloutRecord(
+    step="canary", share=0.05, begun=NOON, when=NOON, verdict="breached", champion="1", gates="k", why="too slow"
+)
 FAILURES: dict[str, tuple[Evidence, str, str]] = {
     "quality": (but(evaluation=good_evaluation(metrics=_metrics(roc_auc=interval(0.615)))), NAMES[0], "0.595 to"),
     **{
@@ -144,6 +149,11 @@ FAILURES: dict[str, tuple[Evidence, str, str]] = {
         name: (but(inputs=["purchase_days", name]), NAMES[17], name)
         for name in ("age", "age_at_signup", "Gender", "zip_code", "year_of_birth")
     },
+    "refuted in production": (
+        but(breach=Breach(REFUTED, stands=True)),
+        NAMES[19],
+        "canary of 5.0% on 2024-07-01: too slow",
+    ),
     "rolled back": (but(rollback=ROLLBACK), NAMES[18], "by ann on 2024-07-01: complaints"),
 }
 
@@ -251,6 +261,7 @@ class TestLimits:
 
     def test_a_person_may_let_a_rolled_back_version_try_again(self) -> None:
         assert failed(but(rollback=ROLLBACK), max_rollbacks=1) == []
+        assert failed(but(breach=Breach(REFUTED, stands=False))) == []
 
     @pytest.mark.parametrize(
         ("name", "value"), [("min_roc_auc", 1.1), ("max_loss_to_champion", -0.1), ("min_slice_rows", 0), ("min_auc", 1)]
