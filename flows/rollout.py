@@ -22,16 +22,22 @@ if TYPE_CHECKING:
     from flows.rolling_out.work import Work
 
 _DEPLOYMENT = "rollout/rollout"
+_PATIENCE = 60.0  # seconds for which an approved run waits for another that only looks whether there is work
 _ASKED = "It is tried out on a growing share of the customers first, and follows the champion if nothing bad shows."
 
 
 @dataclass(frozen=True)
 class _Person:
-    """Whether a person is asked, and how long they have. ``asked``: the version this run has asked about, if it has."""
+    """Whether a person is asked, and how long they have.
+
+    ``asked``: the version this run has asked about, if it has. ``again``: also where an earlier request was refused, as
+    somebody named the version.
+    """
 
     asks: bool
     timeout: timedelta
     asked: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,8 @@ def rollout(
         version: The challenger's number; the challenger when left out. Named, it may be rolled out again.
         approval: auto, or manual: a person is asked before it scores anything.
         rules: Steps, times and limits.
-        timeout_hours: How long a person has; no answer is a refusal.
+        timeout_hours: How long a person has; no answer is a refusal. Nobody is asked on the same evidence again, unless
+            the version is named.
     """
     from filelock import Timeout
 
@@ -140,12 +147,14 @@ def rollout(
     from flows.rolling_out.work import claim, find_work
 
     settings = load_settings()
-    client, result = open_registry(settings), None
+    client, result, named = open_registry(settings), None, version
     person = _asked_before(settings, client, _Person(approval == "manual", timedelta(hours=timeout_hours)))
     try:
-        with claim(settings):
-            while not isinstance(work := find_work(client, None if result else version), str):
-                result = _roll_out(settings, client, work, person, rules or RolloutSettings())
+        with claim(settings, _PATIENCE if person.asked else 0):
+            while not isinstance(work := find_work(client, named), str):
+                asking = replace(person, again=named is not None)
+                result = _roll_out(settings, client, work, asking, rules or RolloutSettings())
+                named = None if work.record is None or work.version == version else named  # others go on first
                 get_run_logger().info(result.told)
                 if result.version is None or (person.asks and work.record is None):  # a run can ask only once
                     return result
@@ -153,7 +162,7 @@ def rollout(
                 return result
             told = work
     except Timeout:
-        told = "Another run of this flow is at work, which takes up what is new."
+        told = "Another run of this flow is at work; it, or the next one, takes up what is new."
     get_run_logger().info("Nothing was done: %s", told)
     return RolloutResult(None, "nothing", told)
 
@@ -186,7 +195,7 @@ def _roll_out(
         return _over(settings, work, end_task(settings, work))
     try:
         if work.record is None:
-            if waiting := waits_for_a_person(client, work, person.asks, person.asked, datetime.now(UTC)):
+            if waiting := waits_for_a_person(client, work, person.asks, person.asked, person.again, datetime.now(UTC)):
                 return RolloutResult(None, "nothing", waiting)
             if person.asks and person.asked is None:
                 by_a_person(settings, client, work.version, _ASKED, person.timeout, _DEPLOYMENT)

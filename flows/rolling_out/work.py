@@ -59,10 +59,12 @@ class Work:
         return self.record.model_copy(update=changed)
 
 
-def claim(settings: Settings) -> FileLock:
-    """Held by the one run that rolls out; a second one gets filelock's ``Timeout`` at once. It guards one machine."""
+def claim(settings: Settings, seconds: float = 0) -> FileLock:
+    """Held by the one run that rolls out; a second one gets filelock's ``Timeout`` after so many seconds. It guards one
+    machine.
+    """
     settings.mlflow.mkdir(parents=True, exist_ok=True)
-    return FileLock(settings.mlflow / "rollout.lock", timeout=0)
+    return FileLock(settings.mlflow / "rollout.lock", timeout=seconds)
 
 
 def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
@@ -105,15 +107,18 @@ def _unfinished(client: MlflowClient) -> Work | None:
     return min(found, key=lambda item: item[0])[1] if found else None
 
 
-def waits_for_a_person(client: MlflowClient, work: Work, asks: bool, asked: str | None, now: datetime) -> str:
+def waits_for_a_person(
+    client: MlflowClient, work: Work, asks: bool, asked: str | None, again: bool, now: datetime
+) -> str:
     """Why only a person can let it begin: one is being asked by another run; empty where it may, or this run is to ask.
 
     The rule of the promotion, before the first step: what the promotion would refuse is not tried out on anybody. A run
-    that ``asks`` does so anew on other evidence, and again where an earlier request was refused, but only once: where
-    it has ``asked`` already, it goes on with that version on that evidence, or leaves the asking to the next run.
+    that ``asks`` does so anew on other evidence, and ``again`` where an earlier request on the same was refused, but
+    only once: where it has ``asked`` already, it goes on with that version on that evidence, or leaves the asking to
+    the next run.
 
     Raises:
-        ApprovalRefusedError: A person refused, or did not answer in time, and this run asks nobody.
+        ApprovalRefusedError: A person refused, or did not answer in time, and this run does not ask again.
     """
     if asks:
         record = ApprovalRecord.of(client, work.version)
@@ -124,7 +129,7 @@ def waits_for_a_person(client: MlflowClient, work: Work, asks: bool, asked: str 
         return ""
     if standing.status == "waiting":
         return refusal(work.version, standing)
-    if asked or not asks:
+    if asked or not asks or not again:
         raise ApprovalRefusedError(refusal(work.version, standing))
     return ""
 

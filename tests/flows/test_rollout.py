@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -166,20 +168,23 @@ class TestAPerson:
         assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
         assert "waits for a person's approval until" in result.told
 
+    @pytest.mark.parametrize("approval", ["auto", "manual"])
     @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1)])
-    def test_a_no_ends_it_before_any_traffic(
-        self, client: Any, planted: tuple[Settings, Any], status: Any, minutes: float
+    def test_a_no_ends_it_before_any_traffic_and_nobody_is_asked_again(
+        self, client: Any, planted: tuple[Settings, Any], status: Any, minutes: float, approval: Any
     ) -> None:
         from flows.rollout import rollout
 
         _, challenger = _pair(client)
         self.asked(client, challenger, status, minutes)
-        result = rollout()
+        result = rollout(approval=approval)
         assert (result.version, result.verdict) == (challenger, "stopped")
         assert _record(client, challenger).step == "approval"
         assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
         assert open_alerts(planted[0]) == [], "somebody wanted it so"
-        assert rollout().verdict == "nothing"
+        assert rollout(approval=approval).verdict == "nothing"
+        with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
+            rollout(challenger, approval="manual")  # named, a person may be asked again
 
     @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1), ("waiting", 60)])
     def test_other_evidence_undoes_no_no(self, client: Any, status: Any, minutes: float) -> None:
@@ -271,6 +276,40 @@ class TestResumed:
         assert self.approval(client, asked).status == {"approve": "approved", "refuse": "refused"}[decision]
         assert (ApprovalRecord.of(client, later), RolloutRecord.of(client, later)) == (None, None)
         assert aliases(client) == {CHAMPION: champion, CHALLENGER: later}
+
+    def test_the_answer_is_kept_while_another_run_is_at_work(
+        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from flows import rollout as module
+
+        _, challenger = self.asked(client, monkeypatch)
+        monkeypatch.setattr(module, "_PATIENCE", 0.1)
+        with claim(planted[0]):
+            result = self.answer(monkeypatch)
+        assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+        assert "it, or the next one, takes up what is new" in result.told
+        assert self.approval(client, challenger).status == "approved"
+        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-2")
+        monkeypatch.setattr(asking, "suspend_flow_run", lambda **_: pytest.fail("asked again"))
+        assert module.rollout(approval="manual", rules=OVER).version == challenger
+        assert _record(client, challenger).step == "shadow"
+
+    def test_it_waits_for_a_run_that_only_looks(
+        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, challenger = self.asked(client, monkeypatch)
+        looking = threading.Event()
+
+        def look() -> None:
+            with claim(planted[0]):
+                looking.set()
+                time.sleep(2)
+
+        other = threading.Thread(target=look)
+        other.start()
+        assert looking.wait(10)
+        assert self.answer(monkeypatch).version == challenger
+        other.join()
 
     def test_judged_again_meanwhile_it_is_asked_about_again(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         champion, challenger = self.asked(client, monkeypatch)
