@@ -193,6 +193,8 @@ def _roll_out(
 
     if work.record is not None and not work.record.is_open:
         return _over(settings, work, end_task(settings, work))
+    if work.record is not None:  # killed before it was told, it would be lost: the next step takes its place
+        work.record.tell(client, work.version)
     try:
         if work.record is None:
             if waiting := waits_for_a_person(client, work, person.asks, person.asked, person.again, datetime.now(UTC)):

@@ -141,6 +141,29 @@ def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest
     assert aliases(client)[CHAMPION] == champion
 
 
+def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
+    client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.rolling_out.telling import finish
+    from flows.rollout import rollout
+
+    champion, challenger = _pair(client)
+    known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
+    RolloutRecord(step="shadow", share=0, verdict="begun", **known).save(client, challenger)
+    passed_it = RolloutRecord(step="shadow", share=0, verdict="passed", **known)
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RolloutRecord, "tell", die)
+        finish(client, planted[0], challenger, passed_it, NOW)
+    assert rollout().verdict == "stopped"
+    events = events_in(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
+    told = [(event.step, event.verdict) for event in events if isinstance(event, RolloutRecord)]
+    assert told == [("shadow", "begun"), ("shadow", "passed"), ("canary", "begun"), ("canary", "stopped")]
+
+
 class TestAPerson:
     def asked(self, client: Any, version: str, status: Any, minutes: float = 60) -> None:
         """About the evidence that the version stands on."""
