@@ -14,6 +14,7 @@ from flows.approval import by_a_person
 from flows.model_card import cards_tell
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
 from flows.rolling_out.settings import RolloutSettings
+from flows.skipped import skipped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -130,9 +131,9 @@ def rollout(
 ) -> RolloutResult:
     """Take the challenger from shadow over a growing share of the customers to champion; back where it is worse.
 
-    One that was killed goes on first, by the rules it was begun with. Two never work at once: the second ends at once.
-    What is judged is the prediction log, which all replicas on one storage share, and /metrics at HOLDFAST_SERVICE_URL,
-    which is one of them.
+    One that was killed goes on first, by the rules it was begun with. Two never work at once: the second ends at once,
+    or after a minute where a person has answered it. What is judged is the prediction log, which all replicas on one
+    storage share, and /metrics at HOLDFAST_SERVICE_URL, which is one of them.
 
     Args:
         version: The challenger's number; the challenger when left out. Named, it may be rolled out again.
@@ -156,7 +157,9 @@ def rollout(
                 result = _roll_out(settings, client, work, asking, rules or RolloutSettings())
                 named = None if work.record is None or work.version == version else named  # others go on first
                 get_run_logger().info(result.told)
-                if result.version is None or (person.asks and work.record is None):  # a run can ask only once
+                if result.version is None:
+                    return skipped(result.told, result)
+                if person.asks and work.record is None:  # a run can ask only once
                     return result
             if result is not None:
                 return result
@@ -164,7 +167,7 @@ def rollout(
     except Timeout:
         told = "Another run of this flow is at work; it, or the next one, takes up what is new."
     get_run_logger().info("Nothing was done: %s", told)
-    return RolloutResult(None, "nothing", told)
+    return skipped(told, RolloutResult(None, "nothing", told))
 
 
 def _asked_before(settings: Settings, client: "MlflowClient", person: _Person) -> _Person:
