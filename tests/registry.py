@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import io
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from feature_repo.model_contract import (
     ServedModel,
 )
 from feature_repo.registered_version import TRAFFIC_TAG
+from tests.conftest import STATE
 
 INPUTS = ["silence", "purchases", "gap"]
 DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c", "labels": "d"}
@@ -116,11 +118,23 @@ class Registry:
         return Path(file)
 
 
+@functools.cache
+def _empty_database() -> Path:
+    """MLflow's tables, made once per process: that takes it seconds."""
+    from mlflow import MlflowClient
+
+    file = Path(tempfile.mkdtemp(dir=STATE, prefix="registry-")) / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
 def make_registry(folder: Path, uri: str = "") -> Registry:
     """An empty registry in a database under ``folder``, or on the server at ``uri``, which keeps its files there."""
     from mlflow import MlflowClient
 
     folder.mkdir(parents=True, exist_ok=True)
+    if not uri:
+        shutil.copyfile(_empty_database(), folder / "mlflow.db")
     client = MlflowClient(uri or f"sqlite:///{folder / 'mlflow.db'}", registry_uri=uri or None)
     artifacts = folder / "artifacts"
     client.create_experiment("models", artifact_location=None if uri else artifacts.as_uri())

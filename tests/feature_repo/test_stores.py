@@ -89,6 +89,7 @@ def _die_writing_the_registry(when: str) -> None:
 
 
 class TestRegistryFile:
+    @pytest.mark.long
     @pytest.mark.parametrize("when", ["half", "before the replacement"])
     def test_killed_while_writing_the_old_one_stays(self, shop: Settings, when: str) -> None:
         build_features(shop)

@@ -103,6 +103,7 @@ def _registered(settings: Settings, registry: Registry, known_at: datetime) -> I
         yield name, version, float(roc_auc_score(test.y, churn_scores(model, test.x)))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # with the main job, where nobody has made it yet
 @pytest.mark.parametrize("online", ["roc_auc", "earned"])
 def test_who_was_better_when_tested_ranks_better_and_earns_more_when_it_serves(

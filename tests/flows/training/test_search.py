@@ -266,6 +266,7 @@ def _hold(inside: Any, leave: Any, key: str) -> None:
 
 
 class TestStorage:
+    @pytest.mark.long
     def test_two_of_one_search_take_turns_even_if_the_first_is_killed(self, tmp_path: Path) -> None:
         # Each has its own event to wait on: after a waiting process is killed, its event can never be set.
         inside, leave = [processes().Event() for _ in range(3)], [processes().Event() for _ in range(3)]
