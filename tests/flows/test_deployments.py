@@ -16,6 +16,7 @@ from tests.conftest import ROOT, MainJob, run
 from tests.e2e.processes import Server, answering, eventually, free_port, serving
 from tests.e2e.test_main_job import state
 from tests.flows.prefect_server import answered, post
+from tests.flows.test_prefect_yaml import ENQUEUED
 
 pytestmark = pytest.mark.long
 
@@ -187,9 +188,8 @@ def test_the_scheduler_has_planned_runs(deployed: Deployed) -> None:
 
 def test_no_deployment_runs_twice_at_once(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
-        assert deployment["global_concurrency_limit"]["limit"] == (2 if name == "rollout" else 1), name
-        # An approved run may not be cancelled, nor one that is about something of its own.
-        wanted = "ENQUEUE" if name in ("promote", "recover", "rollout") else "CANCEL_NEW"
+        assert deployment["global_concurrency_limit"]["limit"] == ENQUEUED.get(name, 1), name
+        wanted = "ENQUEUE" if name in ENQUEUED else "CANCEL_NEW"
         assert deployment["concurrency_options"]["collision_strategy"] == wanted, name
 
 
