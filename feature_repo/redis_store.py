@@ -28,6 +28,7 @@ _LIMIT_SECONDS = 1.0  # without one, a server that hangs would hang every caller
 # Customers per round trip: what the server prepares for one caller, and keeps others waiting for, stays small.
 _BATCH = 1000
 _FILLING_SECONDS = 120
+_READ_SECONDS = 2
 
 
 def _connection_string() -> str:
@@ -109,9 +110,12 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
         super().online_write_batch(config, *batch, **named)
 
     def filled(self, config: RepoConfig) -> None:
-        """All that was to be materialised is there: from now on, who is unknown is."""
+        """All that was to be materialised is there: from now on, who is unknown is.
+
+        The mark stays for as long as a read may take that had begun before.
+        """
         if config.online_store.client == RedisClient.redis:
-            self._get_client(config.online_store).delete(_filling(config))
+            self._get_client(config.online_store).expire(_filling(config), _READ_SECONDS)
 
     def reader(self, config: RepoConfig, wanted: Sequence[Wanted]) -> RawReader:
         """A function that reads ``wanted`` of n customers.

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent
@@ -17,6 +18,7 @@ def module_source(name: str) -> str:
     return normalised((_FOLDER / f"{name}.py").read_text())
 
 
+@lru_cache(maxsize=256)  # each judgement names the code of all that judges
 def normalised(source: str) -> str:
     """``source`` without comments, docstrings and decorators, in one layout."""
     tree = ast.parse(source)

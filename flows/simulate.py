@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from flows.simulation.days import MOST_DAYS
 if TYPE_CHECKING:
     from flows.simulation.outcome import Outcome
     from flows.simulation.scenario import Scenario
+    from flows.simulation.world import WorldKey
 
 _ALL = "all"
 
@@ -88,7 +90,7 @@ def _run(
     from flows.simulation.outcome import outcome_path, read_outcomes, simulations_folder
     from flows.simulation.process import run_process
     from flows.simulation.told import Told
-    from flows.simulation.world import WorldKey, code_now, copy_world, forget_others
+    from flows.simulation.world import WorldKey, code_now, copy_world
 
     folder, began = simulations_folder(settings), time.monotonic()
     key = WorldKey(scenario.customers if customers is None else customers, code_now())
@@ -96,13 +98,7 @@ def _run(
     def say(line: str) -> None:
         console.print(f"{scenario.name:<18}{time.monotonic() - began:>5.0f} s  {line}", markup=False)
 
-    forget_others(folder, key)
-    world = key.folder(folder)
-    if fresh or not world.exists():
-        say("making the world it begins in: history, features, a champion")
-        making = folder / f".making-{os.getpid()}"
-        run_process(making, Told(work="world", customers=key.customers), say)
-        _replace(making, world)
+    ensure_world(folder, key, say, fresh)
     state = folder / f"{scenario.name}-state"
     copy_world(folder, key, state)
     place = outcome_path(settings, scenario.name)
@@ -120,6 +116,21 @@ def _run(
     run_process(state, told, say)
     (found,) = read_outcomes(settings, [scenario.name])
     return found
+
+
+def ensure_world(folder: Path, key: "WorldKey", say: Callable[[str], None], fresh: bool = False) -> None:
+    """Make the world in which simulations in ``folder`` begin, if it is not there, or is to be made anew."""
+    from flows.simulation.process import run_process
+    from flows.simulation.told import Told
+    from flows.simulation.world import forget_others
+
+    forget_others(folder, key)
+    world = key.folder(folder)
+    if fresh or not world.exists():
+        say("making the world it begins in: history, features, a champion")
+        making = folder / f".making-{os.getpid()}"
+        run_process(making, Told(work="world", customers=key.customers), say)
+        _replace(making, world)
 
 
 def _replace(making: Path, world: Path) -> None:

@@ -62,10 +62,11 @@ class OnlineReads:
 
 
 def _require_contents(store: "FeatureStore", raw: RawColumns) -> None:
-    """Where somebody is unknown the store may have lost everybody, which only a server can: a file would be missing."""
+    """Where a view lacks somebody the store may have lost everybody, which only a server can: a file would be missing.
+
+    While it is filled again, one view after the other, everybody lacks some of them.
+    """
     if not any(NO_TIME in column for column in raw.times_us):
-        return
-    if raw.times_us and not any(all(time == NO_TIME for time in row) for row in zip(*raw.times_us, strict=True)):
         return
     lacks_customers = getattr(store.provider.online_store, "lacks_customers", None)
     if lacks_customers is not None and lacks_customers(store.config):

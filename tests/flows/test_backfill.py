@@ -34,6 +34,7 @@ def _online(settings: Settings) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
 
 
+@pytest.mark.long
 def test_only_missing_days_run_and_the_online_store_is_left_alone(settings: Settings) -> None:
     from prefect.artifacts import Artifact
 

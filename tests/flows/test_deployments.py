@@ -16,12 +16,16 @@ from tests.conftest import ROOT, MainJob, run
 from tests.e2e.processes import Server, answering, eventually, free_port, serving
 from tests.e2e.test_main_job import state
 from tests.flows.prefect_server import answered, post
-from tests.flows.test_prefect_yaml import ENQUEUED
 
 pytestmark = pytest.mark.long
 
 CREATE_POOL = "prefect work-pool create holdfast --type process"
 DEPLOY = "prefect --no-prompt deploy --all"
+# Several runs of these may be under way or wait; of the others a second one is cancelled.
+ENQUEUED = {
+    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "rollback", "traffic"), 1),
+    "rollout": 2,
+}
 WORK = "prefect worker start --pool holdfast"
 
 SCHEDULES = {

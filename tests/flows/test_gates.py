@@ -109,6 +109,7 @@ def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> 
     assert read_report(client, version, record.key) is not None
 
 
+@pytest.mark.long
 def test_other_circumstances_are_judged_again(client: Any) -> None:
     first = plant(client)
     judged(first)
@@ -136,6 +137,7 @@ def test_worse_than_the_champion(client: Any) -> None:
     assert stopped_by(judged(plant(client))) == {}
 
 
+@pytest.mark.long
 def test_a_champion_of_other_features_is_compared_on_shared_rows(client: Any) -> None:
     other = base().fingerprint | {"feature_service": "other"}
     champion = plant(client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0], examples=[])
@@ -195,6 +197,7 @@ def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
     assert judged(version, max_rollbacks=1).challenger
 
 
+@pytest.mark.long
 class TestRefutedInProduction:
     def refuted(self, client: Any) -> tuple[str, str]:
         """A champion, and a challenger that passed beside it and was then taken back in its canary."""
@@ -250,6 +253,7 @@ class TestRefutedInProduction:
         assert (later.computed, later.challenger) == (False, True)
 
 
+@pytest.mark.long
 def test_parity_with_a_mismatch_and_without_a_report(planted: tuple[Settings, Any]) -> None:
     settings, client = planted
     version, path = plant(client), settings.feast / "parity.json"
@@ -266,6 +270,7 @@ def test_parity_with_a_mismatch_and_without_a_report(planted: tuple[Settings, An
     assert judged(version).challenger
 
 
+@pytest.mark.long
 def test_what_the_features_flow_finds_is_what_the_gate_sees(planted: tuple[Settings, Any]) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
 

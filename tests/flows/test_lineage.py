@@ -53,6 +53,7 @@ def _batches(data: Path) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_a_version_leads_to_its_whole_past(trained: Trained, copied: Settings, command: Command) -> None:
     code, printed, _ = command(trained.result.model_version)
     assert code == 0

@@ -10,15 +10,10 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 
 from tests.conftest import ROOT
-from tests.flows.test_deployments import PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
+from tests.flows.test_deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 
 DEPLOYMENTS: dict[str, dict[str, Any]] = {
     item["name"]: item for item in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-}
-# Several runs of these may be under way or wait; of the others a second one is cancelled.
-ENQUEUED = {
-    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "rollback", "traffic"), 1),
-    "rollout": 2,
 }
 
 

@@ -312,6 +312,7 @@ def _promote(version: str, meet: Any) -> None:
         os._exit(3)
 
 
+@pytest.mark.long
 def test_two_at_once_cannot_both_win(planted: tuple[Settings, Any]) -> None:
     settings, client = planted
     versions = [challenger(client, None) for _ in range(2)]
@@ -332,6 +333,7 @@ def _killed_before(call: str, version: str) -> None:
     promote(version)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "call", ["set_model_version_tag", "set_registered_model_alias", "delete_registered_model_alias"]
 )

@@ -153,6 +153,7 @@ def _killed_at(call: str, nth: int, flow_run: str) -> None:
     rollback("complaints")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 2)])
 def test_the_same_flow_run_again_goes_back_once(
     planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
@@ -221,6 +222,7 @@ def _killed_before(call: str) -> None:
     rollback("complaints")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("call", ["set_model_version_tag", "set_registered_model_alias"])
 def test_killed_before_the_alias_moved_the_next_run_completes(planted: tuple[Settings, Any], call: str) -> None:
     from flows.rollback import rollback

@@ -9,11 +9,15 @@ from typing import Any
 
 import psutil
 import pytest
+from filelock import FileLock
 
+from flows.simulate import ensure_world
+from flows.simulation.scenario import Scenario
+from flows.simulation.world import WorldKey, code_now
 from tests.conftest import ROOT, environment_of
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(900)]
-FIRST, SECOND = (pytest.mark.xdist_group(f"simulations {half}") for half in ("first", "second"))  # one world each
+FIRST, SECOND = (pytest.mark.xdist_group(f"simulations {half}") for half in ("first", "second"))
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,15 @@ class Simulated:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data folder: the world is made once."""
-    return tmp_path_factory.mktemp("simulations") / "data"
+    """A data folder of this process's own; the world that all simulations begin in is made by the first process."""
+    data, key = tmp_path_factory.mktemp("simulations") / "data", WorldKey(Scenario.customers, code_now())
+    worlds = tmp_path_factory.getbasetemp().parent / "worlds"
+    worlds.mkdir(exist_ok=True)
+    with FileLock(worlds / "worlds.lock"):
+        ensure_world(worlds, key, print)
+    (data / "simulations").mkdir(parents=True)
+    key.folder(data / "simulations").symlink_to(key.folder(worlds), target_is_directory=True)
+    return data
 
 
 def simulated(data: Path, scenario: str, *options: str) -> Simulated:
