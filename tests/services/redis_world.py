@@ -55,6 +55,9 @@ class RedisWorld:
             pipe.execute()
 
 
+FILLING = "holdfast:filling:holdfast"
+
+
 def key(customer: str) -> bytes:
     """Under which Feast stores a customer."""
     return entity_keys([customer])[0] + b"holdfast"
@@ -80,6 +83,8 @@ def redis_world(world: Path, folder: Path) -> Iterator[RedisWorld]:
             store.materialize(AS_OF, AS_OF)
             store.provider.online_store.filled(store.config)
         client = server.client()
+        assert 0 < client.ttl(FILLING) <= 2, "reads that had begun before may still be under way"
+        client.delete(FILLING)
         found.stored.update({name: client.hgetall(name) for name in client.scan_iter(count=1000)})
         assert len(found.stored) == 300
         yield found

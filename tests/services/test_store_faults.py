@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from tests.e2e.processes import eventually
 from tests.services.asking import UNAVAILABLE, answered_again, ask, assert_unavailable, probabilities
 from tests.services.conftest import assert_error, serve_in_process
-from tests.services.redis_world import RedisWorld, key, redis_world
+from tests.services.redis_world import FILLING, RedisWorld, key, redis_world
 from tests.services.tcp_proxy import TcpProxy, tcp_proxy
 from tests.services.world import CUSTOMERS
 
@@ -234,7 +235,7 @@ def test_while_a_store_that_lost_everything_is_filled_nobody_is_unknown(
     """Half of the customers are there again, as while features are materialised into an empty server."""
     client = shop.server.client()
     client.flushall()
-    client.set("holdfast:filling:holdfast", b"")
+    client.set(FILLING, b"")
     there = [name for name in shop.stored if name != key("c002")][:150]
     for name in {*there, key("c001")}:
         client.hset(name, mapping=shop.stored[name])
@@ -245,6 +246,22 @@ def test_while_a_store_that_lost_everything_is_filled_nobody_is_unknown(
     answered_again(service)
     assert probabilities(service, SOME) == {customer: right[customer] for customer in SOME}
     assert ask(service, "c002").status_code == 200
+
+
+def test_while_a_store_is_filled_view_by_view_nobody_lacks_a_feature_for_good(
+    service: TestClient, shop: RedisWorld
+) -> None:
+    """Everybody's first view is there again, of the second none, of the third some."""
+    client = shop.server.client()
+    client.set(FILLING, b"")
+    shop.put("c001", "customer_purchase_rhythm", "_ts", None)
+    assert_unavailable(ask(service, "c001"))
+    assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
+    client.delete(FILLING)
+    eventually(lambda: ask(service, "c002").status_code == 200, 5, lambda: "it never answered again")
+    answer = ask(service, "c001")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")
+    shop.restore()
 
 
 def test_a_server_that_is_not_the_one_that_was_filled_is_said(shop: RedisWorld) -> None:
