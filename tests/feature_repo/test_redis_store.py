@@ -77,7 +77,7 @@ class TestBytes:
         build_features(shop.settings)
         assert open_store().config.online_store.type == "redis"
         ours, feasts = (
-            {key: client.hgetall(key) for key in client.scan_iter(count=1000)}
+            {key: client.hgetall(key) for key in client.scan_iter(count=1000, _type="hash")}
             for client in (shop.server.client(0), shop.server.client(1))
         )
         assert len(feasts) == 300
