@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
@@ -168,10 +169,10 @@ def _is_past(settings: Settings, view: View, moment: datetime) -> bool:
     """
     from flows.monitoring.metrics_table import newest_window
 
-    try:
-        now = resolve_as_of(None, settings)
-    except ClockError:  # there is no sensible now, but there may be a past to look at
-        now = latest_moment(settings)
+    now = latest_moment(settings)
+    if settings.clock != "wall":
+        with suppress(ClockError):  # without data, nothing lies ahead
+            now = resolve_as_of(None, settings)
     newest = newest_window(settings, view, now)
     return newest is not None and moment < newest
 

@@ -138,8 +138,12 @@ def retrain(
         keep(settings, begun.model_copy(update={"outcome": "failed"}))
         raise
     version, judged = trained.model_version, trained.gates
-    record_task(settings, begun, version)
-    tell_task(settings, moment, decision.why, trained)
+    try:
+        record_task(settings, begun, version)
+        tell_task(settings, moment, decision.why, trained)
+    except Exception:  # it was trained, whoever has heard of it; one that was killed here goes on
+        keep(settings, begun.model_copy(update={"outcome": "done", "version": version}))
+        raise
     keep(settings, begun.model_copy(update={"outcome": "done", "version": version}))
     return RetrainResult(True, decision.why, version, judged.passed, judged.challenger)
 

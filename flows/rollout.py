@@ -148,7 +148,7 @@ def rollout(
     from flows.rolling_out.work import claim, find_work
 
     settings = load_settings()
-    client, result, named = open_registry(settings), None, version
+    client, done, named = open_registry(settings), None, version
     person = _asked_before(settings, client, _Person(approval == "manual", timedelta(hours=timeout_hours)))
     try:
         with claim(settings, _PATIENCE if person.asked else 0):
@@ -158,16 +158,20 @@ def rollout(
                 named = None if work.record is None or work.version == version else named  # others go on first
                 get_run_logger().info(result.told)
                 if result.version is None:
-                    return skipped(result.told, result)
+                    told = result.told
+                    break
+                done = result
                 if person.asks and work.record is None:  # a run can ask only once
-                    return result
-            if result is not None:
-                return result
-            told = work
+                    break
+            else:
+                told = work
     except Timeout:
         told = "Another run of this flow is at work; it, or the next one, takes up what is new."
+    if done is not None:
+        return done
     get_run_logger().info("Nothing was done: %s", told)
-    return skipped(told, RolloutResult(None, "nothing", told))
+    nothing = RolloutResult(None, "nothing", told)
+    return nothing if person.asked else skipped(told, nothing)  # an answer was kept
 
 
 def _asked_before(settings: Settings, client: "MlflowClient", person: _Person) -> _Person:
@@ -196,6 +200,7 @@ def _roll_out(
 
     if work.record is not None and not work.record.is_open:
         return _over(settings, work, end_task(settings, work))
+    asks = person.asks and work.record is None  # one that goes on was begun with a person, or without
     if work.record is not None:  # killed before it was told, it would be lost: the next step takes its place
         work.record.tell(client, work.version)
     try:
@@ -205,12 +210,12 @@ def _roll_out(
             if person.asks and person.asked is None:
                 by_a_person(settings, client, work.version, _ASKED, person.timeout, _DEPLOYMENT)
             if work.champion is None:
-                promote_task(settings, work, person.asks)
+                promote_task(settings, work, asks)
                 cards_tell(settings, work.version)
                 return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
         while work.step(rules) is not None:
             if work.is_to_be_promoted(rules):
-                promote_task(settings, work, person.asks)
+                promote_task(settings, work, asks)
                 cards_tell(settings, work.version, work.champion)
             work = work.after(step_task(settings, work.name(rules), work, rules))
     except PromotionRefusedError as refused:

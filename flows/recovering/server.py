@@ -1,7 +1,7 @@
 """What Prefect's server knows of flow runs, and what it is told to do about them."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -122,13 +122,13 @@ def seen_to(client: "SyncPrefectClient", run: Run) -> None:
 
 
 def completed_since(client: "SyncPrefectClient", deployment: str, since: datetime) -> str | None:
-    """The name of a run of ``deployment`` that began after ``since``, had something to do and completed, if any."""
+    """The name of a run of ``deployment`` that ended after ``since``, had something to do and completed, if any."""
     from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 
     runs = client.read_flow_runs(
         flow_run_filter=FlowRunFilter.model_validate(
-            {"state": {"type": {"any_": ["COMPLETED"]}}, "start_time": {"after_": since - timedelta(seconds=30)}}
+            {"state": {"type": {"any_": ["COMPLETED"]}}, "end_time": {"after_": since}}
         ),
         deployment_filter=DeploymentFilter.model_validate({"name": {"any_": [deployment]}}),
         sort=FlowRunSort.END_TIME_DESC,

@@ -116,8 +116,8 @@ def _ahead(date: str | None, now: datetime) -> float:
 
 def _refused(samples: Iterable[Sample], reason: str) -> frozenset[str]:
     """The versions that are not served for ``reason``."""
-    told = (one for one in samples if one.name == "holdfast_refused_versions" and one.value == 1)
-    return frozenset(one.labels["version"] for one in told if one.labels["reason"] == reason)
+    told = (one.labels for one in samples if one.name == "holdfast_refused_versions" and one.value == 1)
+    return frozenset(labels["version"] for labels in told if labels.get("reason") == reason)
 
 
 def _labels_of_one(samples: Iterable[Sample], name: str) -> dict[str, str]:

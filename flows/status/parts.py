@@ -32,6 +32,9 @@ def _worker(prefect: str) -> PartFacts:
     page = f"{without_login(prefect)}/work-pools/work-pool/{_POOL}"
     try:
         answer = httpx.post(f"{prefect}/api/work_pools/{_POOL}/workers/filter", json={}, timeout=_SECONDS)
+        if not answer.is_success and answer.status_code != 404:  # as while its database is locked
+            note = f"Prefect's server does not tell: {answer.status_code}"
+            return PartFacts(name="worker", url=page, state="not ready", note=note)
         known = answer.json() if answer.is_success else []
         is_online = any(worker["status"] == "ONLINE" for worker in known)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):

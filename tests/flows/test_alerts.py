@@ -14,6 +14,7 @@ from flows.alerting.alert import Alert
 from flows.alerting.outbox import add_alert, open_alerts
 from flows.alerts import NoReasonError, UnknownAlertError, alerts
 from tests.flows.alerting.receiver import receiving
+from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import prefect_api
 
 NOW = datetime.now(UTC)
@@ -67,27 +68,30 @@ def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settin
 def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_here: None, shop: Settings) -> None:
     name = f"training-{uuid4().hex}"
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
-        flow_id = api.post("/flows/", json={"name": name}).json()["id"]
+        flow_id = post(api, "/flows/", {"name": name})["id"]
         about = {"name": name, "flow_id": flow_id, "tags": ["holdfast"]}
-        deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
+        deployment = post(api, "/deployments/", about)["id"]
 
-        def run(state: str) -> None:
+        def start() -> str:
             told = {"flow_id": flow_id, "deployment_id": deployment, "state": {"type": "RUNNING"}}
-            number = api.post("/flow_runs/", json=told).raise_for_status().json()["id"]
+            return str(post(api, "/flow_runs/", told)["id"])
+
+        def end(number: str, state: str) -> None:
             ended = {"state": {"type": "COMPLETED", "name": state}, "force": True}
-            api.post(f"/flow_runs/{number}/set_state", json=ended).raise_for_status()
+            post(api, f"/flow_runs/{number}/set_state", ended)
 
         try:
+            begun_before = start()
             add_alert(
                 shop, Alert.about("holdfast.run.failed", name, "critical", "it failed"), datetime.now(UTC), "runs"
             )
-            run("Skipped")
+            end(start(), "Skipped")
             assert [item.key for item in alerts().open] == [f"holdfast.run.failed:{name}"], "that one did nothing"
-            run("Completed")
+            end(begun_before, "Completed")
             assert alerts().open == []
         finally:
-            api.delete(f"/deployments/{deployment}")
-            api.delete(f"/flows/{flow_id}")
+            answered(api, "DELETE", f"/deployments/{deployment}")
+            answered(api, "DELETE", f"/flows/{flow_id}")
 
 
 def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_here: None, shop: Settings) -> None:
@@ -95,15 +99,15 @@ def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_here: N
 
     name = f"gone-{uuid4().hex}"
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
-        flow_id = api.post("/flows/", json={"name": name}).json()["id"]
-        deployment = api.post("/deployments/", json={"name": name, "flow_id": flow_id}).json()["id"]
+        flow_id = post(api, "/flows/", {"name": name})["id"]
+        deployment = post(api, "/deployments/", {"name": name, "flow_id": flow_id})["id"]
         told = {"flow_id": flow_id, "deployment_id": deployment, "tags": ["holdfast"], "state": {"type": "RUNNING"}}
-        number = api.post("/flow_runs/", json=told).json()["id"]
+        number = post(api, "/flow_runs/", told)["id"]
         failed = {"state": {"type": "FAILED", "name": "Failed", "message": "no rows"}, "force": True}
-        api.post(f"/flow_runs/{number}/set_state", json=failed).raise_for_status()
-        api.delete(f"/deployments/{deployment}").raise_for_status()
+        post(api, f"/flow_runs/{number}/set_state", failed)
+        answered(api, "DELETE", f"/deployments/{deployment}")
         assert number in [item.run for item in recover()]
-        api.delete(f"/flows/{flow_id}")
+        answered(api, "DELETE", f"/flows/{flow_id}")
     assert "no rows" in open_alerts(shop)[0].text
 
 

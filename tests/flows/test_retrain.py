@@ -112,13 +112,34 @@ def test_one_that_is_killed_before_its_end_is_told_of_by_the_next(
     from flows import retrain as module
 
     told: list[str] = []
-    monkeypatch.setattr(module, "tell_task", lambda *_: told.append("told") or (len(told) == 1 and 1 / 0))
+
+    def tell(*_: object) -> None:
+        told.append("told")
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "tell_task", tell)
     seen(home, DRIFTED, 0, 1)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(KeyboardInterrupt):
         retrained()
     assert attempts(home) == [Attempt(AS_OF, "begun")]
     assert retrained().version == trained.result.model_version
     assert (attempts(home), told) == ([Attempt(AS_OF, "done")], ["told", "told"])
+
+
+def test_one_that_was_trained_and_could_not_be_told_of_cools_down_all_the_same(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain as module
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "tell_task", full)
+    seen(home, DRIFTED, 0, 1)
+    with pytest.raises(OSError, match="No space left"):
+        retrained()
+    assert attempts(home) == [Attempt(AS_OF, "done")]
 
 
 def test_a_later_run_of_one_view_does_not_hide_what_another_found(home: Settings) -> None:

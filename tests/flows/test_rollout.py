@@ -18,7 +18,7 @@ from flows.promotion import approval
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, RolloutRecord, events_in
-from flows.promotion.registry import UnknownVersionError, set_challenger
+from flows.promotion.registry import UnknownVersionError, champion_version, set_challenger
 from flows.promotion.settings import GateSettings
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.work import claim
@@ -48,6 +48,17 @@ def _record(client: Any, version: str) -> RolloutRecord:
     found = RolloutRecord.of(client, version)
     assert found is not None
     return found
+
+
+def test_one_that_goes_on_was_begun_with_a_person_or_without(client: Any) -> None:
+    """Whoever takes it up, nobody was to be asked."""
+    from flows.rollout import rollout
+
+    champion, challenger = _pair(client)
+    known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
+    RolloutRecord(step="canary", share=0.25, verdict="passed", **known).save(client, challenger)
+    assert rollout(approval="manual").version == challenger
+    assert champion_version(client) == challenger
 
 
 def test_with_nothing_to_do_it_says_so(client: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -33,6 +33,7 @@ holdfast_refused_versions{version="none",reason="none"} 0
 holdfast_refused_versions{version="2",reason="unusable"} 0
 holdfast_refused_versions{version="3",reason="unusable"} 1
 holdfast_refused_versions{version="2",reason="unavailable"} 1
+holdfast_refused_versions 1
 holdfast_ready 1
 """
 

@@ -37,6 +37,7 @@ from flows.status.runs import runs
 from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
 from tests.e2e.processes import free_port
+from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
@@ -133,12 +134,12 @@ def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> 
 
     assert (worker().state, worker().note) == ("down", "nothing that is due runs: no worker is there")
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
-        api.post("/work_pools/", json={"name": "holdfast", "type": "process"}).raise_for_status()
+        post(api, "/work_pools/", {"name": "holdfast", "type": "process"})
         try:
-            api.post("/work_pools/holdfast/workers/heartbeat", json={"name": "w"}).raise_for_status()
+            answered(api, "POST", "/work_pools/holdfast/workers/heartbeat", {"name": "w"})
             assert worker().state == "up"
         finally:
-            api.delete("/work_pools/holdfast")
+            answered(api, "DELETE", "/work_pools/holdfast")
     assert next(part for part in parts(nowhere()) if part.name == "worker").state == "down"
 
 
