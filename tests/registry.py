@@ -1,5 +1,6 @@
 """A real MLflow registry with small real models in it, planted as training registers them."""
 
+import atexit
 import functools
 import hashlib
 import io
@@ -22,7 +23,6 @@ from feature_repo.model_contract import (
     ServedModel,
 )
 from feature_repo.registered_version import TRAFFIC_TAG
-from tests.conftest import STATE
 
 INPUTS = ["silence", "purchases", "gap"]
 DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c", "labels": "d"}
@@ -123,7 +123,9 @@ def _empty_database() -> Path:
     """MLflow's tables, made once per process: that takes it seconds."""
     from mlflow import MlflowClient
 
-    file = Path(tempfile.mkdtemp(dir=STATE, prefix="registry-")) / "mlflow.db"
+    folder = tempfile.mkdtemp(prefix="holdfast-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = Path(folder) / "mlflow.db"
     MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
 
