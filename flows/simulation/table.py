@@ -28,7 +28,6 @@ that answered. *Lost* is who was asked for and not answered within two minutes, 
 other figure than the recomputed one, bit for bit. A finding counts only if its event reached Prefect's server.
 
 This page is written by `python -m flows.simulate --table` from `data/simulations/*.json`, which hold all of it.
-
 """
 _COLUMNS = (
     "scenario",
@@ -82,7 +81,8 @@ def page(outcomes: Sequence[Outcome]) -> str:
     rows = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
     for one in outcomes:
         rows.append("| " + " | ".join(_cell(text) for text in _cells(one)) + " |")
-    return _INTRODUCTION + "\n".join(rows) + "\n"
+    commits = ", ".join(sorted({one.commit for one in outcomes})) or "none yet"
+    return f"{_INTRODUCTION}Run at commit: {commits}.\n\n" + "\n".join(rows) + "\n"
 
 
 def _cells(one: Outcome) -> list[str]:
