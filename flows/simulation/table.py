@@ -82,7 +82,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
     for one in outcomes:
         rows.append("| " + " | ".join(_cell(text) for text in _cells(one)) + " |")
     commits = ", ".join(sorted({one.commit for one in outcomes})) or "none yet"
-    return f"{_INTRODUCTION}Run at commit: {commits}.\n\n" + "\n".join(rows) + "\n"
+    return f"{_INTRODUCTION}\nRun at commit: {commits}.\n\n" + "\n".join(rows) + "\n"
 
 
 def _cells(one: Outcome) -> list[str]:
