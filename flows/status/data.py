@@ -109,7 +109,8 @@ def _view(settings: Settings, view: View) -> ViewFacts:
         for row in breached.head(_SHOWN_BREACHES).itertuples()
     ]
     as_of = found["as_of"].iloc[0].to_pydatetime()
-    measured = int(((found["rows"] > 0) | found["breached"]).sum())
+    held = found["limit"].notna() | found["low"].notna()  # against something: the rest only counts
+    measured = int((((found["rows"] > 0) & held) | found["breached"]).sum())
     return ViewFacts(view=view, as_of=as_of, measured=measured, breaches=breaches, breached=len(breached), page=page)
 
 

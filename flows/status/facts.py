@@ -103,7 +103,7 @@ class Breach(_Facts):
 class ViewFacts(_Facts):
     """The last run of a view of monitoring, with the first of its breaches. Without ``as_of`` it has not run yet.
 
-    ``measured`` is 0 where it had nothing to measure: that all is well is then not known.
+    ``measured`` is how much was held against a limit, 0 where nothing could be: that all is well is then not known.
     """
 
     view: View

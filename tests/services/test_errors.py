@@ -111,7 +111,7 @@ def test_an_unknown_customer_is_named(client: TestClient) -> None:
 
 def test_an_unexpected_error_tells_nothing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("secret in /work/main/services/churn.py")
+        raise RuntimeError("secret in /srv/holdfast/services/churn.py")
 
     monkeypatch.setattr("services.predictor.check", broken)
     assert_error(client.post("/predict", json={"customer_id": "c001"}), 500, "unexpected error")

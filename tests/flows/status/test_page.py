@@ -172,7 +172,7 @@ def test_the_headline_is_the_worst_of_it(changed: dict[str, Any], colour: str, s
 def test_nothing_to_measure_is_not_green(state: Settings) -> None:
     start = AS_OF - timedelta(days=1)
     write_metrics(state, "skew", start, AS_OF, [MetricRow("values_compared", "all", 0.0, 0)])
-    write_metrics(state, "data", start, AS_OF, [MetricRow("rows", "all", 40.0, 40)])
+    write_metrics(state, "data", start, AS_OF, [MetricRow("rows", "all", 40.0, 40, low=20.0, high=60.0)])
     write_metrics(state, "drift", start, AS_OF, [MetricRow("rows", "all", 0.0, 0, breached=True)])  # that is a finding
     found = standing(state, nowhere(), NOW)
     assert {view.view: view.measured for view in found.views.value or []} == {
@@ -180,7 +180,7 @@ def test_nothing_to_measure_is_not_green(state: Settings) -> None:
     }  # fmt: skip
     with client_of(found) as browser:
         page = browser.get("/").text
-    assert page.count("nothing to measure") == page.count("within limits") == page.count("1 beyond limits") == 1
+    assert page.count("nothing to judge") == page.count("within limits") == page.count("1 beyond limits") == 1
 
 
 def test_of_the_scores_only_active_customers_count(state: Settings) -> None:
