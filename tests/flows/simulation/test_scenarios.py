@@ -92,7 +92,7 @@ def test_it_is_detected_in_time_and_nothing_is_lost_or_wrong(data: Path, scenari
     assert found.outcome["detected_by"]
 
 
-@FIRST
+@SECOND
 def test_a_fault_that_is_not_planted_is_not_found(data: Path) -> None:
     """The same days are quiet: what detects is the fault, not the scenario."""
     found = simulated(data, "price-change", "--days", "3", "--no-plant")
