@@ -51,7 +51,8 @@ def test_each_is_measured_in_each_round_while_the_others_are_stopped(tiny: Start
     assert not any(stopped(stand) for stand in stands.values())
     quick, slow = ([item.load.requests_per_second for item in found[name, 1]] for name in ("quick", "slow"))
     assert min(quick) > 1.5 * max(slow)
-    assert all(0 < item.cpu_ms < 20 for item in found["quick", 4])
+    cores = [item.cpu_ms / 1000 * item.load.requests_per_second for item in found["quick", 4]]
+    assert all(0 < used < 2 for used in cores), "one process computes on one core, and a little in the kernel"
 
 
 def test_a_server_that_dies_is_an_error_that_names_it(tiny: StartTiny, bodies: Path) -> None:
