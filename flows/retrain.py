@@ -138,13 +138,14 @@ def retrain(
         keep(settings, begun.model_copy(update={"outcome": "failed"}))
         raise
     version, judged = trained.model_version, trained.gates
+    done = begun.model_copy(update={"outcome": "done", "version": version})
     try:
         record_task(settings, begun, version)
         tell_task(settings, moment, decision.why, trained)
     except Exception:  # it was trained, whoever has heard of it; one that was killed here goes on
-        keep(settings, begun.model_copy(update={"outcome": "done", "version": version}))
+        keep(settings, done)
         raise
-    keep(settings, begun.model_copy(update={"outcome": "done", "version": version}))
+    keep(settings, done)
     return RetrainResult(True, decision.why, version, judged.passed, judged.challenger)
 
 

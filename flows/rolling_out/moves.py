@@ -14,7 +14,7 @@ from flows.promotion.records import RolloutRecord, TrafficRecord
 from flows.promotion.registry import drop_challenger, promotion_lock
 from flows.promotion.traffic import renew, send_now
 from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.steps import Step, lease, step_of
+from flows.rolling_out.steps import Step, lease, rules_of, step_of
 from flows.rolling_out.work import Work
 
 WHO = "rollout"
@@ -36,14 +36,14 @@ def begin(
     Raises:
         TrafficError, NotServableError: Services would refuse it beside the champion.
     """
-    step, rules = step_of(record), RolloutSettings.model_validate(record.rules)
+    step = step_of(record)
+    assert step is not None
     with promotion_lock(settings):
-        is_changed = step is not None and TrafficRecord.of(client, version) != seen
-        if step is not None and is_changed and (by := changed_by_hand(client, version, step)):
+        if TrafficRecord.of(client, version) != seen and (by := changed_by_hand(client, version, step)):
             return by
         record.save(client, version)
-        if step is not None and step.name != "watch":
-            send_now(client, version, step.traffic(lease(rules, now)), WHO, now)
+        if step.name != "watch":
+            send_now(client, version, step.traffic(lease(rules_of(record), now)), WHO, now)
     return ""
 
 

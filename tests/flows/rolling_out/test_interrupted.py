@@ -26,6 +26,16 @@ from tests.flows.promotion.planted import passed, plant
 from tests.flows.rolling_out.trial import CANARY, NOON, SELDOM, Trial, promoted
 
 
+def passed_the_last_step(trial: Trial) -> None:
+    """It has the traffic of that, and is not promoted yet."""
+    RolloutRecord(
+        step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
+        gates=trial.work().gates,
+    ).save(trial.client, trial.challenger)  # fmt: skip
+    given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
+    send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
+
+
 class TestInterrupted:
     """Whatever somebody else changes while it is at work ends it, and is left as they wanted it."""
 
@@ -75,12 +85,7 @@ class TestInterrupted:
 
     def test_by_traffic_taken_off_between_the_last_step_and_the_promotion(self, trial: Trial) -> None:
         """The run was killed there; whoever took the challenger off must not find it to be the champion later."""
-        RolloutRecord(
-            step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
-            gates=trial.work().gates,
-        ).save(trial.client, trial.challenger)  # fmt: skip
-        given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
-        send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
+        passed_the_last_step(trial)
         send(trial.client, trial.settings, trial.challenger, wanted("off", None), "ann", trial.now)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
             moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
@@ -114,12 +119,7 @@ class TestInterrupted:
     def test_by_traffic_taken_off_while_the_promotion_is_decided(
         self, trial: Trial, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        RolloutRecord(
-            step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
-            gates=trial.work().gates,
-        ).save(trial.client, trial.challenger)  # fmt: skip
-        given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
-        send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
+        passed_the_last_step(trial)
 
         def meanwhile(*arguments: Any) -> Any:
             send(trial.client, trial.settings, None, wanted("off", None), "ann", trial.now)
