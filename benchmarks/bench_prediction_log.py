@@ -17,7 +17,7 @@ from pathlib import Path
 import bentoml
 import numpy as np
 
-from feature_repo.prediction_log import ScoredBatch, read_predictions
+from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from services.prediction_log import PredictionLog
 
 INPUTS = [f"input_number_{number}" for number in range(18)]

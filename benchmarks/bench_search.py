@@ -25,7 +25,6 @@ def measure() -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     from feature_repo.settings import load_settings
-    from feature_repo.stores import open_store
     from flows.feature_store.registry import apply_definitions
     from flows.feature_store.snapshots import build_snapshots
     from flows.ingestion.datasets import locate
@@ -35,6 +34,7 @@ def measure() -> dict[str, float]:
     from flows.training.search import best_trials, search, search_storage
     from flows.training.settings import TrainingSettings
     from flows.training.split import split_by_time
+    from holdfast.feast_stores.open_store import open_store
 
     settings, training = load_settings(), TrainingSettings()
     run_ingest(settings, *locate("cdnow"))

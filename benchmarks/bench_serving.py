@@ -34,8 +34,8 @@ from benchmarks.serving.running import Running
 from benchmarks.serving.scene import SHADOW_REGISTRY, Scene
 from benchmarks.serving.scene_making import make_scene
 from benchmarks.serving.tables import show
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import load_settings
+from holdfast.core.errors import HoldfastError
 
 CONNECTIONS = (1, MANY, EACH)
 

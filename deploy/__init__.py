@@ -1,1 +1,4 @@
-"""What it takes to run Holdfast elsewhere."""
+"""Deployment files: local supervisor, image template, dashboards, alert rules.
+
+Product code belongs to holdfast/.
+"""

@@ -1,1 +1,4 @@
-"""The contract between training and serving: both import it, it imports neither."""
+"""Feature definitions: what a data scientist edits.
+
+Everything that is no definition, label or reason text belongs to holdfast/.
+"""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -1,4 +1,7 @@
-"""Prefect flows: wiring only. The pure functions they wire together live in the packages beside them."""
+"""Prefect flows: one file each, wiring only.
+
+The functions that a flow calls belong to holdfast/.
+"""
 
 import os
 from pathlib import Path

@@ -9,8 +9,8 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import Artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
+from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
     from flows.alerting.alert import OpenAlert

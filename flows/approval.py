@@ -7,10 +7,10 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.model_card import cards_tell
 from flows.promotion.errors import PromotionRefusedError
+from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

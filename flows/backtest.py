@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.backtesting.plan import Every, Plan, Walk, plan
 from flows.backtesting.policies import POLICIES, Policy
 from flows.backtesting.results import Result, Step, read_steps, write_result

@@ -14,8 +14,8 @@ from prefect import Flow
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
-from feature_repo.errors import HoldfastError
 from flows.error_line import errors_in_one_line
+from holdfast.core.errors import HoldfastError
 
 # What a person can act on; anything else is a defect and keeps its traceback.
 EXPECTED_ERRORS = (HoldfastError, SchemaErrors, ValidationError, OSError)

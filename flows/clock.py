@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.ingestion.batches import end_of_data, list_batches
+from holdfast.core.errors import HoldfastError
 
 LATE_FEED = timedelta(days=14)  # within which days without rows are still worth a look
 

@@ -47,9 +47,9 @@ class DailyResult:
 @task(name="is there a champion", cache_policy=NO_CACHE, persist_result=False)
 def no_champion_task(settings: Settings) -> str:
     """Why nobody can be scored yet; nothing where there is a champion. Other problems are for the scoring to tell."""
-    from feature_repo.model_contract import CHAMPION
-    from feature_repo.model_registry import ModelRegistry
-    from feature_repo.registered_version import NoSuchAliasError
+    from holdfast.models.contract import CHAMPION
+    from holdfast.models.registered_version import NoSuchAliasError
+    from holdfast.models.registry_client import ModelRegistry
 
     try:
         ModelRegistry(settings.mlflow_tracking_uri).behind(CHAMPION)

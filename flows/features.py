@@ -8,11 +8,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from feature_repo.stores import open_store
 from flows.clock import ClockError, resolve_day, resolve_known_at, run_name
 from flows.feature_store.online import features_lock
 from flows.feature_store.parity import ParityReport
 from flows.feature_store.snapshots import Snapshot, build_snapshots
+from holdfast.feast_stores.open_store import open_store
 
 
 @dataclass(frozen=True)

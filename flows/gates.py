@@ -9,11 +9,11 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings, load_settings
 from flows.feature_store.online import features_lock
 from flows.model_card import cards_tell
 from flows.promotion.settings import GateSettings, changed_told
+from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from flows.promotion.evidence import Evidence

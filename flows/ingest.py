@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from feature_repo.settings import load_settings
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.cli import run_flow
 from flows.ingestion.datasets import locate, replay
 from flows.ingestion.errors import IngestError

@@ -6,8 +6,8 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings, load_settings
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 
 @dataclass(frozen=True)

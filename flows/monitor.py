@@ -11,11 +11,11 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
 from flows.clock import ClockError, latest_moment, resolve_as_of, resolve_known_at, run_name
 from flows.monitoring.findings import Finding, View
 from flows.monitoring.settings import MonitorSettings
+from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
     from flows.monitoring.view_result import ViewResult

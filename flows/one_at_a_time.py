@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 
 class BusyError(HoldfastError):

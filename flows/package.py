@@ -7,15 +7,15 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import CHAMPION, ServedModel
 from feature_repo.settings import Settings, load_settings
+from holdfast.models.contract import CHAMPION, ServedModel
 
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     """Trying again helps when the registry did not answer, not when there is nothing to package."""
-    from feature_repo.registered_version import RegistryUnavailableError
+    from holdfast.models.registered_version import RegistryUnavailableError
 
     return isinstance(state.result(raise_on_failure=False), RegistryUnavailableError)
 
@@ -30,7 +30,7 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
 )
 def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
     """Fetch the champion from the registry."""
-    from feature_repo.model_registry import ModelRegistry
+    from holdfast.models.registry_client import ModelRegistry
 
     return ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
 

@@ -8,11 +8,11 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings, load_settings
 from flows.approval import by_a_person
 from flows.model_card import cards_tell
 from flows.promotion.errors import PromotionRefusedError
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 if TYPE_CHECKING:
     from flows.promotion.moving import Decision

@@ -10,10 +10,10 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
 from flows.monitoring.findings import Severity
 from flows.recovering.settings import RecoverRules
+from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

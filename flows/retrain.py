@@ -8,7 +8,6 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings, load_settings
 from flows.clock import resolve_as_of, run_name
 from flows.model_card import cards_tell
@@ -17,6 +16,7 @@ from flows.retraining.settings import RetrainingRules
 from flows.skipped import skipped
 from flows.train import TrainResult, train
 from flows.training.settings import TrainingSettings
+from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from flows.retraining.attempts import Retraining

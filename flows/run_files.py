@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 
 class RunGoneError(HoldfastError):

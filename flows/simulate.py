@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
 from flows.simulation.days import MOST_DAYS
+from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
     from flows.simulation.outcome import Outcome

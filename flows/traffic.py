@@ -8,10 +8,10 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import MODEL_NAME
-from feature_repo.registered_version import Traffic
 from feature_repo.settings import Settings, load_settings
 from flows.model_card import cards_tell
+from holdfast.models.contract import MODEL_NAME
+from holdfast.models.registered_version import Traffic
 
 if TYPE_CHECKING:
     from flows.promotion.traffic import Sent

@@ -14,7 +14,6 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
-from feature_repo.model_contract import MODEL_NAME, fingerprint
 from feature_repo.settings import Settings, load_settings
 from flows.clock import resolve_as_of, resolve_known_at, run_name
 from flows.feature_store.online import features_lock
@@ -25,6 +24,7 @@ from flows.reporting.images import data_url, png
 from flows.reporting.progress import say
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.settings import TrainingSettings
+from holdfast.models.contract import MODEL_NAME, fingerprint
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -67,8 +67,8 @@ class Tested:
 @task(name="definitions are applied", **_IN_MEMORY)
 def applied_task(settings: Settings) -> None:
     """Train only on what the registry, and so serving, knows."""
-    from feature_repo.stores import open_store
     from flows.feature_store.registry import require_applied
+    from holdfast.feast_stores.open_store import open_store
 
     with features_lock(settings):
         require_applied(open_store())
@@ -77,8 +77,8 @@ def applied_task(settings: Settings) -> None:
 @task(name="lineage", **_IN_MEMORY)
 def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime) -> "Lineage":
     """What this training depends on."""
-    from feature_repo.stores import open_store
     from flows.training.lineage import lineage_of
+    from holdfast.feast_stores.open_store import open_store
 
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
     return lineage_of(settings, training, definition, as_of, known_at)

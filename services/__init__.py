@@ -1,4 +1,7 @@
-"""BentoML services. They know the feature repository and nothing of the flows."""
+"""BentoML service: reads online features at the request and scores them.
+
+Ships with feature_repo and holdfast.{core,feast_stores,models,online_features}; it never imports flows.
+"""
 
 import os
 

@@ -1,6 +1,6 @@
 """What is said to the caller of what became of the request."""
 
-from feature_repo.times import from_us
+from feature_repo.timestamps import from_us
 from services.errors import RETRY_SECONDS, ServiceError, status_of
 from services.outcomes import Answered
 from services.schemas import BatchItem, BatchPrediction, Prediction

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 from services.logs import LOG
 
 VARIABLE, FILE_VARIABLE = "HOLDFAST_API_KEYS", "HOLDFAST_API_KEYS_FILE"

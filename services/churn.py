@@ -8,8 +8,8 @@ import bentoml
 from bentoml.models import BentoModel
 from starlette.exceptions import HTTPException
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import load_settings
+from holdfast.models.contract import MODEL_NAME
 from services.errors import NotReadyError
 from services.gate import Gate, Route, new_request_id
 from services.openapi import openapi

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import (
-    FEATURE_SERVICE,
-    RECENCY,
-    Freshness,
-    ServedModel,
-    freshness,
-    other_definitions,
-)
-from feature_repo.online import OnlineReader
-from feature_repo.times import as_utc, epoch_us
+from feature_repo.timestamps import as_utc, epoch_us
+from holdfast.models.contract import FEATURE_SERVICE, RECENCY, Freshness, ServedModel, freshness, other_definitions
+from holdfast.online_features.reader import OnlineReader
 from services.errors import NotReadyError
 
 if TYPE_CHECKING:

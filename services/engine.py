@@ -6,9 +6,9 @@ from contextlib import suppress
 import psutil
 from bentoml import Bento
 
-import feature_repo.feast_import  # noqa: F401  before anything that imports Feast: a third of the time
-from feature_repo.model_registry import ModelRegistry
+import holdfast.feast_stores._feast_imports  # noqa: F401  before anything that imports Feast: a third of the time
 from feature_repo.settings import Settings
+from holdfast.models.registry_client import ModelRegistry
 from services.answers import batch_prediction, prediction
 from services.batching import MicroBatcher
 from services.errors import NotReadyError

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.explanation import NotAdditiveError
-from feature_repo.reasons import reasons
+from holdfast.models.contributions import NotAdditiveError
+from holdfast.models.reason_codes import reasons
 from services.errors import NoReasonsError
 from services.model import Model
 from services.schemas import Explanation, Reason

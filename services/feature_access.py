@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import ServedModel
-from feature_repo.online import RawColumns
 from feature_repo.settings import Settings
+from holdfast.models.contract import ServedModel
+from holdfast.online_features.reader import RawColumns
 from services.definitions import Definitions, read_definitions, registry_version, require_match
 from services.errors import NotReadyError, StoreUnavailableError
 from services.last_known import LastKnown
@@ -158,7 +158,7 @@ class FeatureAccess:
         self._tried, self._look_again_at = version, now + RETRY_SECONDS
 
     def _open(self) -> "FeatureStore":
-        from feature_repo.stores import open_store
+        from holdfast.feast_stores.open_store import open_store
 
         with _reading("feature store"):
             store = open_store(online_timeout=self._store_timeout)

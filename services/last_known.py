@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.online import NO_TIME, RawColumns
+from holdfast.online_features.reader import NO_TIME, RawColumns
 
 _Row = tuple[tuple[bytes | None, ...], tuple[int, ...]]
 

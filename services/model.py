@@ -6,9 +6,9 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
-from feature_repo import loaded_model
-from feature_repo.loaded_model import PACKAGE_AGAIN, Model, UnusableModelError
-from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, ServedModel
+from holdfast.models import loaded_model
+from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, ServedModel
+from holdfast.models.loaded_model import PACKAGE_AGAIN, Model, UnusableModelError
 from services.errors import NotReadyError
 from services.logs import LOG
 
@@ -57,7 +57,7 @@ def load_model(contract: ServedModel, content: bytes) -> Model:
     """The model in ``content``, as far as the contract vouches for it.
 
     Raises:
-        NotReadyError: As ``feature_repo.loaded_model.load_model`` refuses it.
+        NotReadyError: As ``holdfast.models.loaded_model.load_model`` refuses it.
     """
     try:
         model = loaded_model.load_model(contract, content)

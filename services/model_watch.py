@@ -4,14 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, ServedModel
-from feature_repo.model_registry import ModelRegistry, be_impatient
-from feature_repo.registered_version import (
+from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
+from holdfast.models.registered_version import (
     NoRegistryError,
     NoSuchAliasError,
     RegisteredVersion,
     RegistryUnavailableError,
 )
+from holdfast.models.registry_client import ModelRegistry, be_impatient
 from services.errors import NotReadyError
 from services.lineup import Lineup
 from services.logs import LOG

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from feature_repo.online import NO_TIME, OnlineReader, RawColumns
+from holdfast.online_features.reader import NO_TIME, OnlineReader, RawColumns
 from services.breaker import Breaker
 from services.errors import StoreUnavailableError
 from services.logs import LOG

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.online import OnlineFeatures
+from holdfast.online_features.reader import OnlineFeatures
 from services.model import Model
 from services.schemas import Explanation
 from services.scoring import Checked, Refused

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from feature_repo.prediction_log import LogKey, day_folders
+from holdfast.core.prediction_log import LogKey, day_folders
 from services.logs import LOG
 
 _EPOCH = date(1970, 1, 1)

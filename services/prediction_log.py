@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from feature_repo.prediction_log import DAY_US, LogKey, ScoredBatch
+from holdfast.core.prediction_log import DAY_US, LogKey, ScoredBatch
 from services.logs import LOG
 from services.prediction_files import PredictionFiles, delete_days
 from services.prediction_queue import PredictionQueue

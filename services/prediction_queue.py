@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from feature_repo.prediction_log import ScoredBatch
+from holdfast.core.prediction_log import ScoredBatch
 
 # Two busy threads can keep the writer from the GIL for seconds. Where it is late, one of them steps aside, but so
 # seldom that it costs less than a tenth of the answers even where nothing helps.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from feature_repo.prediction_log import INPUTS, NO_TIME, TIME, TIMES, LogKey, ScoredBatch, log_schema
+from holdfast.core.prediction_log import INPUTS, NO_TIME, TIME, TIMES, LogKey, ScoredBatch, log_schema
 
 _MAX_ROWS = 8192
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import ServedModel
 from feature_repo.settings import Settings
-from feature_repo.times import as_utc, epoch_us
+from feature_repo.timestamps import as_utc, epoch_us
+from holdfast.models.contract import ServedModel
 from services.errors import NoReasonsError
 from services.explaining import explain
 from services.feature_access import FeatureAccess
@@ -22,7 +22,7 @@ from services.schemas import Explanation
 from services.scoring import Checked, check
 
 if TYPE_CHECKING:
-    from feature_repo.online import OnlineFeatures
+    from holdfast.online_features.reader import OnlineFeatures
     from services.definitions import Definitions
     from services.lineup import Lineup
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.prediction_log import Route, ScoredBatch
+from holdfast.core.prediction_log import Route, ScoredBatch
 from services.errors import status_of
 from services.logs import LOG, log_once
 from services.metrics import METRICS

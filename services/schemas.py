@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from bentoml import IODescriptor
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from services.errors import Refusal
 
 MAX_BATCH = 1000

@@ -8,9 +8,9 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import Feature
-from feature_repo.online import NO_TIME, Fault, OnlineFeatures
-from feature_repo.times import from_us
+from feature_repo.timestamps import from_us
+from holdfast.models.contract import Feature
+from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures
 from services.definitions import Definitions
 from services.errors import Refusal
 

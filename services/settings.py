@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 _PREFIX = "HOLDFAST_"
 _ORIGIN = re.compile(r"https?://[^\s/?#,@]+")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from feature_repo.model_contract import ServedModel
-from feature_repo.registered_version import (
+from holdfast.models.contract import ServedModel
+from holdfast.models.registered_version import (
     NotServableError,
     RegisteredVersion,
     RegistryError,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import skops.io
 
-from feature_repo.calibrated_model import CalibratedModel
-from feature_repo.model_contract import (
+from holdfast.models.calibrated_classifier import CalibratedModel
+from holdfast.models.contract import (
     FEATURE_SERVICE,
     MODEL_FILE,
     MODEL_NAME,
@@ -22,7 +22,7 @@ from feature_repo.model_contract import (
     ScoredExample,
     ServedModel,
 )
-from feature_repo.registered_version import TRAFFIC_TAG
+from holdfast.models.registered_version import TRAFFIC_TAG
 
 INPUTS = ["silence", "purchases", "gap"]
 DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c", "labels": "d"}

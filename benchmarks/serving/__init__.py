@@ -1,1 +1,4 @@
-"""The serving benchmark: Holdfast beside a no-op, a naive service and the two tools' own servers."""
+"""Serving benchmark: Holdfast beside a no-op, a naive service, `feast serve` and `mlflow models serve`.
+
+Only bench_serving.py runs it.
+"""

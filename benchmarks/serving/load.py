@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 _LUA = Path(__file__).with_name("load.lua")
 _ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 MODEL = Path(os.environ["NAIVE_MODEL"])
 AS_OF_US = int(datetime.fromisoformat(os.environ["HOLDFAST_CLOCK"]).timestamp() * 1_000_000)
 TRUSTED = [
-    "feature_repo.calibrated_model.CalibratedModel",
+    "holdfast.models.calibrated_classifier.CalibratedModel",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]

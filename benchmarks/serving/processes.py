@@ -11,7 +11,7 @@ from typing import Self
 
 import psutil
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 HOST = "127.0.0.1"
 _LOG_LINES = 15

@@ -14,7 +14,7 @@ import psutil
 from benchmarks.serving.contenders import Check, Contender
 from benchmarks.serving.processes import HOST, Process, Processes, free_port
 from benchmarks.serving.scene import ROOT, Scene
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 _STARTS_WITHIN = 30.0
 

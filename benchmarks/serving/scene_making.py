@@ -9,8 +9,8 @@ import yaml
 from benchmarks.serving.processes import HOST, Process, Processes
 from benchmarks.serving.redis import start_redis
 from benchmarks.serving.scene import ROOT, Scene, common_environment
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
+from holdfast.core.errors import HoldfastError
 
 
 class SceneError(HoldfastError):

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.scene import BATCH, SHADOW_REGISTRY
-from feature_repo.model_contract import (
+from feature_repo.settings import apply_environment, load_settings
+from feature_repo.timestamps import epoch_us
+from holdfast.models.contract import (
     CHALLENGER,
     CHAMPION,
     CONTRACT_FILE,
@@ -32,8 +34,6 @@ from feature_repo.model_contract import (
     ServedModel,
     model_inputs,
 )
-from feature_repo.settings import apply_environment, load_settings
-from feature_repo.times import epoch_us
 from tests.registry import Registry, make_registry
 from tests.services.world import AS_OF, build, fit, offline_matrix
 
@@ -133,7 +133,7 @@ def _save_for_mlflow(model: Any, matrix: Any, names: list[str]) -> None:
     import pandas as pd
     from mlflow.models import infer_signature
 
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     assert [feature.name for feature in model_inputs(open_store())] == names
     sample = pd.DataFrame(matrix[:5], columns=names)

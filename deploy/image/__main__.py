@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from deploy.image.build import LATEST, build_latest
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import apply_environment, load_settings
+from holdfast.core.errors import HoldfastError
 
 
 def main() -> int:

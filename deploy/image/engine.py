@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 ENGINES = ("docker", "podman")
 

@@ -1,1 +1,4 @@
-"""All parts of Holdfast on one machine: `make up`."""
+"""All components of Holdfast on one machine: `make up`.
+
+Process helpers that others share belong to holdfast.runtime.
+"""

@@ -14,8 +14,8 @@ from deploy.local.ports import require_free
 from deploy.local.settings import LocalSettings, load_local_settings
 from deploy.local.supervision import Supervisor
 from deploy.local.watching import Watch
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, apply_environment, load_settings
+from holdfast.core.errors import HoldfastError
 
 _LOOK_SECONDS = 1.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

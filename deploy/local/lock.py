@@ -9,8 +9,8 @@ from filelock import FileLock, Timeout
 
 from deploy.local.parts import environment
 from deploy.local.settings import LocalSettings
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings, load_settings
+from holdfast.core.errors import HoldfastError
 
 _STATUS = "HOLDFAST_STATUS_URL"
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from deploy.local.parts import Part
 from deploy.local.settings import LocalSettings
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 
 class PortTakenError(HoldfastError):

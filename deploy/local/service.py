@@ -6,10 +6,10 @@ import sys
 import time
 
 from deploy.local.parts import ROOT, WAITS, tool
-from feature_repo.model_contract import CHAMPION
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.registered_version import RegistryError
 from feature_repo.settings import Settings, load_settings
+from holdfast.models.contract import CHAMPION
+from holdfast.models.registered_version import RegistryError
+from holdfast.models.registry_client import ModelRegistry
 
 _POLL_SECONDS = 3.0
 

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 _PREFIX = "HOLDFAST_"
 

@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 from xmlrpc.client import Fault, ServerProxy
 
 from deploy.local.parts import ROOT, Part
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 START_SECONDS = 15
 """A process that ends sooner than this did not start; it is tried again, after 1 s, 2 s, ..."""

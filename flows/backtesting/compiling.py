@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
 from feature_repo.settings import Settings
 from flows.backtesting.plan import Plan
 from flows.backtesting.policies import POLICIES, Policy
@@ -15,6 +14,7 @@ from flows.backtesting.results import Difference, Result, Step, read_result
 from flows.backtesting.state import result_path, scores_folder
 from flows.scoring.outcomes import is_mature, matures_at, outcomes
 from flows.scoring.scores import read_scores, scores_path
+from holdfast.models.contract import ENTITY_KEY
 
 _JUDGED = [ENTITY_KEY, "churn_probability", "will_churn"]
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from feature_repo.model_contract import ENTITY_KEY, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.backtesting.policies import Measured
 from flows.backtesting.results import Step
@@ -20,6 +19,7 @@ from flows.training.bootstrap import CustomerBootstrap
 from flows.training.metrics import metric_intervals
 from flows.training.settings import TrainingSettings
 from flows.training.tracking import read_evaluation
+from holdfast.models.contract import ENTITY_KEY, MODEL_NAME
 
 
 def newly_mature(settings: Settings, earlier: Sequence[Step], as_of: datetime, known_at: datetime) -> list[datetime]:

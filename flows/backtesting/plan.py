@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import REPLAY, Settings
 from feature_repo.source_hash import normalised, sha256
 from flows.backtesting.policies import Policy
@@ -17,6 +16,7 @@ from flows.ingestion.batches import end_of_data, list_batches
 from flows.promotion.settings import GateSettings
 from flows.training.lineage import Utc
 from flows.training.settings import TrainingSettings
+from holdfast.core.errors import HoldfastError
 
 Every = Literal["month", "week"]
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
 from flows.backtesting.policies import Policy
 from flows.backtesting.results import Difference, Outcome, Overall
 from flows.scoring.quality import intervals, measured
 from flows.training.bootstrap import CustomerBootstrap
 from flows.training.settings import TrainingSettings
+from holdfast.models.contract import ENTITY_KEY
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

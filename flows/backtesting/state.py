@@ -11,8 +11,8 @@
 import shutil
 from pathlib import Path
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import REPLAY, Settings
+from holdfast.core.errors import HoldfastError
 
 # What a walk reads and may add to, but never changes: batches, snapshots and finished searches.
 _SHARED = ("batches", "snapshots", "search")

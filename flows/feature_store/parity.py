@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from feast import FeatureStore
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, fingerprint, model_inputs
 from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from flows.feature_store.point_in_time import values_at
 from flows.files import replace_file
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, fingerprint, model_inputs
 
 _ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
 

@@ -12,7 +12,7 @@ from feast.feature_view import DUMMY_ENTITY
 from feast.repo_contents import RepoContents
 from feast.repo_operations import apply_total_with_repo_instance
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 
 def definitions() -> RepoContents:

@@ -1,6 +1,6 @@
 """The one error of the ingest stage."""
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 
 class IngestError(HoldfastError):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from feature_repo.settings import Settings
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.ingestion.batches import find_batch
 from flows.ingestion.commit import commit
 from flows.ingestion.mapping import load_mapping

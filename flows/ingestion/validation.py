@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from feature_repo.contracts import Transactions
 from flows.ingestion.errors import IngestError
 from flows.ingestion.mapping import Mapping
 from flows.ingestion.parsing import Parsed, Problem, parse
 from flows.ingestion.reading import Part, Source
+from holdfast.ingestion.schemas import Transactions
 
 RAGGED = "wrong number of fields"
 STRAY_QUOTE = "a stray quote made one value of several rows"

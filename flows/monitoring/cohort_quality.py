@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
 from feature_repo.settings import Settings
 from flows.monitoring.cohorts import Cohort
 from flows.monitoring.estimates import expected
@@ -18,6 +17,7 @@ from flows.scoring.quality import intervals, measured
 from flows.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from flows.training.evaluation import Interval
 from flows.training.metrics import metrics
+from holdfast.models.contract import ENTITY_KEY
 
 Status = Literal["measured", "estimated", "too few", "in hindsight"]
 MEASURES = {

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
 from feature_repo.settings import Settings
 from flows.monitoring.answers import first_answers
 from flows.scoring.kept import list_scored
 from flows.scoring.scores import read_scores
+from holdfast.models.contract import ENTITY_KEY
 
 Source = Literal["scores", "requests"]
 Every = Literal["month", "week", "day"]

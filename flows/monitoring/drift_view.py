@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import ENTITY_KEY, RECENCY
 from feature_repo.settings import Settings
 from flows.monitoring.active import is_active
 from flows.monitoring.drift import SCORE
@@ -24,6 +22,8 @@ from flows.monitoring.settings import DriftRules, MonitorSettings
 from flows.monitoring.view_result import ViewResult
 from flows.monitoring.window import Window, logged_predictions
 from flows.training.tracking import open_mlflow
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import ENTITY_KEY, RECENCY
 
 CUSTOMERS = "customers"
 SHOWN_DAYS = 90  # of history in the picture

@@ -8,7 +8,7 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.monitoring.cohorts import Cohort
 from flows.promotion.registry import all_versions
 from flows.promotion.reigns import Reigns

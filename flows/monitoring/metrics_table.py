@@ -16,10 +16,10 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from feature_repo.contracts import UtcMicroseconds
 from feature_repo.settings import Settings
 from flows.files import replace_file
 from flows.monitoring.findings import View
+from holdfast.ingestion.schemas import UtcMicroseconds
 
 _NAME = "%Y%m%dT%H%M%SZ"
 _AT_ONCE = 500  # files that are read together

@@ -6,9 +6,6 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
-from feature_repo.registered_version import NotServableError, RegisteredVersion
 from feature_repo.settings import Settings
 from flows.monitoring.cohort_quality import CohortQuality, qualities
 from flows.monitoring.cohorts import first_month, requested_cohorts, scored_cohorts
@@ -25,6 +22,9 @@ from flows.promotion.reigns import reigns
 from flows.run_files import read_file
 from flows.training.evaluation import Evaluation, Interval
 from flows.training.tracking import PREDICTIONS_FILE, read_evaluation
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import MODEL_NAME
+from holdfast.models.registered_version import NotServableError, RegisteredVersion
 
 
 def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:

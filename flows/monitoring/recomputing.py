@@ -12,20 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feature_repo.feast_import import FeatureStore
-from feature_repo.model_contract import (
-    ENTITY_KEY,
-    FEATURE_SERVICE,
-    REQUEST_TIME,
-    Feature,
-    differing_parts,
-    model_inputs,
-)
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.feature_store.parity import input_definitions
 from flows.feature_store.registry import apply_definitions
 from flows.feature_store.snapshots import build_snapshots
+from holdfast.feast_stores._feast_imports import FeatureStore
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, differing_parts, model_inputs
 
 if TYPE_CHECKING:
     from feast.repo_config import RepoConfig

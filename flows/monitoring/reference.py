@@ -11,13 +11,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from feature_repo.errors import HoldfastError
-from feature_repo.loaded_model import load_model
-from feature_repo.model_contract import MODEL_NAME, model_inputs, other_definitions
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.registered_version import RegisteredVersion
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.feature_store.snapshots import build_snapshots
 from flows.files import replace_file
 from flows.monitoring.drift import SCORE
@@ -26,6 +20,12 @@ from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers, active_customers
 from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.recipe import RECIPE_FILE, Recipe
+from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import MODEL_NAME, model_inputs, other_definitions
+from holdfast.models.loaded_model import load_model
+from holdfast.models.registered_version import RegisteredVersion
+from holdfast.models.registry_client import ModelRegistry
 
 Floats = npt.NDArray[np.float64]
 _PART, _TRAINING, _MET = "part", "training", "met"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_repo.settings import Settings
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.files import replace_file
 from flows.monitoring.findings import View
 

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
 from flows.feature_store.snapshots import NoDataError, effective_known_at, times_known
 from flows.ingestion.batches import list_batches
 from flows.monitoring.logged_values import Floats, LoggedValues, columns_of, differing, due
 from flows.monitoring.recomputing import Definitions, recompute
+from holdfast.models.contract import ENTITY_KEY
 
 Cause = Literal["changed definition", "stale store", "late data", "unexplained"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
 from flows.monitoring.findings import Finding
 from flows.monitoring.metrics_table import MetricRow
 from flows.monitoring.skew_causes import CAUSES, Cause
+from holdfast.models.contract import ENTITY_KEY
 
 EXAMPLES = 5
 TABLE_ROWS = 50

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
-from feature_repo.registered_version import NotServableError, RegisteredVersion
 from feature_repo.settings import Settings
 from flows.feature_store.snapshots import NoDataError
 from flows.monitoring.findings import Finding
@@ -20,6 +18,8 @@ from flows.monitoring.skew_told import findings, metric_rows, not_computable, ta
 from flows.monitoring.view_result import ViewResult
 from flows.monitoring.window import Window, logged_predictions
 from flows.promotion.registry import UnknownVersionError, all_versions, open_registry
+from holdfast.models.contract import ENTITY_KEY
+from holdfast.models.registered_version import NotServableError, RegisteredVersion
 
 
 def skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:

@@ -4,7 +4,6 @@ from statistics import median
 
 from mlflow.exceptions import MlflowException
 
-from feature_repo.model_registry import impatience
 from feature_repo.settings import Settings
 from flows.monitoring.findings import Finding
 from flows.monitoring.freshness import Judged
@@ -14,6 +13,7 @@ from flows.monitoring.settings import DataRules
 from flows.monitoring.window import Window
 from flows.promotion.registry import UnknownVersionError, get_version, open_registry
 from flows.training.tracking import TRAINING_TIME
+from holdfast.models.registry_client import impatience
 
 _SUBJECT = "training"
 _BEFORE, _FEWEST = 10, 3

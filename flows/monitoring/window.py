@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.prediction_log import TIME, iter_predictions, read_predictions
 from feature_repo.settings import Settings
+from holdfast.core.prediction_log import TIME, iter_predictions, read_predictions
 
 
 @dataclass(frozen=True)

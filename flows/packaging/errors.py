@@ -1,6 +1,6 @@
 """What can go wrong while packaging, in one line for the person at the command."""
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 
 class PackagingError(HoldfastError):

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from flows.processes import HOST, NotReadyInTimeError, free_port, last_lines, running, why_not_ok
+from holdfast.core.errors import HoldfastError
 
 
 class LiveCheckError(HoldfastError):

@@ -10,10 +10,10 @@ from bentoml import Tag
 from bentoml._internal.models import ModelStore
 from bentoml.exceptions import NotFound
 
-from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, ServedModel
 from feature_repo.settings import Settings
 from flows.packaging.errors import PackagingError
 from flows.packaging.stores import make_latest, model_store
+from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, ServedModel
 
 
 def save_served_model(settings: Settings, served: ServedModel, content: bytes) -> Tag:
@@ -45,7 +45,7 @@ def _create(tag: Tag, served: ServedModel, content: bytes, place: Path) -> None:
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         with bentoml.models.create(
             tag,
-            module="feature_repo.model_contract",
+            module="holdfast.models.contract",
             labels={
                 "version": served.model_version,
                 "feature_service": served.feature_service,

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from mlflow import MlflowClient
 
-from feature_repo.model_contract import MODEL_NAME
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
 from flows.promotion.gates import Gate
 from flows.promotion.moving import Decision
@@ -14,6 +13,7 @@ from flows.promotion.recording import Report, read_report
 from flows.promotion.records import ApprovalRecord, GatesRecord
 from flows.promotion.registry import all_versions
 from flows.promotion.settings import changed_told
+from holdfast.models.contract import MODEL_NAME
 
 
 @dataclass(frozen=True)

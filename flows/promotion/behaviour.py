@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import REQUEST_TIME, Feature, input_matrix
 from flows.promotion.evidence import NotComputedError
 from flows.training.dataset import TrainingSet
+from holdfast.models.contract import REQUEST_TIME, Feature, input_matrix
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

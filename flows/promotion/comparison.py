@@ -4,13 +4,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feature_repo.model_contract import ENTITY_KEY
 from flows.promotion.evidence import NotComputedError
 from flows.promotion.settings import GateSettings
 from flows.training.bootstrap import CustomerBootstrap, interval, mean_draws
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Interval
 from flows.training.metrics import roc_auc_difference
+from holdfast.models.contract import ENTITY_KEY
 
 Floats = npt.NDArray[np.float64]
 _ROW = [ENTITY_KEY, "cutoff"]

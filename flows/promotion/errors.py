@@ -1,6 +1,6 @@
 """What a person can act on when a champion does not move."""
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 
 class PromotionRefusedError(HoldfastError):

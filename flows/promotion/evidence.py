@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from feature_repo.errors import HoldfastError
 from flows.promotion.records import RollbackRecord
 from flows.training.evaluation import Evaluation, Interval
+from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
     from flows.feature_store.parity import ParityRecord

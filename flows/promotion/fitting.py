@@ -2,10 +2,10 @@
 
 from mlflow import MlflowClient
 
-from feature_repo.registered_version import RegisteredVersion
 from feature_repo.settings import Settings
 from flows.promotion.evidence import Missing, attempt
 from flows.promotion.registry import get_version
+from holdfast.models.registered_version import RegisteredVersion
 
 
 def fits_today(client: MlflowClient, settings: Settings, version: str) -> bool:

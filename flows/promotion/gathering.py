@@ -4,7 +4,6 @@ from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.promotion import behaviour, comparison
 from flows.promotion.evidence import Evidence, attempt, given
 from flows.promotion.settings import GateSettings
@@ -12,6 +11,7 @@ from flows.promotion.situation import Situation
 from flows.promotion.subject import Subject
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Interval
+from holdfast.feast_stores.open_store import open_store
 
 
 def gather(

@@ -5,9 +5,7 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.feature_store.parity import input_definitions
 from flows.promotion.errors import RollbackError
 from flows.promotion.evidence import Missing, attempt
@@ -16,6 +14,8 @@ from flows.promotion.records import GatesRecord, RollbackRecord, events_in
 from flows.promotion.registry import all_versions, champion_version, get_version, promotion_lock, set_champion
 from flows.promotion.reigns import Reigns, reigns
 from flows.promotion.subject import Subject
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from feature_repo.model_contract import ENTITY_KEY
 from flows.promotion.evidence import Evidence, NotComputedError, given
 from flows.promotion.settings import GateSettings
 from flows.training.evaluation import SliceResult
+from holdfast.models.contract import ENTITY_KEY
 
 Measured = tuple[float | None, str]
 T = TypeVar("T")

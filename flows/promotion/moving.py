@@ -7,7 +7,6 @@ from typing import Literal
 
 from mlflow import MlflowClient
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.acting.evidence import runbook_entry
 from flows.monitoring.open_skew import is_of_definitions, open_skew
@@ -16,6 +15,7 @@ from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.fitting import fits_today
 from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord
 from flows.promotion.registry import champion_version, drop_challenger, promotion_lock, set_champion
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from flows.promotion.gates import Gate
@@ -22,6 +20,8 @@ from flows.promotion.registry import (
 )
 from flows.promotion.settings import GateSettings
 from flows.run_files import read_file
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import MODEL_NAME
 
 GATES_FILE = "gates.json"
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from feature_repo.registered_version import TRAFFIC_TAG
 from flows.promotion.tagged import EVENTS_TAG, BadRecordError, Record, bad_events, read_events
+from holdfast.models.registered_version import TRAFFIC_TAG
 
 __all__ = [
     "EVENTS_TAG",

@@ -8,10 +8,10 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
-from feature_repo.registered_version import TRAFFIC_TAG
 from feature_repo.settings import Settings
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registered_version import TRAFFIC_TAG
 
 _NOTHING = (
     f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or look at the registry with "

@@ -16,7 +16,6 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
-from feature_repo.model_contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from feature_repo.settings import Settings
 from flows.feature_store.parity import without_label
 from flows.promotion.evidence import NotComputedError
@@ -26,6 +25,7 @@ from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
+from holdfast.models.contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

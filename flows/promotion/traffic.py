@@ -6,12 +6,12 @@ from typing import Literal
 
 from mlflow import MlflowClient
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
-from feature_repo.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
 from flows.promotion.records import TrafficRecord
 from flows.promotion.registry import challenger_version, champion_version, get_version, promotion_lock
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
 
 Mode = Literal["shadow", "canary", "off"]
 FIRST_SHARE = 0.05

@@ -5,8 +5,6 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.ingestion.batches import list_batches
 from flows.promotion.registry import all_versions
@@ -14,6 +12,8 @@ from flows.provenance.history import UsedBatch, registered_at
 from flows.provenance.lineage_file import NoLineageError, lineage_in
 from flows.run_files import RunGoneError, read_files
 from flows.training.tracking import LINEAGE_FILE
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import MODEL_NAME
 
 
 class UnknownBatchError(HoldfastError):

@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 from pydantic import TypeAdapter
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from flows.provenance import remaking
 from flows.provenance.remaking import Remade
 from flows.training.arithmetic import ARITHMETIC, VARIABLES, Arithmetic, held_to
 from flows.training.lineage import LINEAGE, ROOT, Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
+from holdfast.core.errors import HoldfastError
 
 # Nothing that names a store or a registry: the definitions of this checkout go into a registry of the process's own.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")

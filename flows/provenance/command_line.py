@@ -6,8 +6,8 @@ import typer
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from feature_repo.errors import HoldfastError
 from flows.error_line import errors_in_one_line
+from holdfast.core.errors import HoldfastError
 
 EXPECTED_ERRORS = (HoldfastError, ValidationError, MlflowException, OSError)
 

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feature_repo.model_contract import differing_parts
 from flows.ingestion.batches import Batch
 from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
+from holdfast.models.contract import differing_parts
 
 Digests = Mapping[str, Mapping[str, str]]
 _KEYS = ["customer_id", "cutoff"]

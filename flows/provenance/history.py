@@ -7,7 +7,6 @@ from typing import cast
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.ingestion.batches import Batch, list_batches
 from flows.promotion.recording import BadReportError, Report, read_report
@@ -30,6 +29,7 @@ from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 
 Event = (
     GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord | RolloutRecord | RetrainingRecord

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from feature_repo.errors import HoldfastError
 from flows.training.arithmetic import ARITHMETIC, Arithmetic
 from flows.training.lineage import LINEAGE, Lineage
 from flows.training.tracking import LINEAGE_FILE
+from holdfast.core.errors import HoldfastError
 
 
 class NoLineageError(HoldfastError):

@@ -12,10 +12,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import TypeAdapter
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import fingerprint
 from feature_repo.settings import Settings, load_settings
-from feature_repo.stores import open_store
 from flows.feature_store.registry import apply_definitions
 from flows.training.arithmetic import ARITHMETIC, arithmetic
 from flows.training.dataset import build_and_assemble
@@ -23,6 +20,9 @@ from flows.training.fitting import churn_scores, fit_recipe
 from flows.training.lineage import LINEAGE, Lineage, lineage_of
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.settings import TrainingSettings
+from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import fingerprint
 
 RECORDED_FILE = "lineage.json"
 HERE_FILE, ARITHMETIC_FILE = "here.json", "arithmetic.json"

@@ -7,7 +7,6 @@ from io import BytesIO
 import pandas as pd
 from mlflow import MlflowClient
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.ingestion.batches import list_batches
 from flows.provenance import comparing
@@ -20,6 +19,7 @@ from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
+from holdfast.models.contract import MODEL_NAME
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION
 from flows.promotion.records import (
     ApprovalRecord,
     GatesRecord,
@@ -17,6 +16,7 @@ from flows.promotion.records import (
 )
 from flows.promotion.settings import changed_told
 from flows.provenance.history import History
+from holdfast.models.contract import CHALLENGER, CHAMPION
 
 _Record = TypeVar("_Record", bound=Record)
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.tree import Tree
 
-from feature_repo.model_contract import MODEL_NAME
 from flows.provenance.batch_history import BatchHistory
 from flows.provenance.history import History
 from flows.reporting.life import life_of
 from flows.reporting.words import batch_facts, batch_lines, code_facts, minute, span
 from flows.training.families import described
+from holdfast.models.contract import MODEL_NAME
 
 
 def version_tree(history: History) -> Tree:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.registry import open_registry
 from flows.provenance.history import history_of
@@ -14,6 +12,8 @@ from flows.reporting.model_card_text import to_html, to_markdown
 from flows.run_files import read_files
 from flows.training.evaluation import EVALUATION_FILE
 from flows.training.recipe import RECIPE_FILE
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import MODEL_NAME
 
 PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
 MARKDOWN_FILE, HTML_FILE = "model_card.md", "model_card.html"

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from feature_repo.model_contract import MODEL_NAME
 from flows.promotion.settings import changed_told
 from flows.provenance.history import History
 from flows.reporting.life import approval_of, life_of, status_of
@@ -12,6 +11,7 @@ from flows.reporting.words import batch_lines, code_facts, minute, span
 from flows.training.baselines import BASELINES
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.recipe import Recipe
+from holdfast.models.contract import MODEL_NAME
 
 
 def card_facts(history: History, told: Evaluation, recipe: Recipe) -> dict[str, Any]:

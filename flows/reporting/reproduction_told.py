@@ -2,8 +2,8 @@
 
 from rich.markup import escape
 
-from feature_repo.model_contract import MODEL_NAME
 from flows.provenance.reproduction import Reproduction
+from holdfast.models.contract import MODEL_NAME
 
 
 def told(result: Reproduction, seconds: float) -> str:

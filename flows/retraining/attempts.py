@@ -7,10 +7,10 @@ from typing import Literal
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from flows.files import replace_file
 from flows.retraining.policy import Attempt
+from holdfast.core.errors import HoldfastError
 
 
 class BadAttemptError(HoldfastError):

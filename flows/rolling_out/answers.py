@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.model_contract import ENTITY_KEY, RECENCY, ServedModel
-from feature_repo.prediction_log import TIME, TIMESTAMP, GrowingLog, iter_predictions
 from feature_repo.settings import Settings
 from flows.monitoring.active import is_active
+from holdfast.core.prediction_log import TIME, TIMESTAMP, GrowingLog, iter_predictions
+from holdfast.models.contract import ENTITY_KEY, RECENCY, ServedModel
 
 Floats = npt.NDArray[np.float64]
 

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from feature_repo.registered_version import Traffic
 from feature_repo.settings import Settings
 from flows.promotion.deciding import by_approval, by_itself
 from flows.promotion.errors import RollbackError
@@ -16,6 +15,7 @@ from flows.promotion.traffic import renew, send_now
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, lease, rules_of, step_of
 from flows.rolling_out.work import Work
+from holdfast.models.registered_version import Traffic
 
 WHO = "rollout"
 

@@ -10,13 +10,13 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from threadpoolctl import threadpool_limits
 
-from feature_repo.loaded_model import Model, load_model
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.registered_version import RegisteredVersion
 from feature_repo.settings import Settings
 from flows.promotion.registry import get_version
 from flows.run_files import read_file
 from flows.training.tracking import PREDICTIONS_FILE
+from holdfast.models.loaded_model import Model, load_model
+from holdfast.models.registered_version import RegisteredVersion
+from holdfast.models.registry_client import ModelRegistry
 
 Floats = npt.NDArray[np.float64]
 

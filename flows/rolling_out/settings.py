@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feature_repo.registered_version import MAX_SHARE
+from holdfast.models.registered_version import MAX_SHARE
 
 
 class RolloutSettings(BaseModel):

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from feature_repo.registered_version import Traffic
 from flows.promotion.records import RolloutRecord
 from flows.rolling_out.settings import RolloutSettings
+from holdfast.models.registered_version import Traffic
 
 StepName = Literal["shadow", "canary", "watch"]
 

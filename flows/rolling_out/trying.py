@@ -5,8 +5,6 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from feature_repo.loaded_model import UnusableModelError
-from feature_repo.registered_version import NotServableError
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
 from flows.promotion.records import RolloutRecord, TrafficRecord
@@ -17,6 +15,8 @@ from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, step_of
 from flows.rolling_out.watching import Outcome, Surroundings, watch
 from flows.rolling_out.work import Work, interruption
+from holdfast.models.loaded_model import UnusableModelError
+from holdfast.models.registered_version import NotServableError
 
 MAX_APART = 30.0  # seconds
 

@@ -11,7 +11,6 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from feature_repo.model_registry import impatience
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord
 from flows.promotion.registry import may_come_back
@@ -25,6 +24,7 @@ from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.sight import FLUSH, Sight
 from flows.rolling_out.steps import is_half_gone, lease, rules_of, step_of
 from flows.rolling_out.work import interruption
+from holdfast.models.registry_client import impatience
 
 _log = logging.getLogger(__name__)
 

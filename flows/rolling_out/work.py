@@ -6,7 +6,6 @@ from datetime import datetime
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.approval import person_in_the_way, refusal
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
@@ -15,6 +14,7 @@ from flows.promotion.records import ApprovalRecord, GatesRecord, RolloutRecord, 
 from flows.promotion.registry import all_versions, challenger_version, champion_version, get_version
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, next_step, rules_of
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 
 
 @dataclass(frozen=True)

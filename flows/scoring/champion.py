@@ -7,16 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from feature_repo.errors import HoldfastError
-from feature_repo.explanation import NotAdditiveError
-from feature_repo.loaded_model import Model, load_model
-from feature_repo.model_contract import CHAMPION, ServedModel, model_inputs, other_definitions
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.reasons import Reason, reasons
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.scoring.customers import Customers
 from flows.training.dataset import TrainingSet
+from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import CHAMPION, ServedModel, model_inputs, other_definitions
+from holdfast.models.contributions import NotAdditiveError
+from holdfast.models.loaded_model import Model, load_model
+from holdfast.models.reason_codes import Reason, reasons
+from holdfast.models.registry_client import ModelRegistry
 
 
 class OtherInputsError(HoldfastError):

@@ -6,12 +6,12 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import ENTITY_KEY, RECENCY, Feature, input_matrix, model_inputs
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.feature_store.point_in_time import values_at
 from flows.feature_store.snapshots import NoDataError, build_snapshots, customers_of
 from flows.training.dataset import assemble
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import ENTITY_KEY, RECENCY, Feature, input_matrix, model_inputs
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from flows.ingestion.batches import end_of_data, list_batches
 from flows.scoring.kept import current_scores
+from holdfast.core.errors import HoldfastError
 
 
 class BadRangeError(HoldfastError):

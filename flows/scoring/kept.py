@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from feature_repo.model_contract import ServedModel
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from flows.files import replace_file
 from flows.scoring.scores import moment_name, scores_path
+from holdfast.models.contract import ServedModel
 
 _ABOUT = b"holdfast"
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from feature_repo.errors import HoldfastError
 from feature_repo.settings import Settings
 from flows.feature_store.snapshots import effective_known_at
 from flows.ingestion.batches import list_batches
@@ -13,6 +12,7 @@ from flows.scoring.champion import Champion
 from flows.scoring.customers import all_customers
 from flows.scoring.kept import Scored, about_scores, counts, current_scores, keep_earlier, scores_key, scores_lock
 from flows.scoring.scores import scores_path, scores_table, write_scores
+from holdfast.core.errors import HoldfastError
 
 
 class NobodyActiveError(HoldfastError):

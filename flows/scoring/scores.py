@@ -11,13 +11,13 @@ import pyarrow
 import pyarrow.parquet as pq
 from pandera.typing import Series
 
-from feature_repo.contracts import UtcMicroseconds
-from feature_repo.model_contract import ENTITY_KEY
-from feature_repo.reasons import MOST
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.files import replace_file
 from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers
+from holdfast.ingestion.schemas import UtcMicroseconds
+from holdfast.models.contract import ENTITY_KEY
+from holdfast.models.reason_codes import MOST
 
 
 class Scores(pa.DataFrameModel):

@@ -10,23 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feature_repo.loaded_model import Model, load_model
-from feature_repo.model_contract import (
-    ENTITY_KEY,
-    FEATURE_SERVICE,
-    MODEL_NAME,
-    REQUEST_TIME,
-    input_matrix,
-    model_inputs,
-)
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.prediction_log import read_predictions
-from feature_repo.registered_version import RegisteredVersion
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from flows.promotion.registry import get_version, open_registry
 from flows.simulation.callers import Answer
+from holdfast.core.prediction_log import read_predictions
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, MODEL_NAME, REQUEST_TIME, input_matrix, model_inputs
+from holdfast.models.loaded_model import Model, load_model
+from holdfast.models.registered_version import RegisteredVersion
+from holdfast.models.registry_client import ModelRegistry
 
 _LOGGED_WITHIN = 30.0
 _ROW = "asked_row"

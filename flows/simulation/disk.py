@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 # What grows with the days. Alerts, the registry and Prefect's database are elsewhere, as they should be.
 _TABLES = ("batches", "staging", "snapshots", "scores", "predictions", "feast")

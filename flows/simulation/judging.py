@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.records import events_in
 from flows.promotion.registry import all_versions, open_registry
@@ -14,6 +13,7 @@ from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
 from flows.simulation.told import Told
 from flows.training.lineage import code_commit
+from holdfast.models.contract import MODEL_NAME
 
 _EXAMPLES = 10
 

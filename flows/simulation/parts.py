@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from feature_repo.errors import HoldfastError
 from flows.processes import HOST, NotReadyInTimeError, Server, free_port, last_lines, running, start, why_not_ok
 from flows.simulation.place import Place, tool
+from holdfast.core.errors import HoldfastError
 
 _READY_SECONDS = 180.0
 

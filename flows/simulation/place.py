@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from feature_repo.settings import NO_TELEMETRY, Settings
-from feature_repo.stores import REPO
+from holdfast.feast_stores.open_store import REPO
 
 ROOT = Path(__file__).resolve().parents[2]
 StoreName = Literal["sqlite", "redis"]

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from feature_repo.model_contract import CHAMPION
-from feature_repo.model_registry import ModelRegistry
 from feature_repo.settings import load_settings
 from flows.backtesting.settings import DEFAULT_GATES
 from flows.simulation.days import MAPPING, START, read_days, write_day
 from flows.simulation.place import ROOT
 from flows.training.settings import SearchSettings, TrainingSettings
+from holdfast.models.contract import CHAMPION
+from holdfast.models.registry_client import ModelRegistry
 
 # A champion to begin with, soon: few trials, and gates that a model of few customers can pass.
 TRAINING = TrainingSettings(search=SearchSettings(trials=3), resamples=100)

@@ -4,9 +4,9 @@ import argparse
 
 import uvicorn
 
-from feature_repo.model_registry import be_impatient
 from feature_repo.settings import apply_environment
 from flows.status.app import status_app
+from holdfast.models.registry_client import be_impatient
 
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 

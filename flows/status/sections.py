@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 _Value = TypeVar("_Value")
 _LOG = logging.getLogger(__name__)

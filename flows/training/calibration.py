@@ -11,11 +11,11 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from feature_repo.calibrated_model import calibrated
 from flows.training.bootstrap import CustomerBootstrap, interval, mean_draws
 from flows.training.evaluation import CalibrationMethod
 from flows.training.metrics import log_losses, metrics
 from flows.training.recipe import Calibration
+from holdfast.models.calibrated_classifier import calibrated
 
 if TYPE_CHECKING:
     from flows.training.fitting import FoldScores

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from feature_repo.errors import HoldfastError
 from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Evaluation, Interval, Month, SliceResult
@@ -21,6 +20,7 @@ from flows.training.selection import Choice, choose
 from flows.training.settings import Slice, TrainingSettings
 from flows.training.split import TimeSplit
 from flows.training.value import value_of
+from holdfast.core.errors import HoldfastError
 
 Scores = npt.NDArray[np.float64]
 _REFITS = 6

@@ -10,11 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
-from feature_repo.calibrated_model import CalibratedModel
 from flows.training.calibration import fit_calibrator
 from flows.training.dataset import TrainingSet
 from flows.training.families import FAMILIES, Family
 from flows.training.recipe import FoldCutoffs, Recipe
+from holdfast.models.calibrated_classifier import CalibratedModel
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, TypeAdapter
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.ingestion.batches import list_batches
 from flows.training.arithmetic import arithmetic
 from flows.training.settings import TrainingSettings

@@ -7,7 +7,6 @@ from datetime import datetime
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from feature_repo.errors import HoldfastError
 from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from flows.training.calibration import CalibrationChoice, choose_calibration
 from flows.training.dataset import TrainingSet
@@ -19,6 +18,7 @@ from flows.training.search import Trial
 from flows.training.settings import TrainingSettings
 from flows.training.split import TimeSplit
 from flows.training.value import best_threshold
+from holdfast.core.errors import HoldfastError
 
 
 @dataclass(frozen=True)

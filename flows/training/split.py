@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from feature_repo.errors import HoldfastError
 from flows.training.recipe import FoldCutoffs
+from holdfast.core.errors import HoldfastError
 
 
 @dataclass(frozen=True)

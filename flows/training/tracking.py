@@ -25,8 +25,6 @@ from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from sklearn.base import BaseEstimator
 
-from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
-from feature_repo.model_registry import ModelRegistry
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from flows.files import replace_file
@@ -36,6 +34,8 @@ from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.search import Trial
+from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.registry_client import ModelRegistry
 
 EXPERIMENT = "holdfast-churn"
 TAG_KEY = "holdfast.training_key"

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from feature_repo.prediction_log import Route
+from holdfast.core.prediction_log import Route
 from services.errors import Refusal
 from services.prediction_log import PredictionLog
 from services.scoring import Status

@@ -87,7 +87,7 @@ def test_it_is_about_the_midnight_after_the_last_transaction(main_job: MainJob) 
 
 def test_every_value_of_every_customer_was_compared(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     projections = open_store().get_feature_service(main_job.summary["prediction"]["feature_service"])
     features = sum(len(projection.features) for projection in projections.feature_view_projections)
@@ -145,7 +145,7 @@ def test_the_live_answer_is_what_training_would_say(main_job: MainJob, monkeypat
     """From the point-in-time join and MLflow's model alone, without the online store, the bento or its code."""
     import mlflow
 
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{main_job.data / 'mlflow' / 'mlflow.db'}")

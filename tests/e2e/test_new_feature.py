@@ -31,10 +31,10 @@ EDITS = {
 }
 _READ = """
 import json
-from feature_repo.model_contract import CHAMPION, MODEL_NAME, model_inputs
-from feature_repo.registered_version import RegisteredVersion
+from holdfast.models.contract import CHAMPION, MODEL_NAME, model_inputs
+from holdfast.models.registered_version import RegisteredVersion
 from feature_repo.settings import load_settings
-from feature_repo.stores import open_store
+from holdfast.feast_stores.open_store import open_store
 from flows.feature_store.parity import load_parity
 from flows.promotion.registry import get_version, open_registry
 

@@ -8,10 +8,10 @@ from typing import get_args
 
 import pytest
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.acting.evidence import runbook_entry
 from flows.monitoring.findings import EventName
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.conftest import ROOT, MainJob
 from tests.e2e.readme import blocks, local_links, module_commands
 from tests.e2e.test_commands import NOISE, assert_command_exists

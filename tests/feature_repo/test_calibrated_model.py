@@ -13,8 +13,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from feature_repo.calibrated_model import CalibratedModel, calibrated
-from feature_repo.model_contract import TRUSTED_TYPES
+from holdfast.models.calibrated_classifier import CalibratedModel, calibrated
+from holdfast.models.contract import TRUSTED_TYPES
 from tests.feature_repo.additive import boosting, customers, fitted, logistic, outcomes
 
 METHODS = ["none", "sigmoid", "isotonic"]

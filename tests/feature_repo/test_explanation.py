@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from feature_repo.errors import HoldfastError
-from feature_repo.explanation import NotAdditiveError, contributions, require_additive
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contributions import NotAdditiveError, contributions, require_additive
 from tests.feature_repo.additive import INPUTS, boosting, customers, fitted, logistic
 
 TYPICAL = [2.0, 0.0, 1.5, None, 3.0]

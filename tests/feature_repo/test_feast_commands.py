@@ -154,7 +154,7 @@ def test_the_commands_print_no_warning_of_a_library(printed: dict[str, str]) -> 
 
 
 def test_every_registered_object_says_what_it_is(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
     store = open_store()

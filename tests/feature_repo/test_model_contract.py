@@ -11,7 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from feature_repo import source_hash
-from feature_repo.model_contract import (
+from feature_repo.source_hash import normalised, transformations_version
+from holdfast.feast_stores.open_store import REPO, open_store
+from holdfast.models.contract import (
     FEATURE_SERVICE,
     Feature,
     MissingFeatureError,
@@ -22,8 +24,6 @@ from feature_repo.model_contract import (
     input_matrix,
     model_inputs,
 )
-from feature_repo.source_hash import normalised, transformations_version
-from feature_repo.stores import REPO, open_store
 from tests.flows.small_shop import at_work_on
 
 PARTS = ["feature_service", "labels", "on_demand", "transformations"]

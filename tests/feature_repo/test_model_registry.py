@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
-from feature_repo.model_registry import IMPATIENT, ModelRegistry, be_impatient
-from feature_repo.registered_version import (
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.models.registered_version import (
     TRAFFIC_TAG,
     NoRegistryError,
     NoSuchAliasError,
@@ -27,6 +26,7 @@ from feature_repo.registered_version import (
     RegistryUnavailableError,
     Traffic,
 )
+from holdfast.models.registry_client import IMPATIENT, ModelRegistry, be_impatient
 from tests.registry import Registry, contract_of, dumped, estimator, make_registry
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,10 +8,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from feature_repo.model_contract import FEATURE_SERVICE, model_inputs
-from feature_repo.online import NO_TIME, Fault, OnlineFeatures, OnlineReader
-from feature_repo.raw_reads import stock_reader
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
+from holdfast.feast_stores.raw_values import stock_reader
+from holdfast.models.contract import FEATURE_SERVICE, model_inputs
+from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures, OnlineReader
 from tests.feature_repo.online_shops import (
     ACTIVITY,
     CUSTOMERS,

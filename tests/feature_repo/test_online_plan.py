@@ -12,10 +12,10 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, Reques
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Bool, Float32, Float64, Int32, Int64, String
 
-from feature_repo.feast_import import FeatureStore, RepoConfig
-from feature_repo.model_contract import ENTITY_KEY, REQUEST_TIME, Feature
-from feature_repo.online import Fault, OnlineReader, UnreadableServiceError
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
+from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig
+from holdfast.models.contract import ENTITY_KEY, REQUEST_TIME, Feature
+from holdfast.online_features.reader import Fault, OnlineReader, UnreadableServiceError
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 NOW = epoch_us(AS_OF) + 5_000_000

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from feature_repo.prediction_log import DAY_US, NO_TIME, iter_predictions, read_predictions
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
+from holdfast.core.prediction_log import DAY_US, NO_TIME, iter_predictions, read_predictions
 from tests.services.predictions import NOON_US, batch_of, ids_of, logged, write
 
 COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "version", "route", "churn_probability", "stale"]
@@ -167,9 +167,9 @@ def test_any_arrow_reader_finds_values_and_their_names(tmp_path: Path) -> None:
 
 
 def test_online_reads_and_the_log_mean_the_same_by_no_time() -> None:
-    from feature_repo import online
+    from holdfast.online_features import reader
 
-    assert online.NO_TIME == NO_TIME
+    assert reader.NO_TIME == NO_TIME
 
 
 def test_the_noon_of_these_tests_is_noon() -> None:

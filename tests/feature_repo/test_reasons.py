@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.feature_services import churn_v1
-from feature_repo.reasons import reasons
-from feature_repo.themes import THEMES
+from feature_repo.reason_texts import THEMES
+from holdfast.models.reason_codes import reasons
 
 INPUTS = [field.name for projection in churn_v1.feature_view_projections for field in projection.features]
 NAN = float("nan")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from feast.repo_operations import apply_total_with_repo_instance
 
-from feature_repo.model_contract import FEATURE_SERVICE
-from feature_repo.online import OnlineReader
-from feature_repo.stores import open_store
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from flows.feature_store.online import forget_online_state
 from flows.feature_store.parity import check_parity, require_parity
 from flows.feature_store.registry import apply_definitions, definitions, require_applied
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import FEATURE_SERVICE
+from holdfast.online_features.reader import OnlineReader
 from tests.conftest import environment_of, run
 from tests.feature_repo.online_shops import CUSTOMERS, REDIS_PROFILE, OnlineShop, online_shop
 from tests.flows.small_shop import AS_OF, KNOWN_AT, build_features

@@ -19,20 +19,24 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE
-from feature_repo.online import NO_TIME, Fault, OnlineReader
-from feature_repo.raw_reads import entity_keys
-from feature_repo.redis_store import OneTripRedisOnlineStore, OneTripRedisOnlineStoreConfig, _packed_around_key
-from feature_repo.stores import REPO, open_store
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from flows.feature_store.online import forget_online_state
+from holdfast.feast_stores.open_store import REPO, open_store
+from holdfast.feast_stores.raw_values import entity_keys
+from holdfast.feast_stores.redis_online_store import (
+    OneTripRedisOnlineStore,
+    OneTripRedisOnlineStoreConfig,
+    _packed_around_key,
+)
+from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE
+from holdfast.online_features.reader import NO_TIME, Fault, OnlineReader
 from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
 from tests.flows.small_shop import AS_OF, build_features
 from tests.redis_server import RedisServer
 
 NOW = epoch_us(AS_OF)
 SOME = CUSTOMERS[:40]
-TYPE = "feature_repo.redis_store.OneTripRedisOnlineStore"
+TYPE = "holdfast.feast_stores.redis_online_store.OneTripRedisOnlineStore"
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feature_repo import sqlite_store
-from feature_repo.model_contract import FEATURE_SERVICE
-from feature_repo.online import OnlineReader
-from feature_repo.stores import open_store
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
+from holdfast.feast_stores import sqlite_online_store
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import FEATURE_SERVICE
+from holdfast.online_features.reader import OnlineReader
 from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, OnlineShop, online_shop
 from tests.flows.small_shop import AS_OF
 
@@ -62,7 +62,7 @@ def test_after_an_error_the_file_is_opened_anew(
         raise sqlite3.DatabaseError("database disk image is malformed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_store, "_rows", fails)
+        patch.setattr(sqlite_online_store, "_rows", fails)
         with pytest.raises(sqlite3.DatabaseError, match="malformed"):
             reader.read(["c001"], NOW)
     assert not reader.read(["c001"], NOW).faults.any()
@@ -71,7 +71,7 @@ def test_after_an_error_the_file_is_opened_anew(
 def test_no_write_comes_between_two_views(
     shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows, refused = sqlite_store._rows, []
+    rows, refused = sqlite_online_store._rows, []
 
     def rows_while_another_writes(*arguments: Any) -> Any:
         found = rows(*arguments)
@@ -84,7 +84,7 @@ def test_no_write_comes_between_two_views(
                 writer.rollback()
         return found
 
-    monkeypatch.setattr(sqlite_store, "_rows", rows_while_another_writes)
+    monkeypatch.setattr(sqlite_online_store, "_rows", rows_while_another_writes)
     assert (reader.read(["c001"], NOW).timestamps_us == NOW).all()
     assert refused == ["database is locked"] * 3
 
@@ -117,7 +117,7 @@ def test_more_customers_than_one_statement_takes(
 ) -> None:
     ids = [*CUSTOMERS, "nobody", *CUSTOMERS[:5]]
     at_once = reader.read(ids, NOW)
-    monkeypatch.setattr(sqlite_store, "_BATCH", 7)
+    monkeypatch.setattr(sqlite_online_store, "_BATCH", 7)
     in_parts = reader.read(ids, NOW)
     assert np.array_equal(in_parts.inputs, at_once.inputs, equal_nan=True)
     assert np.array_equal(in_parts.timestamps_us, at_once.timestamps_us)
@@ -178,7 +178,7 @@ class TestLocked:
     def test_whoever_waited_for_another_read_has_only_the_rest_to_wait_for_the_file(
         self, hasty: OnlineReader, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        rows, waits = sqlite_store._rows, []
+        rows, waits = sqlite_online_store._rows, []
 
         def slow(connection: sqlite3.Connection, *arguments: Any) -> Any:
             waits.append(connection.execute("PRAGMA busy_timeout").fetchone()[0])
@@ -186,7 +186,7 @@ class TestLocked:
                 time.sleep(LIMIT / 2)
             return rows(connection, *arguments)
 
-        monkeypatch.setattr(sqlite_store, "_rows", slow)
+        monkeypatch.setattr(sqlite_online_store, "_rows", slow)
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(self.outcome, hasty)
             time.sleep(LIMIT / 8)

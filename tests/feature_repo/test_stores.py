@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings, load_settings
-from feature_repo.stores import open_store
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from tests.conftest import environment_of, run
 from tests.feature_repo.oracle import microseconds
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, join, start
@@ -61,7 +61,7 @@ class TestTimeZones:
     def test_whole_seconds_survive_around_the_hour_that_comes_twice(self) -> None:
         from datetime import UTC, datetime
 
-        from feature_repo.sqlite_store import _epoch_seconds, _naive_utc
+        from holdfast.feast_stores.sqlite_online_store import _epoch_seconds, _naive_utc
 
         for hour in range(3, 9):
             moment = datetime(2024, 11, 3, hour, 30, 1, tzinfo=UTC)
@@ -131,7 +131,7 @@ class TestOpenStore:
     def test_another_configuration_can_be_named(
         self, shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from feature_repo.stores import REPO
+        from holdfast.feast_stores.open_store import REPO
 
         other = tmp_path / "other.yaml"
         text = (REPO / "feature_store.yaml").read_text()
@@ -142,11 +142,11 @@ class TestOpenStore:
 
 _SERVICE = """
 import sys
-from feature_repo.stores import open_store
-from feature_repo.online import OnlineReader
+from holdfast.feast_stores.open_store import open_store
+from holdfast.online_features.reader import OnlineReader
 reader = OnlineReader(open_store(), "churn_v1")
 assert not reader.read(["c001"], 1_720_000_000_000_000).faults.any()
-print(sorted({"ibis", "duckdb", "redis", "dask", "feature_repo.snapshot_joins"} & set(sys.modules)))
+print(sorted({"ibis", "duckdb", "redis", "dask", "holdfast.feast_stores.snapshot_offline_store"} & set(sys.modules)))
 """
 _CHECKS = """
 import importlib, sys, typeguard
@@ -169,7 +169,7 @@ class TestImports:
         environment = environment_of(shop.data)
         assert run([sys.executable, "-c", _SERVICE], environment).splitlines() == ["[]"]
 
-    @pytest.mark.parametrize("first", ["feature_repo.stores", "feature_repo.online", "feast"])
+    @pytest.mark.parametrize("first", ["holdfast.feast_stores.open_store", "holdfast.online_features.reader", "feast"])
     def test_feasts_classes_are_left_unchecked_and_every_other_checked(self, tmp_path: Path, first: str) -> None:
         script = tmp_path / "checks.py"  # typeguard reads the source of what it checks
         script.write_text(_CHECKS)
@@ -177,8 +177,8 @@ class TestImports:
         assert printed.splitlines()[-1] == ("True [True, True]" if first == "feast" else "True [False, False]")
 
     def test_the_offline_store_is_there_when_asked_for(self) -> None:
-        from feature_repo import offline_store, snapshot_joins
+        from holdfast.feast_stores import offline_store, snapshot_offline_store
 
-        assert offline_store.SnapshotOfflineStore is snapshot_joins.SnapshotOfflineStore
+        assert offline_store.SnapshotOfflineStore is snapshot_offline_store.SnapshotOfflineStore
         with pytest.raises(AttributeError, match="no attribute 'AnotherStore'"):
             offline_store.AnotherStore  # noqa: B018

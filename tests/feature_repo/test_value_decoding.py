@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feature_repo.value_decoding import FIELD_OF_TYPE, Fault, decode
+from holdfast.online_features.value_decoder import FIELD_OF_TYPE, Fault, decode
 
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 200) | st.integers(10**15, 2 * 10**15)
 DOUBLES = st.floats(width=64) | st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324])

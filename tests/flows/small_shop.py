@@ -38,7 +38,13 @@ MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
 
 # Modules that take the data folder from the environment when they are imported.
 _DEFINITIONS = ("definitions", "data_sources", "feature_views", "on_demand_feature_views", "feature_services")
-_PRELOAD = ["flows.train", "flows.features", "flows.promote", "flows.ingestion.pipeline", "feature_repo.stores"]
+_PRELOAD = [
+    "flows.train",
+    "flows.features",
+    "flows.promote",
+    "flows.ingestion.pipeline",
+    "holdfast.feast_stores.open_store",
+]
 _PRELOAD += ["feast", "mlflow", "mlflow.sklearn", "skops.io", "duckdb", "pyarrow.parquet", "feast.repo_operations"]
 _PRELOAD += ["flows.training.tracking", "flows.training.plots", "flows.training.selection", "flows.ingestion.commit"]
 _PRELOAD += ["flows.feature_store.online", "flows.feature_store.parity", "flows.feature_store.registry"]
@@ -121,10 +127,10 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
 
 def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: datetime = KNOWN_AT) -> Any:
     """Snapshots, registry and online store at ``as_of``, as the flow makes them; returns the first snapshot."""
-    from feature_repo.stores import open_store
     from flows.feature_store.online import materialize
     from flows.feature_store.registry import apply_definitions
     from flows.feature_store.snapshots import build_snapshots
+    from holdfast.feast_stores.open_store import open_store
 
     snapshot = build_snapshots(settings, as_of, known_at)[0]
     apply_definitions(open_store())

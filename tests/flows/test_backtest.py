@@ -12,8 +12,6 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import REPLAY, Settings
 from flows.backtesting.plan import BadWindowError, Plan, Walk, plan
 from flows.backtesting.policies import Policy
@@ -24,6 +22,8 @@ from flows.one_at_a_time import BusyError
 from flows.promotion.settings import GateSettings
 from flows.scoring.scores import read_scores, scores_path
 from flows.training.settings import SearchSettings, TrainingSettings
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import MODEL_NAME
 from tests.flows.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
 
 pytestmark = pytest.mark.long

@@ -6,11 +6,11 @@ import pytest
 from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.feature_store.online import online_state
 from flows.feature_store.parity import ParityError, check_parity
 from flows.feature_store.registry import NotAppliedError
 from flows.feature_store.snapshots import NoDataError, build_snapshots, customers_of
+from holdfast.feast_stores.open_store import open_store
 from tests.flows.feature_store.test_parity import HISTORY, write
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, join, prefect_api, start
 
@@ -77,7 +77,7 @@ def _features() -> None:
 
 
 def test_two_at_once_both_succeed(prefect_server: None, shop: Settings) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     children = [start(_features, shop.data, api=prefect_api()) for _ in range(2)]
     assert [join(child) for child in children] == [0, 0]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.records import GatesRecord, RollbackRecord, RolloutRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError, drop_challenger
 from flows.promotion.settings import GateSettings
 from flows.rolling_out.work import Work, find_work
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.flows.promotion.good import good_evaluation, interval
 from tests.flows.promotion.planted import LENIENT, aliases, base, plant
 from tests.flows.small_shop import AS_OF, KNOWN_AT

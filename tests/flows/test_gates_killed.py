@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.records import GatesRecord
 from flows.promotion.registry import CHALLENGER
 from flows.promotion.settings import GateSettings
+from holdfast.models.contract import MODEL_NAME
 from tests.flows.promotion.planted import LENIENT, aliases, die_at, plant
 from tests.flows.small_shop import join, prefect_api, start
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME, fingerprint
 from feature_repo.settings import Settings
 from flows.lineage import lineage
+from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
 from tests.flows.conftest import Trained
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on
 
@@ -72,8 +72,8 @@ def test_a_version_leads_to_its_whole_past(trained: Trained, copied: Settings, c
 
 
 def test_for_machines_nothing_is_shortened(trained: Trained, copied: Settings, command: Command) -> None:
-    from feature_repo.stores import open_store
     from flows.training.lineage import lineage_of
+    from holdfast.feast_stores.open_store import open_store
     from tests.flows.conftest import QUICK
 
     code, printed, _ = command(trained.result.model_version, "--json")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.model_card import model_card
+from holdfast.models.contract import MODEL_NAME
 from tests.flows.conftest import Trained
 from tests.flows.small_shop import AS_OF, at_work_on
 

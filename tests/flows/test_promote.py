@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.moving import move_champion
@@ -16,6 +15,7 @@ from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
 from flows.promotion.registry import CHALLENGER, UnknownVersionError
 from flows.promotion.settings import GateSettings
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.flows.promotion.planted import aliases, die_at, passed, plant
 from tests.flows.small_shop import join, prefect_api, processes, start
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
-from feature_repo.registered_version import TRAFFIC_TAG
 from feature_repo.settings import Settings
 from flows import approval as asking
 from flows.alerting.outbox import open_alerts
@@ -22,6 +20,8 @@ from flows.promotion.registry import UnknownVersionError, champion_version, set_
 from flows.promotion.settings import GateSettings
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.work import claim
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registered_version import TRAFFIC_TAG
 from tests.flows.promotion.planted import aliases, passed, plant
 
 NOW = datetime.now(UTC)

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.registered_version import NoSuchAliasError
 from feature_repo.settings import Settings
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 from flows.scoring import scores as scores_module
 from flows.scoring.champion import OtherDefinitionsError
 from flows.scoring.kept import list_scored
 from flows.scoring.moment import NobodyActiveError
 from flows.scoring.scores import read_scores
+from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
+from holdfast.models.registered_version import NoSuchAliasError
+from holdfast.models.registry_client import ModelRegistry
 from tests.flows.promotion.planted import plant
 from tests.flows.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start, transactions
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.registered_version import TRAFFIC_TAG, NotServableError, Traffic
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
 from flows.promotion.records import TrafficRecord, events_in
 from flows.promotion.registry import UnknownVersionError, set_challenger
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, Traffic
+from holdfast.models.registry_client import ModelRegistry
 from tests.flows.promotion.planted import base, passed, plant
 
 

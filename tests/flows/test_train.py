@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, fingerprint, model_inputs
 from flows.training.settings import ValueSettings
+from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, fingerprint, model_inputs
 from tests.flows.conftest import QUICK, Trained
 from tests.flows.small_shop import (
     AS_OF,
@@ -130,10 +130,10 @@ class TestRuns:
         import skops.io
         import yaml
 
-        from feature_repo.model_contract import TRUSTED_TYPES
+        from holdfast.models.contract import TRUSTED_TYPES
 
         with at_work_on(trained.data):
-            from feature_repo.stores import open_store
+            from holdfast.feast_stores.open_store import open_store
 
             inputs = [feature.name for feature in model_inputs(open_store())]
         artifacts = trained.data / "mlflow" / "artifacts"
@@ -163,7 +163,7 @@ class TestVersion:
         assert served.reference[served.inputs.index("purchase_days")] == purchase_days.median()
         assert len(served.examples) > 2 * len(served.inputs) - 2  # low and high of each input, but for constants
         with at_work_on(trained.data):
-            from feature_repo.stores import open_store
+            from holdfast.feast_stores.open_store import open_store
 
             expected = fingerprint(open_store(), 90, 180)
         assert served.fingerprint == expected
@@ -187,8 +187,8 @@ class TestVersion:
         assert metrics(test.y, churn_scores(model, test.x)) == {name: value.value for name, value in told.items()}
 
     def test_a_service_can_load_it_and_no_other_file(self, trained: Trained, client: Any) -> None:
-        from feature_repo.model_registry import ModelRegistry
-        from feature_repo.registered_version import RegisteredVersion
+        from holdfast.models.registered_version import RegisteredVersion
+        from holdfast.models.registry_client import ModelRegistry
         from services.errors import NotReadyError
         from services.model import load_model
 

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from deploy.image.contents import look_through
-from feature_repo.model_contract import CONTRACT_FILE, MODEL_FILE, ServedModel
+from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, ServedModel
 from tests.conftest import ROOT
 from tests.image.conftest import IMAGE, Image
 

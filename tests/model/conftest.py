@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME, input_matrix
 from feature_repo.transformations import BUILDERS
+from holdfast.models.contract import CHAMPION, MODEL_NAME, input_matrix
 from tests.conftest import MainJob
 from tests.feature_repo.oracle import microseconds
 from tests.flows.small_shop import at_work_on
@@ -39,10 +39,10 @@ def champion(main_job: MainJob) -> Champion:
     """The champion, loaded from the registry; its customers are those active at the end of CDNOW."""
     import mlflow
 
-    from feature_repo.model_contract import model_inputs
-    from feature_repo.stores import open_store
     from flows.training.fitting import churn_scores
     from flows.training.tracking import open_mlflow
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.models.contract import model_inputs
 
     as_of = datetime.fromisoformat(main_job.summary["as_of"])
     with at_work_on(main_job.data) as settings:

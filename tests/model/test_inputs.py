@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.transformations import BUILDERS
 from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Evaluation, Interval
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.conftest import MainJob
 from tests.flows.small_shop import at_work_on
 from tests.model.conftest import Champion
@@ -36,10 +36,10 @@ def evaluation(main_job: MainJob) -> Evaluation:
 @pytest.fixture(scope="module")
 def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     """What each view brings the champion on its test rows."""
-    from feature_repo.stores import open_store
     from flows.feature_store.parity import input_definitions
     from flows.promotion.subject import Subject
     from flows.training.tracking import open_mlflow
+    from holdfast.feast_stores.open_store import open_store
 
     with at_work_on(main_job.data) as settings:
         subject = Subject(open_mlflow(settings), main_job.summary["champion"])

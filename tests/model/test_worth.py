@@ -12,9 +12,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import roc_auc_score
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME, fingerprint
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.monitoring.outcome_view import outcome_view
 from flows.monitoring.settings import MonitorSettings
 from flows.monitoring.window import Window
@@ -28,6 +26,8 @@ from flows.training.serving import served_model
 from flows.training.settings import ValueSettings
 from flows.training.split import split_by_time
 from flows.training.value import best_threshold, earned
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
 from tests.conftest import MainJob
 from tests.flows.small_shop import at_work_on
 from tests.model.conftest import Champion

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from feature_repo.model_registry import IMPATIENT
 from feature_repo.settings import NO_TELEMETRY, Settings
+from holdfast.models.registry_client import IMPATIENT
 from tests.services.world import AS_OF
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from tests.services.conftest import environment
 from tests.services.world import AS_OF
 
@@ -21,7 +21,7 @@ def add_odd_customers(world: Path, folder: Path) -> Path:
     """Copy ``world`` to ``folder`` and add the customers, each made from customer c001."""
     shutil.copytree(world, folder)
     with environment(folder):
-        from feature_repo.stores import open_store
+        from holdfast.feast_stores.open_store import open_store
 
         store = open_store()
 

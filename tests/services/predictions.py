@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from feature_repo.prediction_log import DAY_US, ScoredBatch, log_schema, read_predictions
+from holdfast.core.prediction_log import DAY_US, ScoredBatch, log_schema, read_predictions
 from services.prediction_files import PredictionFiles
 from services.prediction_record import to_record
 

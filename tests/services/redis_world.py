@@ -10,8 +10,8 @@ from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from starlette.testclient import TestClient
 
-from feature_repo.raw_reads import entity_keys
-from feature_repo.stores import REPO
+from holdfast.feast_stores.open_store import REPO
+from holdfast.feast_stores.raw_values import entity_keys
 from tests.redis_server import RedisServer, running_redis
 from tests.services.conftest import environment, serve_in_process
 from tests.services.world import AS_OF
@@ -77,7 +77,7 @@ def redis_world(world: Path, folder: Path) -> Iterator[RedisWorld]:
     with running_redis() as server:
         found = RedisWorld(data, server)
         with environment(data, **found.variables):
-            from feature_repo.stores import open_store
+            from holdfast.feast_stores.open_store import open_store
 
             store = open_store()
             store.materialize(AS_OF, AS_OF)

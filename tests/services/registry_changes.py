@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from feature_repo.model_contract import FEATURE_SERVICE
+from holdfast.models.contract import FEATURE_SERVICE
 
 
 def change_a_limit(store: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 from services import api_keys
 from services.api_keys import ApiKeysError, KeyRing, make_key
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from feature_repo.prediction_log import read_predictions
+from holdfast.core.prediction_log import read_predictions
 from services.model import Model
 from tests.services.conftest import assert_error, serve_in_process
 from tests.services.world import CUSTOMERS

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from feature_repo.online import OnlineReader, RawColumns
+from holdfast.online_features.reader import OnlineReader, RawColumns
 from tests.services.asking import ask, kind, probabilities
 from tests.services.conftest import assert_error, serve_in_process
 from tests.services.registry_changes import change_a_function, change_a_limit, drop_a_feature
@@ -68,7 +68,7 @@ def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
 def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
     own_world: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     monkeypatch.setattr("services.feature_access.RETRY_SECONDS", 0.0)
     registry = own_world / "feast" / "registry.db"
@@ -102,7 +102,7 @@ def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
 def test_a_change_while_the_store_is_read_spoils_what_was_read(
     own_world: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     fetch, changes = OnlineReader.fetch, [change]
 

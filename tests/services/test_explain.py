@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 from starlette.testclient import TestClient
 
-from feature_repo.reasons import reasons
+from holdfast.models.reason_codes import reasons
 from services.model import Model, load_saved_model
 from tests.services.conftest import assert_error, environment, serve_in_process
 from tests.services.world import AS_OF, CUSTOMERS, ONE_PURCHASE, fit, offline_matrix
@@ -128,7 +128,7 @@ class TestNoSum:
         assert "no_interactions" in message
 
     def test_a_model_without_log_odds(self, world: Path, model: Model) -> None:
-        from feature_repo.explanation import NotAdditiveError
+        from holdfast.models.contributions import NotAdditiveError
 
         with pytest.raises(NotAdditiveError, match="no decision_function"):
             Model(model.contract, object(), 1).contributions(np.zeros((1, 18)))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from feature_repo.online import NO_TIME, RawColumns
-from feature_repo.prediction_log import read_predictions
+from holdfast.core.prediction_log import read_predictions
+from holdfast.online_features.reader import NO_TIME, RawColumns
 from services.last_known import LastKnown
 from services.metrics import METRICS
 from tests.services.asking import UNAVAILABLE, answered_again, ask, ask_all, assert_unavailable, kind
@@ -120,7 +120,7 @@ def test_a_service_that_knows_nobody_yet_is_not_ready(shop: RedisWorld) -> None:
 
 
 def test_nothing_is_scored_from_memory_on_changed_definitions(service: TestClient, shop: RedisWorld) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     registry = shop.data / "feast" / "registry.redis.db"
     before = registry.read_bytes()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from feature_repo.prediction_log import read_predictions
+from holdfast.core.prediction_log import read_predictions
 from tests.services.asking import kind
 from tests.services.conftest import assert_error
 from tests.services.over_http import Address, serve_over_http

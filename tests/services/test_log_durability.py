@@ -14,10 +14,10 @@ import httpx
 import numpy as np
 import pytest
 
-from feature_repo.model_contract import FEATURE_SERVICE
-from feature_repo.online import OnlineReader
-from feature_repo.prediction_log import read_predictions
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
+from holdfast.core.prediction_log import read_predictions
+from holdfast.models.contract import FEATURE_SERVICE
+from holdfast.online_features.reader import OnlineReader
 from services.prediction_log import PredictionLog
 from tests.services.conftest import environment, serve_in_process
 from tests.services.live_service import Callers, LiveService, callers, eventually, live_service
@@ -69,7 +69,7 @@ def test_logged_inputs_are_what_the_online_reader_reads_bit_for_bit(live: LiveSe
     eventually(lambda: logged(live).count(request_id) == len(CUSTOMERS))
     rows = [row for row in read_predictions(live.data / "predictions").to_pylist() if row["request_id"] == request_id]
     with environment(live.data):
-        from feature_repo.stores import open_store
+        from holdfast.feast_stores.open_store import open_store
 
         reader = OnlineReader(open_store(), FEATURE_SERVICE)
         wanted = reader.read([row["customer_id"] for row in rows], epoch_us(AS_OF))

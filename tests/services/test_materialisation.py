@@ -37,7 +37,7 @@ def replay(own_world: Path) -> Iterator[TestClient]:
 
 
 def _materialise(time: Any, *views: str) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     open_store().materialize(time, time, feature_views=list(views))
 
@@ -74,7 +74,7 @@ def test_half_a_materialisation_is_never_served(replay: TestClient) -> None:
 def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
     replay: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from feature_repo.sqlite_store import StateFolderSqliteOnlineStore
+    from holdfast.feast_stores.sqlite_online_store import StateFolderSqliteOnlineStore
 
     write = StateFolderSqliteOnlineStore.online_write_batch
 
@@ -99,7 +99,7 @@ def test_features_that_the_registry_does_not_know_yet_are_not_the_past(own_world
     registry = own_world / "feast" / "registry.db"
     before = registry.read_bytes()
     with serve_in_process(own_world, HOLDFAST_CLOCK="data") as client:
-        from feature_repo.stores import open_store
+        from holdfast.feast_stores.open_store import open_store
 
         for view in VIEWS:
             rows = pd.concat([pd.read_parquet(file) for file in (own_world / "snapshots" / view).rglob("*.parquet")])
@@ -133,7 +133,7 @@ def test_replay_has_one_time_for_everybody(world: Path, tmp_path: Path) -> None:
 
 
 def test_a_request_is_one_read(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from feature_repo.online import OnlineReader
+    from holdfast.online_features.reader import OnlineReader
 
     with serve_in_process(world, HOLDFAST_CLOCK="data") as client:
         assert _predict(client).status_code == 200

@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from feature_repo.model_contract import ScoredExample, ServedModel
-from feature_repo.scorer import CompiledScorer, ScorerMismatchError
+from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError
+from holdfast.models.contract import ScoredExample, ServedModel
 from services.errors import NotReadyError
 from services.model import load_model
 from tests.registry import contract_of, dumped, estimator
@@ -76,7 +76,7 @@ def test_a_quick_scorer_that_says_something_else_is_not_used(
     def differs(*_: object) -> None:
         raise ScorerMismatchError("row 0 differs")
 
-    monkeypatch.setattr("feature_repo.loaded_model.verify", differs)
+    monkeypatch.setattr("holdfast.models.loaded_model.verify", differs)
     assert load_model(*_saved()).scorer is None
     assert "quick scorer of model version 7 is not used: row 0 differs" in service_log.text
 
@@ -144,7 +144,7 @@ class TestExamples:
 
     def test_the_quick_scorer_is_held_to_them_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Also where it agrees with the model: what answers is what is checked."""
-        monkeypatch.setattr("feature_repo.loaded_model.verify", lambda *_: None)
+        monkeypatch.setattr("holdfast.models.loaded_model.verify", lambda *_: None)
         monkeypatch.setattr(CompiledScorer, "probabilities", lambda _, inputs: np.full(len(inputs), 0.25))
         assert "scores its example 0 with 0.25" in _refusal(*_saved()).message
 

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME
-from feature_repo.model_registry import IMPATIENT, ModelRegistry
 from feature_repo.settings import NO_TELEMETRY
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registry_client import IMPATIENT, ModelRegistry
 from services.errors import NotReadyError
 from services.model_watch import ModelWatch
 from services.watch_state import WatchState

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.prediction_log import DAY_US, iter_predictions
+from holdfast.core.prediction_log import DAY_US, iter_predictions
 from services.prediction_files import delete_days
 from services.prediction_log import PredictionLog
 from tests.conftest import ROOT

@@ -13,7 +13,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from feature_repo.prediction_log import DAY_US, LogKey
+from holdfast.core.prediction_log import DAY_US, LogKey
 from services.prediction_files import PredictionFiles
 from services.prediction_log import PredictionLog
 from services.prediction_queue import PredictionQueue

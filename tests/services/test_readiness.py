@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from feature_repo.model_contract import FEATURE_SERVICE, ServedModel
+from holdfast.models.contract import FEATURE_SERVICE, ServedModel
 from tests.services.conftest import assert_error, environment, serve_in_process
 from tests.services.registry_changes import change_a_function, change_a_limit, drop_a_feature
 
@@ -69,7 +69,7 @@ def _change_a_type(store: Any) -> None:
 def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
     own_world: Path, change: Callable[[Any], None], parts: list[str]
 ) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     registry = own_world / "feast" / "registry.db"
     before = registry.read_bytes()
@@ -84,7 +84,7 @@ def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
 def test_a_hard_limit_below_the_soft_one_is_named_not_ignored(
     own_world: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     registry = own_world / "feast" / "registry.db"
     before = registry.read_bytes()
@@ -110,10 +110,10 @@ def test_another_definition_of_churn_is_named(own_world: Path, days: str) -> Non
 
 
 def test_another_source_of_the_labels_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from feature_repo import model_contract
+    from holdfast.models import contract
 
-    source = model_contract.module_source
-    monkeypatch.setattr(model_contract, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
+    source = contract.module_source
+    monkeypatch.setattr(contract, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
     with serve_in_process(world) as client:
         _assert_not_ready(client, "labels differ")
 
@@ -232,7 +232,7 @@ def test_the_log_names_the_part(own_world: Path, service_log: pytest.LogCaptureF
 
 
 def test_features_without_recency_cannot_tell_who_is_active(own_world: Path) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     with serve_in_process(own_world) as client:
         store = open_store()

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from feature_repo.model_contract import CHAMPION
 from feature_repo.settings import Settings
+from holdfast.models.contract import CHAMPION
 from tests.e2e.processes import eventually
 from tests.registry import Registry, make_registry
 from tests.services.conftest import environment, serve_in_process

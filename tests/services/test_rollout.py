@@ -14,14 +14,14 @@ import httpx
 import pytest
 import skops.io
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
-from feature_repo.prediction_log import read_predictions
 from flows.alerting.outbox import open_alerts
 from flows.packaging.live_check import serving
 from flows.promotion.records import RollbackRecord, RolloutRecord, events_in
 from flows.promotion.registry import challenger_version, champion_version, set_challenger
 from flows.rolling_out.settings import RolloutSettings
 from flows.training.serving import scored_examples
+from holdfast.core.prediction_log import read_predictions
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from tests.flows.promotion.planted import passed
 from tests.flows.small_shop import fast_flows, join, prefect_api, start
 from tests.registry import Registry, make_registry

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 from services.settings import ServingSettings, SettingsError, load_serving_settings
 
 

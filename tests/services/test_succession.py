@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from feature_repo.model_contract import SERVED_MODEL_TAG, ServedModel
-from feature_repo.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
+from holdfast.models.contract import SERVED_MODEL_TAG, ServedModel
+from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
 from services.errors import NotReadyError
 from services.model import Model, load_model
 from services.succession import Named, Succession

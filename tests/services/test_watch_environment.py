@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.model_contract import CHAMPION
-from feature_repo.model_registry import IMPATIENT, ModelRegistry
+from holdfast.models.contract import CHAMPION
+from holdfast.models.registry_client import IMPATIENT, ModelRegistry
 from services.errors import NotReadyError
 from services.model import Model
 from services.model_watch import ModelWatch

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from feature_repo.model_contract import ServedModel
-from feature_repo.model_registry import ModelRegistry
+from holdfast.models.contract import ServedModel
+from holdfast.models.registry_client import ModelRegistry
 from services.errors import NotReadyError
 from services.model import Model, load_model
 from services.model_watch import ModelWatch

@@ -15,7 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from feature_repo.model_contract import (
+from feature_repo.settings import Settings, apply_environment, load_settings
+from feature_repo.timestamps import epoch_us
+from feature_repo.transformations import BUILDERS, known_transactions
+from holdfast.models.contract import (
     FEATURE_SERVICE,
     MODEL_FILE,
     MODEL_NAME,
@@ -24,9 +27,6 @@ from feature_repo.model_contract import (
     input_matrix,
     model_inputs,
 )
-from feature_repo.settings import Settings, apply_environment, load_settings
-from feature_repo.times import epoch_us
-from feature_repo.transformations import BUILDERS, known_transactions
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 KNOWN_AT = AS_OF + timedelta(hours=3)
@@ -74,7 +74,7 @@ def write_snapshots(customers: Sequence[str] = CUSTOMERS) -> None:
 
 def offline_matrix(customer_ids: list[str], as_of: datetime) -> np.ndarray:
     """Features as training reads them, in the order of ``customer_ids``."""
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     store = open_store()
     entities = pd.DataFrame({"customer_id": customer_ids, "event_timestamp": as_of, "as_of_us": epoch_us(as_of)})
@@ -100,9 +100,9 @@ def fit(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    from feature_repo.calibrated_model import CalibratedModel
-    from feature_repo.stores import open_store
     from flows.training.serving import example_rows, scored_examples, typical_customer
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.models.calibrated_classifier import CalibratedModel
 
     matrix = offline_matrix(list(customers), AS_OF)
     names = [feature.name for feature in model_inputs(open_store())]
@@ -139,8 +139,8 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     import sys
     import tempfile
 
-    from feature_repo.stores import REPO, open_store
     from flows.packaging.model_store import save_served_model
+    from holdfast.feast_stores.open_store import REPO, open_store
 
     apply_environment()
     settings = load_settings()

@@ -110,11 +110,11 @@ def _ended_trainings(run: Running) -> int:
 
 def _versions(run: Running) -> list[str]:
     """The versions but the first, and whether each is whole."""
-    from feature_repo.model_registry import ModelRegistry
-    from feature_repo.registered_version import RegisteredVersion
     from flows.promotion.records import GatesRecord
     from flows.promotion.registry import all_versions, open_registry
     from flows.training.tracking import read_evaluation
+    from holdfast.models.registered_version import RegisteredVersion
+    from holdfast.models.registry_client import ModelRegistry
 
     client, told = open_registry(run.shop.settings), []
     registry = ModelRegistry(run.shop.settings.mlflow_tracking_uri)

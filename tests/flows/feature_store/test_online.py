@@ -9,9 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from feature_repo.model_contract import FEATURE_SERVICE
 from feature_repo.settings import Settings, load_settings
-from feature_repo.stores import open_store
 from flows.feature_store.online import (
     OlderThanOnlineError,
     forget_online_state,
@@ -21,6 +19,8 @@ from flows.feature_store.online import (
 )
 from flows.feature_store.parity import check_parity
 from flows.feature_store.snapshots import Snapshot, build_snapshots, customers_of
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import FEATURE_SERVICE
 from tests.feature_repo.oracle import Transaction
 from tests.flows.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join, start
 

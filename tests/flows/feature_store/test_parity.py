@@ -15,9 +15,7 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
-from feature_repo.model_contract import Feature, model_inputs
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.feature_store.parity import (
     ParityError,
     ParityReport,
@@ -28,6 +26,8 @@ from flows.feature_store.parity import (
     typed,
 )
 from flows.feature_store.snapshots import customers_of
+from holdfast.feast_stores.open_store import open_store
+from holdfast.models.contract import Feature, model_inputs
 from tests.feature_repo import oracle
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, transactions
 

@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.model_contract import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
 from flows.feature_store import snapshots
@@ -26,6 +25,7 @@ from flows.feature_store.snapshots import (
     snapshot_path,
 )
 from flows.ingestion.batches import Batch
+from holdfast.models.contract import FEATURE_SERVICE
 from tests.feature_repo import oracle
 from tests.feature_repo.oracle import MICROSECOND, Transaction
 from tests.flows.small_shop import (
@@ -178,8 +178,8 @@ class TestLateData:
         return assemble(settings, [self.CUTOFF], self.CLOSED, known_at)
 
     def test_a_training_set_holds_what_was_known_and_no_more(self, tmp_path: Path) -> None:
-        from feature_repo.stores import open_store
         from flows.feature_store.registry import apply_definitions
+        from holdfast.feast_stores.open_store import open_store
 
         rows = transactions()
         with at_work_on(tmp_path / "data") as settings:
@@ -204,8 +204,8 @@ class TestLateData:
         assert sum(totals[0][c] != totals[1][c] for c in totals[0].keys() & totals[1].keys()) >= 5
 
     def test_a_point_in_time_join_sees_the_snapshots_of_its_time(self, shop: Settings) -> None:
-        from feature_repo.stores import open_store
         from flows.feature_store.registry import apply_definitions
+        from holdfast.feast_stores.open_store import open_store
 
         apply_definitions(open_store())
         for known_at in (self.EARLY, self.LATE):
@@ -269,8 +269,8 @@ class TestFaults:
         assert _files(shop) == expected
 
     def test_readers_do_not_meet_what_a_killed_run_left(self, shop: Settings) -> None:
-        from feature_repo.stores import open_store
         from flows.feature_store.registry import apply_definitions
+        from holdfast.feast_stores.open_store import open_store
 
         assert join(start(_killed, shop.data, "write_table", 1)) == -signal.SIGKILL
         assert list(shop.snapshots.rglob("*.parquet")), "nothing was left behind: this test shows nothing"

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from feature_repo.model_contract import CHAMPION, MODEL_NAME
 from feature_repo.settings import Settings
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.conftest import STATE
 from tests.flows.promotion.planted import plant, planted_shop
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from feature_repo.settings import Settings
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from flows.monitoring import answers
 from flows.monitoring.answers import first_answers
 from tests.services.predictions import batch_of, write

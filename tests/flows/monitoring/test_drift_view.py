@@ -13,8 +13,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from feature_repo.model_contract import MODEL_NAME, RECENCY
-from feature_repo.prediction_log import ScoredBatch, read_predictions
 from feature_repo.settings import Settings
 from flows.monitoring.drift import SCORE
 from flows.monitoring.drift_view import active_rows, drift_view, latest_rows
@@ -24,6 +22,8 @@ from flows.monitoring.settings import DriftRules, MonitorSettings
 from flows.monitoring.view_result import ViewResult
 from flows.reporting.images import png
 from flows.training.tracking import open_mlflow
+from holdfast.core.prediction_log import ScoredBatch, read_predictions
+from holdfast.models.contract import MODEL_NAME, RECENCY
 from tests.conftest import STATE
 from tests.flows.monitoring.served_shop import NOON, copy_of_a_normal_day, serve, the_day
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on
@@ -185,7 +185,7 @@ def test_a_reference_that_cannot_be_made_any_more_is_said(day: Settings) -> None
 
 
 def test_other_definitions_are_named(day: Settings) -> None:
-    from feature_repo.stores import open_store
+    from holdfast.feast_stores.open_store import open_store
 
     store = open_store()
     view = store.get_feature_view("customer_recent_activity")

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from feature_repo.settings import Settings
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from flows.monitoring.metrics_table import read_metrics, write_metrics
 from flows.monitoring.outcome_view import outcome_view
 from flows.monitoring.settings import MonitorSettings

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from feature_repo.stores import open_store
 from flows.monitoring.findings import Finding
 from flows.monitoring.metrics_table import read_metrics, write_metrics
 from flows.monitoring.settings import MonitorSettings
@@ -18,6 +17,7 @@ from flows.monitoring.skew_view import skew_view
 from flows.monitoring.view_result import ViewResult
 from flows.monitoring.window import Window
 from flows.reporting.images import png
+from holdfast.feast_stores.open_store import open_store
 from tests.feature_repo.oracle import Transaction
 from tests.flows.monitoring.served_shop import NOON, copy_of_a_normal_day, everybody, serve, the_day
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, ingest

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.monitoring.settings import DataRules
 from flows.monitoring.training_time import training_time
 from flows.monitoring.window import Window
 from flows.training.tracking import TRAINING_TIME
+from holdfast.models.contract import MODEL_NAME
 from tests.flows.small_shop import AS_OF
 from tests.registry import Registry, make_registry
 

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.registered_version import NoRegistryError, NotServableError
 from feature_repo.settings import Settings
 from flows.packaging.errors import PackagingError
 from flows.packaging.model_store import save_served_model
 from flows.packaging.stores import model_store
 from flows.training.tracking import logged_sha256
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.registered_version import NoRegistryError, NotServableError
+from holdfast.models.registry_client import ModelRegistry
 from tests.registry import contract_of, estimator
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from feature_repo.registered_version import NoSuchAliasError, RegistryError, RegistryUnavailableError
 from feature_repo.settings import Settings
 from flows.package import champion_task
+from holdfast.models.registered_version import NoSuchAliasError, RegistryError, RegistryUnavailableError
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -30,7 +30,7 @@ def test_a_registry_that_does_not_answer_is_asked_again_a_refusal_is_final(
             raise errors[len(asked) - 1]
         return "champion"
 
-    monkeypatch.setattr("feature_repo.model_registry.ModelRegistry.served", champion)
+    monkeypatch.setattr("holdfast.models.registry_client.ModelRegistry.served", champion)
     task = champion_task.with_options(retry_delay_seconds=0)
 
     @flow(name="fetch", persist_result=False)

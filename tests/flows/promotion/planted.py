@@ -23,8 +23,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from feature_repo.calibrated_model import CalibratedModel
-from feature_repo.model_contract import FEATURE_SERVICE, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from feature_repo.settings import Settings
 from flows.promotion.records import GatesRecord
 from flows.training.calibration import fit_calibrator
@@ -33,6 +31,8 @@ from flows.training.families import FAMILIES
 from flows.training.fitting import fit_model
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.serving import scored_examples
+from holdfast.models.calibrated_classifier import CalibratedModel
+from holdfast.models.contract import FEATURE_SERVICE, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from tests.conftest import STATE
 from tests.flows.promotion.good import good_evaluation
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop
@@ -54,13 +54,13 @@ class Base:
 @functools.cache
 def base() -> Base:
     """Made once per process."""
-    from feature_repo.model_contract import fingerprint
-    from feature_repo.stores import open_store
     from flows.feature_store.parity import check_parity, input_definitions, save_parity
     from flows.feature_store.snapshots import customers_of
     from flows.training.dataset import build_and_assemble, labelled_cutoffs
     from flows.training.split import closed_by
     from flows.training.tracking import open_mlflow
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.models.contract import fingerprint
 
     folder = Path(tempfile.mkdtemp(dir=STATE, prefix="planted-"))
     with at_work_on(copy_shop(folder)) as settings:

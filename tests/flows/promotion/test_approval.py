@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from feature_repo.model_contract import CHAMPION
 from feature_repo.settings import Settings
 from flows.promotion.deciding import by_itself
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.records import ApprovalRecord, PromotionRecord
 from flows.promotion.registry import CHALLENGER
+from holdfast.models.contract import CHAMPION
 from tests.conftest import environment_of, run
 from tests.e2e.processes import Server, answering, eventually, free_port, serving
 from tests.flows.prefect_server import post

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.model_contract import Feature
-from feature_repo.times import epoch_us
+from feature_repo.timestamps import epoch_us
 from flows.promotion.behaviour import latency_ms, request_time_view, variance, wrong_direction
 from flows.promotion.evidence import NotComputedError
 from flows.training.dataset import TrainingSet
+from holdfast.models.contract import Feature
 from tests.flows.small_shop import at_work_on
 
 DAY_US = 86_400_000_000

@@ -7,10 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from feature_repo.model_contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
-from feature_repo.model_registry import ModelRegistry
-from feature_repo.prediction_log import ScoredBatch
-from feature_repo.registered_version import NoSuchAliasError
 from feature_repo.settings import Settings
 from flows.promotion.records import RolloutRecord, events_in
 from flows.promotion.registry import set_challenger
@@ -21,6 +17,10 @@ from flows.rolling_out.telling import finish
 from flows.rolling_out.trying import try_out
 from flows.rolling_out.watching import Outcome, Surroundings
 from flows.rolling_out.work import Work, find_work
+from holdfast.core.prediction_log import ScoredBatch
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
+from holdfast.models.registered_version import NoSuchAliasError
+from holdfast.models.registry_client import ModelRegistry
 from tests.flows.promotion.planted import base, model, passed, plant
 from tests.services.predictions import write
 

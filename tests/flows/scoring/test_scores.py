@@ -10,12 +10,12 @@ import pytest
 from pandera.errors import SchemaErrors
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from feature_repo.loaded_model import Model, load_model
-from feature_repo.model_contract import RECENCY, Feature
 from flows.scoring.champion import Champion, OtherInputsError
 from flows.scoring.customers import Customers
 from flows.scoring.scores import read_scores, scores_path, scores_table, write_scores
 from flows.scoring.told import decisions, histogram
+from holdfast.models.contract import RECENCY, Feature
+from holdfast.models.loaded_model import Model, load_model
 from tests.registry import contract_of, dumped, estimator
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)

@@ -18,7 +18,6 @@ from markupsafe import escape
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
-from feature_repo.model_contract import MODEL_NAME
 from feature_repo.settings import Settings
 from flows.alerting.alert import Alert
 from flows.alerting.outbox import raise_alerts
@@ -36,6 +35,7 @@ from flows.status.parts import parts
 from flows.status.runs import runs
 from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
+from holdfast.models.contract import MODEL_NAME
 from tests.e2e.processes import free_port
 from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api

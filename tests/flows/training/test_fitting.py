@@ -10,9 +10,6 @@ from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
-from feature_repo.calibrated_model import CalibratedModel
-from feature_repo.explanation import NotAdditiveError, contributions
-from feature_repo.model_contract import TRUSTED_TYPES
 from flows.training.calibration import METHODS, fit_calibrator
 from flows.training.dataset import TrainingSet
 from flows.training.families import FAMILIES
@@ -20,6 +17,9 @@ from flows.training.fitting import FoldScores, PreparedFold, churn_scores, fit_m
 from flows.training.recipe import Recipe
 from flows.training.serving import typical_customer
 from flows.training.split import TimeSplit
+from holdfast.models.calibrated_classifier import CalibratedModel
+from holdfast.models.contract import TRUSTED_TYPES
+from holdfast.models.contributions import NotAdditiveError, contributions
 from tests.flows.conftest import Dataset
 from tests.flows.training.made_up import months_of, split_of
 

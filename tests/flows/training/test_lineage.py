@@ -109,8 +109,8 @@ class TestCode:
             "flows/train.py",
             "flows/training/families.py",
             "flows/training/split.py",
-            "feature_repo/calibrated_model.py",
-            "feature_repo/model_contract.py",
+            "holdfast/models/calibrated_classifier.py",
+            "holdfast/models/contract.py",
         ],
     )
     def test_a_change_of_what_makes_a_model_is_another_training(self, checkout: Path, path: str) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from feature_repo.model_contract import FEATURE_SERVICE, MODEL_NAME
 from feature_repo.settings import Settings
 from flows.training.recipe import Recipe
 from flows.training.serving import example_rows, served_model, typical_customer
+from holdfast.models.contract import FEATURE_SERVICE, MODEL_NAME
 from tests.flows.training.made_up import monthly, training_set
 
 RECIPE = Recipe(

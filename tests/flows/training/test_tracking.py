@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.model_contract import MODEL_NAME, ServedModel
 from feature_repo.settings import Settings
 from flows.training import tracking
 from flows.training.evaluation import Evaluation, Interval, Value
@@ -36,6 +35,7 @@ from flows.training.tracking import (
     register,
     training_run,
 )
+from holdfast.models.contract import MODEL_NAME, ServedModel
 from tests.flows.small_shop import at_work_on, join, start
 from tests.flows.training.made_up import months_of
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.errors import HoldfastError
+from holdfast.core.errors import HoldfastError
 
 Floats = npt.NDArray[np.float64]
 

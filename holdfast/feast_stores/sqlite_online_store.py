@@ -11,9 +11,9 @@ from typing import Any
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig, _table_id
 from pydantic import PrivateAttr, field_validator
 
-from feature_repo.feast_import import RepoConfig
-from feature_repo.raw_reads import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
 from feature_repo.settings import load_settings
+from holdfast.feast_stores._feast_imports import RepoConfig
+from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
 
 
 def _epoch_seconds(time: datetime) -> int:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.errors import HoldfastError
-from feature_repo.explanation import Contributions, NotAdditiveError, contributions
-from feature_repo.model_contract import TRUSTED_TYPES, ServedModel
-from feature_repo.scorer import CompiledScorer, ScorerMismatchError, verify
+from holdfast.core.errors import HoldfastError
+from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify
+from holdfast.models.contract import TRUSTED_TYPES, ServedModel
+from holdfast.models.contributions import Contributions, NotAdditiveError, contributions
 
 PACKAGE_AGAIN = "Package the champion again: `python -m flows.package`."
 _TRAIN_AGAIN = "Other libraries or another processor compute otherwise: train again with what serves."

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from feature_repo.errors import HoldfastError
 from feature_repo.source_hash import module_source, normalised, sha256
+from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -31,7 +31,7 @@ SERVED_MODEL_TAG = "holdfast.served_model"
 
 # The only types, beyond skops' own safe list, that a model file may contain.
 TRUSTED_TYPES = [
-    "feature_repo.calibrated_model.CalibratedModel",
+    "holdfast.models.calibrated_classifier.CalibratedModel",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from feature_repo.explanation import TOLERANCE
-from feature_repo.themes import THEMES, Theme, Values, in_plain
+from feature_repo.reason_texts import THEMES, Theme, Values, in_plain
+from holdfast.models.contributions import TOLERANCE
 
 MOST = 3
 

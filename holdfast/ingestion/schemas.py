@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from feature_repo.model_contract import ENTITY_KEY
+from holdfast.models.contract import ENTITY_KEY
 
 if TYPE_CHECKING:
     from feast import FeatureView

@@ -19,10 +19,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, NoPermissionError
 from redis.retry import Retry
 
-from feature_repo.errors import HoldfastError
-from feature_repo.feast_import import RepoConfig
-from feature_repo.raw_reads import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
-from feature_repo.redis_exchange import Budget, Reply, exchange
+from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores._feast_imports import RepoConfig
+from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
+from holdfast.feast_stores.redis_pipeline import Budget, Reply, exchange
 
 _LIMIT_SECONDS = 1.0  # without one, a server that hangs would hang every caller for ever
 # Customers per round trip: what the server prepares for one caller, and keeps others waiting for, stays small.
@@ -46,7 +46,7 @@ class OneTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     JSON if it can: a password like ``1e5`` is written ``password="1e5"``. None may contain a comma.
     """
 
-    type: Literal["feature_repo.redis_store.OneTripRedisOnlineStore"]  # type: ignore[assignment]
+    type: Literal["holdfast.feast_stores.redis_online_store.OneTripRedisOnlineStore"]  # type: ignore[assignment]
     connection_string: str = Field(default_factory=_connection_string, validate_default=True)
 
     @field_validator("connection_string")

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import ENTITY_KEY, REQUEST_TIME, Feature
-from feature_repo.raw_reads import Wanted
-from feature_repo.value_decoding import FIELD_OF_TYPE
+from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.raw_values import Wanted
+from holdfast.models.contract import ENTITY_KEY, REQUEST_TIME, Feature
+from holdfast.online_features.value_decoder import FIELD_OF_TYPE
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView, Field, OnDemandFeatureView

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from feast.infra.registry.file import FileRegistryStore
 
-from feature_repo.feast_import import RegistryConfig
 from feature_repo.settings import load_settings
+from holdfast.feast_stores._feast_imports import RegistryConfig
 
 if TYPE_CHECKING:
     from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto

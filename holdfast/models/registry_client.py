@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from feature_repo.model_contract import MODEL_FILE, MODEL_NAME, ServedModel
-from feature_repo.registered_version import (
+from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
+from holdfast.models.registered_version import (
     TRAIN_AGAIN,
     NoRegistryError,
     NoSuchAliasError,
@@ -138,7 +138,7 @@ class ModelRegistry:
                 self._ask(lambda client: None)
             elif self.uri.startswith("http"):
                 # At its first request MLflow imports its plugins, of which Feast is one: here that takes half the time.
-                for module in ("feature_repo.feast_import", "mlflow.tracking.request_header.registry"):
+                for module in ("holdfast.feast_stores._feast_imports", "mlflow.tracking.request_header.registry"):
                     importlib.import_module(module)
 
     def _ask(self, question: "Callable[[MlflowClient], _Found]") -> _Found:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.times import as_utc
+from feature_repo.timestamps import as_utc
 
 NO_TIME = np.iinfo(np.int64).min  # the timestamp of a view that does not hold the customer
 DAY_US = 86_400_000_000

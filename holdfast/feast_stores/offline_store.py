@@ -7,10 +7,10 @@ features shall not import DuckDB and Ibis for that, so the store itself is in a 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from feature_repo.feast_import import FeastConfigBaseModel
+from holdfast.feast_stores._feast_imports import FeastConfigBaseModel
 
 if TYPE_CHECKING:
-    from feature_repo.snapshot_joins import SnapshotOfflineStore
+    from holdfast.feast_stores.snapshot_offline_store import SnapshotOfflineStore
 
 __all__ = ["SnapshotOfflineStore", "SnapshotOfflineStoreConfig"]
 
@@ -18,14 +18,14 @@ __all__ = ["SnapshotOfflineStore", "SnapshotOfflineStoreConfig"]
 class SnapshotOfflineStoreConfig(FeastConfigBaseModel):
     """``known_at``: ignore snapshots of data that arrived later."""
 
-    type: Literal["feature_repo.offline_store.SnapshotOfflineStore"]
+    type: Literal["holdfast.feast_stores.offline_store.SnapshotOfflineStore"]
     known_at: datetime | None = None
 
 
 def __getattr__(name: str) -> Any:
     # Feast takes the store from the module of its configuration, by name.
     if name == "SnapshotOfflineStore":
-        from feature_repo.snapshot_joins import SnapshotOfflineStore
+        from holdfast.feast_stores.snapshot_offline_store import SnapshotOfflineStore
 
         return SnapshotOfflineStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,8 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from feature_repo.errors import HoldfastError
-from feature_repo.model_contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 
 TRAFFIC_TAG = "holdfast.traffic"
 MAX_SHARE = 0.5

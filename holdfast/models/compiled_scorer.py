@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from feature_repo.calibrated_model import CalibratedModel
-from feature_repo.errors import HoldfastError
-from feature_repo.explanation import TOLERANCE, Contributions, require_additive
-from feature_repo.score_terms import Terms, added, linear_terms, step_terms
+from holdfast.core.errors import HoldfastError
+from holdfast.models.additive_terms import Terms, added, linear_terms, step_terms
+from holdfast.models.calibrated_classifier import CalibratedModel
+from holdfast.models.contributions import TOLERANCE, Contributions, require_additive
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from feature_repo.feast_import import ValueProto
+from holdfast.feast_stores._feast_imports import ValueProto
 
 Number = int | float | bool
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.model_contract import ENTITY_KEY, REQUEST_TIME, Feature
-from feature_repo.online_plan import OnDemand, Plan, UnreadableServiceError, plan_of
-from feature_repo.raw_reads import NO_TIME, RawColumns, RawReader, stock_reader
-from feature_repo.value_decoding import Fault, Number, decode
+from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, stock_reader
+from holdfast.models.contract import ENTITY_KEY, REQUEST_TIME, Feature
+from holdfast.online_features.read_plan import OnDemand, Plan, UnreadableServiceError, plan_of
+from holdfast.online_features.value_decoder import Fault, Number, decode
 
 if TYPE_CHECKING:
     from feast import FeatureStore

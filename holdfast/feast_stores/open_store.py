@@ -4,7 +4,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from feature_repo.feast_import import FeatureStore, load_repo_config
+from holdfast.feast_stores._feast_imports import FeatureStore, load_repo_config
 
 REPO = Path(__file__).resolve().parent
 
