@@ -131,6 +131,6 @@ def _show(result: AlertsResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(alerts, show=_show)

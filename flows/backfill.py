@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_known_at
 from flows.reporting.progress import say
 from flows.score import champion_task, score_task
+from holdfast.ingestion.as_of import resolve_known_at
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -88,6 +88,6 @@ def _days(days: list[datetime]) -> str:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(backfill, show=lambda result: typer.echo(result.summary()))

@@ -29,10 +29,10 @@ from flows.backtesting.state import (
     publish_scores,
     result_path,
 )
-from flows.one_at_a_time import one_at_a_time
 from flows.promotion.settings import GateSettings
 from flows.reporting.images import data_url, png
 from flows.training.settings import TrainingSettings
+from holdfast.core.locks import one_at_a_time
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
@@ -47,7 +47,7 @@ def walks_task(settings: Settings, told: Plan, policies: Sequence[Policy]) -> di
     for policy in sorted(policies, key=_LONGEST_FIRST.index):
         state = fresh_state(settings, policy)
         (state / WALK).write_text(Walk(plan=told, policy=policy).model_dump_json())
-        commands[policy] = Command("flows.walk", state, state / LOG)
+        commands[policy] = Command("flows.backtest_policy", state, state / LOG)
     with SideBySide(
         os.cpu_count() or 1, lambda name, line: console.print(f"{name:<7}{line}", markup=False)
     ) as side_by_side:
@@ -73,7 +73,7 @@ def picture_task(settings: Settings, results: list[Result]) -> None:
     """All policies on one chart: a file, and beside the flow run."""
     from flows.backtesting.plots import policies
     from flows.backtesting.tables import verdict
-    from flows.files import replace_file
+    from holdfast.core.atomic_files import replace_file
 
     content = png(policies(results))
     with replace_file(picture_path(settings)) as temporary:
@@ -134,7 +134,7 @@ def _show(results: list[Result]) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     # Prefect's temporary server ends when this process exits, but not when a signal ends it.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

@@ -9,14 +9,14 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_day, run_name
 from flows.features import FeaturesResult, features
 from flows.ingest import ingest
 from flows.ingestion.datasets import refuse_to_mix
 from flows.ingestion.results import IngestResult
-from flows.places import load_places
 from flows.reporting.progress import say
 from flows.score import score
+from holdfast.ingestion.as_of import resolve_day, run_name
+from holdfast.runtime.endpoints import load_places
 
 if TYPE_CHECKING:
     from flows.scoring.moment import ScoreResult
@@ -90,6 +90,6 @@ def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | 
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(daily, show=lambda result: typer.echo(result.summary()))

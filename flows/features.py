@@ -8,11 +8,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import ClockError, resolve_day, resolve_known_at, run_name
 from flows.feature_store.online import features_lock
 from flows.feature_store.parity import ParityReport
 from flows.feature_store.snapshots import Snapshot, build_snapshots
 from holdfast.feast_stores.open_store import open_store
+from holdfast.ingestion.as_of import ClockError, resolve_day, resolve_known_at, run_name
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,6 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None, ap
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(features)

@@ -185,6 +185,6 @@ def _show(result: GatesResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(gates, show=_show)

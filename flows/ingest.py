@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 
 from feature_repo.settings import load_settings
 from feature_repo.timestamps import as_utc
-from flows.cli import run_flow
+from flows._cli import run_flow
 from flows.ingestion.datasets import locate, replay
 from flows.ingestion.errors import IngestError
 from flows.ingestion.mapping import Mapping, load_mapping

@@ -8,7 +8,6 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_day, run_name
 from flows.features import features
 from flows.ingest import ingest
 from flows.ingestion.datasets import refuse_to_mix
@@ -17,6 +16,7 @@ from flows.promote import promote
 from flows.reporting.stages import Stages
 from flows.reporting.summary import Gates, Parity, RunSummary, print_summary, write_summary
 from flows.train import TrainResult, train
+from holdfast.ingestion.as_of import resolve_day, run_name
 
 
 @task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
@@ -132,6 +132,6 @@ def _show(summary: RunSummary) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(lifecycle, show=_show)

@@ -49,6 +49,6 @@ def model_card(version: str = CHAMPION) -> ModelCardResult:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(model_card)

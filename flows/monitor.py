@@ -12,10 +12,10 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import ClockError, latest_moment, resolve_as_of, resolve_known_at, run_name
 from flows.monitoring.findings import Finding, View
 from flows.monitoring.settings import MonitorSettings
 from holdfast.core.errors import HoldfastError
+from holdfast.ingestion.as_of import ClockError, latest_moment, resolve_as_of, resolve_known_at, run_name
 
 if TYPE_CHECKING:
     from flows.monitoring.view_result import ViewResult
@@ -192,6 +192,6 @@ def _show(result: MonitorResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(monitor, show=_show)

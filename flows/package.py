@@ -76,6 +76,6 @@ def package() -> str:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(package)

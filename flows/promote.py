@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.approval import by_a_person
+from flows._approval import by_a_person
 from flows.model_card import cards_tell
 from flows.promotion.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
@@ -106,6 +106,6 @@ def _show(result: PromoteResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(promote, show=_show)

@@ -161,6 +161,6 @@ def _show(done: list[Recovered]) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(recover, show=_show)

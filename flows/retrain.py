@@ -9,14 +9,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, run_name
 from flows.model_card import cards_tell
 from flows.promotion.settings import GateSettings
 from flows.retraining.settings import RetrainingRules
-from flows.skipped import skipped
 from flows.train import TrainResult, train
 from flows.training.settings import TrainingSettings
+from holdfast.ingestion.as_of import resolve_as_of, run_name
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.prefect_states import skipped
 
 if TYPE_CHECKING:
     from flows.retraining.attempts import Retraining
@@ -160,6 +160,6 @@ def _show(result: RetrainResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(retrain, show=_show)

@@ -87,6 +87,6 @@ def _show(result: RollbackResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(rollback, show=_show)

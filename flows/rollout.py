@@ -10,11 +10,11 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.approval import by_a_person
+from flows._approval import by_a_person
 from flows.model_card import cards_tell
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
 from flows.rolling_out.settings import RolloutSettings
-from flows.skipped import skipped
+from holdfast.runtime.prefect_states import skipped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,12 +66,12 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
 
     from flows.acting.evidence import this_run
     from flows.monitoring.open_skew import open_skew
-    from flows.places import load_places
     from flows.promotion.registry import open_registry
     from flows.rolling_out.service_metrics import read_service
     from flows.rolling_out.telling import finish, tell_silent
     from flows.rolling_out.trying import try_out
     from flows.rolling_out.watching import Surroundings
+    from holdfast.runtime.endpoints import load_places
 
     client, url = open_registry(settings), load_places().service_url
 
@@ -238,6 +238,6 @@ def _show(result: RolloutResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(rollout, show=_show)

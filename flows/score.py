@@ -9,8 +9,8 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_day, resolve_known_at, run_name
 from flows.reporting.progress import say
+from holdfast.ingestion.as_of import resolve_day, resolve_known_at, run_name
 
 if TYPE_CHECKING:
     from flows.scoring.champion import Champion
@@ -76,6 +76,6 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(score, show=lambda result: typer.echo(result.summary()))

@@ -70,6 +70,6 @@ def _show(sent: "Sent") -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(traffic, show=_show)

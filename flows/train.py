@@ -15,7 +15,6 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.clock import resolve_as_of, resolve_known_at, run_name
 from flows.feature_store.online import features_lock
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
@@ -24,6 +23,7 @@ from flows.reporting.images import data_url, png
 from flows.reporting.progress import say
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.settings import TrainingSettings
+from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at, run_name
 from holdfast.models.contract import MODEL_NAME, fingerprint
 
 if TYPE_CHECKING:
@@ -325,6 +325,6 @@ def _show(result: TrainResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import run_flow
+    from flows._cli import run_flow
 
     run_flow(train, show=_show)

@@ -36,7 +36,7 @@ def take_lock(settings: Settings, local: LocalSettings) -> FileLock:
             f"`make up` runs already on {settings.data} ({status}). End it with Ctrl-C where it was started, or set "
             "HOLDFAST_DATA to another folder, and other ports."
         ) from None
-    from flows.files import replace_file  # the flows make folders: not for `make env`
+    from holdfast.core.atomic_files import replace_file  # the flows make folders: not for `make env`
 
     with replace_file(folder / "up.json") as temporary:
         temporary.touch(0o600)  # the address of a tracking server of the user's may hold a password

@@ -1,6 +1,6 @@
 """Links to what shows it: pages of the Prefect UI."""
 
-from flows.places import load_places
+from holdfast.runtime.endpoints import load_places
 
 
 def this_run() -> str:

@@ -9,8 +9,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.processes import end_group
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.processes import end_group
 
 _ROOT = Path(__file__).resolve().parents[2]
 # Of whoever started the backtest: a walk through the past must reach none of their servers, stores and registries.

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from flows.backtesting.plan import Every
 from flows.backtesting.policies import Policy
-from flows.files import replace_file
 from flows.promotion.settings import GateSettings
 from flows.training.evaluation import Interval
+from holdfast.core.atomic_files import replace_file
 
 # What is measured of a cohort, as people know it. A measure that cannot be computed (all churned) is left out.
 MEASURES = {

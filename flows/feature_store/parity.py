@@ -17,7 +17,7 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 from feature_repo.timestamps import epoch_us
 from flows.feature_store.point_in_time import values_at
-from flows.files import replace_file
+from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, fingerprint, model_inputs
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
-from flows.files import replace_file
+from holdfast.core.atomic_files import replace_file
 from holdfast.core.prediction_log import TIME, day_folders, predictions_of_day
 from holdfast.models.contract import ENTITY_KEY, RECENCY
 

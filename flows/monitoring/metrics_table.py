@@ -17,8 +17,8 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from feature_repo.settings import Settings
-from flows.files import replace_file
 from flows.monitoring.findings import View
+from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
 
 _NAME = "%Y%m%dT%H%M%SZ"

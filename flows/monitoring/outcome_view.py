@@ -19,12 +19,12 @@ from flows.monitoring.view_result import ViewResult
 from flows.monitoring.window import Window
 from flows.promotion.registry import UnknownVersionError, all_versions, champion_version, open_registry
 from flows.promotion.reigns import reigns
-from flows.run_files import read_file
 from flows.training.evaluation import Evaluation, Interval
 from flows.training.tracking import PREDICTIONS_FILE, read_evaluation
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
+from holdfast.runtime.run_artifacts import read_file
 
 
 def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:

@@ -13,19 +13,19 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from flows.feature_store.snapshots import build_snapshots
-from flows.files import replace_file
 from flows.monitoring.drift import SCORE
-from flows.run_files import read_file
 from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers, active_customers
 from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.recipe import RECIPE_FILE, Recipe
+from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import MODEL_NAME, model_inputs, other_definitions
 from holdfast.models.loaded_model import load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry
+from holdfast.runtime.run_artifacts import read_file
 
 Floats = npt.NDArray[np.float64]
 _PART, _TRAINING, _MET = "part", "training", "met"

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from feature_repo.settings import Settings
-from flows.processes import HOST, NotReadyInTimeError, free_port, last_lines, running, why_not_ok
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.processes import HOST, NotReadyInTimeError, free_port, last_lines, running, why_not_ok
 
 
 class LiveCheckError(HoldfastError):

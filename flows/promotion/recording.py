@@ -19,9 +19,9 @@ from flows.promotion.registry import (
     set_challenger,
 )
 from flows.promotion.settings import GateSettings
-from flows.run_files import read_file
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.run_artifacts import read_file
 
 GATES_FILE = "gates.json"
 

@@ -10,10 +10,10 @@ from flows.ingestion.batches import list_batches
 from flows.promotion.registry import all_versions
 from flows.provenance.history import UsedBatch, registered_at
 from flows.provenance.lineage_file import NoLineageError, lineage_in
-from flows.run_files import RunGoneError, read_files
 from flows.training.tracking import LINEAGE_FILE
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.run_artifacts import RunGoneError, read_files
 
 
 class UnknownBatchError(HoldfastError):

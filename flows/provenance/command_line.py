@@ -6,8 +6,8 @@ import typer
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from flows.error_line import errors_in_one_line
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.cli_errors import errors_in_one_line
 
 EXPECTED_ERRORS = (HoldfastError, ValidationError, MlflowException, OSError)
 

@@ -23,13 +23,13 @@ from flows.promotion.records import (
 from flows.promotion.registry import UnknownVersionError, challenger_version, champion_version, get_version
 from flows.promotion.reigns import reigns
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
-from flows.run_files import read_files
 from flows.training.arithmetic import Arithmetic
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.runtime.run_artifacts import read_files
 
 Event = (
     GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord | RolloutRecord | RetrainingRecord

@@ -14,12 +14,12 @@ from flows.provenance.clean_process import Outcome, ReproductionError, make_agai
 from flows.provenance.comparing import Difference
 from flows.provenance.history import resolve_version
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
-from flows.run_files import read_files
 from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.run_artifacts import read_files
 
 
 @dataclass(frozen=True)

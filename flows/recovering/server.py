@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flows.recovering.judging import SEEN_TO, Run
-from flows.skipped import NAME
+from holdfast.runtime.prefect_states import NAME
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

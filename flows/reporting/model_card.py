@@ -9,11 +9,11 @@ from flows.promotion.registry import open_registry
 from flows.provenance.history import history_of
 from flows.reporting.model_card_facts import card_facts
 from flows.reporting.model_card_text import to_html, to_markdown
-from flows.run_files import read_files
 from flows.training.evaluation import EVALUATION_FILE
 from flows.training.recipe import RECIPE_FILE
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.run_artifacts import read_files
 
 PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
 MARKDOWN_FILE, HTML_FILE = "model_card.md", "model_card.html"

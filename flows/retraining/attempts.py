@@ -8,8 +8,8 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.settings import Settings
-from flows.files import replace_file
 from flows.retraining.policy import Attempt
+from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 
 

@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
 from flows.promotion.registry import get_version
-from flows.run_files import read_file
 from flows.training.tracking import PREDICTIONS_FILE
 from holdfast.models.loaded_model import Model, load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry
+from holdfast.runtime.run_artifacts import read_file
 
 Floats = npt.NDArray[np.float64]
 

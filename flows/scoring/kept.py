@@ -22,8 +22,8 @@ from filelock import FileLock
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
-from flows.files import replace_file
 from flows.scoring.scores import moment_name, scores_path
+from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import ServedModel
 
 _ABOUT = b"holdfast"

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from pandera.typing import Series
 
 from feature_repo.timestamps import as_utc
-from flows.files import replace_file
 from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers
+from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
 from holdfast.models.contract import ENTITY_KEY
 from holdfast.models.reason_codes import MOST

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from flows.files import replace_file
+from holdfast.core.atomic_files import replace_file
 
 START = datetime(1998, 5, 1, tzinfo=UTC)  # what is earlier is history; CDNOW ends with June
 MOST_DAYS = 61

@@ -1,4 +1,4 @@
-"""The process of a simulation: `python -m flows.simulation.main STATE`. `flows.simulate` starts it."""
+"""The process of a simulation: `python -m flows.simulation.main STATE`. `simulations.__main__` starts it."""
 
 import logging
 import sys
@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.processes import HOST, free_port
 from flows.simulation.disk import put_on_small_disk
 from flows.simulation.observing import prefect_api
 from flows.simulation.outcome import Outcome, write_outcome
@@ -16,6 +15,7 @@ from flows.simulation.place import Place, place
 from flows.simulation.redis_server import Redis
 from flows.simulation.running import Running, servers
 from flows.simulation.told import Told, read_told
+from holdfast.runtime.processes import HOST, free_port
 
 # A step takes as many requests as by default; the new champion is watched for less than a quarter of an hour.
 ROLLOUT = {"watch_minutes": 0.5, "poll_seconds": 1}

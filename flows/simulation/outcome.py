@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from feature_repo.settings import Settings
-from flows.files import replace_file
+from holdfast.core.atomic_files import replace_file
 
 _FROZEN = ConfigDict(frozen=True)
 

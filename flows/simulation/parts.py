@@ -6,9 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from flows.processes import HOST, NotReadyInTimeError, Server, free_port, last_lines, running, start, why_not_ok
 from flows.simulation.place import Place, tool
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.processes import (
+    HOST,
+    NotReadyInTimeError,
+    Server,
+    free_port,
+    last_lines,
+    running,
+    start,
+    why_not_ok,
+)
 
 _READY_SECONDS = 180.0
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.processes import last_lines, listening
 from flows.simulation.disk import namespace
 from flows.simulation.place import Place, tool
 from flows.simulation.told import LOG, Told, tell
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.processes import last_lines, listening
 
 
 class SimulationFailedError(HoldfastError):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 
-from flows.processes import Server
 from flows.simulation.parts import deploy, mlflow_server, prefect_server, start_service, start_worker
 from flows.simulation.place import Place
 from flows.simulation.redis_server import Redis, redis_server
 from flows.simulation.shop import Shop
+from holdfast.runtime.processes import Server
 
 
 @dataclass

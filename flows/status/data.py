@@ -13,9 +13,9 @@ _SHOWN_BREACHES = 8
 
 def freshness(settings: Settings) -> FreshnessFacts:
     """The age of the online store at the time that counts as now: with a clock that replays data, theirs."""
-    from flows.clock import resolve_as_of
     from flows.feature_store.online import online_state
     from flows.feature_store.registry import definitions
+    from holdfast.ingestion.as_of import resolve_as_of
 
     held, now = online_state(settings), resolve_as_of(None, settings)
     views = definitions().feature_views

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
-from flows.places import Places
 from flows.status.facts import ChallengerFacts, ChampionFacts, ModelFacts, Promise
 from flows.status.sections import without_login
 from flows.training.evaluation import METRICS
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.endpoints import Places
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

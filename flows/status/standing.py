@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from feature_repo.settings import Settings, load_settings
-from flows.places import Places, load_places
 from flows.status import data
 from flows.status.facts import (
     AlertFacts,
@@ -25,6 +24,7 @@ from flows.status.models import models
 from flows.status.parts import parts
 from flows.status.runs import runs
 from flows.status.sections import Section, section
+from holdfast.runtime.endpoints import Places, load_places
 
 KEPT_SECONDS = 3.0
 

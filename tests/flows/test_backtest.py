@@ -18,11 +18,11 @@ from flows.backtesting.policies import Policy
 from flows.backtesting.results import Result, Step, read_result
 from flows.backtesting.settings import PolicySettings
 from flows.backtesting.state import copy_picture, fresh_state, result_path, scores_folder, state_folder
-from flows.one_at_a_time import BusyError
 from flows.promotion.settings import GateSettings
 from flows.scoring.scores import read_scores, scores_path
 from flows.training.settings import SearchSettings, TrainingSettings
 from holdfast.core.errors import HoldfastError
+from holdfast.core.locks import BusyError
 from holdfast.models.contract import MODEL_NAME
 from tests.flows.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
 
@@ -83,7 +83,7 @@ def _walk(data: Path, told: Plan, policy: Policy) -> list[Step]:
     """A walk in this process, in a state folder of its own."""
     state = fresh_state(Settings(data=data), policy)
     with at_work_on(state), fast_flows():
-        from flows.walk import walk
+        from flows.backtest_policy import walk
 
         return walk(Walk(plan=told, policy=policy))
 
@@ -297,8 +297,8 @@ def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
 def test_options_that_make_no_sense(
     options: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from flows._cli import run_flow
     from flows.backtest import backtest
-    from flows.cli import run_flow
 
     monkeypatch.setattr(sys, "argv", ["backtest", *options])
     with pytest.raises(SystemExit) as ended:

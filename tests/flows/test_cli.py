@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from flows.cli import run_flow
+from flows._cli import run_flow
 from holdfast.core.errors import HoldfastError
 from tests.e2e.processes import free_port
 from tests.flows.small_shop import join, prefect_api, start

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.clock import ClockError, as_utc, resolve_as_of, resolve_day, resolve_known_at
+from holdfast.ingestion.as_of import ClockError, as_utc, resolve_as_of, resolve_day, resolve_known_at
 from tests.feature_repo.oracle import Transaction
 from tests.flows.small_shop import AS_OF, ingest, shop_folder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.files import replace_file
+from holdfast.core.atomic_files import replace_file
 from tests.flows.small_shop import join, processes
 
 

@@ -366,7 +366,7 @@ def test_the_command_prints_the_table_and_fails_with_the_gates(
 ) -> None:
     import sys
 
-    from flows.cli import run_flow
+    from flows._cli import run_flow
     from flows.gates import _show, gates
 
     plant(client)

@@ -1,4 +1,4 @@
-"""`python -m flows.lineage` on the trained shop: from the version to its batches and back."""
+"""`python -m holdfast.cli.lineage` on the trained shop: from the version to its batches and back."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.lineage import lineage
+from holdfast.cli.lineage import lineage
 from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
 from tests.flows.conftest import Trained
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on

@@ -158,8 +158,8 @@ def test_where_there_was_nothing_to_look_at_nothing_is_called_right(
 
 @pytest.mark.parametrize(("clock", "ahead"), [("data", TODAY + 30 * DAY), ("wall", datetime(2999, 1, 1, tzinfo=UTC))])
 def test_what_lies_ahead_is_refused(flows_here: None, tmp_path: Path, clock: str, ahead: datetime) -> None:
-    from flows.clock import ClockError
     from flows.monitor import monitor
+    from holdfast.ingestion.as_of import ClockError
 
     with busy_shop(tmp_path, clock) as settings:
         with pytest.raises(ClockError, match="lies ahead"):

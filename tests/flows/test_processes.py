@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.processes import NotReadyInTimeError, Server, free_port, listening, running, start, why_not_ok
+from holdfast.runtime.processes import NotReadyInTimeError, Server, free_port, listening, running, start, why_not_ok
 
 # A server that starts a process in a session of its own, as BentoML does with its workers.
 _SERVER = """
@@ -58,7 +58,7 @@ def test_what_it_started_ends_with_it(tmp_path: Path, how: str) -> None:
 def test_it_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys, time\n"
-        "from flows.processes import start\n"
+        "from holdfast.runtime.processes import start\n"
         f"found = start('s', [sys.executable, '-c', {_SERVER!r}, {str(tmp_path / 'pid')!r}], os.environ,"
         f" pathlib.Path({str(tmp_path / 'log')!r}))\n"
         f"pathlib.Path({str(tmp_path / 'guard')!r}).write_text(str(found.guard.pid))\n"

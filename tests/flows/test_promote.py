@@ -194,7 +194,7 @@ class TestResumed:
     def ask(self, client: Any, monkeypatch: pytest.MonkeyPatch, answer: Any) -> tuple[str, Any]:
         """What comes of asking for the challenger, where the person is ``answer``."""
         from feature_repo.settings import load_settings
-        from flows import approval as asking
+        from flows import _approval as asking
 
         settings = load_settings()
         monkeypatch.setattr(asking, "cards_tell", lambda _, *versions: self.cards.append(self.card(client, *versions)))
@@ -226,7 +226,7 @@ class TestResumed:
         return version, record.status if record else "nothing"
 
     def yes(self, **_: Any) -> Any:
-        from flows.approval import Approval
+        from flows._approval import Approval
 
         return Approval(decision="approve", approved_by=" Ann ", reason="fine")
 
@@ -259,7 +259,7 @@ class TestResumed:
         assert (record.status, record.why) == ("timed out", "nobody answered in time")
 
     def test_resumed_without_an_answer_is_not_approved(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        from flows.approval import Approval
+        from flows._approval import Approval
 
         version = self.asked(client, monkeypatch)
         with pytest.raises(PromotionRefusedError, match="refused by nobody: the run was resumed without an answer"):

@@ -1,4 +1,4 @@
-"""`python -m flows.reproduce`: the trained shop's version, made again from its lineage; and where planted ones part."""
+"""`python -m holdfast.cli.reproduce`: the trained shop's version, made again from its lineage; and where planted ones part."""
 
 import hashlib
 import shutil
@@ -15,8 +15,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.ingestion.batches import MANIFEST
-from flows.reproduce import reproduce
 from flows.training.lineage import LINEAGE
+from holdfast.cli.reproduce import reproduce
 from tests.flows.conftest import Dataset, Trained
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, copy_shop, ingest, transactions
 

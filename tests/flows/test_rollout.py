@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows import approval as asking
+from flows import _approval as asking
 from flows.alerting.outbox import open_alerts
 from flows.promotion import approval
 from flows.promotion.errors import PromotionRefusedError
@@ -367,7 +367,7 @@ class TestResumed:
 
 
 def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from flows.cli import run_flow
+    from flows._cli import run_flow
     from flows.rollout import _show, rollout
 
     _pair(client)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.run_files import RunGoneError, read_file, read_files
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.run_artifacts import RunGoneError, read_file, read_files
 from tests.flows.promotion.planted import LENIENT, plant
 from tests.flows.small_shop import AS_OF, KNOWN_AT
 

@@ -162,7 +162,7 @@ def test_who_becomes_challenger_again_begins_with_nothing(client: Any) -> None:
 
 
 def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from flows.cli import run_flow
+    from flows._cli import run_flow
     from flows.traffic import _show, traffic
 
     def run(*arguments: str) -> int:

@@ -24,8 +24,8 @@ REQUEST_TIME_VIEW = "customer_request_time"
 @pytest.fixture(scope="module")
 def evaluation(main_job: MainJob) -> Evaluation:
     """What the champion's training found on its test period."""
-    from flows.run_files import read_file
     from flows.training.tracking import open_mlflow
+    from holdfast.runtime.run_artifacts import read_file
 
     with at_work_on(main_job.data) as settings:
         client = open_mlflow(settings)

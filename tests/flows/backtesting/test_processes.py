@@ -19,7 +19,7 @@ pytestmark = pytest.mark.long
 _CHILD = """
 import os, pathlib, subprocess, sys, time
 sys.path.insert(0, {root!r})
-from flows.processes import end_with_parent
+from holdfast.runtime.processes import end_with_parent
 end_with_parent()
 state = pathlib.Path(os.environ["HOLDFAST_DATA"])
 server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])

@@ -25,7 +25,6 @@ from flows.feature_store.online import OnlineState
 from flows.feature_store.parity import ParityReport, save_parity
 from flows.monitoring.findings import Finding
 from flows.monitoring.metrics_table import MetricRow, write_metrics
-from flows.places import Places
 from flows.promotion.records import PromotionRecord, RolloutRecord, TrafficRecord
 from flows.promotion.registry import set_challenger, set_champion
 from flows.scoring.scores import scores_path
@@ -36,6 +35,7 @@ from flows.status.runs import runs
 from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.endpoints import Places
 from tests.e2e.processes import free_port
 from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api

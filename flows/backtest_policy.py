@@ -157,8 +157,8 @@ def main() -> None:
     """What the process of a policy does."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.cli import EXPECTED_ERRORS
-    from flows.processes import end_with_parent
+    from flows._cli import EXPECTED_ERRORS
+    from holdfast.runtime.processes import end_with_parent
 
     end_with_parent()
     try:

@@ -14,8 +14,8 @@ from prefect import Flow
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
-from flows.error_line import errors_in_one_line
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.cli_errors import errors_in_one_line
 
 # What a person can act on; anything else is a defect and keeps its traceback.
 EXPECTED_ERRORS = (HoldfastError, SchemaErrors, ValidationError, OSError)

@@ -1,4 +1,4 @@
-"""Make a version again from its lineage and compare: `python -m flows.reproduce VERSION`"""
+"""Make a version again from its lineage and compare: `python -m holdfast.cli.reproduce VERSION`"""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Simulate: weeks of the whole system in minutes, with a fault planted. `python -m flows.simulate price-change`"""
+"""Simulate: weeks of the whole system in minutes, with a fault planted. `python -m simulations.__main__ price-change`"""
 
 import os
 import sys
@@ -46,12 +46,12 @@ def simulate(
     no_plant: Annotated[bool, typer.Option("--no-plant", hidden=True)] = False,
 ) -> None:
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
-    from flows.cli import EXPECTED_ERRORS
-    from flows.error_line import errors_in_one_line
-    from flows.one_at_a_time import one_at_a_time
+    from flows._cli import EXPECTED_ERRORS
     from flows.simulation.outcome import simulations_folder
     from flows.simulation.scenarios import SCENARIOS
     from flows.simulation.table import print_outcomes, write_table
+    from holdfast.core.locks import one_at_a_time
+    from holdfast.runtime.cli_errors import errors_in_one_line
 
     console = Console(highlight=False, soft_wrap=True)
     with errors_in_one_line(EXPECTED_ERRORS):

@@ -1,6 +1,6 @@
 """Runs a command, and ends all that it started as soon as whoever holds this process's standard input is gone.
 
-Run by path, as `flows.processes` does: it imports nothing of Holdfast, so that it is there at once.
+Run by path, as `holdfast.runtime.processes` does: it imports nothing of Holdfast, so that it is there at once.
 """
 
 import ctypes

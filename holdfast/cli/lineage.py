@@ -1,4 +1,4 @@
-"""Lineage, both ways: `python -m flows.lineage VERSION`, `python -m flows.lineage --batch BATCH_ID`"""
+"""Lineage, both ways: `python -m holdfast.cli.lineage VERSION`, `python -m holdfast.cli.lineage --batch BATCH_ID`"""
 
 import sys
 from typing import Annotated, Any
