@@ -134,8 +134,8 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
 def _alert(client: "SyncPrefectClient", run: "Run", next_id: str) -> "Alert":
     from uuid import UUID
 
-    from flows.acting.evidence import run_page
     from flows.alerting.alert import Alert
+    from holdfast.alerting.links import run_page
 
     flow_run = client.read_flow_run(UUID(run.id))
     said = (flow_run.state.message if flow_run.state else None) or "no message"

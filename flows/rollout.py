@@ -64,13 +64,13 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     """
     from prefect.runtime import flow_run
 
-    from flows.acting.evidence import this_run
     from flows.monitoring.open_skew import open_skew
     from flows.promotion.registry import open_registry
     from flows.rolling_out.service_metrics import read_service
     from flows.rolling_out.telling import finish, tell_silent
     from flows.rolling_out.trying import try_out
     from flows.rolling_out.watching import Surroundings
+    from holdfast.alerting.links import this_run
     from holdfast.runtime.endpoints import load_places
 
     client, url = open_registry(settings), load_places().service_url
@@ -106,9 +106,9 @@ def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
 @task(task_run_name="end", cache_policy=NO_CACHE, persist_result=False)
 def end_task(settings: Settings, work: "Work", why: str = "") -> "RolloutRecord":
     """End a rollout that cannot go on, or tell the end of one that was killed when it told it."""
-    from flows.acting.evidence import this_run
     from flows.promotion.registry import open_registry
     from flows.rolling_out.telling import finish
+    from holdfast.alerting.links import this_run
 
     now = datetime.now(UTC)
     record = work.ended(why, now)

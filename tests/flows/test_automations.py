@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from feature_repo.settings import Settings
-from flows.acting.evidence import run_page
 from flows.alerting.outbox import open_alerts
+from holdfast.alerting.links import run_page
 from tests.conftest import ROOT, environment_of, run
 from tests.e2e.processes import answering, eventually, free_port, serving
 from tests.flows.prefect_server import answered, post
@@ -38,7 +38,7 @@ FINDINGS = [
 EMIT = """
 import json, sys
 from datetime import datetime
-from flows.acting.events import emit
+from holdfast.alerting.events import emit
 from flows.monitoring.findings import Finding
 for event, view, subject in json.loads(sys.argv[2]):
     found = Finding(event=event, severity="warning", subject=subject, summary="PSI 0.41", payload={"psi": 0.41})

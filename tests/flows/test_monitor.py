@@ -112,10 +112,10 @@ def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
 
 
 def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.acting import events
     from flows.alerting import outbox
     from flows.monitor import MonitorError, monitor
     from flows.monitoring import metrics_table
+    from holdfast.alerting import events
 
     def full(*_told: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from flows.acting import events
-from flows.acting.events import emit, tell
-from flows.acting.evidence import artifact_page, run_page, this_run
 from flows.monitoring.findings import Finding
+from holdfast.alerting import events
+from holdfast.alerting.events import emit, tell
+from holdfast.alerting.links import artifact_page, run_page, this_run
 from tests.e2e.processes import eventually, free_port
 from tests.flows.promotion.planted import plant
 from tests.flows.small_shop import join, prefect_api, start
@@ -77,7 +77,7 @@ def _emit_in_vain() -> None:
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("flows.acting.events").addHandler(handler)
+    logging.getLogger("holdfast.alerting.events").addHandler(handler)
     events._SECONDS = 2.0
     assert emit(FINDING, "drift", AS_OF) is False
     (line,) = said
