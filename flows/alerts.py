@@ -13,8 +13,8 @@ from feature_repo.settings import Settings, load_settings
 from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
-    from flows.alerting.alert import OpenAlert
-    from flows.alerting.delivery import Delivered
+    from holdfast.alerting.alert import OpenAlert
+    from holdfast.alerting.delivery import Delivered
 
 _ARTIFACT = "open-alerts"
 _OF_RUNS = ("holdfast.run.failed:", "holdfast.run.crashed:")
@@ -41,8 +41,8 @@ def close_task(settings: Settings) -> int:
     """A run that crashed or failed is over once a later one of its deployment has done its work; how many were."""
     from prefect.client.orchestration import get_client
 
-    from flows.alerting.outbox import open_alerts, resolve
     from flows.recovering.server import completed_since
+    from holdfast.alerting.outbox import open_alerts, resolve
 
     closed = 0
     with get_client(sync_client=True) as client:
@@ -57,9 +57,9 @@ def close_task(settings: Settings) -> int:
 @task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
 def deliver_task(settings: Settings) -> "Delivered":
     """Remind of what stays open, and send what no receiver has taken yet."""
-    from flows.alerting.channels import channels_of
-    from flows.alerting.outbox import deliver, remind
-    from flows.alerting.settings import load_rules
+    from holdfast.alerting.channels import channels_of
+    from holdfast.alerting.outbox import deliver, remind
+    from holdfast.alerting.settings import load_rules
 
     now = datetime.now(UTC)
     remind(settings, now)
@@ -74,8 +74,8 @@ def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
         resolve: The key of an alert that is over, such as holdfast.drift.detected:recency.
         reason: Why it is over, in a sentence: it is told.
     """
-    from flows.alerting.outbox import open_alerts
-    from flows.alerting.outbox import resolve as close
+    from holdfast.alerting.outbox import open_alerts
+    from holdfast.alerting.outbox import resolve as close
 
     settings = load_settings()
     if resolve is not None:

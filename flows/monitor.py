@@ -72,10 +72,10 @@ def show_task(found: "ViewResult", key: str) -> None:
 @task(name="act", task_run_name="act: {found.view}", cache_policy=NO_CACHE, persist_result=False)
 def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
     """Every finding becomes an event, for automations, and an alert, for people; alerts of what is over are closed."""
-    from flows.alerting.alert import Alert
-    from flows.alerting.outbox import deliver_now, raise_alerts
+    from holdfast.alerting.alert import Alert
     from holdfast.alerting.events import emit
     from holdfast.alerting.links import artifact_page
+    from holdfast.alerting.outbox import deliver_now, raise_alerts
 
     evidence = artifact_page(_artifact(found.view))
     alerts = [Alert.of_finding(finding, evidence) for finding in found.findings]

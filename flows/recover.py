@@ -18,8 +18,8 @@ from holdfast.core.errors import HoldfastError
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-    from flows.alerting.alert import Alert
     from flows.recovering.judging import Run
+    from holdfast.alerting.alert import Alert
 
 _PREFIX = "prefect.flow-run."  # how an event names a run
 _WATCHERS = ("daily", "ingest", "features", "score", "monitor", "rollout", "alerts", "recover")
@@ -81,8 +81,8 @@ def see_to_task(settings: Settings, run: "Run", again: bool) -> Recovered:
     """Run it again if it may, and tell; last, note that it is done."""
     from prefect.client.orchestration import get_client
 
-    from flows.alerting.outbox import add_alert, deliver_now
     from flows.recovering.server import end_parts, run_again, seen_to
+    from holdfast.alerting.outbox import add_alert, deliver_now
 
     with get_client(sync_client=True) as client:
         end_parts(client, run)
@@ -134,7 +134,7 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
 def _alert(client: "SyncPrefectClient", run: "Run", next_id: str) -> "Alert":
     from uuid import UUID
 
-    from flows.alerting.alert import Alert
+    from holdfast.alerting.alert import Alert
     from holdfast.alerting.links import run_page
 
     flow_run = client.read_flow_run(UUID(run.id))

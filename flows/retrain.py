@@ -86,10 +86,10 @@ def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
 @task(name="tell", cache_policy=NO_CACHE, persist_result=False)
 def tell_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
     """An event for automations; and for people, that its gates stopped the new version, until one passes."""
-    from flows.alerting.alert import Alert
-    from flows.alerting.outbox import deliver_now, raise_alerts
+    from holdfast.alerting.alert import Alert
     from holdfast.alerting.events import tell
     from holdfast.alerting.links import this_run
+    from holdfast.alerting.outbox import deliver_now, raise_alerts
 
     judged, version = trained.gates, trained.model_version
     payload = {"version": version, "passed": judged.passed, "challenger": judged.challenger, "why": why}

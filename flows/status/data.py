@@ -72,7 +72,7 @@ def views(settings: Settings) -> list[ViewFacts]:
 
 def alerts(settings: Settings) -> list[AlertFacts]:
     """Those that are open, worst first."""
-    from flows.alerting.outbox import open_alerts
+    from holdfast.alerting.outbox import open_alerts
 
     if not settings.alerts.exists():  # asking would create it
         return []

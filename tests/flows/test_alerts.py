@@ -10,9 +10,9 @@ import pytest
 from prefect import flow, tags
 
 from feature_repo.settings import Settings
-from flows.alerting.alert import Alert
-from flows.alerting.outbox import add_alert, open_alerts
 from flows.alerts import NoReasonError, UnknownAlertError, alerts
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.outbox import add_alert, open_alerts
 from tests.flows.alerting.receiver import receiving
 from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import prefect_api

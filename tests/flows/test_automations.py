@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from feature_repo.settings import Settings
-from flows.alerting.outbox import open_alerts
 from holdfast.alerting.links import run_page
+from holdfast.alerting.outbox import open_alerts
 from tests.conftest import ROOT, environment_of, run
 from tests.e2e.processes import answering, eventually, free_port, serving
 from tests.flows.prefect_server import answered, post

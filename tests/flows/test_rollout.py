@@ -11,7 +11,6 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows import _approval as asking
-from flows.alerting.outbox import open_alerts
 from flows.promotion import approval
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.recording import Report
@@ -20,6 +19,7 @@ from flows.promotion.registry import UnknownVersionError, champion_version, set_
 from flows.promotion.settings import GateSettings
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.work import claim
+from holdfast.alerting.outbox import open_alerts
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG
 from tests.flows.promotion.planted import aliases, passed, plant

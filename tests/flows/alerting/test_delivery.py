@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.alerting import delivery
-from flows.alerting.alert import Alert
-from flows.alerting.channels import Slack, Webhook, channels_of, slack_body
-from flows.alerting.outbox import add_alert, deliver, deliver_now, open_alerts, raise_alerts, resolve
-from flows.alerting.settings import AlertRules, load_rules
+from holdfast.alerting import delivery
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.channels import Slack, Webhook, channels_of, slack_body
+from holdfast.alerting.outbox import add_alert, deliver, deliver_now, open_alerts, raise_alerts, resolve
+from holdfast.alerting.settings import AlertRules, load_rules
 from tests.e2e.processes import free_port
 from tests.flows.alerting.receiver import SECRET, Receiver, receiving
 from tests.flows.alerting.test_outbox import NOW, Memory, alert
@@ -222,7 +222,7 @@ def test_a_sender_killed_before_it_notes_a_delivery_sends_it_again_under_the_sam
 
 def _raise_and_die(nth: int) -> None:
     """Killed in the middle of a transaction that opens alerts."""
-    from flows.alerting import outbox
+    from holdfast.alerting import outbox
 
     original, calls = outbox._message, 0
 

@@ -9,7 +9,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.settings import Settings
-from flows.alerting.outbox import open_alerts
 from flows.promotion.deciding import by_itself
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.going_back import roll_back
@@ -21,6 +20,7 @@ from flows.rolling_out import moves, telling, trying
 from flows.rolling_out.steps import Step
 from flows.rolling_out.telling import finish
 from flows.rolling_out.trying import try_out
+from holdfast.alerting.outbox import open_alerts
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from tests.flows.promotion.planted import passed, plant
 from tests.flows.rolling_out.trial import CANARY, NOON, SELDOM, Trial, promoted

@@ -19,8 +19,6 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
-from flows.alerting.alert import Alert
-from flows.alerting.outbox import raise_alerts
 from flows.feature_store.online import OnlineState
 from flows.feature_store.parity import ParityReport, save_parity
 from flows.monitoring.findings import Finding
@@ -34,6 +32,8 @@ from flows.status.parts import parts
 from flows.status.runs import runs
 from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.outbox import raise_alerts
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import Places
 from tests.e2e.processes import free_port

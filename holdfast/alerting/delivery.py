@@ -13,10 +13,10 @@ from sqlite3 import Connection, Row
 from time import monotonic
 
 from feature_repo.settings import Settings
-from flows.alerting.alert import Alert, Message, OpenAlert, rank
-from flows.alerting.channels import Channel, NotDeliveredError, channels_of
-from flows.alerting.database import opened, stamp, writing
-from flows.alerting.settings import AlertRules, load_rules
+from holdfast.alerting.alert import Alert, Message, OpenAlert, rank
+from holdfast.alerting.channels import Channel, NotDeliveredError, channels_of
+from holdfast.alerting.database import opened, stamp, writing
+from holdfast.alerting.settings import AlertRules, load_rules
 
 _CLAIM = timedelta(
     seconds=90

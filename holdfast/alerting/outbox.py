@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from sqlite3 import Connection, Row
 
 from feature_repo.settings import Settings
-from flows.alerting.alert import Alert, Kind, Message, OpenAlert, rank
-from flows.alerting.database import opened, stamp, writing
-from flows.alerting.delivery import deliver, deliver_now, send_unkept
-from flows.alerting.settings import load_rules
+from holdfast.alerting.alert import Alert, Kind, Message, OpenAlert, rank
+from holdfast.alerting.database import opened, stamp, writing
+from holdfast.alerting.delivery import deliver, deliver_now, send_unkept
+from holdfast.alerting.settings import load_rules
 
 __all__ = ["add_alert", "deliver", "deliver_now", "open_alerts", "raise_alerts", "remind", "resolve"]
 
