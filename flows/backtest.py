@@ -15,11 +15,10 @@ from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
 from feature_repo.timestamps import as_utc
-from flows.backtesting.plan import Every, Plan, Walk, plan
-from flows.backtesting.policies import POLICIES, Policy
-from flows.backtesting.results import Result, Step, read_steps, write_result
-from flows.backtesting.settings import DEFAULT_GATES, PolicySettings
-from flows.backtesting.state import (
+from flows.promotion.settings import GateSettings
+from flows.reporting.images import data_url, png
+from flows.training.settings import TrainingSettings
+from holdfast.backtesting.paths import (
     LOG,
     STEPS,
     WALK,
@@ -29,9 +28,10 @@ from flows.backtesting.state import (
     publish_scores,
     result_path,
 )
-from flows.promotion.settings import GateSettings
-from flows.reporting.images import data_url, png
-from flows.training.settings import TrainingSettings
+from holdfast.backtesting.plan import Every, Plan, Walk, plan
+from holdfast.backtesting.policies import POLICIES, Policy
+from holdfast.backtesting.results import Result, Step, read_steps, write_result
+from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
 from holdfast.core.locks import one_at_a_time
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -41,7 +41,7 @@ _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
 @task(name="walk through time", **_IN_MEMORY)
 def walks_task(settings: Settings, told: Plan, policies: Sequence[Policy]) -> dict[Policy, list[Step]]:
     """Each policy in a process and a data folder of its own: aliases, registries and clocks must not meet."""
-    from flows.backtesting.processes import Command, SideBySide
+    from holdfast.runtime.parallel_commands import Command, SideBySide
 
     console, commands = Console(highlight=False, soft_wrap=True), dict[str, Command]()
     for policy in sorted(policies, key=_LONGEST_FIRST.index):
@@ -58,7 +58,7 @@ def walks_task(settings: Settings, told: Plan, policies: Sequence[Policy]) -> di
 @task(name="join outcomes", **_IN_MEMORY)
 def results_task(settings: Settings, told: Plan, walked: dict[Policy, list[Step]]) -> list[Result]:
     """What came of it, with what an earlier backtest of the same plan found; written to its files."""
-    from flows.backtesting.compiling import compile_results, with_earlier
+    from holdfast.backtesting.compile_results import compile_results, with_earlier
 
     for policy in walked:
         publish_scores(settings, policy)
@@ -71,8 +71,8 @@ def results_task(settings: Settings, told: Plan, walked: dict[Policy, list[Step]
 @task(name="picture", **_IN_MEMORY)
 def picture_task(settings: Settings, results: list[Result]) -> None:
     """All policies on one chart: a file, and beside the flow run."""
-    from flows.backtesting.plots import policies
-    from flows.backtesting.tables import verdict
+    from holdfast.backtesting.console_tables import verdict
+    from holdfast.backtesting.plots import policies
     from holdfast.core.atomic_files import replace_file
 
     content = png(policies(results))
@@ -126,7 +126,7 @@ def backtest(
 
 
 def _show(results: list[Result]) -> None:
-    from flows.backtesting.tables import print_results
+    from holdfast.backtesting.console_tables import print_results
 
     settings, console = load_settings(), Console(highlight=False, soft_wrap=True)
     print_results(results, console)

@@ -10,16 +10,16 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from flows.backtesting.plan import Plan, Walk
-from flows.backtesting.policies import Decision, Known, decide
-from flows.backtesting.results import InputDrift, Step, Training, write_steps
-from flows.backtesting.state import SCORES, STEPS, WALK
-from flows.backtesting.tables import step_line
 from flows.feature_store.online import online_state
 from flows.features import features, snapshots_task
 from flows.promote import PromotionRefusedError, promote
 from flows.train import applied_task, train
 from flows.training.split import NotEnoughHistoryError
+from holdfast.backtesting.console_tables import step_line
+from holdfast.backtesting.paths import SCORES, STEPS, WALK
+from holdfast.backtesting.plan import Plan, Walk
+from holdfast.backtesting.policies import Decision, Known, decide
+from holdfast.backtesting.results import InputDrift, Step, Training, write_steps
 
 if TYPE_CHECKING:
     from flows.scoring.customers import Customers
@@ -30,7 +30,7 @@ _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 @task(name="mature cohorts", **_IN_MEMORY)
 def mature_task(settings: Settings, earlier: list[Step], as_of: datetime, known_at: datetime) -> list[datetime]:
     """Earlier cohorts whose outcomes have become known since the step before."""
-    from flows.backtesting.knowing import newly_mature
+    from holdfast.backtesting.policy_inputs import newly_mature
 
     return newly_mature(settings, earlier, as_of, known_at)
 
@@ -48,11 +48,11 @@ def known_task(
     settings: Settings, told: Walk, earlier: list[Step], matured: list[datetime], customers: "Customers"
 ) -> Known:
     """What the policy decides by; what only other policies look at is not computed."""
-    from flows.backtesting.knowing import drift_since_training, latest_mature, measure
     from flows.promotion.registry import champion_version
     from flows.scoring.champion import load_champion
     from flows.scoring.scores import read_scores, scores_path
     from flows.training.tracking import open_mlflow
+    from holdfast.backtesting.policy_inputs import drift_since_training, latest_mature, measure
 
     client = open_mlflow(settings)
     champion, count = champion_version(client), len(customers.ids)
@@ -70,11 +70,11 @@ def known_task(
 @task(name="score", **_IN_MEMORY)
 def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     """The champion's word on every customer, kept as Parquet; what the step's record says of it."""
-    from flows.backtesting.knowing import trained_as_of
     from flows.promotion.registry import champion_version
     from flows.scoring.champion import load_champion
     from flows.scoring.scores import scores_path, scores_table, write_scores
     from flows.training.tracking import open_mlflow
+    from holdfast.backtesting.policy_inputs import trained_as_of
 
     client = open_mlflow(settings)
     version = champion_version(client)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from feature_repo.settings import load_settings
-from flows.backtesting.state import copy_picture
 from flows.training.tracking import open_mlflow
+from holdfast.backtesting.paths import copy_picture
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"

@@ -11,10 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from feature_repo.settings import load_settings
-from flows.backtesting.settings import DEFAULT_GATES
 from flows.simulation.days import MAPPING, START, read_days, write_day
 from flows.simulation.place import ROOT
 from flows.training.settings import SearchSettings, TrainingSettings
+from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registry_client import ModelRegistry
 
@@ -47,7 +47,7 @@ _MADE_BY = (
     "flows/promotion/*.py",
     "flows/scoring/*.py",
     "flows/packaging/model_store.py",
-    "flows/backtesting/settings.py",
+    "holdfast/backtesting/settings.py",
     "flows/simulation/world.py",
     "flows/simulation/days.py",
     "requirements.lock",

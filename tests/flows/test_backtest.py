@@ -13,14 +13,14 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import REPLAY, Settings
-from flows.backtesting.plan import BadWindowError, Plan, Walk, plan
-from flows.backtesting.policies import Policy
-from flows.backtesting.results import Result, Step, read_result
-from flows.backtesting.settings import PolicySettings
-from flows.backtesting.state import copy_picture, fresh_state, result_path, scores_folder, state_folder
 from flows.promotion.settings import GateSettings
 from flows.scoring.scores import read_scores, scores_path
 from flows.training.settings import SearchSettings, TrainingSettings
+from holdfast.backtesting.paths import copy_picture, fresh_state, result_path, scores_folder, state_folder
+from holdfast.backtesting.plan import BadWindowError, Plan, Walk, plan
+from holdfast.backtesting.policies import Policy
+from holdfast.backtesting.results import Result, Step, read_result
+from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.errors import HoldfastError
 from holdfast.core.locks import BusyError
 from holdfast.models.contract import MODEL_NAME
@@ -49,7 +49,7 @@ class Backtested:
 def same_code() -> Iterator[None]:
     """A file that somebody edits while the tests run makes no other plan."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.backtesting.plan._code", lambda: "this code")
+        patch.setattr("holdfast.backtesting.plan._code", lambda: "this code")
         yield
 
 
@@ -220,7 +220,7 @@ def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: 
 
 def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, tmp_path: Path) -> None:
     """A policy that did exactly the same differs by nothing; of another plan, nothing is taken up."""
-    from flows.backtesting.compiling import compile_results, with_earlier
+    from holdfast.backtesting.compile_results import compile_results, with_earlier
 
     settings, steps = backtested.settings, backtested.result.steps
     same = scores_folder(settings, "never")
@@ -276,7 +276,7 @@ def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
     before = files()
     with at_work_on(backtested.settings.data):
         from flows.backtest import backtest
-        from flows.backtesting.processes import WalkError
+        from holdfast.runtime.parallel_commands import WalkError
 
         monkeypatch.setattr("flows.backtest.WALK", "elsewhere.json")  # the process does not find its plan
         with pytest.raises(WalkError, match=r"(?s)Policy decay ended with code 1. The end of .*walk\.json"):

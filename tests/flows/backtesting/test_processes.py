@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.backtesting import processes
-from flows.backtesting.processes import Command, SideBySide, WalkError
+from holdfast.runtime import parallel_commands
+from holdfast.runtime.parallel_commands import Command, SideBySide, WalkError
 
 pytestmark = pytest.mark.long
 
@@ -42,7 +42,7 @@ print("done", flush=True)
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Command]:
     """A child of this name that does this."""
-    root = str(processes._ROOT)
+    root = str(parallel_commands._ROOT)
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "holdfast_test_child.py").write_text(_CHILD.format(root=root))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
@@ -121,14 +121,14 @@ def test_an_interrupted_parent_leaves_no_process(
     hanging = command("hanging", "hang")
     script = (
         "from pathlib import Path\n"
-        "from flows.backtesting.processes import Command, SideBySide\n"
+        "from holdfast.runtime.parallel_commands import Command, SideBySide\n"
         f"state = Path({str(hanging.state)!r})\n"
         "with SideBySide(1, lambda name, line: print(line, flush=True)) as side_by_side:\n"
         "    side_by_side.run({'hanging': Command('holdfast_test_child', state, state / 'log.txt')})\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script],
-        cwd=processes._ROOT,
+        cwd=parallel_commands._ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

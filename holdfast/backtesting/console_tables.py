@@ -7,10 +7,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from flows.backtesting.policies import title_of
-from flows.backtesting.results import Result, Step
 from flows.promotion.settings import changed_told
 from flows.training.evaluation import Interval
+from holdfast.backtesting.policies import title_of
+from holdfast.backtesting.results import Result, Step
 
 
 def step_line(step: Step) -> str:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.backtesting.policies import Policy
-from flows.backtesting.results import Difference, Outcome, Overall
 from flows.scoring.quality import intervals, measured
 from flows.training.bootstrap import CustomerBootstrap
 from flows.training.settings import TrainingSettings
+from holdfast.backtesting.policies import Policy
+from holdfast.backtesting.results import Difference, Outcome, Overall
 from holdfast.models.contract import ENTITY_KEY
 
 Floats = npt.NDArray[np.float64]

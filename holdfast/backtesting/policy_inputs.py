@@ -8,8 +8,6 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.backtesting.policies import Measured
-from flows.backtesting.results import Step
 from flows.monitoring.drift import SCORE, Drift, drift
 from flows.monitoring.reference import training_rows
 from flows.scoring.champion import Champion
@@ -19,6 +17,8 @@ from flows.training.bootstrap import CustomerBootstrap
 from flows.training.metrics import metric_intervals
 from flows.training.settings import TrainingSettings
 from flows.training.tracking import read_evaluation
+from holdfast.backtesting.policies import Measured
+from holdfast.backtesting.results import Step
 from holdfast.models.contract import ENTITY_KEY, MODEL_NAME
 
 
