@@ -73,8 +73,6 @@ def _unpriced(item: Any) -> Any:
 
 def ageing(settings: Settings) -> list[dict[str, Any]]:
     """The inputs of the active customers, week by week, against what was trained on and whom the model met then."""
-    from flows.feature_store.registry import apply_definitions
-    from flows.feature_store.snapshots import build_snapshots
     from flows.monitoring.drift_rule import compare, judge
     from flows.monitoring.reference import Reference
     from flows.monitoring.settings import MonitorSettings
@@ -83,6 +81,8 @@ def ageing(settings: Settings) -> list[dict[str, Any]]:
     from flows.training.settings import TrainingSettings
     from flows.training.split import closed_by
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.snapshots import build_snapshots
 
     apply_definitions(open_store())
     now, training = datetime.now(UTC), TrainingSettings()

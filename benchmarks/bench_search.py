@@ -25,8 +25,6 @@ def measure() -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     from feature_repo.settings import load_settings
-    from flows.feature_store.registry import apply_definitions
-    from flows.feature_store.snapshots import build_snapshots
     from flows.ingestion.datasets import locate
     from flows.ingestion.pipeline import run_ingest
     from flows.training.dataset import assemble, labelled_cutoffs
@@ -35,6 +33,8 @@ def measure() -> dict[str, float]:
     from flows.training.settings import TrainingSettings
     from flows.training.split import split_by_time
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.snapshots import build_snapshots
 
     settings, training = load_settings(), TrainingSettings()
     run_ingest(settings, *locate("cdnow"))

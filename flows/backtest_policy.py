@@ -10,7 +10,6 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from flows.feature_store.online import online_state
 from flows.features import features, snapshots_task
 from flows.promote import PromotionRefusedError, promote
 from flows.train import applied_task, train
@@ -20,6 +19,7 @@ from holdfast.backtesting.paths import SCORES, STEPS, WALK
 from holdfast.backtesting.plan import Plan, Walk
 from holdfast.backtesting.policies import Decision, Known, decide
 from holdfast.backtesting.results import InputDrift, Step, Training, write_steps
+from holdfast.feature_store.materialization import online_state
 
 if TYPE_CHECKING:
     from flows.scoring.customers import Customers

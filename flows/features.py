@@ -8,10 +8,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.feature_store.online import features_lock
-from flows.feature_store.parity import ParityReport
-from flows.feature_store.snapshots import Snapshot, build_snapshots
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.materialization import features_lock
+from holdfast.feature_store.parity import ParityReport
+from holdfast.feature_store.snapshots import Snapshot, build_snapshots
 from holdfast.ingestion.as_of import ClockError, resolve_day, resolve_known_at, run_name
 
 
@@ -35,7 +35,7 @@ def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> l
 @task(name="feast apply", cache_policy=NO_CACHE, persist_result=False)
 def apply_task() -> str:
     """Register the definitions of this checkout."""
-    from flows.feature_store.registry import apply_definitions
+    from holdfast.feature_store.apply import apply_definitions
 
     plan = apply_definitions(open_store())
     create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="What changed in Feast's registry")
@@ -45,7 +45,7 @@ def apply_task() -> str:
 @task(name="feast plan", cache_policy=NO_CACHE, persist_result=False)
 def require_applied_task() -> None:
     """Refuse definitions that nobody has applied: a service of the present champion would answer 503 with them."""
-    from flows.feature_store.registry import require_applied
+    from holdfast.feature_store.apply import require_applied
 
     require_applied(open_store())
 
@@ -53,8 +53,8 @@ def require_applied_task() -> None:
 @task(name="materialise", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     """Write the snapshot to the online store; a store out of reach is tried again."""
-    from flows.feature_store.online import materialize
-    from flows.feature_store.parity import forget_parity
+    from holdfast.feature_store.materialization import materialize
+    from holdfast.feature_store.parity import forget_parity
 
     forget_parity(settings)
     return materialize(settings, open_store(snapshot.known_at), snapshot)
@@ -63,9 +63,9 @@ def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
 @task(name="parity", cache_policy=NO_CACHE, persist_result=False)
 def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     """Compare every online value with its point-in-time value; one difference fails the flow."""
-    from flows.feature_store.online import forget_online_state
-    from flows.feature_store.parity import check_parity, input_definitions, require_parity, save_parity
-    from flows.feature_store.snapshots import customers_of
+    from holdfast.feature_store.materialization import forget_online_state
+    from holdfast.feature_store.parity import check_parity, input_definitions, require_parity, save_parity
+    from holdfast.feature_store.snapshots import customers_of
 
     online = open_store()
     report = check_parity(online, open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of)

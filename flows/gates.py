@@ -10,9 +10,9 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.feature_store.online import features_lock
 from flows.model_card import cards_tell
 from flows.promotion.settings import GateSettings, changed_told
+from holdfast.feature_store.materialization import features_lock
 from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:

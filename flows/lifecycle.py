@@ -22,8 +22,8 @@ from holdfast.ingestion.as_of import resolve_day, run_name
 @task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
 def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict:
     """Serve the bento in a process of its own and ask it for one prediction over HTTP."""
-    from flows.feature_store.snapshots import recent_customer
     from flows.packaging.live_check import ask_live_service
+    from holdfast.feature_store.snapshots import recent_customer
 
     customer = recent_customer(settings, as_of, known_at)
     return ask_live_service(bento, settings, customer, as_of).prediction

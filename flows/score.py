@@ -22,10 +22,10 @@ _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 @task(name="champion", **_IN_MEMORY)
 def champion_task(settings: Settings) -> "Champion":
     """The champion, if the definitions that it was trained on are those in use."""
-    from flows.feature_store.online import features_lock
-    from flows.feature_store.registry import require_applied
     from flows.scoring.champion import load_champion, require_same_definitions
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.apply import require_applied
+    from holdfast.feature_store.materialization import features_lock
 
     champion = load_champion(settings)
     with features_lock(settings):

@@ -15,7 +15,6 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.feature_store.online import features_lock
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
 from flows.promotion.gates import GateSettings
@@ -23,6 +22,7 @@ from flows.reporting.images import data_url, png
 from flows.reporting.progress import say
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.settings import TrainingSettings
+from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at, run_name
 from holdfast.models.contract import MODEL_NAME, fingerprint
 
@@ -67,8 +67,8 @@ class Tested:
 @task(name="definitions are applied", **_IN_MEMORY)
 def applied_task(settings: Settings) -> None:
     """Train only on what the registry, and so serving, knows."""
-    from flows.feature_store.registry import require_applied
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.apply import require_applied
 
     with features_lock(settings):
         require_applied(open_store())

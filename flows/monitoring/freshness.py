@@ -5,13 +5,13 @@ from typing import Any
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.feature_store.online import being_filled, online_state, why_not_served
 from flows.monitoring.findings import Finding, Severity
 from flows.monitoring.metrics_table import MetricRow, read_metrics
 from flows.monitoring.settings import DataRules
 from flows.monitoring.window import Window
 from flows.scoring.kept import list_scored
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.materialization import being_filled, online_state, why_not_served
 from holdfast.models.contract import CHAMPION, freshness
 from holdfast.models.registered_version import NoSuchAliasError, RegistryUnavailableError
 from holdfast.models.registry_client import ModelRegistry, impatience

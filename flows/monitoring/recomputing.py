@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.feature_store.parity import input_definitions
-from flows.feature_store.registry import apply_definitions
-from flows.feature_store.snapshots import build_snapshots
 from holdfast.feast_stores._feast_imports import FeatureStore
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.apply import apply_definitions
+from holdfast.feature_store.parity import input_definitions
+from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, differing_parts, model_inputs
 
 if TYPE_CHECKING:

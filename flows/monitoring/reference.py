@@ -12,7 +12,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.feature_store.snapshots import build_snapshots
 from flows.monitoring.drift import SCORE
 from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers, active_customers
@@ -21,6 +20,7 @@ from flows.training.recipe import RECIPE_FILE, Recipe
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.contract import MODEL_NAME, model_inputs, other_definitions
 from holdfast.models.loaded_model import load_model
 from holdfast.models.registered_version import RegisteredVersion

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.feature_store.snapshots import NoDataError
 from flows.monitoring.findings import Finding
 from flows.monitoring.logged_values import LoggedValues, columns_of, logged_values, right_moments
 from flows.monitoring.metrics_table import MetricRow
@@ -18,6 +17,7 @@ from flows.monitoring.skew_told import findings, metric_rows, not_computable, ta
 from flows.monitoring.view_result import ViewResult
 from flows.monitoring.window import Window, logged_predictions
 from flows.promotion.registry import UnknownVersionError, all_versions, open_registry
+from holdfast.feature_store.snapshots import NoDataError
 from holdfast.models.contract import ENTITY_KEY
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 

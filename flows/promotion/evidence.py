@@ -9,8 +9,8 @@ from flows.training.evaluation import Evaluation, Interval
 from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
-    from flows.feature_store.parity import ParityRecord
     from flows.promotion.breaches import Breach
+    from holdfast.feature_store.parity import ParityRecord
 
 T = TypeVar("T")
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.feature_store.parity import input_definitions
 from flows.promotion.errors import RollbackError
 from flows.promotion.evidence import Missing, attempt
 from flows.promotion.moving import unchanged
@@ -15,6 +14,7 @@ from flows.promotion.registry import all_versions, champion_version, get_version
 from flows.promotion.reigns import Reigns, reigns
 from flows.promotion.subject import Subject
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.parity import input_definitions
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 

@@ -13,7 +13,6 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings, load_settings
-from flows.feature_store.registry import apply_definitions
 from flows.training.arithmetic import ARITHMETIC, arithmetic
 from flows.training.dataset import build_and_assemble
 from flows.training.fitting import churn_scores, fit_recipe
@@ -22,6 +21,7 @@ from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.settings import TrainingSettings
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.apply import apply_definitions
 from holdfast.models.contract import fingerprint
 
 RECORDED_FILE = "lineage.json"

@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 from feature_repo.settings import Settings
-from flows.feature_store.snapshots import effective_known_at
 from flows.ingestion.batches import list_batches
 from flows.reporting.words import minute
 from flows.scoring.champion import Champion
@@ -13,6 +12,7 @@ from flows.scoring.customers import all_customers
 from flows.scoring.kept import Scored, about_scores, counts, current_scores, keep_earlier, scores_key, scores_lock
 from flows.scoring.scores import scores_path, scores_table, write_scores
 from holdfast.core.errors import HoldfastError
+from holdfast.feature_store.snapshots import effective_known_at
 
 
 class NobodyActiveError(HoldfastError):

@@ -13,8 +13,8 @@ _SHOWN_BREACHES = 8
 
 def freshness(settings: Settings) -> FreshnessFacts:
     """The age of the online store at the time that counts as now: with a clock that replays data, theirs."""
-    from flows.feature_store.online import online_state
-    from flows.feature_store.registry import definitions
+    from holdfast.feature_store.apply import definitions
+    from holdfast.feature_store.materialization import online_state
     from holdfast.ingestion.as_of import resolve_as_of
 
     held, now = online_state(settings), resolve_as_of(None, settings)
@@ -39,7 +39,7 @@ def parity(settings: Settings) -> ParityFacts:
     Raises:
         NoParityError: There is none since the store was last written to.
     """
-    from flows.feature_store.parity import load_parity
+    from holdfast.feature_store.parity import load_parity
 
     found = load_parity(settings)
     return ParityFacts(as_of=found.as_of, values_compared=found.values_compared, mismatches=found.mismatches)

@@ -35,7 +35,7 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME, model_inputs
 from holdfast.models.registered_version import RegisteredVersion
 from feature_repo.settings import load_settings
 from holdfast.feast_stores.open_store import open_store
-from flows.feature_store.parity import load_parity
+from holdfast.feature_store.parity import load_parity
 from flows.promotion.registry import get_version, open_registry
 
 settings = load_settings()

@@ -20,7 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.timestamps import epoch_us
-from flows.feature_store.online import forget_online_state
 from holdfast.feast_stores.open_store import REPO, open_store
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.redis_online_store import (
@@ -28,6 +27,7 @@ from holdfast.feast_stores.redis_online_store import (
     OneTripRedisOnlineStoreConfig,
     _packed_around_key,
 )
+from holdfast.feature_store.materialization import forget_online_state
 from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineReader
 from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop

@@ -62,10 +62,10 @@ class Dataset:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The training set as known at ``KNOWN_AT``; read only."""
-    from flows.feature_store.registry import apply_definitions
     from flows.training.dataset import build_and_assemble, labelled_cutoffs
     from flows.training.split import split_by_time
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.apply import apply_definitions
 
     with at_work_on(copy_shop(tmp_path_factory.mktemp("dataset"))) as settings:
         apply_definitions(open_store())

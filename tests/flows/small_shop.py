@@ -47,7 +47,7 @@ _PRELOAD = [
 ]
 _PRELOAD += ["feast", "mlflow", "mlflow.sklearn", "skops.io", "duckdb", "pyarrow.parquet", "feast.repo_operations"]
 _PRELOAD += ["flows.training.tracking", "flows.training.plots", "flows.training.selection", "flows.ingestion.commit"]
-_PRELOAD += ["flows.feature_store.online", "flows.feature_store.parity", "flows.feature_store.registry"]
+_PRELOAD += ["holdfast.feature_store.materialization", "holdfast.feature_store.parity", "holdfast.feature_store.apply"]
 
 
 @functools.cache
@@ -127,10 +127,10 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
 
 def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: datetime = KNOWN_AT) -> Any:
     """Snapshots, registry and online store at ``as_of``, as the flow makes them; returns the first snapshot."""
-    from flows.feature_store.online import materialize
-    from flows.feature_store.registry import apply_definitions
-    from flows.feature_store.snapshots import build_snapshots
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.materialization import materialize
+    from holdfast.feature_store.snapshots import build_snapshots
 
     snapshot = build_snapshots(settings, as_of, known_at)[0]
     apply_definitions(open_store())

@@ -6,11 +6,11 @@ import pytest
 from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.settings import Settings
-from flows.feature_store.online import online_state
-from flows.feature_store.parity import ParityError, check_parity
-from flows.feature_store.registry import NotAppliedError
-from flows.feature_store.snapshots import NoDataError, build_snapshots, customers_of
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.apply import NotAppliedError
+from holdfast.feature_store.materialization import online_state
+from holdfast.feature_store.parity import ParityError, check_parity
+from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
 from tests.flows.feature_store.test_parity import HISTORY, write
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, join, prefect_api, start
 

@@ -274,8 +274,8 @@ def test_parity_with_a_mismatch_and_without_a_report(planted: tuple[Settings, An
 def test_what_the_features_flow_finds_is_what_the_gate_sees(planted: tuple[Settings, Any]) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
 
-    from flows.feature_store import parity
     from flows.features import features
+    from holdfast.feature_store import parity
     from tests.flows.feature_store.test_parity import HISTORY, write
 
     settings, client = planted

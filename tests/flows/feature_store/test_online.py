@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings, load_settings
-from flows.feature_store.online import (
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.materialization import (
     OlderThanOnlineError,
     forget_online_state,
     lost_customers,
     materialize,
     online_state,
 )
-from flows.feature_store.parity import check_parity
-from flows.feature_store.snapshots import Snapshot, build_snapshots, customers_of
-from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.parity import check_parity
+from holdfast.feature_store.snapshots import Snapshot, build_snapshots, customers_of
 from holdfast.models.contract import FEATURE_SERVICE
 from tests.feature_repo.oracle import Transaction
 from tests.flows.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join, start
@@ -85,7 +85,7 @@ def test_data_that_arrive_late_are_materialised_for_the_same_moment(open_shop: S
 
 def test_other_transformations_are_materialised_anew(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
-    monkeypatch.setattr("flows.feature_store.online.transformations_version", lambda: "another")
+    monkeypatch.setattr("holdfast.feature_store.materialization.transformations_version", lambda: "another")
     assert materialize(open_shop, open_store(KNOWN_AT), snapshot) is True
 
 
@@ -100,7 +100,9 @@ def test_another_store_holds_nothing_yet_whatever_the_first_one_holds(
     monkeypatch.setattr(other, "materialize", lambda **range: written.append(range["end_date"]))
     assert materialize(shop, other, earlier) is True
     assert written == [MONTH_AGO]
-    monkeypatch.setattr("flows.feature_store.online.lost_customers", lambda *_: 0)  # nothing was really written
+    monkeypatch.setattr(
+        "holdfast.feature_store.materialization.lost_customers", lambda *_: 0
+    )  # nothing was really written
     assert materialize(shop, other, earlier) is False
 
 

@@ -16,7 +16,8 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.settings import Settings
-from flows.feature_store.parity import (
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.parity import (
     ParityError,
     ParityReport,
     check_parity,
@@ -25,8 +26,7 @@ from flows.feature_store.parity import (
     require_parity,
     typed,
 )
-from flows.feature_store.snapshots import customers_of
-from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.snapshots import customers_of
 from holdfast.models.contract import Feature, model_inputs
 from tests.feature_repo import oracle
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, transactions

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from feature_repo.settings import Settings
-from flows.feature_store.point_in_time import values_at
-from flows.feature_store.snapshots import build_snapshots
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.historical_features import values_at
+from holdfast.feature_store.snapshots import build_snapshots
 from tests.flows.small_shop import AS_OF, KNOWN_AT
 
 LIMIT = timedelta(days=30)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.feature_store.parity import check_parity
-from flows.feature_store.registry import apply_definitions, definitions
-from flows.feature_store.snapshots import customers_of
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.apply import apply_definitions, definitions
+from holdfast.feature_store.parity import check_parity
+from holdfast.feature_store.snapshots import customers_of
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features
 
 

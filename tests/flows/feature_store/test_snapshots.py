@@ -15,8 +15,9 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
-from flows.feature_store import snapshots
-from flows.feature_store.snapshots import (
+from flows.ingestion.batches import Batch
+from holdfast.feature_store import snapshots
+from holdfast.feature_store.snapshots import (
     NoDataError,
     build_snapshots,
     customers_of,
@@ -24,7 +25,6 @@ from flows.feature_store.snapshots import (
     recent_customer,
     snapshot_path,
 )
-from flows.ingestion.batches import Batch
 from holdfast.models.contract import FEATURE_SERVICE
 from tests.feature_repo import oracle
 from tests.feature_repo.oracle import MICROSECOND, Transaction
@@ -178,8 +178,8 @@ class TestLateData:
         return assemble(settings, [self.CUTOFF], self.CLOSED, known_at)
 
     def test_a_training_set_holds_what_was_known_and_no_more(self, tmp_path: Path) -> None:
-        from flows.feature_store.registry import apply_definitions
         from holdfast.feast_stores.open_store import open_store
+        from holdfast.feature_store.apply import apply_definitions
 
         rows = transactions()
         with at_work_on(tmp_path / "data") as settings:
@@ -204,8 +204,8 @@ class TestLateData:
         assert sum(totals[0][c] != totals[1][c] for c in totals[0].keys() & totals[1].keys()) >= 5
 
     def test_a_point_in_time_join_sees_the_snapshots_of_its_time(self, shop: Settings) -> None:
-        from flows.feature_store.registry import apply_definitions
         from holdfast.feast_stores.open_store import open_store
+        from holdfast.feature_store.apply import apply_definitions
 
         apply_definitions(open_store())
         for known_at in (self.EARLY, self.LATE):
@@ -269,8 +269,8 @@ class TestFaults:
         assert _files(shop) == expected
 
     def test_readers_do_not_meet_what_a_killed_run_left(self, shop: Settings) -> None:
-        from flows.feature_store.registry import apply_definitions
         from holdfast.feast_stores.open_store import open_store
+        from holdfast.feature_store.apply import apply_definitions
 
         assert join(start(_killed, shop.data, "write_table", 1)) == -signal.SIGKILL
         assert list(shop.snapshots.rglob("*.parquet")), "nothing was left behind: this test shows nothing"

@@ -35,9 +35,9 @@ def promote(client: Any, version: str) -> None:
 
 def score(settings: Settings, moments: list[datetime]) -> None:
     """The champion's word on everybody, as known at the end."""
-    from flows.feature_store.snapshots import build_snapshots
     from flows.scoring.champion import load_champion
     from flows.scoring.moment import score_moment
+    from holdfast.feature_store.snapshots import build_snapshots
 
     champion = load_champion(settings)
     for moment in moments:

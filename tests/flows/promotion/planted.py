@@ -54,12 +54,12 @@ class Base:
 @functools.cache
 def base() -> Base:
     """Made once per process."""
-    from flows.feature_store.parity import check_parity, input_definitions, save_parity
-    from flows.feature_store.snapshots import customers_of
     from flows.training.dataset import build_and_assemble, labelled_cutoffs
     from flows.training.split import closed_by
     from flows.training.tracking import open_mlflow
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
+    from holdfast.feature_store.snapshots import customers_of
     from holdfast.models.contract import fingerprint
 
     folder = Path(tempfile.mkdtemp(dir=STATE, prefix="planted-"))

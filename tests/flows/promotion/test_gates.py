@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flows.feature_store.parity import ParityRecord
 from flows.promotion.breaches import Breach
 from flows.promotion.evidence import Evidence, Missing, NotComputedError, attempt, given
 from flows.promotion.gates import Gate, judge
@@ -14,6 +13,7 @@ from flows.promotion.records import RollbackRecord, RolloutRecord
 from flows.promotion.settings import GateSettings, changed_told
 from flows.training.baselines import BASELINES
 from flows.training.evaluation import Interval
+from holdfast.feature_store.parity import ParityRecord
 from tests.flows.promotion.good import DEFINITIONS, GOOD, NOON, but, good_evaluation, group, interval, month
 
 NAMES = [

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.feature_store.snapshots import NoDataError, build_snapshots
 from flows.scoring.customers import Customers, active_customers
 from flows.scoring.outcomes import is_mature, outcomes, outcomes_of
+from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from tests.flows.conftest import Dataset
 from tests.flows.small_shop import ARRIVALS, AS_OF, KNOWN_AT, at_work_on, transactions
 

@@ -19,8 +19,6 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
-from flows.feature_store.online import OnlineState
-from flows.feature_store.parity import ParityReport, save_parity
 from flows.monitoring.findings import Finding
 from flows.monitoring.metrics_table import MetricRow, write_metrics
 from flows.promotion.records import PromotionRecord, RolloutRecord, TrafficRecord
@@ -34,6 +32,8 @@ from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import raise_alerts
+from holdfast.feature_store.materialization import OnlineState
+from holdfast.feature_store.parity import ParityReport, save_parity
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import Places
 from tests.e2e.processes import free_port

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.feature_store.snapshots import NoDataError
 from flows.training.dataset import TrainingSet, assemble, labelled_cutoffs
+from holdfast.feature_store.snapshots import NoDataError
 from holdfast.models.contract import MissingFeatureError
 from tests.feature_repo import oracle
 from tests.flows.conftest import Dataset
@@ -59,7 +59,7 @@ def test_a_customer_who_was_not_active_is_absent(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("index", [0, 6, 13])
 def test_features_are_the_snapshots_of_the_cutoff_bit_for_bit(dataset: Dataset, index: int) -> None:
-    from flows.feature_store.snapshots import build_snapshots
+    from holdfast.feature_store.snapshots import build_snapshots
 
     cutoff = dataset.cutoffs[index]
     data = dataset.data.at([cutoff])
