@@ -115,8 +115,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         os.environ["HOLDFAST_DATA"] = str(Path(name) / "data")
         from feature_repo.settings import load_settings
-        from flows.ingestion.datasets import locate, replay
         from flows.ingestion.pipeline import run_ingest
+        from holdfast.ingestion.datasets import locate, replay
 
         replay(load_settings(), "cdnow")
         settings = load_settings()

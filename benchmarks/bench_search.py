@@ -25,7 +25,6 @@ def measure() -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     from feature_repo.settings import load_settings
-    from flows.ingestion.datasets import locate
     from flows.ingestion.pipeline import run_ingest
     from flows.training.dataset import assemble, labelled_cutoffs
     from flows.training.fitting import fit_model
@@ -35,6 +34,7 @@ def measure() -> dict[str, float]:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
+    from holdfast.ingestion.datasets import locate
 
     settings, training = load_settings(), TrainingSettings()
     run_ingest(settings, *locate("cdnow"))

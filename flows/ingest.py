@@ -17,14 +17,14 @@ from prefect.runtime import flow_run
 from feature_repo.settings import load_settings
 from feature_repo.timestamps import as_utc
 from flows._cli import run_flow
-from flows.ingestion.datasets import locate, replay
 from flows.ingestion.errors import IngestError
-from flows.ingestion.mapping import Mapping, load_mapping
-from flows.ingestion.results import IngestResult
+from holdfast.ingestion.column_mapping import Mapping, load_mapping
+from holdfast.ingestion.datasets import locate, replay
+from holdfast.ingestion.results import IngestResult
 
 if TYPE_CHECKING:
-    from flows.ingestion.reading import Source
-    from flows.ingestion.validation import Checked
+    from holdfast.ingestion.readers import Source
+    from holdfast.ingestion.validation import Checked
 
 SAMPLE_ROWS = 10
 
@@ -45,7 +45,7 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
 )
 def read(source: Path, mapping: Mapping) -> "Source":
     """Read the source's files as tables of text."""
-    from flows.ingestion.reading import read_source
+    from holdfast.ingestion.readers import read_source
 
     return read_source(source, mapping)
 
@@ -53,7 +53,7 @@ def read(source: Path, mapping: Mapping) -> "Source":
 @task(name="validate", task_run_name="validate {source.name}", cache_policy=NO_CACHE, persist_result=False)
 def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
     """Hold every row against the contract."""
-    from flows.ingestion.validation import check
+    from holdfast.ingestion.validation import check
 
     return check(source, mapping, moment)
 
@@ -61,7 +61,7 @@ def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
 @task(name="commit", task_run_name="commit {source.name}", cache_policy=NO_CACHE, persist_result=False)
 def commit(checked: "Checked", source: "Source", mapping: Mapping, ingested_at: datetime | None) -> IngestResult:
     """Store what is new as one batch."""
-    from flows.ingestion.commit import commit as store
+    from holdfast.ingestion.batch_writer import commit as store
 
     return store(load_settings(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
 
@@ -89,8 +89,8 @@ def ingest(
     Raises:
         IngestError: the source is refused; nothing has changed.
     """
-    from flows.ingestion.batches import find_batch
-    from flows.ingestion.results import already_ingested
+    from holdfast.ingestion.batches import find_batch
+    from holdfast.ingestion.results import already_ingested
 
     path, mapping_path = _inputs(source, mapping, dataset)
     if source is None:

@@ -10,13 +10,13 @@ from rich.console import Console
 from feature_repo.settings import Settings, load_settings
 from flows.features import features
 from flows.ingest import ingest
-from flows.ingestion.datasets import refuse_to_mix
 from flows.package import package
 from flows.promote import promote
 from flows.reporting.stages import Stages
 from flows.reporting.summary import Gates, Parity, RunSummary, print_summary, write_summary
 from flows.train import TrainResult, train
 from holdfast.ingestion.as_of import resolve_day, run_name
+from holdfast.ingestion.datasets import refuse_to_mix
 
 
 @task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
@@ -41,7 +41,7 @@ def lifecycle(
         dataset: A known data set, read when no source is given.
         as_of: The moment it is all about; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
     """
-    from flows.ingestion.batches import list_batches
+    from holdfast.ingestion.batches import list_batches
 
     stages = Stages()
     if source is not None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.ingestion.batches import find_batch
-from flows.ingestion.commit import commit
-from flows.ingestion.mapping import load_mapping
-from flows.ingestion.reading import read_source
-from flows.ingestion.results import IngestResult, already_ingested
-from flows.ingestion.validation import check
+from holdfast.ingestion.batch_writer import commit
+from holdfast.ingestion.batches import find_batch
+from holdfast.ingestion.column_mapping import load_mapping
+from holdfast.ingestion.readers import read_source
+from holdfast.ingestion.results import IngestResult, already_ingested
+from holdfast.ingestion.validation import check
 
 
 def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: datetime | None = None) -> IngestResult:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.ingestion.batches import Batch
 from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
+from holdfast.ingestion.batches import Batch
 from holdfast.models.contract import differing_parts
 
 Digests = Mapping[str, Mapping[str, str]]

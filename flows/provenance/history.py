@@ -8,7 +8,6 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from feature_repo.settings import Settings
-from flows.ingestion.batches import Batch, list_batches
 from flows.promotion.recording import BadReportError, Report, read_report
 from flows.promotion.records import (
     ApprovalRecord,
@@ -28,6 +27,7 @@ from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE
+from holdfast.ingestion.batches import Batch, list_batches
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 

@@ -8,7 +8,6 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.ingestion.batches import list_batches
 from flows.provenance import comparing
 from flows.provenance.clean_process import Outcome, ReproductionError, make_again
 from flows.provenance.comparing import Difference
@@ -18,6 +17,7 @@ from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
+from holdfast.ingestion.batches import list_batches
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from feature_repo.settings import Settings
-from flows.ingestion.batches import end_of_data, list_batches
 from flows.scoring.kept import current_scores
 from holdfast.core.errors import HoldfastError
+from holdfast.ingestion.batches import end_of_data, list_batches
 
 
 class BadRangeError(HoldfastError):

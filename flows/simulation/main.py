@@ -45,12 +45,12 @@ def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> No
     import os
 
     from feature_repo.settings import load_settings
-    from flows.ingestion.datasets import locate
     from flows.simulation.callers import Callers
     from flows.simulation.days import read_days
     from flows.simulation.judging import outcome_of
     from flows.simulation.scenarios import SCENARIOS
     from flows.simulation.shop import Shop
+    from holdfast.ingestion.datasets import locate
 
     scenario = SCENARIOS[told.scenario](told.days, told.fault)
     began, started = time.monotonic(), datetime.now(UTC)

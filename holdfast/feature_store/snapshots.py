@@ -13,9 +13,9 @@ from pandera.pandas import DataFrameSchema
 from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 from feature_repo.transformations import BUILDERS, known_transactions
-from flows.ingestion.batches import Batch, list_batches, transactions_glob
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.ingestion.batches import Batch, list_batches, transactions_glob
 from holdfast.ingestion.schemas import snapshot_contract
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"

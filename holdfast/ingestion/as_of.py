@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.ingestion.batches import end_of_data, list_batches
 from holdfast.core.errors import HoldfastError
+from holdfast.ingestion.batches import end_of_data, list_batches
 
 LATE_FEED = timedelta(days=14)  # within which days without rows are still worth a look
 

@@ -46,7 +46,12 @@ _PRELOAD = [
     "holdfast.feast_stores.open_store",
 ]
 _PRELOAD += ["feast", "mlflow", "mlflow.sklearn", "skops.io", "duckdb", "pyarrow.parquet", "feast.repo_operations"]
-_PRELOAD += ["flows.training.tracking", "flows.training.plots", "flows.training.selection", "flows.ingestion.commit"]
+_PRELOAD += [
+    "flows.training.tracking",
+    "flows.training.plots",
+    "flows.training.selection",
+    "holdfast.ingestion.batch_writer",
+]
 _PRELOAD += ["holdfast.feature_store.materialization", "holdfast.feature_store.parity", "holdfast.feature_store.apply"]
 
 

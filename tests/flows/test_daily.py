@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import REPLAY, Settings
-from flows.ingestion.batches import list_batches
 from flows.ingestion.errors import IngestError
 from flows.scoring.days import missing
 from flows.scoring.scores import read_scores
 from holdfast.feature_store.materialization import OlderThanOnlineError
+from holdfast.ingestion.batches import list_batches
 from tests.flows.small_shop import AS_OF, MAPPING, at_work_on
 from tests.flows.test_score import crown
 

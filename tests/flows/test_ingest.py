@@ -30,9 +30,9 @@ def test_the_flow_stores_a_batch_and_reports_it(
     prefect_server: None, files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import ingest
-    from flows.ingestion import reading
+    from holdfast.ingestion import readers
 
-    attempts, read_bytes = [], reading._unpacked
+    attempts, read_bytes = [], readers._unpacked
 
     def flaky(file: Path) -> bytes:
         attempts.append(file)
@@ -40,7 +40,7 @@ def test_the_flow_stores_a_batch_and_reports_it(
             raise OSError("stale file handle")
         return read_bytes(file)
 
-    monkeypatch.setattr(reading, "_unpacked", flaky)
+    monkeypatch.setattr(readers, "_unpacked", flaky)
     monkeypatch.setattr(ingest.read, "retry_delay_seconds", 0)
     result = ingest.ingest(*files)
     assert len(attempts) == 2

@@ -190,7 +190,7 @@ def test_what_does_not_exist_is_one_line(copied: Settings, command: Command, opt
 
 
 def test_a_beginning_that_several_batches_share_is_refused(copied: Settings, command: Command) -> None:
-    from flows.ingestion.batches import list_batches
+    from holdfast.ingestion.batches import list_batches
 
     batch = list_batches(copied)[0]
     for name in ("ffff0001", "ffff0002"):

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion.batches import MANIFEST
 from flows.training.lineage import LINEAGE
 from holdfast.cli.reproduce import reproduce
+from holdfast.ingestion.batches import MANIFEST
 from tests.flows.conftest import Dataset, Trained
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, copy_shop, ingest, transactions
 

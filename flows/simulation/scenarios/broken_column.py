@@ -27,7 +27,7 @@ class BrokenColumn(Scenario):
 
     def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
         """The run after the day's file has come in sees what ingest refused of it."""
-        from flows.ingestion.batches import list_batches
+        from holdfast.ingestion.batches import list_batches
 
         found = detection(
             "holdfast.data.broken",

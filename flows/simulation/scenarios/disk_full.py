@@ -108,7 +108,7 @@ def _files(data: Path) -> set[Path]:
 
 
 def _rows(run: Running) -> tuple[int, int]:
-    from flows.ingestion.batches import list_batches
+    from holdfast.ingestion.batches import list_batches
 
     known = sum(batch.rows_added + batch.rows_quarantined for batch in list_batches(run.shop.settings)[2:])
     return known, sum(len(run.shop.days.of(day_after(START, number))) for number in range(run.shop.number))

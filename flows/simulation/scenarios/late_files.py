@@ -66,7 +66,7 @@ def _causes(run: Running) -> str:
 
 def _known(run: Running) -> int:
     """Rows of the simulated days that are in the table or in quarantine."""
-    from flows.ingestion.batches import list_batches
+    from holdfast.ingestion.batches import list_batches
 
     return sum(batch.rows_added + batch.rows_quarantined for batch in list_batches(run.shop.settings)[2:])
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import REPLAY, Settings
-from flows.ingestion.batches import list_batches
 from holdfast.backtesting.paths import SCORES, fresh_state, publish_scores, scores_folder
+from holdfast.ingestion.batches import list_batches
 from tests.flows.small_shop import copy_shop
 
 

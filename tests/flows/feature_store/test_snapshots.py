@@ -15,7 +15,6 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
-from flows.ingestion.batches import Batch
 from holdfast.feature_store import snapshots
 from holdfast.feature_store.snapshots import (
     NoDataError,
@@ -25,6 +24,7 @@ from holdfast.feature_store.snapshots import (
     recent_customer,
     snapshot_path,
 )
+from holdfast.ingestion.batches import Batch
 from holdfast.models.contract import FEATURE_SERVICE
 from tests.feature_repo import oracle
 from tests.feature_repo.oracle import MICROSECOND, Transaction

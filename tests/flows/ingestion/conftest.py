@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion.batches import Batch, list_batches
-from flows.ingestion.mapping import Mapping
-from flows.ingestion.reading import read_source
-from flows.ingestion.validation import Checked, check
+from holdfast.ingestion.batches import Batch, list_batches
+from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.readers import read_source
+from holdfast.ingestion.validation import Checked, check
 
 SIMPLE = """\
 columns: {customer_id: id, event_timestamp: when, amount: amount, quantity: quantity}

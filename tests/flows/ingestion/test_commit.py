@@ -10,10 +10,10 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import Settings
-from flows.ingestion import commit
-from flows.ingestion.batches import transactions_glob
 from flows.ingestion.errors import IngestError
 from flows.ingestion.pipeline import run_ingest
+from holdfast.ingestion import batch_writer
+from holdfast.ingestion.batches import transactions_glob
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_nothing_half_written(
 def test_waiting_for_the_lock_has_an_end(
     settings: Settings, simple: Path, source: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(batch_writer, "LOCK_SECONDS", 0.1)
     settings.data.mkdir()
     with FileLock(settings.data / "batches.lock"), pytest.raises(IngestError, match=r"Another ingest has held.*lock"):
         run_ingest(settings, source("1,2025-01-01,5,1"), simple)

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion import commit
 from flows.ingestion.pipeline import run_ingest
+from holdfast.ingestion import batch_writer
 from tests.flows.ingestion.conftest import SIMPLE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -106,14 +106,14 @@ def test_killed_anywhere_a_rerun_ends_in_the_same_bytes(tmp_path: Path, processe
 
 
 def _racing(data: Path, source: Path, mapping: Path, start: Any) -> None:
-    lookup = commit.new_rows
+    lookup = batch_writer.new_rows
 
     def slow(*arguments: Any) -> Any:
         found = lookup(*arguments)
         time.sleep(0.1)  # long enough for the other process to commit in between, if nothing held it back
         return found
 
-    commit.new_rows = slow
+    batch_writer.new_rows = slow
     start.wait()
     run_ingest(Settings(data=data), source, mapping)
 

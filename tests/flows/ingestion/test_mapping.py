@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from flows.ingestion.errors import IngestError
-from flows.ingestion.mapping import load_mapping
+from holdfast.ingestion.column_mapping import load_mapping
 
 COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from flows.ingestion.mapping import Mapping
-from flows.ingestion.reading import Part, Source
-from flows.ingestion.validation import check
+from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.readers import Part, Source
+from holdfast.ingestion.validation import check
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

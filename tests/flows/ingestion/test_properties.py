@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
-from flows.ingestion.mapping import Mapping
 from flows.ingestion.pipeline import run_ingest
-from flows.ingestion.reading import read_source
-from flows.ingestion.validation import check
+from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.readers import read_source
+from holdfast.ingestion.validation import check
 from tests.flows.ingestion.conftest import SIMPLE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

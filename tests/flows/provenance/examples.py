@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from flows.ingestion.batches import Batch
 from flows.promotion.gates import Gate
 from flows.promotion.recording import Report
 from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
@@ -27,6 +26,7 @@ from flows.training.evaluation import (
 from flows.training.lineage import Lineage
 from flows.training.recipe import FoldCutoffs, Recipe
 from flows.training.settings import TrainingSettings
+from holdfast.ingestion.batches import Batch
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 HASWELL = Arithmetic("Haswell", ["X86_V3"])

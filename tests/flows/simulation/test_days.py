@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.ingestion.datasets import locate
-from flows.ingestion.mapping import load_mapping
-from flows.ingestion.reading import read_source
-from flows.ingestion.validation import check
 from flows.simulation.days import AMOUNT, CUSTOMER, MAPPING, MOST_DAYS, START, Days, day_after, read_days, write_day
 from flows.simulation.planting import broken_amounts, dearer
+from holdfast.ingestion.column_mapping import load_mapping
+from holdfast.ingestion.datasets import locate
+from holdfast.ingestion.readers import read_source
+from holdfast.ingestion.validation import check
 
 
 @pytest.fixture(scope="module")

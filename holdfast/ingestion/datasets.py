@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_repo.settings import REPLAY, Settings
-from flows.ingestion.batches import list_batches
 from flows.ingestion.errors import IngestError
+from holdfast.ingestion.batches import list_batches
 
 
 @dataclass(frozen=True)

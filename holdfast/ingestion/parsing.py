@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.ingestion.mapping import Mapping
-from flows.ingestion.reading import Part
+from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.readers import Part
 
 # Ways in which exports write that a value is not there, compared in lower case.
 MISSING = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]

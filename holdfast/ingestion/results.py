@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flows.ingestion.batches import Batch
+from holdfast.ingestion.batches import Batch
 
 Status = Literal["added", "already ingested", "nothing new"]
 

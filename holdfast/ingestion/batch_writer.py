@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from feature_repo.settings import Settings
-from flows.ingestion.batches import MANIFEST, Batch, batch_id_of, find_batch, list_batches
 from flows.ingestion.errors import IngestError
-from flows.ingestion.known import QUARANTINE_KEY, TRANSACTION_KEY, new_rows
-from flows.ingestion.results import IngestResult, already_ingested, committed
-from flows.ingestion.validation import Checked
+from holdfast.ingestion.batches import MANIFEST, Batch, batch_id_of, find_batch, list_batches
+from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, new_rows
+from holdfast.ingestion.results import IngestResult, already_ingested, committed
 from holdfast.ingestion.schemas import Quarantine, Transactions
+from holdfast.ingestion.validation import Checked
 
 LOCK_SECONDS = 1800
 _STAGED = "ingest-"

@@ -12,9 +12,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from flows.ingestion.errors import IngestError
-from flows.ingestion.mapping import Mapping
-from flows.ingestion.parsing import Parsed, Problem, parse
-from flows.ingestion.reading import Part, Source
+from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.parsing import Parsed, Problem, parse
+from holdfast.ingestion.readers import Part, Source
 from holdfast.ingestion.schemas import Transactions
 
 RAGGED = "wrong number of fields"

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.ingestion.csv_text import Ragged, read_csv
 from flows.ingestion.errors import IngestError
-from flows.ingestion.mapping import Mapping
+from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.csv_reader import Ragged, read_csv
 
 SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
 _GZIP = b"\x1f\x8b"

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from flows.ingestion.errors import IngestError
-from flows.ingestion.mapping import Mapping
+from holdfast.ingestion.column_mapping import Mapping
 
 _BLOCK = 64 * 1024 * 1024  # the longest row; a block is also what is parsed at once
 _HEADER = 1024 * 1024
