@@ -23,11 +23,11 @@ TRAINED = datetime(1998, 5, 1, tzinfo=UTC)
 
 def alarms(settings: Settings) -> dict[str, Any]:
     """Days on which the data view raises an alarm, as they were and with each fault planted."""
-    from flows.monitoring import data_checks
-    from flows.monitoring.checks import judge
-    from flows.monitoring.settings import MonitorSettings
-    from flows.monitoring.transactions import Days, Sample, arrivals, rows_by_day, sample
-    from flows.monitoring.window import Window
+    from holdfast.monitoring.data_quality import checks
+    from holdfast.monitoring.data_quality.queries import Days, Sample, arrivals, rows_by_day, sample
+    from holdfast.monitoring.hypothesis_tests import judge
+    from holdfast.monitoring.settings import MonitorSettings
+    from holdfast.monitoring.window import Window
 
     rules, found, days = MonitorSettings().data, Counter[str](), 0
     as_of = FIRST
@@ -42,8 +42,8 @@ def alarms(settings: Settings) -> dict[str, Any]:
         )
 
         def alarm(counted: Days, day: Sample, earlier: Sample, window: Window = window) -> bool:
-            checks = [*data_checks.volume(counted, window, rules), *data_checks.refusals(arrived, before, rules)]  # noqa: B023
-            checks += [*data_checks.returns(day, earlier, rules), *data_checks.values(day, earlier, rules)]
+            checks = [*checks.volume(counted, window, rules), *checks.refusals(arrived, before, rules)]  # noqa: B023
+            checks += [*checks.returns(day, earlier, rules), *checks.values(day, earlier, rules)]
             return bool(judge(checks, rules.alpha)[1])
 
         def dearer(factor: float, priced: Callable[[Sample], Sample], day: Sample = day) -> Sample:
@@ -73,9 +73,6 @@ def _unpriced(item: Any) -> Any:
 
 def ageing(settings: Settings) -> list[dict[str, Any]]:
     """The inputs of the active customers, week by week, against what was trained on and whom the model met then."""
-    from flows.monitoring.drift_rule import compare, judge
-    from flows.monitoring.reference import Reference
-    from flows.monitoring.settings import MonitorSettings
     from flows.scoring.customers import active_customers
     from flows.training.dataset import build_and_assemble, labelled_cutoffs
     from flows.training.settings import TrainingSettings
@@ -83,6 +80,9 @@ def ageing(settings: Settings) -> list[dict[str, Any]]:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
+    from holdfast.monitoring.drift.reference import Reference
+    from holdfast.monitoring.drift.rule import compare, judge
+    from holdfast.monitoring.settings import MonitorSettings
 
     apply_definitions(open_store())
     now, training = datetime.now(UTC), TrainingSettings()

@@ -12,14 +12,14 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.monitoring.findings import Finding, View
-from flows.monitoring.settings import MonitorSettings
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.as_of import ClockError, latest_moment, resolve_as_of, resolve_known_at, run_name
+from holdfast.monitoring.findings import Finding, View
+from holdfast.monitoring.settings import MonitorSettings
 
 if TYPE_CHECKING:
-    from flows.monitoring.view_result import ViewResult
-    from flows.monitoring.window import Window
+    from holdfast.monitoring.result import ViewResult
+    from holdfast.monitoring.window import Window
 
 VIEWS: tuple[View, ...] = get_args(View)
 
@@ -54,7 +54,7 @@ def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view
 @task(name="keep", task_run_name="keep: {found.view}", cache_policy=NO_CACHE, persist_result=False)
 def keep_task(settings: Settings, found: "ViewResult", window: "Window") -> None:
     """Its measurements join the metrics table."""
-    from flows.monitoring.metrics_table import write_metrics
+    from holdfast.monitoring.metrics_store import write_metrics
 
     write_metrics(settings, found.view, window.start, window.as_of, found.metrics)
 
@@ -90,7 +90,7 @@ def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
 @task(name="report", task_run_name="report: {found.view}", cache_policy=NO_CACHE, persist_result=False)
 def report_task(settings: Settings, found: "ViewResult", as_of: datetime, keep_days: int) -> None:
     """Put the view's report into Evidently's workspace, and take old ones out."""
-    from flows.monitoring.reports import keep_report
+    from holdfast.monitoring.evidently_workspace import keep_report
 
     report = found.report() if callable(found.report) else found.report
     if report is not None:
@@ -115,7 +115,7 @@ def monitor(
         views: Which to make, of data, drift, skew and outcome; all when left out.
         settings: Windows and limits.
     """
-    from flows.monitoring.window import Window
+    from holdfast.monitoring.window import Window
 
     state, rules = load_settings(), settings or MonitorSettings()
     moment, latest = resolve_as_of(as_of, state), latest_moment(state)
@@ -167,7 +167,7 @@ def _is_past(settings: Settings, view: View, moment: datetime) -> bool:
 
     One that lies ahead of now does not count: it may after a change of the clock, or be a look ahead in a replay.
     """
-    from flows.monitoring.metrics_table import newest_window
+    from holdfast.monitoring.metrics_store import newest_window
 
     now = latest_moment(settings)
     if settings.clock != "wall":

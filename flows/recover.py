@@ -11,9 +11,9 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.monitoring.findings import Severity
 from flows.recovering.settings import RecoverRules
 from holdfast.core.errors import HoldfastError
+from holdfast.monitoring.findings import Severity
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

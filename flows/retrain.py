@@ -39,11 +39,11 @@ def decide_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
 ) -> "tuple[Decision, Retraining | None]":
     """Look at the findings that last, and at the retrainings there were; one that is decided on has begun."""
-    from flows.monitoring.open_skew import open_skew
     from flows.promotion.registry import UnknownVersionError, champion_version, open_registry
     from flows.retraining.attempts import Retraining, begin, past, retraining_lock
     from flows.retraining.policy import decide
     from flows.retraining.seen import seen
+    from holdfast.monitoring.skew.open_findings import open_skew
 
     try:
         champion = champion_version(open_registry(settings))

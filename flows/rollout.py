@@ -64,13 +64,13 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     """
     from prefect.runtime import flow_run
 
-    from flows.monitoring.open_skew import open_skew
     from flows.promotion.registry import open_registry
     from flows.rolling_out.service_metrics import read_service
     from flows.rolling_out.telling import finish, tell_silent
     from flows.rolling_out.trying import try_out
     from flows.rolling_out.watching import Surroundings
     from holdfast.alerting.links import this_run
+    from holdfast.monitoring.skew.open_findings import open_skew
     from holdfast.runtime.endpoints import load_places
 
     client, url = open_registry(settings), load_places().service_url

@@ -10,7 +10,7 @@ from holdfast.models.registered_version import RegisteredVersion
 
 def fits_today(client: MlflowClient, settings: Settings, version: str) -> bool:
     """Whether checkout, Feast's registry and ``version`` agree; not where that cannot be told."""
-    from flows.monitoring.recomputing import definitions  # with Feast: seconds, for the few who ask
+    from holdfast.monitoring.skew.recompute import definitions  # with Feast: seconds, for the few who ask
 
     def fits() -> bool:
         fingerprint = RegisteredVersion(version, get_version(client, version).tags).contract().fingerprint

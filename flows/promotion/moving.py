@@ -8,7 +8,6 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.monitoring.open_skew import is_of_definitions, open_skew
 from flows.promotion.breaches import last_breach
 from flows.promotion.errors import PromotionRefusedError
 from flows.promotion.fitting import fits_today
@@ -16,6 +15,7 @@ from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord
 from flows.promotion.registry import champion_version, drop_challenger, promotion_lock, set_champion
 from holdfast.alerting.links import runbook_entry
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.monitoring.skew.open_findings import is_of_definitions, open_skew
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, norm, spearmanr
 
-from flows.monitoring.drift import drifted
+from holdfast.monitoring.drift.psi import drifted
 
 Floats = npt.NDArray[np.float64]
 

@@ -4,9 +4,9 @@ import math
 from typing import Any, get_args
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import View
 from flows.status.facts import AlertFacts, Breach, FreshnessFacts, ParityFacts, ScoresFacts, ViewFacts
 from holdfast.alerting.links import artifact_page
+from holdfast.monitoring.findings import View
 
 _SHOWN_BREACHES = 8
 
@@ -91,7 +91,7 @@ def alerts(settings: Settings) -> list[AlertFacts]:
 
 
 def _view(settings: Settings, view: View) -> ViewFacts:
-    from flows.monitoring.metrics_table import last_metrics
+    from holdfast.monitoring.metrics_store import last_metrics
 
     found, page = last_metrics(settings, view), artifact_page(f"monitor-{view}")
     if found.empty:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.monitoring.findings import Severity, View
+from holdfast.monitoring.findings import Severity, View
 
 
 class _Facts(BaseModel):

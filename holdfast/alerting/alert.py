@@ -5,8 +5,8 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.monitoring.findings import Finding, Severity
 from holdfast.alerting.links import runbook_entry
+from holdfast.monitoring.findings import Finding, Severity
 
 Kind = Literal["opened", "raised", "reminder", "resolved"]
 """Why a message is sent: a new trouble, a worse one, one that lasts, or one that is over."""

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import httpx
 
-from flows.monitoring.findings import Severity
 from holdfast.alerting.alert import Message
 from holdfast.alerting.settings import AlertRules
+from holdfast.monitoring.findings import Severity
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _TRY_AGAIN = (408, 425, 429)  # these of the 4xx say that the receiver is busy, not that it will never take it

@@ -5,7 +5,7 @@ import threading
 from datetime import datetime
 from typing import Any, Literal
 
-from flows.monitoring.findings import Finding, View
+from holdfast.monitoring.findings import Finding, View
 
 EventTold = Literal[
     "holdfast.challenger.ready",

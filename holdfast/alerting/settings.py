@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from flows.monitoring.findings import Severity
+from holdfast.monitoring.findings import Severity
 
 
 class AlertRules(BaseSettings):

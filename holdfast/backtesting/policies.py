@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
-from flows.monitoring.decay import drops
-from flows.monitoring.drift import SCORE, Drift
 from flows.training.evaluation import Interval
 from holdfast.backtesting.settings import PolicySettings
+from holdfast.monitoring.drift.psi import SCORE, Drift
+from holdfast.monitoring.performance.degradation import drops
 
 Policy = Literal["never", "always", "drift", "decay"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)

@@ -8,8 +8,6 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.monitoring.drift import SCORE, Drift, drift
-from flows.monitoring.reference import training_rows
 from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers
 from flows.scoring.outcomes import is_mature, outcomes
@@ -20,6 +18,8 @@ from flows.training.tracking import read_evaluation
 from holdfast.backtesting.policies import Measured
 from holdfast.backtesting.results import Step
 from holdfast.models.contract import ENTITY_KEY, MODEL_NAME
+from holdfast.monitoring.drift.psi import SCORE, Drift, drift
+from holdfast.monitoring.drift.reference import training_rows
 
 
 def newly_mature(settings: Settings, earlier: Sequence[Step], as_of: datetime, known_at: datetime) -> list[datetime]:

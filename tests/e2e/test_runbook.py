@@ -9,9 +9,9 @@ from typing import get_args
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import EventName
 from holdfast.alerting.links import runbook_entry
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.monitoring.findings import EventName
 from tests.conftest import ROOT, MainJob
 from tests.e2e.readme import blocks, local_links, module_commands
 from tests.e2e.test_commands import NOISE, assert_command_exists

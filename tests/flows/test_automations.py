@@ -39,7 +39,7 @@ EMIT = """
 import json, sys
 from datetime import datetime
 from holdfast.alerting.events import emit
-from flows.monitoring.findings import Finding
+from holdfast.monitoring.findings import Finding
 for event, view, subject in json.loads(sys.argv[2]):
     found = Finding(event=event, severity="warning", subject=subject, summary="PSI 0.41", payload={"psi": 0.41})
     assert emit(found, view, datetime.fromisoformat(sys.argv[1]))

@@ -207,9 +207,9 @@ def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> 
 
 
 def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: Backtested) -> None:
-    from flows.monitoring.reference import training_rows
     from flows.training.recipe import RECIPE_FILE, Recipe
     from flows.training.tracking import open_mlflow
+    from holdfast.monitoring.drift.reference import training_rows
 
     with at_work_on(state_folder(backtested.settings, "decay")) as settings:
         client = open_mlflow(settings)

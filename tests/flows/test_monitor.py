@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.metrics_table import read_metrics
-from flows.monitoring.reports import project_name
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import add_alert, open_alerts
+from holdfast.monitoring.evidently_workspace import project_name
+from holdfast.monitoring.metrics_store import read_metrics
 from tests.flows.monitoring.busy_shop import TODAY, busy_shop, deliver, purchases
 from tests.flows.small_shop import at_work_on
 
@@ -113,15 +113,15 @@ def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
 
 def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.monitor import MonitorError, monitor
-    from flows.monitoring import metrics_table
     from holdfast.alerting import events, outbox
+    from holdfast.monitoring import metrics_store
 
     def full(*_told: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
     emitted: list[str] = []
     monkeypatch.setattr(events, "emit", lambda finding, *_: emitted.append(finding.key))
-    monkeypatch.setattr(metrics_table, "write_metrics", full)
+    monkeypatch.setattr(metrics_store, "write_metrics", full)
     with pytest.raises(MonitorError, match="No space left"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
     assert [alert.key for alert in open_alerts(busy)] == emitted == ["holdfast.data.late:transactions"]

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.metrics_table import MetricRow, write_metrics
 from flows.promotion.records import RetrainingRecord, events_in
 from flows.promotion.settings import GateSettings
 from flows.retraining.attempts import BadAttemptError
 from flows.retraining.policy import Attempt
 from holdfast.alerting.outbox import open_alerts
 from holdfast.models.contract import MODEL_NAME
+from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from tests.flows.conftest import QUICK, Trained
 from tests.flows.small_shop import AS_OF, at_work_on
 

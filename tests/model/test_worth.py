@@ -13,9 +13,6 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from feature_repo.settings import Settings
-from flows.monitoring.outcome_view import outcome_view
-from flows.monitoring.settings import MonitorSettings
-from flows.monitoring.window import Window
 from flows.scoring.champion import load_champion
 from flows.scoring.moment import score_moment
 from flows.training.dataset import build_and_assemble, labelled_cutoffs
@@ -28,6 +25,9 @@ from flows.training.split import split_by_time
 from flows.training.value import best_threshold, earned
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
+from holdfast.monitoring.performance.view import outcome_view
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.window import Window
 from tests.conftest import MainJob
 from tests.flows.small_shop import at_work_on
 from tests.model.conftest import Champion

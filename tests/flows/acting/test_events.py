@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from flows.monitoring.findings import Finding
 from holdfast.alerting import events
 from holdfast.alerting.events import emit, tell
 from holdfast.alerting.links import artifact_page, run_page, this_run
+from holdfast.monitoring.findings import Finding
 from tests.e2e.processes import eventually, free_port
 from tests.flows.promotion.planted import plant
 from tests.flows.small_shop import join, prefect_api, start

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import Finding, Severity
 from holdfast.alerting.alert import Alert, Message
 from holdfast.alerting.outbox import add_alert, deliver, open_alerts, raise_alerts, remind, resolve
+from holdfast.monitoring.findings import Finding, Severity
 
 NOW = datetime(2024, 7, 1, 8, tzinfo=UTC)
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from feature_repo.settings import Settings
 from flows.ingestion.pipeline import run_ingest
-from flows.monitoring.data_view import data_view
-from flows.monitoring.settings import MonitorSettings
-from flows.monitoring.view_result import ViewResult
-from flows.monitoring.window import Window
+from holdfast.monitoring.data_quality.view import data_view
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.window import Window
 from tests.conftest import STATE
 from tests.flows.small_shop import at_work_on
 

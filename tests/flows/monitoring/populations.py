@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from flows.monitoring.reference import Reference
+from holdfast.monitoring.drift.reference import Reference
 
 Floats = npt.NDArray[np.float64]
 FEATURES = 18

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.settings import Settings
-from flows.monitoring.window import Window
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG
+from holdfast.monitoring.window import Window
 from tests.conftest import STATE
 from tests.flows.promotion.planted import plant, planted_shop
 from tests.flows.small_shop import AS_OF, at_work_on

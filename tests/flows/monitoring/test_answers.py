@@ -9,8 +9,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
-from flows.monitoring import answers
-from flows.monitoring.answers import first_answers
+from holdfast.monitoring.performance import first_predictions
+from holdfast.monitoring.performance.first_predictions import first_answers
 from tests.services.predictions import batch_of, write
 
 NOW = datetime(2024, 3, 10, 6, 15, tzinfo=UTC)
@@ -42,8 +42,10 @@ def told(settings: Settings) -> list[tuple[date, str]]:
 
 
 def test_a_day_that_is_over_is_read_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, original = [], answers.predictions_of_day
-    monkeypatch.setattr(answers, "predictions_of_day", lambda folder: read.append(folder.name) or original(folder))
+    read, original = [], first_predictions.predictions_of_day
+    monkeypatch.setattr(
+        first_predictions, "predictions_of_day", lambda folder: read.append(folder.name) or original(folder)
+    )
     first = told(settings)
     assert len(first) == 6
     assert read == ["2024-03-03", "2024-03-09", "2024-03-10"]

@@ -10,12 +10,12 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.ingestion.errors import IngestError
-from flows.monitoring.data_view import data_view
-from flows.monitoring.metrics_table import MetricRow, MetricsTable, read_metrics, write_metrics
-from flows.monitoring.settings import MonitorSettings
-from flows.monitoring.view_result import ViewResult
-from flows.monitoring.window import Window
 from flows.reporting.images import png
+from holdfast.monitoring.data_quality.view import data_view
+from holdfast.monitoring.metrics_store import MetricRow, MetricsTable, read_metrics, write_metrics
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.window import Window
 from tests.flows.monitoring.busy_shop import TODAY, busy_shop, deliver, look, purchases
 from tests.flows.small_shop import at_work_on
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flows.monitoring.decay import drops
 from flows.training.evaluation import Interval
+from holdfast.monitoring.performance.degradation import drops
 
 
 def _interval(low: float, high: float) -> Interval:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flows.monitoring.drift import Drift, drift, drifted, psi
+from holdfast.monitoring.drift.psi import Drift, drift, drifted, psi
 
 NAN = float("nan")
 VALUES = arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100) | st.just(NAN))

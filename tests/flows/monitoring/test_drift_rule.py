@@ -7,9 +7,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from flows.monitoring.drift import Drift
-from flows.monitoring.drift_rule import Moved, aged, compare, judge
-from flows.monitoring.settings import DriftRules
+from holdfast.monitoring.drift.psi import Drift
+from holdfast.monitoring.drift.rule import Moved, aged, compare, judge
+from holdfast.monitoring.settings import DriftRules
 from tests.flows.monitoring.populations import TRAINED, Floats, customers, reference
 
 RULES = DriftRules()

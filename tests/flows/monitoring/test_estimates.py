@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from flows.monitoring.estimates import expected
 from flows.training.evaluation import Interval
 from flows.training.settings import ValueSettings
+from holdfast.monitoring.performance.cbpe import expected
 
 VALUE = ValueSettings()
 

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.data_view import data_view
-from flows.monitoring.freshness import ONLINE, champion_freshness, online_freshness, scores_freshness
-from flows.monitoring.metrics_table import write_metrics
-from flows.monitoring.settings import DataRules, MonitorSettings
-from flows.monitoring.window import Window
 from flows.scoring.kept import about_scores
 from flows.scoring.scores import scores_path
 from holdfast.feature_store.materialization import features_lock, forget_online_state
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
+from holdfast.monitoring.data_quality.view import data_view
+from holdfast.monitoring.freshness import ONLINE, champion_freshness, online_freshness, scores_freshness
+from holdfast.monitoring.metrics_store import write_metrics
+from holdfast.monitoring.settings import DataRules, MonitorSettings
+from holdfast.monitoring.window import Window
 from tests.flows.small_shop import AS_OF, KNOWN_AT
 from tests.registry import Registry, make_registry
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.metrics_table import MetricRow, last_metrics, read_metrics, write_metrics
+from holdfast.monitoring.metrics_store import MetricRow, last_metrics, read_metrics, write_metrics
 
 START, HOUR = datetime(2024, 7, 1, 20, 15, tzinfo=UTC), timedelta(hours=1)
 

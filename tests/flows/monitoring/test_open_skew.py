@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.metrics_table import MetricRow, write_metrics
-from flows.monitoring.open_skew import open_skew
 from flows.promotion.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.monitoring.metrics_store import MetricRow, write_metrics
+from holdfast.monitoring.skew.open_findings import open_skew
 from tests.flows.promotion.planted import aliases, base, passed, plant
 
 DAY = datetime(2024, 7, 1, tzinfo=UTC)

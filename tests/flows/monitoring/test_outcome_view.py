@@ -13,14 +13,14 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
-from flows.monitoring.metrics_table import read_metrics, write_metrics
-from flows.monitoring.outcome_view import outcome_view
-from flows.monitoring.settings import MonitorSettings
-from flows.monitoring.window import Window
 from flows.promotion.records import PromotionRecord, RollbackRecord
 from flows.reporting.images import png
 from flows.scoring.outcomes import outcomes
 from flows.scoring.scores import read_scores, scores_path
+from holdfast.monitoring.metrics_store import read_metrics, write_metrics
+from holdfast.monitoring.performance.view import outcome_view
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.window import Window
 from tests.flows.monitoring.scored_shop import MONTHS, copy_of_scored_shop, promote, score
 from tests.flows.promotion.planted import plant
 from tests.flows.small_shop import AS_OF, FIRST, KNOWN_AT
@@ -214,9 +214,9 @@ def test_before_anything_was_scored(scored: tuple[Settings, Any]) -> None:
 
 
 def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings, Any]) -> None:
-    from flows.monitoring.cohorts import scored_cohorts
-    from flows.monitoring.marks import Mark, marks, trained_at
     from flows.promotion.reigns import reigns
+    from holdfast.monitoring.performance.cohorts import scored_cohorts
+    from holdfast.monitoring.performance.model_events import Mark, marks, trained_at
 
     settings, client = scored
     trained = MONTHS[3] - timedelta(days=1)
@@ -239,7 +239,7 @@ def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings,
 
 
 def test_of_each_month_the_first_table_counts(scored: tuple[Settings, Any]) -> None:
-    from flows.monitoring.cohorts import scored_cohorts
+    from holdfast.monitoring.performance.cohorts import scored_cohorts
 
     settings, _ = scored
     later = MONTHS[4] + timedelta(days=10)

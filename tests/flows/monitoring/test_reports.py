@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.drift_report import report_of
-from flows.monitoring.findings import View
-from flows.monitoring.reports import TITLES, keep_report, project_name
+from holdfast.monitoring.drift.report import report_of
+from holdfast.monitoring.evidently_workspace import TITLES, keep_report, project_name
+from holdfast.monitoring.findings import View
 
 DAY = datetime(1998, 5, 1, 6, tzinfo=UTC)
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import Finding
-from flows.monitoring.metrics_table import read_metrics, write_metrics
-from flows.monitoring.settings import MonitorSettings
-from flows.monitoring.skew_view import skew_view
-from flows.monitoring.view_result import ViewResult
-from flows.monitoring.window import Window
 from flows.reporting.images import png
 from holdfast.feast_stores.open_store import open_store
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import read_metrics, write_metrics
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.skew.view import skew_view
+from holdfast.monitoring.window import Window
 from tests.feature_repo.oracle import Transaction
 from tests.flows.monitoring.served_shop import NOON, copy_of_a_normal_day, everybody, serve, the_day
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, ingest
@@ -273,7 +273,7 @@ def test_a_failure_under_unchanged_definitions_is_a_failure(day: Settings, monke
     def fails(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("flows.monitoring.recomputing.build_snapshots", fails)
+    monkeypatch.setattr("holdfast.monitoring.skew.recompute.build_snapshots", fails)
     with pytest.raises(OSError, match="no space left"):
         skew_view(day, the_day(), RULES)
 
@@ -291,7 +291,7 @@ def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
 def test_the_values_are_those_of_training_to_the_bit() -> None:
     import numpy as np
 
-    from flows.monitoring.logged_values import differing
+    from holdfast.monitoring.skew.logged_features import differing
 
     left = np.array([[0.0, np.nan, 1.0, 0.1 + 0.2, np.nan]])
     right = np.array([[-0.0, -np.nan, 1.0, 0.3, 1.0]])
@@ -299,7 +299,7 @@ def test_the_values_are_those_of_training_to_the_bit() -> None:
 
 
 def test_the_snapshot_that_may_serve() -> None:
-    from flows.monitoring.logged_values import right_moments
+    from holdfast.monitoring.skew.logged_features import right_moments
 
     at = [AS_OF + timedelta(hours=hours) for hours in (2, 4, 4, 4)]
     served = [AS_OF - timedelta(days=1)] * 2 + [AS_OF, AS_OF + timedelta(hours=5)]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.monitoring.settings import DataRules
-from flows.monitoring.training_time import training_time
-from flows.monitoring.window import Window
 from flows.training.tracking import TRAINING_TIME
 from holdfast.models.contract import MODEL_NAME
+from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.training_duration import training_time
+from holdfast.monitoring.window import Window
 from tests.flows.small_shop import AS_OF
 from tests.registry import Registry, make_registry
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from flows.monitoring.volume import Forecast, forecast
+from holdfast.monitoring.data_quality.volume_forecast import Forecast, forecast
 
 DAY = timedelta(days=1)
 FIRST = date(2024, 1, 1)  # a Monday

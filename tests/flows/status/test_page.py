@@ -19,8 +19,6 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import Finding
-from flows.monitoring.metrics_table import MetricRow, write_metrics
 from flows.promotion.records import PromotionRecord, RolloutRecord, TrafficRecord
 from flows.promotion.registry import set_challenger, set_champion
 from flows.scoring.scores import scores_path
@@ -35,6 +33,8 @@ from holdfast.alerting.outbox import raise_alerts
 from holdfast.feature_store.materialization import OnlineState
 from holdfast.feature_store.parity import ParityReport, save_parity
 from holdfast.models.contract import MODEL_NAME
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import Places
 from tests.e2e.processes import free_port
 from tests.flows.prefect_server import answered, post

@@ -12,7 +12,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.monitoring.drift import SCORE
 from flows.scoring.champion import Champion
 from flows.scoring.customers import Customers, active_customers
 from flows.training.dataset import TrainingSet, build_and_assemble
@@ -25,6 +24,7 @@ from holdfast.models.contract import MODEL_NAME, model_inputs, other_definitions
 from holdfast.models.loaded_model import load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry
+from holdfast.monitoring.drift.psi import SCORE
 from holdfast.runtime.run_artifacts import read_file
 
 Floats = npt.NDArray[np.float64]

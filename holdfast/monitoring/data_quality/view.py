@@ -5,16 +5,9 @@ from functools import partial
 from typing import Any
 
 from feature_repo.settings import Settings
-from flows.monitoring import data_checks
-from flows.monitoring.checks import Check, judge
-from flows.monitoring.data_picture import draw
-from flows.monitoring.drift_report import report_of
-from flows.monitoring.findings import Finding
-from flows.monitoring.freshness import champion_freshness, online_freshness, scores_freshness
-from flows.monitoring.metrics_table import MetricRow
-from flows.monitoring.settings import DataRules, MonitorSettings
-from flows.monitoring.training_time import training_time
-from flows.monitoring.transactions import (
+from holdfast.monitoring.data_quality import checks
+from holdfast.monitoring.data_quality.plot import draw
+from holdfast.monitoring.data_quality.queries import (
     DAYS_BEFORE,
     VALUES,
     Arrivals,
@@ -24,8 +17,15 @@ from flows.monitoring.transactions import (
     rows_by_day,
     sample,
 )
-from flows.monitoring.view_result import ViewResult
-from flows.monitoring.window import Window
+from holdfast.monitoring.drift.report import report_of
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.freshness import champion_freshness, online_freshness, scores_freshness
+from holdfast.monitoring.hypothesis_tests import Check, judge
+from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import DataRules, MonitorSettings
+from holdfast.monitoring.training_duration import training_time
+from holdfast.monitoring.window import Window
 
 _HOUR = timedelta(hours=1)
 
@@ -38,17 +38,17 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
     """
     days = rows_by_day(settings, window, rules.data.due_hours)
     if days is None:
-        rows = [MetricRow("rows", data_checks.ALL, 0, 0)]
+        rows = [MetricRow("rows", checks.ALL, 0, 0)]
         said = "No transaction is known: there is nothing to look at."
         return ViewResult("data", said, rows, [], draw(None, None, None, rules.data), judged=())
     now, before = arrivals(settings, window)
     day = sample(settings, window, days.day, 1)
     earlier = sample(settings, window, days.day - timedelta(days=DAYS_BEFORE), DAYS_BEFORE)
     checks = [
-        *data_checks.volume(days, window, rules.data),
-        *data_checks.refusals(now, before, rules.data),
-        *data_checks.returns(day, earlier, rules.data),
-        *data_checks.values(day, earlier, rules.data),
+        *checks.volume(days, window, rules.data),
+        *checks.refusals(now, before, rules.data),
+        *checks.returns(day, earlier, rules.data),
+        *checks.values(day, earlier, rules.data),
     ]
     measured, found, lines = judge(checks, rules.data.alpha)
     late = _lateness(settings, now, before, rules.data)
@@ -76,19 +76,19 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
 
 def _judged(checks: list[Check]) -> set[str]:
     """What was tested. Where all purchases are of one piece only amounts are: those say it of all measures."""
-    values = {data_checks.subject_of(name) for name in VALUES}
+    values = {checks.subject_of(name) for name in VALUES}
     subjects = {check.finding.subject for check in checks}
     return subjects | (values if subjects & values else set())
 
 
 def _plain(days: Days, now: Arrivals, window: Window, checks: list[Check]) -> list[MetricRow]:
     """What is measured whether or not it can be judged."""
-    rows = [MetricRow("age_hours", data_checks.ALL, (window.as_of - days.newest) / _HOUR, days.rows)]
+    rows = [MetricRow("age_hours", checks.ALL, (window.as_of - days.newest) / _HOUR, days.rows)]
     if not any(check.row.metric == "rows" for check in checks):
-        rows.append(MetricRow("rows", data_checks.ALL, days.rows, days.rows))
+        rows.append(MetricRow("rows", checks.ALL, days.rows, days.rows))
     if now.rows:
-        rows.append(MetricRow("refused_share", data_checks.ALL, now.refused / now.rows, now.rows))
-    return rows + data_checks.missing_values(now)
+        rows.append(MetricRow("refused_share", checks.ALL, now.refused / now.rows, now.rows))
+    return rows + checks.missing_values(now)
 
 
 def _lateness(
@@ -98,7 +98,7 @@ def _lateness(
     added, late, median = late_rows(settings, now, rules.max_delay_hours)
     if not added or not before.batches:
         return [], []
-    share, subject = late / added, f"{data_checks.ALL}.delay"
+    share, subject = late / added, f"{checks.ALL}.delay"
     breached = share > rules.max_late_share
     rows = [
         MetricRow("late_share", subject, share, added, limit=rules.max_late_share, breached=breached),

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.monitoring.metrics_table import last_metrics
+from holdfast.monitoring.metrics_store import last_metrics
 
 _DEFINITION = "changed definition"
 

@@ -17,9 +17,9 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import View
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
+from holdfast.monitoring.findings import View
 
 _NAME = "%Y%m%dT%H%M%SZ"
 _AT_ONCE = 500  # files that are read together

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from flows.monitoring.findings import Finding
 from flows.monitoring.many import holm
-from flows.monitoring.metrics_table import MetricRow
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import MetricRow
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,19 +11,19 @@ import pyarrow as pa
 
 from feature_repo.settings import Settings
 from flows.monitoring.active import is_active
-from flows.monitoring.drift import SCORE
-from flows.monitoring.drift_picture import draw
-from flows.monitoring.drift_report import drift_report
-from flows.monitoring.drift_rule import Moved, compare, judge
-from flows.monitoring.findings import Finding
-from flows.monitoring.metrics_table import MetricRow, read_metrics
-from flows.monitoring.reference import Floats, Reference, reference_of
-from flows.monitoring.settings import DriftRules, MonitorSettings
-from flows.monitoring.view_result import ViewResult
-from flows.monitoring.window import Window, logged_predictions
 from flows.training.tracking import open_mlflow
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import ENTITY_KEY, RECENCY
+from holdfast.monitoring.drift.plot import draw
+from holdfast.monitoring.drift.psi import SCORE
+from holdfast.monitoring.drift.reference import Floats, Reference, reference_of
+from holdfast.monitoring.drift.report import drift_report
+from holdfast.monitoring.drift.rule import Moved, compare, judge
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import MetricRow, read_metrics
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import DriftRules, MonitorSettings
+from holdfast.monitoring.window import Window, logged_predictions
 
 CUSTOMERS = "customers"
 SHOWN_DAYS = 90  # of history in the picture

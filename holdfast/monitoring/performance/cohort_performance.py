@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.monitoring.cohorts import Cohort
-from flows.monitoring.estimates import expected
 from flows.monitoring.truth_settings import OutcomeRules
 from flows.scoring.outcomes import known_until, matures_at, outcomes_of
 from flows.scoring.quality import intervals, measured
@@ -18,6 +16,8 @@ from flows.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from flows.training.evaluation import Interval
 from flows.training.metrics import metrics
 from holdfast.models.contract import ENTITY_KEY
+from holdfast.monitoring.performance.cbpe import expected
+from holdfast.monitoring.performance.cohorts import Cohort
 
 Status = Literal["measured", "estimated", "too few", "in hindsight"]
 MEASURES = {

@@ -5,16 +5,16 @@ from typing import Any
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.monitoring.findings import Finding, Severity
-from flows.monitoring.metrics_table import MetricRow, read_metrics
-from flows.monitoring.settings import DataRules
-from flows.monitoring.window import Window
 from flows.scoring.kept import list_scored
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import being_filled, online_state, why_not_served
 from holdfast.models.contract import CHAMPION, freshness
 from holdfast.models.registered_version import NoSuchAliasError, RegistryUnavailableError
 from holdfast.models.registry_client import ModelRegistry, impatience
+from holdfast.monitoring.findings import Finding, Severity
+from holdfast.monitoring.metrics_store import MetricRow, read_metrics
+from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.window import Window
 
 ONLINE, SCORES = "online store", "scores"  # beside CHAMPION
 _AGE = "age_hours"

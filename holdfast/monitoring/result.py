@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows.monitoring.findings import Finding, View
-from flows.monitoring.metrics_table import MetricRow
+from holdfast.monitoring.findings import Finding, View
+from holdfast.monitoring.metrics_store import MetricRow
 
 if TYPE_CHECKING:
     from evidently import Report

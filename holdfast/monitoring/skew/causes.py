@@ -12,11 +12,11 @@ import pandas as pd
 
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
-from flows.monitoring.logged_values import Floats, LoggedValues, columns_of, differing, due
-from flows.monitoring.recomputing import Definitions, recompute
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at, times_known
 from holdfast.ingestion.batches import list_batches
 from holdfast.models.contract import ENTITY_KEY
+from holdfast.monitoring.skew.logged_features import Floats, LoggedValues, columns_of, differing, due
+from holdfast.monitoring.skew.recompute import Definitions, recompute
 
 Cause = Literal["changed definition", "stale store", "late data", "unexplained"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.monitoring.drift import SCORE
-from flows.monitoring.drift_rule import Moved
-from flows.monitoring.settings import DriftRules
 from flows.training.plots import GREEN, GREY, LIGHT, plain
+from holdfast.monitoring.drift.psi import SCORE
+from holdfast.monitoring.drift.rule import Moved
+from holdfast.monitoring.settings import DriftRules
 
 RED, AMBER = "#b91c1c", "#c46210"
 _SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the others invisible

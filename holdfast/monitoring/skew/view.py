@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import Finding
-from flows.monitoring.logged_values import LoggedValues, columns_of, logged_values, right_moments
-from flows.monitoring.metrics_table import MetricRow
-from flows.monitoring.recomputing import Definitions, definitions, recompute
-from flows.monitoring.settings import MonitorSettings
-from flows.monitoring.skew_causes import COLUMNS, Compared, differences
-from flows.monitoring.skew_shown import mismatches, report, said
-from flows.monitoring.skew_told import findings, metric_rows, not_computable, table
-from flows.monitoring.view_result import ViewResult
-from flows.monitoring.window import Window, logged_predictions
 from flows.promotion.registry import UnknownVersionError, all_versions, open_registry
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.models.contract import ENTITY_KEY
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.skew.causes import COLUMNS, Compared, differences
+from holdfast.monitoring.skew.findings import findings, metric_rows, not_computable, table
+from holdfast.monitoring.skew.logged_features import LoggedValues, columns_of, logged_values, right_moments
+from holdfast.monitoring.skew.plot import mismatches, report, said
+from holdfast.monitoring.skew.recompute import Definitions, definitions, recompute
+from holdfast.monitoring.window import Window, logged_predictions
 
 
 def skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:

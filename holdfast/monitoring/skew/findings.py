@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pandas as pd
 
-from flows.monitoring.findings import Finding
-from flows.monitoring.metrics_table import MetricRow
-from flows.monitoring.skew_causes import CAUSES, Cause
 from holdfast.models.contract import ENTITY_KEY
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.skew.causes import CAUSES, Cause
 
 EXAMPLES = 5
 TABLE_ROWS = 50

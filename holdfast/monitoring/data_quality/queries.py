@@ -8,8 +8,8 @@ import duckdb
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.monitoring.window import Window
 from holdfast.ingestion.batches import Batch, list_batches, transactions_glob
+from holdfast.monitoring.window import Window
 
 VALUES = ("amount", "price", "quantity")
 DAYS_BEFORE = 28

@@ -5,13 +5,13 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from flows.monitoring.checks import Check, more_often, shift
-from flows.monitoring.findings import EventName, Finding, Severity
-from flows.monitoring.metrics_table import MetricRow
-from flows.monitoring.settings import DataRules
-from flows.monitoring.transactions import VALUES, Arrivals, Days, Sample
-from flows.monitoring.volume import forecast
-from flows.monitoring.window import Window
+from holdfast.monitoring.data_quality.queries import VALUES, Arrivals, Days, Sample
+from holdfast.monitoring.data_quality.volume_forecast import forecast
+from holdfast.monitoring.findings import EventName, Finding, Severity
+from holdfast.monitoring.hypothesis_tests import Check, more_often, shift
+from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.window import Window
 
 ALL = "transactions"
 _MISSING = re.compile(r"^(\w+) is (?:missing|null)$")

@@ -5,15 +5,15 @@ from statistics import median
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.monitoring.findings import Finding
-from flows.monitoring.freshness import Judged
-from flows.monitoring.marks import trained_at
-from flows.monitoring.metrics_table import MetricRow
-from flows.monitoring.settings import DataRules
-from flows.monitoring.window import Window
 from flows.promotion.registry import UnknownVersionError, get_version, open_registry
 from flows.training.tracking import TRAINING_TIME
 from holdfast.models.registry_client import impatience
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.freshness import Judged
+from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.performance.model_events import trained_at
+from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.window import Window
 
 _SUBJECT = "training"
 _BEFORE, _FEWEST = 10, 3

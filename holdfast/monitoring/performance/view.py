@@ -7,16 +7,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.monitoring.cohort_quality import CohortQuality, qualities
-from flows.monitoring.cohorts import first_month, requested_cohorts, scored_cohorts
-from flows.monitoring.marks import marks, trained_at
-from flows.monitoring.metrics_table import MetricRow
-from flows.monitoring.outcome_told import dropped, metric_rows, report, summary, table
-from flows.monitoring.quality_chart import quality_over_time
-from flows.monitoring.settings import MonitorSettings
-from flows.monitoring.skew_shown import said
-from flows.monitoring.view_result import ViewResult
-from flows.monitoring.window import Window
 from flows.promotion.registry import UnknownVersionError, all_versions, champion_version, open_registry
 from flows.promotion.reigns import reigns
 from flows.training.evaluation import Evaluation, Interval
@@ -24,6 +14,16 @@ from flows.training.tracking import PREDICTIONS_FILE, read_evaluation
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
+from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.performance.cohort_performance import CohortQuality, qualities
+from holdfast.monitoring.performance.cohorts import first_month, requested_cohorts, scored_cohorts
+from holdfast.monitoring.performance.findings import dropped, metric_rows, report, summary, table
+from holdfast.monitoring.performance.model_events import marks, trained_at
+from holdfast.monitoring.performance.plot import quality_over_time
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.skew.plot import said
+from holdfast.monitoring.window import Window
 from holdfast.runtime.run_artifacts import read_file
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from flows.monitoring.reference import Floats, Reference
+from holdfast.monitoring.drift.reference import Floats, Reference
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot

@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.monitoring.cohorts import Cohort
 from flows.promotion.registry import all_versions
 from flows.promotion.reigns import Reigns
+from holdfast.monitoring.performance.cohorts import Cohort
 
 Kind = Literal["trained", "promoted", "rolled back"]
 

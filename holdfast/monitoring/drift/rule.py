@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from flows.monitoring.drift import Drift, drifted
 from flows.monitoring.many import holm
-from flows.monitoring.reference import Reference
-from flows.monitoring.settings import DriftRules
 from holdfast.models.contract import RECENCY
+from holdfast.monitoring.drift.psi import Drift, drifted
+from holdfast.monitoring.drift.reference import Reference
+from holdfast.monitoring.settings import DriftRules
 
 Floats = npt.NDArray[np.float64]
 _TENURE, _SILENCE = "tenure_days", "silence_share"

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.monitoring.answers import first_answers
 from flows.scoring.kept import list_scored
 from flows.scoring.scores import read_scores
 from holdfast.models.contract import ENTITY_KEY
+from holdfast.monitoring.performance.first_predictions import first_answers
 
 Source = Literal["scores", "requests"]
 Every = Literal["month", "week", "day"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.monitoring.findings import View
 from holdfast.core.atomic_files import replace_file
+from holdfast.monitoring.findings import View
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
