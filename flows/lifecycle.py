@@ -22,8 +22,8 @@ from holdfast.ingestion.datasets import refuse_to_mix
 @task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
 def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict:
     """Serve the bento in a process of its own and ask it for one prediction over HTTP."""
-    from flows.packaging.live_check import ask_live_service
     from holdfast.feature_store.snapshots import recent_customer
+    from holdfast.packaging.smoke_test import ask_live_service
 
     customer = recent_customer(settings, as_of, known_at)
     return ask_live_service(bento, settings, customer, as_of).prediction

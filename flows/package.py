@@ -38,7 +38,7 @@ def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
 @task(task_run_name="save model v{served.model_version}", cache_policy=NO_CACHE, persist_result=False)
 def save_model_task(settings: Settings, served: ServedModel, content: bytes) -> str:
     """Put the model and its contract into BentoML's model store."""
-    from flows.packaging.model_store import save_served_model
+    from holdfast.packaging.bento_stores import save_served_model
 
     return str(save_served_model(settings, served, content))
 
@@ -48,7 +48,7 @@ def build_bento_task(settings: Settings, model_tag: str) -> str:
     """Build the bento, or find the one with the same content."""
     from bentoml import Tag
 
-    from flows.packaging.bento import bento_size, build_bento
+    from holdfast.packaging.bento import bento_size, build_bento
 
     tag = build_bento(_ROOT, settings, Tag.from_str(model_tag))
     create_table_artifact(

@@ -23,8 +23,8 @@ def make_scene(processes: Processes, folder: Path, customers: int, family: str) 
     Raises:
         SceneError: The world or the bento could not be built.
     """
-    from flows.packaging.bento import build_bento
     from flows.packaging.stores import model_store
+    from holdfast.packaging.bento import build_bento
     from tests.services.world import AS_OF
 
     data = folder / "data"

@@ -15,12 +15,12 @@ from deploy.image.contents import look_through
 from deploy.image.engine import Engine, EngineError, find_engine
 from deploy.image.pip_settings import secrets
 from feature_repo.settings import Settings
-from flows.packaging.bento import BENTO_NAME, content_digest
 from flows.packaging.stores import bento_store
+from holdfast.packaging.bento import BENTO_NAME, content_digest
 
 LATEST = f"{BENTO_NAME}:latest"
 _ROOT = Path(__file__).resolve().parents[2]
-_DIGEST_LABEL = "content"  # as flows.packaging.bento sets it
+_DIGEST_LABEL = "content"  # as holdfast.packaging.bento sets it
 _SHOWN = 20
 
 

@@ -39,7 +39,7 @@ def _give_model(settings: Settings) -> None:
                 said = str(error)
                 sys.stderr.write(f"It {WAITS}. {said}\n")
             time.sleep(_POLL_SECONDS)
-    from flows.packaging.model_store import save_served_model  # BentoML takes a second: only when there is a model
+    from holdfast.packaging.bento_stores import save_served_model  # BentoML takes a second: only when there is a model
 
     save_served_model(settings, served, content)
 

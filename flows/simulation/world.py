@@ -46,7 +46,7 @@ _MADE_BY = (
     "flows/training/*.py",
     "flows/promotion/*.py",
     "flows/scoring/*.py",
-    "flows/packaging/model_store.py",
+    "holdfast/packaging/bento_stores.py",
     "holdfast/backtesting/settings.py",
     "flows/simulation/world.py",
     "flows/simulation/days.py",
@@ -92,11 +92,11 @@ def make_world(state: Path, customers: int) -> None:
     """Fill this process's data folder, whose servers run, up to the morning of the first day."""
     from flows.features import features
     from flows.ingest import ingest
-    from flows.packaging.model_store import save_served_model
     from flows.promote import promote
     from flows.score import score
     from flows.train import train
     from holdfast.ingestion.datasets import locate
+    from holdfast.packaging.bento_stores import save_served_model
 
     settings = load_settings()
     folder, mapping = state / "landing", state / "mapping.yaml"

@@ -47,7 +47,7 @@ def files(settings: Settings) -> dict[str, tuple[int, int]]:
 @pytest.fixture(params=["logistic", pytest.param("boosting", marks=pytest.mark.long)])
 def served(request: pytest.FixtureRequest, settings: Settings, client: Any) -> Iterator[tuple[Settings, Any]]:
     """The service over HTTP with a champion of each family, on the shop's own features."""
-    from flows.packaging.model_store import save_served_model
+    from holdfast.packaging.bento_stores import save_served_model
     from tests.services.over_http import serve_over_http
 
     crown(client, request.param)

@@ -9,8 +9,8 @@ import pytest
 from bentoml import Bento
 
 from deploy.image.build import Built, build_image
-from flows.packaging.bento import build_bento
 from flows.packaging.stores import bento_store, model_store
+from holdfast.packaging.bento import build_bento
 from tests.conftest import ROOT
 from tests.image import prepared
 from tests.image.containers import Container, running

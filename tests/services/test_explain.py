@@ -106,7 +106,7 @@ class TestNoSum:
     def interacting(self, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         import shutil
 
-        from flows.packaging.model_store import save_served_model
+        from holdfast.packaging.bento_stores import save_served_model
 
         data = Path(shutil.copytree(world, tmp_path_factory.mktemp("interacting") / "data"))
         with environment(data) as settings, tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,6 @@ import httpx
 import pytest
 import skops.io
 
-from flows.packaging.live_check import serving
 from flows.promotion.records import RollbackRecord, RolloutRecord, events_in
 from flows.promotion.registry import challenger_version, champion_version, set_challenger
 from flows.rolling_out.settings import RolloutSettings
@@ -22,6 +21,7 @@ from flows.training.serving import scored_examples
 from holdfast.alerting.outbox import open_alerts
 from holdfast.core.prediction_log import read_predictions
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
+from holdfast.packaging.smoke_test import serving
 from tests.flows.promotion.planted import passed
 from tests.flows.small_shop import fast_flows, join, prefect_api, start
 from tests.registry import Registry, make_registry

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.packaging.live_check import serving
 from holdfast.core.prediction_log import read_predictions
 from holdfast.models.contract import CHALLENGER, CHAMPION
+from holdfast.packaging.smoke_test import serving
 from tests.registry import Registry, make_registry
 from tests.services.conftest import environment
 from tests.services.world import CUSTOMERS, fit

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from flows.packaging.live_check import LiveService, serving
+from holdfast.packaging.smoke_test import LiveService, serving
 from tests.conftest import ROOT
 from tests.e2e.processes import free_port
 from tests.services.conftest import environment

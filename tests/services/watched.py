@@ -16,8 +16,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from flows.packaging.live_check import serving
 from holdfast.models.contract import CHALLENGER, CHAMPION
+from holdfast.packaging.smoke_test import serving
 from tests.registry import Registry, make_registry
 from tests.services.conftest import environment
 from tests.services.world import CUSTOMERS, fit

@@ -139,8 +139,8 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     import sys
     import tempfile
 
-    from flows.packaging.model_store import save_served_model
     from holdfast.feast_stores.open_store import REPO, open_store
+    from holdfast.packaging.bento_stores import save_served_model
 
     apply_environment()
     settings = load_settings()

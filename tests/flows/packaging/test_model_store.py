@@ -8,13 +8,13 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.packaging.errors import PackagingError
-from flows.packaging.model_store import save_served_model
 from flows.packaging.stores import model_store
 from flows.training.tracking import logged_sha256
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.models.registered_version import NoRegistryError, NotServableError
 from holdfast.models.registry_client import ModelRegistry
+from holdfast.packaging.bento_stores import save_served_model
 from tests.registry import contract_of, estimator
 
 
@@ -72,7 +72,7 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: 
 
 
 def test_errors_are_ones_a_person_can_act_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.packaging.live_check import LiveCheckError
+    from holdfast.packaging.smoke_test import LiveCheckError
 
     assert issubclass(PackagingError, HoldfastError)
     assert issubclass(LiveCheckError, HoldfastError)
@@ -114,7 +114,7 @@ def test_a_crash_while_saving_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("flows.packaging.model_store.Path.write_bytes", crash)
+        patch.setattr("holdfast.packaging.bento_stores.Path.write_bytes", crash)
         with pytest.raises(KeyboardInterrupt):
             save_served_model(settings, *_version("1"))
     assert not list(model_store(settings).list())
