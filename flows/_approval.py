@@ -15,8 +15,8 @@ from holdfast.models.contract import MODEL_NAME
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from flows.promotion.approval import Answer
-    from flows.promotion.moving import Decision
+    from holdfast.promotion.approval import Answer
+    from holdfast.promotion.champion_update import Decision
 
 _ASKING = "approval"  # the name of the one place where a run is suspended
 
@@ -39,10 +39,10 @@ def by_a_person(
     """
     from prefect.runtime import flow_run
 
-    from flows.promotion.approval import answered, ask, requested_by, shown_to_the_person
-    from flows.promotion.deciding import candidate, decided_before
-    from flows.promotion.moving import passed_gates
-    from flows.promotion.registry import champion_version, promotion_lock
+    from holdfast.model_versions.aliases import champion_version, promotion_lock
+    from holdfast.promotion.approval import answered, ask, requested_by, shown_to_the_person
+    from holdfast.promotion.champion_update import passed_gates
+    from holdfast.promotion.decision import candidate, decided_before
 
     run = str(flow_run.id)
     number = requested_by(client, run)
@@ -67,7 +67,7 @@ def by_a_person(
 
 def _answer(shown: str, timeout: timedelta) -> "Answer | None":
     """What a person entered; None when the run was resumed without."""
-    from flows.promotion.approval import Answer
+    from holdfast.promotion.approval import Answer
 
     form = Approval.with_initial_data(description=shown)
     try:

@@ -48,11 +48,11 @@ def known_task(
     settings: Settings, told: Walk, earlier: list[Step], matured: list[datetime], customers: "Customers"
 ) -> Known:
     """What the policy decides by; what only other policies look at is not computed."""
-    from flows.promotion.registry import champion_version
     from flows.scoring.champion import load_champion
     from flows.scoring.scores import read_scores, scores_path
     from flows.training.tracking import open_mlflow
     from holdfast.backtesting.policy_inputs import drift_since_training, latest_mature, measure
+    from holdfast.model_versions.aliases import champion_version
 
     client = open_mlflow(settings)
     champion, count = champion_version(client), len(customers.ids)
@@ -70,11 +70,11 @@ def known_task(
 @task(name="score", **_IN_MEMORY)
 def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     """The champion's word on every customer, kept as Parquet; what the step's record says of it."""
-    from flows.promotion.registry import champion_version
     from flows.scoring.champion import load_champion
     from flows.scoring.scores import scores_path, scores_table, write_scores
     from flows.training.tracking import open_mlflow
     from holdfast.backtesting.policy_inputs import trained_as_of
+    from holdfast.model_versions.aliases import champion_version
 
     client = open_mlflow(settings)
     version = champion_version(client)

@@ -11,15 +11,15 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
 from flows.model_card import cards_tell
-from flows.promotion.settings import GateSettings, changed_told
 from holdfast.feature_store.materialization import features_lock
+from holdfast.model_versions.gate_settings import GateSettings, changed_told
 from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:
-    from flows.promotion.evidence import Evidence
-    from flows.promotion.gates import Gate
-    from flows.promotion.recording import Report
-    from flows.promotion.situation import Situation
+    from holdfast.model_versions.evidence import Evidence
+    from holdfast.promotion.evaluation_context import Situation
+    from holdfast.promotion.gate_report import Report
+    from holdfast.promotion.gates import Gate
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class GatesResult:
 @task(name="situation", cache_policy=NO_CACHE, persist_result=False)
 def situation_task(settings: Settings, version: str) -> "Situation":
     """The champion, the definitions in the registry and the last parity report, at rest."""
-    from flows.promotion.registry import open_registry
-    from flows.promotion.situation import situation_of
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.promotion.evaluation_context import situation_of
 
     with features_lock(settings):
         return situation_of(open_registry(settings), settings, version)
@@ -55,8 +55,8 @@ def situation_task(settings: Settings, version: str) -> "Situation":
 @task(task_run_name="evidence about version {version}", cache_policy=NO_CACHE, persist_result=False)
 def evidence_task(settings: Settings, version: str, situation: "Situation", thresholds: GateSettings) -> "Evidence":
     """What training left of the version, and how the registered model behaves."""
-    from flows.promotion.gathering import gather
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.promotion.evidence_collection import gather
 
     return gather(open_registry(settings), settings, version, situation, thresholds)
 
@@ -64,8 +64,8 @@ def evidence_task(settings: Settings, version: str, situation: "Situation", thre
 @task(name="record", cache_policy=NO_CACHE, persist_result=False)
 def record_task(settings: Settings, report: "Report") -> None:
     """Put gates and verdict into the version's MLflow run."""
-    from flows.promotion.recording import record_report
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.promotion.gate_report import record_report
 
     record_report(open_registry(settings), report)
 
@@ -73,8 +73,8 @@ def record_task(settings: Settings, report: "Report") -> None:
 @task(name="verdict", cache_policy=NO_CACHE, persist_result=False)
 def verdict_task(settings: Settings, report: "Report") -> bool:
     """Put the verdict on the version, show it, and move the alias; whether the version is the challenger now."""
-    from flows.promotion.recording import settle
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.promotion.gate_report import settle
 
     create_table_artifact(
         [
@@ -129,9 +129,9 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     """
     from prefect.runtime import flow_run
 
-    from flows.promotion.gates import judge
-    from flows.promotion.recording import Report, find_report
-    from flows.promotion.registry import challenger_version, get_version, open_registry
+    from holdfast.model_versions.aliases import challenger_version, get_version, open_registry
+    from holdfast.promotion.gate_report import Report, find_report
+    from holdfast.promotion.gates import judge
 
     settings, thresholds = load_settings(), thresholds or GateSettings()
     client = open_registry(settings)

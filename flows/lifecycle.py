@@ -117,7 +117,7 @@ def _promoted(trained: TrainResult) -> tuple[str, str]:
     Raises:
         PromotionRefusedError: There is no champion.
     """
-    from flows.promotion.registry import champion_version, open_registry
+    from holdfast.model_versions.aliases import champion_version, open_registry
 
     standing = champion_version(open_registry(load_settings()))
     if standing is not None and not trained.gates.passed:

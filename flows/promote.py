@@ -15,7 +15,7 @@ from flows.promotion.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 if TYPE_CHECKING:
-    from flows.promotion.moving import Decision
+    from holdfast.promotion.champion_update import Decision
 
 _DEPLOYMENT = "promote/promote"
 
@@ -37,9 +37,9 @@ class PromoteResult:
 @task(name="move champion", cache_policy=NO_CACHE, persist_result=False)
 def move_task(settings: Settings, version: str, decision: "Decision") -> PromoteResult:
     """Record the decision and move the alias."""
-    from flows.promotion.moving import move_champion
-    from flows.promotion.records import PromotionRecord
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.model_versions.records import PromotionRecord
+    from holdfast.promotion.champion_update import move_champion
 
     client = open_registry(settings)
     previous = move_champion(client, settings, version, decision, datetime.now(UTC))
@@ -71,8 +71,8 @@ def promote(
         reason: Why it is promoted, or why a person is asked.
         timeout_hours: How long a person has; no answer is a refusal.
     """
-    from flows.promotion.deciding import by_itself, candidate
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.promotion.decision import by_itself, candidate
 
     settings = load_settings()
     client = open_registry(settings)
@@ -90,7 +90,7 @@ def promote(
 
 
 def _told(result: PromoteResult) -> str:
-    from flows.promotion.settings import changed_told
+    from holdfast.model_versions.gate_settings import changed_told
 
     if not result.moved:
         return f"Version {result.version} is the {CHAMPION} already: nothing was decided, nobody was asked."

@@ -10,11 +10,11 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
 from flows.model_card import cards_tell
-from flows.promotion.settings import GateSettings
 from flows.retraining.settings import RetrainingRules
 from flows.train import TrainResult, train
 from flows.training.settings import TrainingSettings
 from holdfast.ingestion.as_of import resolve_as_of, run_name
+from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.prefect_states import skipped
 
@@ -39,10 +39,10 @@ def decide_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
 ) -> "tuple[Decision, Retraining | None]":
     """Look at the findings that last, and at the retrainings there were; one that is decided on has begun."""
-    from flows.promotion.registry import UnknownVersionError, champion_version, open_registry
     from flows.retraining.attempts import Retraining, begin, past, retraining_lock
     from flows.retraining.policy import decide
     from flows.retraining.seen import seen
+    from holdfast.model_versions.aliases import UnknownVersionError, champion_version, open_registry
     from holdfast.monitoring.skew.open_findings import open_skew
 
     try:
@@ -68,9 +68,9 @@ def decide_task(
 @task(name="record", cache_policy=NO_CACHE, persist_result=False)
 def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
     """The reason, on the version that this retraining gave; one that was there before has other reasons to be."""
-    from flows.promotion.records import RetrainingRecord
-    from flows.promotion.registry import get_version, open_registry, promotion_lock
     from flows.provenance.history import registered_at
+    from holdfast.model_versions.aliases import get_version, open_registry, promotion_lock
+    from holdfast.model_versions.records import RetrainingRecord
 
     client = open_registry(settings)
     with promotion_lock(settings):

@@ -29,8 +29,8 @@ def move_back_task(
     settings: Settings, to: str | None, why: str, who: str, now: datetime, leave: str | None, flow_run: str
 ) -> RollbackResult:
     """Move the alias and say so."""
-    from flows.promotion.going_back import other_definitions, roll_back
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.promotion.rollback import other_definitions, roll_back
 
     client = open_registry(settings)
     back = roll_back(client, settings, to, why, who, now, leave, flow_run)

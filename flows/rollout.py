@@ -19,8 +19,8 @@ from holdfast.runtime.prefect_states import skipped
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from flows.promotion.records import RolloutRecord
     from flows.rolling_out.work import Work
+    from holdfast.model_versions.records import RolloutRecord
 
 _DEPLOYMENT = "rollout/rollout"
 _PATIENCE = 60.0  # seconds for which an approved run waits for another that only looks whether there is work
@@ -64,12 +64,12 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     """
     from prefect.runtime import flow_run
 
-    from flows.promotion.registry import open_registry
     from flows.rolling_out.service_metrics import read_service
     from flows.rolling_out.telling import finish, tell_silent
     from flows.rolling_out.trying import try_out
     from flows.rolling_out.watching import Surroundings
     from holdfast.alerting.links import this_run
+    from holdfast.model_versions.aliases import open_registry
     from holdfast.monitoring.skew.open_findings import open_skew
     from holdfast.runtime.endpoints import load_places
 
@@ -95,9 +95,9 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
 @task(task_run_name="promote", cache_policy=NO_CACHE, persist_result=False)
 def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
     """Move the alias; where a person is asked, on their word about this very version."""
-    from flows.promotion.registry import open_registry
     from flows.rolling_out.moves import promote
     from flows.rolling_out.telling import tell_promoted
+    from holdfast.model_versions.aliases import open_registry
 
     promote(open_registry(settings), settings, work, "passed every step of its rollout", datetime.now(UTC), asks)
     tell_promoted(work.version, work.champion)
@@ -106,9 +106,9 @@ def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
 @task(task_run_name="end", cache_policy=NO_CACHE, persist_result=False)
 def end_task(settings: Settings, work: "Work", why: str = "") -> "RolloutRecord":
     """End a rollout that cannot go on, or tell the end of one that was killed when it told it."""
-    from flows.promotion.registry import open_registry
     from flows.rolling_out.telling import finish
     from holdfast.alerting.links import this_run
+    from holdfast.model_versions.aliases import open_registry
 
     now = datetime.now(UTC)
     record = work.ended(why, now)
@@ -144,8 +144,8 @@ def rollout(
     """
     from filelock import Timeout
 
-    from flows.promotion.registry import open_registry
     from flows.rolling_out.work import claim, find_work
+    from holdfast.model_versions.aliases import open_registry
 
     settings = load_settings()
     client, done, named = open_registry(settings), None, version
@@ -180,7 +180,7 @@ def _asked_before(settings: Settings, client: "MlflowClient", person: _Person) -
     """
     from prefect.runtime import flow_run
 
-    from flows.promotion.approval import requested_by
+    from holdfast.promotion.approval import requested_by
 
     asked = requested_by(client, str(flow_run.id)) if person.asks else None
     if asked is None:

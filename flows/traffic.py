@@ -14,14 +14,14 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import Traffic
 
 if TYPE_CHECKING:
-    from flows.promotion.traffic import Sent
+    from holdfast.promotion.challenger_traffic import Sent
 
 
 @task(name="send traffic", cache_policy=NO_CACHE, persist_result=False)
 def send_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "Sent":
     """Say it on the version."""
-    from flows.promotion.registry import open_registry
-    from flows.promotion.traffic import send
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.promotion.challenger_traffic import send
 
     sent = send(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))
     create_markdown_artifact(_told(sent), key="traffic", description=f"{MODEL_NAME}: what the challenger gets")
@@ -46,7 +46,7 @@ def traffic(
         share: Of the customers, for a canary: above 0, at most 0.5; 0.05 when left out.
         who: Who says so; the user of this machine when left out.
     """
-    from flows.promotion.traffic import wanted
+    from holdfast.promotion.challenger_traffic import wanted
 
     settings = load_settings()
     sent = send_task(settings, version, wanted(mode, share), who or getpass.getuser())

@@ -17,7 +17,6 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
-from flows.promotion.gates import GateSettings
 from flows.reporting.images import data_url, png
 from flows.reporting.progress import say
 from flows.training.evaluation import METRICS, Evaluation
@@ -25,6 +24,7 @@ from flows.training.settings import TrainingSettings
 from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at, run_name
 from holdfast.models.contract import MODEL_NAME, fingerprint
+from holdfast.promotion.gates import GateSettings
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -314,8 +314,8 @@ def _result(settings: Settings, registered: "Registered", judged: GatesResult, t
 def _show(result: TrainResult) -> None:
     from rich.console import Console
 
-    from flows.promotion.registry import champion_version, open_registry
     from flows.training.told import told
+    from holdfast.model_versions.aliases import champion_version, open_registry
 
     judged, version = result.gates, result.model_version
     failed = [gate.name for gate in judged.failed]

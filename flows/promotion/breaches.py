@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 
-from flows.promotion.records import GatesRecord, RolloutRecord, events_in
-from flows.promotion.registry import get_version
+from holdfast.model_versions.aliases import get_version
+from holdfast.model_versions.records import GatesRecord, RolloutRecord, events_in
 
 
 @dataclass(frozen=True)

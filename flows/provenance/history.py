@@ -8,8 +8,16 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from feature_repo.settings import Settings
-from flows.promotion.recording import BadReportError, Report, read_report
-from flows.promotion.records import (
+from flows.provenance.lineage_file import arithmetic_in, lineage_in
+from flows.training.arithmetic import Arithmetic
+from flows.training.evaluation import EVALUATION_FILE, Evaluation
+from flows.training.lineage import Lineage
+from flows.training.recipe import RECIPE_FILE, Recipe
+from flows.training.tracking import LINEAGE_FILE
+from holdfast.ingestion.batches import Batch, list_batches
+from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, champion_version, get_version
+from holdfast.model_versions.champion_history import reigns
+from holdfast.model_versions.records import (
     ApprovalRecord,
     GatesRecord,
     PromotionRecord,
@@ -19,16 +27,8 @@ from flows.promotion.records import (
     TrafficRecord,
     events_in,
 )
-from flows.promotion.registry import UnknownVersionError, challenger_version, champion_version, get_version
-from flows.promotion.reigns import reigns
-from flows.provenance.lineage_file import arithmetic_in, lineage_in
-from flows.training.arithmetic import Arithmetic
-from flows.training.evaluation import EVALUATION_FILE, Evaluation
-from flows.training.lineage import Lineage
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.tracking import LINEAGE_FILE
-from holdfast.ingestion.batches import Batch, list_batches
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.promotion.gate_report import BadReportError, Report, read_report
 from holdfast.runtime.run_artifacts import read_files
 
 Event = (

@@ -4,7 +4,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from flows.promotion.records import (
+from flows.provenance.history import History
+from holdfast.model_versions.gate_settings import changed_told
+from holdfast.model_versions.records import (
     ApprovalRecord,
     GatesRecord,
     PromotionRecord,
@@ -14,8 +16,6 @@ from flows.promotion.records import (
     RolloutRecord,
     TrafficRecord,
 )
-from flows.promotion.settings import changed_told
-from flows.provenance.history import History
 from holdfast.models.contract import CHALLENGER, CHAMPION
 
 _Record = TypeVar("_Record", bound=Record)

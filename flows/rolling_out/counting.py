@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from flows.promotion.records import RolloutRecord
 from flows.rolling_out.service_metrics import is_restarted, kept
+from holdfast.model_versions.records import RolloutRecord
 
 Counters = Mapping[str, float]
 

@@ -5,17 +5,17 @@ from datetime import datetime
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.deciding import by_approval, by_itself
 from flows.promotion.errors import RollbackError
-from flows.promotion.going_back import roll_back
-from flows.promotion.moving import move_champion
-from flows.promotion.records import RolloutRecord, TrafficRecord
-from flows.promotion.registry import drop_challenger, promotion_lock
-from flows.promotion.traffic import renew, send_now
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, lease, rules_of, step_of
 from flows.rolling_out.work import Work
+from holdfast.model_versions.aliases import drop_challenger, promotion_lock
+from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic
+from holdfast.promotion.challenger_traffic import renew, send_now
+from holdfast.promotion.champion_update import move_champion
+from holdfast.promotion.decision import by_approval, by_itself
+from holdfast.promotion.rollback import roll_back
 
 WHO = "rollout"
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from flows.promotion.records import RolloutRecord
 from flows.rolling_out.settings import RolloutSettings
+from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registered_version import Traffic
 
 StepName = Literal["shadow", "canary", "watch"]

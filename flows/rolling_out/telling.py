@@ -6,11 +6,11 @@ from typing import Any
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.records import RolloutRecord
 from flows.rolling_out.moves import undo
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.events import tell
 from holdfast.alerting.outbox import add_alert, deliver_now, resolve
+from holdfast.model_versions.records import RolloutRecord
 from holdfast.monitoring.findings import Severity
 
 _ROLLED_BACK, _HELD, _SILENT = "holdfast.rollout.rolled_back", "holdfast.rollout.held", "holdfast.rollout.blind"

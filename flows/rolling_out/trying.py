@@ -7,7 +7,6 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
-from flows.promotion.records import RolloutRecord, TrafficRecord
 from flows.rolling_out.moves import begin, changed_by_hand
 from flows.rolling_out.pair import load_pair
 from flows.rolling_out.service_metrics import ServiceState, kept
@@ -15,6 +14,7 @@ from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, step_of
 from flows.rolling_out.watching import Outcome, Surroundings, watch
 from flows.rolling_out.work import Work, interruption
+from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.loaded_model import UnusableModelError
 from holdfast.models.registered_version import NotServableError
 

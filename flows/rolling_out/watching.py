@@ -12,8 +12,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.promotion.records import RolloutRecord
-from flows.promotion.registry import may_come_back
 from flows.rolling_out.answers import Answers, GrowingAnswers
 from flows.rolling_out.counting import Counted
 from flows.rolling_out.judge import Judgement, Seen, judge
@@ -24,6 +22,8 @@ from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.sight import FLUSH, Sight
 from flows.rolling_out.steps import is_half_gone, lease, rules_of, step_of
 from flows.rolling_out.work import interruption
+from holdfast.model_versions.aliases import may_come_back
+from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registry_client import impatience
 
 _log = logging.getLogger(__name__)

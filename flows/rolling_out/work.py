@@ -7,14 +7,14 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.approval import person_in_the_way, refusal
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
-from flows.promotion.moving import passed_gates
-from flows.promotion.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
-from flows.promotion.registry import all_versions, challenger_version, champion_version, get_version
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.steps import Step, next_step, rules_of
+from holdfast.model_versions.aliases import all_versions, challenger_version, champion_version, get_version
+from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.promotion.approval import person_in_the_way, refusal
+from holdfast.promotion.champion_update import passed_gates
 
 
 @dataclass(frozen=True)

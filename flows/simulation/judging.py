@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from feature_repo.settings import Settings
-from flows.promotion.records import events_in
-from flows.promotion.registry import all_versions, open_registry
 from flows.simulation.callers import repeated
 from flows.simulation.observing import Run
 from flows.simulation.outcome import Expectation, Outcome
@@ -13,6 +11,8 @@ from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
 from flows.simulation.told import Told
 from flows.training.lineage import code_commit
+from holdfast.model_versions.aliases import all_versions, open_registry
+from holdfast.model_versions.records import events_in
 from holdfast.models.contract import MODEL_NAME
 
 _EXAMPLES = 10

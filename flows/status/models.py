@@ -19,8 +19,8 @@ _PROMISED = ("roc_auc", "brier", "ece")
 
 def models(settings: Settings, places: Places) -> ModelFacts:
     """As the registry tells it now."""
-    from flows.promotion.registry import UnknownVersionError, challenger_version, open_registry
-    from flows.promotion.reigns import reigns
+    from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, open_registry
+    from holdfast.model_versions.champion_history import reigns
 
     try:
         client = open_registry(settings)
@@ -46,7 +46,7 @@ def _champion(
 
 
 def _challenger(client: "MlflowClient", places: Places, version: str | None) -> ChallengerFacts | None:
-    from flows.promotion.records import TrafficRecord
+    from holdfast.model_versions.records import TrafficRecord
 
     if version is None:
         return None
@@ -62,7 +62,7 @@ def _challenger(client: "MlflowClient", places: Places, version: str | None) -> 
 
 
 def _rollout(tags: dict[str, str], version: str) -> str:
-    from flows.promotion.records import RolloutRecord
+    from holdfast.model_versions.records import RolloutRecord
 
     record = RolloutRecord.in_tags(tags, version)
     return f"{record.told} ({record.when:%Y-%m-%d %H:%M} UTC)" if record else ""

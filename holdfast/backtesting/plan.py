@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 from feature_repo.settings import REPLAY, Settings
 from feature_repo.source_hash import normalised, sha256
-from flows.promotion.settings import GateSettings
 from flows.training.lineage import Utc
 from flows.training.settings import TrainingSettings
 from holdfast.backtesting.policies import Policy
@@ -17,6 +16,7 @@ from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at
 from holdfast.ingestion.batches import end_of_data, list_batches
+from holdfast.model_versions.gate_settings import GateSettings
 
 Every = Literal["month", "week"]
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.promotion.settings import GateSettings
+from holdfast.model_versions.gate_settings import GateSettings
 
 
 class PolicySettings(BaseModel):

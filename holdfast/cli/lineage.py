@@ -16,10 +16,10 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="For machines: everything, nothing shortened.")] = False,
 ) -> None:
     """From a model version to all that it was made of and what became of it; from a batch to every version of it."""
-    from flows.promotion.registry import open_registry
     from flows.provenance.batch_history import batch_history
     from flows.provenance.history import history_of
     from flows.reporting.lineage_tree import batch_tree, version_tree
+    from holdfast.model_versions.aliases import open_registry
 
     if (version is None) == (batch is None):
         raise typer.BadParameter("give either a version or --batch")

@@ -5,8 +5,8 @@ from statistics import median
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.promotion.registry import UnknownVersionError, get_version, open_registry
 from flows.training.tracking import TRAINING_TIME
+from holdfast.model_versions.aliases import UnknownVersionError, get_version, open_registry
 from holdfast.models.registry_client import impatience
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import Judged

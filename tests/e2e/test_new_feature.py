@@ -36,7 +36,7 @@ from holdfast.models.registered_version import RegisteredVersion
 from feature_repo.settings import load_settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import load_parity
-from flows.promotion.registry import get_version, open_registry
+from holdfast.model_versions.aliases import get_version, open_registry
 
 settings = load_settings()
 version = get_version(open_registry(settings), None)

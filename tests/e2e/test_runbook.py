@@ -61,9 +61,9 @@ def test_every_command_exists_with_its_options(command: tuple[str, str]) -> None
 
 def promote_another(settings: Settings) -> None:
     """The champion's model once more, as version 2, which passed its gates and follows it."""
-    from flows.promotion.moving import Decision, move_champion
-    from flows.promotion.records import GatesRecord
-    from flows.promotion.registry import get_version, open_registry
+    from holdfast.model_versions.aliases import get_version, open_registry
+    from holdfast.model_versions.records import GatesRecord
+    from holdfast.promotion.champion_update import Decision, move_champion
 
     client, now = open_registry(settings), datetime.now(UTC)
     first = get_version(client, "1")

@@ -13,7 +13,6 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import REPLAY, Settings
-from flows.promotion.settings import GateSettings
 from flows.scoring.scores import read_scores, scores_path
 from flows.training.settings import SearchSettings, TrainingSettings
 from holdfast.backtesting.paths import copy_picture, fresh_state, result_path, scores_folder, state_folder
@@ -23,6 +22,7 @@ from holdfast.backtesting.results import Result, Step, read_result
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.errors import HoldfastError
 from holdfast.core.locks import BusyError
+from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from tests.flows.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
 

@@ -9,10 +9,10 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.records import GatesRecord, RollbackRecord, RolloutRecord, events_in
-from flows.promotion.registry import CHALLENGER, UnknownVersionError, drop_challenger
-from flows.promotion.settings import GateSettings
 from flows.rolling_out.work import Work, find_work
+from holdfast.model_versions.aliases import CHALLENGER, UnknownVersionError, drop_challenger
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.flows.promotion.good import good_evaluation, interval
 from tests.flows.promotion.planted import LENIENT, aliases, base, plant
@@ -62,11 +62,11 @@ def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> No
 
 
 def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.promotion import gathering
+    from holdfast.promotion import evidence_collection
 
     version = plant(client)
     first = judged(version)
-    monkeypatch.setattr(gathering, "gather", lambda *_: pytest.fail("gathered again"))
+    monkeypatch.setattr(evidence_collection, "gather", lambda *_: pytest.fail("gathered again"))
     again = judged(version)
     assert (again.computed, again.gates, again.challenger) == (False, first.gates, True)
     client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)  # as if it had been killed before the alias
@@ -79,11 +79,11 @@ def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.Monke
 
 
 def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.promotion import behaviour
+    from holdfast.promotion import behavioral_tests
 
     version = plant(client)
     with monkeypatch.context() as busy:
-        busy.setattr(behaviour, "latency_ms", lambda *_: 5000.0)
+        busy.setattr(behavioral_tests, "latency_ms", lambda *_: 5000.0)
         assert list(stopped_by(judged(version))) == ["latency"]
     again = judged(version)
     assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
@@ -92,7 +92,7 @@ def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.Monke
 
 
 def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> None:
-    from flows.promotion.recording import BadReportError, read_report
+    from holdfast.promotion.gate_report import BadReportError, read_report
 
     version = plant(client)
     judged(version)
@@ -336,16 +336,16 @@ def test_a_verdict_of_the_evaluation_names_its_gate(client: Any) -> None:
 
 
 def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.promotion import gathering
+    from holdfast.promotion import evidence_collection
 
     version, other = plant(client), plant(client)
-    gather = gathering.gather
+    gather = evidence_collection.gather
 
     def slowly(*arguments: Any) -> Any:
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, other)
         return gather(*arguments)
 
-    monkeypatch.setattr(gathering, "gather", slowly)
+    monkeypatch.setattr(evidence_collection, "gather", slowly)
     result = judged(version)
     assert (result.passed, result.challenger) == (True, False)
     assert aliases(client) == {CHAMPION: other}

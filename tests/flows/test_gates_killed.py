@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.records import GatesRecord
-from flows.promotion.registry import CHALLENGER
-from flows.promotion.settings import GateSettings
+from holdfast.model_versions.aliases import CHALLENGER
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import MODEL_NAME
 from tests.flows.promotion.planted import LENIENT, aliases, die_at, plant
 from tests.flows.small_shop import join, prefect_api, start

@@ -92,8 +92,8 @@ def test_for_machines_nothing_is_shortened(trained: Trained, copied: Settings, c
 
 
 def test_what_became_of_it_is_told(trained: Trained, copied: Settings, command: Command) -> None:
-    from flows.promotion.records import PromotionRecord
-    from flows.promotion.registry import open_registry, set_champion
+    from holdfast.model_versions.aliases import open_registry, set_champion
+    from holdfast.model_versions.records import PromotionRecord
 
     version, client = trained.result.model_version, open_registry(copied)
     code, _, error = command(CHAMPION)
@@ -110,8 +110,8 @@ def test_what_became_of_it_is_told(trained: Trained, copied: Settings, command: 
 
 
 def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied: Settings, command: Command) -> None:
-    from flows.promotion.records import ApprovalRecord, PromotionRecord
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 
     version, client = trained.result.model_version, open_registry(copied)
     for run, until in (("a", AS_OF), ("b", AS_OF + timedelta(hours=3))):
@@ -129,7 +129,7 @@ def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied
 
 
 def test_a_batch_leads_to_every_version(trained: Trained, copied: Settings, command: Command) -> None:
-    from flows.promotion.registry import all_versions, open_registry
+    from holdfast.model_versions.aliases import all_versions, open_registry
 
     for batch_id in _batches(trained.data):
         for name in (batch_id, batch_id[:6]):
@@ -156,7 +156,7 @@ def test_a_batch_that_is_gone_from_the_disk_is_said_so(trained: Trained, copied:
 def test_a_version_without_a_past_says_so_and_does_not_hide_the_others(
     trained: Trained, copied: Settings, command: Command
 ) -> None:
-    from flows.promotion.registry import open_registry
+    from holdfast.model_versions.aliases import open_registry
 
     client = open_registry(copied)
     experiment = client.get_run(trained.result.run_id).info.experiment_id

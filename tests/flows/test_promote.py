@@ -10,12 +10,12 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.moving import move_champion
-from flows.promotion.recording import Report
-from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
-from flows.promotion.registry import CHALLENGER, UnknownVersionError
-from flows.promotion.settings import GateSettings
+from holdfast.model_versions.aliases import CHALLENGER, UnknownVersionError
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.promotion.champion_update import move_champion
+from holdfast.promotion.gate_report import Report
 from tests.flows.promotion.planted import aliases, die_at, passed, plant
 from tests.flows.small_shop import join, prefect_api, processes, start
 
@@ -72,7 +72,7 @@ def test_its_own_thresholds_are_told(client: Any) -> None:
 
 
 def test_the_form_shows_its_own_thresholds() -> None:
-    from flows.promotion.approval import request_text
+    from holdfast.promotion.approval import request_text
 
     report = Report(version="1", champion=None, key="k", when=NOW, settings=GateSettings(max_size_mb=30), gates=[])
     assert "Thresholds other than the defaults: max_size_mb 30.0." in request_text(report, "", NOW)
@@ -204,7 +204,7 @@ class TestResumed:
 
     def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         """A version about which a person has been asked."""
-        from flows.promotion import approval
+        from holdfast.promotion import approval
 
         version = challenger(client, None)
         monkeypatch.setattr(
@@ -295,16 +295,16 @@ class TestResumed:
 
 def _promote(version: str, meet: Any) -> None:
     from flows.promote import promote
-    from flows.promotion import deciding
+    from holdfast.promotion import decision
 
-    by_itself = deciding.by_itself
+    by_itself = decision.by_itself
 
     def both_have_decided(*arguments: Any) -> Any:
         found = by_itself(*arguments)
         meet.wait(60)
         return found
 
-    deciding.by_itself = both_have_decided
+    decision.by_itself = both_have_decided
     try:
         promote(version)
     except PromotionRefusedError as refused:

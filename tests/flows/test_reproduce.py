@@ -34,8 +34,8 @@ class Ended:
 @pytest.fixture(scope="module")
 def recorded(trained: Trained) -> Any:
     """What training recorded of the version."""
-    from flows.promotion.registry import open_registry
     from flows.provenance.reproduction import recorded_of
+    from holdfast.model_versions.aliases import open_registry
 
     with at_work_on(trained.data) as settings:
         return recorded_of(open_registry(settings), trained.result.model_version)
@@ -223,8 +223,8 @@ class TestNotMade:
         assert said == ["working"]
 
     def test_a_version_without_a_recipe_cannot_be_made(self, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-        from flows.promotion.registry import open_registry
         from flows.provenance import reproduction
+        from holdfast.model_versions.aliases import open_registry
 
         read = reproduction.read_files
         monkeypatch.setattr(reproduction, "read_files", lambda client, run, names: read(client, run, names[:1]))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.records import RetrainingRecord, events_in
-from flows.promotion.settings import GateSettings
 from flows.retraining.attempts import BadAttemptError
 from flows.retraining.policy import Attempt
 from holdfast.alerting.outbox import open_alerts
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import RetrainingRecord, events_in
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from tests.flows.conftest import QUICK, Trained

@@ -10,8 +10,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError, RollbackError
-from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord, events_in
-from flows.promotion.registry import UnknownVersionError
+from holdfast.model_versions.aliases import UnknownVersionError
+from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, events_in
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.flows.promotion.planted import aliases, base, die_at, passed, plant
 from tests.flows.small_shop import join, prefect_api, start

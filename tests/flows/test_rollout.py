@@ -11,17 +11,17 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows import _approval as asking
-from flows.promotion import approval
 from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.recording import Report
-from flows.promotion.records import ApprovalRecord, RolloutRecord, events_in
-from flows.promotion.registry import UnknownVersionError, champion_version, set_challenger
-from flows.promotion.settings import GateSettings
 from flows.rolling_out.settings import RolloutSettings
 from flows.rolling_out.work import claim
 from holdfast.alerting.outbox import open_alerts
+from holdfast.model_versions.aliases import UnknownVersionError, champion_version, set_challenger
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import ApprovalRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG
+from holdfast.promotion import approval
+from holdfast.promotion.gate_report import Report
 from tests.flows.promotion.planted import aliases, passed, plant
 
 NOW = datetime.now(UTC)

@@ -38,8 +38,8 @@ def test_a_file_as_it_was_logged(planted: tuple[Settings, Any], temporary: Path)
 
 def test_who_reads_a_version_leaves_nothing_behind(planted: tuple[Settings, Any], temporary: Path) -> None:
     from flows.gates import gates
-    from flows.promotion.settings import GateSettings
     from flows.training.tracking import read_evaluation
+    from holdfast.model_versions.gate_settings import GateSettings
     from holdfast.monitoring.drift.reference import training_rows
 
     settings, client = planted

@@ -8,8 +8,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
-from flows.promotion.records import TrafficRecord, events_in
-from flows.promotion.registry import UnknownVersionError, set_challenger
+from holdfast.model_versions.aliases import UnknownVersionError, set_challenger
+from holdfast.model_versions.records import TrafficRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, Traffic
 from holdfast.models.registry_client import ModelRegistry

@@ -36,10 +36,10 @@ def evaluation(main_job: MainJob) -> Evaluation:
 @pytest.fixture(scope="module")
 def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     """What each view brings the champion on its test rows."""
-    from flows.promotion.subject import Subject
     from flows.training.tracking import open_mlflow
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import input_definitions
+    from holdfast.model_versions.candidate import Subject
 
     with at_work_on(main_job.data) as settings:
         subject = Subject(open_mlflow(settings), main_job.summary["champion"])

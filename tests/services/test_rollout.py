@@ -14,12 +14,12 @@ import httpx
 import pytest
 import skops.io
 
-from flows.promotion.records import RollbackRecord, RolloutRecord, events_in
-from flows.promotion.registry import challenger_version, champion_version, set_challenger
 from flows.rolling_out.settings import RolloutSettings
 from flows.training.serving import scored_examples
 from holdfast.alerting.outbox import open_alerts
 from holdfast.core.prediction_log import read_predictions
+from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
+from holdfast.model_versions.records import RollbackRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from holdfast.packaging.smoke_test import serving
 from tests.flows.promotion.planted import passed

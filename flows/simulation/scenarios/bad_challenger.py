@@ -47,8 +47,8 @@ class BadChallenger(Scenario):
 
     def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
         """Both rollouts end where they began, and the champion stays."""
-        from flows.promotion.records import RolloutRecord, events_in
-        from flows.promotion.registry import champion_version, get_version, open_registry
+        from holdfast.model_versions.aliases import champion_version, get_version, open_registry
+        from holdfast.model_versions.records import RolloutRecord, events_in
 
         client = open_registry(run.shop.settings)
         tags = get_version(client, _BAD).tags if self.gates_failed else {}
@@ -133,8 +133,8 @@ def _turned(rows: Any) -> Any:
 
 def _force(run: Running) -> None:
     """What somebody with access to the registry can do: a passed verdict by hand, and the alias."""
-    from flows.promotion.records import GatesRecord
-    from flows.promotion.registry import champion_version, open_registry, set_challenger
+    from holdfast.model_versions.aliases import champion_version, open_registry, set_challenger
+    from holdfast.model_versions.records import GatesRecord
 
     client = open_registry(run.shop.settings)
     record = GatesRecord.of(client, _BAD)

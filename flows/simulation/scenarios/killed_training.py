@@ -110,9 +110,9 @@ def _ended_trainings(run: Running) -> int:
 
 def _versions(run: Running) -> list[str]:
     """The versions but the first, and whether each is whole."""
-    from flows.promotion.records import GatesRecord
-    from flows.promotion.registry import all_versions, open_registry
     from flows.training.tracking import read_evaluation
+    from holdfast.model_versions.aliases import all_versions, open_registry
+    from holdfast.model_versions.records import GatesRecord
     from holdfast.models.registered_version import RegisteredVersion
     from holdfast.models.registry_client import ModelRegistry
 

@@ -51,8 +51,8 @@ class PriceChange(Scenario):
 
 def _retrained(run: Running, runs: int) -> Expectation:
     """That the retraining happened is told by the record on the version that it gave."""
-    from flows.promotion.records import RetrainingRecord
-    from flows.promotion.registry import all_versions, open_registry
+    from holdfast.model_versions.aliases import all_versions, open_registry
+    from holdfast.model_versions.records import RetrainingRecord
 
     versions = all_versions(open_registry(run.shop.settings))
     records = {item.version: RetrainingRecord.in_tags(item.tags, str(item.version)) for item in versions}
@@ -65,8 +65,8 @@ def _retrained(run: Running, runs: int) -> Expectation:
 
 
 def _rolled_out(run: Running) -> Expectation:
-    from flows.promotion.records import RolloutRecord, events_in
-    from flows.promotion.registry import champion_version, get_version, open_registry
+    from holdfast.model_versions.aliases import champion_version, get_version, open_registry
+    from holdfast.model_versions.records import RolloutRecord, events_in
 
     client = open_registry(run.shop.settings)
     champion = champion_version(client) or ""

@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.promotion.registry import all_versions
-from flows.promotion.reigns import Reigns
+from holdfast.model_versions.aliases import all_versions
+from holdfast.model_versions.champion_history import Reigns
 from holdfast.monitoring.performance.cohorts import Cohort
 
 Kind = Literal["trained", "promoted", "rolled back"]

@@ -7,11 +7,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.promotion.registry import UnknownVersionError, all_versions, champion_version, open_registry
-from flows.promotion.reigns import reigns
 from flows.training.evaluation import Evaluation, Interval
 from flows.training.tracking import PREDICTIONS_FILE, read_evaluation
 from holdfast.core.errors import HoldfastError
+from holdfast.model_versions.aliases import UnknownVersionError, all_versions, champion_version, open_registry
+from holdfast.model_versions.champion_history import reigns
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 from holdfast.monitoring.metrics_store import MetricRow

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.promotion.registry import UnknownVersionError, all_versions, open_registry
 from holdfast.feature_store.snapshots import NoDataError
+from holdfast.model_versions.aliases import UnknownVersionError, all_versions, open_registry
 from holdfast.models.contract import ENTITY_KEY
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 from holdfast.monitoring.findings import Finding

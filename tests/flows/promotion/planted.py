@@ -24,13 +24,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from feature_repo.settings import Settings
-from flows.promotion.records import GatesRecord
 from flows.training.calibration import fit_calibrator
 from flows.training.evaluation import EVALUATION_FILE, Evaluation
 from flows.training.families import FAMILIES
 from flows.training.fitting import fit_model
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.serving import scored_examples
+from holdfast.model_versions.records import GatesRecord
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contract import FEATURE_SERVICE, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from tests.conftest import STATE

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.deciding import by_itself
 from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.records import ApprovalRecord, PromotionRecord
-from flows.promotion.registry import CHALLENGER
+from holdfast.model_versions.aliases import CHALLENGER
+from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 from holdfast.models.contract import CHAMPION
+from holdfast.promotion.decision import by_itself
 from tests.conftest import environment_of, run
 from tests.e2e.processes import Server, answering, eventually, free_port, serving
 from tests.flows.prefect_server import post
@@ -79,11 +79,11 @@ class Office:
 
     def challenger(self, key: str = "a") -> str:
         """A version that has passed the gates of today."""
-        from flows.promotion.gates import judge
-        from flows.promotion.gathering import gather
-        from flows.promotion.recording import Report, record_report, settle
-        from flows.promotion.settings import GateSettings
-        from flows.promotion.situation import situation_of
+        from holdfast.model_versions.gate_settings import GateSettings
+        from holdfast.promotion.evaluation_context import situation_of
+        from holdfast.promotion.evidence_collection import gather
+        from holdfast.promotion.gate_report import Report, record_report, settle
+        from holdfast.promotion.gates import judge
 
         version, thresholds = plant(self.client), GateSettings(**LENIENT)
         situation = situation_of(self.client, self.settings, version)

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from flows.promotion.comparison import (
+from flows.training.dataset import TrainingSet
+from holdfast.model_versions.evidence import NotComputedError
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.promotion.model_comparison import (
     brier_gain,
     brier_on_rows,
     brier_on_shared_predictions,
@@ -15,9 +18,6 @@ from flows.promotion.comparison import (
     on_rows,
     on_shared_predictions,
 )
-from flows.promotion.evidence import NotComputedError
-from flows.promotion.settings import GateSettings
-from flows.training.dataset import TrainingSet
 
 SETTINGS = GateSettings(resamples=200)
 RNG = np.random.default_rng(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.promotion.records import (
+from holdfast.model_versions.records import (
     EVENTS_TAG,
     ApprovalRecord,
     BadRecordError,

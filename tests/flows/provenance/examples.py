@@ -6,10 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from flows.promotion.gates import Gate
-from flows.promotion.recording import Report
-from flows.promotion.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
-from flows.promotion.settings import GateSettings
 from flows.provenance.history import History, UsedBatch
 from flows.training.arithmetic import Arithmetic
 from flows.training.baselines import BASELINES
@@ -27,6 +23,10 @@ from flows.training.lineage import Lineage
 from flows.training.recipe import FoldCutoffs, Recipe
 from flows.training.settings import TrainingSettings
 from holdfast.ingestion.batches import Batch
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
+from holdfast.promotion.gate_report import Report
+from holdfast.promotion.gates import Gate
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 HASWELL = Arithmetic("Haswell", ["X86_V3"])

@@ -9,19 +9,25 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.settings import Settings
-from flows.promotion.deciding import by_itself
 from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.going_back import roll_back
-from flows.promotion.moving import move_champion
-from flows.promotion.records import ApprovalRecord, PromotionRecord, RollbackRecord, RolloutRecord, TrafficRecord
-from flows.promotion.registry import challenger_version, champion_version, set_challenger
-from flows.promotion.traffic import send, wanted
 from flows.rolling_out import moves, telling, trying
 from flows.rolling_out.steps import Step
 from flows.rolling_out.telling import finish
 from flows.rolling_out.trying import try_out
 from holdfast.alerting.outbox import open_alerts
+from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
+from holdfast.model_versions.records import (
+    ApprovalRecord,
+    PromotionRecord,
+    RollbackRecord,
+    RolloutRecord,
+    TrafficRecord,
+)
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.promotion.challenger_traffic import send, wanted
+from holdfast.promotion.champion_update import move_champion
+from holdfast.promotion.decision import by_itself
+from holdfast.promotion.rollback import roll_back
 from tests.flows.promotion.planted import passed, plant
 from tests.flows.rolling_out.trial import CANARY, NOON, SELDOM, Trial, promoted
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
-from flows.promotion.registry import challenger_version, champion_version
 from flows.rolling_out import moves, telling
 from flows.rolling_out.counting import LATELY
 from flows.rolling_out.work import find_work
 from holdfast.alerting.outbox import open_alerts
+from holdfast.model_versions.aliases import challenger_version, champion_version
+from holdfast.model_versions.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
 from holdfast.models.contract import MODEL_NAME
 from tests.flows.promotion.planted import base
 from tests.flows.rolling_out.trial import CANARY, NOON, RULES, SELDOM, Trial, begin, promoted

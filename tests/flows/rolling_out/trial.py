@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from feature_repo.settings import Settings
-from flows.promotion.records import RolloutRecord, events_in
-from flows.promotion.registry import set_challenger
 from flows.rolling_out import moves
 from flows.rolling_out.service_metrics import ServiceState
 from flows.rolling_out.settings import RolloutSettings
@@ -18,6 +16,8 @@ from flows.rolling_out.trying import try_out
 from flows.rolling_out.watching import Outcome, Surroundings
 from flows.rolling_out.work import Work, find_work
 from holdfast.core.prediction_log import ScoredBatch
+from holdfast.model_versions.aliases import set_challenger
+from holdfast.model_versions.records import RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import ModelRegistry

@@ -19,8 +19,6 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
-from flows.promotion.records import PromotionRecord, RolloutRecord, TrafficRecord
-from flows.promotion.registry import set_challenger, set_champion
 from flows.scoring.scores import scores_path
 from flows.status.app import status_app
 from flows.status.facts import PartFacts, RunFacts
@@ -32,6 +30,8 @@ from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import raise_alerts
 from holdfast.feature_store.materialization import OnlineState
 from holdfast.feature_store.parity import ParityReport, save_parity
+from holdfast.model_versions.aliases import set_challenger, set_champion
+from holdfast.model_versions.records import PromotionRecord, RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics

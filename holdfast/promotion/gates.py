@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.promotion import measures
-from flows.promotion.evidence import Evidence, NotComputedError
-from flows.promotion.measures import Measured
-from flows.promotion.settings import GateSettings
+from holdfast.model_versions.evidence import Evidence, NotComputedError
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.promotion import gate_metrics
+from holdfast.promotion.gate_metrics import Measured
 
 Direction = Literal["at least", "above", "at most"]
 Verdict = Literal["passed", "failed", "not applicable"]
@@ -84,33 +84,35 @@ def _rules() -> list[_Rule]:
     from flows.training.baselines import BASELINES  # scikit-learn and Feast, which the settings need not wait for
 
     return [
-        _Rule("minimum quality", "at least", lambda s: s.min_roc_auc, measures.quality),
+        _Rule("minimum quality", "at least", lambda s: s.min_roc_auc, gate_metrics.quality),
         *(
             _Rule(
                 f"better than {title}",
                 "above",
                 lambda s: s.min_gain_over_baselines,
-                partial(measures.over_baseline, name),
+                partial(gate_metrics.over_baseline, name),
             )
             for name, title in BASELINES.items()
         ),
-        _Rule("probabilities better than the base rate", "above", lambda s: s.min_brier_gain, measures.brier),
-        _Rule("better than a simpler model", "above", lambda s: s.min_gain_over_simpler, measures.simpler),
-        _Rule("not worse than the champion", "at least", lambda s: -s.max_loss_to_champion, measures.champion),
-        _Rule("not surely worse than the champion", "at least", lambda s: 0, measures.surely_worse),
-        _Rule("probabilities not surely worse than the champion", "at least", lambda s: 0, measures.surely_worse_brier),
-        _Rule("calibration", "at most", lambda s: s.max_calibration_error, measures.calibration),
-        _Rule("calibration by month", "at most", lambda s: s.max_bias, measures.calibration_by_month),
-        _Rule("calibration by slice", "at most", lambda s: s.max_bias, measures.calibration_by_slice),
-        _Rule("no slice far worse", "at most", lambda s: s.max_slice_gap, measures.slices),
-        _Rule("stability", "at most", lambda s: s.max_instability, measures.stability),
-        _Rule("behaviour: direction", "at most", lambda s: s.max_wrong_direction, measures.direction),
-        _Rule("behaviour: invariance", "at most", lambda s: s.score_tolerance, measures.invariance),
-        _Rule("scores as tested", "at most", lambda s: s.score_tolerance, measures.as_tested),
-        _Rule("parity", "at most", lambda s: 0, measures.parity),
-        _Rule("latency", "at most", lambda s: s.max_latency_ms, measures.latency),
-        _Rule("size", "at most", lambda s: s.max_size_mb, measures.size),
-        _Rule("no forbidden input", "at most", lambda s: 0, measures.forbidden),
-        _Rule("not rolled back", "at most", lambda s: s.max_rollbacks, measures.rollbacks),
-        _Rule("not refuted in production", "at most", lambda s: 0, measures.breaches),
+        _Rule("probabilities better than the base rate", "above", lambda s: s.min_brier_gain, gate_metrics.brier),
+        _Rule("better than a simpler model", "above", lambda s: s.min_gain_over_simpler, gate_metrics.simpler),
+        _Rule("not worse than the champion", "at least", lambda s: -s.max_loss_to_champion, gate_metrics.champion),
+        _Rule("not surely worse than the champion", "at least", lambda s: 0, gate_metrics.surely_worse),
+        _Rule(
+            "probabilities not surely worse than the champion", "at least", lambda s: 0, gate_metrics.surely_worse_brier
+        ),
+        _Rule("calibration", "at most", lambda s: s.max_calibration_error, gate_metrics.calibration),
+        _Rule("calibration by month", "at most", lambda s: s.max_bias, gate_metrics.calibration_by_month),
+        _Rule("calibration by slice", "at most", lambda s: s.max_bias, gate_metrics.calibration_by_slice),
+        _Rule("no slice far worse", "at most", lambda s: s.max_slice_gap, gate_metrics.slices),
+        _Rule("stability", "at most", lambda s: s.max_instability, gate_metrics.stability),
+        _Rule("behaviour: direction", "at most", lambda s: s.max_wrong_direction, gate_metrics.direction),
+        _Rule("behaviour: invariance", "at most", lambda s: s.score_tolerance, gate_metrics.invariance),
+        _Rule("scores as tested", "at most", lambda s: s.score_tolerance, gate_metrics.as_tested),
+        _Rule("parity", "at most", lambda s: 0, gate_metrics.parity),
+        _Rule("latency", "at most", lambda s: s.max_latency_ms, gate_metrics.latency),
+        _Rule("size", "at most", lambda s: s.max_size_mb, gate_metrics.size),
+        _Rule("no forbidden input", "at most", lambda s: 0, gate_metrics.forbidden),
+        _Rule("not rolled back", "at most", lambda s: s.max_rollbacks, gate_metrics.rollbacks),
+        _Rule("not refuted in production", "at most", lambda s: 0, gate_metrics.breaches),
     ]

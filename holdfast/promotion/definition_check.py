@@ -3,8 +3,8 @@
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.evidence import Missing, attempt
-from flows.promotion.registry import get_version
+from holdfast.model_versions.aliases import get_version
+from holdfast.model_versions.evidence import Missing, attempt
 from holdfast.models.registered_version import RegisteredVersion
 
 

@@ -9,12 +9,12 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
 from flows.promotion.breaches import Breach, last_breach
-from flows.promotion.evidence import Missing, attempt
-from flows.promotion.records import GatesRecord, RollbackRecord
-from flows.promotion.registry import champion_version
-from flows.promotion.settings import GateSettings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import ParityRecord, input_definitions, load_parity
+from holdfast.model_versions.aliases import champion_version
+from holdfast.model_versions.evidence import Missing, attempt
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import GatesRecord, RollbackRecord
 
 _FLOWS = Path(__file__).resolve().parents[1]
 _JUDGING = ["promotion/*.py", "training/bootstrap.py", "training/dataset.py", "training/metrics.py"]

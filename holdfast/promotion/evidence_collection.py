@@ -4,14 +4,14 @@ from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from flows.promotion import behaviour, comparison
-from flows.promotion.evidence import Evidence, attempt, given
-from flows.promotion.settings import GateSettings
-from flows.promotion.situation import Situation
-from flows.promotion.subject import Subject
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Interval
 from holdfast.feast_stores.open_store import open_store
+from holdfast.model_versions.candidate import Subject
+from holdfast.model_versions.evidence import Evidence, attempt, given
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.promotion import behavioral_tests, model_comparison
+from holdfast.promotion.evaluation_context import Situation
 
 
 def gather(
@@ -32,27 +32,31 @@ def gather(
 
         def over(champion: Subject) -> Interval:
             if theirs is None:
-                return comparison.on_shared_predictions(subject.predictions, champion.predictions, thresholds)
-            return comparison.on_rows(given(rows), given(scores), given(theirs), thresholds)
+                return model_comparison.on_shared_predictions(subject.predictions, champion.predictions, thresholds)
+            return model_comparison.on_rows(given(rows), given(scores), given(theirs), thresholds)
 
         def brier_over(champion: Subject) -> Interval:
             if theirs is None:
-                return comparison.brier_on_shared_predictions(subject.predictions, champion.predictions, thresholds)
-            return comparison.brier_on_rows(given(rows), given(scores), given(theirs), thresholds)
+                return model_comparison.brier_on_shared_predictions(
+                    subject.predictions, champion.predictions, thresholds
+                )
+            return model_comparison.brier_on_rows(given(rows), given(scores), given(theirs), thresholds)
 
         return Evidence(
             evaluation=attempt(lambda: subject.evaluation),
-            brier_gain=attempt(lambda: comparison.brier_gain(subject.predictions, thresholds)),
+            brier_gain=attempt(lambda: model_comparison.brier_gain(subject.predictions, thresholds)),
             champion=situation.champion,
             over_champion=attempt(lambda: over(champion)) if champion else None,
             brier_over_champion=attempt(lambda: brier_over(champion)) if champion else None,
             compared_on="the same test rows" if same else "the test rows they share",
-            as_tested=attempt(lambda: comparison.largest_difference(given(rows), given(scores), subject.predictions)),
+            as_tested=attempt(
+                lambda: model_comparison.largest_difference(given(rows), given(scores), subject.predictions)
+            ),
             wrong_direction=attempt(lambda: _wrong_direction(subject, given(rows), thresholds)),
-            variance=attempt(lambda: behaviour.variance(subject.score, given(rows).x, thresholds.seed)),
+            variance=attempt(lambda: behavioral_tests.variance(subject.score, given(rows).x, thresholds.seed)),
             definitions=attempt(lambda: subject.definitions),
             parity=situation.parity,
-            latency_ms=attempt(lambda: behaviour.latency_ms(subject.score, given(rows).x)),
+            latency_ms=attempt(lambda: behavioral_tests.latency_ms(subject.score, given(rows).x)),
             size_mb=attempt(lambda: len(subject.model_file) / 1e6),
             inputs=attempt(lambda: subject.contract.inputs),
             rollback=situation.rollback,
@@ -61,6 +65,8 @@ def gather(
 
 
 def _wrong_direction(subject: Subject, rows: TrainingSet, thresholds: GateSettings) -> float:
-    view = open_store().get_on_demand_feature_view(behaviour.request_time_view(rows.inputs))
+    view = open_store().get_on_demand_feature_view(behavioral_tests.request_time_view(rows.inputs))
     assert view.feature_transformation is not None
-    return behaviour.wrong_direction(subject.score, rows, view.feature_transformation.udf, thresholds.score_tolerance)
+    return behavioral_tests.wrong_direction(
+        subject.score, rows, view.feature_transformation.udf, thresholds.score_tolerance
+    )

@@ -4,12 +4,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.promotion.evidence import NotComputedError
-from flows.promotion.settings import GateSettings
 from flows.training.bootstrap import CustomerBootstrap, interval, mean_draws
 from flows.training.dataset import TrainingSet
 from flows.training.evaluation import Interval
 from flows.training.metrics import roc_auc_difference
+from holdfast.model_versions.evidence import NotComputedError
+from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import ENTITY_KEY
 
 Floats = npt.NDArray[np.float64]

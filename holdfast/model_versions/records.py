@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from flows.promotion.tagged import EVENTS_TAG, BadRecordError, Record, bad_events, read_events
+from holdfast.model_versions.version_tags import EVENTS_TAG, BadRecordError, Record, bad_events, read_events
 from holdfast.models.registered_version import TRAFFIC_TAG
 
 __all__ = [

@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
-from flows.promotion.gates import Gate
-from flows.promotion.records import GatesRecord
-from flows.promotion.registry import (
+from holdfast.core.errors import HoldfastError
+from holdfast.model_versions.aliases import (
     challenger_version,
     champion_version,
     drop_challenger,
@@ -18,9 +17,10 @@ from flows.promotion.registry import (
     promotion_lock,
     set_challenger,
 )
-from flows.promotion.settings import GateSettings
-from holdfast.core.errors import HoldfastError
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import MODEL_NAME
+from holdfast.promotion.gates import Gate
 from holdfast.runtime.run_artifacts import read_file
 
 GATES_FILE = "gates.json"

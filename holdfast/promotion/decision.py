@@ -4,12 +4,12 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from flows.promotion.approval import approved_before, require_no_person
 from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.moving import Decision, passed_gates, unchanged
-from flows.promotion.records import PromotionRecord
-from flows.promotion.registry import challenger_version, champion_version, get_version
+from holdfast.model_versions.aliases import challenger_version, champion_version, get_version
+from holdfast.model_versions.records import PromotionRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.promotion.approval import approved_before, require_no_person
+from holdfast.promotion.champion_update import Decision, passed_gates, unchanged
 
 
 def candidate(client: MlflowClient, version: str | None) -> str:

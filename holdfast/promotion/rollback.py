@@ -7,15 +7,15 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import RollbackError
-from flows.promotion.evidence import Missing, attempt
-from flows.promotion.moving import unchanged
-from flows.promotion.records import GatesRecord, RollbackRecord, events_in
-from flows.promotion.registry import all_versions, champion_version, get_version, promotion_lock, set_champion
-from flows.promotion.reigns import Reigns, reigns
-from flows.promotion.subject import Subject
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import input_definitions
+from holdfast.model_versions.aliases import all_versions, champion_version, get_version, promotion_lock, set_champion
+from holdfast.model_versions.candidate import Subject
+from holdfast.model_versions.champion_history import Reigns, reigns
+from holdfast.model_versions.evidence import Missing, attempt
+from holdfast.model_versions.records import GatesRecord, RollbackRecord, events_in
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.promotion.champion_update import unchanged
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from mlflow import MlflowClient
 
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
-from flows.promotion.gates import Gate
-from flows.promotion.moving import Decision
-from flows.promotion.recording import Report, read_report
-from flows.promotion.records import ApprovalRecord, GatesRecord
-from flows.promotion.registry import all_versions
-from flows.promotion.settings import changed_told
+from holdfast.model_versions.aliases import all_versions
+from holdfast.model_versions.gate_settings import changed_told
+from holdfast.model_versions.records import ApprovalRecord, GatesRecord
 from holdfast.models.contract import MODEL_NAME
+from holdfast.promotion.champion_update import Decision
+from holdfast.promotion.gate_report import Report, read_report
+from holdfast.promotion.gates import Gate
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from flows.promotion.breaches import last_breach
 from flows.promotion.errors import PromotionRefusedError
-from flows.promotion.fitting import fits_today
-from flows.promotion.records import GatesRecord, PromotionRecord, RollbackRecord
-from flows.promotion.registry import champion_version, drop_challenger, promotion_lock, set_champion
 from holdfast.alerting.links import runbook_entry
+from holdfast.model_versions.aliases import champion_version, drop_challenger, promotion_lock, set_champion
+from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.skew.open_findings import is_of_definitions, open_skew
+from holdfast.promotion.definition_check import fits_today
 
 
 @dataclass(frozen=True)

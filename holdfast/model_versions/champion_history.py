@@ -5,8 +5,8 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from flows.promotion.records import PromotionRecord, RollbackRecord, events_in
-from flows.promotion.registry import all_versions, champion_version
+from holdfast.model_versions.aliases import all_versions, champion_version
+from holdfast.model_versions.records import PromotionRecord, RollbackRecord, events_in
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from flows.promotion.evidence import Evidence, NotComputedError, given
-from flows.promotion.settings import GateSettings
 from flows.training.evaluation import SliceResult
+from holdfast.model_versions.evidence import Evidence, NotComputedError, given
+from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import ENTITY_KEY
 
 Measured = tuple[float | None, str]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flows.promotion.evidence import NotComputedError
 from flows.training.dataset import TrainingSet
+from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import REQUEST_TIME, Feature, input_matrix
 
 Floats = npt.NDArray[np.float64]

@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
-from flows.promotion.records import TrafficRecord
-from flows.promotion.registry import challenger_version, champion_version, get_version, promotion_lock
+from holdfast.model_versions.aliases import challenger_version, champion_version, get_version, promotion_lock
+from holdfast.model_versions.records import TrafficRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
 
