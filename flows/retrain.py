@@ -68,7 +68,7 @@ def decide_task(
 @task(name="record", cache_policy=NO_CACHE, persist_result=False)
 def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
     """The reason, on the version that this retraining gave; one that was there before has other reasons to be."""
-    from flows.provenance.history import registered_at
+    from holdfast.lineage.version_history import registered_at
     from holdfast.model_versions.aliases import get_version, open_registry, promotion_lock
     from holdfast.model_versions.records import RetrainingRecord
 

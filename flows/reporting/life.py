@@ -4,7 +4,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from flows.provenance.history import History
+from holdfast.lineage.version_history import History
 from holdfast.model_versions.gate_settings import changed_told
 from holdfast.model_versions.records import (
     ApprovalRecord,

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.tree import Tree
 
-from flows.provenance.batch_history import BatchHistory
-from flows.provenance.history import History
 from flows.reporting.life import life_of
 from flows.reporting.words import batch_facts, batch_lines, code_facts, minute, span
 from flows.training.families import described
+from holdfast.lineage.batch_history import BatchHistory
+from holdfast.lineage.version_history import History
 from holdfast.models.contract import MODEL_NAME
 
 

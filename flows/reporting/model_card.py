@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.provenance.history import history_of
 from flows.reporting.model_card_facts import card_facts
 from flows.reporting.model_card_text import to_html, to_markdown
 from flows.training.evaluation import EVALUATION_FILE
 from flows.training.recipe import RECIPE_FILE
 from holdfast.core.errors import HoldfastError
+from holdfast.lineage.version_history import history_of
 from holdfast.model_versions.aliases import open_registry
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files

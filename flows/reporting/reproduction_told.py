@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from flows.provenance.reproduction import Reproduction
+from holdfast.lineage.reproduction import Reproduction
 from holdfast.models.contract import MODEL_NAME
 
 

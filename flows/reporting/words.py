@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from flows.provenance.history import History, UsedBatch
 from holdfast.ingestion.batches import Batch
+from holdfast.lineage.version_history import History, UsedBatch
 
 _SHOWN_BATCHES = 10
 

@@ -16,8 +16,8 @@ def reproduce(version: Annotated[str, typer.Argument(help="A number, `champion` 
 
     Registry, data folder and online store stay as they are.
     """
-    from flows.provenance import reproduction
     from flows.reporting.reproduction_told import told
+    from holdfast.lineage import reproduction
     from holdfast.model_versions.aliases import open_registry
 
     console, settings, start = Console(highlight=False, soft_wrap=True), load_settings(), time.perf_counter()

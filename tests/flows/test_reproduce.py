@@ -34,7 +34,7 @@ class Ended:
 @pytest.fixture(scope="module")
 def recorded(trained: Trained) -> Any:
     """What training recorded of the version."""
-    from flows.provenance.reproduction import recorded_of
+    from holdfast.lineage.reproduction import recorded_of
     from holdfast.model_versions.aliases import open_registry
 
     with at_work_on(trained.data) as settings:
@@ -64,8 +64,8 @@ def _content(data: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     """The command, once, under settings that are not those of the training and beside batches that are not of it."""
-    from flows.provenance import reproduction
     from flows.provenance.command_line import run_command
+    from holdfast.lineage import reproduction
 
     data = _copy(trained, tmp_path_factory.mktemp("reproduce"))
     late = KNOWN_AT + timedelta(days=1)
@@ -115,7 +115,7 @@ class TestPlanted:
     """Something is changed on one side; the report names it, the first cause first."""
 
     def _where(self, recorded: Any, outcome: Any) -> list[str]:
-        from flows.provenance.reproduction import compared
+        from holdfast.lineage.reproduction import compared
 
         result = compared(recorded, outcome, [])
         assert not result.identical
@@ -156,9 +156,9 @@ class TestPlanted:
         assert found == ["labels", "test labels"]
 
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
-        from flows.provenance.clean_process import Outcome
-        from flows.provenance.remaking import here, remake
         from flows.training.arithmetic import arithmetic
+        from holdfast.lineage.isolated_retraining import Outcome
+        from holdfast.lineage.retrain_worker import here, remake
 
         data = copy_shop(folder)
         path = data / "batches" / recorded.lineage.batches[batch] / "transactions.parquet"
@@ -171,22 +171,22 @@ class TestPlanted:
 
 class TestNotMade:
     def test_other_definitions_are_found_before_anything_is_built(self, recorded: Any, tmp_path: Path) -> None:
-        from flows.provenance import clean_process, remaking
+        from holdfast.lineage import isolated_retraining, retrain_worker
 
         other = replace(recorded.lineage, fingerprint=recorded.lineage.fingerprint | {"on_demand": "another"})
-        (tmp_path / remaking.RECORDED_FILE).write_bytes(LINEAGE.dump_json(other))
+        (tmp_path / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(other))
         (tmp_path / "recipe.json").write_text(recorded.recipe.model_dump_json())
         with at_work_on(copy_shop(tmp_path)) as settings:
-            remaking.main(tmp_path)
+            retrain_worker.main(tmp_path)
             assert not settings.snapshots.exists()
-        outcome = clean_process._read(tmp_path)
+        outcome = isolated_retraining._read(tmp_path)
         assert outcome.made is None
         assert outcome.present.fingerprint == recorded.lineage.fingerprint
 
     def test_a_missing_batch_is_found_before_anything_is_started(
         self, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from flows.provenance import reproduction
+        from holdfast.lineage import reproduction
 
         data, gone = copy_shop(tmp_path), recorded.lineage.batches[1]
         shutil.rmtree(data / "batches" / gone)
@@ -197,33 +197,35 @@ class TestNotMade:
         assert gone in result.differences[0].what
 
     def test_data_that_give_no_training_set_say_why(self, recorded: Any, tmp_path: Path) -> None:
-        from flows.provenance import clean_process, remaking
+        from holdfast.lineage import isolated_retraining, retrain_worker
 
         early = recorded.recipe.model_copy(update={"development": (AS_OF - timedelta(days=4000),)})
-        (tmp_path / remaking.RECORDED_FILE).write_bytes(LINEAGE.dump_json(recorded.lineage))
+        (tmp_path / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(recorded.lineage))
         (tmp_path / "recipe.json").write_text(early.model_dump_json())
         with at_work_on(copy_shop(tmp_path)):
-            remaking.main(tmp_path)
-        outcome = clean_process._read(tmp_path)
+            retrain_worker.main(tmp_path)
+        outcome = isolated_retraining._read(tmp_path)
         assert outcome.made is None
         assert "had arrived by" in outcome.refusal
 
     def test_a_process_that_dies_is_an_error_with_its_last_words(
         self, recorded: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        from flows.provenance import clean_process
+        from holdfast.lineage import isolated_retraining
 
         fake = tmp_path / "python"
         fake.write_text("#!/bin/sh\necho working\necho 'no memory left' >&2\nexit 3\n")
         fake.chmod(0o755)
-        monkeypatch.setattr(clean_process.sys, "executable", str(fake))
+        monkeypatch.setattr(isolated_retraining.sys, "executable", str(fake))
         said: list[str] = []
-        with pytest.raises(clean_process.ReproductionError, match=r"ended with code 3:\nno memory left"):
-            clean_process.make_again(Settings(data=tmp_path), recorded.lineage, recorded.recipe, None, said.append)
+        with pytest.raises(isolated_retraining.ReproductionError, match=r"ended with code 3:\nno memory left"):
+            isolated_retraining.make_again(
+                Settings(data=tmp_path), recorded.lineage, recorded.recipe, None, said.append
+            )
         assert said == ["working"]
 
     def test_a_version_without_a_recipe_cannot_be_made(self, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-        from flows.provenance import reproduction
+        from holdfast.lineage import reproduction
         from holdfast.model_versions.aliases import open_registry
 
         read = reproduction.read_files

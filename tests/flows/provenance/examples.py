@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from flows.provenance.history import History, UsedBatch
 from flows.training.arithmetic import Arithmetic
 from flows.training.baselines import BASELINES
 from flows.training.evaluation import (
@@ -23,6 +22,7 @@ from flows.training.lineage import Lineage
 from flows.training.recipe import FoldCutoffs, Recipe
 from flows.training.settings import TrainingSettings
 from holdfast.ingestion.batches import Batch
+from holdfast.lineage.version_history import History, UsedBatch
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.promotion.gate_report import Report

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.provenance import comparing
-from flows.provenance.clean_process import Outcome
-from flows.provenance.remaking import Remade
-from flows.provenance.reproduction import Recorded, Reproduction, compared
 from flows.training.arithmetic import Arithmetic
+from holdfast.lineage import differences
+from holdfast.lineage.isolated_retraining import Outcome
+from holdfast.lineage.reproduction import Recorded, Reproduction, compared
+from holdfast.lineage.retrain_worker import Remade
 from tests.flows.provenance.examples import BATCH, HASWELL, LINEAGE, RECIPE, scores
 
 FRAME = scores(0.25, 0.75, 0.5)
@@ -56,7 +56,7 @@ def test_other_code_that_gives_the_same_is_told_and_is_no_failure(lineage: Any, 
 )
 def test_a_commit_that_cannot_be_checked_out_is_said_so(commit: str, told: str) -> None:
     recorded = replace(LINEAGE, git_commit=commit)
-    assert told in comparing.other_code(recorded, replace(LINEAGE, python="3"))[0].advice
+    assert told in differences.other_code(recorded, replace(LINEAGE, python="3"))[0].advice
 
 
 def test_other_definitions_come_first_and_name_the_part() -> None:
@@ -94,34 +94,34 @@ def test_other_data_are_named_and_are_no_identity(digests: Any, where: str, told
 
 def test_other_rows_say_nothing_of_the_inputs_of_that_period() -> None:
     made = _digests("test", rows="x", labels="x", total_amount="x")
-    assert [item.where for item in comparing.other_data(RECIPE.digests, made)] == ["rows", "labels"]
+    assert [item.where for item in differences.other_data(RECIPE.digests, made)] == ["rows", "labels"]
 
 
 def test_test_rows_and_labels_are_named() -> None:
-    assert comparing.other_test_rows(FRAME, FRAME) == []
-    told = comparing.other_test_rows(FRAME, FRAME.iloc[1:])
+    assert differences.other_test_rows(FRAME, FRAME) == []
+    told = differences.other_test_rows(FRAME, FRAME.iloc[1:])
     assert [item.what for item in told] == ["1 recorded rows are missing, the first of customer c0 at 2023-09-01"]
-    told = comparing.other_test_rows(FRAME.iloc[:2], FRAME)
+    told = differences.other_test_rows(FRAME.iloc[:2], FRAME)
     assert [item.what for item in told] == ["1 rows were not recorded, the first of customer c2 at 2023-09-01"]
-    told = comparing.other_test_rows(FRAME, scores(0.25, 0.75, 0.5, churned=(False, False, True)))
+    told = differences.other_test_rows(FRAME, scores(0.25, 0.75, 0.5, churned=(False, False, True)))
     assert [item.what for item in told] == ["2 of 3 differ, the first of customer c1 at 2023-09-01"]
 
 
 class TestPredictions:
     def test_one_bit_is_a_difference(self) -> None:
         bit = float(np.nextafter(0.75, 1))
-        told = comparing.other_scores(FRAME, scores(0.25, bit, 0.5))
+        told = differences.other_scores(FRAME, scores(0.25, bit, 0.5))
         assert len(told) == 1
         assert told[0].what == (
             f"1 of 3 differ, by 1.11e-16 at most; the first of customer c1 at 2023-09-01: recorded 0.75, here {bit!r}"
         )
 
     def test_the_order_of_the_rows_does_not_matter(self) -> None:
-        assert comparing.other_scores(FRAME, FRAME.iloc[::-1]) == []
+        assert differences.other_scores(FRAME, FRAME.iloc[::-1]) == []
 
     def test_zero_has_a_sign_and_nan_is_itself(self) -> None:
-        assert comparing.other_scores(scores(0.0), scores(-0.0))
-        assert comparing.other_scores(scores(np.nan), scores(np.nan)) == []
+        assert differences.other_scores(scores(0.0), scores(-0.0))
+        assert differences.other_scores(scores(np.nan), scores(np.nan)) == []
 
     def test_with_all_else_equal_the_recipe_or_the_libraries_are_to_blame(self) -> None:
         made = Remade(RECIPE.digests, scores(0.25, 0.75, 0.4))
@@ -144,20 +144,20 @@ class TestPredictions:
 class TestBatches:
     def test_one_that_is_gone_is_named(self) -> None:
         recorded = replace(LINEAGE, batches=["b1c2d3e4", "gone"])
-        told = comparing.missing_batches(recorded, [BATCH], Path("/data/batches"))
+        told = differences.missing_batches(recorded, [BATCH], Path("/data/batches"))
         assert [item.where for item in told] == ["batches"]
         assert told[0].what == "1 of 2 are not in /data/batches any more: gone"
-        assert comparing.missing_batches(LINEAGE, [BATCH], Path()) == []
+        assert differences.missing_batches(LINEAGE, [BATCH], Path()) == []
 
     def test_those_that_could_have_been_used_and_were_not_are_named(self) -> None:
         early = replace(BATCH, batch_id="early")
         late = replace(BATCH, batch_id="late", ingested_at=LINEAGE.known_at + timedelta(seconds=1))
         after = replace(BATCH, batch_id="after", first_event=LINEAGE.as_of)
         empty = replace(BATCH, batch_id="empty", first_event=None)
-        assert comparing.other_batches(LINEAGE, [BATCH, early, late, after, empty]) == ["early"]
+        assert differences.other_batches(LINEAGE, [BATCH, early, late, after, empty]) == ["early"]
 
 
 def test_recorded_frames_survive_a_file(tmp_path: Path) -> None:
     FRAME.to_parquet(tmp_path / "x.parquet", index=False)
     read = pd.read_parquet(tmp_path / "x.parquet")
-    assert comparing.other_test_rows(FRAME, read) + comparing.other_scores(FRAME, read) == []
+    assert differences.other_test_rows(FRAME, read) + differences.other_scores(FRAME, read) == []

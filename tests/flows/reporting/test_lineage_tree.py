@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 from rich.tree import Tree
 
-from flows.provenance.batch_history import BatchHistory, TouchedVersion
-from flows.provenance.history import UsedBatch
-from flows.provenance.reproduction import Reproduction
 from flows.reporting.lineage_tree import batch_tree, version_tree
 from flows.reporting.reproduction_told import told
+from holdfast.lineage.batch_history import BatchHistory, TouchedVersion
+from holdfast.lineage.reproduction import Reproduction
+from holdfast.lineage.version_history import UsedBatch
 from tests.flows.provenance import examples
 from tests.flows.provenance.examples import BATCH, HISTORY, LINEAGE, NOON, history
 
@@ -131,6 +131,6 @@ class TestReproduction:
 
 def _difference(where: str, what: str, advice: str = "") -> Any:
     """A difference."""
-    from flows.provenance.comparing import Difference
+    from holdfast.lineage.differences import Difference
 
     return Difference(where, what, advice)

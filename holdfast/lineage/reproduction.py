@@ -8,16 +8,16 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.provenance import comparing
-from flows.provenance.clean_process import Outcome, ReproductionError, make_again
-from flows.provenance.comparing import Difference
-from flows.provenance.history import resolve_version
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
 from flows.training.arithmetic import Arithmetic
 from flows.training.lineage import Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.ingestion.batches import list_batches
+from holdfast.lineage import differences
+from holdfast.lineage.differences import Difference
+from holdfast.lineage.isolated_retraining import Outcome, ReproductionError, make_again
+from holdfast.lineage.version_history import resolve_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 
@@ -80,23 +80,23 @@ def reproduce(settings: Settings, recorded: Recorded, say: Callable[[str], objec
         ReproductionError: The clean process failed.
     """
     on_disk = list_batches(settings)
-    if gone := comparing.missing_batches(recorded.lineage, on_disk, settings.batches):
+    if gone := differences.missing_batches(recorded.lineage, on_disk, settings.batches):
         return Reproduction(recorded.version, False, len(recorded.scores), gone)
     outcome = make_again(settings, recorded.lineage, recorded.recipe, recorded.arithmetic, say)
-    return compared(recorded, outcome, comparing.other_batches(recorded.lineage, on_disk))
+    return compared(recorded, outcome, differences.other_batches(recorded.lineage, on_disk))
 
 
 def compared(recorded: Recorded, outcome: Outcome, left_out: list[str]) -> Reproduction:
     """Hold what was made beside what was recorded."""
     rows, lineage, made = len(recorded.scores), recorded.lineage, outcome.made
-    causes = comparing.other_definitions(lineage, outcome.present) + comparing.other_code(lineage, outcome.present)
-    causes += comparing.other_arithmetic(recorded.arithmetic, outcome.arithmetic)
+    causes = differences.other_definitions(lineage, outcome.present) + differences.other_code(lineage, outcome.present)
+    causes += differences.other_arithmetic(recorded.arithmetic, outcome.arithmetic)
     if made is None:
         refused = [Difference("training set", outcome.refusal)] if outcome.refusal else []
         return Reproduction(recorded.version, False, rows, causes + refused, left_out)
-    data = comparing.other_data(recorded.recipe.digests, made.digests)
-    data += comparing.other_test_rows(recorded.scores, made.scores)
-    scores = comparing.other_scores(recorded.scores, made.scores)
+    data = differences.other_data(recorded.recipe.digests, made.digests)
+    data += differences.other_test_rows(recorded.scores, made.scores)
+    scores = differences.other_scores(recorded.scores, made.scores)
     if scores and not causes + data:
         causes = [Difference("fit", _unexplained(recorded, outcome))]
     return Reproduction(recorded.version, not data + scores, rows, causes + data + scores, left_out)

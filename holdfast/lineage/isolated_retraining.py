@@ -12,12 +12,12 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings
-from flows.provenance import remaking
-from flows.provenance.remaking import Remade
 from flows.training.arithmetic import ARITHMETIC, VARIABLES, Arithmetic, held_to
 from flows.training.lineage import LINEAGE, ROOT, Lineage
 from flows.training.recipe import RECIPE_FILE, Recipe
 from holdfast.core.errors import HoldfastError
+from holdfast.lineage import retrain_worker
+from holdfast.lineage.retrain_worker import Remade
 
 # Nothing that names a store or a registry: the definitions of this checkout go into a registry of the process's own.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
@@ -62,7 +62,7 @@ def make_again(
         batches.mkdir(parents=True)
         for batch_id in lineage.batches:
             (batches / batch_id).symlink_to(settings.batches / batch_id)
-        (folder / remaking.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))
+        (folder / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))
         (folder / RECIPE_FILE).write_text(recipe.model_dump_json())
         _run(folder, _environment(folder / "data", lineage, arithmetic), say)
         return _read(folder)
@@ -79,7 +79,7 @@ def _environment(data: Path, lineage: Lineage, arithmetic: Arithmetic | None) ->
 
 
 def _run(folder: Path, environment: dict[str, str], say: Callable[[str], object]) -> None:
-    command = [sys.executable, "-s", "-m", remaking.__name__, str(folder)]
+    command = [sys.executable, "-s", "-m", retrain_worker.__name__, str(folder)]
     log = folder / "log.txt"
     with (
         log.open("w") as errors,
@@ -98,11 +98,11 @@ def _run(folder: Path, environment: dict[str, str], say: Callable[[str], object]
 
 
 def _read(folder: Path) -> Outcome:
-    present = LINEAGE.validate_json((folder / remaking.HERE_FILE).read_bytes())
-    arithmetic = ARITHMETIC.validate_json((folder / remaking.ARITHMETIC_FILE).read_bytes())
-    if (refusal := folder / remaking.REFUSAL_FILE).exists():
+    present = LINEAGE.validate_json((folder / retrain_worker.HERE_FILE).read_bytes())
+    arithmetic = ARITHMETIC.validate_json((folder / retrain_worker.ARITHMETIC_FILE).read_bytes())
+    if (refusal := folder / retrain_worker.REFUSAL_FILE).exists():
         return Outcome(present, arithmetic, None, refusal.read_text())
-    if not (scores := folder / remaking.SCORES_FILE).exists():
+    if not (scores := folder / retrain_worker.SCORES_FILE).exists():
         return Outcome(present, arithmetic, None)
-    digests = TypeAdapter(dict[str, dict[str, str]]).validate_json((folder / remaking.DIGESTS_FILE).read_bytes())
+    digests = TypeAdapter(dict[str, dict[str, str]]).validate_json((folder / retrain_worker.DIGESTS_FILE).read_bytes())
     return Outcome(present, arithmetic, Remade(digests, pd.read_parquet(scores)))

@@ -1,4 +1,4 @@
-"""Makes a model version again, in this process: `python -m flows.provenance.remaking FOLDER`
+"""Makes a model version again, in this process: `python -m holdfast.lineage.retrain_worker FOLDER`
 
 FOLDER holds the lineage and the recipe; HOLDFAST_DATA names a data folder that holds the batches of the lineage and
 nothing else. No model registry is opened: this process does not know one.
