@@ -41,8 +41,8 @@ def close_task(settings: Settings) -> int:
     """A run that crashed or failed is over once a later one of its deployment has done its work; how many were."""
     from prefect.client.orchestration import get_client
 
-    from flows.recovering.server import completed_since
     from holdfast.alerting.outbox import open_alerts, resolve
+    from holdfast.recovery.flow_runs import completed_since
 
     closed = 0
     with get_client(sync_client=True) as client:

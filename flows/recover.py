@@ -11,15 +11,15 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.recovering.settings import RecoverRules
 from holdfast.core.errors import HoldfastError
 from holdfast.monitoring.findings import Severity
+from holdfast.recovery.settings import RecoverRules
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-    from flows.recovering.judging import Run
     from holdfast.alerting.alert import Alert
+    from holdfast.recovery.policy import Run
 
 _PREFIX = "prefect.flow-run."  # how an event names a run
 _WATCHERS = ("daily", "ingest", "features", "score", "monitor", "rollout", "alerts", "recover")
@@ -44,7 +44,7 @@ def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[Run]":
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    from flows.recovering.server import read, run_of, suspicious
+    from holdfast.recovery.flow_runs import read, run_of, suspicious
 
     with get_client(sync_client=True) as client:
         try:
@@ -61,8 +61,8 @@ def mark_task(silent: "Sequence[Run]", rules: RecoverRules, beat: float | None) 
     """Listen for one more heartbeat: a server that was down has missed some. Who is silent then is dead."""
     from prefect.client.orchestration import get_client
 
-    from flows.recovering.judging import judge
-    from flows.recovering.server import mark_ended, read, run_of
+    from holdfast.recovery.flow_runs import mark_ended, read, run_of
+    from holdfast.recovery.policy import judge
 
     if beat and any(run.state != "PENDING" for run in silent):
         time.sleep(beat + 5)
@@ -81,8 +81,8 @@ def see_to_task(settings: Settings, run: "Run", again: bool) -> Recovered:
     """Run it again if it may, and tell; last, note that it is done."""
     from prefect.client.orchestration import get_client
 
-    from flows.recovering.server import end_parts, run_again, seen_to
     from holdfast.alerting.outbox import add_alert, deliver_now
+    from holdfast.recovery.flow_runs import end_parts, run_again, seen_to
 
     with get_client(sync_client=True) as client:
         end_parts(client, run)
@@ -106,7 +106,7 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
     """
     from prefect.settings import get_current_settings
 
-    from flows.recovering.judging import judge
+    from holdfast.recovery.policy import judge
 
     settings, rules = load_settings(), rules or RecoverRules()
     beat = get_current_settings().flows.heartbeat_frequency

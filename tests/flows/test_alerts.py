@@ -171,7 +171,7 @@ def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_b
     from prefect.states import Cancelling
 
     from flows.recover import recover
-    from flows.recovering.server import mark_ended, read, run_of
+    from holdfast.recovery.flow_runs import mark_ended, read, run_of
 
     @flow(name="unwanted", persist_result=False)
     def unwanted() -> str:
@@ -191,7 +191,7 @@ def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
     flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.recover import recover
-    from flows.recovering import server
+    from holdfast.recovery import flow_runs
 
     @flow(name="doomed", persist_result=False)
     def doomed() -> None:
@@ -200,7 +200,7 @@ def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
     with tags("holdfast"):
         ids = {str(doomed(return_state=True).state_details.flow_run_id) for _ in range(2)}
     tried: list[str] = []
-    seen_to = server.seen_to
+    seen_to = flow_runs.seen_to
 
     def fails_at_first(client: Any, run: Any) -> None:
         tried.append(run.id)
@@ -208,7 +208,7 @@ def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
             raise RuntimeError("the server was away")
         seen_to(client, run)
 
-    monkeypatch.setattr(server, "seen_to", fails_at_first)
+    monkeypatch.setattr(flow_runs, "seen_to", fails_at_first)
     with pytest.raises(RuntimeError, match="the server was away"):
         recover()
     assert ids <= set(tried)

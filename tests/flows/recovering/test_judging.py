@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.recovering.judging import SEEN_TO, Run, Todo, judge
-from flows.recovering.settings import RecoverRules
+from holdfast.recovery.policy import SEEN_TO, Run, Todo, judge
+from holdfast.recovery.settings import RecoverRules
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 RULES = RecoverRules()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flows.recovering.judging import SEEN_TO, Run
+from holdfast.recovery.policy import SEEN_TO, Run
 from holdfast.runtime.prefect_states import NAME
 
 if TYPE_CHECKING:

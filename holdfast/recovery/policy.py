@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from flows.recovering.settings import RecoverRules
+from holdfast.recovery.settings import RecoverRules
 
 SEEN_TO = "seen-to"
 """The tag of a run that is dealt with: nobody is told of it a second time."""
