@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from feature_repo.settings import Settings, load_settings
-from flows.reporting.progress import say
 from flows.score import champion_task, score_task
 from holdfast.ingestion.as_of import resolve_known_at
+from holdfast.runtime.progress import say
 
 if TYPE_CHECKING:
     from uuid import UUID

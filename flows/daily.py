@@ -11,12 +11,12 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows.features import FeaturesResult, features
 from flows.ingest import ingest
-from flows.reporting.progress import say
 from flows.score import score
 from holdfast.ingestion.as_of import resolve_day, run_name
 from holdfast.ingestion.datasets import refuse_to_mix
 from holdfast.ingestion.results import IngestResult
 from holdfast.runtime.endpoints import load_places
+from holdfast.runtime.progress import say
 
 if TYPE_CHECKING:
     from flows.scoring.moment import ScoreResult

@@ -12,11 +12,11 @@ from flows.features import features
 from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
-from flows.reporting.stages import Stages
-from flows.reporting.summary import Gates, Parity, RunSummary, print_summary, write_summary
 from flows.train import TrainResult, train
 from holdfast.ingestion.as_of import resolve_day, run_name
 from holdfast.ingestion.datasets import refuse_to_mix
+from holdfast.reporting.run_summary import Gates, Parity, RunSummary, print_summary, write_summary
+from holdfast.reporting.stage_timer import Stages
 
 
 @task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)

@@ -22,7 +22,7 @@ class ModelCardResult:
 @task(task_run_name="model card of version {version}", cache_policy=NO_CACHE, persist_result=False)
 def model_card_task(settings: Settings, version: str) -> ModelCardResult:
     """Put the card into the version's MLflow run, and beside the flow run."""
-    from flows.reporting.model_card import HTML_FILE, MARKDOWN_FILE, publish_model_card
+    from holdfast.reporting.model_card import HTML_FILE, MARKDOWN_FILE, publish_model_card
 
     card = publish_model_card(settings, version)
     create_markdown_artifact(card.markdown, key="model-card", description=f"{MODEL_NAME} version {card.version}")

@@ -9,8 +9,8 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.reporting.progress import say
 from holdfast.ingestion.as_of import resolve_day, resolve_known_at, run_name
+from holdfast.runtime.progress import say
 
 if TYPE_CHECKING:
     from flows.scoring.champion import Champion

@@ -18,13 +18,13 @@ from feature_repo.settings import Settings, load_settings
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
 from flows.reporting.images import data_url, png
-from flows.reporting.progress import say
 from flows.training.evaluation import METRICS, Evaluation
 from flows.training.settings import TrainingSettings
 from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at, run_name
 from holdfast.models.contract import MODEL_NAME, fingerprint
 from holdfast.promotion.gates import GateSettings
+from holdfast.runtime.progress import say
 
 if TYPE_CHECKING:
     from uuid import UUID

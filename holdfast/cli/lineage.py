@@ -16,10 +16,10 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="For machines: everything, nothing shortened.")] = False,
 ) -> None:
     """From a model version to all that it was made of and what became of it; from a batch to every version of it."""
-    from flows.reporting.lineage_tree import batch_tree, version_tree
     from holdfast.lineage.batch_history import batch_history
     from holdfast.lineage.version_history import history_of
     from holdfast.model_versions.aliases import open_registry
+    from holdfast.reporting.lineage_tree import batch_tree, version_tree
 
     if (version is None) == (batch is None):
         raise typer.BadParameter("give either a version or --batch")

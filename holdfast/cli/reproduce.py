@@ -16,9 +16,9 @@ def reproduce(version: Annotated[str, typer.Argument(help="A number, `champion` 
 
     Registry, data folder and online store stay as they are.
     """
-    from flows.reporting.reproduction_told import told
     from holdfast.lineage import reproduction
     from holdfast.model_versions.aliases import open_registry
+    from holdfast.reporting.reproduction_report import told
 
     console, settings, start = Console(highlight=False, soft_wrap=True), load_settings(), time.perf_counter()
     with console.status("reading what was recorded") as status:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flows.reporting.life import approval_of, life_of, status_of
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
+from holdfast.reporting.version_timeline import approval_of, life_of, status_of
 from tests.flows.provenance.examples import APPROVAL, GATES, NOON, PROMOTION, ROLLBACK, history
 
 REFUSED = APPROVAL.model_copy(update={"status": "refused", "who": "Ada", "when": NOON, "why": "too early"})

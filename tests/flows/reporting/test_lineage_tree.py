@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 from rich.tree import Tree
 
-from flows.reporting.lineage_tree import batch_tree, version_tree
-from flows.reporting.reproduction_told import told
 from holdfast.lineage.batch_history import BatchHistory, TouchedVersion
 from holdfast.lineage.reproduction import Reproduction
 from holdfast.lineage.version_history import UsedBatch
+from holdfast.reporting.lineage_tree import batch_tree, version_tree
+from holdfast.reporting.reproduction_report import told
 from tests.flows.provenance import examples
 from tests.flows.provenance.examples import BATCH, HISTORY, LINEAGE, NOON, history
 

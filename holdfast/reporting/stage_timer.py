@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.markup import escape
 
-from flows.reporting.progress import shown_in
+from holdfast.runtime.progress import shown_in
 
 
 @dataclass

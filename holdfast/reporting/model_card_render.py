@@ -13,8 +13,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from flows.reporting.images import data_url
-from flows.reporting.words import minute
 from flows.training.evaluation import Interval
+from holdfast.core.formatting import minute
 
 _FOLDER = Path(__file__).resolve().parent
 _COLOURS = 64  # what a chart needs; a quarter of the size
@@ -26,7 +26,7 @@ def to_markdown(facts: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """The card. What comes from data or people is text in it, never Markdown; a picture that is not there is left out.
 
     Args:
-        facts: As ``flows.reporting.model_card_facts.card_facts`` gives them.
+        facts: As ``holdfast.reporting.model_card_facts.card_facts`` gives them.
         pictures: Name to PNG.
     """
 

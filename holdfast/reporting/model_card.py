@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.reporting.model_card_facts import card_facts
-from flows.reporting.model_card_text import to_html, to_markdown
 from flows.training.evaluation import EVALUATION_FILE
 from flows.training.recipe import RECIPE_FILE
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage.version_history import history_of
 from holdfast.model_versions.aliases import open_registry
 from holdfast.models.contract import MODEL_NAME
+from holdfast.reporting.model_card_facts import card_facts
+from holdfast.reporting.model_card_render import to_html, to_markdown
 from holdfast.runtime.run_artifacts import read_files
 
 PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
