@@ -10,17 +10,17 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
 from flows.model_card import cards_tell
-from flows.retraining.settings import RetrainingRules
 from flows.train import TrainResult, train
 from flows.training.settings import TrainingSettings
 from holdfast.ingestion.as_of import resolve_as_of, run_name
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
+from holdfast.retraining.settings import RetrainingRules
 from holdfast.runtime.prefect_states import skipped
 
 if TYPE_CHECKING:
-    from flows.retraining.attempts import Retraining
-    from flows.retraining.policy import Decision
+    from holdfast.retraining.attempt_log import Retraining
+    from holdfast.retraining.policy import Decision
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ def decide_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
 ) -> "tuple[Decision, Retraining | None]":
     """Look at the findings that last, and at the retrainings there were; one that is decided on has begun."""
-    from flows.retraining.attempts import Retraining, begin, past, retraining_lock
-    from flows.retraining.policy import decide
-    from flows.retraining.seen import seen
     from holdfast.model_versions.aliases import UnknownVersionError, champion_version, open_registry
     from holdfast.monitoring.skew.open_findings import open_skew
+    from holdfast.retraining.attempt_log import Retraining, begin, past, retraining_lock
+    from holdfast.retraining.policy import decide
+    from holdfast.retraining.signals import seen
 
     try:
         champion = champion_version(open_registry(settings))
@@ -124,7 +124,7 @@ def retrain(
         training: As for train.
         thresholds: As for train.
     """
-    from flows.retraining.attempts import keep
+    from holdfast.retraining.attempt_log import keep
 
     settings = load_settings()
     moment = resolve_as_of(as_of, settings)

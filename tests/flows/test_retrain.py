@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.retraining.attempts import BadAttemptError
-from flows.retraining.policy import Attempt
 from holdfast.alerting.outbox import open_alerts
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import RetrainingRecord, events_in
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
+from holdfast.retraining.attempt_log import BadAttemptError
+from holdfast.retraining.policy import Attempt
 from tests.flows.conftest import QUICK, Trained
 from tests.flows.small_shop import AS_OF, at_work_on
 
@@ -44,7 +44,7 @@ def retrained(**options: Any) -> Any:
 
 
 def attempts(settings: Settings) -> list[Attempt]:
-    from flows.retraining.attempts import past
+    from holdfast.retraining.attempt_log import past
 
     return past(settings)
 
@@ -75,9 +75,9 @@ def test_other_troubles_of_the_data_are_no_drift(home: Settings) -> None:
     seen(home, MetricRow("rows", "transactions", 0, 10, limit=5, breached=True), 0, 1, view="data")
     assert not retrained().retrained
     seen(home, MetricRow("shift", "transactions.price", 0.3, 500, limit=0.1, breached=True), 0, 1, view="data")
-    from flows.retraining.policy import decide
-    from flows.retraining.seen import seen as read
-    from flows.retraining.settings import RetrainingRules
+    from holdfast.retraining.policy import decide
+    from holdfast.retraining.settings import RetrainingRules
+    from holdfast.retraining.signals import seen as read
 
     decision = decide(read(home, AS_OF, None), [], RetrainingRules(), AS_OF)
     assert decision.why == "holdfast.drift.detected about transactions.price in 2 of the latest 2 windows"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.retraining.policy import Attempt, Decision, Seen, decide
-from flows.retraining.settings import RetrainingRules
+from holdfast.retraining.policy import Attempt, Decision, Seen, decide
+from holdfast.retraining.settings import RetrainingRules
 
 NOW = datetime(2024, 7, 10, 12, tzinfo=UTC)
 DRIFT, QUALITY = "holdfast.drift.detected", "holdfast.quality.dropped"

@@ -8,9 +8,9 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.settings import Settings
-from flows.retraining.policy import Attempt
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.retraining.policy import Attempt
 
 
 class BadAttemptError(HoldfastError):

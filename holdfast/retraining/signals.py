@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.retraining.policy import Reason, Seen
 from holdfast.monitoring.findings import View
 from holdfast.monitoring.metrics_store import read_metrics
+from holdfast.retraining.policy import Reason, Seen
 
 # The data view finds other troubles, too; this is its measure of drift.
 _DRIFT_OF_DATA = "shift"

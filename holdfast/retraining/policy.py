@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from flows.retraining.settings import RetrainingRules
+from holdfast.retraining.settings import RetrainingRules
 
 Reason = Literal["holdfast.drift.detected", "holdfast.quality.dropped"]
 """What may be reason to retrain. A skew never is: the model would learn from what serving does not see."""

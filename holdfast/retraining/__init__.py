@@ -1,0 +1,4 @@
+"""Policy that turns monitoring findings into a training run.
+
+Training itself belongs to holdfast.training.
+"""
