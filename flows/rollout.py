@@ -13,14 +13,14 @@ from feature_repo.settings import Settings, load_settings
 from flows._approval import by_a_person
 from flows.model_card import cards_tell
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
-from flows.rolling_out.settings import RolloutSettings
+from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.prefect_states import skipped
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from flows.rolling_out.work import Work
     from holdfast.model_versions.records import RolloutRecord
+    from holdfast.rollout.work_queue import Work
 
 _DEPLOYMENT = "rollout/rollout"
 _PATIENCE = 60.0  # seconds for which an approved run waits for another that only looks whether there is work
@@ -64,13 +64,13 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     """
     from prefect.runtime import flow_run
 
-    from flows.rolling_out.service_metrics import read_service
-    from flows.rolling_out.telling import finish, tell_silent
-    from flows.rolling_out.trying import try_out
-    from flows.rolling_out.watching import Surroundings
     from holdfast.alerting.links import this_run
     from holdfast.model_versions.aliases import open_registry
     from holdfast.monitoring.skew.open_findings import open_skew
+    from holdfast.rollout.notifications import finish, tell_silent
+    from holdfast.rollout.service_metrics import read_service
+    from holdfast.rollout.step_monitor import Surroundings
+    from holdfast.rollout.step_runner import try_out
     from holdfast.runtime.endpoints import load_places
 
     client, url = open_registry(settings), load_places().service_url
@@ -95,9 +95,9 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
 @task(task_run_name="promote", cache_policy=NO_CACHE, persist_result=False)
 def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
     """Move the alias; where a person is asked, on their word about this very version."""
-    from flows.rolling_out.moves import promote
-    from flows.rolling_out.telling import tell_promoted
     from holdfast.model_versions.aliases import open_registry
+    from holdfast.rollout.notifications import tell_promoted
+    from holdfast.rollout.registry_actions import promote
 
     promote(open_registry(settings), settings, work, "passed every step of its rollout", datetime.now(UTC), asks)
     tell_promoted(work.version, work.champion)
@@ -106,9 +106,9 @@ def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
 @task(task_run_name="end", cache_policy=NO_CACHE, persist_result=False)
 def end_task(settings: Settings, work: "Work", why: str = "") -> "RolloutRecord":
     """End a rollout that cannot go on, or tell the end of one that was killed when it told it."""
-    from flows.rolling_out.telling import finish
     from holdfast.alerting.links import this_run
     from holdfast.model_versions.aliases import open_registry
+    from holdfast.rollout.notifications import finish
 
     now = datetime.now(UTC)
     record = work.ended(why, now)
@@ -144,8 +144,8 @@ def rollout(
     """
     from filelock import Timeout
 
-    from flows.rolling_out.work import claim, find_work
     from holdfast.model_versions.aliases import open_registry
+    from holdfast.rollout.work_queue import claim, find_work
 
     settings = load_settings()
     client, done, named = open_registry(settings), None, version
@@ -196,7 +196,7 @@ def _roll_out(
     settings: Settings, client: "MlflowClient", work: "Work", person: _Person, rules: RolloutSettings
 ) -> RolloutResult:
     """One version, from its beginning or from where it was, to its end."""
-    from flows.rolling_out.work import waits_for_a_person
+    from holdfast.rollout.work_queue import waits_for_a_person
 
     if work.record is not None and not work.record.is_open:
         return _over(settings, work, end_task(settings, work))

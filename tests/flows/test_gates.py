@@ -9,11 +9,11 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError
-from flows.rolling_out.work import Work, find_work
 from holdfast.model_versions.aliases import CHALLENGER, UnknownVersionError, drop_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.rollout.work_queue import Work, find_work
 from tests.flows.promotion.good import good_evaluation, interval
 from tests.flows.promotion.planted import LENIENT, aliases, base, plant
 from tests.flows.small_shop import AS_OF, KNOWN_AT

@@ -12,8 +12,6 @@ import pytest
 from feature_repo.settings import Settings
 from flows import _approval as asking
 from flows.promotion.errors import PromotionRefusedError
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.work import claim
 from holdfast.alerting.outbox import open_alerts
 from holdfast.model_versions.aliases import UnknownVersionError, champion_version, set_challenger
 from holdfast.model_versions.gate_settings import GateSettings
@@ -22,6 +20,8 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG
 from holdfast.promotion import approval
 from holdfast.promotion.gate_report import Report
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.work_queue import claim
 from tests.flows.promotion.planted import aliases, passed, plant
 
 NOW = datetime.now(UTC)
@@ -131,8 +131,8 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
 
 
 def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.rolling_out import telling
     from flows.rollout import rollout
+    from holdfast.rollout import notifications
 
     champion, challenger = _pair(client)
 
@@ -140,7 +140,7 @@ def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(telling, "undo", die)
+        patch.setattr(notifications, "undo", die)
         rollout(rules=OVER)
     result = rollout()
     assert (result.version, result.verdict) == (challenger, "stopped")
@@ -155,8 +155,8 @@ def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest
 def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
     client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.rolling_out.telling import finish
     from flows.rollout import rollout
+    from holdfast.rollout.notifications import finish
 
     champion, challenger = _pair(client)
     known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}

@@ -14,7 +14,6 @@ import httpx
 import pytest
 import skops.io
 
-from flows.rolling_out.settings import RolloutSettings
 from flows.training.serving import scored_examples
 from holdfast.alerting.outbox import open_alerts
 from holdfast.core.prediction_log import read_predictions
@@ -22,6 +21,7 @@ from holdfast.model_versions.aliases import challenger_version, champion_version
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from holdfast.packaging.smoke_test import serving
+from holdfast.rollout.settings import RolloutSettings
 from tests.flows.promotion.planted import passed
 from tests.flows.small_shop import fast_flows, join, prefect_api, start
 from tests.registry import Registry, make_registry
@@ -180,9 +180,9 @@ def test_a_flipped_canary_is_taken_back_within_a_minute(shop: Shop) -> None:
 
 def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop) -> None:
     """It got through the canary, which was not looked at closely."""
-    from flows.rolling_out.steps import WATCH
-    from flows.rolling_out.trying import try_out
     from flows.rollout import rollout
+    from holdfast.rollout.step_runner import try_out
+    from holdfast.rollout.steps import WATCH
 
     champion, challenger = shop.pair(7, flipped=True)
     blind = {"min_rank_correlation": -1, "max_difference": 1, "max_decision_change": 1, "max_psi": 100}
@@ -195,7 +195,7 @@ def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop)
         return try_out(client, settings, work, its, world)
 
     with pytest.MonkeyPatch.context() as patch, under_load(shop.url):
-        patch.setattr("flows.rolling_out.trying.try_out", only_the_watch_sees)
+        patch.setattr("holdfast.rollout.step_runner.try_out", only_the_watch_sees)
         result = rollout(rules=rules)
         assert result.verdict == "breached", result.told
         _until(lambda: shop.serves() == {champion})

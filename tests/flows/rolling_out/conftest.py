@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.rolling_out import telling
+from holdfast.rollout import notifications
 from tests.flows.rolling_out.trial import Trial, begin
 
 
 @pytest.fixture
 def trial(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(telling, "tell", lambda *_: True)  # there is no server
+    monkeypatch.setattr(notifications, "tell", lambda *_: True)  # there is no server
     return begin(*planted)
 
 
 @pytest.fixture
 def flipped(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(telling, "tell", lambda *_: True)
+    monkeypatch.setattr(notifications, "tell", lambda *_: True)
     return begin(*planted, kind="inverted")

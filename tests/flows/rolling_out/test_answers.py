@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
-from flows.rolling_out.answers import GrowingAnswers, read_answers
 from holdfast.core.prediction_log import DAY_US, log_schema
 from holdfast.models.contract import RECENCY, ServedModel
+from holdfast.rollout.challenger_predictions import GrowingAnswers, read_answers
 from services.prediction_files import PredictionFiles
 from services.prediction_record import to_record
 from tests.services.predictions import NOON_US, batch_of, write

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.rolling_out.counting import LATELY, Counted
 from holdfast.model_versions.records import RolloutRecord
+from holdfast.rollout.counters import LATELY, Counted
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PLAIN = {"answered": 0.0, "failed": 0.0, "unavailable": 0.0}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.rolling_out.figures import (
+from holdfast.rollout.guardrails import (
     ABOUT,
     Figure,
     certain_figure,

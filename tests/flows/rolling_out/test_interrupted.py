@@ -10,10 +10,6 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import PromotionRefusedError
-from flows.rolling_out import moves, telling, trying
-from flows.rolling_out.steps import Step
-from flows.rolling_out.telling import finish
-from flows.rolling_out.trying import try_out
 from holdfast.alerting.outbox import open_alerts
 from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
 from holdfast.model_versions.records import (
@@ -28,6 +24,10 @@ from holdfast.promotion.challenger_traffic import send, wanted
 from holdfast.promotion.champion_update import move_champion
 from holdfast.promotion.decision import by_itself
 from holdfast.promotion.rollback import roll_back
+from holdfast.rollout import notifications, registry_actions, step_runner
+from holdfast.rollout.notifications import finish
+from holdfast.rollout.step_runner import try_out
+from holdfast.rollout.steps import Step
 from tests.flows.promotion.planted import passed, plant
 from tests.flows.rolling_out.trial import CANARY, NOON, SELDOM, Trial, promoted
 
@@ -39,7 +39,7 @@ def passed_the_last_step(trial: Trial) -> None:
         gates=trial.work().gates,
     ).save(trial.client, trial.challenger)  # fmt: skip
     given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
-    send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
+    send(trial.client, trial.settings, trial.challenger, given, registry_actions.WHO, trial.now)
 
 
 class TestInterrupted:
@@ -94,7 +94,7 @@ class TestInterrupted:
         passed_the_last_step(trial)
         send(trial.client, trial.settings, trial.challenger, wanted("off", None), "ann", trial.now)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+            registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
         assert champion_version(trial.client) == trial.champion
 
     @pytest.mark.parametrize("at", ["first", "next", "resumed"])
@@ -107,14 +107,14 @@ class TestInterrupted:
                 champion=trial.champion, gates=trial.work().gates,
             ).save(trial.client, trial.challenger)  # fmt: skip
         given = Step("shadow").traffic(trial.now + timedelta(minutes=3))
-        send(trial.client, trial.settings, trial.challenger, given, moves.WHO, trial.now)
-        load = trying.load_pair
+        send(trial.client, trial.settings, trial.challenger, given, registry_actions.WHO, trial.now)
+        load = step_runner.load_pair
 
         def meanwhile(*arguments: Any) -> Any:
             send(trial.client, trial.settings, None, wanted("off", None), "ann", trial.now)
             return load(*arguments)
 
-        monkeypatch.setattr(trying, "load_pair", meanwhile)
+        monkeypatch.setattr(step_runner, "load_pair", meanwhile)
         record = trial.whole_step()
         assert (record.verdict, record.is_held) == ("stopped", False)
         assert record.why.startswith("ann has changed its traffic")
@@ -131,24 +131,24 @@ class TestInterrupted:
             send(trial.client, trial.settings, None, wanted("off", None), "ann", trial.now)
             return by_itself(*arguments)
 
-        monkeypatch.setattr(moves, "by_itself", meanwhile)
+        monkeypatch.setattr(registry_actions, "by_itself", meanwhile)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+            registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
         assert champion_version(trial.client) == trial.champion
 
     def test_traffic_sent_while_it_is_ended_stays(self, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
         trial.asked = 0
         record = trial.step(CANARY.model_copy(update={"max_hours": 0.01})).record
         assert record.verdict == "stopped"
-        lock = moves.promotion_lock
+        lock = registry_actions.promotion_lock
 
         def just_before(settings: Settings) -> Any:
-            monkeypatch.setattr(moves, "promotion_lock", lock)
+            monkeypatch.setattr(registry_actions, "promotion_lock", lock)
             send(trial.client, trial.settings, None, wanted("canary", 0.5), "ann", trial.now)
             return lock(settings)
 
-        monkeypatch.setattr(moves, "promotion_lock", just_before)
-        moves.undo(trial.client, trial.settings, trial.challenger, record, trial.now)
+        monkeypatch.setattr(registry_actions, "promotion_lock", just_before)
+        registry_actions.undo(trial.client, trial.settings, trial.challenger, record, trial.now)
         traffic = TrafficRecord.of(trial.client, trial.challenger)
         assert traffic is not None and (traffic.share, traffic.who) == (0.5, "ann")
 
@@ -163,9 +163,9 @@ class TestInterrupted:
         for version in (trial.champion, trial.challenger):
             word.save(trial.client, version)
             with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {trial.challenger}"):
-                moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
+                registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
         word.model_copy(update={"gates": "k"}).save(trial.client, trial.challenger)
-        moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
+        registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
         record = PromotionRecord.of(trial.client, trial.challenger)
         assert record is not None and (record.mode, record.who) == ("manual", "ann")
 
@@ -300,7 +300,7 @@ class TestKilled:
             raise _KilledError
 
         with monkeypatch.context() as patch, pytest.raises(_KilledError):
-            patch.setattr(telling, at, die)
+            patch.setattr(notifications, at, die)
             _ = promoted(flipped) if step == "watch" else flipped.whole_step(CANARY)
         work = flipped.work()
         assert work.record is not None and not work.record.is_open

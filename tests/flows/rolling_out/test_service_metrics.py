@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.rolling_out.service_metrics import _ahead, is_restarted, kept, latencies, read_service, state_in
+from holdfast.rollout.service_metrics import _ahead, is_restarted, kept, latencies, read_service, state_in
 
 TEXT = """
 holdfast_requests_total{path="/predict",status="200",version="1"} 90

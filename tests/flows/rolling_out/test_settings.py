@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.steps import WATCH, Step, next_step, rules_of, steps
 from holdfast.model_versions.records import RolloutRecord
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.steps import WATCH, Step, next_step, rules_of, steps
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.rolling_out import moves, telling
-from flows.rolling_out.counting import LATELY
-from flows.rolling_out.work import find_work
 from holdfast.alerting.outbox import open_alerts
 from holdfast.model_versions.aliases import challenger_version, champion_version
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
 from holdfast.models.contract import MODEL_NAME
+from holdfast.rollout import notifications, registry_actions
+from holdfast.rollout.counters import LATELY
+from holdfast.rollout.work_queue import find_work
 from tests.flows.promotion.planted import base
 from tests.flows.rolling_out.trial import CANARY, NOON, RULES, SELDOM, Trial, begin, promoted
 
@@ -30,7 +30,7 @@ class TestAGoodOne:
         assert found[0].figures["as registered"] < 1e-12
         work = trial.work()
         assert work.is_to_be_promoted(RULES)
-        assert moves.promote(trial.client, trial.settings, work, "why", trial.now) == trial.champion
+        assert registry_actions.promote(trial.client, trial.settings, work, "why", trial.now) == trial.champion
         began = trial.now
         watched = trial.whole_step()
         assert (watched.step, watched.verdict) == ("watch", "passed")
@@ -74,7 +74,7 @@ class TestAGoodOne:
     def test_another_threshold_is_no_change_of_scores(
         self, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(telling, "tell", lambda *_: True)
+        monkeypatch.setattr(notifications, "tell", lambda *_: True)
         found = begin(*planted, threshold=0.95).whole_step()
         assert (found.verdict, found.figures["decisions"]) == ("passed", 0)
 
@@ -187,7 +187,7 @@ class TestABadOne:
         assert trial.serves() == (trial.champion, None, None)
 
     def test_of_other_definitions_it_is_not_begun(self, planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(telling, "tell", lambda *_: True)
+        monkeypatch.setattr(notifications, "tell", lambda *_: True)
         trial = begin(*planted, fingerprint=base().fingerprint | {"on_demand": "other"})
         record = trial.whole_step()
         assert (record.verdict, record.is_held) == ("stopped", True)

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from feature_repo.settings import Settings
-from flows.rolling_out import moves
-from flows.rolling_out.service_metrics import ServiceState
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.telling import finish
-from flows.rolling_out.trying import try_out
-from flows.rolling_out.watching import Outcome, Surroundings
-from flows.rolling_out.work import Work, find_work
 from holdfast.core.prediction_log import ScoredBatch
 from holdfast.model_versions.aliases import set_challenger
 from holdfast.model_versions.records import RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import ModelRegistry
+from holdfast.rollout import registry_actions
+from holdfast.rollout.notifications import finish
+from holdfast.rollout.service_metrics import ServiceState
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.step_monitor import Outcome, Surroundings
+from holdfast.rollout.step_runner import try_out
+from holdfast.rollout.work_queue import Work, find_work
 from tests.flows.promotion.planted import base, model, passed, plant
 from tests.services.predictions import write
 
@@ -173,5 +173,5 @@ def promoted(trial: Trial) -> RolloutRecord:
         rules=RULES.changed(),
     )
     record.save(trial.client, trial.challenger)
-    moves.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+    registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
     return trial.whole_step()

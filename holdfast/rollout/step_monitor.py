@@ -12,19 +12,19 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.rolling_out.answers import Answers, GrowingAnswers
-from flows.rolling_out.counting import Counted
-from flows.rolling_out.judge import Judgement, Seen, judge
-from flows.rolling_out.moves import changed_by_hand, hold_on
-from flows.rolling_out.pair import Pair
-from flows.rolling_out.service_metrics import ServiceState
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.sight import FLUSH, Sight
-from flows.rolling_out.steps import is_half_gone, lease, rules_of, step_of
-from flows.rolling_out.work import interruption
 from holdfast.model_versions.aliases import may_come_back
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registry_client import impatience
+from holdfast.rollout.challenger_predictions import Answers, GrowingAnswers
+from holdfast.rollout.counters import Counted
+from holdfast.rollout.log_lag import FLUSH, Sight
+from holdfast.rollout.model_pair import Pair
+from holdfast.rollout.registry_actions import changed_by_hand, hold_on
+from holdfast.rollout.service_metrics import ServiceState
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.step_verdict import Judgement, Seen, judge
+from holdfast.rollout.steps import is_half_gone, lease, rules_of, step_of
+from holdfast.rollout.work_queue import interruption
 
 _log = logging.getLogger(__name__)
 

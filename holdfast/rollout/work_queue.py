@@ -8,13 +8,13 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.steps import Step, next_step, rules_of
 from holdfast.model_versions.aliases import all_versions, challenger_version, champion_version, get_version
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.promotion.approval import person_in_the_way, refusal
 from holdfast.promotion.champion_update import passed_gates
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.steps import Step, next_step, rules_of
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import TrafficError
-from flows.rolling_out.moves import begin, changed_by_hand
-from flows.rolling_out.pair import load_pair
-from flows.rolling_out.service_metrics import ServiceState, kept
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.steps import Step, step_of
-from flows.rolling_out.watching import Outcome, Surroundings, watch
-from flows.rolling_out.work import Work, interruption
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.loaded_model import UnusableModelError
 from holdfast.models.registered_version import NotServableError
+from holdfast.rollout.model_pair import load_pair
+from holdfast.rollout.registry_actions import begin, changed_by_hand
+from holdfast.rollout.service_metrics import ServiceState, kept
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.step_monitor import Outcome, Surroundings, watch
+from holdfast.rollout.steps import Step, step_of
+from holdfast.rollout.work_queue import Work, interruption
 
 MAX_APART = 30.0  # seconds
 
@@ -26,7 +26,7 @@ def try_out(
 ) -> Outcome:
     """Begin the step that the work is at, or go on with it: its start and its counters stay, the traffic is sent anew.
 
-    How it ended is only said, not done: that is for :func:`flows.rolling_out.telling.finish`. Called again by the same
+    How it ended is only said, not done: that is for :func:`holdfast.rollout.notifications.finish`. Called again by the same
     run, which lost the registry on the way, it goes on with what it had written: an end that it had seen stands.
     """
     step = work.step(rules)

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from flows.rolling_out.service_metrics import is_restarted, kept
 from holdfast.model_versions.records import RolloutRecord
+from holdfast.rollout.service_metrics import is_restarted, kept
 
 Counters = Mapping[str, float]
 

@@ -6,9 +6,6 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.promotion.errors import RollbackError
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.steps import Step, lease, rules_of, step_of
-from flows.rolling_out.work import Work
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic
@@ -16,6 +13,9 @@ from holdfast.promotion.challenger_traffic import renew, send_now
 from holdfast.promotion.champion_update import move_champion
 from holdfast.promotion.decision import by_approval, by_itself
 from holdfast.promotion.rollback import roll_back
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.steps import Step, lease, rules_of, step_of
+from holdfast.rollout.work_queue import Work
 
 WHO = "rollout"
 

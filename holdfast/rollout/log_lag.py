@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from flows.rolling_out.figures import FEW
+from holdfast.rollout.guardrails import FEW
 
 FLUSH = timedelta(seconds=30)  # far longer than a healthy service takes to write what it scored
 

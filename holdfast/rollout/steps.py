@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from flows.rolling_out.settings import RolloutSettings
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registered_version import Traffic
+from holdfast.rollout.settings import RolloutSettings
 
 StepName = Literal["shadow", "canary", "watch"]
 

@@ -6,12 +6,12 @@ from typing import Any
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.rolling_out.moves import undo
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.events import tell
 from holdfast.alerting.outbox import add_alert, deliver_now, resolve
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.monitoring.findings import Severity
+from holdfast.rollout.registry_actions import undo
 
 _ROLLED_BACK, _HELD, _SILENT = "holdfast.rollout.rolled_back", "holdfast.rollout.held", "holdfast.rollout.blind"
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from flows.rolling_out.answers import Answers
-from flows.rolling_out.figures import (
+from holdfast.rollout.challenger_predictions import Answers
+from holdfast.rollout.guardrails import (
     FEW,
     Figure,
     certain_figure,
@@ -17,10 +17,10 @@ from flows.rolling_out.figures import (
     rank_figure,
     share_figure,
 )
-from flows.rolling_out.pair import Floats, Pair
-from flows.rolling_out.service_metrics import ServiceState, latencies
-from flows.rolling_out.settings import RolloutSettings
-from flows.rolling_out.steps import Step
+from holdfast.rollout.model_pair import Floats, Pair
+from holdfast.rollout.service_metrics import ServiceState, latencies
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.steps import Step
 
 _AS_REGISTERED = 1e-9
 
