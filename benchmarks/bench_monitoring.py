@@ -73,10 +73,10 @@ def _unpriced(item: Any) -> Any:
 
 def ageing(settings: Settings) -> list[dict[str, Any]]:
     """The inputs of the active customers, week by week, against what was trained on and whom the model met then."""
-    from flows.scoring.customers import active_customers
     from flows.training.dataset import build_and_assemble, labelled_cutoffs
     from flows.training.settings import TrainingSettings
     from flows.training.split import closed_by
+    from holdfast.batch_scoring.population import active_customers
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots

@@ -16,7 +16,7 @@ from holdfast.runtime.progress import say
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from flows.scoring.moment import ScoreResult
+    from holdfast.batch_scoring.scoring_run import ScoreResult
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
         end: The last day.
         every: Score one day out of so many.
     """
-    from flows.scoring.days import days_between, missing
+    from holdfast.batch_scoring.backfill_range import days_between, missing
 
     settings = load_settings()
     days = days_between(settings, start, end, every)

@@ -22,7 +22,7 @@ from holdfast.backtesting.results import InputDrift, Step, Training, write_steps
 from holdfast.feature_store.materialization import online_state
 
 if TYPE_CHECKING:
-    from flows.scoring.customers import Customers
+    from holdfast.batch_scoring.population import Customers
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
@@ -38,7 +38,7 @@ def mature_task(settings: Settings, earlier: list[Step], as_of: datetime, known_
 @task(name="active customers", **_IN_MEMORY)
 def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "Customers":
     """Whom to score, and their features."""
-    from flows.scoring.customers import active_customers
+    from holdfast.batch_scoring.population import active_customers
 
     return active_customers(settings, as_of, known_at)
 
@@ -48,10 +48,10 @@ def known_task(
     settings: Settings, told: Walk, earlier: list[Step], matured: list[datetime], customers: "Customers"
 ) -> Known:
     """What the policy decides by; what only other policies look at is not computed."""
-    from flows.scoring.champion import load_champion
-    from flows.scoring.scores import read_scores, scores_path
     from flows.training.tracking import open_mlflow
     from holdfast.backtesting.policy_inputs import drift_since_training, latest_mature, measure
+    from holdfast.batch_scoring.champion_model import load_champion
+    from holdfast.batch_scoring.scores_table import read_scores, scores_path
     from holdfast.model_versions.aliases import champion_version
 
     client = open_mlflow(settings)
@@ -70,10 +70,10 @@ def known_task(
 @task(name="score", **_IN_MEMORY)
 def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     """The champion's word on every customer, kept as Parquet; what the step's record says of it."""
-    from flows.scoring.champion import load_champion
-    from flows.scoring.scores import scores_path, scores_table, write_scores
     from flows.training.tracking import open_mlflow
     from holdfast.backtesting.policy_inputs import trained_as_of
+    from holdfast.batch_scoring.champion_model import load_champion
+    from holdfast.batch_scoring.scores_table import scores_path, scores_table, write_scores
     from holdfast.model_versions.aliases import champion_version
 
     client = open_mlflow(settings)

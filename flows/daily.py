@@ -19,7 +19,7 @@ from holdfast.runtime.endpoints import load_places
 from holdfast.runtime.progress import say
 
 if TYPE_CHECKING:
-    from flows.scoring.moment import ScoreResult
+    from holdfast.batch_scoring.scoring_run import ScoreResult
 
 
 @dataclass(frozen=True)

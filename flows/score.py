@@ -13,8 +13,8 @@ from holdfast.ingestion.as_of import resolve_day, resolve_known_at, run_name
 from holdfast.runtime.progress import say
 
 if TYPE_CHECKING:
-    from flows.scoring.champion import Champion
-    from flows.scoring.moment import ScoreResult
+    from holdfast.batch_scoring.champion_model import Champion
+    from holdfast.batch_scoring.scoring_run import ScoreResult
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
@@ -22,7 +22,7 @@ _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 @task(name="champion", **_IN_MEMORY)
 def champion_task(settings: Settings) -> "Champion":
     """The champion, if the definitions that it was trained on are those in use."""
-    from flows.scoring.champion import load_champion, require_same_definitions
+    from holdfast.batch_scoring.champion_model import load_champion, require_same_definitions
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import require_applied
     from holdfast.feature_store.materialization import features_lock
@@ -39,7 +39,7 @@ def score_task(
     settings: Settings, champion: "Champion", as_of: datetime, known_at: datetime, replace: bool = True
 ) -> "ScoreResult":
     """Point-in-time features, scores and reasons of everybody, as one Parquet file."""
-    from flows.scoring.moment import score_moment
+    from holdfast.batch_scoring.scoring_run import score_moment
 
     return score_moment(settings, champion, as_of, known_at, replace)
 
@@ -48,8 +48,8 @@ def score_task(
 def report_task(result: "ScoreResult") -> None:
     """Leave the counts and the picture beside the flow run."""
     from flows.reporting.images import data_url, png
-    from flows.scoring.scores import read_scores
-    from flows.scoring.told import decisions, histogram
+    from holdfast.batch_scoring.scores_table import read_scores
+    from holdfast.batch_scoring.summary import decisions, histogram
 
     scores = read_scores(result.path)
     create_table_artifact(decisions(scores), key="scores", description=result.summary())

@@ -47,7 +47,7 @@ def parity(settings: Settings) -> ParityFacts:
 
 def scores(settings: Settings) -> ScoresFacts | None:
     """The latest table of scores that holds; None: nothing was scored."""
-    from flows.scoring.kept import counts, list_scored
+    from holdfast.batch_scoring.score_store import counts, list_scored
 
     current = [item for item in list_scored(settings) if item.current]
     if not current:

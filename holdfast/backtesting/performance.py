@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.scoring.quality import intervals, measured
 from flows.training.bootstrap import CustomerBootstrap
 from flows.training.settings import TrainingSettings
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import Difference, Outcome, Overall
+from holdfast.batch_scoring.performance import intervals, measured
 from holdfast.models.contract import ENTITY_KEY
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ def judge(
 ) -> dict[Policy, list[Judged]]:
     """Every policy on every mature cohort that it scored.
 
-    ``scored`` maps policy and moment to a table as in ``flows.scoring.scores.Scores``. All are judged on the same
+    ``scored`` maps policy and moment to a table as in ``holdfast.batch_scoring.scores_table.Scores``. All are judged on the same
     resamples of customers, so that differences between policies have intervals, too.
 
     Raises:

@@ -8,15 +8,15 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.scoring.champion import Champion
-from flows.scoring.customers import Customers
-from flows.scoring.outcomes import is_mature, outcomes
 from flows.training.bootstrap import CustomerBootstrap
 from flows.training.metrics import metric_intervals
 from flows.training.settings import TrainingSettings
 from flows.training.tracking import read_evaluation
 from holdfast.backtesting.policies import Measured
 from holdfast.backtesting.results import Step
+from holdfast.batch_scoring.champion_model import Champion
+from holdfast.batch_scoring.outcomes import is_mature, outcomes
+from holdfast.batch_scoring.population import Customers
 from holdfast.models.contract import ENTITY_KEY, MODEL_NAME
 from holdfast.monitoring.drift.psi import SCORE, Drift, drift
 from holdfast.monitoring.drift.reference import training_rows
@@ -45,7 +45,7 @@ def measure(
 ) -> Measured:
     """A mature cohort's quality, as known at ``known_at``, beside the test of the version that scored it.
 
-    ``scored`` is a table as in ``flows.scoring.scores.Scores``.
+    ``scored`` is a table as in ``holdfast.batch_scoring.scores_table.Scores``.
     """
     churned = outcomes(settings, scored, cohort, known_at)
     bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), training.resamples, training.seed)

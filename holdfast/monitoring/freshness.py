@@ -5,7 +5,7 @@ from typing import Any
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.scoring.kept import list_scored
+from holdfast.batch_scoring.score_store import list_scored
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import being_filled, online_state, why_not_served
 from holdfast.models.contract import CHAMPION, freshness

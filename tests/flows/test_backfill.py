@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.scoring.days import BadRangeError
-from flows.scoring.kept import list_scored
-from flows.scoring.scores import read_scores
+from holdfast.batch_scoring.backfill_range import BadRangeError
+from holdfast.batch_scoring.score_store import list_scored
+from holdfast.batch_scoring.scores_table import read_scores
 from tests.flows.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start
 from tests.flows.test_score import crown, files
 
@@ -79,9 +79,9 @@ def test_a_day_is_as_if_it_had_been_scored_then(settings: Settings) -> None:
 
 def _backfill_killed_at(nth: int) -> None:
     from flows.backfill import backfill
-    from flows.scoring import scores
+    from holdfast.batch_scoring import scores_table
 
-    original, calls = scores.pq.write_table, 0
+    original, calls = scores_table.pq.write_table, 0
 
     def fatal(table: Any, path: Path) -> None:
         nonlocal calls
@@ -91,7 +91,7 @@ def _backfill_killed_at(nth: int) -> None:
             path.write_bytes(path.read_bytes()[:100])
             os.kill(os.getpid(), signal.SIGKILL)
 
-    scores.pq.write_table = fatal
+    scores_table.pq.write_table = fatal
     backfill(FIRST, LAST)
 
 

@@ -13,13 +13,13 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import REPLAY, Settings
-from flows.scoring.scores import read_scores, scores_path
 from flows.training.settings import SearchSettings, TrainingSettings
 from holdfast.backtesting.paths import copy_picture, fresh_state, result_path, scores_folder, state_folder
 from holdfast.backtesting.plan import BadWindowError, Plan, Walk, plan
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import Result, Step, read_result
 from holdfast.backtesting.settings import PolicySettings
+from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.errors import HoldfastError
 from holdfast.core.locks import BusyError
 from holdfast.model_versions.gate_settings import GateSettings
@@ -190,9 +190,9 @@ def test_too_little_history_is_recorded_and_nobody_is_scored(walked: tuple[Path,
 
 
 def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> None:
-    from flows.scoring.champion import OtherInputsError, load_champion
-    from flows.scoring.customers import Customers, active_customers
-    from flows.scoring.scores import scores_table
+    from holdfast.batch_scoring.champion_model import OtherInputsError, load_champion
+    from holdfast.batch_scoring.population import Customers, active_customers
+    from holdfast.batch_scoring.scores_table import scores_table
 
     step = backtested.result.steps[1]
     with at_work_on(state_folder(backtested.settings, "decay")) as settings:

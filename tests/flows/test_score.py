@@ -11,11 +11,11 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows.scoring import scores as scores_module
-from flows.scoring.champion import OtherDefinitionsError
-from flows.scoring.kept import list_scored
-from flows.scoring.moment import NobodyActiveError
-from flows.scoring.scores import read_scores
+from holdfast.batch_scoring import scores_table as scores_module
+from holdfast.batch_scoring.champion_model import OtherDefinitionsError
+from holdfast.batch_scoring.score_store import list_scored
+from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.batch_scoring.scoring_run import NobodyActiveError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import ModelRegistry

@@ -13,8 +13,6 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from feature_repo.settings import Settings
-from flows.scoring.champion import load_champion
-from flows.scoring.moment import score_moment
 from flows.training.dataset import build_and_assemble, labelled_cutoffs
 from flows.training.families import FAMILIES
 from flows.training.fitting import churn_scores, fit_recipe
@@ -23,6 +21,8 @@ from flows.training.serving import served_model
 from flows.training.settings import ValueSettings
 from flows.training.split import split_by_time
 from flows.training.value import best_threshold, earned
+from holdfast.batch_scoring.champion_model import load_champion
+from holdfast.batch_scoring.scoring_run import score_moment
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
 from holdfast.monitoring.performance.view import outcome_view

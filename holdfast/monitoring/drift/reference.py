@@ -12,10 +12,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.scoring.champion import Champion
-from flows.scoring.customers import Customers, active_customers
 from flows.training.dataset import TrainingSet, build_and_assemble
 from flows.training.recipe import RECIPE_FILE, Recipe
+from holdfast.batch_scoring.champion_model import Champion
+from holdfast.batch_scoring.population import Customers, active_customers
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store

@@ -10,11 +10,11 @@ import pandas as pd
 
 from feature_repo.settings import Settings
 from flows.monitoring.truth_settings import OutcomeRules
-from flows.scoring.outcomes import known_until, matures_at, outcomes_of
-from flows.scoring.quality import intervals, measured
 from flows.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from flows.training.evaluation import Interval
 from flows.training.metrics import metrics
+from holdfast.batch_scoring.outcomes import known_until, matures_at, outcomes_of
+from holdfast.batch_scoring.performance import intervals, measured
 from holdfast.models.contract import ENTITY_KEY
 from holdfast.monitoring.performance.cbpe import expected
 from holdfast.monitoring.performance.cohorts import Cohort

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.scoring.kept import list_scored
-from flows.scoring.scores import read_scores
+from holdfast.batch_scoring.score_store import list_scored
+from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.models.contract import ENTITY_KEY
 from holdfast.monitoring.performance.first_predictions import first_answers
 

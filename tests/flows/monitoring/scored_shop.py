@@ -35,8 +35,8 @@ def promote(client: Any, version: str) -> None:
 
 def score(settings: Settings, moments: list[datetime]) -> None:
     """The champion's word on everybody, as known at the end."""
-    from flows.scoring.champion import load_champion
-    from flows.scoring.moment import score_moment
+    from holdfast.batch_scoring.champion_model import load_champion
+    from holdfast.batch_scoring.scoring_run import score_moment
     from holdfast.feature_store.snapshots import build_snapshots
 
     champion = load_champion(settings)

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from flows.scoring.kept import about_scores
-from flows.scoring.scores import scores_path
+from holdfast.batch_scoring.score_store import about_scores
+from holdfast.batch_scoring.scores_table import scores_path
 from holdfast.feature_store.materialization import features_lock, forget_online_state
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
 from holdfast.monitoring.data_quality.view import data_view

@@ -14,8 +14,8 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from flows.reporting.images import png
-from flows.scoring.outcomes import outcomes
-from flows.scoring.scores import read_scores, scores_path
+from holdfast.batch_scoring.outcomes import outcomes
+from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import outcome_view

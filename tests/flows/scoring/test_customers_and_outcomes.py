@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.scoring.customers import Customers, active_customers
-from flows.scoring.outcomes import is_mature, outcomes, outcomes_of
+from holdfast.batch_scoring.outcomes import is_mature, outcomes, outcomes_of
+from holdfast.batch_scoring.population import Customers, active_customers
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from tests.flows.conftest import Dataset
 from tests.flows.small_shop import ARRIVALS, AS_OF, KNOWN_AT, at_work_on, transactions
@@ -90,7 +90,7 @@ def _by_hand(customer: str, cutoff: datetime) -> bool | None:
 @pytest.mark.parametrize("labels", [1, 200, 500_000])
 def test_outcomes_of_a_few_each_day(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, labels: int) -> None:
     """Whatever part is labelled at once; one of them asked about twice, by two versions."""
-    monkeypatch.setattr("flows.scoring.outcomes._LABELS", labels)
+    monkeypatch.setattr("holdfast.batch_scoring.outcomes._LABELS", labels)
     rng, days = np.random.default_rng(4), [datetime(2023, 12, 1, tzinfo=UTC) + timedelta(days=n) for n in range(30)]
     asked = [(f"c{number:03d}", day) for day in days for number in rng.choice(300, 8, replace=False)]
     asked = [asked[n] for n in rng.permutation(len(asked))] + asked[:1] + [("stranger", days[3])]
@@ -103,7 +103,7 @@ def test_outcomes_of_a_few_each_day(dataset: Dataset, monkeypatch: pytest.Monkey
 
 def test_nobody_else_is_labelled(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a shop with many customers, a few asked about on each of many days must not take memory for all of them."""
-    from flows.scoring import outcomes as module
+    from holdfast.batch_scoring import outcomes as module
 
     labelled, definition = [], module.churn_labels
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.scoring.days import BadRangeError, days_between
+from holdfast.batch_scoring.backfill_range import BadRangeError, days_between
 from tests.flows.small_shop import shop_folder
 
 

@@ -10,10 +10,10 @@ import pytest
 from pandera.errors import SchemaErrors
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from flows.scoring.champion import Champion, OtherInputsError
-from flows.scoring.customers import Customers
-from flows.scoring.scores import read_scores, scores_path, scores_table, write_scores
-from flows.scoring.told import decisions, histogram
+from holdfast.batch_scoring.champion_model import Champion, OtherInputsError
+from holdfast.batch_scoring.population import Customers
+from holdfast.batch_scoring.scores_table import read_scores, scores_path, scores_table, write_scores
+from holdfast.batch_scoring.summary import decisions, histogram
 from holdfast.models.contract import RECENCY, Feature
 from holdfast.models.loaded_model import Model, load_model
 from tests.registry import contract_of, dumped, estimator

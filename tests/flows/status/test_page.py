@@ -19,7 +19,6 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
-from flows.scoring.scores import scores_path
 from flows.status.app import status_app
 from flows.status.facts import PartFacts, RunFacts
 from flows.status.parts import parts
@@ -28,6 +27,7 @@ from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import raise_alerts
+from holdfast.batch_scoring.scores_table import scores_path
 from holdfast.feature_store.materialization import OnlineState
 from holdfast.feature_store.parity import ParityReport, save_parity
 from holdfast.model_versions.aliases import set_challenger, set_champion

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
-from flows.scoring.scores import moment_name, scores_path
+from holdfast.batch_scoring.scores_table import moment_name, scores_path
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import ServedModel
 

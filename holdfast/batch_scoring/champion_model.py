@@ -8,8 +8,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from flows.scoring.customers import Customers
 from flows.training.dataset import TrainingSet
+from holdfast.batch_scoring.population import Customers
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import CHAMPION, ServedModel, model_inputs, other_definitions

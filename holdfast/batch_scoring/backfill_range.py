@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from feature_repo.settings import Settings
-from flows.scoring.kept import current_scores
+from holdfast.batch_scoring.score_store import current_scores
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import end_of_data, list_batches
 

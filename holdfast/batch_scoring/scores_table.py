@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from pandera.typing import Series
 
 from feature_repo.timestamps import as_utc
-from flows.scoring.champion import Champion
-from flows.scoring.customers import Customers
+from holdfast.batch_scoring.champion_model import Champion
+from holdfast.batch_scoring.population import Customers
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
 from holdfast.models.contract import ENTITY_KEY

@@ -5,10 +5,18 @@ from datetime import datetime
 from pathlib import Path
 
 from feature_repo.settings import Settings
-from flows.scoring.champion import Champion
-from flows.scoring.customers import all_customers
-from flows.scoring.kept import Scored, about_scores, counts, current_scores, keep_earlier, scores_key, scores_lock
-from flows.scoring.scores import scores_path, scores_table, write_scores
+from holdfast.batch_scoring.champion_model import Champion
+from holdfast.batch_scoring.population import all_customers
+from holdfast.batch_scoring.score_store import (
+    Scored,
+    about_scores,
+    counts,
+    current_scores,
+    keep_earlier,
+    scores_key,
+    scores_lock,
+)
+from holdfast.batch_scoring.scores_table import scores_path, scores_table, write_scores
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import minute
 from holdfast.feature_store.snapshots import effective_known_at
