@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from flows.status.sections import without_login
+from holdfast.status_page.sections import without_login
 
 
 def minute(moment: datetime | None) -> str:

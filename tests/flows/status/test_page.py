@@ -19,11 +19,6 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
-from flows.status.app import status_app
-from flows.status.facts import PartFacts, RunFacts
-from flows.status.parts import parts
-from flows.status.runs import runs
-from flows.status.standing import Standing, standing
 from flows.training.tracking import EXPERIMENT, open_mlflow
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import raise_alerts
@@ -36,6 +31,11 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import Places
+from holdfast.status_page.app import status_app
+from holdfast.status_page.flow_runs import runs
+from holdfast.status_page.health import parts
+from holdfast.status_page.schemas import PartFacts, RunFacts
+from holdfast.status_page.snapshot import Standing, standing
 from tests.e2e.processes import free_port
 from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api

@@ -6,13 +6,13 @@ from typing import get_args
 
 import pytest
 
-from flows.status.runbook import anchor, runbook_html
-from flows.status.sections import section, without_login
-from flows.status.standing import KEPT_SECONDS, Kept
 from flows.status.words import ago, figure, link, span
 from holdfast.alerting.links import runbook_entry
 from holdfast.core.errors import HoldfastError
 from holdfast.monitoring.findings import EventName
+from holdfast.status_page.runbook import anchor, runbook_html
+from holdfast.status_page.sections import section, without_login
+from holdfast.status_page.snapshot import KEPT_SECONDS, Kept
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ import math
 from typing import Any, get_args
 
 from feature_repo.settings import Settings
-from flows.status.facts import AlertFacts, Breach, FreshnessFacts, ParityFacts, ScoresFacts, ViewFacts
 from holdfast.alerting.links import artifact_page
 from holdfast.monitoring.findings import View
+from holdfast.status_page.schemas import AlertFacts, Breach, FreshnessFacts, ParityFacts, ScoresFacts, ViewFacts
 
 _SHOWN_BREACHES = 8
 

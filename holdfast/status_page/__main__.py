@@ -5,8 +5,8 @@ import argparse
 import uvicorn
 
 from feature_repo.settings import apply_environment
-from flows.status.app import status_app
 from holdfast.models.registry_client import be_impatient
+from holdfast.status_page.app import status_app
 
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 

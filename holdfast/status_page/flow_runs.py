@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 
-from flows.status.facts import RunFacts
-from flows.status.sections import in_one_line, without_login
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.endpoints import Places
+from holdfast.status_page.schemas import RunFacts
+from holdfast.status_page.sections import in_one_line, without_login
 
 _SECONDS = 4.0
 _TAG = "holdfast"

@@ -9,8 +9,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from feature_repo.settings import Settings, load_settings
-from flows.status import data
-from flows.status.facts import (
+from holdfast.runtime.endpoints import Places, load_places
+from holdfast.status_page import sources
+from holdfast.status_page.flow_runs import runs
+from holdfast.status_page.health import parts
+from holdfast.status_page.models import models
+from holdfast.status_page.schemas import (
     AlertFacts,
     FreshnessFacts,
     ModelFacts,
@@ -20,11 +24,7 @@ from flows.status.facts import (
     ScoresFacts,
     ViewFacts,
 )
-from flows.status.models import models
-from flows.status.parts import parts
-from flows.status.runs import runs
-from flows.status.sections import Section, section
-from holdfast.runtime.endpoints import Places, load_places
+from holdfast.status_page.sections import Section, section
 
 KEPT_SECONDS = 3.0
 
@@ -35,7 +35,7 @@ class Standing(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     at: datetime
-    data: str
+    sources: str
     parts: Section[list[PartFacts]]
     models: Section[ModelFacts]
     freshness: Section[FreshnessFacts]
@@ -66,11 +66,11 @@ def standing(settings: Settings, places: Places, at: datetime) -> Standing:
         data=str(settings.data),
         parts=section(lambda: parts(places)),
         models=section(lambda: models(settings, places)),
-        freshness=section(lambda: data.freshness(settings)),
-        parity=section(lambda: data.parity(settings)),
-        scores=section(lambda: data.scores(settings)),
-        views=section(lambda: data.views(settings)),
-        alerts=section(lambda: data.alerts(settings)),
+        freshness=section(lambda: sources.freshness(settings)),
+        parity=section(lambda: sources.parity(settings)),
+        scores=section(lambda: sources.scores(settings)),
+        views=section(lambda: sources.views(settings)),
+        alerts=section(lambda: sources.alerts(settings)),
         runs=section(lambda: runs(places)),
     )
 

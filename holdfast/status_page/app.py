@@ -12,8 +12,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from flows.status import words
-from flows.status.runbook import runbook_html
-from flows.status.standing import Kept, Standing
+from holdfast.status_page.runbook import runbook_html
+from holdfast.status_page.snapshot import Kept, Standing
 
 _FOLDER = Path(__file__).resolve().parent
 _HEADERS = {

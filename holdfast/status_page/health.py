@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from flows.status.facts import PartFacts
-from flows.status.sections import in_one_line, without_login
 from holdfast.runtime.endpoints import Places
+from holdfast.status_page.schemas import PartFacts
+from holdfast.status_page.sections import in_one_line, without_login
 
 _SECONDS = 2.0
 _POOL = "holdfast"  # as prefect.yaml names it

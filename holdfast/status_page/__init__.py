@@ -1,0 +1,4 @@
+"""Status page: system state as one HTML page.
+
+Metrics of the service belong to services/observability/.
+"""
