@@ -73,9 +73,6 @@ def _unpriced(item: Any) -> Any:
 
 def ageing(settings: Settings) -> list[dict[str, Any]]:
     """The inputs of the active customers, week by week, against what was trained on and whom the model met then."""
-    from flows.training.dataset import build_and_assemble, labelled_cutoffs
-    from flows.training.settings import TrainingSettings
-    from flows.training.split import closed_by
     from holdfast.batch_scoring.population import active_customers
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
@@ -83,6 +80,9 @@ def ageing(settings: Settings) -> list[dict[str, Any]]:
     from holdfast.monitoring.drift.reference import Reference
     from holdfast.monitoring.drift.rule import compare, judge
     from holdfast.monitoring.settings import MonitorSettings
+    from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
+    from holdfast.training.settings import TrainingSettings
+    from holdfast.training.time_split import closed_by
 
     apply_definitions(open_store())
     now, training = datetime.now(UTC), TrainingSettings()

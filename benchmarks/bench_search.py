@@ -26,15 +26,15 @@ def measure() -> dict[str, float]:
 
     from feature_repo.settings import load_settings
     from flows.ingestion.pipeline import run_ingest
-    from flows.training.dataset import assemble, labelled_cutoffs
-    from flows.training.fitting import fit_model
-    from flows.training.search import best_trials, search, search_storage
-    from flows.training.settings import TrainingSettings
-    from flows.training.split import split_by_time
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
     from holdfast.ingestion.datasets import locate
+    from holdfast.training.dataset import assemble, labelled_cutoffs
+    from holdfast.training.fitting import fit_model
+    from holdfast.training.hyperparameter_search import best_trials, search, search_storage
+    from holdfast.training.settings import TrainingSettings
+    from holdfast.training.time_split import split_by_time
 
     settings, training = load_settings(), TrainingSettings()
     run_ingest(settings, *locate("cdnow"))

@@ -16,7 +16,6 @@ from rich.console import Console
 from feature_repo.settings import Settings, load_settings
 from feature_repo.timestamps import as_utc
 from flows.reporting.images import data_url, png
-from flows.training.settings import TrainingSettings
 from holdfast.backtesting.paths import (
     LOG,
     STEPS,
@@ -33,6 +32,7 @@ from holdfast.backtesting.results import Result, Step, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
 from holdfast.core.locks import one_at_a_time
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.training.settings import TrainingSettings
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]

@@ -13,13 +13,13 @@ from feature_repo.settings import Settings, load_settings
 from flows.features import features, snapshots_task
 from flows.promote import PromotionRefusedError, promote
 from flows.train import applied_task, train
-from flows.training.split import NotEnoughHistoryError
 from holdfast.backtesting.console_tables import step_line
 from holdfast.backtesting.paths import SCORES, STEPS, WALK
 from holdfast.backtesting.plan import Plan, Walk
 from holdfast.backtesting.policies import Decision, Known, decide
 from holdfast.backtesting.results import InputDrift, Step, Training, write_steps
 from holdfast.feature_store.materialization import online_state
+from holdfast.training.time_split import NotEnoughHistoryError
 
 if TYPE_CHECKING:
     from holdfast.batch_scoring.population import Customers
@@ -48,11 +48,11 @@ def known_task(
     settings: Settings, told: Walk, earlier: list[Step], matured: list[datetime], customers: "Customers"
 ) -> Known:
     """What the policy decides by; what only other policies look at is not computed."""
-    from flows.training.tracking import open_mlflow
     from holdfast.backtesting.policy_inputs import drift_since_training, latest_mature, measure
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import read_scores, scores_path
     from holdfast.model_versions.aliases import champion_version
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     client = open_mlflow(settings)
     champion, count = champion_version(client), len(customers.ids)
@@ -70,11 +70,11 @@ def known_task(
 @task(name="score", **_IN_MEMORY)
 def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     """The champion's word on every customer, kept as Parquet; what the step's record says of it."""
-    from flows.training.tracking import open_mlflow
     from holdfast.backtesting.policy_inputs import trained_as_of
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import scores_path, scores_table, write_scores
     from holdfast.model_versions.aliases import champion_version
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     client = open_mlflow(settings)
     version = champion_version(client)

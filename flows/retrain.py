@@ -11,12 +11,12 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows.model_card import cards_tell
 from flows.train import TrainResult, train
-from flows.training.settings import TrainingSettings
 from holdfast.ingestion.as_of import resolve_as_of, run_name
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.retraining.settings import RetrainingRules
 from holdfast.runtime.prefect_states import skipped
+from holdfast.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from holdfast.retraining.attempt_log import Retraining

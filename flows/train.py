@@ -18,25 +18,25 @@ from feature_repo.settings import Settings, load_settings
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
 from flows.reporting.images import data_url, png
-from flows.training.evaluation import METRICS, Evaluation
-from flows.training.settings import TrainingSettings
 from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at, run_name
 from holdfast.models.contract import MODEL_NAME, fingerprint
 from holdfast.promotion.gates import GateSettings
 from holdfast.runtime.progress import say
+from holdfast.training.evaluation_report import METRICS, Evaluation
+from holdfast.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from matplotlib.figure import Figure
 
-    from flows.training.dataset import TrainingSet
-    from flows.training.lineage import Lineage
-    from flows.training.search import Trial
-    from flows.training.selection import Choice
-    from flows.training.split import TimeSplit
-    from flows.training.tracking import Registered
+    from holdfast.training.dataset import TrainingSet
+    from holdfast.training.hyperparameter_search import Trial
+    from holdfast.training.lineage import Lineage
+    from holdfast.training.mlflow_tracking import Registered
+    from holdfast.training.model_selection import Choice
+    from holdfast.training.time_split import TimeSplit
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
@@ -77,8 +77,8 @@ def applied_task(settings: Settings) -> None:
 @task(name="lineage", **_IN_MEMORY)
 def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime) -> "Lineage":
     """What this training depends on."""
-    from flows.training.lineage import lineage_of
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.training.lineage import lineage_of
 
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
     return lineage_of(settings, training, definition, as_of, known_at)
@@ -87,7 +87,7 @@ def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime
 @task(name="find an earlier result", **_IN_MEMORY)
 def find_task(settings: Settings, lineage: "Lineage") -> "Registered | None":
     """The version that an earlier training of the same data, definitions and settings gave."""
-    from flows.training.tracking import close_orphans, find_version, open_mlflow
+    from holdfast.training.mlflow_tracking import close_orphans, find_version, open_mlflow
 
     client = open_mlflow(settings)
     close_orphans(client, settings)
@@ -97,7 +97,7 @@ def find_task(settings: Settings, lineage: "Lineage") -> "Registered | None":
 @task(name="training set", **_IN_MEMORY)
 def assemble_task(settings: Settings, cutoffs: list[datetime], as_of: datetime, known_at: datetime) -> "TrainingSet":
     """Labels joined with the features as they were at each cut-off."""
-    from flows.training.dataset import assemble
+    from holdfast.training.dataset import assemble
 
     return assemble(settings, cutoffs, as_of, known_at)
 
@@ -112,9 +112,9 @@ def search_task(
     run_id: str,
 ) -> "list[Trial]":
     """The best trial of each family; every trial is a child run. A killed search goes on where it was."""
-    from flows.training.families import FAMILIES
-    from flows.training.search import best_trials, search, search_storage
-    from flows.training.tracking import TrialLog, open_mlflow
+    from holdfast.training.hyperparameter_search import best_trials, search, search_storage
+    from holdfast.training.mlflow_tracking import TrialLog, open_mlflow
+    from holdfast.training.model_families import FAMILIES
 
     if not split.folds:
         return []
@@ -148,7 +148,7 @@ def choose_task(
     settings: Settings, training: TrainingSettings, best: "list[Trial]", data: "TrainingSet", split: "TimeSplit"
 ) -> "Choice":
     """The simplest family that is not beaten by more than noise, its calibration and its threshold."""
-    from flows.training.selection import choose
+    from holdfast.training.model_selection import choose
 
     say("comparing the families and the calibrations")
     return choose(best, data, split, training, settings.horizon_days)
@@ -166,12 +166,12 @@ def test_and_register_task(
     """Fit the choice, test it once beside the baselines, and register it."""
     import mlflow
 
-    from flows.training import plots, tracking
-    from flows.training.baselines import baseline_scores
-    from flows.training.dataset import purchase_history
-    from flows.training.evaluate import confirmed, evaluate
-    from flows.training.fitting import churn_scores, fit_recipe
-    from flows.training.serving import served_model
+    from holdfast.training import mlflow_tracking, plots
+    from holdfast.training.baselines import baseline_scores
+    from holdfast.training.contract_builder import served_model
+    from holdfast.training.dataset import purchase_history
+    from holdfast.training.evaluate import confirmed, evaluate
+    from holdfast.training.fitting import churn_scores, fit_recipe
 
     say("fitting the choice and testing it")
     choice, model = confirmed(choice, fit_recipe(choice.recipe, data), data, training, settings.horizon_days)
@@ -188,18 +188,20 @@ def test_and_register_task(
         "profit": plots.profit(test.y, scores["model"], training.value, told.value),
         "importance": plots.importance(told.importance),
     }
-    tracking.log_dataset(development, "development", recipe.digests["development"])
-    tracking.log_dataset(test, "test", recipe.digests["test"])
+    mlflow_tracking.log_dataset(development, "development", recipe.digests["development"])
+    mlflow_tracking.log_dataset(test, "test", recipe.digests["test"])
     mlflow.log_metrics({"training_rows": len(development.y), "test_rows": len(test.y)})
-    tracking.log_evaluation(recipe, told)
-    tracking.log_predictions(test, scores)
-    tracking.log_pictures(pictures)
-    client, logged = tracking.open_mlflow(settings), tracking.log_model(model, development)
-    registered = tracking.register(
+    mlflow_tracking.log_evaluation(recipe, told)
+    mlflow_tracking.log_predictions(test, scores)
+    mlflow_tracking.log_pictures(pictures)
+    client, logged = mlflow_tracking.open_mlflow(settings), mlflow_tracking.log_model(model, development)
+    registered = mlflow_tracking.register(
         client,
         logged,
         run_id,
-        served_model(settings, recipe, development, lineage.fingerprint, model, tracking.logged_sha256(client, logged)),
+        served_model(
+            settings, recipe, development, lineage.fingerprint, model, mlflow_tracking.logged_sha256(client, logged)
+        ),
         lineage,
         f"{told.chosen}; test period ROC-AUC {told.metrics['model']['roc_auc']}. {told.reason}",
     )
@@ -256,7 +258,7 @@ def train(
         training: Cut-offs, search, value, slices, seed.
         thresholds: What the gates ask of it.
     """
-    from flows.training.tracking import training_lock
+    from holdfast.training.mlflow_tracking import training_lock
 
     settings, training = load_settings(), training or TrainingSettings()
     moment, known = resolve_as_of(as_of, settings), resolve_known_at(known_at)
@@ -270,11 +272,11 @@ def train(
 
 
 def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -> "Registered":
-    from flows.training.dataset import labelled_cutoffs
-    from flows.training.evaluate import require_inputs
-    from flows.training.selection import with_both_outcomes
-    from flows.training.split import split_by_time
-    from flows.training.tracking import open_mlflow, training_run
+    from holdfast.training.dataset import labelled_cutoffs
+    from holdfast.training.evaluate import require_inputs
+    from holdfast.training.mlflow_tracking import open_mlflow, training_run
+    from holdfast.training.model_selection import with_both_outcomes
+    from holdfast.training.time_split import split_by_time
 
     as_of, known_at = lineage.as_of, lineage.known_at
     cutoffs = labelled_cutoffs(settings, as_of, known_at, training.min_history_days)[-training.max_cutoffs :]
@@ -297,7 +299,7 @@ def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -
 
 def _result(settings: Settings, registered: "Registered", judged: GatesResult, trained: bool) -> TrainResult:
     """Read the result from the run, so that a new training and a found one report alike."""
-    from flows.training.tracking import open_mlflow, read_evaluation
+    from holdfast.training.mlflow_tracking import open_mlflow, read_evaluation
 
     client = open_mlflow(settings)
     return TrainResult(
@@ -314,8 +316,8 @@ def _result(settings: Settings, registered: "Registered", judged: GatesResult, t
 def _show(result: TrainResult) -> None:
     from rich.console import Console
 
-    from flows.training.told import told
     from holdfast.model_versions.aliases import champion_version, open_registry
+    from holdfast.training.summary import told
 
     judged, version = result.gates, result.model_version
     failed = [gate.name for gate in judged.failed]

@@ -52,7 +52,7 @@ def main() -> None:
 
 def build_world(customers: list[str], family: str) -> None:
     from feature_repo.feature_services import churn_v1
-    from flows.training.families import FAMILIES
+    from holdfast.training.model_families import FAMILIES
 
     names = [field.name for projection in churn_v1.feature_view_projections for field in projection.features]
 
@@ -128,7 +128,7 @@ def _write_questions(customers: list[str], rows: list[list[float]], names: list[
 
 
 def _save_for_mlflow(model: Any, matrix: Any, names: list[str]) -> None:
-    """As ``flows.training.tracking.log_model``, without a registry."""
+    """As ``holdfast.training.mlflow_tracking.log_model``, without a registry."""
     import mlflow
     import pandas as pd
     from mlflow.models import infer_signature

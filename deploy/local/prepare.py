@@ -5,7 +5,7 @@ from feature_repo.settings import load_settings
 
 def main() -> None:
     """Create what is missing; two processes that create MLflow's database together fail."""
-    from flows.training.tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     settings = load_settings()
     settings.evidently.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.training.settings import ValueSettings
+from holdfast.training.settings import ValueSettings
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 

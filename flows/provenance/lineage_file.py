@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from flows.training.arithmetic import ARITHMETIC, Arithmetic
-from flows.training.lineage import LINEAGE, Lineage
-from flows.training.tracking import LINEAGE_FILE
 from holdfast.core.errors import HoldfastError
+from holdfast.training.lineage import LINEAGE, Lineage
+from holdfast.training.mlflow_tracking import LINEAGE_FILE
+from holdfast.training.numeric_environment import ARITHMETIC, Arithmetic
 
 
 class NoLineageError(HoldfastError):

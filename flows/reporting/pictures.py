@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from feature_repo.settings import load_settings
-from flows.training.tracking import open_mlflow
 from holdfast.backtesting.paths import copy_picture
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.training.mlflow_tracking import open_mlflow
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 

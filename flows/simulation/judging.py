@@ -10,10 +10,10 @@ from flows.simulation.outcome import Expectation, Outcome
 from flows.simulation.running import Running
 from flows.simulation.scenario import Scenario
 from flows.simulation.told import Told
-from flows.training.lineage import code_commit
 from holdfast.model_versions.aliases import all_versions, open_registry
 from holdfast.model_versions.records import events_in
 from holdfast.models.contract import MODEL_NAME
+from holdfast.training.lineage import code_commit
 
 _EXAMPLES = 10
 

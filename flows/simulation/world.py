@@ -13,10 +13,10 @@ from pathlib import Path
 from feature_repo.settings import load_settings
 from flows.simulation.days import MAPPING, START, read_days, write_day
 from flows.simulation.place import ROOT
-from flows.training.settings import SearchSettings, TrainingSettings
 from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registry_client import ModelRegistry
+from holdfast.training.settings import SearchSettings, TrainingSettings
 
 # A champion to begin with, soon: few trials, and gates that a model of few customers can pass.
 TRAINING = TrainingSettings(search=SearchSettings(trials=3), resamples=100)

@@ -7,10 +7,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from flows.training.evaluation import Interval
 from holdfast.backtesting.policies import title_of
 from holdfast.backtesting.results import Result, Step
 from holdfast.model_versions.gate_settings import changed_told
+from holdfast.training.evaluation_report import Interval
 
 
 def step_line(step: Step) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.settings import TrainingSettings
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import Difference, Outcome, Overall
 from holdfast.batch_scoring.performance import intervals, measured
 from holdfast.models.contract import ENTITY_KEY
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.settings import TrainingSettings
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict
 
 from feature_repo.settings import REPLAY, Settings
 from feature_repo.source_hash import normalised, sha256
-from flows.training.lineage import Utc
-from flows.training.settings import TrainingSettings
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at
 from holdfast.ingestion.batches import end_of_data, list_batches
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.training.lineage import Utc
+from holdfast.training.settings import TrainingSettings
 
 Every = Literal["month", "week"]
 

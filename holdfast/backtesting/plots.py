@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from flows.training.plots import GREEN, GREY, LIGHT, plain
 from holdfast.backtesting.policies import Policy, title_of
 from holdfast.backtesting.results import Result
+from holdfast.training.plots import GREEN, GREY, LIGHT, plain
 
 _COLOURS: dict[Policy, str] = {"never": GREY, "always": GREEN, "drift": "#c46210", "decay": "#2563eb"}
 _WIDTH = 2.2  # points

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
-from flows.training.evaluation import Interval
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.monitoring.drift.psi import SCORE, Drift
 from holdfast.monitoring.performance.degradation import drops
+from holdfast.training.evaluation_report import Interval
 
 Policy = Literal["never", "always", "drift", "decay"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)

@@ -8,10 +8,6 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.metrics import metric_intervals
-from flows.training.settings import TrainingSettings
-from flows.training.tracking import read_evaluation
 from holdfast.backtesting.policies import Measured
 from holdfast.backtesting.results import Step
 from holdfast.batch_scoring.champion_model import Champion
@@ -20,6 +16,10 @@ from holdfast.batch_scoring.population import Customers
 from holdfast.models.contract import ENTITY_KEY, MODEL_NAME
 from holdfast.monitoring.drift.psi import SCORE, Drift, drift
 from holdfast.monitoring.drift.reference import training_rows
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.metrics import metric_intervals
+from holdfast.training.mlflow_tracking import read_evaluation
+from holdfast.training.settings import TrainingSettings
 
 
 def newly_mature(settings: Settings, earlier: Sequence[Step], as_of: datetime, known_at: datetime) -> list[datetime]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from flows.training.evaluation import Interval
 from holdfast.backtesting.plan import Every
 from holdfast.backtesting.policies import Policy
 from holdfast.core.atomic_files import replace_file
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.training.evaluation_report import Interval
 
 # What is measured of a cohort, as people know it. A measure that cannot be computed (all churned) is left out.
 MEASURES = {

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from flows.training.dataset import TrainingSet
 from holdfast.batch_scoring.population import Customers
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
@@ -17,6 +16,7 @@ from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.loaded_model import Model, load_model
 from holdfast.models.reason_codes import Reason, reasons
 from holdfast.models.registry_client import ModelRegistry
+from holdfast.training.dataset import TrainingSet
 
 
 class OtherInputsError(HoldfastError):

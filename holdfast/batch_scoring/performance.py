@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from flows.training.bootstrap import (
+from holdfast.training.bootstrap import (
     CustomerBootstrap,
     calibration_error_draws,
     expected_calibration_error,
@@ -14,9 +14,9 @@ from flows.training.bootstrap import (
     mean_draws,
     roc_auc_draws,
 )
-from flows.training.evaluation import Interval
-from flows.training.settings import ValueSettings
-from flows.training.value import earned
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.profit import earned
+from holdfast.training.settings import ValueSettings
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.settings import Settings
-from flows.training.dataset import assemble
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import values_at
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
 from holdfast.models.contract import ENTITY_KEY, RECENCY, Feature, input_matrix, model_inputs
+from holdfast.training.dataset import assemble
 
 
 @dataclass(frozen=True)

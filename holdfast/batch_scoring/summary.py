@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from flows.training.plots import GREEN, LIGHT, plain
+from holdfast.training.plots import GREEN, LIGHT, plain
 
 
 def decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,13 +7,13 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.provenance.lineage_file import NoLineageError, lineage_in
-from flows.training.tracking import LINEAGE_FILE
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import list_batches
 from holdfast.lineage.version_history import UsedBatch, registered_at
 from holdfast.model_versions.aliases import all_versions
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import RunGoneError, read_files
+from holdfast.training.mlflow_tracking import LINEAGE_FILE
 
 
 class UnknownBatchError(HoldfastError):

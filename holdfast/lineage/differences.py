@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.training.arithmetic import Arithmetic
-from flows.training.lineage import Lineage
 from holdfast.ingestion.batches import Batch
 from holdfast.models.contract import differing_parts
+from holdfast.training.lineage import Lineage
+from holdfast.training.numeric_environment import Arithmetic
 
 Digests = Mapping[str, Mapping[str, str]]
 _KEYS = ["customer_id", "cutoff"]

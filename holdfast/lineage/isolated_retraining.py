@@ -12,12 +12,12 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings
-from flows.training.arithmetic import ARITHMETIC, VARIABLES, Arithmetic, held_to
-from flows.training.lineage import LINEAGE, ROOT, Lineage
-from flows.training.recipe import RECIPE_FILE, Recipe
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import Remade
+from holdfast.training.lineage import LINEAGE, ROOT, Lineage
+from holdfast.training.numeric_environment import ARITHMETIC, VARIABLES, Arithmetic, held_to
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 # Nothing that names a store or a registry: the definitions of this checkout go into a registry of the process's own.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")

@@ -9,10 +9,6 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
-from flows.training.arithmetic import Arithmetic
-from flows.training.lineage import Lineage
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.ingestion.batches import list_batches
 from holdfast.lineage import differences
 from holdfast.lineage.differences import Difference
@@ -20,6 +16,10 @@ from holdfast.lineage.isolated_retraining import Outcome, ReproductionError, mak
 from holdfast.lineage.version_history import resolve_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
+from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
+from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings, load_settings
-from flows.training.arithmetic import ARITHMETIC, arithmetic
-from flows.training.dataset import build_and_assemble
-from flows.training.fitting import churn_scores, fit_recipe
-from flows.training.lineage import LINEAGE, Lineage, lineage_of
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.settings import TrainingSettings
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.apply import apply_definitions
 from holdfast.models.contract import fingerprint
+from holdfast.training.dataset import build_and_assemble
+from holdfast.training.fitting import churn_scores, fit_recipe
+from holdfast.training.lineage import LINEAGE, Lineage, lineage_of
+from holdfast.training.numeric_environment import ARITHMETIC, arithmetic
+from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.settings import TrainingSettings
 
 RECORDED_FILE = "lineage.json"
 HERE_FILE, ARITHMETIC_FILE = "here.json", "arithmetic.json"

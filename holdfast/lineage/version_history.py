@@ -9,11 +9,6 @@ from mlflow.entities.model_registry import ModelVersion
 
 from feature_repo.settings import Settings
 from flows.provenance.lineage_file import arithmetic_in, lineage_in
-from flows.training.arithmetic import Arithmetic
-from flows.training.evaluation import EVALUATION_FILE, Evaluation
-from flows.training.lineage import Lineage
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.tracking import LINEAGE_FILE
 from holdfast.ingestion.batches import Batch, list_batches
 from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, champion_version, get_version
 from holdfast.model_versions.champion_history import reigns
@@ -30,6 +25,11 @@ from holdfast.model_versions.records import (
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.promotion.gate_report import BadReportError, Report, read_report
 from holdfast.runtime.run_artifacts import read_files
+from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
+from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_tracking import LINEAGE_FILE
+from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 Event = (
     GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord | RolloutRecord | RetrainingRecord

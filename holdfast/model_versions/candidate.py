@@ -17,15 +17,15 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
 from feature_repo.settings import Settings
-from flows.training.dataset import TrainingSet, build_and_assemble
-from flows.training.evaluation import EVALUATION_FILE, Evaluation
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.feature_store.parity import without_label
 from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.training.dataset import TrainingSet, build_and_assemble
+from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
+from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

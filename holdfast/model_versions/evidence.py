@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from flows.training.evaluation import Evaluation, Interval
 from holdfast.core.errors import HoldfastError
 from holdfast.model_versions.records import RollbackRecord
+from holdfast.training.evaluation_report import Evaluation, Interval
 
 if TYPE_CHECKING:
     from flows.promotion.breaches import Breach

@@ -5,7 +5,6 @@ from statistics import median
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.training.tracking import TRAINING_TIME
 from holdfast.model_versions.aliases import UnknownVersionError, get_version, open_registry
 from holdfast.models.registry_client import impatience
 from holdfast.monitoring.findings import Finding
@@ -14,6 +13,7 @@ from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.performance.model_events import trained_at
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.window import Window
+from holdfast.training.mlflow_tracking import TRAINING_TIME
 
 _SUBJECT = "training"
 _BEFORE, _FEWEST = 10, 3

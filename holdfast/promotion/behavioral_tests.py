@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flows.training.dataset import TrainingSet
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import REQUEST_TIME, Feature, input_matrix
+from holdfast.training.dataset import TrainingSet
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -4,14 +4,14 @@ from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Interval
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.candidate import Subject
 from holdfast.model_versions.evidence import Evidence, attempt, given
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion import behavioral_tests, model_comparison
 from holdfast.promotion.evaluation_context import Situation
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Interval
 
 
 def gather(

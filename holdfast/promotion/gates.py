@@ -81,7 +81,7 @@ def _gate(rule: _Rule, threshold: float, value: float | None, verdict: Verdict, 
 
 @cache
 def _rules() -> list[_Rule]:
-    from flows.training.baselines import BASELINES  # scikit-learn and Feast, which the settings need not wait for
+    from holdfast.training.baselines import BASELINES  # scikit-learn and Feast, which the settings need not wait for
 
     return [
         _Rule("minimum quality", "at least", lambda s: s.min_roc_auc, gate_metrics.quality),

@@ -4,13 +4,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flows.training.bootstrap import CustomerBootstrap, interval, mean_draws
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Interval
-from flows.training.metrics import roc_auc_difference
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import ENTITY_KEY
+from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.metrics import roc_auc_difference
 
 Floats = npt.NDArray[np.float64]
 _ROW = [ENTITY_KEY, "cutoff"]

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.tree import Tree
 
-from flows.training.families import described
 from holdfast.core.formatting import batch_facts, batch_lines, code_facts, minute, span
 from holdfast.lineage.batch_history import BatchHistory
 from holdfast.lineage.version_history import History
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.version_timeline import life_of
+from holdfast.training.model_families import described
 
 
 def version_tree(history: History) -> Tree:

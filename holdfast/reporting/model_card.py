@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.training.evaluation import EVALUATION_FILE
-from flows.training.recipe import RECIPE_FILE
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage.version_history import history_of
 from holdfast.model_versions.aliases import open_registry
@@ -14,6 +12,8 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.model_card_facts import card_facts
 from holdfast.reporting.model_card_render import to_html, to_markdown
 from holdfast.runtime.run_artifacts import read_files
+from holdfast.training.evaluation_report import EVALUATION_FILE
+from holdfast.training.recipe import RECIPE_FILE
 
 PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
 MARKDOWN_FILE, HTML_FILE = "model_card.md", "model_card.html"

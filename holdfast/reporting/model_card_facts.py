@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from flows.training.baselines import BASELINES
-from flows.training.evaluation import METRICS, Evaluation
-from flows.training.recipe import Recipe
 from holdfast.core.formatting import batch_lines, code_facts, minute, span
 from holdfast.lineage.version_history import History
 from holdfast.model_versions.gate_settings import changed_told
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.version_timeline import approval_of, life_of, status_of
+from holdfast.training.baselines import BASELINES
+from holdfast.training.evaluation_report import METRICS, Evaluation
+from holdfast.training.recipe import Recipe
 
 
 def card_facts(history: History, told: Evaluation, recipe: Recipe) -> dict[str, Any]:

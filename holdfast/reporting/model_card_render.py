@@ -13,8 +13,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from flows.reporting.images import data_url
-from flows.training.evaluation import Interval
 from holdfast.core.formatting import minute
+from holdfast.training.evaluation_report import Interval
 
 _FOLDER = Path(__file__).resolve().parent
 _COLOURS = 64  # what a chart needs; a quarter of the size

@@ -11,8 +11,8 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
-from flows.training.evaluation import METRICS, Interval
 from holdfast.core.atomic_files import replace_file
+from holdfast.training.evaluation_report import METRICS, Interval
 
 MODELS = {"base_rate": "base rate", "recency": "recency alone", "rfm": "RFM logistic", "bg_nbd": "BG/NBD"}
 

@@ -11,12 +11,12 @@ from mlflow.exceptions import MlflowException
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from flows.training.tracking import PREDICTIONS_FILE
 from holdfast.model_versions.aliases import get_version
 from holdfast.models.loaded_model import Model, load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
-from flows.training.evaluation import METRICS
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import Places
 from holdfast.status_page.schemas import ChallengerFacts, ChampionFacts, ModelFacts, Promise
 from holdfast.status_page.sections import without_login
+from holdfast.training.evaluation_report import METRICS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -21,13 +21,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from flows.training.calibration import METHODS, fit_calibrator
-from flows.training.families import FAMILIES
 from holdfast.models.additive_terms import LinearTerms, StepTerms
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.compiled_scorer import CompiledScorer, InfiniteInputError, ScorerMismatchError, verify
 from holdfast.models.contract import TRUSTED_TYPES
 from holdfast.models.contributions import contributions
+from holdfast.training.calibration import METHODS, fit_calibrator
+from holdfast.training.model_families import FAMILIES
 from tests.feature_repo.additive import INPUTS, boosting, customers, fitted, logistic, outcomes
 
 NAN, INF = float("nan"), float("inf")

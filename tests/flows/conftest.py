@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.training.settings import SearchSettings, TrainingSettings
+from holdfast.training.settings import SearchSettings, TrainingSettings
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, fast_flows
 
 
@@ -62,10 +62,10 @@ class Dataset:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The training set as known at ``KNOWN_AT``; read only."""
-    from flows.training.dataset import build_and_assemble, labelled_cutoffs
-    from flows.training.split import split_by_time
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
+    from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
+    from holdfast.training.time_split import split_by_time
 
     with at_work_on(copy_shop(tmp_path_factory.mktemp("dataset"))) as settings:
         apply_definitions(open_store())

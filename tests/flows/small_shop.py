@@ -47,9 +47,9 @@ _PRELOAD = [
 ]
 _PRELOAD += ["feast", "mlflow", "mlflow.sklearn", "skops.io", "duckdb", "pyarrow.parquet", "feast.repo_operations"]
 _PRELOAD += [
-    "flows.training.tracking",
-    "flows.training.plots",
-    "flows.training.selection",
+    "holdfast.training.mlflow_tracking",
+    "holdfast.training.plots",
+    "holdfast.training.model_selection",
     "holdfast.ingestion.batch_writer",
 ]
 _PRELOAD += ["holdfast.feature_store.materialization", "holdfast.feature_store.parity", "holdfast.feature_store.apply"]

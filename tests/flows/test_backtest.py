@@ -13,7 +13,6 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import REPLAY, Settings
-from flows.training.settings import SearchSettings, TrainingSettings
 from holdfast.backtesting.paths import copy_picture, fresh_state, result_path, scores_folder, state_folder
 from holdfast.backtesting.plan import BadWindowError, Plan, Walk, plan
 from holdfast.backtesting.policies import Policy
@@ -24,6 +23,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.locks import BusyError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
+from holdfast.training.settings import SearchSettings, TrainingSettings
 from tests.flows.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
 
 pytestmark = pytest.mark.long
@@ -207,9 +207,9 @@ def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> 
 
 
 def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: Backtested) -> None:
-    from flows.training.recipe import RECIPE_FILE, Recipe
-    from flows.training.tracking import open_mlflow
     from holdfast.monitoring.drift.reference import training_rows
+    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.recipe import RECIPE_FILE, Recipe
 
     with at_work_on(state_folder(backtested.settings, "decay")) as settings:
         client = open_mlflow(settings)

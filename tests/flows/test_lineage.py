@@ -72,8 +72,8 @@ def test_a_version_leads_to_its_whole_past(trained: Trained, copied: Settings, c
 
 
 def test_for_machines_nothing_is_shortened(trained: Trained, copied: Settings, command: Command) -> None:
-    from flows.training.lineage import lineage_of
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.training.lineage import lineage_of
     from tests.flows.conftest import QUICK
 
     code, printed, _ = command(trained.result.model_version, "--json")

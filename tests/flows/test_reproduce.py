@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from flows.training.lineage import LINEAGE
 from holdfast.cli.reproduce import reproduce
 from holdfast.ingestion.batches import MANIFEST
+from holdfast.training.lineage import LINEAGE
 from tests.flows.conftest import Dataset, Trained
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, copy_shop, ingest, transactions
 
@@ -122,7 +122,7 @@ class TestPlanted:
         return [item.where for item in result.differences]
 
     def test_another_parameter(self, ended: Ended, recorded: Any, dataset: Dataset) -> None:
-        from flows.training.fitting import churn_scores, fit_recipe
+        from holdfast.training.fitting import churn_scores, fit_recipe
 
         def scores(recipe: Any) -> list[float]:
             test = dataset.data.at(recipe.test)
@@ -156,9 +156,9 @@ class TestPlanted:
         assert found == ["labels", "test labels"]
 
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
-        from flows.training.arithmetic import arithmetic
         from holdfast.lineage.isolated_retraining import Outcome
         from holdfast.lineage.retrain_worker import here, remake
+        from holdfast.training.numeric_environment import arithmetic
 
         data = copy_shop(folder)
         path = data / "batches" / recorded.lineage.batches[batch] / "transactions.parquet"

@@ -94,7 +94,7 @@ def test_an_open_skew_makes_it_no(home: Settings) -> None:
 
 def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings, trained: Trained) -> None:
     """The same data and settings give no second version; and it was not this retraining that made the first."""
-    from flows.training.tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     seen(home, DRIFTED, 0, 1)
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
@@ -175,7 +175,7 @@ def test_a_record_that_is_broken_is_named(home: Settings) -> None:
 
 @pytest.mark.long
 def test_a_new_version_carries_its_reason_and_the_gates_that_stop_it_are_told(home: Settings) -> None:
-    from flows.training.tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     seen(home, DRIFTED, 0, 1)
     strict = GateSettings(max_size_mb=0.000001)

@@ -38,9 +38,9 @@ def test_a_file_as_it_was_logged(planted: tuple[Settings, Any], temporary: Path)
 
 def test_who_reads_a_version_leaves_nothing_behind(planted: tuple[Settings, Any], temporary: Path) -> None:
     from flows.gates import gates
-    from flows.training.tracking import read_evaluation
     from holdfast.model_versions.gate_settings import GateSettings
     from holdfast.monitoring.drift.reference import training_rows
+    from holdfast.training.mlflow_tracking import read_evaluation
 
     settings, client = planted
     version = plant(client, tags={"holdfast.as_of": AS_OF.isoformat(), "holdfast.known_at": KNOWN_AT.isoformat()})

@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flows.training.settings import ValueSettings
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, fingerprint, model_inputs
+from holdfast.training.settings import ValueSettings
 from tests.flows.conftest import QUICK, Trained
 from tests.flows.small_shop import (
     AS_OF,
@@ -41,7 +41,7 @@ OTHER_VALUE = QUICK.model_copy(update={"value": ValueSettings(kept_customer=40)}
 @pytest.fixture
 def client(trained: Trained) -> Iterator[Any]:
     """MLflow's client on the trained shop, with this process at work there."""
-    from flows.training.tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     with at_work_on(trained.data) as settings:
         yield open_mlflow(settings)
@@ -57,7 +57,7 @@ def _versions(client: Any) -> set[str]:
 
 
 def _runs(client: Any) -> list[Any]:
-    from flows.training.tracking import EXPERIMENT
+    from holdfast.training.mlflow_tracking import EXPERIMENT
 
     experiment = client.get_experiment_by_name(EXPERIMENT)
     return client.search_runs([experiment.experiment_id]) if experiment else []
@@ -89,7 +89,7 @@ class TestRuns:
             assert run.data.metrics["folds.roc_auc"] == pytest.approx(sum(history) / folds)
 
     def test_the_parent_holds_the_test_and_its_data(self, trained: Trained, client: Any, dataset: Any) -> None:
-        from flows.training.tracking import dataset_digest
+        from holdfast.training.mlflow_tracking import dataset_digest
 
         run, told = client.get_run(trained.result.run_id), trained.result.evaluation
         development, test = dataset.data.at(dataset.split.development), dataset.data.at(dataset.split.test)
@@ -111,7 +111,7 @@ class TestRuns:
         assert (run.data.tags["chosen"], run.data.tags["reason"]) == (told.chosen, told.reason)
 
     def test_the_predictions_give_the_metrics(self, trained: Trained, client: Any) -> None:
-        from flows.training.metrics import metrics
+        from holdfast.training.metrics import metrics
 
         path = client.download_artifacts(trained.result.run_id, "test_predictions.parquet")
         frame, told = pd.read_parquet(path), trained.result.evaluation
@@ -178,8 +178,8 @@ class TestVersion:
     def test_the_registered_model_scores_as_the_test_says(self, trained: Trained, client: Any, dataset: Any) -> None:
         import mlflow
 
-        from flows.training.fitting import churn_scores
-        from flows.training.metrics import metrics
+        from holdfast.training.fitting import churn_scores
+        from holdfast.training.metrics import metrics
 
         model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{trained.result.model_version}")
         test = dataset.data.at(dataset.split.test)
@@ -279,31 +279,31 @@ def test_killed_anywhere_the_next_run_goes_on_and_leaves_one_version(
 def _killed(place: str, training: Any) -> None:
     """Train until ``place``."""
     from flows.train import train
-    from flows.training import evaluate, search, tracking
+    from holdfast.training import evaluate, hyperparameter_search, mlflow_tracking
 
     def dies(*arguments: Any, **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if place == "in the search":
-        original, calls = search._told, []
+        original, calls = hyperparameter_search._told, []
 
         def second(*arguments: Any) -> Any:
             calls.append(arguments)
             return original(*arguments) if len(calls) < 3 else dies()
 
-        search._told = second
+        hyperparameter_search._told = second
     elif place == "before the test":
         evaluate.evaluate = dies
     elif place == "before the registration":
-        tracking.register = dies
+        mlflow_tracking.register = dies
     else:
-        register = tracking.register
+        register = mlflow_tracking.register
 
         def registers_and_dies(*arguments: Any) -> None:
             register(*arguments)
             dies()
 
-        tracking.register = registers_and_dies
+        mlflow_tracking.register = registers_and_dies
     train(AS_OF, KNOWN_AT, training)
 
 
@@ -312,10 +312,10 @@ def _train_and_meet(meet: Any) -> None:
 
     from flows.train import train
 
-    search = MlflowClient.search_registered_models
+    hyperparameter_search = MlflowClient.search_registered_models
 
     def both_have_looked(*arguments: Any, **options: Any) -> Any:
-        found = search(*arguments, **options)
+        found = hyperparameter_search(*arguments, **options)
         with contextlib.suppress(threading.BrokenBarrierError):  # where one has to wait for the other to end
             meet.wait(3)
         return found
@@ -329,7 +329,7 @@ def _train_and_meet(meet: Any) -> None:
 def test_two_at_once_in_an_empty_folder_give_one_version(
     prefect_server: None, tmp_path: Path, trained: Trained
 ) -> None:
-    from flows.training.tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     data = copy_shop(tmp_path)
     shutil.copytree(trained.data / "snapshots", data / "snapshots")

@@ -39,10 +39,10 @@ def champion(main_job: MainJob) -> Champion:
     """The champion, loaded from the registry; its customers are those active at the end of CDNOW."""
     import mlflow
 
-    from flows.training.fitting import churn_scores
-    from flows.training.tracking import open_mlflow
     from holdfast.feast_stores.open_store import open_store
     from holdfast.models.contract import model_inputs
+    from holdfast.training.fitting import churn_scores
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     as_of = datetime.fromisoformat(main_job.summary["as_of"])
     with at_work_on(main_job.data) as settings:

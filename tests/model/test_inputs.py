@@ -8,10 +8,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from feature_repo.transformations import BUILDERS
-from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Evaluation, Interval
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Evaluation, Interval
 from tests.conftest import MainJob
 from tests.flows.small_shop import at_work_on
 from tests.model.conftest import Champion
@@ -24,8 +24,8 @@ REQUEST_TIME_VIEW = "customer_request_time"
 @pytest.fixture(scope="module")
 def evaluation(main_job: MainJob) -> Evaluation:
     """What the champion's training found on its test period."""
-    from flows.training.tracking import open_mlflow
     from holdfast.runtime.run_artifacts import read_file
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     with at_work_on(main_job.data) as settings:
         client = open_mlflow(settings)
@@ -36,10 +36,10 @@ def evaluation(main_job: MainJob) -> Evaluation:
 @pytest.fixture(scope="module")
 def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     """What each view brings the champion on its test rows."""
-    from flows.training.tracking import open_mlflow
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import input_definitions
     from holdfast.model_versions.candidate import Subject
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     with at_work_on(main_job.data) as settings:
         subject = Subject(open_mlflow(settings), main_job.summary["champion"])

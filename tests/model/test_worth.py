@@ -13,14 +13,6 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from feature_repo.settings import Settings
-from flows.training.dataset import build_and_assemble, labelled_cutoffs
-from flows.training.families import FAMILIES
-from flows.training.fitting import churn_scores, fit_recipe
-from flows.training.recipe import Recipe
-from flows.training.serving import served_model
-from flows.training.settings import ValueSettings
-from flows.training.split import split_by_time
-from flows.training.value import best_threshold, earned
 from holdfast.batch_scoring.champion_model import load_champion
 from holdfast.batch_scoring.scoring_run import score_moment
 from holdfast.feast_stores.open_store import open_store
@@ -28,6 +20,14 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
 from holdfast.monitoring.performance.view import outcome_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
+from holdfast.training.contract_builder import served_model
+from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
+from holdfast.training.fitting import churn_scores, fit_recipe
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.profit import best_threshold, earned
+from holdfast.training.recipe import Recipe
+from holdfast.training.settings import ValueSettings
+from holdfast.training.time_split import split_by_time
 from tests.conftest import MainJob
 from tests.flows.small_shop import at_work_on
 from tests.model.conftest import Champion

@@ -14,7 +14,6 @@ import httpx
 import pytest
 import skops.io
 
-from flows.training.serving import scored_examples
 from holdfast.alerting.outbox import open_alerts
 from holdfast.core.prediction_log import read_predictions
 from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
@@ -22,6 +21,7 @@ from holdfast.model_versions.records import RollbackRecord, RolloutRecord, event
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from holdfast.packaging.smoke_test import serving
 from holdfast.rollout.settings import RolloutSettings
+from holdfast.training.contract_builder import scored_examples
 from tests.flows.promotion.planted import passed
 from tests.flows.small_shop import fast_flows, join, prefect_api, start
 from tests.registry import Registry, make_registry

@@ -100,9 +100,9 @@ def fit(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    from flows.training.serving import example_rows, scored_examples, typical_customer
     from holdfast.feast_stores.open_store import open_store
     from holdfast.models.calibrated_classifier import CalibratedModel
+    from holdfast.training.contract_builder import example_rows, scored_examples, typical_customer
 
     matrix = offline_matrix(list(customers), AS_OF)
     names = [feature.name for feature in model_inputs(open_store())]

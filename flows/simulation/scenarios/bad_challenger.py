@@ -117,7 +117,7 @@ def _trained_on_flipped_labels(run: Running) -> list[str]:
 @contextmanager
 def _flipped() -> Iterator[None]:
     """Every training set of this process has its labels the wrong way round, as after a slip in a query."""
-    from flows.training import dataset
+    from holdfast.training import dataset
 
     honest = dataset.assemble
     try:

@@ -94,7 +94,7 @@ def _trials(run: Running) -> int:
 
 
 def _mlflow_runs(run: Running, since: datetime | None = None) -> list[str]:
-    from flows.training.tracking import EXPERIMENT, open_mlflow
+    from holdfast.training.mlflow_tracking import EXPERIMENT, open_mlflow
 
     client = open_mlflow(run.shop.settings)
     experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -110,11 +110,11 @@ def _ended_trainings(run: Running) -> int:
 
 def _versions(run: Running) -> list[str]:
     """The versions but the first, and whether each is whole."""
-    from flows.training.tracking import read_evaluation
     from holdfast.model_versions.aliases import all_versions, open_registry
     from holdfast.model_versions.records import GatesRecord
     from holdfast.models.registered_version import RegisteredVersion
     from holdfast.models.registry_client import ModelRegistry
+    from holdfast.training.mlflow_tracking import read_evaluation
 
     client, told = open_registry(run.shop.settings), []
     registry = ModelRegistry(run.shop.settings.mlflow_tracking_uri)

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from flows.training.plots import GREEN, GREY, LIGHT, plain
 from holdfast.monitoring.data_quality.queries import Days, Sample
 from holdfast.monitoring.data_quality.volume_forecast import forecast
 from holdfast.monitoring.drift.plot import RED, empty
 from holdfast.monitoring.settings import DataRules
+from holdfast.training.plots import GREEN, GREY, LIGHT, plain
 
 _SHOWN_DAYS = 42
 

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.training.plots import GREEN, GREY, LIGHT, plain
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.rule import Moved
 from holdfast.monitoring.settings import DriftRules
+from holdfast.training.plots import GREEN, GREY, LIGHT, plain
 
 RED, AMBER = "#b91c1c", "#c46210"
 _SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the others invisible

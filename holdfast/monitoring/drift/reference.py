@@ -12,8 +12,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.training.dataset import TrainingSet, build_and_assemble
-from flows.training.recipe import RECIPE_FILE, Recipe
 from holdfast.batch_scoring.champion_model import Champion
 from holdfast.batch_scoring.population import Customers, active_customers
 from holdfast.core.atomic_files import replace_file
@@ -26,6 +24,8 @@ from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.training.dataset import TrainingSet, build_and_assemble
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 Floats = npt.NDArray[np.float64]
 _PART, _TRAINING, _MET = "part", "training", "met"

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from feature_repo.settings import Settings
 from flows.monitoring.active import is_active
-from flows.training.tracking import open_mlflow
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import ENTITY_KEY, RECENCY
 from holdfast.monitoring.drift.plot import draw
@@ -24,6 +23,7 @@ from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window, logged_predictions
+from holdfast.training.mlflow_tracking import open_mlflow
 
 CUSTOMERS = "customers"
 SHOWN_DAYS = 90  # of history in the picture

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
-from flows.training.bootstrap import at_a_time, interval
-from flows.training.evaluation import Interval
-from flows.training.settings import ValueSettings
+from holdfast.training.bootstrap import at_a_time, interval
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.settings import ValueSettings
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

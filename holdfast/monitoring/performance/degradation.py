@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flows.training.evaluation import METRICS, Interval
+from holdfast.training.evaluation_report import METRICS, Interval
 
 # What decides, and whether more of it is better.
 JUDGED = {"roc_auc": True, "brier": False}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
-from flows.training.evaluation import Interval
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.performance.cohort_performance import MEASURES, CohortQuality
 from holdfast.monitoring.performance.cohorts import Source
 from holdfast.monitoring.performance.degradation import JUDGED, Drop, drops
+from holdfast.training.evaluation_report import Interval
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from flows.training.evaluation import Interval
-from flows.training.plots import GREEN, GREY, LIGHT, plain
 from holdfast.monitoring.performance.cohort_performance import CohortQuality
 from holdfast.monitoring.performance.model_events import Kind, Mark
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.plots import GREEN, GREY, LIGHT, plain
 
 _PANELS = {
     "roc_auc": "ROC-AUC, higher is better",

@@ -7,8 +7,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from flows.training.evaluation import Evaluation, Interval
-from flows.training.tracking import PREDICTIONS_FILE, read_evaluation
 from holdfast.core.errors import HoldfastError
 from holdfast.model_versions.aliases import UnknownVersionError, all_versions, champion_version, open_registry
 from holdfast.model_versions.champion_history import reigns
@@ -25,6 +23,8 @@ from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.skew.plot import said
 from holdfast.monitoring.window import Window
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.training.evaluation_report import Evaluation, Interval
+from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_evaluation
 
 
 def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flows.training.plots import GREEN, GREY, plain
 from holdfast.monitoring.skew.causes import CAUSES, Cause, Compared
+from holdfast.training.plots import GREEN, GREY, plain
 
 _COLOURS: dict[Cause, str] = {
     "changed definition": "#9333ea",

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from feature_repo.settings import REPLAY, Settings
-from flows.training.settings import TrainingSettings
 from holdfast.backtesting.plan import BadWindowError, Every, Plan, plan, steps
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.training.settings import TrainingSettings
 from tests.flows.small_shop import ARRIVALS, KNOWN_AT, copy_shop, shop_folder
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from flows.training.evaluation import Interval
 from holdfast.backtesting.policies import POLICIES, Decision, Known, Measured, Policy, decide
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.monitoring.drift.psi import Drift
+from holdfast.training.evaluation_report import Interval
 from tests.flows.small_shop import AS_OF
 
 RULES = PolicySettings(max_psi=0.25, min_rows=200)

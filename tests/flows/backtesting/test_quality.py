@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from flows.training.settings import TrainingSettings, ValueSettings
 from holdfast.backtesting.performance import Cohort, difference, judge, overall
 from holdfast.backtesting.policies import Policy
+from holdfast.training.settings import TrainingSettings, ValueSettings
 
 MOMENTS = [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
 TRAINING = TrainingSettings(resamples=100, value=ValueSettings(kept_customer=30, offer_cost=2, response_rate=0.1))

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from flows.training.evaluation import Interval
 from holdfast.backtesting.console_tables import print_results, step_line, verdict
 from holdfast.backtesting.plots import policies
 from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import Difference, Outcome, Overall, Result, Step, Training
 from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.training.evaluation_report import Interval
 
 STEPS = [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
 PROMOTED = Training(version="1", chosen="logistic C=1", promoted=True)

@@ -172,7 +172,7 @@ class TestLateData:
     EARLY, LATE = ARRIVALS[0][1], ARRIVALS[LATE_BATCH][1]
 
     def _assemble(self, settings: Settings, known_at: datetime) -> Any:
-        from flows.training.dataset import assemble
+        from holdfast.training.dataset import assemble
 
         build_snapshots(settings, self.CUTOFF, known_at)
         return assemble(settings, [self.CUTOFF], self.CLOSED, known_at)

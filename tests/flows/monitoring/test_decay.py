@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flows.training.evaluation import Interval
 from holdfast.monitoring.performance.degradation import drops
+from holdfast.training.evaluation_report import Interval
 
 
 def _interval(low: float, high: float) -> Interval:

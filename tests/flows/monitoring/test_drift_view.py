@@ -15,7 +15,6 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows.reporting.images import png
-from flows.training.tracking import open_mlflow
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from holdfast.models.contract import MODEL_NAME, RECENCY
 from holdfast.monitoring.drift.psi import SCORE
@@ -24,6 +23,7 @@ from holdfast.monitoring.drift.view import active_rows, drift_view, latest_rows
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
+from holdfast.training.mlflow_tracking import open_mlflow
 from tests.conftest import STATE
 from tests.flows.monitoring.served_shop import NOON, copy_of_a_normal_day, serve, the_day
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on

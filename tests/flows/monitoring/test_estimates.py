@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from flows.training.evaluation import Interval
-from flows.training.settings import ValueSettings
 from holdfast.monitoring.performance.cbpe import expected
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.settings import ValueSettings
 
 VALUE = ValueSettings()
 
@@ -107,7 +107,7 @@ def test_only_pairs_of_two_customers_are_ranked() -> None:
 def test_of_many_rows_fewer_outcomes_are_drawn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = _scores(300)
     whole = expected(scores, np.ones(300), np.arange(300) // 3, VALUE, 120, 0)
-    monkeypatch.setattr("flows.training.bootstrap._CELLS", 900)
+    monkeypatch.setattr("holdfast.training.bootstrap._CELLS", 900)
     parts = expected(scores, np.ones(300), np.arange(300) // 3, VALUE, 120, 0)
     for measure, told in whole.items():
         assert (parts[measure].low, parts[measure].high) == pytest.approx((told.low, told.high))

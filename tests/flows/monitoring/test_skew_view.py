@@ -279,7 +279,7 @@ def test_a_failure_under_unchanged_definitions_is_a_failure(day: Settings, monke
 
 
 def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
-    from flows.training.tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     serve(morning, NOON, ["c001"])
     open_mlflow(morning).delete_model_version("holdfast-churn", "2")

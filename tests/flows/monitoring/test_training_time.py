@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.training.tracking import TRAINING_TIME
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.training_duration import training_time
 from holdfast.monitoring.window import Window
+from holdfast.training.mlflow_tracking import TRAINING_TIME
 from tests.flows.small_shop import AS_OF
 from tests.registry import Registry, make_registry
 

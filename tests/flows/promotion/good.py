@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flows.training.baselines import BASELINES
-from flows.training.evaluation import METRICS, Evaluation, Interval, Month, SliceResult, Value
 from holdfast.feature_store.parity import ParityRecord
 from holdfast.model_versions.evidence import Evidence
+from holdfast.training.baselines import BASELINES
+from holdfast.training.evaluation_report import METRICS, Evaluation, Interval, Month, SliceResult, Value
 
 DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c"}
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)

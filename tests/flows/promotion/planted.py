@@ -24,15 +24,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from feature_repo.settings import Settings
-from flows.training.calibration import fit_calibrator
-from flows.training.evaluation import EVALUATION_FILE, Evaluation
-from flows.training.families import FAMILIES
-from flows.training.fitting import fit_model
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.serving import scored_examples
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contract import FEATURE_SERVICE, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.training.calibration import fit_calibrator
+from holdfast.training.contract_builder import scored_examples
+from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
+from holdfast.training.fitting import fit_model
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 from tests.conftest import STATE
 from tests.flows.promotion.good import good_evaluation
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop
@@ -54,13 +54,13 @@ class Base:
 @functools.cache
 def base() -> Base:
     """Made once per process."""
-    from flows.training.dataset import build_and_assemble, labelled_cutoffs
-    from flows.training.split import closed_by
-    from flows.training.tracking import open_mlflow
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
     from holdfast.feature_store.snapshots import customers_of
     from holdfast.models.contract import fingerprint
+    from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
+    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.time_split import closed_by
 
     folder = Path(tempfile.mkdtemp(dir=STATE, prefix="planted-"))
     with at_work_on(copy_shop(folder)) as settings:
@@ -78,7 +78,7 @@ def base() -> Base:
 @contextmanager
 def planted_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
     """This process at work on a copy of the base shop; yields its settings and MLflow's client."""
-    from flows.training.tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_mlflow
 
     data = Path(shutil.copytree(base().data, folder / "data"))
     with sqlite3.connect(data / "mlflow" / "mlflow.db") as database:

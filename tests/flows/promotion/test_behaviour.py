@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from feature_repo.timestamps import epoch_us
-from flows.training.dataset import TrainingSet
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import Feature
 from holdfast.promotion.behavioral_tests import latency_ms, request_time_view, variance, wrong_direction
+from holdfast.training.dataset import TrainingSet
 from tests.flows.small_shop import at_work_on
 
 DAY_US = 86_400_000_000

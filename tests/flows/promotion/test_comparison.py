@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from flows.training.dataset import TrainingSet
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion.model_comparison import (
@@ -18,6 +17,7 @@ from holdfast.promotion.model_comparison import (
     on_rows,
     on_shared_predictions,
 )
+from holdfast.training.dataset import TrainingSet
 
 SETTINGS = GateSettings(resamples=200)
 RNG = np.random.default_rng(1)

@@ -7,13 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from flows.promotion.breaches import Breach
-from flows.training.baselines import BASELINES
-from flows.training.evaluation import Interval
 from holdfast.feature_store.parity import ParityRecord
 from holdfast.model_versions.evidence import Evidence, Missing, NotComputedError, attempt, given
 from holdfast.model_versions.gate_settings import GateSettings, changed_told
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord
 from holdfast.promotion.gates import Gate, judge
+from holdfast.training.baselines import BASELINES
+from holdfast.training.evaluation_report import Interval
 from tests.flows.promotion.good import DEFINITIONS, GOOD, NOON, but, good_evaluation, group, interval, month
 
 NAMES = [

@@ -6,9 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from flows.training.arithmetic import Arithmetic
-from flows.training.baselines import BASELINES
-from flows.training.evaluation import (
+from holdfast.ingestion.batches import Batch
+from holdfast.lineage.version_history import History, UsedBatch
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
+from holdfast.promotion.gate_report import Report
+from holdfast.promotion.gates import Gate
+from holdfast.training.baselines import BASELINES
+from holdfast.training.evaluation_report import (
     METRICS,
     CalibrationMethod,
     Evaluation,
@@ -18,15 +23,10 @@ from flows.training.evaluation import (
     SliceResult,
     Value,
 )
-from flows.training.lineage import Lineage
-from flows.training.recipe import FoldCutoffs, Recipe
-from flows.training.settings import TrainingSettings
-from holdfast.ingestion.batches import Batch
-from holdfast.lineage.version_history import History, UsedBatch
-from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
-from holdfast.promotion.gate_report import Report
-from holdfast.promotion.gates import Gate
+from holdfast.training.lineage import Lineage
+from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.recipe import FoldCutoffs, Recipe
+from holdfast.training.settings import TrainingSettings
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 HASWELL = Arithmetic("Haswell", ["X86_V3"])

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.training.arithmetic import Arithmetic
 from holdfast.lineage import differences
 from holdfast.lineage.isolated_retraining import Outcome
 from holdfast.lineage.reproduction import Recorded, Reproduction, compared
 from holdfast.lineage.retrain_worker import Remade
+from holdfast.training.numeric_environment import Arithmetic
 from tests.flows.provenance.examples import BATCH, HASWELL, LINEAGE, RECIPE, scores
 
 FRAME = scores(0.25, 0.75, 0.5)

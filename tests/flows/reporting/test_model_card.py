@@ -11,11 +11,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from flows.training.evaluation import Interval
 from holdfast.lineage.version_history import History, UsedBatch
 from holdfast.reporting.model_card import PICTURES
 from holdfast.reporting.model_card_facts import card_facts
 from holdfast.reporting.model_card_render import signed, small, to_html, to_markdown
+from holdfast.training.evaluation_report import Interval
 from tests.flows.provenance.examples import (
     APPROVAL,
     BATCH,

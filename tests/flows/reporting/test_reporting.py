@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from flows.training.evaluation import Interval
 from holdfast.reporting.run_summary import Gates, Parity, RunSummary, print_summary, write_summary
 from holdfast.reporting.stage_timer import Stages
 from holdfast.runtime import progress
 from holdfast.runtime.progress import say
+from holdfast.training.evaluation_report import Interval
 
 METRICS = {"roc_auc": 0.8126, "pr_auc": 0.75, "brier": 0.1714, "log_loss": 0.5, "ece": 0.02}
 

@@ -19,7 +19,6 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
-from flows.training.tracking import EXPERIMENT, open_mlflow
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import raise_alerts
 from holdfast.batch_scoring.scores_table import scores_path
@@ -36,6 +35,7 @@ from holdfast.status_page.flow_runs import runs
 from holdfast.status_page.health import parts
 from holdfast.status_page.schemas import PartFacts, RunFacts
 from holdfast.status_page.snapshot import Standing, standing
+from holdfast.training.mlflow_tracking import EXPERIMENT, open_mlflow
 from tests.e2e.processes import free_port
 from tests.flows.prefect_server import answered, post
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api

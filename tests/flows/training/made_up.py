@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from flows.training.dataset import TrainingSet
-from flows.training.split import TimeSplit, split_by_time
 from holdfast.models.contract import Feature
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.time_split import TimeSplit, split_by_time
 
 
 def monthly(count: int, year: int = 2023) -> list[datetime]:

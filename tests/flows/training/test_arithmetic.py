@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from flows.training.arithmetic import Arithmetic, arithmetic, held_to
+from holdfast.training.numeric_environment import Arithmetic, arithmetic, held_to
 
-_TELL = "from flows.training.arithmetic import arithmetic; print(arithmetic())"
+_TELL = "from holdfast.training.numeric_environment import arithmetic; print(arithmetic())"
 
 
 def _new_process(variables: dict[str, str]) -> str:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flows.training import baselines
-from flows.training.baselines import BASELINES, baseline_scores
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.dataset import PurchaseHistory, TrainingSet, purchase_history
-from flows.training.metrics import metrics, roc_auc_difference
+from holdfast.training import baselines
+from holdfast.training.baselines import BASELINES, baseline_scores
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.dataset import PurchaseHistory, TrainingSet, purchase_history
+from holdfast.training.metrics import metrics, roc_auc_difference
 from tests.flows.conftest import Dataset
 from tests.flows.small_shop import KNOWN_AT, transactions
 from tests.flows.training.made_up import monthly, training_set

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from flows.training.bootstrap import (
+from holdfast.training.bootstrap import (
     BINS,
     CustomerBootstrap,
     calibration_bins,
@@ -23,7 +23,7 @@ from flows.training.bootstrap import (
     pr_auc_draws,
     roc_auc_draws,
 )
-from flows.training.metrics import log_losses
+from holdfast.training.metrics import log_losses
 from tests.feature_repo.strategies import EXAMPLES, FEWER_EXAMPLES
 
 RESAMPLES = 13  # no multiple of the size of a chunk
@@ -155,7 +155,7 @@ class TestResamples:
         churned, scores, names = rng.random(300) < 0.4, rng.random(300).round(2), rng.integers(0, 90, 300)
         found = []
         for cells in (4_000_000, 900, 1):  # ten resamples at a time, three, one
-            monkeypatch.setattr("flows.training.bootstrap._CELLS", cells)
+            monkeypatch.setattr("holdfast.training.bootstrap._CELLS", cells)
             drawn = CustomerBootstrap(names, RESAMPLES, 0)
             parts = list(drawn.chunks())
             assert max(map(len, parts)) == min(10, max(1, cells // 300))
@@ -168,7 +168,7 @@ class TestResamples:
 
     def test_memory_grows_with_the_customers_not_with_their_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Thirty rows of each of 2,000 customers, in 500 resamples: a byte for each of these would be 30 MB."""
-        monkeypatch.setattr("flows.training.bootstrap._CELLS", 60_000)
+        monkeypatch.setattr("holdfast.training.bootstrap._CELLS", 60_000)
         scores, names = np.random.default_rng(6).random(60_000), np.tile(np.arange(2000), 30)
         tracemalloc.start()
         roc_auc_draws(scores < 0.4, scores, CustomerBootstrap(names, 500, 0))

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 from scipy.special import expit
 
-from flows.training.calibration import METHODS, CalibrationChoice, choose_calibration, fit_calibrator
-from flows.training.fitting import FoldScores
-from flows.training.metrics import metrics
 from holdfast.models.calibrated_classifier import calibrated
+from holdfast.training.calibration import METHODS, CalibrationChoice, choose_calibration, fit_calibrator
+from holdfast.training.fitting import FoldScores
+from holdfast.training.metrics import metrics
 from tests.flows.training.made_up import monthly, training_set
 
 Floats = npt.NDArray[np.float64]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.training.dataset import TrainingSet, assemble, labelled_cutoffs
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.models.contract import MissingFeatureError
+from holdfast.training.dataset import TrainingSet, assemble, labelled_cutoffs
 from tests.feature_repo import oracle
 from tests.flows.conftest import Dataset
 from tests.flows.small_shop import AS_OF, FIRST, KNOWN_AT, at_work_on, transactions

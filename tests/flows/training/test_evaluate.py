@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from flows.training import baselines
-from flows.training.baselines import BASELINES, baseline_scores
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.calibration import CalibrationChoice
-from flows.training.dataset import TrainingSet
-from flows.training.evaluate import (
+from holdfast.training import baselines
+from holdfast.training.baselines import BASELINES, baseline_scores
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.calibration import CalibrationChoice
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluate import (
     UnknownInputError,
     confirmed,
     evaluate,
@@ -26,14 +26,14 @@ from flows.training.evaluate import (
     require_inputs,
     slice_results,
 )
-from flows.training.evaluation import METRICS, Evaluation
-from flows.training.families import FAMILIES
-from flows.training.fitting import churn_scores, fit_recipe
-from flows.training.metrics import metric_intervals, metrics
-from flows.training.recipe import Recipe
-from flows.training.search import Trial
-from flows.training.selection import Choice
-from flows.training.settings import Slice, TrainingSettings
+from holdfast.training.evaluation_report import METRICS, Evaluation
+from holdfast.training.fitting import churn_scores, fit_recipe
+from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.metrics import metric_intervals, metrics
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.model_selection import Choice
+from holdfast.training.recipe import Recipe
+from holdfast.training.settings import Slice, TrainingSettings
 from tests.feature_repo.strategies import EXAMPLES
 from tests.flows.conftest import Dataset
 from tests.flows.training.made_up import monthly, months_of, training_set

@@ -10,9 +10,9 @@ import pytest
 from optuna.trial import FixedTrial
 from sklearn.metrics import roc_auc_score
 
-from flows.training.dataset import TrainingSet
-from flows.training.families import FAMILIES, described
-from flows.training.fitting import churn_scores, fit_model
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.fitting import churn_scores, fit_model
+from holdfast.training.model_families import FAMILIES, described
 from tests.flows.conftest import Dataset
 from tests.flows.training.made_up import months_of, training_set
 

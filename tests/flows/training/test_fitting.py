@@ -10,16 +10,16 @@ from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
-from flows.training.calibration import METHODS, fit_calibrator
-from flows.training.dataset import TrainingSet
-from flows.training.families import FAMILIES
-from flows.training.fitting import FoldScores, PreparedFold, churn_scores, fit_model, fit_recipe, out_of_fold
-from flows.training.recipe import Recipe
-from flows.training.serving import typical_customer
-from flows.training.split import TimeSplit
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contract import TRUSTED_TYPES
 from holdfast.models.contributions import NotAdditiveError, contributions
+from holdfast.training.calibration import METHODS, fit_calibrator
+from holdfast.training.contract_builder import typical_customer
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.fitting import FoldScores, PreparedFold, churn_scores, fit_model, fit_recipe, out_of_fold
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.recipe import Recipe
+from holdfast.training.time_split import TimeSplit
 from tests.flows.conftest import Dataset
 from tests.flows.training.made_up import months_of, split_of
 
@@ -183,7 +183,7 @@ class TestFolds:
                 seen.append(_openmp_effective_n_threads())
                 return super().fit(*arguments)
 
-        monkeypatch.setattr("flows.training.families.HistGradientBoostingClassifier", Watched)
+        monkeypatch.setattr("holdfast.training.model_families.HistGradientBoostingClassifier", Watched)
         params = FAMILIES["boosting"].defaults | {"max_iter": 1}
         fit_model("boosting", params, data, 0)
         out_of_fold("boosting", params, data, split.folds, 0)

@@ -6,9 +6,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from flows.training.dataset import TrainingSet
-from flows.training.importance import permutation_importance
 from holdfast.models.contract import Feature
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.permutation_importance import permutation_importance
 
 NAMES = ["strong", "weak", "noise", "unused", "month"]
 WEIGHTS = np.array([1.5, 0.5, 0.0, 0.0, 1.0])

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.training import lineage
-from flows.training.lineage import Lineage, lineage_of
-from flows.training.settings import TrainingSettings
+from holdfast.training import lineage
+from holdfast.training.lineage import Lineage, lineage_of
+from holdfast.training.settings import TrainingSettings
 from tests.conftest import ROOT
 from tests.feature_repo.oracle import MICROSECOND
 from tests.flows.small_shop import ARRIVALS, AS_OF, KNOWN_AT, shop_folder
@@ -107,8 +107,8 @@ class TestCode:
         "path",
         [
             "flows/train.py",
-            "flows/training/families.py",
-            "flows/training/split.py",
+            "holdfast/training/model_families.py",
+            "holdfast/training/time_split.py",
             "holdfast/models/calibrated_classifier.py",
             "holdfast/models/contract.py",
         ],
@@ -145,7 +145,7 @@ def test_uncommitted_code_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(lineage, "ROOT", tmp_path)
     commit = git("rev-parse", "HEAD")
     assert _lineage().git_commit == commit
-    file = tmp_path / "flows/training/families.py"
+    file = tmp_path / "holdfast/training/model_families.py"
     file.write_text(f"{file.read_text()}\nanother = 1\n")
     assert _lineage().git_commit == f"{commit} with local changes"
     git("commit", "--quiet", "--all", "--message", "another")

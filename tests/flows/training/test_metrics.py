@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.evaluation import METRICS, Interval
-from flows.training.metrics import log_losses, metric_intervals, metrics, roc_auc_difference
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.evaluation_report import METRICS, Interval
+from holdfast.training.metrics import log_losses, metric_intervals, metrics, roc_auc_difference
 from tests.feature_repo.strategies import EXAMPLES
 
 ROWS = 600

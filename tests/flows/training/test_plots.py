@@ -8,14 +8,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.training import plots
-from flows.training.baselines import BASELINES
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Importance, Interval, Month
-from flows.training.metrics import metric_intervals, metrics
-from flows.training.settings import ValueSettings
-from flows.training.value import value_of
+from holdfast.training import plots
+from holdfast.training.baselines import BASELINES
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Importance, Interval, Month
+from holdfast.training.metrics import metric_intervals, metrics
+from holdfast.training.profit import value_of
+from holdfast.training.settings import ValueSettings
 from tests.flows.training.made_up import months_of
 
 Floats = npt.NDArray[np.float64]

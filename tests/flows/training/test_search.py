@@ -15,13 +15,13 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from feature_repo.settings import load_settings
-from flows.training import search as searching
-from flows.training.dataset import TrainingSet
-from flows.training.families import FAMILIES, described
-from flows.training.fitting import FoldScores, PreparedFold
-from flows.training.recipe import FoldCutoffs
-from flows.training.search import Trial, best_trials, search, search_storage
-from flows.training.settings import SearchSettings
+from holdfast.training import hyperparameter_search as searching
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.fitting import FoldScores, PreparedFold
+from holdfast.training.hyperparameter_search import Trial, best_trials, search, search_storage
+from holdfast.training.model_families import FAMILIES, described
+from holdfast.training.recipe import FoldCutoffs
+from holdfast.training.settings import SearchSettings
 from tests.flows.small_shop import join, processes, start
 from tests.flows.training.made_up import months_of, split_of
 

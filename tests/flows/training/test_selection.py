@@ -8,18 +8,18 @@ import numpy.typing as npt
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from flows.training import selection
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Interval
-from flows.training.families import FAMILIES
-from flows.training.fitting import FoldScores, out_of_fold
-from flows.training.recipe import FoldCutoffs, Recipe
-from flows.training.search import Trial
-from flows.training.selection import Choice, OneOutcomeError, choose, with_both_outcomes
-from flows.training.settings import TrainingSettings, ValueSettings
-from flows.training.split import TimeSplit, split_by_time
-from flows.training.value import best_threshold
+from holdfast.training import model_selection
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.fitting import FoldScores, out_of_fold
+from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.model_selection import Choice, OneOutcomeError, choose, with_both_outcomes
+from holdfast.training.profit import best_threshold
+from holdfast.training.recipe import FoldCutoffs, Recipe
+from holdfast.training.settings import TrainingSettings, ValueSettings
+from holdfast.training.time_split import TimeSplit, split_by_time
 from tests.flows.training.made_up import months_of, split_of
 
 Floats = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
                 told.append(FoldScores(rows, signals[family] * (rows.y - 0.5) + noise))
             return told
 
-        monkeypatch.setattr(selection, "out_of_fold", says)
+        monkeypatch.setattr(model_selection, "out_of_fold", says)
 
     return planted
 
@@ -116,11 +116,11 @@ class TestByMoreThanNoise:
                 told.append(FoldScores(rows, 1.02 * rows.y + rng.normal(size=len(rows.y))))
             return told
 
-        monkeypatch.setattr(selection, "out_of_fold", says)
+        monkeypatch.setattr(model_selection, "out_of_fold", says)
         scored = [says(trial.family, {}, data, split.folds, 0) for trial in BEST]
         better, worse = sorted(scored, key=_mean_roc_auc, reverse=True)
         monkeypatch.setattr(
-            selection, "out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
+            model_selection, "out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
         )
         found = _choose(BEST, data, split)
         assert _mean_roc_auc(better) > _mean_roc_auc(worse)
@@ -164,10 +164,10 @@ class TestDifference:
         """A fold with another base rate or scale must not be mixed with the others."""
         left, right = self._scored(data, split)
         shifted = [FoldScores(fold.validation, fold.log_odds + 10 * n) for n, fold in enumerate(left)]
-        found = selection._mean_roc_auc_difference(left, right, TRAINING)
+        found = model_selection._mean_roc_auc_difference(left, right, TRAINING)
         assert found.value == pytest.approx(_mean_roc_auc(left) - _mean_roc_auc(right))
         assert found.low <= found.value <= found.high
-        assert selection._mean_roc_auc_difference(shifted, right, TRAINING) == found
+        assert model_selection._mean_roc_auc_difference(shifted, right, TRAINING) == found
 
     def test_its_interval_is_of_that_mean_over_whole_customers(self, data: TrainingSet, split: TimeSplit) -> None:
         left, right = (folds[:3] for folds in self._scored(data, split))
@@ -177,7 +177,7 @@ class TestDifference:
             np.mean([self._difference(*pair, drawn[n]) for n, pair in enumerate(zip(left, right, strict=True))])
             for drawn in weights
         ]
-        found = selection._mean_roc_auc_difference(left, right, TrainingSettings(resamples=50))
+        found = model_selection._mean_roc_auc_difference(left, right, TrainingSettings(resamples=50))
         assert (found.low, found.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])))
 
     def _difference(self, left: FoldScores, right: FoldScores, weights: Any) -> float:
@@ -189,13 +189,13 @@ class TestDifference:
     def test_of_two_that_rank_alike_it_is_nothing(self, data: TrainingSet, split: TimeSplit) -> None:
         left = self._scored(data, split)[0]
         right = [FoldScores(fold.validation, 3 * fold.log_odds - 1) for fold in left]
-        assert selection._mean_roc_auc_difference(left, right, TRAINING) == Interval(value=0, low=0, high=0)
+        assert model_selection._mean_roc_auc_difference(left, right, TRAINING) == Interval(value=0, low=0, high=0)
 
     def test_customers_are_drawn_once_for_all_folds(self, data: TrainingSet, split: TimeSplit) -> None:
         """Five folds that are one and the same know no more than it."""
         left, right = self._scored(data, split)
-        once = selection._mean_roc_auc_difference(left[:1], right[:1], TRAINING)
-        five = selection._mean_roc_auc_difference(left[:1] * 5, right[:1] * 5, TRAINING)
+        once = model_selection._mean_roc_auc_difference(left[:1], right[:1], TRAINING)
+        five = model_selection._mean_roc_auc_difference(left[:1] * 5, right[:1] * 5, TRAINING)
         assert (five.value, five.low, five.high) == pytest.approx((once.value, once.low, once.high))
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from feature_repo.settings import Settings
-from flows.training.recipe import Recipe
-from flows.training.serving import example_rows, served_model, typical_customer
 from holdfast.models.contract import FEATURE_SERVICE, MODEL_NAME
+from holdfast.training.contract_builder import example_rows, served_model, typical_customer
+from holdfast.training.recipe import Recipe
 from tests.flows.training.made_up import monthly, training_set
 
 RECIPE = Recipe(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flows.training.settings import SLICES, SearchSettings, Slice, TrainingSettings
+from holdfast.training.settings import SLICES, SearchSettings, Slice, TrainingSettings
 
 
 @pytest.mark.parametrize(

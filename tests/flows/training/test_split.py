@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from feature_repo.labels import closed_cutoffs
-from flows.training.settings import TrainingSettings
-from flows.training.split import NotEnoughHistoryError, TimeSplit, closed_by, split_by_time
+from holdfast.training.settings import TrainingSettings
+from holdfast.training.time_split import NotEnoughHistoryError, TimeSplit, closed_by, split_by_time
 from tests.feature_repo.strategies import EXAMPLES
 from tests.flows.training.made_up import monthly
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flows.training.evaluation import Interval
-from flows.training.told import told
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.summary import told
 from tests.flows.small_shop import AS_OF
 
 

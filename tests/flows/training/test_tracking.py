@@ -15,13 +15,12 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.training import tracking
-from flows.training.evaluation import Evaluation, Interval, Value
-from flows.training.lineage import Lineage
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.search import Trial
-from flows.training.settings import TrainingSettings
-from flows.training.tracking import (
+from holdfast.models.contract import MODEL_NAME, ServedModel
+from holdfast.training import mlflow_tracking
+from holdfast.training.evaluation_report import Evaluation, Interval, Value
+from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_tracking import (
     LINEAGE_FILE,
     PREDICTIONS_FILE,
     TrialLog,
@@ -35,7 +34,8 @@ from flows.training.tracking import (
     register,
     training_run,
 )
-from holdfast.models.contract import MODEL_NAME, ServedModel
+from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.settings import TrainingSettings
 from tests.flows.small_shop import at_work_on, join, start
 from tests.flows.training.made_up import months_of
 
@@ -84,7 +84,7 @@ def _lineage(name: str) -> Lineage:
 
 
 def _children(client: Any, run_id: str) -> list[Any]:
-    return tracking._runs(client, f"tags.`mlflow.parentRunId` = '{run_id}'")
+    return mlflow_tracking._runs(client, f"tags.`mlflow.parentRunId` = '{run_id}'")
 
 
 def _trial(number: int = 0, roc_auc: float | None = 0.7) -> Trial:
@@ -94,8 +94,8 @@ def _trial(number: int = 0, roc_auc: float | None = 0.7) -> Trial:
 class TestOpen:
     def test_again_it_is_the_same_experiment(self, settings: Settings, client: Any) -> None:
         again = open_mlflow(settings)
-        assert [item.name for item in again.search_experiments()].count(tracking.EXPERIMENT) == 1
-        experiment: Any = again.get_experiment_by_name(tracking.EXPERIMENT)
+        assert [item.name for item in again.search_experiments()].count(mlflow_tracking.EXPERIMENT) == 1
+        experiment: Any = again.get_experiment_by_name(mlflow_tracking.EXPERIMENT)
         assert experiment.artifact_location == (settings.data / "mlflow" / "artifacts").as_uri()
 
 
@@ -107,8 +107,8 @@ class TestTrainingRun:
             assert client.get_run(run_id).info.status == "RUNNING"
         run = client.get_run(run_id)
         assert (run.info.status, run.info.run_name) == ("FINISHED", "train as of 2024-07-01")
-        assert run.data.tags[tracking.TAG_KEY] == lineage.key
-        assert run.data.metrics.keys() == {tracking.TRAINING_TIME}
+        assert run.data.tags[mlflow_tracking.TAG_KEY] == lineage.key
+        assert run.data.metrics.keys() == {mlflow_tracking.TRAINING_TIME}
         assert run.data.params["search.trials"] == "10"
         assert run.data.params["value.offer_cost"] == "2.0"
         assert run.data.params["horizon_days"] == "90"
@@ -139,7 +139,7 @@ class TestTrainingRun:
         """On a shared server somebody may be at the same training: nothing locks the two out."""
         with training_run(client, settings, lineage) as first:
             pass
-        client.set_tag(first, tracking._PLACE, "elsewhere:/data")
+        client.set_tag(first, mlflow_tracking._PLACE, "elsewhere:/data")
         client.update_run(first, status="RUNNING")
         with training_run(client, settings, lineage) as second:
             pass
@@ -165,7 +165,7 @@ class TestKilled:
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         assert join(start(_killed_in_a_trial, settings.data, lineage)) == -signal.SIGKILL
-        (killed,) = tracking._runs(client, f"tags.`{tracking.TAG_KEY}` = '{lineage.key}'")
+        (killed,) = mlflow_tracking._runs(client, f"tags.`{mlflow_tracking.TAG_KEY}` = '{lineage.key}'")
         assert killed.info.status == "RUNNING"
         assert [run.info.status for run in _children(client, killed.info.run_id)] == ["FINISHED", "RUNNING"]
 
@@ -208,7 +208,7 @@ class TestOrphans:
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
-        client.set_tag(run_id, tracking._PLACE, f"another-machine:{settings.data}")
+        client.set_tag(run_id, mlflow_tracking._PLACE, f"another-machine:{settings.data}")
         with (
             pytest.raises(ZeroDivisionError),
             training_run(client, settings, replace(lineage, lock="another")) as failed,

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flows.training.bootstrap import CustomerBootstrap
-from flows.training.evaluation import Interval, Value
-from flows.training.settings import ValueSettings
-from flows.training.value import best_threshold, earned, profit_curve, value_of
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.evaluation_report import Interval, Value
+from holdfast.training.profit import best_threshold, earned, profit_curve, value_of
+from holdfast.training.settings import ValueSettings
 from tests.feature_repo.strategies import EXAMPLES
 
 Floats = npt.NDArray[np.float64]

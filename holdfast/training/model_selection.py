@@ -7,18 +7,18 @@ from datetime import datetime
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
-from flows.training.calibration import CalibrationChoice, choose_calibration
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Interval
-from flows.training.families import FAMILIES, described
-from flows.training.fitting import FoldScores, out_of_fold
-from flows.training.recipe import Recipe
-from flows.training.search import Trial
-from flows.training.settings import TrainingSettings
-from flows.training.split import TimeSplit
-from flows.training.value import best_threshold
 from holdfast.core.errors import HoldfastError
+from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.calibration import CalibrationChoice, choose_calibration
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.fitting import FoldScores, out_of_fold
+from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.model_families import FAMILIES, described
+from holdfast.training.profit import best_threshold
+from holdfast.training.recipe import Recipe
+from holdfast.training.settings import TrainingSettings
+from holdfast.training.time_split import TimeSplit
 
 
 @dataclass(frozen=True)

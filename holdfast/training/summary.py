@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flows.training.evaluation import Evaluation
+from holdfast.training.evaluation_report import Evaluation
 
 
 def told(

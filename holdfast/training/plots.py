@@ -9,12 +9,12 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from flows.training.baselines import BASELINES
-from flows.training.bootstrap import calibration_bins
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Importance, Month, Value
-from flows.training.settings import ValueSettings
-from flows.training.value import profit_curve
+from holdfast.training.baselines import BASELINES
+from holdfast.training.bootstrap import calibration_bins
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Importance, Month, Value
+from holdfast.training.profit import profit_curve
+from holdfast.training.settings import ValueSettings
 
 matplotlib.use("Agg")
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-# The metrics of `flows.training.metrics.metrics`, as people know them.
+# The metrics of `holdfast.training.metrics.metrics`, as people know them.
 METRICS = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "PR-AUC",

@@ -27,15 +27,15 @@ from sklearn.base import BaseEstimator
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import EVALUATION_FILE, Evaluation
-from flows.training.lineage import Lineage
-from flows.training.recipe import RECIPE_FILE, Recipe
-from flows.training.search import Trial
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.models.registry_client import ModelRegistry
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
+from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.lineage import Lineage
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 EXPERIMENT = "holdfast-churn"
 TAG_KEY = "holdfast.training_key"

@@ -8,19 +8,19 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Evaluation, Interval, Month, SliceResult
-from flows.training.families import described
-from flows.training.fitting import churn_scores, fit_model, fit_recipe
-from flows.training.importance import permutation_importance
-from flows.training.metrics import metric_intervals, metrics, roc_auc_difference
-from flows.training.recipe import Recipe
-from flows.training.selection import Choice, choose
-from flows.training.settings import Slice, TrainingSettings
-from flows.training.split import TimeSplit
-from flows.training.value import value_of
 from holdfast.core.errors import HoldfastError
+from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Evaluation, Interval, Month, SliceResult
+from holdfast.training.fitting import churn_scores, fit_model, fit_recipe
+from holdfast.training.metrics import metric_intervals, metrics, roc_auc_difference
+from holdfast.training.model_families import described
+from holdfast.training.model_selection import Choice, choose
+from holdfast.training.permutation_importance import permutation_importance
+from holdfast.training.profit import value_of
+from holdfast.training.recipe import Recipe
+from holdfast.training.settings import Slice, TrainingSettings
+from holdfast.training.time_split import TimeSplit
 
 Scores = npt.NDArray[np.float64]
 _REFITS = 6

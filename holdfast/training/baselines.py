@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from flows.training.dataset import PurchaseHistory, TrainingSet
+from holdfast.training.dataset import PurchaseHistory, TrainingSet
 
 if TYPE_CHECKING:
     from lifetimes import BetaGeoFitter

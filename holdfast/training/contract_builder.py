@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.settings import Settings
-from flows.training.dataset import TrainingSet
-from flows.training.fitting import churn_scores
-from flows.training.recipe import Recipe
 from holdfast.models.contract import FEATURE_SERVICE, MODEL_NAME, ScoredExample, ServedModel
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.fitting import churn_scores
+from holdfast.training.recipe import Recipe
 
 _LOW, _HIGH = 0.05, 0.95
 

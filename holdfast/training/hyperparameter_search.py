@@ -19,11 +19,11 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from flows.training.dataset import TrainingSet
-from flows.training.families import FAMILIES, Family, described
-from flows.training.fitting import PreparedFold
-from flows.training.recipe import FoldCutoffs
-from flows.training.settings import SearchSettings
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.fitting import PreparedFold
+from holdfast.training.model_families import FAMILIES, Family, described
+from holdfast.training.recipe import FoldCutoffs
+from holdfast.training.settings import SearchSettings
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _RANDOM_TRIALS = 4  # before the sampler and the pruner have something to go by

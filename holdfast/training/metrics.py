@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from flows.training.bootstrap import (
+from holdfast.training.bootstrap import (
     CustomerBootstrap,
     calibration_error_draws,
     expected_calibration_error,
@@ -13,7 +13,7 @@ from flows.training.bootstrap import (
     pr_auc_draws,
     roc_auc_draws,
 )
-from flows.training.evaluation import Interval
+from holdfast.training.evaluation_report import Interval
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

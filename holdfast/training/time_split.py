@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flows.training.recipe import FoldCutoffs
 from holdfast.core.errors import HoldfastError
+from holdfast.training.recipe import FoldCutoffs
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from flows.training.bootstrap import CustomerBootstrap, interval, mean_draws
-from flows.training.evaluation import CalibrationMethod
-from flows.training.metrics import log_losses, metrics
-from flows.training.recipe import Calibration
 from holdfast.models.calibrated_classifier import calibrated
+from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
+from holdfast.training.evaluation_report import CalibrationMethod
+from holdfast.training.metrics import log_losses, metrics
+from holdfast.training.recipe import Calibration
 
 if TYPE_CHECKING:
-    from flows.training.fitting import FoldScores
+    from holdfast.training.fitting import FoldScores
 
 Floats = npt.NDArray[np.float64]
 METHODS: tuple[Calibration, ...] = get_args(Calibration)  # from the simplest to the most complex

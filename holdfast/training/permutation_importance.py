@@ -8,9 +8,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from flows.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
-from flows.training.dataset import TrainingSet
-from flows.training.evaluation import Importance
+from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Importance
 
 Floats = npt.NDArray[np.float64]
 Scorer = Callable[[Floats], Floats]

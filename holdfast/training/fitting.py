@@ -10,11 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
-from flows.training.calibration import fit_calibrator
-from flows.training.dataset import TrainingSet
-from flows.training.families import FAMILIES, Family
-from flows.training.recipe import FoldCutoffs, Recipe
 from holdfast.models.calibrated_classifier import CalibratedModel
+from holdfast.training.calibration import fit_calibrator
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.model_families import FAMILIES, Family
+from holdfast.training.recipe import FoldCutoffs, Recipe
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,9 +13,9 @@ from pydantic import AfterValidator, TypeAdapter
 from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
 from feature_repo.timestamps import as_utc
-from flows.training.arithmetic import arithmetic
-from flows.training.settings import TrainingSettings
 from holdfast.ingestion.batches import list_batches
+from holdfast.training.numeric_environment import arithmetic
+from holdfast.training.settings import TrainingSettings
 
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
 Utc = Annotated[datetime, AfterValidator(as_utc)]  # else what is read back has a zone, and so a key, of its own

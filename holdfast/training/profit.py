@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from flows.training.bootstrap import CustomerBootstrap, interval, mean_draws
-from flows.training.evaluation import Value
-from flows.training.settings import ValueSettings
+from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
+from holdfast.training.evaluation_report import Value
+from holdfast.training.settings import ValueSettings
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
