@@ -18,7 +18,7 @@ import bentoml
 import numpy as np
 
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
-from services.prediction_log import PredictionLog
+from services.prediction_log.writer import PredictionLog
 
 INPUTS = [f"input_number_{number}" for number in range(18)]
 VIEWS = ["customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"]

@@ -10,13 +10,13 @@ from starlette.exceptions import HTTPException
 
 from feature_repo.settings import load_settings
 from holdfast.models.contract import MODEL_NAME
+from services.api.middleware import Gate, Route, new_request_id
+from services.api.openapi import openapi
+from services.bentoml_patches import SERVICE_OPTIONS, remove_bentoml_middlewares
 from services.errors import NotReadyError
-from services.gate import Gate, Route, new_request_id
-from services.openapi import openapi
+from services.observability.tracing import RequestTracer, is_traced
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 from services.settings import load_serving_settings
-from services.tracing import RequestTracer, is_traced
-from services.tuning import SERVICE_OPTIONS, remove_bentoml_middlewares
 
 remove_bentoml_middlewares()
 

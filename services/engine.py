@@ -9,22 +9,22 @@ from bentoml import Bento
 import holdfast.feast_stores._feast_imports  # noqa: F401  before anything that imports Feast: a third of the time
 from feature_repo.settings import Settings
 from holdfast.models.registry_client import ModelRegistry
-from services.answers import batch_prediction, prediction
-from services.batching import MicroBatcher
+from services.api.responses import batch_prediction, prediction
+from services.bentoml_patches import settle_garbage_collector
 from services.errors import NotReadyError
-from services.feature_access import FeatureAccess
-from services.logs import LOG, forget_causes, log_once
-from services.metrics import METRICS, forget_ended_workers
-from services.model import load_saved_model, model_folder
-from services.model_watch import ModelWatch
-from services.outcomes import Answered, Asked
-from services.prediction_log import PredictionLog
-from services.predictor import Predictor
-from services.recording import record
+from services.inference.datatypes import Answered, Asked
+from services.inference.feature_client import FeatureAccess
+from services.inference.micro_batcher import MicroBatcher
+from services.inference.predictor import Predictor
+from services.inference.recorder import record
+from services.models.loader import load_saved_model, model_folder
+from services.models.registry_watcher import ModelWatch
+from services.observability.logs import LOG, forget_causes, log_once
+from services.observability.metrics import METRICS, forget_ended_workers
+from services.observability.tracing import StageTracer
+from services.prediction_log.writer import PredictionLog
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 from services.settings import ServingSettings
-from services.tracing import StageTracer
-from services.tuning import settle_garbage_collector
 
 _PUBLISH_SECONDS = 1.0
 _WARM_UP_CUSTOMER = "warm-up"

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.reason_codes import reasons
 from services.errors import NoReasonsError
-from services.model import Model
+from services.models.loader import Model
 from services.schemas import Explanation, Reason
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 import bentoml
 
 from benchmarks.serving.noop import ANSWER
+from services.bentoml_patches import SERVICE_OPTIONS, remove_bentoml_middlewares, settle_garbage_collector
 from services.schemas import Prediction, PredictRequest
-from services.tuning import SERVICE_OPTIONS, remove_bentoml_middlewares, settle_garbage_collector
 
 remove_bentoml_middlewares()
 

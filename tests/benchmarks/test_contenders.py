@@ -90,7 +90,7 @@ def test_the_tuned_no_op_is_tuned_as_the_service_is() -> None:
 
     def tunings(file: Path) -> set[str]:
         imports = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
-        return {alias.name for node in imports if node.module == "services.tuning" for alias in node.names}
+        return {alias.name for node in imports if node.module == "services.bentoml_patches" for alias in node.names}
 
     used = set().union(*(tunings(file) for file in (ROOT / "services").glob("*.py")))
     assert "SERVICE_OPTIONS" in used

@@ -15,8 +15,8 @@ import yaml
 
 from holdfast.core.prediction_log import Route
 from services.errors import Refusal
-from services.prediction_log import PredictionLog
-from services.scoring import Status
+from services.inference.feature_checks import Status
+from services.prediction_log.writer import PredictionLog
 from tests.conftest import ROOT
 from tests.deploy.promql import Selector, read
 from tests.services.watched import BATCH, PREDICT, Exposition, watched

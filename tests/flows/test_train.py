@@ -190,7 +190,7 @@ class TestVersion:
         from holdfast.models.registered_version import RegisteredVersion
         from holdfast.models.registry_client import ModelRegistry
         from services.errors import NotReadyError
-        from services.model import load_model
+        from services.models.loader import load_model
 
         version = client.get_model_version(MODEL_NAME, trained.result.model_version)
         contract = RegisteredVersion(str(version.version), version.tags).contract()

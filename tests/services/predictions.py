@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from holdfast.core.prediction_log import DAY_US, ScoredBatch, log_schema, read_predictions
-from services.prediction_files import PredictionFiles
-from services.prediction_record import to_record
+from services.prediction_log.arrow_records import to_record
+from services.prediction_log.files import PredictionFiles
 
 NOON_US = 19_783 * DAY_US + DAY_US // 2  # 2024-03-01T12:00:00Z
 
@@ -75,7 +75,7 @@ def files_of(folder: Path) -> list[str]:
 
 def answer(folder: Path, ending: str) -> None:
     """Log three predictions each 2 ms, until SIGTERM; with ``count``, a hundred of them."""
-    from services.prediction_log import PredictionLog
+    from services.prediction_log.writer import PredictionLog
 
     log = PredictionLog(folder)
     ended = False

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core.errors import HoldfastError
-from services import api_keys
-from services.api_keys import ApiKeysError, KeyRing, make_key
+from services.api import api_keys
+from services.api.api_keys import ApiKeysError, KeyRing, make_key
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD, NEW, OTHER = "holdfast_old", "holdfast_new", "holdfast_other"
@@ -347,7 +347,7 @@ def test_a_made_key_is_random_and_its_line_lets_it_in() -> None:
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "services.api_keys", *arguments]
+    command = [sys.executable, "-m", "services.api.api_keys", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from holdfast.core.prediction_log import read_predictions
-from services.model import Model
+from services.models.loader import Model
 from tests.services.conftest import assert_error, serve_in_process
 from tests.services.world import CUSTOMERS
 
@@ -43,7 +43,7 @@ def test_a_request_that_fails_is_no_prediction_and_its_neighbours_are_logged_onc
     def broken(*_: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("services.predictor.explain", broken)
+    monkeypatch.setattr("services.inference.predictor.explain", broken)
     with serve_in_process(own_world) as client:
 
         def ask(number: int) -> int:

@@ -1,6 +1,6 @@
 """What fails again and again is left alone for a moment, then tried by one caller at a time."""
 
-from services.breaker import FAILURES, OPEN_SECONDS, Breaker
+from services.inference.circuit_breaker import FAILURES, OPEN_SECONDS, Breaker
 
 
 class Clock:

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.testclient import TestClient
 
-from services.predictor import Predictor
+from services.inference.predictor import Predictor
 from tests.services.asking import ask, ask_all, kind, probabilities
 from tests.services.conftest import assert_error
 from tests.services.redis_world import ACTIVITY, HISTORY, RHYTHM, RedisWorld, key, redis_world, value

@@ -70,7 +70,7 @@ def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
 
-    monkeypatch.setattr("services.feature_access.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
     registry = own_world / "feast" / "registry.db"
     before = registry.read_bytes()
     with serve_in_process(own_world, HOLDFAST_REGISTRY_START_SECONDS="0") as client:

@@ -113,7 +113,7 @@ def test_an_unexpected_error_tells_nothing(client: TestClient, monkeypatch: pyte
     def broken(*_: object) -> None:
         raise RuntimeError("secret in /srv/holdfast/services/churn.py")
 
-    monkeypatch.setattr("services.predictor.check", broken)
+    monkeypatch.setattr("services.inference.predictor.check", broken)
     assert_error(client.post("/predict", json={"customer_id": "c001"}), 500, "unexpected error")
 
 

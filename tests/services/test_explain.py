@@ -11,7 +11,7 @@ from scipy.special import expit
 from starlette.testclient import TestClient
 
 from holdfast.models.reason_codes import reasons
-from services.model import Model, load_saved_model
+from services.models.loader import Model, load_saved_model
 from tests.services.conftest import assert_error, environment, serve_in_process
 from tests.services.world import AS_OF, CUSTOMERS, ONE_PURCHASE, fit, offline_matrix
 

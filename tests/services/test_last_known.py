@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from holdfast.core.prediction_log import read_predictions
 from holdfast.online_features.reader import NO_TIME, RawColumns
-from services.last_known import LastKnown
-from services.metrics import METRICS
+from services.inference.feature_cache import LastKnown
+from services.observability.metrics import METRICS
 from tests.services.asking import UNAVAILABLE, answered_again, ask, ask_all, assert_unavailable, kind
 from tests.services.conftest import assert_error
 from tests.services.redis_world import RedisWorld, redis_world

@@ -43,7 +43,7 @@ def client(service: Address) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def short_deadline(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr("services.gate._DEADLINE_SECONDS", 0.5)
+    monkeypatch.setattr("services.api.middleware._DEADLINE_SECONDS", 0.5)
     return 0.5
 
 

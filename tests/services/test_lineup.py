@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.lineup import Lineup
-from services.model import Model, load_model
+from services.models.loader import Model, load_model
+from services.models.served_models import Lineup
 from tests.registry import contract_of, dumped, estimator
 
 IDS = [f"customer-{number}" for number in range(20_000)]

@@ -18,7 +18,7 @@ from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
 from holdfast.models.contract import FEATURE_SERVICE
 from holdfast.online_features.reader import OnlineReader
-from services.prediction_log import PredictionLog
+from services.prediction_log.writer import PredictionLog
 from tests.services.conftest import environment, serve_in_process
 from tests.services.live_service import Callers, LiveService, callers, eventually, live_service
 from tests.services.world import AS_OF, CUSTOMERS

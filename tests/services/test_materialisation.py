@@ -20,7 +20,7 @@ VIEWS = ["customer_purchase_history", "customer_recent_activity", "customer_purc
 
 @pytest.fixture(autouse=True)
 def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.feature_access.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture

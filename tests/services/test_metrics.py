@@ -18,8 +18,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from services.errors import Refusal
-from services.instruments import Distribution, State, Total
-from services.metrics import Metrics
+from services.observability.instruments import Distribution, State, Total
+from services.observability.metrics import Metrics
 from tests.conftest import ROOT
 from tests.services.watched import BATCH, PREDICT, Exposition, Watched, watched
 
@@ -124,11 +124,11 @@ class TestInMemory:
 def test_a_worker_that_was_killed_has_no_say_any_more(tmp_path: Path) -> None:
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     worker = (
-        "import os, signal; from services.metrics import METRICS\n"
+        "import os, signal; from services.observability.metrics import METRICS\n"
         "METRICS.ready.set(0); METRICS.last_known.add(); METRICS.publish(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     replaced = (
-        "from services.metrics import METRICS, forget_ended_workers\n"
+        "from services.observability.metrics import METRICS, forget_ended_workers\n"
         "METRICS.ready.set(1); METRICS.last_known.add(); METRICS.publish()\n"
         "from prometheus_client import CollectorRegistry, generate_latest, multiprocess\n"
         "registry = CollectorRegistry(); multiprocess.MultiProcessCollector(registry)\n"

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError
 from holdfast.models.contract import ScoredExample, ServedModel
 from services.errors import NotReadyError
-from services.model import load_model
+from services.models.loader import load_model
 from tests.registry import contract_of, dumped, estimator
 
 

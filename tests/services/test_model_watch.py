@@ -18,8 +18,8 @@ from feature_repo.settings import NO_TELEMETRY
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registry_client import IMPATIENT, ModelRegistry
 from services.errors import NotReadyError
-from services.model_watch import ModelWatch
-from services.watch_state import WatchState
+from services.models.registry_watcher import ModelWatch
+from services.models.watch_state import WatchState
 from tests.e2e.processes import answering, eventually, free_port, serving
 from tests.registry import DEFINITIONS, Registry, contract_of, dumped, estimator, make_registry
 from tests.services.watching import no_model, watching
@@ -226,7 +226,7 @@ class TestRefuses:
             _looks(watch)
             assert _champion(watch) == "baked"
             monkeypatch.setattr(
-                "services.succession.time", SimpleNamespace(monotonic=lambda: float("inf"), time=time.time)
+                "services.models.model_selector.time", SimpleNamespace(monotonic=lambda: float("inf"), time=time.time)
             )
             _until(watch, lambda state: state.champion == version)
 
@@ -239,7 +239,7 @@ class TestRefuses:
         registry.point(CHAMPION, version := registry.plant())
         with watching(registry.uri) as watch:
             with monkeypatch.context() as patch:
-                patch.setattr("services.succession.Succession.follow", fails)
+                patch.setattr("services.models.model_selector.Succession.follow", fails)
                 eventually(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
                 time.sleep(0.2)
             registry.point(CHAMPION, another := registry.plant(1))

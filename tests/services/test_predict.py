@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from feature_repo.labels import churn_labels
-from services.model import load_saved_model
+from services.models.loader import load_saved_model
 from tests.services.conftest import assert_error, environment, serve_in_process
 from tests.services.odd_customers import add_odd_customers
 from tests.services.world import AS_OF, CUSTOMERS, ONE_PURCHASE, THRESHOLD, offline_matrix, transactions

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.prediction_log import DAY_US, iter_predictions
-from services.prediction_files import delete_days
-from services.prediction_log import PredictionLog
+from services.prediction_log.files import delete_days
+from services.prediction_log.writer import PredictionLog
 from tests.conftest import ROOT
 from tests.services.predictions import NOON_US, batch_of, files_of, logged, until, write
 
@@ -81,7 +81,7 @@ def file_limit() -> Iterator[Callable[[int], None]]:
 def test_a_record_written_in_part_is_cut_off_and_written_again(
     tmp_path: Path, file_limit: Callable[[int], None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.prediction_record._MAX_ROWS", 20)  # several records at once
+    monkeypatch.setattr("services.prediction_log.arrow_records._MAX_ROWS", 20)  # several records at once
     log = PredictionLog(tmp_path, retry_seconds=0.01)
     file_limit(8_000)
     for start in range(0, 200, 20):

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 from holdfast.core.prediction_log import DAY_US, LogKey
-from services.prediction_files import PredictionFiles
-from services.prediction_log import PredictionLog
-from services.prediction_queue import PredictionQueue
+from services.prediction_log.files import PredictionFiles
+from services.prediction_log.record_queue import PredictionQueue
+from services.prediction_log.writer import PredictionLog
 from tests.services.predictions import NOON_US, batch_of, files_of, logged, until
 
 pytestmark = pytest.mark.usefixtures("service_log")

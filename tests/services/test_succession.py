@@ -12,8 +12,8 @@ import pytest
 from holdfast.models.contract import SERVED_MODEL_TAG, ServedModel
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
 from services.errors import NotReadyError
-from services.model import Model, load_model
-from services.succession import Named, Succession
+from services.models.loader import Model, load_model
+from services.models.model_selector import Named, Succession
 from tests.registry import DEFINITIONS, contract_of, dumped, estimator
 
 OTHER = DEFINITIONS | {"on_demand": "other"}
@@ -160,7 +160,7 @@ class TestRefused:
         shop.follow(bad)
         assert shop.serving[0] == "1"
         later = SimpleNamespace(monotonic=lambda: float("inf"), time=time.time)
-        monkeypatch.setattr("services.succession.time", later)
+        monkeypatch.setattr("services.models.model_selector.time", later)
         shop.follow(bad)
         assert shop.serving[0] == "2"
         assert shop.refused == {}

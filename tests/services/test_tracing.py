@@ -248,7 +248,7 @@ with serve_in_process(Path(sys.argv[1]), BENTOML_HOME=sys.argv[1] + "/bentoml") 
         layer = getattr(layer, "app", None) or getattr(layer, "_app", None)
     print(layers)
     threads = [thread.name for thread in threading.enumerate()]
-print(made, [name for name in threads if "otel" in name.lower()], "services.spans" in sys.modules,
+print(made, [name for name in threads if "otel" in name.lower()], "services.observability.spans" in sys.modules,
       any(name.startswith("opentelemetry.exporter") for name in sys.modules))
 """
 

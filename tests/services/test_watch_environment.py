@@ -9,8 +9,8 @@ import pytest
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registry_client import IMPATIENT, ModelRegistry
 from services.errors import NotReadyError
-from services.model import Model
-from services.model_watch import ModelWatch
+from services.models.loader import Model
+from services.models.registry_watcher import ModelWatch
 from tests.registry import make_registry
 from tests.services.predictions import until
 

@@ -7,8 +7,8 @@ from typing import Any
 from holdfast.models.contract import ServedModel
 from holdfast.models.registry_client import ModelRegistry
 from services.errors import NotReadyError
-from services.model import Model, load_model
-from services.model_watch import ModelWatch
+from services.models.loader import Model, load_model
+from services.models.registry_watcher import ModelWatch
 from tests.registry import DEFINITIONS, contract_of, dumped, estimator
 
 

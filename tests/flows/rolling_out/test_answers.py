@@ -15,8 +15,8 @@ from feature_repo.settings import Settings
 from holdfast.core.prediction_log import DAY_US, log_schema
 from holdfast.models.contract import RECENCY, ServedModel
 from holdfast.rollout.challenger_predictions import GrowingAnswers, read_answers
-from services.prediction_files import PredictionFiles
-from services.prediction_record import to_record
+from services.prediction_log.arrow_records import to_record
+from services.prediction_log.files import PredictionFiles
 from tests.services.predictions import NOON_US, batch_of, write
 
 CONTRACT = ServedModel(

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.logs import LOG
+from services.observability.logs import LOG
 
 _NANOSECONDS = 1_000_000_000
 _CLOSING_SECONDS = 3.0

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.online_features.reader import NO_TIME, OnlineReader, RawColumns
-from services.breaker import Breaker
 from services.errors import StoreUnavailableError
-from services.logs import LOG
-from services.metrics import METRICS
+from services.inference.circuit_breaker import Breaker
+from services.observability.logs import LOG
+from services.observability.metrics import METRICS
 
 if TYPE_CHECKING:
     from feast import FeatureStore

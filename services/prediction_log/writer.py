@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from holdfast.core.prediction_log import DAY_US, LogKey, ScoredBatch
-from services.logs import LOG
-from services.prediction_files import PredictionFiles, delete_days
-from services.prediction_queue import PredictionQueue
-from services.prediction_record import records, warm_up
+from services.observability.logs import LOG
+from services.prediction_log.arrow_records import records, warm_up
+from services.prediction_log.files import PredictionFiles, delete_days
+from services.prediction_log.record_queue import PredictionQueue
 
 
 def _wall_us() -> int:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from holdfast.core.prediction_log import LogKey, day_folders
-from services.logs import LOG
+from services.observability.logs import LOG
 
 _EPOCH = date(1970, 1, 1)
 # Who bought how often is not for every user of the machine.

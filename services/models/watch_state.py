@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.succession import Succession
+from services.models.model_selector import Succession
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from services.settings import load_serving_settings
 
 SERVICE_OPTIONS: dict[str, Any] = {
     "workers": load_serving_settings().workers,
-    # /readyz and BentoML's own client; predictions have a thread of their own (services.batching).
+    # /readyz and BentoML's own client; predictions have a thread of their own (services.inference.micro_batcher).
     "threads": 1,
     # A line per request costs as much as its answer. What it would say is in the metrics and in the prediction log.
     "logging": {"access": {"enabled": False}},

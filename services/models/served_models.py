@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from services.model import Model
+from services.models.loader import Model
 
 
 @dataclass(frozen=True)

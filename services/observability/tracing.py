@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.logs import LOG
+from services.observability.logs import LOG
 
 if TYPE_CHECKING:
-    from services.outcomes import Stages
-    from services.spans import Spans
+    from services.inference.datatypes import Stages
+    from services.observability.spans import Spans
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -29,7 +29,7 @@ def is_traced() -> bool:
 def _open_spans() -> "Spans | None":
     """This process's way to the receiver of traces."""
     try:
-        from services.spans import Spans
+        from services.observability.spans import Spans
 
         return Spans()
     except Exception:

@@ -2,7 +2,7 @@
 
 from feature_repo.timestamps import from_us
 from services.errors import RETRY_SECONDS, ServiceError, status_of
-from services.outcomes import Answered
+from services.inference.datatypes import Answered
 from services.schemas import BatchItem, BatchPrediction, Prediction
 
 _SECOND_US = 1e6

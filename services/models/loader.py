@@ -10,7 +10,7 @@ from holdfast.models import loaded_model
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, ServedModel
 from holdfast.models.loaded_model import PACKAGE_AGAIN, Model, UnusableModelError
 from services.errors import NotReadyError
-from services.logs import LOG
+from services.observability.logs import LOG
 
 __all__ = ["Model", "load_model", "load_saved_model", "model_folder"]
 

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.online_features.reader import OnlineFeatures
-from services.model import Model
+from services.inference.feature_checks import Checked, Refused
+from services.models.loader import Model
 from services.schemas import Explanation
-from services.scoring import Checked, Refused
 
 if TYPE_CHECKING:
-    from services.definitions import Definitions
-    from services.lineup import Lineup
+    from services.inference.feature_definitions import Definitions
+    from services.models.served_models import Lineup
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from feature_repo.settings import Settings
 from holdfast.models.contract import ServedModel
 from holdfast.online_features.reader import RawColumns
-from services.definitions import Definitions, read_definitions, registry_version, require_match
 from services.errors import NotReadyError, StoreUnavailableError
-from services.last_known import LastKnown
-from services.logs import LOG
-from services.metrics import METRICS
-from services.online_reads import OnlineReads
+from services.inference.feature_cache import LastKnown
+from services.inference.feature_definitions import Definitions, read_definitions, registry_version, require_match
+from services.inference.guarded_reader import OnlineReads
+from services.observability.logs import LOG
+from services.observability.metrics import METRICS
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from services.errors import Refusal
-from services.instruments import Distribution, State, Total
+from services.observability.instruments import Distribution, State, Total
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGE_HOURS = (1.0, 6.0, 12.0, 24.0, 36.0, 48.0, 72.0, 168.0, 336.0, 720.0)

@@ -13,22 +13,22 @@ from feature_repo.timestamps import as_utc, epoch_us
 from holdfast.models.contract import ServedModel
 from services.errors import NoReasonsError
 from services.explaining import explain
-from services.feature_access import FeatureAccess
-from services.logs import LOG, log_once
-from services.metrics import METRICS
-from services.model import Model
-from services.outcomes import Answered, Asked, ScoredRequests, Scores, Stages
+from services.inference.datatypes import Answered, Asked, ScoredRequests, Scores, Stages
+from services.inference.feature_checks import Checked, check
+from services.inference.feature_client import FeatureAccess
+from services.models.loader import Model
+from services.observability.logs import LOG, log_once
+from services.observability.metrics import METRICS
 from services.schemas import Explanation
-from services.scoring import Checked, check
 
 if TYPE_CHECKING:
     from holdfast.online_features.reader import OnlineFeatures
-    from services.definitions import Definitions
-    from services.lineup import Lineup
+    from services.inference.feature_definitions import Definitions
+    from services.models.served_models import Lineup
 
 
 class Predictor:
-    """Answers batches of requests; see ``services.batching`` for where they come from.
+    """Answers batches of requests; see ``services.inference.micro_batcher`` for where they come from.
 
     Args:
         lineup: The models to score with, now.
@@ -75,7 +75,7 @@ class Predictor:
         return answers
 
     def taken(self) -> list[ScoredRequests]:
-        """What was answered since the last call, for :func:`services.recording.record`."""
+        """What was answered since the last call, for :func:`services.inference.recorder.record`."""
         scored, self._scored = self._scored, []
         return scored
 

@@ -19,11 +19,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.callers import Callers
+from services.api.authorization import Callers
+from services.api.bentoml_passthrough import DETAILS, PassedOn
 from services.errors import RETRY_SECONDS, ServiceError, problem_response, validation_error
-from services.logs import LOG
-from services.metrics import METRICS
-from services.passed_on import DETAILS, PassedOn
+from services.observability.logs import LOG
+from services.observability.metrics import METRICS
 from services.settings import load_serving_settings
 
 _DOCS = "/docs.json"

@@ -13,11 +13,11 @@ from holdfast.models.registered_version import (
 )
 from holdfast.models.registry_client import ModelRegistry, be_impatient
 from services.errors import NotReadyError
-from services.lineup import Lineup
-from services.logs import LOG
-from services.model import Model
-from services.succession import Named, Succession
-from services.watch_state import WatchState, state_of
+from services.models.loader import Model
+from services.models.model_selector import Named, Succession
+from services.models.served_models import Lineup
+from services.models.watch_state import WatchState, state_of
+from services.observability.logs import LOG
 
 
 class ModelWatch:

@@ -15,9 +15,9 @@ from holdfast.models.registered_version import (
     Traffic,
 )
 from services.errors import NotReadyError
-from services.lineup import Lineup
-from services.logs import LOG
-from services.model import Model, load_model
+from services.models.loader import Model, load_model
+from services.models.served_models import Lineup
+from services.observability.logs import LOG
 
 _OFF = Traffic(mode="off")
 

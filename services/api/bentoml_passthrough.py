@@ -5,7 +5,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.errors import RETRY_SECONDS, TITLES, problem_response
-from services.logs import LOG
+from services.observability.logs import LOG
 
 DETAILS = {
     404: "There is nothing at this address. POST /predict or /predict_batch for predictions.",

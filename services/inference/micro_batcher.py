@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from services.errors import ServiceError
-from services.logs import LOG
+from services.observability.logs import LOG
 
 _PUT_OFF_SECONDS = 0.005
 

@@ -6,7 +6,7 @@ is right. The comparison takes the same time wherever two hashes differ, and all
 time says nothing about them.
 
 Several keys are valid at once, also under one name: add the new one, move the callers, remove the old one.
-``python -m services.api_keys NAME`` makes a key; it is shown once.
+``python -m services.api.api_keys NAME`` makes a key; it is shown once.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from holdfast.core.errors import HoldfastError
-from services.logs import LOG
+from services.observability.logs import LOG
 
 VARIABLE, FILE_VARIABLE = "HOLDFAST_API_KEYS", "HOLDFAST_API_KEYS_FILE"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -28,7 +28,7 @@ _ENTRY = re.compile(rf"({_NAME.pattern})\s*:\s*([0-9a-fA-F]{{64}})", re.ASCII)
 _PREFIX = "holdfast_"  # by which scanners for leaked secrets, and people, know one
 _LONGEST = 256
 _LOOK_AGAIN_SECONDS = 1.0
-_MAKE_ONE = "Make a key and its line with `python -m services.api_keys NAME`."
+_MAKE_ONE = "Make a key and its line with `python -m services.api.api_keys NAME`."
 
 _Key = tuple[bytes, str]  # SHA-256, name
 
@@ -177,7 +177,7 @@ def make_key(name: str) -> tuple[str, str]:
 
 def main() -> None:
     """Print a new key and its line."""
-    parser = argparse.ArgumentParser(prog="python -m services.api_keys", description="Make an API key.")
+    parser = argparse.ArgumentParser(prog="python -m services.api.api_keys", description="Make an API key.")
     parser.add_argument("name", help="who uses it; the log says it when keys are read again")
     try:
         key, line = make_key(parser.parse_args().name)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from feature_repo.timestamps import from_us
 from holdfast.models.contract import Feature
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures
-from services.definitions import Definitions
 from services.errors import Refusal
+from services.inference.feature_definitions import Definitions
 
 
 class Status(IntEnum):

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from services.api_keys import KeyRing
+from services.api.api_keys import KeyRing
 from services.errors import ServiceError
-from services.logs import LOG
+from services.observability.logs import LOG
 from services.settings import ServingSettings
 
 # Any of them says that a proxy is between caller and service, and "from this machine" means only the proxy.
@@ -26,7 +26,7 @@ class Callers:
         if not self._keys.configured:
             LOG.warning(
                 "No API keys are set: only requests from this machine are answered. Set HOLDFAST_API_KEYS or "
-                "HOLDFAST_API_KEYS_FILE; `python -m services.api_keys NAME` makes a key."
+                "HOLDFAST_API_KEYS_FILE; `python -m services.api.api_keys NAME` makes a key."
             )
 
     def require(self, scope: Scope, headers: dict[bytes, bytes]) -> None:

@@ -1,0 +1,4 @@
+"""HTTP interface: middleware, authorization, OpenAPI schema, response bodies.
+
+Scoring belongs to services.inference.
+"""

@@ -1,0 +1,4 @@
+"""Served model versions: loading, registry watching, selection.
+
+Scoring belongs to services.inference.
+"""
