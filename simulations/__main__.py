@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from flows.simulation.days import MOST_DAYS
 from holdfast.core.errors import HoldfastError
+from simulations.daily_data import MOST_DAYS
 
 if TYPE_CHECKING:
-    from flows.simulation.outcome import Outcome
-    from flows.simulation.scenario import Scenario
-    from flows.simulation.world import WorldKey
+    from simulations.baseline_state import WorldKey
+    from simulations.outcome import Outcome
+    from simulations.scenario import Scenario
 
 _ALL = "all"
 
@@ -47,11 +47,11 @@ def simulate(
 ) -> None:
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
     from flows._cli import EXPECTED_ERRORS
-    from flows.simulation.outcome import simulations_folder
     from flows.simulation.scenarios import SCENARIOS
-    from flows.simulation.table import print_outcomes, write_table
     from holdfast.core.locks import one_at_a_time
     from holdfast.runtime.cli_errors import errors_in_one_line
+    from simulations.outcome import simulations_folder
+    from simulations.report import print_outcomes, write_table
 
     console = Console(highlight=False, soft_wrap=True)
     with errors_in_one_line(EXPECTED_ERRORS):
@@ -87,10 +87,10 @@ def _run(
     fault: bool,
 ) -> "Outcome":
     """Make the world if there is none, copy it, play."""
-    from flows.simulation.outcome import outcome_path, read_outcomes, simulations_folder
     from flows.simulation.process import run_process
-    from flows.simulation.told import Told
-    from flows.simulation.world import WorldKey, code_now, copy_world
+    from simulations.baseline_state import WorldKey, code_now, copy_world
+    from simulations.job_spec import Told
+    from simulations.outcome import outcome_path, read_outcomes, simulations_folder
 
     folder, began = simulations_folder(settings), time.monotonic()
     key = WorldKey(scenario.customers if customers is None else customers, code_now())
@@ -121,8 +121,8 @@ def _run(
 def ensure_world(folder: Path, key: "WorldKey", say: Callable[[str], None], fresh: bool = False) -> None:
     """Make the world in which simulations in ``folder`` begin, if it is not there, or is to be made anew."""
     from flows.simulation.process import run_process
-    from flows.simulation.told import Told
-    from flows.simulation.world import forget_others
+    from simulations.baseline_state import forget_others
+    from simulations.job_spec import Told
 
     forget_others(folder, key)
     world = key.folder(folder)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.simulation.disk import namespace
-from flows.simulation.place import Place, tool
-from flows.simulation.told import LOG, Told, tell
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import last_lines, listening
+from simulations.job_spec import LOG, Told, tell
+from simulations.limited_disk import namespace
+from simulations.workspace import Place, tool
 
 
 class SimulationFailedError(HoldfastError):
@@ -22,7 +22,7 @@ def run_process(state: Path, told: Told, say: Callable[[str], None]) -> None:
     """
     tell(state, told)
     where, log = Place(state, told.store), state / LOG
-    command = [*(namespace() if told.disk_mb else []), *tool("python", "-m", "flows.simulation.main", str(state))]
+    command = [*(namespace() if told.disk_mb else []), *tool("python", "-m", "simulations.worker", str(state))]
     status = listening(command, where.environment(HOLDFAST_DATA=str(where.data)), log, where.source, say)
     if status:
         raise SimulationFailedError(f"The simulation ended with status {status}. {last_lines(log)}")

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from flows.simulation.place import ROOT
+from simulations.workspace import ROOT
 
 _TREES = ("deploy", "docs", "feature_repo", "flows", "services")
 _FILES = ("bentofile.yaml", "prefect.yaml", "pyproject.toml", "requirements.lock", "requirements-serving.lock")

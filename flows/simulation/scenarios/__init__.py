@@ -1,15 +1,15 @@
 """The scenarios, by name."""
 
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.bad_challenger import BadChallenger
-from flows.simulation.scenarios.broken_column import BrokenColumn
-from flows.simulation.scenarios.changed_definition import ChangedDefinition
-from flows.simulation.scenarios.disk_full import DiskFull
-from flows.simulation.scenarios.killed_training import KilledTraining
-from flows.simulation.scenarios.late_files import LateFiles
-from flows.simulation.scenarios.price_change import PriceChange
-from flows.simulation.scenarios.quiet_month import QuietMonth
-from flows.simulation.scenarios.redis_restart import RedisRestart
+from simulations.scenario import Scenario
+from simulations.scenarios.bad_challenger import BadChallenger
+from simulations.scenarios.broken_column import BrokenColumn
+from simulations.scenarios.changed_definition import ChangedDefinition
+from simulations.scenarios.disk_full import DiskFull
+from simulations.scenarios.killed_training import KilledTraining
+from simulations.scenarios.late_files import LateFiles
+from simulations.scenarios.price_change import PriceChange
+from simulations.scenarios.quiet_month import QuietMonth
+from simulations.scenarios.redis_restart import RedisRestart
 
 ALL: list[type[Scenario]] = [
     QuietMonth,

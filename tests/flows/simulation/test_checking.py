@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from flows.simulation.callers import Answer, Callers, repeated
-from flows.simulation.checking import Materialised, could_serve
+from simulations.answer_checker import Materialised, could_serve
+from simulations.load_clients import Answer, Callers, repeated
 
 FIRST = datetime(1998, 5, 1, tzinfo=UTC)
 SECOND = FIRST + timedelta(days=1)

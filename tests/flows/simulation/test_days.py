@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.simulation.days import AMOUNT, CUSTOMER, MAPPING, MOST_DAYS, START, Days, day_after, read_days, write_day
-from flows.simulation.planting import broken_amounts, dearer
 from holdfast.ingestion.column_mapping import load_mapping
 from holdfast.ingestion.datasets import locate
 from holdfast.ingestion.readers import read_source
 from holdfast.ingestion.validation import check
+from simulations.daily_data import AMOUNT, CUSTOMER, MAPPING, MOST_DAYS, START, Days, day_after, read_days, write_day
+from simulations.faults import broken_amounts, dearer
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from flows.simulation.scenario import Scenario
-from flows.simulation.world import WorldKey, code_now
 from simulations.__main__ import ensure_world
+from simulations.baseline_state import WorldKey, code_now
+from simulations.scenario import Scenario
 from tests.conftest import ROOT, environment_of
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(900)]

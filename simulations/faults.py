@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from flows.simulation.days import AMOUNT
+from simulations.daily_data import AMOUNT
 
 _NOT_A_NUMBER = ("", "n/a")
 

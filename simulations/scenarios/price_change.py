@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from flows.simulation.days import START, day_after
-from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation, detection
-from flows.simulation.planting import dearer
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well, nothing_found_before
-from flows.simulation.world import GATES, TRAINING
+from simulations.assessment import none_of
+from simulations.baseline_state import GATES, TRAINING
+from simulations.daily_data import START, day_after
+from simulations.environment import Running
+from simulations.faults import dearer
+from simulations.outcome import Detection, Expectation, detection
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_before
 
 _FACTOR = 1.5
 _FIRST = 2

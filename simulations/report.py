@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from feature_repo.settings import Settings
-from flows.simulation.outcome import Outcome, read_outcomes
-from flows.simulation.place import ROOT
 from holdfast.core.atomic_files import replace_file
+from simulations.outcome import Outcome, read_outcomes
+from simulations.workspace import ROOT
 
 _LONGEST = 160
 _PAGE = ROOT / "docs" / "simulations.md"

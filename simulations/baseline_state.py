@@ -11,12 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from feature_repo.settings import load_settings
-from flows.simulation.days import MAPPING, START, read_days, write_day
-from flows.simulation.place import ROOT
 from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registry_client import ModelRegistry
 from holdfast.training.settings import SearchSettings, TrainingSettings
+from simulations.daily_data import MAPPING, START, read_days, write_day
+from simulations.workspace import ROOT
 
 # A champion to begin with, soon: few trials, and gates that a model of few customers can pass.
 TRAINING = TrainingSettings(search=SearchSettings(trials=3), resamples=100)
@@ -48,8 +48,8 @@ _MADE_BY = (
     "flows/scoring/*.py",
     "holdfast/packaging/bento_stores.py",
     "holdfast/backtesting/settings.py",
-    "flows/simulation/world.py",
-    "flows/simulation/days.py",
+    "simulations/baseline_state.py",
+    "simulations/daily_data.py",
     "requirements.lock",
 )
 _KEPT = 6  # worlds of earlier code are of no use, but several sizes are

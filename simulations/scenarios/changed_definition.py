@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from flows.simulation.days import START, day_after
-from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation, detection
-from flows.simulation.place import ROOT
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well, nothing_found_after, nothing_found_before
 from flows.simulation.source import change, copy_source
+from simulations.assessment import none_of
+from simulations.daily_data import START, day_after
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation, detection
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_after, nothing_found_before
+from simulations.workspace import ROOT
 
 _DAY = 1
 _NOON = timedelta(hours=12)

@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from feature_repo.settings import Settings
-from flows.simulation.callers import repeated
-from flows.simulation.observing import Run
-from flows.simulation.outcome import Expectation, Outcome
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.told import Told
 from holdfast.model_versions.aliases import all_versions, open_registry
 from holdfast.model_versions.records import events_in
 from holdfast.models.contract import MODEL_NAME
 from holdfast.training.lineage import code_commit
+from simulations.environment import Running
+from simulations.job_spec import Told
+from simulations.load_clients import repeated
+from simulations.outcome import Expectation, Outcome
+from simulations.prefect_api import Run
+from simulations.scenario import Scenario
 
 _EXAMPLES = 10
 

@@ -3,12 +3,12 @@
 import time
 from datetime import timedelta
 
-from flows.simulation.days import START, day_after
-from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation, detection
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well, nothing_found_after, nothing_found_before
+from simulations.assessment import none_of
+from simulations.daily_data import START, day_after
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation, detection
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_after, nothing_found_before
 
 _DAY = 1
 _NOON = timedelta(hours=12)

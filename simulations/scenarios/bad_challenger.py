@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flows.simulation.days import START, day_after
-from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation, noticed
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well
-from flows.simulation.world import GATES, TRAINING
+from simulations.assessment import none_of
+from simulations.baseline_state import GATES, TRAINING
+from simulations.daily_data import START, day_after
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation, noticed
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well
 
 _DAY = 1
 _BAD = "2"

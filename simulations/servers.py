@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from flows.simulation.place import Place, tool
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import (
     HOST,
@@ -18,6 +17,7 @@ from holdfast.runtime.processes import (
     start,
     why_not_ok,
 )
+from simulations.workspace import Place, tool
 
 _READY_SECONDS = 180.0
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import httpx
 import numpy as np
 
-from flows.simulation.days import START
+from simulations.daily_data import START
 
 _AGAIN = (429, 502, 503, 504)
 _PASSING = ("features_updating", "store_unavailable")  # what of one customer of a batch passes by itself

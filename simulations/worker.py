@@ -1,4 +1,4 @@
-"""The process of a simulation: `python -m flows.simulation.main STATE`. `simulations.__main__` starts it."""
+"""The process of a simulation: `python -m simulations.worker STATE`. `simulations.__main__` starts it."""
 
 import logging
 import sys
@@ -7,15 +7,15 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.simulation.disk import put_on_small_disk
-from flows.simulation.observing import prefect_api
-from flows.simulation.outcome import Outcome, write_outcome
-from flows.simulation.parts import deploy, start_service, start_worker
-from flows.simulation.place import Place, place
-from flows.simulation.redis_server import Redis
-from flows.simulation.running import Running, servers
-from flows.simulation.told import Told, read_told
 from holdfast.runtime.processes import HOST, free_port
+from simulations.environment import Running, servers
+from simulations.job_spec import Told, read_told
+from simulations.limited_disk import put_on_small_disk
+from simulations.outcome import Outcome, write_outcome
+from simulations.prefect_api import prefect_api
+from simulations.redis_server import Redis
+from simulations.servers import deploy, start_service, start_worker
+from simulations.workspace import Place, place
 
 # A step takes as many requests as by default; the new champion is watched for less than a quarter of an hour.
 ROLLOUT = {"watch_minutes": 0.5, "poll_seconds": 1}
@@ -33,7 +33,7 @@ def main(state: Path) -> None:
 
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # it costs a second per subflow
             if told.work == "world":
-                from flows.simulation.world import make_world
+                from simulations.baseline_state import make_world
 
                 make_world(state, told.customers)
             else:
@@ -45,12 +45,12 @@ def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> No
     import os
 
     from feature_repo.settings import load_settings
-    from flows.simulation.callers import Callers
-    from flows.simulation.days import read_days
-    from flows.simulation.judging import outcome_of
     from flows.simulation.scenarios import SCENARIOS
-    from flows.simulation.shop import Shop
     from holdfast.ingestion.datasets import locate
+    from simulations.assessment import outcome_of
+    from simulations.daily_data import read_days
+    from simulations.load_clients import Callers
+    from simulations.simulated_shop import Shop
 
     scenario = SCENARIOS[told.scenario](told.days, told.fault)
     began, started = time.monotonic(), datetime.now(UTC)
@@ -90,8 +90,8 @@ def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> No
 def _fill_store() -> None:
     """The world's online store is SQLite: another one is filled as it was."""
     from flows.features import features
-    from flows.simulation.days import START
-    from flows.simulation.world import KNOWN_AT
+    from simulations.baseline_state import KNOWN_AT
+    from simulations.daily_data import START
 
     features(START, KNOWN_AT)
 

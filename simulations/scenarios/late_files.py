@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from flows.simulation.days import START, day_after, write_day
-from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation, detection
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well, nothing_found_after
+from simulations.assessment import none_of
+from simulations.daily_data import START, day_after, write_day
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation, detection
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_after
 
 _MISSING = (1, 2)
 _ARRIVES = 3

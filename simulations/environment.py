@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 
-from flows.simulation.parts import deploy, mlflow_server, prefect_server, start_service, start_worker
-from flows.simulation.place import Place
-from flows.simulation.redis_server import Redis, redis_server
-from flows.simulation.shop import Shop
 from holdfast.runtime.processes import Server
+from simulations.redis_server import Redis, redis_server
+from simulations.servers import deploy, mlflow_server, prefect_server, start_service, start_worker
+from simulations.simulated_shop import Shop
+from simulations.workspace import Place
 
 
 @dataclass

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from flows.simulation.days import START, day_after
-from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation, detection
-from flows.simulation.planting import broken_amounts
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well
+from simulations.assessment import none_of
+from simulations.daily_data import START, day_after
+from simulations.environment import Running
+from simulations.faults import broken_amounts
+from simulations.outcome import Detection, Expectation, detection
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well
 
 _DAY = 2
 _SHARE = 0.4

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from flows.simulation.outcome import Detection, Expectation, Seen
-from flows.simulation.place import StoreName
-from flows.simulation.running import Running
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation, Seen
+from simulations.workspace import StoreName
 
 
 class Scenario(ABC):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.simulation.place import StoreName
+from simulations.workspace import StoreName
 
 FILE, LOG = "simulation.json", "simulation.log"
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.simulation.parts import PartError, ready
-from flows.simulation.place import Place
 from holdfast.runtime.processes import HOST, Server, free_port, start
+from simulations.servers import PartError, ready
+from simulations.workspace import Place
 
 
 @dataclass

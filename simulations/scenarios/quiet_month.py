@@ -1,10 +1,10 @@
 """Four weeks in which nothing is wrong."""
 
-from flows.simulation.judging import none_of
-from flows.simulation.outcome import Detection, Expectation
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well
+from simulations.assessment import none_of
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well
 
 
 class QuietMonth(Scenario):

@@ -12,13 +12,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from feature_repo.settings import Settings
-from flows.simulation.callers import Callers
-from flows.simulation.checking import Checker, Materialised
-from flows.simulation.days import START, Days, day_after, write_day
-from flows.simulation.observing import PrefectApi, Run
-from flows.simulation.outcome import Seen
-from flows.simulation.seeing import seen_by
 from holdfast.monitoring.findings import Finding
+from simulations.answer_checker import Checker, Materialised
+from simulations.daily_data import START, Days, day_after, write_day
+from simulations.load_clients import Callers
+from simulations.observed_findings import seen_by
+from simulations.outcome import Seen
+from simulations.prefect_api import PrefectApi, Run
 
 _ARRIVAL, _LOOK = timedelta(hours=1), timedelta(hours=2)  # after midnight: a day's file comes in, monitoring looks
 _REACTS_WITHIN = 6.0  # seconds from an event to the run that an automation starts

@@ -3,14 +3,14 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from flows.simulation.days import START, day_after
-from flows.simulation.judging import alerts_told, none_of, told_of
-from flows.simulation.outcome import Detection, Expectation, noticed
-from flows.simulation.parts import wait_until
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well
-from flows.simulation.world import TRAINING
+from simulations.assessment import alerts_told, none_of, told_of
+from simulations.baseline_state import TRAINING
+from simulations.daily_data import START, day_after
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation, noticed
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well
+from simulations.servers import wait_until
 
 _DAY = 1
 _TRAINS_WITHIN, _RECOVERS_WITHIN = 120.0, 420.0

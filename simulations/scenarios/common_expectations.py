@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from flows.simulation.outcome import Expectation
-from flows.simulation.running import Running
+from simulations.environment import Running
+from simulations.outcome import Expectation
 
 
 def every_step_went_well(run: Running) -> Expectation:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
-from flows.simulation.callers import Answer
 from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.aliases import get_version, open_registry
@@ -20,6 +19,7 @@ from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, MODEL_NAME, RE
 from holdfast.models.loaded_model import Model, load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry
+from simulations.load_clients import Answer
 
 _LOGGED_WITHIN = 30.0
 _ROW = "asked_row"

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from flows.simulation.observing import PrefectApi
-from flows.simulation.outcome import Seen
 from holdfast.monitoring.findings import Finding
+from simulations.outcome import Seen
+from simulations.prefect_api import PrefectApi
 
 _EVENTS_WITHIN = 20.0
 _KEPT_WITHIN = 8.0  # the server writes the events of some seconds at a time

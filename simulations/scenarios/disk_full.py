@@ -4,13 +4,13 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.simulation.days import START, day_after
-from flows.simulation.judging import alerts_told, none_of, told_of
-from flows.simulation.outcome import Detection, Expectation, detection, noticed
-from flows.simulation.parts import wait_until
-from flows.simulation.running import Running
-from flows.simulation.scenario import Scenario
-from flows.simulation.scenarios.expecting import every_step_went_well
+from simulations.assessment import alerts_told, none_of, told_of
+from simulations.daily_data import START, day_after
+from simulations.environment import Running
+from simulations.outcome import Detection, Expectation, detection, noticed
+from simulations.scenario import Scenario
+from simulations.scenarios.common_expectations import every_step_went_well
+from simulations.servers import wait_until
 
 _DAY = 1
 _DAILY_WITHIN = 240.0
