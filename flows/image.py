@@ -9,13 +9,13 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from deploy.image.build import Built
+    from holdfast.container_image.build import Built
 
 
 @task(name="build and look through", cache_policy=NO_CACHE, persist_result=False)
 def build_image_task(settings: Settings, name: str | None, engine: str | None, base_image: str | None) -> "Built":
     """What `make image` does. Building may take minutes; what the engine prints is in the worker's log."""
-    from deploy.image.build import build_latest
+    from holdfast.container_image.build import build_latest
 
     built = build_latest(settings, name, engine, base_image)
     sizes = sorted(built.megabytes.items())

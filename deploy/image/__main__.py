@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from deploy.image.build import LATEST, build_latest
 from feature_repo.settings import apply_environment, load_settings
+from holdfast.container_image.build import LATEST, build_latest
 from holdfast.core.errors import HoldfastError
 
 

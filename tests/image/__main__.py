@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from deploy.image.engine import Engine
+from holdfast.container_image.engine import Engine
 from tests.image import debian, prepared
 
 _STATE = "/var/tmp/holdfast-image"

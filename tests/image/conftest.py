@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from bentoml import Bento
 
-from deploy.image.build import Built, build_image
 from flows.packaging.stores import bento_store, model_store
+from holdfast.container_image.build import Built, build_image
 from holdfast.packaging.bento import build_bento
 from tests.conftest import ROOT
 from tests.image import prepared

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from deploy.image.engine import Engine
+from holdfast.container_image.engine import Engine
 
 _PACKAGES = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap"}  # command: package
 # What the image's base needs to have, as official Python images do: pip, and the venv module.

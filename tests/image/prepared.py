@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from deploy.image.engine import Engine
+from holdfast.container_image.engine import Engine
 
 
 @dataclass(frozen=True)

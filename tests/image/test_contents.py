@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from deploy.image.contents import look_through
+from holdfast.container_image.content_policy import look_through
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, ServedModel
 from tests.conftest import ROOT
 from tests.image.conftest import IMAGE, Image

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.image.contents import look_through
-from deploy.image.engine import Engine, EngineError, find_engine
-from deploy.image.pip_settings import pip_settings
+from holdfast.container_image.content_policy import look_through
+from holdfast.container_image.engine import Engine, EngineError, find_engine
+from holdfast.container_image.pip_settings import pip_settings
 from tests.conftest import ROOT
 from tests.image import debian
 from tests.image.__main__ import main

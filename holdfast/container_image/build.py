@@ -11,11 +11,11 @@ from pathlib import Path
 from bentoml import Bento
 from bentoml.exceptions import NotFound
 
-from deploy.image.contents import look_through
-from deploy.image.engine import Engine, EngineError, find_engine
-from deploy.image.pip_settings import secrets
 from feature_repo.settings import Settings
 from flows.packaging.stores import bento_store
+from holdfast.container_image.content_policy import look_through
+from holdfast.container_image.engine import Engine, EngineError, find_engine
+from holdfast.container_image.pip_settings import secrets
 from holdfast.packaging.bento import BENTO_NAME, content_digest
 
 LATEST = f"{BENTO_NAME}:latest"
