@@ -60,7 +60,7 @@ def deploy(where: Place) -> None:
     log = where.logs / "deploy.log"
     with log.open("wb") as output:
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.local.deployments"],
+            [sys.executable, "-m", "deploy.local.register_deployments"],
             cwd=where.source,
             env=where.environment(),
             stdin=subprocess.DEVNULL,

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from deploy.local.leftovers import MARK, end_left_over, end_runs
+from deploy.local.components import environment, parts
 from deploy.local.lock import take_lock
-from deploy.local.parts import environment, parts
+from deploy.local.orphans import MARK, end_left_over, end_runs
 from deploy.local.ports import require_free
 from deploy.local.settings import LocalSettings, load_local_settings
-from deploy.local.supervision import Supervisor
-from deploy.local.watching import Watch
+from deploy.local.startup import Watch
+from deploy.local.supervisor import Supervisor
 from feature_repo.settings import Settings, apply_environment, load_settings
 from holdfast.core.errors import HoldfastError
 

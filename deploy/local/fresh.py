@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.local.leftovers import MARK, PART, end_left_over
+from deploy.local.orphans import MARK, PART, end_left_over
 
 
 def main() -> None:

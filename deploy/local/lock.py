@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from deploy.local.parts import environment
+from deploy.local.components import environment
 from deploy.local.settings import LocalSettings
 from feature_repo.settings import Settings, load_settings
 from holdfast.core.errors import HoldfastError

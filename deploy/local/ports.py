@@ -3,7 +3,7 @@
 import socket
 from contextlib import closing
 
-from deploy.local.parts import Part
+from deploy.local.components import Part
 from deploy.local.settings import LocalSettings
 from holdfast.core.errors import HoldfastError
 

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from deploy.local.parts import ROOT, WAITS, tool
+from deploy.local.components import ROOT, WAITS, tool
 from feature_repo.settings import Settings, load_settings
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registered_version import RegistryError

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from deploy.local.leftovers import end_left_over, left_over
+from deploy.local.orphans import end_left_over, left_over
 from tests.conftest import environment_of
 from tests.e2e.processes import Server, eventually, free_port, is_free, serving
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.leftovers import MARK, PART, end_left_over, left_over
+from deploy.local.components import Part, environment, fresh, parts
 from deploy.local.lock import RunsAlreadyError, running, take_lock
-from deploy.local.parts import Part, environment, fresh, parts
+from deploy.local.orphans import MARK, PART, end_left_over, left_over
 from deploy.local.ports import PortTakenError, require_free
 from deploy.local.settings import LocalSettings, LocalSettingsError, load_local_settings
-from deploy.local.supervision import RETRIES, Supervisor, configuration
-from deploy.local.watching import Watch
+from deploy.local.startup import Watch
+from deploy.local.supervisor import RETRIES, Supervisor, configuration
 from feature_repo.settings import Settings
 from tests.conftest import ROOT
 from tests.deploy.local import NAMES, up, variables

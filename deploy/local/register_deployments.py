@@ -6,7 +6,7 @@ import sys
 
 import httpx
 
-from deploy.local.parts import POOL, ROOT, tool
+from deploy.local.components import POOL, ROOT, tool
 
 
 def main() -> int:

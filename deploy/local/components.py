@@ -58,7 +58,7 @@ def parts(settings: Settings, local: LocalSettings) -> list[Part]:
         Part(
             "deployments",
             "the deployments of prefect.yaml",
-            _python("deploy.local.deployments"),
+            _python("deploy.local.register_deployments"),
             needs=("prefect",),
             once=True,
         ),

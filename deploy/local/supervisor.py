@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 from xmlrpc.client import Fault, ServerProxy
 
-from deploy.local.parts import ROOT, Part
+from deploy.local.components import ROOT, Part
 from holdfast.core.errors import HoldfastError
 
 START_SECONDS = 15

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.parts import POOL, WORKER, Part
-from deploy.local.supervision import RETRIES, Process, Supervisor
+from deploy.local.components import POOL, WORKER, Part
+from deploy.local.supervisor import RETRIES, Process, Supervisor
 
 _LOG_LINES = 12
 _CHARACTERS = 300
