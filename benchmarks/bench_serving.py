@@ -18,22 +18,22 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.serving.answers import same_batches
-from benchmarks.serving.ceiling import ceiling
 from benchmarks.serving.contenders import Contender, holdfast, others
-from benchmarks.serving.goals import BATCH_NAME, EACH, MANY, NO_LOG, SHADOW, TWO_WORKERS, goals
+from benchmarks.serving.fixture import SHADOW_REGISTRY, Scene
+from benchmarks.serving.generator_limit import ceiling
+from benchmarks.serving.idle_wait import Patience
 from benchmarks.serving.load import generator_name
 from benchmarks.serving.machine import machine
 from benchmarks.serving.memory import measure_memory
 from benchmarks.serving.processes import Processes
 from benchmarks.serving.progress import Progress
-from benchmarks.serving.quiet import Patience
 from benchmarks.serving.report import Goal, Line, lines
+from benchmarks.serving.response_checks import same_batches
 from benchmarks.serving.rounds import Subject, measure_all, subject
-from benchmarks.serving.running import Running
-from benchmarks.serving.scene import SHADOW_REGISTRY, Scene
+from benchmarks.serving.running_contender import Running
 from benchmarks.serving.scene_making import make_scene
 from benchmarks.serving.tables import show
+from benchmarks.serving.targets import BATCH_NAME, EACH, MANY, NO_LOG, SHADOW, TWO_WORKERS, goals
 from feature_repo.settings import load_settings
 from holdfast.core.errors import HoldfastError
 

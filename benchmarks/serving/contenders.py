@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.serving.answers import all_features, same_model, same_probabilities, same_schema
+from benchmarks.serving.fixture import BIN, Scene
 from benchmarks.serving.processes import HOST
-from benchmarks.serving.scene import BIN, Scene
+from benchmarks.serving.response_checks import all_features, same_model, same_probabilities, same_schema
 
 Check = Callable[[Scene, list[Any]], None]
 
@@ -61,7 +61,7 @@ def others(scene: Scene) -> list[Contender]:
     return [
         Contender(
             "noop",
-            bentoml_serve("benchmarks.serving.noop:Noop"),
+            bentoml_serve("benchmarks.serving.noop_service:Noop"),
             "/predict",
             "predict",
             same_schema,
@@ -75,7 +75,7 @@ def others(scene: Scene) -> list[Contender]:
         ),
         Contender(
             "naive",
-            bentoml_serve("benchmarks.serving.naive:NaiveChurn"),
+            bentoml_serve("benchmarks.serving.naive_service:NaiveChurn"),
             "/predict",
             "predict",
             same_probabilities,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from benchmarks.serving.load import send_load
-from benchmarks.serving.running import Running, bentoml_workers
+from benchmarks.serving.running_contender import Running, bentoml_workers
 
 STEPS = (50_000, 300_000)
 _CHUNK_SECONDS = 2

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import bentoml
 
-from benchmarks.serving.noop import ANSWER
+from benchmarks.serving.noop_service import ANSWER
 from services.bentoml_patches import SERVICE_OPTIONS, remove_bentoml_middlewares, settle_garbage_collector
 from services.schemas import Prediction, PredictRequest
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.serving import python_load
+from benchmarks.serving.idle_wait import QUIET_CORES, Patience, Watch
 from benchmarks.serving.load import Load, LoadError, send_load
 from benchmarks.serving.processes import Process
-from benchmarks.serving.quiet import QUIET_CORES, Patience, Watch
-from benchmarks.serving.running import Running
+from benchmarks.serving.running_contender import Running
 
 _WARM_SECONDS = 0.3
 _SETTLE_SECONDS = 3.0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.serving.fixture import ROOT, Scene, common_environment
 from benchmarks.serving.processes import HOST, Process, Processes
 from benchmarks.serving.redis import start_redis
-from benchmarks.serving.scene import ROOT, Scene, common_environment
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 
@@ -32,7 +32,15 @@ def make_scene(processes: Processes, folder: Path, customers: int, family: str) 
     redis, port = start_redis(processes, folder)
     store, stock = _store_files(folder, data, f"{HOST}:{port}")
     environment = common_environment(data, AS_OF.isoformat()) | {"HOLDFAST_REDIS": f"{HOST}:{port}"}
-    command = [sys.executable, "-m", "benchmarks.serving.world", "--customers", str(customers), "--family", family]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.serving.fixture_data",
+        "--customers",
+        str(customers),
+        "--family",
+        family,
+    ]
     built = subprocess.run(
         command,
         env=environment | {"FEAST_FS_YAML_FILE_PATH": str(store)},

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks.serving.answers import all_features, same_batches, same_model, same_probabilities, same_schema
 from benchmarks.serving.contenders import Contender, holdfast, others
+from benchmarks.serving.fixture import Scene, common_environment
 from benchmarks.serving.report import Goal, Line
-from benchmarks.serving.scene import Scene, common_environment
+from benchmarks.serving.response_checks import all_features, same_batches, same_model, same_probabilities, same_schema
 from benchmarks.serving.tables import show
 from services.schemas import Prediction
 from tests.conftest import ROOT

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving import python_load
-from benchmarks.serving.ceiling import ceiling
+from benchmarks.serving.generator_limit import ceiling
 from benchmarks.serving.load import LoadError, send_load
 from benchmarks.serving.processes import HOST, Processes, free_port
 from tests.benchmarks.conftest import StartTiny

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from benchmarks.serving.idle_wait import Patience, Watch
 from benchmarks.serving.processes import Processes
-from benchmarks.serving.quiet import Patience, Watch
 
 BUSY = [sys.executable, "-c", "while True: pass"]
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from benchmarks.serving.goals import goals
 from benchmarks.serving.load import Load
 from benchmarks.serving.report import Goal, Goals, line, lines, p50
 from benchmarks.serving.rounds import Measurement, Rounds
+from benchmarks.serving.targets import goals
 
 
 def rounds(*rates: float, p50_ms: float = 2.0, p99_ms: float = 5.0, errors: int = 0) -> list[Measurement]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.serving.idle_wait import Patience
 from benchmarks.serving.load import LoadError
-from benchmarks.serving.quiet import Patience
 from benchmarks.serving.rounds import Subject, measure_all
 from tests.benchmarks.conftest import StartTiny, Tiny, becomes
 

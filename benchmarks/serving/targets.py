@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from benchmarks.serving.fixture import BATCH
 from benchmarks.serving.report import Goal, Goals, p50
 from benchmarks.serving.rounds import Rounds
-from benchmarks.serving.scene import BATCH
 
 MANY = 8  # connections: where throughput and the tail are judged
 EACH = 32  # connections of a worker, where two are compared with one

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.serving.scene import Scene
+from benchmarks.serving.fixture import Scene
 
 TOLERANCE = 1e-9
 

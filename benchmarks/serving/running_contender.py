@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from benchmarks.serving.contenders import Check, Contender
+from benchmarks.serving.fixture import ROOT, Scene
 from benchmarks.serving.processes import HOST, Process, Processes, free_port
-from benchmarks.serving.scene import ROOT, Scene
 from holdfast.core.errors import HoldfastError
 
 _STARTS_WITHIN = 30.0

@@ -1,6 +1,6 @@
 """The data folder that every contender is measured on, and what it is asked.
 
-    HOLDFAST_DATA=... python -m benchmarks.serving.world --customers 10000 --family logistic
+    HOLDFAST_DATA=... python -m benchmarks.serving.fixture_data --customers 10000 --family logistic
 
 In a process of its own, because the feature definitions take the data folder from the environment when they are
 imported. The store is the one of ``FEAST_FS_YAML_FILE_PATH``. Beside what the flows would leave there are
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.scene import BATCH, SHADOW_REGISTRY
+from benchmarks.serving.fixture import BATCH, SHADOW_REGISTRY
 from feature_repo.settings import apply_environment, load_settings
 from feature_repo.timestamps import epoch_us
 from holdfast.models.contract import (

@@ -1,15 +1,15 @@
 """How much the load generator could measure: it asks a server that does nothing but answer.
 
-python -m benchmarks.serving.ceiling PORT
+python -m benchmarks.serving.generator_limit PORT
 """
 
 import asyncio
 import sys
 from pathlib import Path
 
+from benchmarks.serving.fixture import ROOT
 from benchmarks.serving.load import send_load
 from benchmarks.serving.processes import HOST, Processes, free_port
-from benchmarks.serving.scene import ROOT
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -35,7 +35,7 @@ def ceiling(
 ) -> int:
     """Requests per second of the generator with a server that costs next to nothing."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.serving.ceiling", str(port)]
+    command = [sys.executable, "-m", "benchmarks.serving.generator_limit", str(port)]
     server = processes.start("ceiling", command, environment, ROOT)
     url = f"http://{HOST}:{port}/"
     server.wait_until(url)
