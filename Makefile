@@ -54,7 +54,7 @@ serve: .venv/.ready ## Serve the champion's bento on port 3000
 	exec $(BIN)/bentoml serve holdfast:latest --host 127.0.0.1 --port $${PORT:-3000}
 
 image: .venv/.ready ## The container image of the latest bento; IMAGE=name:tag ENGINE=podman BASE_IMAGE=image, if you like
-	@$(BIN)/python -m deploy.image $(if $(IMAGE),--image "$(IMAGE)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(BASE_IMAGE),--base-image "$(BASE_IMAGE)")
+	@$(BIN)/python -m flows.image $(if $(IMAGE),--name "$(IMAGE)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(BASE_IMAGE),--base-image "$(BASE_IMAGE)")
 
 up: .venv/.ready ## Everything, until Ctrl-C: Prefect with a worker, MLflow, Feast, Evidently, the service, a status page
 	@exec $(BIN)/python -m deploy.local
@@ -74,7 +74,7 @@ bench-monitoring: .venv/.ready ## False alarms and found faults of monitoring, o
 	@$(BIN)/python -m benchmarks.bench_monitoring
 
 pictures: .venv/.ready ## Renew docs/pictures from the champion's test period and the last backtest
-	@$(BIN)/python -m flows.reporting.pictures
+	@$(BIN)/python -m docs.export_figures
 
 clean: ## Remove all state (data/), caches and the virtual environment
 	rm -rf data .venv .reports .mypy_cache .ruff_cache .hypothesis .import_linter_cache

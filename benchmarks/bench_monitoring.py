@@ -23,7 +23,7 @@ TRAINED = datetime(1998, 5, 1, tzinfo=UTC)
 
 def alarms(settings: Settings) -> dict[str, Any]:
     """Days on which the data view raises an alarm, as they were and with each fault planted."""
-    from holdfast.monitoring.data_quality import checks
+    from holdfast.monitoring.data_quality import checks as quality_checks
     from holdfast.monitoring.data_quality.queries import Days, Sample, arrivals, rows_by_day, sample
     from holdfast.monitoring.hypothesis_tests import judge
     from holdfast.monitoring.settings import MonitorSettings
@@ -42,8 +42,8 @@ def alarms(settings: Settings) -> dict[str, Any]:
         )
 
         def alarm(counted: Days, day: Sample, earlier: Sample, window: Window = window) -> bool:
-            checks = [*checks.volume(counted, window, rules), *checks.refusals(arrived, before, rules)]  # noqa: B023
-            checks += [*checks.returns(day, earlier, rules), *checks.values(day, earlier, rules)]
+            checks = [*quality_checks.volume(counted, window, rules), *quality_checks.refusals(arrived, before, rules)]  # noqa: B023
+            checks += [*quality_checks.returns(day, earlier, rules), *quality_checks.values(day, earlier, rules)]
             return bool(judge(checks, rules.alpha)[1])
 
         def dearer(factor: float, priced: Callable[[Sample], Sample], day: Sample = day) -> Sample:
@@ -115,8 +115,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         os.environ["HOLDFAST_DATA"] = str(Path(name) / "data")
         from feature_repo.settings import load_settings
-        from flows.ingestion.pipeline import run_ingest
         from holdfast.ingestion.datasets import locate, replay
+        from tests.flows.ingestion.pipeline import run_ingest
 
         replay(load_settings(), "cdnow")
         settings = load_settings()

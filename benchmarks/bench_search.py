@@ -25,7 +25,6 @@ def measure() -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     from feature_repo.settings import load_settings
-    from flows.ingestion.pipeline import run_ingest
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
@@ -35,6 +34,7 @@ def measure() -> dict[str, float]:
     from holdfast.training.hyperparameter_search import best_trials, search, search_storage
     from holdfast.training.settings import TrainingSettings
     from holdfast.training.time_split import split_by_time
+    from tests.flows.ingestion.pipeline import run_ingest
 
     settings, training = load_settings(), TrainingSettings()
     run_ingest(settings, *locate("cdnow"))

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.serving.contenders import Contender, holdfast, others
-from benchmarks.serving.fixture import SHADOW_REGISTRY, Scene
+from benchmarks.serving.fixture import SHADOW_REGISTRY, Scene, make_scene
 from benchmarks.serving.generator_limit import ceiling
 from benchmarks.serving.idle_wait import Patience
 from benchmarks.serving.load import generator_name
@@ -31,7 +31,6 @@ from benchmarks.serving.report import Goal, Line, lines
 from benchmarks.serving.response_checks import same_batches
 from benchmarks.serving.rounds import Subject, measure_all, subject
 from benchmarks.serving.running_contender import Running
-from benchmarks.serving.scene_making import make_scene
 from benchmarks.serving.tables import show
 from benchmarks.serving.targets import BATCH_NAME, EACH, MANY, NO_LOG, SHADOW, TWO_WORKERS, goals
 from feature_repo.settings import load_settings

@@ -122,7 +122,7 @@ class Settings(BaseSettings):
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # how soon a run whose process died is missed; by default 180 s
             # In memory, a server that starts again forgets who holds a slot, and the slot stays taken.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-            "PREFECT_LOGGING_EXTRA_LOGGERS": "flows",  # alerts that go to the log are in the flow run's, too
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "holdfast",  # alerts that go to the log are in the flow run's, too
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # and those of no flow run are nowhere else
             "BENTOML_HOME": str(self.data / "bentoml"),
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,

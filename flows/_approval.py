@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from feature_repo.settings import Settings
 from flows.model_card import cards_tell
-from flows.promotion.errors import PromotionRefusedError
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
 from feature_repo.timestamps import as_utc
-from flows.reporting.images import data_url, png
 from holdfast.backtesting.paths import (
     LOG,
     STEPS,
@@ -30,6 +29,7 @@ from holdfast.backtesting.plan import Every, Plan, Walk, plan
 from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import Result, Step, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
+from holdfast.core.formatting import data_url, png
 from holdfast.core.locks import one_at_a_time
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.settings import TrainingSettings

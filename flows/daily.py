@@ -9,10 +9,11 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
+from flows._tasks import run_name, run_time
 from flows.features import FeaturesResult, features
 from flows.ingest import ingest
 from flows.score import score
-from holdfast.ingestion.as_of import resolve_day, run_name
+from holdfast.ingestion.as_of import resolve_day
 from holdfast.ingestion.datasets import refuse_to_mix
 from holdfast.ingestion.results import IngestResult
 from holdfast.runtime.endpoints import load_places
@@ -72,7 +73,7 @@ def daily(
     """
     ingested = ingest(*_source(source, mapping), dataset)
     settings = load_settings()  # now that there are data, they may say what time it is
-    moment = resolve_day(as_of, settings)
+    moment = resolve_day(as_of, settings, run_time())
     built = features(moment, apply=False)
     if why := no_champion_task(settings):
         say(why)

@@ -8,11 +8,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
+from flows._tasks import run_name, run_time
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import features_lock
 from holdfast.feature_store.parity import ParityReport
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots
-from holdfast.ingestion.as_of import ClockError, resolve_day, resolve_known_at, run_name
+from holdfast.ingestion.as_of import ClockError, resolve_day, resolve_known_at
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None, ap
             what runs by itself changes no definitions.
     """
     settings = load_settings()
-    moment = resolve_day(as_of, settings)
+    moment = resolve_day(as_of, settings, run_time())
     if moment.microsecond:
         raise ClockError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
     with features_lock(settings):

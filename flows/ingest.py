@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 from feature_repo.settings import load_settings
 from feature_repo.timestamps import as_utc
 from flows._cli import run_flow
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import Mapping, load_mapping
 from holdfast.ingestion.datasets import locate, replay
 from holdfast.ingestion.results import IngestResult

@@ -8,12 +8,13 @@ from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
+from flows._tasks import run_name, run_time
 from flows.features import features
 from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
 from flows.train import TrainResult, train
-from holdfast.ingestion.as_of import resolve_day, run_name
+from holdfast.ingestion.as_of import resolve_day
 from holdfast.ingestion.datasets import refuse_to_mix
 from holdfast.reporting.run_summary import Gates, Parity, RunSummary, print_summary, write_summary
 from holdfast.reporting.stage_timer import Stages
@@ -50,7 +51,7 @@ def lifecycle(
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
     settings = load_settings()  # now that there are data, they may say what time it is
-    moment = resolve_day(as_of, settings)
+    moment = resolve_day(as_of, settings, run_time())
     with stages.stage("features", "building snapshots, materialising, comparing every value") as stage:
         built = features(moment)
         parity = built.parity

@@ -1,6 +1,5 @@
 """Monitoring: four views of a window, kept, shown and acted on. `python -m flows.monitor --as-of 1998-06-01`"""
 
-import importlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
+from flows._tasks import run_name, run_time
 from holdfast.core.errors import HoldfastError
-from holdfast.ingestion.as_of import ClockError, latest_moment, resolve_as_of, resolve_known_at, run_name
+from holdfast.ingestion.as_of import ClockError, latest_moment, resolve_as_of, resolve_known_at
 from holdfast.monitoring.findings import Finding, View
 from holdfast.monitoring.settings import MonitorSettings
 
@@ -46,9 +46,13 @@ class MonitorResult:
 @task(name="look", task_run_name="look: {view}", cache_policy=NO_CACHE, persist_result=False)
 def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view: View) -> "ViewResult":
     """Measure and judge one view."""
-    module = importlib.import_module(f"flows.monitoring.{view}_view")
-    found: ViewResult = getattr(module, f"{view}_view")(settings, window, rules)
-    return found
+    from holdfast.monitoring.data_quality.view import data_view
+    from holdfast.monitoring.drift.view import drift_view
+    from holdfast.monitoring.performance.view import outcome_view
+    from holdfast.monitoring.skew.view import skew_view
+
+    views = {"data": data_view, "drift": drift_view, "skew": skew_view, "outcome": outcome_view}
+    return views[view](settings, window, rules)
 
 
 @task(name="keep", task_run_name="keep: {found.view}", cache_policy=NO_CACHE, persist_result=False)
@@ -62,7 +66,7 @@ def keep_task(settings: Settings, found: "ViewResult", window: "Window") -> None
 @task(name="show", task_run_name="show: {found.view}", cache_policy=NO_CACHE, persist_result=False)
 def show_task(found: "ViewResult", key: str) -> None:
     """Table and picture in Prefect's pages."""
-    from flows.reporting.images import data_url, png
+    from holdfast.core.formatting import data_url, png
 
     told = "\n\n".join([found.summary, *found.notes])
     create_image_artifact(data_url(png(found.picture)), key=f"{key}-picture", description=found.summary)
@@ -118,7 +122,7 @@ def monitor(
     from holdfast.monitoring.window import Window
 
     state, rules = load_settings(), settings or MonitorSettings()
-    moment, latest = resolve_as_of(as_of, state), latest_moment(state)
+    moment, latest = resolve_as_of(as_of, state, run_time()), latest_moment(state, datetime.now(UTC))
     if as_of is not None and moment > latest:
         raise ClockError(
             f"as_of {moment:%Y-%m-%d %H:%M} UTC lies ahead: nothing after {latest:%Y-%m-%d %H:%M} UTC can be looked "
@@ -169,10 +173,10 @@ def _is_past(settings: Settings, view: View, moment: datetime) -> bool:
     """
     from holdfast.monitoring.metrics_store import newest_window
 
-    now = latest_moment(settings)
+    now = latest_moment(settings, datetime.now(UTC))
     if settings.clock != "wall":
         with suppress(ClockError):  # without data, nothing lies ahead
-            now = resolve_as_of(None, settings)
+            now = resolve_as_of(None, settings, run_time())
     newest = newest_window(settings, view, now)
     return newest is not None and moment < newest
 

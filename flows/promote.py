@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows._approval import by_a_person
 from flows.model_card import cards_tell
-from flows.promotion.errors import PromotionRefusedError
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 if TYPE_CHECKING:

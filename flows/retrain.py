@@ -9,9 +9,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
+from flows._tasks import run_name, run_time
 from flows.model_card import cards_tell
 from flows.train import TrainResult, train
-from holdfast.ingestion.as_of import resolve_as_of, run_name
+from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.retraining.settings import RetrainingRules
@@ -127,7 +128,7 @@ def retrain(
     from holdfast.retraining.attempt_log import keep
 
     settings = load_settings()
-    moment = resolve_as_of(as_of, settings)
+    moment = resolve_as_of(as_of, settings, run_time())
     decision, begun = decide_task(settings, rules or RetrainingRules(), moment, event, subject)
     get_run_logger().info("%s: %s", "training again" if decision.retrain else "not training again", decision.why)
     if begun is None:

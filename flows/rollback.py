@@ -54,7 +54,7 @@ def rollback(
     """
     from prefect.runtime import flow_run
 
-    from flows.promotion.errors import RollbackError
+    from holdfast.core.errors import RollbackError
 
     if not reason.strip():
         raise RollbackError(

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows._approval import by_a_person
 from flows.model_card import cards_tell
-from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.prefect_states import skipped
 

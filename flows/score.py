@@ -9,7 +9,8 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from holdfast.ingestion.as_of import resolve_day, resolve_known_at, run_name
+from flows._tasks import run_name, run_time
+from holdfast.ingestion.as_of import resolve_day, resolve_known_at
 from holdfast.runtime.progress import say
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def score_task(
 @task(name="report", **_IN_MEMORY)
 def report_task(result: "ScoreResult") -> None:
     """Leave the counts and the picture beside the flow run."""
-    from flows.reporting.images import data_url, png
     from holdfast.batch_scoring.scores_table import read_scores
     from holdfast.batch_scoring.summary import decisions, histogram
+    from holdfast.core.formatting import data_url, png
 
     scores = read_scores(result.path)
     create_table_artifact(decisions(scores), key="scores", description=result.summary())
@@ -66,7 +67,7 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
         known_at: Use only data that had arrived by then; everything when left out.
     """
     settings = load_settings()
-    moment, known = resolve_day(as_of, settings), resolve_known_at(known_at)
+    moment, known = resolve_day(as_of, settings, run_time()), resolve_known_at(known_at)
     champion = champion_task(settings)
     say(f"scoring everybody with version {champion.contract.model_version}")
     result = score_task(settings, champion, moment, known)

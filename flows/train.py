@@ -15,12 +15,14 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
+from flows._tasks import run_name, run_time
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
-from flows.reporting.images import data_url, png
+from holdfast.core.formatting import data_url, png
 from holdfast.feature_store.materialization import features_lock
-from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at, run_name
-from holdfast.models.contract import MODEL_NAME, fingerprint
+from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
+from holdfast.models.contract import MODEL_NAME
+from holdfast.models.fingerprint import fingerprint
 from holdfast.promotion.gates import GateSettings
 from holdfast.runtime.progress import say
 from holdfast.training.evaluation_report import METRICS, Evaluation
@@ -261,7 +263,7 @@ def train(
     from holdfast.training.mlflow_tracking import training_lock
 
     settings, training = load_settings(), training or TrainingSettings()
-    moment, known = resolve_as_of(as_of, settings), resolve_known_at(known_at)
+    moment, known = resolve_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
     applied_task(settings)
     lineage = lineage_task(settings, training, moment, known)
     with training_lock(settings):

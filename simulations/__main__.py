@@ -1,4 +1,4 @@
-"""Simulate: weeks of the whole system in minutes, with a fault planted. `python -m simulations.__main__ price-change`"""
+"""Simulate: weeks of the whole system in minutes, with a fault planted. `python -m simulations price-change`"""
 
 import os
 import sys
@@ -47,11 +47,11 @@ def simulate(
 ) -> None:
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
     from flows._cli import EXPECTED_ERRORS
-    from flows.simulation.scenarios import SCENARIOS
     from holdfast.core.locks import one_at_a_time
     from holdfast.runtime.cli_errors import errors_in_one_line
     from simulations.outcome import simulations_folder
     from simulations.report import print_outcomes, write_table
+    from simulations.scenarios import SCENARIOS
 
     console = Console(highlight=False, soft_wrap=True)
     with errors_in_one_line(EXPECTED_ERRORS):
@@ -87,10 +87,10 @@ def _run(
     fault: bool,
 ) -> "Outcome":
     """Make the world if there is none, copy it, play."""
-    from flows.simulation.process import run_process
     from simulations.baseline_state import WorldKey, code_now, copy_world
     from simulations.job_spec import Told
     from simulations.outcome import outcome_path, read_outcomes, simulations_folder
+    from simulations.worker import run_process
 
     folder, began = simulations_folder(settings), time.monotonic()
     key = WorldKey(scenario.customers if customers is None else customers, code_now())
@@ -120,9 +120,9 @@ def _run(
 
 def ensure_world(folder: Path, key: "WorldKey", say: Callable[[str], None], fresh: bool = False) -> None:
     """Make the world in which simulations in ``folder`` begin, if it is not there, or is to be made anew."""
-    from flows.simulation.process import run_process
     from simulations.baseline_state import forget_others
     from simulations.job_spec import Told
+    from simulations.worker import run_process
 
     forget_others(folder, key)
     world = key.folder(folder)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.aliases import get_version, open_registry
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, MODEL_NAME, REQUEST_TIME, input_matrix, model_inputs
+from holdfast.models.contract import MODEL_NAME, input_matrix, model_inputs
 from holdfast.models.loaded_model import Model, load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry

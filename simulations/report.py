@@ -18,7 +18,7 @@ _PAGE = ROOT / "docs" / "simulations.md"
 _INTRODUCTION = """\
 # Simulations
 
-`python -m simulations.__main__ SCENARIO` runs days of a shop in minutes, with the real parts: a Prefect server and a worker
+`python -m simulations SCENARIO` runs days of a shop in minutes, with the real parts: a Prefect server and a worker
 with the deployments and automations of `prefect.yaml`, an MLflow server, `bentoml serve` asked over HTTP, SQLite or a
 Redis server as the online store. The purchases are CDNOW's of May 1998 and after, day by day, of a sample of its
 customers. The simulation starts the daily run and monitoring, and what is planted; what else happened, the system did.
@@ -27,7 +27,7 @@ Every answer is held against the prediction log, and recomputed offline: point i
 that answered. *Lost* is who was asked for and not answered within two minutes, or is missing in the log; *wrong* is any
 other figure than the recomputed one, bit for bit. A finding counts only if its event reached Prefect's server.
 
-This page is written by `python -m simulations.__main__ --table` from `data/simulations/*.json`, which hold all of it.
+This page is written by `python -m simulations --table` from `data/simulations/*.json`, which hold all of it.
 """
 _COLUMNS = (
     "scenario",
@@ -68,7 +68,7 @@ def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
 
 def write_table(settings: Settings) -> Path:
     """docs/simulations.md from the outcomes that there are."""
-    from flows.simulation.scenarios import SCENARIOS
+    from simulations.scenarios import SCENARIOS
 
     outcomes = read_outcomes(settings, list(SCENARIOS))
     with replace_file(_PAGE) as temporary:

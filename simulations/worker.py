@@ -1,21 +1,23 @@
-"""The process of a simulation: `python -m simulations.worker STATE`. `simulations.__main__` starts it."""
+"""The process of a simulation: `python -m simulations.worker STATE`. `simulations` starts it."""
 
 import logging
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from holdfast.runtime.processes import HOST, free_port
+from holdfast.core.errors import HoldfastError
+from holdfast.runtime.processes import HOST, free_port, last_lines, listening
 from simulations.environment import Running, servers
-from simulations.job_spec import Told, read_told
-from simulations.limited_disk import put_on_small_disk
+from simulations.job_spec import LOG, Told, read_told, tell
+from simulations.limited_disk import namespace, put_on_small_disk
 from simulations.outcome import Outcome, write_outcome
 from simulations.prefect_api import prefect_api
 from simulations.redis_server import Redis
 from simulations.servers import deploy, start_service, start_worker
-from simulations.workspace import Place, place
+from simulations.workspace import Place, place, tool
 
 # A step takes as many requests as by default; the new champion is watched for less than a quarter of an hour.
 ROLLOUT = {"watch_minutes": 0.5, "poll_seconds": 1}
@@ -45,11 +47,11 @@ def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> No
     import os
 
     from feature_repo.settings import load_settings
-    from flows.simulation.scenarios import SCENARIOS
     from holdfast.ingestion.datasets import locate
     from simulations.assessment import outcome_of
     from simulations.daily_data import read_days
     from simulations.load_clients import Callers
+    from simulations.scenarios import SCENARIOS
     from simulations.simulated_shop import Shop
 
     scenario = SCENARIOS[told.scenario](told.days, told.fault)
@@ -99,6 +101,24 @@ def _fill_store() -> None:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+class SimulationFailedError(HoldfastError):
+    """The process of a simulation ended without an outcome."""
+
+
+def run_process(state: Path, told: Told, say: Callable[[str], None]) -> None:
+    """Do in ``state`` what is told; each line that is printed is said.
+
+    Raises:
+        SimulationFailedError: It failed; holds the end of its log.
+    """
+    tell(state, told)
+    where, log = Place(state, told.store), state / LOG
+    command = [*(namespace() if told.disk_mb else []), *tool("python", "-m", "simulations.worker", str(state))]
+    status = listening(command, where.environment(HOLDFAST_DATA=str(where.data)), log, where.source, say)
+    if status:
+        raise SimulationFailedError(f"The simulation ended with status {status}. {last_lines(log)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A simulation's state folder, and what every process that works on it is told."""
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 from feature_repo.settings import NO_TELEMETRY, Settings
 from holdfast.feast_stores.open_store import REPO
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 StoreName = Literal["sqlite", "redis"]
 TOOLS = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "FEAST_", "BENTOML_")
 
@@ -69,3 +70,29 @@ def place(state: Path, store: StoreName) -> Place:
 def tool(name: str, *arguments: str) -> list[str]:
     """The command of that name beside this Python."""
     return [str(Path(sys.executable).parent / name), *arguments]
+
+
+_TREES = ("deploy", "docs", "feature_repo", "flows", "holdfast", "services", "simulations")
+_FILES = ("bentofile.yaml", "prefect.yaml", "pyproject.toml", "requirements.lock", "requirements-serving.lock")
+
+
+def copy_source(to: Path) -> Path:
+    """All that is needed to run Holdfast from ``to``."""
+    to.mkdir(parents=True)
+    for name in _TREES:
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", "pictures"))
+    for name in _FILES:
+        shutil.copy2(ROOT / name, to / name)
+    return to
+
+
+def change(source: Path, file: str, old: str, new: str) -> None:
+    """Change what stands once in a file.
+
+    Raises:
+        ValueError: It does not.
+    """
+    text = (source / file).read_text()
+    if text.count(old) != 1:
+        raise ValueError(f"{file} holds {old!r} {text.count(old)} times, not once: change the simulation with it.")
+    (source / file).write_text(text.replace(old, new))

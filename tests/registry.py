@@ -13,15 +13,9 @@ from typing import Any
 import numpy as np
 import skops.io
 
+from feature_repo.names import FEATURE_SERVICE
 from holdfast.models.calibrated_classifier import CalibratedModel
-from holdfast.models.contract import (
-    FEATURE_SERVICE,
-    MODEL_FILE,
-    MODEL_NAME,
-    SERVED_MODEL_TAG,
-    ScoredExample,
-    ServedModel,
-)
+from holdfast.models.contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ScoredExample, ServedModel
 from holdfast.models.registered_version import TRAFFIC_TAG
 
 INPUTS = ["silence", "purchases", "gap"]

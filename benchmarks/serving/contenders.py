@@ -68,7 +68,7 @@ def others(scene: Scene) -> list[Contender]:
         ),
         Contender(
             "noop_tuned",
-            bentoml_serve("benchmarks.serving.noop_tuned:NoopTuned"),
+            bentoml_serve("benchmarks.serving.noop_service:NoopTuned"),
             "/predict",
             "predict",
             same_schema,

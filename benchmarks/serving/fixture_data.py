@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.fixture import BATCH, SHADOW_REGISTRY
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import apply_environment, load_settings
 from feature_repo.timestamps import epoch_us
 from holdfast.models.contract import (
     CHALLENGER,
     CHAMPION,
     CONTRACT_FILE,
-    FEATURE_SERVICE,
     MODEL_FILE,
     MODEL_NAME,
     TRUSTED_TYPES,
@@ -81,7 +81,7 @@ def _questions(name: str) -> Path:
 
 
 def _saved() -> Path:
-    from flows.packaging.stores import model_store
+    from holdfast.packaging.bento_stores import model_store
 
     return Path(model_store(load_settings()).get(f"{MODEL_NAME}:latest").path)
 

@@ -69,7 +69,7 @@ def parts(settings: Settings, local: LocalSettings) -> list[Part]:
             needs=("deployments", "prepare"),
         ),
         _server(
-            "status", "the status page", local, ["python", "-m", "flows.status"], "/health", needs=("prepare",),
+            "status", "the status page", local, ["python", "-m", "holdfast.status_page"], "/health", needs=("prepare",),
         ),
         _server(
             "service", "the prediction service", local, ["python", "-m", "deploy.local.service"], "/livez",
@@ -129,7 +129,7 @@ def _server(
 
 def fresh(name: str, command: tuple[str, ...]) -> tuple[str, ...]:
     """``command``, once nothing is left of an earlier part of that name."""
-    return (*_python("deploy.local.fresh"), name, *command)
+    return (*_python("deploy.local.orphans"), name, *command)
 
 
 def _python(module: str) -> tuple[str, ...]:

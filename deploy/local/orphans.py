@@ -1,6 +1,7 @@
 """Processes that outlive those that started them: a run of a killed worker, a service's workers."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,3 +63,16 @@ def _signal(processes: list[psutil.Process], kill: bool) -> None:
             process.kill() if kill else process.terminate()
         except psutil.Error:
             continue
+
+
+def main() -> None:
+    """End what the part of that name has left in this data folder, and become the command."""
+    name, *command = sys.argv[1:]
+    if killed := end_left_over(Path(os.environ[MARK]), name):
+        sys.stderr.write(f"Ended {killed} processes that an earlier {name} had left.\n")
+    os.environ[PART] = name
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()

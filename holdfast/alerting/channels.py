@@ -53,7 +53,7 @@ class Log:
         alert = message.alert
         level = logging.INFO if message.kind == "resolved" else _LEVELS[alert.severity]
         text = f"because {message.why}" if message.kind == "resolved" else alert.text
-        logging.getLogger("flows.alerts").log(
+        logging.getLogger("holdfast.alerting").log(
             level, "%s: %s Evidence: %s Runbook: %s", message.headline, text, alert.evidence or "none", alert.runbook
         )
 

@@ -82,7 +82,7 @@ def send_unkept(alerts: Sequence[Alert], why: str, now: datetime) -> None:
 
     The id is the same for the whole day, so that a receiver can drop what it has.
     """
-    log = logging.getLogger("flows.alerts")
+    log = logging.getLogger("holdfast.alerting")
     for alert in alerts:
         log.error("This alert could not be kept (%s), so it is sent without: %s", why, alert.title)
         told = OpenAlert(**alert.model_dump(), source="unkept", opened=now, last_seen=now, count=1)
@@ -131,7 +131,7 @@ def _abandoned(database: Connection, channels: Sequence[Channel], now: datetime,
             (stamp(now), *names, stamp(now - timedelta(days=rules.give_up_days))),
         )
     if done.rowcount:
-        logging.getLogger("flows.alerts").error("Given up %d message(s): nobody has their channel.", done.rowcount)
+        logging.getLogger("holdfast.alerting").error("Given up %d message(s): nobody has their channel.", done.rowcount)
     return done.rowcount
 
 
@@ -150,7 +150,7 @@ def _failed(
     if stamp(now - timedelta(days=rules.give_up_days)) >= row["created"]:
         _end(database, row["id"], "given up", now, str(error))
         headline = Message.model_validate_json(row["body"]).headline
-        logging.getLogger("flows.alerts").error("Given up telling %s: %s. %s", channel, headline, error)
+        logging.getLogger("holdfast.alerting").error("Given up telling %s: %s. %s", channel, headline, error)
         return True
     wait = min(rules.first_retry_seconds * 2 ** min(row["attempts"], 30), rules.longest_retry_seconds)
     database.execute(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.backtesting.paths import result_path, scores_folder
 from holdfast.backtesting.performance import Cohort, Judged, difference, judge, overall
@@ -14,7 +15,6 @@ from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import Difference, Result, Step, read_result
 from holdfast.batch_scoring.outcomes import is_mature, matures_at, outcomes
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
-from holdfast.models.contract import ENTITY_KEY
 
 _JUDGED = [ENTITY_KEY, "churn_probability", "will_churn"]
 

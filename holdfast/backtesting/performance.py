@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import Difference, Outcome, Overall
 from holdfast.batch_scoring.performance import intervals, measured
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.settings import TrainingSettings
 

@@ -141,7 +141,9 @@ def _moment(start: datetime, number: int, every: Every) -> datetime:
 
 
 def _code() -> str:
-    files = [path for package in ("feature_repo", "flows") for path in sorted((_ROOT / package).rglob("*.py"))]
+    files = [
+        path for package in ("feature_repo", "holdfast", "flows") for path in sorted((_ROOT / package).rglob("*.py"))
+    ]
     return sha256(
         "\n".join([*(normalised(path.read_text()) for path in files), (_ROOT / "requirements.lock").read_text()])
     )

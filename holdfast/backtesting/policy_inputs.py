@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.backtesting.policies import Measured
 from holdfast.backtesting.results import Step
 from holdfast.batch_scoring.champion_model import Champion
 from holdfast.batch_scoring.outcomes import is_mature, outcomes
 from holdfast.batch_scoring.population import Customers
-from holdfast.models.contract import ENTITY_KEY, MODEL_NAME
+from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.drift.psi import SCORE, Drift, drift
 from holdfast.monitoring.drift.reference import training_rows
 from holdfast.training.bootstrap import CustomerBootstrap

@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 
 from feature_repo.labels import churn_labels
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
 from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
-from holdfast.models.contract import ENTITY_KEY
 
 _LABELS = 500_000  # at once: takes about 300 MB
 

@@ -6,11 +6,12 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import values_at
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
-from holdfast.models.contract import ENTITY_KEY, RECENCY, Feature, input_matrix, model_inputs
+from holdfast.models.contract import RECENCY, Feature, input_matrix, model_inputs
 from holdfast.training.dataset import assemble
 
 
@@ -64,3 +65,11 @@ def active_customers(settings: Settings, as_of: datetime, known_at: datetime) ->
             f"{known_at:%Y-%m-%d %H:%M} UTC: there is nobody to score. Ingest newer data, or choose another time."
         )
     return Customers(as_of, rows.keys[ENTITY_KEY].tolist(), rows.x, rows.inputs)
+
+
+def is_active(recency_days: npt.ArrayLike, activity_days: int) -> npt.NDArray[np.bool_]:
+    """Who bought in the last ``activity_days``, or of whom it is not known; both of shape (customers,).
+
+    A model learns from active customers only. Of others it knows nobody, then as now: no training could change that.
+    """
+    return ~(np.asarray(recency_days, dtype=np.float64) > activity_days)

@@ -11,12 +11,12 @@ import pyarrow
 import pyarrow.parquet as pq
 from pandera.typing import Series
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring.champion_model import Champion
 from holdfast.batch_scoring.population import Customers
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.models.reason_codes import MOST
 
 

@@ -1,4 +1,4 @@
-"""Lineage, both ways: `python -m holdfast.cli.lineage VERSION`, `python -m holdfast.cli.lineage --batch BATCH_ID`"""
+"""Lineage, both ways: `python -m holdfast lineage VERSION`, `python -m holdfast lineage --batch BATCH_ID`"""
 
 import sys
 from typing import Annotated, Any
@@ -34,9 +34,3 @@ def lineage(
         typer.echo(TypeAdapter(type(history)).dump_json(history, indent=2).decode())
     else:
         Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(tree)
-
-
-if __name__ == "__main__":
-    from flows.provenance.command_line import run_command
-
-    run_command(lineage)

@@ -1,4 +1,4 @@
-"""Make a version again from its lineage and compare: `python -m holdfast.cli.reproduce VERSION`"""
+"""Make a version again from its lineage and compare: `python -m holdfast reproduce VERSION`"""
 
 import sys
 import time
@@ -26,9 +26,3 @@ def reproduce(version: Annotated[str, typer.Argument(help="A number, `champion` 
         result = reproduction.reproduce(settings, recorded, lambda doing: status.update(escape(doing)))
     console.print(told(result, time.perf_counter() - start))
     sys.exit(0 if result.identical else 1)
-
-
-if __name__ == "__main__":
-    from flows.provenance.command_line import run_command
-
-    run_command(reproduce)

@@ -12,11 +12,11 @@ from bentoml import Bento
 from bentoml.exceptions import NotFound
 
 from feature_repo.settings import Settings
-from flows.packaging.stores import bento_store
 from holdfast.container_image.content_policy import look_through
 from holdfast.container_image.engine import Engine, EngineError, find_engine
 from holdfast.container_image.pip_settings import secrets
 from holdfast.packaging.bento import BENTO_NAME, content_digest
+from holdfast.packaging.bento_stores import bento_store
 
 LATEST = f"{BENTO_NAME}:latest"
 _ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from holdfast.feast_stores._feast_imports import FeatureStore, load_repo_config
 
-REPO = Path(__file__).resolve().parent
+REPO = Path(__file__).resolve().parents[2] / "feature_repo"
 
 
 def open_store(known_at: datetime | None = None, online_timeout: float | None = None) -> FeatureStore:

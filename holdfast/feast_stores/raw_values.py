@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores._feast_imports import EntityKeyProto, ValueProto, ValueType
-from holdfast.models.contract import ENTITY_KEY
 
 if TYPE_CHECKING:
     from feast import FeatureView, RepoConfig

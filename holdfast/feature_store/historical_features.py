@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
 
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 
 
 def values_at(store: FeatureStore, customer_ids: Sequence[str], as_of: datetime) -> dict[str, pa.Array]:

@@ -11,13 +11,13 @@ from feast import FeatureStore
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, transformations_version
 from feature_repo.transformations import BUILDERS
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.snapshots import Snapshot, customers_of, snapshot_path
-from holdfast.models.contract import FEATURE_SERVICE
 from holdfast.online_features.reader import NO_TIME, OnlineReader
 
 

@@ -13,13 +13,15 @@ import pyarrow.compute as pc
 from feast import FeatureStore
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 from feature_repo.timestamps import epoch_us
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.historical_features import values_at
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, fingerprint, model_inputs
+from holdfast.models.contract import Feature, model_inputs
+from holdfast.models.fingerprint import fingerprint
 
 _ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
 

@@ -15,8 +15,8 @@ from feature_repo.source_hash import transformations_version
 from feature_repo.transformations import BUILDERS, known_transactions
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.feature_store.schemas import snapshot_contract
 from holdfast.ingestion.batches import Batch, list_batches, transactions_glob
-from holdfast.ingestion.schemas import snapshot_contract
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 

@@ -14,14 +14,19 @@ class ClockError(HoldfastError):
     """There is no sensible "now"."""
 
 
-def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
-    """``as_of`` if given (naive means UTC), else "now" as ``HOLDFAST_CLOCK`` defines it.
+def resolve_as_of(as_of: datetime | None, settings: Settings, now: datetime) -> datetime:
+    """Return ``as_of``, or the time that ``HOLDFAST_CLOCK`` defines when ``as_of`` is None.
 
-    On the wall clock, a scheduled run is about the time it was scheduled for, so a retry or a late start gives
-    the same result.
+    Args:
+        as_of: Time given by the caller; a time without a zone is read as UTC.
+        settings: Settings with the clock and the data folder.
+        now: Time of the run, UTC; the time of the schedule for a scheduled run.
+
+    Returns:
+        Time in UTC.
 
     Raises:
-        ClockError: The clock follows the data and there is none, or "now" is long after the data end.
+        ClockError: The clock follows the data and there is no data, or ``now`` is long after the end of the data.
     """
     if as_of is not None:
         return as_utc(as_of)
@@ -31,10 +36,8 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
     if settings.clock == "data":
         if end is None:
             raise ClockError("The clock follows the data, and there are none: run `python -m flows.ingest` first.")
-        return min(end, as_utc(datetime.now(UTC)).replace(microsecond=0))
-    from prefect.runtime import flow_run
-
-    now = as_utc(flow_run.scheduled_start_time or datetime.now(UTC)).replace(microsecond=0)
+        return min(end, as_utc(now).replace(microsecond=0))
+    now = as_utc(now).replace(microsecond=0)
     if end is not None and now - end > timedelta(days=settings.activity_days):
         raise ClockError(
             f"The data end on {end - timedelta(days=1):%Y-%m-%d}: nobody was active in the {settings.activity_days} "
@@ -43,19 +46,18 @@ def resolve_as_of(as_of: datetime | None, settings: Settings) -> datetime:
     return now
 
 
-def latest_moment(settings: Settings) -> datetime:
+def latest_moment(settings: Settings, now: datetime) -> datetime:
     """The latest moment that can be looked back from: now, or in a replay some days after the data end.
 
     A feed may be late there: the days without rows are what a look at them is to find.
     """
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
-    now = datetime.now(UTC)
     end = end_of_data(list_batches(settings)) if settings.clock == "data" else None
     return now if end is None else min(end + LATE_FEED, now)
 
 
-def resolve_day(as_of: datetime | None, settings: Settings) -> datetime:
+def resolve_day(as_of: datetime | None, settings: Settings, now: datetime) -> datetime:
     """As :func:`resolve_as_of`, but on the wall clock the last midnight (UTC): for features and scores.
 
     Transactions come in whole days. Features of 01:00 would lack the hour since midnight, of which training, later,
@@ -64,20 +66,12 @@ def resolve_day(as_of: datetime | None, settings: Settings) -> datetime:
     Raises:
         ClockError: As :func:`resolve_as_of`.
     """
-    moment = resolve_as_of(as_of, settings)
+    moment = resolve_as_of(as_of, settings, now)
     if as_of is None and settings.clock == "wall":
         return moment.replace(hour=0, minute=0, second=0, microsecond=0)
     return moment
 
 
 def resolve_known_at(known_at: datetime | None) -> datetime:
-    """``known_at`` if given (naive means UTC), else everything that has arrived."""
+    """Return ``known_at`` in UTC, or the current time, which includes all stored data, when it is None."""
     return as_utc(known_at) if known_at is not None else datetime.now(UTC)
-
-
-def run_name() -> str:
-    """A flow run's name in the UI: the flow and, where it was given, the time it is about."""
-    from prefect.runtime import flow_run
-
-    as_of = flow_run.parameters.get("as_of")
-    return f"{flow_run.flow_name} as of {as_of:%Y-%m-%d %H:%M}" if as_of else f"{flow_run.flow_name} as of now"

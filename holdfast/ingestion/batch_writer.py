@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from feature_repo.settings import Settings
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import MANIFEST, Batch, batch_id_of, find_batch, list_batches
 from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, new_rows
 from holdfast.ingestion.results import IngestResult, already_ingested, committed

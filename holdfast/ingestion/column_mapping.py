@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 
 
 class _Strict(BaseModel):

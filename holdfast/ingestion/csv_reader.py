@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import Mapping
 
 _BLOCK = 64 * 1024 * 1024  # the longest row; a block is also what is parsed at once

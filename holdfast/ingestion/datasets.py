@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_repo.settings import REPLAY, Settings
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import list_batches
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import Mapping
 from holdfast.ingestion.csv_reader import Ragged, read_csv
 

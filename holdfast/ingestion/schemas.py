@@ -1,16 +1,11 @@
-"""Pandera models of every table Holdfast writes."""
+"""Pandera schemas of transactions and quarantine."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
-
-from holdfast.models.contract import ENTITY_KEY
-
-if TYPE_CHECKING:
-    from feast import FeatureView
 
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
@@ -101,28 +96,3 @@ class Quarantine(pa.DataFrameModel):
     class Config:
         strict = True
         ordered = True
-
-
-class Labels(pa.DataFrameModel):
-    """Whether a customer active before the cut-off churned after it."""
-
-    customer_id: Series[str] = pa.Field(nullable=False)
-    cutoff: Series[UtcMicroseconds] = pa.Field(nullable=False)
-    churned: Series[bool] = pa.Field(nullable=False)
-
-    class Config:
-        strict = True
-        unique: ClassVar = ["customer_id", "cutoff"]
-
-
-def snapshot_contract(view: "FeatureView") -> pa.DataFrameSchema:
-    """The contract of a view's snapshot, from the view itself: one row per customer, the declared types.
-
-    Only the fields that the view's tag ``nullable`` lists may be null.
-    """
-    nullable = view.tags.get("nullable", "").split(",")
-    dtypes = {"String": str, "Int64": np.int64, "Float64": np.float64}
-    columns = {
-        field.name: pa.Column(dtypes[str(field.dtype)], nullable=field.name in nullable) for field in view.features
-    }
-    return pa.DataFrameSchema({ENTITY_KEY: pa.Column(str, unique=True), **columns}, strict=True, name=view.name)

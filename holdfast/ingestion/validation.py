@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import Mapping
 from holdfast.ingestion.parsing import Parsed, Problem, parse
 from holdfast.ingestion.readers import Part, Source

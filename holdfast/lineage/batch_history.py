@@ -6,10 +6,9 @@ from datetime import datetime
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.provenance.lineage_file import NoLineageError, lineage_in
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import list_batches
-from holdfast.lineage.version_history import UsedBatch, registered_at
+from holdfast.lineage.version_history import NoLineageError, UsedBatch, lineage_in, registered_at
 from holdfast.model_versions.aliases import all_versions
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import RunGoneError, read_files

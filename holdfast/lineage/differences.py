@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from holdfast.ingestion.batches import Batch
-from holdfast.models.contract import differing_parts
+from holdfast.models.fingerprint import differing_parts
 from holdfast.training.lineage import Lineage
 from holdfast.training.numeric_environment import Arithmetic
 

@@ -8,12 +8,11 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.provenance.lineage_file import arithmetic_in, lineage_in
 from holdfast.ingestion.batches import list_batches
 from holdfast.lineage import differences
 from holdfast.lineage.differences import Difference
 from holdfast.lineage.isolated_retraining import Outcome, ReproductionError, make_again
-from holdfast.lineage.version_history import resolve_version
+from holdfast.lineage.version_history import arithmetic_in, lineage_in, resolve_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.lineage import Lineage

@@ -16,7 +16,7 @@ from feature_repo.settings import Settings, load_settings
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.apply import apply_definitions
-from holdfast.models.contract import fingerprint
+from holdfast.models.fingerprint import fingerprint
 from holdfast.training.dataset import build_and_assemble
 from holdfast.training.fitting import churn_scores, fit_recipe
 from holdfast.training.lineage import LINEAGE, Lineage, lineage_of

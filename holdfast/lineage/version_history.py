@@ -1,14 +1,17 @@
 """What is known of a model version: its past from lineage and recipe, its life from the registry."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from pydantic import ValidationError
 
 from feature_repo.settings import Settings
-from flows.provenance.lineage_file import arithmetic_in, lineage_in
+from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import Batch, list_batches
 from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, champion_version, get_version
 from holdfast.model_versions.champion_history import reigns
@@ -26,9 +29,9 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.promotion.gate_report import BadReportError, Report, read_report
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
-from holdfast.training.lineage import Lineage
+from holdfast.training.lineage import LINEAGE, Lineage
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
-from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.numeric_environment import ARITHMETIC, Arithmetic
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 Event = (
@@ -143,3 +146,30 @@ def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tu
 def registered_at(version: ModelVersion) -> datetime:
     """When it came into the registry, to the second."""
     return datetime.fromtimestamp(int(version.creation_timestamp or 0) // 1000, UTC)
+
+
+class NoLineageError(HoldfastError):
+    """The run of a version does not say where it came from."""
+
+
+def lineage_in(files: Mapping[str, bytes], where: str) -> Lineage:
+    """The lineage among the files of a run.
+
+    Raises:
+        NoLineageError: It is not there, or nothing that Holdfast wrote.
+    """
+    if LINEAGE_FILE not in files:
+        raise NoLineageError(f"{where} has no {LINEAGE_FILE}: `python -m flows.train` did not make it.")
+    try:
+        return LINEAGE.validate_json(files[LINEAGE_FILE])
+    except ValidationError as error:
+        raise NoLineageError(
+            f"{where}: {LINEAGE_FILE} is not as Holdfast writes it ({error.errors()[0]['msg']}). "
+            "Restore it from a backup of the run."
+        ) from error
+
+
+def arithmetic_in(files: Mapping[str, bytes]) -> Arithmetic | None:
+    """What a model was computed with, where its lineage says so."""
+    told = json.loads(files[LINEAGE_FILE]).get("arithmetic")
+    return ARITHMETIC.validate_python(told) if told else None

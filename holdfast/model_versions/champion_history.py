@@ -5,8 +5,9 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from holdfast.model_versions.aliases import all_versions, champion_version
-from holdfast.model_versions.records import PromotionRecord, RollbackRecord, events_in
+from feature_repo.timestamps import as_utc
+from holdfast.model_versions.aliases import all_versions, champion_version, get_version
+from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, RolloutRecord, events_in
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,36 @@ def reigns(client: MlflowClient) -> Reigns:
             promotions[version].append(promotion)
             promotions[version].sort(key=lambda item: item.when)
     return Reigns(champion, promotions, rollbacks, {name for name, _ in named if name})
+
+
+@dataclass(frozen=True)
+class Breach:
+    """How such a rollout ended. ``stands``: the version has not passed its gates since."""
+
+    record: RolloutRecord
+    stands: bool
+
+
+def last_breach(client: MlflowClient, version: str) -> Breach | None:
+    """The latest of ``version``; None where there was none. One as champion leaves a rollback, which is another thing.
+
+    Of all events, as the next rollout takes the place of the last one's record.
+    """
+    tags = get_version(client, version).tags
+    known = [*(events_in(tags, version) or []), RolloutRecord.in_tags(tags, version)]
+    breached = [item for item in known if isinstance(item, RolloutRecord) and item.verdict == "breached"]
+    latest = max((item for item in breached if item.step != "watch"), key=lambda item: item.when, default=None)
+    if latest is None:
+        return None
+    gates = GatesRecord.in_tags(tags, version)
+    return Breach(latest, gates is None or gates.verdict == "failed" or gates.when <= latest.when)
+
+
+def trained_at(client: MlflowClient) -> dict[str, datetime]:
+    """Version to the moment that it was trained as of; versions that training did not register have none."""
+    tags = {str(item.version): item.tags for item in all_versions(client)}
+    return {
+        version: as_utc(datetime.fromisoformat(found["holdfast.as_of"]))
+        for version, found in tags.items()
+        if "holdfast.as_of" in found
+    }

@@ -9,8 +9,8 @@ from holdfast.model_versions.records import RollbackRecord
 from holdfast.training.evaluation_report import Evaluation, Interval
 
 if TYPE_CHECKING:
-    from flows.promotion.breaches import Breach
     from holdfast.feature_store.parity import ParityRecord
+    from holdfast.model_versions.champion_history import Breach
 
 T = TypeVar("T")
 

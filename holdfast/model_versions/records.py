@@ -112,7 +112,7 @@ class TrafficRecord(Record):
 
 
 class RolloutRecord(Record):
-    """A step of a rollout has begun, or how it ended; see ``flows.rolling_out``.
+    """A step of a rollout has begun, or how it ended; see ``holdfast.rollout``.
 
     ``begun`` is when the step began: a rollout that was killed goes on with it. ``champion`` is whom the version is
     held against, ``figures`` what was judged, and ``gates`` the key of its evidence. By the prediction log of the step,

@@ -1,25 +1,24 @@
 """What ties a model version to the features it was trained on: names, aliases, tags, inputs, fingerprint."""
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from feature_repo.source_hash import module_source, normalised, sha256
+from feature_repo.names import FEATURE_SERVICE
 from holdfast.core.errors import HoldfastError
+from holdfast.models.fingerprint import differing_parts, fingerprint
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 MODEL_NAME = "holdfast-churn"
-FEATURE_SERVICE = "churn_v1"
-ENTITY_KEY = "customer_id"
-REQUEST_TIME = "as_of_us"
 RECENCY = "days_since_last_purchase"  # tells who is active
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -142,42 +141,6 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> npt.ND
                 f"{feature.view}:{feature.name} is null in row {row}, and is not declared nullable"
             )
     return matrix
-
-
-def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) -> dict[str, str]:
-    """SHA-256 of each part of the definition behind the model's inputs and label; other views do not count.
-
-    ``feature_service``, ``on_demand`` and ``transformations`` are read from the registry, because they made what the
-    online store holds; a snapshot source's folder is named after the transformations. ``labels`` is read from the
-    source. Comments, docstrings and layout do not count.
-    """
-    from feast import OnDemandFeatureView
-
-    service = store.get_feature_service(FEATURE_SERVICE)
-    views, on_demand, stored = [], [], set()
-    for projection in service.feature_view_projections:
-        view = store.registry.get_any_feature_view(projection.name, store.project)
-        views.append([projection.name, [[field.name, str(field.dtype)] for field in projection.features]])
-        if isinstance(view, OnDemandFeatureView):
-            assert view.feature_transformation is not None
-            on_demand += [normalised(view.feature_transformation.udf_string), view.tags.get("nullable", "")]
-            stored |= set(view.source_feature_view_projections)
-        else:
-            stored.add(projection.name)
-    used = [view for view in store.list_feature_views() if view.name in stored]
-    limits = {view.name: [sorted(view.entities), view.tags.get("nullable", ""), str(view.ttl)] for view in used}
-    versions = {PurePath(str(getattr(view.batch_source, "path", ""))).name for view in used}
-    return {
-        "feature_service": sha256(json.dumps([service.name, views, sorted(limits.items())])),
-        "on_demand": sha256("\n".join(on_demand)),
-        "transformations": sha256(" ".join(sorted(versions))),
-        "labels": sha256(f"{module_source('labels')}\n{horizon_days=} {activity_days=}"),
-    }
-
-
-def differing_parts(expected: dict[str, str], actual: dict[str, str]) -> list[str]:
-    """The names of the parts in which two fingerprints differ."""
-    return sorted(part for part in expected.keys() | actual.keys() if expected.get(part) != actual.get(part))
 
 
 def other_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:

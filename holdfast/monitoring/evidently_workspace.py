@@ -7,10 +7,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from holdfast.core.atomic_files import replace_file
 from holdfast.monitoring.findings import View
+from holdfast.training.plots import GREEN
+
+if TYPE_CHECKING:
+    from evidently.core.report import Snapshot
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
@@ -81,3 +89,34 @@ def _dashboard(view: View) -> "DashboardModel":
 def _write(path: Path, content: dict[str, Any], encoder: type[json.JSONEncoder]) -> None:
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(content, cls=encoder), encoding="utf-8")
+
+
+def said(text: str, colour: str = GREEN) -> Figure:
+    """A picture that says in words that there is nothing to draw."""
+    figure = Figure(figsize=(9, 1.6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize=13, color=colour)
+    return figure
+
+
+_ROWS = 20_000
+
+
+def report_of(current: pd.DataFrame, reference: pd.DataFrame) -> "Snapshot | None":
+    """PSI and missing values of the columns that have values in both; None where there are none."""
+    from evidently import Report
+    from evidently.metrics import MissingValueCount, RowCount
+    from evidently.presets import DataDriftPreset
+
+    columns = [name for name in current if current[name].notna().any() and reference[name].notna().any()]
+    if not columns:
+        return None
+    frames = [
+        frame[columns].sample(min(_ROWS, len(frame)), random_state=0, ignore_index=True)
+        for frame in (current, reference)
+    ]
+    counts = [RowCount(), *(MissingValueCount(column=name) for name in columns)]
+    metrics = [DataDriftPreset(columns=columns, method="psi", threshold=0.25), *counts]
+    with np.errstate(invalid="ignore"):  # of a constant column it makes a correlation, which is nothing
+        return Report(metrics, include_tests=True).run(*frames)

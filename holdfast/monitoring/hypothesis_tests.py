@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from flows.monitoring.many import holm
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 
@@ -72,3 +71,18 @@ def shift(current: Floats, before: Floats) -> Shift:
 
 def _probability(check: Check) -> float:
     return check.p_value
+
+
+def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Which of the tests hold when all are looked at: at most ``alpha`` is the chance of any false one.
+
+    The smallest p-value is held against alpha / tests, the next against alpha / (tests - 1), and so on up to the first
+    that fails (Holm, *A simple sequentially rejective multiple test procedure*, 1979). The tests may depend on each
+    other, as the features of one customer do.
+    """
+    held = [False] * len(p_values)
+    for place, number in enumerate(np.argsort(p_values, kind="stable")):
+        if p_values[number] > alpha / (len(p_values) - place):
+            break
+        held[number] = True
+    return held

@@ -1,10 +1,12 @@
 """What may be set about monitoring."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.monitoring.truth_settings import OutcomeRules, SkewRules
+from holdfast.training.settings import ValueSettings
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class DataRules(BaseModel):
@@ -55,6 +57,39 @@ class DriftRules(BaseModel):
         default=0.01, gt=0, lt=1, description="False alarms per run, all features together (Holm), if none drifted."
     )
     min_rows: int = Field(default=200, ge=20, description="Customers below which drift is not judged.")
+
+
+class SkewRules(BaseModel):
+    """When logged features differ from those recomputed."""
+
+    model_config = _FROZEN
+
+    max_delay_hours: float = Field(
+        default=3,
+        ge=0,
+        description="After midnight UTC, the features of the day before may serve for so many hours. A shop that "
+        "materialises weekly sets 168 and more.",
+    )
+    report_rows: int = Field(
+        default=5000, ge=100, description="Evidently's report compares the distributions of so many predictions."
+    )
+
+
+class OutcomeRules(BaseModel):
+    """When quality has dropped."""
+
+    model_config = _FROZEN
+
+    cohorts: int = Field(default=24, ge=1, description="Only the cohorts of the latest so many months are measured.")
+    every: Literal["month", "week", "day"] = Field(
+        default="month", description="Of the tables of scores, the first of each so long is a cohort."
+    )
+    min_rows: int = Field(default=50, ge=2, description="Customers below which a cohort is not measured.")
+    resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind each 95% interval.")
+    seed: int = Field(default=0, description="Seed of the bootstrap.")
+    value: ValueSettings = Field(
+        default=ValueSettings(), description="What an offer costs and brings; that of training, so that both compare."
+    )
 
 
 class MonitorSettings(BaseModel):

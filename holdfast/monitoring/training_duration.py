@@ -6,11 +6,11 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import UnknownVersionError, get_version, open_registry
+from holdfast.model_versions.champion_history import trained_at
 from holdfast.models.registry_client import impatience
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import Judged
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.performance.model_events import trained_at
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.window import Window
 from holdfast.training.mlflow_tracking import TRAINING_TIME

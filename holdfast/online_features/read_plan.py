@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.raw_values import Wanted
-from holdfast.models.contract import ENTITY_KEY, REQUEST_TIME, Feature
+from holdfast.models.contract import Feature
 from holdfast.online_features.value_decoder import FIELD_OF_TYPE
 
 if TYPE_CHECKING:

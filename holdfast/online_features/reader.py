@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, stock_reader
-from holdfast.models.contract import ENTITY_KEY, REQUEST_TIME, Feature
+from holdfast.models.contract import Feature
 from holdfast.online_features.read_plan import OnDemand, Plan, UnreadableServiceError, plan_of
 from holdfast.online_features.value_decoder import Fault, Number, decode
 

@@ -11,8 +11,8 @@ from bentoml import Tag
 from bentoml.exceptions import NotFound
 
 from feature_repo.settings import Settings
-from flows.packaging.errors import PackagingError
-from flows.packaging.stores import bento_store, make_latest, model_store
+from holdfast.core.errors import PackagingError
+from holdfast.packaging.bento_stores import bento_store, make_latest, model_store
 
 BENTO_NAME = "holdfast"
 BENTOFILE = "bentofile.yaml"

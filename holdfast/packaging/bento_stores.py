@@ -1,18 +1,19 @@
 """A model version into BentoML's model store."""
 
 import hashlib
+import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 import bentoml
 from bentoml import Tag
+from bentoml._internal.bento import BentoStore
 from bentoml._internal.models import ModelStore
 from bentoml.exceptions import NotFound
 
 from feature_repo.settings import Settings
-from flows.packaging.errors import PackagingError
-from flows.packaging.stores import make_latest, model_store
+from holdfast.core.errors import PackagingError
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, ServedModel
 
 
@@ -73,3 +74,27 @@ def _create(tag: Tag, served: ServedModel, content: bytes, place: Path) -> None:
         except OSError:
             if not place.is_dir():
                 raise  # else another process saved the same model meanwhile
+
+
+def model_store(settings: Settings) -> ModelStore:
+    """The models, created if need be."""
+    folder = settings.data / "bentoml" / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    return ModelStore(folder)
+
+
+def bento_store(settings: Settings) -> BentoStore:
+    """The bentos, created if need be."""
+    folder = settings.data / "bentoml" / "bentos"
+    folder.mkdir(parents=True, exist_ok=True)
+    return BentoStore(folder)
+
+
+def make_latest(versions: Path, tag: Tag) -> None:
+    """Let ``NAME:latest`` name ``tag``, in one step; ``versions`` is the folder of all versions of the name.
+
+    BentoML itself moves it only to what is newly saved, so a rollback would not move it back.
+    """
+    scratch = versions / f".latest-{os.getpid()}"
+    scratch.write_text(str(tag.version))
+    scratch.replace(versions / "latest")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from mlflow import MlflowClient
 
-from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.model_versions.aliases import all_versions
 from holdfast.model_versions.gate_settings import changed_told
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.names import REQUEST_TIME
 from holdfast.model_versions.evidence import NotComputedError
-from holdfast.models.contract import REQUEST_TIME, Feature, input_matrix
+from holdfast.models.contract import Feature, input_matrix
 from holdfast.training.dataset import TrainingSet
 
 Floats = npt.NDArray[np.float64]

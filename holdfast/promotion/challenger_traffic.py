@@ -7,7 +7,7 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import TrafficError
+from holdfast.core.errors import TrafficError
 from holdfast.model_versions.aliases import challenger_version, champion_version, get_version, promotion_lock
 from holdfast.model_versions.records import TrafficRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME

@@ -8,10 +8,10 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.breaches import last_breach
-from flows.promotion.errors import PromotionRefusedError
 from holdfast.alerting.links import runbook_entry
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import champion_version, drop_challenger, promotion_lock, set_champion
+from holdfast.model_versions.champion_history import last_breach
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.skew.open_findings import is_of_definitions, open_skew

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from flows.promotion.errors import PromotionRefusedError
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import challenger_version, champion_version, get_version
 from holdfast.model_versions.records import PromotionRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME

@@ -8,16 +8,22 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
-from flows.promotion.breaches import Breach, last_breach
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import ParityRecord, input_definitions, load_parity
 from holdfast.model_versions.aliases import champion_version
+from holdfast.model_versions.champion_history import Breach, last_breach
 from holdfast.model_versions.evidence import Missing, attempt
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord
 
-_FLOWS = Path(__file__).resolve().parents[1]
-_JUDGING = ["promotion/*.py", "training/bootstrap.py", "training/dataset.py", "training/metrics.py"]
+_LIBRARY = Path(__file__).resolve().parents[1]
+_JUDGING = [
+    "promotion/*.py",
+    "model_versions/*.py",
+    "training/bootstrap.py",
+    "training/dataset.py",
+    "training/metrics.py",
+]
 
 
 @dataclass(frozen=True)
@@ -71,5 +77,5 @@ def situation_of(client: MlflowClient, settings: Settings, version: str) -> Situ
 
 
 def _code() -> str:
-    files = [path for pattern in _JUDGING for path in sorted(_FLOWS.glob(pattern))]
+    files = [path for pattern in _JUDGING for path in sorted(_LIBRARY.glob(pattern))]
     return sha256("\n".join(normalised(path.read_text()) for path in files))

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
+from feature_repo.names import ENTITY_KEY
 from holdfast.model_versions.evidence import Evidence, NotComputedError, given
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.training.evaluation_report import SliceResult
 
 Measured = tuple[float | None, str]

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval

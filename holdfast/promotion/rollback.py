@@ -6,7 +6,7 @@ from datetime import datetime
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import RollbackError
+from holdfast.core.errors import RollbackError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import input_definitions
 from holdfast.model_versions.aliases import all_versions, champion_version, get_version, promotion_lock, set_champion

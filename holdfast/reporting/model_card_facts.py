@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from holdfast.core.formatting import batch_lines, code_facts, minute, span
+from holdfast.core.formatting import minute, span
 from holdfast.lineage.version_history import History
 from holdfast.model_versions.gate_settings import changed_told
 from holdfast.models.contract import MODEL_NAME
+from holdfast.reporting.lineage_tree import batch_lines, code_facts
 from holdfast.reporting.version_timeline import approval_of, life_of, status_of
 from holdfast.training.baselines import BASELINES
 from holdfast.training.evaluation_report import METRICS, Evaluation

@@ -12,8 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
-from flows.reporting.images import data_url
-from holdfast.core.formatting import minute
+from holdfast.core.formatting import data_url, minute
 from holdfast.training.evaluation_report import Interval
 
 _FOLDER = Path(__file__).resolve().parent

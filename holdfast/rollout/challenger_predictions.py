@@ -9,10 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from flows.monitoring.active import is_active
+from holdfast.batch_scoring.population import is_active
 from holdfast.core.prediction_log import TIME, TIMESTAMP, GrowingLog, iter_predictions
-from holdfast.models.contract import ENTITY_KEY, RECENCY, ServedModel
+from holdfast.models.contract import RECENCY, ServedModel
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import RollbackError
+from holdfast.core.errors import RollbackError
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic

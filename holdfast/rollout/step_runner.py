@@ -6,7 +6,7 @@ from datetime import datetime
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import TrafficError
+from holdfast.core.errors import TrafficError
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.loaded_model import UnusableModelError
 from holdfast.models.registered_version import NotServableError

@@ -7,7 +7,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.model_versions.aliases import all_versions, challenger_version, champion_version, get_version
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME

@@ -4,8 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
+
+from holdfast.core.errors import HoldfastError
 
 
 @contextmanager
@@ -18,3 +22,6 @@ def errors_in_one_line(expected: tuple[type[Exception], ...]) -> Iterator[None]:
             f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(1)
+
+
+EXPECTED_ERRORS = (HoldfastError, ValidationError, MlflowException, OSError)

@@ -1,4 +1,4 @@
-"""Serves the status page: `python -m flows.status`"""
+"""Serves the status page: `python -m holdfast.status_page`"""
 
 import argparse
 
@@ -13,7 +13,7 @@ _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 
 def main() -> None:
     """Serve until it is told to end. From other machines only where it listens for them."""
-    parser = argparse.ArgumentParser(prog="python -m flows.status", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m holdfast.status_page", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()

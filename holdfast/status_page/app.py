@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from flows.status import words
+from holdfast.core import formatting
 from holdfast.status_page.runbook import runbook_html
 from holdfast.status_page.snapshot import Kept, Standing
 
@@ -35,7 +35,13 @@ def status_app(hosts: list[str], find: Callable[[], Standing] | None = None) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals.update(minute=words.minute, ago=words.ago, span=words.span, link=words.link, figure=words.figure)
+    pages.globals.update(
+        minute=formatting.minute,
+        ago=formatting.ago,
+        span=formatting.span,
+        link=formatting.link,
+        figure=formatting.figure,
+    )
 
     def page(_request: Request) -> Response:
         html = pages.get_template("page.html.j2").render(now=find())

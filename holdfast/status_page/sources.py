@@ -1,6 +1,7 @@
 """What the online store holds, what was scored, what monitoring measured, and what is alarming."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 from feature_repo.settings import Settings
@@ -17,7 +18,7 @@ def freshness(settings: Settings) -> FreshnessFacts:
     from holdfast.feature_store.materialization import online_state
     from holdfast.ingestion.as_of import resolve_as_of
 
-    held, now = online_state(settings), resolve_as_of(None, settings)
+    held, now = online_state(settings), resolve_as_of(None, settings, datetime.now(UTC))
     views = definitions().feature_views
     soft = min(float(view.tags["soft_limit_hours"]) for view in views)
     hard = min((view.ttl.total_seconds() / 3600 for view in views if view.ttl), default=math.inf)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
-from holdfast.models.contract import FEATURE_SERVICE, MODEL_NAME, ScoredExample, ServedModel
+from holdfast.models.contract import MODEL_NAME, ScoredExample, ServedModel
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import churn_scores
 from holdfast.training.recipe import Recipe

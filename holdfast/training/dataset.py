@@ -13,14 +13,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from feature_repo.labels import churn_labels, closed_cutoffs
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from feature_repo.transformations import known_transactions
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
 from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
-from holdfast.ingestion.schemas import Labels
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, input_matrix, model_inputs
+from holdfast.models.contract import Feature, input_matrix, model_inputs
 
 
 @dataclass(frozen=True)

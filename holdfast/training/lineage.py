@@ -66,10 +66,10 @@ def lineage_of(
 ) -> Lineage:
     """The lineage of a training run of this checkout."""
     files = [
-        *sorted((ROOT / "flows" / "training").glob("*.py")),
+        *sorted((ROOT / "holdfast" / "training").glob("*.py")),
         ROOT / "flows" / "train.py",
-        ROOT / "feature_repo" / "calibrated_model.py",
-        ROOT / "feature_repo" / "model_contract.py",
+        ROOT / "holdfast" / "models" / "calibrated_classifier.py",
+        ROOT / "holdfast" / "models" / "contract.py",
     ]
     code = "\n".join(normalised(path.read_text()) for path in files)
     return Lineage(

@@ -6,6 +6,7 @@ import matplotlib
 import matplotlib.axes
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -146,3 +147,9 @@ def plain(axes: matplotlib.axes.Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#eef0f2")
     axes.set_axisbelow(True)
+
+
+def empty(axes: Axes, text: str) -> None:
+    """A picture of nothing says why."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+    axes.set_axis_off()

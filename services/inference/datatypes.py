@@ -1,8 +1,7 @@
 """What passes between the front door, the predictor and the records: requests and what became of them."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from holdfast.online_features.reader import OnlineFeatures
 from services.inference.feature_checks import Checked, Refused
 from services.models.loader import Model
+from services.observability.tracing import Stages
 from services.schemas import Explanation
 
 if TYPE_CHECKING:
@@ -27,16 +27,6 @@ class Asked:
     as_of: datetime | None
     explain: bool
     request_id: str
-
-
-@dataclass
-class Stages:
-    """When a batch began, and when its features were fetched, transformed and scored; seconds since 1970."""
-
-    began: float = field(default_factory=time.time)
-    fetched: float = 0.0
-    transformed: float = 0.0
-    scored: float = 0.0
 
 
 @dataclass(frozen=True)

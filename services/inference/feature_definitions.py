@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import as_utc, epoch_us
-from holdfast.models.contract import FEATURE_SERVICE, RECENCY, Freshness, ServedModel, freshness, other_definitions
+from holdfast.models.contract import RECENCY, Freshness, ServedModel, freshness, other_definitions
 from holdfast.online_features.reader import OnlineReader
 from services.errors import NotReadyError
 

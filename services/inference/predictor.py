@@ -11,15 +11,17 @@ import numpy.typing as npt
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc, epoch_us
 from holdfast.models.contract import ServedModel
+from holdfast.models.contributions import NotAdditiveError
+from holdfast.models.reason_codes import reasons
 from services.errors import NoReasonsError
-from services.explaining import explain
-from services.inference.datatypes import Answered, Asked, ScoredRequests, Scores, Stages
+from services.inference.datatypes import Answered, Asked, ScoredRequests, Scores
 from services.inference.feature_checks import Checked, check
 from services.inference.feature_client import FeatureAccess
 from services.models.loader import Model
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
-from services.schemas import Explanation
+from services.observability.tracing import Stages
+from services.schemas import Explanation, Reason
 
 if TYPE_CHECKING:
     from holdfast.online_features.reader import OnlineFeatures
@@ -166,3 +168,29 @@ def _explanations(checked: Checked, rows: Sequence[int], scores: Scores) -> dict
         its = [row for row in rows if scores.models[row] is model]
         explanations |= dict(zip(its, explain(model, checked.features.inputs[its]), strict=True))
     return explanations
+
+
+def explain(model: Model, matrix: npt.NDArray[np.float64]) -> list[Explanation]:
+    """One explanation per row of ``matrix`` (rows, inputs), in its order.
+
+    Raises:
+        NoReasonsError: The model's score is no sum over its inputs.
+    """
+    try:
+        parts = model.contributions(matrix)
+    except NotAdditiveError as error:
+        version = model.contract.model_version
+        raise NoReasonsError(version, f"Model version {version} cannot be explained. {error}") from error
+    names = model.contract.inputs
+    return [
+        Explanation(
+            typical_log_odds=parts.base,
+            log_odds=log_odds,
+            contributions=dict(zip(names, values, strict=True)),
+            reasons=[
+                Reason(text=reason.text, effect=reason.effect, direction=reason.direction, inputs=list(reason.inputs))
+                for reason in reasons(names, row, values)
+            ],
+        )
+        for row, log_odds, values in zip(matrix.tolist(), parts.log_odds.tolist(), parts.values.tolist(), strict=True)
+    ]

@@ -7,12 +7,13 @@ import numpy.typing as npt
 
 from holdfast.core.prediction_log import Route, ScoredBatch
 from services.errors import status_of
-from services.inference.datatypes import ScoredRequests, Scores, Stages, merge
+from services.inference.datatypes import ScoredRequests, Scores, merge
 from services.inference.feature_checks import Status
 from services.inference.predictor import score_by_challenger
 from services.models.loader import Model
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
+from services.observability.tracing import Stages
 
 _HOUR_US = 3.6e9
 _MOST_ROWS = 8_000

@@ -5,7 +5,9 @@ The variables are OpenTelemetry's own: ``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_T
 
 import functools
 import os
+import time
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.observability.logs import LOG
 
 if TYPE_CHECKING:
-    from services.inference.datatypes import Stages
     from services.observability.spans import Spans
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -83,3 +84,13 @@ class StageTracer:
         """Send what is waiting, if there is anybody to take it."""
         if self._spans is not None:
             self._spans.close()
+
+
+@dataclass
+class Stages:
+    """When a batch began, and when its features were fetched, transformed and scored; seconds since 1970."""
+
+    began: float = field(default_factory=time.time)
+    fetched: float = 0.0
+    transformed: float = 0.0
+    scored: float = 0.0

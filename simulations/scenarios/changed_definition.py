@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from flows.simulation.source import change, copy_source
 from simulations.assessment import none_of
 from simulations.daily_data import START, day_after
 from simulations.environment import Running
 from simulations.outcome import Detection, Expectation, detection
 from simulations.scenario import Scenario
 from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_after, nothing_found_before
-from simulations.workspace import ROOT
+from simulations.workspace import ROOT, change, copy_source
 
 _DAY = 1
 _NOON = timedelta(hours=12)

@@ -14,11 +14,11 @@ import pandas as pd
 from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores._feast_imports import FeatureStore
 from holdfast.feast_stores.open_store import REPO, open_store
 from holdfast.feast_stores.raw_values import entity_keys
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from holdfast.online_features.reader import OnlineReader
 from tests.flows.small_shop import AS_OF, at_work_on, build_features, copy_shop
 from tests.redis_server import RedisServer, running_redis

@@ -11,19 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from feature_repo import source_hash
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.source_hash import normalised, transformations_version
 from holdfast.feast_stores.open_store import REPO, open_store
-from holdfast.models.contract import (
-    FEATURE_SERVICE,
-    Feature,
-    MissingFeatureError,
-    ServedModel,
-    differing_parts,
-    fingerprint,
-    freshness,
-    input_matrix,
-    model_inputs,
-)
+from holdfast.models.contract import Feature, MissingFeatureError, ServedModel, freshness, input_matrix, model_inputs
+from holdfast.models.fingerprint import differing_parts, fingerprint
 from tests.flows.small_shop import at_work_on
 
 PARTS = ["feature_service", "labels", "on_demand", "transformations"]

@@ -8,9 +8,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores.raw_values import stock_reader
-from holdfast.models.contract import FEATURE_SERVICE, model_inputs
+from holdfast.models.contract import model_inputs
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures, OnlineReader
 from tests.feature_repo.online_shops import (
     ACTIVITY,

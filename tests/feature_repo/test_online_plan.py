@@ -12,9 +12,10 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, Reques
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Bool, Float32, Float64, Int32, Int64, String
 
+from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig
-from holdfast.models.contract import ENTITY_KEY, REQUEST_TIME, Feature
+from holdfast.models.contract import Feature
 from holdfast.online_features.reader import Fault, OnlineReader, UnreadableServiceError
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 from feast.repo_operations import apply_total_with_repo_instance
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.apply import apply_definitions, definitions, require_applied
 from holdfast.feature_store.materialization import forget_online_state
 from holdfast.feature_store.parity import check_parity, require_parity
-from holdfast.models.contract import FEATURE_SERVICE
 from holdfast.online_features.reader import OnlineReader
 from tests.conftest import environment_of, run
 from tests.feature_repo.online_shops import CUSTOMERS, REDIS_PROFILE, OnlineShop, online_shop

@@ -19,6 +19,7 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores.open_store import REPO, open_store
 from holdfast.feast_stores.raw_values import entity_keys
@@ -28,7 +29,6 @@ from holdfast.feast_stores.redis_online_store import (
     _packed_around_key,
 )
 from holdfast.feature_store.materialization import forget_online_state
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineReader
 from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
 from tests.flows.small_shop import AS_OF, build_features

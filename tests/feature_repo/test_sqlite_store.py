@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores import sqlite_online_store
 from holdfast.feast_stores.open_store import open_store
-from holdfast.models.contract import FEATURE_SERVICE
 from holdfast.online_features.reader import OnlineReader
 from tests.feature_repo.online_shops import CUSTOMERS, HISTORY, OnlineShop, online_shop
 from tests.flows.small_shop import AS_OF

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings, load_settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from tests.conftest import environment_of, run
 from tests.feature_repo.oracle import microseconds
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, join, start

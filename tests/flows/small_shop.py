@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from feature_repo.settings import Settings, load_settings
-from flows.ingestion.pipeline import run_ingest
 from tests.conftest import STATE
 from tests.feature_repo.oracle import Transaction
+from tests.flows.ingestion.pipeline import run_ingest
 
 FIRST = datetime(2023, 1, 5, tzinfo=UTC)
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ _PRELOAD = [
     "flows.train",
     "flows.features",
     "flows.promote",
-    "flows.ingestion.pipeline",
+    "tests.flows.ingestion.pipeline",
     "holdfast.feast_stores.open_store",
 ]
 _PRELOAD += ["feast", "mlflow", "mlflow.sklearn", "skops.io", "duckdb", "pyarrow.parquet", "feast.repo_operations"]

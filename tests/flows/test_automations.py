@@ -1,7 +1,7 @@
 """Automations for real: a Prefect server, the deployments of prefect.yaml and a worker; events, and a killed run.
 
 A run that falls silent together with its worker takes minutes to be missed, by Prefect's least heartbeat: the scenario
-killed-training of `simulations.__main__` shows it, and tests/flows/recovering what is judged.
+killed-training of `simulations` shows it, and tests/flows/recovering what is judged.
 """
 
 import contextlib

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import REPLAY, Settings
-from flows.ingestion.errors import IngestError
 from holdfast.batch_scoring.backfill_range import missing
 from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.core.errors import IngestError
 from holdfast.feature_store.materialization import OlderThanOnlineError
 from holdfast.ingestion.batches import list_batches
 from tests.flows.small_shop import AS_OF, MAPPING, at_work_on

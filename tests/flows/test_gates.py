@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import PromotionRefusedError
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import CHALLENGER, UnknownVersionError, drop_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, events_in

@@ -54,7 +54,7 @@ def test_the_flow_stores_a_batch_and_reports_it(
 
 def test_a_source_needs_a_mapping(prefect_server: None, files: tuple[str, str]) -> None:
     from flows.ingest import ingest
-    from flows.ingestion.errors import IngestError
+    from holdfast.core.errors import IngestError
 
     for options in ({"source": files[0]}, {"mapping": files[1]}):
         with pytest.raises(IngestError, match="give both --source and --mapping"):

@@ -11,7 +11,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.cli.lineage import lineage
-from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
+from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.fingerprint import fingerprint
 from tests.flows.conftest import Trained
 from tests.flows.small_shop import AS_OF, KNOWN_AT, at_work_on
 
@@ -32,7 +33,7 @@ def copied(trained: Trained, tmp_path: Path) -> Iterator[Settings]:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line, in this process: exit code, standard output, standard error."""
-    from flows.provenance.command_line import run_command
+    from holdfast.runtime.cli_errors import run_command
 
     def run(*options: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lineage", *options])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import REPLAY
-from flows.ingestion.errors import IngestError
-from flows.ingestion.pipeline import run_ingest
+from holdfast.core.errors import IngestError
+from tests.flows.ingestion.pipeline import run_ingest
 from tests.flows.small_shop import at_work_on
 
 MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"

@@ -64,8 +64,8 @@ def _content(data: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     """The command, once, under settings that are not those of the training and beside batches that are not of it."""
-    from flows.provenance.command_line import run_command
     from holdfast.lineage import reproduction
+    from holdfast.runtime.cli_errors import run_command
 
     data = _copy(trained, tmp_path_factory.mktemp("reproduce"))
     late = KNOWN_AT + timedelta(days=1)

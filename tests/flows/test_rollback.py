@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import PromotionRefusedError, RollbackError
+from holdfast.core.errors import PromotionRefusedError, RollbackError
 from holdfast.model_versions.aliases import UnknownVersionError
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, events_in
 from holdfast.models.contract import CHAMPION, MODEL_NAME

@@ -11,8 +11,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows import _approval as asking
-from flows.promotion.errors import PromotionRefusedError
 from holdfast.alerting.outbox import open_alerts
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import UnknownVersionError, champion_version, set_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, RolloutRecord, events_in

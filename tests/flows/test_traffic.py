@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import TrafficError
+from holdfast.core.errors import TrafficError
 from holdfast.model_versions.aliases import UnknownVersionError, set_challenger
 from holdfast.model_versions.records import TrafficRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME

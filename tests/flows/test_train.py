@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, fingerprint, model_inputs
+from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, model_inputs
+from holdfast.models.fingerprint import fingerprint
 from holdfast.training.settings import ValueSettings
 from tests.flows.conftest import QUICK, Trained
 from tests.flows.small_shop import (

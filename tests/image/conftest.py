@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from bentoml import Bento
 
-from flows.packaging.stores import bento_store, model_store
 from holdfast.container_image.build import Built, build_image
 from holdfast.packaging.bento import build_bento
+from holdfast.packaging.bento_stores import bento_store, model_store
 from tests.conftest import ROOT
 from tests.image import prepared
 from tests.image.containers import Container, running

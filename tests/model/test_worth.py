@@ -16,7 +16,8 @@ from feature_repo.settings import Settings
 from holdfast.batch_scoring.champion_model import load_champion
 from holdfast.batch_scoring.scoring_run import score_moment
 from holdfast.feast_stores.open_store import open_store
-from holdfast.models.contract import CHAMPION, MODEL_NAME, fingerprint
+from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.fingerprint import fingerprint
 from holdfast.monitoring.performance.view import outcome_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window

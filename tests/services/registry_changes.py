@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from holdfast.models.contract import FEATURE_SERVICE
+from feature_repo.names import FEATURE_SERVICE
 
 
 def change_a_limit(store: Any) -> None:

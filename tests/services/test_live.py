@@ -14,9 +14,8 @@ import yaml
 from bentoml import Tag
 
 from feature_repo.settings import NO_TELEMETRY, Settings
-from flows.packaging.stores import bento_store, model_store
 from holdfast.packaging.bento import build_bento, content_digest
-from holdfast.packaging.bento_stores import save_served_model
+from holdfast.packaging.bento_stores import bento_store, model_store, save_served_model
 from holdfast.packaging.smoke_test import LiveCheckError, LiveService, ask_live_service, serving
 from tests.services.conftest import ROOT, assert_error, environment
 from tests.services.world import AS_OF, CUSTOMERS, fit

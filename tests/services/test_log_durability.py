@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
-from holdfast.models.contract import FEATURE_SERVICE
 from holdfast.online_features.reader import OnlineReader
 from services.prediction_log.writer import PredictionLog
 from tests.services.conftest import environment, serve_in_process

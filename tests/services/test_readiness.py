@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from holdfast.models.contract import FEATURE_SERVICE, ServedModel
+from feature_repo.names import FEATURE_SERVICE
+from holdfast.models.contract import ServedModel
 from tests.services.conftest import assert_error, environment, serve_in_process
 from tests.services.registry_changes import change_a_function, change_a_limit, drop_a_feature
 

@@ -15,18 +15,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings, apply_environment, load_settings
 from feature_repo.timestamps import epoch_us
 from feature_repo.transformations import BUILDERS, known_transactions
-from holdfast.models.contract import (
-    FEATURE_SERVICE,
-    MODEL_FILE,
-    MODEL_NAME,
-    ServedModel,
-    fingerprint,
-    input_matrix,
-    model_inputs,
-)
+from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel, input_matrix, model_inputs
+from holdfast.models.fingerprint import fingerprint
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 KNOWN_AT = AS_OF + timedelta(hours=3)

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from holdfast.monitoring.data_quality.queries import Days, Sample
 from holdfast.monitoring.data_quality.volume_forecast import forecast
-from holdfast.monitoring.drift.plot import RED, empty
 from holdfast.monitoring.settings import DataRules
-from holdfast.training.plots import GREEN, GREY, LIGHT, plain
+from holdfast.training.plots import GREEN, GREY, LIGHT, RED, empty, plain
 
 _SHOWN_DAYS = 42
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from feature_repo.settings import Settings
-from holdfast.monitoring.data_quality import checks
+from holdfast.monitoring.data_quality import checks as quality_checks
 from holdfast.monitoring.data_quality.plot import draw
 from holdfast.monitoring.data_quality.queries import (
     DAYS_BEFORE,
@@ -17,7 +17,7 @@ from holdfast.monitoring.data_quality.queries import (
     rows_by_day,
     sample,
 )
-from holdfast.monitoring.drift.report import report_of
+from holdfast.monitoring.evidently_workspace import report_of
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import champion_freshness, online_freshness, scores_freshness
 from holdfast.monitoring.hypothesis_tests import Check, judge
@@ -38,17 +38,17 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
     """
     days = rows_by_day(settings, window, rules.data.due_hours)
     if days is None:
-        rows = [MetricRow("rows", checks.ALL, 0, 0)]
+        rows = [MetricRow("rows", quality_checks.ALL, 0, 0)]
         said = "No transaction is known: there is nothing to look at."
         return ViewResult("data", said, rows, [], draw(None, None, None, rules.data), judged=())
     now, before = arrivals(settings, window)
     day = sample(settings, window, days.day, 1)
     earlier = sample(settings, window, days.day - timedelta(days=DAYS_BEFORE), DAYS_BEFORE)
     checks = [
-        *checks.volume(days, window, rules.data),
-        *checks.refusals(now, before, rules.data),
-        *checks.returns(day, earlier, rules.data),
-        *checks.values(day, earlier, rules.data),
+        *quality_checks.volume(days, window, rules.data),
+        *quality_checks.refusals(now, before, rules.data),
+        *quality_checks.returns(day, earlier, rules.data),
+        *quality_checks.values(day, earlier, rules.data),
     ]
     measured, found, lines = judge(checks, rules.data.alpha)
     late = _lateness(settings, now, before, rules.data)
@@ -76,19 +76,19 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
 
 def _judged(checks: list[Check]) -> set[str]:
     """What was tested. Where all purchases are of one piece only amounts are: those say it of all measures."""
-    values = {checks.subject_of(name) for name in VALUES}
+    values = {quality_checks.subject_of(name) for name in VALUES}
     subjects = {check.finding.subject for check in checks}
     return subjects | (values if subjects & values else set())
 
 
 def _plain(days: Days, now: Arrivals, window: Window, checks: list[Check]) -> list[MetricRow]:
     """What is measured whether or not it can be judged."""
-    rows = [MetricRow("age_hours", checks.ALL, (window.as_of - days.newest) / _HOUR, days.rows)]
+    rows = [MetricRow("age_hours", quality_checks.ALL, (window.as_of - days.newest) / _HOUR, days.rows)]
     if not any(check.row.metric == "rows" for check in checks):
-        rows.append(MetricRow("rows", checks.ALL, days.rows, days.rows))
+        rows.append(MetricRow("rows", quality_checks.ALL, days.rows, days.rows))
     if now.rows:
-        rows.append(MetricRow("refused_share", checks.ALL, now.refused / now.rows, now.rows))
-    return rows + checks.missing_values(now)
+        rows.append(MetricRow("refused_share", quality_checks.ALL, now.refused / now.rows, now.rows))
+    return rows + quality_checks.missing_values(now)
 
 
 def _lateness(
@@ -98,7 +98,7 @@ def _lateness(
     added, late, median = late_rows(settings, now, rules.max_delay_hours)
     if not added or not before.batches:
         return [], []
-    share, subject = late / added, f"{checks.ALL}.delay"
+    share, subject = late / added, f"{quality_checks.ALL}.delay"
     breached = share > rules.max_late_share
     rows = [
         MetricRow("late_share", subject, share, added, limit=rules.max_late_share, breached=breached),

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.rule import Moved
 from holdfast.monitoring.settings import DriftRules
-from holdfast.training.plots import GREEN, GREY, LIGHT, plain
+from holdfast.training.plots import AMBER, GREEN, GREY, LIGHT, RED, empty, plain
 
-RED, AMBER = "#b91c1c", "#c46210"
 _SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the others invisible
 
 
@@ -69,9 +68,3 @@ def _bars(axes: Axes, shown: Sequence[Moved], rules: DriftRules) -> None:
     axes.set(title=f"PSI of {shown[0].rows:,} customers; drifted (red) if both bars pass {rules.max_psi:g}")
     axes.legend(frameon=False, loc="lower right")
     plain(axes)
-
-
-def empty(axes: Axes, text: str) -> None:
-    """A picture of nothing says why."""
-    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
-    axes.set_axis_off()

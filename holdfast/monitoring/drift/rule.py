@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from flows.monitoring.many import holm
 from holdfast.models.contract import RECENCY
 from holdfast.monitoring.drift.psi import Drift, drifted
 from holdfast.monitoring.drift.reference import Reference
+from holdfast.monitoring.hypothesis_tests import holm
 from holdfast.monitoring.settings import DriftRules
 
 Floats = npt.NDArray[np.float64]

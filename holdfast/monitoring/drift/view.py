@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from flows.monitoring.active import is_active
+from holdfast.batch_scoring.population import is_active
 from holdfast.core.errors import HoldfastError
-from holdfast.models.contract import ENTITY_KEY, RECENCY
+from holdfast.models.contract import RECENCY
 from holdfast.monitoring.drift.plot import draw
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import Floats, Reference, reference_of

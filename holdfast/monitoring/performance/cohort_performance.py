@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from flows.monitoring.truth_settings import OutcomeRules
 from holdfast.batch_scoring.outcomes import known_until, matures_at, outcomes_of
 from holdfast.batch_scoring.performance import intervals, measured
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.monitoring.performance.cbpe import expected
 from holdfast.monitoring.performance.cohorts import Cohort
+from holdfast.monitoring.settings import OutcomeRules
 from holdfast.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import metrics

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.score_store import list_scored
 from holdfast.batch_scoring.scores_table import read_scores
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.monitoring.performance.first_predictions import first_answers
 
 Source = Literal["scores", "requests"]

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.prediction_log import TIME, day_folders, predictions_of_day
-from holdfast.models.contract import ENTITY_KEY, RECENCY
+from holdfast.models.contract import RECENCY
 
 _ANSWERED = ("champion", "canary")  # what a caller got: a challenger in shadow decided nothing
 _COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from holdfast.model_versions.aliases import all_versions
 from holdfast.model_versions.champion_history import Reigns
 from holdfast.monitoring.performance.cohorts import Cohort
 
@@ -23,16 +20,6 @@ class Mark:
     when: datetime
     kind: Kind
     version: str
-
-
-def trained_at(client: MlflowClient) -> dict[str, datetime]:
-    """Version to the moment that it was trained as of; versions that training did not register have none."""
-    tags = {str(item.version): item.tags for item in all_versions(client)}
-    return {
-        version: as_utc(datetime.fromisoformat(found["holdfast.as_of"]))
-        for version, found in tags.items()
-        if "holdfast.as_of" in found
-    }
 
 
 def marks(settings: Settings, reigns: Reigns, trained: Mapping[str, datetime], cohorts: Sequence[Cohort]) -> list[Mark]:

@@ -9,18 +9,18 @@ from mlflow.exceptions import MlflowException
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.model_versions.aliases import UnknownVersionError, all_versions, champion_version, open_registry
-from holdfast.model_versions.champion_history import reigns
+from holdfast.model_versions.champion_history import reigns, trained_at
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
+from holdfast.monitoring.evidently_workspace import said
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.performance.cohort_performance import CohortQuality, qualities
 from holdfast.monitoring.performance.cohorts import first_month, requested_cohorts, scored_cohorts
 from holdfast.monitoring.performance.findings import dropped, metric_rows, report, summary, table
-from holdfast.monitoring.performance.model_events import marks, trained_at
+from holdfast.monitoring.performance.model_events import marks
 from holdfast.monitoring.performance.plot import quality_over_time
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
-from holdfast.monitoring.skew.plot import said
 from holdfast.monitoring.window import Window
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import Evaluation, Interval

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at, times_known
 from holdfast.ingestion.batches import list_batches
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.monitoring.skew.logged_features import Floats, LoggedValues, columns_of, differing, due
 from holdfast.monitoring.skew.recompute import Definitions, recompute
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from holdfast.models.contract import ENTITY_KEY
+from feature_repo.names import ENTITY_KEY
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.skew.causes import CAUSES, Cause

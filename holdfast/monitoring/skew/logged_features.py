@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from feature_repo.names import ENTITY_KEY
 from holdfast.core.prediction_log import TIMESTAMP
-from holdfast.models.contract import ENTITY_KEY
 
 Floats = npt.NDArray[np.float64]
 _IN_COMMON = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}

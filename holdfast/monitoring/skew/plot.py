@@ -8,8 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from holdfast.monitoring.evidently_workspace import said
 from holdfast.monitoring.skew.causes import CAUSES, Cause, Compared
-from holdfast.training.plots import GREEN, GREY, plain
+from holdfast.training.plots import GREY, plain
 
 _COLOURS: dict[Cause, str] = {
     "changed definition": "#9333ea",
@@ -38,15 +39,6 @@ def mismatches(different: pd.DataFrame, summary: str) -> Figure:
     plain(axes)
     axes.grid(visible=False, axis="y")
     figure.legend(frameon=False, loc="outside lower center", ncols=len(CAUSES))
-    return figure
-
-
-def said(text: str, colour: str = GREEN) -> Figure:
-    """A picture that says in words that there is nothing to draw."""
-    figure = Figure(figsize=(9, 1.6), layout="constrained")
-    axes = figure.subplots()
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize=13, color=colour)
     return figure
 
 

@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores._feast_imports import FeatureStore
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.apply import apply_definitions
 from holdfast.feature_store.parity import input_definitions
 from holdfast.feature_store.snapshots import build_snapshots
-from holdfast.models.contract import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME, Feature, differing_parts, model_inputs
+from holdfast.models.contract import Feature, model_inputs
+from holdfast.models.fingerprint import differing_parts
 
 if TYPE_CHECKING:
     from feast.repo_config import RepoConfig

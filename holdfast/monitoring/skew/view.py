@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.model_versions.aliases import UnknownVersionError, all_versions, open_registry
-from holdfast.models.contract import ENTITY_KEY
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
+from holdfast.monitoring.evidently_workspace import said
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import ViewResult
@@ -17,7 +18,7 @@ from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.skew.causes import COLUMNS, Compared, differences
 from holdfast.monitoring.skew.findings import findings, metric_rows, not_computable, table
 from holdfast.monitoring.skew.logged_features import LoggedValues, columns_of, logged_values, right_moments
-from holdfast.monitoring.skew.plot import mismatches, report, said
+from holdfast.monitoring.skew.plot import mismatches, report
 from holdfast.monitoring.skew.recompute import Definitions, definitions, recompute
 from holdfast.monitoring.window import Window, logged_predictions
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings, load_settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import (
@@ -20,7 +21,6 @@ from holdfast.feature_store.materialization import (
 )
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots, customers_of
-from holdfast.models.contract import FEATURE_SERVICE
 from tests.feature_repo.oracle import Transaction
 from tests.flows.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join, start
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
 from holdfast.feature_store import snapshots
@@ -25,7 +26,6 @@ from holdfast.feature_store.snapshots import (
     snapshot_path,
 )
 from holdfast.ingestion.batches import Batch
-from holdfast.models.contract import FEATURE_SERVICE
 from tests.feature_repo import oracle
 from tests.feature_repo.oracle import MICROSECOND, Transaction
 from tests.flows.small_shop import (

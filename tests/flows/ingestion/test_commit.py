@@ -10,10 +10,10 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import Settings
-from flows.ingestion.errors import IngestError
-from flows.ingestion.pipeline import run_ingest
+from holdfast.core.errors import IngestError
 from holdfast.ingestion import batch_writer
 from holdfast.ingestion.batches import transactions_glob
+from tests.flows.ingestion.pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from flows.ingestion.errors import IngestError
-from flows.ingestion.pipeline import run_ingest
+from holdfast.core.errors import IngestError
 from holdfast.ingestion import datasets
+from tests.flows.ingestion.pipeline import run_ingest
 
 
 def test_cdnow_is_read_completely(settings, tables) -> None:

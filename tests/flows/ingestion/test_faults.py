@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion.pipeline import run_ingest
 from holdfast.ingestion import batch_writer
 from tests.flows.ingestion.conftest import SIMPLE
+from tests.flows.ingestion.pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -41,7 +41,7 @@ STEPS = [
 def processes() -> Iterator[ForkServerContext]:
     """Processes forked from a clean one that has imported the stage: real, and quick to start."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["flows.ingestion.pipeline", "duckdb", "pyarrow.parquet", __name__])
+    context.set_forkserver_preload(["tests.flows.ingestion.pipeline", "duckdb", "pyarrow.parquet", __name__])
     yield context
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ingestion.errors import IngestError
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import load_mapping
 
 COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"

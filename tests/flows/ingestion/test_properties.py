@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
-from flows.ingestion.pipeline import run_ingest
 from holdfast.ingestion.column_mapping import Mapping
 from holdfast.ingestion.readers import read_source
 from holdfast.ingestion.validation import check
 from tests.flows.ingestion.conftest import SIMPLE
+from tests.flows.ingestion.pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _FIELDS = ["customer_id", "event_timestamp", "amount", "quantity"]

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion.pipeline import run_ingest
 from holdfast.ingestion.column_mapping import Mapping, load_mapping
 from holdfast.ingestion.readers import read_source
+from tests.flows.ingestion.pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DATA = Path(__file__).parents[2] / "data"

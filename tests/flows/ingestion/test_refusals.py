@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion.errors import IngestError
-from flows.ingestion.pipeline import run_ingest
+from holdfast.core.errors import IngestError
+from tests.flows.ingestion.pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HEADER = "id,when,amount,quantity\n"

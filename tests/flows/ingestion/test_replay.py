@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion.errors import IngestError
-from flows.ingestion.pipeline import run_ingest
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.datasets import locate, replay
+from tests.flows.ingestion.pipeline import run_ingest
 
 
 def test_the_clock_follows_the_data_only_where_a_data_set_is_replayed(settings: Settings) -> None:

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from flows.ingestion.pipeline import run_ingest
 from holdfast.monitoring.data_quality.view import data_view
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.conftest import STATE
+from tests.flows.ingestion.pipeline import run_ingest
 from tests.flows.small_shop import at_work_on
 
 TODAY = datetime(2024, 3, 8, tzinfo=UTC)  # a Friday, the first day after the history

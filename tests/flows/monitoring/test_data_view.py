@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from flows.ingestion.errors import IngestError
-from flows.reporting.images import png
+from holdfast.core.errors import IngestError
+from holdfast.core.formatting import png
 from holdfast.monitoring.data_quality.view import data_view
 from holdfast.monitoring.metrics_store import MetricRow, MetricsTable, read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult

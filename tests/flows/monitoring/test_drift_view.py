@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from feature_repo.settings import Settings
-from flows.reporting.images import png
+from holdfast.core.formatting import png
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from holdfast.models.contract import MODEL_NAME, RECENCY
 from holdfast.monitoring.drift.psi import SCORE

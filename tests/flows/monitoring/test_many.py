@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from flows.monitoring.many import holm
+from holdfast.monitoring.hypothesis_tests import holm
 
 
 def test_by_hand() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import PromotionRefusedError
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.monitoring.skew.open_findings import open_skew

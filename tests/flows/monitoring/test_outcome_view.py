@@ -13,9 +13,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
-from flows.reporting.images import png
 from holdfast.batch_scoring.outcomes import outcomes
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
+from holdfast.core.formatting import png
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import outcome_view
@@ -214,9 +214,9 @@ def test_before_anything_was_scored(scored: tuple[Settings, Any]) -> None:
 
 
 def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings, Any]) -> None:
-    from holdfast.model_versions.champion_history import reigns
+    from holdfast.model_versions.champion_history import reigns, trained_at
     from holdfast.monitoring.performance.cohorts import scored_cohorts
-    from holdfast.monitoring.performance.model_events import Mark, marks, trained_at
+    from holdfast.monitoring.performance.model_events import Mark, marks
 
     settings, client = scored
     trained = MONTHS[3] - timedelta(days=1)

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.monitoring.drift.report import report_of
-from holdfast.monitoring.evidently_workspace import TITLES, keep_report, project_name
+from holdfast.monitoring.evidently_workspace import TITLES, keep_report, project_name, report_of
 from holdfast.monitoring.findings import View
 
 DAY = datetime(1998, 5, 1, 6, tzinfo=UTC)

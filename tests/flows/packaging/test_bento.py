@@ -9,10 +9,10 @@ import yaml
 from bentoml import Tag
 
 from feature_repo.settings import Settings
-from flows.packaging.errors import PackagingError
-from flows.packaging.stores import bento_store
+from holdfast.core.errors import PackagingError
 from holdfast.models.contract import MODEL_NAME
 from holdfast.packaging.bento import build_bento, content_digest
+from holdfast.packaging.bento_stores import bento_store
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = Tag(MODEL_NAME, "v1-00000000")

@@ -7,13 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from feature_repo.settings import Settings
-from flows.packaging.errors import PackagingError
-from flows.packaging.stores import model_store
-from holdfast.core.errors import HoldfastError
+from holdfast.core.errors import HoldfastError, PackagingError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.models.registered_version import NoRegistryError, NotServableError
 from holdfast.models.registry_client import ModelRegistry
-from holdfast.packaging.bento_stores import save_served_model
+from holdfast.packaging.bento_stores import model_store, save_served_model
 from holdfast.training.mlflow_tracking import logged_sha256
 from tests.registry import contract_of, estimator
 

@@ -23,10 +23,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.calibrated_classifier import CalibratedModel
-from holdfast.models.contract import FEATURE_SERVICE, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.models.contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from holdfast.training.calibration import fit_calibrator
 from holdfast.training.contract_builder import scored_examples
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
@@ -57,7 +58,7 @@ def base() -> Base:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
     from holdfast.feature_store.snapshots import customers_of
-    from holdfast.models.contract import fingerprint
+    from holdfast.models.fingerprint import fingerprint
     from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
     from holdfast.training.mlflow_tracking import open_mlflow
     from holdfast.training.time_split import closed_by

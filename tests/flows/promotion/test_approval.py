@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import PromotionRefusedError
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import CHALLENGER
 from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 from holdfast.models.contract import CHAMPION

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flows.promotion.breaches import Breach
 from holdfast.feature_store.parity import ParityRecord
+from holdfast.model_versions.champion_history import Breach
 from holdfast.model_versions.evidence import Evidence, Missing, NotComputedError, attempt, given
 from holdfast.model_versions.gate_settings import GateSettings, changed_told
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord

@@ -9,8 +9,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.settings import Settings
-from flows.promotion.errors import PromotionRefusedError
 from holdfast.alerting.outbox import open_alerts
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
 from holdfast.model_versions.records import (
     ApprovalRecord,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.simulation.scenarios import SCENARIOS
 from simulations.outcome import Expectation, Outcome, Seen, detection, outcome_path, read_outcomes, write_outcome
 from simulations.report import page
+from simulations.scenarios import SCENARIOS
 from tests.conftest import ROOT
 
 BY = datetime(1998, 5, 4, tzinfo=UTC)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from simulations.__main__ import ensure_world
+from simulations import ensure_world
 from simulations.baseline_state import WorldKey, code_now
 from simulations.scenario import Scenario
 from tests.conftest import ROOT, environment_of
@@ -43,8 +43,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def simulated(data: Path, scenario: str, *options: str) -> Simulated:
-    """`python -m simulations.__main__`, and nothing of it is left running."""
-    command = [sys.executable, "-m", "simulations.__main__", scenario, *options]
+    """`python -m simulations`, and nothing of it is left running."""
+    command = [sys.executable, "-m", "simulations", scenario, *options]
     done = subprocess.run(
         command, cwd=ROOT, env=environment_of(data), capture_output=True, text=True, timeout=800, check=False
     )
@@ -105,7 +105,7 @@ def test_a_fault_that_is_not_planted_is_not_found(data: Path) -> None:
 
 
 def test_an_unknown_scenario_is_refused_in_one_line(data: Path) -> None:
-    command = [sys.executable, "-m", "simulations.__main__", "flood"]
+    command = [sys.executable, "-m", "simulations", "flood"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment_of(data), capture_output=True, text=True, timeout=120, check=False
     )

@@ -6,10 +6,11 @@ from typing import get_args
 
 import pytest
 
-from flows.status.words import ago, figure, link, span
 from holdfast.alerting.links import runbook_entry
 from holdfast.core.errors import HoldfastError
+from holdfast.core.formatting import span
 from holdfast.monitoring.findings import EventName
+from holdfast.status_page.filters import ago, figure, link
 from holdfast.status_page.runbook import anchor, runbook_html
 from holdfast.status_page.sections import section, without_login
 from holdfast.status_page.snapshot import KEPT_SECONDS, Kept

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
-from holdfast.models.contract import FEATURE_SERVICE, MODEL_NAME
+from holdfast.models.contract import MODEL_NAME
 from holdfast.training.contract_builder import example_rows, served_model, typical_customer
 from holdfast.training.recipe import Recipe
 from tests.flows.training.made_up import monthly, training_set

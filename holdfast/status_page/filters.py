@@ -1,14 +1,9 @@
-"""Facts as the page writes them."""
+"""Jinja filters of the status page."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from holdfast.status_page.sections import without_login
-
-
-def minute(moment: datetime | None) -> str:
-    """A moment in UTC."""
-    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

@@ -7,7 +7,7 @@ from holdfast.backtesting.paths import copy_picture
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.training.mlflow_tracking import open_mlflow
 
-PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+PICTURES = Path(__file__).resolve().with_name("pictures")
 
 
 def main() -> None:

@@ -1,0 +1,5 @@
+"""Names that feature definitions, training and serving share."""
+
+ENTITY_KEY = "customer_id"
+FEATURE_SERVICE = "churn_v1"
+REQUEST_TIME = "as_of_us"

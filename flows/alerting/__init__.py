@@ -1,1 +1,0 @@
-"""Alerts: told once while a trouble lasts, and delivered though a receiver is down for a while."""

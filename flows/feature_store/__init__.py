@@ -1,1 +1,0 @@
-"""Feature snapshots, their registration and materialisation, and the proof of parity."""

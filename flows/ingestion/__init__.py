@@ -1,1 +1,0 @@
-"""From files of transactions to immutable, checked batches. Pure functions: Prefect is in ``flows.ingest``."""

@@ -1,1 +1,0 @@
-"""Watching a model at work: drift of what it reads and says."""

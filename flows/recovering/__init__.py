@@ -1,1 +1,0 @@
-"""What becomes of flow runs that did not end well."""

@@ -1,1 +1,0 @@
-"""When a finding of monitoring is reason to train again."""

@@ -1,1 +1,0 @@
-"""A rollout: the challenger is tried out on more and more of the traffic, judged, promoted, watched, or taken back."""

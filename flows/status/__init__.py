@@ -1,1 +1,0 @@
-"""The status page: how everything stands, on one page."""

@@ -1,1 +1,0 @@
-"""Training: time-ordered splits, the training set, candidates, evaluation and registration."""

@@ -1,0 +1,38 @@
+"""Pandera schemas of labels and feature snapshots."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from feature_repo.names import ENTITY_KEY
+from holdfast.ingestion.schemas import UtcMicroseconds
+
+if TYPE_CHECKING:
+    from feast import FeatureView
+
+
+class Labels(pa.DataFrameModel):
+    """Whether a customer active before the cut-off churned after it."""
+
+    customer_id: Series[str] = pa.Field(nullable=False)
+    cutoff: Series[UtcMicroseconds] = pa.Field(nullable=False)
+    churned: Series[bool] = pa.Field(nullable=False)
+
+    class Config:
+        strict = True
+        unique: ClassVar = ["customer_id", "cutoff"]
+
+
+def snapshot_contract(view: "FeatureView") -> pa.DataFrameSchema:
+    """The contract of a view's snapshot, from the view itself: one row per customer, the declared types.
+
+    Only the fields that the view's tag ``nullable`` lists may be null.
+    """
+    nullable = view.tags.get("nullable", "").split(",")
+    dtypes = {"String": str, "Int64": np.int64, "Float64": np.float64}
+    columns = {
+        field.name: pa.Column(dtypes[str(field.dtype)], nullable=field.name in nullable) for field in view.features
+    }
+    return pa.DataFrameSchema({ENTITY_KEY: pa.Column(str, unique=True), **columns}, strict=True, name=view.name)
