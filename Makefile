@@ -38,10 +38,10 @@ test-simulations: .venv/.ready ## Faults planted into a running Holdfast: each m
 	@$(TEST) -m simulation
 
 score-card: .venv/.ready ## Hold docs/ml-test-score.md against what the tests above reported last
-	@$(BIN)/python -m tests.score_card
+	@$(BIN)/python -m tests.support.score_card
 
 test-image: .venv/.ready ## Build the container image and run it for real; on a plain Debian as root without Docker, too
-	@$(BIN)/python -m tests.image --junitxml .reports/$@.xml
+	@$(BIN)/python -m tests.e2e.image --junitxml .reports/$@.xml
 
 check: .venv/.ready ## Format, lint, types, architecture
 	$(BIN)/ruff format --check .

@@ -67,7 +67,7 @@ def main() -> None:
     import duckdb
 
     from feature_repo.settings import Settings
-    from tests.flows.ingestion.pipeline import run_ingest
+    from tests.support.ingest_pipeline import run_ingest
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

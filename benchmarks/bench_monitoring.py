@@ -116,7 +116,7 @@ def main() -> None:
         os.environ["HOLDFAST_DATA"] = str(Path(name) / "data")
         from feature_repo.settings import load_settings
         from holdfast.ingestion.datasets import locate, replay
-        from tests.flows.ingestion.pipeline import run_ingest
+        from tests.support.ingest_pipeline import run_ingest
 
         replay(load_settings(), "cdnow")
         settings = load_settings()

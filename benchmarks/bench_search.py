@@ -34,7 +34,7 @@ def measure() -> dict[str, float]:
     from holdfast.training.hyperparameter_search import best_trials, search, search_storage
     from holdfast.training.settings import TrainingSettings
     from holdfast.training.time_split import split_by_time
-    from tests.flows.ingestion.pipeline import run_ingest
+    from tests.support.ingest_pipeline import run_ingest
 
     settings, training = load_settings(), TrainingSettings()
     run_ingest(settings, *locate("cdnow"))

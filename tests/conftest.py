@@ -4,21 +4,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-STATE = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
+from tests.support.main_job import STATE, STATE_VARIABLES, MainJob, environment_of, run
 
-# Before anything is imported that reads them: what the developer's shell says about state does not count here.
-STATE_VARIABLES = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_", "MAKE", "MFLAGS")
 for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
     del os.environ[_name]
 os.environ["HOLDFAST_DATA"] = str(STATE / "data")
@@ -65,16 +57,6 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class MainJob:
-    """A finished run of the main job in a process of its own: read its state, do not change it."""
-
-    data: Path
-    environment: dict[str, str]
-    output: str
-    summary: dict[str, Any]
-
-
 @pytest.fixture(scope="session")
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
     """`make run` in an empty data folder, once per session; once for several where MAIN_JOB names a folder."""
@@ -85,17 +67,3 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
     if not printed.exists():
         printed.write_text(run(["make", "run"], environment))
     return MainJob(data, environment, printed.read_text(), json.loads((data / "run-summary.json").read_text()))
-
-
-def environment_of(data: Path) -> dict[str, str]:
-    """The environment of a newcomer's shell: the checkout's virtual environment, state in ``data``."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(STATE_VARIABLES)}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return bare | {"HOLDFAST_DATA": str(data), "PATH": path}
-
-
-def run(command: list[str], environment: dict[str, str], cwd: Path = ROOT, timeout: float = 300) -> str:
-    """Run a command that must succeed; return what it printed."""
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
-    assert done.returncode == 0, f"{command} failed:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
-    return done.stdout + done.stderr

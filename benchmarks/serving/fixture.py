@@ -67,7 +67,7 @@ def make_scene(processes: Processes, folder: Path, customers: int, family: str) 
     """
     from holdfast.packaging.bento import build_bento
     from holdfast.packaging.bento_stores import model_store
-    from tests.services.world import AS_OF
+    from tests.support.service_state import AS_OF
 
     data = folder / "data"
     data.mkdir(parents=True)

@@ -34,8 +34,8 @@ from holdfast.models.contract import (
     ServedModel,
     model_inputs,
 )
-from tests.registry import Registry, make_registry
-from tests.services.world import AS_OF, build, fit, offline_matrix
+from tests.support.registry import Registry, make_registry
+from tests.support.service_state import AS_OF, build, fit, offline_matrix
 
 EXPECTED = 20
 BATCHES = 20

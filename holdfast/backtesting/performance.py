@@ -54,8 +54,8 @@ def judge(
 ) -> dict[Policy, list[Judged]]:
     """Every policy on every mature cohort that it scored.
 
-    ``scored`` maps policy and moment to a table as in ``holdfast.batch_scoring.scores_table.Scores``. All are judged on the same
-    resamples of customers, so that differences between policies have intervals, too.
+    ``scored`` maps policy and moment to a table as in ``holdfast.batch_scoring.scores_table.Scores``. All are judged
+    on the same resamples of customers, so that differences between policies have intervals, too.
 
     Raises:
         RuntimeError: Two policies scored different customers at one moment.

@@ -26,8 +26,9 @@ def try_out(
 ) -> Outcome:
     """Begin the step that the work is at, or go on with it: its start and its counters stay, the traffic is sent anew.
 
-    How it ended is only said, not done: that is for :func:`holdfast.rollout.notifications.finish`. Called again by the same
-    run, which lost the registry on the way, it goes on with what it had written: an end that it had seen stands.
+    How it ended is only said, not done: that is for :func:`holdfast.rollout.notifications.finish`. Called again by
+    the same run, which lost the registry on the way, it goes on with what it had written: an end that it had seen
+    stands.
     """
     step = work.step(rules)
     assert step is not None

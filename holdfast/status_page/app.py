@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast.core import formatting
+from holdfast.core.formatting import minute
+from holdfast.status_page import filters
 from holdfast.status_page.runbook import runbook_html
 from holdfast.status_page.snapshot import Kept, Standing
 
@@ -36,11 +37,11 @@ def status_app(hosts: list[str], find: Callable[[], Standing] | None = None) -> 
         lstrip_blocks=True,
     )
     pages.globals.update(
-        minute=formatting.minute,
-        ago=formatting.ago,
-        span=formatting.span,
-        link=formatting.link,
-        figure=formatting.figure,
+        minute=minute,
+        ago=filters.ago,
+        span=filters.span,
+        link=filters.link,
+        figure=filters.figure,
     )
 
     def page(_request: Request) -> Response:

@@ -35,7 +35,7 @@ class Standing(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     at: datetime
-    sources: str
+    data: str
     parts: Section[list[PartFacts]]
     models: Section[ModelFacts]
     freshness: Section[FreshnessFacts]

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 GREEN, GREY, LIGHT = "#0b6e4f", "#6b7280", "#d1d5db"
+RED, AMBER = "#b91c1c", "#c46210"
 _COLOURS = {"model": GREEN, "recency": "#c46210", "rfm": "#2563eb", "bg_nbd": "#9333ea", "base_rate": GREY}
 _LABELS = {"model": "Holdfast"} | BASELINES
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.conftest import ROOT, MainJob, run
-from tests.e2e.processes import Server, answering, free_port, serving
-from tests.e2e.readme import Block, bash_blocks, blocks, local_links, make_targets, module_commands
+from tests.support.main_job import ROOT, MainJob, run
+from tests.support.readme import Block, bash_blocks, blocks, local_links, make_targets, module_commands
+from tests.support.server_processes import Server, answering, free_port, serving
 
 NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import MainJob, run
+from tests.support.main_job import MainJob, run
 
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 STAGES = ["ingest", "features", "train", "promote", "package", "serve"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, environment_of, run
-from tests.flows.small_shop import AS_OF, KNOWN_AT, copy_shop
+from tests.support.main_job import ROOT, environment_of, run
+from tests.support.small_shop import AS_OF, KNOWN_AT, copy_shop
 
 NAME = "largest_purchase"
 EDITS = {

@@ -12,10 +12,10 @@ from feature_repo.settings import Settings
 from holdfast.alerting.links import runbook_entry
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.findings import EventName
-from tests.conftest import ROOT, MainJob
-from tests.e2e.readme import blocks, local_links, module_commands
 from tests.e2e.test_commands import NOISE, assert_command_exists
-from tests.flows.small_shop import at_work_on, prefect_api
+from tests.support.main_job import ROOT, MainJob
+from tests.support.readme import blocks, local_links, module_commands
+from tests.support.small_shop import at_work_on, prefect_api
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 TEXT = RUNBOOK.read_text()

@@ -1,0 +1,63 @@
+"""The champion of the main job and real customers for it to score."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feature_repo.transformations import BUILDERS
+from holdfast.models.contract import CHAMPION, MODEL_NAME, input_matrix
+from tests.support.feature_oracle import microseconds
+from tests.support.main_job import MainJob
+from tests.support.small_shop import at_work_on
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A trained model, the active customers it is asked about, and what it was tested on."""
+
+    score: Callable[[np.ndarray], np.ndarray]
+    inputs: list[Any]
+    customers: pd.DataFrame
+    request_time: Callable[[dict[str, list[Any]]], dict[str, list[Any]]]
+    as_of_us: int
+    tested: pd.DataFrame
+
+    def matrix(self, customers: pd.DataFrame, **changed: Any) -> np.ndarray:
+        """Model inputs of some customers, shape (customers, inputs), with some stored values changed."""
+        frame = customers.assign(as_of_us=self.as_of_us, **changed)
+        computed = self.request_time({name: frame[name].tolist() for name in frame.columns})
+        return input_matrix(self.inputs, {name: frame[name].tolist() for name in frame.columns} | computed)
+
+
+@pytest.fixture(scope="session")
+def champion(main_job: MainJob) -> Champion:
+    """The champion, loaded from the registry; its customers are those active at the end of CDNOW."""
+    import mlflow
+
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.models.contract import model_inputs
+    from holdfast.training.fitting import churn_scores
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    as_of = datetime.fromisoformat(main_job.summary["as_of"])
+    with at_work_on(main_job.data) as settings:
+        client = open_mlflow(settings)
+        version = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}@{CHAMPION}")
+        tested = pd.read_parquet(client.download_artifacts(str(version.run_id), "test_predictions.parquet"))
+        store = open_store()
+        inputs = model_inputs(store)
+        request_time = store.get_on_demand_feature_view("customer_request_time").feature_transformation.udf
+        customers: pd.DataFrame | None = None
+        for view in BUILDERS:
+            (file,) = settings.snapshots.glob(f"{view}/*/{as_of:%Y%m%dT%H%M%S}*/*.parquet")
+            frame = pd.read_parquet(file).drop(columns=["as_of", "known_at"])
+            customers = frame if customers is None else customers.merge(frame, on="customer_id", validate="1:1")
+    assert customers is not None
+    active = customers[customers["purchase_days_180d"] > 0].reset_index(drop=True)
+    return Champion(lambda x: churn_scores(model, x), inputs, active, request_time, microseconds(as_of), tested)

@@ -1,1 +1,0 @@
-"""The container image, built and run for real: `make test-image`."""

@@ -1,0 +1,221 @@
+"""`python -m holdfast.cli.lineage` on the trained shop: from the version to its batches and back."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.cli.lineage import lineage
+from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.fingerprint import fingerprint
+from tests.support.shop_fixtures import Trained
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def copied(trained: Trained, tmp_path: Path) -> Iterator[Settings]:
+    """This process at work on a copy of the shop's batches and of its registry, which a test may change."""
+    data = tmp_path / "data"
+    (data / "mlflow").mkdir(parents=True)
+    shutil.copytree(trained.data / "batches", data / "batches")
+    shutil.copy(trained.data / "mlflow" / "mlflow.db", data / "mlflow" / "mlflow.db")
+    with at_work_on(data, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false") as settings:
+        yield settings
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line, in this process: exit code, standard output, standard error."""
+    from holdfast.runtime.cli_errors import run_command
+
+    def run(*options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lineage", *options])
+        with pytest.raises(SystemExit) as ended:
+            run_command(lineage)
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def _batches(data: Path) -> list[str]:
+    return [
+        item["batch_id"]
+        for item in sorted(
+            (json.loads(path.read_text()) for path in data.glob("batches/*/batch.json")),
+            key=lambda item: item["ingested_at"],
+        )
+    ]
+
+
+@pytest.mark.long
+def test_a_version_leads_to_its_whole_past(trained: Trained, copied: Settings, command: Command) -> None:
+    code, printed, _ = command(trained.result.model_version)
+    assert code == 0
+    evaluation = trained.result.evaluation
+    for part in (
+        f"{MODEL_NAME} version {trained.result.model_version}",
+        *[f"batch {batch_id}" for batch_id in _batches(trained.data)],
+        f"known at {KNOWN_AT:%Y-%m-%d %H:%M} UTC, outcomes up to {AS_OF:%Y-%m-%d %H:%M} UTC",
+        f"MLflow run {trained.result.run_id}",
+        f"ROC-AUC {evaluation.metrics['model']['roc_auc']}",
+        evaluation.chosen,
+        "seed            0",
+        "search.trials=2",
+    ):
+        assert part in printed, part
+
+
+def test_for_machines_nothing_is_shortened(trained: Trained, copied: Settings, command: Command) -> None:
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.training.lineage import lineage_of
+    from tests.support.shop_fixtures import QUICK
+
+    code, printed, _ = command(trained.result.model_version, "--json")
+    told = json.loads(printed)
+    assert code == 0
+    with at_work_on(trained.data) as settings:
+        expected = lineage_of(settings, QUICK, fingerprint(open_store(), 90, 180), AS_OF, KNOWN_AT)
+    assert told["lineage"]["batches"] == expected.batches == _batches(trained.data)
+    for name in ("fingerprint", "training_code", "lock", "python", "horizon_days", "activity_days"):
+        assert told["lineage"][name] == getattr(expected, name)
+    assert told["lineage"]["settings"] == json.loads(json.dumps(expected.settings))
+    assert told["lineage"]["git_commit"]
+    assert told["recipe"]["seed"] == 0
+    assert told["run_id"] == trained.result.run_id
+    assert [item["manifest"]["rows_added"] > 0 for item in told["batches"]] == [True] * 3
+
+
+def test_what_became_of_it_is_told(trained: Trained, copied: Settings, command: Command) -> None:
+    from holdfast.model_versions.aliases import open_registry, set_champion
+    from holdfast.model_versions.records import PromotionRecord
+
+    version, client = trained.result.model_version, open_registry(copied)
+    code, _, error = command(CHAMPION)
+    assert code == 1
+    assert f"{MODEL_NAME} has no champion" in error
+    PromotionRecord(previous=None, when=AS_OF, who="Ada [A]", why="it is better", mode="manual", gates="k").save(
+        client, version
+    )
+    set_champion(client, version)
+    code, printed, _ = command(CHAMPION)
+    assert code == 0
+    assert f"{MODEL_NAME} version {version}  champion" in printed
+    assert f"{AS_OF:%Y-%m-%d %H:%M} UTC  champion, approved by Ada [A]: it is better" in printed
+
+
+def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied: Settings, command: Command) -> None:
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
+
+    version, client = trained.result.model_version, open_registry(copied)
+    for run, until in (("a", AS_OF), ("b", AS_OF + timedelta(hours=3))):
+        ApprovalRecord(status="waiting", since=until - timedelta(hours=1), until=until, flow_run=run, gates="k").save(
+            client, version
+        )
+    PromotionRecord(previous=None, when=AS_OF, who="Ada", why="killed", mode="manual", gates="k").write(client, version)
+    code, printed, _ = command(version)
+    assert code == 0
+    assert printed.count("a person was asked, to answer until") == 2
+    assert printed.count("timed out: nobody answered in time") == 2
+    assert "killed" not in printed
+    told = json.loads(command(version, "--json")[1])
+    assert (told["approval"]["status"], told["promotion"], len(told["events"])) == ("timed out", None, 3)
+
+
+def test_a_batch_leads_to_every_version(trained: Trained, copied: Settings, command: Command) -> None:
+    from holdfast.model_versions.aliases import all_versions, open_registry
+
+    for batch_id in _batches(trained.data):
+        for name in (batch_id, batch_id[:6]):
+            code, printed, _ = command("--batch", name)
+            assert code == 0
+            assert printed.startswith(f"batch {batch_id}")
+            assert f"{MODEL_NAME} version {trained.result.model_version}" in printed
+    told = json.loads(command("--batch", _batches(trained.data)[0], "--json")[1])
+    assert len(told["versions"]) + len(told["unreadable"]) == len(all_versions(open_registry(copied)))
+
+
+def test_a_batch_that_is_gone_from_the_disk_is_said_so(trained: Trained, copied: Settings, command: Command) -> None:
+    gone = _batches(trained.data)[1]
+    shutil.rmtree(copied.batches / gone)
+    code, printed, _ = command(trained.result.model_version)
+    assert code == 0
+    assert f"batch {gone}  no longer on disk" in printed
+    code, printed, _ = command("--batch", gone)
+    assert code == 0
+    assert printed.startswith(f"batch {gone}  no longer on disk")
+    assert f"{MODEL_NAME} version {trained.result.model_version}" in printed
+
+
+def test_a_version_without_a_past_says_so_and_does_not_hide_the_others(
+    trained: Trained, copied: Settings, command: Command
+) -> None:
+    from holdfast.model_versions.aliases import open_registry
+
+    client = open_registry(copied)
+    experiment = client.get_run(trained.result.run_id).info.experiment_id
+    run = client.create_run(experiment)
+    bare = str(client.create_model_version(MODEL_NAME, source="nowhere", run_id=run.info.run_id).version)
+    code, printed, error = command(bare)
+    assert (code, printed) == (1, "")
+    assert f"version {bare}, MLflow run {run.info.run_id} has no lineage.json" in error
+    client.log_text(run.info.run_id, '{"as_of": 1}', "lineage.json")
+    assert "lineage.json is not as Holdfast writes it" in command(bare)[2]
+    code, printed, _ = command("--batch", _batches(trained.data)[0])
+    assert code == 0
+    assert f"version {trained.result.model_version}" in printed
+    assert f"version {bare}: cannot tell" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["99"], f"{MODEL_NAME} has no version 99"),
+        (["nonsense"], f"{MODEL_NAME} has no version nonsense"),
+        (["--batch", "zz"], "No batch 'zz' in "),
+        (["--batch", ""], "No batch '' in "),
+    ],
+)
+def test_what_does_not_exist_is_one_line(copied: Settings, command: Command, options: list[str], told: str) -> None:
+    code, printed, error = command(*options)
+    assert (code, printed) == (1, "")
+    assert told in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_beginning_that_several_batches_share_is_refused(copied: Settings, command: Command) -> None:
+    from holdfast.ingestion.batches import list_batches
+
+    batch = list_batches(copied)[0]
+    for name in ("ffff0001", "ffff0002"):
+        folder = copied.batches / name
+        folder.mkdir()
+        path = copied.batches / batch.batch_id / "batch.json"
+        (folder / "batch.json").write_text(path.read_text().replace(batch.batch_id, name))
+    code, _, error = command("--batch", "ffff")
+    assert code == 1
+    assert "2 batches begin with ffff: ffff0001, ffff0002" in error
+    code, printed, _ = command("--batch", "ffff0001")
+    assert code == 0
+    assert "no model version was made from it" in printed
+
+
+@pytest.mark.parametrize("options", [[], ["1", "--batch", "ab"]])
+def test_neither_or_both_is_a_wrong_use(command: Command, options: list[str]) -> None:
+    code, _, error = command(*options)
+    assert code == 2
+    assert "give either a version or --batch" in error
+
+
+def test_where_nothing_was_trained_it_says_what_to_do(data_dir: Path, command: Command) -> None:
+    code, _, error = command("1")
+    assert code == 1
+    assert "python -m flows.train" in error
+    assert not data_dir.exists()  # looking changes nothing

@@ -1,0 +1,224 @@
+"""The flow that delivers alerts: it lists, reminds, closes what is over, and a person resolves one with a reason."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from prefect import flow, tags
+
+from feature_repo.settings import Settings
+from flows.alerts import NoReasonError, UnknownAlertError, alerts
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.outbox import add_alert, open_alerts
+from tests.support.prefect_server import answered, post
+from tests.support.small_shop import prefect_api
+from tests.support.webhook_receiver import receiving
+
+NOW = datetime.now(UTC)
+DRIFT = Alert.about("holdfast.drift.detected", "recency", "warning", "PSI 0.31", "http://prefect/x")
+
+
+def test_what_waits_is_delivered_and_what_is_open_is_listed(
+    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from prefect.artifacts import Artifact
+
+    from flows.alerts import _show
+
+    add_alert(shop, DRIFT, NOW - timedelta(hours=30))
+    with receiving() as receiver:
+        monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
+        result = alerts()
+        assert alerts().delivered.sent == 0
+    assert receiver.took() == ["opened", "reminder"]
+    assert [item.key for item in result.open] == ["holdfast.drift.detected:recency"]
+    artifact = Artifact.get("open-alerts")
+    assert artifact is not None
+    (row,) = json.loads(artifact.data)
+    assert (row["severity"], row["text"], row["runbook"]) == (
+        "warning",
+        "PSI 0.31",
+        "docs/runbook.md#holdfast-drift-detected",
+    )
+    _show(result)
+    assert "warning   holdfast.drift.detected:recency" in capsys.readouterr().out
+
+
+def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settings) -> None:
+    add_alert(shop, DRIFT, NOW)
+    with pytest.raises(NoReasonError, match="Say why"):
+        alerts(resolve=DRIFT.key)
+    with pytest.raises(UnknownAlertError, match=r"No alert holdfast\.broken is open"):
+        alerts(resolve="holdfast.broken")
+    with pytest.raises(UnknownAlertError, match=r"No alert holdfast\.broken is open"):
+        alerts(resolve="holdfast.broken", reason="over")
+    from prefect.artifacts import Artifact
+
+    assert alerts(resolve=DRIFT.key, reason="a campaign, as planned").open == []
+    shown = Artifact.get("open-alerts")
+    alerts()
+    again = Artifact.get("open-alerts")
+    assert shown is not None and again is not None
+    assert (json.loads(shown.data), again.id) == ([], shown.id), "that nothing is open is shown, and only once"
+
+
+def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_here: None, shop: Settings) -> None:
+    name = f"training-{uuid4().hex}"
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        flow_id = post(api, "/flows/", {"name": name})["id"]
+        about = {"name": name, "flow_id": flow_id, "tags": ["holdfast"]}
+        deployment = post(api, "/deployments/", about)["id"]
+
+        def start() -> str:
+            told = {"flow_id": flow_id, "deployment_id": deployment, "state": {"type": "RUNNING"}}
+            return str(post(api, "/flow_runs/", told)["id"])
+
+        def end(number: str, state: str) -> None:
+            ended = {"state": {"type": "COMPLETED", "name": state}, "force": True}
+            post(api, f"/flow_runs/{number}/set_state", ended)
+
+        try:
+            begun_before = start()
+            add_alert(
+                shop, Alert.about("holdfast.run.failed", name, "critical", "it failed"), datetime.now(UTC), "runs"
+            )
+            end(start(), "Skipped")
+            assert [item.key for item in alerts().open] == [f"holdfast.run.failed:{name}"], "that one did nothing"
+            end(begun_before, "Completed")
+            assert alerts().open == []
+        finally:
+            answered(api, "DELETE", f"/deployments/{deployment}")
+            answered(api, "DELETE", f"/flows/{flow_id}")
+
+
+def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_here: None, shop: Settings) -> None:
+    from flows.recover import recover
+
+    name = f"gone-{uuid4().hex}"
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        flow_id = post(api, "/flows/", {"name": name})["id"]
+        deployment = post(api, "/deployments/", {"name": name, "flow_id": flow_id})["id"]
+        told = {"flow_id": flow_id, "deployment_id": deployment, "tags": ["holdfast"], "state": {"type": "RUNNING"}}
+        number = post(api, "/flow_runs/", told)["id"]
+        failed = {"state": {"type": "FAILED", "name": "Failed", "message": "no rows"}, "force": True}
+        post(api, f"/flow_runs/{number}/set_state", failed)
+        answered(api, "DELETE", f"/deployments/{deployment}")
+        assert number in [item.run for item in recover()]
+        answered(api, "DELETE", f"/flows/{flow_id}")
+    assert "no rows" in open_alerts(shop)[0].text
+
+
+def test_a_failed_run_is_told_once(flows_here: None, shop: Settings) -> None:
+    """A run of no deployment stands for itself."""
+    from flows.recover import recover
+
+    fails = [True]
+
+    @flow(name="fragile", persist_result=False)
+    def fragile() -> None:
+        if fails:
+            raise ValueError("the feed is empty")
+
+    state: Any = fragile(return_state=True)
+    run = f"prefect.flow-run.{state.state_details.flow_run_id}"
+    assert [item.done for item in recover(run)] == ["told"]
+    assert recover(run) == []
+    (alert,) = open_alerts(shop)
+    assert alert.key.startswith("holdfast.run.failed:")
+    assert "the feed is empty" in alert.text
+    assert alert.evidence.endswith(f"/runs/flow-run/{state.state_details.flow_run_id}")
+    assert len(alerts().open) == 1, "none has completed since"
+
+
+def test_the_parts_of_a_run_that_crashed_end_with_it(flows_here: None, shop: Settings) -> None:
+    """Its process is gone before it can say so of a subflow."""
+    from prefect.client.orchestration import get_client
+    from prefect.runtime import flow_run
+    from prefect.states import Crashed, Running
+
+    from flows.recover import recover
+
+    ids: list[str] = []
+
+    @flow(name="part", persist_result=False)
+    def part() -> None:
+        ids.append(str(flow_run.id))
+
+    @flow(name="whole", persist_result=False)
+    def whole() -> None:
+        ids.append(str(flow_run.id))
+        part()
+
+    whole()
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(ids[0]), Crashed(message="SIGKILL"), force=True)
+        client.set_flow_run_state(UUID(ids[1]), Running(), force=True)
+        assert [item.done for item in recover(ids[0])] == ["told"]
+        state = client.read_flow_run(UUID(ids[1])).state
+    assert state is not None
+    assert (state.name, state.message) == ("Crashed", "The run that it was part of crashed.")
+    assert "It does not run again by itself: nobody repeats it." in open_alerts(shop)[0].text
+
+
+def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_back(
+    flows_here: None, shop: Settings
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.runtime import flow_run
+    from prefect.states import Cancelling
+
+    from flows.recover import recover
+    from holdfast.recovery.flow_runs import mark_ended, read, run_of
+
+    @flow(name="unwanted", persist_result=False)
+    def unwanted() -> str:
+        return str(flow_run.id)
+
+    run = unwanted()
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run), Cancelling(), force=True)
+        (found,) = read(client, [run])
+        assert mark_ended(client, run_of(client, found), "its process is gone") == "cancelled"
+        assert read(client, [run])[0].state_name == "Cancelled"
+    assert recover(run) == []
+    assert open_alerts(shop) == []
+
+
+def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
+    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.recover import recover
+    from holdfast.recovery import flow_runs
+
+    @flow(name="doomed", persist_result=False)
+    def doomed() -> None:
+        raise ValueError("no")
+
+    with tags("holdfast"):
+        ids = {str(doomed(return_state=True).state_details.flow_run_id) for _ in range(2)}
+    tried: list[str] = []
+    seen_to = flow_runs.seen_to
+
+    def fails_at_first(client: Any, run: Any) -> None:
+        tried.append(run.id)
+        if len(tried) == 1:
+            raise RuntimeError("the server was away")
+        seen_to(client, run)
+
+    monkeypatch.setattr(flow_runs, "seen_to", fails_at_first)
+    with pytest.raises(RuntimeError, match="the server was away"):
+        recover()
+    assert ids <= set(tried)
+    assert tried[0] in {item.run for item in recover()}, "it is seen to by the next run"
+
+
+def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_here: None, shop: Settings) -> None:
+    from flows.recover import UnknownRunError, recover
+
+    for name in ("nonsense", "01a201fc-6bd5-7924-b84f-8e0ae20ff1b8"):
+        with pytest.raises(UnknownRunError, match=f"{name} is no flow run that this server knows"):
+            recover(name)
+    assert recover() == []

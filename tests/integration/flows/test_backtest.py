@@ -1,0 +1,308 @@
+"""A backtest of the small shop, in real processes: what it leaves, and that nothing after a step was known there."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from feature_repo.settings import REPLAY, Settings
+from holdfast.backtesting.paths import copy_picture, fresh_state, result_path, scores_folder, state_folder
+from holdfast.backtesting.plan import BadWindowError, Plan, Walk, plan
+from holdfast.backtesting.policies import Policy
+from holdfast.backtesting.results import Result, Step, read_result
+from holdfast.backtesting.settings import PolicySettings
+from holdfast.batch_scoring.scores_table import read_scores, scores_path
+from holdfast.core.errors import HoldfastError
+from holdfast.core.locks import BusyError
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.models.contract import MODEL_NAME
+from holdfast.training.settings import SearchSettings, TrainingSettings
+from tests.support.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
+
+pytestmark = pytest.mark.long
+
+FIRST, LAST = datetime(2023, 11, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
+TRAINING = TrainingSettings(search=SearchSettings(trials=1), resamples=50)
+# So small a shop tells a model from a baseline, or a good one from a bad one, by chance only.
+GATES = GateSettings(min_gain_over_baselines=-1, max_calibration_error=1, max_bias=1, max_instability=1)
+RULES = PolicySettings(min_rows=50)
+
+
+@dataclass(frozen=True)
+class Backtested:
+    """A shop after a backtest of the policy ``decay``."""
+
+    settings: Settings
+    plan: Plan
+    result: Result
+    printed: str
+
+
+@pytest.fixture(scope="module", autouse=True)
+def same_code() -> Iterator[None]:
+    """A file that somebody edits while the tests run makes no other plan."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("holdfast.backtesting.plan._code", lambda: "this code")
+        yield
+
+
+def _replayed(folder: Path) -> Path:
+    """The shop as a historical data set."""
+    data = copy_shop(folder)
+    (data / REPLAY).touch()
+    return data
+
+
+def _plan(settings: Settings, first: datetime = FIRST, last: datetime = LAST) -> Plan:
+    return plan(settings, first, last, "month", None, TRAINING, GATES, RULES)
+
+
+@pytest.fixture(scope="module")
+def backtested(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backtested]:
+    data = _replayed(tmp_path_factory.mktemp("backtest"))
+    with pytest.MonkeyPatch.context() as patch, at_work_on(data) as settings, fast_flows():
+        from flows.backtest import backtest
+
+        printed = tmp_path_factory.mktemp("printed") / "lines"
+        with printed.open("w") as file:
+            patch.setattr(sys, "stdout", file)
+            (result,) = backtest(
+                FIRST, LAST, policy="decay", training=TRAINING, thresholds=GATES, rules=RULES
+            )  # fmt: skip
+        yield Backtested(settings, _plan(settings), result, printed.read_text())
+
+
+def _walk(data: Path, told: Plan, policy: Policy) -> list[Step]:
+    """A walk in this process, in a state folder of its own."""
+    state = fresh_state(Settings(data=data), policy)
+    with at_work_on(state), fast_flows():
+        from flows.backtest_policy import walk
+
+        return walk(Walk(plan=told, policy=policy))
+
+
+def test_the_result_is_one_json_file_of_the_schema(backtested: Backtested) -> None:
+    path = result_path(backtested.settings, "decay")
+    assert read_result(path, backtested.plan.key) == backtested.result
+    content = json.loads(path.read_text())
+    assert content["policy"] == "decay"
+    assert [content["from"][:10], content["to"][:10], content["every"]] == ["2023-11-01", "2024-02-01", "month"]
+    assert [step["as_of"][:10] for step in content["steps"]] == ["2023-11-01", "2023-12-01", "2024-01-01", "2024-02-01"]
+
+
+def test_it_trains_first_and_then_when_measured_quality_says_so(backtested: Backtested) -> None:
+    first, second, third, fourth = backtested.result.steps
+    assert (first.train, first.why) == (True, "there is no champion yet")
+    assert first.training is not None
+    assert (first.training.version, first.training.promoted, first.champion) == ("1", True, "1")
+    assert first.champion_as_of == FIRST
+    for step in (second, third):
+        assert (step.train, step.champion) == (False, "1")
+        assert step.why == "no cohort that the champion scored has matured"
+    assert fourth.matured == [FIRST]  # its 90 days ended on 30 January
+    assert fourth.why.startswith("cohort 2023-11-01 is ")
+    assert [step.matured for step in (first, second, third)] == [[], [], []]
+
+
+def test_every_step_has_its_scores_and_its_outcome(backtested: Backtested) -> None:
+    for step in backtested.result.steps:
+        scores = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
+        assert len(scores) == step.customers > 50
+        assert scores["churn_probability"].mean() == pytest.approx(step.mean_score)
+        assert set(scores["model_version"]) == {step.champion}
+        assert step.outcome is not None
+        assert step.outcome.matured_at == step.as_of + timedelta(days=90)
+        assert step.outcome.measures.keys() == {"roc_auc", "brier", "ece", "bias", "earned"}
+        bias = step.outcome.measures["bias"].value
+        assert bias == pytest.approx(scores["churn_probability"].mean() - step.outcome.base_rate)
+    assert backtested.result.overall is not None
+    assert backtested.result.overall.cohorts == 4
+
+
+def test_each_step_is_told_as_it_ends(backtested: Backtested) -> None:
+    lines = backtested.printed.splitlines()
+    assert [line[:17] for line in lines] == [f"decay  {step.as_of:%Y-%m-%d}" for step in backtested.result.steps]
+    assert "promoted; version 1 scored" in lines[0]
+
+
+def test_the_picture_is_there_and_can_be_copied(backtested: Backtested, tmp_path: Path) -> None:
+    copy = copy_picture(backtested.settings, tmp_path / "docs" / "pictures")
+    assert copy.name == "backtest.png"
+    assert copy.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_real_registry_and_features_are_left_alone(backtested: Backtested) -> None:
+    left = {path.name for path in backtested.settings.data.iterdir()}
+    assert left <= {"batches", "batches.lock", "staging", "snapshots", "search", "backtest", REPLAY}
+
+
+@pytest.fixture(scope="module")
+def walked(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
+    """Another policy on a shop where everybody buys, day after day, from the first step on, and one step earlier."""
+    data = _replayed(tmp_path_factory.mktemp("planted"))
+    everybody = {row.customer_id for row in transactions()}
+    planted = [
+        transactions()[0]._replace(customer_id=customer, event_timestamp=FIRST + timedelta(days=day), amount=999.0)
+        for customer in everybody
+        for day in range(60)
+    ]
+    ingest(data, planted, KNOWN_AT + timedelta(days=1))
+    told = _plan(Settings(data=data), datetime(2023, 3, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinfo=UTC))
+    moments = (told.steps[0], FIRST, told.steps[-1])
+    return data, _walk(data, told.model_copy(update={"steps": moments}), "drift")
+
+
+def test_what_happens_later_changes_nothing_before(backtested: Backtested, walked: tuple[Path, list[Step]]) -> None:
+    """Also: two walks from the same data, each in a world of its own, give the same to the bit."""
+    data, (_, then, _) = walked
+    expected = backtested.result.steps[0]
+    assert then.training == expected.training
+    assert (then.mean_score, then.customers) == (expected.mean_score, expected.customers)
+    ours = read_scores(scores_path(state_folder(Settings(data=data), "drift") / "scores", FIRST))
+    theirs = read_scores(scores_path(scores_folder(backtested.settings, "decay"), FIRST))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_what_has_happened_counts(backtested: Backtested, walked: tuple[Path, list[Step]]) -> None:
+    _, (_, _, after) = walked
+    assert after.customers > backtested.result.steps[1].customers
+    assert after.train
+    assert after.why.startswith("PSI of the score ")
+    assert {"score", "tenure_days", "purchase_days_30d"} <= {item.name for item in after.drift}
+    assert [item.psi for item in after.drift] == sorted((item.psi for item in after.drift), reverse=True)
+
+
+def test_too_little_history_is_recorded_and_nobody_is_scored(walked: tuple[Path, list[Step]]) -> None:
+    data, (early, _, _) = walked
+    assert early.train
+    assert early.training is not None
+    assert early.training.version is None
+    assert "needs more history" in early.training.problem
+    assert (early.champion, early.customers, early.mean_score) == (None, 0, None)
+    assert not scores_path(state_folder(Settings(data=data), "drift") / "scores", early.as_of).exists()
+
+
+def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> None:
+    from holdfast.batch_scoring.champion_model import OtherInputsError, load_champion
+    from holdfast.batch_scoring.population import Customers, active_customers
+    from holdfast.batch_scoring.scores_table import scores_table
+
+    step = backtested.result.steps[1]
+    with at_work_on(state_folder(backtested.settings, "decay")) as settings:
+        champion = load_champion(settings)
+        customers = active_customers(settings, step.as_of, backtested.plan.known_at(step.as_of))
+        again = scores_table(customers, champion)
+        kept = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
+        pd.testing.assert_frame_equal(again, kept, check_exact=True)
+        others = Customers(customers.as_of, customers.ids, customers.x[:, ::-1], customers.inputs[::-1])
+        with pytest.raises(OtherInputsError, match=r"version 1 reads \['purchase_days'.*python -m flows.train"):
+            champion.score(others)
+
+
+def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: Backtested) -> None:
+    from holdfast.monitoring.drift.reference import training_rows
+    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.recipe import RECIPE_FILE, Recipe
+
+    with at_work_on(state_folder(backtested.settings, "decay")) as settings:
+        client = open_mlflow(settings)
+        run_id = str(client.get_model_version(MODEL_NAME, "1").run_id)
+        recipe = Recipe.model_validate_json(Path(client.download_artifacts(run_id, RECIPE_FILE)).read_bytes())
+        assert training_rows(client, settings, "1").digests() == recipe.digests["development"]
+
+
+def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, tmp_path: Path) -> None:
+    """A policy that did exactly the same differs by nothing; of another plan, nothing is taken up."""
+    from holdfast.backtesting.compile_results import compile_results, with_earlier
+
+    settings, steps = backtested.settings, backtested.result.steps
+    same = scores_folder(settings, "never")
+    same.parent.mkdir()
+    same.symlink_to(scores_folder(settings, "decay"))
+    both = with_earlier(settings, backtested.plan, {"never": steps})
+    assert both.keys() == {"never", "decay"}
+    never, decay = compile_results(settings, backtested.plan, both)
+    assert decay.over["never"].cohorts == 4
+    assert {item.value for item in decay.over["never"].measures.values()} == {0}
+    assert decay.overall == never.overall == backtested.result.overall
+    other = backtested.plan.model_copy(update={"every": "week"})
+    assert with_earlier(settings, other, {"never": steps}).keys() == {"never"}
+
+
+@pytest.mark.parametrize(
+    ("window", "error", "said"),
+    [
+        ((LAST, FIRST), BadWindowError, "--from 2024-02-01 is after --to 2023-11-01"),
+        ((datetime(2022, 1, 1), datetime(2022, 5, 1)), HoldfastError, "No transaction before 2022-01-01"),  # noqa: DTZ001
+    ],
+)
+def test_a_window_without_sense_is_one_error_and_changes_nothing(
+    flows_here: None, tmp_path: Path, window: tuple[datetime, datetime], error: type[Exception], said: str
+) -> None:
+    with at_work_on(_replayed(tmp_path)) as settings:
+        from flows.backtest import backtest
+
+        with pytest.raises(error, match=said):
+            backtest(*window)
+        assert not (settings.data / "backtest").exists()
+
+
+def test_one_backtest_at_a_time(flows_here: None, tmp_path: Path) -> None:
+    with at_work_on(_replayed(tmp_path)) as settings:
+        from flows.backtest import backtest
+
+        (settings.data / "backtest").mkdir()
+        with (
+            FileLock(settings.data / "backtest" / "backtest.lock"),
+            pytest.raises(BusyError, match="Another backtest is at work in"),
+        ):
+            backtest(FIRST, LAST, policy="never")
+
+
+def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
+    backtested: Backtested, flows_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files() -> dict[Path, bytes]:
+        found = [result_path(backtested.settings, "decay"), *scores_folder(backtested.settings, "decay").iterdir()]
+        return {path: path.read_bytes() for path in found}
+
+    before = files()
+    with at_work_on(backtested.settings.data):
+        from flows.backtest import backtest
+        from holdfast.runtime.parallel_commands import WalkError
+
+        monkeypatch.setattr("flows.backtest.WALK", "elsewhere.json")  # the process does not find its plan
+        with pytest.raises(WalkError, match=r"(?s)Policy decay ended with code 1. The end of .*walk\.json"):
+            backtest(FIRST, LAST, policy="decay")
+    assert files() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--to", "2024-01-01"], 2, "Missing option"),
+        (["--from", "2023-01-01", "--to", "2024-01-01", "--policy", "hope"], 2, "'hope' is not one of"),
+        (["--from", "2023-01-01", "--to", "2024-01-01", "--every", "year"], 2, "'year' is not one of"),
+        (["--from", "soon", "--to", "2024-01-01"], 2, "valid datetime"),
+        (["--from", "2023-01-01", "--to", "2024-01-01", "--rules", '{"max_psi": -1}'], 1, "greater than 0"),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows._cli import run_flow
+    from flows.backtest import backtest
+
+    monkeypatch.setattr(sys, "argv", ["backtest", *options])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(backtest)
+    assert ended.value.code == code
+    told: Any = capsys.readouterr()
+    assert said in " ".join((told.out + told.err).replace("│", " ").split())

@@ -1,0 +1,162 @@
+"""The command line of every flow: options from parameters, errors in one line, defects with their traceback."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from flows._cli import run_flow
+from holdfast.core.errors import HoldfastError
+from tests.support.server_processes import free_port
+from tests.support.small_shop import join, prefect_api, start
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    code: int | None
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+def _probe(options: list[str], folder: Path) -> None:
+    """The command line of a flow that raises what it is told to, its output in files."""
+    from prefect import flow
+
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), descriptor)
+
+    @flow(name="probe", persist_result=False)
+    def probe(what: str = "nothing", when: datetime | None = None) -> str:
+        """Raise an error."""
+        if what == "expected":
+            raise HoldfastError("a [red]bracket[/red] and a long line " + "x" * 200)
+        if what == "disk":
+            raise OSError(28, "No space left on device")
+        if what == "defect":
+            raise ValueError("unexpected")
+        return f"done at {when}"
+
+    sys.argv = ["probe", *options]
+    run_flow(probe)
+
+
+@pytest.fixture
+def command(prefect_server: None, tmp_path: Path) -> Command:
+    def run(*options: str) -> Done:
+        code = join(start(_probe, tmp_path / "data", list(options), tmp_path, api=prefect_api(), COLUMNS="80"))
+        return Done(code, *((tmp_path / name).read_text() for name in ("stdout", "stderr")))
+
+    return run
+
+
+def test_parameters_are_options_and_the_result_is_printed(command: Command) -> None:
+    done = command("--when", "1998-07-01")
+    assert done.code == 0, done.stderr
+    assert "done at 1998-07-01 00:00:00" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("expected", "HoldfastError: a [red]bracket[/red] and a long line " + "x" * 200),
+        ("disk", "OSError: [Errno 28] No space left on device"),
+    ],
+)
+def test_an_expected_error_is_one_line_and_exit_code_1(command: Command, what: str, line: str) -> None:
+    done = command("--what", what)
+    assert done.code == 1
+    assert line in done.stderr.splitlines()
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    api = f"http://127.0.0.1:{free_port()}/api"
+    code = join(start(_probe, tmp_path / "data", [], tmp_path, api=api))
+    (line,) = [line for line in (tmp_path / "stderr").read_text().splitlines() if "ServerDownError" in line]
+    assert code == 1
+    assert api in line
+    assert "PREFECT_API_URL" in line
+    assert "`make up`" in line
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+def test_a_defect_keeps_its_traceback(command: Command) -> None:
+    done = command("--what", "defect")
+    assert done.code == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "ValueError: unexpected" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "promote"])
+def test_no_option_is_offered_that_cannot_be_given(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A whole settings object is no option: whatever is typed after it is refused."""
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(getattr(importlib.import_module(f"flows.{name}"), name))
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "--help" in printed
+    assert "Settings>" not in printed
+
+
+def test_days_are_given_without_a_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    backfill = importlib.import_module("flows.backfill").backfill
+    monkeypatch.setattr(sys, "argv", ["backfill", "--start", "1998-07-01T12", "--end", "1998-07-02"])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(backfill)
+    assert ended.value.code == 2
+    assert "does not match the format" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_a_list_of_names_is_given_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def monitor(views: list[Literal["data", "drift"]] | None = None) -> None:
+        """Look."""
+        asked.append(views)
+
+    for options, code in ((["--views", "drift", "--views", "data"], 0), ([], 0), (["--views", "weather"], 2)):
+        monkeypatch.setattr(sys, "argv", ["monitor", *options])
+        with pytest.raises(SystemExit) as ended:
+            run_flow(_unwatched(monitor))
+        assert ended.value.code == code
+    assert asked == [["drift", "data"], None]
+    assert "weather" in capsys.readouterr().err
+
+
+def _unwatched(function: Callable[..., None]) -> Any:
+    """What the command line needs of a flow, without a server."""
+    function.fn = function  # type: ignore[attr-defined]
+    return function
+
+
+@pytest.mark.parametrize(("name", "option"), [("train", "--training"), ("gates", "--thresholds")])
+def test_settings_are_given_as_json_and_nonsense_is_one_line(
+    name: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, option, '{"folds": 0, "min_roc_auc": 7}'])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(getattr(importlib.import_module(f"flows.{name}"), name))
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    wanted = {
+        "train": "--training: folds is 0: Input should be greater than or equal to 1",
+        "gates": "--thresholds: min_roc_auc is 7: Input should be less than or equal to 1",
+    }
+    assert wanted[name] in said
+    assert "pydantic" not in said

@@ -1,0 +1,103 @@
+"""The daily run: ingest, features, score; a step that fails ends it."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import REPLAY, Settings
+from holdfast.batch_scoring.backfill_range import missing
+from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.core.errors import IngestError
+from holdfast.feature_store.materialization import OlderThanOnlineError
+from holdfast.ingestion.batches import list_batches
+from tests.support.registered_versions import crown
+from tests.support.small_shop import AS_OF, MAPPING, at_work_on
+
+NEXT = AS_OF + timedelta(days=1)
+
+
+@pytest.fixture
+def today(tmp_path: Path) -> tuple[str, str]:
+    """What came in on the last day: a new customer, and one who is known."""
+    (tmp_path / "today.csv").write_text(f"id,when,amount\nnew,{AS_OF.isoformat()},5\nc000,{AS_OF.isoformat()},7\n")
+    (tmp_path / "today.yaml").write_text(MAPPING)
+    return str(tmp_path / "today.csv"), str(tmp_path / "today.yaml")
+
+
+def test_new_transactions_are_in_the_scores_of_the_day(
+    planted: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.runtime import flow_run
+
+    from flows.daily import daily
+
+    version = crown(client)
+    monkeypatch.setitem(vars(flow_run), "scheduled_start_time", NEXT + timedelta(hours=1))
+    result = daily(*today)  # of the day that began an hour ago, whose midnight a backfill would ask for
+    assert missing(planted[0], [NEXT]) == []
+    assert result.ingested.rows_added == 2
+    assert (result.built.as_of, result.built.materialised, result.built.parity.mismatches) == (NEXT, True, 0)
+    assert result.scored is not None
+    assert (result.scored.as_of, result.scored.model_version, result.scored.written) == (NEXT, version, True)
+    scores = read_scores(result.scored.path).set_index("customer_id")
+    assert scores.loc["new", "active"]
+    assert scores["reasons"].loc["c000"]
+    ingested, features, scored = result.summary().splitlines()
+    assert "2 rows added" in ingested
+    assert "0 mismatches" in features
+    assert scored.startswith("Scored ")
+
+    again = daily(*today, as_of=NEXT)
+    assert again.ingested.rows_added == 0
+    assert not again.built.materialised
+    assert again.scored is not None and not again.scored.written
+
+
+def test_before_the_first_training_nobody_is_scored_and_it_says_so(
+    flows_here: None, shop: Settings, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.daily import daily
+
+    monkeypatch.setenv("HOLDFAST_SOURCE", today[0])
+    monkeypatch.setenv("HOLDFAST_MAPPING", today[1])
+    result = daily(as_of=NEXT)
+    assert result.ingested.rows_added == 2
+    assert result.built.parity.mismatches == 0
+    assert result.scored is None
+    assert result.summary().splitlines()[-1].startswith("Nobody is scored yet. There is no registry at ")
+    assert not shop.scores.exists()
+
+
+def test_a_step_that_fails_ends_it(
+    planted: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.daily import daily
+    from flows.features import materialize_task
+
+    monkeypatch.setattr(materialize_task, "retry_delay_seconds", 0)
+    settings, state = planted[0], (planted[0].feast / "online_state.json").read_bytes()
+    crown(client)
+    with pytest.raises(OlderThanOnlineError, match="would take it back"):
+        daily(*today, as_of=AS_OF - timedelta(days=1))
+    batches = len(list_batches(settings))
+    Path(today[0]).write_text("id,amount\n1,5\n")
+    with pytest.raises(IngestError):
+        daily(*today, as_of=NEXT)
+    assert len(list_batches(settings)) == batches
+    assert (settings.feast / "online_state.json").read_bytes() == state
+    assert not settings.scores.exists()
+
+
+def test_a_source_does_not_mix_with_a_replayed_data_set(
+    flows_here: None, tmp_path: Path, today: tuple[str, str]
+) -> None:
+    from flows.daily import daily
+
+    data = tmp_path / "replayed"
+    data.mkdir()
+    (data / REPLAY).touch()
+    with at_work_on(data), pytest.raises(IngestError, match="would mix with it for good"):
+        daily(*today)
+    assert not (data / "batches").exists()

@@ -1,0 +1,85 @@
+"""The flow: materialise, prove, and heal what was found broken."""
+
+from datetime import timedelta
+
+import pytest
+from feast.protos.feast.types.Value_pb2 import Value
+
+from feature_repo.settings import Settings
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.apply import NotAppliedError
+from holdfast.feature_store.materialization import online_state
+from holdfast.feature_store.parity import ParityError, check_parity
+from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
+from tests.support.online_values import HISTORY, write
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, join, prefect_api, start
+
+
+def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_here: None, shop: Settings) -> None:
+    from prefect.artifacts import Artifact
+
+    from flows.features import features
+
+    first = features(AS_OF, KNOWN_AT)
+    assert (first.as_of, first.known_at, first.materialised) == (AS_OF, KNOWN_AT, True)
+    assert (first.parity.values_compared, first.parity.mismatches) == (5400, 0)
+    again = features(AS_OF, KNOWN_AT + timedelta(days=1))
+    assert again.materialised is False
+    assert again.parity == first.parity
+
+    write("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
+    with pytest.raises(ParityError, match=f"customer c042, {HISTORY}:total_amount: online -1.0, offline"):
+        features(AS_OF, KNOWN_AT)
+    artifact = Artifact.get("parity-mismatches")
+    assert artifact is not None
+    assert '"customer": "c042"' in artifact.data
+    assert f'"feature": "{HISTORY}:total_amount"' in artifact.data
+
+    healed = features(AS_OF, KNOWN_AT)
+    assert healed.materialised is True
+    assert healed.parity.mismatches == 0
+
+
+def test_what_runs_by_itself_changes_no_definitions(
+    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from feature_repo.feature_services import churn_v1
+    from flows.features import features
+
+    features(AS_OF - timedelta(days=1), KNOWN_AT, apply=False)  # an empty registry takes them
+    before = online_state(shop)
+    monkeypatch.setattr(churn_v1, "description", "Another description.")
+    with pytest.raises(NotAppliedError, match="holds other definitions than this checkout"):
+        features(AS_OF, KNOWN_AT, apply=False)
+    assert online_state(shop) == before
+    assert features(AS_OF, KNOWN_AT).materialised
+    assert open_store().get_feature_service("churn_v1").description == "Another description."
+
+
+def test_without_data_it_says_so(flows_here: None, tmp_path: object) -> None:
+    from flows.features import features
+
+    with at_work_on(tmp_path / "empty"), pytest.raises(NoDataError, match=r"python -m flows\.ingest"):  # type: ignore[operator]
+        features(AS_OF)
+
+
+def test_fractions_of_a_second_are_refused(flows_here: None, shop: Settings) -> None:
+    from flows.features import features
+
+    with pytest.raises(ValueError, match="online stores keep whole seconds"):
+        features(AS_OF + timedelta(microseconds=1))
+
+
+def _features() -> None:
+    from flows.features import features
+
+    assert features(AS_OF, KNOWN_AT).parity.mismatches == 0
+
+
+def test_two_at_once_both_succeed(prefect_server: None, shop: Settings) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    children = [start(_features, shop.data, api=prefect_api()) for _ in range(2)]
+    assert [join(child) for child in children] == [0, 0]
+    customers = customers_of(build_snapshots(shop, AS_OF, KNOWN_AT)[0])
+    assert check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF).mismatches == 0

@@ -1,0 +1,374 @@
+"""The flow: real models on real rows; what stops one, and what is left of a verdict."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.core.errors import PromotionRefusedError
+from holdfast.model_versions.aliases import CHALLENGER, UnknownVersionError, drop_challenger
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, events_in
+from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.rollout.work_queue import Work, find_work
+from tests.support.gate_evidence import good_evaluation, interval
+from tests.support.registered_versions import LENIENT, aliases, base, judged, plant
+from tests.support.small_shop import AS_OF, KNOWN_AT
+
+
+def stopped_by(result: Any) -> dict[str, str]:
+    """Gate that failed -> its detail."""
+    assert result.passed is (not result.failed)
+    return {gate.name: gate.detail for gate in result.failed}
+
+
+def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> None:
+    from prefect.artifacts import Artifact
+
+    version = plant(client)
+    result = judged(version)
+    assert stopped_by(result) == {}
+    assert (result.version, result.champion, result.challenger, result.computed) == (version, None, True, True)
+    assert aliases(client) == {CHALLENGER: version}
+
+    record = GatesRecord.of(client, version)
+    assert record is not None
+    assert (record.verdict, record.champion, record.failed) == ("passed", None, [])
+    run = client.get_run(client.get_model_version(MODEL_NAME, version).run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["holdfast.gates"] == "passed"
+    for gate in result.gates:
+        assert run.data.metrics.get(f"gate.{gate.slug}") == gate.value, gate.name
+    kept = json.loads(Path(client.download_artifacts(run.info.run_id, "gates.json")).read_text())
+    assert kept["gates"] == [gate.model_dump() for gate in result.gates]
+    assert kept["key"] == record.key
+    artifact = Artifact.get("gates")
+    assert artifact is not None
+    assert [row["gate"] for row in json.loads(artifact.data)] == [gate.name for gate in result.gates]
+    assert {row["verdict"] for row in json.loads(artifact.data)} == {"passed", "not applicable"}
+    assert record.thresholds == LENIENT
+    own = "Thresholds other than the defaults: max_loss_to_champion 0.05, max_latency_ms 1000.0."
+    assert artifact.description == f"{MODEL_NAME} version {version}: passed every gate. {own}"
+
+
+def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdfast.promotion import evidence_collection
+
+    version = plant(client)
+    first = judged(version)
+    monkeypatch.setattr(evidence_collection, "gather", lambda *_: pytest.fail("gathered again"))
+    again = judged(version)
+    assert (again.computed, again.gates, again.challenger) == (False, first.gates, True)
+    client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)  # as if it had been killed before the alias
+    assert judged(version).challenger is True
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+    champion = judged(version)  # once the champion, it is still judged by whom it followed
+    assert (champion.computed, champion.champion, champion.challenger) == (False, None, False)
+    assert aliases(client) == {CHAMPION: version}
+
+
+def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdfast.promotion import behavioral_tests
+
+    version = plant(client)
+    with monkeypatch.context() as busy:
+        busy.setattr(behavioral_tests, "latency_ms", lambda *_: 5000.0)
+        assert list(stopped_by(judged(version))) == ["latency"]
+    again = judged(version)
+    assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
+    told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
+    assert [item.verdict for item in told if isinstance(item, GatesRecord)] == ["failed", "passed"]
+
+
+def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> None:
+    from holdfast.promotion.gate_report import BadReportError, read_report
+
+    version = plant(client)
+    judged(version)
+    record = GatesRecord.of(client, version)
+    assert record is not None
+    run_id = client.get_model_version(MODEL_NAME, version).run_id
+    client.log_text(run_id, '{"version": 1}', f"gates/{record.key[:16]}.json")
+    with pytest.raises(
+        BadReportError, match=rf"artifact gates/{record.key[:16]}\.json of MLflow run {run_id}.*unreadable"
+    ):
+        read_report(client, version, record.key)
+    assert read_report(client, version, "gone") is None
+    assert judged(version).computed is True
+    assert read_report(client, version, record.key) is not None
+
+
+@pytest.mark.long
+def test_other_circumstances_are_judged_again(client: Any) -> None:
+    first = plant(client)
+    judged(first)
+    assert judged(first, max_size_mb=19).computed is True
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, plant(client))
+    again = judged(first)
+    assert again.computed is True
+    found = next(gate for gate in again.gates if gate.name == "not worse than the champion")
+    assert (found.value, found.verdict) == (0, "passed"), "the same model is no worse"
+
+
+def test_worse_than_the_champion(client: Any) -> None:
+    champion, worse = plant(client), plant(client, "noisy")
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    (name, detail), *others = stopped_by(judged(worse)).items()
+    assert name == "not worse than the champion"
+    assert f"from version {champion} on the same test rows" in detail
+    assert {other for other, _ in others} <= {
+        "behaviour: direction",
+        "probabilities better than the base rate",
+        "not surely worse than the champion",
+        "probabilities not surely worse than the champion",
+    }
+    assert aliases(client) == {CHAMPION: champion}
+    assert stopped_by(judged(plant(client))) == {}
+
+
+@pytest.mark.long
+def test_a_champion_of_other_features_is_compared_on_shared_rows(client: Any) -> None:
+    other = base().fingerprint | {"feature_service": "other"}
+    champion = plant(client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0], examples=[])
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    rows = len(base().test.y)
+    better = plant(client)
+    result = judged(better, min_shared_rows=rows)
+    found = next(gate for gate in result.gates if gate.name == "not worse than the champion")
+    assert (found.verdict, found.value > 0) == ("passed", True)
+    assert f"from version {champion} on the test rows they share" in found.detail
+    few = stopped_by(judged(better, min_shared_rows=rows + 1))
+    assert f"only {rows} same rows" in few["not worse than the champion"]
+    assert CHALLENGER not in aliases(client), "it was, and has failed since"
+    old = plant(client, tags={"holdfast.served_model": "{}"})
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, old)
+    assert stopped_by(judged(better, min_shared_rows=rows)) == {}, "a champion of an older contract"
+
+
+def test_a_model_that_points_the_wrong_way(client: Any) -> None:
+    stops = stopped_by(judged(plant(client, "inverted")))
+    assert "behaviour: direction" in stops
+
+
+def test_the_registered_model_is_not_the_tested_one(client: Any) -> None:
+    import skops.io
+
+    from tests.support.registered_versions import model
+
+    version = plant(client)
+    source = client.get_model_version(MODEL_NAME, version).source.removeprefix("file://")
+    skops.io.dump(model("noisy"), Path(source) / "model.skops")
+    assert "scores as tested" in stopped_by(judged(version))
+
+
+def test_a_forbidden_input(client: Any) -> None:
+    assert stopped_by(judged(plant(client), forbidden_inputs=["*_amount"])) == {
+        "no forbidden input": "total_amount, mean_purchase_amount"
+    }
+
+
+def test_one_that_is_too_slow_or_too_large(client: Any) -> None:
+    version = plant(client)
+    fair = {gate.name: gate.value for gate in judged(version).gates}
+    for name, limit in (("latency", "max_latency_ms"), ("size", "max_size_mb")):
+        assert fair[name] > 0, "measured on the model itself"
+        result = judged(version, **{limit: fair[name] / 100})  # it costs a hundred times what it may
+        assert list(stopped_by(result)) == [name]
+        assert aliases(client) == {}
+
+
+def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
+    version = plant(client)
+    assert judged(version).challenger
+    RollbackRecord(to="1", when=datetime.now(UTC), who="ann", why="complaints").save(client, version)
+    assert list(stopped_by(judged(version))) == ["not rolled back"]
+    assert aliases(client) == {}
+    assert judged(version, max_rollbacks=1).challenger
+
+
+@pytest.mark.long
+class TestRefutedInProduction:
+    def refuted(self, client: Any) -> tuple[str, str]:
+        """A champion, and a challenger that passed beside it and was then taken back in its canary."""
+        champion, version = plant(client), plant(client)
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+        assert judged(version).challenger
+        now = datetime.now(UTC)
+        RolloutRecord(
+            step="canary", share=0.05, begun=now, when=now, verdict="breached", champion=champion, gates="k", why="slow"
+        ).save(client, version)
+        drop_challenger(client, version)
+        return champion, version
+
+    @pytest.mark.parametrize("judges", ["the latest", "training"])
+    def test_what_runs_by_itself_makes_it_no_challenger_again(self, client: Any, judges: str) -> None:
+        from prefect import flow
+
+        from flows.gates import gates
+
+        champion, version = self.refuted(client)
+        thresholds = GateSettings(**LENIENT)
+
+        @flow(name="trains")
+        def by_training() -> Any:
+            return gates(version, thresholds)
+
+        result: Any = gates(thresholds=thresholds) if judges == "the latest" else by_training()
+        assert (result.version, list(stopped_by(result))) == (version, ["not refuted in production"])
+        assert "canary of 5.0%" in result.failed[0].detail and "slow" in result.failed[0].detail
+        assert aliases(client) == {CHAMPION: champion}
+
+    def test_nothing_promotes_it(self, client: Any) -> None:
+        from flows.promote import promote
+
+        _, version = self.refuted(client)
+        with pytest.raises(PromotionRefusedError, match=r"worse than the champion in its rollout.* \(slow\)"):
+            promote(version)
+
+    def test_named_it_is_judged_again_and_rolled_out_again(self, client: Any) -> None:
+        """The runbook's way back; and while that rollout is at work, training on the same data does not undo it."""
+        from flows.gates import gates
+
+        champion, version = self.refuted(client)
+        again = judged(version)
+        assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
+        work = find_work(client, version)
+        assert isinstance(work, Work) and (work.version, work.record) == (version, None)
+        now = datetime.now(UTC)
+        RolloutRecord(
+            step="shadow", share=0, begun=now, when=now, verdict="begun", champion=champion, gates=work.gates
+        ).save(client, version)
+        later = gates(thresholds=GateSettings(**LENIENT))
+        assert (later.computed, later.challenger) == (False, True)
+
+
+@pytest.mark.long
+def test_parity_with_a_mismatch_and_without_a_report(planted: tuple[Settings, Any]) -> None:
+    settings, client = planted
+    version, path = plant(client), settings.feast / "parity.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps(report | {"mismatches": 3}))
+    result = judged(version)
+    assert list(stopped_by(result)) == ["parity"]
+    assert result.failed[0].value == 3
+    path.unlink()
+    assert "python -m flows.features" in stopped_by(judged(version))["parity"]
+    path.write_text(json.dumps(report | {"definitions": report["definitions"] | {"on_demand": "x"}}))
+    assert "on_demand differ" in stopped_by(judged(version))["parity"]
+    path.write_text(json.dumps(report))
+    assert judged(version).challenger
+
+
+@pytest.mark.long
+def test_what_the_features_flow_finds_is_what_the_gate_sees(planted: tuple[Settings, Any]) -> None:
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    from flows.features import features
+    from holdfast.feature_store import parity
+    from tests.support.online_values import HISTORY, write
+
+    settings, client = planted
+    version = plant(client)
+    features(AS_OF, KNOWN_AT)
+    assert parity.load_parity(settings).mismatches == 0
+    write("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
+    with pytest.raises(parity.ParityError):
+        features(AS_OF, KNOWN_AT)
+    assert list(stopped_by(judged(version))) == ["parity"]
+    with pytest.MonkeyPatch.context() as patch:  # written to, and killed before it was compared
+        patch.setattr(parity, "check_parity", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            features(AS_OF, KNOWN_AT)
+    assert "There is no parity report" in stopped_by(judged(version))["parity"]
+    features(AS_OF, KNOWN_AT)
+    assert judged(version).challenger
+
+
+@pytest.mark.parametrize(
+    ("without", "stops"),
+    [
+        ("evaluation.json", "minimum quality"),
+        ("recipe.json", "behaviour: direction"),
+        ("lineage.json", "behaviour: invariance"),
+        ("test_predictions.parquet", "scores as tested"),
+        ("model/model.skops", "size"),
+    ],
+)
+def test_what_its_run_lacks_stops_it(client: Any, without: str, stops: str) -> None:
+    stopped = stopped_by(judged(plant(client, without=without)))
+    assert without.split("/")[-1] in stopped[stops]
+    assert aliases(client) == {}
+
+
+def test_of_other_definitions_than_the_registry_of_features(client: Any) -> None:
+    version = plant(client, fingerprint=base().fingerprint | {"transformations": "other"})
+    stopped = stopped_by(judged(version))
+    assert "(transformations differ); train again" in stopped["behaviour: direction"]
+    assert "(transformations differ)" in stopped["parity"]
+
+
+def test_what_could_not_be_computed_is_tried_again(client: Any) -> None:
+    version = plant(client, without="evaluation.json")
+    assert judged(version).computed is True
+    run = client.get_model_version(MODEL_NAME, version).run_id
+    client.log_text(run, good_evaluation().model_dump_json(), "evaluation.json")
+    again = judged(version)
+    assert (again.computed, stopped_by(again)) == (True, {})
+
+
+def test_a_verdict_of_the_evaluation_names_its_gate(client: Any) -> None:
+    version = plant(client, evaluation=good_evaluation(instability=interval(0.5)))
+    assert list(stopped_by(judged(version))) == ["stability"]
+    record = GatesRecord.of(client, version)
+    assert record is not None
+    assert (record.verdict, record.failed) == ("failed", ["stability"])
+
+
+def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdfast.promotion import evidence_collection
+
+    version, other = plant(client), plant(client)
+    gather = evidence_collection.gather
+
+    def slowly(*arguments: Any) -> Any:
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, other)
+        return gather(*arguments)
+
+    monkeypatch.setattr(evidence_collection, "gather", slowly)
+    result = judged(version)
+    assert (result.passed, result.challenger) == (True, False)
+    assert aliases(client) == {CHAMPION: other}
+
+
+def test_the_latest_is_judged_and_an_unknown_one_is_named(client: Any) -> None:
+    from flows.gates import gates
+
+    plant(client)
+    latest = plant(client)
+    assert gates(thresholds=GateSettings(**LENIENT)).version == latest
+    with pytest.raises(UnknownVersionError, match=f"{MODEL_NAME} has no version 999"):
+        gates("999")
+
+
+def test_the_command_prints_the_table_and_fails_with_the_gates(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    from flows._cli import run_flow
+    from flows.gates import _show, gates
+
+    plant(client)
+    for options, code, told in (
+        ({}, 0, "It is the challenger: `python -m flows.promote"),
+        ({"max_size_mb": 1e-6}, 1, "failed size."),
+    ):
+        monkeypatch.setattr(sys, "argv", ["gates", "--thresholds", json.dumps(LENIENT | options)])
+        with pytest.raises(SystemExit) as ended:
+            run_flow(gates, show=_show)
+        assert ended.value.code == code
+        assert told in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,88 @@
+"""The Prefect flow and its command line; what the steps do is tested in tests/unit/ingestion and tests/integration/ingestion."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SOURCE = "id,when,amount\n1,2025-01-01,5\n,2025-01-01,7\n2,2025-01-02,-5\n"
+MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / "data"))
+    (tmp_path / "orders.csv").write_text(SOURCE)
+    (tmp_path / "orders.yaml").write_text(MAPPING)
+    return str(tmp_path / "orders.csv"), str(tmp_path / "orders.yaml")
+
+
+def _artifact(key: str) -> Any:
+    from prefect.artifacts import Artifact
+
+    return Artifact.get(key)
+
+
+def test_the_flow_stores_a_batch_and_reports_it(
+    prefect_server: None, files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import ingest
+    from holdfast.ingestion import readers
+
+    attempts, read_bytes = [], readers._unpacked
+
+    def flaky(file: Path) -> bytes:
+        attempts.append(file)
+        if len(attempts) == 1:
+            raise OSError("stale file handle")
+        return read_bytes(file)
+
+    monkeypatch.setattr(readers, "_unpacked", flaky)
+    monkeypatch.setattr(ingest.read, "retry_delay_seconds", 0)
+    result = ingest.ingest(*files)
+    assert len(attempts) == 2
+    assert (result.status, result.rows_added, result.rows_quarantined) == ("added", 2, 1)
+    counts = _artifact("ingest-counts").data
+    assert '{"what": "rows added", "rows": 2}' in counts
+    assert '{"what": "bad: customer_id is missing", "rows": 1}' in counts
+    assert "| orders.csv | 2 | customer_id is missing |" in _artifact("ingest-quarantine").data
+    assert ingest.ingest(*files).status == "already ingested"
+
+
+def test_a_source_needs_a_mapping(prefect_server: None, files: tuple[str, str]) -> None:
+    from flows.ingest import ingest
+    from holdfast.core.errors import IngestError
+
+    for options in ({"source": files[0]}, {"mapping": files[1]}):
+        with pytest.raises(IngestError, match="give both --source and --mapping"):
+            ingest(**options)
+
+
+def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    from prefect.settings import PREFECT_API_URL
+
+    return subprocess.run(
+        [sys.executable, "-m", "flows.ingest", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())},
+    )
+
+
+def test_the_command_line_prints_a_refusal_without_a_traceback(prefect_server: None, files: tuple[str, str]) -> None:
+    source, mapping = files
+    done = _command("--source", source, "--mapping", mapping)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("added (batch ")
+    Path(source).write_text("id,when,total\n1,2025-01-01,5\n")
+    refused = _command("--source", source, "--mapping", mapping)
+    assert refused.returncode == 1
+    assert "column 'amount', named in the mapping, is missing" in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr + refused.stdout
+    usage = _command("--sauce", source)
+    assert usage.returncode == 2
+    assert "--sauce" in usage.stderr

@@ -1,0 +1,166 @@
+"""The flow: what a view finds is kept, shown, told and reported; one that fails stops no other."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.outbox import add_alert, open_alerts
+from holdfast.monitoring.evidently_workspace import project_name
+from holdfast.monitoring.metrics_store import read_metrics
+from tests.support.daily_transactions import TODAY, busy_shop, deliver, purchases
+from tests.support.small_shop import at_work_on
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def busy(flows_here: None, tmp_path: Path) -> Iterator[Settings]:
+    with busy_shop(tmp_path) as settings:
+        yield settings
+
+
+def test_what_is_wrong_is_kept_shown_told_and_over_when_it_is(busy: Settings) -> None:
+    from evidently.ui.workspace import Workspace
+    from prefect.artifacts import Artifact
+
+    from flows.monitor import monitor
+
+    began = datetime.now(UTC)
+    found = monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert [(item.event, item.subject) for item in found.findings] == [("holdfast.data.late", "transactions")]
+    assert list(found.views) == ["data"]
+    kept = read_metrics(busy, "data")
+    assert kept.loc[kept["breached"], "metric"].tolist() == ["rows"]
+    assert kept["as_of"].unique().tolist() == [TODAY + DAY]
+
+    table, picture = Artifact.get("monitor-data"), Artifact.get("monitor-data-picture")
+    assert table is not None and picture is not None
+    assert table.description is not None and table.description.startswith(found.views["data"])
+    assert "rows on Fri 2024-03-08" in str(table.data)
+    assert str(picture.data).startswith("data:image/png;base64,")
+
+    (alert,) = open_alerts(busy)
+    assert (alert.key, alert.source, alert.severity) == (found.findings[0].key, "monitor.data", "warning")
+    assert alert.opened >= began
+    assert alert.evidence.endswith("/artifacts/key/monitor-data")
+
+    deliver(busy, purchases(TODAY, 60), TODAY + DAY + 2 * HOUR)
+    again = monitor(TODAY + DAY, TODAY + DAY + 2 * HOUR, ["data"])
+    assert again.findings == ()
+    assert open_alerts(busy) == []
+    assert not read_metrics(busy, "data")["breached"].any()
+    workspace = Workspace(str(busy.evidently))
+    (project,) = workspace.search_project(project_name("data"))
+    assert len(workspace.list_runs(project.id)) == 1
+
+
+def test_a_view_that_fails_is_named_and_the_others_go_on(busy: Settings) -> None:
+    from flows.monitor import MonitorError, monitor
+
+    (busy.monitoring / "metrics").mkdir(parents=True)
+    (busy.monitoring / "metrics" / "drift").write_text("where a folder should be")
+    with pytest.raises(MonitorError, match=r"1 of 2 views failed: drift: \w+Error: .*metrics/drift"):
+        monitor(TODAY + DAY, TODAY + DAY + HOUR, ["drift", "data"])
+    assert read_metrics(busy, "data")["breached"].any()
+    assert [alert.source for alert in open_alerts(busy)] == ["monitor.data"]
+
+
+def test_what_cannot_be_shown_is_told_all_the_same(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import monitor
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("the artifact is too large")
+
+    monkeypatch.setattr(monitor, "create_table_artifact", fails)
+    with pytest.raises(monitor.MonitorError, match="data: RuntimeError: the artifact is too large"):
+        monitor.monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert [alert.key for alert in open_alerts(busy)] == ["holdfast.data.late:transactions"]
+
+
+def test_an_empty_folder_is_looked_at_without_complaint(flows_here: None, tmp_path: Path) -> None:
+    from flows.monitor import VIEWS, monitor
+
+    with at_work_on(tmp_path / "empty") as settings:
+        found = monitor(TODAY)
+        assert list(found.views) == list(VIEWS)
+        assert found.findings == ()
+        assert all(len(read_metrics(settings, view)) for view in VIEWS)
+
+
+def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
+    from prefect.artifacts import Artifact
+
+    from flows.monitor import monitor
+
+    assert monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"]).findings, "today's transactions are missing"
+    assert monitor(TODAY, TODAY + HOUR, ["data"]).past == (), "a look ahead makes no past of now"
+    add_alert(
+        busy, Alert.about("holdfast.data.late", "transactions", "warning", "few"), datetime.now(UTC), "monitor.data"
+    )
+    (alert,), now = open_alerts(busy), Artifact.get("monitor-data")
+    before = monitor(TODAY - DAY, TODAY + HOUR, ["data"])
+    assert (before.past, before.findings) == (("data",), ())
+    assert open_alerts(busy) == [alert]
+    shown, past = Artifact.get("monitor-data"), Artifact.get("monitor-data-past")
+    assert now is not None and shown is not None and shown.id == now.id
+    assert past is not None and str(past.description).startswith(before.views["data"])
+    assert monitor(TODAY, TODAY + HOUR, ["data"]).past == (), "the newest one again is not the past"
+
+
+def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.monitor import MonitorError, monitor
+    from holdfast.alerting import events, outbox
+    from holdfast.monitoring import metrics_store
+
+    def full(*_told: object, **_named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    emitted: list[str] = []
+    monkeypatch.setattr(events, "emit", lambda finding, *_: emitted.append(finding.key))
+    monkeypatch.setattr(metrics_store, "write_metrics", full)
+    with pytest.raises(MonitorError, match="No space left"):
+        monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert [alert.key for alert in open_alerts(busy)] == emitted == ["holdfast.data.late:transactions"]
+    monkeypatch.setattr(outbox, "raise_alerts", full)
+    with pytest.raises(MonitorError, match="No space left"):
+        monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
+    assert len(emitted) == 2
+
+
+def test_an_alert_stays_open_while_nobody_can_tell(busy: Settings) -> None:
+    """Nobody is asked about for a day: that there is no skew is then not known."""
+    from flows.monitor import monitor
+
+    add_alert(
+        busy, Alert.about("holdfast.skew.detected", "recency", "critical", "1"), datetime.now(UTC), "monitor.skew"
+    )
+    add_alert(busy, Alert.about("holdfast.drift.detected", "x", "warning", "2"), datetime.now(UTC), "monitor.drift")
+    monitor(TODAY, TODAY + HOUR, ["skew", "drift"])
+    assert len(open_alerts(busy)) == 2
+
+
+def test_where_there_was_nothing_to_look_at_nothing_is_called_right(
+    busy: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.monitor import VIEWS, _show, monitor
+
+    found = monitor(datetime(1990, 1, 1, tzinfo=UTC))
+    assert found.empty == VIEWS
+    _show(found)
+    told = capsys.readouterr().out
+    assert "nothing could be looked at" in told and "nothing is wrong" not in told
+
+
+@pytest.mark.parametrize(("clock", "ahead"), [("data", TODAY + 30 * DAY), ("wall", datetime(2999, 1, 1, tzinfo=UTC))])
+def test_what_lies_ahead_is_refused(flows_here: None, tmp_path: Path, clock: str, ahead: datetime) -> None:
+    from flows.monitor import monitor
+    from holdfast.ingestion.as_of import ClockError
+
+    with busy_shop(tmp_path, clock) as settings:
+        with pytest.raises(ClockError, match="lies ahead"):
+            monitor(ahead)
+        assert not len(read_metrics(settings, "data"))

@@ -1,0 +1,195 @@
+"""The retraining flow on the small shop: why it trains, why not, and what it leaves."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.alerting.outbox import open_alerts
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import RetrainingRecord, events_in
+from holdfast.models.contract import MODEL_NAME
+from holdfast.monitoring.metrics_store import MetricRow, write_metrics
+from holdfast.retraining.attempt_log import BadAttemptError
+from holdfast.retraining.policy import Attempt
+from tests.support.shop_fixtures import QUICK, Trained
+from tests.support.small_shop import AS_OF, at_work_on
+
+OTHER = QUICK.model_copy(update={"seed": 7})
+DRIFTED = MetricRow("psi", "recency_days", 0.41, 300, limit=0.25, breached=True)
+
+
+@pytest.fixture
+def home(trained: Trained, flows_here: None, tmp_path: Path) -> Iterator[Settings]:
+    """A copy of the trained shop, with this process at work there."""
+    with at_work_on(Path(shutil.copytree(trained.data, tmp_path / "data"))) as settings:
+        yield settings
+
+
+def seen(settings: Settings, row: MetricRow, *days_ago: int, view: Any = "drift") -> None:
+    for day in days_ago:
+        end = AS_OF - timedelta(days=day)
+        write_metrics(settings, view, end - timedelta(days=1), end, [row])
+
+
+def retrained(**options: Any) -> Any:
+    from flows.retrain import retrain
+
+    return retrain(**({"as_of": AS_OF, "training": QUICK} | options))
+
+
+def attempts(settings: Settings) -> list[Attempt]:
+    from holdfast.retraining.attempt_log import past
+
+    return past(settings)
+
+
+def artifact() -> str:
+    from prefect.artifacts import Artifact
+
+    found = Artifact.get("retraining")
+    assert found is not None
+    return str(found.data)
+
+
+def test_nothing_that_lasts_is_said_and_nothing_done(home: Settings) -> None:
+    seen(home, DRIFTED, 0)
+    result = retrained(event="holdfast.drift.detected", subject="recency_days")
+    assert (result.retrained, result.version) == (False, None)
+    assert "no finding is in 2 of the latest 5 windows" in artifact()
+    assert "Prompted by holdfast.drift.detected about recency_days." in artifact()
+    assert attempts(home) == []
+
+
+def test_drift_of_another_version_than_the_champion_does_not_count(home: Settings) -> None:
+    seen(home, MetricRow("psi", "recency_days", 0.41, 300, version="999", limit=0.25, breached=True), 0, 1)
+    assert not retrained().retrained
+
+
+def test_other_troubles_of_the_data_are_no_drift(home: Settings) -> None:
+    seen(home, MetricRow("rows", "transactions", 0, 10, limit=5, breached=True), 0, 1, view="data")
+    assert not retrained().retrained
+    seen(home, MetricRow("shift", "transactions.price", 0.3, 500, limit=0.1, breached=True), 0, 1, view="data")
+    from holdfast.retraining.policy import decide
+    from holdfast.retraining.settings import RetrainingRules
+    from holdfast.retraining.signals import seen as read
+
+    decision = decide(read(home, AS_OF, None), [], RetrainingRules(), AS_OF)
+    assert decision.why == "holdfast.drift.detected about transactions.price in 2 of the latest 2 windows"
+
+
+def test_an_open_skew_makes_it_no(home: Settings) -> None:
+    seen(home, DRIFTED, 0, 1)
+    seen(home, MetricRow("values_different", "frequency", 7, 300, limit=0, breached=True), 0, view="skew")
+    result = retrained()
+    assert not result.retrained
+    assert result.why.startswith("the features served differ from those recomputed (frequency;")
+    assert "Else it would be: holdfast.drift.detected about recency_days in 2 of the latest 2 windows" in artifact()
+
+
+def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings, trained: Trained) -> None:
+    """The same data and settings give no second version; and it was not this retraining that made the first."""
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    seen(home, DRIFTED, 0, 1)
+    result = retrained(event="holdfast.drift.detected", subject="recency_days")
+    assert (result.retrained, result.version) == (True, trained.result.model_version)
+    assert RetrainingRecord.of(open_mlflow(home), result.version) is None
+    assert attempts(home) == [Attempt(AS_OF, "done")]
+    again = retrained()
+    assert not again.retrained
+    assert "at most 1 a day" in again.why
+
+
+def test_one_that_is_killed_before_its_end_is_told_of_by_the_next(
+    home: Settings, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain as module
+
+    told: list[str] = []
+
+    def tell(*_: object) -> None:
+        told.append("told")
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "tell_task", tell)
+    seen(home, DRIFTED, 0, 1)
+    with pytest.raises(KeyboardInterrupt):
+        retrained()
+    assert attempts(home) == [Attempt(AS_OF, "begun")]
+    assert retrained().version == trained.result.model_version
+    assert (attempts(home), told) == ([Attempt(AS_OF, "done")], ["told", "told"])
+
+
+def test_one_that_was_trained_and_could_not_be_told_of_cools_down_all_the_same(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain as module
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "tell_task", full)
+    seen(home, DRIFTED, 0, 1)
+    with pytest.raises(OSError, match="No space left"):
+        retrained()
+    assert attempts(home) == [Attempt(AS_OF, "done")]
+
+
+def test_a_later_run_of_one_view_does_not_hide_what_another_found(home: Settings) -> None:
+    seen(home, DRIFTED, 0, 1)
+    later = AS_OF + timedelta(minutes=30)
+    write_metrics(home, "data", later - timedelta(days=1), later, [MetricRow("shift", "transactions.amount", 0.01, 60)])
+    assert retrained(as_of=later).retrained
+
+
+def test_no_reason_is_shown_as_a_run_that_was_skipped(home: Settings) -> None:
+    from flows.retrain import retrain
+
+    state: Any = retrain(as_of=AS_OF, training=QUICK, return_state=True)
+    assert (state.name, state.type.value) == ("Skipped", "COMPLETED")
+    assert "no finding is in" in state.message
+
+
+def test_one_that_fails_counts_in_its_day_and_is_tried_again(home: Settings) -> None:
+    seen(home, DRIFTED, 0, 1)
+    with pytest.raises(ValueError, match="cut-offs"):
+        retrained(training=QUICK.model_copy(update={"min_history_days": 5000}))
+    assert attempts(home) == [Attempt(AS_OF, "failed")]
+    assert "at most 1 a day" in retrained().why
+
+
+def test_a_record_that_is_broken_is_named(home: Settings) -> None:
+    folder = home.monitoring / "retrainings"
+    folder.mkdir(parents=True)
+    (folder / "x.json").write_text("{")
+    with pytest.raises(BadAttemptError, match=r"x\.json is no record"):
+        retrained()
+
+
+@pytest.mark.long
+def test_a_new_version_carries_its_reason_and_the_gates_that_stop_it_are_told(home: Settings) -> None:
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    seen(home, DRIFTED, 0, 1)
+    strict = GateSettings(max_size_mb=0.000001)
+    result = retrained(event="holdfast.drift.detected", subject="recency_days", training=OTHER, thresholds=strict)
+    client = open_mlflow(home)
+    record = RetrainingRecord.of(client, result.version)
+    assert record is not None
+    assert record.why == "holdfast.drift.detected about recency_days in 2 of the latest 2 windows"
+    assert (record.as_of, record.prompted) == (AS_OF, "holdfast.drift.detected about recency_days")
+    events = events_in(client.get_model_version(MODEL_NAME, result.version).tags, result.version)
+    assert events is not None and record in events
+    assert (result.passed, result.challenger) == (False, False)
+    (alert,) = [item for item in open_alerts(home) if item.key.startswith("holdfast.retraining.refused")]
+    assert alert.severity == "info"
+    assert f"Version {result.version}, trained again because of {record.why}" in alert.text
+    files = list((home.monitoring / "retrainings").glob("*.json"))
+    assert [json.loads(file.read_text())["version"] for file in files] == [result.version]

@@ -1,0 +1,235 @@
+"""Rollback: the champion before serves again, and why stays on the version that went."""
+
+import getpass
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.core.errors import PromotionRefusedError, RollbackError
+from holdfast.model_versions.aliases import UnknownVersionError
+from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, events_in
+from holdfast.models.contract import CHAMPION, MODEL_NAME
+from tests.support.registered_versions import aliases, base, die_at, passed, plant
+from tests.support.small_shop import join, prefect_api, start
+
+
+def champions(client: Any, number: int) -> list[str]:
+    """Versions that became champion one after the other."""
+    from flows.promote import promote
+
+    versions: list[str] = []
+    for _ in range(number):
+        version = plant(client)
+        passed(client, version, versions[-1] if versions else None)
+        promote(version)
+        versions.append(version)
+    return versions
+
+
+def test_it_walks_back_one_champion_at_a_time(client: Any) -> None:
+    from flows.promote import promote
+    from flows.rollback import rollback
+
+    first, second, third = champions(client, 3)
+    result = rollback("complaints since Monday")
+    assert (result.version, result.rolled_back, result.moved) == (second, third, True)
+    assert aliases(client) == {CHAMPION: second}
+    record = RollbackRecord.of(client, third)
+    assert record is not None
+    assert (record.to, record.who, record.why) == (second, getpass.getuser(), "complaints since Monday")
+    assert abs(record.when - datetime.now(UTC)) < timedelta(minutes=5)
+    with pytest.raises(PromotionRefusedError, match=r"compared with version 2, but champion|was rolled back after"):
+        promote(third)
+
+    assert rollback("still", who="ann").version == first
+    with pytest.raises(RollbackError, match=rf"no champion before version {first}.*stays version {first}"):
+        rollback("and again")
+    assert aliases(client) == {CHAMPION: first}
+    assert RollbackRecord.of(client, first) is None
+
+
+def test_a_version_that_was_rolled_back_is_passed_over(client: Any) -> None:
+    from flows.promote import promote
+    from flows.rollback import rollback
+
+    first, second, third = champions(client, 3)
+    rollback("bad")
+    passed(client, third, second)  # a person let it try again
+    promote(third)
+    fourth = plant(client)
+    passed(client, fourth, third)
+    promote(fourth)
+    assert rollback("worse").version == third, "in good standing since it was promoted again"
+    assert rollback("worse still").version == second
+    assert rollback("the worst").version == first
+
+
+def test_a_version_that_was_put_back_is_in_good_standing(client: Any) -> None:
+    from flows.promote import promote
+    from flows.rollback import rollback
+
+    first, second = champions(client, 2)
+    rollback("bad")
+    rollback("no, it was the data", second)
+    third = plant(client)
+    passed(client, third, second)
+    promote(third)
+    assert rollback("worse").version == second
+    assert aliases(client) == {CHAMPION: second}
+    assert first != second
+
+
+def test_of_two_who_roll_back_at_once_one_is_told(client: Any) -> None:
+    from flows.rollback import rollback
+
+    first, second, third = champions(client, 3)
+    assert rollback("complaints", leave=third).version == second
+    with pytest.raises(RollbackError, match=rf"version {second}, not version {third}: .*stays version {second}"):
+        rollback("complaints", leave=third)
+    assert aliases(client) == {CHAMPION: second}
+    assert RollbackRecord.of(client, second) is None
+    assert first != second
+
+
+def test_a_champion_that_failed_its_gates_since_is_taken_only_by_name(client: Any) -> None:
+    from flows.rollback import rollback
+
+    first, second = champions(client, 2)
+    GatesRecord(verdict="failed", champion=None, settings="s", when=datetime.now(UTC), failed=["parity"], key="k").save(
+        client, first
+    )
+    with pytest.raises(RollbackError, match=rf"version {first}, which failed its last gates \(parity\).*--to {first}"):
+        rollback("complaints")
+    assert aliases(client) == {CHAMPION: second}
+    assert rollback("all the same", first).version == first
+
+
+def test_of_other_definitions_than_today_it_warns(client: Any) -> None:
+    from flows.promote import promote
+    from flows.rollback import _told, rollback
+
+    old = plant(client, fingerprint=base().fingerprint | {"on_demand": "other"})
+    passed(client, old, None)
+    promote(old)
+    new = plant(client)
+    passed(client, new, old)
+    promote(new)
+    result = rollback("complaints")
+    assert result.version == old
+    assert "(on_demand differ)" in result.warning and "503" in result.warning
+    assert result.warning in _told(result, "complaints")
+    again = rollback("it does not serve", new)
+    assert (again.version, again.warning) == (new, "")
+
+
+def test_a_promotion_that_was_killed_before_the_alias_moved_makes_no_former_champion(client: Any) -> None:
+    from flows.rollback import rollback
+
+    first, second = champions(client, 2)
+    never = plant(client)
+    passed(client, never, second)
+    PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="b", mode="auto", gates="k").write(
+        client, never
+    )
+    with pytest.raises(RollbackError, match=f"version {never} never was the champion"):
+        rollback("x", never)
+    assert aliases(client) == {CHAMPION: second}
+    PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="again", mode="auto", gates="k").write(
+        client, first
+    )
+    assert rollback("x").version == first
+
+
+def _killed_at(call: str, nth: int, flow_run: str) -> None:
+    """Roll back as this flow run in a process that dies at the nth of these calls."""
+    from flows.rollback import rollback
+
+    os.environ["PREFECT__RUNTIME__FLOW_RUN__ID"] = flow_run
+    die_at(call, nth)
+    rollback("complaints")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 2)])
+def test_the_same_flow_run_again_goes_back_once(
+    planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
+) -> None:
+    from flows.rollback import rollback
+
+    settings, client = planted
+    first, second, third = champions(client, 3)
+    assert join(start(_killed_at, settings.data, call, nth, "run-1", api=prefect_api()), 120) == -signal.SIGKILL
+    assert aliases(client) == {CHAMPION: third if nth == 1 else second}
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
+    for _ in range(2):
+        result = rollback("complaints", leave=third)
+        assert (result.version, result.rolled_back, result.moved) == (second, third, True)
+    assert aliases(client) == {CHAMPION: second}
+    record = RollbackRecord.of(client, third)
+    assert record is not None
+    assert (record.flow_run, record.times) == ("run-1", 1)
+    assert record in (events_in(client.get_model_version(MODEL_NAME, third).tags, third) or [])
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, third)  # somebody else, later
+    result = rollback("complaints")
+    assert (result.version, result.moved) == (third, False)
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-2")
+    assert rollback("complaints", first).version == first
+
+
+def test_to_a_former_champion_by_name(client: Any) -> None:
+    from flows.rollback import rollback
+
+    first, second, third = champions(client, 3)
+    assert rollback("skip one", first).version == first
+    assert rollback("no, that one", third).version == third  # a person decides
+    record = RollbackRecord.of(client, third)
+    assert record is not None and record.times == 1
+    nothing = rollback("again", third)
+    assert (nothing.version, nothing.moved) == (third, False)
+    assert RollbackRecord.of(client, third) == record
+    assert rollback("bad after all", second).rolled_back == third
+    record = RollbackRecord.of(client, third)
+    assert record is not None and record.times == 2
+
+
+def test_what_makes_no_sense_changes_nothing(client: Any) -> None:
+    from flows.rollback import rollback
+
+    with pytest.raises(RollbackError, match="nothing to roll back"):
+        rollback("why not")
+    (champion,) = champions(client, 1)
+    never = plant(client)
+    for reason, to, error, told in (
+        ("  ", None, RollbackError, "needs a reason"),
+        ("x", never, RollbackError, f"version {never} never was the champion"),
+        ("x", "999", UnknownVersionError, "no version 999"),
+        ("x", None, RollbackError, f"no champion before version {champion}"),
+    ):
+        with pytest.raises(error, match=told):
+            rollback(reason, to)
+    assert aliases(client) == {CHAMPION: champion}
+    assert RollbackRecord.of(client, champion) is None
+
+
+def _killed_before(call: str) -> None:
+    from flows.rollback import rollback
+
+    die_at(call)
+    rollback("complaints")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("call", ["set_model_version_tag", "set_registered_model_alias"])
+def test_killed_before_the_alias_moved_the_next_run_completes(planted: tuple[Settings, Any], call: str) -> None:
+    from flows.rollback import rollback
+
+    settings, client = planted
+    _, second, third = champions(client, 3)
+    assert join(start(_killed_before, settings.data, call, api=prefect_api()), 120) == -signal.SIGKILL
+    assert aliases(client) == {CHAMPION: third}
+    assert rollback("complaints").version == second
+    assert aliases(client) == {CHAMPION: second}

@@ -1,0 +1,378 @@
+"""The flow around the steps: what it takes up, what it leaves alone, and whom it asks first."""
+
+import logging
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from flows import _approval as asking
+from holdfast.alerting.outbox import open_alerts
+from holdfast.core.errors import PromotionRefusedError
+from holdfast.model_versions.aliases import UnknownVersionError, champion_version, set_challenger
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import ApprovalRecord, RolloutRecord, events_in
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registered_version import TRAFFIC_TAG
+from holdfast.promotion import approval
+from holdfast.promotion.gate_report import Report
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.work_queue import claim
+from tests.support.registered_versions import aliases, passed, plant
+
+NOW = datetime.now(UTC)
+NOBODY = "http://127.0.0.1:1"
+# Of a service that nobody can reach nothing is known, and the time for it is over at once.
+OVER = RolloutSettings(max_hours=1e-9, poll_seconds=0.01)
+
+
+@pytest.fixture(autouse=True)
+def _without_a_service(monkeypatch: pytest.MonkeyPatch, planted: tuple[Settings, Any]) -> None:
+    monkeypatch.setenv("HOLDFAST_SERVICE_URL", NOBODY)
+
+
+def _pair(client: Any) -> tuple[str, str]:
+    """A champion, and a challenger that has passed its gates beside it."""
+    champion, challenger = plant(client), plant(client)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    passed(client, challenger, champion)
+    set_challenger(client, challenger)
+    return champion, challenger
+
+
+def _record(client: Any, version: str) -> RolloutRecord:
+    found = RolloutRecord.of(client, version)
+    assert found is not None
+    return found
+
+
+def test_one_that_goes_on_was_begun_with_a_person_or_without(client: Any) -> None:
+    """Whoever takes it up, nobody was to be asked."""
+    from flows.rollout import rollout
+
+    champion, challenger = _pair(client)
+    known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
+    RolloutRecord(step="canary", share=0.25, verdict="passed", **known).save(client, challenger)
+    assert rollout(approval="manual").version == challenger
+    assert champion_version(client) == challenger
+
+
+def test_with_nothing_to_do_it_says_so(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    from flows.rollout import rollout
+
+    nothing = f"{MODEL_NAME} has no challenger: there is nothing to roll out."
+    log = logging.getLogger("prefect.flow_runs")  # which hands nothing on to the root's handlers
+    log.addHandler(caplog.handler)
+    assert rollout().told == nothing
+    log.removeHandler(caplog.handler)
+    assert f"Nothing was done: {nothing}" in caplog.messages
+    champion = plant(client)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    assert rollout(champion).told == f"Version {champion} is the champion already."
+    with pytest.raises(UnknownVersionError, match="no version 999"):
+        rollout("999")
+    challenger = plant(client)
+    set_challenger(client, challenger)
+    assert "has not been through the gates" in rollout().told
+    with pytest.raises(PromotionRefusedError, match="has not been through the gates"):
+        rollout(challenger)
+    assert RolloutRecord.of(client, challenger) is None
+
+
+def test_the_first_champion_has_nobody_to_be_tried_out_beside(client: Any) -> None:
+    from flows.rollout import rollout
+
+    version = plant(client)
+    passed(client, version, None)
+    set_challenger(client, version)
+    result = rollout()
+    assert (result.version, result.verdict) == (version, "passed")
+    assert aliases(client) == {CHAMPION: version}
+
+
+def test_two_at_once_are_one(client: Any, planted: tuple[Settings, Any]) -> None:
+    from flows.rollout import rollout
+
+    _, challenger = _pair(client)
+    with claim(planted[0]):
+        result = rollout()
+    assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+    assert "Another run of this flow is at work" in result.told
+
+
+def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
+    client: Any, planted: tuple[Settings, Any]
+) -> None:
+    from flows.rollout import rollout
+
+    champion, challenger = _pair(client)
+    result = rollout(rules=OVER)
+    assert (result.version, result.verdict) == (challenger, "stopped")
+    assert "the service does not answer" in result.told
+    first = _record(client, challenger)
+    assert (first.step, first.is_held, first.rules) == ("shadow", True, OVER.changed())
+    assert len(first.flow_run) == 36
+    assert aliases(client) == {CHAMPION: champion, CHALLENGER: challenger}
+    assert '"off"' in client.get_model_version(MODEL_NAME, challenger).tags[TRAFFIC_TAG]
+    assert [alert.key for alert in open_alerts(planted[0])] == [f"holdfast.rollout.held:version {challenger}"]
+    again = rollout(rules=OVER)
+    assert (again.verdict, _record(client, challenger)) == ("nothing", first)
+    assert f"`--version {challenger}` begins another" in again.told
+    assert rollout(challenger, rules=OVER).verdict == "stopped"
+    second = _record(client, challenger)
+    assert second.begun > first.begun
+    passed(client, challenger, champion, key="other evidence")
+    assert rollout(rules=OVER).verdict == "stopped"
+    assert _record(client, challenger).begun > second.begun
+
+
+def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.rollout import rollout
+    from holdfast.rollout import notifications
+
+    champion, challenger = _pair(client)
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(notifications, "undo", die)
+        rollout(rules=OVER)
+    result = rollout()
+    assert (result.version, result.verdict) == (challenger, "stopped")
+    tags = client.get_model_version(MODEL_NAME, challenger).tags
+    told = [event.verdict for event in events_in(tags, challenger) or [] if isinstance(event, RolloutRecord)]
+    assert told == ["begun", "stopped"]
+    assert '"off"' in tags[TRAFFIC_TAG]
+    assert rollout().verdict == "nothing"
+    assert aliases(client)[CHAMPION] == champion
+
+
+def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
+    client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.rollout import rollout
+    from holdfast.rollout.notifications import finish
+
+    champion, challenger = _pair(client)
+    known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
+    RolloutRecord(step="shadow", share=0, verdict="begun", **known).save(client, challenger)
+    passed_it = RolloutRecord(step="shadow", share=0, verdict="passed", **known)
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RolloutRecord, "tell", die)
+        finish(client, planted[0], challenger, passed_it, NOW)
+    assert rollout().verdict == "stopped"
+    events = events_in(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
+    told = [(event.step, event.verdict) for event in events if isinstance(event, RolloutRecord)]
+    assert told == [("shadow", "begun"), ("shadow", "passed"), ("canary", "begun"), ("canary", "stopped")]
+
+
+class TestAPerson:
+    def asked(self, client: Any, version: str, status: Any, minutes: float = 60) -> None:
+        """About the evidence that the version stands on."""
+        until = NOW + timedelta(minutes=minutes)
+        ApprovalRecord(status=status, since=NOW, until=until, flow_run="another", gates="k", who="Ann").save(
+            client, version
+        )
+
+    def test_is_asked_only_in_a_run_of_the_deployment(self, client: Any) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
+            rollout(approval="manual")
+        assert RolloutRecord.of(client, challenger) is None
+        assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
+
+    @pytest.mark.parametrize("approval", ["auto", "manual"])
+    def test_who_is_being_asked_is_waited_for(self, client: Any, approval: Any) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        self.asked(client, challenger, "waiting")
+        result = rollout(approval=approval)
+        assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+        assert "waits for a person's approval until" in result.told
+
+    @pytest.mark.parametrize("approval", ["auto", "manual"])
+    @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1)])
+    def test_a_no_ends_it_before_any_traffic_and_nobody_is_asked_again(
+        self, client: Any, planted: tuple[Settings, Any], status: Any, minutes: float, approval: Any
+    ) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        self.asked(client, challenger, status, minutes)
+        result = rollout(approval=approval)
+        assert (result.version, result.verdict) == (challenger, "stopped")
+        assert _record(client, challenger).step == "approval"
+        assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
+        assert open_alerts(planted[0]) == [], "somebody wanted it so"
+        assert rollout(approval=approval).verdict == "nothing"
+        with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
+            rollout(challenger, approval="manual")  # named, a person may be asked again
+
+    @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1), ("waiting", 60)])
+    def test_other_evidence_undoes_no_no(self, client: Any, status: Any, minutes: float) -> None:
+        """As at the promotion: nobody is tried upon by a version that would be refused there."""
+        from flows.rollout import rollout
+
+        champion, challenger = _pair(client)
+        self.asked(client, challenger, status, minutes)
+        passed(client, challenger, champion, key="other evidence")
+        waits = (status, minutes) == ("waiting", 60)
+        assert rollout(rules=OVER).verdict == ("nothing" if waits else "stopped")
+        assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
+        if not waits:
+            assert _record(client, challenger).step == "approval"
+        with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
+            rollout(challenger, approval="manual", rules=OVER)  # on which a person may be asked
+
+    def test_a_yes_lets_it_begin_by_itself(self, client: Any) -> None:
+        from flows.rollout import rollout
+
+        _, challenger = _pair(client)
+        self.asked(client, challenger, "approved")
+        assert rollout(approval="manual", rules=OVER).verdict == "stopped"
+        assert _record(client, challenger).step == "shadow"
+
+
+class TestResumed:
+    """What the flow does when Prefect runs it again; with a real server and worker: promotion/test_approval.py."""
+
+    @pytest.fixture(autouse=True)
+    def of_a_deployment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
+        monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "deployment-1")
+        report = Report(version="0", champion=None, key="k", when=NOW, settings=GateSettings(), gates=[])
+        monkeypatch.setattr(approval, "read_report", lambda *_: report)
+
+    def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+        """A champion, and the challenger about which a run was suspended."""
+        from flows.rollout import rollout
+
+        def leaves(**_: Any) -> None:
+            raise InterruptedError
+
+        champion, challenger = _pair(client)
+        with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+            patch.setattr(asking, "suspend_flow_run", leaves)
+            rollout(approval="manual", rules=OVER)
+        assert self.approval(client, challenger).status == "waiting"
+        return champion, challenger
+
+    def approval(self, client: Any, version: str) -> ApprovalRecord:
+        found = ApprovalRecord.of(client, version)
+        assert found is not None
+        return found
+
+    def answer(self, monkeypatch: pytest.MonkeyPatch, decision: Any = "approve") -> Any:
+        """What comes of the run that is resumed with this answer."""
+        from flows.rollout import rollout
+
+        form = asking.Approval(decision=decision, approved_by="Ann", reason="so it is")
+        monkeypatch.setattr(asking, "suspend_flow_run", lambda **_: form)
+        return rollout(approval="manual", rules=OVER)
+
+    def test_approved_it_begins(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, challenger = self.asked(client, monkeypatch)
+        assert self.answer(monkeypatch).version == challenger
+        assert self.approval(client, challenger).status == "approved"
+        assert _record(client, challenger).step == "shadow"
+
+    def test_refused_it_ends(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, challenger = self.asked(client, monkeypatch)
+        result = self.answer(monkeypatch, "refuse")
+        assert (result.version, result.verdict) == (challenger, "stopped")
+        record = _record(client, challenger)
+        assert (record.step, record.verdict) == ("approval", "stopped")
+        assert "was refused by Ann: so it is" in record.why
+
+    @pytest.mark.parametrize("decision", ["approve", "refuse"])
+    def test_the_answer_lets_no_other_version_through(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch, decision: Any
+    ) -> None:
+        champion, asked = self.asked(client, monkeypatch)
+        later = plant(client)
+        passed(client, later, champion)
+        set_challenger(client, later)
+        result = self.answer(monkeypatch, decision)
+        assert (result.verdict, result.version) == ("nothing", None)
+        assert f"Version {asked}, which was asked about, was superseded by version {later}" in result.told
+        assert self.approval(client, asked).status == {"approve": "approved", "refuse": "refused"}[decision]
+        assert (ApprovalRecord.of(client, later), RolloutRecord.of(client, later)) == (None, None)
+        assert aliases(client) == {CHAMPION: champion, CHALLENGER: later}
+
+    def test_the_answer_is_kept_while_another_run_is_at_work(
+        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from flows import rollout as module
+
+        _, challenger = self.asked(client, monkeypatch)
+        monkeypatch.setattr(module, "_PATIENCE", 0.1)
+        with claim(planted[0]):
+            result = self.answer(monkeypatch)
+        assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+        assert "it, or the next one, takes up what is new" in result.told
+        assert self.approval(client, challenger).status == "approved"
+        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-2")
+        monkeypatch.setattr(asking, "suspend_flow_run", lambda **_: pytest.fail("asked again"))
+        assert module.rollout(approval="manual", rules=OVER).version == challenger
+        assert _record(client, challenger).step == "shadow"
+
+    def test_it_waits_for_a_run_that_only_looks(
+        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, challenger = self.asked(client, monkeypatch)
+        looking = threading.Event()
+
+        def look() -> None:
+            with claim(planted[0]):
+                looking.set()
+                time.sleep(2)
+
+        other = threading.Thread(target=look)
+        other.start()
+        assert looking.wait(10)
+        assert self.answer(monkeypatch).version == challenger
+        other.join()
+
+    def test_judged_again_meanwhile_it_is_asked_about_again(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        champion, challenger = self.asked(client, monkeypatch)
+        passed(client, challenger, champion, key="other evidence")
+        assert "was judged again since it was asked about" in self.answer(monkeypatch).told
+        assert RolloutRecord.of(client, challenger) is None
+
+    def test_a_rollout_that_was_killed_goes_first_and_the_answer_is_not_lost(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        champion, challenger = self.asked(client, monkeypatch)
+        killed = plant(client)
+        passed(client, killed, champion)
+        RolloutRecord(
+            step="shadow", share=0, begun=NOW, when=NOW, verdict="begun", champion=champion, gates="k",
+            rules=OVER.changed(),
+        ).save(client, killed)  # fmt: skip
+        assert self.answer(monkeypatch).version == challenger
+        assert _record(client, killed).why == f"superseded by version {challenger}"
+        assert self.approval(client, challenger).status == "approved"
+
+
+def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from flows._cli import run_flow
+    from flows.rollout import _show, rollout
+
+    _pair(client)
+    monkeypatch.setattr(sys, "argv", ["rollout", "--rules", OVER.model_dump_json()])
+    with pytest.raises(SystemExit) as ended:
+        run_flow(rollout, show=_show)
+    assert not ended.value.code
+    assert "the service does not answer" in capsys.readouterr().out

@@ -1,0 +1,213 @@
+"""Batch scoring: what the service would answer, one file per moment, and nothing lost of what was said before."""
+
+import errno
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from feature_repo.timestamps import as_utc
+from holdfast.batch_scoring import scores_table as scores_module
+from holdfast.batch_scoring.champion_model import OtherDefinitionsError
+from holdfast.batch_scoring.score_store import list_scored
+from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.batch_scoring.scoring_run import NobodyActiveError
+from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
+from holdfast.models.registered_version import NoSuchAliasError
+from holdfast.models.registry_client import ModelRegistry
+from tests.support.registered_versions import crown
+from tests.support.score_tables import files
+from tests.support.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start, transactions
+
+EVERYBODY = sorted({row.customer_id for row in transactions() if row.amount > 0})
+
+
+@pytest.fixture
+def settings(planted: tuple[Settings, Any]) -> Settings:
+    """Of a planted shop."""
+    return planted[0]
+
+
+@pytest.fixture(params=["logistic", pytest.param("boosting", marks=pytest.mark.long)])
+def served(request: pytest.FixtureRequest, settings: Settings, client: Any) -> Iterator[tuple[Settings, Any]]:
+    """The service over HTTP with a champion of each family, on the shop's own features."""
+    from holdfast.packaging.bento_stores import save_served_model
+    from tests.support.http_service import serve_over_http
+
+    crown(client, request.param)
+    save_served_model(settings, *ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION))
+    with serve_over_http(settings.data, HOLDFAST_CLOCK="data") as address, address.client() as http:
+        yield settings, http
+
+
+def test_it_says_what_the_service_answers_bit_for_bit(served: tuple[Settings, Any]) -> None:
+    from flows.score import score
+
+    _, http = served
+    result = score(AS_OF, KNOWN_AT)
+    table = read_scores(result.path)
+    asked = {"customer_ids": EVERYBODY, "as_of": AS_OF.isoformat(), "explain": True}
+    answer = http.post("/predict_batch", json=asked).json()
+    assert as_utc(datetime.fromisoformat(answer["as_of"])) == AS_OF
+    assert [item["customer_id"] for item in answer["predictions"]] == table["customer_id"].tolist() == EVERYBODY
+    assert {item["status"] for item in answer["predictions"]} == {"ok"}
+    for row, item in zip(table.to_dict("records"), answer["predictions"], strict=True):
+        for name in ("churn_probability", "will_churn", "active", "stale", "model_version"):
+            assert row[name] == item[name], (row["customer_id"], name)  # JSON keeps every bit of a float
+        assert row["threshold"] == answer["threshold"]
+        assert row["feature_timestamp"] == datetime.fromisoformat(item["feature_timestamp"])
+        told = [{"text": text} | why for text, why in zip(row["reasons"], row["reason_details"], strict=True)]
+        assert told == item["explanation"]["reasons"]
+    assert 0 < table["active"].sum() < len(table)
+    assert 0 < table["will_churn"].sum() < len(table)
+    assert result.customers == len(EVERYBODY)
+    assert result.active == table["active"].sum()
+    assert result.will_churn == (table["active"] & table["will_churn"]).sum()
+    alone = http.post("/predict", json={"customer_id": "c007", "explain": True}).json()
+    assert alone["explanation"] == answer["predictions"][EVERYBODY.index("c007")]["explanation"]
+
+
+def test_it_is_reported_beside_the_flow_run(settings: Settings, client: Any) -> None:
+    from prefect.artifacts import Artifact
+
+    from flows.score import score
+
+    version = crown(client)
+    result = score(AS_OF, KNOWN_AT)
+    assert f"{len(EVERYBODY)} customers as of 2024-07-01 00:00 UTC by version {version}" in result.summary()
+    table, picture = Artifact.get("scores"), Artifact.get("scores-picture")
+    assert table is not None and picture is not None
+    active, others = json.loads(table.data)
+    assert active["scored"] == result.active
+    assert active["will churn"] == result.will_churn
+    assert active["scored"] + others["scored"] == len(EVERYBODY)
+    assert picture.data.startswith("data:image/png;base64,iVBOR")
+
+
+def test_the_same_again_changes_nothing_and_says_so(settings: Settings, client: Any) -> None:
+    from flows.score import score
+
+    crown(client)
+    first = score(AS_OF, KNOWN_AT)
+    before = files(settings)
+    again = score(AS_OF, KNOWN_AT + timedelta(days=1))
+    assert (first.written, again.written) == (True, False)
+    assert again.summary().startswith("Scored before, from the same data: ")
+    assert files(settings) == before
+    assert (again.customers, again.active, again.will_churn) == (first.customers, first.active, first.will_churn)
+
+
+def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: Settings, client: Any) -> None:
+    from flows.score import score
+
+    first = crown(client)
+    early = score(AS_OF, KNOWN_AT)
+    said = read_scores(early.path)
+    second = crown(client, "boosting")
+    late = score(AS_OF, KNOWN_AT)
+    assert (late.path, late.replaced, late.model_version) == (early.path, first, second)
+    assert "The table of version" in late.summary()
+    replaced, current = list_scored(settings)
+    assert (replaced.model_version, replaced.current) == (first, False)
+    assert (current.model_version, current.current, current.path) == (second, True, late.path)
+    assert {item.as_of for item in (replaced, current)} == {AS_OF}
+    assert read_scores(replaced.path).equals(said)
+    assert set(read_scores(current.path)["model_version"]) == {second}
+
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, first)  # rolled back
+    assert score(AS_OF, KNOWN_AT).replaced == second
+    assert [(item.model_version, item.current) for item in list_scored(settings)] == [(second, False), (first, True)]
+    assert read_scores(early.path).equals(said)
+
+
+def test_data_that_arrived_later_are_another_table(settings: Settings, client: Any) -> None:
+    from flows.score import score
+
+    crown(client)
+    june = datetime(2024, 6, 1, tzinfo=AS_OF.tzinfo)
+    score(june, june)  # late rows and all of May come a day later
+    late = score(june, KNOWN_AT)
+    assert late.written
+    earlier, current = list_scored(settings)
+    assert earlier.known_at < current.known_at
+    assert len(read_scores(earlier.path)) < len(read_scores(current.path))
+
+
+def test_somebody_elses_file_is_no_table(settings: Settings, client: Any) -> None:
+    from flows.score import score
+
+    crown(client)
+    settings.scores.mkdir()
+    (settings.scores / "2024-07-01.parquet").write_bytes(b"PAR1 half")
+    read_scores(score(AS_OF, KNOWN_AT).path)
+    (settings.scores / "notes.parquet").write_bytes(b"mine")
+    assert [item.as_of for item in list_scored(settings)] == [AS_OF]
+
+
+def test_without_a_champion_it_says_what_to_do(settings: Settings) -> None:
+    from flows.score import score
+
+    with pytest.raises(NoSuchAliasError, match=r"has no champion .*python -m flows\.train.*python -m flows\.promote"):
+        score(AS_OF, KNOWN_AT)
+    assert not settings.scores.exists()
+
+
+def test_a_champion_of_other_definitions_scores_nobody(settings: Settings, client: Any) -> None:
+    from flows.score import score
+
+    version = crown(client)
+    contract = json.loads(client.get_model_version(MODEL_NAME, version).tags[SERVED_MODEL_TAG])
+    contract["fingerprint"]["on_demand"] = "0" * 64
+    client.set_model_version_tag(MODEL_NAME, version, SERVED_MODEL_TAG, json.dumps(contract))
+    with pytest.raises(OtherDefinitionsError, match=f"version {version}, was trained on other .* on_demand differ"):
+        score(AS_OF, KNOWN_AT)
+    assert not settings.scores.exists()
+
+
+def test_data_that_end_long_before_are_refused(settings: Settings, client: Any) -> None:
+    from flows.score import score
+
+    crown(client)
+    with pytest.raises(NobodyActiveError, match="Nobody bought in the 180 days before 2025-01-01 00:00 UTC"):
+        score(datetime(2025, 1, 1, tzinfo=AS_OF.tzinfo))
+    assert files(settings) == {}
+
+
+def _score() -> None:
+    from flows.score import score
+
+    score(AS_OF, KNOWN_AT)
+
+
+@pytest.mark.long
+def test_two_at_once_end_in_one_whole_file(settings: Settings, client: Any) -> None:
+    crown(client)
+    children = [start(_score, settings.data, api=prefect_api()) for _ in range(2)]
+    assert [join(child) for child in children] == [0, 0]
+    (path,) = files(settings)
+    assert path == "2024-07-01.parquet"
+    assert read_scores(settings.scores / path)["customer_id"].tolist() == EVERYBODY
+
+
+def test_a_full_disk_leaves_what_was_there(settings: Settings, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.score import score
+
+    first = crown(client)
+    said = read_scores(score(AS_OF, KNOWN_AT).path)
+    crown(client, "boosting")
+
+    def full(table: Any, path: Path) -> None:
+        path.write_bytes(b"PAR1 half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(scores_module.pq, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        score(AS_OF, KNOWN_AT)
+    monkeypatch.undo()
+    assert [(item.model_version, item.current) for item in list_scored(settings)] == [(first, True)]
+    assert read_scores(settings.scores / "2024-07-01.parquet").equals(said)
+    assert not list(settings.scores.rglob(".writing-*"))

@@ -1,0 +1,180 @@
+"""What the challenger gets to score: said on its version, told among its events, and refused in one line."""
+
+import getpass
+import sys
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.core.errors import TrafficError
+from holdfast.model_versions.aliases import UnknownVersionError, set_challenger
+from holdfast.model_versions.records import TrafficRecord, events_in
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, Traffic
+from holdfast.models.registry_client import ModelRegistry
+from tests.support.registered_versions import base, passed, plant
+
+
+def pair(client: Any, **contract: Any) -> tuple[str, str]:
+    """A champion and a challenger."""
+    champion, challenger = plant(client), plant(client, **contract)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger)
+    return champion, challenger
+
+
+def tag(client: Any, version: str) -> str | None:
+    """What the version says, as text."""
+    found: str | None = client.get_model_version(MODEL_NAME, version).tags.get(TRAFFIC_TAG)
+    return found
+
+
+def test_a_service_reads_what_was_said_and_every_step_is_told(planted: tuple[Settings, Any]) -> None:
+    from flows.traffic import traffic
+
+    settings, client = planted
+    _, challenger = pair(client)
+    registry = ModelRegistry(settings.mlflow_tracking_uri)
+    steps = [("shadow", None), ("canary", None), ("canary", 0.25), ("canary", 0.5), ("off", None)]
+    for mode, share in steps:
+        sent = traffic(mode, share=share)
+        assert (sent.version, sent.changed) == (challenger, True)
+        assert registry.behind(CHALLENGER).traffic() == sent.traffic
+    events = events_in(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
+    told = [(event.mode, event.share, event.who) for event in events if isinstance(event, TrafficRecord)]
+    who = getpass.getuser()
+    assert told == [("shadow", 0, who), ("canary", 0.05, who), ("canary", 0.25, who), ("canary", 0.5, who), ("off", 0, who)]  # fmt: skip  # noqa: E501
+
+
+def test_the_same_again_is_no_event(client: Any) -> None:
+    from flows.traffic import _told, traffic
+
+    _, challenger = pair(client)
+    assert _told(traffic("off")) == f"Version {challenger} gets no traffic, as before."
+    assert tag(client, challenger) is None
+    assert _told(traffic("canary", challenger, who="ann")) == (
+        f"Version {challenger} answers the requests of 5.0% of the customers."
+    )
+    before = tag(client, challenger)
+    assert _told(traffic("canary", share=0.05, who="bob")).endswith(", as before.")
+    assert tag(client, challenger) == before
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 0.51, 1, float("nan"), float("inf")])
+def test_a_share_beyond_the_limits_is_refused(client: Any, share: float) -> None:
+    from flows.traffic import traffic
+
+    _, challenger = pair(client)
+    with pytest.raises(TrafficError, match=r"above 0 and at most 0\.5, not .*Nothing was changed"):
+        traffic("canary", share=share)
+    assert tag(client, challenger) is None
+
+
+@pytest.mark.parametrize("mode", ["shadow", "off"])
+def test_only_a_canary_takes_a_share(client: Any, mode: Any) -> None:
+    from flows.traffic import traffic
+
+    _, challenger = pair(client)
+    with pytest.raises(TrafficError, match=f"A share is for a canary; {mode} takes none"):
+        traffic(mode, share=0.1)
+    assert tag(client, challenger) is None
+
+
+def test_who_cannot_serve_beside_the_champion_gets_nothing(client: Any) -> None:
+    from flows.traffic import traffic
+
+    with pytest.raises(TrafficError, match=r"no challenger to try out.*flows\.gates"):
+        traffic("shadow")
+    champion, challenger = pair(client)
+    third = plant(client)
+    for version, error, told in (
+        (third, TrafficError, f"version {third} is not the challenger; version {challenger} is"),
+        (champion, TrafficError, "it is the champion itself"),
+        ("999", UnknownVersionError, "no version 999"),
+    ):
+        with pytest.raises(error, match=told):
+            traffic("shadow", version)
+    client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+    with pytest.raises(TrafficError, match="there is no champion yet"):
+        traffic("shadow")
+    assert [tag(client, version) for version in (champion, challenger, third)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("contract", "error", "told"),
+    [
+        ({"fingerprint": {"on_demand": "other"}}, TrafficError, "One service cannot serve both"),
+        ({"examples": []}, NotServableError, r"an earlier Holdfast.*Train again"),
+    ],
+)
+def test_what_services_would_refuse_is_refused_here(client: Any, contract: Any, error: Any, told: str) -> None:
+    from flows.traffic import traffic
+
+    if "fingerprint" in contract:
+        contract = {"fingerprint": base().fingerprint | contract["fingerprint"]}
+    _, challenger = pair(client, **contract)
+    with pytest.raises(error, match=told):
+        traffic("canary")
+    assert tag(client, challenger) is None
+
+
+def test_off_is_always_possible(client: Any) -> None:
+    """Also of a version that is no challenger any more, and of a tag that nobody understands."""
+    from flows.traffic import traffic
+
+    champion, challenger = pair(client)
+    for version in (champion, challenger):
+        client.set_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG, "canary")
+        assert traffic("off", version).changed
+        assert TrafficRecord.of(client, version) is not None
+
+
+def test_off_without_a_challenger_is_no_fault(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from flows.traffic import _show, traffic
+
+    champion = plant(client)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    sent = traffic("off")
+    assert (sent.version, sent.changed, sent.traffic) == (None, False, Traffic(mode="off"))
+    _show(sent)
+    assert "There is no challenger: nobody gets traffic" in capsys.readouterr().out
+    assert tag(client, champion) is None
+
+
+def test_who_becomes_challenger_again_begins_with_nothing(client: Any) -> None:
+    """It was promoted and rolled back since: nobody has said that it shall be tried out again."""
+    from flows.promote import promote
+    from flows.traffic import traffic
+
+    champion, challenger = pair(client)
+    traffic("canary", share=0.25)
+    set_challenger(client, challenger)  # judged again meanwhile: nothing changes
+    assert tag(client, challenger) is not None
+    passed(client, challenger, champion)
+    promote(challenger)
+    set_challenger(client, challenger)
+    assert tag(client, challenger) is None
+    events = events_in(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
+    assert Traffic(mode="canary", share=0.25) in [
+        Traffic(mode=event.mode, share=event.share) for event in events if isinstance(event, TrafficRecord)
+    ]
+
+
+def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from flows._cli import run_flow
+    from flows.traffic import _show, traffic
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["traffic", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run_flow(traffic, show=_show)
+        return int(ended.value.code or 0)
+
+    _, challenger = pair(client)
+    assert run("canary", "--share", "0.1") == 0
+    assert f"Version {challenger} answers the requests of 10.0% of the customers." in capsys.readouterr().out
+    assert run("canary", "--share", "0.9") == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "TrafficError" in line]
+    assert "at most 0.5, not 0.9" in line
+    assert run("sideways") == 2

@@ -1,0 +1,343 @@
+"""The training flow on the small shop: what it leaves in MLflow, once, whoever starts it and however it ends."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, model_inputs
+from holdfast.models.fingerprint import fingerprint
+from holdfast.training.settings import ValueSettings
+from tests.support.shop_fixtures import QUICK, Trained
+from tests.support.small_shop import (
+    AS_OF,
+    KNOWN_AT,
+    at_work_on,
+    copy_shop,
+    fast_flows,
+    ingest,
+    join,
+    prefect_api,
+    processes,
+    start,
+    transactions,
+)
+
+PNG = b"\x89PNG\r\n\x1a\n"
+PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
+BASELINES = {"base_rate", "recency", "rfm", "bg_nbd"}
+METRICS = {"roc_auc", "pr_auc", "brier", "log_loss", "ece"}
+OTHER_VALUE = QUICK.model_copy(update={"value": ValueSettings(kept_customer=40)})
+
+
+@pytest.fixture
+def client(trained: Trained) -> Iterator[Any]:
+    """MLflow's client on the trained shop, with this process at work there."""
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    with at_work_on(trained.data) as settings:
+        yield open_mlflow(settings)
+
+
+def _children(client: Any, run_id: str) -> list[Any]:
+    experiment = client.get_run(run_id).info.experiment_id
+    return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+
+
+def _versions(client: Any) -> set[str]:
+    return {str(item.version) for item in client.search_model_versions(f"name = '{MODEL_NAME}'")}
+
+
+def _runs(client: Any) -> list[Any]:
+    from holdfast.training.mlflow_tracking import EXPERIMENT
+
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def _artifact(client: Any, run_id: str, name: str) -> Any:
+    return json.loads(Path(client.download_artifacts(run_id, name)).read_text())
+
+
+class TestRuns:
+    def test_one_parent_and_one_child_per_trial(self, trained: Trained, client: Any) -> None:
+        parent = client.get_run(trained.result.run_id)
+        children = _children(client, trained.result.run_id)
+        assert sorted(run.data.tags["holdfast.trial"] for run in children) == [
+            "boosting/0", "boosting/1", "logistic/0", "logistic/1",
+        ]  # fmt: skip
+        assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
+        assert "mlflow.parentRunId" not in parent.data.tags
+
+    def test_each_child_holds_its_parameters_and_what_it_scored(self, trained: Trained, client: Any) -> None:
+        folds = len(_artifact(client, trained.result.run_id, "recipe.json")["folds"])
+        for run in _children(client, trained.result.run_id):
+            names = {"logistic": {"C"}, "boosting": {"learning_rate", "max_iter", "max_leaf_nodes"}}
+            assert set(run.data.params) >= names[run.data.tags["family"]]
+            assert run.info.run_name.startswith(run.data.tags["family"])
+            history = [metric.value for metric in client.get_metric_history(run.info.run_id, "fold.roc_auc")]
+            assert run.data.tags["pruned"] == "false"
+            assert len(history) == folds
+            assert run.data.metrics["folds.roc_auc"] == pytest.approx(sum(history) / folds)
+
+    def test_the_parent_holds_the_test_and_its_data(self, trained: Trained, client: Any, dataset: Any) -> None:
+        from holdfast.training.mlflow_tracking import dataset_digest
+
+        run, told = client.get_run(trained.result.run_id), trained.result.evaluation
+        development, test = dataset.data.at(dataset.split.development), dataset.data.at(dataset.split.test)
+        assert {item.dataset.digest for item in run.inputs.dataset_inputs} == {
+            dataset_digest(development.digests()),
+            dataset_digest(test.digests()),
+        }
+        assert (trained.result.training_rows, told.rows) == (len(development.y), len(test.y))
+        assert set(told.metrics) == {"model"} | BASELINES
+        for model, values in told.metrics.items():
+            assert set(values) == METRICS
+            for metric, value in values.items():
+                assert run.data.metrics[f"test.{model}.{metric}"] == value.value
+        assert run.data.metrics["test.model.roc_auc.low"] == told.metrics["model"]["roc_auc"].low
+        assert run.data.metrics["training_cpu_seconds"] > 0.1
+        assert run.data.params["seed"] == "0"
+        assert run.data.params["search.trials"] == "2"
+        assert run.data.params["horizon_days"] == "90"
+        assert (run.data.tags["chosen"], run.data.tags["reason"]) == (told.chosen, told.reason)
+
+    def test_the_predictions_give_the_metrics(self, trained: Trained, client: Any) -> None:
+        from holdfast.training.metrics import metrics
+
+        path = client.download_artifacts(trained.result.run_id, "test_predictions.parquet")
+        frame, told = pd.read_parquet(path), trained.result.evaluation
+        assert len(frame) == told.rows
+        for name in ("model", *BASELINES):
+            found = metrics(frame["churned"].to_numpy(), frame[name].to_numpy())
+            assert found == {metric: value.value for metric, value in told.metrics[name].items()}
+
+    def test_pictures_are_pictures(self, trained: Trained, client: Any) -> None:
+        for name in PICTURES:
+            content = Path(client.download_artifacts(trained.result.run_id, f"{name}.png")).read_bytes()
+            assert content.startswith(PNG)
+            assert len(content) > 10_000
+
+    def test_the_model_is_skops_with_a_signature_and_nothing_is_a_pickle(self, trained: Trained, client: Any) -> None:
+        import skops.io
+        import yaml
+
+        from holdfast.models.contract import TRUSTED_TYPES
+
+        with at_work_on(trained.data):
+            from holdfast.feast_stores.open_store import open_store
+
+            inputs = [feature.name for feature in model_inputs(open_store())]
+        artifacts = trained.data / "mlflow" / "artifacts"
+        models = list(artifacts.rglob("MLmodel"))
+        assert models
+        for path in models:
+            signature = yaml.safe_load(path.read_text())["signature"]
+            assert all(f'"name": "{name}"' in signature["inputs"] for name in inputs)
+            assert signature["inputs"].index(inputs[0]) < signature["inputs"].index(inputs[-1])
+            model = skops.io.load(path.with_name("model.skops"), trusted=TRUSTED_TYPES)
+            assert hasattr(model, "predict_proba")
+        for path in artifacts.rglob("*"):
+            assert path.suffix not in (".pkl", ".pickle", ".joblib", ".cloudpickle"), path
+            assert not path.is_file() or not path.read_bytes().startswith((b"\x80\x03", b"\x80\x04", b"\x80\x05")), path
+
+
+class TestVersion:
+    def test_tags_say_how_to_serve_it_and_where_it_came_from(self, trained: Trained, client: Any, dataset: Any) -> None:
+        version = client.get_model_version(MODEL_NAME, trained.result.model_version)
+        assert version.run_id == trained.result.run_id
+        served = ServedModel.model_validate_json(version.tags[SERVED_MODEL_TAG])
+        assert served.inputs == [feature.name for feature in dataset.data.inputs]
+        assert served.threshold == pytest.approx(2 / 3)  # an offer of 2 that keeps one churner in ten, worth 30
+        assert (served.horizon_days, served.activity_days) == (90, 180)
+        latest = dataset.data.at(dataset.split.development[-1:])
+        purchase_days = pd.Series(latest.column("purchase_days"))
+        assert served.reference[served.inputs.index("purchase_days")] == purchase_days.median()
+        assert len(served.examples) > 2 * len(served.inputs) - 2  # low and high of each input, but for constants
+        with at_work_on(trained.data):
+            from holdfast.feast_stores.open_store import open_store
+
+            expected = fingerprint(open_store(), 90, 180)
+        assert served.fingerprint == expected
+        prefix = "holdfast.fingerprint."
+        assert {k.removeprefix(prefix): v for k, v in version.tags.items() if k.startswith(prefix)} == expected
+        assert version.tags["holdfast.as_of"] == AS_OF.isoformat()
+        assert version.tags["holdfast.known_at"] == KNOWN_AT.isoformat()
+        assert version.tags["holdfast.batches"] == "3"
+        assert len(version.tags["holdfast.training_key"]) == len(version.tags["holdfast.lock"]) == 64
+        assert version.tags["holdfast.git_commit"]
+
+    def test_the_registered_model_scores_as_the_test_says(self, trained: Trained, client: Any, dataset: Any) -> None:
+        import mlflow
+
+        from holdfast.training.fitting import churn_scores
+        from holdfast.training.metrics import metrics
+
+        model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{trained.result.model_version}")
+        test = dataset.data.at(dataset.split.test)
+        told = trained.result.evaluation.metrics["model"]
+        assert metrics(test.y, churn_scores(model, test.x)) == {name: value.value for name, value in told.items()}
+
+    def test_a_service_can_load_it_and_no_other_file(self, trained: Trained, client: Any) -> None:
+        from holdfast.models.registered_version import RegisteredVersion
+        from holdfast.models.registry_client import ModelRegistry
+        from services.errors import NotReadyError
+        from services.models.loader import load_model
+
+        version = client.get_model_version(MODEL_NAME, trained.result.model_version)
+        contract = RegisteredVersion(str(version.version), version.tags).contract()
+        content = ModelRegistry(f"sqlite:///{trained.data / 'mlflow' / 'mlflow.db'}").file_of(contract)
+        model = load_model(contract, content)  # every example is scored as in training
+        assert model.scorer is not None
+        with pytest.raises(NotReadyError, match="SHA-256"):
+            load_model(contract, content + b"x")
+
+    def test_training_never_moves_the_champion(self, trained: Trained, client: Any) -> None:
+        assert "champion" not in client.get_registered_model(MODEL_NAME).aliases
+
+    def test_its_gates_were_judged(self, trained: Trained, client: Any) -> None:
+        judged = trained.result.gates
+        assert judged.version == trained.result.model_version
+        assert judged.challenger == judged.passed
+        aliases = client.get_registered_model(MODEL_NAME).aliases
+        assert aliases.get("challenger") == (judged.version if judged.passed else None)
+
+    def test_a_person_is_told_in_two_sentences(
+        self, trained: Trained, client: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from flows.train import _show
+
+        result = trained.result
+        _show(result)
+        test, verdict = capsys.readouterr().out.splitlines()
+        assert test.startswith(f"Version {result.model_version} is registered: {result.evaluation.chosen}; ROC-AUC ")
+        assert str(result.evaluation.metrics["model"]["roc_auc"]) in test
+        names = [gate.name for gate in result.gates.failed]
+        assert all(name in verdict for name in names)
+        command = "promote" if result.gates.challenger else "gates"
+        assert f"python -m flows.{command} --version {result.model_version}" in verdict
+
+
+class TestAgain:
+    def test_the_same_training_is_found_and_adds_nothing(self, flows_here: None, trained: Trained, client: Any) -> None:
+        from flows.train import train
+
+        before = len(_runs(client)), len(_versions(client))
+        again = train(AS_OF, KNOWN_AT + timedelta(hours=1), QUICK)  # known later, but nothing arrived in between
+        assert again.trained is False
+        assert (again.model_version, again.evaluation) == (trained.result.model_version, trained.result.evaluation)
+        verdicts = [(gate.name, gate.verdict) for gate in trained.result.gates.gates]
+        assert [(gate.name, gate.verdict) for gate in again.gates.gates] == verdicts
+        assert (len(_runs(client)), len(_versions(client))) == before
+
+    @pytest.mark.long
+    def test_new_data_make_a_new_version(self, flows_here: None, trained: Trained, client: Any) -> None:
+        from flows.train import train
+
+        before, known_at = _versions(client), KNOWN_AT + timedelta(days=2)
+        ingest(trained.data, [transactions()[0]._replace(amount=1.25, ingested_at=known_at)], known_at)
+        result = train(AS_OF, known_at, QUICK)
+        assert result.trained is True
+        assert result.model_version not in before
+        assert _versions(client) == before | {result.model_version}
+        assert train(AS_OF, known_at, QUICK).model_version == result.model_version
+        assert train(AS_OF, KNOWN_AT, QUICK).model_version == trained.result.model_version
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("place", ["in the search", "before the test", "before the registration", "after it"])
+def test_killed_anywhere_the_next_run_goes_on_and_leaves_one_version(
+    flows_here: None, trained: Trained, client: Any, place: str
+) -> None:
+    from flows.train import train
+
+    number = ["in the search", "before the test", "before the registration", "after it"].index(place)
+    training = QUICK.model_copy(update={"seed": 100 + number})
+    before, runs, aliases = _versions(client), len(_runs(client)), client.get_registered_model(MODEL_NAME).aliases
+    assert join(start(_killed, trained.data, place, training, api=prefect_api()), 180) == -signal.SIGKILL
+    (left,) = [run for run in _runs(client) if run.info.status == "RUNNING"]
+    assert "mlflow.parentRunId" not in left.data.tags
+    assert len(_versions(client) - before) == (place == "after it")
+    assert client.get_registered_model(MODEL_NAME).aliases == aliases
+
+    result = train(AS_OF, KNOWN_AT, training)
+    assert result.trained is (place != "after it")
+    assert result.run_id == left.info.run_id, "the killed training goes on in its own run"
+    assert _versions(client) == before | {result.model_version}
+    assert len(_runs(client)) == runs + 1 + 4, "the parent and each trial once"
+    assert {run.info.status for run in _runs(client)} == {"FINISHED"}
+
+
+def _killed(place: str, training: Any) -> None:
+    """Train until ``place``."""
+    from flows.train import train
+    from holdfast.training import evaluate, hyperparameter_search, mlflow_tracking
+
+    def dies(*arguments: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if place == "in the search":
+        original, calls = hyperparameter_search._told, []
+
+        def second(*arguments: Any) -> Any:
+            calls.append(arguments)
+            return original(*arguments) if len(calls) < 3 else dies()
+
+        hyperparameter_search._told = second
+    elif place == "before the test":
+        evaluate.evaluate = dies
+    elif place == "before the registration":
+        mlflow_tracking.register = dies
+    else:
+        register = mlflow_tracking.register
+
+        def registers_and_dies(*arguments: Any) -> None:
+            register(*arguments)
+            dies()
+
+        mlflow_tracking.register = registers_and_dies
+    train(AS_OF, KNOWN_AT, training)
+
+
+def _train_and_meet(meet: Any) -> None:
+    from mlflow import MlflowClient
+
+    from flows.train import train
+
+    hyperparameter_search = MlflowClient.search_registered_models
+
+    def both_have_looked(*arguments: Any, **options: Any) -> Any:
+        found = hyperparameter_search(*arguments, **options)
+        with contextlib.suppress(threading.BrokenBarrierError):  # where one has to wait for the other to end
+            meet.wait(3)
+        return found
+
+    MlflowClient.search_registered_models = both_have_looked
+    with fast_flows():
+        train(AS_OF, KNOWN_AT, QUICK)
+
+
+@pytest.mark.long
+def test_two_at_once_in_an_empty_folder_give_one_version(
+    prefect_server: None, tmp_path: Path, trained: Trained
+) -> None:
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    data = copy_shop(tmp_path)
+    shutil.copytree(trained.data / "snapshots", data / "snapshots")
+    meet = processes().Barrier(2)
+    children = [start(_train_and_meet, data, meet, api=prefect_api()) for _ in range(2)]
+    assert [join(child, 180) for child in children] == [0, 0]
+    with at_work_on(data) as settings:
+        client = open_mlflow(settings)
+        assert {run.info.status for run in _runs(client)} == {"FINISHED"}
+        assert _versions(client) == {"1"}

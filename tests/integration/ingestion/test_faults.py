@@ -1,0 +1,165 @@
+"""Real processes: killed at every step of a commit, racing each other, and on a disk that is full."""
+
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.ingestion import batch_writer
+from tests.support.ingest_pipeline import run_ingest
+from tests.support.ingestion_fixtures import SIMPLE
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, tzinfo=UTC)
+KEY = ["customer_id", "event_timestamp", "amount", "quantity"]
+# (what to break off, at which call, before or after it is done)
+STEPS = [
+    ("mkdir", 1, "after"),
+    ("write_table", 1, "half"),
+    ("write_table", 1, "after"),
+    ("write_table", 2, "half"),
+    *(("fsync", call, "before") for call in range(1, 6)),  # three files, their folder, the folder of batches
+    ("rename", 1, "before"),
+    ("rename", 1, "after"),
+]
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ForkServerContext]:
+    """Processes forked from a clean one that has imported the stage: real, and quick to start."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.ingest_pipeline", "duckdb", "pyarrow.parquet", __name__])
+    yield context
+
+
+def _die_at(step: str, call: int, when: str) -> None:
+    holder: Any = {"write_table": pq, "mkdir": Path}.get(step, os)
+    original, calls = getattr(holder, step), 0
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        if step == "mkdir" and "ingest-" not in str(arguments[0]):
+            return original(*arguments, **options)
+        calls += 1
+        if calls < call:
+            return original(*arguments, **options)
+        if when != "before":
+            original(*arguments, **options)
+        if when == "half":
+            arguments[1].write_bytes(arguments[1].read_bytes()[:200])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(holder, step, fatal)
+
+
+def _killed(data: Path, source: Path, mapping: Path, step: str, call: int, when: str) -> None:
+    _die_at(step, call, when)
+    run_ingest(Settings(data=data), source, mapping, LATER)
+
+
+def _files(data: Path) -> dict[str, bytes]:
+    root = data / "batches"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def _export(path: Path, first: int, last: int) -> Path:
+    rows = [f"{i % 7},2025-01-01,{i % 50 + 1},1" for i in range(first, last)] + [f",2025-01-01,{first},1"]
+    path.write_text("id,when,amount,quantity\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_killed_anywhere_a_rerun_ends_in_the_same_bytes(tmp_path: Path, processes: ForkServerContext) -> None:
+    mapping = tmp_path / "simple.yaml"
+    mapping.write_text(SIMPLE)
+    base = tmp_path / "base"
+    run_ingest(Settings(data=base), _export(tmp_path / "a.csv", 0, 500), mapping, NOW)
+    grown = _export(tmp_path / "b.csv", 0, 900)
+    shutil.copytree(base, tmp_path / "undisturbed")
+    run_ingest(Settings(data=tmp_path / "undisturbed"), grown, mapping, LATER)
+    expected = _files(tmp_path / "undisturbed")
+    assert len(expected) == 6
+    for step, call, when in STEPS:
+        data = tmp_path / f"{step}{call}{when}"
+        shutil.copytree(base, data)
+        child = processes.Process(target=_killed, args=(data, grown, mapping, step, call, when))
+        child.start()
+        child.join(60)
+        assert child.exitcode == -signal.SIGKILL, f"{step} {call} was never reached"
+        committed = (step, when) == ("rename", "after") or (step, call) == ("fsync", 5)
+        assert _files(data) == (expected if committed else _files(base)), f"half a batch after {step} {call} {when}"
+        run_ingest(Settings(data=data), grown, mapping, LATER)
+        assert _files(data) == expected, f"another state after {step} {call} {when}"
+        assert list((data / "staging").iterdir()) == []
+
+
+def _racing(data: Path, source: Path, mapping: Path, start: Any) -> None:
+    lookup = batch_writer.new_rows
+
+    def slow(*arguments: Any) -> Any:
+        found = lookup(*arguments)
+        time.sleep(0.1)  # long enough for the other process to commit in between, if nothing held it back
+        return found
+
+    batch_writer.new_rows = slow
+    start.wait()
+    run_ingest(Settings(data=data), source, mapping)
+
+
+def _race(processes: ForkServerContext, data: Path, sources: list[Path], mapping: Path) -> Counter:
+    start = processes.Barrier(len(sources))
+    children = [processes.Process(target=_racing, args=(data, source, mapping, start)) for source in sources]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0] * len(sources)
+    rows = pd.concat(pd.read_parquet(path) for path in (data / "batches").glob("*/transactions.parquet"))
+    return Counter(rows[KEY].itertuples(index=False, name=None))
+
+
+def test_processes_at_the_same_time_neither_lose_nor_double_a_row(tmp_path: Path, processes: ForkServerContext) -> None:
+    mapping = tmp_path / "simple.yaml"
+    mapping.write_text(SIMPLE)
+    sources = [_export(tmp_path / "a.csv", 0, 600), _export(tmp_path / "b.csv", 400, 1000)]
+    alone: list[Counter] = [_race(processes, tmp_path / f"alone{i}", [s], mapping) for i, s in enumerate(sources)]
+    for round_ in range(2):
+        data = tmp_path / f"overlapping{round_}"
+        assert _race(processes, data, sources, mapping) == alone[0] | alone[1]
+        assert len(list((data / "batches").iterdir())) == 2
+    data = tmp_path / "same"
+    assert _race(processes, data, [sources[0]] * 3, mapping) == alone[0]
+    assert len(list((data / "batches").iterdir())) == 1
+
+
+def _limited(data: Path, source: Path, mapping: Path, size: int, answer: Any) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    try:
+        run_ingest(Settings(data=data), source, mapping, NOW)
+    except OSError as error:
+        answer.put(type(error).__name__)
+
+
+def test_no_room_for_the_files(tmp_path: Path, processes: ForkServerContext, batches: Callable, simple: Path) -> None:
+    source = _export(tmp_path / "a.csv", 0, 5000)
+    answer = processes.Queue()
+    child = processes.Process(target=_limited, args=(tmp_path / "data", source, simple, 2000, answer))
+    child.start()
+    assert answer.get(timeout=60) == "OSError"
+    child.join(60)
+    assert batches() == []
+    assert list((tmp_path / "data" / "staging").iterdir()) == []
+    run_ingest(Settings(data=tmp_path / "data"), source, simple, NOW)
+    assert len(batches()) == 1

@@ -1,0 +1,208 @@
+"""Who may ask, over real HTTP: holders of a key, else only this machine; and pages of other sites only if named."""
+
+import hashlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.http_service import Address, serve_over_http
+from tests.support.service_fixtures import assert_error
+from tests.support.service_requests import kind
+
+OLD, NEW, OTHER = "holdfast_old", "holdfast_new", "holdfast_other"
+SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+
+
+def line(name: str, key: str) -> str:
+    return f"{name}:{hashlib.sha256(key.encode()).hexdigest()}\n"
+
+
+def ask(client: httpx.Client, headers: dict[str, str] | None = None) -> httpx.Response:
+    return client.post("/predict", json={"customer_id": "c001"}, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of keys of ``locked``."""
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.touch(mode=0o600)
+    file.write_text(line("shop", OLD) + line("crm", OTHER))
+    return file
+
+
+@pytest.fixture(scope="module")
+def locked(world: Path, keys: Path) -> Iterator[Address]:
+    """A service with keys, for pages of ``SHOP``."""
+    with serve_over_http(world, HOLDFAST_API_KEYS_FILE=str(keys), HOLDFAST_CORS_ORIGINS=SHOP) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def unlocked(world: Path) -> Iterator[Address]:
+    """A service without keys that listens to all the world, for no other site's pages."""
+    with serve_over_http(world, host="0.0.0.0") as address:
+        yield Address(address.port)
+
+
+@pytest.fixture
+def with_keys(locked: Address) -> Iterator[httpx.Client]:
+    with locked.client() as client:
+        yield client
+
+
+@pytest.fixture
+def without_keys(unlocked: Address) -> Iterator[httpx.Client]:
+    with unlocked.client() as client:
+        yield client
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": f"Basic {OLD}"},
+            {"Authorization": ""},
+            {"X-API-Key": "wrong"},
+            {"X-API-Key": f"{OLD}x"},
+            {"Cookie": f"key={OLD}"},
+            {"Authorization": "Bearer wrong", "X-API-Key": OLD},
+        ],
+    )
+    def test_without_a_valid_one_nobody_is_answered(self, with_keys: httpx.Client, headers: dict[str, str]) -> None:
+        for path, body in (("/predict", {"customer_id": "c001"}), ("/predict_batch", {"customer_ids": ["c001"]})):
+            answer = with_keys.post(path, json=body, headers=headers)
+            assert_error(answer, 401, "Send a valid API key")
+            assert kind(answer) == "unauthorized"
+            assert answer.headers["www-authenticate"] == "Bearer"
+        assert_error(with_keys.post("/predict", content=b"{" * 100, headers=headers), 401)
+
+    @pytest.mark.parametrize("key", [OLD, OTHER])
+    def test_with_any_valid_one_everybody_is(self, with_keys: httpx.Client, key: str) -> None:
+        assert ask(with_keys, {"Authorization": f"Bearer {key}"}).status_code == 200
+        assert ask(with_keys, {"X-API-Key": key}).status_code == 200
+
+    def test_they_change_without_a_restart(self, with_keys: httpx.Client, keys: Path) -> None:
+        def status(key: str) -> int:
+            return ask(with_keys, {"Authorization": f"Bearer {key}"}).status_code
+
+        def change(text: str, key: str, wanted: int) -> None:
+            temporary = keys.with_name("temporary")
+            temporary.touch(mode=0o600)
+            temporary.write_text(text)
+            temporary.replace(keys)
+            give_up = time.monotonic() + 5
+            while status(key) != wanted:
+                assert time.monotonic() < give_up
+                time.sleep(0.05)
+
+        before = keys.read_text()
+        assert (status(OLD), status(NEW)) == (200, 401)
+        change(line("shop", OLD) + line("shop", NEW), NEW, 200)
+        assert (status(OLD), status(OTHER)) == (200, 401)
+        change(line("shop", NEW), OLD, 401)
+        assert status(NEW) == 200
+        change(before, OLD, 200)
+
+    def test_the_machinery_around_needs_none(self, with_keys: httpx.Client) -> None:
+        for path in ("/livez", "/readyz", "/docs.json"):
+            assert with_keys.get(path).status_code == 200
+
+    def test_who_is_forwarded_needs_one_too(self, with_keys: httpx.Client) -> None:
+        forwarded = {"X-Forwarded-For": "127.0.0.1"}
+        assert ask(with_keys, forwarded).status_code == 401
+        assert ask(with_keys, forwarded | {"X-API-Key": OLD}).status_code == 200
+
+
+class TestAddresses:
+    """BentoML's router takes more addresses for one of ours than the gate does."""
+
+    @pytest.mark.parametrize(
+        "path", ["/predict%0A", "/predict%0A?x=1", "/predict_batch%0a", "/predict/", "//predict", "/%70redict%0A", "/x"]
+    )
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
+    def test_no_other_address_predicts(self, with_keys: httpx.Client, path: str, method: str) -> None:
+        body = {"customer_id": "c001", "customer_ids": ["c001"]}
+        answer = with_keys.request(method, path, json=body)
+        assert_error(answer, answer.status_code)
+        assert answer.status_code in (401, 404, 405), answer.text
+        assert "churn_probability" not in answer.text
+
+    def test_an_encoded_address_is_the_address(self, with_keys: httpx.Client) -> None:
+        assert_error(with_keys.post("/%70redict", json={"customer_id": "c001"}), 401)
+        headers = {"X-API-Key": OTHER}
+        assert with_keys.post("/%70redict", json={"customer_id": "c001"}, headers=headers).status_code == 200
+
+
+class TestNoKeys:
+    @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
+    def test_a_page_that_named_itself_this_machine_is_not_answered(
+        self, without_keys: httpx.Client, headers: dict[str, str]
+    ) -> None:
+        assert_error(ask(without_keys, headers), 401)
+        assert ask(without_keys, {"Host": "localhost:3000"}).status_code == 200
+
+    def test_a_body_of_no_declared_kind_is_not_read(self, without_keys: httpx.Client) -> None:
+        assert_error(without_keys.post("/predict", content=b'{"customer_id": "c001"}'), 415)
+
+    def test_this_machine_is_answered(self, without_keys: httpx.Client) -> None:
+        assert ask(without_keys).status_code == 200
+
+    @pytest.mark.parametrize(
+        "header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
+    )
+    @pytest.mark.parametrize("said", ["203.0.113.7", "127.0.0.1"])
+    def test_who_is_forwarded_is_not(self, without_keys: httpx.Client, header: str, said: str) -> None:
+        answer = ask(without_keys, {header: said})
+        assert_error(answer, 401, "answers only its own machine")
+        assert kind(answer) == "unauthorized"
+
+    def test_others_are_not(self, unlocked: Address) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))  # nothing is sent; it tells the address this machine would send from
+            except OSError:
+                pytest.skip("this machine is in no network")
+            host = str(probe.getsockname()[0])
+        with Address(unlocked.port, host).client() as client:
+            assert_error(ask(client), 401, "answers only its own machine")
+            assert client.get("/livez").status_code == 200
+            assert client.get("/readyz").status_code == 200
+
+
+class TestOtherSites:
+    def test_none_may_ask_if_none_is_named(self, without_keys: httpx.Client) -> None:
+        preflight = without_keys.options("/predict", headers={"Origin": SHOP} | PREFLIGHT)
+        assert preflight.status_code == 405
+        answer = ask(without_keys, {"Origin": SHOP})
+        for found in (preflight, answer):
+            assert not [name for name in found.headers if name.startswith("access-control")]
+
+    def test_a_named_one_may(self, with_keys: httpx.Client) -> None:
+        for path in ("/predict", "/predict_batch"):
+            preflight = with_keys.options(path, headers={"Origin": SHOP} | PREFLIGHT)
+            assert preflight.status_code == 200
+            assert preflight.headers["access-control-allow-origin"] == SHOP
+            assert "POST" in preflight.headers["access-control-allow-methods"]
+            assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+        answer = ask(with_keys, {"Origin": SHOP, "X-API-Key": OLD})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SHOP)
+        assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+
+    def test_it_can_read_why_it_is_refused(self, with_keys: httpx.Client) -> None:
+        answer = ask(with_keys, {"Origin": SHOP})
+        assert_error(answer, 401)
+        assert answer.headers["access-control-allow-origin"] == SHOP
+
+    def test_another_may_not(self, with_keys: httpx.Client) -> None:
+        preflight = with_keys.options("/predict", headers={"Origin": ELSEWHERE} | PREFLIGHT)
+        assert preflight.status_code == 400
+        answer = ask(with_keys, {"Origin": ELSEWHERE, "X-API-Key": OLD})
+        for found in (preflight, answer):
+            assert "access-control-allow-origin" not in found.headers

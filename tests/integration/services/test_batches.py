@@ -1,0 +1,69 @@
+"""Many customers at once: nobody is lost, counted twice, or answered with what is no probability."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from holdfast.core.prediction_log import read_predictions
+from services.models.loader import Model
+from tests.support.service_fixtures import assert_error, serve_in_process
+from tests.support.service_state import CUSTOMERS
+
+
+def _logged(data: Path) -> list[dict[str, Any]]:
+    return read_predictions(data / "predictions").to_pylist()
+
+
+@pytest.mark.long
+def test_many_large_batches_at_once_are_all_in_the_log(own_world: Path) -> None:
+    ids = [CUSTOMERS[i % 300] for i in range(1000)]
+    with serve_in_process(own_world) as client:
+
+        def ask(number: int) -> int:
+            headers = {"X-Request-ID": f"r{number}"}
+            return client.post("/predict_batch", json={"customer_ids": ids}, headers=headers).status_code
+
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(ask, range(120)))
+    answered = {f"r{number}" for number, status in enumerate(answers) if status == 200}
+    assert set(answers) <= {200, 503}
+    assert len(answered) >= 25, "as many as are let in at once"
+    rows = _logged(own_world)
+    assert {row["request_id"] for row in rows} == answered
+    assert len(rows) == 1000 * len(answered)
+
+
+def test_a_request_that_fails_is_no_prediction_and_its_neighbours_are_logged_once(
+    own_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("services.inference.predictor.explain", broken)
+    with serve_in_process(own_world) as client:
+
+        def ask(number: int) -> int:
+            body = {"customer_id": CUSTOMERS[number], "explain": number % 8 == 3}
+            return client.post("/predict", json=body, headers={"X-Request-ID": f"r{number}"}).status_code
+
+        with ThreadPoolExecutor(24) as pool:
+            answers = list(pool.map(ask, range(96)))
+    assert {answers[number] for number in range(96) if number % 8 == 3} == {500}
+    assert {answers[number] for number in range(96) if number % 8 != 3} == {200}
+    logged = sorted(row["request_id"] for row in _logged(own_world))
+    assert logged == sorted(f"r{number}" for number in range(96) if number % 8 != 3)
+
+
+def test_what_is_no_probability_is_never_an_answer(own_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_in_process(own_world) as client:
+        monkeypatch.setattr(Model, "churn_probabilities", lambda self, matrix: np.full(len(matrix), np.nan))
+        assert_error(_ask(client), 500)
+    assert _logged(own_world) == []
+
+
+def _ask(client: TestClient) -> Any:
+    return client.post("/predict", json={"customer_id": "c001"})

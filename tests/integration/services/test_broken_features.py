@@ -1,0 +1,184 @@
+"""A customer whose stored features are broken is refused with the reason, and nobody else is."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.testclient import TestClient
+
+from services.inference.predictor import Predictor
+from tests.support.redis_service_state import ACTIVITY, HISTORY, RHYTHM, RedisWorld, key, redis_world, value
+from tests.support.service_fixtures import assert_error
+from tests.support.service_requests import ask, ask_all, kind, probabilities
+from tests.support.service_state import AS_OF, CUSTOMERS
+
+BROKEN = "c007"
+OTHERS = [customer for customer in CUSTOMERS[:20] if customer != BROKEN]
+VIEWS = (HISTORY, ACTIVITY, RHYTHM)
+
+
+@pytest.fixture(scope="module")
+def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorld]:
+    with redis_world(world, tmp_path_factory.mktemp("broken")) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def service(shop: RedisWorld) -> Iterator[TestClient]:
+    with shop.served(HOLDFAST_STORE_TIMEOUT_MS="10000") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def right(service: TestClient) -> dict[str, float]:
+    """The probability of each of the others."""
+    return probabilities(service, OTHERS)
+
+
+@pytest.fixture(autouse=True)
+def _mended(shop: RedisWorld, right: dict[str, float]) -> Iterator[None]:
+    yield
+    shop.restore()
+
+
+def stamp(days: int) -> bytes:
+    time = Timestamp()
+    time.FromDatetime(AS_OF + timedelta(days=days))
+    return time.SerializeToString()
+
+
+def each_time(stored: bytes | None) -> Callable[[RedisWorld], None]:
+    def change(shop: RedisWorld) -> None:
+        for view in VIEWS:
+            shop.put(BROKEN, view, "_ts", stored)
+
+    return change
+
+
+def put(view: str, name: str, stored: bytes | None) -> Callable[[RedisWorld], None]:
+    return lambda shop: shop.put(BROKEN, view, name, stored)
+
+
+def drop_view(shop: RedisWorld) -> None:
+    for name in ("mean_gap_days", "std_gap_days", "max_gap_days", "last_gap_days", "_ts"):
+        shop.put(BROKEN, RHYTHM, name, None)
+
+
+def replace_by_text(shop: RedisWorld) -> None:
+    shop.server.client().set(key(BROKEN), b"text")
+
+
+FAULTS = {
+    "one view is newer": (put(RHYTHM, "_ts", stamp(1)), "features_updating", "are being updated"),
+    "one view is older": (put(ACTIVITY, "_ts", stamp(-1)), "features_updating", "are being updated"),
+    "a view is missing": (drop_view, "missing_feature", "not in the feature store"),
+    "a field is missing": (put(HISTORY, "total_amount", None), "missing_feature", "total_amount"),
+    "a null where none may be": (put(HISTORY, "total_amount", b""), "missing_feature", "total_amount"),
+    "no number where one must be": (
+        put(HISTORY, "total_amount", value(double_val=math.nan)),
+        "missing_feature",
+        "total_amount",
+    ),
+    "an infinite number": (put(HISTORY, "total_amount", value(double_val=math.inf)), "invalid_feature", "infinite"),
+    "text instead of an integer": (
+        put(HISTORY, "purchase_days", value(string_val="3")),
+        "invalid_feature",
+        "not of its declared type, Int64",
+    ),
+    "a float instead of an integer": (
+        put(HISTORY, "purchase_days", value(double_val=3.0)),
+        "invalid_feature",
+        "not of its declared type, Int64",
+    ),
+    "garbage": (put(ACTIVITY, "amount_90d", b"\xff\xfe\x00garbage"), "invalid_feature", "amount_90d"),
+    "a view without its time": (put(ACTIVITY, "_ts", None), "missing_feature", "stored without a time"),
+    "all views without their time": (each_time(None), "missing_feature", "stored without a time"),
+    "a time that is none": (each_time(b"\xffgarbage"), "missing_feature", "stored without a time"),
+    "a time beyond all calendars": (
+        each_time(b"\x08" + b"\xff" * 9 + b"\x00"),
+        "missing_feature",
+        "stored without a time",
+    ),
+    "no time but the first one": (each_time(b""), "features_too_old", "the limit is 30.00 days"),
+    "a key of another kind": (replace_by_text, "invalid_feature", "not of its declared type"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_customer_is_refused_with_the_reason_and_the_others_are_answered(
+    service: TestClient, shop: RedisWorld, right: dict[str, float], fault: str
+) -> None:
+    change, refusal, said = FAULTS[fault]
+    change(shop)
+    answer = ask(service, BROKEN)
+    assert_error(answer, 503, said, repr(BROKEN))
+    assert kind(answer) == refusal
+    items = ask_all(service, [BROKEN, *OTHERS])
+    assert (items[BROKEN]["status"], items[BROKEN]["churn_probability"]) == (refusal, None)
+    assert {customer: items[customer]["churn_probability"] for customer in OTHERS} == right
+    assert service.get("/readyz").status_code == 200
+
+
+class Together:
+    """Lets requests arrive while another waits for the store, so that they are answered in one batch."""
+
+    def __init__(self, service: TestClient, shop: RedisWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._service, self._shop = service, shop
+        self.sizes: list[int] = []
+        read = Predictor._read
+
+        def counted(predictor: Predictor, contract: Any, asked: Any, stages: Any) -> Any:
+            self.sizes.append(len(asked))
+            return read(predictor, contract, asked, stages)
+
+        monkeypatch.setattr(Predictor, "_read", counted)
+
+    def ask(self, customers: list[str]) -> dict[str, Any]:
+        with ThreadPoolExecutor(len(customers) + 1) as pool:
+            self._shop.server.pause()
+            try:
+                first = pool.submit(ask, self._service, OTHERS[0])
+                time.sleep(0.3)
+                answers = {customer: pool.submit(ask, self._service, customer) for customer in customers}
+                time.sleep(0.5)
+            finally:
+                self._shop.server.resume()
+            assert first.result().status_code == 200
+            return {customer: answer.result() for customer, answer in answers.items()}
+
+
+@pytest.fixture
+def together(service: TestClient, shop: RedisWorld, monkeypatch: pytest.MonkeyPatch) -> Together:
+    return Together(service, shop, monkeypatch)
+
+
+@pytest.mark.parametrize("fault", ["a key of another kind", "a time beyond all calendars", "garbage"])
+def test_a_broken_customer_spoils_no_request_that_is_answered_together_with_it(
+    shop: RedisWorld, right: dict[str, float], together: Together, fault: str
+) -> None:
+    change, refusal, _ = FAULTS[fault]
+    change(shop)
+    answers = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
+    assert max(together.sizes) >= 10
+    assert kind(answers.pop(BROKEN)) == refusal
+    assert {customer: answer.json()["churn_probability"] for customer, answer in answers.items()} == right
+
+
+def test_an_error_nobody_thought_of_is_that_of_one_request(
+    shop: RedisWorld, right: dict[str, float], together: Together, service_log: pytest.LogCaptureFixture
+) -> None:
+    shop.put(BROKEN, RHYTHM, "mean_gap_days", value(double_val=0.0))  # the contract of the snapshots knows no such gap
+    answers = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
+    assert max(together.sizes) >= 10
+    broken = answers.pop(BROKEN)
+    assert_error(broken, 500, "unexpected error")
+    assert {customer: answer.json()["churn_probability"] for customer, answer in answers.items()} == right
+    assert service_log.text.count("Unexpected error at /predict") == 1
+    assert broken.json()["request_id"] in service_log.text
+    assert "ZeroDivisionError" in service_log.text

@@ -1,0 +1,118 @@
+"""Definitions that change while requests pour in: not one answer mixes the old model with the new definitions."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from holdfast.online_features.reader import OnlineReader, RawColumns
+from tests.support.definition_changes import change_a_function, change_a_limit, drop_a_feature
+from tests.support.service_fixtures import assert_error, serve_in_process
+from tests.support.service_requests import ask, kind, probabilities
+from tests.support.service_state import CUSTOMERS
+
+SOME = CUSTOMERS[:20]
+
+
+CHANGES = [(change_a_limit, "feature_service"), (drop_a_feature, "inputs"), (change_a_function, "on_demand")]
+
+
+@dataclass
+class Load:
+    """What was asked, when, and what became of it."""
+
+    answers: list[tuple[float, str, Any]] = field(default_factory=list)
+    stopped: bool = False
+
+    def keep_asking(self, client: TestClient, place: int) -> None:
+        while not self.stopped:
+            customer = SOME[place % len(SOME)]
+            place += 1
+            sent = time.monotonic()
+            self.answers.append((sent, customer, ask(client, customer)))
+
+    def since(self, moment: float) -> list[Any]:
+        """Answers to what was sent after ``moment``."""
+        return [answer for sent, _, answer in list(self.answers) if sent > moment]
+
+    def wait_for(self, moment: float, count: int) -> list[Any]:
+        """So many answers."""
+        give_up = time.monotonic() + 30
+        while len(found := self.since(moment)) < count:
+            assert time.monotonic() < give_up, f"only {len(found)} answers"
+            time.sleep(0.01)
+        return found
+
+
+@contextmanager
+def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
+    load = Load()
+    workers = [threading.Thread(target=load.keep_asking, args=(client, 5 * place)) for place in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield load
+    finally:
+        load.stopped = True
+        for worker in workers:
+            worker.join()
+
+
+@pytest.mark.parametrize(("change", "part"), CHANGES)
+def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
+    own_world: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
+) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
+    registry = own_world / "feast" / "registry.db"
+    before = registry.read_bytes()
+    with serve_in_process(own_world, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
+        right = probabilities(client, SOME)
+        with under_load(client) as load:
+            assert all(answer.status_code == 200 for answer in load.wait_for(0, 50))
+            change(open_store())
+            changed = time.monotonic()
+            refused = load.wait_for(changed, 50)
+            assert_error(client.get("/readyz"), 503, part, "differ", "version 1")
+            replaced = registry.with_name("as-before")
+            replaced.write_bytes(before)
+            replaced.replace(registry)
+            restored = time.monotonic()
+            load.wait_for(restored, 50)
+        for answer in refused:
+            assert_error(answer, 503, part, "differ")
+            assert kind(answer) == "not_ready"
+        for answer in load.since(restored):
+            assert answer.status_code == 200
+        for _, customer, answer in load.answers:
+            assert answer.status_code in (200, 503)
+            if answer.status_code == 200:
+                assert answer.json()["churn_probability"] == right[customer]
+        assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(("change", "part"), CHANGES)
+def test_a_change_while_the_store_is_read_spoils_what_was_read(
+    own_world: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
+) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    fetch, changes = OnlineReader.fetch, [change]
+
+    def changed_meanwhile(reader: OnlineReader, customer_ids: Sequence[str]) -> RawColumns:
+        raw = fetch(reader, customer_ids)
+        if list(customer_ids) == ["c001"] and changes:
+            changes.pop()(open_store())
+        return raw
+
+    monkeypatch.setattr(OnlineReader, "fetch", changed_meanwhile)
+    with serve_in_process(own_world, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
+        assert ask(client, "c002").status_code == 200
+        assert_error(ask(client, "c001"), 503, part, "differ")

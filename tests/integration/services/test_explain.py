@@ -1,0 +1,141 @@
+"""Reasons on request: they add up to the score that was given, or none are given."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from starlette.testclient import TestClient
+
+from holdfast.models.reason_codes import reasons
+from services.models.loader import Model, load_saved_model
+from tests.support.service_fixtures import assert_error, environment, serve_in_process
+from tests.support.service_state import AS_OF, CUSTOMERS, ONE_PURCHASE, fit, offline_matrix
+
+
+@pytest.fixture(scope="module")
+def model(world: Path) -> Model:
+    """The model that the service uses."""
+    with environment(world):
+        return load_saved_model(next((world / "bentoml/models/holdfast-churn").glob("v1-*")))
+
+
+def _explained(client: TestClient, *ids: str) -> list[dict]:
+    answer = client.post("/predict_batch", json={"customer_ids": ids, "explain": True})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["predictions"]
+
+
+def test_contributions_add_up_to_the_score_that_was_given(client: TestClient, model: Model) -> None:
+    platt = model.estimator.calibrator
+    for item in _explained(client, *CUSTOMERS):
+        told = item["explanation"]
+        assert list(told) == ["typical_log_odds", "log_odds", "contributions", "reasons"]
+        assert list(told["contributions"]) == model.contract.inputs
+        total = told["typical_log_odds"] + sum(told["contributions"].values())
+        assert total == pytest.approx(told["log_odds"], abs=1e-12)
+        calibrated = expit(platt.coef_[0, 0] * total + platt.intercept_[0])
+        assert item["churn_probability"] == pytest.approx(calibrated, abs=1e-12)
+
+
+def test_the_typical_customer_is_that_of_the_contract(client: TestClient, model: Model) -> None:
+    typical = np.array([model.contract.reference], dtype=float)
+    [item] = _explained(client, "c005")
+    told = item["explanation"]["typical_log_odds"]
+    assert told == pytest.approx(model.estimator.decision_function(typical)[0], abs=1e-12)
+
+
+def test_reasons_are_in_words_of_the_values_the_model_got(client: TestClient, model: Model, world: Path) -> None:
+    with environment(world):
+        matrix = offline_matrix(CUSTOMERS, AS_OF)
+    raised = lowered = 0
+    for item, row in zip(_explained(client, *CUSTOMERS), matrix.tolist(), strict=True):
+        told = item["explanation"]
+        assert len(told["reasons"]) <= 3
+        expected = reasons(model.contract.inputs, row, list(told["contributions"].values()))
+        assert [reason["text"] for reason in told["reasons"]] == [reason.text for reason in expected]
+        for reason in told["reasons"]:
+            assert list(reason) == ["text", "effect", "direction", "inputs"]
+            effect = sum(told["contributions"][name] for name in reason["inputs"])
+            assert reason["effect"] == pytest.approx(effect, abs=1e-12)
+            raised += reason["direction"] == "raises" and effect > 0
+            lowered += reason["direction"] == "lowers" and effect < 0
+    assert raised > 100
+    assert lowered > 100
+
+
+def test_a_one_time_buyer(client: TestClient) -> None:
+    [item] = _explained(client, ONE_PURCHASE)
+    texts = [reason["text"] for reason in item["explanation"]["reasons"]]
+    assert any("bought on one day only" in text for text in texts), texts
+
+
+def test_one_and_many_are_told_the_same_and_asking_changes_no_score(client: TestClient) -> None:
+    plain = client.post("/predict", json={"customer_id": "c005"}).json()
+    assert plain["explanation"] is None
+    assert client.post("/predict", json={"customer_id": "c005", "explain": False}).json() == plain
+    single = client.post("/predict", json={"customer_id": "c005", "explain": True}).json()
+    assert single | {"explanation": None} == plain
+    batch = _explained(client, "c001", "nobody", "c005", "c005")
+    assert [item["status"] for item in batch] == ["ok", "unknown_customer", "ok", "ok"]
+    assert batch[1]["explanation"] is None
+    assert batch[2] == batch[3]
+    assert batch[2]["explanation"] == single["explanation"]
+
+
+def test_reasons_follow_the_time_of_the_request(client: TestClient) -> None:
+    def told(as_of: str) -> str:
+        answer = client.post("/predict", json={"customer_id": "c005", "as_of": as_of, "explain": True})
+        return json.dumps(answer.json()["explanation"])
+
+    assert told("2024-03-01") != told("2024-03-21")
+
+
+def test_a_batch_of_a_thousand_is_explained(client: TestClient) -> None:
+    found = _explained(client, *[CUSTOMERS[i % 300] for i in range(1000)])
+    assert all(item["explanation"]["reasons"] for item in found)
+
+
+class TestNoSum:
+    """A model whose inputs act together: scores, but no reasons, rather than false ones."""
+
+    @pytest.fixture(scope="class")
+    def interacting(self, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+        import shutil
+
+        from holdfast.packaging.bento_stores import save_served_model
+
+        data = Path(shutil.copytree(world, tmp_path_factory.mktemp("interacting") / "data"))
+        with environment(data) as settings, tempfile.TemporaryDirectory() as folder:
+            save_served_model(settings, *fit(settings, Path(folder), version="2", additive=False))
+        yield data
+
+    def test_it_scores_and_gives_no_reasons(self, interacting: Path, service_log: pytest.LogCaptureFixture) -> None:
+        request = {"customer_id": "c005"}
+        with serve_in_process(interacting) as client:
+            assert client.post("/predict", json=request).json()["model_version"] == "2"
+            for _ in range(3):
+                answer = client.post("/predict", json=request | {"explain": True})
+                assert_error(answer, 501, "Model version 2 gives no exact reasons", "Ask without explain")
+            many = {"customer_ids": CUSTOMERS, "explain": True}
+            assert_error(client.post("/predict_batch", json=many), 501, "no exact reasons")
+            assert client.get("/readyz").status_code == 200
+        [message] = [r.getMessage() for r in service_log.records if "cannot be explained" in r.getMessage()]
+        assert message.startswith("Model version 2 cannot be explained.")
+        assert "no_interactions" in message
+
+    def test_a_model_without_log_odds(self, world: Path, model: Model) -> None:
+        from holdfast.models.contributions import NotAdditiveError
+
+        with pytest.raises(NotAdditiveError, match="no decision_function"):
+            Model(model.contract, object(), 1).contributions(np.zeros((1, 18)))
+
+    def test_the_second_class_may_be_staying(self, model: Model) -> None:
+        """Log-odds are of churn, in whatever order the model has its classes."""
+        x = np.nan_to_num(np.array([model.contract.reference], dtype=float)) + 1
+        churn, stay = (Model(model.contract, model.estimator, column).contributions(x) for column in (1, 0))
+        assert stay.base == -churn.base
+        assert stay.values.tolist() == (-churn.values).tolist()

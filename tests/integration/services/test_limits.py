@@ -1,0 +1,220 @@
+"""Too much at once, too long, too slow: whoever asks too much is told so at once, and costs nobody else an answer."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from holdfast.core.prediction_log import read_predictions
+from tests.support.http_service import Address, serve_over_http
+from tests.support.redis_service_state import RedisWorld, redis_world
+from tests.support.service_fixtures import assert_error
+from tests.support.service_requests import kind
+
+LIMIT = 4
+ARRIVAL = 1.0  # by then the service has read what was sent, also on a busy machine
+BODY = json.dumps({"customer_id": "c001"}).encode()
+
+
+@pytest.fixture(scope="module")
+def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorld]:
+    with redis_world(world, tmp_path_factory.mktemp("limits")) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def service(shop: RedisWorld) -> Iterator[Address]:
+    limits = {"HOLDFAST_MAX_CONCURRENCY": str(LIMIT), "HOLDFAST_STORE_TIMEOUT_MS": "20000"}
+    with serve_over_http(shop.data, **shop.variables, **limits) as service:
+        yield service
+
+
+@pytest.fixture
+def client(service: Address) -> Iterator[httpx.Client]:
+    with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+def short_deadline(monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr("services.api.middleware._DEADLINE_SECONDS", 0.5)
+    return 0.5
+
+
+def ask(client: httpx.Client, customer: str = "c001", **headers: str) -> httpx.Response:
+    return client.post("/predict", json={"customer_id": customer}, headers=headers)
+
+
+def until(condition: Callable[[], Any], within: float = 20) -> None:
+    give_up = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < give_up, "this never happened"
+        time.sleep(0.01)
+
+
+def all_slots_are_free(client: httpx.Client) -> bool:
+    """As many as there are can be held at once."""
+    with ThreadPoolExecutor(LIMIT) as pool:
+        return {answer.status_code for answer in pool.map(lambda _: ask(client), range(LIMIT))} == {200}
+
+
+@contextmanager
+def all_slots_taken(shop: RedisWorld, client: httpx.Client) -> Iterator[list["Future[httpx.Response]"]]:
+    """By requests that wait for the store, until the block ends."""
+    with ThreadPoolExecutor(LIMIT) as pool:
+        shop.server.pause()
+        try:
+            waiting = [pool.submit(ask, client, f"c00{i}") for i in range(LIMIT)]
+            time.sleep(ARRIVAL)
+            yield waiting
+        finally:
+            shop.server.resume()
+
+
+class TestConcurrency:
+    def test_what_is_too_much_is_refused_at_once_and_the_others_are_answered(
+        self, shop: RedisWorld, client: httpx.Client
+    ) -> None:
+        with all_slots_taken(shop, client) as waiting:
+            began = time.monotonic()
+            with ThreadPoolExecutor(10) as pool:
+                for answer in pool.map(lambda _: ask(client), range(30)):
+                    assert_error(answer, 503, "Too many requests at once")
+                    assert kind(answer) == "overloaded"
+                    assert int(answer.headers["retry-after"]) >= 1
+            assert time.monotonic() - began < 5
+            assert client.get("/livez").status_code == 200
+            assert not any(one.done() for one in waiting)
+        assert [one.result().status_code for one in waiting] == [200] * LIMIT
+        assert [one.result().json()["customer_id"] for one in waiting] == [f"c00{i}" for i in range(LIMIT)]
+        until(lambda: all_slots_are_free(client))
+
+    def test_who_has_gone_frees_the_place(self, service: Address, shop: RedisWorld, client: httpx.Client) -> None:
+        wires = [service.connect() for _ in range(LIMIT)]
+        for wire in wires:
+            wire.head(len(BODY))
+            wire.send(BODY[:5])
+        time.sleep(ARRIVAL)
+        assert ask(client).status_code == 503
+        for wire in wires:
+            wire.close()
+        until(lambda: all_slots_are_free(client))
+
+    def test_who_goes_while_the_store_is_asked_harms_nobody(
+        self, service: Address, shop: RedisWorld, client: httpx.Client
+    ) -> None:
+        shop.server.pause()
+        try:
+            wires = [service.connect() for _ in range(LIMIT)]
+            for wire in wires:
+                wire.head(len(BODY))
+                wire.send(BODY)
+            time.sleep(ARRIVAL)
+            assert ask(client).status_code == 503
+            for wire in wires:
+                wire.close()
+        finally:
+            shop.server.resume()
+        until(lambda: all_slots_are_free(client))
+
+
+class TestSlowness:
+    def test_a_body_that_dribbles_ends_in_time_and_frees_the_place(
+        self, service: Address, client: httpx.Client, short_deadline: float
+    ) -> None:
+        wires = [service.connect() for _ in range(LIMIT)]
+        began = time.monotonic()
+        for wire in wires:
+            wire.head(len(BODY))
+        for byte in BODY[:8]:
+            for wire in wires:
+                wire.send(bytes([byte]))
+            time.sleep(0.05)
+        assert ask(client).status_code == 503, "they hold all places"
+        for wire in wires:
+            status, headers, problem = wire.answer()
+            assert (status, problem["type"]) == (504, "urn:holdfast:problem:timeout")
+            assert headers["content-type"] == "application/problem+json"
+            wire.close()
+        assert time.monotonic() - began < short_deadline + 3
+        until(lambda: all_slots_are_free(client))
+
+    @pytest.mark.usefixtures("short_deadline")
+    def test_a_store_slower_than_any_patience_ends_in_time(self, shop: RedisWorld, client: httpx.Client) -> None:
+        shop.server.pause()
+        try:
+            began = time.monotonic()
+            answer = ask(client)
+            assert time.monotonic() - began < 3
+        finally:
+            shop.server.resume()
+        assert_error(answer, 504, "not answered within")
+        until(lambda: all_slots_are_free(client))
+
+
+class TestSize:
+    @pytest.mark.parametrize("announced", [True, False])
+    def test_a_body_that_is_too_long_is_refused(self, service: Address, client: httpx.Client, announced: bool) -> None:
+        long = b'{"customer_id": "%s"}' % (b"x" * 2**20)
+        body = long if announced else (long[i : i + 10_000] for i in range(0, len(long), 10_000))
+        with service.client() as other:
+            answer = other.post("/predict", content=body, headers={"Content-Type": "application/json"})
+        assert_error(answer, 413, "longer than 1048576 bytes")
+        assert all_slots_are_free(client)
+
+    def test_a_body_as_long_as_may_be_is_read(self, client: httpx.Client) -> None:
+        body = BODY + b" " * (2**20 - len(BODY))
+        answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 200
+        answer = client.post("/predict", content=body + b" ", headers={"Content-Type": "application/json"})
+        assert_error(answer, 413)
+
+    def test_a_batch_has_a_limit(self, client: httpx.Client) -> None:
+        def batch(count: int) -> httpx.Response:
+            return client.post("/predict_batch", json={"customer_ids": ["c001"] * count})
+
+        assert len(batch(1000).json()["predictions"]) == 1000
+        assert_error(batch(1001), 422, "customer_ids", "1000")
+        assert_error(batch(0), 422, "customer_ids")
+
+
+class TestRequestIds:
+    @pytest.mark.parametrize("given", ["abc-123_4.5:6", "0" * 64, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"])
+    def test_a_harmless_one_is_kept(self, shop: RedisWorld, client: httpx.Client, given: str) -> None:
+        assert ask(client, **{"X-Request-ID": given}).headers["x-request-id"] == given
+        problem = ask(client, "nobody", **{"X-Request-ID": given})
+        assert_error(problem, 404)
+        assert problem.json()["request_id"] == given
+        assert client.get("/nothing", headers={"X-Request-ID": given}).json()["request_id"] == given
+        until(lambda: given in logged(shop))
+
+    @pytest.mark.parametrize("given", ["", "a b", "x" * 65, 'a"b', "a\tb", "<script>", "ä".encode(), b"a\x00b"])
+    def test_any_other_is_replaced(self, service: Address, shop: RedisWorld, given: str | bytes) -> None:
+        given = given.encode() if isinstance(given, str) else given
+        wire = service.connect()
+        wire.send(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: " + given + b"\r\n")
+        wire.send(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
+        if b"\x00" in given:  # no header may hold it: refused before it reaches the service
+            wire.close()
+            return
+        status, headers, _ = wire.answer()
+        wire.close()
+        assert status == 200
+        new = headers["x-request-id"]
+        assert len(new) == 32 and new.isalnum()
+        until(lambda: new in logged(shop))
+
+    def test_each_request_has_its_own(self, client: httpx.Client) -> None:
+        found = [ask(client).headers["x-request-id"] for _ in range(20)]
+        assert len(set(found)) == 20
+
+
+def logged(shop: RedisWorld) -> set[str]:
+    """The request ids of the prediction log."""
+    return set(read_predictions(shop.data / "predictions")["request_id"].to_pylist())

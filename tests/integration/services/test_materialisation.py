@@ -1,0 +1,168 @@
+"""Serving while features are being materialised: not before the first time, never of two snapshots at once."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from starlette.testclient import TestClient
+
+from tests.support.edge_case_customers import add_odd_customers
+from tests.support.service_fixtures import assert_error, serve_in_process
+from tests.support.service_state import APPLIED_ONLY, AS_OF
+
+NEXT = AS_OF + timedelta(days=1)
+VIEWS = ["customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"]
+
+
+@pytest.fixture(autouse=True)
+def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
+
+
+@pytest.fixture
+def replay(own_world: Path) -> Iterator[TestClient]:
+    """A service in replay, on features as of ``AS_OF``; the snapshots of ``NEXT`` are there, with a new customer."""
+    for file in list((own_world / "snapshots").rglob("*.parquet")):
+        rows = pd.read_parquet(file)
+        rows = pd.concat([rows, rows[rows.customer_id == "c001"].assign(customer_id="new")])
+        later = file.parent.parent / "20240302" / file.name
+        later.parent.mkdir()
+        rows.assign(as_of=pd.Timestamp(NEXT).as_unit("us")).to_parquet(later)
+    with serve_in_process(own_world, HOLDFAST_CLOCK="data") as client:
+        yield client
+
+
+def _materialise(time: Any, *views: str) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    open_store().materialize(time, time, feature_views=list(views))
+
+
+def _predict(client: TestClient, customer_id: str = "c001", **request: str) -> Any:
+    return client.post("/predict", json={"customer_id": customer_id} | request)
+
+
+def _assert_updating(client: TestClient, customer_id: str, **request: str) -> None:
+    answer = _predict(client, customer_id, **request)
+    assert_error(answer, 503, "are being updated; try again")
+    assert answer.headers["retry-after"] == "1"
+    batch = client.post("/predict_batch", json={"customer_ids": [customer_id]} | request)
+    assert batch.status_code == 200, batch.text
+    assert batch.json()["predictions"][0]["status"] == "features_updating"
+
+
+def test_half_a_materialisation_is_never_served(replay: TestClient) -> None:
+    before = _predict(replay)
+    assert before.status_code == 200, before.text
+    assert _predict(replay, "new").status_code == 404
+    for view in VIEWS[:2]:
+        _materialise(NEXT, view)
+        for customer in ["c001", "new"]:
+            _assert_updating(replay, customer)
+            _assert_updating(replay, customer, as_of=NEXT.isoformat())
+        assert replay.get("/readyz").status_code == 200
+    _materialise(NEXT, VIEWS[2])
+    for customer in ["c001", "new"]:
+        after = _predict(replay, customer).json()
+        assert (after["feature_timestamp"], after["feature_age_seconds"]) == ("2024-03-02T00:00:00Z", 0)
+
+
+def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
+    replay: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from holdfast.feast_stores.sqlite_online_store import StateFolderSqliteOnlineStore
+
+    write = StateFolderSqliteOnlineStore.online_write_batch
+
+    def killed(self: Any, config: Any, table: Any, data: Any, progress: Any) -> None:
+        written = [row for row in data if b"c001" in row[0].SerializeToString()]
+        write(self, config, table, written, progress)
+        assert _predict(replay, "c002").status_code == 200
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StateFolderSqliteOnlineStore, "online_write_batch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _materialise(NEXT, *VIEWS)
+    _assert_updating(replay, "c001")
+    assert _predict(replay, "c002").json()["feature_timestamp"] == "2024-03-01T00:00:00Z"
+    assert replay.get("/readyz").status_code == 200
+    _materialise(NEXT, *VIEWS)
+    assert _predict(replay, "c001").json()["feature_timestamp"] == "2024-03-02T00:00:00Z"
+
+
+def test_features_that_the_registry_does_not_know_yet_are_not_the_past(own_world: Path) -> None:
+    registry = own_world / "feast" / "registry.db"
+    before = registry.read_bytes()
+    with serve_in_process(own_world, HOLDFAST_CLOCK="data") as client:
+        from holdfast.feast_stores.open_store import open_store
+
+        for view in VIEWS:
+            rows = pd.concat([pd.read_parquet(file) for file in (own_world / "snapshots" / view).rglob("*.parquet")])
+            open_store().write_to_online_store(view, rows[rows.customer_id == "c001"].assign(as_of=NEXT))
+        assert registry.read_bytes() == before
+        _assert_updating(client, "c001")
+        assert _predict(client, as_of=NEXT.isoformat()).status_code == 200
+        assert_error(_predict(client, as_of="2024-02-29"), 422, "earlier than the stored features")
+
+
+def test_replay_has_one_time_for_everybody(world: Path, tmp_path: Path) -> None:
+    folder = add_odd_customers(world, tmp_path / "data")
+    with serve_in_process(folder, HOLDFAST_CLOCK="data") as client:
+        at_its_time = _predict(client, as_of=AS_OF.isoformat()).json()
+        assert _predict(client).json() == at_its_time
+        assert at_its_time["feature_age_seconds"] == 0
+        old = _predict(client, "3-days-old").json()
+        assert (old["feature_age_seconds"], old["stale"]) == (3 * 86_400, True)
+        assert_error(_predict(client, "31-days-old"), 503, "31.00 days old", "30.00 days")
+        ids = ["nobody", "c001", "3-days-old", "31-days-old"]
+        batch = client.post("/predict_batch", json={"customer_ids": ids}).json()
+        assert batch["as_of"] == "2024-03-01T00:00:00Z"
+        assert [item["status"] for item in batch["predictions"]] == [
+            "unknown_customer",
+            "ok",
+            "ok",
+            "features_too_old",
+        ]
+        unknown = client.post("/predict_batch", json={"customer_ids": ["nobody"]}).json()
+        assert unknown["as_of"] == "2024-03-01T00:00:00Z"
+
+
+def test_a_request_is_one_read(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdfast.online_features.reader import OnlineReader
+
+    with serve_in_process(world, HOLDFAST_CLOCK="data") as client:
+        assert _predict(client).status_code == 200
+        reads = []
+        fetch = OnlineReader.fetch
+        monkeypatch.setattr(OnlineReader, "fetch", lambda self, ids: (reads.append(list(ids)), fetch(self, ids))[1])
+        assert _predict(client).status_code == 200
+    assert reads == [["c001"]]
+
+
+def test_before_the_first_materialisation_nobody_is_unknown(
+    own_world: Path, service_log: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(own_world / "feast")
+    (own_world / APPLIED_ONLY).rename(own_world / "feast")
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "No feature view is materialised yet.")
+        _materialise(AS_OF, VIEWS[0])
+        _assert_not_ready(client, f"{VIEWS[2]}, {VIEWS[1]}: not materialised yet.")
+        _materialise(AS_OF + timedelta(hours=1), *VIEWS[1:])
+        _assert_not_ready(client, "never materialised to the same time")
+        _materialise(AS_OF, *VIEWS)
+        assert client.get("/readyz").status_code == 200
+        assert _predict(client).status_code == 200
+        assert_error(_predict(client, "nobody"), 404)
+    assert service_log.text.count("No feature view is materialised yet. Build the features") == 1
+
+
+def _assert_not_ready(client: TestClient, reason: str) -> None:
+    assert_error(client.get("/readyz"), 503, reason)
+    for customer in ["c001", "nobody"]:
+        assert_error(_predict(client, customer), 503, reason)

@@ -1,0 +1,282 @@
+"""What the service counts is what happened: in memory, and in a served process of two workers."""
+
+import itertools
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import prometheus_client
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample
+
+from services.errors import Refusal
+from services.observability.instruments import Distribution, State, Total
+from services.observability.metrics import Metrics
+from tests.support.live_metrics import BATCH, PREDICT, Exposition, Watched, watched
+from tests.support.main_job import ROOT
+
+BOUNDS = (0.1, 0.5, 1.0)
+VALUES = (0.0, 0.1, 0.1000001, 0.5, 0.7, 1.0, 1.5, 40.0)
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[CollectorRegistry]:
+    """Where instruments of the test publish to."""
+    registry = CollectorRegistry()
+    for kind in ("Counter", "Gauge", "Histogram"):
+        monkeypatch.setattr(prometheus_client, kind, _into(registry, getattr(prometheus_client, kind)))
+    yield registry
+
+
+def _into(registry: CollectorRegistry, kind: Any) -> Any:
+    return lambda *args, **options: kind(*args, **options | {"registry": registry})
+
+
+def _samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[str, ...]], float]:
+    found = (sample for family in registry.collect() for sample in family.samples)
+    return {(one.name, tuple(one.labels.values())): one.value for one in found if not one.name.endswith("_created")}
+
+
+class TestInMemory:
+    def test_a_distribution_is_the_histogram_that_prometheus_makes_of_the_same_values(
+        self, exported: CollectorRegistry
+    ) -> None:
+        theirs = prometheus_client.Histogram("theirs", "", ["way"], buckets=BOUNDS, namespace="holdfast")
+        ours = Distribution("ours", "", BOUNDS, ["way"])
+        for value in VALUES:
+            theirs.labels("one").observe(value)
+            theirs.labels("all").observe(value)
+            ours.observe(value, "one")
+            ours.publish()
+        ours.observe_all(np.array(VALUES[:3]), "all")
+        ours.observe_all(np.array([]), "all")
+        ours.observe_all(np.array(VALUES[3:]), "all")
+        ours.publish()
+        found = _samples(exported)
+        assert len(found) == 2 * 2 * (len(BOUNDS) + 3)
+        for (name, labels), value in found.items():
+            assert found[name.replace("theirs", "ours"), labels] == pytest.approx(value, rel=1e-12)
+
+    def test_nothing_added_by_several_threads_while_published_is_lost(self, exported: CollectorRegistry) -> None:
+        total, distribution = Total("added", "", ["by"]), Distribution("seen", "", BOUNDS)
+
+        def add(name: str) -> None:
+            for number in range(3000):
+                total.add(name)
+                total.add("all", amount=2)
+                distribution.observe(number / 3000)
+
+        threads = [threading.Thread(target=add, args=(str(number),)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            total.publish()
+            distribution.publish()
+        total.publish()
+        distribution.publish()
+        found = _samples(exported)
+        assert {found["holdfast_added_total", (str(number),)] for number in range(4)} == {3000}
+        assert found["holdfast_added_total", ("all",)] == 24_000
+        assert found["holdfast_seen_count", ()] == 12_000
+
+    def test_a_number_that_somebody_else_counts_goes_on_where_they_begin_anew(
+        self, exported: CollectorRegistry
+    ) -> None:
+        total = Total("theirs", "")
+        for reached in (5, 5, 9, 2, 3):
+            total.reached(reached)
+            total.publish()
+        assert _samples(exported)["holdfast_theirs_total", ()] == 9 + 3
+
+    def test_a_gauge_that_nobody_has_set_does_not_read_0(self, exported: CollectorRegistry) -> None:
+        unknown, known = State("unknown", ""), State("known", "", ["version"])
+        known.set_only(1, "1")
+        known.set_only(1, "2")
+        for state in (unknown, known):
+            state.publish()
+        assert _samples(exported) == {("holdfast_known", ("1",)): 0, ("holdfast_known", ("2",)): 1}
+        known.clear()
+        known.publish()
+        assert set(_samples(exported).values()) == {0}
+        known.set_all(1, [("2",), ("3",)])
+        known.publish()
+        assert {labels: value for (_, labels), value in _samples(exported).items()} == {("1",): 0, ("2",): 1, ("3",): 1}
+
+    def test_every_reason_to_refuse_is_there_before_the_first_refusal(self, exported: CollectorRegistry) -> None:
+        metrics = Metrics()
+        metrics.publish()
+        found = _samples(exported)
+        assert {labels[0] for name, labels in found if name == "holdfast_refusals_total"} == set(get_args(Refusal))
+        before = _samples(exported)["holdfast_refusals_total", ("unknown_customer",)]
+        metrics.refusals.add("unknown_customer")
+        metrics.publish()
+        assert _samples(exported)["holdfast_refusals_total", ("unknown_customer",)] == before + 1
+
+
+def test_a_worker_that_was_killed_has_no_say_any_more(tmp_path: Path) -> None:
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    worker = (
+        "import os, signal; from services.observability.metrics import METRICS\n"
+        "METRICS.ready.set(0); METRICS.last_known.add(); METRICS.publish(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    replaced = (
+        "from services.observability.metrics import METRICS, forget_ended_workers\n"
+        "METRICS.ready.set(1); METRICS.last_known.add(); METRICS.publish()\n"
+        "from prometheus_client import CollectorRegistry, generate_latest, multiprocess\n"
+        "registry = CollectorRegistry(); multiprocess.MultiProcessCollector(registry)\n"
+        "print(generate_latest(registry).decode()); forget_ended_workers(); print('----')\n"
+        "print(generate_latest(registry).decode())"
+    )
+    killed = subprocess.run([sys.executable, "-c", worker], cwd=ROOT, env=environment, check=False)
+    assert killed.returncode == -9
+    told = subprocess.run(
+        [sys.executable, "-c", replaced], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    before, after = (Exposition.of(part) for part in told.split("----"))
+    assert (before.total("holdfast_ready"), after.total("holdfast_ready")) == (0, 1)
+    assert after.total("holdfast_last_known_total") == 2, "what it had counted has happened"
+
+
+@pytest.mark.long
+class TestServed:
+    @pytest.fixture(scope="class")
+    def seen(self, world: Path) -> Watched:
+        return watched(world)
+
+    def test_requests_add_up_over_two_workers_by_path_and_status(self, seen: Watched) -> None:
+        found: Counter[tuple[str, str]] = Counter()
+        for (path, status, version), value in seen.ill.by(
+            "holdfast_requests_total", "path", "status", "version"
+        ).items():
+            found[path, status] += int(value)
+            assert version in ({"1", "2"} if status == "200" else {"none"})
+        assert found == seen.sent.requests
+        for path in (PREDICT, BATCH):
+            asked = sum(count for (to, _), count in seen.sent.requests.items() if to == path)
+            assert seen.ill.total("holdfast_request_seconds_count", path=path) == asked
+        by_version = seen.ill.by("holdfast_request_seconds_count", "path", "version")
+        requests = seen.ill.by("holdfast_requests_total", "path", "status", "version")
+        assert set(by_version) == {(path, version) for path in (PREDICT, BATCH) for version in ("1", "2", "none")} - {
+            (BATCH, "2")  # a batch is its champion's, whoever scored some of it
+        }
+        for path, version in by_version:
+            its = [count for (to, _, of), count in requests.items() if (to, of) == (path, version)]
+            assert by_version[path, version] == sum(its)
+
+    def test_customers_add_up_over_routes_features_and_refusals(self, seen: Watched) -> None:
+        found, sent = seen.well, seen.sent
+        routes = found.by("holdfast_predictions_total", "version", "route")
+        assert set(routes) == {("1", "champion"), ("2", "shadow"), ("2", "canary")}
+        assert routes["1", "champion"] + routes["2", "canary"] == sent.scored
+        assert routes["2", "shadow"] == sent.scored / 2, "half of all was asked for while it ran in shadow"
+        refused = found.by("holdfast_refusals_total", "reason")
+        assert refused == {("unknown_customer",): 4, ("as_of_before_features",): 2, ("features_too_old",): 2}
+        looked_up = sent.scored + sum(refused.values())
+        statuses: Counter[str] = Counter()
+        features = found.by("holdfast_features_total", "feature", "status")
+        for (feature, status), count in features.items():
+            statuses[status] += int(count)
+            assert sum(count for (name, _), count in features.items() if name == feature) == looked_up
+        inputs = len({feature for feature, _ in features})
+        assert {status: count / inputs for status, count in statuses.items()} == {
+            "present": looked_up - 8,
+            "stale": 2,
+            "expired": 2,
+            "unknown_customer": 4,
+        }
+
+    def test_every_histogram_is_proper(self, seen: Watched) -> None:
+        histograms = [
+            family
+            for name, family in seen.ill.families.items()
+            if name.startswith("holdfast_") and family.type == "histogram"
+        ]
+        assert len(histograms) == 5
+        for family in histograms:
+            series: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
+            for sample in family.samples:
+                labels = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "le"))
+                series.setdefault(labels, []).append(sample)
+            for samples in series.values():
+                _assert_proper(family.name, samples)
+
+    def test_scores_and_ages_are_those_of_the_answers(self, seen: Watched) -> None:
+        found = seen.well
+        scored = found.by("holdfast_predictions_total", "version", "route")
+        assert found.by("holdfast_score_count", "version", "route") == scored
+        assert found.total("holdfast_challenger_difference_count", version="2") == scored["2", "shadow"]
+        assert found.total("holdfast_feature_age_hours_count") == seen.sent.scored
+        assert found.total("holdfast_feature_age_hours_sum") == pytest.approx(2 * 72), "two were asked for 3 days later"
+        assert found.total("holdfast_feature_age_hours_bucket", le="48.0") == seen.sent.scored - 2
+
+    def test_every_micro_batch_has_its_three_stages(self, seen: Watched) -> None:
+        found = seen.well
+        batches = found.by("holdfast_stage_seconds_count", "stage")
+        assert set(batches) == {("store",), ("transform",), ("model",)}
+        assert len(set(batches.values())) == 1
+        answered = [key for key in seen.sent.requests if key[1] in ("200", "404")]
+        too_old_or_early = 4
+        asked = sum(seen.sent.requests[key] for key in answered) + too_old_or_early
+        assert batches[("store",)] == asked, "one caller at a time: a batch of each request"
+        whole, parts = found.total("holdfast_request_seconds_sum"), found.total("holdfast_stage_seconds_sum")
+        assert 0 < parts < whole
+
+    def test_the_models_are_told_of(self, seen: Watched) -> None:
+        found = seen.well
+        assert found.by("holdfast_champion", "version", "source") == {("1", "registry"): 1}
+        assert found.by("holdfast_challenger", "version", "mode") == {("2", "canary"): 1}
+        assert found.total("holdfast_challenger_share", version="2") == 0.5
+        assert found.total("holdfast_refused_versions") == 0
+        assert found.total("holdfast_registry_reachable") == 1
+        assert found.total("holdfast_registry_last_success_seconds") > 1.7e9
+        assert found.total("holdfast_challenger_failures_total", version="2") == 0
+
+    def test_the_memory_of_both_workers_is_told(self, seen: Watched) -> None:
+        told = seen.ill.total("holdfast_memory_bytes")
+        assert told == pytest.approx(seen.resident, rel=0.2)
+        assert told > 2 * 50e6, "each has loaded Feast"
+
+    def test_every_prediction_is_in_the_log(self, seen: Watched) -> None:
+        found = seen.ill
+        logged = found.total("holdfast_prediction_log_written_rows_total")
+        waiting = found.total("holdfast_prediction_log_queue_rows")
+        assert logged + waiting == found.total("holdfast_predictions_total")
+        assert logged
+        assert found.total("holdfast_prediction_log_dropped_rows_total") == 0
+
+    def test_a_broken_store_is_seen(self, seen: Watched) -> None:
+        well, ill = seen.well, seen.ill
+        assert (well.total("holdfast_ready"), ill.total("holdfast_ready")) == (1, 0)
+        assert (well.total("holdfast_breaker_open"), ill.total("holdfast_breaker_open")) == (0, 1)
+        assert well.by("holdfast_store_failures_total", "error") == {}
+        assert ill.by("holdfast_store_failures_total", "error").keys() == {("DatabaseError",)}
+
+    def test_what_callers_send_makes_no_series(self, seen: Watched) -> None:
+        labels = {value for sample in seen.ill.samples for value in sample.labels.values()}
+        assert not {value for value in labels if "nobody" in value or "c001" in value}
+        assert {sample.labels["path"] for sample in seen.ill.samples if "path" in sample.labels} == {PREDICT, BATCH}
+        assert not [name for name in seen.ill.families if name.startswith("bentoml")]
+
+
+def _assert_proper(name: str, samples: list[Sample]) -> None:
+    buckets = [(float(one.labels["le"]), one.value) for one in samples if one.name == f"{name}_bucket"]
+    (count,) = [one.value for one in samples if one.name == f"{name}_count"]
+    (total,) = [one.value for one in samples if one.name == f"{name}_sum"]
+    bounds = [bound for bound, _ in buckets]
+    assert bounds == sorted(set(bounds))
+    assert bounds[-1] == math.inf
+    assert all(lower <= upper for (_, lower), (_, upper) in itertools.pairwise(buckets))
+    assert buckets[-1][1] == count > 0
+    # The sum lies where the buckets say that the values are.
+    inside = [upper - lower for (_, lower), (_, upper) in itertools.pairwise([(0.0, 0.0), *buckets])]
+    assert sum(lower * number for lower, number in zip([0.0, *bounds], inside, strict=False)) <= total + 1e-9
+    if not inside[-1]:
+        assert total <= sum(upper * number for upper, number in zip(bounds[:-1], inside[:-1], strict=True)) + 1e-9

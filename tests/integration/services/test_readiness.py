@@ -1,0 +1,244 @@
+"""The service scores only with its own model, on the definitions that model was trained on, and says what differs."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from feature_repo.names import FEATURE_SERVICE
+from holdfast.models.contract import ServedModel
+from tests.support.definition_changes import change_a_function, change_a_limit, drop_a_feature
+from tests.support.service_fixtures import assert_error, environment, serve_in_process
+
+REQUEST = {"customer_id": "c001"}
+
+
+@pytest.fixture(autouse=True)
+def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.inference.circuit_breaker.OPEN_SECONDS", 0.0)
+
+
+def _assert_not_ready(client: TestClient, *fragments: str) -> None:
+    assert client.get("/livez").status_code == 200
+    assert_error(client.get("/readyz"), 503, *fragments)
+    assert_error(client.post("/predict", json=REQUEST), 503, *fragments)
+    assert_error(client.post("/predict_batch", json={"customer_ids": ["c001"]}), 503, *fragments)
+
+
+def _assert_ready(client: TestClient) -> None:
+    assert client.get("/readyz").status_code == 200
+    assert client.post("/predict", json=REQUEST).status_code == 200
+
+
+def _model_folder(data: Path) -> Path:
+    return next((data / "bentoml/models/holdfast-churn").glob("v1-*"))
+
+
+def _rewrite_contract(data: Path, change: Callable[[ServedModel], dict[str, object]]) -> None:
+    file = _model_folder(data) / "contract.json"
+    contract = ServedModel.model_validate_json(file.read_text())
+    file.write_text(contract.model_copy(update=change(contract)).model_dump_json())
+
+
+def test_ready_when_everything_matches(client: TestClient) -> None:
+    _assert_ready(client)
+
+
+def _change_a_type(store: Any) -> None:
+    from feast.types import Float64
+
+    service = store.get_feature_service(FEATURE_SERVICE)
+    service.feature_view_projections[0].features[0].dtype = Float64
+    store.registry.apply_feature_service(service, store.project)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (drop_a_feature, ["feature_service", "inputs"]),
+        (_change_a_type, ["feature_service"]),
+        (change_a_limit, ["feature_service"]),
+        (change_a_function, ["on_demand"]),
+    ],
+)
+def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
+    own_world: Path, change: Callable[[Any], None], parts: list[str]
+) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    registry = own_world / "feast" / "registry.db"
+    before = registry.read_bytes()
+    with serve_in_process(own_world) as client:
+        _assert_ready(client)
+        change(open_store())
+        _assert_not_ready(client, f"{', '.join(parts)} differ", "version 1")
+        registry.write_bytes(before)
+        _assert_ready(client)
+
+
+def test_a_hard_limit_below_the_soft_one_is_named_not_ignored(
+    own_world: Path, service_log: pytest.LogCaptureFixture
+) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    registry = own_world / "feast" / "registry.db"
+    before = registry.read_bytes()
+    with serve_in_process(own_world) as client:
+        _assert_ready(client)
+        for hours, is_wrong in ((24, True), (48, False)):
+            store = open_store()
+            view = store.get_feature_view("customer_recent_activity")
+            view.ttl = timedelta(hours=hours)
+            store.registry.apply_feature_view(view, store.project)
+            which = "below the soft one (customer_recent_activity: ttl 24 h, soft limit 48 h)."
+            _assert_not_ready(client, which if is_wrong else "feature_service differ")
+        assert "soft_limit_hours" in service_log.text
+        registry.write_bytes(before)
+        _assert_ready(client)
+
+
+@pytest.mark.parametrize("days", ["horizon_days", "activity_days"])
+def test_another_definition_of_churn_is_named(own_world: Path, days: str) -> None:
+    _rewrite_contract(own_world, lambda c: {days: getattr(c, days) + 1})
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "labels differ")
+
+
+def test_another_source_of_the_labels_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdfast.models import contract
+
+    source = contract.module_source
+    monkeypatch.setattr(contract, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
+    with serve_in_process(world) as client:
+        _assert_not_ready(client, "labels differ")
+
+
+def test_the_service_needs_no_settings_of_training(world: Path) -> None:
+    with serve_in_process(world, HOLDFAST_HORIZON_DAYS="7", HOLDFAST_ACTIVITY_DAYS="1") as client:
+        _assert_ready(client)
+        assert client.post("/predict", json={"customer_id": "c005"}).json()["active"] is True
+
+
+def test_other_transformations_are_named(own_world: Path) -> None:
+    _rewrite_contract(own_world, lambda c: {"fingerprint": c.fingerprint | {"transformations": "0" * 64}})
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "transformations differ")
+
+
+def test_another_order_of_inputs_is_named(own_world: Path) -> None:
+    _rewrite_contract(own_world, lambda c: {"inputs": [*c.inputs[1:], c.inputs[0]]})
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "inputs differ")
+
+
+def test_one_changed_byte_of_the_model_is_found(own_world: Path) -> None:
+    file = _model_folder(own_world) / "model.skops"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "SHA-256", "version 1")
+
+
+def test_a_model_with_untrusted_types_is_not_loaded(own_world: Path) -> None:
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    file = _model_folder(own_world) / "model.skops"
+    skops.io.dump(FunctionTransformer(hashlib.sha256), file)
+    _rewrite_contract(own_world, lambda _: {"model_sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "not trusted")
+
+
+@pytest.mark.parametrize("name", ["model.skops", "contract.json"])
+def test_an_incomplete_model_is_said(own_world: Path, name: str, service_log: pytest.LogCaptureFixture) -> None:
+    (_model_folder(own_world) / name).unlink()
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "incomplete")
+    assert f"{name} cannot be read" in service_log.text
+
+
+def test_no_saved_model_is_said(own_world: Path) -> None:
+    (own_world / "bentoml/models/holdfast-churn").rename(own_world / "bentoml/models/other")
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "holdfast-churn:latest")
+
+
+@pytest.mark.parametrize(("name", "what"), [("registry.db", "registry"), ("online_store.db", "online store")])
+def test_a_missing_store_is_said_not_created_and_found_when_it_comes(own_world: Path, name: str, what: str) -> None:
+    file = own_world / "feast" / name
+    away = file.rename(own_world / "away")
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, f"The {what} does not exist")
+        assert not file.exists()
+        away.rename(file)
+        _assert_ready(client)
+
+
+def test_an_empty_registry_is_said(own_world: Path) -> None:
+    (own_world / "feast" / "registry.db").write_bytes(b"")
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "no feature service churn_v1")
+
+
+def test_a_broken_registry_is_said(own_world: Path) -> None:
+    (own_world / "feast" / "registry.db").write_bytes(b"\xff" * 100)
+    with serve_in_process(own_world) as client:
+        _assert_not_ready(client, "registry cannot be read")
+
+
+def test_an_online_store_that_goes_away_is_a_503(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
+    with serve_in_process(own_world) as client:
+        _assert_ready(client)
+        _rename_table(own_world, "holdfast_customer_recent_activity", "gone")
+        assert_error(client.post("/predict", json=REQUEST), 503, "online store cannot be read")
+        for _ in range(3):
+            _assert_not_ready(client, "online store cannot be read")
+        _rename_table(own_world, "gone", "holdfast_customer_recent_activity")
+        _assert_ready(client)
+    assert service_log.text.count("Not ready") == service_log.text.count("no such table") == 1
+
+
+def _rename_table(data: Path, name: str, new: str) -> None:
+    with sqlite3.connect(data / "feast" / "online_store.db") as database:
+        database.execute(f"ALTER TABLE {name} RENAME TO {new}")
+
+
+def test_the_log_has_the_reason_and_the_remedy_once(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
+    (own_world / "feast" / "registry.db").unlink()
+    with serve_in_process(own_world) as client:
+        for _ in range(3):
+            _assert_not_ready(client, "The registry does not exist.")
+    messages = [record.getMessage() for record in service_log.records if "Not ready" in record.getMessage()]
+    assert len(messages) == 1
+    assert str(own_world) in messages[0]
+    assert "python -m flows.features" in messages[0]
+
+
+def test_the_log_names_the_part(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
+    from services.churn import ChurnService
+
+    _rewrite_contract(own_world, lambda c: {"activity_days": 90})
+    with environment(own_world):
+        ChurnService()
+    assert "labels differ" in service_log.text
+    assert "feast apply" in service_log.text
+
+
+def test_features_without_recency_cannot_tell_who_is_active(own_world: Path) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    with serve_in_process(own_world) as client:
+        store = open_store()
+        service = store.get_feature_service(FEATURE_SERVICE)
+        for projection in service.feature_view_projections:
+            projection.features = [item for item in projection.features if item.name != "days_since_last_purchase"]
+        store.registry.apply_feature_service(service, store.project)
+        _assert_not_ready(client, "no days_since_last_purchase")

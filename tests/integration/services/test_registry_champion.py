@@ -1,0 +1,58 @@
+"""The service answers with the registry's champion, and with another as soon as the alias has moved."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from feature_repo.settings import Settings
+from holdfast.models.contract import CHAMPION
+from tests.support.registry import Registry, make_registry
+from tests.support.server_processes import eventually
+from tests.support.service_fixtures import environment, serve_in_process
+from tests.support.service_state import fit
+
+REQUEST = {"customer_id": "c005"}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return make_registry(tmp_path_factory.mktemp("registry"))
+
+
+def _register(registry: Registry, settings: Settings, folder: Path, seed: int, **changed: Any) -> str:
+    """A version of the world's own features."""
+    served, content = fit(settings, folder, version="", seed=seed)
+    return registry.register(content, served.model_copy(update=changed).model_dump_json())
+
+
+def _answer(client: TestClient) -> tuple[str, float]:
+    answer = client.post("/predict", json=REQUEST)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["model_version"], answer.json()["churn_probability"]
+
+
+def test_a_moved_alias_is_followed_and_a_version_of_other_definitions_is_not(
+    world: Path, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
+) -> None:
+    with environment(world) as settings:
+        first, second, third = (_register(registry, settings, tmp_path, seed) for seed in (1, 2, 3))
+        served, _ = fit(settings, tmp_path)
+        other = _register(registry, settings, tmp_path, 4, fingerprint=served.fingerprint | {"on_demand": "0" * 64})
+    registry.point(CHAMPION, second)
+    variables = {"MLFLOW_TRACKING_URI": registry.uri, "HOLDFAST_REGISTRY_POLL_SECONDS": "0.1"}
+    with serve_in_process(world, **variables) as client:
+        version, score = _answer(client)
+        assert version == second  # version 1 is in the bento
+        registry.point(CHAMPION, other)
+        eventually(lambda: f"Version {other} is named" in service_log.text, 20, lambda: service_log.text)
+        assert _answer(client) == (second, score)
+        assert client.get("/readyz").status_code == 200
+        assert "on_demand differ" in service_log.text
+        registry.point(CHAMPION, third)
+        eventually(lambda: _answer(client)[0] == third, 20, lambda: service_log.text)
+        assert _answer(client)[1] != score
+        registry.point(CHAMPION, second)
+        eventually(lambda: _answer(client) == (second, score), 20, lambda: service_log.text)
+    assert first != second

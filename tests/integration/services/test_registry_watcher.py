@@ -1,0 +1,384 @@
+"""The service follows a real MLflow registry: in a database, and on a server that comes and goes."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sklearn.preprocessing import FunctionTransformer
+
+from feature_repo.settings import NO_TELEMETRY
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registry_client import IMPATIENT, ModelRegistry
+from services.errors import NotReadyError
+from services.models.registry_watcher import ModelWatch
+from services.models.watch_state import WatchState
+from tests.support.registry import DEFINITIONS, Registry, contract_of, dumped, estimator, make_registry
+from tests.support.registry_watch import no_model, watching
+from tests.support.server_processes import answering, eventually, free_port, serving
+
+pytestmark = pytest.mark.long
+
+OTHER = DEFINITIONS | {"on_demand": "other"}
+
+
+@pytest.fixture(scope="module")
+def module_registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return make_registry(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_logged(service_log: pytest.LogCaptureFixture) -> None:
+    service_log.set_level("INFO", "bentoml.holdfast")
+
+
+@pytest.fixture(autouse=True)
+def _only_this_test_is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service is, and for as long as it lives; other tests in this process are not."""
+    for name, value in IMPATIENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def registry(module_registry: Registry) -> Iterator[Registry]:
+    """A registry without aliases; version numbers go on from test to test."""
+    yield module_registry
+    for alias in (CHAMPION, CHALLENGER):
+        module_registry.client.delete_registered_model_alias(MODEL_NAME, alias)
+
+
+def _champion(watch: ModelWatch) -> str:
+    return watch.lineup.champion.contract.model_version
+
+
+def _until(watch: ModelWatch, *expected: Callable[[WatchState], bool]) -> WatchState:
+    deadline = time.monotonic() + 20
+    for holds in expected:
+        while not holds(watch.state):
+            assert time.monotonic() < deadline, watch.state
+            time.sleep(0.01)
+    return watch.state
+
+
+def _looks(watch: ModelWatch, number: int = 3) -> None:
+    """Wait until it has looked that often again."""
+    for _ in range(number):
+        before = watch.state.last_success
+        _until(watch, lambda state, before=before: state.last_success != before)  # type: ignore[misc]
+
+
+class TestFollows:
+    def test_the_registrys_champion_serves_from_the_first_request_on(self, registry: Registry) -> None:
+        registry.point(CHAMPION, version := registry.plant())
+        before = time.time()
+        with watching(registry.uri) as watch:
+            assert _champion(watch) == version
+            state = watch.state
+            assert (state.champion, state.loaded_from, state.reachable) == (version, "registry", True)
+            assert state.last_success is not None
+            assert before <= state.last_success <= time.time()
+            assert (state.refused, state.note) == ({}, "")
+
+    def test_promotion_and_rollback(self, registry: Registry) -> None:
+        first, second = registry.plant(1), registry.plant(2)
+        registry.point(CHAMPION, first)
+        with watching(registry.uri) as watch:
+            for version in (second, first):
+                registry.point(CHAMPION, version)
+                _until(watch, lambda state, version=version: state.champion == version)  # type: ignore[misc]
+                assert _champion(watch) == version
+
+    def test_a_challenger_comes_grows_and_goes(self, registry: Registry) -> None:
+        registry.point(CHAMPION, champion := registry.plant(1))
+        challenger = registry.plant(2)
+        with watching(registry.uri) as watch:
+            registry.point(CHALLENGER, challenger)
+            _looks(watch)
+            assert watch.lineup.challenger is None
+            for traffic, mode, share in (
+                ('{"mode": "shadow"}', "shadow", 0.0),
+                ('{"mode": "canary", "share": 0.05}', "canary", 0.05),
+                ('{"mode": "canary", "share": 0.25}', "canary", 0.25),
+                ('{"mode": "off"}', None, 0.0),
+            ):
+                registry.send(challenger, traffic)
+                state = _until(watch, lambda s, m=mode, x=share: (s.mode, s.share) == (m, x))  # type: ignore[misc]
+                assert (watch.lineup.mode, watch.lineup.share) == (mode, share)
+                assert state.challenger == (challenger if mode else None)
+                assert _champion(watch) == champion
+
+    def test_what_a_challenger_has_for_a_time_ends_also_while_the_registry_is_away(self, registry: Registry) -> None:
+        registry.point(CHAMPION, champion := registry.plant(1))
+        registry.point(CHALLENGER, challenger := registry.plant(2))
+        database = Path(registry.uri.removeprefix("sqlite:///"))
+        with watching(registry.uri) as watch:
+            until = datetime.now(UTC) + timedelta(seconds=2)
+            registry.send(challenger, f'{{"mode": "canary", "share": 0.5, "until": "{until.isoformat()}"}}')
+            _until(watch, lambda state: state.challenger == challenger)
+            away = database.rename(database.with_suffix(".away"))
+            try:
+                _until(watch, lambda state: state.challenger is None)
+                assert datetime.now(UTC) >= until
+                assert (_champion(watch), watch.lineup.challenger, watch.state.reachable) == (champion, None, False)
+            finally:
+                away.rename(database)
+
+    def test_an_alias_that_is_taken_away_is_said_and_changes_nothing(
+        self, registry: Registry, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        registry.point(CHAMPION, version := registry.plant())
+        with watching(registry.uri) as watch:
+            registry.point(CHAMPION, None)
+            state = _until(watch, lambda state: bool(state.note))
+            assert state.note == "The model registry names no champion. What served last goes on."
+            assert (state.champion, state.reachable) == (version, True)
+            _looks(watch)
+        assert service_log.text.count("names no champion") == 1
+
+
+def _tampered(registry: Registry) -> str:
+    version = registry.plant(3)
+    file = registry.file(version)
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    return version
+
+
+def _of_another_score(registry: Registry) -> str:
+    content = dumped(estimator(4))
+    contract = contract_of(estimator(5), content)
+    return registry.register(content, contract.model_dump_json())
+
+
+def _untrusted(registry: Registry) -> str:
+    content = dumped(FunctionTransformer(os.system))
+    return registry.register(content, contract_of(estimator(), content).model_dump_json())
+
+
+def _without_a_file(registry: Registry) -> str:
+    content = dumped(model := estimator(6))
+    return registry.register(None, contract_of(model, content).model_dump_json())
+
+
+BAD: dict[str, tuple[Callable[[Registry], str], str]] = {
+    "tampered": (_tampered, "changed or damaged"),
+    "scores otherwise": (_of_another_score, "scores its example 0 with"),
+    "untrusted": (_untrusted, "not trusted"),
+    "no file": (_without_a_file, "cannot be downloaded"),
+    "no JSON": (lambda registry: registry.register(b"", "no JSON"), "is no model contract"),
+    "no contract": (lambda registry: registry.register(b"", None), "no tag holdfast.served_model"),
+    "before examples": (lambda registry: registry.plant(examples=[]), "registered by an earlier Holdfast"),
+    "before digests": (lambda registry: registry.plant(model_sha256=""), "registered by an earlier Holdfast"),
+    "other definitions": (lambda registry: registry.plant(fingerprint=OTHER), "other definitions"),
+}
+
+
+class TestRefuses:
+    @pytest.mark.parametrize("name", BAD)
+    @pytest.mark.parametrize("role", [CHAMPION, CHALLENGER])
+    def test_a_bad_version_by_name_and_the_old_one_goes_on(
+        self, registry: Registry, role: str, name: str, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        plant, reason = BAD[name]
+        registry.point(CHAMPION, good := registry.plant(1))
+        bad = plant(registry)
+        registry.send(bad, '{"mode": "canary", "share": 0.5}')
+        with watching(registry.uri) as watch:
+            lineup = watch.lineup
+            registry.point(role, bad)
+            state = _until(watch, lambda state: bool(state.refused))
+            assert list(state.refused) == [bad]
+            assert reason in state.refused[bad]
+            assert (bad in state.away) == (name == "no file")
+            _looks(watch, 5)
+            assert watch.lineup is lineup
+            assert (state.champion, state.challenger, state.reachable) == (good, None, True)
+            if role == CHALLENGER:  # first: beside another champion it would be refused for another reason
+                registry.point(CHALLENGER, None)
+            registry.point(CHAMPION, better := registry.plant(2))
+            _until(watch, lambda state: state.champion == better and state.refused == {})
+        assert service_log.text.count(f"Version {bad} is named by the registry, but not served") == 1
+
+    def test_a_bad_version_at_the_start_leaves_the_bentos(self, registry: Registry) -> None:
+        registry.point(CHAMPION, bad := _tampered(registry))
+        with watching(registry.uri) as watch:
+            assert _champion(watch) == "baked"
+            assert (watch.state.loaded_from, list(watch.state.refused)) == ("bento", [bad])
+        with (
+            watching(registry.uri, no_model) as watch,
+            pytest.raises(NotReadyError, match="changed or damaged") as told,
+        ):
+            _ = watch.lineup
+        assert told.value.message == f"Model version {bad} cannot be served."  # the rest is not for callers
+
+    def test_a_repaired_file_serves_after_a_while(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+        registry.point(CHAMPION, version := registry.plant(7))
+        content = registry.file(version).read_bytes()
+        registry.file(version).write_bytes(b"damaged")
+        with watching(registry.uri) as watch:
+            registry.file(version).write_bytes(content)
+            _looks(watch)
+            assert _champion(watch) == "baked"
+            monkeypatch.setattr(
+                "services.models.model_selector.time", SimpleNamespace(monotonic=lambda: float("inf"), time=time.time)
+            )
+            _until(watch, lambda state: state.champion == version)
+
+    def test_the_thread_outlives_what_nobody_thought_of(
+        self, registry: Registry, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise RuntimeError("a defect")
+
+        registry.point(CHAMPION, version := registry.plant())
+        with watching(registry.uri) as watch:
+            with monkeypatch.context() as patch:
+                patch.setattr("services.models.model_selector.Succession.follow", fails)
+                eventually(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
+                time.sleep(0.2)
+            registry.point(CHAMPION, another := registry.plant(1))
+            assert _champion(watch) == version
+            _until(watch, lambda state: state.champion == another)
+        assert service_log.text.count("Unexpected error") == 1
+
+
+class TestStart:
+    def test_without_a_registry_the_bentos_serves(self) -> None:
+        with watching(None) as watch:
+            assert _champion(watch) == "baked"
+            assert (watch.state.loaded_from, watch.state.reachable, watch.state.note) == ("bento", None, "")
+
+    def test_without_any_model_it_says_which(self, service_log: pytest.LogCaptureFixture) -> None:
+        for _ in range(2):
+            with watching(None, no_model) as watch, pytest.raises(NotReadyError, match="not in the model store"):
+                _ = watch.lineup
+        assert service_log.text.count("Not ready: The model holdfast-churn:latest is not in the model store") == 2
+
+    def test_before_anything_was_trained_nothing_is_created_and_the_first_champion_is_found(
+        self, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        database = tmp_path / "mlflow.db"
+        with watching(f"sqlite:///{database}") as watch:
+            state = watch.state
+            assert (state.champion, state.reachable, state.last_success) == ("baked", None, None)
+            assert state.note == "The model registry has not named a champion yet. What served last goes on."
+            assert list(tmp_path.iterdir()) == []
+            registry.point(CHAMPION, version := registry.plant())
+            database.symlink_to(registry.uri.removeprefix("sqlite:///"))
+            _until(watch, lambda state: state.champion == version and state.note == "")
+        assert service_log.text.count("has not named a champion yet") == 1
+
+    def test_a_registry_that_hangs_holds_the_start_up_no_longer_than_told(
+        self, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            ModelRegistry(uri).prepare()
+            began = time.monotonic()
+            with watching(uri, answer_within=0.3) as watch:
+                assert time.monotonic() - began < 1.5
+                assert (_champion(watch), watch.state.reachable) == ("baked", None)
+                state = _until(watch, lambda state: state.reachable is False)
+                assert (state.champion, state.loaded_from) == ("baked", "bento")
+        assert service_log.text.count("has not answered within 0.3 s") == 1
+        assert service_log.text.count("does not answer; what serves goes on") == 1
+
+
+class TestUnreachable:
+    def test_it_goes_on_and_says_so_once_at_either_end(
+        self, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        registry.point(CHAMPION, version := registry.plant())
+        registry.point(CHALLENGER, challenger := registry.plant(1))
+        registry.send(challenger, '{"mode": "shadow"}')
+        link = tmp_path / "mlflow.db"
+        link.symlink_to(registry.uri.removeprefix("sqlite:///"))
+        with watching(f"sqlite:///{link}") as watch:
+            lineup = watch.lineup
+            link.rename(tmp_path / "away")
+            gone = _until(watch, lambda state: state.reachable is False)
+            time.sleep(0.3)
+            assert watch.lineup is lineup
+            assert watch.state.last_success == gone.last_success
+            registry.point(CHAMPION, challenger)
+            (tmp_path / "away").rename(link)
+            _until(watch, lambda state: state.reachable is True, lambda state: state.champion == challenger)
+        assert lineup.champion.contract.model_version == version
+        assert service_log.text.count("does not answer; what serves goes on") == 1
+        assert service_log.text.count("answers again") == 1
+
+
+def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
+    first, second = registry.plant(1), registry.plant(2)
+    registry.point(CHAMPION, first)
+    registry.point(CHALLENGER, second)
+    registry.send(first, '{"mode": "canary", "share": 0.1}')
+    registry.send(second, '{"mode": "canary", "share": 0.2}')
+    whole = {(first, second, "canary", 0.2), (second, first, "canary", 0.1), (first, None, None, 0), (second, None, None, 0)}  # fmt: skip  # noqa: E501
+    seen: set[tuple[str, str | None, str | None, float]] = set()
+    ended, rows = threading.Event(), [[0.0, 0.5, 1.0]]
+
+    def read(watch: ModelWatch) -> None:
+        import numpy as np
+
+        while not ended.is_set():
+            lineup = watch.lineup
+            challenger = lineup.challenger.contract.model_version if lineup.challenger else None
+            seen.add((lineup.champion.contract.model_version, challenger, lineup.mode, lineup.share))
+            lineup.champion.churn_probabilities(np.array(rows))
+            lineup.canary("anybody")
+
+    with watching(registry.uri, poll_seconds=0.01) as watch:
+        threads = [threading.Thread(target=read, args=(watch,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for champion, challenger in ((second, first), (first, second)) * 3:
+            registry.point(CHAMPION, champion)
+            registry.point(CHALLENGER, challenger)
+            _until(watch, lambda s, c=champion, x=challenger: (s.champion, s.challenger) == (c, x))  # type: ignore[misc]
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert seen <= whole
+    assert {(first, second, "canary", 0.2), (second, first, "canary", 0.1)} <= seen
+
+
+def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCaptureFixture) -> None:
+    """Over HTTP, with the settings that a service has; a moved alias is live within ten seconds."""
+    port, store = free_port(), tmp_path / "server"
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{store}/mlflow.db", "--artifacts-destination", str(store / "files")]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment = bare | NO_TELEMETRY | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    store.mkdir()
+    with serving(command, environment, tmp_path / "first.log") as server:
+        answering(server, f"{uri}/health")
+        registry = make_registry(store, uri)
+        registry.point(CHAMPION, first := registry.plant(1))
+        second = registry.plant(2)
+        with watching(uri, poll_seconds=3.0, answer_within=3.0) as watch:
+            assert (_champion(watch), watch.state.loaded_from) == (first, "registry")
+            moved = time.monotonic()
+            registry.point(CHAMPION, second)
+            _until(watch, lambda state: state.champion == second)
+            assert time.monotonic() - moved < 10
+        with watching(uri, poll_seconds=0.5) as watch:
+            server.end(signal.SIGTERM)
+            _until(watch, lambda state: state.reachable is False)
+            assert _champion(watch) == second
+            with watching(uri, poll_seconds=0.5) as started_now:
+                assert (_champion(started_now), started_now.state.reachable) == ("baked", False)
+                with serving(command, environment, tmp_path / "second.log") as again:
+                    answering(again, f"{uri}/health")
+                    _until(watch, lambda state: state.reachable is True)
+                    _until(started_now, lambda state: state.champion == second)
+                    told = service_log.text
+    assert told.count("does not answer") == told.count("answers again") == 2  # once per watch

@@ -1,0 +1,242 @@
+"""A rollout for real: a served process under load, its registry, its log, and the flow that moves the challenger."""
+
+import dataclasses
+import hashlib
+import io
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import skops.io
+
+from holdfast.alerting.outbox import open_alerts
+from holdfast.core.prediction_log import read_predictions
+from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
+from holdfast.model_versions.records import RollbackRecord, RolloutRecord, events_in
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
+from holdfast.packaging.smoke_test import serving
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.training.contract_builder import scored_examples
+from tests.support.model_load import under_load
+from tests.support.registered_versions import passed
+from tests.support.registry import Registry, make_registry
+from tests.support.service_fixtures import environment
+from tests.support.service_state import CUSTOMERS, fit
+from tests.support.small_shop import fast_flows, join, prefect_api, start
+
+pytestmark = pytest.mark.long
+
+# Few requests, as the shop has 300 customers; looked at as often as by default.
+QUICK = RolloutSettings(min_requests=60, watch_minutes=0.1, latency_floor_ms=2000)
+IMPATIENT = QUICK.model_copy(update={"poll_seconds": 1.0})
+
+
+@dataclasses.dataclass
+class Shop:
+    """A served process and its registry: each test brings versions of its own."""
+
+    url: str
+    data: Path
+    settings: Any
+    registry: Registry
+
+    @property
+    def client(self) -> Any:
+        return self.registry.client
+
+    def version(self, seed: int, flipped: bool = False) -> str:
+        """A version that fears those who are silent, or, flipped, those who buy."""
+        served, content = fit(self.settings, self.data, seed=seed)
+        if flipped:
+            served, content = _flipped(served, content)
+        return self.registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
+
+    def pair(self, seed: int, flipped: bool = False) -> tuple[str, str]:
+        """A champion that serves, and a challenger that has passed its gates beside it."""
+        champion = self.version(seed)
+        self.registry.point(CHALLENGER, None)
+        self.registry.point(CHAMPION, champion)
+        challenger = self.version(seed + 1, flipped)
+        passed(self.client, challenger, champion)
+        set_challenger(self.client, challenger)
+        _until(lambda: self.serves() == {champion})
+        return champion, challenger
+
+    def serves(self) -> set[str]:
+        """The versions that answer for thirty customers."""
+        body = {"customer_ids": CUSTOMERS[:30]}
+        found = httpx.post(f"{self.url}/predict_batch", json=body, timeout=30).json()["predictions"]
+        return {item["model_version"] for item in found}
+
+    def told(self, version: str) -> list[tuple[str, float, str]]:
+        """Step, share and verdict of all that was told of its rollout."""
+        tags = self.client.get_model_version(MODEL_NAME, version).tags
+        events = [event for event in events_in(tags, version) or [] if isinstance(event, RolloutRecord)]
+        return [(event.step, event.share, event.verdict) for event in events]
+
+
+def _flipped(served: ServedModel, content: bytes) -> tuple[ServedModel, bytes]:
+    """The same model, trained on labels turned round, as it were."""
+    model = skops.io.loads(content, trusted=TRUSTED_TYPES)
+    model.calibrator.coef_ = -model.calibrator.coef_
+    file = io.BytesIO()
+    skops.io.dump(model, file)
+    content = file.getvalue()
+    examples = scored_examples(model, [example.inputs for example in served.examples])
+    changed = {"model_sha256": hashlib.sha256(content).hexdigest(), "examples": examples}
+    return served.model_copy(update=changed), content
+
+
+def _until(holds: Any, within: float = 30) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, "this never happened"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def shop(world: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    import shutil
+
+    data = Path(shutil.copytree(world, tmp_path_factory.mktemp("rollout") / "data"))
+    registry = make_registry(data / "mlflow")
+    with environment(data) as settings, fast_flows():
+        shop = Shop("", data, settings, registry)
+        registry.point(CHAMPION, shop.version(90))
+        with serving("services.churn:ChurnService", settings) as service, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOLDFAST_SERVICE_URL", service.url)
+            shop.url = service.url
+            yield shop
+
+
+def test_a_good_challenger_becomes_champion_by_itself(shop: Shop) -> None:
+    from flows.rollout import rollout
+
+    champion, challenger = shop.pair(1)
+    with under_load(shop.url) as load:
+        began = time.monotonic()
+        result = rollout(rules=IMPATIENT)
+        took = time.monotonic() - began
+    assert (result.version, result.verdict) == (challenger, "passed"), result.told
+    print(f"from challenger to watched champion in {took:.1f} s")
+    assert champion_version(shop.client) == challenger
+    assert challenger_version(shop.client) is None
+    assert shop.told(challenger) == [
+        ("shadow", 0.0, "begun"),
+        ("shadow", 0.0, "passed"),
+        ("canary", 0.05, "begun"),
+        ("canary", 0.05, "passed"),
+        ("canary", 0.25, "begun"),
+        ("canary", 0.25, "passed"),
+        ("watch", 1.0, "begun"),
+        ("watch", 1.0, "passed"),
+    ]
+    assert {status for _, status, _ in load.answers} == {200}
+    log = read_predictions(shop.data / "predictions").to_pandas()
+    mine = log[log.version == challenger]
+    assert set(mine.route) == {"shadow", "canary", "champion"}
+    assert champion != challenger and shop.serves() == {challenger}
+    assert rollout().verdict == "nothing"
+
+
+def test_a_flipped_challenger_is_stopped_before_any_customer_sees_it(shop: Shop) -> None:
+    from flows.rollout import rollout
+
+    champion, challenger = shop.pair(3, flipped=True)
+    with under_load(shop.url) as load:
+        result = rollout(rules=IMPATIENT)
+        assert (result.version, result.verdict) == (challenger, "breached"), result.told
+    assert "rank correlation" in result.told
+    assert shop.told(challenger) == [("shadow", 0.0, "begun"), ("shadow", 0.0, "breached")]
+    assert (champion_version(shop.client), challenger_version(shop.client)) == (champion, None)
+    versions = {item["model_version"] for _, _, answer in load.answers for item in answer.get("predictions", [answer])}
+    assert challenger not in versions, "nobody was told what it says"
+    assert f"holdfast.rollout.rolled_back:version {challenger}" in [one.key for one in open_alerts(shop.settings)]
+
+
+def test_a_flipped_canary_is_taken_back_within_a_minute(shop: Shop) -> None:
+    """From its first answer to its last, looked at as often as by default."""
+    from flows.rollout import rollout
+
+    champion, challenger = shop.pair(5, flipped=True)
+    with under_load(shop.url, callers=2):
+        result = rollout(rules=QUICK.model_copy(update={"shadow": False, "min_requests": 100_000}))
+        assert (result.version, result.verdict) == (challenger, "breached"), result.told
+        _until(lambda: shop.serves() == {champion})
+        time.sleep(2)
+    log = read_predictions(shop.data / "predictions").to_pandas()
+    seen = log[(log.version == challenger)].answered_at
+    lasted = (seen.max() - seen.min()).total_seconds()
+    print(f"{len(seen)} answers of the flipped canary in {lasted:.1f} s")
+    assert 0 < lasted < 60
+    assert shop.told(challenger) == [("canary", 0.05, "begun"), ("canary", 0.05, "breached")]
+    assert challenger_version(shop.client) is None
+
+
+def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop) -> None:
+    """It got through the canary, which was not looked at closely."""
+    from flows.rollout import rollout
+    from holdfast.rollout.step_runner import try_out
+    from holdfast.rollout.steps import WATCH
+
+    champion, challenger = shop.pair(7, flipped=True)
+    blind = {"min_rank_correlation": -1, "max_difference": 1, "max_decision_change": 1, "max_psi": 100}
+    rules = IMPATIENT.model_copy(update=blind | {"shadow": False, "shares": (0.5,), "min_requests": 10})
+
+    def only_the_watch_sees(client: Any, settings: Any, work: Any, its: Any, world: Any) -> Any:
+        if work.step(its) == WATCH:
+            record = work.record.model_copy(update={"rules": IMPATIENT.model_copy(update={"shares": (0.5,)}).changed()})
+            work = dataclasses.replace(work, record=record)
+        return try_out(client, settings, work, its, world)
+
+    with pytest.MonkeyPatch.context() as patch, under_load(shop.url):
+        patch.setattr("holdfast.rollout.step_runner.try_out", only_the_watch_sees)
+        result = rollout(rules=rules)
+        assert result.verdict == "breached", result.told
+        _until(lambda: shop.serves() == {champion})
+    assert champion_version(shop.client) == champion
+    back = RollbackRecord.of(shop.client, challenger)
+    assert back is not None and (back.to, back.who) == (champion, "rollout")
+    assert "rank correlation" in back.why
+    assert shop.told(challenger)[-2:] == [("watch", 1.0, "begun"), ("watch", 1.0, "breached")]
+
+
+def _roll_out(rules: RolloutSettings) -> None:
+    from flows.rollout import rollout
+
+    rollout(rules=rules)
+
+
+def test_killed_it_goes_on_and_meanwhile_nobody_is_tried_upon_for_ever(shop: Shop) -> None:
+    from flows.rollout import rollout
+
+    champion, challenger = shop.pair(9)
+    slow = IMPATIENT.model_copy(update={"lease_seconds": 10, "shadow": False, "min_requests": 1_000_000})
+    with environment(shop.data, HOLDFAST_SERVICE_URL=shop.url), under_load(shop.url, callers=2):
+        child = start(_roll_out, shop.data, slow, api=prefect_api(), HOLDFAST_SERVICE_URL=shop.url)
+        _until(lambda: challenger in shop.serves(), within=60)
+        begun = RolloutRecord.of(shop.client, challenger)
+        time.sleep(12)
+        assert challenger in shop.serves(), "while it is watched, the lease is renewed"
+        os.kill(child.pid, signal.SIGKILL)
+        join(child)
+        killed = time.monotonic()
+        _until(lambda: shop.serves() == {champion}, within=30)
+        print(f"the canary nobody watched ended after {time.monotonic() - killed:.1f} s")
+        assert time.monotonic() - killed < 10 + 3 + 5
+        assert begun is not None
+        # It would go on by the rules it was begun with, for which there are never enough requests.
+        patient = begun.model_copy(update={"rules": begun.rules | {"min_requests": 60}})
+        patient.write(shop.client, challenger)
+        result = rollout()
+    assert (result.version, result.verdict) == (challenger, "passed"), result.told
+    tags = shop.client.get_model_version(MODEL_NAME, challenger).tags
+    events = [event for event in events_in(tags, challenger) or [] if isinstance(event, RolloutRecord)]
+    first = next(event for event in events if event.verdict == "passed")
+    assert (first.share, first.begun) == (0.05, begun.begun), "the same step, since the same time"
+    assert champion_version(shop.client) == challenger

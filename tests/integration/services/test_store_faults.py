@@ -1,0 +1,324 @@
+"""The online store dies, hangs, breaks off, comes back empty: every request gets a right answer or a clear refusal."""
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.support.redis_service_state import FILLING, RedisWorld, key, redis_world
+from tests.support.server_processes import eventually
+from tests.support.service_fixtures import assert_error, serve_in_process
+from tests.support.service_requests import UNAVAILABLE, answered_again, ask, assert_unavailable, probabilities
+from tests.support.service_state import CUSTOMERS
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+
+pytestmark = pytest.mark.long
+
+TIMEOUT = 0.25
+TIMEOUTS = {"HOLDFAST_STORE_TIMEOUT_MS": "250"}
+NOISE = 2.0  # what a busy machine may add to any time
+SOME = CUSTOMERS[:40]
+
+
+@pytest.fixture(scope="module")
+def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorld]:
+    with redis_world(world, tmp_path_factory.mktemp("faults")) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def network(shop: RedisWorld) -> Iterator[TcpProxy]:
+    """Between the service and the server."""
+    with tcp_proxy(shop.server.port) as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def service(shop: RedisWorld, network: TcpProxy) -> Iterator[TestClient]:
+    with shop.served(HOLDFAST_REDIS=f"127.0.0.1:{network.port}", **TIMEOUTS) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def right(service: TestClient) -> dict[str, float]:
+    """The probability of each customer."""
+    return probabilities(service, CUSTOMERS)
+
+
+@pytest.fixture(autouse=True)
+def _whole(service: TestClient, shop: RedisWorld, network: TcpProxy, right: dict[str, float]) -> Iterator[None]:
+    """Whatever a test did, the next begins with a service that answers."""
+    yield
+    network.delay, network.cuts, network.piece = 0.0, 0, 65_536
+    shop.restore()
+    answered_again(service)
+
+
+def refused(client: TestClient) -> float:
+    """Asks what cannot be answered now; the seconds that took."""
+    began = time.monotonic()
+    assert_unavailable(ask(client))
+    return time.monotonic() - began
+
+
+def test_a_dead_store_is_said_at_once_and_answers_go_on_when_it_is_back(
+    service: TestClient, shop: RedisWorld, right: dict[str, float], service_log: pytest.LogCaptureFixture
+) -> None:
+    shop.server.kill()
+    for _ in range(5):
+        assert refused(service) < TIMEOUT + NOISE
+    assert_unavailable(service.post("/predict_batch", json={"customer_ids": SOME}))
+    assert_error(service.get("/readyz"), 503, UNAVAILABLE)
+    assert service.get("/livez").status_code == 200
+    shop.server.start()
+    answered_again(service)
+    assert probabilities(service, CUSTOMERS) == right
+    assert [record.getMessage().split(":")[0] for record in service_log.records] == ["Not ready"]
+
+
+def test_a_service_that_starts_without_its_store_answers_when_the_store_comes(
+    shop: RedisWorld, right: dict[str, float]
+) -> None:
+    shop.server.kill()
+    with shop.served(**TIMEOUTS) as client:
+        assert_unavailable(ask(client))
+        assert client.get("/readyz").status_code == 503
+        shop.server.start()
+        answered_again(client)
+        assert probabilities(client, SOME) == {customer: right[customer] for customer in SOME}
+
+
+def test_a_hanging_store_is_given_up_in_time_and_then_left_alone(
+    service: TestClient, shop: RedisWorld, right: dict[str, float]
+) -> None:
+    shop.server.pause()
+    try:
+        for _ in range(3):
+            assert refused(service) < 2 * TIMEOUT + NOISE
+        began = time.monotonic()
+        waits = [refused(service) for _ in range(40)]
+        # Each second one request tries whether the store is back; if all did, this would take ten seconds.
+        assert time.monotonic() - began < 10 * TIMEOUT + NOISE
+        assert sorted(waits)[20] < TIMEOUT / 2
+    finally:
+        shop.server.resume()
+    answered_again(service)
+    assert probabilities(service, CUSTOMERS) == right
+
+
+def test_a_store_that_answers_bit_by_bit_is_given_up_in_time_and_then_left_alone(
+    service: TestClient, network: TcpProxy, right: dict[str, float]
+) -> None:
+    network.delay, network.piece = 0.8 * TIMEOUT, 1000
+    for _ in range(3):
+        began = time.monotonic()
+        assert_unavailable(service.post("/predict_batch", json={"customer_ids": CUSTOMERS}))
+        assert time.monotonic() - began < TIMEOUT + NOISE
+    assert refused(service) < TIMEOUT / 2
+    network.delay, network.piece = 0.0, 65_536
+    answered_again(service)
+    assert probabilities(service, CUSTOMERS) == right
+
+
+def test_a_locked_file_is_given_up_in_time_and_then_left_alone(world: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(world, tmp_path / "data"))
+    with (
+        serve_in_process(data, **TIMEOUTS) as client,
+        contextlib.closing(sqlite3.connect(data / "feast" / "online_store.db", isolation_level=None)) as writer,
+    ):
+        wanted = probabilities(client, SOME)
+        writer.execute("BEGIN EXCLUSIVE")
+        for _ in range(3):
+            assert TIMEOUT / 2 < refused(client) < TIMEOUT + NOISE
+        assert refused(client) < TIMEOUT / 2
+        assert_error(client.get("/readyz"), 503, UNAVAILABLE)
+        writer.execute("ROLLBACK")
+        answered_again(client)
+        assert probabilities(client, SOME) == wanted
+
+
+def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisWorld) -> None:
+    with shop.served(HOLDFAST_STORE_TIMEOUT_MS="3000") as client, ThreadPoolExecutor(2) as pool:
+        shop.server.pause()
+        try:
+            began = time.monotonic()
+            waiting = [pool.submit(ask, client, customer) for customer in ("c001", "c002")]
+            time.sleep(0.2)
+            assert client.get("/livez").status_code == 200
+            assert client.get("/docs.json").status_code == 200
+            assert time.monotonic() - began < 3
+            assert not any(one.done() for one in waiting)
+        finally:
+            shop.server.resume()
+        assert [one.result().status_code for one in waiting] == [200, 200]
+
+
+@pytest.mark.parametrize(("milliseconds", "at_least", "below"), [("150", 0.15, 1.2), ("1500", 1.4, 2.9)])
+def test_the_time_limit_is_the_one_of_the_settings(
+    shop: RedisWorld, milliseconds: str, at_least: float, below: float
+) -> None:
+    with shop.served(HOLDFAST_STORE_TIMEOUT_MS=milliseconds) as client:
+        shop.server.pause()
+        try:
+            waits = [refused(client) for _ in range(2)]  # on the connection that is there, and on a new one
+        finally:
+            shop.server.resume()
+        assert at_least <= min(waits) <= max(waits) < below
+
+
+def test_a_late_answer_is_nobody_elses(service: TestClient, network: TcpProxy, right: dict[str, float]) -> None:
+    for customer, other in zip(CUSTOMERS[:3], CUSTOMERS[3:6], strict=True):
+        network.delay = 2 * TIMEOUT
+        assert_unavailable(ask(service, customer))
+        network.delay = 0.0
+        answered_again(service)
+        for _ in range(3):
+            assert ask(service, other).json()["churn_probability"] == right[other]
+    time.sleep(2 * TIMEOUT)
+    assert probabilities(service, CUSTOMERS) == right
+
+
+def test_a_connection_that_breaks_during_a_read_costs_no_answer(
+    service: TestClient, network: TcpProxy, right: dict[str, float]
+) -> None:
+    for cut_after in (0, 1, 100, 5000):
+        network.cut_after, network.cuts = cut_after, 1
+        assert probabilities(service, SOME) == {customer: right[customer] for customer in SOME}
+        assert network.cuts == 0
+
+
+def test_connections_that_always_break_are_an_outage(
+    service: TestClient, network: TcpProxy, right: dict[str, float]
+) -> None:
+    network.cut_after, network.cuts = 100, 10_000
+    for _ in range(5):
+        assert refused(service) < TIMEOUT + NOISE
+    network.cuts = 0
+    answered_again(service)
+    assert probabilities(service, CUSTOMERS) == right
+
+
+def test_connections_that_went_stale_cost_no_answer(service: TestClient, shop: RedisWorld) -> None:
+    for _ in range(3):
+        shop.server.client().client_kill_filter(_type="normal", skipme=True)
+        assert ask(service).status_code == 200
+    shop.server.restart()
+    assert ask(service).status_code == 200
+
+
+def test_a_store_that_lost_everything_does_not_call_its_customers_unknown(
+    service: TestClient, shop: RedisWorld, service_log: pytest.LogCaptureFixture
+) -> None:
+    assert ask(service, "nobody").status_code == 404
+    shop.server.client().flushall()
+    for customer in ("c001", "nobody"):
+        assert_unavailable(ask(service, customer))
+    assert_unavailable(service.post("/predict_batch", json={"customer_ids": SOME}))
+    assert_error(service.get("/readyz"), 503, UNAVAILABLE)
+    assert "holds nothing" in service_log.text
+    assert "python -m flows.features" in service_log.text
+    shop.restore()
+    answered_again(service)
+    assert ask(service, "nobody").status_code == 404
+
+
+def test_while_a_store_that_lost_everything_is_filled_nobody_is_unknown(
+    service: TestClient, shop: RedisWorld, right: dict[str, float]
+) -> None:
+    """Half of the customers are there again, as while features are materialised into an empty server."""
+    client = shop.server.client()
+    client.flushall()
+    client.set(FILLING, b"")
+    there = [name for name in shop.stored if name != key("c002")][:150]
+    for name in {*there, key("c001")}:
+        client.hset(name, mapping=shop.stored[name])
+    assert_unavailable(ask(service, "c002"))
+    assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
+    answered_again(service)
+    shop.restore()
+    answered_again(service)
+    assert probabilities(service, SOME) == {customer: right[customer] for customer in SOME}
+    assert ask(service, "c002").status_code == 200
+
+
+def test_while_a_store_is_filled_view_by_view_nobody_lacks_a_feature_for_good(
+    service: TestClient, shop: RedisWorld
+) -> None:
+    """Everybody's first view is there again, of the second none, of the third some."""
+    client = shop.server.client()
+    client.set(FILLING, b"")
+    shop.put("c001", "customer_purchase_rhythm", "_ts", None)
+    assert_unavailable(ask(service, "c001"))
+    assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
+    client.delete(FILLING)
+    eventually(lambda: ask(service, "c002").status_code == 200, 5, lambda: "it never answered again")
+    answer = ask(service, "c001")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")
+    shop.restore()
+
+
+def test_a_server_that_is_not_the_one_that_was_filled_is_said(shop: RedisWorld) -> None:
+    with shop.served(HOLDFAST_REDIS=f"{shop.server.connection_string},db=7") as client:
+        assert_unavailable(ask(client))
+
+
+class TestAccess:
+    SECRET = "s3cret-0f-redis"
+
+    @pytest.fixture
+    def user(self, shop: RedisWorld) -> Iterator[str]:
+        """A connection string, of somebody who may do nothing yet."""
+        shop.server.client().execute_command("ACL", "SETUSER", "limited", "on", f">{self.SECRET}", "~*", "+ping")
+        yield f"127.0.0.1:{shop.server.port},username=limited,password={self.SECRET}"
+        shop.server.client().execute_command("ACL", "DELUSER", "limited")
+
+    def test_a_wrong_password_is_an_outage_that_tells_nothing(
+        self, shop: RedisWorld, user: str, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        wrong = f"{self.SECRET}-of-yesterday"
+        with shop.served(HOLDFAST_REDIS=user.replace(self.SECRET, wrong)) as client:
+            assert_unavailable(ask(client))
+            assert client.get("/readyz").status_code == 503
+            assert "AuthenticationError" in service_log.text
+            shop.server.client().execute_command("ACL", "SETUSER", "limited", f">{wrong}", "+@read")
+            answered_again(client)
+        assert self.SECRET not in service_log.text
+
+    def test_a_password_that_is_asked_for_all_at_once_is_an_outage(self, service: TestClient, shop: RedisWorld) -> None:
+        with ExitStack() as stack:
+            stack.callback(shop.server.set_password, "")
+            shop.server.set_password(self.SECRET)
+            shop.server.client().client_kill_filter(_type="normal", skipme=True)
+            assert_unavailable(ask(service))
+        answered_again(service)
+
+    def test_a_user_who_may_not_read_is_an_outage_that_tells_nothing(
+        self, shop: RedisWorld, user: str, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        with shop.served(HOLDFAST_REDIS=user) as client:
+            assert_unavailable(ask(client))
+            assert "NoPermissionError" in service_log.text
+        assert self.SECRET not in service_log.text
+
+    def test_a_user_who_may_only_read_is_enough(self, shop: RedisWorld, user: str) -> None:
+        shop.server.client().execute_command("ACL", "SETUSER", "limited", "+hmget")
+        with shop.served(HOLDFAST_REDIS=user) as client:
+            assert ask(client).status_code == 200
+            assert ask(client, "nobody").status_code == 404
+            assert client.get("/readyz").status_code == 200
+
+    def test_a_url_instead_of_a_connection_string_tells_no_password(
+        self, shop: RedisWorld, service_log: pytest.LogCaptureFixture
+    ) -> None:
+        for url in (f"redis://:{self.SECRET}@127.0.0.1:6379/0", f"redis://{self.SECRET}@127.0.0.1:6379"):
+            with shop.served(HOLDFAST_REDIS=url) as client:
+                assert_error(ask(client), 503)
+        assert "is a URL" in service_log.text
+        assert self.SECRET not in service_log.text

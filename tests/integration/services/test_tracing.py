@@ -1,0 +1,290 @@
+"""Traces of a really served process, taken by a real receiver; and none where nobody takes them."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from holdfast.packaging.smoke_test import LiveService, serving
+from tests.support.main_job import ROOT
+from tests.support.otlp_receiver import Receiver, receiving
+from tests.support.server_processes import free_port
+from tests.support.service_fixtures import environment
+
+KEY = "hf-secret-key-of-a-shop-0123456789"
+AUTHORISED = {"Authorization": f"Bearer {KEY}"}
+STAGES = ["store", "transform", "model"]
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@contextmanager
+def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[LiveService]:
+    """The service, told where traces go."""
+    known = hashlib.sha256(KEY.encode()).hexdigest()
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "HOLDFAST_API_KEYS": f"shop:{known}"}
+    with (
+        environment(data, **told, **variables) as settings,
+        serving("services.churn:ChurnService", settings) as service,
+    ):
+        yield service
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A service, and who takes its traces."""
+
+    service: LiveService
+    receiver: Receiver
+    data: Path
+
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        return httpx.post(self.service.url + path, json=body, headers=AUTHORISED | headers, timeout=30)
+
+    def predict(self, trace: str, flags: str = "01", customer: str = "c001", **headers: str) -> httpx.Response:
+        """Ask for one customer within a trace."""
+        headers |= {"traceparent": f"00-{trace}-{PARENT}-{flags}"}
+        return self.post("/predict", {"customer_id": customer}, **headers)
+
+
+@pytest.fixture(scope="module")
+def traced(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+    data = Path(shutil.copytree(world, tmp_path_factory.mktemp("traced") / "data"))
+    quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=one"}
+    with receiving() as receiver, traced_service(data, receiver.endpoint, **quick) as service:
+        yield Traced(service, receiver, data)
+
+
+def _attributes(span: Span) -> dict[str, Any]:
+    return {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in span.attributes}
+
+
+def test_a_request_is_one_trace_with_its_stages(traced: Traced) -> None:
+    before = time.time_ns()
+    assert traced.predict(TRACE).status_code == 200
+    after = time.time_ns()
+    spans = traced.receiver.trace(TRACE, 4)
+    (request,) = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
+    assert request.name == "POST /predict"
+    assert request.parent_span_id.hex() == PARENT
+    assert _attributes(request) == {
+        "http.request.method": "POST",
+        "http.route": "/predict",
+        "http.response.status_code": 200,
+    }
+    stages = [span for span in spans if span is not request]
+    assert [span.name for span in stages] == STAGES
+    assert {span.parent_span_id for span in stages} == {request.span_id}
+    assert [_attributes(span) for span in stages] == [{"rows": 1}] * 3
+    limits = [
+        request.start_time_unix_nano,
+        *(time for span in stages for time in _ends(span)),
+        request.end_time_unix_nano,
+    ]
+    assert limits == sorted(limits), "one after the other, within the request"
+    assert before <= limits[0] < after
+    assert limits[-1] < after + 1e9, "it ends when all is sent, which the caller may have read by then"
+    assert all(start < end for start, end in map(_ends, stages))
+
+
+def _ends(span: Span) -> tuple[int, int]:
+    # Starts and ends come from floats of seconds, whose steps are a quarter of a microsecond.
+    return round(span.start_time_unix_nano, -3), round(span.end_time_unix_nano, -3)
+
+
+def test_a_batch_is_one_trace_too(traced: Traced) -> None:
+    trace = "a" * 32
+    body = {"customer_ids": ["c001", "c002", "nobody"]}
+    assert traced.post("/predict_batch", body, traceparent=f"00-{trace}-{PARENT}-01").status_code == 200
+    spans = traced.receiver.trace(trace, 4)
+    assert sorted(span.name for span in spans) == sorted(["POST /predict_batch", *STAGES])
+    assert [_attributes(span) for span in spans if span.name == "model"] == [{"rows": 3}]
+
+
+def test_a_request_without_a_trace_begins_one(traced: Traced) -> None:
+    known = {span.trace_id for span in traced.receiver.spans}
+    for headers in ({}, {"traceparent": "nonsense"}, {"traceparent": f"00-{'0' * 32}-{PARENT}-01"}):
+        assert traced.post("/predict", {"customer_id": "c003"}, **headers).status_code == 200
+    spans = traced.receiver.until(lambda found: len({span.trace_id for span in found} - known) == 3)
+    begun = [span for span in spans if span.trace_id not in known and span.kind == Span.SPAN_KIND_SERVER]
+    assert [span.parent_span_id for span in begun] == [b""] * 3
+
+
+def test_what_the_caller_does_not_trace_is_not_traced(traced: Traced) -> None:
+    untraced, then = "b" * 32, "c" * 32
+    assert traced.predict(untraced, flags="00").status_code == 200
+    assert traced.predict(then).status_code == 200
+    traced.receiver.trace(then, 4)
+    assert untraced not in {span.trace_id.hex() for span in traced.receiver.spans}
+
+
+def test_refused_requests_have_their_status_and_no_stages(traced: Traced) -> None:
+    asked = {"d" * 32: ("/predict", {"customer": 1}), "e" * 32: ("/predict_batch", {"customer_ids": []})}
+    for trace, (path, body) in asked.items():
+        assert traced.post(path, body, traceparent=f"00-{trace}-{PARENT}-01").status_code == 422
+        (span,) = traced.receiver.trace(trace, 1)
+        assert _attributes(span)["http.response.status_code"] == 422
+        assert span.status.code == Status.STATUS_CODE_UNSET, "it is the caller's mistake"
+    assert traced.predict("f" * 32, customer="nobody").status_code == 404
+    assert len(traced.receiver.trace("f" * 32, 4)) == 4, "it was looked up"
+
+
+def test_no_customer_no_key_and_nothing_else_of_the_caller_is_in_a_span(traced: Traced) -> None:
+    hidden = "customer-4711-of-somewhere"
+    trace = "1" * 32
+    headers = {"X-Request-ID": hidden, "User-Agent": hidden, "tracestate": f"shop={hidden}", "baggage": f"id={hidden}"}
+    assert traced.predict(trace, customer=hidden, **headers).status_code == 404
+    query = f"/predict?customer_id={hidden}&api_key={KEY}"
+    parent = {"traceparent": f"00-{trace}-{PARENT}-01"}
+    assert traced.post(query, {"customer_id": hidden, "as_of": hidden}, **parent, **headers).status_code == 422
+    bad = httpx.post(traced.service.url + query, json={"customer_id": "c001"}, headers=parent | headers, timeout=30)
+    assert bad.status_code == 401
+    for path in (
+        f"/customers/{hidden}",
+        f"/predict?customer_id={hidden}",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/docs.json",
+    ):
+        httpx.get(traced.service.url + path, headers=AUTHORISED | parent | headers, timeout=30)
+    assert traced.predict("2" * 32).status_code == 200
+    traced.receiver.trace("2" * 32, 4)
+    ours = traced.receiver.trace(trace, 6)
+    assert sorted({span.name for span in ours}) == sorted(["POST /predict", *STAGES]), "nothing else is traced"
+    sent = b"".join(traced.receiver.raw)
+    for secret in (hidden, KEY, KEY[-10:], "c001", "4711"):
+        assert secret.encode() not in sent
+
+
+def test_the_process_has_a_name(traced: Traced) -> None:
+    assert traced.predict("3" * 32).status_code == 200
+    traced.receiver.trace("3" * 32, 4)
+    assert traced.receiver.paths == {"/v1/traces"}
+    (resource,) = traced.receiver.requests[-1].resource_spans
+    named = {one.key: one.value.string_value for one in resource.resource.attributes}
+    assert (named["service.name"], named["service.instance.id"]) == ("holdfast", "one")
+    assert not any(name.startswith(("host.", "process.")) for name in named)
+
+
+def test_our_own_failures_are_errors(traced: Traced) -> None:
+    store = traced.data / "feast" / "online_store.db"
+    held = store.read_bytes()
+    try:
+        store.write_bytes(b"no database" * 1000)
+        assert traced.predict("4" * 32).status_code == 503
+        (span,) = traced.receiver.trace("4" * 32, 1)
+        assert _attributes(span)["http.response.status_code"] == 503
+        assert span.status.code == Status.STATUS_CODE_ERROR
+        assert not span.status.message
+        assert not span.events
+    finally:
+        store.write_bytes(held)
+
+
+def _until_logged(service: LiveService, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while text not in service.log.read_text():
+        assert time.monotonic() < deadline, service.log.read_text()
+        time.sleep(0.05)
+
+
+@pytest.mark.long
+def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(world: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(world, tmp_path / "data"))
+    port = free_port()
+    quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "5"}
+    with traced_service(data, f"http://127.0.0.1:{port}", **quick) as service:
+        with httpx.Client(base_url=service.url, headers=AUTHORISED, timeout=30) as client:
+            lost = 1000  # more than are kept
+            took = []
+            for _ in range(lost):
+                start = time.perf_counter()
+                assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
+                took.append(time.perf_counter() - start)
+            _until_logged(service, "do not arrive")
+            with receiving(port) as receiver:
+                assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
+                _until_logged(service, "arrive again")
+                assert receiver.spans
+            for _ in range(600):  # more than are tried in the time there is to end
+                assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
+        ends = time.monotonic()
+    assert time.monotonic() - ends < 8, "and it ends in time"
+    said = [
+        line
+        for line in service.log.read_text().splitlines()
+        if "race" in line or "telemetry" in line or "xport" in line
+    ]
+    assert [line.split("] ")[-1].split(";")[0] for line in said[:2]] == ["Traces do not arrive", "Traces arrive again."]
+    assert len(said) <= 3, said
+    assert sorted(took)[len(took) // 2] < 0.05
+
+
+OFF = """
+import sys, threading
+from pathlib import Path
+import opentelemetry.sdk.trace as sdk
+made = []
+start = sdk.Tracer.start_span
+sdk.Tracer.start_span = lambda *given, **named: made.append(given[1:] or named["name"]) or start(*given, **named)
+from tests.support.service_fixtures import serve_in_process
+with serve_in_process(Path(sys.argv[1]), BENTOML_HOME=sys.argv[1] + "/bentoml") as client:
+    for path, body in (("/predict", {"customer_id": "c001"}), ("/predict_batch", {"customer_ids": ["c001"]})):
+        assert client.post(path, json=body).status_code == 200
+    layers, layer = [], client.app.middleware_stack
+    while layer is not None:
+        layers.append(type(layer).__name__)
+        layer = getattr(layer, "app", None) or getattr(layer, "_app", None)
+    print(layers)
+    threads = [thread.name for thread in threading.enumerate()]
+print(made, [name for name in threads if "otel" in name.lower()], "services.observability.spans" in sys.modules,
+      any(name.startswith("opentelemetry.exporter") for name in sys.modules))
+"""
+
+
+def _in_process(world: Path, **variables: str) -> list[str]:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    command = [sys.executable, "-W", "ignore", "-c", OFF, str(world)]
+    done = subprocess.run(command, cwd=ROOT, env=bare | variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()[-2:]
+
+
+@pytest.mark.long
+def test_without_an_endpoint_there_is_no_layer_no_span_no_thread_and_no_exporter(world: Path) -> None:
+    for variables in ({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}):
+        layers, made = _in_process(world, **variables)
+        assert "Gate" in layers
+        assert "Tracer" not in layers
+        assert "OpenTelemetry" not in layers
+        assert made == "[] [] False False"
+
+
+@pytest.mark.long
+def test_what_waits_is_sent_when_the_service_ends(world: Path) -> None:
+    with receiving() as receiver:
+        waits = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
+        layers, made = _in_process(world, **waits)
+    assert "RequestTracer" in layers
+    assert "OtelBatchSpanRecordProcessor" in made
+    assert sorted(span.name for span in receiver.spans) == sorted(
+        ["POST /predict", "POST /predict_batch", *STAGES, *STAGES]
+    )
+
+
+@pytest.mark.long
+def test_settings_that_cannot_be_mean_no_traces_but_a_service(world: Path) -> None:
+    cannot = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_BSP_MAX_QUEUE_SIZE": "1"}
+    _, made = _in_process(world, **cannot)
+    assert made.startswith("[] []")

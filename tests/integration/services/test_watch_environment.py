@@ -1,0 +1,50 @@
+"""The watch of the models leaves the environment alone while threads may read it."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from holdfast.models.contract import CHAMPION
+from holdfast.models.registry_client import IMPATIENT, ModelRegistry
+from services.errors import NotReadyError
+from services.models.loader import Model
+from services.models.registry_watcher import ModelWatch
+from tests.support.prediction_batches import until
+from tests.support.registry import make_registry
+
+
+def _none() -> Model:
+    raise NotReadyError("There is no model.")
+
+
+def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may read it, in C, at any moment."""
+    registry = make_registry(tmp_path)
+    registry.point(CHAMPION, registry.plant())
+    for name in IMPATIENT:
+        monkeypatch.setenv(name, "to be restored")
+        monkeypatch.delenv(name)
+    users, *ours = IMPATIENT
+    monkeypatch.setenv(users, "7")
+    changed: list[tuple[str, bool]] = []
+    change, remove = os.putenv, os.unsetenv
+
+    def noted(name: bytes, *value: bytes) -> None:
+        changed.append((os.fsdecode(name), threading.current_thread() is threading.main_thread()))
+        (change if value else remove)(name, *value)
+
+    monkeypatch.setattr(os, "putenv", noted)
+    monkeypatch.setattr(os, "unsetenv", noted)
+    watch = ModelWatch(ModelRegistry(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_within=20)
+    watch.start()
+    try:
+        registry.point(CHAMPION, version := registry.plant(1))
+        until(lambda: watch.state.champion == version)
+        assert {name: os.environ[name] for name in IMPATIENT} == IMPATIENT | {users: "7"}
+    finally:
+        watch.stop()
+    assert sorted(changed) == sorted((name, True) for name in ours)

@@ -1,0 +1,59 @@
+"""What prefect.yaml is expected to deploy."""
+
+# Several runs of these may be under way or wait; of the others a second one is cancelled.
+ENQUEUED = {
+    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "rollback", "traffic"), 1),
+    "rollout": 2,
+}
+
+
+SCHEDULES = {
+    "daily": "0 1 * * *",
+    "ingest": "0 1 * * *",
+    "features": "0 2 * * *",
+    "score": None,
+    "backfill": None,
+    "monitor": "15 * * * *",
+    "alerts": "*/5 * * * *",
+    "recover": "*/10 * * * *",
+    "train": "0 4 * * 1",
+    "retrain": None,
+    "gates": None,
+    "rollout": "*/15 * * * *",
+    "promote": None,
+    "rollback": None,
+    "traffic": None,
+    "model-card": None,
+    "package": None,
+    "image": None,
+    "lifecycle": None,
+}
+
+
+SWITCHED_OFF = {"ingest", "features"}  # daily does both
+
+
+REQUIRED = {"traffic": {"mode"}, "backfill": {"start", "end"}}  # a person says
+
+
+PARAMETERS = {
+    "daily": {"source", "mapping", "dataset", "as_of"},
+    "score": {"as_of", "known_at"},
+    "backfill": {"start", "end", "every"},
+    "monitor": {"as_of", "known_at", "views", "settings"},
+    "alerts": {"resolve", "reason"},
+    "recover": {"flow_run_id", "rules"},
+    "retrain": {"event", "subject", "as_of", "rules", "training", "thresholds"},
+    "rollout": {"version", "approval", "rules", "timeout_hours"},
+    "image": {"name", "engine", "base_image"},
+    "ingest": {"source", "mapping", "dataset", "ingested_at"},
+    "features": {"as_of", "known_at", "apply"},
+    "train": {"as_of", "known_at", "training", "thresholds"},
+    "gates": {"version", "thresholds"},
+    "promote": {"version", "approval", "reason", "timeout_hours"},
+    "rollback": {"reason", "to", "leave", "who"},
+    "traffic": {"mode", "version", "share", "who"},
+    "package": set(),
+    "model-card": {"version"},
+    "lifecycle": {"source", "mapping", "dataset", "as_of"},
+}

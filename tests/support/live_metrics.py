@@ -1,0 +1,185 @@
+"""What a really served process of two workers tells Prometheus after requests of every kind."""
+
+import functools
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+from prometheus_client import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from holdfast.models.contract import CHALLENGER, CHAMPION
+from holdfast.packaging.smoke_test import serving
+from tests.support.registry import Registry, make_registry
+from tests.support.service_fixtures import environment
+from tests.support.service_state import CUSTOMERS, fit
+
+_WITHIN = 30.0
+PREDICT, BATCH = "/predict", "/predict_batch"
+STALE, EXPIRED, EARLY = "2024-03-04T00:00:00Z", "2024-05-01T00:00:00Z", "2024-02-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Exposition:
+    """What ``/metrics`` said."""
+
+    families: dict[str, Metric]
+
+    @classmethod
+    def of(cls, text: str) -> "Exposition":
+        return cls({family.name: family for family in text_string_to_metric_families(text)})
+
+    @functools.cached_property
+    def samples(self) -> list[Sample]:
+        return [sample for family in self.families.values() for sample in family.samples]
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of all series of ``name`` with these labels."""
+        return sum(one.value for one in self.samples if one.name == name and labels.items() <= one.labels.items())
+
+    def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """What is not 0 of ``name``, by these labels."""
+        found = [one for one in self.samples if one.name == name]
+        return {tuple(one.labels[label] for label in labels): one.value for one in found if one.value}
+
+
+@dataclass
+class Sent:
+    """What was asked for: requests by path and status, and customers in them."""
+
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)
+    customers: int = 0
+    scored: int = 0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """``well``: a challenger has run in shadow, then as a canary; ``ill``: then the online store broke.
+
+    ``resident``: bytes that its two workers held then, by the system.
+    """
+
+    sent: Sent
+    well: Exposition
+    ill: Exposition
+    resident: int
+
+
+class _Caller:
+    """Asks on a new connection each time, so that every worker is asked."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.sent = url, Sent()
+
+    def post(self, path: str, body: object, status: int, customers: int = 0, scored: int = 0) -> None:
+        answer = httpx.post(self.url + path, json=body, timeout=30)
+        assert answer.status_code == status, answer.text
+        self.sent.requests[path, str(status)] += 1
+        self.sent.customers += customers
+        self.sent.scored += scored
+
+    def ask_for_everything(self) -> None:
+        for customer in CUSTOMERS[:30]:
+            self.post(PREDICT, {"customer_id": customer}, 200, 1, 1)
+        self.post(PREDICT, {"customer_id": "c001", "explain": True}, 200, 1, 1)
+        self.post(PREDICT, {"customer_id": "c001", "as_of": STALE}, 200, 1, 1)
+        self.post(PREDICT, {"customer_id": "nobody"}, 404, 1)
+        self.post(PREDICT, {"customer_id": "c001", "as_of": EXPIRED}, 422, 1)
+        self.post(PREDICT, {"customer_id": "c001", "as_of": EARLY}, 422, 1)
+        self.post(PREDICT, {"customer": "c001"}, 422)
+        self.post(BATCH, {"customer_ids": CUSTOMERS}, 200, 300, 300)
+        self.post(BATCH, {"customer_ids": ["c001", "nobody"], "explain": True}, 200, 2, 1)
+        self.post(BATCH, {"customer_ids": []}, 422)
+        assert httpx.get(f"{self.url}/customers/c001", timeout=30).status_code == 404
+
+    def until(self, holds: Callable[[Exposition], bool]) -> Exposition:
+        deadline = time.monotonic() + _WITHIN
+        while True:
+            answer = httpx.get(f"{self.url}/metrics", timeout=30)
+            found = Exposition.of(answer.text)
+            if holds(found):
+                return found
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.1)
+
+    def all_counted(self, found: Exposition) -> bool:
+        """A worker carries its numbers over once a second."""
+        return (
+            found.total("holdfast_requests_total") == self.sent.requests.total()
+            and found.total("holdfast_predictions_total", route="champion")
+            + found.total("holdfast_predictions_total", route="canary")
+            == self.sent.scored
+        )
+
+
+def _registered(registry: Registry, data: Path) -> None:
+    with environment(data) as settings:
+        for seed in range(2):
+            served, content = fit(settings, data, seed=seed)
+            registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
+    registry.point(CHAMPION, "1")
+    registry.point(CHALLENGER, "2")
+    registry.send("2", '{"mode": "shadow"}')
+
+
+def _until_both_serve(data: Path, mode: str) -> None:
+    """In the workers' own files, as ``/metrics`` tells of the quicker one."""
+    deadline = time.monotonic() + _WITHIN
+    serving_it: list[float] = []
+    while len(serving_it) < 2:
+        assert time.monotonic() < deadline, f"the challenger is not yet served as {mode}"
+        time.sleep(0.1)
+        files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livemax_*.db")
+        values = [value for file in files for value in MmapedDict.read_all_values_from_file(str(file))]
+        serving_it = [
+            value for key, value, *_ in values if '"holdfast_challenger"' in key and mode in key and value == 1
+        ]
+
+
+_seen: list[Watched] = []
+
+
+def watched(world: Path) -> Watched:
+    """What there is to see; served and asked for once per test process, whichever world is given."""
+    if not _seen:
+        _seen.append(_watch(world))
+    return _seen[0]
+
+
+def _watch(world: Path) -> Watched:
+    with tempfile.TemporaryDirectory(prefix="holdfast-watched-") as folder:
+        data = Path(shutil.copytree(world, Path(folder) / "data"))
+        registry = make_registry(data / "mlflow")
+        _registered(registry, data)
+        variables = {"HOLDFAST_WORKERS": "2", "HOLDFAST_REGISTRY_POLL_SECONDS": "0.2"}
+        with environment(data, **variables) as settings, serving("services.churn:ChurnService", settings) as service:
+            caller = _Caller(service.url)
+            _until_both_serve(data, "shadow")
+            caller.ask_for_everything()
+            caller.until(caller.all_counted)
+            registry.send("2", '{"mode": "canary", "share": 0.5}')
+            _until_both_serve(data, "canary")
+            caller.ask_for_everything()
+            well = caller.until(caller.all_counted)
+            (data / "feast" / "online_store.db").write_bytes(b"no database" * 1000)
+            for _ in range(12):
+                caller.post(PREDICT, {"customer_id": "c001"}, 503, 1)
+            ill = caller.until(lambda found: caller.all_counted(found) and not found.total("holdfast_ready"))
+            resident = _resident(data)
+        return Watched(caller.sent, well, ill, resident)
+
+
+def _resident(data: Path) -> int:
+    """Of the processes that tell of their memory: their files are named by them."""
+    files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livesum_*.db")
+    workers = [int(file.stem.rpartition("_")[2]) for file in files if b"holdfast_memory" in file.read_bytes()]
+    assert len(workers) == 2
+    return sum(psutil.Process(worker).memory_info().rss for worker in workers)

@@ -1,0 +1,136 @@
+"""The service as `bentoml serve` runs it, in processes of its own, and callers who keep asking it."""
+
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from feature_repo.settings import NO_TELEMETRY
+from tests.support.main_job import environment_of
+from tests.support.server_processes import Server, answering, free_port, serving
+from tests.support.service_state import AS_OF, CUSTOMERS
+
+
+@dataclass(frozen=True)
+class LiveService:
+    """Where it listens, its supervisor, and its data folder."""
+
+    url: str
+    server: Server
+    data: Path
+
+    def workers(self) -> list[int]:
+        """The processes that answer."""
+        children = psutil.Process(self.server.process.pid).children(recursive=True)
+        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child.pid for child in alive if "_bentoml_impl.worker.service" in " ".join(child.cmdline())]
+
+    def ready(self) -> None:
+        """Wait until it is."""
+        answering(self.server, f"{self.url}/readyz", within=120)
+
+    def end(self) -> int:
+        """As an orchestrator ends it; the exit status of the supervisor."""
+        self.server.process.send_signal(signal.SIGTERM)
+        return self.server.process.wait(60)
+
+    def metric(self, name: str) -> float:
+        """The sum of all series of one metric."""
+        lines = httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+
+@contextmanager
+def live_service(data: Path, **variables: str) -> Iterator[LiveService]:
+    """`bentoml serve services.churn:ChurnService` on ``data``, at ``AS_OF``, ready."""
+    port = free_port()
+    environment = environment_of(data) | NO_TELEMETRY | {"BENTOML_HOME": str(data / "bentoml")}
+    environment |= {"HOLDFAST_CLOCK": AS_OF.isoformat(), "HOLDFAST_REGISTRY_START_SECONDS": "0"} | variables
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "bentoml", "serve", "services.churn:ChurnService", *where]
+    with serving(command, environment, data / "served.log") as server:
+        service = LiveService(f"http://127.0.0.1:{port}", server, data)
+        workers: list[int] = []
+        try:
+            service.ready()
+            yield service
+        finally:
+            if server.process.poll() is None:
+                workers = service.workers()
+                service.end()
+            for pid in workers:  # they lead sessions of their own, which no signal to the group reaches
+                if psutil.pid_exists(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@dataclass
+class Callers:
+    """Threads that ask for one customer after the other, each request with an id of its own, until told to stop.
+
+    ``answered``: the time at which the answer 200 to a request was there, by its id; ``others``: all other answers.
+    """
+
+    url: str
+    key: str = ""
+    answered: dict[str, float] = field(default_factory=dict)
+    others: list[Any] = field(default_factory=list)
+    errors: int = 0
+    stopped: bool = False
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def keep_asking(self, name: str) -> None:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        while not self.stopped:
+            try:
+                with httpx.Client(base_url=self.url, timeout=20, trust_env=False, headers=headers) as client:
+                    while not self.stopped:
+                        self._ask(client, f"{name}-{next(self._numbers):06d}")
+            except httpx.TransportError:
+                self.errors += 1
+                time.sleep(0.02)
+
+    def _ask(self, client: httpx.Client, request_id: str) -> None:
+        customer = CUSTOMERS[int(request_id[-6:]) % len(CUSTOMERS)]
+        answer = client.post("/predict", json={"customer_id": customer}, headers={"X-Request-ID": request_id})
+        if answer.status_code == 200:
+            self.answered[request_id] = time.monotonic()
+        else:
+            self.others.append(answer)
+
+    def wait_for(self, count: int) -> None:
+        """So many more answers."""
+        wanted = len(self.answered) + count
+        eventually(lambda: len(self.answered) >= wanted)
+
+
+@contextmanager
+def callers(url: str, name: str, key: str = "", threads: int = 3) -> Iterator[Callers]:
+    """Callers for the block."""
+    found = Callers(url, key)
+    workers = [threading.Thread(target=found.keep_asking, args=(f"{name}{i}",)) for i in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield found
+    finally:
+        found.stopped = True
+        for worker in workers:
+            worker.join()
+
+
+def eventually(condition: Callable[[], Any], within: float = 60) -> None:
+    """Wait until it holds."""
+    give_up = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < give_up, "this never happened"
+        time.sleep(0.02)

@@ -1,0 +1,40 @@
+"""A finished run of the main job, and commands run as in the shell of a new user."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
+
+
+# Prefixes of variables that name state; the shell of the developer must not reach a test.
+STATE_VARIABLES = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_", "MAKE", "MFLAGS")
+
+
+@dataclass(frozen=True)
+class MainJob:
+    """A finished run of the main job in a process of its own: read its state, do not change it."""
+
+    data: Path
+    environment: dict[str, str]
+    output: str
+    summary: dict[str, Any]
+
+
+def environment_of(data: Path) -> dict[str, str]:
+    """The environment of a newcomer's shell: the checkout's virtual environment, state in ``data``."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(STATE_VARIABLES)}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return bare | {"HOLDFAST_DATA": str(data), "PATH": path}
+
+
+def run(command: list[str], environment: dict[str, str], cwd: Path = ROOT, timeout: float = 300) -> str:
+    """Run a command that must succeed; return what it printed."""
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    return done.stdout + done.stderr

@@ -1,0 +1,103 @@
+"""Scored batches for tests of the prediction log, and a process that answers and logs until it is told to end.
+
+    python -m tests.support.prediction_batches FOLDER ENDING
+
+It prints each request's id and the time once the prediction is answered.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from holdfast.core.prediction_log import DAY_US, ScoredBatch, log_schema, read_predictions
+from services.prediction_log.arrow_records import to_record
+from services.prediction_log.files import PredictionFiles
+
+NOON_US = 19_783 * DAY_US + DAY_US // 2  # 2024-03-01T12:00:00Z
+
+
+def batch_of(ids: Sequence[str], **changes: Any) -> ScoredBatch:
+    """A batch of two inputs and two views, with some of it changed."""
+    n = len(ids)
+    values: dict[str, Any] = {
+        "version": "1",
+        "route": "champion",
+        "answered_at_us": NOON_US,
+        "request_ids": list(ids),
+        "customer_ids": [f"c{number}" for number in ids],
+        "as_of_us": np.full(n, NOON_US - 5),
+        "input_names": ["recency", "gap"],
+        "inputs": np.arange(2.0 * n).reshape(n, 2),
+        "views": ["history", "rhythm"],
+        "timestamps_us": np.full((n, 2), NOON_US - DAY_US),
+        "probabilities": np.linspace(0, 1, n),
+        "stale": np.zeros(n, dtype=bool),
+    }
+    return ScoredBatch(**(values | changes))
+
+
+def ids_of(table: pa.Table) -> list[str]:
+    """The request ids, in order."""
+    return sorted(table["request_id"].to_pylist())
+
+
+def logged(folder: Path) -> list[str]:
+    """The request ids in the log, in order."""
+    return ids_of(read_predictions(folder))
+
+
+def write(folder: Path, *batches: ScoredBatch) -> None:
+    """Log the batches without a thread, each as a record of its own."""
+    files = PredictionFiles(folder, 2**20, lambda: NOON_US)
+    for batch in batches:
+        files.append(batch.key, to_record([batch], log_schema(batch.key)))
+    files.close()
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "this never happened"
+        time.sleep(0.002)
+
+
+def files_of(folder: Path) -> list[str]:
+    """Day and version of each file."""
+    return sorted(f"{file.parent.name}/{file.name.split('-')[0]}" for file in folder.rglob("*.arrows"))
+
+
+def answer(folder: Path, ending: str) -> None:
+    """Log three predictions each 2 ms, until SIGTERM; with ``count``, a hundred of them."""
+    from services.prediction_log.writer import PredictionLog
+
+    log = PredictionLog(folder)
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+
+    signal.signal(signal.SIGTERM, end)
+    number = 0
+    while not ended and not (ending == "count" and number == 99):
+        log.append(batch_of([f"{number + i:06d}" for i in range(3)], answered_at_us=time.time_ns() // 1000))
+        for i in range(3):
+            print(f"{number + i:06d}", time.monotonic())
+        sys.stdout.flush()
+        number += 3
+        time.sleep(0.002)
+    if ending == "signal":  # as uvicorn ends: the shutdown hook, then the signal again
+        log.close()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    answer(Path(sys.argv[1]), sys.argv[2])

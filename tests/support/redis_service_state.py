@@ -1,0 +1,90 @@
+"""The small world with its features in a real Redis, and what can happen to a server and to what it holds."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from feast.infra.online_stores.helpers import _mmh3
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+from starlette.testclient import TestClient
+
+from holdfast.feast_stores.open_store import REPO
+from holdfast.feast_stores.raw_values import entity_keys
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.service_fixtures import environment, serve_in_process
+from tests.support.service_state import AS_OF
+
+HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
+PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(REPO / "feature_store.redis.yaml")}
+
+
+@dataclass(frozen=True)
+class RedisWorld:
+    """A data folder, and the server that holds its online features."""
+
+    data: Path
+    server: RedisServer
+    stored: dict[bytes, dict[bytes, bytes]] = field(default_factory=dict, repr=False)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells a service of the server."""
+        return PROFILE | {"HOLDFAST_REDIS": self.server.connection_string}
+
+    def served(self, **variables: str) -> AbstractContextManager[TestClient]:
+        """The service in this process; variables as for ``serve_in_process``."""
+        return serve_in_process(self.data, **self.variables | variables)
+
+    def put(self, customer: str, view: str, name: str, value: bytes | None) -> None:
+        """Overwrite what the server holds of a feature, or with the name "_ts" of the view's time; None removes it."""
+        stored = f"_ts:{view}".encode() if name == "_ts" else _mmh3(f"{view}:{name}")
+        client = self.server.client()
+        assert client.hdel(key(customer), stored), "there was no such value"
+        if value is not None:
+            client.hset(key(customer), stored, value)
+
+    def restore(self) -> None:
+        """Let the server run and hold what was materialised, and nothing else."""
+        client = self.server.client()
+        client.flushall()
+        with client.pipeline(transaction=False) as pipe:
+            for name, mapping in self.stored.items():
+                pipe.hset(name, mapping=mapping)
+            pipe.execute()
+
+
+FILLING = "holdfast:filling:holdfast"
+
+
+def key(customer: str) -> bytes:
+    """Under which Feast stores a customer."""
+    return entity_keys([customer])[0] + b"holdfast"
+
+
+def value(**of_type: object) -> bytes:
+    """A value as Feast stores it, such as ``int64_val=3``."""
+    return ValueProto(**of_type).SerializeToString()
+
+
+@contextmanager
+def redis_world(world: Path, folder: Path) -> Iterator[RedisWorld]:
+    """A copy of ``world``, materialised into a server of its own."""
+    data = Path(shutil.copytree(world, folder / "data"))
+    shutil.copy(data / "feast" / "registry.db", data / "feast" / "registry.redis.db")
+    (data / "feast" / "online_store.db").unlink()
+    with running_redis() as server:
+        found = RedisWorld(data, server)
+        with environment(data, **found.variables):
+            from holdfast.feast_stores.open_store import open_store
+
+            store = open_store()
+            store.materialize(AS_OF, AS_OF)
+            store.provider.online_store.filled(store.config)
+        client = server.client()
+        assert 0 < client.ttl(FILLING) <= 2, "reads that had begun before may still be under way"
+        client.delete(FILLING)
+        found.stored.update({name: client.hgetall(name) for name in client.scan_iter(count=1000)})
+        assert len(found.stored) == 300
+        yield found

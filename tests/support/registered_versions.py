@@ -1,0 +1,208 @@
+"""A shop whose registry holds the versions that a test plants: real models, real rows, an evaluation to order."""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from feature_repo.names import FEATURE_SERVICE
+from feature_repo.settings import Settings
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import GatesRecord
+from holdfast.models.calibrated_classifier import CalibratedModel
+from holdfast.models.contract import CHAMPION, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.training.calibration import fit_calibrator
+from holdfast.training.contract_builder import scored_examples
+from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
+from holdfast.training.fitting import fit_model
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.recipe import RECIPE_FILE, Recipe
+from tests.support.gate_evidence import good_evaluation
+from tests.support.main_job import STATE
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop
+
+# The evaluation is to order, the rest is real: on so few customers no interval of a comparison is narrow.
+LENIENT: dict[str, Any] = {"max_loss_to_champion": 0.05, "max_latency_ms": 1000}
+
+
+@dataclass(frozen=True)
+class Base:
+    """The shop with features, parity and an empty registry; read only."""
+
+    data: Path
+    development: Any
+    test: Any
+    fingerprint: dict[str, str]
+
+
+@functools.cache
+def base() -> Base:
+    """Made once per process."""
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
+    from holdfast.feature_store.snapshots import customers_of
+    from holdfast.models.fingerprint import fingerprint
+    from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
+    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.time_split import closed_by
+
+    folder = Path(tempfile.mkdtemp(dir=STATE, prefix="planted-"))
+    with at_work_on(copy_shop(folder)) as settings:
+        snapshot = build_features(settings)
+        store = open_store()
+        report = check_parity(store, open_store(KNOWN_AT), customers_of(snapshot), AS_OF)
+        save_parity(settings, report, KNOWN_AT, input_definitions(store, settings))
+        cutoffs = labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+        data = build_and_assemble(settings, cutoffs, AS_OF, KNOWN_AT)
+        development = data.at(closed_by(cutoffs, cutoffs[-4], settings.horizon_days))
+        open_mlflow(settings).create_registered_model(MODEL_NAME)
+        return Base(settings.data, development, data.at(cutoffs[-4:]), fingerprint(store, 90, 180))
+
+
+@contextmanager
+def planted_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
+    """This process at work on a copy of the base shop; yields its settings and MLflow's client."""
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    data = Path(shutil.copytree(base().data, folder / "data"))
+    with sqlite3.connect(data / "mlflow" / "mlflow.db") as database:
+        place = (data / "mlflow" / "artifacts").as_uri()
+        database.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'holdfast-churn'", (place,))
+    database.close()
+    with at_work_on(data) as settings:
+        yield settings, open_mlflow(settings)
+
+
+@functools.cache
+def model(kind: str = "good") -> Any:
+    """A fitted model: good, noisy (labels half at random), inverted (it fears those who buy), or of a family."""
+    development = base().development
+    if kind in FAMILIES:
+        classifier = fit_model(kind, FAMILIES[kind].defaults, development, 0)
+        log_odds = classifier.decision_function(development.x)
+        return CalibratedModel(classifier, fit_calibrator("sigmoid", log_odds, development.y))
+    churned = development.y.copy()
+    if kind == "noisy":
+        rng = np.random.default_rng(0)
+        churned = np.where(rng.random(len(churned)) < 0.9, rng.random(len(churned)) < 0.5, churned)
+    if kind == "inverted":
+        churned = ~churned
+    steps = [SimpleImputer(strategy="median", add_indicator=True), StandardScaler(), LogisticRegression(C=0.01)]
+    return make_pipeline(*steps).fit(development.x, churned)
+
+
+def plant(
+    client: Any,
+    kind: str = "good",
+    evaluation: Evaluation | None = None,
+    without: str = "",
+    tags: dict[str, str] | None = None,
+    **contract: Any,
+) -> str:
+    """Register a version as training would; returns its number. ``without`` names a file its run lacks."""
+    fitted, test, development = model(kind), base().test, base().development
+    files = {
+        EVALUATION_FILE: (evaluation or good_evaluation()).model_dump_json(),
+        RECIPE_FILE: Recipe(
+            family="logistic",
+            params={"C": 0.01},
+            calibration="none",
+            seed=0,
+            threshold=0.4,
+            folds=(),
+            development=tuple(development.keys["cutoff"].unique()),
+            test=tuple(test.keys["cutoff"].unique()),
+            digests={},
+        ).model_dump_json(),
+        "lineage.json": json.dumps({"as_of": AS_OF.isoformat(), "known_at": KNOWN_AT.isoformat()}),
+    }
+    names = [feature.name for feature in test.inputs]
+    served = {
+        "model_name": MODEL_NAME,
+        "model_version": "",
+        "feature_service": FEATURE_SERVICE,
+        "inputs": names,
+        "reference": [0.0] * len(names),
+        "threshold": 0.4,
+        "horizon_days": 90,
+        "activity_days": 180,
+        "fingerprint": base().fingerprint,
+        "examples": scored_examples(fitted, [[0.0] * len(names)]),
+    }
+    experiment = client.get_experiment_by_name("holdfast-churn").experiment_id
+    run = client.create_run(experiment)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text)
+        scores = {"model": fitted.predict_proba(test.x)[:, 1], "base_rate": development.y.mean()}
+        frame: pd.DataFrame = test.keys.assign(churned=test.y, **scores)
+        frame.to_parquet(Path(folder) / "test_predictions.parquet", index=False)
+        (Path(folder) / "model").mkdir()
+        skops.io.dump(fitted, Path(folder) / "model" / MODEL_FILE)
+        served["model_sha256"] = hashlib.sha256((Path(folder) / "model" / MODEL_FILE).read_bytes()).hexdigest()
+        if without:
+            (Path(folder) / without).unlink()
+        client.log_artifacts(run.info.run_id, folder)
+    client.set_terminated(run.info.run_id)
+    known = {SERVED_MODEL_TAG: ServedModel(**served | contract).model_dump_json()} | (tags or {})
+    source = f"{run.info.artifact_uri}/model"
+    return str(client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=known).version)
+
+
+def passed(client: Any, version: str, champion: str | None, when: datetime | None = None, key: str = "k") -> None:
+    """Leave the verdict on a version that it may follow ``champion``, as the flow does."""
+    when = when or datetime.now(UTC)
+    GatesRecord(verdict="passed", champion=champion, settings="s", when=when, failed=[], key=key).save(client, version)
+
+
+def die_at(call: str, nth: int = 1) -> None:
+    """From now on this process is killed when it makes the nth of these calls of MLflow's client."""
+    from mlflow import MlflowClient
+
+    original, calls = getattr(MlflowClient, call), 0
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(MlflowClient, call, fatal)
+
+
+def aliases(client: Any) -> dict[str, str]:
+    """Alias to version."""
+    return {name: str(version) for name, version in client.get_registered_model(MODEL_NAME).aliases.items()}
+
+
+def judged(version: str, **settings: Any) -> Any:
+    """The result of the flow, its settings lenient where the shop is small or the machine slow."""
+    from flows.gates import gates
+
+    return gates(version, GateSettings(**LENIENT | settings))
+
+
+def crown(client: Any, kind: str = "logistic", **contract: Any) -> str:
+    """A planted version that is the champion."""
+    version = plant(client, kind, **contract)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    return version

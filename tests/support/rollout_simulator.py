@@ -1,0 +1,177 @@
+"""A shop under trial: a real registry and a real log, a clock that only pauses move, a service that obeys tags."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from feature_repo.settings import Settings
+from holdfast.core.prediction_log import ScoredBatch
+from holdfast.model_versions.aliases import set_challenger
+from holdfast.model_versions.records import RolloutRecord, events_in
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
+from holdfast.models.registered_version import NoSuchAliasError
+from holdfast.models.registry_client import ModelRegistry
+from holdfast.rollout import registry_actions
+from holdfast.rollout.notifications import finish
+from holdfast.rollout.service_metrics import ServiceState
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.rollout.step_monitor import Outcome, Surroundings
+from holdfast.rollout.step_runner import try_out
+from holdfast.rollout.work_queue import Work, find_work
+from tests.support.prediction_batches import write
+from tests.support.registered_versions import base, model, passed, plant
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+RULES = RolloutSettings(min_requests=100, watch_minutes=1)
+CANARY = RULES.model_copy(update={"shadow": False})
+SELDOM = RULES.model_copy(update={"poll_seconds": 30.0})  # fewer looks in the same time
+
+
+@dataclass
+class Trial:
+    """Between two looks the service answers for ``asked`` customers, and for ``inactive`` who last bought long ago.
+
+    Its counters are what a test makes them.
+    """
+
+    settings: Settings
+    client: Any
+    champion: str
+    challenger: str
+    kinds: dict[str, str]
+    asked: int = 30
+    inactive: int = 0
+    now: datetime = NOON
+    counters: dict[str, float] = field(default_factory=lambda: {"answered": 0.0, "failed": 0.0, "unavailable": 0.0})
+    answers: bool = True
+    refused: frozenset[str] = frozenset()
+    unavailable: frozenset[str] = frozenset()
+    ahead_seconds: float = 0
+    flow_run: str = ""
+    shift: float = 0.0
+    skew: str | None = None
+    silences: list[bool] = field(default_factory=list)
+    before_look: Callable[["Trial"], Any] = lambda trial: None
+    looks: int = 0
+
+    def named(self, alias: str) -> Any:
+        try:
+            return ModelRegistry(self.settings.mlflow_tracking_uri).behind(alias)
+        except NoSuchAliasError:
+            return None
+
+    def serves(self) -> tuple[str, str | None, str | None]:
+        """Champion, challenger and mode, as the registry says now."""
+        champion, challenger = self.named(CHAMPION).number, self.named(CHALLENGER)
+        traffic = challenger.traffic().at(self.now) if challenger and challenger.number != champion else None
+        on = traffic is not None and traffic.mode != "off"
+        return champion, challenger.number if on else None, traffic.mode if traffic and on else None
+
+    def pause(self, seconds: float) -> None:
+        """Time goes by, and customers are answered."""
+        self.now += timedelta(seconds=seconds)
+        if self.asked or self.inactive:
+            self._answer()
+
+    def _answer(self) -> None:
+        champion, challenger, mode = self.serves()
+        rng = np.random.default_rng(self.looks)
+        rows = rng.choice(len(base().test.x), self.asked, replace=False)
+        routes = [(champion, "champion")] + ([(challenger, mode)] if challenger and mode else [])
+        names = [feature.name for feature in base().test.inputs]
+        others = base().test.x[np.arange(self.inactive) % len(base().test.x)].copy()
+        others[:, names.index(RECENCY)] = 400.0
+        customers = [*(f"c{row}" for row in rows), *(f"gone{row}" for row in range(self.inactive))]
+        for version, route in routes:
+            x = np.vstack([base().test.x[rows], others])
+            scores = model(self.kinds.get(version, "good")).predict_proba(x)[:, 1] + (
+                self.shift if version == self.challenger else 0
+            )
+            n = len(x)
+            batch = ScoredBatch(
+                version=version,
+                route=route,  # type: ignore[arg-type]
+                answered_at_us=int(self.now.timestamp() * 1e6),
+                request_ids=[f"{self.looks}-{customer}" for customer in customers],
+                customer_ids=customers,
+                as_of_us=np.full(n, int(NOON.timestamp() * 1e6)),
+                input_names=names,
+                inputs=x,
+                views=["v"],
+                timestamps_us=np.full((n, 1), int(NOON.timestamp() * 1e6)),
+                probabilities=np.clip(scores, 0, 1),
+                stale=np.zeros(n, dtype=bool),
+            )
+            write(self.settings.predictions / f"_{self.looks}", batch)
+            source = next((self.settings.predictions / f"_{self.looks}").rglob("*.arrows"))
+            target = self.settings.predictions / batch.key.date / f"{version}-{route}-{self.looks}.arrows"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+        self.counters["answered"] += self.asked + self.inactive
+
+    def look(self) -> ServiceState | None:
+        """As the service would tell; None where it does not answer."""
+        self.looks += 1
+        self.before_look(self)
+        champion, challenger, mode = self.serves()
+        if not self.answers:
+            return None
+        known = (dict(self.counters), champion, challenger, mode, self.refused)
+        return ServiceState(*known, True, self.ahead_seconds, self.unavailable)
+
+    @property
+    def world(self) -> Surroundings:
+        clock, skew = (lambda: self.now), (lambda: self.skew)
+        return Surroundings(clock, self.pause, self.look, skew, self.silences.append, self.flow_run)
+
+    def work(self) -> Work:
+        """What there is to do."""
+        found = find_work(self.client)
+        assert isinstance(found, Work), found
+        return found
+
+    def step(self, rules: RolloutSettings = RULES) -> Outcome:
+        """Try the step that is due, without what its end asks for."""
+        return try_out(self.client, self.settings, self.work(), rules, self.world)
+
+    def whole_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
+        """The same with it."""
+        record = self.step(rules).record
+        finish(self.client, self.settings, self.challenger, record, self.now)
+        return record
+
+    def told(self) -> list[tuple[str, float, str]]:
+        """Step, share and verdict of each record among the challenger's events."""
+        tags = self.client.get_model_version(MODEL_NAME, self.challenger).tags
+        events = [event for event in events_in(tags, self.challenger) or [] if isinstance(event, RolloutRecord)]
+        return [(event.step, event.share, event.verdict) for event in events]
+
+
+def begin(settings: Settings, client: Any, kind: str = "good", **contract: Any) -> Trial:
+    """A good champion, and a challenger of this kind that has passed its gates."""
+    champion, challenger = plant(client), plant(client, kind, **contract)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    passed(client, challenger, champion)
+    set_challenger(client, challenger)
+    return Trial(settings, client, champion, challenger, {champion: "good", challenger: kind})
+
+
+def promoted(trial: Trial) -> RolloutRecord:
+    """What comes of the watch of a challenger that got through everything before it."""
+    work = trial.work()
+    record = RolloutRecord(
+        step="canary",
+        share=0.25,
+        begun=trial.now,
+        when=trial.now,
+        verdict="passed",
+        champion=work.champion,
+        gates=work.gates,
+        rules=RULES.changed(),
+    )
+    record.save(trial.client, trial.challenger)
+    registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+    return trial.whole_step()

@@ -1,0 +1,55 @@
+"""The small shop with tables of scores, by planted versions, at the beginnings of months."""
+
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from feature_repo.settings import Settings
+from holdfast.models.contract import CHAMPION, MODEL_NAME
+from tests.support.main_job import STATE
+from tests.support.registered_versions import plant, planted_shop
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
+
+TRAINED = datetime(2024, 1, 20, tzinfo=UTC)
+MONTHS = [datetime(2024, month, 1, tzinfo=UTC) for month in range(1, 7)]  # the first is before the training
+
+
+@functools.cache
+def scored_shop() -> Path:
+    """A data folder whose champion, version 1, scored everybody at ``MONTHS``; read only."""
+    with planted_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="scored-"))) as (settings, client):
+        promote(client, plant(client, tags={"holdfast.as_of": TRAINED.isoformat()}))
+        score(settings, MONTHS)
+        return settings.data
+
+
+def promote(client: Any, version: str) -> None:
+    """As if it had passed everything, without a record."""
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+
+
+def score(settings: Settings, moments: list[datetime]) -> None:
+    """The champion's word on everybody, as known at the end."""
+    from holdfast.batch_scoring.champion_model import load_champion
+    from holdfast.batch_scoring.scoring_run import score_moment
+    from holdfast.feature_store.snapshots import build_snapshots
+
+    champion = load_champion(settings)
+    for moment in moments:
+        build_snapshots(settings, moment, KNOWN_AT)
+        score_moment(settings, champion, moment, KNOWN_AT)
+
+
+@contextmanager
+def copy_of_scored_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
+    """This process at work on a copy, on the clock of a replay; with MLflow's client."""
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    data = Path(shutil.copytree(scored_shop(), folder / "data"))
+    with at_work_on(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:
+        yield settings, open_mlflow(settings)

@@ -1,0 +1,67 @@
+"""The small shop with two planted versions and a log of what the service answered: one normal day."""
+
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from feature_repo.settings import Settings
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.registered_version import TRAFFIC_TAG
+from holdfast.monitoring.window import Window
+from tests.support.main_job import STATE
+from tests.support.registered_versions import plant, planted_shop
+from tests.support.small_shop import AS_OF, at_work_on
+
+NOON = AS_OF + timedelta(hours=12)
+
+
+@functools.cache
+def after_a_normal_day() -> Path:
+    """A data folder whose service answered for everybody at ``NOON``: version 1, and version 2 in shadow; read only."""
+    with planted_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="served-"))) as (settings, client):
+        champion, challenger = plant(client), plant(client, "noisy")
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+        client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger)
+        client.set_model_version_tag(MODEL_NAME, challenger, TRAFFIC_TAG, '{"mode": "shadow"}')
+        serve(settings, NOON)
+        return settings.data
+
+
+def serve(settings: Settings, as_of: datetime, customers: list[str] | None = None) -> dict[str, Any]:
+    """What the service, started for this alone, answers at ``as_of``, by customer; unasked for everybody it knows."""
+    from tests.support.service_fixtures import serve_in_process
+
+    asked = customers or everybody(settings)
+    with serve_in_process(settings.data, HOLDFAST_CLOCK=as_of.isoformat()) as client:
+        answer = client.post("/predict_batch", json={"customer_ids": asked})
+        assert answer.status_code == 200, answer.text
+    return {item["customer_id"]: item for item in answer.json()["predictions"]}
+
+
+def everybody(settings: Settings) -> list[str]:
+    """The ids of all customers in the latest snapshot."""
+    import pyarrow.parquet as pq
+
+    files = sorted((settings.snapshots / "customer_recent_activity").rglob("*.parquet"))
+    ids: list[str] = pq.read_table(files[-1], columns=["customer_id"])["customer_id"].to_pylist()
+    return ids
+
+
+@contextmanager
+def copy_of_a_normal_day(folder: Path, log: bool = True) -> Iterator[Settings]:
+    """This process at work on a copy; without ``log``, nothing has been asked yet."""
+    left_out = () if log else ("predictions",)
+    data = Path(shutil.copytree(after_a_normal_day(), folder / "data", ignore=shutil.ignore_patterns(*left_out)))
+    # The clock tells that answers were given at another time than they are about.
+    with at_work_on(data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
+        yield settings
+
+
+def the_day(as_of: datetime = AS_OF) -> Window:
+    """The day that begins at ``as_of``, as known now."""
+    return Window.ending(as_of + timedelta(days=1), 1, datetime.now(UTC))

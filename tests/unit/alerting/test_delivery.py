@@ -1,0 +1,290 @@
+"""Alerts reach a receiver that is down, errs, refuses or is killed: at least once, and each other unharmed."""
+
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.alerting import delivery
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.channels import Slack, Webhook, channels_of, slack_body
+from holdfast.alerting.outbox import add_alert, deliver, deliver_now, open_alerts, raise_alerts, resolve
+from holdfast.alerting.settings import AlertRules, load_rules
+from tests.support.alerts import NOW, Memory, alert
+from tests.support.server_processes import free_port
+from tests.support.small_shop import join, start
+from tests.support.webhook_receiver import SECRET, Receiver, receiving
+
+
+@pytest.fixture
+def settings(data_dir: Path) -> Settings:
+    return Settings(data=data_dir)
+
+
+def webhook(receiver: Receiver, timeout: float = 2) -> Webhook:
+    return Webhook(receiver.url, "info", timeout)
+
+
+def states(settings: Settings) -> list[tuple[str, int]]:
+    with sqlite3.connect(settings.alerts) as database:
+        return database.execute("SELECT state, attempts FROM delivery ORDER BY id").fetchall()
+
+
+def test_the_body_says_what_a_receiver_needs(settings: Settings) -> None:
+    made = Alert(key="k", severity="critical", title="T", text="text", evidence="http://e", runbook="r.md#k")
+    with receiving() as receiver:
+        add_alert(settings, made, NOW)
+        assert deliver(settings, [webhook(receiver)], NOW).sent == 1
+    (body,) = receiver.bodies
+    assert receiver.keys == [body["id"]]
+    assert body | made.model_dump() == body
+    assert (body["kind"], body["count"], body["source"]) == ("opened", 1, "once")
+
+
+def test_a_receiver_that_is_down_gets_everything_once_it_is_up(settings: Settings) -> None:
+    receiver = Receiver(port=free_port())
+    for key in "abc":
+        add_alert(settings, alert(key), NOW)
+    down = deliver(settings, [webhook(receiver)], NOW)
+    assert (down.sent, down.waiting) == (0, 3)
+    assert states(settings) == [("pending", 1), ("pending", 0), ("pending", 0)], "it is asked once, then left alone"
+    resolve(settings, "a", "repaired", NOW + timedelta(minutes=1))
+    with receiving(receiver.port, receiver):
+        up = deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=2))
+    assert (up.sent, up.waiting) == (4, 0)
+    assert receiver.took("a") == ["opened", "resolved"]
+    assert deliver(settings, [webhook(receiver)], NOW + timedelta(days=1)).sent == 0
+
+
+def test_whoever_delivers_first_does_not_decide_who_is_told(settings: Settings) -> None:
+    """A person's terminal does not know of the worker's receiver."""
+    log = Memory("info", "log")
+    with receiving() as receiver:
+        deliver(settings, [log, webhook(receiver)], NOW)
+        add_alert(settings, alert("from a terminal"), NOW)
+        add_alert(settings, alert("small", "info"), NOW)
+        here = deliver(settings, [log], NOW)
+        assert (here.sent, here.waiting) == (2, 2)
+        there = deliver(settings, [log, webhook(receiver)], NOW + timedelta(minutes=1))
+        assert (there.sent, there.waiting) == (2, 0)
+        assert receiver.took("from a terminal") == ["opened"]
+
+
+def test_what_waits_for_a_receiver_that_nobody_has_any_more_is_given_up(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = Memory("info", "log")
+    add_alert(settings, alert(), NOW)
+    deliver(settings, [log, Webhook(f"http://127.0.0.1:{free_port()}/", "info", 1)], NOW)
+    assert deliver(settings, [log], NOW + timedelta(days=6)).waiting == 1
+    later = deliver(settings, [log], NOW + timedelta(days=7))
+    assert (later.given_up, later.waiting) == (1, 0)
+    assert "Given up 1 message(s): nobody has their channel." in caplog.text
+    add_alert(settings, alert("b"), NOW + timedelta(days=8))
+    assert deliver(settings, [log], NOW + timedelta(days=8)).waiting == 0, "it is no channel any more"
+
+
+def waits_until(settings: Settings) -> datetime:
+    with sqlite3.connect(settings.alerts) as database:
+        return datetime.fromisoformat(database.execute("SELECT next_try FROM delivery").fetchone()[0])
+
+
+def test_each_failure_doubles_the_wait_up_to_the_longest(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_ALERT_LONGEST_RETRY_SECONDS", "100")
+    add_alert(settings, alert(), NOW)
+    moment, waits = NOW, []
+    with receiving() as receiver:
+        receiver.answers = [500, 503, 0, 429]
+        for _ in range(4):
+            assert deliver(settings, [webhook(receiver)], moment).sent == 0
+            assert deliver(settings, [webhook(receiver)], waits_until(settings) - timedelta(seconds=5)).sent == 0
+            waits.append((waits_until(settings) - moment).total_seconds())
+            moment = waits_until(settings)
+        assert deliver(settings, [webhook(receiver)], moment).sent == 1
+    assert waits == pytest.approx([30, 60, 100, 100], abs=2)
+    assert receiver.took() == ["opened"]
+    assert states(settings) == [("sent", 5)]
+
+
+def test_one_that_is_refused_for_ever_holds_up_no_other(settings: Settings) -> None:
+    with receiving() as receiver:
+        receiver.refuses = "bad"
+        add_alert(settings, alert("bad"), NOW)
+        add_alert(settings, alert("good"), NOW)
+        assert deliver(settings, [webhook(receiver)], NOW).sent == 1
+        add_alert(settings, alert("later"), NOW)
+        assert deliver(settings, [webhook(receiver)], NOW + timedelta(hours=2)).sent == 1
+        assert receiver.took() == ["opened", "opened"]
+        given_up = deliver(settings, [webhook(receiver)], NOW + timedelta(days=8))
+    assert (given_up.given_up, given_up.waiting) == (1, 0)
+    assert {item.key for item in open_alerts(settings)} == {"bad", "good", "later"}, "it stays open"
+
+
+def test_what_is_given_up_is_said(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    add_alert(settings, alert(), NOW)
+    deliver(settings, [Webhook(f"http://127.0.0.1:{free_port()}/{SECRET}", "info", 1)], NOW + timedelta(days=7))
+    assert "Given up telling webhook: WARNING Drift: a." in caplog.text
+
+
+def test_one_channel_that_is_down_does_not_hold_up_another(settings: Settings) -> None:
+    add_alert(settings, alert(), NOW)
+    channel = Memory()
+    dead = Webhook(f"http://127.0.0.1:{free_port()}/x", "info", 1)
+    assert deliver(settings, [dead, channel], NOW).sent == 1
+    assert channel.took() == [("opened", "a")]
+
+
+def test_the_address_is_told_nowhere(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for scheme in ("http", "htp"):
+        channel = Webhook(f"{scheme}://127.0.0.1:{free_port()}/{SECRET}", "info", 1)
+        add_alert(settings, alert(scheme), NOW)
+        deliver(settings, [channel], NOW)
+        assert SECRET not in repr(channel)
+    with sqlite3.connect(settings.alerts) as database:
+        stored = "\n".join(database.iterdump())
+    assert "ConnectError" in stored
+    assert "UnsupportedProtocol" in stored
+    with receiving() as receiver:
+        add_alert(settings, alert("both"), NOW)
+        receiver.answers = [500]
+        for hours in (1, 2):
+            deliver(settings, [webhook(receiver), Slack(receiver.url, "info", 2)], NOW + timedelta(hours=hours))
+    assert [body for body in receiver.bodies if "blocks" in body], "Slack's was sent"
+    assert SECRET not in stored
+    assert SECRET not in caplog.text
+    assert SECRET not in repr(AlertRules(webhook=receiver.url))  # type: ignore[arg-type]
+
+
+def test_slack_gets_text_with_links(settings: Settings) -> None:
+    channel = Memory()
+    add_alert(settings, Alert(key="k", severity="critical", title="A <b>", text="1 & 2", evidence="http://e",
+                              runbook="docs/runbook.md#k"), NOW)  # fmt: skip
+    deliver(settings, [channel], NOW)
+    body = slack_body(channel.sent[0])
+    assert body["text"] == "CRITICAL A &lt;b&gt;"
+    section = body["blocks"][0]["text"]["text"]
+    assert section == "*CRITICAL A &lt;b&gt;*\n1 &amp; 2\n<http://e|evidence> · runbook: docs/runbook.md#k"
+
+
+def test_channels_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_ALERT_SLACK_WEBHOOK", "https://hooks.example/x")
+    monkeypatch.setenv("HOLDFAST_ALERT_SLACK_MINIMUM", "critical")
+    monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", "")
+    assert [(item.name, item.minimum) for item in channels_of(load_rules())] == [("log", "info"), ("slack", "critical")]
+
+
+_MORTAL = """
+import os, signal, socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    print("up", flush=True)
+    with server.accept()[0] as caller:
+        caller.recv(65536)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_receiver_killed_in_the_middle_of_a_request_gets_it_again(settings: Settings) -> None:
+    add_alert(settings, alert(), NOW)
+    receiver = Receiver(port=free_port())
+    with subprocess.Popen([sys.executable, "-c", _MORTAL, str(receiver.port)], stdout=subprocess.PIPE) as mortal:
+        assert mortal.stdout is not None and mortal.stdout.readline() == b"up\n"
+        assert deliver(settings, [webhook(receiver)], NOW).waiting == 1
+        assert mortal.wait(10) == -signal.SIGKILL
+    with receiving(receiver.port, receiver):
+        assert deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=1)).sent == 1
+    assert receiver.took() == ["opened"]
+
+
+def _deliver_and_die(port: int) -> None:
+    """Killed after the receiver has taken it, before that is noted."""
+    delivery._end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    deliver(Settings(), [Webhook(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
+
+
+def test_a_sender_killed_before_it_notes_a_delivery_sends_it_again_under_the_same_key(settings: Settings) -> None:
+    add_alert(settings, alert(), NOW)
+    with receiving() as receiver:
+        assert join(start(_deliver_and_die, settings.data, receiver.port)) == -signal.SIGKILL
+        assert receiver.took() == ["opened"]
+        assert deliver(settings, [webhook(receiver)], NOW + timedelta(seconds=30)).sent == 0, "it is still claimed"
+        assert deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=2)).sent == 1
+    assert len(receiver.keys) == 2
+    assert len(set(receiver.keys)) == 1
+
+
+def _raise_and_die(nth: int) -> None:
+    """Killed in the middle of a transaction that opens alerts."""
+    from holdfast.alerting import outbox
+
+    original, calls = outbox._message, 0
+
+    def fatal(*arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(*arguments)  # type: ignore[arg-type]
+
+    outbox._message = fatal
+    raise_alerts(Settings(), "m", [alert(key) for key in "abc"], NOW)
+
+
+def test_alerts_are_opened_and_to_be_told_together_or_not_at_all(settings: Settings) -> None:
+    assert join(start(_raise_and_die, settings.data, 2)) == -signal.SIGKILL
+    assert open_alerts(settings) == []
+    assert len(raise_alerts(settings, "m", [alert(key) for key in "abc"], NOW)) == 3
+    channel = Memory()
+    assert deliver(settings, [channel], NOW).sent == 3
+
+
+def _deliver_all(port: int) -> None:
+    deliver(Settings(), [Webhook(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
+
+
+def test_two_senders_at_once_lose_nothing_and_send_nothing_twice(settings: Settings) -> None:
+    keys = {f"alert-{number}" for number in range(40)}
+    for key in keys:
+        add_alert(settings, alert(key), NOW)
+    with receiving() as receiver:
+        senders = [start(_deliver_all, settings.data, receiver.port) for _ in range(2)]
+        assert [join(sender) for sender in senders] == [0, 0]
+    assert sorted(body["key"] for body in receiver.bodies) == sorted(keys)
+
+
+def test_what_cannot_be_kept_is_sent_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk, of which somebody must hear most of all; each try sends it, under one key a day."""
+    settings.alerts.mkdir(parents=True)  # no file can be opened there
+    with receiving() as receiver, caplog.at_level(logging.INFO):
+        monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
+        with pytest.raises(sqlite3.OperationalError):
+            add_alert(settings, alert("full"), NOW)
+        with pytest.raises(sqlite3.OperationalError):
+            raise_alerts(settings, "monitor", [alert("full")], NOW)
+    assert receiver.took("full") == ["opened", "opened"]
+    assert len(set(receiver.keys)) == 1
+    assert "could not be kept (unable to open database file)" in caplog.text
+    settings.alerts.rmdir()
+    assert add_alert(settings, alert("full"), NOW), "with room again it is an alert like any other"
+
+
+def test_whoever_raises_delivers_and_is_not_harmed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with receiving() as receiver:
+        monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
+        add_alert(settings, alert(), datetime.now(UTC))
+        deliver_now(settings)
+    assert receiver.took() == ["opened"]
+    monkeypatch.setenv("HOLDFAST_ALERT_TIMEOUT_SECONDS", "-1")
+    assert deliver_now(settings) is None
+    assert "could not be delivered" in caplog.text

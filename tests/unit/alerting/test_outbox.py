@@ -1,0 +1,117 @@
+"""Alerts are opened once, counted, told again when they get worse or last, and resolved."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.outbox import add_alert, deliver, open_alerts, raise_alerts, remind, resolve
+from holdfast.monitoring.findings import Finding, Severity
+from tests.support.alerts import NOW, Memory, alert
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data")
+
+
+def test_a_finding_is_an_alert_with_evidence_and_an_entry_of_the_runbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_RUNBOOK_URL", "https://example.org/runbook.md")
+    finding = Finding(event="holdfast.drift.detected", severity="warning", subject="recency", summary="PSI 0.31")
+    made = Alert.of_finding(finding, "http://prefect/x")
+    assert made == Alert(
+        key="holdfast.drift.detected:recency",
+        severity="warning",
+        title="Drift detected: recency",
+        text="PSI 0.31",
+        evidence="http://prefect/x",
+        runbook="https://example.org/runbook.md#holdfast-drift-detected",
+    )
+
+
+def test_one_trouble_is_one_alert_told_once(settings: Settings) -> None:
+    channel = Memory()
+    assert raise_alerts(settings, "m", [alert()], NOW) == [alert()]
+    for hour in (1, 2, 3):
+        assert raise_alerts(settings, "m", [alert(text=f"PSI {hour}")], NOW + timedelta(hours=hour)) == []
+        deliver(settings, [channel], NOW + timedelta(hours=hour))
+    (still,) = open_alerts(settings)
+    assert (still.count, still.opened, still.last_seen) == (4, NOW, NOW + timedelta(hours=3))
+    assert still.text == "PSI 3"
+    assert channel.took() == [("opened", "a")]
+
+
+def test_one_that_gets_worse_is_told_again_and_stays_worse(settings: Settings) -> None:
+    channel = Memory()
+    severities: list[Severity] = ["info", "critical", "warning", "critical"]
+    for minute, severity in enumerate(severities):
+        raise_alerts(settings, "m", [alert(severity=severity)], NOW + timedelta(minutes=minute))
+    deliver(settings, [channel], NOW + timedelta(hours=1))
+    assert channel.took() == [("opened", "a"), ("raised", "a")]
+    assert open_alerts(settings)[0].severity == "critical"
+
+
+def test_one_that_lasts_is_told_again_after_the_reminder_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_ALERT_REMINDER_HOURS", "6")
+    channel = Memory()
+    for hour in range(0, 14):
+        raise_alerts(settings, "m", [alert()], NOW + timedelta(hours=hour))
+    add_alert(settings, alert("once"), NOW)
+    assert remind(settings, NOW + timedelta(hours=5)) == 0
+    assert remind(settings, NOW + timedelta(hours=13)) == 1  # the other was reminded of an hour ago
+    deliver(settings, [channel], NOW + timedelta(hours=14))
+    assert channel.took() == [("opened", "a"), ("reminder", "a"), ("reminder", "a"), ("opened", "once"),
+                              ("reminder", "once")]  # fmt: skip
+
+
+def test_what_was_not_judged_stays_open(settings: Settings) -> None:
+    raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)
+    raise_alerts(settings, "m", [], NOW + timedelta(hours=1), lambda key: key == "b")
+    assert [item.key for item in open_alerts(settings)] == ["a"]
+
+
+def test_what_is_over_is_resolved_and_told_and_may_come_back(settings: Settings) -> None:
+    channel = Memory()
+    raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)
+    raise_alerts(settings, "other", [alert("c")], NOW)
+    raise_alerts(settings, "m", [alert("b")], NOW + timedelta(hours=1))
+    assert {item.key for item in open_alerts(settings)} == {"b", "c"}, "only the same source takes back"
+    assert raise_alerts(settings, "m", [alert("a"), alert("b")], NOW + timedelta(hours=2)) == [alert("a")]
+    deliver(settings, [channel], NOW + timedelta(hours=3))
+    assert [kind for kind, key in channel.took() if key == "a"] == ["opened", "resolved", "opened"]
+    resolved = next(message for message in channel.sent if message.kind == "resolved")
+    assert resolved.why == "it was not found any more"
+    assert resolved.headline == "RESOLVED Drift: a"
+
+
+def test_a_person_resolves_by_key_and_says_why(settings: Settings) -> None:
+    channel = Memory()
+    add_alert(settings, alert(), NOW)
+    assert not resolve(settings, "another", "I know", NOW)
+    assert resolve(settings, "a", "the feed was repaired", NOW)
+    assert not resolve(settings, "a", "again", NOW)
+    deliver(settings, [channel], NOW)
+    assert [(m.kind, m.why) for m in channel.sent] == [("opened", ""), ("resolved", "the feed was repaired")]
+    assert open_alerts(settings) == []
+
+
+def test_the_worst_come_first(settings: Settings) -> None:
+    for key, severity in (("a", "info"), ("b", "critical"), ("c", "warning")):
+        add_alert(settings, alert(key, severity), NOW)  # type: ignore[arg-type]
+    assert [item.key for item in open_alerts(settings)] == ["b", "c", "a"]
+
+
+def test_a_channel_gets_what_is_severe_enough_and_no_old_news(settings: Settings) -> None:
+    everything, severe, late = Memory(), Memory("critical", "severe"), Memory(name="late")
+    add_alert(settings, alert("a", "info"), NOW)
+    add_alert(settings, alert("b", "critical"), NOW)
+    deliver(settings, [everything, severe], NOW)
+    assert [key for _, key in severe.took()] == ["b"]
+    add_alert(settings, alert("c", "critical"), NOW)
+    deliver(settings, [everything, severe, late], NOW)
+    assert [key for _, key in late.took()] == ["c"]
+    assert [key for _, key in everything.took()] == ["a", "b", "c"]

@@ -1,0 +1,60 @@
+"""A walk's own data folder: what it shares, and that clearing it never touches the real one."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import REPLAY, Settings
+from holdfast.backtesting.paths import SCORES, fresh_state, publish_scores, scores_folder
+from holdfast.ingestion.batches import list_batches
+from tests.support.small_shop import copy_shop
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Settings:
+    return Settings(data=copy_shop(tmp_path))
+
+
+def test_it_holds_the_data_and_no_registry(real: Settings) -> None:
+    (real.data / "mlflow").mkdir()
+    state = Settings(data=fresh_state(real, "drift"))
+    assert list_batches(state) == list_batches(real)
+    assert not state.mlflow.exists()
+    assert not state.feast.exists()
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_it_replays_what_the_real_one_replays(real: Settings, replay: bool) -> None:
+    if replay:
+        (real.data / REPLAY).write_text("cdnow")
+    state = fresh_state(real, "drift")
+    assert (state / REPLAY).exists() is replay
+
+
+def test_what_a_walk_adds_to_snapshots_and_searches_stays(real: Settings) -> None:
+    state = fresh_state(real, "drift")
+    (state / "snapshots" / "built").touch()
+    (state / "search" / "finished").touch()
+    (state / "mlflow").mkdir()
+    again = fresh_state(real, "drift")
+    assert again == state
+    assert not (again / "mlflow").exists()
+    assert (real.snapshots / "built").exists()
+    assert (real.data / "search" / "finished").exists()
+    assert len(list_batches(real)) == 3
+
+
+def test_the_data_folder_may_move(real: Settings, tmp_path: Path) -> None:
+    fresh_state(real, "drift")
+    moved = Path(shutil.move(real.data, tmp_path / "elsewhere"))
+    assert len(list_batches(Settings(data=moved / "backtest" / "state" / "drift"))) == 3
+
+
+def test_scores_take_the_place_of_earlier_ones(real: Settings) -> None:
+    for name in ("old", "new"):
+        scores = fresh_state(real, "drift") / SCORES
+        scores.mkdir()
+        (scores / name).touch()
+        publish_scores(real, "drift")
+    assert [path.name for path in scores_folder(real, "drift").iterdir()] == ["new"]

@@ -1,0 +1,93 @@
+"""Steps in time, and what may be known at each."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from feature_repo.settings import REPLAY, Settings
+from holdfast.backtesting.plan import BadWindowError, Every, Plan, plan, steps
+from holdfast.backtesting.settings import PolicySettings
+from holdfast.feature_store.snapshots import NoDataError
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.training.settings import TrainingSettings
+from tests.support.small_shop import ARRIVALS, KNOWN_AT, copy_shop, shop_folder
+
+
+def _day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "every", "expected"),
+    [
+        ("1997-10-01", "1998-03-01", "month", ["1997-10-01", "1997-11-01", "1997-12-01", "1998-01-01",
+         "1998-02-01", "1998-03-01"]),
+        ("2024-01-31", "2024-04-30", "month", ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30"]),
+        ("2024-01-15", "2024-02-14", "month", ["2024-01-15"]),
+        ("2024-02-20", "2024-03-06", "week", ["2024-02-20", "2024-02-27", "2024-03-05"]),
+        ("2024-02-20", "2024-02-20", "week", ["2024-02-20"]),
+    ],
+)  # fmt: skip
+def test_steps(start: str, end: str, every: Every, expected: list[str]) -> None:
+    assert steps(_day(start), _day(end), every) == tuple(map(_day, expected))
+
+
+def test_time_runs_forward() -> None:
+    with pytest.raises(BadWindowError, match="--from 2024-02-01 is after --to 2024-01-01"):
+        steps(_day("2024-02-01"), _day("2024-01-01"), "month")
+
+
+def _plan(settings: Settings, start: str, end: str, known_at: datetime | None = None) -> Plan:
+    defaults = TrainingSettings(), GateSettings(), PolicySettings()
+    return plan(settings, _day(start), _day(end), "month", known_at, *defaults)
+
+
+def test_while_data_arrive_a_step_knows_what_had_arrived() -> None:
+    told = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
+    assert [told.known_at(step) for step in told.steps] == list(told.steps)
+    assert told.arrived == ARRIVALS[-1][1]
+
+
+def test_in_a_replayed_data_set_only_the_time_of_events_counts(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    data = copy_shop(tmp_path)
+    (data / REPLAY).touch()
+    told = _plan(Settings(data=data), "2023-06-01", "2024-04-01")
+    assert {told.known_at(step) for step in told.steps} == {KNOWN_AT}
+
+
+def test_the_arrival_may_be_assumed() -> None:
+    told = _plan(Settings(data=shop_folder()), "2023-06-01", "2023-07-01", KNOWN_AT + timedelta(days=9))
+    assert {told.known_at(step) for step in told.steps} == {KNOWN_AT + timedelta(days=9)}
+
+
+def test_nothing_known_at_the_first_step_says_what_to_do() -> None:
+    with pytest.raises(NoDataError, match=r"before 2024-01-01.*If history was imported at once.*--known-at"):
+        _plan(Settings(data=shop_folder()), "2024-01-01", "2024-03-01")
+    with pytest.raises(NoDataError, match=r"before 2022-01-01 00:00 UTC had arrived") as error:
+        _plan(Settings(data=shop_folder()), "2022-01-01", "2024-03-01", KNOWN_AT)
+    assert "imported at once" not in str(error.value)
+
+
+def test_no_step_comes_after_the_data() -> None:
+    settings = Settings(data=shop_folder())
+    assert _plan(settings, "2024-06-01", "2024-07-31").steps[-1] == _day("2024-07-01")
+    with pytest.raises(
+        BadWindowError, match=r"the step of 2024-08-01 comes after the data, whose last day is 2024-06-30"
+    ):
+        _plan(settings, "2024-06-01", "2024-08-31")
+
+
+def test_a_busy_machine_changes_no_result() -> None:
+    told = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
+    assert told.training.search.seconds >= 3600
+    assert told.training.search.trials == TrainingSettings().search.trials
+
+
+def test_plans_compare_by_all_that_a_result_depends_on() -> None:
+    one = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
+    assert _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01").key == one.key
+    assert Plan.model_validate_json(one.model_dump_json()) == one
+    assert _plan(Settings(data=shop_folder()), "2024-02-01", "2024-05-01").key != one.key
+    assert _plan(Settings(data=shop_folder(), horizon_days=60), "2024-02-01", "2024-04-01").key != one.key
+    assert one.model_copy(update={"code": "another"}).key != one.key
+    assert one.model_copy(update={"batches": one.batches[:-1]}).key != one.key

@@ -1,0 +1,82 @@
+"""What each policy decides, and what it says."""
+
+import pytest
+
+from holdfast.backtesting.policies import POLICIES, Decision, Known, Measured, Policy, decide
+from holdfast.backtesting.settings import PolicySettings
+from holdfast.monitoring.drift.psi import Drift
+from holdfast.training.evaluation_report import Interval
+from tests.support.small_shop import AS_OF
+
+RULES = PolicySettings(max_psi=0.25, min_rows=200)
+
+
+def _measured(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Measured:
+    """A cohort with these 95% intervals; the test promised 0.70 to 0.74 and 0.18 to 0.20."""
+    promised = {
+        "roc_auc": Interval(value=0.72, low=0.70, high=0.74),
+        "brier": Interval(value=0.19, low=0.18, high=0.20),
+    }
+    found = {
+        name: Interval(value=(low + high) / 2, low=low, high=high)
+        for name, (low, high) in {"roc_auc": roc_auc, "brier": brier}.items()
+    }
+    return Measured(AS_OF, found, promised)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_without_a_champion_every_policy_trains(policy: Policy) -> None:
+    assert decide(policy, Known(None, 1000), RULES) == Decision(True, "there is no champion yet")
+
+
+@pytest.mark.parametrize(("policy", "train"), [("never", False), ("always", True)])
+def test_two_policies_look_at_nothing(policy: Policy, train: bool) -> None:
+    known = Known("1", 1000, [Drift("score", 9)], _measured((0.5, 0.5), (0.4, 0.4)))
+    assert decide(policy, known, RULES).train is train
+
+
+@pytest.mark.parametrize(("psi", "train"), [(0.2501, True), (0.25, False), (0, False)])
+def test_drift_of_the_score_decides(psi: float, train: bool) -> None:
+    found = decide("drift", Known("1", 200, [Drift("score", psi)]), RULES)
+    assert found.train is train
+    assert f"PSI of the score {psi:.2f}, limit 0.25" in found.why
+
+
+def test_drift_of_inputs_is_named_and_does_not_decide() -> None:
+    drift = [Drift("tenure_days", 4.2), Drift("purchase_days", 0.3), Drift("score", 0.2), Drift("amount_30d", 0.1)]
+    found = decide("drift", Known("1", 200, drift), RULES)
+    assert not found.train
+    assert found.why.endswith("2 of 3 inputs are above it, most tenure_days 4.20")
+
+
+def test_too_few_customers_do_not_drift() -> None:
+    found = decide("drift", Known("1", 199, [Drift("score", 5)]), RULES)
+    assert found == Decision(False, "199 customers are too few to judge drift: it takes 200")
+
+
+@pytest.mark.parametrize(
+    ("roc_auc", "brier", "worse"),
+    [
+        ((0.66, 0.699), (0.18, 0.20), ["ROC-AUC"]),
+        ((0.70, 0.74), (0.201, 0.22), ["Brier"]),
+        ((0.60, 0.62), (0.30, 0.32), ["ROC-AUC", "Brier"]),
+        ((0.66, 0.70), (0.20, 0.24), []),  # the intervals meet
+        ((0.80, 0.90), (0.10, 0.11), []),  # better than promised
+        ((float("nan"), float("nan")), (0.18, 0.20), []),  # all of the cohort churned
+    ],
+)
+def test_decay_beyond_noise_decides(roc_auc: tuple[float, float], brier: tuple[float, float], worse: list[str]) -> None:
+    found = decide("decay", Known("1", 1000, [], _measured(roc_auc, brier)), RULES)
+    assert found.train is bool(worse)
+    assert f"cohort {AS_OF:%Y-%m-%d} is" in found.why
+    assert [name for name in ("ROC-AUC", "Brier") if name in found.why] == worse
+
+
+def test_decay_waits_for_outcomes() -> None:
+    assert decide("decay", Known("1", 1000), RULES) == Decision(False, "no cohort that the champion scored has matured")
+
+
+@pytest.mark.parametrize("nonsense", [{"max_psi": 0}, {"min_rows": 0}, {"psi": 1}])
+def test_nonsense_settings_are_refused(nonsense: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(nonsense))):
+        PolicySettings.model_validate(nonsense)

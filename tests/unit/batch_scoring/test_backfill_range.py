@@ -1,0 +1,44 @@
+"""The days of a backfill: which they are, and ranges that make no sense."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.batch_scoring.backfill_range import BadRangeError, days_between
+from tests.support.small_shop import shop_folder
+
+
+def _days(start: str, end: str, every: int = 1) -> list[datetime]:
+    return days_between(Settings(data=shop_folder()), date.fromisoformat(start), date.fromisoformat(end), every)
+
+
+def test_both_ends_and_every_so_many_days() -> None:
+    assert _days("2024-03-01", "2024-03-01") == [datetime(2024, 3, 1, tzinfo=UTC)]
+    assert [day.day for day in _days("2024-02-28", "2024-03-02")] == [28, 29, 1, 2]
+    assert [day.day for day in _days("2024-03-01", "2024-03-09", 3)] == [1, 4, 7]
+
+
+def test_the_first_and_the_last_day_that_data_cover() -> None:
+    assert len(_days("2023-01-06", "2024-07-01")) == 543
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "every", "said"),
+    [
+        ("2024-03-02", "2024-03-01", 1, "empty: start 2024-03-02 is after end 2024-03-01"),
+        ("2024-06-01", "2024-07-02", 1, "not covered by data: .* Choose days from 2023-01-06 to 2024-07-01"),
+        ("2023-01-05", "2023-02-01", 1, "the first transaction is of 2023-01-05"),
+        ("2030-01-01", "2030-01-02", 1, "the last of 2024-06-30"),
+        ("2024-03-01", "2024-03-02", 0, "Every 0 days is no step"),
+    ],
+)
+def test_a_range_without_sense_is_one_error(start: str, end: str, every: int, said: str) -> None:
+    with pytest.raises(BadRangeError, match=said):
+        _days(start, end, every)
+
+
+def test_without_data_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BadRangeError, match=r"python -m flows\.ingest"):
+        days_between(Settings(data=tmp_path), date(2024, 1, 1), date(2024, 1, 2), 1)

@@ -1,0 +1,127 @@
+"""The table of scores: contract, file names, and the way to disk and back."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandera.errors import SchemaErrors
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from holdfast.batch_scoring.champion_model import Champion, OtherInputsError
+from holdfast.batch_scoring.population import Customers
+from holdfast.batch_scoring.scores_table import read_scores, scores_path, scores_table, write_scores
+from holdfast.batch_scoring.summary import decisions, histogram
+from holdfast.models.contract import RECENCY, Feature
+from holdfast.models.loaded_model import Model, load_model
+from tests.support.registry import contract_of, dumped, estimator
+
+AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
+INPUTS = [RECENCY, "purchase_days", "mean_gap_days"]
+
+
+def champion(model: Any = None, **changed: Any) -> Champion:
+    model = model or estimator()
+    content = dumped(model)
+    return Champion(load_model(contract_of(model, content, inputs=INPUTS, model_version="7", **changed), content))
+
+
+def customers(rows: list[list[float]]) -> Customers:
+    ids = [f"c{number}" for number in range(len(rows))]
+    return Customers(AS_OF, ids, np.array(rows, dtype=float), [Feature("v", name, "Float64", False) for name in INPUTS])
+
+
+PEOPLE = customers([[0.0, 2.0, float("nan")], [180.0, -1.0, 0.5], [180.1, 0.0, 2.0]])
+
+
+def test_a_row_says_who_when_what_why_and_by_which_version() -> None:
+    model = champion(threshold=0.6)
+    table = scores_table(PEOPLE, model)
+    expected = model.model.churn_probabilities(PEOPLE.x)
+    assert table["churn_probability"].to_numpy().tobytes() == expected.tobytes()
+    assert table["will_churn"].tolist() == (expected >= 0.6).tolist()
+    assert 0 < table["will_churn"].sum() < 3
+    assert table["active"].tolist() == [True, True, False]
+    for name, value in {"as_of": AS_OF, "threshold": 0.6, "model_version": "7", "stale": False}.items():
+        assert table[name].tolist() == [value] * 3
+    assert (table["feature_timestamp"] == table["as_of"]).all()
+    assert table["customer_id"].tolist() == ["c0", "c1", "c2"]
+    for why, details in zip(table["reasons"], table["reason_details"], strict=True):
+        assert len(why) == len(details) <= 3
+        assert all(item["direction"] == ("raises" if item["effect"] > 0 else "lowers") for item in details)
+        strengths = [abs(item["effect"]) for item in details]
+        assert strengths == sorted(strengths, reverse=True)
+    assert table["reasons"].iloc[1][0].startswith("last bought 180 days ago")
+
+
+def test_a_threshold_is_met_by_what_equals_it() -> None:
+    (first, *_) = champion().model.churn_probabilities(PEOPLE.x).tolist()
+    assert scores_table(PEOPLE, champion(threshold=first))["will_churn"].iloc[0]
+
+
+def test_a_model_that_cannot_be_explained_gives_scores_without_reasons(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=(400, 3))
+    model = HistGradientBoostingClassifier(max_iter=5).fit(x, x[:, 0] * x[:, 1] > 0)
+    table = scores_table(PEOPLE, champion(model))
+    assert table["reasons"].isna().all()
+    assert table["reason_details"].isna().all()
+    write_scores(table, tmp_path / "one.parquet")
+    pd.testing.assert_frame_equal(read_scores(tmp_path / "one.parquet"), table)
+
+
+@pytest.mark.parametrize("score", [float("nan"), -0.01, 1.01])
+def test_what_is_no_probability_is_refused(score: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = champion()
+    monkeypatch.setattr(Model, "churn_probabilities", lambda *_: np.array([0.5, score, 0.5]))
+    with pytest.raises(SchemaErrors, match="churn_probability"):
+        scores_table(PEOPLE, model)
+
+
+def test_other_inputs_are_refused() -> None:
+    others = Customers(AS_OF, PEOPLE.ids, PEOPLE.x[:, ::-1], PEOPLE.inputs[::-1])
+    with pytest.raises(OtherInputsError, match=r"version 7 reads .* the feature service gives"):
+        scores_table(others, champion())
+
+
+def test_to_disk_and_back(tmp_path: Path) -> None:
+    table, path = scores_table(PEOPLE, champion()), tmp_path / "scores" / "one.parquet"
+    write_scores(table, path)
+    pd.testing.assert_frame_equal(read_scores(path), table)
+    some = ["customer_id", "churn_probability"]
+    pd.testing.assert_frame_equal(read_scores(path, some), table[some])
+    before = path.read_bytes()
+    write_scores(table, path)
+    assert path.read_bytes() == before
+    assert [item.name for item in path.parent.iterdir()] == ["one.parquet"]
+
+
+def test_a_decision_that_was_changed_is_noticed(tmp_path: Path) -> None:
+    table = scores_table(PEOPLE, champion())
+    write_scores(table.assign(will_churn=~table["will_churn"]), tmp_path / "one.parquet")
+    with pytest.raises(SchemaErrors, match="will_churn is not what probability and threshold say"):
+        read_scores(tmp_path / "one.parquet")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "name"),
+    [
+        (AS_OF, "2024-07-01.parquet"),
+        (AS_OF + timedelta(hours=3, microseconds=5), "2024-07-01T030000000005Z.parquet"),
+        (datetime(2024, 7, 1, 2, tzinfo=timezone(timedelta(hours=2))), "2024-07-01.parquet"),
+    ],
+)
+def test_one_file_per_moment(as_of: datetime, name: str) -> None:
+    assert scores_path(Path("folder"), as_of) == Path("folder") / name
+
+
+def test_what_people_see_of_it() -> None:
+    table = scores_table(PEOPLE, champion(threshold=0.6))
+    active, others = decisions(table)
+    churns = table["will_churn"].tolist()
+    assert (active["customers"], active["scored"], active["will churn"]) == ("active", 2, sum(churns[:2]))
+    assert (others["customers"], others["scored"], others["will stay"]) == ("not active", 1, 1 - churns[2])
+    (axes,) = histogram(table).axes
+    assert sum(bar.get_height() for bar in axes.patches) == 3
+    assert "3 customers as of 2024-07-01, version 7" in axes.get_title()

@@ -1,0 +1,176 @@
+"""What is in the prediction log is read bit by bit, whatever state its writers left it in."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from feature_repo.timestamps import epoch_us
+from holdfast.core.prediction_log import DAY_US, NO_TIME, iter_predictions, read_predictions
+from tests.support.prediction_batches import NOON_US, batch_of, ids_of, logged, write
+
+COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "version", "route", "churn_probability", "stale"]
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def bits(values: object) -> list[int]:
+    return np.asarray(values, dtype=np.float64).view(np.uint64).tolist()
+
+
+def test_a_log_that_is_not_there_or_empty_has_no_predictions(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "2024-03-01").mkdir(parents=True)
+    for folder in (tmp_path / "nowhere", tmp_path / "empty"):
+        table = read_predictions(folder, NOON)
+        assert table.num_rows == 0
+        assert table.column_names == COLUMNS
+
+
+def test_a_prediction_is_read_with_all_it_saw(tmp_path: Path) -> None:
+    batch = batch_of(
+        ["r1", "r2"],
+        version="3/ü",
+        route="canary",
+        customer_ids=["c1", "Zoë\n"],
+        as_of_us=np.array([NOON_US - 1, 0]),
+        inputs=np.array([[0.1, np.nan], [-0.0, np.inf]]),
+        timestamps_us=np.array([[NOON_US - 7, NOON_US - 8], [NO_TIME, NOON_US - 9]]),
+        probabilities=np.array([0.25, 1 / 3]),
+        stale=np.array([False, True]),
+    )
+    write(tmp_path, batch)
+    table = read_predictions(str(tmp_path))
+    assert table.column_names == [*COLUMNS, "recency", "gap", "history__timestamp", "rhythm__timestamp"]
+    assert bits(table["recency"]) == bits([0.1, -0.0])
+    assert bits(table["gap"]) == bits([np.nan, np.inf])
+    assert table["gap"].null_count == 0  # what the model received is a NaN
+    rows = table.drop_columns(["recency", "gap"]).to_pylist()
+    common = {"answered_at": NOON, "version": "3/ü", "route": "canary"}
+    assert rows == [
+        common
+        | {"request_id": "r1", "customer_id": "c1", "as_of": NOON - MICROSECOND, "churn_probability": 0.25}
+        | {"stale": False, "history__timestamp": NOON - 7 * MICROSECOND, "rhythm__timestamp": NOON - 8 * MICROSECOND},
+        common
+        | {"request_id": "r2", "customer_id": "Zoë\n", "as_of": datetime(1970, 1, 1, tzinfo=UTC)}
+        | {"churn_probability": 1 / 3, "stale": True}
+        | {"history__timestamp": None, "rhythm__timestamp": NOON - 9 * MICROSECOND},
+    ]
+
+
+PATTERNS = st.integers(0, 2**64 - 1) | st.floats(width=64).map(lambda value: bits([value])[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.tuples(PATTERNS, PATTERNS, PATTERNS), min_size=1, max_size=4), min_size=1, max_size=3))
+@example([[(0x7FF0000000000001, 0xFFFFFFFFFFFFFFFF, 1)]])  # a signalling NaN, one with a payload, the least number
+def test_every_bit_comes_back(rows_of_batches: list[list[tuple[int, int, int]]]) -> None:
+    batches = []
+    for rows in rows_of_batches:
+        floats = np.array(rows, dtype=np.uint64).view(np.float64)
+        # The layouts that slicing and transposing make.
+        inputs, probabilities = np.asfortranarray(floats[:, :2]), floats[:, 2]
+        batches.append(batch_of([str(i) for i in range(len(rows))], inputs=inputs, probabilities=probabilities))
+    with TemporaryDirectory() as folder:
+        write(Path(folder), *batches)
+        table = read_predictions(Path(folder))
+    read = zip(*(bits(table[name]) for name in ("recency", "gap", "churn_probability")), strict=True)
+    assert list(read) == [row for rows in rows_of_batches for row in rows]
+
+
+def test_a_file_cut_off_anywhere_is_read_up_to_its_last_whole_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = []
+    batches = [batch_of([f"{start}{i}" for i in range(3)]) for start in "ab"]
+    for count in (1, 2):
+        write(tmp_path / str(count), *batches[:count])
+        [file] = (tmp_path / str(count) / "2024-03-01").glob("*.arrows")
+        ends.append(file.stat().st_size)
+    whole = file.read_bytes()
+    schema_end = ends[0] - (ends[1] - ends[0])
+    for cut in [
+        cut for cut in range(len(whole) + 1) if cut % 11 == 0 or any(abs(cut - end) < 18 for end in (0, *ends))
+    ]:
+        caplog.clear()
+        file.write_bytes(whole[:cut])
+        expected = [f"{start}{i}" for start in "ab"[: sum(cut >= end for end in ends)] for i in range(3)]
+        assert logged(tmp_path / "2") == expected, cut
+        assert (str(file) in caplog.text) == (cut not in (schema_end, *ends)), (cut, caplog.messages)
+
+
+def test_versions_with_other_inputs_are_read_into_one_table(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        batch_of(["a"]),
+        batch_of(["b"], version="2", route="shadow", input_names=["gap", "trend"], inputs=np.array([[5.0, 6.0]])),
+        batch_of(["c"], version="3", views=["history"], timestamps_us=np.array([[NOON_US]])),
+    )
+    table = read_predictions(tmp_path).sort_by("request_id")
+    assert table["version"].to_pylist() == ["1", "2", "3"]
+    assert table["route"].to_pylist() == ["champion", "shadow", "champion"]
+    assert table["recency"].to_pylist() == [0.0, None, 0.0]
+    assert table["gap"].to_pylist() == [1.0, 5.0, 1.0]
+    assert table["trend"].to_pylist() == [None, 6.0, None]
+    assert table["rhythm__timestamp"].null_count == 1
+    assert table.schema.field("trend").type == pa.float64()
+
+
+def test_a_time_span_is_read_to_the_microsecond_and_no_file_beyond_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = [
+        batch_of([f"{day}{name}"], answered_at_us=NOON_US + day * DAY_US + i)
+        for day in (-1, 0, 1)
+        for i, name in enumerate("abc")
+    ]
+    write(tmp_path, *days)
+    day = timedelta(days=1)
+
+    def between(since: datetime | None, until: datetime | None) -> list[str]:
+        return ids_of(read_predictions(tmp_path, since, until))
+
+    assert between(NOON, NOON + 2 * MICROSECOND) == ["0a", "0b"]
+    assert between(NOON + MICROSECOND, None) == ["0b", "0c", "1a", "1b", "1c"]
+    assert between(None, NOON - day + MICROSECOND) == ["-1a"]
+    assert between(NOON - day + 2 * MICROSECOND, NOON + MICROSECOND) == ["-1c", "0a"]
+    assert between(datetime(2024, 3, 1), datetime(2024, 3, 2)) == ["0a", "0b", "0c"]  # noqa: DTZ001 no zone is UTC
+    assert between(NOON, NOON) == []
+    assert [table.num_rows for table in iter_predictions(tmp_path, NOON)] == [3, 3]
+    (tmp_path / "2024-03-02" / "broken.arrows").write_bytes(b"no stream")
+    assert between(NOON, NOON + MICROSECOND) == ["0a"]
+    assert caplog.messages == []
+    assert between(None, None) == sorted(f"{day}{name}" for day in (-1, 0, 1) for name in "abc")
+    assert "broken.arrows" in caplog.text
+
+
+def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, batch_of(["a"]))
+    (tmp_path / "2024-03-02").write_text("a file")
+    (tmp_path / "20240301").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "2024-03-01" / "notes.txt").write_text("no predictions")
+    assert logged(tmp_path) == ["a"]
+
+
+def test_any_arrow_reader_finds_values_and_their_names(tmp_path: Path) -> None:
+    write(tmp_path, batch_of(["a", "b"]))
+    [file] = tmp_path.rglob("*.arrows")
+    table = pa.ipc.open_stream(file.read_bytes()).read_all()
+    assert table.schema.metadata[b"version"] == b"1"
+    assert table.schema.metadata[b"inputs"] == b'["recency", "gap"]'
+    assert table["inputs"].to_pylist() == [[0.0, 1.0], [2.0, 3.0]]
+
+
+def test_online_reads_and_the_log_mean_the_same_by_no_time() -> None:
+    from holdfast.online_features import reader
+
+    assert reader.NO_TIME == NO_TIME
+
+
+def test_the_noon_of_these_tests_is_noon() -> None:
+    assert epoch_us(NOON) == NOON_US

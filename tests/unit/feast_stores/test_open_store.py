@@ -1,0 +1,184 @@
+"""What Holdfast adds to Feast's stores: UTC whatever the zone, a registry that is never half, a quick start."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
+from feature_repo.settings import Settings, load_settings
+from holdfast.feast_stores.open_store import open_store
+from tests.support.feature_oracle import microseconds
+from tests.support.main_job import environment_of, run
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, join, start
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Settings]:
+    with at_work_on(copy_shop(tmp_path)) as settings:
+        yield settings
+
+
+def _build(report: Path) -> None:
+    time.tzset()
+    build_features(load_settings())
+    _read(report)
+
+
+def _read(report: Path) -> None:
+    """What the online store says of some customers, as JSON, with the zone it was read in."""
+    time.tzset()
+    store = open_store()
+    response = store.get_online_features(
+        features=store.get_feature_service(FEATURE_SERVICE),
+        entity_rows=[{ENTITY_KEY: f"c{n:03d}", REQUEST_TIME: microseconds(AS_OF)} for n in range(50)],
+        include_feature_view_version_metadata=False,
+    )
+    values = {name: [repr(value) for value in column] for name, column in response.to_dict().items()}
+    stamps = sorted({stamp.ToMicroseconds() for result in response.proto.results for stamp in result.event_timestamps})
+    report.write_text(json.dumps({"zone": time.strftime("%z"), "values": values, "stamps": stamps}))
+
+
+@pytest.mark.long
+class TestTimeZones:
+    @pytest.mark.parametrize(("writer", "reader"), [("UTC", "America/New_York"), ("Asia/Kolkata", "UTC")])
+    def test_written_in_one_and_read_in_another(self, shop: Settings, tmp_path: Path, writer: str, reader: str) -> None:
+        assert join(start(_build, shop.data, tmp_path / "writer.json", TZ=writer)) == 0
+        assert join(start(_read, shop.data, tmp_path / "reader.json", TZ=reader)) == 0
+        written, read = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("writer", "reader"))
+        assert written.pop("zone") != read.pop("zone")
+        assert written == read
+        stored = [stamp for stamp in read["stamps"] if stamp]  # on-demand features carry none
+        assert stored == [microseconds(AS_OF)]
+
+    def test_whole_seconds_survive_around_the_hour_that_comes_twice(self) -> None:
+        from datetime import UTC, datetime
+
+        from holdfast.feast_stores.sqlite_online_store import _epoch_seconds, _naive_utc
+
+        for hour in range(3, 9):
+            moment = datetime(2024, 11, 3, hour, 30, 1, tzinfo=UTC)
+            assert _naive_utc(str(_epoch_seconds(moment)).encode()) == moment.replace(tzinfo=None)
+            assert _epoch_seconds(moment) == _epoch_seconds(moment.replace(tzinfo=None))
+
+
+def _die_writing_the_registry(when: str) -> None:
+    from feast.infra.registry.file import FileRegistryStore
+
+    original = FileRegistryStore._write_registry
+
+    def fatal(self: Any, proto: Any) -> None:
+        original(self, proto)
+        if when == "half":
+            os.truncate(self._filepath, 40)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    FileRegistryStore._write_registry = fatal
+    store = open_store()
+    store.refresh_registry()
+    service = store.get_feature_service(FEATURE_SERVICE)
+    service.description = "Half written."
+    store.registry.apply_feature_service(service, store.project)
+
+
+class TestRegistryFile:
+    @pytest.mark.long
+    @pytest.mark.parametrize("when", ["half", "before the replacement"])
+    def test_killed_while_writing_the_old_one_stays(self, shop: Settings, when: str) -> None:
+        build_features(shop)
+        before = (shop.feast / "registry.db").read_bytes()
+        assert join(start(_die_writing_the_registry, shop.data, when)) == -signal.SIGKILL
+        assert (shop.feast / "registry.db").read_bytes() == before
+        assert open_store().get_feature_service(FEATURE_SERVICE).description != "Half written."
+
+    def test_a_failed_write_leaves_the_old_one_and_no_rest(
+        self, shop: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from feast.infra.registry.file import FileRegistryStore
+
+        build_features(shop)
+        before = {path.name: path.read_bytes() for path in shop.feast.iterdir()}
+
+        def full(self: Any, proto: Any) -> None:
+            self._filepath.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(FileRegistryStore, "_write_registry", full)
+        store = open_store()
+        service = store.get_feature_service(FEATURE_SERVICE)
+        with pytest.raises(OSError, match="No space left"):
+            store.registry.apply_feature_service(service, store.project)
+        assert {path.name: path.read_bytes() for path in shop.feast.iterdir()} == before
+
+
+class TestOpenStore:
+    def test_state_is_in_the_data_folder(self, shop: Settings) -> None:
+        build_features(shop)
+        assert {"registry.db", "online_store.db"} <= {path.name for path in shop.feast.iterdir()}
+
+    def test_known_at_is_the_stores_own(self, shop: Settings) -> None:
+        store, other = open_store(KNOWN_AT - timedelta(days=1)), open_store()
+        assert store.config.offline_store.known_at == KNOWN_AT - timedelta(days=1)
+        assert other.config.offline_store.known_at is None
+
+    def test_another_configuration_can_be_named(
+        self, shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from holdfast.feast_stores.open_store import REPO
+
+        other = tmp_path / "other.yaml"
+        text = (REPO / "feature_store.yaml").read_text()
+        other.write_text(text.replace("feast/online_store.db", "feast/other.db"))
+        monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(other))
+        assert open_store().config.online_store.path == "feast/other.db"
+
+
+_SERVICE = """
+import sys
+from holdfast.feast_stores.open_store import open_store
+from holdfast.online_features.reader import OnlineReader
+reader = OnlineReader(open_store(), "churn_v1")
+assert not reader.read(["c001"], 1_720_000_000_000_000).faults.any()
+print(sorted({"ibis", "duckdb", "redis", "dask", "holdfast.feast_stores.snapshot_offline_store"} & set(sys.modules)))
+"""
+_CHECKS = """
+import importlib, sys, typeguard
+importlib.import_module(sys.argv[1])
+import feast
+
+@typeguard.typechecked
+def checked(number: int) -> None: ...
+
+def instrumented(function):
+    return any("typeguard" in name for name in function.__code__.co_names)
+
+print(instrumented(checked), [instrumented(f) for f in (feast.Entity.__init__, feast.FeatureView.__init__)])
+"""
+
+
+class TestImports:
+    def test_a_service_that_reads_online_features_imports_no_offline_store(self, shop: Settings) -> None:
+        build_features(shop)
+        environment = environment_of(shop.data)
+        assert run([sys.executable, "-c", _SERVICE], environment).splitlines() == ["[]"]
+
+    @pytest.mark.parametrize("first", ["holdfast.feast_stores.open_store", "holdfast.online_features.reader", "feast"])
+    def test_feasts_classes_are_left_unchecked_and_every_other_checked(self, tmp_path: Path, first: str) -> None:
+        script = tmp_path / "checks.py"  # typeguard reads the source of what it checks
+        script.write_text(_CHECKS)
+        printed = run([sys.executable, str(script), first], environment_of(tmp_path))
+        assert printed.splitlines()[-1] == ("True [True, True]" if first == "feast" else "True [False, False]")
+
+    def test_the_offline_store_is_there_when_asked_for(self) -> None:
+        from holdfast.feast_stores import offline_store, snapshot_offline_store
+
+        assert offline_store.SnapshotOfflineStore is snapshot_offline_store.SnapshotOfflineStore
+        with pytest.raises(AttributeError, match="no attribute 'AnotherStore'"):
+            offline_store.AnotherStore  # noqa: B018

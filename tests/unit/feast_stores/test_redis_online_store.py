@@ -1,0 +1,369 @@
+"""Redis as the online store: Feast's bytes, one round trip, and a connection pool that survives what servers do."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.redis import RedisClient, RedisType
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE
+from feature_repo.timestamps import epoch_us
+from holdfast.feast_stores.open_store import REPO, open_store
+from holdfast.feast_stores.raw_values import entity_keys
+from holdfast.feast_stores.redis_online_store import (
+    OneTripRedisOnlineStore,
+    OneTripRedisOnlineStoreConfig,
+    _packed_around_key,
+)
+from holdfast.feature_store.materialization import forget_online_state
+from holdfast.online_features.reader import NO_TIME, Fault, OnlineReader
+from tests.support.online_stores import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
+from tests.support.redis_server import RedisServer
+from tests.support.small_shop import AS_OF, build_features
+
+NOW = epoch_us(AS_OF)
+SOME = CUSTOMERS[:40]
+TYPE = "holdfast.feast_stores.redis_online_store.OneTripRedisOnlineStore"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
+    with online_shop("redis", tmp_path_factory.mktemp("redis")) as shop:
+        yield shop
+
+
+@pytest.fixture
+def server(shop: OnlineShop) -> Iterator[RedisServer]:
+    """The shop's server, which the test may hurt."""
+    assert shop.server is not None
+    yield shop.server
+    shop.server.restart()
+    if shop.server.password:
+        shop.server.set_password("")
+
+
+@contextmanager
+def reader_of(server: RedisServer, monkeypatch: pytest.MonkeyPatch, options: str = "") -> Iterator[OnlineReader]:
+    """A reader with a connection pool of its own, as a service that starts now has."""
+    with monkeypatch.context() as patch:
+        patch.setenv("HOLDFAST_REDIS", server.connection_string + options)
+        yield OnlineReader(open_store(), FEATURE_SERVICE)
+
+
+class TestBytes:
+    def test_the_server_holds_what_feasts_own_store_writes(
+        self, shop: OnlineShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert shop.server is not None
+        stock = tmp_path / "stock.yaml"
+        written = (REPO / "feature_store.redis.yaml").read_text()
+        assert written.count(TYPE) == 1
+        stock.write_text(
+            written.replace(TYPE, f"redis\n  connection_string: {shop.server.connection_string},db=1").replace(
+                "registry.redis.db", "registry.stock.db"
+            )
+        )
+        monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(stock))
+        forget_online_state(shop.settings)
+        build_features(shop.settings)
+        assert open_store().config.online_store.type == "redis"
+        ours, feasts = (
+            {key: client.hgetall(key) for key in client.scan_iter(count=1000, _type="hash")}
+            for client in (shop.server.client(0), shop.server.client(1))
+        )
+        assert len(feasts) == 300
+        assert ours == feasts
+
+    @given(st.lists(st.text(max_size=200), max_size=20))
+    def test_entity_keys_are_feasts(self, customer_ids: list[str]) -> None:
+        feasts = [
+            serialize_entity_key(
+                EntityKeyProto(join_keys=[ENTITY_KEY], entity_values=[ValueProto(string_val=id_)]),
+                entity_key_serialization_version=3,
+            )
+            for id_ in customer_ids
+        ]
+        assert entity_keys(customer_ids) == feasts
+
+    @given(st.binary(max_size=300), st.lists(st.binary(max_size=20) | st.text(max_size=20), min_size=1, max_size=30))
+    def test_a_command_is_packed_as_redis_py_packs_it(self, key: bytes, fields: list[bytes | str]) -> None:
+        head, tail = _packed_around_key("HMGET", fields)
+        packed = b"".join(redis.Connection().pack_command("HMGET", key, *fields))
+        assert b"%b%d\r\n%b%b" % (head, len(key), key, tail) == packed
+
+
+class TestRoundTrips:
+    def test_all_views_of_all_customers_are_one_send_and_one_command_each(
+        self, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert shop.server is not None
+        shop.reader.read(SOME, NOW)
+        sent: list[int] = []
+        send = redis.Connection.send_packed_command
+        monkeypatch.setattr(
+            redis.Connection,
+            "send_packed_command",
+            lambda self, command, **options: (sent.append(len(command)), send(self, command, **options))[1],
+        )
+        client = shop.server.client()
+        before = client.info("commandstats")["cmdstat_hmget"]["calls"]
+        sent.clear()
+        shop.reader.read(SOME, NOW)
+        assert sent == [1]
+        assert client.info("commandstats")["cmdstat_hmget"]["calls"] - before == len(SOME)
+
+    def test_thousands_of_customers_are_several_trips_in_order(self, shop: OnlineShop) -> None:
+        ids = [*CUSTOMERS * 8, "nobody"]
+        found = shop.reader.read(ids, NOW)
+        once = shop.reader.read(CUSTOMERS, NOW).inputs
+        assert np.array_equal(found.inputs[:-1], np.tile(once, (8, 1)), equal_nan=True)
+        assert (found.timestamps_us[-1] == NO_TIME).all()
+
+    @pytest.mark.parametrize("server_kind", [{"redis_type": RedisType.redis_sentinel}, {"client": RedisClient.glide}])
+    def test_other_kinds_of_server_are_read_through_feasts_own_code(
+        self, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch, server_kind: dict[str, Any]
+    ) -> None:
+        store = open_store()
+        online = store.provider.online_store
+        ours = OnlineReader(store, FEATURE_SERVICE).fetch(SOME)
+        config = store.config.online_store
+        feasts, asked = type(online)._read_hash_fields, []
+
+        def read(self: Any, repo_config: Any, commands: Any) -> Any:
+            asked.append(len(commands))
+            plain = repo_config.model_copy()
+            plain._online_store = config
+            return feasts(self, plain, commands)
+
+        monkeypatch.setattr(type(online), "_read_hash_fields", read)
+        store.config._online_store = config.model_copy(update=server_kind)
+        assert OnlineReader(store, FEATURE_SERVICE).fetch(SOME) == ours
+        assert asked == [len(SOME)]
+
+
+class TestTrouble:
+    def test_a_killed_server_is_an_error_at_once_and_read_again_once_it_is_back(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with reader_of(server, monkeypatch) as reader:
+            before = reader.read(SOME, NOW).inputs
+            server.kill()
+            for _ in range(3):
+                began = time.monotonic()
+                with pytest.raises(redis.ConnectionError):
+                    reader.read(SOME, NOW)
+                assert time.monotonic() - began < 1
+            server.start()
+            assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
+
+    def test_a_restart_between_two_reads_goes_unnoticed(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with reader_of(server, monkeypatch) as reader:
+            before = reader.read(SOME, NOW).inputs
+            server.restart()
+            assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
+
+    def test_a_hanging_server_is_an_error_in_time_and_its_late_answer_is_nobodys(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with reader_of(server, monkeypatch, ",socket_timeout=0.2") as reader:
+            wanted = reader.read(["c002"], NOW).inputs
+            server.pause()
+            began = time.monotonic()
+            with pytest.raises(redis.TimeoutError):
+                reader.read(["c001"], NOW)
+            assert 0.1 < time.monotonic() - began < 1
+            server.resume()
+            assert np.array_equal(reader.read(["c002"], NOW).inputs, wanted, equal_nan=True)
+
+    @pytest.mark.parametrize("failure", [KeyboardInterrupt(), MemoryError(), redis.ResponseError("LOADING")])
+    def test_a_read_broken_off_half_way_leaves_nothing_for_the_next(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+    ) -> None:
+        with reader_of(server, monkeypatch) as reader:
+            wanted = reader.read(SOME, NOW).inputs
+            answer, answered = redis.Connection.read_response, []
+
+            def broken_off(self: Any, **options: Any) -> Any:
+                answered.append(1)
+                if len(answered) == 20:
+                    raise failure
+                return answer(self, **options)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(redis.Connection, "read_response", broken_off)
+                with pytest.raises(type(failure)):
+                    reader.read(CUSTOMERS, NOW)
+            assert np.array_equal(reader.read(SOME, NOW).inputs, wanted, equal_nan=True)
+
+    def test_a_read_broken_off_before_its_answer_came_leaves_none_for_the_next(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken_off(self: Any, **options: Any) -> Any:
+            raise KeyboardInterrupt
+
+        with reader_of(server, monkeypatch) as reader:
+            wanted = reader.read(["c002"], NOW).inputs
+            server.pause()
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(redis.Connection, "read_response", broken_off)
+                reader.read(["c001"], NOW)
+            threading.Timer(0.2, server.resume).start()
+            assert np.array_equal(reader.read(["c002"], NOW).inputs, wanted, equal_nan=True)
+
+    def test_a_key_of_another_kind_is_a_fault_of_its_customer_only(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        odd = entity_keys(["odd"])[0] + b"holdfast"
+        server.client().set(odd, b"text")
+        with reader_of(server, monkeypatch) as reader:
+            wanted = reader.read(SOME, NOW)
+            found = reader.read(["odd", *SOME], NOW)
+        server.client().delete(odd)
+        assert (found.faults[0] == Fault.WRONG_TYPE).all()
+        assert (found.timestamps_us[0] == NO_TIME).all()
+        assert np.array_equal(found.inputs[1:], wanted.inputs, equal_nan=True)
+        assert not found.faults[1:].any()
+
+    def test_a_connection_killed_during_a_read_goes_unnoticed(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with reader_of(server, monkeypatch) as reader:
+            wanted = reader.read(SOME, NOW).inputs
+            answer, answered = redis.Connection.read_response, []
+
+            def kill(self: Any, **options: Any) -> Any:
+                answered.append(1)
+                if len(answered) == 1:
+                    self._sock.close()
+                return answer(self, **options)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(redis.Connection, "read_response", kill)
+                assert np.array_equal(reader.read(SOME, NOW).inputs, wanted, equal_nan=True)
+            assert len(answered) > len(SOME)
+
+    @pytest.mark.parametrize("stored", [b"", b"x", b"\x08" + b"\xff" * 8 + b"\x7f", b"\x10\xff\xff\xff\xff\x07"])
+    def test_a_time_that_is_none_is_that_of_its_customer_only(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch, stored: bytes
+    ) -> None:
+        name = entity_keys(["c001"])[0] + b"holdfast"
+        before = server.client().hget(name, f"_ts:{HISTORY}")
+        server.client().hset(name, f"_ts:{HISTORY}", stored)
+        with reader_of(server, monkeypatch) as reader:
+            found = reader.read(["c001", "c002"], NOW)
+        server.client().hset(name, f"_ts:{HISTORY}", before)
+        assert found.timestamps_us[0].min() in (NO_TIME, 0)  # no bytes are Feast's way to write 1970
+        assert (found.timestamps_us[1] == NOW).all()
+
+    def test_no_error_leaves_a_connection_in_use(self, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            patch.setenv("HOLDFAST_REDIS", f"{server.connection_string},socket_timeout=0.2,max_connections=3")
+            store = open_store()
+            reader = OnlineReader(store, FEATURE_SERVICE)
+
+            def attempt(_: int) -> str:
+                try:
+                    return str(reader.read(["c001"], NOW).faults.any())
+                except (redis.ConnectionError, redis.TimeoutError) as error:
+                    return type(error).__name__
+
+            server.pause()
+            with ThreadPoolExecutor(3) as pool:
+                assert set(pool.map(attempt, range(6))) == {"TimeoutError"}
+            server.resume()
+            server.kill()
+            assert [attempt(i) for i in range(6)] == ["ConnectionError"] * 6
+            server.start()
+            with ThreadPoolExecutor(3) as pool:
+                assert set(pool.map(attempt, range(30))) == {"False"}
+            assert not store.provider.online_store._client.connection_pool._in_use_connections
+
+
+class TestConfiguration:
+    def test_password_and_database_are_those_of_the_connection_string(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server.set_password("s3cret=x")
+        with reader_of(server, monkeypatch) as reader:
+            assert not reader.read(SOME, NOW).faults.any()
+        with reader_of(server, monkeypatch, ",db=7") as reader:
+            assert (reader.read(SOME, NOW).timestamps_us == NO_TIME).all()
+        server.set_password("1e5")
+        for password, is_right in [('"1e5"', True), ("1e5", False), ("wrong", False)]:
+            monkeypatch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{server.port},password={password}")
+            reader = OnlineReader(open_store(), FEATURE_SERVICE)
+            with contextlib.nullcontext() if is_right else pytest.raises(redis.AuthenticationError):
+                assert not reader.read(SOME, NOW).faults.any()
+
+    def test_time_limits_stand_where_none_are_given(self) -> None:
+        def limits(given: str) -> tuple[float, float]:
+            options = _pool(connection_string=given).connection_kwargs
+            assert (options["host"], options["db"]) == ("host", 2)
+            return options["socket_connect_timeout"], options["socket_timeout"]
+
+        assert limits("host:6380,db=2") == (1.0, 1.0)
+        assert limits("host:6380,db=2,socket_timeout=0.25") == (1.0, 0.25)
+        assert limits("host:6380,socket_connect_timeout=3,db=2") == (3, 1.0)
+
+    def test_time_limits_of_the_caller_stand_where_none_are_given(self) -> None:
+        def limits(given: str) -> tuple[float, float]:
+            config = OneTripRedisOnlineStoreConfig(type=TYPE, connection_string=given)
+            config.wait_at_most(0.25)
+            options = OneTripRedisOnlineStore()._get_client(config).connection_pool.connection_kwargs
+            assert options["host"] == "host"
+            return options["socket_connect_timeout"], options["socket_timeout"]
+
+        assert limits("host:6380") == (0.25, 0.25)
+        assert limits("host:6380,socket_timeout=2") == (0.25, 2)
+
+    def test_without_the_variable_the_server_is_the_local_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOLDFAST_REDIS", "elsewhere:7000")
+        assert _pool().connection_kwargs["host"] == "elsewhere"
+        for clear in (lambda: monkeypatch.setenv("HOLDFAST_REDIS", ""), lambda: monkeypatch.delenv("HOLDFAST_REDIS")):
+            clear()
+            assert (_pool().connection_kwargs["host"], _pool().connection_kwargs["port"]) == ("localhost", "6379")
+
+    def test_tls_is_asked_for_as_feast_does(self) -> None:
+        assert _pool(connection_string="host:6380,ssl=true").connection_class is redis.SSLConnection
+        assert _pool(connection_string="host:6380").connection_class is redis.Connection
+
+    def test_the_profile_is_chosen_by_feasts_own_variable(self, shop: OnlineShop) -> None:
+        assert REDIS_PROFILE["FEAST_FS_YAML_FILE_PATH"].endswith("feature_store.redis.yaml")
+        assert open_store().config.online_store.type == TYPE
+        assert {path.name for path in shop.settings.feast.iterdir()} >= {"registry.redis.db", "online_state.json"}
+        assert not (shop.settings.feast / "online_store.db").exists()
+
+
+def _pool(**options: Any) -> redis.ConnectionPool:
+    """The connections that the store makes with these options."""
+    client = OneTripRedisOnlineStore()._get_client(OneTripRedisOnlineStoreConfig(type=TYPE, **options))
+    return client.connection_pool
+
+
+def test_removing_a_view_removes_what_the_server_holds_of_it(shop: OnlineShop) -> None:
+    assert shop.server is not None
+    before = shop.reader.read(["c001"], NOW)
+    view = shop.store.get_feature_view(HISTORY)
+    online = shop.store.provider.online_store
+    online.update(shop.store.config, [view], [], [], [], partial=False)
+    after = shop.reader.read(["c001"], NOW)
+    gone = [i for i, name in enumerate(shop.reader.views) if name == HISTORY]
+    assert (after.timestamps_us[:, gone] == NO_TIME).all()
+    assert (
+        np.delete(after.timestamps_us, gone, axis=1).tolist() == np.delete(before.timestamps_us, gone, axis=1).tolist()
+    )

@@ -1,0 +1,123 @@
+"""One read of Redis has one time limit, of however many answers, trips and connections it consists."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+
+from feature_repo.names import FEATURE_SERVICE
+from feature_repo.timestamps import epoch_us
+from holdfast.feast_stores import redis_online_store
+from holdfast.feast_stores.open_store import open_store
+from holdfast.online_features.reader import OnlineReader
+from tests.support.online_stores import CUSTOMERS, OnlineShop, online_shop
+from tests.support.small_shop import AS_OF
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+
+NOW = epoch_us(AS_OF)
+LIMIT = 1.0
+NOISE = 0.5
+FEW, MANY = CUSTOMERS[:20], CUSTOMERS[:40]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
+    with online_shop("redis", tmp_path_factory.mktemp("redis")) as shop:
+        yield shop
+
+
+@pytest.fixture
+def network(shop: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:
+    """Between the reader and the server."""
+    assert shop.server is not None
+    with tcp_proxy(shop.server.port) as network:
+        monkeypatch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{network.port}")
+        yield network
+
+
+@pytest.fixture
+def store(network: TcpProxy) -> Any:
+    return open_store(online_timeout=LIMIT)
+
+
+@pytest.fixture
+def reader(store: Any) -> OnlineReader:
+    """It has a connection."""
+    reader = OnlineReader(store, FEATURE_SERVICE)
+    reader.read(FEW, NOW)
+    return reader
+
+
+def given_up(reader: OnlineReader, customers: Sequence[str]) -> float:
+    """Reads what takes too long; the seconds until that is said."""
+    began = time.monotonic()
+    with pytest.raises(redis.TimeoutError):
+        reader.read(customers, NOW)
+    return time.monotonic() - began
+
+
+def test_answers_that_come_one_by_one_do_not_prolong_a_read(network: TcpProxy, reader: OnlineReader) -> None:
+    wanted = reader.read(FEW, NOW).inputs
+    network.delay, network.piece = 0.4 * LIMIT, 1000  # each well within the limit; all of them take many times that
+    for customers in (FEW, MANY):
+        assert LIMIT / 2 < given_up(reader, customers) < LIMIT + NOISE
+        network.delay = 0.0
+        assert np.array_equal(reader.read(FEW, NOW).inputs, wanted, equal_nan=True)
+        network.delay = 0.4 * LIMIT
+
+
+def test_all_trips_of_a_read_share_its_limit(
+    network: TcpProxy, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_online_store, "_BATCH", 10)
+    network.delay = 0.3 * LIMIT
+    assert given_up(reader, CUSTOMERS) < LIMIT + NOISE
+
+
+def test_what_was_shortened_for_the_end_of_a_read_is_as_long_as_ever_for_the_next(
+    network: TcpProxy, store: Any, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = reader.read(FEW, NOW).inputs
+    monkeypatch.setattr(redis_online_store, "_BATCH", 10)
+    network.delay = 0.3 * LIMIT
+    for _ in range(3):
+        assert np.array_equal(reader.read(FEW, NOW).inputs, wanted, equal_nan=True)
+    (connection,) = store.provider.online_store._client.connection_pool._available_connections
+    assert connection._sock.gettimeout() == LIMIT
+    assert network.accepted == 1
+
+
+def test_a_read_that_breaks_late_has_only_the_rest_to_be_read_again(network: TcpProxy, reader: OnlineReader) -> None:
+    network.delay, network.cuts, network.cut_after = 0.6 * LIMIT, 1, 100
+    # It breaks after 0.6 s; each of the two answers to a new connection's greeting takes as long, and nothing is left.
+    assert given_up(reader, FEW) < 1.8 * LIMIT + NOISE
+
+
+def test_a_new_connection_to_a_server_that_breaks_off_gets_only_the_rest(
+    network: TcpProxy, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+    connect = redis.Connection._connect
+
+    def connects(self: Any) -> Any:
+        limits.append(self.socket_connect_timeout)
+        return connect(self)
+
+    monkeypatch.setattr(redis.Connection, "_connect", connects)
+    network.delay, network.cuts, network.cut_after = 0.3 * LIMIT, 1, 100
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis.Connection, "on_connect_check_health", lambda self, **_: self._parser.on_connect(self))
+        reader.read(FEW, NOW)
+    assert len(limits) == 1
+    assert limits[0] < 0.75 * LIMIT
+
+
+def test_without_a_limit_a_read_waits(network: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{network.port},socket_timeout=null")
+    reader = OnlineReader(open_store(online_timeout=0.1), FEATURE_SERVICE)
+    reader.read(FEW, NOW)
+    network.delay, network.piece = 0.2, 4000
+    assert not reader.read(FEW, NOW).faults.any()

@@ -1,0 +1,124 @@
+"""Settings come from the environment when they are asked for, and times without a zone are UTC."""
+
+import os
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from feature_repo.settings import NO_TELEMETRY, Settings, apply_environment, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in os.environ if n.startswith(("HOLDFAST_", "MLFLOW_"))]:
+        monkeypatch.delenv(name)
+
+
+def test_defaults_are_the_checkouts_data_folder_and_the_wall_clock() -> None:
+    settings = load_settings()
+    assert settings.data == Path(__file__).resolve().parents[3] / "data"
+    assert (settings.clock, settings.horizon_days, settings.activity_days) == ("wall", 90, 180)
+
+
+def test_the_environment_wins_and_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / "a"))
+    monkeypatch.setenv("HOLDFAST_HORIZON_DAYS", "60")
+    assert (load_settings().data, load_settings().horizon_days) == (tmp_path / "a", 60)
+    monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / "b"))
+    assert load_settings().data == tmp_path / "b"
+    assert Settings(data=tmp_path / "c").data == tmp_path / "c"
+
+
+def test_a_relative_folder_and_a_home_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for value, expected in (("state", tmp_path / "state"), ("~/state", tmp_path / "home" / "state")):
+        monkeypatch.setenv("HOLDFAST_DATA", value)
+        assert load_settings().data == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("wall", "wall"),
+        ("data", "data"),
+        ("1998-07-01T00:00:00", datetime(1998, 7, 1, tzinfo=UTC)),
+        ("1998-07-01", datetime(1998, 7, 1, tzinfo=UTC)),
+        ("1998-07-01T00:00:00Z", datetime(1998, 7, 1, tzinfo=UTC)),
+        ("1998-07-01T02:00:00+02:00", datetime(1998, 7, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_clock(monkeypatch: pytest.MonkeyPatch, value: str, expected: object) -> None:
+    monkeypatch.setenv("HOLDFAST_CLOCK", value)
+    clock = load_settings().clock
+    assert clock == expected
+    assert not isinstance(clock, datetime) or clock.tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CLOCK", "moon"), ("CLOCK", ""), ("HORIZON_DAYS", "0"), ("ACTIVITY_DAYS", "-1"), ("HORIZON_DAYS", "soon")],
+)
+def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"HOLDFAST_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        load_settings()
+
+
+def test_settings_do_not_change(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError):
+        Settings(data=tmp_path).data = tmp_path / "other"  # type: ignore[misc]
+
+
+def test_all_state_lies_in_one_folder(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    for folder in (settings.batches, settings.snapshots, settings.feast, settings.mlflow):
+        assert folder.parent == tmp_path
+    block = settings.environment()
+    for name in ("PREFECT_HOME", "BENTOML_HOME"):
+        assert Path(block[name]).parent == tmp_path
+    assert block["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+
+
+def test_a_named_tracking_server_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    assert Settings(data=tmp_path).mlflow_tracking_uri == "http://mlflow:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert Settings(data=tmp_path).mlflow_tracking_uri.startswith("sqlite:///")
+
+
+def test_the_block_reads_back_as_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "with space")
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
+def test_what_the_caller_has_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in NO_TELEMETRY:
+        monkeypatch.delenv(name, raising=False)
+    for name in ("BENTOML_HOME", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path))
+    monkeypatch.setenv("PREFECT_HOME", "/elsewhere")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", dict(os.environ))
+        apply_environment()
+        assert os.environ["PREFECT_HOME"] == "/elsewhere"
+        assert os.environ["BENTOML_HOME"] == str(tmp_path / "bentoml")
+        assert os.environ["DO_NOT_TRACK"] == os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_the_printed_block_is_what_a_shell_reads(tmp_path: Path) -> None:
+    from tests.support.main_job import environment_of, run
+
+    data = tmp_path / "with space"
+    printed = run(["bash", "-c", 'eval "$(python -m feature_repo.settings)"; env -0'], environment_of(data))
+    found = dict(line.split("=", 1) for line in printed.split("\0") if "=" in line)
+    assert found["HOLDFAST_DATA"] == str(data)
+    assert found["FEAST_USAGE"] == "False"
+    assert shlex.split(found["PATH"].split(":")[0])

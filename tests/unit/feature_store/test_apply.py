@@ -1,0 +1,89 @@
+"""Registration: once is enough, and a data folder is its own."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.apply import apply_definitions, definitions
+from holdfast.feature_store.parity import check_parity
+from holdfast.feature_store.snapshots import customers_of
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features
+
+
+def _stat(settings: Settings) -> tuple[int, int, bytes]:
+    path = settings.feast / "registry.db"
+    return path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes()
+
+
+def _rows(settings: Settings) -> dict[str, int]:
+    """Rows of each table of the online store."""
+    connection = sqlite3.connect(settings.feast / "online_store.db")
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+    connection.close()
+    return counts
+
+
+def test_the_first_time_it_says_what_it_created(shop: Settings) -> None:
+    printed = apply_definitions(open_store())
+    for name in ("holdfast", "customer_purchase_history", "customer_request_time", "churn_v1"):
+        assert name in printed
+    assert "\x1b" not in printed
+    store = open_store()
+    assert [service.name for service in store.list_feature_services()] == ["churn_v1"]
+    assert len(store.list_feature_views()) == 3
+    assert [view.name for view in store.list_on_demand_feature_views()] == ["customer_request_time"]
+
+
+def test_the_second_time_nothing_changes(shop: Settings) -> None:
+    apply_definitions(open_store())
+    before = _stat(shop)
+    assert "No changes" in apply_definitions(open_store())
+    assert _stat(shop) == before
+
+
+def test_a_materialisation_is_no_change(open_shop: Settings) -> None:
+    before = _stat(open_shop), _rows(open_shop)
+    printed = apply_definitions(open_store())
+    assert "No changes" in printed
+    assert "pdated" not in printed
+    assert (_stat(open_shop), _rows(open_shop)) == before
+
+
+def test_every_definition_is_named_once() -> None:
+    wanted = definitions()
+    assert [project.name for project in wanted.projects] == ["holdfast"]
+    names = [item.name for item in (*wanted.feature_views, *wanted.on_demand_feature_views, *wanted.feature_services)]
+    assert len(names) == len(set(names)) == 5
+
+
+def test_a_changed_definition_is_registered(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from feature_repo.feature_services import churn_v1
+
+    rows = _rows(open_shop)
+    monkeypatch.setattr(churn_v1, "description", "Another description.")
+    assert "churn_v1" in apply_definitions(open_store())
+    assert open_store().get_feature_service("churn_v1").description == "Another description."
+    assert _rows(open_shop) == rows
+
+
+def test_registering_in_a_copy_of_the_data_folder_leaves_the_original_alone(
+    open_shop: Settings, tmp_path: Path
+) -> None:
+    before = _stat(open_shop), _rows(open_shop)
+    copy = Path(shutil.copytree(open_shop.data, tmp_path / "copy"))
+    with at_work_on(copy) as settings:
+        snapshot = build_features(settings)
+        assert check_parity(open_store(), open_store(KNOWN_AT), customers_of(snapshot), AS_OF).mismatches == 0
+    assert (_stat(open_shop), _rows(open_shop)) == before
+
+
+def test_a_data_folder_can_be_moved(open_shop: Settings, tmp_path: Path) -> None:
+    moved = Path(shutil.move(open_shop.data, tmp_path / "moved"))
+    with at_work_on(moved) as settings:
+        snapshot = build_features(settings)
+        assert check_parity(open_store(), open_store(KNOWN_AT), customers_of(snapshot), AS_OF).mismatches == 0

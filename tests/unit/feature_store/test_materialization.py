@@ -1,0 +1,165 @@
+"""Materialisation: once, forwards only, and whole after an interruption."""
+
+import os
+import signal
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from feature_repo.names import FEATURE_SERVICE
+from feature_repo.settings import Settings, load_settings
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.materialization import (
+    OlderThanOnlineError,
+    forget_online_state,
+    lost_customers,
+    materialize,
+    online_state,
+)
+from holdfast.feature_store.parity import check_parity
+from holdfast.feature_store.snapshots import Snapshot, build_snapshots, customers_of
+from tests.support.feature_oracle import Transaction
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join, start
+
+MONTH_AGO = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def _mismatches(snapshot: Snapshot) -> int:
+    return check_parity(open_store(), open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of).mismatches
+
+
+def _moments(settings: Settings) -> set[str]:
+    """The distinct event times in the online store."""
+    connection = sqlite3.connect(settings.feast / "online_store.db")
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {row[0] for name in tables for row in connection.execute(f"SELECT DISTINCT event_ts FROM {name}")}
+    connection.close()
+    return found
+
+
+def _refuse(*arguments: Any, **options: Any) -> None:
+    raise AssertionError("materialised again")
+
+
+def test_a_snapshot_in_place_is_not_written_again(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    store = open_store(KNOWN_AT)
+    monkeypatch.setattr(store, "materialize", _refuse)
+    assert materialize(open_shop, store, snapshot) is False
+    forget_online_state(open_shop)
+    with pytest.raises(AssertionError, match="materialised again"):
+        materialize(open_shop, store, snapshot)
+
+
+def test_it_moves_forward_and_never_back(shop: Settings) -> None:
+    earlier = build_features(shop, MONTH_AGO)
+    assert _mismatches(earlier) == 0
+    later = build_features(shop, AS_OF)
+    assert _mismatches(later) == 0
+    state = online_state(shop)
+    assert state is not None
+    assert (state.as_of, state.known_at) == (AS_OF, KNOWN_AT)
+    with pytest.raises(OlderThanOnlineError) as error:
+        materialize(shop, open_store(), earlier)
+    for part in ("serves 2024-07-01 00:00 UTC", "2024-06-01 00:00 UTC", "HOLDFAST_DATA"):
+        assert part in str(error.value)
+    assert online_state(shop) == state
+    assert _mismatches(later) == 0
+
+
+def test_data_that_arrive_late_are_materialised_for_the_same_moment(open_shop: Settings) -> None:
+    arrival = KNOWN_AT + timedelta(hours=5)
+    late = Transaction("c000", AS_OF - timedelta(days=2), 77.0, arrival)
+    ingest(open_shop.data, [late, late._replace(customer_id="newcomer")], arrival)
+    snapshot = build_snapshots(open_shop, AS_OF, arrival)[0]
+    assert snapshot.known_at == arrival
+    assert materialize(open_shop, open_store(arrival), snapshot) is True
+    assert "newcomer" in customers_of(snapshot)
+    assert _mismatches(snapshot) == 0
+    before = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    assert _mismatches(before) > 0, "parity does not see which data the online store was made from"
+
+
+def test_other_transformations_are_materialised_anew(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    monkeypatch.setattr("holdfast.feature_store.materialization.transformations_version", lambda: "another")
+    assert materialize(open_shop, open_store(KNOWN_AT), snapshot) is True
+
+
+def test_another_store_holds_nothing_yet_whatever_the_first_one_holds(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_features(shop, AS_OF)
+    earlier = build_snapshots(shop, MONTH_AGO, KNOWN_AT)[0]
+    other = open_store(KNOWN_AT)
+    other.config.online_store.path = "feast/other.db"
+    written = []
+    monkeypatch.setattr(other, "materialize", lambda **range: written.append(range["end_date"]))
+    assert materialize(shop, other, earlier) is True
+    assert written == [MONTH_AGO]
+    monkeypatch.setattr(
+        "holdfast.feature_store.materialization.lost_customers", lambda *_: 0
+    )  # nothing was really written
+    assert materialize(shop, other, earlier) is False
+
+
+def test_a_store_that_lost_its_features_is_filled_again_at_once(open_shop: Settings) -> None:
+    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    with sqlite3.connect(open_shop.feast / "online_store.db") as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            database.execute(f"DELETE FROM {table}")
+    assert lost_customers(open_store(), customers_of(snapshot)) == 150
+    assert materialize(open_shop, open_store(), snapshot) is True
+    assert lost_customers(open_store(), customers_of(snapshot)) == 0
+    assert _mismatches(snapshot) == 0
+
+
+def _killed_after(writes: int) -> None:
+    """Materialise, and die once some views are written and the next is half way."""
+    from feast.infra.online_stores.sqlite import SqliteOnlineStore
+
+    original, calls = SqliteOnlineStore.online_write_batch, 0
+
+    def fatal(self: Any, config: Any, table: Any, data: list[Any], progress: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > writes:
+            original(self, config, table, data[: len(data) // 2], progress)
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(self, config, table, data, progress)
+
+    SqliteOnlineStore.online_write_batch = fatal  # type: ignore[method-assign]
+    build_features(load_settings())
+
+
+@pytest.mark.parametrize("writes", [0, 2])
+def test_killed_while_writing_the_next_run_completes_it(shop: Settings, writes: int) -> None:
+    build_features(shop, MONTH_AGO, KNOWN_AT)
+    assert join(start(_killed_after, shop.data, writes)) == -signal.SIGKILL
+    assert online_state(shop) is None
+    moments = _moments(shop)
+    assert len(moments) == 2, "nothing was half written: this test shows nothing"
+    snapshot = build_snapshots(shop, AS_OF, KNOWN_AT)[0]
+    assert materialize(shop, open_store(KNOWN_AT), snapshot) is True
+    assert len(_moments(shop)) == 1
+    assert _mismatches(snapshot) == 0
+
+
+def test_training_reads_while_a_materialisation_runs(shop: Settings) -> None:
+    """A killed one leaves the registry as it is during every materialisation; readers must not fail meanwhile."""
+    snapshot = build_features(shop, MONTH_AGO, KNOWN_AT)
+    assert join(start(_killed_after, shop.data, 1)) == -signal.SIGKILL
+    store = open_store(KNOWN_AT)
+    entities = pd.DataFrame({"customer_id": customers_of(snapshot)[:3], "event_timestamp": MONTH_AGO, "as_of_us": 0})
+    service = store.get_feature_service(FEATURE_SERVICE)
+    table = store.get_historical_features(features=service, entity_df=entities).to_arrow()
+    assert table["total_amount"].null_count == 0
+
+
+def test_killed_on_an_empty_store_the_next_run_completes_it(shop: Settings) -> None:
+    assert join(start(_killed_after, shop.data, 1)) == -signal.SIGKILL
+    snapshot = build_features(shop)
+    assert _mismatches(snapshot) == 0

@@ -1,0 +1,213 @@
+"""Parity: clean on what was materialised, and every planted difference is found and named."""
+
+import math
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+
+from feature_repo.settings import Settings
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.parity import (
+    ParityError,
+    ParityReport,
+    check_parity,
+    differences,
+    epoch_us,
+    require_parity,
+    typed,
+)
+from holdfast.feature_store.snapshots import customers_of
+from holdfast.models.contract import Feature, model_inputs
+from tests.support import feature_oracle
+from tests.support.online_values import HISTORY, write
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, transactions
+
+ACTIVITY, RHYTHM = "customer_recent_activity", "customer_purchase_rhythm"
+_KNOWN = {view: build(transactions(), AS_OF) for view, build in feature_oracle.FEATURES.items()}
+REGULAR = next(c for c, v in _KNOWN[ACTIVITY].items() if v["purchase_days_30d"] > 1)
+QUIET = next(c for c, v in _KNOWN[ACTIVITY].items() if v["amount_30d"] == 0.0 and v["purchase_days_180d"] > 1)
+SINGLE = next(c for c, v in _KNOWN[RHYTHM].items() if v["mean_gap_days"] is None)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, list[str]]]:
+    """A materialised shop for this module, and its customers."""
+    with at_work_on(copy_shop(tmp_path_factory.mktemp("parity"))) as settings:
+        customers = customers_of(build_features(settings))
+        shutil.copy(settings.feast / "online_store.db", settings.feast / "clean.db")
+        yield settings, customers
+
+
+@pytest.fixture
+def check(clean: tuple[Settings, list[str]]) -> Callable[[], ParityReport]:
+    """Compare everything; the online store starts clean."""
+    settings, customers = clean
+    shutil.copy(settings.feast / "clean.db", settings.feast / "online_store.db")
+    return lambda: check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF)
+
+
+def _found(report: ParityReport) -> list[tuple[str, str, str, str]]:
+    return [(m.customer_id, m.feature, repr(m.online), repr(m.offline)) for m in report.examples]
+
+
+class TestClean:
+    def test_counts_every_customer_and_feature(self, check: Callable[[], ParityReport]) -> None:
+        report = check()
+        features = len(model_inputs(open_store()))
+        assert (report.customers, report.features) == (300, features) == (300, 18)
+        assert report.values_compared == 300 * features
+        assert report.mismatches == 0
+        assert report.examples == []
+        require_parity(report)
+
+    @pytest.mark.parametrize("chunk", [1, 7, 300, 301])
+    def test_however_it_is_cut(self, clean: tuple[Settings, list[str]], check: Callable[..., Any], chunk: int) -> None:
+        write("c011", HISTORY, {"total_amount": Value(double_val=-1.5)})
+        customers = ["c250", "c011", "c000", *[f"c{n:03d}" for n in range(20, 30)]]  # in no order
+        report = check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF, chunk)
+        assert report.values_compared == len(customers) * 18
+        assert [(m.customer_id, m.feature, m.online) for m in report.examples] == [
+            ("c011", f"{HISTORY}:total_amount", -1.5)
+        ]
+
+
+def _value(view: str, customer: str, feature: str) -> Any:
+    return _KNOWN[view][customer][feature]
+
+
+_TOTAL = _value(HISTORY, REGULAR, "total_amount")
+_DAYS = _value(HISTORY, REGULAR, "purchase_days")
+PLANTED: dict[str, tuple[str, str, str, Value, Any, Any]] = {
+    "one bit": (
+        REGULAR,
+        HISTORY,
+        "total_amount",
+        Value(double_val=math.nextafter(_TOTAL, math.inf)),
+        math.nextafter(_TOTAL, math.inf),
+        _TOTAL,
+    ),
+    "null for a value": (REGULAR, HISTORY, "total_amount", Value(), None, _TOTAL),
+    "a value for null": (SINGLE, RHYTHM, "std_gap_days", Value(double_val=0.0), 0.0, None),
+    "NaN for null": (SINGLE, RHYTHM, "std_gap_days", Value(double_val=math.nan), math.nan, None),
+    "minus zero": (QUIET, ACTIVITY, "amount_30d", Value(double_val=-0.0), -0.0, 0.0),
+    "one more": (REGULAR, HISTORY, "purchase_days", Value(int64_val=_DAYS + 1), _DAYS + 1, _DAYS),
+}
+
+
+class TestPlanted:
+    @pytest.mark.parametrize("name", PLANTED)
+    def test_one_value(self, check: Callable[[], ParityReport], name: str) -> None:
+        customer, view, feature, value, online, offline = PLANTED[name]
+        write(customer, view, {feature: value})
+        report = check()
+        assert _found(report) == [(customer, f"{view}:{feature}", repr(online), repr(offline))]
+        assert report.mismatches == 1
+        with pytest.raises(ParityError) as error:
+            require_parity(report)
+        for part in (f"customer {customer}", f"{view}:{feature}", f"online {online!r}", f"offline {offline!r}"):
+            assert part in str(error.value)
+        assert f"1 of {report.values_compared} values differ" in str(error.value)
+
+    def test_an_integer_where_a_float_belongs(self, check: Callable[[], ParityReport]) -> None:
+        write(QUIET, ACTIVITY, {"amount_30d": Value(int64_val=0)})
+        assert (QUIET, f"{ACTIVITY}:amount_30d") in [(m.customer_id, m.feature) for m in check().examples]
+
+    def test_a_float_where_an_integer_belongs(self, check: Callable[[], ParityReport]) -> None:
+        write("c000", HISTORY, {"purchase_days": Value(double_val=float(_value(HISTORY, "c000", "purchase_days")))})
+        report = check()
+        assert report.mismatches > 0
+        assert ("c000", f"{HISTORY}:purchase_days") in [(m.customer_id, m.feature) for m in report.examples]
+
+    def test_a_stored_time_shows_in_what_is_computed_from_it(self, check: Callable[[], ParityReport]) -> None:
+        last = _value(HISTORY, REGULAR, "last_purchase_us")
+        write(REGULAR, HISTORY, {"last_purchase_us": Value(int64_val=last - 1)})
+        found = {(m.customer_id, m.feature) for m in check().examples}
+        assert (REGULAR, "customer_request_time:days_since_last_purchase") in found
+        assert {customer for customer, _ in found} == {REGULAR}
+
+    def test_another_customers_values(self, check: Callable[[], ParityReport]) -> None:
+        theirs = _KNOWN[ACTIVITY][REGULAR]
+        types = {int: "int64_val", float: "double_val"}
+        write(QUIET, ACTIVITY, {name: Value(**{types[type(value)]: value}) for name, value in theirs.items()})
+        report = check()
+        differing = {name for name, value in theirs.items() if value != _KNOWN[ACTIVITY][QUIET][name]}
+        assert {(m.customer_id, m.feature) for m in report.examples} == {
+            (QUIET, f"{ACTIVITY}:{name}") for name in differing
+        }
+        assert report.mismatches == len(differing) >= 4
+
+    def test_a_customer_who_is_gone(self, clean: tuple[Settings, list[str]], check: Callable[[], Any]) -> None:
+        key = EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=REGULAR)])
+        with sqlite3.connect(clean[0].feast / "online_store.db") as connection:
+            gone = connection.execute(
+                f"DELETE FROM holdfast_{ACTIVITY} WHERE entity_key = ?", (serialize_entity_key(key, 3),)
+            )
+            assert gone.rowcount == 7
+        connection.close()
+        report = check()
+        assert report.mismatches == 7
+        assert {(m.customer_id, m.online) for m in report.examples} == {(REGULAR, None)}
+
+    def test_examples_are_twenty_and_the_count_is_all(self, check: Callable[[], ParityReport]) -> None:
+        for n in range(30):
+            write(f"c{n:03d}", HISTORY, {"total_amount": Value(double_val=-1.0)})
+        report = check()
+        assert report.mismatches == 30
+        assert len(report.examples) == 20
+        with pytest.raises(ParityError, match=r"30 of 5400 values.*The first 20:"):
+            require_parity(report)
+
+    def test_values_of_another_moment(self, check: Callable[..., Any], clean: tuple[Settings, list[str]]) -> None:
+        later = AS_OF + timedelta(days=40)  # beyond the ttl the offline store knows nothing, the online one does
+        report = check_parity(open_store(), open_store(KNOWN_AT), clean[1][:5], later)
+        assert report.mismatches > 0
+
+
+def test_the_request_time_is_in_microseconds() -> None:
+    assert epoch_us(AS_OF) == feature_oracle.microseconds(AS_OF)
+    assert epoch_us(AS_OF + feature_oracle.MICROSECOND) == feature_oracle.microseconds(AS_OF) + 1
+    assert epoch_us(AS_OF.astimezone(timezone(timedelta(hours=5)))) == feature_oracle.microseconds(AS_OF)
+
+
+class TestDifferences:
+    @pytest.mark.parametrize(
+        ("left", "right", "expected"),
+        [
+            (pa.array([1.0, None, math.nan]), pa.array([1.0, None, math.nan]), [False, False, False]),
+            (pa.array([math.nan, None]), pa.array([None, math.nan], pa.float64()), [True, True]),
+            (pa.array([0.0, -0.0]), pa.array([-0.0, -0.0]), [True, False]),
+            (pa.array([None, 0.0]), pa.array([0.0, None]), [True, True]),
+            (pa.array([1, 2]), pa.array([1.0, 2.0]), [True, True]),
+            (pa.array([1, None]), pa.array([1, 0]), [False, True]),
+            (pa.array(["a", None, ""]), pa.array(["a", "", None]), [False, True, True]),
+            (pa.array([True, None]), pa.array([True, False]), [False, True]),
+            (pa.array([0.1 + 0.2]), pa.array([0.3]), [True]),
+            (pa.array([], pa.float64()), pa.array([], pa.float64()), []),
+        ],
+    )
+    def test_bits_and_nulls(self, left: pa.Array, right: pa.Array, expected: list[bool]) -> None:
+        assert differences(left, right).tolist() == expected
+        assert differences(right, left).tolist() == expected
+
+    def test_payloads_of_nan_are_bits_too(self) -> None:
+        one, other = np.array([0x7FF8000000000000, 0x7FF8000000000001], dtype=np.int64).view(np.float64)
+        assert differences(pa.array([one]), pa.array([other])).tolist() == [True]
+
+    def test_all_null_takes_the_declared_type(self) -> None:
+        assert typed([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()
+        assert typed([None, None], Feature("v", "f", "Int64", True)).type == pa.int64()
+        assert typed([None, 1], Feature("v", "f", "Float64", True)).type == pa.int64()
+
+
+def test_the_clean_store_is_what_was_copied(clean: tuple[Settings, list[str]]) -> None:
+    assert Path(clean[0].feast / "clean.db").stat().st_size > 0

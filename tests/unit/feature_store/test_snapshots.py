@@ -1,0 +1,308 @@
+"""Snapshots: the same bytes from the same inputs, whole or not at all, and blind to what arrived later."""
+
+import errno
+import os
+import shutil
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from feature_repo.names import FEATURE_SERVICE
+from feature_repo.settings import Settings
+from feature_repo.transformations import BUILDERS
+from holdfast.feature_store import snapshots
+from holdfast.feature_store.snapshots import (
+    NoDataError,
+    build_snapshots,
+    customers_of,
+    effective_known_at,
+    recent_customer,
+    snapshot_path,
+)
+from holdfast.ingestion.batches import Batch
+from tests.support import feature_oracle
+from tests.support.feature_oracle import MICROSECOND, Transaction
+from tests.support.small_shop import (
+    ARRIVALS,
+    AS_OF,
+    KNOWN_AT,
+    LATE_BATCH,
+    at_work_on,
+    ingest,
+    join,
+    start,
+    transactions,
+)
+
+
+def _files(settings: Settings) -> dict[str, bytes]:
+    """What readers can meet: every file but those still being written."""
+    found = (path for path in settings.snapshots.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(settings.snapshots)): path.read_bytes()
+        for path in found
+        if not any(part.startswith(".writing-") for part in path.parts)
+    }
+
+
+class TestBytes:
+    def test_rebuilt_from_nothing_they_are_the_same(self, shop: Settings) -> None:
+        first = build_snapshots(shop, AS_OF, KNOWN_AT)
+        before = _files(shop)
+        assert len(before) == len(BUILDERS) == 3
+        assert all(item.built for item in first)
+        shutil.rmtree(shop.snapshots)
+        build_snapshots(shop, AS_OF, KNOWN_AT)
+        assert _files(shop) == before
+
+    def test_those_in_place_are_not_touched(self, shop: Settings) -> None:
+        paths = [item.path for item in build_snapshots(shop, AS_OF, KNOWN_AT)]
+        for path in paths:
+            path.write_bytes(b"as it was")  # would be noticed if it were read or written again
+        stats = [(path.stat().st_mtime_ns, path.stat().st_ino) for path in paths]
+        again = build_snapshots(shop, AS_OF, KNOWN_AT)
+        assert not any(item.built for item in again)
+        assert [(path.stat().st_mtime_ns, path.stat().st_ino) for path in paths] == stats
+
+    def test_a_missing_one_is_built_beside_the_others(self, shop: Settings) -> None:
+        paths = [item.path for item in build_snapshots(shop, AS_OF, KNOWN_AT)]
+        before = _files(shop)
+        paths[1].unlink()
+        assert [item.built for item in build_snapshots(shop, AS_OF, KNOWN_AT)] == [False, True, False]
+        assert _files(shop) == before
+
+    @pytest.mark.parametrize("view", BUILDERS)
+    def test_values_and_stamps(self, shop: Settings, view: str) -> None:
+        snapshot = {item.view: item for item in build_snapshots(shop, AS_OF, KNOWN_AT)}[view]
+        table = pq.read_table(snapshot.path)
+        rows = table.drop_columns(["as_of", "known_at"]).to_pylist()
+        expected = feature_oracle.FEATURES[view](transactions(), AS_OF)
+        for row in rows:
+            theirs = expected[row["customer_id"]]
+            assert [row[name] is None for name in theirs] == [value is None for value in theirs.values()]
+            known = {name: value for name, value in theirs.items() if value is not None}
+            assert {name: row[name] for name in known} == pytest.approx(known, rel=1e-12)
+        assert table["customer_id"].to_pylist() == sorted(expected) == customers_of(snapshot)
+        assert set(table["as_of"].to_pylist()) == {AS_OF}
+        assert set(table["known_at"].to_pylist()) == {KNOWN_AT}
+        assert str(table.schema.field("as_of").type) == "timestamp[us, tz=UTC]"
+
+
+def _batch(arrival: datetime, first: datetime | None) -> Batch:
+    return Batch("id", "source", "0", "0", arrival, 1, 1, 0, 0, 0, first, first)
+
+
+class TestEffectiveKnownAt:
+    NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
+
+    def test_is_the_last_arrival_in_time(self) -> None:
+        old = self.NOON - timedelta(days=30)
+        batches = [_batch(self.NOON + timedelta(days=n), old) for n in range(3)]
+        for known_at, day in (
+            (self.NOON, 0),
+            (self.NOON + timedelta(days=1.5), 1),
+            (datetime.max.replace(tzinfo=UTC), 2),
+        ):
+            assert effective_known_at(batches, self.NOON, known_at) == self.NOON + timedelta(days=day)
+
+    def test_an_arrival_counts_from_its_microsecond(self) -> None:
+        batches = [_batch(self.NOON, self.NOON - timedelta(days=1))]
+        assert effective_known_at(batches, self.NOON, self.NOON) == self.NOON
+        with pytest.raises(NoDataError):
+            effective_known_at(batches, self.NOON, self.NOON - MICROSECOND)
+
+    def test_batches_with_later_events_or_none_do_not_matter(self) -> None:
+        old, later = self.NOON - timedelta(days=1), self.NOON + timedelta(days=5)
+        batches = [_batch(self.NOON, old), _batch(later, self.NOON), _batch(later + MICROSECOND, None)]
+        assert effective_known_at(batches, self.NOON, later + MICROSECOND) == self.NOON
+        batches.append(_batch(later, self.NOON - MICROSECOND))
+        assert effective_known_at(batches, self.NOON, later) == later
+
+    def test_tomorrows_data_leave_yesterdays_snapshots_valid(self, shop: Settings) -> None:
+        build_snapshots(shop, AS_OF, KNOWN_AT)
+        before = _files(shop)
+        arrival = KNOWN_AT + timedelta(days=3)
+        ingest(shop.data, [Transaction("new", AS_OF + timedelta(days=1), 5.0, arrival)], arrival)
+        again = build_snapshots(shop, AS_OF, arrival + timedelta(days=1))
+        assert [item.built for item in again] == [False] * 3
+        assert _files(shop) == before
+
+    def test_data_of_the_past_make_a_new_one_beside_the_old(self, shop: Settings) -> None:
+        build_snapshots(shop, AS_OF, KNOWN_AT)
+        before = _files(shop)
+        arrival = KNOWN_AT + timedelta(days=3)
+        ingest(shop.data, [Transaction("new", AS_OF - timedelta(days=1), 5.0, arrival)], arrival)
+        again = build_snapshots(shop, AS_OF, arrival + timedelta(days=1))
+        assert [(item.built, item.known_at) for item in again] == [(True, arrival)] * 3
+        assert "new" in customers_of(again[0])
+        after = _files(shop)
+        assert len(after) == 6
+        assert before.items() <= after.items()
+
+
+def test_no_data_says_what_to_do(tmp_path: Path, shop: Settings) -> None:
+    for settings, as_of, known_at in (
+        (Settings(data=tmp_path / "empty"), AS_OF, KNOWN_AT),
+        (shop, datetime(2020, 1, 1, tzinfo=UTC), KNOWN_AT),
+        (shop, AS_OF, ARRIVALS[0][1] - MICROSECOND),
+    ):
+        with pytest.raises(NoDataError) as error:
+            build_snapshots(settings, as_of, known_at)
+        for part in (f"{as_of:%Y-%m-%d %H:%M} UTC", f"{known_at:%Y-%m-%d %H:%M} UTC", "python -m flows.ingest"):
+            assert part in str(error.value)
+    assert not (tmp_path / "empty").exists()
+
+
+def test_the_live_check_asks_about_somebody_recent(shop: Settings) -> None:
+    known_at = build_snapshots(shop, AS_OF, KNOWN_AT)[0].known_at
+    customer = recent_customer(shop, AS_OF, known_at)
+    assert feature_oracle.recent_activity(transactions(), AS_OF)[customer]["purchase_days_180d"] > 0
+
+
+class TestLateData:
+    """A row of 2023 that arrives in 2024 is not in what was known in between."""
+
+    CUTOFF, CLOSED = datetime(2023, 9, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
+    EARLY, LATE = ARRIVALS[0][1], ARRIVALS[LATE_BATCH][1]
+
+    def _assemble(self, settings: Settings, known_at: datetime) -> Any:
+        from holdfast.training.dataset import assemble
+
+        build_snapshots(settings, self.CUTOFF, known_at)
+        return assemble(settings, [self.CUTOFF], self.CLOSED, known_at)
+
+    def test_a_training_set_holds_what_was_known_and_no_more(self, tmp_path: Path) -> None:
+        from holdfast.feast_stores.open_store import open_store
+        from holdfast.feature_store.apply import apply_definitions
+
+        rows = transactions()
+        with at_work_on(tmp_path / "data") as settings:
+            ingest(settings.data, [row for row in rows if row.ingested_at == self.EARLY], self.EARLY)
+            apply_definitions(open_store())
+            built_early = self._assemble(settings, self.EARLY)
+            ingest(settings.data, [row for row in rows if row.ingested_at == self.LATE], self.LATE)
+            early_again = self._assemble(settings, self.LATE - MICROSECOND)
+            late = self._assemble(settings, self.LATE)
+            much_later = self._assemble(settings, self.LATE + timedelta(days=400))
+        assert built_early.digests() == early_again.digests()
+        assert late.digests() == much_later.digests()
+        for data, known_at in ((early_again, self.EARLY), (late, self.LATE)):
+            known = feature_oracle.known(rows, self.CUTOFF, known_at)
+            labels = feature_oracle.churn_labels(
+                feature_oracle.known(rows, self.CLOSED, known_at), [self.CUTOFF], 90, 180
+            )
+            assert dict(zip(data.keys["customer_id"], data.y, strict=True)) == {k[0]: v for k, v in labels.items()}
+            expected = feature_oracle.purchase_history(known, self.CUTOFF)
+            assert data.column("total_amount").tolist() == [
+                expected[customer]["total_amount"] for customer in data.keys["customer_id"]
+            ]
+        totals = [dict(zip(d.keys["customer_id"], d.column("total_amount"), strict=True)) for d in (built_early, late)]
+        assert sum(totals[0][c] != totals[1][c] for c in totals[0].keys() & totals[1].keys()) >= 5
+
+    def test_a_point_in_time_join_sees_the_snapshots_of_its_time(self, shop: Settings) -> None:
+        from holdfast.feast_stores.open_store import open_store
+        from holdfast.feature_store.apply import apply_definitions
+
+        apply_definitions(open_store())
+        for known_at in (self.EARLY, self.LATE):
+            build_snapshots(shop, self.CUTOFF, known_at)
+
+        def totals(known_at: datetime | None) -> dict[str, float]:
+            store = open_store(known_at)
+            entities = pd.DataFrame({"customer_id": customers, "event_timestamp": self.CUTOFF, "as_of_us": 0})
+            service = store.get_feature_service(FEATURE_SERVICE)
+            table = store.get_historical_features(features=service, entity_df=entities).to_df()
+            return dict(zip(table["customer_id"], table["total_amount"], strict=True))
+
+        expected = {
+            known_at: {
+                customer: values["total_amount"]
+                for customer, values in feature_oracle.purchase_history(
+                    feature_oracle.known(transactions(), self.CUTOFF, known_at), self.CUTOFF
+                ).items()
+            }
+            for known_at in (self.EARLY, self.LATE)
+        }
+        customers = sorted(expected[self.EARLY])
+        late = {customer: expected[self.LATE][customer] for customer in customers}
+        assert late != expected[self.EARLY]
+        assert totals(self.LATE - MICROSECOND) == expected[self.EARLY]
+        assert totals(self.LATE) == late
+        assert totals(None) == late
+        assert all(np.isnan(value) for value in totals(self.EARLY - MICROSECOND).values())
+
+
+def _killed(step: str, call: int) -> None:
+    """Build the snapshots, and die at the n-th call of a step."""
+    holder: Any = {"write_table": pq, "fsync": os, "replace": Path}[step]
+    original, calls = getattr(holder, step), 0
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls < call:
+            return original(*arguments, **options)
+        if step == "write_table":
+            original(*arguments, **options)
+            os.truncate(arguments[1], 500)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(holder, step, fatal)
+    build_snapshots(Settings(), AS_OF, KNOWN_AT)
+
+
+class TestFaults:
+    @pytest.mark.parametrize(("step", "call"), [("write_table", 1), ("write_table", 2), ("fsync", 2), ("replace", 3)])
+    def test_killed_while_writing(self, shop: Settings, step: str, call: int) -> None:
+        build_snapshots(shop, AS_OF, KNOWN_AT)
+        expected = _files(shop)
+        shutil.rmtree(shop.snapshots)
+        assert join(start(_killed, shop.data, step, call)) == -signal.SIGKILL
+        left = _files(shop)
+        assert len(left) == call - 1
+        assert left.items() <= expected.items()
+        build_snapshots(shop, AS_OF, KNOWN_AT)
+        assert _files(shop) == expected
+
+    def test_readers_do_not_meet_what_a_killed_run_left(self, shop: Settings) -> None:
+        from holdfast.feast_stores.open_store import open_store
+        from holdfast.feature_store.apply import apply_definitions
+
+        assert join(start(_killed, shop.data, "write_table", 1)) == -signal.SIGKILL
+        assert list(shop.snapshots.rglob("*.parquet")), "nothing was left behind: this test shows nothing"
+        build_snapshots(shop, AS_OF, KNOWN_AT)
+        apply_definitions(open_store())
+        entities = pd.DataFrame({"customer_id": ["c000"], "event_timestamp": AS_OF, "as_of_us": 0})
+        store = open_store()
+        service = store.get_feature_service(FEATURE_SERVICE)
+        table = store.get_historical_features(features=service, entity_df=entities).to_df()
+        assert table["purchase_days"].notna().all()
+
+    def test_a_full_disk_leaves_nothing_half_written(self, shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(table: Any, path: Path) -> None:
+            path.write_bytes(b"PAR1 half")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        monkeypatch.setattr(snapshots.pq, "write_table", full)
+        with pytest.raises(OSError, match="No space left"):
+            build_snapshots(shop, AS_OF, KNOWN_AT)
+        assert [path for path in shop.snapshots.rglob("*") if path.is_file()] == []
+        monkeypatch.undo()
+        with at_work_on(shop.data):
+            assert all(item.built for item in build_snapshots(shop, AS_OF, KNOWN_AT))
+
+    def test_a_path_names_view_definition_as_of_and_known_at(self, shop: Settings) -> None:
+        base = snapshot_path(shop, "view", AS_OF, KNOWN_AT)
+        others = {
+            snapshot_path(shop, "other", AS_OF, KNOWN_AT),
+            snapshot_path(shop, "view", AS_OF + MICROSECOND, KNOWN_AT),
+            snapshot_path(shop, "view", AS_OF, KNOWN_AT + MICROSECOND),
+        }
+        assert len(others | {base}) == 4
+        assert base == snapshot_path(shop, "view", AS_OF.astimezone(), KNOWN_AT.astimezone())

@@ -1,0 +1,263 @@
+"""What the registry says, and the three ways in which it says nothing."""
+
+import hashlib
+import os
+import shutil
+import socket
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.core.errors import HoldfastError
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.models.registered_version import (
+    TRAFFIC_TAG,
+    NoRegistryError,
+    NoSuchAliasError,
+    NotServableError,
+    RegisteredVersion,
+    RegistryUnavailableError,
+    Traffic,
+)
+from holdfast.models.registry_client import IMPATIENT, ModelRegistry, be_impatient
+from tests.support.registry import Registry, contract_of, dumped, estimator, make_registry
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry with one version that can be served, behind no alias."""
+    registry = make_registry(tmp_path_factory.mktemp("registry"))
+    registry.plant()
+    return registry
+
+
+@pytest.fixture
+def champion(planted: Registry) -> Iterator[Registry]:
+    """The same, with version 1 as champion."""
+    planted.point(CHAMPION, "1")
+    yield planted
+    planted.point(CHAMPION, None)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a service, for this test."""
+    for name, value in IMPATIENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+class TestAnswers:
+    def test_contract_and_file_are_those_of_the_version(self, champion: Registry, scratch: Path) -> None:
+        before = dict(os.environ)
+        contract, content = ModelRegistry(champion.uri).served(CHAMPION)
+        assert content == champion.file("1").read_bytes()
+        tag = champion.client.get_model_version(MODEL_NAME, "1").tags[SERVED_MODEL_TAG]
+        assert contract == ServedModel.model_validate_json(tag).model_copy(update={"model_version": "1"})
+        assert contract.model_sha256 == hashlib.sha256(content).hexdigest()
+        assert list(scratch.iterdir()) == []
+        assert dict(os.environ) == before
+
+    def test_a_moved_alias_is_seen_at_once(self, champion: Registry) -> None:
+        registry = ModelRegistry(champion.uri)
+        assert registry.behind(CHAMPION).number == "1"
+        version = champion.plant(seed=1)
+        champion.point(CHAMPION, version)
+        assert registry.behind(CHAMPION).number == version
+        champion.send(version, '{"mode": "shadow"}')
+        assert registry.behind(CHAMPION).traffic() == Traffic(mode="shadow")
+
+    @pytest.mark.usefixtures("impatient")
+    def test_a_database_that_takes_the_place_of_another_is_read(self, champion: Registry, tmp_path: Path) -> None:
+        database = Path(shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db"))
+        registry = ModelRegistry(f"sqlite:///{database}")
+        assert registry.behind(CHAMPION).number == "1"
+        champion.point(CHAMPION, version := champion.plant(seed=2))
+        newer = shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "newer.db")
+        Path(newer).rename(database)
+        assert registry.behind(CHAMPION).number == version
+
+    def test_no_alias_is_no_failure_of_the_registry(self, planted: Registry) -> None:
+        with pytest.raises(
+            NoSuchAliasError, match=r"no champion in the registry.*flows\.train.*flows\.promote"
+        ) as told:
+            ModelRegistry(planted.uri).served(CHAMPION)
+        assert not isinstance(told.value, NoRegistryError)
+        assert isinstance(told.value, HoldfastError)
+
+    def test_no_model_is_no_failure_either(self, planted: Registry, tmp_path: Path) -> None:
+        database = shutil.copy(Path(planted.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db")
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("UPDATE registered_models SET name = 'another'")
+        with pytest.raises(NoSuchAliasError, match="no challenger"):
+            ModelRegistry(f"sqlite:///{database}").behind(CHALLENGER)
+
+
+class TestNoDatabase:
+    def test_it_is_said_and_not_created(self, tmp_path: Path) -> None:
+        registry = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
+        registry.prepare()
+        with pytest.raises(NoRegistryError, match=r"no champion.*flows\.train"):
+            registry.behind(CHAMPION)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_one_that_is_being_made_is_left_alone(self, tmp_path: Path) -> None:
+        """MLflow would make its tables at the same time as the training that makes them, and one would fail."""
+        (tmp_path / "mlflow.db").touch()
+        with pytest.raises(NoRegistryError):
+            ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}").behind(CHAMPION)
+        assert (tmp_path / "mlflow.db").stat().st_size == 0
+
+    def test_a_file_that_is_none_is_no_empty_registry(self, tmp_path: Path) -> None:
+        (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+        with pytest.raises(RegistryUnavailableError, match=r"cannot be read: .*not a database"):
+            ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}").behind(CHAMPION)
+
+
+class TestFile:
+    def test_one_changed_byte_is_found(self, champion: Registry, scratch: Path) -> None:
+        champion.point(CHAMPION, version := champion.plant(seed=3))
+        file = champion.file(version)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(NotServableError, match=rf"file of version {version} .*changed or damaged"):
+            ModelRegistry(champion.uri).served(CHAMPION)
+        assert list(scratch.iterdir()) == []
+
+    def test_one_that_is_gone_may_come_back(self, champion: Registry, scratch: Path) -> None:
+        champion.point(CHAMPION, version := champion.plant(seed=4))
+        file = champion.file(version)
+        content = file.read_bytes()
+        file.unlink()
+        registry = ModelRegistry(champion.uri)
+        with pytest.raises(RegistryUnavailableError, match=f"Version {version} of {MODEL_NAME} cannot be downloaded"):
+            registry.served(CHAMPION)
+        file.write_bytes(content)
+        assert registry.served(CHAMPION)[1] == content
+        assert list(scratch.iterdir()) == []
+
+
+def _version(tags: dict[str, str]) -> RegisteredVersion:
+    return RegisteredVersion("7", tags)
+
+
+def _tag(**changed: Any) -> str:
+    contract = contract_of(model := estimator(), dumped(model))
+    return contract.model_copy(update=changed).model_dump_json()
+
+
+class TestTags:
+    @pytest.mark.parametrize(
+        ("tag", "told"),
+        [
+            (lambda: None, r"Version 7 .*no tag holdfast\.served_model.*not registered by flows\.train"),
+            (lambda: "not JSON", r"holdfast\.served_model of version 7 .*is no model contract: Invalid JSON"),
+            (lambda: "{}", r"version 7 .*is no model contract: model_name: Field required"),
+            (lambda: _tag(examples=[]), "Version 7 .*an earlier Holdfast.*without examples"),
+            (lambda: _tag(model_sha256=""), "Version 7 .*an earlier Holdfast, without the SHA-256"),
+        ],
+    )
+    def test_what_is_not_ours_is_told_once_and_says_to_train_again(
+        self, tag: Callable[[], str | None], told: str
+    ) -> None:
+        text = tag()
+        with pytest.raises(NotServableError, match=rf"{told}.*Train again with `python -m flows\.train`") as error:
+            _version({} if text is None else {SERVED_MODEL_TAG: text}).contract()
+        assert "\n" not in str(error.value)
+
+    def test_the_number_is_the_registrys(self) -> None:
+        assert _version({SERVED_MODEL_TAG: _tag(model_version="3")}).contract().model_version == "7"
+
+    @pytest.mark.parametrize(
+        ("text", "traffic"),
+        [
+            (None, Traffic(mode="off")),
+            ('{"mode": "off"}', Traffic(mode="off")),
+            ('{"mode": "shadow"}', Traffic(mode="shadow")),
+            ('{"mode": "canary", "share": 0.05}', Traffic(mode="canary", share=0.05)),
+            ('{"mode": "canary", "share": 0.5, "who": "ann"}', Traffic(mode="canary", share=0.5)),
+            ('{"mode": "shadow", "until": null}', Traffic(mode="shadow")),
+            ('{"mode": "shadow", "until": "2026-01-01T00:00:00Z"}', Traffic(mode="shadow", until=NEW_YEAR)),
+        ],
+    )
+    def test_traffic_is_what_the_tag_says(self, text: str | None, traffic: Traffic) -> None:
+        assert _version({} if text is None else {TRAFFIC_TAG: text}).traffic() == traffic
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "canary",
+            "{}",
+            '{"mode": "all"}',
+            '{"mode": "canary"}',
+            '{"mode": "canary", "share": 0.51}',
+            '{"mode": "canary", "share": -0.1}',
+            '{"mode": "canary", "share": NaN}',
+            '{"mode": "shadow", "share": 0.1}',
+            '{"mode": "shadow", "until": "tomorrow"}',
+            '{"mode": "shadow", "until": "2026-01-01T00:00:00"}',
+        ],
+    )
+    def test_any_other_traffic_is_refused(self, text: str) -> None:
+        with pytest.raises(NotServableError, match=r"holdfast\.traffic of version 7 .*flows\.traffic"):
+            _version({TRAFFIC_TAG: text}).traffic()
+
+
+@pytest.mark.usefixtures("impatient")
+class TestServerOutOfReach:
+    def test_it_is_not_called_empty(self) -> None:
+        registry = ModelRegistry("http://ann:secret@127.0.0.1:9")
+        registry.prepare()
+        with pytest.raises(RegistryUnavailableError, match="registry cannot be read") as told:
+            registry.behind(CHAMPION)
+        assert "secret" not in str(told.value)
+
+    @pytest.mark.parametrize("set_by_user", [True, False])
+    @pytest.mark.parametrize("flow", [True, False])
+    def test_one_that_never_answers_holds_nobody_up(
+        self, flow: bool, set_by_user: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in IMPATIENT:
+            monkeypatch.delenv(name)
+        if set_by_user:
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        monkeypatch.setitem(IMPATIENT, "MLFLOW_HTTP_REQUEST_TIMEOUT", "60" if set_by_user else "1")
+        if not flow:
+            assert set(be_impatient()) == set(IMPATIENT) - ({"MLFLOW_HTTP_REQUEST_TIMEOUT"} if set_by_user else set())
+        before = dict(os.environ)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            registry = ModelRegistry(f"http://127.0.0.1:{silent.getsockname()[1]}")
+            registry.prepare()
+            began = time.monotonic()
+            with pytest.raises(RegistryUnavailableError, match="timeout"):
+                (registry.served if flow else registry.behind)(CHAMPION)
+            assert 0.9 < time.monotonic() - began < 10
+        assert dict(os.environ) == before  # a training in the same process has more time
+
+    def test_the_same_failure_has_the_same_words(self) -> None:
+        """Whoever logs what is new would log it at each try."""
+        told = set()
+        for _ in range(2):
+            with pytest.raises(RegistryUnavailableError) as error:
+                ModelRegistry("http://127.0.0.1:9").behind(CHAMPION)
+            told.add(str(error.value))
+        assert len(told) == 1

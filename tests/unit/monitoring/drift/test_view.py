@@ -1,0 +1,196 @@
+"""The drift view on what a real service logged: quiet after a normal day, loud where an input broke."""
+
+import functools
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.core.formatting import png
+from holdfast.core.prediction_log import ScoredBatch, read_predictions
+from holdfast.models.contract import MODEL_NAME, RECENCY
+from holdfast.monitoring.drift.psi import SCORE
+from holdfast.monitoring.drift.reference import NoReferenceError, reference_of, training_rows
+from holdfast.monitoring.drift.view import active_rows, drift_view, latest_rows
+from holdfast.monitoring.metrics_store import read_metrics, write_metrics
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import DriftRules, MonitorSettings
+from holdfast.training.mlflow_tracking import open_mlflow
+from tests.support.main_job import STATE
+from tests.support.prediction_batches import write
+from tests.support.served_shop import NOON, copy_of_a_normal_day, serve, the_day
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
+
+RULES = MonitorSettings(drift=DriftRules(min_rows=50))
+
+
+@functools.cache
+def known_day() -> Path:
+    """A normal day with two versions trained at ``AS_OF``, whose references are kept already; read only."""
+    with copy_of_a_normal_day(Path(tempfile.mkdtemp(dir=STATE, prefix="known-"))) as settings:
+        client = open_mlflow(settings)
+        for version in ("1", "2"):
+            for name, moment in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
+                client.set_model_version_tag(MODEL_NAME, version, f"holdfast.{name}", moment.isoformat())
+            reference_of(client, settings, version)
+        return settings.data
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Iterator[Settings]:
+    """This process at work on a copy of the known day."""
+    with at_work_on(Path(shutil.copytree(known_day(), tmp_path / "data")), HOLDFAST_CLOCK=NOON.isoformat()) as settings:
+        yield settings
+
+
+def log_again(
+    settings: Settings, change: Callable[[pd.DataFrame], pd.DataFrame], version: str = "1", days: int = 0
+) -> None:
+    """Instead of what was logged: the predictions of version 1, changed."""
+    frame = read_predictions(settings.predictions).to_pandas()
+    inputs = [name for name in frame.columns[8:] if not name.endswith("__timestamp")]
+    frame = change(frame[frame["version"] == "1"].reset_index(drop=True))
+    as_of = frame["as_of"].astype("datetime64[us, UTC]").astype("int64").to_numpy() + days * 86_400_000_000
+    shutil.rmtree(settings.predictions)
+    batch = ScoredBatch(
+        version=version,
+        route="champion",
+        answered_at_us=int(NOON.timestamp() * 1e6),
+        request_ids=frame["request_id"].tolist(),
+        customer_ids=frame["customer_id"].tolist(),
+        as_of_us=as_of,
+        input_names=inputs,
+        inputs=frame[inputs].to_numpy(dtype=float),
+        views=["customer_purchase_history"],
+        timestamps_us=np.zeros((len(frame), 1), dtype=np.int64),
+        probabilities=frame["churn_probability"].to_numpy(),
+        stale=np.zeros(len(frame), dtype=bool),
+    )
+    write(settings.predictions, batch)
+
+
+def value(found: ViewResult, metric: str, subject: str, version: str = "1") -> float:
+    (row,) = [row for row in found.metrics if (row.metric, row.subject, row.version) == (metric, subject, version)]
+    return row.value
+
+
+def test_a_normal_day_is_quiet(day: Settings) -> None:
+    found = drift_view(day, the_day(), RULES)
+    assert list(found.findings) == []
+    assert "0 of 38 features and scores drifted" in found.summary
+    assert value(found, "psi_met", "total_amount") < 0.05
+    assert value(found, "customers", "predictions") == 300
+    assert 0.3 < value(found, "active_share", "predictions") < 0.9
+    assert {row["feature"] for row in found.table} >= {"total_amount", SCORE}
+    assert png(found.picture)
+    assert list(found.notes) == []
+    assert callable(found.report) and "mean_gap_days" in str(found.report().dict())
+    write_metrics(day, "drift", the_day().start, the_day().as_of, found.metrics)
+    assert not read_metrics(day, "drift")["breached"].any()
+
+
+def test_an_input_that_broke_is_found_with_its_figures(day: Settings) -> None:
+    log_again(day, lambda rows: rows.assign(total_amount=0.0, mean_gap_days=np.nan))
+    found = drift_view(day, the_day(), RULES)
+    assert {item.subject for item in found.findings} == {"total_amount", "mean_gap_days"}
+    payload = next(item.payload for item in found.findings if item.subject == "total_amount")
+    assert payload["version"] == "1" and payload["psi"] > payload["limit"] == 0.25 and payload["p_value"] < 1e-6
+    assert payload["as_of"] == the_day().as_of.isoformat()
+    assert {row.subject for row in found.metrics if row.breached} == {"total_amount", "mean_gap_days"}
+    assert png(found.picture)
+    assert callable(found.report) and found.report() is not None
+
+
+def test_scores_that_moved_are_found(day: Settings) -> None:
+    log_again(day, lambda rows: rows.assign(churn_probability=rows["churn_probability"] ** 3))
+    assert [item.subject for item in drift_view(day, the_day(), RULES).findings] == [SCORE]
+
+
+def test_repeated_requests_count_once(day: Settings) -> None:
+    before = drift_view(day, the_day(), RULES)
+    serve(day, NOON, [f"c{number:03d}" for number in range(40)] * 2)
+    after = drift_view(day, the_day(), RULES)
+    for metric, subject in (("customers", "predictions"), ("psi", "total_amount")):
+        assert value(after, metric, subject) == value(before, metric, subject)
+
+
+def test_of_repeated_requests_the_latest_counts() -> None:
+    times = pd.to_datetime([3, 1, 2, 2], unit="D", utc=True)
+    log = {"customer_id": ["a", "a", "b", "a"], "as_of": times, "answered_at": times, "version": ["1", "1", "1", "2"]}
+    rows = latest_rows(pa.table(pd.DataFrame(log | {"churn_probability": [0.1, 0.2, 0.3, 0.4]})))
+    assert sorted(rows["1"][SCORE]) == [0.1, 0.3]
+    assert rows["2"][SCORE].tolist() == [0.4]
+
+
+def test_who_is_not_active_is_left_out_and_who_may_be_is_not() -> None:
+    rows = pd.DataFrame({RECENCY: [10.0, 180.0, 181.0, np.nan]})
+    assert active_rows(rows, 180).index.tolist() == [0, 1, 3]
+
+
+def test_nothing_logged_is_said(day: Settings) -> None:
+    found = drift_view(day, the_day(AS_OF + timedelta(days=30)), RULES)
+    assert found.summary == "No prediction was logged in the window: there is nothing to compare."
+    assert [(row.metric, row.value) for row in found.metrics] == [("customers", 0)]
+    assert found.report is None and png(found.picture)
+
+
+def test_too_few_customers_are_not_judged(day: Settings) -> None:
+    log_again(day, lambda rows: rows.head(60).assign(total_amount=0.0))
+    found = drift_view(day, the_day(), MonitorSettings())
+    assert list(found.findings) == []
+    assert "active customers are too few, it takes 200" in found.notes[0]
+    assert "not judged" in found.summary
+
+
+def test_a_version_that_nobody_knows_is_said(day: Settings) -> None:
+    log_again(day, lambda rows: rows, version="77")
+    found = drift_view(day, the_day(), RULES)
+    assert found.notes == ["Version 77 was not compared: version 77 or its run is not in the registry any more."]
+    assert value(found, "customers", "predictions", "77") == 300
+
+
+def test_the_reference_is_what_it_was_trained_on_and_stays(day: Settings) -> None:
+    client = open_mlflow(day)
+    first = reference_of(client, day, "1")
+    assert first.names[-1] == SCORE and first.as_of == AS_OF
+    assert np.array_equal(first.training[:, :-1], training_rows(client, day, "1").x, equal_nan=True)
+    assert 0 < len(first.met) < 300
+    shutil.rmtree(day.snapshots)
+    shutil.rmtree(day.feast)  # whatever the definitions are by now
+    again = reference_of(client, day, "1")
+    assert np.array_equal(first.met, again.met, equal_nan=True)
+    assert np.array_equal(first.training, again.training, equal_nan=True)
+
+
+def test_a_reference_that_cannot_be_made_any_more_is_said(day: Settings) -> None:
+    client = open_mlflow(day)
+    run_id = client.get_model_version(MODEL_NAME, "1").run_id
+    with sqlite3.connect(day.mlflow / "mlflow.db") as database:
+        database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", ((day.data / "gone").as_uri(), run_id))
+    (kept,) = (day.monitoring / "reference").glob("1-*.parquet")
+    kept.unlink()
+    with pytest.raises(NoReferenceError, match="version 1"):
+        reference_of(client, day, "1")
+    found = drift_view(day, the_day(), RULES)
+    assert "Version 1 was not compared" in found.notes[0]
+    assert {row["version"] for row in found.table} == {"2"}
+
+
+def test_other_definitions_are_named(day: Settings) -> None:
+    from holdfast.feast_stores.open_store import open_store
+
+    store = open_store()
+    view = store.get_feature_view("customer_recent_activity")
+    view.ttl = timedelta(days=3)
+    store.apply([view])
+    shutil.rmtree(day.monitoring / "reference")
+    with pytest.raises(NoReferenceError, match="its definitions differ in feature_service"):
+        reference_of(open_mlflow(day), day, "1")

@@ -1,0 +1,249 @@
+"""Outcomes: whole cohorts measured, the others estimated and said to be; a champion below its promise is found."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from feature_repo.settings import Settings
+from feature_repo.timestamps import epoch_us
+from holdfast.batch_scoring.outcomes import outcomes
+from holdfast.batch_scoring.scores_table import read_scores, scores_path
+from holdfast.core.formatting import png
+from holdfast.model_versions.records import PromotionRecord, RollbackRecord
+from holdfast.monitoring.metrics_store import read_metrics, write_metrics
+from holdfast.monitoring.performance.view import outcome_view
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.window import Window
+from tests.support.prediction_batches import batch_of, write
+from tests.support.registered_versions import plant
+from tests.support.scored_shop import MONTHS, copy_of_scored_shop, promote, score
+from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
+
+RULES = MonitorSettings.model_validate({"outcome": {"min_rows": 30, "resamples": 50}})
+WINDOW = Window.ending(AS_OF, 1, KNOWN_AT)
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+    """The scored shop, and MLflow's client."""
+    with copy_of_scored_shop(tmp_path) as shop:
+        yield shop
+
+
+def _known(found: Any) -> dict[str, str]:
+    return {f"{row['cohort']} by {row['version']}": row["known"] for row in found.table}
+
+
+def _row(found: Any, metric: str, subject: str, version: str = "1") -> Any:
+    (row,) = (row for row in found.metrics if (row.metric, row.subject, row.version) == (metric, subject, version))
+    return row
+
+
+def test_cohorts_are_measured_when_they_are_whole(scored: tuple[Settings, Any]) -> None:
+    settings, _ = scored
+    found = outcome_view(settings, WINDOW, RULES)
+    assert _known(found) == {
+        "2024-06-01 by 1": "estimate",
+        "2024-05-01 by 1": "estimate",
+        "2024-04-01 by 1": "measured",
+        "2024-03-01 by 1": "measured",
+        "2024-02-01 by 1": "measured",
+        "2024-01-01 by 1": "in hindsight",
+    }
+    assert found.summary == "6 cohorts: 3 measured, 2 estimated, 1 in hindsight; the next matures on 2024-07-30"
+    told = {row["cohort"]: row for row in found.table}
+    assert told["2024-05-01"]["note"] == "matures on 2024-07-30"
+    assert told["2024-05-01"]["churned"] == ""
+    assert told["2024-01-01"]["note"] == "version 1 knew what happened up to 2024-01-20"
+    assert told["2024-01-01"]["ROC-AUC"] == ""
+    assert found.report is not None
+    assert not found.findings
+    assert png(found.picture)
+
+
+def test_the_figures_are_those_of_scikit_learn(scored: tuple[Settings, Any]) -> None:
+    settings, _ = scored
+    found = outcome_view(settings, WINDOW, RULES)
+    table = read_scores(scores_path(settings.scores, MONTHS[2]))
+    table = table[table["active"]]
+    churned = outcomes(settings, table, MONTHS[2], KNOWN_AT)
+    scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
+    by_hand = {
+        "roc_auc": roc_auc_score(churned, scores),
+        "pr_auc": average_precision_score(churned, scores),
+        "brier": brier_score_loss(churned, scores),
+        "bias": scores.mean() - churned.mean(),
+        "earned": (3.0 * (offered & churned) - 2.0 * offered).mean(),
+    }
+    for metric, value in by_hand.items():
+        row = _row(found, metric, "2024-03-01")
+        assert row.value == pytest.approx(value)
+        assert row.low <= row.value <= row.high
+        assert (row.rows, row.estimated) == (len(table), False)
+    assert _row(found, "churned", "2024-03-01").value == churned.mean()
+
+
+def test_estimates_are_marked_everywhere(scored: tuple[Settings, Any]) -> None:
+    settings, _ = scored
+    found = outcome_view(settings, WINDOW, RULES)
+    estimated = {(row.metric, row.subject) for row in found.metrics if row.estimated}
+    assert estimated == {(m, f"2024-{month}-01") for m in ("roc_auc", "brier", "earned") for month in ("05", "06")}
+    assert not any(row.breached for row in found.metrics if row.estimated)
+    write_metrics(settings, "outcome", WINDOW.start, WINDOW.as_of, found.metrics)
+    assert read_metrics(settings, "outcome")["estimated"].sum() == 6
+
+
+def test_what_had_not_arrived_is_not_known(scored: tuple[Settings, Any]) -> None:
+    """The data that had arrived by mid-June ended on May 31: the horizon of March 1 had closed, that of April 1 not."""
+    settings, _ = scored
+    window = Window(AS_OF - timedelta(days=1), AS_OF, datetime(2024, 6, 15, tzinfo=UTC))
+    known = _known(outcome_view(settings, window, RULES))
+    assert (known["2024-03-01 by 1"], known["2024-04-01 by 1"]) == ("measured", "estimate")
+
+
+def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
+    settings, client = scored
+    version = plant(client, "inverted", tags={"holdfast.as_of": MONTHS[1].isoformat()})
+    promote(client, version)
+    score(settings, MONTHS[2:])
+    found = outcome_view(settings, WINDOW, RULES)
+    (finding,) = found.findings
+    assert (finding.event, finding.severity, finding.subject) == ("holdfast.quality.dropped", "critical", "version-2")
+    told = finding.payload
+    assert (told["version"], told["cohort"], told["metric"]) == ("2", "2024-04-01", "roc_auc")
+    assert told["found"]["high"] < told["promised"]["low"]
+    assert "ROC-AUC" in finding.summary
+    json.dumps(told)
+    assert _row(found, "roc_auc", "2024-04-01", "2").breached
+    assert _row(found, "roc_auc", "2024-04-01", "2").limit == told["promised"]["low"]
+    before = _row(found, "roc_auc", "2024-03-01", "2")
+    assert before.high < before.limit and not before.breached, "no reason to train again for as long as it is shown"
+    assert not _row(found, "roc_auc", "2024-02-01", "1").breached
+    # What version 1 said of the same months was replaced, not forgotten.
+    assert _known(found)["2024-04-01 by 1"] == "measured"
+    promote(client, "1")
+    assert not outcome_view(settings, WINDOW, RULES).findings, "only the present champion answers for its scores"
+
+
+def test_a_promise_that_cannot_be_read_is_said(scored: tuple[Settings, Any]) -> None:
+    settings, client = scored
+    promote(client, plant(client, without="evaluation.json"))
+    found = outcome_view(settings, WINDOW, RULES)
+    assert "What the test of version 2 promised cannot be read" in found.notes[0]
+    assert not found.findings
+    assert png(found.picture)
+
+
+def test_too_few_are_not_measured(scored: tuple[Settings, Any]) -> None:
+    settings, _ = scored
+    found = outcome_view(settings, WINDOW, MonitorSettings.model_validate({"outcome": {"min_rows": 10_000}}))
+    assert set(_known(found).values()) == {"too few", "in hindsight"}
+    assert "too few to measure: it takes 10000" in found.table[0]["note"]
+    assert [row.metric for row in found.metrics] == ["mature_cohorts"]
+    assert png(found.picture)
+
+
+def _log(settings: Settings, months: list[datetime], per_day: int, **changes: Any) -> None:
+    """Requests for customers of the tables of scores, on the first days of months, at noon."""
+    for month in months:
+        table = read_scores(scores_path(settings.scores, month))
+        table = table[table["active"]]
+        for day in range(3):
+            rows = table.iloc[day * per_day : (day + 1) * per_day]
+            at = np.full(len(rows), epoch_us(month + timedelta(days=day, hours=12)))
+            recency = np.full((len(rows), 1), 30.0)
+            fields = {
+                "version": "1", "customer_ids": rows["customer_id"].tolist(), "as_of_us": at, "inputs": recency,
+                "input_names": ["days_since_last_purchase"], "probabilities": rows["churn_probability"].to_numpy(),
+                "views": ["history"], "timestamps_us": at[:, np.newaxis], "answered_at_us": epoch_us(AS_OF),
+            }  # fmt: skip
+            write(settings.predictions, batch_of([f"r{i}" for i in range(len(rows))], **fields | changes))
+
+
+def test_requests_by_month(scored: tuple[Settings, Any]) -> None:
+    settings, _ = scored
+    _log(settings, [MONTHS[1], MONTHS[5]], per_day=20)
+    _log(settings, [MONTHS[1]], per_day=20)  # asked again
+    _log(settings, [MONTHS[1]], per_day=20, route="shadow", version="2")
+    _log(settings, [MONTHS[1]], per_day=5, inputs=np.full((5, 1), 400.0))  # answered first, but of the inactive
+    found = outcome_view(settings, WINDOW, RULES)
+    known = {name: status for name, status in _known(found).items() if "requests" in name}
+    assert known == {"2024-02 requests by 1": "measured", "2024-06 requests by 1": "estimate"}
+    row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
+    assert row["customers"] == 60
+    assert next(row for row in found.table if row["cohort"] == "2024-06 requests")["note"] == "matures on 2024-09-28"
+    assert png(found.picture)
+
+
+def test_who_all_stayed_cannot_be_ranked(scored: tuple[Settings, Any]) -> None:
+    settings, _ = scored
+    table = read_scores(scores_path(settings.scores, MONTHS[1]))
+    table = table[table["active"]]
+    stayed = table[~outcomes(settings, table, MONTHS[1], KNOWN_AT)]
+    at = np.full(len(stayed), epoch_us(MONTHS[1] + timedelta(hours=12)))
+    batch = batch_of(
+        [f"r{i}" for i in range(len(stayed))], customer_ids=stayed["customer_id"].tolist(), as_of_us=at,
+        probabilities=stayed["churn_probability"].to_numpy(),
+    )  # fmt: skip
+    write(settings.predictions, batch)
+    found = outcome_view(settings, WINDOW, RULES)
+    row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
+    assert (row["known"], row["churned"], row["ROC-AUC"]) == ("measured", "0.0%", "")
+    assert "all of them stayed: nothing to rank" in row["note"]
+    assert row["Brier"]
+
+
+def test_before_anything_was_scored(scored: tuple[Settings, Any]) -> None:
+    settings, _ = scored
+    shutil.rmtree(settings.scores)
+    nobody = outcome_view(settings, WINDOW, RULES)
+    shutil.rmtree(settings.mlflow)
+    nothing = outcome_view(settings, WINDOW, RULES)
+    assert nobody.summary == "Nobody was scored yet: no cohort to measure."
+    assert nothing.summary == "No version was ever registered: nobody was scored."
+    for found in (nobody, nothing):
+        assert [(row.metric, row.value) for row in found.metrics] == [("mature_cohorts", 0.0)]
+        assert png(found.picture)
+
+
+def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings, Any]) -> None:
+    from holdfast.model_versions.champion_history import reigns, trained_at
+    from holdfast.monitoring.performance.cohorts import scored_cohorts
+    from holdfast.monitoring.performance.model_events import Mark, marks
+
+    settings, client = scored
+    trained = MONTHS[3] - timedelta(days=1)
+    version, when = plant(client, tags={"holdfast.as_of": trained.isoformat()}), datetime(2026, 1, 1, tzinfo=UTC)
+    promote(client, version)
+    score(settings, MONTHS[3:5])
+    said: dict[str, Any] = {"when": when, "who": "me", "why": "so"}
+    PromotionRecord(previous="1", mode="auto", gates="k", **said).save(client, version)
+    RollbackRecord(to="1", **said).save(client, version)
+    cohorts = scored_cohorts(settings, FIRST, AS_OF, "month")
+    found = marks(settings, reigns(client), trained_at(client), cohorts)
+    assert [(mark.kind, mark.version, mark.when) for mark in found if mark.version == version] == [
+        ("trained", version, trained),
+        ("promoted", version, MONTHS[3]),
+        ("rolled back", version, MONTHS[4]),
+    ]
+    on_the_wall = marks(settings.model_copy(update={"clock": "wall"}), reigns(client), trained_at(client), cohorts)
+    assert Mark(when, "promoted", version) in on_the_wall
+    assert Mark(when, "rolled back", version) in on_the_wall
+
+
+def test_of_each_month_the_first_table_counts(scored: tuple[Settings, Any]) -> None:
+    from holdfast.monitoring.performance.cohorts import scored_cohorts
+
+    settings, _ = scored
+    later = MONTHS[4] + timedelta(days=10)
+    score(settings, [later])
+    assert later not in [cohort.as_of for cohort in scored_cohorts(settings, FIRST, AS_OF, "month")]
+    assert later in [cohort.as_of for cohort in scored_cohorts(settings, FIRST, AS_OF, "week")]
+    assert [cohort.as_of for cohort in scored_cohorts(settings, MONTHS[4], MONTHS[4], "day")] == [MONTHS[4]]

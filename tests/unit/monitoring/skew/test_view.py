@@ -1,0 +1,309 @@
+"""Skew: silent after a normal day; each cause planted, named and told with its values. Real stores, real service."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.core.formatting import png
+from holdfast.feast_stores.open_store import open_store
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import read_metrics, write_metrics
+from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.skew.view import skew_view
+from holdfast.monitoring.window import Window
+from tests.support.feature_oracle import Transaction
+from tests.support.served_shop import NOON, copy_of_a_normal_day, everybody, serve, the_day
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, ingest
+
+RULES = MonitorSettings()
+INPUTS = 18
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Iterator[Settings]:
+    """The shop after a normal day."""
+    with copy_of_a_normal_day(tmp_path) as settings:
+        yield settings
+
+
+@pytest.fixture
+def morning(tmp_path: Path) -> Iterator[Settings]:
+    """The shop before anybody has asked."""
+    with copy_of_a_normal_day(tmp_path, log=False) as settings:
+        yield settings
+
+
+def _cells(found: ViewResult) -> set[tuple[str, str, str]]:
+    """Customer, feature and cause of what differs; the table must hold all."""
+    total = sum(finding.payload["count"] for finding in found.findings)
+    assert len(found.table) == min(50, total)
+    return {(row["customer"], row["feature"].split(":")[1], row["likely cause"]) for row in found.table}
+
+
+def _counts(found: ViewResult) -> dict[str, float]:
+    return {row.subject: row.value for row in found.metrics if row.metric == "mismatches"}
+
+
+def _by_cause(found: ViewResult) -> dict[str, float]:
+    return {row.subject: row.value for row in found.metrics if row.metric == "mismatches_by_cause" and row.value}
+
+
+def _only(found: ViewResult) -> Finding:
+    (finding,) = found.findings
+    return finding
+
+
+def test_after_a_normal_day_nothing_differs(day: Settings) -> None:
+    found, customers = skew_view(day, the_day(), RULES), len(everybody(day))
+    values = 2 * customers * INPUTS
+    assert customers > 200
+    assert found.summary == f"{values:,} values of {customers} customers compared, 0 differences"
+    assert not found.findings
+    assert found.table == [{"skew": found.summary}]
+    assert set(_counts(found).values()) == {0.0}
+    assert len(_counts(found)) == INPUTS
+    assert not any(row.breached for row in found.metrics)
+    assert png(found.picture)
+    assert found.report is not None
+    assert found.notes == []
+    write_metrics(day, "skew", the_day().start, the_day().as_of, found.metrics)
+    kept = read_metrics(day, "skew")
+    assert kept[kept.metric == "values_compared"]["rows"].item() == values
+
+
+def test_who_is_asked_for_twice_counts_once(morning: Settings) -> None:
+    for _ in range(2):
+        serve(morning, NOON, ["c001", "c002"])
+    assert skew_view(morning, the_day(), RULES).summary.startswith(f"{2 * 2 * INPUTS} values of 2 customers")
+
+
+def test_a_window_without_predictions_says_so(day: Settings) -> None:
+    found = skew_view(day, the_day(AS_OF + timedelta(days=5)), RULES)
+    assert found.summary == "Nothing was predicted in the window: no value to compare."
+    assert [(row.metric, row.value) for row in found.metrics] == [("values_compared", 0.0)]
+    assert png(found.picture)
+
+
+def test_nothing_known_then_says_so(day: Settings) -> None:
+    window = the_day()
+    found = skew_view(day, Window(window.start, window.as_of, datetime(2023, 1, 1, tzinfo=UTC)), RULES)
+    assert "Nothing can be recomputed" in found.summary
+    assert not found.findings
+
+
+def test_missing_snapshots_are_built(day: Settings) -> None:
+    files = list(day.snapshots.rglob("*.parquet"))
+    for file in files:
+        file.unlink()
+    assert skew_view(day, the_day(), RULES).summary.endswith("0 differences")
+    assert {file for file in files if "20240701T" in str(file)} <= set(day.snapshots.rglob("*.parquet"))
+
+
+def test_late_data(day: Settings) -> None:
+    """A purchase from before the snapshot arrives after it was built and has served."""
+    late = Transaction("c001", AS_OF - timedelta(days=3), 70.25, KNOWN_AT + timedelta(days=1))
+    ingest(day.data, [late], late.ingested_at)
+    found = skew_view(day, the_day(), RULES)
+    cells = _cells(found)
+    assert {(customer, cause) for customer, _, cause in cells} == {("c001", "late data")}
+    assert {"purchase_days_30d", "total_amount", "days_since_last_purchase"} <= {feature for _, feature, _ in cells}
+    assert {finding.severity for finding in found.findings} == {"warning"}
+    assert {finding.subject for finding in found.findings} >= {"customer_recent_activity.late-data"}
+    assert not any(row.breached for row in found.metrics)
+    assert set(_by_cause(found)) == {"late data"}
+
+    window = the_day()
+    before = skew_view(day, Window(window.start, window.as_of, KNOWN_AT + timedelta(hours=1)), RULES)
+    assert before.summary.endswith("0 differences"), "what had not arrived by then does not count"
+
+
+def test_stale_store(morning: Settings) -> None:
+    """The next day's features were never materialised, so those of the day before answered."""
+    bought = Transaction("c001", AS_OF + timedelta(hours=9), 33.5, AS_OF + timedelta(hours=25))
+    ingest(morning.data, [bought], bought.ingested_at)
+    serve(morning, NOON + timedelta(days=1), ["c001"])
+    found = skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES)
+    cells = _cells(found)
+    assert {cause for _, _, cause in cells} == {"stale store"}
+    assert {"purchase_days_30d", "days_since_last_purchase"} <= {feature for _, feature, _ in cells}
+    assert {finding.severity for finding in found.findings} == {"critical"}
+    assert found.table[0]["features of"] == "2024-07-01 00:00 UTC"
+    assert any(row.breached for row in found.metrics)
+
+
+def test_the_features_of_the_day_before_may_serve_for_a_few_hours(morning: Settings) -> None:
+    serve(morning, AS_OF + timedelta(days=1, hours=2), ["c001"])
+    assert skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES).summary.endswith("0 differences")
+    strict = MonitorSettings.model_validate({"skew": {"max_delay_hours": 1}})
+    again = skew_view(morning, the_day(AS_OF + timedelta(days=1)), strict)
+    assert set(_by_cause(again)) <= {"stale store"}
+
+
+def _write_past_the_flow() -> pd.DataFrame:
+    """Put a value of c001 into the online store that no computation gives; returns what it held."""
+    store = open_store()
+    view = store.get_feature_view("customer_recent_activity")
+    names = [f"{view.name}:{field.name}" for field in view.features]
+    row = store.get_online_features(features=names, entity_rows=[{"customer_id": "c001"}]).to_df()
+    changed = row.assign(amount_30d=123.456, as_of=AS_OF, known_at=KNOWN_AT)
+    store.write_to_online_store("customer_recent_activity", df=changed)
+    return row
+
+
+def test_a_value_that_nothing_explains(morning: Settings) -> None:
+    row = _write_past_the_flow()
+    serve(morning, NOON)
+    finding = _only(found := skew_view(morning, the_day(), RULES))
+    assert _cells(found) == {("c001", "amount_30d", "unexplained")}
+    assert finding.subject == "customer_recent_activity.unexplained"
+    assert finding.severity == "critical"
+    assert finding.payload["count"] == 2  # champion and shadow
+    assert finding.payload["features"] == {"amount_30d": 2}
+    example = finding.payload["examples"][0]
+    assert (example["customer"], example["feature"], example["logged"]) == ("c001", "amount_30d", 123.456)
+    assert example["recomputed"] == row["amount_30d"].item()
+    assert "123.456" in finding.summary
+    assert finding.summary.startswith("The online store held what no computation gives")
+    json.dumps(finding.payload)
+    breached = {row.subject for row in found.metrics if row.breached}
+    assert breached == {"amount_30d", "unexplained"}
+
+
+def _rewrite(monkeypatch: pytest.MonkeyPatch, day_us: str) -> None:
+    """Change the function computed at the request in this checkout; nobody ran `feast apply`."""
+    from feature_repo.on_demand_feature_views import customer_request_time
+
+    transformation = customer_request_time.feature_transformation
+    changed = transformation.udf_string.replace("86_400_000_000", day_us)
+    assert changed != transformation.udf_string
+    monkeypatch.setattr(transformation, "udf_string", changed)
+
+
+def test_a_definition_changed_without_apply(day: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    _rewrite(monkeypatch, "90_000_000_000")
+    finding = _only(found := skew_view(day, the_day(), RULES))
+    assert finding.subject == "customer_request_time.changed-definition"
+    assert finding.severity == "critical"
+    assert finding.payload["changed"] == ["on_demand"]
+    assert set(finding.payload["features"]) == {"days_since_last_purchase", "lateness_ratio", "tenure_days"}
+    assert finding.payload["features"]["tenure_days"] == 2 * len(everybody(day))
+    assert any("feast" in note.lower() and "on_demand" in note for note in found.notes)
+    assert len(found.table) == 50
+    assert png(found.picture)
+
+
+def test_only_what_is_computed_from_it_is_put_down_to_a_changed_definition(
+    morning: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_past_the_flow()
+    serve(morning, NOON, ["c001", "c002"])
+    _rewrite(monkeypatch, "90_000_000_000")
+    found = skew_view(morning, the_day(), RULES)
+    assert set(_by_cause(found)) == {"changed definition", "unexplained"}
+    assert {finding.subject for finding in found.findings} == {
+        "customer_recent_activity.unexplained",
+        "customer_request_time.changed-definition",
+    }
+
+
+def test_transformations_changed_and_applied(day: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What scored was trained on other transformations than those in Feast's registry now."""
+    import shutil
+
+    from feature_repo import source_hash, transformations
+
+    folder = Path(shutil.copytree(source_hash._FOLDER, tmp_path / "feature_repo"))
+    source = folder / "transformations.py"
+    changed = source.read_text().replace("(30, 90, 180)", "(29, 90, 180)", 1)
+    assert changed != source.read_text()
+    source.write_text(changed)
+
+    def recent(known: Any, as_of: datetime) -> Any:
+        table = original(known, as_of)
+        return table.mutate(amount_30d=table.amount_30d * 1.5)
+
+    original = transformations.BUILDERS["customer_recent_activity"]
+    monkeypatch.setattr(source_hash, "_FOLDER", folder)
+    monkeypatch.setitem(transformations.BUILDERS, "customer_recent_activity", recent)
+    with at_work_on(day.data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
+        build_features(settings)
+        found = skew_view(settings, the_day(), RULES)
+    finding = _only(found)
+    assert finding.subject == "customer_recent_activity.changed-definition"
+    assert finding.payload["changed"] == ["transformations"]
+    assert set(finding.payload["features"]) == {"amount_30d"}
+    assert finding.payload["versions"] == ["1", "2"]
+
+
+def _drop(monkeypatch: pytest.MonkeyPatch) -> str:
+    from feature_repo.feature_services import churn_v1
+
+    projection = churn_v1.feature_view_projections[1]
+    monkeypatch.setattr(projection, "features", projection.features[:-1])
+    return "purchase_days_trend_90d"
+
+
+def _break(monkeypatch: pytest.MonkeyPatch) -> str:
+    # `feast apply` tries a function on one row.
+    _rewrite(monkeypatch, "86_400_000_000 if len(inputs['as_of_us']) < 2 else inputs['tomorrow']")
+    return "tomorrow"
+
+
+@pytest.mark.parametrize(("change", "subject"), [(_drop, "no-view"), (_break, "version-1")])
+def test_what_the_definitions_of_now_do_not_give_at_all(
+    day: Settings, monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], str], subject: str
+) -> None:
+    what = change(monkeypatch)
+    found = skew_view(day, the_day(), RULES)
+    finding = next(item for item in found.findings if item.subject == f"{subject}.changed-definition")
+    assert finding.severity == "critical"
+    assert what in finding.summary
+    assert any(row.breached for row in found.metrics)
+    assert len({item.key for item in found.findings}) == len(found.findings)
+
+
+def test_a_failure_under_unchanged_definitions_is_a_failure(day: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("holdfast.monitoring.skew.recompute.build_snapshots", fails)
+    with pytest.raises(OSError, match="no space left"):
+        skew_view(day, the_day(), RULES)
+
+
+def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
+    from holdfast.training.mlflow_tracking import open_mlflow
+
+    serve(morning, NOON, ["c001"])
+    open_mlflow(morning).delete_model_version("holdfast-churn", "2")
+    found = skew_view(morning, the_day(), RULES)
+    assert found.summary.endswith("0 differences")
+    assert found.notes == ["The registry does not know the definitions of version 2."]
+
+
+def test_the_values_are_those_of_training_to_the_bit() -> None:
+    import numpy as np
+
+    from holdfast.monitoring.skew.logged_features import differing
+
+    left = np.array([[0.0, np.nan, 1.0, 0.1 + 0.2, np.nan]])
+    right = np.array([[-0.0, -np.nan, 1.0, 0.3, 1.0]])
+    assert differing(left, right).tolist() == [[True, False, False, True, True]]
+
+
+def test_the_snapshot_that_may_serve() -> None:
+    from holdfast.monitoring.skew.logged_features import right_moments
+
+    at = [AS_OF + timedelta(hours=hours) for hours in (2, 4, 4, 4)]
+    served = [AS_OF - timedelta(days=1)] * 2 + [AS_OF, AS_OF + timedelta(hours=5)]
+    keys = pd.DataFrame({"as_of": at, "served": served, "answered_at": at}).astype("datetime64[us, UTC]")
+    assert right_moments(keys, 3).tolist() == [AS_OF - timedelta(days=1), AS_OF, AS_OF, AS_OF]
+    ahead = keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=1), answered_at=AS_OF + timedelta(hours=16)).iloc[2:3]
+    assert right_moments(ahead, 3).tolist() == [AS_OF], "who asks for tomorrow is served what there is today"

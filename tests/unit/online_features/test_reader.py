@@ -1,0 +1,211 @@
+"""The online reader: Feast's values to the bit, from SQLite and from Redis, and a reason for each that is missing."""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from feature_repo.names import FEATURE_SERVICE
+from feature_repo.timestamps import epoch_us
+from holdfast.feast_stores.raw_values import stock_reader
+from holdfast.models.contract import model_inputs
+from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures, OnlineReader
+from tests.support.online_stores import (
+    ACTIVITY,
+    CUSTOMERS,
+    HISTORY,
+    RHYTHM,
+    VIEWS,
+    OnlineShop,
+    as_feast_reads,
+    double,
+    online_shop,
+    text,
+)
+from tests.support.small_shop import AS_OF
+
+NOW = epoch_us(AS_OF + timedelta(hours=30, microseconds=7))
+DAY = timedelta(days=1)
+ON_DEMAND = ["days_since_last_purchase", "tenure_days", "lateness_ratio", "silence_share"]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
+    """The shop, and customers whose stored features are odd, each made from c001."""
+    with online_shop(request.param, tmp_path_factory.mktemp(request.param)) as shop:
+        for view in VIEWS:
+            shop.write(view, "null-total", **({"total_amount": None} if view == HISTORY else {}))
+            shop.write(view, "null-last", **({"last_purchase_us": None} if view == HISTORY else {}))
+            shop.write(view, "one-view-older", DAY if view == ACTIVITY else timedelta(0))
+            for customer in ("text", "int-for-float", "float-for-int", "broken", "not-a-number", "infinite", "gone"):
+                shop.write(view, customer)
+        shop.write(HISTORY, "half-written")
+        shop.write(ACTIVITY, "half-written", DAY)
+        shop.put(HISTORY, "total_amount", "text", text("12345678"))
+        shop.put(ACTIVITY, "amount_30d", "int-for-float", b"\x20\x01")
+        shop.put(HISTORY, "last_purchase_us", "float-for-int", double(1.0))
+        shop.put(RHYTHM, "max_gap_days", "broken", b"\xff")
+        shop.put(ACTIVITY, "amount_90d", "not-a-number", double(float("nan")))
+        shop.put(ACTIVITY, "amount_180d", "infinite", double(float("-inf")))
+        shop.put(RHYTHM, "std_gap_days", "gone", None)
+        yield shop
+
+
+def names(shop: OnlineShop) -> list[str]:
+    return [feature.name for feature in shop.reader.inputs]
+
+
+def faults_of(shop: OnlineShop, customer: str, among: list[str] | None = None) -> dict[str, Fault]:
+    """The inputs of a customer that have a fault; alone and in the middle of others the same."""
+    alone = shop.reader.read([customer], NOW).faults[0]
+    crowd = shop.reader.read([*CUSTOMERS[:120], customer, *CUSTOMERS[120:]], NOW)
+    assert np.array_equal(crowd.faults[120], alone)
+    assert not np.delete(crowd.faults, 120, axis=0).any(), "it spoilt another customer"
+    return {name: Fault(fault) for name, fault in zip(names(shop), alone, strict=True) if fault}
+
+
+def assert_as_feast(shop: OnlineShop, found: OnlineFeatures, ids: list[str], as_of_us: object) -> None:
+    values, nulls = as_feast_reads(shop.store, ids, as_of_us)
+    sound = found.faults == Fault.NONE
+    assert np.array_equal(found.inputs[sound].view(np.int64), np.where(nulls, np.nan, values)[sound].view(np.int64))
+    assert np.isnan(found.inputs[~sound]).all()
+
+
+class TestSameAsFeast:
+    def test_every_customer_to_the_bit(self, shop: OnlineShop) -> None:
+        found = shop.reader.read(CUSTOMERS, NOW)
+        assert not found.faults.any()
+        assert found.inputs.shape == (300, 18)
+        assert_as_feast(shop, found, CUSTOMERS, NOW)
+        assert (found.timestamps_us == epoch_us(AS_OF)).all()
+        assert np.isfinite(found.inputs[:, names(shop).index("tenure_days")]).all()
+
+    @pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 8, 99, 101])
+    def test_however_many_at_once(self, shop: OnlineShop, count: int) -> None:
+        ids = random.Random(count).sample(CUSTOMERS, count)
+        assert_as_feast(shop, shop.reader.read(ids, NOW), ids, NOW)
+
+    def test_strangers_and_repeated_ids_in_any_order(self, shop: OnlineShop) -> None:
+        ids = ["c007", "nobody", "c003", "c007", "", "Zoë ✓ " * 20, "nobody", "c003", "null-total"]
+        found = shop.reader.read(ids, NOW)
+        assert_as_feast(shop, found, ids, NOW)
+        assert found.customer_ids == ids
+        assert np.array_equal(found.inputs[0], found.inputs[3], equal_nan=True)
+
+    def test_a_time_for_each_customer(self, shop: OnlineShop) -> None:
+        times = np.array([NOW + 86_400_000_001 * i for i in range(len(CUSTOMERS))], dtype=np.int64)
+        found = shop.reader.read(CUSTOMERS, times)
+        assert_as_feast(shop, found, CUSTOMERS, times)
+        assert np.array_equal(found.as_of_us, times)
+        silence = found.inputs[:, names(shop).index("days_since_last_purchase")]
+        assert len(set(silence)) == len(CUSTOMERS)
+
+    def test_one_purchase_has_no_rhythm_and_no_fault(self, shop: OnlineShop) -> None:
+        everybody = shop.reader.read(CUSTOMERS, NOW)
+        rare = [CUSTOMERS[i] for i in np.flatnonzero(everybody.inputs[:, names(shop).index("purchase_days")] == 1)]
+        assert rare
+        found = shop.reader.read(rare, NOW)
+        assert not found.faults.any()
+        for name in ("mean_gap_days", "std_gap_days", "max_gap_days", "last_gap_days", "lateness_ratio"):
+            assert np.isnan(found.inputs[:, names(shop).index(name)]).all()
+        assert np.isfinite(found.inputs[:, names(shop).index("days_since_last_purchase")]).all()
+        assert_as_feast(shop, found, rare, NOW)
+
+    def test_the_inputs_are_the_contracts(self, shop: OnlineShop) -> None:
+        assert shop.reader.inputs == model_inputs(shop.store)
+        assert sorted(shop.reader.views) == sorted(VIEWS)
+
+    def test_nobody_is_no_rows(self, shop: OnlineShop) -> None:
+        found = shop.reader.read([], NOW)
+        assert (found.inputs.shape, found.faults.shape, found.timestamps_us.shape) == ((0, 18), (0, 18), (0, 3))
+
+    def test_threads_share_a_reader(self, shop: OnlineShop) -> None:
+        wanted = shop.reader.read(CUSTOMERS, NOW).inputs
+
+        def one(seed: int) -> bool:
+            rows = random.Random(seed).sample(range(300), 1 + seed % 40)
+            found = shop.reader.read([CUSTOMERS[row] for row in rows], NOW)
+            return np.array_equal(found.inputs, wanted[rows], equal_nan=True)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(one, range(400)))
+
+    def test_any_store_can_be_read_as_feast_does(self, shop: OnlineShop) -> None:
+        plan = shop.reader._plan
+        slow = stock_reader(shop.store.provider.online_store, shop.store.config, plan.wanted)
+        ids = [*CUSTOMERS, "nobody", "half-written", "c001", "text", "null-total", "infinite"]
+        by_view, at_once = slow(ids), shop.reader.fetch(ids)
+        assert len(at_once.values) == 16
+        assert [list(column) for column in by_view.values] == [list(column) for column in at_once.values]
+        assert [list(column) for column in by_view.times_us] == [list(column) for column in at_once.times_us]
+
+
+class TestFaults:
+    def test_an_unknown_customer_is_absent_from_every_view(self, shop: OnlineShop) -> None:
+        assert faults_of(shop, "nobody") == dict.fromkeys(names(shop), Fault.ABSENT)
+        assert shop.reader.read(["nobody"], NOW).timestamps_us.tolist() == [[NO_TIME] * 3]
+
+    def test_a_half_written_customer_shows_what_is_there(self, shop: OnlineShop) -> None:
+        rhythm = [feature.name for feature in shop.reader.inputs if feature.view == RHYTHM]
+        assert faults_of(shop, "half-written") == dict.fromkeys([*rhythm, *ON_DEMAND], Fault.ABSENT)
+        (times,) = shop.reader.read(["half-written"], NOW).timestamps_us.tolist()
+        assert dict(zip(shop.reader.views, times, strict=True)) == {
+            HISTORY: epoch_us(AS_OF),
+            ACTIVITY: epoch_us(AS_OF - DAY),
+            RHYTHM: NO_TIME,
+        }
+
+    def test_an_older_view_keeps_its_own_time(self, shop: OnlineShop) -> None:
+        found = shop.reader.read(["c000", "one-view-older"], NOW)
+        assert not found.faults.any()
+        older = epoch_us(AS_OF - DAY)
+        assert found.timestamps_us[1].tolist() == [older if v == ACTIVITY else older + 86_400_000_000 for v in VIEWS]
+
+    @pytest.mark.parametrize(
+        ("customer", "faults"),
+        [
+            ("null-total", {"total_amount": Fault.NULL}),
+            ("null-last", dict.fromkeys(ON_DEMAND, Fault.NULL)),
+            ("text", {"total_amount": Fault.WRONG_TYPE}),
+            ("int-for-float", {"amount_30d": Fault.WRONG_TYPE}),
+            ("float-for-int", dict.fromkeys(ON_DEMAND, Fault.WRONG_TYPE)),
+            ("broken", {"max_gap_days": Fault.WRONG_TYPE}),
+            ("not-a-number", {"amount_90d": Fault.NULL}),
+            ("infinite", {}),
+            ("gone", {"std_gap_days": Fault.ABSENT}),
+        ],
+    )
+    def test_one_bad_value_is_named_and_the_others_stay(
+        self, shop: OnlineShop, customer: str, faults: dict[str, Fault]
+    ) -> None:
+        assert faults_of(shop, customer) == faults
+        found, sound = shop.reader.read([customer, "c001"], NOW).inputs
+        same = [i for i, name in enumerate(names(shop)) if name not in faults and name != "amount_180d"]
+        assert np.array_equal(found[same], sound[same], equal_nan=True)
+        assert np.isnan(found[[i for i, name in enumerate(names(shop)) if name in faults]]).all()
+
+    def test_what_feast_makes_of_odd_customers(self, shop: OnlineShop) -> None:
+        odd = ["null-total", "not-a-number", "infinite", "gone", "one-view-older", "int-for-float"]
+        assert_as_feast(shop, shop.reader.read(odd, NOW), odd, NOW)
+        infinite = shop.reader.read(["infinite"], NOW).inputs[0, names(shop).index("amount_180d")]
+        assert infinite == -np.inf
+
+    def test_which_views_an_input_rests_on(self, shop: OnlineShop) -> None:
+        rests = {
+            feature.name: {view for view, on in zip(shop.reader.views, row, strict=True) if on}
+            for feature, row in zip(shop.reader.inputs, shop.reader.input_views, strict=True)
+        }
+        assert rests["total_amount"] == {HISTORY}
+        assert rests["amount_30d"] == {ACTIVITY}
+        assert all(rests[name] == {HISTORY, RHYTHM} for name in ON_DEMAND)
+
+
+def test_a_reader_reads_what_was_written_after_it_was_made(shop: OnlineShop) -> None:
+    reader = OnlineReader(shop.store, FEATURE_SERVICE)
+    assert (reader.read(["newcomer"], NOW).timestamps_us == NO_TIME).all()
+    for view in VIEWS:
+        shop.write(view, "newcomer")
+    assert not reader.read(["newcomer"], NOW).faults.any()

@@ -1,0 +1,120 @@
+"""From MLflow's registry to BentoML's model store: complete, idempotent, and whole or not at all."""
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.core.errors import HoldfastError, PackagingError
+from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.registered_version import NoRegistryError, NotServableError
+from holdfast.models.registry_client import ModelRegistry
+from holdfast.packaging.bento_stores import model_store, save_served_model
+from holdfast.training.mlflow_tracking import logged_sha256
+from tests.support.registry import contract_of, estimator
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A real MLflow registry with one version, logged as training logs it; no alias yet."""
+    import mlflow
+    import numpy as np
+    from mlflow.models import infer_signature
+
+    data = tmp_path_factory.mktemp("registry")
+    (data / "mlflow").mkdir()
+    uri = f"sqlite:///{data / 'mlflow' / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(uri)
+        client = mlflow.MlflowClient(uri)
+        experiment = client.create_experiment("churn", artifact_location=(data / "mlflow" / "artifacts").as_uri())
+        with mlflow.start_run(experiment_id=experiment):
+            info = mlflow.sklearn.log_model(
+                estimator(),
+                name="model",
+                serialization_format="skops",
+                skops_trusted_types=TRUSTED_TYPES,
+                signature=infer_signature(np.zeros((5, 3)), np.zeros(5)),
+                pip_requirements=["scikit-learn"],
+                registered_model_name=MODEL_NAME,
+            )
+        yield SimpleNamespace(settings=Settings(data=data), client=client, sha256=logged_sha256(client, info))
+        mlflow.set_tracking_uri(before)
+
+
+def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is logged by MLflow itself, whose versions name a logged model instead of a folder."""
+    settings, client = registry.settings, registry.client
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
+    with pytest.raises(NotServableError, match=r"Version 1 .*no tag holdfast\.served_model"):
+        ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
+    known = contract_of(estimator(), b"").model_copy(update={"model_sha256": registry.sha256})
+    client.set_model_version_tag(MODEL_NAME, "1", SERVED_MODEL_TAG, known.model_dump_json())
+
+    monkeypatch.setattr("mlflow.get_tracking_uri", lambda: "sqlite:////nowhere/mlflow.db")  # whatever was asked last
+    served, content = ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
+    assert hashlib.sha256(content).hexdigest() == registry.sha256
+    assert served == known.model_copy(update={"model_version": "1"})
+
+    tag = save_served_model(settings, served, content)
+    assert str(tag) == f"{MODEL_NAME}:v1-{registry.sha256[:8]}"
+    stored = model_store(settings).get(tag)
+    assert sorted(path.name for path in Path(stored.path).iterdir()) == ["contract.json", "model.skops", "model.yaml"]
+    assert ServedModel.model_validate_json(Path(stored.path_of("contract.json")).read_bytes()) == served
+    assert Path(stored.path_of("model.skops")).read_bytes() == content
+    assert stored.info.labels["version"] == "1"
+
+
+def test_errors_are_ones_a_person_can_act_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdfast.packaging.smoke_test import LiveCheckError
+
+    assert issubclass(PackagingError, HoldfastError)
+    assert issubclass(LiveCheckError, HoldfastError)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(NoRegistryError, match=r"no champion.*flows\.train"):
+        ModelRegistry(Settings(data=tmp_path / "data").mlflow_tracking_uri).served(CHAMPION)
+    assert not (tmp_path / "data").exists()
+
+
+def _version(version: str) -> tuple[ServedModel, bytes]:
+    content = version.encode()
+    return contract_of(estimator(), content, model_version=version), content
+
+
+def test_saving_again_adds_nothing_and_a_rollback_is_the_latest(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data")
+    first = save_served_model(settings, *_version("1"))
+    written = Path(model_store(settings).get(first).path_of("model.yaml")).stat().st_mtime_ns
+    second = save_served_model(settings, *_version("2"))
+    assert model_store(settings).get(MODEL_NAME).tag == second
+    assert save_served_model(settings, *_version("1")) == first
+    assert model_store(settings).get(f"{MODEL_NAME}:latest").tag == first
+    assert Path(model_store(settings).get(first).path_of("model.yaml")).stat().st_mtime_ns == written
+    assert len(model_store(settings).list(MODEL_NAME)) == 2
+
+
+def test_a_file_that_is_not_the_contracts_is_not_saved(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data")
+    served, _ = _version("1")
+    with pytest.raises(PackagingError, match="SHA-256"):
+        save_served_model(settings, served, b"other")
+    assert not list(model_store(settings).list())
+
+
+def test_a_crash_while_saving_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(data=tmp_path / "data")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("holdfast.packaging.bento_stores.Path.write_bytes", crash)
+        with pytest.raises(KeyboardInterrupt):
+            save_served_model(settings, *_version("1"))
+    assert not list(model_store(settings).list())
+    save_served_model(settings, *_version("1"))
+    assert len(model_store(settings).list(MODEL_NAME)) == 1

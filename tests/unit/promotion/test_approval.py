@@ -1,0 +1,227 @@
+"""A person's approval for real: a Prefect server, a worker, a run that is suspended, and the answer in its form."""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.core.errors import PromotionRefusedError
+from holdfast.model_versions.aliases import CHALLENGER
+from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
+from holdfast.models.contract import CHAMPION
+from holdfast.promotion.decision import by_itself
+from tests.support.main_job import environment_of, run
+from tests.support.prefect_server import post
+from tests.support.registered_versions import LENIENT, aliases, plant, planted_shop
+from tests.support.server_processes import Server, answering, eventually, free_port, serving
+
+pytestmark = pytest.mark.long
+
+YES = {"decision": "approve", "approved_by": "Ann", "reason": "better in every month"}
+NO = {"decision": "refuse", "approved_by": "Bob", "reason": "not before Christmas"}
+
+
+@dataclass(frozen=True)
+class Office:
+    """A server, a worker and the deployment of promote, at work on a planted shop."""
+
+    settings: Settings
+    client: Any
+    api: httpx.Client
+    worker: Server
+    environment: dict[str, str]
+
+    def start(self, **parameters: Any) -> str:
+        """Run the deployment; the id of the flow run."""
+        (found,) = post(self.api, "/deployments/filter", {"deployments": {"name": {"any_": ["promote"]}}})
+        body = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
+        return str(post(self.api, f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+    def until(self, flow_run: str, *kinds: str, within: float = 120) -> dict[str, Any]:
+        """The state of a flow run once it is one of these."""
+
+        def now() -> dict[str, Any]:
+            return dict(self.api.get(f"/flow_runs/{flow_run}").json()["state"])
+
+        def reached() -> dict[str, Any] | None:
+            found = now()
+            return found if found["type"] in kinds else None
+
+        return eventually(reached, within, lambda: f"{now()}\n{self.worker.printed()[-4000:]}")
+
+    def ended(self, flow_run: str) -> dict[str, Any]:
+        """The state of a flow run that has ended, however."""
+        return self.until(flow_run, "COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+    def waiting(self, flow_run: str) -> dict[str, Any]:
+        """The state of a flow run that waits for a person."""
+        return self.until(flow_run, "PAUSED", "FAILED", "CRASHED")
+
+    def answer(self, flow_run: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """Fill in the form, as the Prefect UI does."""
+        return dict(post(self.api, f"/flow_runs/{flow_run}/resume", {"run_input": answer}))
+
+    def form(self, flow_run: str, part: str) -> Any:
+        """The schema or the description of the form."""
+
+        def found() -> Any:
+            answer = self.api.get(f"/flow_runs/{flow_run}/input/suspended-approval-{part}")
+            return json.loads(answer.text) if answer.is_success else None
+
+        return eventually(found, 30, lambda: f"no {part}")
+
+    def challenger(self, key: str = "a") -> str:
+        """A version that has passed the gates of today."""
+        from holdfast.model_versions.gate_settings import GateSettings
+        from holdfast.promotion.evaluation_context import situation_of
+        from holdfast.promotion.evidence_collection import gather
+        from holdfast.promotion.gate_report import Report, record_report, settle
+        from holdfast.promotion.gates import judge
+
+        version, thresholds = plant(self.client), GateSettings(**LENIENT)
+        situation = situation_of(self.client, self.settings, version)
+        gates = judge(gather(self.client, self.settings, version, situation, thresholds), thresholds)
+        report = Report(
+            version=version,
+            champion=situation.champion,
+            key=situation.key(version, thresholds),
+            when=datetime.now(UTC),
+            settings=thresholds,
+            gates=gates,
+        )
+        record_report(self.client, report)
+        assert settle(self.client, self.settings, report), report.failed
+        return version
+
+    def approval(self, version: str) -> ApprovalRecord:
+        """What the version says of its approval."""
+        found = ApprovalRecord.of(self.client, version)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """The commands of README.md against a server of the test's own."""
+    folder, port = tmp_path_factory.mktemp("approval"), free_port()
+    with planted_shop(folder) as (settings, client):
+        environment = environment_of(settings.data) | settings.environment()
+        environment |= {
+            "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "1",
+            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+        }
+        (folder / "home").mkdir()
+        start = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        with serving(start, environment, folder / "server.log") as server:
+            answering(server, f"http://127.0.0.1:{port}/api/health")
+            run(["prefect", "work-pool", "create", "holdfast", "--type", "process"], environment)
+            run(["prefect", "--no-prompt", "deploy", "--name", "promote"], environment)
+            work = ["prefect", "worker", "start", "--pool", "holdfast", "--type", "process"]
+            with (
+                serving(work, environment, folder / "worker.log") as worker,
+                httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=90) as api,
+            ):
+                yield Office(settings, client, api, worker, environment)
+                worker.end(signal.SIGTERM)
+
+
+def test_a_person_approves(office: Office) -> None:
+    version = office.challenger()
+    printed = run(
+        ["prefect", "deployment", "run", "promote/promote", "-p", f'version="{version}"', "-p", "approval=manual"],
+        office.environment,
+    )
+    found = re.search(r"[0-9a-f]{8}-[0-9a-f-]{27}", printed)
+    assert found, printed
+    asked = found.group()
+    assert office.waiting(asked)["name"] == "Suspended"
+    waiting = office.approval(version)
+    assert (waiting.status, waiting.flow_run) == ("waiting", asked)
+    assert waiting.until - waiting.since == timedelta(hours=72)
+    assert aliases(office.client) == {CHALLENGER: version}
+
+    text = office.form(asked, "description")
+    assert f"version {version}** asks to become the champion. The champion now: none yet." in text
+    assert "| minimum quality | 0.73 | at least 0.6 | passed |" in text
+    schema = office.form(asked, "schema")
+    assert schema["properties"].keys() == {"decision", "approved_by", "reason"}
+    assert sorted(schema["required"]) == ["approved_by", "decision", "reason"]
+    for wrong in ({}, {"decision": "approve"}, YES | {"approved_by": " "}, YES | {"decision": "maybe"}):
+        assert office.answer(asked, wrong)["status"] == "REJECT", wrong
+
+    assert office.answer(asked, YES)["status"] == "ACCEPT"
+    done = office.ended(asked)
+    assert done["type"] == "COMPLETED", done
+    assert aliases(office.client) == {CHAMPION: version}
+    approved = office.approval(version)
+    assert (approved.status, approved.who, approved.why) == ("approved", "Ann", "better in every month")
+    assert approved.since == waiting.since
+    promoted = PromotionRecord.of(office.client, version)
+    assert promoted is not None
+    assert (promoted.mode, promoted.who, promoted.why) == ("manual", "Ann", "better in every month")
+    assert promoted.gates == approved.gates
+
+
+def test_a_person_refuses_and_only_the_latest_request_counts(office: Office) -> None:
+    champion = aliases(office.client)[CHAMPION]
+    version = office.challenger()
+    earlier = office.start(version=version, approval="manual")
+    assert office.waiting(earlier)["type"] == "PAUSED"
+    asked = office.start(approval="manual", reason="the monthly one")  # one that waits does not keep others out
+    assert office.waiting(asked)["type"] == "PAUSED"
+    assert "Why it is asked: the monthly one" in office.form(asked, "description")
+    assert f"The champion now: version {champion}." in office.form(asked, "description")
+    assert office.approval(version).flow_run == asked
+
+    office.answer(earlier, YES)
+    ended = office.ended(earlier)
+    assert ended["type"] == "FAILED"
+    assert "a later request took its place" in ended["message"]
+    office.answer(asked, NO)
+    ended = office.ended(asked)
+    assert ended["type"] == "FAILED"
+    assert f"version {version} was refused by Bob: not before Christmas" in ended["message"]
+    assert aliases(office.client)[CHAMPION] == champion
+    record = office.approval(version)
+    assert (record.status, record.who, record.why) == ("refused", "Bob", "not before Christmas")
+    assert PromotionRecord.of(office.client, version) is None
+
+
+def test_who_does_not_answer_in_time_has_refused(office: Office) -> None:
+    champion = aliases(office.client)[CHAMPION]
+    version = office.challenger()
+    asked = office.start(approval="manual", timeout_hours=2 / 3600)
+    assert office.ended(asked)["type"] == "FAILED"
+    assert office.answer(asked, YES)["status"] != "ACCEPT"
+    record = office.approval(version)
+    assert (record.status, record.flow_run) == ("waiting", asked)
+    assert record.standing(datetime.now(UTC)).status == "timed out"
+    with pytest.raises(PromotionRefusedError, match="Nobody approved"):
+        by_itself(office.client, version, "", datetime.now(UTC))
+    assert aliases(office.client)[CHAMPION] == champion
+
+
+def test_two_are_approved_and_one_wins(office: Office) -> None:
+    versions = [office.challenger(), office.challenger()]
+    runs = [office.start(version=version, approval="manual") for version in versions]
+    for flow_run in runs:
+        assert office.waiting(flow_run)["type"] == "PAUSED"
+    for flow_run in runs:
+        assert office.answer(flow_run, YES)["status"] == "ACCEPT"
+    ended = [office.ended(flow_run) for flow_run in runs]
+    assert sorted(state["type"] for state in ended) == ["COMPLETED", "FAILED"]
+    winner = versions[[state["type"] for state in ended].index("COMPLETED")]
+    assert aliases(office.client)[CHAMPION] == winner
+    (lost,) = [state["message"] for state in ended if state["type"] == "FAILED"]
+    assert f"but champion is now version {winner}" in lost
+    assert {office.approval(version).status for version in versions} == {"approved"}

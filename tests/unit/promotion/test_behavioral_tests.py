@@ -1,0 +1,144 @@
+"""What the behaviour gates measure, on models whose behaviour is known."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feature_repo.timestamps import epoch_us
+from holdfast.model_versions.evidence import NotComputedError
+from holdfast.models.contract import Feature
+from holdfast.promotion.behavioral_tests import latency_ms, request_time_view, variance, wrong_direction
+from holdfast.training.dataset import TrainingSet
+from tests.support.small_shop import at_work_on
+
+DAY_US = 86_400_000_000
+INPUTS = [
+    Feature("customer_purchase_rhythm", "mean_gap_days", "Float64", True),
+    Feature("customer_request_time", "days_since_last_purchase", "Float64", False),
+    Feature("customer_request_time", "tenure_days", "Float64", False),
+    Feature("customer_request_time", "lateness_ratio", "Float64", True),
+    Feature("customer_request_time", "silence_share", "Float64", False),
+]
+GAP, SILENCE, TENURE, LATENESS, SHARE = range(5)
+CUTOFFS = [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)]
+
+
+@pytest.fixture(scope="module")
+def request_time(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """The on-demand function of the feature repository."""
+    with at_work_on(tmp_path_factory.mktemp("behaviour")):
+        from feature_repo.on_demand_feature_views import customer_request_time
+
+        return customer_request_time.feature_transformation.udf  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def rows(request_time: Callable[..., Any]) -> TrainingSet:
+    """80 customers, every fourth with one purchase only, at odd microseconds."""
+    rng = np.random.default_rng(3)
+    cutoffs = pd.Series([CUTOFFS[i % 2] for i in range(80)]).astype("datetime64[us, UTC]")
+    as_of = np.array([epoch_us(time) for time in cutoffs])
+    first = as_of - rng.integers(40 * DAY_US, 700 * DAY_US, 80)
+    last = np.where(np.arange(80) % 4 == 0, first, as_of - rng.integers(DAY_US // 7, 39 * DAY_US, 80))
+    gap = np.where(last > first, rng.uniform(5, 60, 80), np.nan)
+    columns = {"as_of_us": as_of, "first_purchase_us": first, "last_purchase_us": last, "mean_gap_days": gap}
+    computed = request_time({name: values.tolist() for name, values in columns.items()})
+    x = np.column_stack([gap, *(np.array(computed[f.name], dtype=np.float64) for f in INPUTS[1:])])
+    keys = pd.DataFrame({"customer_id": [f"c{i:02d}" for i in range(80)], "cutoff": cutoffs})
+    return TrainingSet(keys, x, rng.random(80) < 0.5, INPUTS)
+
+
+class TestDirection:
+    def test_risk_that_grows_with_the_silence_points_the_right_way(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
+        assert wrong_direction(lambda x: x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 0
+        assert wrong_direction(lambda x: np.zeros(len(x)), rows, request_time, 1e-9) == 0
+
+    def test_risk_that_falls_is_counted_among_those_who_can_tell(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
+        assert wrong_direction(lambda x: -x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 1
+        falls = rows.column("tenure_days") > 300
+
+        def some(x: np.ndarray) -> np.ndarray:
+            return np.where(x[:, TENURE] > 300, -1, 1) * x[:, SILENCE] / 1000
+
+        telling = rows.x[:, SILENCE] < rows.x[:, TENURE]
+        assert telling.sum() == 60
+        assert wrong_direction(some, rows, request_time, 1e-9) == pytest.approx(falls[telling].mean())
+
+    def test_what_is_computed_from_the_silence_moves_with_it(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
+        seen: list[np.ndarray] = []
+
+        def score(x: np.ndarray) -> np.ndarray:
+            seen.append(x)
+            return np.zeros(len(x))
+
+        wrong_direction(score, rows, request_time, 1e-9, days=[7])
+        before, after = seen
+        moved = np.minimum(7, before[:, TENURE] - before[:, SILENCE])  # never before the first purchase
+        np.testing.assert_allclose(after[:, SILENCE], before[:, SILENCE] + moved, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(after[:, LATENESS], after[:, SILENCE] / after[:, GAP], rtol=1e-12)
+        np.testing.assert_allclose(after[:, SHARE], after[:, SILENCE] / after[:, TENURE], rtol=1e-12)
+        np.testing.assert_array_equal(after[:, [GAP, TENURE]], before[:, [GAP, TENURE]])
+
+    def test_a_fall_within_rounding_is_none(self, rows: TrainingSet, request_time: Callable[..., Any]) -> None:
+        assert wrong_direction(lambda x: -x[:, SILENCE] * 1e-13, rows, request_time, 1e-9) == 0
+
+    def test_other_values_than_serving_would_compute_cannot_be_judged(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
+        x = rows.x.copy()
+        x[3, SHARE] = np.nextafter(x[3, SHARE], 2)
+        with pytest.raises(NotComputedError, match="other values than the test rows hold"):
+            wrong_direction(lambda x: x[:, 0], TrainingSet(rows.keys, x, rows.y, INPUTS), request_time, 1e-9)
+
+    def test_one_time_buyers_alone_cannot_tell(self, rows: TrainingSet, request_time: Callable[..., Any]) -> None:
+        with pytest.raises(NotComputedError, match="no test row has a second purchase"):
+            wrong_direction(lambda x: x[:, 0], rows.rows(np.arange(0, 80, 4)), request_time, 1e-9)
+
+    def test_a_model_that_knows_no_silence_cannot_be_judged(self) -> None:
+        assert request_time_view(INPUTS) == "customer_request_time"
+        with pytest.raises(NotComputedError, match="days_since_last_purchase"):
+            request_time_view(INPUTS[:1])
+
+
+class TestInvariance:
+    def test_a_function_of_the_row_does_not_vary(self, rows: TrainingSet) -> None:
+        assert variance(lambda x: x[:, SILENCE] / 1000, rows.x, 0) == 0
+
+    @pytest.mark.parametrize(
+        "score",
+        [
+            lambda x: np.arange(len(x)) / len(x),  # the order
+            lambda x: x[:, SILENCE] / x[:, SILENCE].max(),  # the company of others
+            lambda x: np.full(len(x), min(len(x), 81) / 100),  # how many they are
+            lambda x: np.full(len(x), 0.5 if len(x) > 1 else 0.6),  # alone
+        ],
+    )
+    def test_anything_else_is_found(self, rows: TrainingSet, score: Callable[..., Any]) -> None:
+        assert variance(score, rows.x, 0) > 0.005
+
+
+def test_latency_is_the_median_of_single_rows(rows: TrainingSet) -> None:
+    shapes = set()
+
+    def score(x: np.ndarray) -> np.ndarray:
+        shapes.add(x.shape)
+        time.sleep(0.003)
+        return x[:, 0]
+
+    assert 3 <= latency_ms(score, rows.x, repeats=10) < 30
+    assert shapes == {(1, 5)}
+
+
+def test_a_day_is_a_day() -> None:
+    assert timedelta(microseconds=DAY_US) == timedelta(days=1)

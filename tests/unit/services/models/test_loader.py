@@ -1,0 +1,175 @@
+"""A model is loaded only if it is the one that was registered, and scores as it did in training."""
+
+import hashlib
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError
+from holdfast.models.contract import ScoredExample, ServedModel
+from services.errors import NotReadyError
+from services.models.loader import load_model
+from tests.support.registry import contract_of, dumped, estimator
+
+
+def _saved(model: Any = None, **changed: Any) -> tuple[ServedModel, bytes]:
+    model = model or estimator()
+    content = dumped(model)
+    return contract_of(model, content, model_version="7", **changed), content
+
+
+def _refusal(contract: ServedModel, content: bytes) -> NotReadyError:
+    with pytest.raises(NotReadyError) as refused:
+        load_model(contract, content)
+    assert "7" in refused.value.message
+    return refused.value
+
+
+def _rows(count: int = 500) -> np.ndarray:
+    x = np.random.default_rng(5).normal(size=(count, 3))
+    x[::4, 2] = np.nan
+    return x
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        make_pipeline(HistGradientBoostingClassifier(max_iter=5, interaction_cst="no_interactions")),
+        make_pipeline(
+            FunctionTransformer(np.arcsinh),
+            SimpleImputer(strategy="median", add_indicator=True),
+            StandardScaler(),
+            LogisticRegression(),
+        ),
+    ],
+    ids=["boosting", "logistic"],
+)
+def test_it_scores_as_the_model_in_the_file(pipeline: Any) -> None:
+    x = _rows()
+    fitted = pipeline.fit(x, x[:, 0] > 0)
+    model = load_model(*_saved(fitted))
+    assert model.scorer is not None
+    np.testing.assert_allclose(model.churn_probabilities(x), fitted.predict_proba(x)[:, 1], rtol=0, atol=1e-12)
+    one_by_one = [model.churn_probabilities(row[None])[0] for row in x[:50]]
+    assert one_by_one == model.churn_probabilities(x)[:50].tolist()
+
+
+def test_a_model_of_another_kind_scores_itself() -> None:
+    x = np.nan_to_num(_rows())
+    fitted = make_pipeline(SimpleImputer(), LogisticRegression()).fit(x, x[:, 0] > 0)
+    model = load_model(*_saved(fitted))
+    assert model.scorer is None
+    assert model.churn_probabilities(x).tolist() == fitted.predict_proba(x)[:, 1].tolist()
+
+
+def test_a_quick_scorer_that_says_something_else_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
+) -> None:
+    def differs(*_: object) -> None:
+        raise ScorerMismatchError("row 0 differs")
+
+    monkeypatch.setattr("holdfast.models.loaded_model.verify", differs)
+    assert load_model(*_saved()).scorer is None
+    assert "quick scorer of model version 7 is not used: row 0 differs" in service_log.text
+
+
+def test_one_changed_byte_is_refused() -> None:
+    contract, content = _saved()
+    changed = bytearray(content)
+    changed[len(changed) // 2] ^= 1
+    assert "SHA-256" in _refusal(contract, bytes(changed)).message
+
+
+def test_types_that_are_not_trusted_are_refused_unread() -> None:
+    content = dumped(FunctionTransformer(hashlib.sha256))
+    refusal = _refusal(contract_of(None, content, model_version="7"), content)
+    assert "not trusted" in refusal.message
+    assert "hashlib" in refusal.remedy
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"PK\x03\x04 and nothing more"])
+def test_what_is_no_model_is_refused(content: bytes) -> None:
+    assert "cannot be read" in _refusal(contract_of(None, content, model_version="7"), content).message
+
+
+def test_an_archive_of_something_else_is_refused() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("schema.json", "{}")
+    content = file.getvalue()
+    assert "cannot be read" in _refusal(contract_of(None, content, model_version="7"), content).message
+
+
+@pytest.mark.parametrize("classes", [[0, 1, 2], [2, 3]])
+def test_no_classifier_of_churn_is_refused(classes: list[int]) -> None:
+    x = np.nan_to_num(_rows())
+    for fitted in (LogisticRegression().fit(x, np.resize(classes, len(x))), StandardScaler().fit(x)):
+        content = dumped(fitted)
+        assert "two classes" in _refusal(contract_of(estimator(), content, model_version="7"), content).message
+
+
+@pytest.mark.parametrize("inputs", [2, 4])
+def test_a_file_that_reads_other_inputs_is_refused(inputs: int) -> None:
+    content = dumped(estimator(inputs=inputs))
+    assert (
+        f"reads {inputs} inputs, its contract names 3"
+        in _refusal(contract_of(estimator(), content, model_version="7"), content).message
+    )
+
+
+class TestExamples:
+    def test_one_that_scores_otherwise_is_named_with_both_scores(self) -> None:
+        contract, content = _saved()
+        first, second, third = contract.examples
+        told = second.churn_probability + 2e-12
+        wrong = [first, ScoredExample(inputs=second.inputs, churn_probability=told), third]
+        refusal = _refusal(contract.model_copy(update={"examples": wrong}), content)
+        assert f"scores its example 1 with {second.churn_probability!r}; in training it was {told!r}" in refusal.message
+
+    def test_a_rounding_is_no_other_score(self) -> None:
+        contract, content = _saved()
+        close = [
+            ScoredExample(inputs=item.inputs, churn_probability=item.churn_probability + 5e-13)
+            for item in contract.examples
+        ]
+        load_model(contract.model_copy(update={"examples": close}), content)
+
+    def test_the_quick_scorer_is_held_to_them_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also where it agrees with the model: what answers is what is checked."""
+        monkeypatch.setattr("holdfast.models.loaded_model.verify", lambda *_: None)
+        monkeypatch.setattr(CompiledScorer, "probabilities", lambda _, inputs: np.full(len(inputs), 0.25))
+        assert "scores its example 0 with 0.25" in _refusal(*_saved()).message
+
+    def test_without_any_nothing_vouches_for_it(self) -> None:
+        assert "no examples" in _refusal(*_saved(examples=[])).message
+
+    def test_a_model_that_cannot_score_them_is_refused(self) -> None:
+        x = np.nan_to_num(_rows())
+        fitted = LogisticRegression().fit(x, x[:, 0] > 0)  # it takes no missing values, and an example has one
+        content = dumped(fitted)
+        contract = contract_of(estimator(), content, model_version="7")
+        refusal = _refusal(contract, content)
+        assert "cannot score its examples" in refusal.message
+        assert "NaN" in refusal.remedy
+
+
+def test_the_first_request_finds_it_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    original = CompiledScorer.probabilities
+
+    def counted(self: CompiledScorer, inputs: Any) -> Any:
+        rows.append(len(inputs))
+        return original(self, inputs)
+
+    monkeypatch.setattr(CompiledScorer, "probabilities", counted)
+    load_model(*_saved())
+    assert rows.count(1) >= 2
+    assert max(rows) >= 100

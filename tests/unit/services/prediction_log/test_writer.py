@@ -1,0 +1,280 @@
+"""The prediction log writes every prediction, whatever happens, and never holds up an answer."""
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+
+from holdfast.core.prediction_log import DAY_US, LogKey
+from services.prediction_log.files import PredictionFiles
+from services.prediction_log.record_queue import PredictionQueue
+from services.prediction_log.writer import PredictionLog
+from tests.support.prediction_batches import NOON_US, batch_of, files_of, logged, until
+
+pytestmark = pytest.mark.usefixtures("service_log")
+
+
+class Gate:
+    """Lets the writer through only while it is open, and says that the writer waits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waiting, self.open = threading.Event(), threading.Event()
+        append = PredictionFiles.append
+
+        def wait(files: PredictionFiles, key: LogKey, record: pa.RecordBatch) -> None:
+            self.waiting.set()
+            assert self.open.wait(20)
+            append(files, key, record)
+
+        monkeypatch.setattr(PredictionFiles, "append", wait)
+
+
+def test_what_is_appended_is_in_the_log_before_it_is_closed(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path / "log")
+    assert (log.queued_rows, log.written_rows, log.dropped_rows) == (0, 0, 0)
+    log.append(batch_of(["a", "b"]))
+    until(lambda: log.written_rows == 2)
+    assert logged(tmp_path / "log") == ["a", "b"]
+    assert (log.queued_rows, log.dropped_rows, log.degraded) == (0, 0, None)
+    log.close()
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_every_batch_of_every_thread_is_logged_once(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, interval=0.0001)
+
+    def append(name: str) -> None:
+        for i in range(0, 300, 3):
+            log.append(batch_of([f"{name}{i + j:03d}" for j in range(3)], version=name))
+
+    threads = [threading.Thread(target=append, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    assert logged(tmp_path) == [f"{name}{i:03d}" for name in "abcd" for i in range(300)]
+    assert (log.written_rows, log.queued_rows) == (1200, 0)
+
+
+def test_logs_begun_in_the_same_microsecond_write_files_of_their_own(tmp_path: Path) -> None:
+    logs = [PredictionLog(tmp_path, clock_us=lambda: NOON_US) for _ in range(2)]
+    for name, log in zip("ab", logs, strict=True):
+        log.append(batch_of([name]))
+    for log in logs:
+        log.close()
+    assert logged(tmp_path) == ["a", "b"]
+
+
+def test_micro_batches_become_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    log = PredictionLog(tmp_path)
+    log.append(batch_of(["first"]))
+    assert gate.waiting.wait(20)
+    for i in range(50):
+        log.append(batch_of([f"{i}"]))
+    gate.open.set()
+    log.close()
+    [file] = tmp_path.rglob("*.arrows")
+    assert [record.num_rows for record in pa.ipc.open_stream(file.read_bytes())] == [1, 50]
+
+
+def test_a_full_queue_drops_and_counts_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate(monkeypatch)
+    log = PredictionLog(tmp_path, max_queued_rows=5)
+    log.append(batch_of(["a", "b"]))
+    assert gate.waiting.wait(20)  # the disk hangs
+    log.append(batch_of(["c", "d"]))
+    began = time.monotonic()
+    log.append(batch_of(["e", "f"]))  # one too many: what is being written counts
+    log.append(batch_of(["g"]))
+    log.append(batch_of(["h"]))
+    assert time.monotonic() - began < 1
+    assert (log.queued_rows, log.dropped_rows) == (5, 3)
+    assert log.degraded == "predictions come faster than they are written"
+    gate.open.set()
+    until(lambda: log.degraded is None)
+    log.append(batch_of(["i"]))
+    log.close()
+    assert logged(tmp_path) == ["a", "b", "c", "d", "g", "i"]
+    assert service_log.messages == ["Predictions are logged again. Lost: 3."]
+
+
+def test_a_batch_larger_than_the_queue_is_logged_if_it_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    log = PredictionLog(tmp_path, max_queued_rows=5)
+    log.append(batch_of(list("abcdefg")))
+    assert gate.waiting.wait(20)
+    log.append(batch_of(list("hijklmn")))  # what is being written counts
+    assert (log.queued_rows, log.dropped_rows) == (7, 7)
+    gate.open.set()
+    until(lambda: log.queued_rows == 0)
+    log.append(batch_of(list("opqrst")))
+    log.close()
+    assert logged(tmp_path) == list("abcdefgopqrst")
+
+
+def test_after_close_predictions_are_counted_as_dropped(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    log.append(batch_of(["a"]))
+    log.close()
+    log.close()
+    log.append(batch_of(["b", "c"]))
+    assert logged(tmp_path) == ["a"]
+    assert log.dropped_rows == 2
+
+
+def test_close_says_what_it_could_not_write_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate(monkeypatch)
+    log = PredictionLog(tmp_path)
+    log.append(batch_of(["a", "b", "c"]))
+    log.close(timeout=0.05)
+    log.close()
+    gate.open.set()
+    assert service_log.messages == ["3 predictions are not in the log: no time to write"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"inputs": np.zeros((1, 2), dtype=np.float32)},
+        {"inputs": np.zeros((2, 2))},
+        {"probabilities": np.zeros(2)},
+        {"as_of_us": np.zeros(1)},
+        {"customer_ids": ["c1", "c2"]},
+        {"customer_ids": ["\ud800"]},
+        {"stale": [False]},
+        {"input_names": ["gap", "gap"]},
+        {"input_names": ["gap", "version"]},
+    ],
+    ids=str,
+)
+def test_a_batch_that_is_not_as_declared_spoils_no_other(
+    tmp_path: Path, wrong: dict[str, Any], service_log: pytest.LogCaptureFixture
+) -> None:
+    log = PredictionLog(tmp_path, interval=60)
+    bad = batch_of(["b"], **wrong)
+    for batch in (batch_of(["a"]), bad, batch_of(["c"]), bad):
+        log.append(batch)
+    log.close()
+    assert logged(tmp_path) == ["a", "c"]
+    assert (log.written_rows, log.dropped_rows, log.queued_rows) == (2, 2, 0)
+    [said] = service_log.messages
+    assert said.startswith("Predictions that are not as declared are not logged: ")
+
+
+def test_a_new_file_for_each_day_version_route_and_set_of_inputs(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    midnight = NOON_US + DAY_US // 2
+    log.append(batch_of(["a"], answered_at_us=midnight - 1))
+    log.append(batch_of(["b"], answered_at_us=midnight))
+    log.append(batch_of(["c"], version="2"))
+    log.append(batch_of(["d"], version="2", route="shadow"))
+    log.append(batch_of(["e"], version="2", input_names=["recency", "rhythm"]))
+    log.append(batch_of(["f"]))
+    log.append(batch_of(["g"], version="../4"))
+    log.close()
+    assert files_of(tmp_path) == ["2024-03-01/..%2F4", "2024-03-01/1", *["2024-03-01/2"] * 3, "2024-03-02/1"]
+    assert logged(tmp_path) == list("abcdefg")
+
+
+def test_a_file_that_would_grow_beyond_its_limit_is_followed_by_another(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, max_file_bytes=5_000)
+    for i in range(20):
+        log.append(batch_of([f"{i:02d}"]))
+        until(lambda: log.queued_rows == 0)
+    log.close()
+    sizes = [file.stat().st_size for file in tmp_path.rglob("*.arrows")]
+    assert len(sizes) > 2
+    assert max(sizes) <= 5_000
+    assert logged(tmp_path) == [f"{i:02d}" for i in range(20)]
+
+
+def test_a_file_that_somebody_deleted_is_followed_by_another(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    for name in "ab":
+        log.append(batch_of([name]))
+        until(lambda: log.queued_rows == 0)
+        shutil.rmtree(tmp_path / "2024-03-01")
+    log.append(batch_of(["c"]))
+    log.close()
+    assert logged(tmp_path) == ["c"]
+
+
+def test_a_thread_steps_aside_for_a_late_writer_but_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    queue = PredictionQueue(100, lambda: now)
+    asides: list[float] = []
+    monkeypatch.setattr(queue._done, "wait", asides.append)
+
+    def steps_aside() -> bool:
+        asides.clear()
+        queue.put(batch_of(["a"]))
+        return asides == [0.008]
+
+    assert not steps_aside()
+    now = 0.04
+    assert not steps_aside()  # in time
+    now = 0.05
+    assert steps_aside()
+    now = 0.149
+    assert not steps_aside()  # a while ago is enough
+    queue.take()
+    now = 0.2
+    assert steps_aside()  # what the writer holds is late
+    now = 0.4
+    queue.is_stuck = True
+    assert not steps_aside()  # it waits for the disk
+    queue.is_stuck = False
+    queue.take()
+    queue.all_done()
+    assert not steps_aside()
+    now = 0.5
+    assert steps_aside()
+
+
+def test_old_days_are_deleted_at_start_and_at_midnight(tmp_path: Path) -> None:
+    for day in ("2024-01-31", "2024-02-01", "2024-02-28"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "1-2-3-4.arrows").write_bytes(b"old")
+    now = NOON_US
+    log = PredictionLog(tmp_path, keep_days=29, clock_us=lambda: now)  # to 1 February
+    until(lambda: not (tmp_path / "2024-01-31").exists())
+    log.append(batch_of(["a"]))
+    until(lambda: log.written_rows == 1)
+    assert open_files(tmp_path) == ["2024-03-01"]
+    now += DAY_US
+    until(lambda: not (tmp_path / "2024-02-01").exists())
+    assert open_files(tmp_path) == []
+    log.append(batch_of(["b"], answered_at_us=now))
+    log.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2024-02-28", "2024-03-01", "2024-03-02"]
+
+
+def open_files(folder: Path) -> list[str]:
+    """The days of the log's files that this process holds open."""
+    files = (Path(file.path) for file in psutil.Process().open_files())
+    return [file.parent.name for file in files if file.is_relative_to(folder)]

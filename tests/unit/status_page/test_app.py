@@ -1,0 +1,275 @@
+"""The status page over real state: a shop with versions, alerts, measurements and scores, and a Prefect server."""
+
+import html
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from markupsafe import escape
+from pydantic import TypeAdapter
+from starlette.testclient import TestClient
+
+from feature_repo.settings import Settings
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.outbox import raise_alerts
+from holdfast.batch_scoring.scores_table import scores_path
+from holdfast.feature_store.materialization import OnlineState
+from holdfast.feature_store.parity import ParityReport, save_parity
+from holdfast.model_versions.aliases import set_challenger, set_champion
+from holdfast.model_versions.records import PromotionRecord, RolloutRecord, TrafficRecord
+from holdfast.models.contract import MODEL_NAME
+from holdfast.monitoring.findings import Finding
+from holdfast.monitoring.metrics_store import MetricRow, write_metrics
+from holdfast.runtime.endpoints import Places
+from holdfast.status_page.app import status_app
+from holdfast.status_page.flow_runs import runs
+from holdfast.status_page.health import parts
+from holdfast.status_page.schemas import PartFacts, RunFacts
+from holdfast.status_page.snapshot import Standing, standing
+from holdfast.training.mlflow_tracking import EXPERIMENT, open_mlflow
+from tests.support.prefect_server import answered, post
+from tests.support.server_processes import free_port
+from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api
+
+NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
+HOSTILE = "<script>alert('x')</script>\"'&"
+
+
+def client_of(found: Standing) -> TestClient:
+    """A browser for a page about ``found``."""
+    return TestClient(status_app(["testserver"], lambda: found))
+
+
+def nowhere(prefect: str = "") -> Places:
+    """Places where nothing answers, but for Prefect if given."""
+    urls = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in ("service", "mlflow", "evidently", "feast")}
+    return Places(**urls, prefect_url=prefect or f"http://127.0.0.1:{free_port()}", runbook_url="http://x/runbook")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Settings]:
+    """A champion that was promoted, a challenger on a canary, and features of two days ago."""
+    with at_work_on(tmp_path / "data", HOLDFAST_CLOCK=NOW.isoformat()) as settings:
+        client = open_mlflow(settings)
+        client.create_registered_model(MODEL_NAME)
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        first, _ = (
+            client.create_model_version(MODEL_NAME, str(tmp_path), client.create_run(experiment).info.run_id)
+            for _ in range(2)
+        )
+        client.log_metric(first.run_id, "test.model.roc_auc", 0.711)
+        promoted = {"who": "ann", "why": "first", "mode": "auto", "gates": "k"}
+        PromotionRecord(previous=None, when=NOW - timedelta(days=3), **promoted).save(client, "1")
+        set_champion(client, "1")
+        set_challenger(client, "2")
+        TrafficRecord(mode="canary", share=0.05, when=NOW, who="rollout").save(client, "2")
+        begun = {"share": 0.05, "begun": NOW, "when": NOW, "champion": "1", "gates": "k", "why": HOSTILE}
+        RolloutRecord(step="canary", verdict="begun", **begun).save(client, "2")
+        held = OnlineState(AS_OF, KNOWN_AT, "t")
+        settings.feast.mkdir(parents=True)
+        (settings.feast / "online_state.json").write_bytes(TypeAdapter(OnlineState).dump_json(held))
+        save_parity(settings, ParityReport(AS_OF, 300, 18, 5400, 0, []), KNOWN_AT, {})
+        yield settings
+
+
+def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: None) -> None:
+    settings = state
+    finding = Finding(event="holdfast.drift.detected", severity="warning", subject=HOSTILE, summary="PSI 0.41.")
+    raise_alerts(settings, "drift", [Alert.of_finding(finding, "javascript:alert(1)")], NOW - timedelta(hours=2))
+    rows = [
+        MetricRow("psi", HOSTILE, 0.41, 3120, "1", limit=0.25, breached=True),
+        MetricRow("psi", "recency", float("nan"), 0, "1", limit=0.25),
+    ]
+    write_metrics(settings, "drift", AS_OF - timedelta(days=2), AS_OF - timedelta(days=1), rows[1:])
+    write_metrics(settings, "drift", AS_OF - timedelta(days=1), AS_OF, rows)
+
+    found = standing(settings, nowhere(prefect_api().removesuffix("/api")), NOW)
+    assert found.models.value is not None
+    assert found.models.value.champion is not None
+    assert found.models.value.challenger is not None
+    assert found.models.value.champion.version == "1"
+    assert found.models.value.champion.since == NOW - timedelta(days=3)
+    assert [item.value for item in found.models.value.champion.promised] == [0.711]
+    assert found.models.value.challenger.traffic == "tried out on 5.0% of the customers"
+    assert found.freshness.value is not None
+    assert found.freshness.value.state == "stale"
+    assert found.freshness.value.age_hours == 60
+    assert found.parity.value is not None
+    assert found.parity.value.mismatches == 0
+    assert found.scores == type(found.scores)()
+    drift = next(view for view in found.views.value or [] if view.view == "drift")
+    assert (drift.as_of, drift.measured, drift.breached) == (AS_OF, 1, 1)
+    assert found.runs.error == ""
+    assert {part.name: part.state for part in found.parts.value or []}["Prefect"] == "up"
+    assert found.colour == "bad"  # four parts do not answer
+
+    with client_of(found) as browser:
+        answer = browser.get("/")
+        text = html.unescape(re.sub(r"<[^>]+>", " ", answer.text))
+        for told in ("version 1", "version 2", "0.711", "5.0% of the customers", "0.410, limit 0.250", "stale", "down"):
+            assert told in text, told
+        assert "since 2024-07-03 10:00 UTC" in text
+        assert "<script" not in answer.text
+        assert answer.text.count(str(escape(HOSTILE))) == 3  # in an alert, a measurement and a rollout
+        assert 'href="javascript:' not in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert browser.get("/state.json").json()["models"]["value"]["champion"]["version"] == "1"
+        assert browser.get("/style.css").headers["content-type"].startswith("text/css")
+
+
+def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> None:
+    prefect = prefect_api().removesuffix("/api")
+
+    def worker() -> PartFacts:
+        return next(part for part in parts(nowhere(prefect)) if part.name == "worker")
+
+    assert (worker().state, worker().note) == ("down", "nothing that is due runs: no worker is there")
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        post(api, "/work_pools/", {"name": "holdfast", "type": "process"})
+        try:
+            answered(api, "POST", "/work_pools/holdfast/workers/heartbeat", {"name": "w"})
+            assert worker().state == "up"
+        finally:
+            answered(api, "DELETE", "/work_pools/holdfast")
+    assert next(part for part in parts(nowhere()) if part.name == "worker").state == "down"
+
+
+@pytest.mark.parametrize(
+    ("changed", "colour"),
+    [
+        ({}, "good"),
+        ({"freshness": {"state": "stale"}}, "warning"),
+        ({"freshness": {"state": "unknown"}}, "warning"),
+        ({"freshness": {"state": "too old"}}, "bad"),
+        ({"parity": {"mismatches": 1}}, "bad"),
+        ({"parts": "down"}, "bad"),
+        ({"parts": "not ready"}, "warning"),
+    ],
+)
+def test_the_headline_is_the_worst_of_it(changed: dict[str, Any], colour: str, state: Settings) -> None:
+    found = standing(state, nowhere(), NOW)
+    assert found.freshness.value is not None
+    assert found.parity.value is not None
+    fresh = found.freshness.value.model_copy(update={"state": "fresh", **changed.get("freshness", {})})
+    parity = found.parity.value.model_copy(update=changed.get("parity", {}))
+    part = PartFacts(name="worker", url="", state=changed.get("parts", "up"))
+    told: dict[str, Any] = {"freshness": fresh, "parity": parity, "parts": [part], "runs": []}
+    sections = {
+        name: getattr(found, name).model_copy(update={"value": value, "error": ""}) for name, value in told.items()
+    }
+    assert found.model_copy(update=sections).colour == colour
+
+
+def test_nothing_to_measure_is_not_green(state: Settings) -> None:
+    start = AS_OF - timedelta(days=1)
+    write_metrics(state, "skew", start, AS_OF, [MetricRow("values_compared", "all", 0.0, 0)])
+    write_metrics(state, "data", start, AS_OF, [MetricRow("rows", "all", 40.0, 40, low=20.0, high=60.0)])
+    write_metrics(state, "drift", start, AS_OF, [MetricRow("rows", "all", 0.0, 0, breached=True)])  # that is a finding
+    found = standing(state, nowhere(), NOW)
+    assert {view.view: view.measured for view in found.views.value or []} == {
+        "data": 1, "drift": 1, "skew": 0, "outcome": 0,
+    }  # fmt: skip
+    with client_of(found) as browser:
+        page = browser.get("/").text
+    assert page.count("nothing to judge") == page.count("within limits") == page.count("1 beyond limits") == 1
+
+
+def test_of_the_scores_only_active_customers_count(state: Settings) -> None:
+    """As the command says it."""
+    about = {"as_of": AS_OF.isoformat(), "known_at": KNOWN_AT.isoformat(), "model_version": "1", "threshold": 0.5}
+    table = pa.table({"active": [True] * 3 + [False] * 4, "will_churn": [True] + [False] * 2 + [True] * 4})
+    state.scores.mkdir()
+    told = table.replace_schema_metadata({b"holdfast": json.dumps(about | {"key": "k"}).encode()})
+    pq.write_table(told, scores_path(state.scores, AS_OF))
+    found = standing(state, nowhere(), NOW)
+    assert found.scores.value is not None
+    assert (found.scores.value.customers, found.scores.value.active, found.scores.value.churning) == (7, 3, 1)
+    with client_of(found) as browser:
+        page = browser.get("/").text
+    assert "3 active customers" in page
+    assert "1 of them will churn" in page
+
+
+def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: None) -> None:
+    """A run that is cancelled before it begins, as a deployment's concurrency limit does it."""
+    name = f"limited-{uuid4().hex}"
+    begun = {"type": "RUNNING", "name": "Running"}
+    refused = {"type": "CANCELLED", "name": "Cancelled", "message": "Deployment concurrency limit reached."}
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+        flow = api.post("/flows/", json={"name": name}).json()["id"]
+        about = {"name": name, "flow_id": flow, "tags": ["holdfast"]}
+        deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
+
+        def last(*states: dict[str, str], by: str | None = deployment) -> RunFacts:
+            run = {"flow_id": flow, "deployment_id": by}
+            number = api.post("/flow_runs/", json=run | {"state": {"type": "PENDING"}}).json()["id"]
+            for state in states:
+                answer = api.post(f"/flow_runs/{number}/set_state", json={"state": state, "force": True}).json()
+                assert answer["status"] == "ACCEPT"
+            places = nowhere(prefect_api().removesuffix("/api"))
+            (facts,) = [item for item in runs(places) if item.deployment == name]
+            return facts
+
+        try:
+            assert last(refused).state == "never run"
+            assert last(begun).state == "Running"
+            time.sleep(0.1)
+            again = last(refused)
+            assert again.state == "Running"
+            assert again.seconds is not None
+            assert again.seconds > 0.1
+            found = standing(Settings(), nowhere(prefect_api().removesuffix("/api")), NOW)
+            with client_of(found) as browser:
+                assert " so far" in browser.get("/").text
+            assert last(begun, refused | {"message": "A person did."}).state == "Cancelled"
+            from_a_terminal = last(begun, {"type": "COMPLETED", "name": "Completed"}, by=None)
+            assert from_a_terminal.state == "Completed"
+        finally:
+            api.delete(f"/deployments/{deployment}")
+            api.delete(f"/flows/{flow}")
+
+
+def test_an_empty_folder_is_no_fault(data_dir: Path) -> None:
+    found = standing(Settings(), nowhere(), NOW)
+    assert found.models.error == found.alerts.error == found.views.error == found.scores.error == ""
+    assert "python -m flows.features" in found.parity.error
+    assert "does not answer" in found.runs.error
+    text = client_of(found).get("/").text
+    assert "trains and promotes the first" in text
+    assert text.count("has not run yet") == 4
+    assert not data_dir.exists(), "looking creates nothing"
+
+
+def test_every_source_may_fail_by_itself(state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = state
+    settings.alerts.write_bytes(b"no database")
+    folder = settings.monitoring / "metrics" / "skew"
+    folder.mkdir(parents=True)
+    (folder / "20240701T000000Z.parquet").write_bytes(b"no table")
+    (settings.feast / "online_state.json").write_text("{")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    found = standing(settings, nowhere(), NOW)
+    sections = ("models", "freshness", "views", "alerts", "runs")
+    assert [name for name in sections if not getattr(found, name).error] == []
+    assert found.parity.value is not None
+    with client_of(found) as browser:
+        answer = browser.get("/")
+        assert answer.status_code == 200
+        assert answer.text.count("Not known now.") == len(sections) + 1  # champion and challenger are one source
+        assert "secret" not in answer.text + browser.get("/state.json").text
+
+
+def test_other_hosts_are_refused(data_dir: Path) -> None:
+    """A page of another site cannot read it by a name that it lets point here."""
+    browser = TestClient(status_app(["127.0.0.1"], lambda: standing(Settings(), nowhere(), NOW)))
+    assert browser.get("/state.json", headers={"host": "evil.example"}).status_code == 400

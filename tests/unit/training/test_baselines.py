@@ -1,0 +1,199 @@
+"""The simple models: no better than they are said to be, and no worse."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from holdfast.training import baselines
+from holdfast.training.baselines import BASELINES, baseline_scores
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.dataset import PurchaseHistory, TrainingSet, purchase_history
+from holdfast.training.metrics import metrics, roc_auc_difference
+from tests.support.shop_fixtures import Dataset
+from tests.support.small_shop import KNOWN_AT, transactions
+from tests.support.training_sets import monthly, training_set
+
+Floats = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
+    return dataset.data.at(dataset.split.development), dataset.data.at(dataset.split.test)
+
+
+@pytest.fixture(scope="module")
+def everybody(dataset: Dataset) -> PurchaseHistory:
+    return purchase_history(dataset.settings, dataset.split.development[-1], KNOWN_AT)
+
+
+@pytest.fixture(scope="module")
+def scores(parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory) -> dict[str, Floats]:
+    development, test = parts
+    return baseline_scores(development, everybody, test, 90)
+
+
+def test_everybody_is_who_ever_bought_also_who_fell_silent(dataset: Dataset, everybody: PurchaseHistory) -> None:
+    cutoff = dataset.split.development[-1]
+    days: dict[str, set[date]] = {}
+    for row in transactions():
+        if row.amount > 0 and row.event_timestamp < cutoff and row.ingested_at <= KNOWN_AT:
+            days.setdefault(row.customer_id, set()).add(row.event_timestamp.date())
+    assert sorted(everybody.repeats + 1) == sorted(map(len, days.values()))
+    assert len(everybody.age) > len(dataset.data.at([cutoff]).y), "some are not active any more"
+    assert (everybody.last <= everybody.age).all()
+    assert (everybody.last >= 0).all()
+    assert (everybody.last[everybody.repeats == 0] == 0).all(), "two purchases on one day are none that was repeated"
+
+
+class TestOnTheShop:
+    def test_one_probability_for_each_test_row(
+        self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
+    ) -> None:
+        assert list(scores) == list(BASELINES) == ["base_rate", "recency", "rfm", "bg_nbd"]
+        for name, values in scores.items():
+            assert values.shape == (len(parts[1].y),), name
+            assert ((values >= 0) & (values <= 1)).all(), name
+
+    def test_the_base_rate_is_that_of_the_development(
+        self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
+    ) -> None:
+        assert (scores["base_rate"] == parts[0].y.mean()).all()
+
+    def test_recency_only_ranks_by_silence(
+        self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
+    ) -> None:
+        order = np.argsort(parts[1].column("days_since_last_purchase"))
+        assert (np.diff(scores["recency"][order]) >= 0).all()
+        assert np.ptp(scores["recency"]) > 0.2
+
+    @pytest.mark.parametrize("name", ["recency", "rfm", "bg_nbd"])
+    def test_each_beats_the_base_rate(
+        self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats], name: str
+    ) -> None:
+        test = parts[1]
+        bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), 200, 0)
+        assert roc_auc_difference(test.y, scores[name], scores["base_rate"], bootstrap).low > 0.1
+        assert metrics(test.y, scores[name])["brier"] < metrics(test.y, scores["base_rate"])["brier"]
+
+    @pytest.mark.parametrize("name", ["purchase_days", "mean_purchase_amount"])
+    def test_frequency_and_money_matter_to_rfm_and_not_to_recency(
+        self, parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory, scores: dict[str, Floats], name: str
+    ) -> None:
+        development, test = parts
+        x = test.x.copy()
+        x[:, [feature.name for feature in test.inputs].index(name)] += 5
+        other = baseline_scores(development, everybody, TrainingSet(test.keys, x, test.y, test.inputs), 90)
+        assert (other["rfm"] != scores["rfm"]).all()
+        assert (other["recency"] == scores["recency"]).all()
+
+    def test_they_see_nothing_of_the_outcomes_of_the_test(
+        self, parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory, scores: dict[str, Floats]
+    ) -> None:
+        development, test = parts
+        blind = TrainingSet(test.keys, test.x, ~test.y, test.inputs)
+        for name, values in baseline_scores(development, everybody, blind, 90).items():
+            assert values.tobytes() == scores[name].tobytes(), name
+
+
+# Parameters of a shop where people buy every three weeks or so and one in five purchases is the last.
+R, ALPHA, A, B = 1.2, 25.0, 1.5, 6.0
+HORIZON = 90
+
+
+def _simulated(customers: int, seed: int) -> TrainingSet:
+    """A BG/NBD world (Fader, Hardie and Lee, 2005), purchase by purchase, from the story and not from the formula.
+
+    A customer of age T buys at rate lambda ~ Gamma(r, alpha); after every repeat purchase he is lost with
+    probability p ~ Beta(a, b). Churned: he does not buy from T to T + HORIZON.
+    """
+    rng = np.random.default_rng(seed)
+    rate, p = rng.gamma(R, 1 / ALPHA, customers), rng.beta(A, B, customers)
+    age = rng.uniform(30, 300, customers)
+    repeats, last = np.zeros(customers), np.zeros(customers)
+    silent, alive, now = np.ones(customers, dtype=bool), np.ones(customers, dtype=bool), np.zeros(customers)
+    while alive.any():
+        now = np.where(alive, now + rng.exponential(1 / rate), np.inf)
+        before, within = now < age, (now >= age) & (now < age + HORIZON)
+        repeats[before] += 1
+        last[before] = now[before]
+        silent[within] = False
+        alive &= before & (rng.random(customers) >= p)  # who has bought in the horizon is of no further interest
+    return training_set(
+        silent, range(customers), monthly(1) * customers,
+        purchase_days=repeats + 1, mean_purchase_amount=np.ones(customers),
+        days_since_last_purchase=age - last, tenure_days=age,
+    )  # fmt: skip
+
+
+class TestBgNbd:
+    @pytest.fixture(scope="class")
+    def world(self) -> tuple[TrainingSet, Floats]:
+        test = _simulated(60_000, 1)
+        return test, baselines._bg_nbd(baselines._history(_simulated(4_000, 0)), test, HORIZON)
+
+    @pytest.mark.parametrize(
+        ("name", "group"),
+        [
+            ("all", lambda repeats, share: repeats >= 0),
+            ("bought once", lambda repeats, share: repeats == 0),
+            ("once again, long ago", lambda repeats, share: (repeats == 1) & (share < 0.3)),
+            ("once again, lately", lambda repeats, share: (repeats == 1) & (share > 0.7)),
+            ("often, long ago", lambda repeats, share: (repeats > 4) & (share < 0.5)),
+            ("often, lately", lambda repeats, share: (repeats > 4) & (share > 0.8)),
+        ],
+    )
+    def test_it_says_what_a_simulated_world_does(
+        self, world: tuple[TrainingSet, Floats], name: str, group: Callable[[Floats, Floats], npt.NDArray[np.bool_]]
+    ) -> None:
+        test, scores = world
+        age = test.column("tenure_days")
+        rows = group(test.column("purchase_days") - 1, 1 - test.column("days_since_last_purchase") / age)
+        assert rows.sum() > 300
+        noise = np.sqrt(0.25 / rows.sum())
+        assert scores[rows].mean() == pytest.approx(test.y[rows].mean(), abs=0.015 + 3 * noise)
+
+    def test_the_groups_differ(self, world: tuple[TrainingSet, Floats]) -> None:
+        """So that the check above says something."""
+        test, scores = world
+        assert np.std(scores) > 0.2
+        assert metrics(test.y, scores)["ece"] < 0.02
+
+    def test_a_longer_horizon_is_silent_less_often(self) -> None:
+        train, test = _simulated(2_000, 0), _simulated(500, 2)
+        horizons: Sequence[int] = (30, 90, 365)
+        told = [baselines._bg_nbd(baselines._history(train), test, horizon) for horizon in horizons]
+        assert (told[0] > told[1]).all()
+        assert (told[1] > told[2]).all()
+
+    def test_for_a_new_customer_it_is_what_lifetimes_says(self) -> None:
+        """Of somebody who has just bought for the first time: the chance of no purchase by then, in closed form."""
+        train = _simulated(2_000, 0)
+        new = training_set([True], ["new"], monthly(1), purchase_days=[1], mean_purchase_amount=[1],
+                           days_since_last_purchase=[0], tenure_days=[0])  # fmt: skip
+        model = baselines._fitted_bg_nbd(baselines._history(train))
+        expected = model.probability_of_n_purchases_up_to_time(HORIZON, 0)
+        assert baselines._bg_nbd(baselines._history(train), new, HORIZON)[0] == pytest.approx(float(expected))
+
+    @pytest.mark.parametrize(
+        "customers",
+        [
+            pytest.param({"purchase_days": [1] * 30, "days_since_last_purchase": range(30)}, id="nobody came back"),
+            pytest.param({"purchase_days": [6] * 30, "days_since_last_purchase": [1] * 30}, id="all are alike"),
+            pytest.param(
+                {"purchase_days": [1, 2, 4, 2, 9], "days_since_last_purchase": [30, 2, 3, 35, 1]}, id="five customers"
+            ),
+        ],
+    )
+    def test_odd_shops_do_not_end_a_training(self, customers: dict[str, Any], capsys: Any) -> None:
+        """Where nobody ever drops out the likelihood has no maximum; a small penalty gives it one."""
+        rows = len(customers["purchase_days"])
+        age = np.arange(rows) + 40.0
+        train = training_set([True] * rows, range(rows), monthly(1) * rows, tenure_days=age,
+                             mean_purchase_amount=[1.0] * rows, **customers)  # fmt: skip
+        told = baselines._bg_nbd(baselines._history(train), train, HORIZON)
+        assert ((told >= 0) & (told <= 1)).all()
+        assert capsys.readouterr().out == ""

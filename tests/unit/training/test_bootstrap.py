@@ -1,0 +1,262 @@
+"""Intervals: each resample is what scikit-learn says of it, customers are drawn whole, and 95% is about 95%."""
+
+import tracemalloc
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+from holdfast.training.bootstrap import (
+    BINS,
+    CustomerBootstrap,
+    calibration_bins,
+    calibration_error_draws,
+    expected_calibration_error,
+    interval,
+    mean_draws,
+    pr_auc_draws,
+    roc_auc_draws,
+)
+from holdfast.training.metrics import log_losses
+from tests.support.strategies import EXAMPLES, FEWER_EXAMPLES
+
+RESAMPLES = 13  # no multiple of the size of a chunk
+
+Floats = npt.NDArray[np.float64]
+
+
+@st.composite
+def _samples(draw: st.DrawFn) -> tuple[npt.NDArray[np.bool_], Floats, list[str], int]:
+    """Outcomes, scores with many ties, customers with several rows, and a seed."""
+    rows = draw(st.integers(1, 40))
+    few = st.sampled_from([0.0, 0.1, 0.5, 0.5 + 1e-12, 0.7, 1.0])
+    scores = draw(st.lists(st.one_of(few, st.floats(0, 1)), min_size=rows, max_size=rows))
+    churned = draw(st.lists(st.booleans(), min_size=rows, max_size=rows))
+    customers = draw(st.lists(st.sampled_from("abcdefgh"), min_size=rows, max_size=rows))
+    return np.array(churned), np.array(scores), customers, draw(st.integers(0, 2**32))
+
+
+def _same(found: Floats, expected: list[float]) -> None:
+    assert found.shape == (len(expected),)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)  # NaN equals NaN
+
+
+class TestDraws:
+    @given(_samples())
+    @FEWER_EXAMPLES
+    def test_are_those_of_scikit_learn_with_the_same_weights(self, sample: Any) -> None:
+        churned, scores, customers, seed = sample
+        bootstrap = CustomerBootstrap(customers, RESAMPLES, seed)
+        expected: dict[str, list[float]] = {name: [] for name in ("roc_auc", "pr_auc", "brier", "log_loss")}
+        for weights in bootstrap.weights:
+            drawn = weights > 0
+            y, s, w = churned[drawn], scores[drawn], weights[drawn]
+            expected["roc_auc"].append(roc_auc_score(y, s, sample_weight=w) if 0 < y.mean() < 1 else np.nan)
+            expected["pr_auc"].append(average_precision_score(y, s, sample_weight=w) if y.any() else np.nan)
+            both: dict[str, Any] = {"sample_weight": w, "labels": [False, True]}
+            expected["brier"].append(brier_score_loss(y, s, **both))
+            expected["log_loss"].append(log_loss(y, s, **both))
+        _same(roc_auc_draws(churned, scores, bootstrap), expected["roc_auc"])
+        _same(pr_auc_draws(churned, scores, bootstrap), expected["pr_auc"])
+        _same(mean_draws((churned - scores) ** 2, bootstrap), expected["brier"])
+        _same(mean_draws(log_losses(churned, scores), bootstrap), expected["log_loss"])
+
+    @given(_samples())
+    @EXAMPLES
+    def test_of_the_calibration_error_are_the_weighted_distances_over_the_same_bins(self, sample: Any) -> None:
+        churned, scores, customers, seed = sample
+        bootstrap = CustomerBootstrap(customers, RESAMPLES, seed)
+        bins = calibration_bins(scores)
+        expected = []
+        for weights in bootstrap.weights.astype(float):
+            error = 0.0
+            for number in set(bins):
+                w, y, s = (values[bins == number] for values in (weights, churned, scores))
+                if w.sum():
+                    error += w.sum() / weights.sum() * abs(np.average(y, weights=w) - np.average(s, weights=w))
+            expected.append(error)
+        _same(calibration_error_draws(churned, scores, bootstrap), expected)
+
+    def test_of_rows_that_are_all_drawn_once_are_the_value_itself(self) -> None:
+        """One customer: every resample is the sample."""
+        rng = np.random.default_rng(2)
+        churned, scores = rng.random(50) < 0.4, rng.random(50)
+        everything = CustomerBootstrap(["only"] * 50, RESAMPLES, 0)
+        assert (everything.weights == 1).all()
+        _same(roc_auc_draws(churned, scores, everything), [roc_auc_score(churned, scores)] * RESAMPLES)
+        _same(
+            calibration_error_draws(churned, scores, everything),
+            [expected_calibration_error(churned, scores)] * RESAMPLES,
+        )
+
+    @pytest.mark.parametrize("outcome", [True, False])
+    def test_of_one_class_have_no_ranking_and_no_interval(self, outcome: bool) -> None:
+        churned, scores = np.full(30, outcome), np.linspace(0, 1, 30)
+        bootstrap = CustomerBootstrap([str(n) for n in range(30)], RESAMPLES, 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            roc_auc = interval(float("nan"), roc_auc_draws(churned, scores, bootstrap))
+            pr_auc = pr_auc_draws(churned, scores, bootstrap)
+        assert np.isnan([roc_auc.value, roc_auc.low, roc_auc.high]).all()
+        assert np.isnan(pr_auc).all() if not outcome else (pr_auc == 1).all()
+        assert np.isfinite(mean_draws((churned - scores) ** 2, bootstrap)).all()
+
+
+class TestResamples:
+    @given(_samples())
+    @EXAMPLES
+    def test_whole_customers_are_drawn(self, sample: Any) -> None:
+        _, _, customers, seed = sample
+        names = np.array(customers)
+        weights = CustomerBootstrap(customers, RESAMPLES, seed).weights
+        counts = []
+        for name in np.unique(names):
+            theirs = weights[:, names == name]
+            assert (theirs == theirs[:, :1]).all(), name
+            counts.append(theirs[:, 0].astype(int))
+        assert (np.sum(counts, axis=0) == len(counts)).all()  # as many as there are
+
+    def test_every_customer_is_as_likely(self) -> None:
+        customers = [f"c{n}" for n in range(20) for _ in range(n + 1)]  # from one row to twenty
+        weights = CustomerBootstrap(customers, 4000, 0).weights
+        first_rows = np.unique(customers, return_index=True)[1]
+        assert weights[:, first_rows].mean(axis=0) == pytest.approx(np.ones(20), abs=0.08)
+        assert (weights == 0).mean() == pytest.approx((1 - 1 / 20) ** 20, abs=0.01)
+
+    def test_the_seed_decides_and_names_do_not(self) -> None:
+        customers = ["a", "b", "a", "c", "d", "b"]
+        first = CustomerBootstrap(customers, 50, 1).weights
+        assert first.tobytes() == CustomerBootstrap(np.array(customers), 50, 1).weights.tobytes()
+        assert first.tobytes() == CustomerBootstrap([name * 2 for name in customers], 50, 1).weights.tobytes()
+        assert first.tobytes() != CustomerBootstrap(customers, 50, 2).weights.tobytes()
+
+    @given(_samples(), st.data())
+    @EXAMPLES
+    def test_of_some_rows_they_are_the_same(self, sample: Any, data: st.DataObject) -> None:
+        churned, scores, customers, seed = sample
+        rows = np.array(data.draw(st.lists(st.booleans(), min_size=len(customers), max_size=len(customers))))
+        whole = CustomerBootstrap(customers, RESAMPLES, seed)
+        parts = [whole.at(rows), whole.at(~rows)]
+        assert (parts[0].weights == whole.weights[:, rows]).all()
+        sums = [np.concatenate([weights @ (scores[where]) for weights in part.chunks()])
+                for part, where in zip(parts, (rows, ~rows), strict=True)]  # fmt: skip
+        _same(np.sum(sums, axis=0), list(whole.weights @ scores))
+        again = whole.at(rows).at(churned[rows])
+        assert (again.weights == whole.weights[:, rows & churned]).all()
+
+    def test_of_many_rows_fewer_at_a_time_are_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rng = np.random.default_rng(5)
+        churned, scores, names = rng.random(300) < 0.4, rng.random(300).round(2), rng.integers(0, 90, 300)
+        found = []
+        for cells in (4_000_000, 900, 1):  # ten resamples at a time, three, one
+            monkeypatch.setattr("holdfast.training.bootstrap._CELLS", cells)
+            drawn = CustomerBootstrap(names, RESAMPLES, 0)
+            parts = list(drawn.chunks())
+            assert max(map(len, parts)) == min(10, max(1, cells // 300))
+            assert (np.concatenate(parts) == drawn.weights).all()
+            draws = [measure(churned, scores, drawn) for measure in (roc_auc_draws, pr_auc_draws)]
+            draws += [calibration_error_draws(churned, scores, drawn), mean_draws(scores, drawn)]
+            found.append(np.concatenate(draws))
+        _same(found[1], list(found[0]))
+        _same(found[2], list(found[0]))
+
+    def test_memory_grows_with_the_customers_not_with_their_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Thirty rows of each of 2,000 customers, in 500 resamples: a byte for each of these would be 30 MB."""
+        monkeypatch.setattr("holdfast.training.bootstrap._CELLS", 60_000)
+        scores, names = np.random.default_rng(6).random(60_000), np.tile(np.arange(2000), 30)
+        tracemalloc.start()
+        roc_auc_draws(scores < 0.4, scores, CustomerBootstrap(names, 500, 0))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 15e6
+
+
+class TestInterval:
+    def test_it_holds_the_middle_95_percent(self) -> None:
+        found = interval(0.5, np.arange(1001) / 1000)
+        assert (found.value, found.low, found.high) == (0.5, 0.025, 0.975)
+
+    def test_draws_that_could_not_be_computed_are_left_out(self) -> None:
+        draws = np.r_[np.arange(1001) / 1000, np.full(1001, np.nan)]
+        assert interval(0.5, draws).low == 0.025
+        assert np.isnan(interval(0.5, np.r_[draws, np.nan]).low)
+        assert interval(0.5, np.r_[draws, np.nan]).value == 0.5
+
+    def test_copies_of_the_rows_say_no_more_than_the_rows(self) -> None:
+        """Nine rows of each customer instead of one: the interval does not shrink."""
+        rng = np.random.default_rng(0)
+        churned, scores, names = rng.random(200) < 0.5, rng.random(200), [str(n) for n in range(200)]
+        once = roc_auc_draws(churned, scores, CustomerBootstrap(names, 100, 0))
+        copies = CustomerBootstrap(names * 9, 100, 0)
+        _same(roc_auc_draws(np.tile(churned, 9), np.tile(scores, 9), copies), list(once))
+
+    @pytest.mark.parametrize("rows_of_one", [1, 5])
+    def test_a_mean_is_covered_about_95_percent_of_the_time(self, rows_of_one: int) -> None:
+        """Values of a customer go together. Drawing rows instead of customers would pretend to know too much."""
+        customers, rng = 60, np.random.default_rng(10)
+        covered = {"customers": 0, "rows": 0}
+        for seed in range(300):
+            values = np.repeat(rng.normal(size=customers), rows_of_one) + rng.normal(size=customers * rows_of_one) / 2
+            names = np.repeat(np.arange(customers), rows_of_one)
+            for unit, drawn in (("customers", names), ("rows", np.arange(len(names)))):
+                found = interval(values.mean(), mean_draws(values, CustomerBootstrap(drawn, 150, seed)))
+                covered[unit] += found.low <= 0 <= found.high
+        assert 0.88 <= covered["customers"] / 300 <= 0.99
+        if rows_of_one > 1:
+            assert covered["rows"] / 300 < 0.8
+
+    def test_a_roc_auc_is_covered_about_95_percent_of_the_time(self) -> None:
+        customers, rows_of_one, shift, spread = 80, 4, 1.0, np.sqrt(1 + 0.5**2)
+        truth = float(norm.cdf(shift / (spread * np.sqrt(2))))
+        rng, covered = np.random.default_rng(3), 0
+        names = np.repeat(np.arange(customers), rows_of_one)
+        for seed in range(250):
+            churns = rng.random(customers) < 0.5  # of a customer all rows, so pairs are of two customers
+            scores = np.repeat(churns * shift + rng.normal(size=customers), rows_of_one)
+            scores += rng.normal(size=len(scores)) / 2
+            churned = np.repeat(churns, rows_of_one)
+            draws = roc_auc_draws(churned, scores, CustomerBootstrap(names, 150, seed))
+            found = interval(float(roc_auc_score(churned, scores)), draws)
+            covered += found.low <= truth <= found.high
+        assert 0.88 <= covered / 250 <= 0.99
+
+
+class TestCalibrationBins:
+    def test_ten_of_equally_many(self) -> None:
+        bins = calibration_bins(np.random.default_rng(0).permutation(1000) / 1000)
+        assert np.bincount(bins).tolist() == [100] * BINS
+
+    @given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.25, 0.5])), min_size=1, max_size=60))
+    @EXAMPLES
+    def test_they_keep_the_order_and_never_part_equal_scores(self, values: list[float]) -> None:
+        scores = np.array(values)
+        bins = calibration_bins(scores)
+        assert 0 <= bins.min() <= bins.max() < BINS
+        order = np.argsort(scores)
+        steps = np.diff(bins[order])
+        assert (steps >= 0).all()
+        assert (steps[np.diff(scores[order]) == 0] == 0).all()
+
+
+class TestCalibrationError:
+    def test_by_hand(self) -> None:
+        scores = np.repeat([0.2, 0.6], [10, 30])
+        churned = np.r_[np.repeat([True, False], [4, 6]), np.repeat([True, False], [15, 15])]
+        # 10 rows are 0.2 too low, 30 rows 0.1 too high.
+        assert expected_calibration_error(churned, scores) == pytest.approx(0.25 * 0.2 + 0.75 * 0.1)
+
+    def test_one_score_for_all_is_as_far_off_as_the_base_rate(self) -> None:
+        churned = np.arange(100) < 37
+        assert expected_calibration_error(churned, np.full(100, 0.5)) == pytest.approx(0.13)
+        assert expected_calibration_error(churned, np.full(100, 0.37)) == pytest.approx(0)
+
+    def test_errors_of_two_bins_do_not_make_up_for_each_other(self) -> None:
+        scores = np.repeat([0.1, 0.9], 50)
+        churned = np.arange(100) < 50  # the other way round
+        assert expected_calibration_error(churned, scores) == pytest.approx(0.9)

@@ -1,0 +1,192 @@
+"""Calibration: chosen where it is needed, by folds whose outcomes were known, and left alone otherwise."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.special import expit
+
+from holdfast.models.calibrated_classifier import calibrated
+from holdfast.training.calibration import METHODS, CalibrationChoice, choose_calibration, fit_calibrator
+from holdfast.training.fitting import FoldScores
+from holdfast.training.metrics import metrics
+from tests.support.training_sets import monthly, training_set
+
+Floats = npt.NDArray[np.float64]
+
+JANUARY, FEBRUARY, MARCH, APRIL = range(4)  # of a year in which April begins exactly 90 days after January
+
+
+def _fold(month: int, rows: int, told: Callable[[Floats], Floats], true: Callable[[Floats], Floats]) -> FoldScores:
+    """Customers of one cut-off: ``true`` and ``told`` map a hidden value, uniform from -3 to 3, to log-odds."""
+    rng = np.random.default_rng(month)
+    hidden = rng.uniform(-3, 3, rows)
+    churned = rng.random(rows) < expit(true(hidden))
+    cutoffs = [monthly(12)[month]] * rows
+    return FoldScores(training_set(churned, range(rows), cutoffs), told(hidden))
+
+
+def _folds(
+    rows: int,
+    told: Callable[[Floats], Floats],
+    true: Callable[[Floats], Floats] = lambda hidden: hidden,
+    count: int = 7,
+) -> list[FoldScores]:
+    return [_fold(month, rows, told, true) for month in range(count)]
+
+
+def _step(hidden: Floats) -> Floats:
+    """Log-odds that know only two kinds of customers: no sigmoid of the hidden value."""
+    return np.where(hidden > 0, 1.4, -1.4)
+
+
+def _same(hidden: Floats) -> Floats:
+    return hidden
+
+
+def _choose(folds: list[FoldScores], horizon_days: int = 90) -> CalibrationChoice:
+    return choose_calibration(folds, horizon_days, 200, 0)
+
+
+class TestChoice:
+    @pytest.mark.parametrize("factor", [2.5, 0.3])
+    def test_overconfident_or_timid_log_odds_get_a_sigmoid(self, factor: float) -> None:
+        found = _choose(_folds(400, lambda hidden: factor * hidden))
+        assert found.method == "sigmoid"
+        none, sigmoid, _ = found.compared
+        assert sigmoid.gain is not None
+        assert sigmoid.gain.low > 0
+        assert (sigmoid.log_loss, sigmoid.ece) < (none.log_loss, none.ece)
+        assert sigmoid.brier < none.brier
+        assert found.reason.startswith("sigmoid is better than none (log loss lower by 0.")
+        assert "; isotonic does not better sigmoid (log loss lower by " in found.reason
+
+    def test_shifted_log_odds_get_a_sigmoid(self) -> None:
+        """A model that expects more churn than there is."""
+        assert _choose(_folds(400, lambda hidden: hidden + 1.0)).method == "sigmoid"
+
+    @pytest.mark.parametrize("rows", [40, 400, 2000])
+    def test_calibrated_log_odds_are_left_alone(self, rows: int) -> None:
+        found = _choose(_folds(rows, _same))
+        assert found.method == "none"
+        assert found.reason.startswith("sigmoid does not better none (log loss lower by ")
+        assert "; isotonic does not better none (" in found.reason
+
+    def test_only_what_no_sigmoid_can_mend_with_plenty_of_rows_gets_isotonic(self) -> None:
+        found = _choose(_folds(2000, lambda hidden: 2 * hidden, _step))
+        assert found.method == "isotonic"
+        none, sigmoid, isotonic = found.compared
+        assert isotonic.log_loss < sigmoid.log_loss < none.log_loss
+        assert found.reason.startswith("sigmoid is better than none")
+        assert "; isotonic is better than sigmoid (log loss lower by 0." in found.reason
+
+    def test_few_rows_do_not_get_isotonic(self) -> None:
+        assert _choose(_folds(30, lambda hidden: 2 * hidden, _step)).method != "isotonic"
+
+    def test_a_base_rate_that_moves_is_judged_as_it_will_be_met(self) -> None:
+        """A calibrator of months with little churn makes months with more worse, and is not chosen."""
+        moving = [
+            _fold(month, 400, _same, (lambda hidden: hidden - 1) if month < MARCH else _same) for month in range(7)
+        ]
+        assert _choose(moving[:5]).method == "none"
+        assert _choose([_fold(month, 400, _same, lambda hidden: hidden - 1) for month in range(5)]).method == "sigmoid"
+
+    def test_the_seed_gives_the_same(self) -> None:
+        folds = _folds(100, lambda hidden: 1.2 * hidden)
+        assert _choose(folds) == _choose(folds)
+        assert choose_calibration(folds, 90, 200, 1) != _choose(folds)
+
+
+class TestCompared:
+    def test_every_method_with_its_metrics_and_its_gain_over_none(self) -> None:
+        folds = _folds(300, lambda hidden: 2 * hidden)
+        found = _choose(folds).compared
+        assert tuple(item.method for item in found) == METHODS == ("none", "sigmoid", "isotonic")
+        judged = folds[APRIL:]  # the first whose outcomes were known by then is January
+        raw = metrics(
+            np.concatenate([fold.validation.y for fold in judged]),
+            expit(np.concatenate([fold.log_odds for fold in judged])),
+        )
+        assert (found[0].brier, found[0].log_loss, found[0].ece) == (raw["brier"], raw["log_loss"], raw["ece"])
+        assert found[0].gain is None
+        for item in found[1:]:
+            assert item.gain is not None
+            assert item.gain.value == pytest.approx(found[0].log_loss - item.log_loss)
+            assert item.gain.low < item.gain.value < item.gain.high
+
+    def test_each_fold_is_told_by_the_calibrator_of_those_closed_before_it(self) -> None:
+        folds = _folds(300, lambda hidden: 2 * hidden, count=6)
+        # February begins 89 days before May, March 92 days before June.
+        known = {APRIL: [JANUARY], APRIL + 1: [JANUARY], APRIL + 2: [JANUARY, FEBRUARY, MARCH]}
+        scores = [
+            calibrated(
+                fit_calibrator(
+                    "sigmoid",
+                    np.concatenate([folds[month].log_odds for month in earlier]),
+                    np.concatenate([folds[month].validation.y for month in earlier]),
+                ),
+                folds[later].log_odds,
+            )
+            for later, earlier in known.items()
+        ]
+        churned = np.concatenate([folds[month].validation.y for month in known])
+        sigmoid = _choose(folds).compared[1]
+        assert sigmoid.log_loss == metrics(churned, np.concatenate(scores))["log_loss"]
+
+
+class TestEmbargo:
+    @pytest.fixture
+    def folds(self) -> list[FoldScores]:
+        return _folds(400, lambda hidden: 2.5 * hidden, count=4)
+
+    def _turned(self, folds: list[FoldScores], *months: int) -> list[FoldScores]:
+        """Outcomes of these months turned round."""
+        return [
+            FoldScores(
+                training_set(
+                    ~fold.validation.y, fold.validation.keys["customer_id"], fold.validation.keys["cutoff"].tolist()
+                ),
+                fold.log_odds,
+            )
+            if month in months
+            else fold
+            for month, fold in enumerate(folds)
+        ]
+
+    def test_outcomes_that_were_not_known_are_not_used(self, folds: list[FoldScores]) -> None:
+        assert _choose(self._turned(folds, FEBRUARY, MARCH)) == _choose(folds)
+
+    def test_those_that_were_known_are(self, folds: list[FoldScores]) -> None:
+        """January closes on the very day of April's cut-off; with a horizon of 28 days February and March have, too."""
+        assert _choose(self._turned(folds, JANUARY)) != _choose(folds)
+        assert _choose(self._turned(folds, FEBRUARY, MARCH), 28) != _choose(folds, 28)
+
+    def test_a_day_more_and_nothing_was_known(self, folds: list[FoldScores]) -> None:
+        assert _choose(folds, 90).compared
+        late = _choose(folds, 91)
+        assert (late.method, late.compared) == ("none", [])
+        assert late.reason == "Too little history to compare calibrations: none is used."
+
+    def test_without_folds_there_is_none(self) -> None:
+        assert _choose([]).method == _choose(_folds(50, _same, count=3)).method == "none"
+
+
+class TestCalibrator:
+    def test_a_sigmoid_finds_the_factor_and_the_shift(self) -> None:
+        fold = _fold(0, 20_000, lambda hidden: 2.5 * hidden + 1, lambda hidden: hidden)
+        model = fit_calibrator("sigmoid", fold.log_odds, fold.validation.y)
+        assert model.coef_[0, 0] == pytest.approx(1 / 2.5, rel=0.05)
+        assert model.intercept_[0] == pytest.approx(-1 / 2.5, abs=0.05)
+
+    def test_isotonic_finds_the_step_keeps_the_order_and_takes_any_value(self) -> None:
+        fold = _fold(0, 20_000, _same, _step)
+        model = fit_calibrator("isotonic", fold.log_odds, fold.validation.y)
+        told = calibrated(model, np.array([-50.0, -2.0, 2.0, 50.0]))
+        assert (np.diff(told) >= 0).all()
+        assert told[1:3] == pytest.approx(expit([-1.4, 1.4]), abs=0.06)
+        assert np.isfinite(told).all()
+
+    def test_none_is_none(self) -> None:
+        assert fit_calibrator("none", np.zeros(3), np.array([True, False, True])) is None
+        assert calibrated(None, np.array([0.0, 2.0])) == pytest.approx(expit([0.0, 2.0]))

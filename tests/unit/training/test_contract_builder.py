@@ -1,0 +1,77 @@
+"""What serving is told of a model."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from feature_repo.names import FEATURE_SERVICE
+from feature_repo.settings import Settings
+from holdfast.models.contract import MODEL_NAME
+from holdfast.training.contract_builder import example_rows, served_model, typical_customer
+from holdfast.training.recipe import Recipe
+from tests.support.training_sets import monthly, training_set
+
+RECIPE = Recipe(
+    family="logistic", params={}, calibration="none", seed=0, threshold=0.42, folds=(), development=(), test=(),
+    digests={},
+)  # fmt: skip
+NONE = np.nan
+# It says 0.125 of a row for each missing value, and 0.25 for a first value above 50.
+MODEL = SimpleNamespace(
+    predict_proba=lambda x: np.column_stack([np.zeros(len(x)), np.isnan(x).sum(axis=1) / 8 + (x[:, 0] > 50) / 4])
+)
+
+
+class TestTypicalCustomer:
+    def test_it_has_the_median_of_what_most_have(self) -> None:
+        x = np.array([[1, 9, 1, NONE, 1], [2, 5, 2, NONE, 1], [4, 7, NONE, NONE, 2], [100, NONE, NONE, NONE, 2]])
+        assert typical_customer(x) == [3.0, 7.0, None, None, 1.5]
+
+
+class TestExampleRows:
+    X = np.array([[float(value), 2.0 * value, 5.0] for value in range(101)])
+
+    def test_one_input_at_a_time_is_low_or_high(self) -> None:
+        assert example_rows([50.0, 100.0, 5.0], self.X) == [
+            [50.0, 100.0, 5.0],
+            [5.0, 100.0, 5.0],
+            [95.0, 100.0, 5.0],
+            [50.0, 10.0, 5.0],
+            [50.0, 190.0, 5.0],
+        ]  # nothing new of the third, which is the same for all
+
+    def test_what_is_missing_for_some_is_missing_in_one(self) -> None:
+        x = self.X.copy()
+        x[0, 1] = NONE
+        x[:, 2] = NONE
+        assert [50.0, None, None] in example_rows([50.0, 101.0, None], x)
+        assert [row for row in example_rows([50.0, 101.0, None], x) if row[2] is not None] == []
+
+    def test_no_row_is_a_customers(self) -> None:
+        rng = np.random.default_rng(0)
+        customers = rng.normal(size=(200, 6)).round(1)
+        rows = example_rows(typical_customer(customers), customers)
+        assert len(rows) == 13
+        assert not any((customers == np.array(row, dtype=float)).all(axis=1).any() for row in rows)
+
+
+class TestContract:
+    def _served(self, **inputs: Any) -> Any:
+        months = monthly(2)
+        data = training_set([True] * 4, range(4), [months[1], months[0], months[0], months[1]], **inputs)
+        return served_model(Settings(horizon_days=60, activity_days=120), RECIPE, data, {"labels": "a"}, MODEL, "f00d")
+
+    def test_it_is_that_of_the_recipe_and_its_data(self) -> None:
+        served = self._served(second=[1, 50, 60, 3], first=[NONE] * 4)
+        assert (served.inputs, served.reference) == (["second", "first"], [2.0, None])  # of the latest cut-off
+        assert (served.threshold, served.horizon_days, served.activity_days) == (0.42, 60, 120)
+        assert (served.model_name, served.feature_service) == (MODEL_NAME, FEATURE_SERVICE)
+        assert (served.fingerprint, served.model_sha256, served.model_version) == ({"labels": "a"}, "f00d", "")
+
+    def test_its_examples_are_scored_by_the_model(self) -> None:
+        served = self._served(second=[1, 0, 0, 100], first=[NONE, 0, 0, 7])
+        scores = {tuple(example.inputs): example.churn_probability for example in served.examples}
+        assert scores[50.5, None] == 0.375
+        assert scores[5.95, None] == 0.125
+        assert served.examples[0].inputs == served.reference

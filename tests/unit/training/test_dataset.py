@@ -1,0 +1,202 @@
+"""The training set of the small shop against the oracle and the snapshots it was joined from."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from holdfast.feature_store.snapshots import NoDataError
+from holdfast.models.contract import MissingFeatureError
+from holdfast.training.dataset import TrainingSet, assemble, labelled_cutoffs
+from tests.support import feature_oracle
+from tests.support.shop_fixtures import Dataset
+from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT, at_work_on, transactions
+from tests.support.training_sets import monthly, training_set
+
+
+@pytest.fixture(scope="module")
+def labels(dataset: Dataset) -> dict[tuple[str, datetime], bool]:
+    return feature_oracle.churn_labels(transactions(), dataset.cutoffs, 90, 180)
+
+
+def _pairs(data: TrainingSet) -> list[tuple[str, datetime]]:
+    return list(zip(data.keys["customer_id"], data.keys["cutoff"].dt.to_pydatetime(), strict=True))
+
+
+def test_cutoffs_are_those_that_have_closed(dataset: Dataset) -> None:
+    assert dataset.cutoffs == feature_oracle.closed_cutoffs(FIRST, AS_OF, 90, 30)
+    assert len(dataset.cutoffs) == 14
+
+
+def test_labels_are_the_oracles(dataset: Dataset, labels: dict[tuple[str, datetime], bool]) -> None:
+    data = dataset.data
+    assert dict(zip(_pairs(data), data.y.tolist(), strict=True)) == labels
+    assert 0.2 < data.y.mean() < 0.8
+
+
+def test_rows_are_sorted_by_cutoff_and_customer(dataset: Dataset) -> None:
+    pairs = _pairs(dataset.data)
+    assert pairs == sorted(pairs, key=lambda pair: (pair[1], pair[0]))
+    assert len(pairs) == len(set(pairs))
+
+
+def test_a_customer_who_was_not_active_is_absent(dataset: Dataset) -> None:
+    cutoff = dataset.cutoffs[-1]
+    known = feature_oracle.known(transactions(), cutoff, KNOWN_AT)
+    bought: dict[str, datetime] = {}
+    for row in known:
+        if row.amount > 0:
+            bought[row.customer_id] = max(bought.get(row.customer_id, row.event_timestamp), row.event_timestamp)
+    gone = {customer for customer, last in bought.items() if last < cutoff - timedelta(days=180)}
+    present = set(dataset.data.at([cutoff]).keys["customer_id"])
+    assert len(gone) > 5
+    assert present == bought.keys() - gone
+
+
+@pytest.mark.parametrize("index", [0, 6, 13])
+def test_features_are_the_snapshots_of_the_cutoff_bit_for_bit(dataset: Dataset, index: int) -> None:
+    from holdfast.feature_store.snapshots import build_snapshots
+
+    cutoff = dataset.cutoffs[index]
+    data = dataset.data.at([cutoff])
+    for snapshot in build_snapshots(dataset.settings, cutoff, KNOWN_AT):
+        assert not snapshot.built
+        frame = pd.read_parquet(snapshot.path).set_index("customer_id").loc[data.keys["customer_id"]]
+        shared = [feature.name for feature in data.inputs if feature.name in frame.columns]
+        assert shared
+        for name in shared:
+            expected = frame[name].to_numpy(dtype=np.float64)
+            assert data.column(name).view(np.int64).tolist() == expected.view(np.int64).tolist(), name
+
+
+def test_what_depends_on_the_request_is_as_of_the_cutoff(dataset: Dataset) -> None:
+    for cutoff in dataset.cutoffs[::5]:
+        data = dataset.data.at([cutoff])
+        known = feature_oracle.known(transactions(), cutoff, KNOWN_AT)
+        history, rhythm = feature_oracle.purchase_history(known, cutoff), feature_oracle.purchase_rhythm(known, cutoff)
+        for row, customer in enumerate(data.keys["customer_id"]):
+            first, last = (
+                feature_oracle.EPOCH + history[customer][name] * feature_oracle.MICROSECOND
+                for name in ("first_purchase_us", "last_purchase_us")
+            )
+            expected = feature_oracle.request_time(first, last, rhythm[customer]["mean_gap_days"], cutoff)
+            for name, value in expected.items():
+                found = data.column(name)[row]
+                assert (np.isnan(found) and value is None) or found == pytest.approx(value, rel=1e-12), (customer, name)
+
+
+def test_nothing_reaches_past_the_cutoff(dataset: Dataset) -> None:
+    recency = dataset.data.column("days_since_last_purchase")
+    assert (recency > 0).all()
+    assert (recency <= 180).all()
+    assert (dataset.data.column("tenure_days") >= recency).all()
+
+
+class TestDigests:
+    def _changed(self, data: TrainingSet) -> dict[str, tuple[TrainingSet, set[str]]]:
+        """A change, and the parts in which it must show: there and nowhere else."""
+        second = data.inputs[1].name
+        x, y, keys = data.x.copy(), data.y.copy(), data.keys.copy()
+        x[3, 1] = np.nextafter(x[3, 1], np.inf)
+        y[0] = not y[0]
+        keys.loc[2, "customer_id"] = "somebody"
+        moved = data.keys.copy()
+        moved.loc[0, "cutoff"] += timedelta(microseconds=1)
+        zero = data.x.copy()
+        row, column = np.argwhere(zero == 0.0)[0]
+        zero[row, column] = -0.0
+        everything = {"rows", "labels", *(feature.name for feature in data.inputs)}
+        return {
+            "one bit": (replace(data, x=x), {second}),
+            "the sign of zero": (replace(data, x=zero), {data.inputs[column].name}),
+            "one label": (replace(data, y=y), {"labels"}),
+            "one customer": (replace(data, keys=keys), {"rows"}),
+            "one cut-off": (replace(data, keys=moved), {"rows"}),
+            "the order": (data.rows(np.arange(len(data.y))[::-1]), everything),
+            "fewer rows": (data.rows(np.arange(len(data.y) - 1)), everything),
+        }
+
+    def test_any_change_shows_where_it_is(self, dataset: Dataset) -> None:
+        before = dataset.data.digests()
+        for change, (changed, parts) in self._changed(dataset.data).items():
+            after = changed.digests()
+            assert {name for name in before if after[name] != before[name]} == parts, change
+
+    def test_there_is_one_for_each_input_by_its_name(self, dataset: Dataset) -> None:
+        data = dataset.data
+        names = [feature.name for feature in data.inputs]
+        assert list(data.digests()) == ["rows", "labels", *names]
+        assert {len(digest) for digest in data.digests().values()} == {64}
+        renamed = replace(data, inputs=[replace(data.inputs[0], name="other"), *data.inputs[1:]])
+        assert renamed.digests()["other"] == data.digests()[names[0]]
+
+    def test_customers_are_not_run_together(self) -> None:
+        one, other = (training_set([True] * 2, names, monthly(1) * 2) for names in (["ab", "c"], ["a", "bc"]))
+        assert one.digests()["rows"] != other.digests()["rows"]
+
+    def test_the_same_data_have_the_same(self, dataset: Dataset) -> None:
+        data = dataset.data
+        copy = TrainingSet(data.keys.copy(), np.asfortranarray(data.x), data.y.copy(), list(data.inputs))
+        assert copy.digests() == data.digests()
+
+    def test_assembled_again_it_is_the_same(self, dataset: Dataset) -> None:
+        with at_work_on(dataset.settings.data) as settings:
+            again = assemble(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
+        assert again.digests() == dataset.data.digests()
+
+
+class TestRows:
+    def test_they_come_in_the_order_asked_for_as_often_as_asked_for(self, dataset: Dataset) -> None:
+        data, numbers = dataset.data, np.array([5, 2, 2, 0])
+        found = data.rows(numbers)
+        assert found.keys["customer_id"].tolist() == data.keys["customer_id"].iloc[numbers].tolist()
+        assert found.keys["cutoff"].tolist() == data.keys["cutoff"].iloc[numbers].tolist()
+        assert found.keys.index.tolist() == [0, 1, 2, 3]
+        assert np.array_equal(found.x, data.x[numbers], equal_nan=True)
+        assert found.y.tolist() == data.y[numbers].tolist()
+        assert found.inputs == data.inputs
+
+    def test_at_keeps_rows_and_order(self, dataset: Dataset) -> None:
+        cutoffs = dataset.cutoffs[3:5]
+        found = dataset.data.at(cutoffs[::-1])
+        numbers = np.flatnonzero(dataset.data.keys["cutoff"].isin(cutoffs))
+        assert found.digests() == dataset.data.rows(numbers).digests()
+        assert sorted(set(found.keys["cutoff"])) == cutoffs
+
+    def test_a_column_is_found_by_name(self, dataset: Dataset) -> None:
+        for number, feature in enumerate(dataset.data.inputs):
+            assert np.array_equal(dataset.data.column(feature.name), dataset.data.x[:, number], equal_nan=True)
+        with pytest.raises(ValueError, match="nobody"):
+            dataset.data.column("nobody")
+
+
+def test_parts_hold_the_rows_of_their_cutoffs(dataset: Dataset) -> None:
+    parts = [dataset.data.at([cutoff]) for cutoff in dataset.cutoffs]
+    assert sum(len(part.y) for part in parts) == len(dataset.data.y)
+    assert np.array_equal(np.concatenate([part.x for part in parts]), dataset.data.x, equal_nan=True)
+    assert len(dataset.data.at([]).y) == 0
+
+
+def test_without_snapshots_it_fails_and_names_the_feature(dataset: Dataset) -> None:
+    with at_work_on(dataset.settings.data) as settings, pytest.raises(MissingFeatureError, match="is null in row 0"):
+        assemble(settings, [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
+
+
+def test_an_outcome_after_as_of_is_not_seen(dataset: Dataset) -> None:
+    cutoff = dataset.cutoffs[3]
+    with at_work_on(dataset.settings.data) as settings:
+        blind = assemble(settings, [cutoff], cutoff, KNOWN_AT)
+    assert blind.y.all()
+    assert not dataset.data.at([cutoff]).y.all()
+
+
+def test_no_data_says_what_to_do(tmp_path: Path, dataset: Dataset) -> None:
+    settings: Any = dataset.settings.model_copy(update={"data": tmp_path})
+    with pytest.raises(NoDataError, match=r"python -m flows\.ingest"):
+        labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+    with pytest.raises(NoDataError, match="2023-12-01"):
+        labelled_cutoffs(dataset.settings, AS_OF, datetime(2023, 12, 1, tzinfo=UTC), 30)

@@ -1,0 +1,351 @@
+"""The one test of a model: every number by another way, groups that add up, and a file that can be read again."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from holdfast.training import baselines
+from holdfast.training.baselines import BASELINES, baseline_scores
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.calibration import CalibrationChoice
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluate import (
+    UnknownInputError,
+    confirmed,
+    evaluate,
+    groups,
+    instability,
+    measured,
+    require_inputs,
+    slice_results,
+)
+from holdfast.training.evaluation_report import METRICS, Evaluation
+from holdfast.training.fitting import churn_scores, fit_recipe
+from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.metrics import metric_intervals, metrics
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.model_selection import Choice
+from holdfast.training.recipe import Recipe
+from holdfast.training.settings import Slice, TrainingSettings
+from tests.support.shop_fixtures import Dataset
+from tests.support.strategies import EXAMPLES
+from tests.support.training_sets import monthly, months_of, training_set
+
+Floats = npt.NDArray[np.float64]
+
+TRAINING = TrainingSettings(resamples=100)
+CHOICE = CalibrationChoice("none", "Nothing to compare.", [])
+
+
+def _recipe(development: tuple[datetime, ...], test: tuple[datetime, ...], family: str = "logistic") -> Recipe:
+    return Recipe(
+        family=family,
+        params=FAMILIES[family].defaults,
+        calibration="none",
+        seed=0,
+        threshold=2 / 3,
+        folds=(),
+        development=development,
+        test=test,
+        digests={},
+    )
+
+
+@dataclass(frozen=True)
+class OnTest:
+    """A model of the shop and its test."""
+
+    development: TrainingSet
+    test: TrainingSet
+    scores: dict[str, Floats]
+    told: Evaluation
+
+
+def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: Any, **scores: Floats) -> OnTest:
+    every = {
+        "model": churn_scores(model, test.x),
+        **(scores or baseline_scores(development, baselines._history(development), test, 90)),
+    }
+    choice = Choice(recipe, "It is the only one.", None, CHOICE)
+    return OnTest(development, test, every, evaluate(model, every, development, test, choice, TRAINING))
+
+
+@pytest.fixture(scope="module")
+def shop(dataset: Dataset) -> OnTest:
+    recipe = _recipe(dataset.split.development, dataset.split.test)
+    development, test = dataset.data.at(recipe.development), dataset.data.at(recipe.test)
+    return _tested(development, test, recipe, fit_recipe(recipe, dataset.data))
+
+
+class TestShop:
+    def test_it_says_what_was_tested(self, shop: OnTest, dataset: Dataset) -> None:
+        told = shop.told
+        assert told.rows == len(shop.test.y)
+        assert told.customers == shop.test.keys["customer_id"].nunique() < told.rows
+        assert told.cutoffs == list(dataset.split.test)
+        assert told.base_rate == shop.test.y.mean()
+        assert (told.family, told.chosen, told.reason) == ("logistic", "logistic C=0.01", "It is the only one.")
+        assert (told.calibration, told.calibration_reason) == ("none", "Nothing to compare.")
+        assert told.simpler is None
+
+    def test_the_metrics_of_each_model_are_those_of_its_scores(self, shop: OnTest) -> None:
+        assert list(shop.told.metrics) == ["model", *BASELINES]
+        for name, found in shop.told.metrics.items():
+            assert {metric: item.value for metric, item in found.items()} == metrics(shop.test.y, shop.scores[name])
+            assert list(found) == list(METRICS)
+
+    def test_the_value_is_in_its_interval(self, shop: OnTest) -> None:
+        """Of the calibration error resampling can only make more, so its value may lie below."""
+        for name, found in shop.told.metrics.items():
+            for metric, item in found.items():
+                assert item.low <= item.value or metric == "ece", (name, metric)
+                assert item.value <= item.high, (name, metric)
+                assert item.high - item.low < 0.3
+
+    def test_each_baseline_is_compared(self, shop: OnTest) -> None:
+        model = roc_auc_score(shop.test.y, shop.scores["model"])
+        assert list(shop.told.over_baselines) == list(BASELINES)
+        for name, found in shop.told.over_baselines.items():
+            assert found.value == pytest.approx(model - roc_auc_score(shop.test.y, shop.scores[name]))
+            assert found.low <= found.value <= found.high
+        assert shop.told.over_baselines["base_rate"].low > 0.2
+
+    def test_months_add_up(self, shop: OnTest, dataset: Dataset) -> None:
+        months, told = shop.told.months, shop.told
+        weights = [month.rows for month in months]
+        assert [month.cutoff for month in months] == list(dataset.split.test)
+        assert sum(weights) == told.rows
+        assert np.average([month.base_rate for month in months], weights=weights) == pytest.approx(told.base_rate)
+        assert np.average([month.mean_score for month in months], weights=weights) == pytest.approx(
+            shop.scores["model"].mean()
+        )
+        for metric in ("brier", "log_loss"):  # means over rows
+            whole = np.average([month.metrics[metric].value for month in months], weights=weights)
+            assert whole == pytest.approx(told.metrics["model"][metric].value)
+            for name in BASELINES:
+                whole = np.average([month.baselines[name][metric] for month in months], weights=weights)
+                assert whole == pytest.approx(told.metrics[name][metric].value)
+
+    def test_a_month_is_its_rows(self, shop: OnTest, dataset: Dataset) -> None:
+        cutoff = dataset.split.test[2]
+        rows = (shop.test.keys["cutoff"] == cutoff).to_numpy()
+        month = shop.told.months[2]
+        assert month.metrics["roc_auc"].value == roc_auc_score(shop.test.y[rows], shop.scores["model"][rows])
+        assert month.baselines["rfm"] == metrics(shop.test.y[rows], shop.scores["rfm"][rows])
+        bootstrap = CustomerBootstrap(shop.test.keys["customer_id"].to_numpy(), TRAINING.resamples, TRAINING.seed)
+        assert month.metrics == metric_intervals(shop.test.y[rows], shop.scores["model"][rows], bootstrap.at(rows))
+
+    def test_groups_add_up(self, shop: OnTest) -> None:
+        for group in TRAINING.slices:
+            found = [item for item in shop.told.slices if item.feature == group.feature]
+            weights = [item.rows for item in found]
+            assert [item.label for item in found] == group.labels
+            assert sum(weights) == shop.told.rows
+            for name, whole in (
+                ("base_rate", shop.told.base_rate),
+                ("mean_score", shop.scores["model"].mean()),
+                ("brier", shop.told.metrics["model"]["brier"].value),
+            ):
+                assert np.average([getattr(item, name) for item in found], weights=weights) == pytest.approx(whole)
+
+    def test_quarters_of_spend_are_quarters(self, shop: OnTest) -> None:
+        rows = [item.rows for item in shop.told.slices if item.feature == "total_amount"]
+        assert len(rows) == 4
+        assert max(rows) - min(rows) <= 4
+
+    def test_acting_on_it_is_worth_what_the_value_says(self, shop: OnTest) -> None:
+        value = shop.told.value
+        assert value.threshold == 2 / 3
+        treated = shop.scores["model"] >= 2 / 3
+        assert value.earned.value == pytest.approx((treated * (3.0 * shop.test.y - 2)).mean())
+        assert value.best >= value.earned.value - 1e-12
+
+    def test_every_input_has_an_importance(self, shop: OnTest) -> None:
+        assert {item.feature for item in shop.told.importance} == {feature.name for feature in shop.test.inputs}
+
+    def test_a_model_of_resampled_customers_says_about_the_same(self, shop: OnTest) -> None:
+        assert 0 < shop.told.instability.low <= shop.told.instability.value <= shop.told.instability.high < 0.1
+
+    def test_the_file_is_the_evaluation(self, shop: OnTest) -> None:
+        assert Evaluation.model_validate_json(shop.told.model_dump_json(indent=2)) == shop.told
+
+
+class TestOneOutcome:
+    """A month and a group in which everybody churned."""
+
+    @pytest.fixture(scope="class")
+    def told(self) -> OnTest:
+        data = months_of(customers=60, months=3)
+        x, y = data.x.copy(), data.y.copy()
+        last = (data.keys["cutoff"] == monthly(3)[2]).to_numpy()
+        y[last] = True
+        x[:, 1] = np.where(last, 1000.0, x[:, 1])
+        data = TrainingSet(data.keys, x, y, data.inputs)
+        recipe = _recipe(tuple(monthly(1)), tuple(monthly(3)[1:]))
+        development, test = data.at(recipe.development), data.at(recipe.test)
+        slices = [Slice(feature="noise", edges=[100], labels=["mixed", "lost"])]
+        training = TrainingSettings(resamples=50, slices=slices)
+        model = fit_recipe(recipe, data)
+        scores = {"model": churn_scores(model, test.x), "base_rate": np.full(len(test.y), 0.5)}
+        choice = Choice(recipe, "", None, CHOICE)
+        return OnTest(development, test, scores, evaluate(model, scores, development, test, choice, training))
+
+    def test_they_have_no_ranking_but_the_rest(self, told: OnTest) -> None:
+        mixed, lost = told.told.slices
+        assert (lost.roc_auc, lost.gap, lost.base_rate) == (None, None, 1.0)
+        assert lost.brier == pytest.approx(((1 - told.scores["model"][told.test.x[:, 1] > 100]) ** 2).mean())
+        assert mixed.roc_auc is not None
+        month = told.told.months[1]
+        assert np.isnan(month.metrics["roc_auc"].value)
+        assert np.isnan(month.metrics["roc_auc"].low)
+        assert np.isfinite(month.metrics["log_loss"].high)
+
+    def test_the_file_can_be_read_again(self, told: OnTest) -> None:
+        """NaN is no number of JSON."""
+        text = told.told.model_dump_json()
+        again = Evaluation.model_validate_json(text)
+        assert np.isnan(again.months[1].metrics["roc_auc"].value)
+        assert again.model_dump_json() == text
+
+
+class TestGroups:
+    @given(
+        st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([1.0, 2.0, 5.0])), min_size=1, max_size=40),
+        st.sets(st.sampled_from([1.0, 2.0, 5.0, 1e5]), min_size=1),
+    )
+    @EXAMPLES
+    def test_a_value_on_an_edge_belongs_to_the_group_above(self, values: list[float], edges: set[float]) -> None:
+        ascending = sorted(edges)
+        group = Slice(feature="f", edges=ascending, labels=[str(n) for n in range(len(edges) + 1)])
+        for value, number in zip(values, groups(group, np.array(values)), strict=True):
+            assert number == sum(edge <= value for edge in ascending)
+
+    @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=60, unique=True), st.integers(2, 5))
+    @EXAMPLES
+    def test_quantiles_are_groups_of_about_the_same_size_in_order(self, values: list[float], quantiles: int) -> None:
+        group = Slice(feature="f", quantiles=quantiles, labels=[str(n) for n in range(quantiles)])
+        numbers = groups(group, np.array(values))
+        sizes = np.bincount(numbers, minlength=quantiles)
+        assert len(sizes) == quantiles
+        assert max(sizes) - min(sizes) <= 2
+        assert (np.diff(numbers[np.argsort(values)]) >= 0).all()
+
+    def test_what_is_not_known_is_a_group_of_its_own(self) -> None:
+        """Not the highest, where NaN would be sorted; and quantiles are of the known values."""
+        values = np.array([np.nan, 1, 2, 3, 4, np.nan])
+        halves = Slice(feature="f", quantiles=2, labels=["low", "high"])
+        assert groups(halves, values).tolist() == [2, 0, 0, 1, 1, 2]
+        assert groups(Slice(feature="f", edges=[3], labels=["low", "high"]), values).tolist() == [2, 0, 0, 1, 1, 2]
+        assert groups(halves, np.full(3, np.nan)).tolist() == [2, 2, 2]
+
+
+class TestSlices:
+    SLICE = Slice(feature="age", edges=[10, 20, 30], labels=["child", "none", "young", "old"])
+
+    def _rows(self) -> tuple[TrainingSet, Floats]:
+        rng = np.random.default_rng(0)
+        age = np.repeat([5.0, 20.0, 40.0], 100)
+        churned = np.r_[rng.random(100) < 0.5, rng.random(100) < 0.3, np.ones(100)]
+        signal = np.repeat([0.5, 0.0, 0.3], 100)  # none among the young
+        scores = signal * churned + (1 - signal) * rng.random(300)
+        return training_set(churned, range(300), monthly(1) * 300, age=age), scores
+
+    def test_by_hand(self) -> None:
+        test, scores = self._rows()
+        found = slice_results(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        assert [item.label for item in found] == ["child", "young", "old"]  # nobody is between 10 and 20
+        for item, start in zip(found, (0, 100, 200), strict=True):
+            rows = slice(start, start + 100)
+            assert (item.feature, item.rows) == ("age", 100)
+            assert item.base_rate == test.y[rows].mean()
+            assert item.mean_score == pytest.approx(scores[rows].mean())
+            assert item.brier == pytest.approx(brier_score_loss(test.y[rows], scores[rows], labels=[False, True]))
+        for item, rows in zip(found[:2], (slice(0, 100), slice(100, 200)), strict=True):
+            assert item.roc_auc is not None
+            assert item.gap is not None
+            assert item.roc_auc.value == roc_auc_score(test.y[rows], scores[rows])
+            assert item.gap.value == pytest.approx(roc_auc_score(test.y, scores) - item.roc_auc.value)
+            assert item.gap.low < item.gap.value < item.gap.high
+        assert found[0].gap is not None and found[0].gap.high < 0  # better than overall
+        assert found[1].gap is not None and found[1].gap.low > 0
+        assert found[2].roc_auc is found[2].gap is None
+
+    def test_a_group_that_is_everybody_has_no_gap(self) -> None:
+        test, scores = self._rows()
+        everybody = Slice(feature="age", edges=[1000], labels=["all", "none"])
+        (found,) = slice_results(everybody, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        assert found.gap is not None
+        assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
+
+    def test_customers_without_a_value_are_told_apart(self) -> None:
+        test, scores = self._rows()
+        x = np.where(np.arange(300)[:, None] < 50, np.nan, test.x)
+        found = slice_results(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
+        assert [(item.label, item.rows) for item in found] == [
+            ("child", 50), ("young", 100), ("old", 100), ("unknown", 50)
+        ]  # fmt: skip
+
+
+class TestInstability:
+    def _of(self, development: TrainingSet, family: str = "logistic", seed: int = 0) -> Any:
+        test = months_of(customers=40, months=1, seed=9)
+        return instability(_recipe((), (), family), development, test, seed)
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_there_is_none_where_no_resample_differs(self, family: str) -> None:
+        """One customer is always the one that is drawn."""
+        data = months_of(customers=50, months=1)
+        alone = replace(data, keys=data.keys.assign(customer_id="alone"))
+        found = self._of(alone, family)
+        assert (found.value, found.low, found.high) == (0, 0, 0)
+
+    def test_fewer_customers_make_it_larger(self) -> None:
+        few, many = (self._of(months_of(customers=n, months=3)) for n in (15, 400))
+        assert few.value > 2 * many.value > 0
+
+    def test_more_rows_of_the_same_customers_do_not_make_it_smaller(self) -> None:
+        data = months_of(customers=40, months=1)
+        rows = np.tile(np.arange(40), 5)
+        once, copies = self._of(data), self._of(data.rows(rows))
+        assert copies.value > once.value / 2
+
+    def test_the_seed_decides(self) -> None:
+        data = months_of(customers=40, months=2)
+        assert self._of(data) == self._of(data)
+        assert self._of(data, seed=1) != self._of(data)
+
+
+class TestSimplest:
+    """The gain over the simplest family is measured on the test rows, which had no say in the choice."""
+
+    @pytest.mark.parametrize(("bent", "surely"), [(3.0, True), (0.0, False)])
+    def test_only_a_real_gain_is_sure(self, bent: float, surely: bool) -> None:
+        data = months_of(customers=400, months=10, bent=bent)
+        cutoffs = sorted(data.keys["cutoff"].unique())
+        recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
+        development, test = data.at(recipe.development), data.at(recipe.test)
+        model = fit_recipe(recipe, data)
+        simplest = Trial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
+        choice = measured(Choice(recipe, "", simplest, CHOICE), model, data, TRAINING)
+        scores = {"model": churn_scores(model, test.x), "base_rate": np.full(len(test.y), development.y.mean())}
+        found = evaluate(model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})).simpler
+        assert found is not None
+        assert (found.low > 0) is surely
+        settled, fitted = confirmed(choice, model, data, TRAINING, 90)
+        assert (settled.recipe.family, settled.simplest) == (("boosting", simplest) if surely else ("logistic", None))
+        assert (fitted is model) is surely
+        assert settled.reason.endswith(": the simpler model ships.") is not surely
+
+
+def test_a_slice_by_what_is_no_input_is_refused_by_name() -> None:
+    group = Slice(feature="colour", edges=[1], labels=["low", "high"])
+    with pytest.raises(UnknownInputError, match=r"'colour' is no input of the model. Its inputs: a, b"):
+        require_inputs([group], ["b", "a"])
+    require_inputs([group], ["colour"])

@@ -1,0 +1,190 @@
+"""Fits: bit for bit the same, additive as promised, and blind to what judges them."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from scipy.special import expit
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+
+from holdfast.models.calibrated_classifier import CalibratedModel
+from holdfast.models.contract import TRUSTED_TYPES
+from holdfast.models.contributions import NotAdditiveError, contributions
+from holdfast.training.calibration import METHODS, fit_calibrator
+from holdfast.training.contract_builder import typical_customer
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.fitting import FoldScores, PreparedFold, churn_scores, fit_model, fit_recipe, out_of_fold
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.recipe import Recipe
+from holdfast.training.time_split import TimeSplit
+from tests.support.shop_fixtures import Dataset
+from tests.support.training_sets import months_of, split_of
+
+KINDS = list(itertools.product(FAMILIES, METHODS))
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    return months_of(customers=80, months=15, bent=1.0)
+
+
+@pytest.fixture(scope="module")
+def split(data: TrainingSet) -> TimeSplit:
+    return split_of(data)
+
+
+def _recipe(split: TimeSplit, family: str, calibration: Any = "none", seed: int = 0) -> Recipe:
+    return Recipe(
+        family=family,
+        params=FAMILIES[family].defaults | ({} if family == "logistic" else {"min_samples_leaf": 20}),
+        calibration=calibration,
+        seed=seed,
+        threshold=0.5,
+        folds=split.folds,
+        development=split.development,
+        test=split.test,
+        digests={},
+    )
+
+
+def _changed(data: TrainingSet, rows: np.ndarray) -> TrainingSet:
+    """Other inputs and outcomes in some rows."""
+    x, y = data.x.copy(), data.y.copy()
+    x[rows] = 7.0
+    y[rows] = ~y[rows]
+    return TrainingSet(data.keys, x, y, data.inputs)
+
+
+class TestRecipe:
+    @pytest.mark.parametrize(("family", "calibration"), KINDS)
+    def test_made_again_the_model_is_the_same_bit_for_bit(
+        self, data: TrainingSet, split: TimeSplit, family: str, calibration: Any
+    ) -> None:
+        recipe = _recipe(split, family, calibration)
+        model = fit_recipe(recipe, data)
+        again = fit_recipe(Recipe.model_validate_json(recipe.model_dump_json()), data)
+        assert model is not again
+        assert churn_scores(model, data.x).tobytes() == churn_scores(again, data.x).tobytes()
+        assert model.predict_proba(data.x).sum(axis=1) == pytest.approx(np.ones(len(data.y)))
+
+    @pytest.mark.parametrize(("family", "calibration"), KINDS)
+    def test_saved_and_loaded_it_is_the_same_and_needs_no_trust_beyond_ours(
+        self, data: TrainingSet, split: TimeSplit, family: str, calibration: Any
+    ) -> None:
+        model = fit_recipe(_recipe(split, family, calibration), data)
+        saved = skops.io.dumps(model)
+        assert set(skops.io.get_untrusted_types(data=saved)) <= set(TRUSTED_TYPES)
+        loaded = skops.io.loads(saved, trusted=TRUSTED_TYPES)
+        assert churn_scores(loaded, data.x).tobytes() == churn_scores(model, data.x).tobytes()
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_it_never_sees_the_test(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+        test = data.keys["cutoff"].isin(split.test).to_numpy()
+        recipe = _recipe(split, family, "isotonic")
+        model, blind = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, test))
+        assert churn_scores(model, data.x).tobytes() == churn_scores(blind, data.x).tobytes()
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_it_sees_all_of_the_development(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+        last = (data.keys["cutoff"] == split.development[-1]).to_numpy()
+        recipe = _recipe(split, family)
+        model, other = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, last))
+        assert churn_scores(model, data.x).tobytes() != churn_scores(other, data.x).tobytes()
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_it_is_calibrated_on_what_was_said_out_of_fold(
+        self, data: TrainingSet, split: TimeSplit, family: str
+    ) -> None:
+        recipe = _recipe(split, family, "sigmoid")
+        model = fit_recipe(recipe, data)
+        assert isinstance(model, CalibratedModel)
+        folds = out_of_fold(family, recipe.params, data, split.folds, 0)
+        log_odds = np.concatenate([fold.log_odds for fold in folds])
+        churned = np.concatenate([fold.validation.y for fold in folds])
+        sigmoid = fit_calibrator("sigmoid", log_odds, churned)
+        plain = fit_recipe(_recipe(split, family), data).decision_function(data.x)
+        expected = expit(sigmoid.coef_[0, 0] * plain + sigmoid.intercept_[0])
+        assert churn_scores(model, data.x) == pytest.approx(expected)
+        assert model.decision_function(data.x).tobytes() == plain.tobytes()
+
+
+class TestAdditive:
+    @pytest.mark.parametrize("calibration", ["none", "isotonic"])
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_a_score_is_the_sum_of_one_change_at_a_time(self, dataset: Dataset, family: str, calibration: str) -> None:
+        """On the shop, from the typical customer, nulls included; to within rounding."""
+        model = fit_recipe(_recipe(dataset.split, family, calibration), dataset.data)
+        test = dataset.data.at(dataset.split.test[:1])
+        assert np.isnan(test.x).any()
+        latest = dataset.data.at(dataset.split.development[-1:])
+        reference = np.array(typical_customer(latest.x), dtype=np.float64)
+        base = model.decision_function(reference[np.newaxis])[0]
+        total = np.full(len(test.y), base)
+        for column in range(test.x.shape[1]):
+            one = np.tile(reference, (len(test.y), 1))
+            one[:, column] = test.x[:, column]
+            total += model.decision_function(one) - base
+        told = model.decision_function(test.x)
+        assert np.abs(total - told).max() < 1e-9
+        assert np.std(told) > 0.1
+
+    def test_boosting_with_interactions_would_not_be(self) -> None:
+        """The check of reasons finds it, so that it would not be served."""
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(500, 2))
+        model = HistGradientBoostingClassifier(max_iter=20).fit(x, x[:, 0] * x[:, 1] > 0)
+        with pytest.raises(NotAdditiveError):
+            contributions(model.decision_function, x, [0.0, 0.0])
+
+
+class TestFolds:
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_a_prepared_fold_is_a_plain_fit_on_its_rows(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+        fold, params = split.folds[0], FAMILIES[family].defaults
+        found = PreparedFold(FAMILIES[family], data, fold, 0).score(params)
+        validation = data.at([fold.validation])
+        plain = fit_model(family, params, data.at(fold.fit), 0)
+        assert found.log_odds.tobytes() == plain.decision_function(validation.x).tobytes()
+        assert found.validation.digests() == validation.digests()
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_nothing_of_the_validation_is_learned(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+        """Not even how its inputs are spread: the other rows score as before."""
+        fold = split.folds[-1]
+        rows = np.flatnonzero((data.keys["cutoff"] == fold.validation).to_numpy())
+        found, other = (
+            PreparedFold(FAMILIES[family], each, fold, 0).score(FAMILIES[family].defaults).log_odds
+            for each in (data, _changed(data, rows[:40]))
+        )
+        assert found[40:].tobytes() == other[40:].tobytes()
+        assert found[:40].tobytes() != other[:40].tobytes()
+
+    def test_prepared_once_it_scores_any_parameters_afresh(self, data: TrainingSet, split: TimeSplit) -> None:
+        fold = PreparedFold(FAMILIES["logistic"], data, split.folds[0], 0)
+        first = fold.score({"C": 0.01}).log_odds
+        assert fold.score({"C": 5.0}).log_odds.tobytes() != first.tobytes()
+        assert fold.score({"C": 0.01}).log_odds.tobytes() == first.tobytes()
+
+    def test_out_of_fold_keeps_the_order_of_the_folds(self, data: TrainingSet, split: TimeSplit) -> None:
+        found = out_of_fold("logistic", {"C": 0.1}, data, split.folds, 0)
+        assert [fold.validation.keys["cutoff"].iloc[0] for fold in found] == [fold.validation for fold in split.folds]
+        assert all(isinstance(fold, FoldScores) and len(fold.log_odds) == len(fold.validation.y) for fold in found)
+
+    def test_fits_and_scores_use_one_thread(
+        self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen = []
+
+        class Watched(HistGradientBoostingClassifier):
+            def fit(self, *arguments: Any) -> Any:
+                seen.append(_openmp_effective_n_threads())
+                return super().fit(*arguments)
+
+        monkeypatch.setattr("holdfast.training.model_families.HistGradientBoostingClassifier", Watched)
+        params = FAMILIES["boosting"].defaults | {"max_iter": 1}
+        fit_model("boosting", params, data, 0)
+        out_of_fold("boosting", params, data, split.folds, 0)
+        assert seen == [1] * (1 + len(split.folds))

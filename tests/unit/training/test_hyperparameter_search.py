@@ -1,0 +1,284 @@
+"""The search: the same trials however often it is killed, none twice, within its time, on prepared folds."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from feature_repo.settings import load_settings
+from holdfast.training import hyperparameter_search as searching
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.fitting import FoldScores, PreparedFold
+from holdfast.training.hyperparameter_search import Trial, best_trials, search, search_storage
+from holdfast.training.model_families import FAMILIES, described
+from holdfast.training.recipe import FoldCutoffs
+from holdfast.training.settings import SearchSettings
+from tests.support.small_shop import join, processes, start
+from tests.support.training_sets import months_of, split_of
+
+BUDGET = SearchSettings(trials=6, seconds=600)
+
+Outcome = tuple[dict[str, Any], list[float], float | None]
+
+
+def _data() -> tuple[TrainingSet, tuple[FoldCutoffs, ...]]:
+    data = months_of(customers=60, months=14, bent=1.0)
+    return data, split_of(data).folds
+
+
+def _search(storage: Path, budget: SearchSettings = BUDGET, seed: int = 0) -> list[Trial]:
+    return list(search(*_data(), budget, seed, storage))
+
+
+def _outcomes(trials: list[Trial]) -> dict[str, list[Outcome]]:
+    """What each family tried, in its order, and what came of it; numbers and times may differ."""
+    return {
+        family: [
+            (trial.params, trial.fold_roc_auc, trial.roc_auc)
+            for trial in sorted(trials, key=lambda trial: trial.number)
+            if trial.family == family
+        ]
+        for family in FAMILIES
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Trial]]:
+    """A search that nobody disturbed, and the file that remembers it."""
+    storage = tmp_path_factory.mktemp("whole") / "search.db"
+    return storage, _search(storage)
+
+
+class TestTrials:
+    def test_each_family_has_as_many_as_it_may_starting_with_its_defaults(
+        self, whole: tuple[Path, list[Trial]]
+    ) -> None:
+        for name, outcomes in _outcomes(whole[1]).items():
+            assert len(outcomes) == BUDGET.trials
+            assert outcomes[0][0] == FAMILIES[name].defaults
+            assert len({repr(params) for params, _, _ in outcomes}) == BUDGET.trials
+
+    def test_the_mean_over_the_folds_is_what_counts(self, whole: tuple[Path, list[Trial]]) -> None:
+        data, folds = _data()
+        best = best_trials(whole[1])[0]
+        again = [PreparedFold(FAMILIES["logistic"], data, fold, 0).score(best.params) for fold in folds]
+        expected = [searching.roc_auc_score(fold.validation.y, fold.log_odds) for fold in again]
+        assert best.fold_roc_auc == expected
+        assert best.roc_auc == np.mean(expected)
+
+    def test_a_hopeless_trial_is_pruned_before_the_late_folds(self, whole: tuple[Path, list[Trial]]) -> None:
+        folds = len(_data()[1])
+        pruned = [trial for trial in whole[1] if trial.roc_auc is None]
+        completed = [trial for trial in whole[1] if trial.roc_auc is not None]
+        assert pruned, "nothing was pruned"
+        assert {len(trial.fold_roc_auc) for trial in completed} == {folds}
+        for trial in pruned:
+            came_to = len(trial.fold_roc_auc)
+            assert 2 <= came_to < folds  # never on the strength of one fold
+            rivals = [t for t in completed if t.family == trial.family and t.number < trial.number]
+            median = np.median([np.mean(t.fold_roc_auc[:came_to]) for t in rivals])
+            assert len(rivals) >= 4
+            assert np.mean(trial.fold_roc_auc) < median
+
+    def test_the_same_seed_tries_the_same_and_another_does_not(
+        self, whole: tuple[Path, list[Trial]], tmp_path: Path
+    ) -> None:
+        few = SearchSettings(trials=2, seconds=600)
+        same, other = _outcomes(_search(tmp_path / "a.db", few)), _outcomes(_search(tmp_path / "b.db", few, seed=1))
+        for family, outcomes in _outcomes(whole[1]).items():
+            assert same[family] == outcomes[:2]
+            assert other[family][0] == outcomes[0]  # the defaults
+            assert other[family][1][0] != outcomes[1][0]
+
+    def test_of_a_trial_people_see_the_parameters(self) -> None:
+        trial = Trial("logistic", 3, {"C": 0.0123456}, [0.7], None, 1.0)
+        assert trial.name == described("logistic", trial.params) == "logistic C=0.0123"
+
+
+class TestPreparation:
+    def test_the_inputs_of_a_fold_are_transformed_once_for_all_trials(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        made, logistic = [], FAMILIES["logistic"]
+
+        def transformers() -> list[Any]:
+            made.append(1)
+            return logistic.transformers()
+
+        monkeypatch.setitem(FAMILIES, "logistic", replace(logistic, transformers=transformers))
+        _search(tmp_path / "search.db", SearchSettings(trials=2))
+        assert len(made) == len(_data()[1])
+
+    def test_every_family_fits_with_one_thread(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Threads of OpenMP wait by spinning; what limits them in one thread says nothing to another."""
+        seen: set[tuple[int, ...]] = set()
+        score = PreparedFold.score
+
+        def watched(self: PreparedFold, params: dict[str, Any]) -> FoldScores:
+            seen.add((_openmp_effective_n_threads(), *_blas_threads()))
+            return score(self, params)
+
+        monkeypatch.setattr(PreparedFold, "score", watched)
+        with threadpool_limits(limits=2, user_api="blas"):
+            _search(tmp_path / "search.db", SearchSettings(trials=2))
+            assert set(_blas_threads()) == {2}, "the limit outlives the search"
+        assert {threads for each in seen for threads in each} == {1}
+
+
+def _blas_threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def _die_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    calls = 0
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    return fatal
+
+
+def _killed_search(storage: Path, where: str, call: int) -> None:
+    owner: Any = {"score": PreparedFold, "create_study": optuna}.get(where, optuna.Study)
+    setattr(owner, where, _die_at(call, getattr(owner, where)))
+    _search(storage)
+
+
+def _stored(storage: Path, family: str) -> list[FrozenTrial]:
+    """What the file remembers; a search that was killed as it began has not got to every family."""
+    try:
+        return optuna.load_study(study_name=family, storage=f"sqlite:///{storage}").get_trials()
+    except KeyError:
+        return []
+
+
+@pytest.mark.long
+class TestKilled:
+    @pytest.mark.parametrize(
+        "kills",
+        [
+            # Between the two families, twice while the defaults wait to be tried, and while they are tried.
+            pytest.param([("create_study", 2), ("ask", 2), ("ask", 1), ("score", 3)], id="as it begins"),
+            # A trial that was done but not told; one in a fold; one in the first fold after a new start.
+            pytest.param([("tell", 8), ("score", 8), ("score", 1)], id="later"),
+        ],
+    )
+    def test_started_again_it_gives_what_it_would_have_given(
+        self, kills: list[tuple[str, int]], whole: tuple[Path, list[Trial]], tmp_path: Path
+    ) -> None:
+        storage = tmp_path / "search.db"
+        for where, call in kills:
+            assert join(start(_killed_search, tmp_path, storage, where, call)) == -signal.SIGKILL
+        finished = {
+            (family, trial.number)
+            for family in FAMILIES
+            for trial in _stored(storage, family)
+            if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        }
+        again = _search(storage)
+        assert {(trial.family, trial.number) for trial in again[: len(finished)]} == finished
+        assert _outcomes(again) == _outcomes(whole[1])
+        assert len({(trial.family, trial.number) for trial in again}) == len(again)
+        for family in FAMILIES:
+            states = {trial.state for trial in _stored(storage, family)}
+            assert states <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
+
+    def test_finished_it_is_found_again_without_a_fit(
+        self, whole: tuple[Path, list[Trial]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "PreparedFold", None)  # to prepare is to fail
+        storage, trials = whole
+        found = _search(storage)
+        assert sorted(found, key=repr) == sorted(trials, key=repr)
+
+
+class TestEnd:
+    def test_without_time_each_family_still_has_its_first_trial(self, tmp_path: Path) -> None:
+        trials = _search(tmp_path / "search.db", SearchSettings(trials=5, seconds=1e-9))
+        assert sorted(trial.family for trial in trials) == sorted(FAMILIES)
+        assert all(trial.params == FAMILIES[trial.family].defaults for trial in trials)
+        assert [trial.family for trial in best_trials(trials)] == ["logistic", "boosting"]
+
+    def test_what_goes_wrong_in_a_family_is_not_lost(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        def broken(*_: Any) -> Any:
+            raise ArithmeticError("no such model")
+
+        monkeypatch.setitem(FAMILIES, "boosting", replace(FAMILIES["boosting"], classifier=broken))
+        found, trials = [], search(*_data(), SearchSettings(trials=2), 0, tmp_path / "search.db")
+        with pytest.raises(ArithmeticError, match="no such model"):
+            found += [trial.family for trial in trials]
+        assert set(found) <= {"logistic"}
+
+    def test_nobody_listening_no_trial_starts(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Ctrl-C, or an error where trials are logged, does not wait for the rest of the search."""
+        scored: list[int] = []
+        score = PreparedFold.score
+
+        def counted(self: PreparedFold, params: dict[str, Any]) -> FoldScores:
+            scored.append(1)
+            return score(self, params)
+
+        monkeypatch.setattr(PreparedFold, "score", counted)
+        trials: Any = search(*_data(), SearchSettings(trials=100, seconds=600), 0, tmp_path / "search.db")
+        next(trials)
+        trials.close()
+        assert len(scored) < 10 * len(_data()[1])
+
+
+class TestBestTrials:
+    def _trial(self, family: str, number: int, roc_auc: float | None) -> Trial:
+        return Trial(family, number, {}, [0.5], roc_auc, 0.0)
+
+    def test_the_best_of_each_the_simplest_family_first(self) -> None:
+        trials = [
+            self._trial("boosting", 0, 0.9),
+            self._trial("logistic", 0, 0.6),
+            self._trial("boosting", 1, None),
+            self._trial("logistic", 1, 0.7),
+            self._trial("logistic", 2, None),
+            self._trial("boosting", 2, 0.8),
+        ]
+        assert best_trials(trials) == [trials[3], trials[0]]
+        assert best_trials(trials[::-1]) == [trials[3], trials[0]]
+
+    def test_of_equals_the_first(self) -> None:
+        trials = [self._trial(family, number, 0.7) for number in (2, 0, 1) for family in FAMILIES]
+        assert [trial.number for trial in best_trials(trials)] == [0, 0]
+
+
+def _hold(inside: Any, leave: Any, key: str) -> None:
+    with search_storage(load_settings(), key):
+        inside.set()
+        leave.wait(30)
+
+
+class TestStorage:
+    @pytest.mark.long
+    def test_two_of_one_search_take_turns_even_if_the_first_is_killed(self, tmp_path: Path) -> None:
+        # Each has its own event to wait on: after a waiting process is killed, its event can never be set.
+        inside, leave = [processes().Event() for _ in range(3)], [processes().Event() for _ in range(3)]
+        first = start(_hold, tmp_path, inside[0], leave[0], "key")
+        assert inside[0].wait(30)
+        second = start(_hold, tmp_path, inside[1], leave[1], "key")
+        other = start(_hold, tmp_path, inside[2], leave[2], "another key")
+        assert inside[2].wait(30)
+        assert not inside[1].wait(0.5)
+        first.kill()
+        assert join(first) == -signal.SIGKILL
+        assert inside[1].wait(30)
+        for event in leave[1:]:
+            event.set()
+        assert (join(second), join(other)) == (0, 0)

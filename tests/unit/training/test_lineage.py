@@ -1,0 +1,162 @@
+"""The training key: the same for the same training, another for any other."""
+
+import shutil
+import subprocess
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.training import lineage
+from holdfast.training.lineage import Lineage, lineage_of
+from holdfast.training.settings import TrainingSettings
+from tests.support.feature_oracle import MICROSECOND
+from tests.support.main_job import ROOT
+from tests.support.small_shop import ARRIVALS, AS_OF, KNOWN_AT, shop_folder
+
+PRINTS = {"labels": "a", "transformations": "b"}
+
+
+def _lineage(known_at: datetime = KNOWN_AT, as_of: datetime = AS_OF, **settings: Any) -> Lineage:
+    training = TrainingSettings.model_validate(settings)
+    return lineage_of(Settings(data=shop_folder()), training, PRINTS, as_of, known_at)
+
+
+def test_it_names_the_batches_that_were_known() -> None:
+    assert len(_lineage().batches) == 3
+    assert _lineage(ARRIVALS[1][1]).batches == _lineage().batches[:2]
+    assert _lineage(ARRIVALS[1][1] - MICROSECOND).batches == _lineage().batches[:1]
+    assert len(_lineage(as_of=datetime(2024, 6, 1, tzinfo=UTC)).batches) == 2  # the third has only later events
+
+
+def test_what_cannot_change_the_model_does_not_change_the_key() -> None:
+    base = _lineage()
+    assert _lineage().key == base.key
+    assert _lineage(KNOWN_AT + timedelta(days=900)).key == base.key
+    assert replace(base, git_commit="another").key == base.key
+
+
+OTHER: dict[str, Any] = {
+    "as_of": AS_OF + timedelta(days=1),
+    "batches": ["another"],
+    "fingerprint": {"labels": "a", "transformations": "c"},
+    "settings": TrainingSettings(seed=1).model_dump(),
+    "horizon_days": 91,
+    "activity_days": 181,
+    "training_code": "another",
+    "lock": "another",
+    "python": "3.99",
+}
+
+
+def test_every_other_field_is_in_the_key() -> None:
+    assert OTHER.keys() == {field.name for field in fields(Lineage)} - {"git_commit", "known_at", "arithmetic"}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_change_changes_the_key(name: str) -> None:
+    base = _lineage()
+    assert replace(base, **{name: OTHER[name]}).key != base.key
+
+
+# Another value of each setting, nested ones by their path.
+OTHER_SETTINGS: dict[str, Any] = {
+    "test_cutoffs": 3,
+    "folds": 4,
+    "min_fit_cutoffs": 3,
+    "min_history_days": 31,
+    "max_cutoffs": 35,
+    "search": {"trials": 11},
+    "value": {"offer_cost": 2.5},
+    "slices": [],
+    "resamples": 499,
+    "seed": 1,
+}
+
+
+def test_every_setting_of_training_is_tried_below() -> None:
+    assert OTHER_SETTINGS.keys() == TrainingSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", OTHER_SETTINGS)
+def test_every_setting_of_training_counts(name: str) -> None:
+    assert _lineage(**{name: OTHER_SETTINGS[name]}).key != _lineage().key
+
+
+def test_defaults_that_are_given_are_defaults() -> None:
+    """A deployment sends them as JSON, in which 90 and 90.0 are the same."""
+    for given in (TrainingSettings().model_dump(mode="json"), {"search": {"seconds": 90}, "value": {"offer_cost": 2}}):
+        assert _lineage(**given).key == _lineage().key
+
+
+class TestCode:
+    @pytest.fixture
+    def checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A copy of the source that a test may change."""
+        for folder in ("flows/training", "feature_repo"):
+            shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("flows/train.py", "requirements.lock"):
+            shutil.copy(ROOT / name, tmp_path / name)
+        monkeypatch.setattr(lineage, "ROOT", tmp_path)
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "flows/train.py",
+            "holdfast/training/model_families.py",
+            "holdfast/training/time_split.py",
+            "holdfast/models/calibrated_classifier.py",
+            "holdfast/models/contract.py",
+        ],
+    )
+    def test_a_change_of_what_makes_a_model_is_another_training(self, checkout: Path, path: str) -> None:
+        before, file = _lineage(), checkout / path
+        assert before.training_code == _lineage().training_code
+        file.write_text(f"# a comment\n{file.read_text()}")
+        assert _lineage().key == before.key
+        file.write_text(f"{file.read_text()}\nanother = 1\n")
+        assert _lineage().training_code != before.training_code
+        assert _lineage().key != before.key
+
+    def test_so_is_another_lock_file(self, checkout: Path) -> None:
+        before = _lineage()
+        (checkout / "requirements.lock").write_text("nothing")
+        assert _lineage().lock != before.lock
+        assert _lineage().training_code == before.training_code
+
+
+def test_uncommitted_code_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=Ann", "-c", "user.email=ann@holdfast.example"]
+        done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    for folder in ("flows/training", "feature_repo"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("flows/train.py", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    monkeypatch.setattr(lineage, "ROOT", tmp_path)
+    commit = git("rev-parse", "HEAD")
+    assert _lineage().git_commit == commit
+    file = tmp_path / "holdfast/training/model_families.py"
+    file.write_text(f"{file.read_text()}\nanother = 1\n")
+    assert _lineage().git_commit == f"{commit} with local changes"
+    git("commit", "--quiet", "--all", "--message", "another")
+    assert _lineage().git_commit == git("rev-parse", "HEAD") != commit
+
+
+def test_outside_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    commit = lineage.code_commit().split(" ")[0]
+    assert len(commit) == 40 or commit == "unknown"
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")
+    monkeypatch.setattr(lineage, "ROOT", tmp_path)
+    assert lineage.code_commit() == "unknown"
+    monkeypatch.setenv("PATH", "")
+    assert lineage.code_commit() == "unknown"

@@ -1,0 +1,131 @@
+"""The metrics by hand, beside scikit-learn, and where there is nothing to measure."""
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.evaluation_report import METRICS, Interval
+from holdfast.training.metrics import log_losses, metric_intervals, metrics, roc_auc_difference
+from tests.support.strategies import EXAMPLES
+
+ROWS = 600
+CUSTOMERS = np.arange(ROWS) % 200  # three rows each
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@pytest.fixture(scope="module")
+def churned() -> Bools:
+    return np.random.default_rng(5).random(ROWS) < 0.4
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> CustomerBootstrap:
+    return CustomerBootstrap(CUSTOMERS, 200, 0)
+
+
+def _scores(churned: Bools, signal: float, seed: int = 0) -> Floats:
+    noise = np.random.default_rng(seed).normal(size=len(churned))
+    return 1 / (1 + np.exp(-(signal * churned + noise - 0.5)))
+
+
+class TestMetrics:
+    def test_by_hand(self) -> None:
+        churned, scores = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.6, 0.1])
+        found = metrics(churned, scores)
+        assert found["roc_auc"] == 3 / 4  # of the four pairs only (0.6, 0.8) is the wrong way round
+        assert found["pr_auc"] == pytest.approx((1 + 2 / 3) / 2)
+        assert found["brier"] == pytest.approx((0.1**2 + 0.8**2 + 0.4**2 + 0.1**2) / 4)
+        assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.9]).mean())
+        assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.4 + 0.1) / 4)  # every row is a bin of its own
+        assert found.keys() == METRICS.keys()
+
+    def test_are_those_of_scikit_learn(self, churned: Bools) -> None:
+        scores = _scores(churned, 1.0)
+        found = metrics(churned, scores)
+        assert found["roc_auc"] == roc_auc_score(churned, scores)
+        assert found["pr_auc"] == average_precision_score(churned, scores)
+        assert found["brier"] == brier_score_loss(churned, scores)
+        assert found["log_loss"] == log_loss(churned, scores)
+
+    @pytest.mark.parametrize("outcome", [True, False])
+    def test_one_outcome_has_no_ranking_but_the_rest(self, outcome: bool) -> None:
+        """A month in which everybody churned must not end a training."""
+        scores = np.array([0.25, 0.5, 0.75])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = metrics(np.full(3, outcome), scores)
+            difference = roc_auc_difference(
+                np.full(3, outcome), scores, 1 - scores, CustomerBootstrap(list("abc"), 50, 0)
+            )
+        assert np.isnan(found["roc_auc"])
+        assert found["pr_auc"] == 1 if outcome else np.isnan(found["pr_auc"])
+        assert found["brier"] == pytest.approx((0.25**2 + 0.5**2 + 0.75**2) / 3)
+        assert found["log_loss"] == pytest.approx(-np.log([0.25, 0.5, 0.75]).mean())
+        assert np.isnan([difference.value, difference.low, difference.high]).all()
+
+
+class TestLogLosses:
+    @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=30))
+    @EXAMPLES
+    def test_their_mean_is_scikit_learns(self, rows: list[tuple[bool, float]]) -> None:
+        churned, scores = np.array([y for y, _ in rows]), np.array([s for _, s in rows])
+        expected = log_loss(churned, scores, labels=[False, True])
+        assert log_losses(churned, scores).mean() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+    def test_a_certain_error_is_dear_but_finite(self) -> None:
+        assert log_losses(np.array([True, False]), np.array([0.0, 1.0])) == pytest.approx([36.04, 36.04], abs=0.01)
+        assert log_losses(np.array([True, False]), np.array([1.0, 0.0])) == pytest.approx([0, 0], abs=1e-12)
+
+
+class TestIntervals:
+    def test_are_around_the_metrics(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+        scores = _scores(churned, 1.0)
+        found = metric_intervals(churned, scores, bootstrap)
+        assert {name: item.value for name, item in found.items()} == metrics(churned, scores)
+        for name, item in found.items():
+            assert item.low < item.value < item.high, name
+            assert item.high - item.low < 0.2, name
+
+    def test_each_metric_has_its_own(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+        found = metric_intervals(churned, _scores(churned, 1.0), bootstrap)
+        assert len({(item.low, item.high) for item in found.values()}) == len(METRICS)
+
+    def test_more_customers_know_more(self, churned: Bools) -> None:
+        scores = _scores(churned, 1.0)
+        many = metric_intervals(churned, scores, CustomerBootstrap(np.arange(ROWS), 200, 0))["roc_auc"]
+        few = metric_intervals(churned[:60], scores[:60], CustomerBootstrap(np.arange(60), 200, 0))["roc_auc"]
+        assert few.high - few.low > 2 * (many.high - many.low)
+
+
+class TestRocAucDifference:
+    def test_of_the_same_ranking_is_nothing(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+        scores = _scores(churned, 1.0)
+        nothing = Interval(value=0, low=0, high=0)
+        assert roc_auc_difference(churned, scores, scores, bootstrap) == nothing
+        assert roc_auc_difference(churned, scores, scores**2, bootstrap) == nothing
+
+    def test_turned_round_it_changes_its_sign(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+        left, right = _scores(churned, 1.5), _scores(churned, 0.5, 1)
+        found = roc_auc_difference(churned, left, right, bootstrap)
+        turned = roc_auc_difference(churned, right, left, bootstrap)
+        assert found.value == roc_auc_score(churned, left) - roc_auc_score(churned, right) > 0
+        assert found.low <= found.value <= found.high
+        assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
+
+    def test_on_the_same_resamples_it_is_surer_than_two_intervals(
+        self, churned: Bools, bootstrap: CustomerBootstrap
+    ) -> None:
+        """Two models that share their errors differ by less than each of them is uncertain."""
+        left = _scores(churned, 1.0)
+        right = np.clip(left + np.random.default_rng(1).normal(size=ROWS) * 0.02, 0, 1)
+        alone = metric_intervals(churned, left, bootstrap)["roc_auc"]
+        together = roc_auc_difference(churned, left, right, bootstrap)
+        assert together.high - together.low < (alone.high - alone.low) / 4

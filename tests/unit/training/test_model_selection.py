@@ -1,0 +1,255 @@
+"""The choice: by more than noise, on the folds alone, and for the simpler of two that are about as good."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from holdfast.training import model_selection
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.fitting import FoldScores, out_of_fold
+from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.model_selection import Choice, OneOutcomeError, choose, with_both_outcomes
+from holdfast.training.profit import best_threshold
+from holdfast.training.recipe import FoldCutoffs, Recipe
+from holdfast.training.settings import TrainingSettings, ValueSettings
+from holdfast.training.time_split import TimeSplit, split_by_time
+from tests.support.training_sets import months_of, split_of
+
+Floats = npt.NDArray[np.float64]
+
+TRAINING = TrainingSettings(resamples=200)
+CUSTOMERS = 200
+
+
+def _trial(family: str) -> Trial:
+    params = FAMILIES[family].defaults if family in FAMILIES else {}
+    return Trial(family, 0, params, [], 0.5, 0.0)
+
+
+BEST = [_trial("logistic"), _trial("boosting")]
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    """200 customers at 16 cut-offs; a straight line says all there is to say."""
+    return months_of(customers=CUSTOMERS, months=16)
+
+
+@pytest.fixture(scope="module")
+def split(data: TrainingSet) -> TimeSplit:
+    return split_of(data)
+
+
+Plant = Callable[..., None]
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Make each family say on each fold what ``signals`` makes of the outcomes, with noise that all share."""
+
+    def planted(**signals: float) -> None:
+        def says(
+            family: str, params: dict[str, Any], data: TrainingSet, folds: Sequence[FoldCutoffs], seed: int
+        ) -> list[FoldScores]:
+            told = []
+            for number, fold in enumerate(folds):
+                rows = data.at([fold.validation])
+                noise = np.random.default_rng(number).normal(size=len(rows.y))
+                told.append(FoldScores(rows, signals[family] * (rows.y - 0.5) + noise))
+            return told
+
+        monkeypatch.setattr(model_selection, "out_of_fold", says)
+
+    return planted
+
+
+def _choose(best: list[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings = TRAINING) -> Choice:
+    return choose(best, data, split, training, 90)
+
+
+class TestFamilies:
+    """With the real models."""
+
+    def test_where_a_line_says_it_all_the_logistic_ships(self, data: TrainingSet, split: TimeSplit) -> None:
+        found = _choose(BEST, data, split)
+        assert (found.recipe.family, found.recipe.params) == ("logistic", {"C": 0.01})
+        assert found.simplest is None
+        assert found.reason.startswith("boosting learning_rate=0.1 ")
+        assert " does not beat logistic C=0.01 on 5 folds (ROC-AUC " in found.reason
+        assert found.reason.endswith(": the simpler model ships.")
+
+    def test_where_it_cannot_boosting_ships(self) -> None:
+        bent = months_of(customers=CUSTOMERS, months=16, bent=3.0)
+        found = _choose(BEST, bent, split_of(bent))
+        assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
+        assert found.simplest == BEST[0]
+        assert " beats logistic C=0.01 on 5 folds (ROC-AUC +0." in found.reason
+        assert "ships" not in found.reason
+
+    def test_it_is_the_same_again(self, data: TrainingSet, split: TimeSplit) -> None:
+        assert _choose(BEST, data, split) == _choose(BEST, data, split)
+
+
+class TestByMoreThanNoise:
+    """With planted scores."""
+
+    def test_a_better_rival_wins(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
+        plant(logistic=1.0, boosting=1.5)
+        found = _choose(BEST, data, split)
+        assert found.recipe.family == "boosting"
+        assert found.simplest == BEST[0]
+
+    def test_a_rival_that_is_better_by_less_than_the_interval_loses(
+        self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def says(family: str, params: Any, data: TrainingSet, folds: Any, seed: int) -> list[FoldScores]:
+            told = []
+            for number, fold in enumerate(folds):
+                rows, rng = data.at([fold.validation]), np.random.default_rng([number, family == "boosting"])
+                told.append(FoldScores(rows, 1.02 * rows.y + rng.normal(size=len(rows.y))))
+            return told
+
+        monkeypatch.setattr(model_selection, "out_of_fold", says)
+        scored = [says(trial.family, {}, data, split.folds, 0) for trial in BEST]
+        better, worse = sorted(scored, key=_mean_roc_auc, reverse=True)
+        monkeypatch.setattr(
+            model_selection, "out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
+        )
+        found = _choose(BEST, data, split)
+        assert _mean_roc_auc(better) > _mean_roc_auc(worse)
+        assert found.recipe.family == "logistic"
+        assert f"(ROC-AUC {_mean_roc_auc(better) - _mean_roc_auc(worse):+.4f}, 95% interval -0." in found.reason
+
+    def test_of_equals_the_simpler_ships(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
+        plant(logistic=1.0, boosting=1.0)
+        found = _choose(BEST, data, split)
+        assert found.recipe.family == "logistic"
+        assert "(ROC-AUC +0.0000, 95% interval +0.0000 to +0.0000)" in found.reason
+
+    def test_a_worse_rival_loses(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
+        plant(logistic=1.5, boosting=1.0)
+        assert _choose(BEST, data, split).recipe.family == "logistic"
+
+    @pytest.mark.parametrize(
+        ("second", "third", "chosen"),
+        [(1.5, 2.0, "third"), (1.5, 1.4, "second"), (0.5, 1.5, "third"), (0.5, 0.9, "logistic")],
+    )
+    def test_each_rival_meets_the_best_so_far(
+        self, data: TrainingSet, split: TimeSplit, plant: Plant, second: float, third: float, chosen: str
+    ) -> None:
+        """Whatever ships is compared with the simplest of all."""
+        plant(logistic=1.0, second=second, third=third)
+        found = _choose([_trial("logistic"), _trial("second"), _trial("third")], data, split)
+        assert found.recipe.family == chosen
+        assert found.reason.count("(ROC-AUC ") == 2
+        assert found.simplest == (None if chosen == "logistic" else _trial("logistic"))
+
+
+def _mean_roc_auc(folds: Sequence[FoldScores]) -> float:
+    return float(np.mean([roc_auc_score(fold.validation.y, fold.log_odds) for fold in folds]))
+
+
+class TestDifference:
+    def _scored(self, data: TrainingSet, split: TimeSplit) -> list[list[FoldScores]]:
+        return [out_of_fold("logistic", {"C": c}, data, split.folds, 0) for c in (1.0, 0.001)]
+
+    def test_it_is_the_mean_over_the_folds_not_over_the_rows(self, data: TrainingSet, split: TimeSplit) -> None:
+        """A fold with another base rate or scale must not be mixed with the others."""
+        left, right = self._scored(data, split)
+        shifted = [FoldScores(fold.validation, fold.log_odds + 10 * n) for n, fold in enumerate(left)]
+        found = model_selection._mean_roc_auc_difference(left, right, TRAINING)
+        assert found.value == pytest.approx(_mean_roc_auc(left) - _mean_roc_auc(right))
+        assert found.low <= found.value <= found.high
+        assert model_selection._mean_roc_auc_difference(shifted, right, TRAINING) == found
+
+    def test_its_interval_is_of_that_mean_over_whole_customers(self, data: TrainingSet, split: TimeSplit) -> None:
+        left, right = (folds[:3] for folds in self._scored(data, split))
+        customers = np.concatenate([fold.validation.keys["customer_id"] for fold in left])
+        weights = CustomerBootstrap(customers, 50, TRAINING.seed).weights.reshape(50, 3, CUSTOMERS)
+        draws = [
+            np.mean([self._difference(*pair, drawn[n]) for n, pair in enumerate(zip(left, right, strict=True))])
+            for drawn in weights
+        ]
+        found = model_selection._mean_roc_auc_difference(left, right, TrainingSettings(resamples=50))
+        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])))
+
+    def _difference(self, left: FoldScores, right: FoldScores, weights: Any) -> float:
+        ours, theirs = (
+            roc_auc_score(fold.validation.y, fold.log_odds, sample_weight=weights) for fold in (left, right)
+        )
+        return float(ours - theirs)
+
+    def test_of_two_that_rank_alike_it_is_nothing(self, data: TrainingSet, split: TimeSplit) -> None:
+        left = self._scored(data, split)[0]
+        right = [FoldScores(fold.validation, 3 * fold.log_odds - 1) for fold in left]
+        assert model_selection._mean_roc_auc_difference(left, right, TRAINING) == Interval(value=0, low=0, high=0)
+
+    def test_customers_are_drawn_once_for_all_folds(self, data: TrainingSet, split: TimeSplit) -> None:
+        """Five folds that are one and the same know no more than it."""
+        left, right = self._scored(data, split)
+        once = model_selection._mean_roc_auc_difference(left[:1], right[:1], TRAINING)
+        five = model_selection._mean_roc_auc_difference(left[:1] * 5, right[:1] * 5, TRAINING)
+        assert (five.value, five.low, five.high) == pytest.approx((once.value, once.low, once.high))
+
+
+class TestRecipe:
+    def test_it_holds_all_that_made_the_choice(self, data: TrainingSet, split: TimeSplit) -> None:
+        training = TrainingSettings(resamples=100, seed=7, value=ValueSettings(kept_customer=50))
+        found = _choose(BEST, data, split, training).recipe
+        assert (found.seed, found.threshold) == (7, best_threshold(training.value))
+        assert (found.folds, found.development, found.test) == (split.folds, split.development, split.test)
+        assert found.digests == {
+            "development": data.at(split.development).digests(),
+            "test": data.at(split.test).digests(),
+        }
+        assert Recipe.model_validate_json(found.model_dump_json()) == found
+
+    def test_the_calibration_of_the_chosen_family_is_in_it(
+        self, data: TrainingSet, split: TimeSplit, plant: Plant
+    ) -> None:
+        plant(logistic=0.5, boosting=3.0)  # with noise of 1 the odds are the planted ones to the power of 3
+        found = _choose(BEST, data, split)
+        assert found.recipe.family == "boosting"
+        assert found.recipe.calibration == found.calibration.method == "sigmoid"
+
+    def test_the_outcomes_of_the_test_change_nothing(self, data: TrainingSet, split: TimeSplit) -> None:
+        test = data.keys["cutoff"].isin(split.test).to_numpy()
+        blind = TrainingSet(data.keys, data.x, np.where(test, ~data.y, data.y), data.inputs)
+        found, other = _choose(BEST, data, split), _choose(BEST, blind, split)
+        assert found.recipe.digests["test"]["labels"] != other.recipe.digests["test"]["labels"]
+        digests = {"digests": found.recipe.digests}
+        assert other.recipe.model_copy(update=digests) == found.recipe
+        assert (other.reason, other.simplest, other.calibration) == (found.reason, found.simplest, found.calibration)
+
+    def test_without_folds_the_simplest_ships_as_it_is(self, data: TrainingSet) -> None:
+        cutoffs = sorted(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique())[:6]
+        split = split_by_time(cutoffs, 90, 4, 5, 2)
+        assert not split.folds
+        found = _choose([], data, split)
+        assert (found.recipe.family, found.recipe.params) == ("logistic", FAMILIES["logistic"].defaults)
+        assert found.recipe.calibration == "none"
+        assert found.simplest is None
+        assert found.reason.startswith("Too little history to compare candidates: the simplest family ")
+        assert found.calibration.reason.startswith("Too little history to compare calibrations")
+
+
+class TestBothOutcomes:
+    def test_a_fold_of_one_outcome_is_left_out(self, data: TrainingSet, split: TimeSplit) -> None:
+        assert with_both_outcomes(split, data) == split
+        validation = split.folds[1].validation
+        all_churned = np.where((data.keys["cutoff"] == validation).to_numpy(), True, data.y)
+        kept = with_both_outcomes(split, TrainingSet(data.keys, data.x, all_churned, data.inputs)).folds
+        assert kept == (split.folds[0], *split.folds[2:])
+
+    @pytest.mark.parametrize("period", ["development", "test"])
+    def test_a_period_of_one_outcome_ends_the_training(self, data: TrainingSet, split: TimeSplit, period: str) -> None:
+        nobody = np.where(data.keys["cutoff"].isin(getattr(split, period)).to_numpy(), False, data.y)
+        with pytest.raises(OneOutcomeError, match=rf"{period} rows .* 0 churned: a model needs both outcomes"):
+            with_both_outcomes(split, TrainingSet(data.keys, data.x, nobody, data.inputs))

@@ -1,0 +1,35 @@
+"""What a person reads after a training."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from holdfast.training.evaluation_report import Interval
+from holdfast.training.summary import told
+from tests.support.small_shop import AS_OF
+
+
+@pytest.mark.parametrize(
+    ("trained", "failed", "role", "wanted"),
+    [
+        (
+            True,
+            [],
+            "challenger",
+            ["Version 7 is registered", "is the challenger", "`python -m flows.promote --version 7`"],
+        ),
+        (False, ["roc_auc", "value"], "", ["Version 7 was there already", "failed roc_auc, value", "flows.gates"]),
+        (False, [], "champion", ["passed every gate, and is the champion already"]),
+        (True, [], "", ["passed every gate, but the champion has changed", "flows.gates --version 7"]),
+    ],
+)
+def test_every_outcome_names_the_next_command(trained: bool, failed: list[str], role: str, wanted: list[str]) -> None:
+    roc_auc = Interval(value=0.781, low=0.77, high=0.79)
+    evaluation: Any = SimpleNamespace(
+        chosen="logistic regression", metrics={"model": {"roc_auc": roc_auc}}, rows=12345, cutoffs=[AS_OF]
+    )
+    text = told("7", trained, evaluation, failed, role == "challenger", role == "champion")
+    assert text.count("\n") == 1
+    for part in ("logistic regression", "0.781 (0.770 to 0.790)", "12,345 test rows", *wanted):
+        assert part in text
