@@ -1,4 +1,4 @@
-"""`python -m holdfast.cli.lineage` on the trained shop: from the version to its batches and back."""
+"""`python -m holdfast lineage` on the trained shop: from the version to its batches and back."""
 
 import json
 import shutil

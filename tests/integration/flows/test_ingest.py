@@ -1,4 +1,4 @@
-"""The Prefect flow and its command line; what the steps do is tested in tests/unit/ingestion and tests/integration/ingestion."""
+"""The ingest flow and its command line. Its steps: tests/unit/ingestion, tests/integration/ingestion."""
 
 import os
 import subprocess

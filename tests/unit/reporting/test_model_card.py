@@ -149,7 +149,7 @@ class TestContent:
         origin = _section(_card(), "Where it came from")
         assert "| fingerprint | feature_service ffffffffffff, on_demand 000000000000" in origin
         assert "| git commit | c5e4c58859c66a8d10d2fa8e4df9d15e6221348a |" in origin
-        assert "`python -m holdfast.cli.reproduce 3`" in origin
+        assert "`python -m holdfast reproduce 3`" in origin
 
     def test_uncommitted_code_is_marked(self) -> None:
         card = _card(history(lineage=replace(LINEAGE, git_commit=f"{LINEAGE.git_commit} with local changes")))
