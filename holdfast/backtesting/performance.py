@@ -6,18 +6,15 @@ from datetime import datetime
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import Difference, Outcome, Overall
 from holdfast.batch_scoring.performance import intervals, measured
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.settings import TrainingSettings
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import Customers
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import CHAMPION, ServedModel, model_inputs, other_definitions
 from holdfast.models.contributions import NotAdditiveError
@@ -38,7 +37,7 @@ class Champion:
         """What it was trained to read, and how it decides."""
         return self.model.contract
 
-    def score(self, rows: Customers | TrainingSet) -> npt.NDArray[np.float64]:
+    def score(self, rows: Customers | TrainingSet) -> Floats:
         """The probability of churn, shape (rows,).
 
         Raises:

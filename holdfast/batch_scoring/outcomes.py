@@ -14,6 +14,7 @@ from feature_repo.labels import churn_labels
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
+from holdfast.core.types import Bools
 from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
 
 _LABELS = 500_000  # at once: takes about 300 MB
@@ -39,7 +40,7 @@ def is_mature(settings: Settings, cohort: datetime, as_of: datetime, known_at: d
     return until is not None and matures_at(settings, cohort) <= until
 
 
-def outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> npt.NDArray[np.bool_]:
+def outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> Bools:
     """Who of the customers scored at ``cohort`` churned, shape (rows of ``scored``,).
 
     The label is that of training. The cohort must be mature at ``known_at``.

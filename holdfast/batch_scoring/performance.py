@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
     calibration_error_draws,
@@ -18,8 +18,6 @@ from holdfast.training.evaluation_report import Interval
 from holdfast.training.profit import earned
 from holdfast.training.settings import ValueSettings
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Drawn = dict[str, tuple[float, Floats]]
 
 

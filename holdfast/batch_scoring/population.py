@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import values_at
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
@@ -21,13 +22,13 @@ class Customers:
 
     as_of: datetime
     ids: list[str]
-    x: npt.NDArray[np.float64]
+    x: Floats
     inputs: list[Feature]
 
-    def active(self, activity_days: int) -> npt.NDArray[np.bool_]:
+    def active(self, activity_days: int) -> Bools:
         """Who bought in the ``activity_days`` before ``as_of``, shape (customers,)."""
         recency = [feature.name for feature in self.inputs].index(RECENCY)
-        active: npt.NDArray[np.bool_] = self.x[:, recency] <= activity_days
+        active: Bools = self.x[:, recency] <= activity_days
         return active
 
 
@@ -67,7 +68,7 @@ def active_customers(settings: Settings, as_of: datetime, known_at: datetime) ->
     return Customers(as_of, rows.keys[ENTITY_KEY].tolist(), rows.x, rows.inputs)
 
 
-def is_active(recency_days: npt.ArrayLike, activity_days: int) -> npt.NDArray[np.bool_]:
+def is_active(recency_days: npt.ArrayLike, activity_days: int) -> Bools:
     """Who bought in the last ``activity_days``, or of whom it is not known; both of shape (customers,).
 
     A model learns from active customers only. Of others it knows nobody, then as now: no training could change that.

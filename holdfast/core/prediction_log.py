@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.timestamps import as_utc
+from holdfast.core.types import Bools, Floats, Ints
 
 NO_TIME = np.iinfo(np.int64).min  # the timestamp of a view that does not hold the customer
 DAY_US = 86_400_000_000
@@ -73,13 +73,13 @@ class ScoredBatch:
     answered_at_us: int
     request_ids: Sequence[str]
     customer_ids: Sequence[str]
-    as_of_us: npt.NDArray[np.int64]
+    as_of_us: Ints
     input_names: Sequence[str]
-    inputs: npt.NDArray[np.float64]
+    inputs: Floats
     views: Sequence[str]
-    timestamps_us: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float64]
-    stale: npt.NDArray[np.bool_]
+    timestamps_us: Ints
+    probabilities: Floats
+    stale: Bools
 
     @property
     def rows(self) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
@@ -19,6 +18,7 @@ from feature_repo.source_hash import transformations_version
 from feature_repo.timestamps import epoch_us
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Bools
 from holdfast.feature_store.historical_features import values_at
 from holdfast.models.contract import Feature, model_inputs
 from holdfast.models.fingerprint import fingerprint
@@ -110,7 +110,7 @@ def typed(values: list[Any], feature: Feature) -> pa.Array:
     return array.cast(wanted) if array.type == pa.null() else array
 
 
-def of_another_type(values: list[Any], feature: Feature) -> npt.NDArray[np.bool_]:
+def of_another_type(values: list[Any], feature: Feature) -> Bools:
     """True where a value is of another Python type than the feature's: Arrow would read 0 among floats as 0.0."""
     wanted = _PYTHON_TYPES[feature.dtype]
     return np.array([value is not None and type(value) is not wanted for value in values], dtype=bool)

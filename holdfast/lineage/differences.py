@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from holdfast.core.types import Floats, Ints
 from holdfast.ingestion.batches import Batch
 from holdfast.models.fingerprint import differing_parts
 from holdfast.training.lineage import Lineage
@@ -119,7 +119,7 @@ def other_scores(recorded: pd.DataFrame, made: pd.DataFrame) -> list[Difference]
     return [Difference("predictions", what)]
 
 
-def _bits(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _bits(values: Floats) -> Ints:
     return np.ascontiguousarray(values).view(np.int64)
 
 

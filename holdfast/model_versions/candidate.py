@@ -8,8 +8,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -17,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
 from feature_repo.settings import Settings
+from holdfast.core.types import Floats
 from holdfast.feature_store.parity import without_label
 from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.evidence import NotComputedError
@@ -80,9 +79,9 @@ class Subject:
 
         return loads(self.model_file, trusted=TRUSTED_TYPES)
 
-    def score(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def score(self, x: Floats) -> Floats:
         """Churn probabilities of rows of inputs, shape (rows,)."""
-        probabilities: npt.NDArray[np.float64] = self.model.predict_proba(x)[:, 1]
+        probabilities: Floats = self.model.predict_proba(x)[:, 1]
         return probabilities
 
     def test_rows(self, settings: Settings, definitions: dict[str, str]) -> TrainingSet:

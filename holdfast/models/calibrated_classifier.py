@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
+
+from holdfast.core.types import Bools, Floats
 
 
 class CalibratedModel(ClassifierMixin, BaseEstimator):
@@ -26,27 +27,27 @@ class CalibratedModel(ClassifierMixin, BaseEstimator):
         self.calibrator = calibrator
 
     @property
-    def classes_(self) -> npt.NDArray[np.bool_]:
+    def classes_(self) -> Bools:
         """The classes of the classifier."""
-        classes: npt.NDArray[np.bool_] = self.classifier.classes_
+        classes: Bools = self.classifier.classes_
         return classes
 
-    def decision_function(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def decision_function(self, x: Floats) -> Floats:
         """Log-odds of the second class before calibration, shape (rows,); what reasons add up to."""
-        log_odds: npt.NDArray[np.float64] = self.classifier.decision_function(x)
+        log_odds: Floats = self.classifier.decision_function(x)
         return log_odds
 
-    def predict_proba(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def predict_proba(self, x: Floats) -> Floats:
         """Probabilities, shape (rows, 2)."""
         churn = calibrated(self.calibrator, self.decision_function(x))
         return np.column_stack([1 - churn, churn])
 
 
-def calibrated(calibrator: Any, log_odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def calibrated(calibrator: Any, log_odds: Floats) -> Floats:
     """Probabilities of log-odds, both of shape (rows,)."""
     if calibrator is None:
         return expit(log_odds)
     if hasattr(calibrator, "predict_proba"):
-        probabilities: npt.NDArray[np.float64] = calibrator.predict_proba(log_odds.reshape(-1, 1))[:, 1]
+        probabilities: Floats = calibrator.predict_proba(log_odds.reshape(-1, 1))[:, 1]
         return probabilities
     return np.asarray(calibrator.predict(log_odds), dtype=np.float64)

@@ -11,15 +11,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Floats
 from holdfast.models.additive_terms import Terms, added, linear_terms, step_terms
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contributions import TOLERANCE, Contributions, require_additive
-
-Floats = npt.NDArray[np.float64]
 
 # A sum of a few dozen terms in another order differs by less.
 _PROBABILITY_TOLERANCE = 1e-12

@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from feature_repo.names import FEATURE_SERVICE
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Floats
 from holdfast.models.fingerprint import differing_parts, fingerprint
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class MissingFeatureError(HoldfastError):
     """A feature that may not be null is null."""
 
 
-def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> npt.NDArray[np.float64]:
+def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> Floats:
     """Feature values as the model reads them: float64, shape (rows, inputs), a permitted null as NaN.
 
     Training and serving both build their matrix here.

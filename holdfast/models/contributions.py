@@ -9,11 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from holdfast.core.errors import HoldfastError
-
-Floats = npt.NDArray[np.float64]
+from holdfast.core.types import Floats
 
 # Above rounding, far below what anybody could call a reason.
 TOLERANCE = 1e-9

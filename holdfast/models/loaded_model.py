@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Floats
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify
 from holdfast.models.contract import TRUSTED_TYPES, ServedModel
 from holdfast.models.contributions import Contributions, NotAdditiveError, contributions
@@ -42,14 +42,14 @@ class Model:
     scorer: CompiledScorer | None = None
     not_quick: str = ""
 
-    def churn_probabilities(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def churn_probabilities(self, matrix: Floats) -> Floats:
         """Of a matrix (rows, inputs) as ``input_matrix`` makes it: shape (rows,)."""
         if self.scorer is not None:
             return self.scorer.probabilities(matrix)
-        probabilities: npt.NDArray[np.float64] = self.estimator.predict_proba(matrix)[:, self.churn_column]
+        probabilities: Floats = self.estimator.predict_proba(matrix)[:, self.churn_column]
         return probabilities
 
-    def contributions(self, matrix: npt.NDArray[np.float64]) -> Contributions:
+    def contributions(self, matrix: Floats) -> Contributions:
         """What each input adds to each row's log-odds of churn, before calibration.
 
         With a ``scorer`` a row's contributions have the same bits whatever batch it is in, as its probability has.
@@ -116,7 +116,7 @@ def _churn_column(classes: Sequence[Any], about: str) -> int:
     return list(classes).index(True)
 
 
-def _compiled(estimator: Any, examples: npt.NDArray[np.float64]) -> tuple[CompiledScorer | None, str]:
+def _compiled(estimator: Any, examples: Floats) -> tuple[CompiledScorer | None, str]:
     scorer = CompiledScorer.of(estimator, examples.shape[1])
     try:
         if scorer is not None:
@@ -126,7 +126,7 @@ def _compiled(estimator: Any, examples: npt.NDArray[np.float64]) -> tuple[Compil
     return scorer, ""
 
 
-def _require_scores(model: Model, examples: npt.NDArray[np.float64]) -> None:
+def _require_scores(model: Model, examples: Floats) -> None:
     version = model.contract.model_version
     found = model.churn_probabilities(examples).tolist()
     for number, (example, score) in enumerate(zip(model.contract.examples, found, strict=True)):
@@ -138,7 +138,7 @@ def _require_scores(model: Model, examples: npt.NDArray[np.float64]) -> None:
             )
 
 
-def _warm(model: Model, examples: npt.NDArray[np.float64]) -> None:
+def _warm(model: Model, examples: Floats) -> None:
     """Let all be imported, compiled and cached that a request would wait for."""
     for rows in (1, 1, _WARM_ROWS):
         model.churn_probabilities(np.resize(examples, (rows, examples.shape[1])))

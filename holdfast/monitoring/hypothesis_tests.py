@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
+from holdfast.core.types import Floats
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
+from holdfast.core.types import Bools, Floats, Ints
 from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, stock_reader
 from holdfast.models.contract import Feature
 from holdfast.online_features.read_plan import OnDemand, Plan, UnreadableServiceError, plan_of
@@ -37,10 +38,10 @@ class OnlineFeatures:
     """
 
     customer_ids: Sequence[str]
-    as_of_us: npt.NDArray[np.int64]
-    inputs: npt.NDArray[np.float64]
+    as_of_us: Ints
+    inputs: Floats
     faults: npt.NDArray[np.uint8]
-    timestamps_us: npt.NDArray[np.int64]
+    timestamps_us: Ints
 
 
 class OnlineReader:
@@ -60,7 +61,7 @@ class OnlineReader:
         """The model's inputs, in their order."""
         self.views: list[str] = [item.view.name for item in plan.wanted]
         """The stored views behind them, also those that only feed computed features."""
-        self.input_views: npt.NDArray[np.bool_] = _input_views(plan, self.views)
+        self.input_views: Bools = _input_views(plan, self.views)
         """Which views an input rests on, (k, v)."""
         self._plan = plan
         self._places_by_type: dict[str, list[int]] = {}
@@ -88,9 +89,7 @@ class OnlineReader:
         """
         return self._read(customer_ids)
 
-    def features(
-        self, customer_ids: Sequence[str], raw: RawColumns, as_of_us: npt.NDArray[np.int64] | int
-    ) -> OnlineFeatures:
+    def features(self, customer_ids: Sequence[str], raw: RawColumns, as_of_us: Ints | int) -> OnlineFeatures:
         """The features that follow from what the store holds of ``customer_ids``.
 
         Args:
@@ -121,7 +120,7 @@ class OnlineReader:
         timestamps = np.array(raw.times_us, dtype=np.int64).reshape(len(self.views), count).T
         return OnlineFeatures(customer_ids, times, inputs, input_faults, timestamps)
 
-    def read(self, customer_ids: Sequence[str], as_of_us: npt.NDArray[np.int64] | int) -> OnlineFeatures:
+    def read(self, customer_ids: Sequence[str], as_of_us: Ints | int) -> OnlineFeatures:
         """``features`` of what ``fetch`` gives."""
         return self.features(customer_ids, self.fetch(customer_ids), as_of_us)
 
@@ -142,7 +141,7 @@ def _computed(
     on_demand: OnDemand,
     columns: _Columns,
     customer_ids: Sequence[str],
-    times: npt.NDArray[np.int64],
+    times: Ints,
     rows: Sequence[int],
 ) -> dict[str, list[Any]]:
     """What the transformation in the registry makes of ``rows``, in one call, given Python values as Feast gives."""
@@ -156,7 +155,7 @@ def _computed(
     return on_demand.view.transform_dict(given)
 
 
-def _input_views(plan: Plan, views: Sequence[str]) -> npt.NDArray[np.bool_]:
+def _input_views(plan: Plan, views: Sequence[str]) -> Bools:
     rests = np.zeros((len(plan.inputs), len(views)), dtype=bool)
     place = [views.index(column.view) for column in plan.columns]
     for position, column in plan.stored_inputs:
@@ -167,9 +166,7 @@ def _input_views(plan: Plan, views: Sequence[str]) -> npt.NDArray[np.bool_]:
     return rests
 
 
-def _mark_nulls(
-    faults: npt.NDArray[np.uint8], values: npt.NDArray[np.float64], may_be_null: npt.NDArray[np.bool_]
-) -> None:
+def _mark_nulls(faults: npt.NDArray[np.uint8], values: Floats, may_be_null: Bools) -> None:
     """NaN counts as null: a model cannot tell them apart."""
     nulls = np.isnan(values)
     if nulls.any():

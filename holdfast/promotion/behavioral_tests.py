@@ -6,15 +6,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from feature_repo.names import REQUEST_TIME
+from holdfast.core.types import Floats, Ints
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import Feature, input_matrix
 from holdfast.training.dataset import TrainingSet
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Score = Callable[[Floats], Floats]
 RequestTime = Callable[[dict[str, list[Any]]], dict[str, list[Any]]]
 

@@ -1,10 +1,10 @@
 """Two models on the same rows, with the 95% interval of what lies between them."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
+from holdfast.core.types import Bools, Floats
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
@@ -12,7 +12,6 @@ from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import roc_auc_difference
 
-Floats = npt.NDArray[np.float64]
 _ROW = [ENTITY_KEY, "cutoff"]
 
 
@@ -84,9 +83,7 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
     return float(np.abs(scores - predictions["model"].to_numpy()).max())
 
 
-def _brier_difference(
-    churned: npt.NDArray[np.bool_], left: Floats, right: Floats, bootstrap: CustomerBootstrap
-) -> Interval:
+def _brier_difference(churned: Bools, left: Floats, right: Floats, bootstrap: CustomerBootstrap) -> Interval:
     """Brier score of ``left`` less that of ``right``, on the same resamples."""
     lost = (churned - left) ** 2 - (churned - right) ** 2
     return interval(float(lost.mean()), mean_draws(lost, bootstrap))

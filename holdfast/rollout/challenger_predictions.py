@@ -13,9 +13,8 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import is_active
 from holdfast.core.prediction_log import TIME, TIMESTAMP, GrowingLog, iter_predictions
+from holdfast.core.types import Bools, Floats
 from holdfast.models.contract import RECENCY, ServedModel
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Answers:
     requests: int
     probabilities: Floats
     x: Floats
-    active: npt.NDArray[np.bool_]
+    active: Bools
     judged: int
     differing: str = ""
 
@@ -145,7 +144,7 @@ def _differ(new: pd.DataFrame, others: pd.DataFrame) -> bool:
     return bool((both["inputs_x"] != both["inputs_y"]).any())
 
 
-def _active(rows: pd.DataFrame, contract: ServedModel) -> npt.NDArray[np.bool_]:
+def _active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
     """All where the model does not read how long ago a customer bought."""
     return is_active(rows[RECENCY] if RECENCY in rows else np.zeros(len(rows)), contract.activity_days)
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import binomtest, norm, spearmanr
 
+from holdfast.core.types import Floats
 from holdfast.monitoring.drift.psi import drifted
-
-Floats = npt.NDArray[np.float64]
 
 ABOUT = {
     "errors": "the share of requests that failed",

@@ -4,21 +4,19 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
+from holdfast.core.types import Floats
 from holdfast.model_versions.aliases import get_version
 from holdfast.models.loaded_model import Model, load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import ModelRegistry
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

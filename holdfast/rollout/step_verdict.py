@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from holdfast.core.types import Floats
 from holdfast.rollout.challenger_predictions import Answers
 from holdfast.rollout.guardrails import (
     FEW,
@@ -17,7 +18,7 @@ from holdfast.rollout.guardrails import (
     rank_figure,
     share_figure,
 )
-from holdfast.rollout.model_pair import Floats, Pair
+from holdfast.rollout.model_pair import Pair
 from holdfast.rollout.service_metrics import ServiceState, latencies
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.steps import Step

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from holdfast.core.types import Floats
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 
 if TYPE_CHECKING:
     from lifetimes import BetaGeoFitter
 
-Scores = npt.NDArray[np.float64]
 
 # As people read them.
 BASELINES = {
@@ -31,12 +30,12 @@ _RFM = ["days_since_last_purchase", "purchase_days", "mean_purchase_amount"]
 
 def baseline_scores(
     train: TrainingSet, everybody: PurchaseHistory, test: TrainingSet, horizon_days: int
-) -> dict[str, Scores]:
+) -> dict[str, Floats]:
     """Churn probabilities of the test rows by each baseline.
 
     Fitted on ``train``; BG/NBD, which learns from purchases and not from outcomes, on ``everybody``.
     """
-    methods: dict[str, Callable[[], Scores]] = {
+    methods: dict[str, Callable[[], Floats]] = {
         "base_rate": lambda: np.full(len(test.y), train.y.mean()),
         "recency": lambda: _logistic(train, test, _RFM[:1]),
         "rfm": lambda: _logistic(train, test, _RFM),
@@ -45,13 +44,13 @@ def baseline_scores(
     return {name: methods[name]() for name in BASELINES}
 
 
-def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Scores:
+def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Floats:
     model = make_pipeline(FunctionTransformer(np.arcsinh), StandardScaler(), LogisticRegression())
     model.fit(_columns(train, names), train.y)
     return model.predict_proba(_columns(test, names))[:, 1]
 
 
-def _bg_nbd(everybody: PurchaseHistory, test: TrainingSet, horizon_days: int) -> Scores:
+def _bg_nbd(everybody: PurchaseHistory, test: TrainingSet, horizon_days: int) -> Floats:
     """The probability of no purchase in the horizon under BG/NBD (Fader, Hardie and Lee, 2005).
 
     Fitted by ``lifetimes`` on all customers, silent ones too: without them it would not see anybody drop out. It gives
@@ -83,5 +82,5 @@ def _history(data: TrainingSet) -> PurchaseHistory:
     return PurchaseHistory(repeats, np.where(repeats > 0, age - silence, 0.0), age)
 
 
-def _columns(data: TrainingSet, names: list[str]) -> Scores:
+def _columns(data: TrainingSet, names: list[str]) -> Floats:
     return np.column_stack([data.column(name) for name in names])

@@ -13,10 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.evaluation_report import Interval
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 BINS = 10
 _CHUNK = 10  # few enough to stay in the processor's cache

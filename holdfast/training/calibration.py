@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from holdfast.core.types import Bools, Floats
 from holdfast.models.calibrated_classifier import calibrated
 from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
 from holdfast.training.evaluation_report import CalibrationMethod
@@ -20,7 +20,6 @@ from holdfast.training.recipe import Calibration
 if TYPE_CHECKING:
     from holdfast.training.fitting import FoldScores
 
-Floats = npt.NDArray[np.float64]
 METHODS: tuple[Calibration, ...] = get_args(Calibration)  # from the simplest to the most complex
 
 
@@ -33,7 +32,7 @@ class CalibrationChoice:
     compared: list[CalibrationMethod]
 
 
-def fit_calibrator(method: Calibration, log_odds: Floats, churned: npt.NDArray[np.bool_]) -> Any:
+def fit_calibrator(method: Calibration, log_odds: Floats, churned: Bools) -> Any:
     """A fitted map from log-odds to probability that never falls; None for "none".
 
     Where higher log-odds went with less churn, the best sigmoid that does not fall is the base rate for all.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
+from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME, ScoredExample, ServedModel
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import churn_scores
@@ -37,7 +37,7 @@ def served_model(
     )
 
 
-def typical_customer(latest: npt.NDArray[np.float64]) -> list[float | None]:
+def typical_customer(latest: Floats) -> list[float | None]:
     """The median of each input over the rows of the latest cut-off; None where at least half of them have no value.
 
     Reasons compare a customer with this one. Over all cut-offs, inputs that few have would belong to other
@@ -50,7 +50,7 @@ def typical_customer(latest: npt.NDArray[np.float64]) -> list[float | None]:
     ]
 
 
-def example_rows(typical: Sequence[float | None], latest: npt.NDArray[np.float64]) -> list[list[float | None]]:
+def example_rows(typical: Sequence[float | None], latest: Floats) -> list[list[float | None]]:
     """The typical customer, and the same with one input low, high, or missing where it is missing for some.
 
     Low and high are the 5% and 95% quantiles of ``latest``, shape (rows, inputs). So every input has its say in some

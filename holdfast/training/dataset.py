@@ -17,6 +17,7 @@ from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from feature_repo.transformations import known_transactions
+from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
@@ -29,8 +30,8 @@ class TrainingSet:
     """Rows sorted by cut-off and customer. ``keys`` has customer_id and cutoff; ``x`` is (rows, inputs)."""
 
     keys: pd.DataFrame
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.bool_]
+    x: Floats
+    y: Bools
     inputs: list[Feature]
 
     def at(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
@@ -41,7 +42,7 @@ class TrainingSet:
         """The rows of these numbers, in their order; a number may occur more than once."""
         return TrainingSet(self.keys.iloc[rows].reset_index(drop=True), self.x[rows], self.y[rows], self.inputs)
 
-    def column(self, name: str) -> npt.NDArray[np.float64]:
+    def column(self, name: str) -> Floats:
         """One input, shape (rows,)."""
         return self.x[:, [feature.name for feature in self.inputs].index(name)]
 
@@ -56,9 +57,9 @@ class TrainingSet:
 class PurchaseHistory(NamedTuple):
     """Repeat purchase days; days from the first to the last purchase and to the cut-off. Each of shape (customers,)."""
 
-    repeats: npt.NDArray[np.float64]
-    last: npt.NDArray[np.float64]
-    age: npt.NDArray[np.float64]
+    repeats: Floats
+    last: Floats
+    age: Floats
 
 
 def purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -> PurchaseHistory:

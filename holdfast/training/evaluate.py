@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Floats
 from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Evaluation, Interval, Month, SliceResult
@@ -22,14 +23,13 @@ from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
 from holdfast.training.time_split import TimeSplit
 
-Scores = npt.NDArray[np.float64]
 _REFITS = 6
 UNKNOWN = "unknown"
 
 
 def evaluate(
     model: object,
-    scores: Mapping[str, Scores],
+    scores: Mapping[str, Floats],
     development: TrainingSet,
     test: TrainingSet,
     choice: Choice,
@@ -116,7 +116,7 @@ def measured(choice: Choice, model: Any, data: TrainingSet, training: TrainingSe
     return replace(choice, gain=roc_auc_difference(test.y, ours, theirs, bootstrap))
 
 
-def _months(test: TrainingSet, scores: Mapping[str, Scores], bootstrap: CustomerBootstrap) -> list[Month]:
+def _months(test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap) -> list[Month]:
     months = []
     for cutoff in test.keys["cutoff"].unique():
         rows = (test.keys["cutoff"] == cutoff).to_numpy()
@@ -134,7 +134,7 @@ def _months(test: TrainingSet, scores: Mapping[str, Scores], bootstrap: Customer
     return months
 
 
-def groups(group: Slice, values: Scores) -> npt.NDArray[np.intp]:
+def groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
     """The number of each row's group, shape (rows,); rows without a value are a group of their own, the last."""
     known = ~np.isnan(values)
     numbers = np.full(len(values), len(group.labels))
@@ -144,7 +144,7 @@ def groups(group: Slice, values: Scores) -> npt.NDArray[np.intp]:
     return numbers
 
 
-def slice_results(group: Slice, test: TrainingSet, scores: Scores, bootstrap: CustomerBootstrap) -> list[SliceResult]:
+def slice_results(group: Slice, test: TrainingSet, scores: Floats, bootstrap: CustomerBootstrap) -> list[SliceResult]:
     """Quality in each group of customers. A group without rows is left out."""
     overall = roc_auc_draws(test.y, scores, bootstrap)
     overall_value = float(roc_auc_score(test.y, scores))

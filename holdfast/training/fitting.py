@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
+from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.training.calibration import fit_calibrator
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.model_families import FAMILIES, Family
 from holdfast.training.recipe import FoldCutoffs, Recipe
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """How good scores are, as numbers and with intervals."""
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
     calibration_error_draws,
@@ -14,9 +14,6 @@ from holdfast.training.bootstrap import (
     roc_auc_draws,
 )
 from holdfast.training.evaluation_report import Interval
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 def metrics(churned: Bools, scores: Floats) -> dict[str, float]:

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from holdfast.core.types import Floats
 from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Importance
 
-Floats = npt.NDArray[np.float64]
 Scorer = Callable[[Floats], Floats]
 
 

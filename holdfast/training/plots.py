@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 import matplotlib.axes
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.baselines import BASELINES
 from holdfast.training.bootstrap import calibration_bins
 from holdfast.training.dataset import TrainingSet
@@ -19,8 +19,6 @@ from holdfast.training.settings import ValueSettings
 
 matplotlib.use("Agg")
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 GREEN, GREY, LIGHT = "#0b6e4f", "#6b7280", "#d1d5db"
 RED, AMBER = "#b91c1c", "#c46210"

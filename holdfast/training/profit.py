@@ -1,14 +1,12 @@
 """What acting on the scores earns."""
 
 import numpy as np
-import numpy.typing as npt
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
 from holdfast.training.evaluation_report import Value
 from holdfast.training.settings import ValueSettings
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 _CURVE = np.linspace(0, 1, 201)
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from holdfast.core.types import Bools, Floats
 from holdfast.online_features.reader import OnlineFeatures
 from services.inference.feature_checks import Checked, Refused
 from services.models.loader import Model
@@ -33,7 +33,7 @@ class Asked:
 class Scores:
     """By row: the churn probability (NaN: none) and the model it is of."""
 
-    probabilities: npt.NDArray[np.float64]
+    probabilities: Floats
     models: list[Model]
 
 
@@ -45,7 +45,7 @@ class ScoredRequests:
     lineup: "Lineup"
     definitions: "Definitions"
     checked: Checked
-    usable: npt.NDArray[np.bool_]
+    usable: Bools
     scores: Scores
     stages: Stages
 

@@ -4,8 +4,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from holdfast.core.types import Bools
 from holdfast.online_features.reader import NO_TIME, RawColumns
 
 _Row = tuple[tuple[bytes | None, ...], tuple[int, ...]]
@@ -40,7 +40,7 @@ class LastKnown:
 
     def recall(
         self, fingerprint: Mapping[str, str], customer_ids: Sequence[str], like: tuple[int, int]
-    ) -> tuple[RawColumns, npt.NDArray[np.bool_]]:
+    ) -> tuple[RawColumns, Bools]:
         """What is known of ``customer_ids``, and of which nothing is; ``like`` is the number of fields and of views."""
         rows = self._rows if fingerprint == self._fingerprint else {}
         nothing: _Row = ((None,) * like[0], (NO_TIME,) * like[1])

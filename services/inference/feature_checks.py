@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.timestamps import from_us
+from holdfast.core.types import Bools, Ints
 from holdfast.models.contract import Feature
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures
 from services.errors import Refusal
@@ -67,9 +68,9 @@ class Checked:
 
     features: OnlineFeatures
     statuses: npt.NDArray[np.uint8]
-    newest_us: npt.NDArray[np.int64]
-    stale: npt.NDArray[np.bool_]
-    active: npt.NDArray[np.bool_]
+    newest_us: Ints
+    stale: Bools
+    active: Bools
     refused: dict[int, Refused]
 
 
@@ -77,7 +78,7 @@ def check(
     features: OnlineFeatures,
     definitions: Definitions,
     activity_days: int,
-    unknown: npt.NDArray[np.bool_] | None = None,
+    unknown: Bools | None = None,
 ) -> Checked:
     """Apply the policy to each customer.
 
@@ -112,7 +113,7 @@ def check(
     return Checked(features, statuses, newest, stale, active, refused)
 
 
-def _is_plain(features: OnlineFeatures, definitions: Definitions, newest: npt.NDArray[np.int64]) -> bool:
+def _is_plain(features: OnlineFeatures, definitions: Definitions, newest: Ints) -> bool:
     """Whether all is as it should be, which is quicker to see than what is wrong: whole, finished, finite, fresh."""
     return bool(
         not features.faults.any()

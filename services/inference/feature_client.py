@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from feature_repo.settings import Settings
+from holdfast.core.types import Bools
 from holdfast.models.contract import ServedModel
 from holdfast.online_features.reader import RawColumns
 from services.errors import NotReadyError, StoreUnavailableError
@@ -35,7 +33,7 @@ class Fetched:
     """What the online store holds; with ``unknown`` (rows,) it is what it held last, of all others than these."""
 
     raw: RawColumns
-    unknown: npt.NDArray[np.bool_] | None = None
+    unknown: Bools | None = None
 
 
 class FeatureAccess:

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import as_utc, epoch_us
+from holdfast.core.types import Ints
 from holdfast.models.contract import RECENCY, Freshness, ServedModel, freshness, other_definitions
 from holdfast.online_features.reader import OnlineReader
 from services.errors import NotReadyError
@@ -31,8 +31,8 @@ class Definitions:
 
     version: object
     reader: OnlineReader
-    soft_limits: npt.NDArray[np.int64]
-    hard_limits: npt.NDArray[np.int64]
+    soft_limits: Ints
+    hard_limits: Ints
     shortest_soft_limit: int
     materialised_to: datetime
     materialised_to_us: int
@@ -103,7 +103,7 @@ def _hours(limit: timedelta) -> str:
     return f"{limit / timedelta(hours=1):g} h"
 
 
-def _microseconds(limits: Sequence[timedelta]) -> npt.NDArray[np.int64]:
+def _microseconds(limits: Sequence[timedelta]) -> Ints:
     """No limit is a century: timedelta.max has more microseconds than an int64 holds."""
     return np.array([min(limit, _CENTURY) // timedelta(microseconds=1) for limit in limits], dtype=np.int64)
 

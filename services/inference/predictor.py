@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc, epoch_us
+from holdfast.core.types import Bools, Floats
 from holdfast.models.contract import ServedModel
 from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.reason_codes import reasons
@@ -83,7 +83,7 @@ class Predictor:
 
     def _read(
         self, contract: ServedModel, asked: Sequence[Asked], stages: Stages
-    ) -> "tuple[Definitions, OnlineFeatures, npt.NDArray[np.bool_] | None]":
+    ) -> "tuple[Definitions, OnlineFeatures, Bools | None]":
         ids = [customer for one in asked for customer in one.customer_ids]
         now = self._now()
         refreshed = False
@@ -107,7 +107,7 @@ class Predictor:
         """In replay: whether the store is ahead of the registry as Feast remembers it."""
         return bool((features.timestamps_us > definitions.materialised_to_us).any())
 
-    def _score(self, lineup: "Lineup", checked: Checked, usable: npt.NDArray[np.bool_], scores: Scores) -> None:
+    def _score(self, lineup: "Lineup", checked: Checked, usable: Bools, scores: Scores) -> None:
         if lineup.mode is None and usable.all():
             scores.probabilities[:] = _probabilities(lineup.champion, checked.features.inputs)
             return
@@ -142,14 +142,14 @@ def _answered(batch: ScoredRequests, one: Asked, start: int, stop: int) -> Answe
     return Answered(one, batch, start, stop, explanations)
 
 
-def _probabilities(model: Model, inputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _probabilities(model: Model, inputs: Floats) -> Floats:
     probabilities = model.churn_probabilities(inputs)
     if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
         raise ValueError(f"Model version {model.contract.model_version} gave what is no probability.")
     return probabilities
 
 
-def score_by_challenger(challenger: Model, checked: Checked, rows: npt.NDArray[np.bool_], scores: Scores) -> bool:
+def score_by_challenger(challenger: Model, checked: Checked, rows: Bools, scores: Scores) -> bool:
     """Score ``rows`` with the challenger. If it fails the champion answers: a challenger is not trusted yet."""
     try:
         scores.probabilities[rows] = _probabilities(challenger, checked.features.inputs[rows])
@@ -170,7 +170,7 @@ def _explanations(checked: Checked, rows: Sequence[int], scores: Scores) -> dict
     return explanations
 
 
-def explain(model: Model, matrix: npt.NDArray[np.float64]) -> list[Explanation]:
+def explain(model: Model, matrix: Floats) -> list[Explanation]:
     """One explanation per row of ``matrix`` (rows, inputs), in its order.
 
     Raises:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from holdfast.core.prediction_log import Route, ScoredBatch
+from holdfast.core.types import Bools, Floats
 from services.errors import status_of
 from services.inference.datatypes import ScoredRequests, Scores, merge
 from services.inference.feature_checks import Status
@@ -110,8 +110,8 @@ def _record_scores(
     scored: ScoredRequests,
     model: Model,
     route: Route,
-    rows: npt.NDArray[np.bool_],
-    probabilities: npt.NDArray[np.float64],
+    rows: Bools,
+    probabilities: Floats,
     keep: Callable[[ScoredBatch], None] | None,
 ) -> None:
     places: Sequence[int] = np.flatnonzero(rows).tolist()
@@ -128,9 +128,9 @@ def _logged(
     scored: ScoredRequests,
     model: Model,
     route: Route,
-    rows: npt.NDArray[np.bool_],
+    rows: Bools,
     places: Sequence[int],
-    probabilities: npt.NDArray[np.float64],
+    probabilities: Floats,
 ) -> ScoredBatch:
     features = scored.checked.features
     request_ids = [one.request_id for one in scored.asked for _ in one.customer_ids]

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from holdfast.core.types import Floats
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -67,7 +68,7 @@ class Distribution:
             added[0][place] += 1
             added[1] += value
 
-    def observe_all(self, values: npt.NDArray[np.float64], *labels: str) -> None:
+    def observe_all(self, values: Floats, *labels: str) -> None:
         """Add many values."""
         counts = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._bounds) + 1).tolist()
         with self._lock:

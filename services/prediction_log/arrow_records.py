@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from holdfast.core.prediction_log import INPUTS, NO_TIME, TIME, TIMES, LogKey, ScoredBatch, log_schema
+from holdfast.core.types import Ints
 
 _MAX_ROWS = 8192
 
@@ -105,7 +106,7 @@ def _values(values: npt.NDArray[Any], dtype: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(dtype, len(values), [None, pa.py_buffer(values)])
 
 
-def _moments(times: npt.NDArray[np.int64]) -> pa.Array:
+def _moments(times: Ints) -> pa.Array:
     absent = times == NO_TIME
     return pa.array(times, TIME, mask=absent) if absent.any() else _values(times, TIME)
 

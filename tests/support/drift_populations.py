@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
+from holdfast.core.types import Floats
 from holdfast.monitoring.drift.reference import Reference
 
-Floats = npt.NDArray[np.float64]
 FEATURES = 18
 TRAINED = datetime(2024, 1, 1, tzinfo=UTC)
 

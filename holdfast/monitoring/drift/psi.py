@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
-Floats = npt.NDArray[np.float64]
+from holdfast.core.types import Floats
 
 BINS = 10
 SCORE = "score"

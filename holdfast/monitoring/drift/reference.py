@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -16,6 +15,7 @@ from holdfast.batch_scoring.champion_model import Champion
 from holdfast.batch_scoring.population import Customers, active_customers
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.contract import MODEL_NAME, model_inputs, other_definitions
@@ -27,7 +27,6 @@ from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_and_assemble
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
-Floats = npt.NDArray[np.float64]
 _PART, _TRAINING, _MET = "part", "training", "met"
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from holdfast.monitoring.drift.reference import Floats, Reference
+from holdfast.core.types import Floats
+from holdfast.monitoring.drift.reference import Reference
 from holdfast.monitoring.evidently_workspace import report_of
 
 if TYPE_CHECKING:

@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 
+from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY
 from holdfast.monitoring.drift.psi import Drift, drifted
 from holdfast.monitoring.drift.reference import Reference
 from holdfast.monitoring.hypothesis_tests import holm
 from holdfast.monitoring.settings import DriftRules
 
-Floats = npt.NDArray[np.float64]
 _TENURE, _SILENCE = "tenure_days", "silence_share"
 
 

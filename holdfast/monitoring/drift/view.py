@@ -13,10 +13,11 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import is_active
 from holdfast.core.errors import HoldfastError
+from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY
 from holdfast.monitoring.drift.plot import draw
 from holdfast.monitoring.drift.psi import SCORE
-from holdfast.monitoring.drift.reference import Floats, Reference, reference_of
+from holdfast.monitoring.drift.reference import Reference, reference_of
 from holdfast.monitoring.drift.report import drift_report
 from holdfast.monitoring.drift.rule import Moved, compare, judge
 from holdfast.monitoring.findings import Finding

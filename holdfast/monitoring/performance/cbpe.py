@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import at_a_time, interval
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.settings import ValueSettings
 
-Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 _CHUNK = 50
 
@@ -76,7 +76,7 @@ def _ranked_pairs(scores: Floats, groups: Codes) -> float:
 
 
 def _measures(
-    churned: npt.NDArray[np.bool_], scores: Floats, offered: Floats, ranks: Floats, value: ValueSettings
+    churned: Bools, scores: Floats, offered: Floats, ranks: Floats, value: ValueSettings
 ) -> dict[str, Floats]:
     """The same of drawn outcomes, (draws, rows); each of shape (draws,)."""
     outcome = churned.astype(np.float64)

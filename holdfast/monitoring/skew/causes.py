@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
+from holdfast.core.types import Bools, Floats
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at, times_known
 from holdfast.ingestion.batches import list_batches
-from holdfast.monitoring.skew.logged_features import Floats, LoggedValues, columns_of, differing, due
+from holdfast.monitoring.skew.logged_features import LoggedValues, columns_of, differing, due
 from holdfast.monitoring.skew.recompute import Definitions, recompute
 
 Cause = Literal["changed definition", "stale store", "late data", "unexplained"]
@@ -37,7 +37,7 @@ class Compared:
     changed: Sequence[str]
 
     @property
-    def different(self) -> npt.NDArray[np.bool_]:
+    def different(self) -> Bools:
         """Where they differ, (rows, inputs)."""
         return differing(self.logged.x, self.recomputed)
 
@@ -75,7 +75,7 @@ def differences(
     return found.assign(cause=causes[rows, columns])[COLUMNS]
 
 
-def _redefined(inputs: Sequence[str], views: dict[str, str], changed: Sequence[str]) -> npt.NDArray[np.bool_]:
+def _redefined(inputs: Sequence[str], views: dict[str, str], changed: Sequence[str]) -> Bools:
     """Which inputs the changed parts of the definitions touch, (inputs,); one that is gone has changed."""
     only_computed = bool(changed) and set(changed) <= {_COMPUTED}
     return np.array(
@@ -86,7 +86,7 @@ def _redefined(inputs: Sequence[str], views: dict[str, str], changed: Sequence[s
 
 def _by_known_at(
     settings: Settings, by: Definitions, compared: Compared, known_at: datetime, max_delay_hours: float
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+) -> tuple[Bools, Bools]:
     """Where the snapshot that served gives the logged value: by what had arrived earlier, and though it was too old."""
     logged, different = compared.logged, compared.different
     late, stale = np.zeros_like(different), np.zeros_like(different)

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.core.prediction_log import TIMESTAMP
+from holdfast.core.types import Bools, Floats
 
-Floats = npt.NDArray[np.float64]
 _IN_COMMON = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}
 
 
@@ -76,10 +75,10 @@ def right_moments(keys: pd.DataFrame, max_delay_hours: float) -> pd.Series:
     return keys["served"].where(fits, wanted)
 
 
-def differing(left: Floats, right: Floats) -> npt.NDArray[np.bool_]:
+def differing(left: Floats, right: Floats) -> Bools:
     """True where the bits of two matrices differ, but for missing values: NaN equals NaN. 0.0 and -0.0 differ."""
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
-    found: npt.NDArray[np.bool_] = (left.view(np.int64) != right.view(np.int64)) & ~(np.isnan(left) & np.isnan(right))
+    found: Bools = (left.view(np.int64) != right.view(np.int64)) & ~(np.isnan(left) & np.isnan(right))
     return found
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
+from holdfast.core.types import Floats
 from holdfast.feast_stores._feast_imports import FeatureStore
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.apply import apply_definitions
@@ -25,7 +25,6 @@ from holdfast.models.fingerprint import differing_parts
 if TYPE_CHECKING:
     from feast.repo_config import RepoConfig
 
-Floats = npt.NDArray[np.float64]
 _ROW = "holdfast_row"
 
 

@@ -5,9 +5,9 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training import baselines
 from holdfast.training.baselines import BASELINES, baseline_scores
 from holdfast.training.bootstrap import CustomerBootstrap
@@ -16,8 +16,6 @@ from holdfast.training.metrics import metrics, roc_auc_difference
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import KNOWN_AT, transactions
 from tests.support.training_sets import monthly, training_set
-
-Floats = npt.NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +145,7 @@ class TestBgNbd:
         ],
     )
     def test_it_says_what_a_simulated_world_does(
-        self, world: tuple[TrainingSet, Floats], name: str, group: Callable[[Floats, Floats], npt.NDArray[np.bool_]]
+        self, world: tuple[TrainingSet, Floats], name: str, group: Callable[[Floats, Floats], Bools]
     ) -> None:
         test, scores = world
         age = test.column("tenure_days")

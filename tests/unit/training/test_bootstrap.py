@@ -5,13 +5,13 @@ import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
     BINS,
     CustomerBootstrap,
@@ -28,11 +28,9 @@ from tests.support.strategies import EXAMPLES, FEWER_EXAMPLES
 
 RESAMPLES = 13  # no multiple of the size of a chunk
 
-Floats = npt.NDArray[np.float64]
-
 
 @st.composite
-def _samples(draw: st.DrawFn) -> tuple[npt.NDArray[np.bool_], Floats, list[str], int]:
+def _samples(draw: st.DrawFn) -> tuple[Bools, Floats, list[str], int]:
     """Outcomes, scores with many ties, customers with several rows, and a seed."""
     rows = draw(st.integers(1, 40))
     few = st.sampled_from([0.0, 0.1, 0.5, 0.5 + 1e-12, 0.7, 1.0])

@@ -3,17 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.special import expit
 
+from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import calibrated
 from holdfast.training.calibration import METHODS, CalibrationChoice, choose_calibration, fit_calibrator
 from holdfast.training.fitting import FoldScores
 from holdfast.training.metrics import metrics
 from tests.support.training_sets import monthly, training_set
-
-Floats = npt.NDArray[np.float64]
 
 JANUARY, FEBRUARY, MARCH, APRIL = range(4)  # of a year in which April begins exactly 90 days after January
 

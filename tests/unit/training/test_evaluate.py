@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from holdfast.core.types import Floats
 from holdfast.training import baselines
 from holdfast.training.baselines import BASELINES, baseline_scores
 from holdfast.training.bootstrap import CustomerBootstrap
@@ -37,8 +37,6 @@ from holdfast.training.settings import Slice, TrainingSettings
 from tests.support.shop_fixtures import Dataset
 from tests.support.strategies import EXAMPLES
 from tests.support.training_sets import monthly, months_of, training_set
-
-Floats = npt.NDArray[np.float64]
 
 TRAINING = TrainingSettings(resamples=100)
 CHOICE = CalibrationChoice("none", "Nothing to compare.", [])

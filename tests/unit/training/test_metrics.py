@@ -3,12 +3,12 @@
 import warnings
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.evaluation_report import METRICS, Interval
 from holdfast.training.metrics import log_losses, metric_intervals, metrics, roc_auc_difference
@@ -16,9 +16,6 @@ from tests.support.strategies import EXAMPLES
 
 ROWS = 600
 CUSTOMERS = np.arange(ROWS) % 200  # three rows each
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -21,8 +20,6 @@ from holdfast.training.recipe import FoldCutoffs, Recipe
 from holdfast.training.settings import TrainingSettings, ValueSettings
 from holdfast.training.time_split import TimeSplit, split_by_time
 from tests.support.training_sets import months_of, split_of
-
-Floats = npt.NDArray[np.float64]
 
 TRAINING = TrainingSettings(resamples=200)
 CUSTOMERS = 200

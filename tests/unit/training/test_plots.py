@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from holdfast.core.types import Floats
 from holdfast.training import plots
 from holdfast.training.baselines import BASELINES
 from holdfast.training.bootstrap import CustomerBootstrap
@@ -17,8 +17,6 @@ from holdfast.training.metrics import metric_intervals, metrics
 from holdfast.training.profit import value_of
 from holdfast.training.settings import ValueSettings
 from tests.support.training_sets import months_of
-
-Floats = npt.NDArray[np.float64]
 
 NAMES = ["Holdfast", *BASELINES.values()]
 VALUE = ValueSettings(kept_customer=40, offer_cost=4, response_rate=0.25)

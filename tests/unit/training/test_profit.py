@@ -4,20 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.evaluation_report import Interval, Value
 from holdfast.training.profit import best_threshold, earned, profit_curve, value_of
 from holdfast.training.settings import ValueSettings
 from tests.support.strategies import EXAMPLES
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 # Kept: 10 of the worth of a churner who gets an offer, less 4 for each offer. It pays from 40% on.
 VALUE = ValueSettings(kept_customer=40, offer_cost=4, response_rate=0.25)

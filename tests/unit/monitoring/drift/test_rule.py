@@ -7,10 +7,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from holdfast.core.types import Floats
 from holdfast.monitoring.drift.psi import Drift
 from holdfast.monitoring.drift.rule import Moved, aged, compare, judge
 from holdfast.monitoring.settings import DriftRules
-from tests.support.drift_populations import TRAINED, Floats, customers, reference
+from tests.support.drift_populations import TRAINED, customers, reference
 
 RULES = DriftRules()
 
