@@ -8,7 +8,7 @@ from prefect.input import RunInput
 from pydantic import Field, ValidationError
 
 from feature_repo.settings import Settings
-from flows.model_card import cards_tell
+from flows.model_card import refresh_model_cards
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import MODEL_NAME
 
@@ -29,7 +29,7 @@ class Approval(RunInput):
     reason: str = Field(pattern=r"\S", description="Why, in a sentence: it stays on the version.")
 
 
-def by_a_person(
+def request_human_approval(
     settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta, deployment: str
 ) -> "tuple[str, Decision]":
     """The version, and what a person decided about it. ``deployment`` is whose run this is.
@@ -55,13 +55,13 @@ def by_a_person(
         gates = passed_gates(client, number, champion_version(client))
         with promotion_lock(settings):
             ask(client, number, gates, run, datetime.now(UTC), timeout)
-        cards_tell(settings, number)
+        refresh_model_cards(settings, number)
     answer = _answer(shown_to_the_person(client, number, reason), timeout)
     try:
         with promotion_lock(settings):
             return number, answered(client, number, answer, datetime.now(UTC))
     except PromotionRefusedError:
-        cards_tell(settings, number)
+        refresh_model_cards(settings, number)
         raise
 
 

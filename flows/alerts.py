@@ -42,14 +42,14 @@ def close_task(settings: Settings) -> int:
     from prefect.client.orchestration import get_client
 
     from holdfast.alerting.outbox import open_alerts, resolve
-    from holdfast.recovery.flow_runs import completed_since
+    from holdfast.recovery.flow_runs import find_completed_since
 
     closed = 0
     with get_client(sync_client=True) as client:
         for alert in open_alerts(settings):
             for kind in _OF_RUNS:
                 deployment = alert.key.removeprefix(kind)
-                if deployment != alert.key and (run := completed_since(client, deployment, alert.last_seen)):
+                if deployment != alert.key and (run := find_completed_since(client, deployment, alert.last_seen)):
                     closed += resolve(settings, alert.key, f"run {run} has completed since", datetime.now(UTC))
     return closed
 

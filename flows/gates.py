@@ -10,7 +10,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.model_card import cards_tell
+from flows.model_card import refresh_model_cards
 from holdfast.feature_store.materialization import features_lock
 from holdfast.model_versions.gate_settings import GateSettings, changed_told
 from holdfast.models.contract import MODEL_NAME
@@ -158,7 +158,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     if challenger and before != number:
         ready_task(report)
     if found is None:
-        cards_tell(settings, number)
+        refresh_model_cards(settings, number)
     return GatesResult(number, report.champion, not report.failed, challenger, found is None, report.gates)
 
 

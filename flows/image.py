@@ -9,11 +9,11 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from holdfast.container_image.build import Built
+    from holdfast.container_image.build import BuiltImage
 
 
 @task(name="build and look through", cache_policy=NO_CACHE, persist_result=False)
-def build_image_task(settings: Settings, name: str | None, engine: str | None, base_image: str | None) -> "Built":
+def build_image_task(settings: Settings, name: str | None, engine: str | None, base_image: str | None) -> "BuiltImage":
     """What `make image` does. Building may take minutes; what the engine prints is in the worker's log."""
     from holdfast.container_image.build import build_latest
 

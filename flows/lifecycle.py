@@ -24,10 +24,10 @@ from holdfast.reporting.stage_timer import Stages
 def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict:
     """Serve the bento in a process of its own and ask it for one prediction over HTTP."""
     from holdfast.feature_store.snapshots import recent_customer
-    from holdfast.packaging.smoke_test import ask_live_service
+    from holdfast.packaging.smoke_test import run_smoke_test
 
     customer = recent_customer(settings, as_of, known_at)
-    return ask_live_service(bento, settings, customer, as_of).prediction
+    return run_smoke_test(bento, settings, customer, as_of).prediction
 
 
 @flow(name="lifecycle", flow_run_name=run_name, persist_result=False)

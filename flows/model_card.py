@@ -29,7 +29,7 @@ def model_card_task(settings: Settings, version: str) -> ModelCardResult:
     return ModelCardResult(card.version, card.run_id, (MARKDOWN_FILE, HTML_FILE))
 
 
-def cards_tell(settings: Settings, *versions: str | None) -> None:
+def refresh_model_cards(settings: Settings, *versions: str | None) -> None:
     """Write the cards of versions whose standing has changed.
 
     A card that cannot be written is a failed task in the UI, and no reason to undo or to hide what happened.

@@ -9,8 +9,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows._approval import by_a_person
-from flows.model_card import cards_tell
+from flows._approval import request_human_approval
+from flows.model_card import refresh_model_cards
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
@@ -77,7 +77,7 @@ def promote(
     settings = load_settings()
     client = open_registry(settings)
     if approval == "manual":
-        number, decision = by_a_person(
+        number, decision = request_human_approval(
             settings, client, version, reason.strip(), timedelta(hours=timeout_hours), _DEPLOYMENT
         )
     else:
@@ -85,7 +85,7 @@ def promote(
         decision = by_itself(client, number, reason.strip(), datetime.now(UTC))
     result = move_task(settings, number, decision)
     if result.moved:
-        cards_tell(settings, result.version, result.previous)
+        refresh_model_cards(settings, result.version, result.previous)
     return result
 
 

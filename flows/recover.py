@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
     from holdfast.alerting.alert import Alert
-    from holdfast.recovery.policy import Run
+    from holdfast.recovery.policy import RunStatus
 
 _PREFIX = "prefect.flow-run."  # how an event names a run
 _WATCHERS = ("daily", "ingest", "features", "score", "monitor", "rollout", "alerts", "recover")
@@ -39,57 +39,57 @@ class Recovered:
 
 
 @task(name="look", cache_policy=NO_CACHE, persist_result=False)
-def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[Run]":
+def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[RunStatus]":
     """The run, or all that something may be wrong with."""
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    from holdfast.recovery.flow_runs import read, run_of, suspicious
+    from holdfast.recovery.flow_runs import find_suspect_runs, read_flow_runs, run_status
 
     with get_client(sync_client=True) as client:
         try:
             if flow_run_id:
-                return [run_of(client, run) for run in read(client, [flow_run_id.removeprefix(_PREFIX)])]
+                return [run_status(client, run) for run in read_flow_runs(client, [flow_run_id.removeprefix(_PREFIX)])]
         except (ObjectNotFound, ValueError) as error:
             raise UnknownRunError(f"{flow_run_id} is no flow run that this server knows: {error}") from error
         since = datetime.now(UTC) - timedelta(hours=rules.look_back_hours)
-        return [run_of(client, run) for run in suspicious(client, since)]
+        return [run_status(client, run) for run in find_suspect_runs(client, since)]
 
 
 @task(name="mark the dead", cache_policy=NO_CACHE, persist_result=False)
-def mark_task(silent: "Sequence[Run]", rules: RecoverRules, beat: float | None) -> list[Recovered]:
+def mark_task(silent: "Sequence[RunStatus]", rules: RecoverRules, beat: float | None) -> list[Recovered]:
     """Listen for one more heartbeat: a server that was down has missed some. Who is silent then is dead."""
     from prefect.client.orchestration import get_client
 
-    from holdfast.recovery.flow_runs import mark_ended, read, run_of
-    from holdfast.recovery.policy import judge
+    from holdfast.recovery.flow_runs import mark_ended, read_flow_runs, run_status
+    from holdfast.recovery.policy import decide_action
 
     if beat and any(run.state != "PENDING" for run in silent):
         time.sleep(beat + 5)
     marked = []
     with get_client(sync_client=True) as client:
-        for run in [run_of(client, item) for item in read(client, [item.id for item in silent])]:
-            if judge(run, rules, datetime.now(UTC), beat) == "mark dead":
-                last = run.last_beat or run.since
+        for run in [run_status(client, item) for item in read_flow_runs(client, [item.id for item in silent])]:
+            if decide_action(run, rules, datetime.now(UTC), beat) == "mark dead":
+                last = run.last_heartbeat or run.since
                 said = f"Its process is gone: nothing was heard of it since {last:%H:%M:%S} UTC."
                 marked.append(Recovered(run.id, run.deployment or "", mark_ended(client, run, said)))
     return marked
 
 
 @task(name="see to", task_run_name="see to {run.deployment}", cache_policy=NO_CACHE, persist_result=False)
-def see_to_task(settings: Settings, run: "Run", again: bool) -> Recovered:
+def see_to_task(settings: Settings, run: "RunStatus", again: bool) -> Recovered:
     """Run it again if it may, and tell; last, note that it is done."""
     from prefect.client.orchestration import get_client
 
     from holdfast.alerting.outbox import add_alert, deliver_now
-    from holdfast.recovery.flow_runs import end_parts, run_again, seen_to
+    from holdfast.recovery.flow_runs import mark_handled, mark_subflows_crashed, schedule_repeat
 
     with get_client(sync_client=True) as client:
-        end_parts(client, run)
-        next_id = str(run_again(client, run, settings.clock == "wall").id) if again else ""
+        mark_subflows_crashed(client, run)
+        next_id = str(schedule_repeat(client, run, settings.clock == "wall").id) if again else ""
         add_alert(settings, _alert(client, run, next_id), datetime.now(UTC), "runs")
         deliver_now(settings)
-        seen_to(client, run)
+        mark_handled(client, run)
     return Recovered(run.id, run.deployment or "", "again" if again else "told")
 
 
@@ -106,12 +106,12 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
     """
     from prefect.settings import get_current_settings
 
-    from holdfast.recovery.policy import judge
+    from holdfast.recovery.policy import decide_action
 
     settings, rules = load_settings(), rules or RecoverRules()
     beat = get_current_settings().flows.heartbeat_frequency
     runs = look_task(flow_run_id, rules)
-    todo = [(run, judge(run, rules, datetime.now(UTC), beat)) for run in runs]
+    todo = [(run, decide_action(run, rules, datetime.now(UTC), beat)) for run in runs]
     done, problem = [], None
     for run, what in todo:
         if what in ("run again", "tell"):
@@ -131,7 +131,7 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
     return done
 
 
-def _alert(client: "SyncPrefectClient", run: "Run", next_id: str) -> "Alert":
+def _alert(client: "SyncPrefectClient", run: "RunStatus", next_id: str) -> "Alert":
     from uuid import UUID
 
     from holdfast.alerting.alert import Alert
@@ -145,9 +145,11 @@ def _alert(client: "SyncPrefectClient", run: "Run", next_id: str) -> "Alert":
         severity: Severity = "critical" if run.deployment in _WATCHERS else "warning"
         return Alert.about("holdfast.run.failed", about, severity, text, run_page(run.id))
     if next_id:  # the name it has now it changes when it begins
-        text += f" It runs again, repeat {run.again + 1}: {run_page(next_id)}"
+        text += f" It runs again, repeat {run.attempt + 1}: {run_page(next_id)}"
         return Alert.about("holdfast.run.crashed", about, "warning", text, run_page(run.id))
-    text += f" It does not run again by itself: {'it was repeated often enough' if run.again else 'nobody repeats it'}."
+    text += (
+        f" It does not run again by itself: {'it was repeated often enough' if run.attempt else 'nobody repeats it'}."
+    )
     return Alert.about("holdfast.run.crashed", about, "critical", text, run_page(run.id))
 
 

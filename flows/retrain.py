@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
 from flows._tasks import run_name, run_time
-from flows.model_card import cards_tell
+from flows.model_card import refresh_model_cards
 from flows.train import TrainResult, train
 from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
@@ -81,7 +81,7 @@ def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
             record = RetrainingRecord(as_of=begun.as_of, why=begun.why, prompted=prompted, when=datetime.now(UTC))
         if record is not None:
             record.save(client, version)
-    cards_tell(settings, version)
+    refresh_model_cards(settings, version)
 
 
 @task(name="tell", cache_policy=NO_CACHE, persist_result=False)

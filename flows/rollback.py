@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.model_card import cards_tell
+from flows.model_card import refresh_model_cards
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 
@@ -65,7 +65,7 @@ def rollback(
         settings, to, reason.strip(), who or getpass.getuser(), datetime.now(UTC), leave, str(flow_run.id or "")
     )
     if result.moved:
-        cards_tell(settings, result.version, result.rolled_back)
+        refresh_model_cards(settings, result.version, result.rolled_back)
     return result
 
 

@@ -10,8 +10,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows._approval import by_a_person
-from flows.model_card import cards_tell
+from flows._approval import request_human_approval
+from flows.model_card import refresh_model_cards
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.prefect_states import skipped
@@ -186,7 +186,7 @@ def _asked_before(settings: Settings, client: "MlflowClient", person: _Person) -
     if asked is None:
         return person
     try:
-        by_a_person(settings, client, asked, _ASKED, person.timeout, _DEPLOYMENT)
+        request_human_approval(settings, client, asked, _ASKED, person.timeout, _DEPLOYMENT)
     except ApprovalRefusedError as refused:
         get_run_logger().info(str(refused))  # it is on the version now, and ends the rollout like any other no
     return replace(person, asked=asked)
@@ -208,15 +208,15 @@ def _roll_out(
             if waiting := waits_for_a_person(client, work, person.asks, person.asked, person.again, datetime.now(UTC)):
                 return RolloutResult(None, "nothing", waiting)
             if person.asks and person.asked is None:
-                by_a_person(settings, client, work.version, _ASKED, person.timeout, _DEPLOYMENT)
+                request_human_approval(settings, client, work.version, _ASKED, person.timeout, _DEPLOYMENT)
             if work.champion is None:
                 promote_task(settings, work, asks)
-                cards_tell(settings, work.version)
+                refresh_model_cards(settings, work.version)
                 return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
         while work.step(rules) is not None:
             if work.is_to_be_promoted(rules):
                 promote_task(settings, work, asks)
-                cards_tell(settings, work.version, work.champion)
+                refresh_model_cards(settings, work.version, work.champion)
             work = work.after(step_task(settings, work.name(rules), work, rules))
     except PromotionRefusedError as refused:
         if work.record is None and not isinstance(refused, ApprovalRefusedError):
@@ -227,7 +227,7 @@ def _roll_out(
 
 
 def _over(settings: Settings, work: "Work", record: "RolloutRecord") -> RolloutResult:
-    cards_tell(settings, work.version, work.champion if record.step == "watch" else None)
+    refresh_model_cards(settings, work.version, work.champion if record.step == "watch" else None)
     return RolloutResult(work.version, record.verdict, f"Version {work.version}: {record.told}.")  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows.model_card import cards_tell
+from flows.model_card import refresh_model_cards
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import Traffic
 
@@ -51,7 +51,7 @@ def traffic(
     settings = load_settings()
     sent = send_task(settings, version, wanted(mode, share), who or getpass.getuser())
     if sent.changed and sent.version:
-        cards_tell(settings, sent.version)
+        refresh_model_cards(settings, sent.version)
     return sent
 
 

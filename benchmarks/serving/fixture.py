@@ -66,7 +66,7 @@ def make_scene(processes: Processes, folder: Path, customers: int, family: str) 
         SceneError: The world or the bento could not be built.
     """
     from holdfast.packaging.bento import build_bento
-    from holdfast.packaging.bento_stores import model_store
+    from holdfast.packaging.bento_stores import open_model_store
     from tests.support.service_state import AS_OF
 
     data = folder / "data"
@@ -94,7 +94,7 @@ def make_scene(processes: Processes, folder: Path, customers: int, family: str) 
     if built.returncode != 0:
         raise SceneError(f"The data folder could not be built:\n{built.stderr[-3000:]}")
     settings = Settings(data=data)
-    bento = build_bento(ROOT, settings, model_store(settings).get("holdfast-churn:latest").tag)
+    bento = build_bento(ROOT, settings, open_model_store(settings).get("holdfast-churn:latest").tag)
     return Scene(data, str(bento), stock, store, environment), redis
 
 

@@ -81,9 +81,9 @@ def _questions(name: str) -> Path:
 
 
 def _saved() -> Path:
-    from holdfast.packaging.bento_stores import model_store
+    from holdfast.packaging.bento_stores import open_model_store
 
-    return Path(model_store(load_settings()).get(f"{MODEL_NAME}:latest").path)
+    return Path(open_model_store(load_settings()).get(f"{MODEL_NAME}:latest").path)
 
 
 def _saved_model() -> Any:

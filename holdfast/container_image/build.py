@@ -12,11 +12,11 @@ from bentoml import Bento
 from bentoml.exceptions import NotFound
 
 from feature_repo.settings import Settings
-from holdfast.container_image.content_policy import look_through
-from holdfast.container_image.engine import Engine, EngineError, find_engine
-from holdfast.container_image.pip_settings import secrets
+from holdfast.container_image.content_policy import check_contents
+from holdfast.container_image.engine import ContainerEngine, ContainerEngineError, find_engine
+from holdfast.container_image.pip_settings import write_build_secrets
 from holdfast.packaging.bento import BENTO_NAME, content_digest
-from holdfast.packaging.bento_stores import bento_store
+from holdfast.packaging.bento_stores import open_bento_store
 
 LATEST = f"{BENTO_NAME}:latest"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltImage:
     """An image as it is in the engine's store."""
 
     name: str
@@ -33,8 +33,8 @@ class Built:
 
 
 def build_image(
-    engine: Engine, settings: Settings, bento: Bento, name: str | None = None, base_image: str | None = None
-) -> Built:
+    engine: ContainerEngine, settings: Settings, bento: Bento, name: str | None = None, base_image: str | None = None
+) -> BuiltImage:
     """``bentoml containerize`` of ``bento`` as ``name`` (the bento's own if not given), on ``base_image`` if given.
 
     Raises:
@@ -45,15 +45,15 @@ def build_image(
     if base_image:
         options.append(f"build-arg=BASE_IMAGE={base_image}")
     with tempfile.TemporaryDirectory() as folder:
-        options += [f"secret={secret}" for secret in secrets(Path(folder))]
+        options += [f"secret={secret}" for secret in write_build_secrets(Path(folder))]
         _containerize(engine, settings, bento, name, options)
-    found = look_through(engine.files(name))
+    found = check_contents(engine.export_files(name))
     if found.problems:
         engine.run("rmi", "--force", name)  # lest somebody publishes it
         shown = "\n".join(found.problems[:_SHOWN])
         more = f"\n... and {len(found.problems) - _SHOWN} more" if len(found.problems) > _SHOWN else ""
-        raise EngineError(f"{name} held what it must not, and was removed:\n{shown}{more}")
-    return Built(name, found.megabytes)
+        raise ContainerEngineError(f"{name} held what it must not, and was removed:\n{shown}{more}")
+    return BuiltImage(name, found.megabytes)
 
 
 def build_latest(
@@ -62,20 +62,20 @@ def build_latest(
     engine: str | None = None,
     base_image: str | None = None,
     bento: str = LATEST,
-) -> Built:
+) -> BuiltImage:
     """The image of a bento of this data folder's store, by the engine called ``engine`` or the first that answers.
 
     Raises:
         EngineError: There is no such bento, no engine answers, or it was not built as it should be.
     """
     try:
-        found = bento_store(settings).get(bento)
+        found = open_bento_store(settings).get(bento)
     except NotFound as error:
-        raise EngineError(f"There is no bento {bento} in {settings.data}: `make run` makes one.") from error
+        raise ContainerEngineError(f"There is no bento {bento} in {settings.data}: `make run` makes one.") from error
     return build_image(find_engine(engine), settings, found, name, base_image)
 
 
-def _containerize(engine: Engine, settings: Settings, bento: Bento, name: str, options: list[str]) -> None:
+def _containerize(engine: ContainerEngine, settings: Settings, bento: Bento, name: str, options: list[str]) -> None:
     command = [sys.executable, "-m", "bentoml", "containerize", str(bento.tag)]
     command += ["--backend", engine.name, "--image-tag", name]
     command += [part for option in options for part in ("--opt", option)]
@@ -87,7 +87,9 @@ def _containerize(engine: Engine, settings: Settings, bento: Bento, name: str, o
         check=False,
     )
     if built.returncode != 0:
-        raise EngineError(f"bentoml containerize ended with status {built.returncode}: its last lines say why.")
+        raise ContainerEngineError(
+            f"bentoml containerize ended with status {built.returncode}: its last lines say why."
+        )
 
 
 def _labels(bento: Bento) -> Mapping[str, str]:

@@ -49,14 +49,14 @@ FORBIDDEN = {
 
 
 @dataclass(frozen=True)
-class Contents:
+class ImageContents:
     """What was found in an image."""
 
     problems: list[str]
     megabytes: dict[str, float]  # of each of the top folders
 
 
-def look_through(files: Iterable[tarfile.TarInfo]) -> Contents:
+def check_contents(files: Iterable[tarfile.TarInfo]) -> ImageContents:
     """Each file is allowed, none is forbidden, and none of the service's own can be changed by it."""
     problems: list[str] = []
     sizes: dict[str, float] = {}
@@ -66,7 +66,7 @@ def look_through(files: Iterable[tarfile.TarInfo]) -> Contents:
         sizes[top] = sizes.get(top, 0.0) + file.size / 1e6
         if not file.isdir():
             problems += _problems(path, file)
-    return Contents(problems, sizes)
+    return ImageContents(problems, sizes)
 
 
 def _problems(path: str, file: tarfile.TarInfo) -> Iterator[str]:

@@ -12,18 +12,18 @@ from holdfast.core.errors import HoldfastError
 ENGINES = ("docker", "podman")
 
 
-class EngineError(HoldfastError):
+class ContainerEngineError(HoldfastError):
     """No engine answers, or it did not do what it was asked for."""
 
 
 @dataclass(frozen=True)
-class Engine:
+class ContainerEngine:
     """A container engine's command; ``environment`` is set on top of this process's."""
 
     name: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def answers(self) -> bool:
+    def is_available(self) -> bool:
         """Whether the command is there and, where it needs one, its daemon."""
         if shutil.which(self.name) is None:
             return False
@@ -41,10 +41,12 @@ class Engine:
         done = self._run(*arguments, timeout=timeout)
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip()
-            raise EngineError(f"{self.name} {arguments[0]} ended with status {done.returncode}: {said[-2000:]}")
+            raise ContainerEngineError(
+                f"{self.name} {arguments[0]} ended with status {done.returncode}: {said[-2000:]}"
+            )
         return done.stdout
 
-    def files(self, image: str) -> Iterator[tarfile.TarInfo]:
+    def export_files(self, image: str) -> Iterator[tarfile.TarInfo]:
         """Every file of the image as a container would see it, asked of the engine and not of the image."""
         container = self.run("create", image).strip()
         try:
@@ -54,7 +56,7 @@ class Engine:
                 with tarfile.open(fileobj=export.stdout, mode="r|") as archive:
                     yield from archive
         except tarfile.ReadError as error:
-            raise EngineError(f"{self.name} export of {image} gave no archive: {error}") from error
+            raise ContainerEngineError(f"{self.name} export of {image} gave no archive: {error}") from error
         finally:
             self.run("rm", "--force", container)
 
@@ -70,7 +72,7 @@ class Engine:
         )
 
 
-def find_engine(wanted: str | None = None) -> Engine:
+def find_engine(wanted: str | None = None) -> ContainerEngine:
     """The engine called ``wanted``, else the first of ``ENGINES`` that answers.
 
     Raises:
@@ -78,9 +80,9 @@ def find_engine(wanted: str | None = None) -> Engine:
     """
     names = [wanted] if wanted else list(ENGINES)
     for name in names:
-        if (engine := Engine(name)).answers():
+        if (engine := ContainerEngine(name)).is_available():
             return engine
-    raise EngineError(
+    raise ContainerEngineError(
         f"No container engine answers (asked: {', '.join(names)}). Install Docker or podman and start it; "
         "ENGINE=docker or ENGINE=podman chooses one."
     )

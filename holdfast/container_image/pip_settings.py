@@ -14,12 +14,12 @@ _KEYS = ("index-url", "extra-index-url", "trusted-host", "timeout")
 _CA_IN_BUILD = "/run/secrets/ca.crt"
 
 
-def secrets(folder: Path) -> list[str]:
+def write_build_secrets(folder: Path) -> list[str]:
     """Writes pip.conf, and ca.crt if there is one, into ``folder``; the engine's ``--secret`` values that name them."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
-    settings = pip_settings(listed, os.environ)
+    settings = parse_pip_settings(listed, os.environ)
     certificates = settings.pop("cert", None)
     given = {}
     if certificates:
@@ -33,7 +33,7 @@ def secrets(folder: Path) -> list[str]:
     return [f"id={name},src={file}" for name, file in given.items()]
 
 
-def pip_settings(listed: str, environment: Mapping[str, str]) -> dict[str, str]:
+def parse_pip_settings(listed: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The settings that say where packages come from, of what ``pip config list`` prints.
 
     As in pip, the environment counts more than a file. Folders of this machine are left out, for the build cannot

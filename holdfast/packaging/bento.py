@@ -12,7 +12,7 @@ from bentoml.exceptions import NotFound
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import PackagingError
-from holdfast.packaging.bento_stores import bento_store, make_latest, model_store
+from holdfast.packaging.bento_stores import open_bento_store, open_model_store, set_latest
 
 BENTO_NAME = "holdfast"
 BENTOFILE = "bentofile.yaml"
@@ -42,7 +42,7 @@ def build_bento(project_root: Path, settings: Settings, model: Tag) -> Tag:
     """
     digest = content_digest(project_root, model)
     tag = _bento_of(settings, digest) or _build(project_root, settings, model, digest)
-    make_latest(Path(bento_store(settings).get(tag).path).parent, tag)
+    set_latest(Path(open_bento_store(settings).get(tag).path).parent, tag)
     return tag
 
 
@@ -61,21 +61,21 @@ def _build(project_root: Path, settings: Settings, model: Tag, digest: str) -> T
         lines = (built.stderr or built.stdout).strip().splitlines()
         raise PackagingError("bentoml build failed: " + " ".join(line.strip() for line in lines[-3:]))
     tag = Tag.from_str(built.stdout.strip().splitlines()[-1].removeprefix("__tag__:"))
-    holds = [str(info.tag) for info in bento_store(settings).get(tag).info.all_models]
+    holds = [str(info.tag) for info in open_bento_store(settings).get(tag).info.all_models]
     if holds != [str(model)]:
-        bento_store(settings).delete(tag)
+        open_bento_store(settings).delete(tag)
         raise PackagingError(f"The bento holds {', '.join(holds)} instead of {model}: another run saved a model.")
     return tag
 
 
 def bento_size(settings: Settings, tag: Tag) -> int:
     """Bytes of the bento and the model in it."""
-    return int(bento_store(settings).get(tag).total_size(model_store(settings)))
+    return int(open_bento_store(settings).get(tag).total_size(open_model_store(settings)))
 
 
 def _bento_of(settings: Settings, digest: str) -> Tag | None:
     try:
-        store = bento_store(settings).list(BENTO_NAME)
+        store = open_bento_store(settings).list(BENTO_NAME)
     except NotFound:
         return None
     bentos = [bento for bento in store if bento.info.labels.get(_DIGEST_LABEL) == digest]

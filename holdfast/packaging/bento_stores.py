@@ -33,10 +33,10 @@ def save_served_model(settings: Settings, served: ServedModel, content: bytes) -
     tag = Tag(served.model_name, f"v{served.model_version}-{served.model_sha256[:8]}")
     place = settings.data / "bentoml" / "models" / tag.path()
     try:
-        model_store(settings).get(tag)
+        open_model_store(settings).get(tag)
     except NotFound:
         _create(tag, served, content, place)
-    make_latest(place.parent, tag)  # also when the model was there: a rollback makes it the latest again
+    set_latest(place.parent, tag)  # also when the model was there: a rollback makes it the latest again
     return tag
 
 
@@ -76,21 +76,21 @@ def _create(tag: Tag, served: ServedModel, content: bytes, place: Path) -> None:
                 raise  # else another process saved the same model meanwhile
 
 
-def model_store(settings: Settings) -> ModelStore:
+def open_model_store(settings: Settings) -> ModelStore:
     """The models, created if need be."""
     folder = settings.data / "bentoml" / "models"
     folder.mkdir(parents=True, exist_ok=True)
     return ModelStore(folder)
 
 
-def bento_store(settings: Settings) -> BentoStore:
+def open_bento_store(settings: Settings) -> BentoStore:
     """The bentos, created if need be."""
     folder = settings.data / "bentoml" / "bentos"
     folder.mkdir(parents=True, exist_ok=True)
     return BentoStore(folder)
 
 
-def make_latest(versions: Path, tag: Tag) -> None:
+def set_latest(versions: Path, tag: Tag) -> None:
     """Let ``NAME:latest`` name ``tag``, in one step; ``versions`` is the folder of all versions of the name.
 
     BentoML itself moves it only to what is newly saved, so a rollback would not move it back.

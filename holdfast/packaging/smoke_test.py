@@ -17,12 +17,12 @@ from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import HOST, NotReadyInTimeError, free_port, last_lines, running, why_not_ok
 
 
-class LiveCheckError(HoldfastError):
+class SmokeTestError(HoldfastError):
     """The bento did not come up, or did not answer with a prediction."""
 
 
 @dataclass(frozen=True)
-class LiveAnswer:
+class SmokeTestResult:
     """What the live service said."""
 
     prediction: dict[str, Any]
@@ -30,7 +30,7 @@ class LiveAnswer:
 
 
 @dataclass(frozen=True)
-class LiveService:
+class ServedBento:
     """A served bento."""
 
     url: str
@@ -38,26 +38,26 @@ class LiveService:
     seconds_to_ready: float
 
 
-def ask_live_service(
+def run_smoke_test(
     bento_tag: str, settings: Settings, customer_id: str, as_of: datetime | None, port: int | None = None
-) -> LiveAnswer:
+) -> SmokeTestResult:
     """Serve the bento, ask for one prediction over HTTP, and end the service whatever happens.
 
     Raises:
         LiveCheckError: It did not become ready or did not answer with 200; holds the last lines of its log.
     """
     request = {"customer_id": customer_id} | ({"as_of": as_of.isoformat()} if as_of else {})
-    with serving(bento_tag, settings, port) as service:
+    with serve_bento(bento_tag, settings, port) as service:
         answer = httpx.post(f"{service.url}/predict", json=request, timeout=30)
         if answer.status_code != 200:
-            raise LiveCheckError(f"{bento_tag} answered {answer.status_code}: {answer.text}\n{last_lines(service.log)}")
-        return LiveAnswer(answer.json(), service.seconds_to_ready)
+            raise SmokeTestError(f"{bento_tag} answered {answer.status_code}: {answer.text}\n{last_lines(service.log)}")
+        return SmokeTestResult(answer.json(), service.seconds_to_ready)
 
 
 @contextmanager
-def serving(
+def serve_bento(
     bento_tag: str, settings: Settings, port: int | None = None, ready_within: float = 120
-) -> Iterator[LiveService]:
+) -> Iterator[ServedBento]:
     """`bentoml serve` of the bento on the loopback interface, ready; it ends with the block, or with this process.
 
     Raises:
@@ -72,5 +72,5 @@ def serving(
         try:
             server.wait_until(lambda: why_not_ok(f"{url}/readyz"), ready_within)
         except NotReadyInTimeError as error:
-            raise LiveCheckError(str(error)) from None
-        yield LiveService(url, log, time.monotonic() - start)
+            raise SmokeTestError(str(error)) from None
+        yield ServedBento(url, log, time.monotonic() - start)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from holdfast.recovery.policy import SEEN_TO, Run
+from holdfast.recovery.policy import HANDLED_TAG, RunStatus
 from holdfast.runtime.prefect_states import NAME
 
 if TYPE_CHECKING:
@@ -17,17 +17,17 @@ _UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING")
 _HEARTBEAT = "prefect.flow-run.heartbeat"
 
 
-def run_of(client: "SyncPrefectClient", flow_run: "FlowRun") -> Run:
+def run_status(client: "SyncPrefectClient", flow_run: "FlowRun") -> RunStatus:
     """The facts about a flow run."""
     assert flow_run.state is not None
-    return Run(
+    return RunStatus(
         id=str(flow_run.id),
         state=flow_run.state.type.value,
         since=flow_run.state.timestamp,
         deployment=_deployment_of(client, flow_run),
-        parent=flow_run.parent_task_run_id is not None,
+        is_subflow=flow_run.parent_task_run_id is not None,
         tags=tuple(flow_run.tags),
-        last_beat=last_beat(client, str(flow_run.id)),
+        last_heartbeat=last_heartbeat(client, str(flow_run.id)),
     )
 
 
@@ -43,7 +43,7 @@ def _deployment_of(client: "SyncPrefectClient", flow_run: "FlowRun") -> str | No
         return None
 
 
-def suspicious(client: "SyncPrefectClient", since: datetime) -> list["FlowRun"]:
+def find_suspect_runs(client: "SyncPrefectClient", since: datetime) -> list["FlowRun"]:
     """Runs under way, and those that crashed or failed since then and that nobody has seen to."""
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
@@ -54,10 +54,10 @@ def suspicious(client: "SyncPrefectClient", since: datetime) -> list["FlowRun"]:
 
     under_way = found(state={"type": {"any_": list(_UNDER_WAY)}})
     ended = found(state={"type": {"any_": ["CRASHED", "FAILED"]}}, end_time={"after_": since})
-    return [*under_way, *(item for item in ended if SEEN_TO not in item.tags)]
+    return [*under_way, *(item for item in ended if HANDLED_TAG not in item.tags)]
 
 
-def last_beat(client: "SyncPrefectClient", flow_run_id: str) -> datetime | None:
+def last_heartbeat(client: "SyncPrefectClient", flow_run_id: str) -> datetime | None:
     """When its latest heartbeat was, if the server remembers any."""
     from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, EventResourceFilter
 
@@ -70,7 +70,7 @@ def last_beat(client: "SyncPrefectClient", flow_run_id: str) -> datetime | None:
     return events[0].occurred if events else None
 
 
-def mark_ended(client: "SyncPrefectClient", run: Run, why: str) -> str:
+def mark_ended(client: "SyncPrefectClient", run: RunStatus, why: str) -> str:
     """As crashed, or as cancelled where somebody wanted that: it must not run again. The state's name in small letters.
 
     Which also gives its place among the runs of its deployment free.
@@ -83,7 +83,7 @@ def mark_ended(client: "SyncPrefectClient", run: Run, why: str) -> str:
     return state.type.value.lower()
 
 
-def end_parts(client: "SyncPrefectClient", run: Run) -> int:
+def mark_subflows_crashed(client: "SyncPrefectClient", run: RunStatus) -> int:
     """Mark the subflows of a crashed run that seem to be under way still; how many. They lived in its process."""
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.states import Crashed
@@ -92,10 +92,12 @@ def end_parts(client: "SyncPrefectClient", run: Run) -> int:
     parts = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
     for part in parts:
         client.set_flow_run_state(part.id, Crashed(message="The run that it was part of crashed."))
-    return len(parts) + sum(end_parts(client, Run(str(part.id), "CRASHED", run.since)) for part in parts)
+    return len(parts) + sum(
+        mark_subflows_crashed(client, RunStatus(str(part.id), "CRASHED", run.since)) for part in parts
+    )
 
 
-def run_again(client: "SyncPrefectClient", run: Run, about_the_same_time: bool) -> "FlowRun":
+def schedule_repeat(client: "SyncPrefectClient", run: RunStatus, about_the_same_time: bool) -> "FlowRun":
     """Schedule it again, with the same parameters; asked twice, the same run comes back.
 
     With ``about_the_same_time``, a run that was given no ``as_of`` is given the time that it was scheduled for.
@@ -110,18 +112,18 @@ def run_again(client: "SyncPrefectClient", run: Run, about_the_same_time: bool) 
     return client.create_flow_run_from_deployment(
         flow_run.deployment_id,
         parameters=parameters,
-        tags=run.tags_of_next(),
-        idempotency_key=f"{run.first}:again:{run.again + 1}",
+        tags=run.repeat_tags(),
+        idempotency_key=f"{run.root_run_id}:again:{run.attempt + 1}",
         job_variables=flow_run.job_variables,
     )
 
 
-def seen_to(client: "SyncPrefectClient", run: Run) -> None:
+def mark_handled(client: "SyncPrefectClient", run: RunStatus) -> None:
     """Mark it as dealt with."""
-    client.update_flow_run(UUID(run.id), tags=[*run.tags, SEEN_TO])
+    client.update_flow_run(UUID(run.id), tags=[*run.tags, HANDLED_TAG])
 
 
-def completed_since(client: "SyncPrefectClient", deployment: str, since: datetime) -> str | None:
+def find_completed_since(client: "SyncPrefectClient", deployment: str, since: datetime) -> str | None:
     """The name of a run of ``deployment`` that ended after ``since``, had something to do and completed, if any."""
     from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
@@ -138,6 +140,6 @@ def completed_since(client: "SyncPrefectClient", deployment: str, since: datetim
     return done[0].name if done else None
 
 
-def read(client: "SyncPrefectClient", ids: Sequence[str]) -> list["FlowRun"]:
+def read_flow_runs(client: "SyncPrefectClient", ids: Sequence[str]) -> list["FlowRun"]:
     """Flow runs by id."""
     return [client.read_flow_run(UUID(item)) for item in ids]

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from holdfast.container_image.engine import Engine
+from holdfast.container_image.engine import ContainerEngine
 
 _PACKAGES = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap"}  # command: package
 # What the image's base needs to have, as official Python images do: pip, and the venv module.
@@ -45,20 +45,20 @@ def missing() -> str | None:
     return None
 
 
-def podman(state: Path) -> Engine:
+def podman(state: Path) -> ContainerEngine:
     """A podman whose images, containers and settings are in ``state``; the user's own are not touched."""
     _install()
     (state / "containers.conf").write_text(_CONTAINERS_CONF.format(state=state))
     (state / "storage.conf").write_text(_STORAGE_CONF.format(state=state))
     settings = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"}
-    engine = Engine("podman", {name: str(state / file) for name, file in settings.items()})
+    engine = ContainerEngine("podman", {name: str(state / file) for name, file in settings.items()})
     engine.run("rm", "--all", "--force")  # what a run that was killed left behind
     engine.run("volume", "prune", "--force")
     engine.run("image", "prune", "--force", "--filter", "until=168h")  # the layers of a week ago
     return engine
 
 
-def base_image(engine: Engine) -> str:
+def base_image(engine: ContainerEngine) -> str:
     """Debian's own Python on a minimal Debian of this machine's release, for tests only."""
     sources = _apt(
         "indextargets",
@@ -75,7 +75,7 @@ def base_image(engine: Engine) -> str:
     return name
 
 
-def _bootstrap(engine: Engine, sources: str, name: str) -> None:
+def _bootstrap(engine: ContainerEngine, sources: str, name: str) -> None:
     suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_IN_BASE}"]
     command += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")]

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from holdfast.container_image.engine import Engine
+from holdfast.container_image.engine import ContainerEngine
 
 
 @dataclass(frozen=True)
 class Prepared:
     """An engine, and the image to build on; None is the one of bentofile.yaml."""
 
-    engine: Engine
+    engine: ContainerEngine
     base_image: str | None
     host_network: bool  # containers share the machine's network and reach its servers
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from holdfast.models.contract import CHALLENGER, CHAMPION
-from holdfast.packaging.smoke_test import serving
+from holdfast.packaging.smoke_test import serve_bento
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import environment
 from tests.support.service_state import CUSTOMERS, fit
@@ -160,7 +160,10 @@ def _watch(world: Path) -> Watched:
         registry = make_registry(data / "mlflow")
         _registered(registry, data)
         variables = {"HOLDFAST_WORKERS": "2", "HOLDFAST_REGISTRY_POLL_SECONDS": "0.2"}
-        with environment(data, **variables) as settings, serving("services.churn:ChurnService", settings) as service:
+        with (
+            environment(data, **variables) as settings,
+            serve_bento("services.churn:ChurnService", settings) as service,
+        ):
             caller = _Caller(service.url)
             _until_both_serve(data, "shadow")
             caller.ask_for_everything()

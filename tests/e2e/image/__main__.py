@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from holdfast.container_image.engine import Engine
+from holdfast.container_image.engine import ContainerEngine
 from tests.support import debian_engine, image_environment
 
 _STATE = "/var/tmp/holdfast-image"
@@ -18,8 +18,8 @@ _STATE = "/var/tmp/holdfast-image"
 
 def main() -> int:
     """The exit status of pytest, or 0 where nothing can be tested."""
-    docker = Engine("docker")
-    if docker.answers():
+    docker = ContainerEngine("docker")
+    if docker.is_available():
         return _test(image_environment.Prepared(docker, base_image=None, host_network=sys.platform == "linux"))
     if why := debian_engine.missing():
         print(f"SKIPPED make test-image: {why}.", flush=True)

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from bentoml import Bento
 
-from holdfast.container_image.build import Built, build_image
+from holdfast.container_image.build import BuiltImage, build_image
 from holdfast.packaging.bento import build_bento
-from holdfast.packaging.bento_stores import bento_store, model_store
+from holdfast.packaging.bento_stores import open_bento_store, open_model_store
 from tests.support import image_environment
 from tests.support.containers import Container, running
 from tests.support.main_job import ROOT
@@ -27,7 +27,7 @@ class Image:
     """The image under test, the bento in it, and the data folder to serve from."""
 
     image_environment: image_environment.Prepared
-    built: Built
+    built: BuiltImage
     bento: Bento
     data: Path
 
@@ -44,8 +44,8 @@ def ready() -> image_environment.Prepared:
 def image(ready: image_environment.Prepared, world: Path) -> Image:
     """Built as `make image` builds it."""
     with environment(world) as settings:
-        model = model_store(settings).get("holdfast-churn:latest").tag
-        bento = bento_store(settings).get(build_bento(ROOT, settings, model))
+        model = open_model_store(settings).get("holdfast-churn:latest").tag
+        bento = open_bento_store(settings).get(build_bento(ROOT, settings, model))
         built = build_image(ready.engine, settings, bento, IMAGE, ready.base_image)
     return Image(ready, built, bento, world)
 

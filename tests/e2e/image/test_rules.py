@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.container_image.content_policy import look_through
-from holdfast.container_image.engine import Engine, EngineError, find_engine
-from holdfast.container_image.pip_settings import pip_settings
+from holdfast.container_image.content_policy import check_contents
+from holdfast.container_image.engine import ContainerEngine, ContainerEngineError, find_engine
+from holdfast.container_image.pip_settings import parse_pip_settings
 from tests.e2e.image.__main__ import main
 from tests.support import debian_engine
 from tests.support.containers import HARDENED
@@ -47,7 +47,7 @@ def _file(name: str, uid: int = 0, mode: int = 0o644) -> tarfile.TarInfo:
     ],
 )
 def test_what_serves_is_allowed(path: str) -> None:
-    assert look_through([_file(path)]).problems == []
+    assert check_contents([_file(path)]).problems == []
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ def test_what_serves_is_allowed(path: str) -> None:
     ],
 )
 def test_what_does_not_serve_is_a_problem(path: str) -> None:
-    problems = look_through([_file("usr/bin/env"), _file(path)]).problems
+    problems = check_contents([_file("usr/bin/env"), _file(path)]).problems
     assert problems and all(path in problem for problem in problems)
 
 
 @pytest.mark.parametrize(("uid", "mode"), [(1034, 0o644), (0, 0o666), (0, 0o664), (0, 0o4755)])
 def test_what_the_service_could_change_is_a_problem(uid: int, mode: int) -> None:
     for path in (f"{_BENTO}/src/services/churn.py", f"{_PACKAGES}/numpy/__init__.py"):
-        assert len(look_through([_file(path, uid, mode)]).problems) == 1
+        assert len(check_contents([_file(path, uid, mode)]).problems) == 1
 
 
 def test_the_size_of_each_top_folder_is_told() -> None:
-    found = look_through([_file("usr/bin/env"), _file("usr/bin/bash"), _file(f"{_BENTO}/bento.yaml")])
+    found = check_contents([_file("usr/bin/env"), _file("usr/bin/bash"), _file(f"{_BENTO}/bento.yaml")])
     assert found.megabytes == {"usr": 4.0, "home": 2.0}
 
 
@@ -135,7 +135,7 @@ global.cert='{certificates}'
 install.trusted-host='file.example'
 install.no-binary=':all:'
 """
-    assert pip_settings(listed, {}) == {
+    assert parse_pip_settings(listed, {}) == {
         "index-url": "https://environment.example/simple",
         "extra-index-url": "https://more.example/simple",
         "trusted-host": "file.example",
@@ -144,14 +144,14 @@ install.no-binary=':all:'
 
 
 def test_a_machine_with_nothing_to_say_says_nothing(tmp_path: Path) -> None:
-    assert pip_settings("", {}) == {}
-    assert pip_settings("global.extra-index-url='file:///opt/simple'\n", {}) == {}
-    assert pip_settings("", {"SSL_CERT_FILE": str(tmp_path / "gone.crt")}) == {}
+    assert parse_pip_settings("", {}) == {}
+    assert parse_pip_settings("global.extra-index-url='file:///opt/simple'\n", {}) == {}
+    assert parse_pip_settings("", {"SSL_CERT_FILE": str(tmp_path / "gone.crt")}) == {}
 
 
 def test_without_an_engine_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineError, match="Install Docker or podman"):
+    with pytest.raises(ContainerEngineError, match="Install Docker or podman"):
         find_engine()
 
 
@@ -160,12 +160,12 @@ def test_the_first_engine_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch,
         (tmp_path / name).write_text(f"#!/bin/sh\necho said; exit {status}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert find_engine() == Engine("podman")
-    assert Engine("podman").run("ps") == "said\n"
-    with pytest.raises(EngineError, match="docker"):
+    assert find_engine() == ContainerEngine("podman")
+    assert ContainerEngine("podman").run("ps") == "said\n"
+    with pytest.raises(ContainerEngineError, match="docker"):
         find_engine("docker")
-    with pytest.raises(EngineError, match="docker ps ended with status 1: said"):
-        Engine("docker").run("ps")
+    with pytest.raises(ContainerEngineError, match="docker ps ended with status 1: said"):
+        ContainerEngine("docker").run("ps")
 
 
 def test_the_documented_command_is_the_tested_one() -> None:

@@ -171,7 +171,7 @@ def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_b
     from prefect.states import Cancelling
 
     from flows.recover import recover
-    from holdfast.recovery.flow_runs import mark_ended, read, run_of
+    from holdfast.recovery.flow_runs import mark_ended, read_flow_runs, run_status
 
     @flow(name="unwanted", persist_result=False)
     def unwanted() -> str:
@@ -180,9 +180,9 @@ def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_b
     run = unwanted()
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(run), Cancelling(), force=True)
-        (found,) = read(client, [run])
-        assert mark_ended(client, run_of(client, found), "its process is gone") == "cancelled"
-        assert read(client, [run])[0].state_name == "Cancelled"
+        (found,) = read_flow_runs(client, [run])
+        assert mark_ended(client, run_status(client, found), "its process is gone") == "cancelled"
+        assert read_flow_runs(client, [run])[0].state_name == "Cancelled"
     assert recover(run) == []
     assert open_alerts(shop) == []
 

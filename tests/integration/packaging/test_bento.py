@@ -12,7 +12,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import PackagingError
 from holdfast.models.contract import MODEL_NAME
 from holdfast.packaging.bento import build_bento, content_digest
-from holdfast.packaging.bento_stores import bento_store
+from holdfast.packaging.bento_stores import open_bento_store
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = Tag(MODEL_NAME, "v1-00000000")
@@ -82,11 +82,11 @@ def test_a_rollback_serves_the_earlier_bento_again(tmp_path: Path) -> None:
     rolled_back_to = Tag(MODEL_NAME, "v1-00000000")
     first = _put_bento(settings, "first", rolled_back_to, hour=1)
     second = _put_bento(settings, "second", Tag(MODEL_NAME, "v2-00000000"), hour=2)
-    assert bento_store(settings).get("holdfast:latest").tag == second
+    assert open_bento_store(settings).get("holdfast:latest").tag == second
     assert build_bento(ROOT, settings, rolled_back_to) == first
-    assert bento_store(settings).get("holdfast:latest").tag == first
+    assert open_bento_store(settings).get("holdfast:latest").tag == first
     assert build_bento(ROOT, settings, Tag(MODEL_NAME, "v2-00000000")) == second
-    assert bento_store(settings).get("holdfast:latest").tag == second
+    assert open_bento_store(settings).get("holdfast:latest").tag == second
     assert not list((settings.data / "bentoml/bentos/holdfast").glob(".*"))
 
 

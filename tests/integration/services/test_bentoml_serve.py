@@ -15,8 +15,8 @@ from bentoml import Tag
 
 from feature_repo.settings import NO_TELEMETRY, Settings
 from holdfast.packaging.bento import build_bento, content_digest
-from holdfast.packaging.bento_stores import bento_store, model_store, save_served_model
-from holdfast.packaging.smoke_test import LiveCheckError, LiveService, ask_live_service, serving
+from holdfast.packaging.bento_stores import open_bento_store, open_model_store, save_served_model
+from holdfast.packaging.smoke_test import ServedBento, SmokeTestError, run_smoke_test, serve_bento
 from tests.support.service_fixtures import ROOT, assert_error, environment
 from tests.support.service_state import AS_OF, CUSTOMERS, fit
 
@@ -28,7 +28,7 @@ class Live:
     settings: Settings
     bento: Tag
     model: Tag
-    service: LiveService
+    service: ServedBento
     client: httpx.Client
 
 
@@ -37,12 +37,12 @@ def live(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live
     """A bento with version 1 of the model, served after version 2 was saved as the latest."""
     data = Path(shutil.copytree(world, tmp_path_factory.mktemp("live") / "data"))
     with environment(data) as settings:
-        model = model_store(settings).get("holdfast-churn:latest").tag
+        model = open_model_store(settings).get("holdfast-churn:latest").tag
         bento = build_bento(ROOT, settings, model)
         with tempfile.TemporaryDirectory() as folder:
             save_served_model(settings, *fit(settings, Path(folder), version="2", seed=1))
-        assert str(model_store(settings).get("holdfast-churn:latest").tag.version).startswith("v2-")
-        with serving(str(bento), settings) as service, httpx.Client(base_url=service.url, timeout=30) as client:
+        assert str(open_model_store(settings).get("holdfast-churn:latest").tag.version).startswith("v2-")
+        with serve_bento(str(bento), settings) as service, httpx.Client(base_url=service.url, timeout=30) as client:
             yield Live(settings, bento, model, service, client)
 
 
@@ -97,18 +97,18 @@ def test_errors_over_http(live: Live) -> None:
 
 def test_the_same_content_is_not_built_twice(live: Live) -> None:
     assert build_bento(ROOT, live.settings, live.model) == live.bento
-    assert len(bento_store(live.settings).list("holdfast")) == 1
+    assert len(open_bento_store(live.settings).list("holdfast")) == 1
 
 
 def test_the_bento_holds_what_serving_needs_and_nothing_else(live: Live) -> None:
-    source = Path(bento_store(live.settings).get(live.bento).path_of("src"))
+    source = Path(open_bento_store(live.settings).get(live.bento).path_of("src"))
     held = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     for folder in ["services", "feature_repo"]:
         for file in (ROOT / folder).rglob("*"):
             if file.suffix in (".py", ".yaml"):
                 assert file.relative_to(ROOT).as_posix() in held
     assert {name.split("/")[0] for name in held} == {"services", "feature_repo", "bentofile.yaml"}
-    info = bento_store(live.settings).get(live.bento).info
+    info = open_bento_store(live.settings).get(live.bento).info
     assert [str(model.tag) for model in info.all_models] == [str(live.model)]
     assert info.labels["content"] == content_digest(ROOT, live.model)
 
@@ -119,8 +119,8 @@ def test_the_bentofile_has_the_one_environment_block() -> None:
 
 
 def test_a_service_that_does_not_start_is_an_error_with_its_log(live: Live) -> None:
-    with pytest.raises(LiveCheckError, match=r"(?s)ended with status .*holdfast:nosuch.*not found"):
-        ask_live_service("holdfast:nosuch", live.settings, "c001", AS_OF)
+    with pytest.raises(SmokeTestError, match=r"(?s)ended with status .*holdfast:nosuch.*not found"):
+        run_smoke_test("holdfast:nosuch", live.settings, "c001", AS_OF)
 
 
 def test_no_process_outlives_a_refused_question(live: Live) -> None:
@@ -141,6 +141,6 @@ def test_no_process_outlives_a_refused_question(live: Live) -> None:
         pytest.skip("needs /proc")
     before = servers()
     assert before
-    with pytest.raises(LiveCheckError, match="answered 404"):
-        ask_live_service(str(live.bento), live.settings, "nobody", AS_OF)
+    with pytest.raises(SmokeTestError, match="answered 404"):
+        run_smoke_test(str(live.bento), live.settings, "nobody", AS_OF)
     assert servers() == before

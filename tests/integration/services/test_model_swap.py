@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.core.prediction_log import read_predictions
 from holdfast.models.contract import CHALLENGER, CHAMPION
-from holdfast.packaging.smoke_test import serving
+from holdfast.packaging.smoke_test import serve_bento
 from tests.support.model_load import under_load
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import environment
@@ -41,7 +41,7 @@ def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop
             served, content = fit(settings, data, seed=seed)
             registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
         registry.point(CHAMPION, "1")
-        with serving("services.churn:ChurnService", settings) as service:
+        with serve_bento("services.churn:ChurnService", settings) as service:
             yield Shop(service.url, data, registry)
 
 

@@ -19,7 +19,7 @@ from holdfast.core.prediction_log import read_predictions
 from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord, events_in
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
-from holdfast.packaging.smoke_test import serving
+from holdfast.packaging.smoke_test import serve_bento
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.training.contract_builder import scored_examples
 from tests.support.model_load import under_load
@@ -108,7 +108,7 @@ def shop(world: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFac
     with environment(data) as settings, fast_flows():
         shop = Shop("", data, settings, registry)
         registry.point(CHAMPION, shop.version(90))
-        with serving("services.churn:ChurnService", settings) as service, pytest.MonkeyPatch.context() as patch:
+        with serve_bento("services.churn:ChurnService", settings) as service, pytest.MonkeyPatch.context() as patch:
             patch.setenv("HOLDFAST_SERVICE_URL", service.url)
             shop.url = service.url
             yield shop

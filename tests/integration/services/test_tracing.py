@@ -16,7 +16,7 @@ import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from holdfast.packaging.smoke_test import LiveService, serving
+from holdfast.packaging.smoke_test import ServedBento, serve_bento
 from tests.support.main_job import ROOT
 from tests.support.otlp_receiver import Receiver, receiving
 from tests.support.server_processes import free_port
@@ -29,13 +29,13 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 @contextmanager
-def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[LiveService]:
+def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[ServedBento]:
     """The service, told where traces go."""
     known = hashlib.sha256(KEY.encode()).hexdigest()
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "HOLDFAST_API_KEYS": f"shop:{known}"}
     with (
         environment(data, **told, **variables) as settings,
-        serving("services.churn:ChurnService", settings) as service,
+        serve_bento("services.churn:ChurnService", settings) as service,
     ):
         yield service
 
@@ -44,7 +44,7 @@ def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[Live
 class Traced:
     """A service, and who takes its traces."""
 
-    service: LiveService
+    service: ServedBento
     receiver: Receiver
     data: Path
 
@@ -192,7 +192,7 @@ def test_our_own_failures_are_errors(traced: Traced) -> None:
         store.write_bytes(held)
 
 
-def _until_logged(service: LiveService, text: str) -> None:
+def _until_logged(service: ServedBento, text: str) -> None:
     deadline = time.monotonic() + 30
     while text not in service.log.read_text():
         assert time.monotonic() < deadline, service.log.read_text()

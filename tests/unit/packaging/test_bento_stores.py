@@ -11,7 +11,7 @@ from holdfast.core.errors import HoldfastError, PackagingError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.models.registered_version import NoRegistryError, NotServableError
 from holdfast.models.registry_client import ModelRegistry
-from holdfast.packaging.bento_stores import model_store, save_served_model
+from holdfast.packaging.bento_stores import open_model_store, save_served_model
 from holdfast.training.mlflow_tracking import logged_sha256
 from tests.support.registry import contract_of, estimator
 
@@ -62,7 +62,7 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: 
 
     tag = save_served_model(settings, served, content)
     assert str(tag) == f"{MODEL_NAME}:v1-{registry.sha256[:8]}"
-    stored = model_store(settings).get(tag)
+    stored = open_model_store(settings).get(tag)
     assert sorted(path.name for path in Path(stored.path).iterdir()) == ["contract.json", "model.skops", "model.yaml"]
     assert ServedModel.model_validate_json(Path(stored.path_of("contract.json")).read_bytes()) == served
     assert Path(stored.path_of("model.skops")).read_bytes() == content
@@ -70,10 +70,10 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: 
 
 
 def test_errors_are_ones_a_person_can_act_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.packaging.smoke_test import LiveCheckError
+    from holdfast.packaging.smoke_test import SmokeTestError
 
     assert issubclass(PackagingError, HoldfastError)
-    assert issubclass(LiveCheckError, HoldfastError)
+    assert issubclass(SmokeTestError, HoldfastError)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(NoRegistryError, match=r"no champion.*flows\.train"):
         ModelRegistry(Settings(data=tmp_path / "data").mlflow_tracking_uri).served(CHAMPION)
@@ -88,13 +88,13 @@ def _version(version: str) -> tuple[ServedModel, bytes]:
 def test_saving_again_adds_nothing_and_a_rollback_is_the_latest(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data")
     first = save_served_model(settings, *_version("1"))
-    written = Path(model_store(settings).get(first).path_of("model.yaml")).stat().st_mtime_ns
+    written = Path(open_model_store(settings).get(first).path_of("model.yaml")).stat().st_mtime_ns
     second = save_served_model(settings, *_version("2"))
-    assert model_store(settings).get(MODEL_NAME).tag == second
+    assert open_model_store(settings).get(MODEL_NAME).tag == second
     assert save_served_model(settings, *_version("1")) == first
-    assert model_store(settings).get(f"{MODEL_NAME}:latest").tag == first
-    assert Path(model_store(settings).get(first).path_of("model.yaml")).stat().st_mtime_ns == written
-    assert len(model_store(settings).list(MODEL_NAME)) == 2
+    assert open_model_store(settings).get(f"{MODEL_NAME}:latest").tag == first
+    assert Path(open_model_store(settings).get(first).path_of("model.yaml")).stat().st_mtime_ns == written
+    assert len(open_model_store(settings).list(MODEL_NAME)) == 2
 
 
 def test_a_file_that_is_not_the_contracts_is_not_saved(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_file_that_is_not_the_contracts_is_not_saved(tmp_path: Path) -> None:
     served, _ = _version("1")
     with pytest.raises(PackagingError, match="SHA-256"):
         save_served_model(settings, served, b"other")
-    assert not list(model_store(settings).list())
+    assert not list(open_model_store(settings).list())
 
 
 def test_a_crash_while_saving_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +115,6 @@ def test_a_crash_while_saving_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         patch.setattr("holdfast.packaging.bento_stores.Path.write_bytes", crash)
         with pytest.raises(KeyboardInterrupt):
             save_served_model(settings, *_version("1"))
-    assert not list(model_store(settings).list())
+    assert not list(open_model_store(settings).list())
     save_served_model(settings, *_version("1"))
-    assert len(model_store(settings).list(MODEL_NAME)) == 1
+    assert len(open_model_store(settings).list(MODEL_NAME)) == 1
