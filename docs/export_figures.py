@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from feature_repo.settings import load_settings
-from holdfast.backtesting.paths import copy_picture
+from holdfast.backtesting.paths import copy_plot
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.training.mlflow_tracking import open_mlflow
 
@@ -17,7 +17,7 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in ("test_months.png", "reliability.png", "profit.png"):
         client.download_artifacts(run_id, name, str(PICTURES))
-    copy_picture(load_settings(), PICTURES)
+    copy_plot(load_settings(), PICTURES)
 
 
 if __name__ == "__main__":

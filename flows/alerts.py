@@ -14,7 +14,7 @@ from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.alerting.alert import OpenAlert
-    from holdfast.alerting.delivery import Delivered
+    from holdfast.alerting.delivery import DeliveryCounts
 
 _ARTIFACT = "open-alerts"
 _OF_RUNS = ("holdfast.run.failed:", "holdfast.run.crashed:")
@@ -33,7 +33,7 @@ class AlertsResult:
     """What is open, worst first, and what was delivered."""
 
     open: "list[OpenAlert]"
-    delivered: "Delivered"
+    delivered: "DeliveryCounts"
 
 
 @task(name="close what is over", cache_policy=NO_CACHE, persist_result=False)
@@ -41,29 +41,30 @@ def close_task(settings: Settings) -> int:
     """A run that crashed or failed is over once a later one of its deployment has done its work; how many were."""
     from prefect.client.orchestration import get_client
 
-    from holdfast.alerting.outbox import open_alerts, resolve
+    from holdfast.alerting.outbox import list_open_alerts, resolve_alert
     from holdfast.recovery.flow_runs import find_completed_since
 
     closed = 0
     with get_client(sync_client=True) as client:
-        for alert in open_alerts(settings):
+        for alert in list_open_alerts(settings):
             for kind in _OF_RUNS:
                 deployment = alert.key.removeprefix(kind)
                 if deployment != alert.key and (run := find_completed_since(client, deployment, alert.last_seen)):
-                    closed += resolve(settings, alert.key, f"run {run} has completed since", datetime.now(UTC))
+                    closed += resolve_alert(settings, alert.key, f"run {run} has completed since", datetime.now(UTC))
     return closed
 
 
 @task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
-def deliver_task(settings: Settings) -> "Delivered":
+def deliver_task(settings: Settings) -> "DeliveryCounts":
     """Remind of what stays open, and send what no receiver has taken yet."""
-    from holdfast.alerting.channels import channels_of
-    from holdfast.alerting.outbox import deliver, remind
-    from holdfast.alerting.settings import load_rules
+    from holdfast.alerting.channels import build_channels
+    from holdfast.alerting.delivery import deliver
+    from holdfast.alerting.outbox import queue_reminders
+    from holdfast.alerting.settings import load_alert_settings
 
     now = datetime.now(UTC)
-    remind(settings, now)
-    return deliver(settings, channels_of(load_rules()), now)
+    queue_reminders(settings, now)
+    return deliver(settings, build_channels(load_alert_settings()), now)
 
 
 @flow(name="alerts", flow_run_name="alerts", persist_result=False)
@@ -74,13 +75,13 @@ def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
         resolve: The key of an alert that is over, such as holdfast.drift.detected:recency.
         reason: Why it is over, in a sentence: it is told.
     """
-    from holdfast.alerting.outbox import open_alerts
-    from holdfast.alerting.outbox import resolve as close
+    from holdfast.alerting.outbox import list_open_alerts
+    from holdfast.alerting.outbox import resolve_alert as close
 
     settings = load_settings()
     if resolve is not None:
         unknown = UnknownAlertError(f"No alert {resolve} is open. `python -m flows.alerts` lists those that are.")
-        if resolve not in {item.key for item in open_alerts(settings)}:
+        if resolve not in {item.key for item in list_open_alerts(settings)}:
             raise unknown
         if not reason.strip():
             raise NoReasonError(f"Say why {resolve} is over (`--reason`): it is told to those who were alarmed.")
@@ -88,7 +89,7 @@ def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
             raise unknown
     close_task(settings)
     delivered = deliver_task(settings)
-    still = open_alerts(settings)
+    still = list_open_alerts(settings)
     _show_open(still)
     log = get_run_logger()
     log.info("%d open, %d sent, %d waiting", len(still), delivered.sent, delivered.waiting)

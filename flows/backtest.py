@@ -16,18 +16,18 @@ from rich.console import Console
 from feature_repo.settings import Settings, load_settings
 from feature_repo.timestamps import as_utc
 from holdfast.backtesting.paths import (
-    LOG,
-    STEPS,
-    WALK,
+    JOB_FILE,
+    LOG_FILE,
+    STEPS_FILE,
     backtest_folder,
-    fresh_state,
-    picture_path,
+    create_state_folder,
+    plot_path,
     publish_scores,
     result_path,
 )
-from holdfast.backtesting.plan import Every, Plan, Walk, plan
+from holdfast.backtesting.plan import BacktestJob, BacktestPlan, StepInterval, make_plan
 from holdfast.backtesting.policies import POLICIES, Policy
-from holdfast.backtesting.results import Result, Step, read_steps, write_result
+from holdfast.backtesting.results import BacktestResult, BacktestStep, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
 from holdfast.core.formatting import data_url, png
 from holdfast.core.locks import one_at_a_time
@@ -39,60 +39,62 @@ _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
 
 
 @task(name="walk through time", **_IN_MEMORY)
-def walks_task(settings: Settings, told: Plan, policies: Sequence[Policy]) -> dict[Policy, list[Step]]:
+def walks_task(settings: Settings, told: BacktestPlan, policies: Sequence[Policy]) -> dict[Policy, list[BacktestStep]]:
     """Each policy in a process and a data folder of its own: aliases, registries and clocks must not meet."""
     from holdfast.runtime.parallel_commands import Command, SideBySide
 
     console, commands = Console(highlight=False, soft_wrap=True), dict[str, Command]()
     for policy in sorted(policies, key=_LONGEST_FIRST.index):
-        state = fresh_state(settings, policy)
-        (state / WALK).write_text(Walk(plan=told, policy=policy).model_dump_json())
-        commands[policy] = Command("flows.backtest_policy", state, state / LOG)
+        state = create_state_folder(settings, policy)
+        (state / JOB_FILE).write_text(BacktestJob(plan=told, policy=policy).model_dump_json())
+        commands[policy] = Command("flows.backtest_policy", state, state / LOG_FILE)
     with SideBySide(
         os.cpu_count() or 1, lambda name, line: console.print(f"{name:<7}{line}", markup=False)
     ) as side_by_side:
         side_by_side.run(commands)
-    return {policy: read_steps(commands[policy].state / STEPS) for policy in policies}
+    return {policy: read_steps(commands[policy].state / STEPS_FILE) for policy in policies}
 
 
 @task(name="join outcomes", **_IN_MEMORY)
-def results_task(settings: Settings, told: Plan, walked: dict[Policy, list[Step]]) -> list[Result]:
+def results_task(
+    settings: Settings, told: BacktestPlan, walked: dict[Policy, list[BacktestStep]]
+) -> list[BacktestResult]:
     """What came of it, with what an earlier backtest of the same plan found; written to its files."""
-    from holdfast.backtesting.compile_results import compile_results, with_earlier
+    from holdfast.backtesting.compile_results import add_earlier_steps, compile_results
 
     for policy in walked:
         publish_scores(settings, policy)
-    results = compile_results(settings, told, with_earlier(settings, told, walked))
+    results = compile_results(settings, told, add_earlier_steps(settings, told, walked))
     for result in results:
         write_result(result, result_path(settings, result.policy))
     return results
 
 
 @task(name="picture", **_IN_MEMORY)
-def picture_task(settings: Settings, results: list[Result]) -> None:
+def picture_task(settings: Settings, results: list[BacktestResult]) -> None:
     """All policies on one chart: a file, and beside the flow run."""
-    from holdfast.backtesting.console_tables import verdict
-    from holdfast.backtesting.plots import policies
+    from holdfast.backtesting.console_tables import recommend_policy
+    from holdfast.backtesting.plots import plot_policies
     from holdfast.core.atomic_files import replace_file
 
-    content = png(policies(results))
-    with replace_file(picture_path(settings)) as temporary:
+    content = png(plot_policies(results))
+    with replace_file(plot_path(settings)) as temporary:
         temporary.write_bytes(content)
     create_image_artifact(data_url(content), key="backtest", description="Policies of retraining, month by month")
-    create_markdown_artifact(verdict(results), key="backtest-verdict", description="What the backtest says")
+    create_markdown_artifact(recommend_policy(results), key="backtest-verdict", description="What the backtest says")
 
 
 @flow(name="backtest", persist_result=False)
 def backtest(
     start: Annotated[datetime, typer.Option("--from")],
     end: Annotated[datetime, typer.Option("--to")],
-    every: Every = "month",
+    every: StepInterval = "month",
     policy: Literal["all", Policy] = "all",
     known_at: datetime | None = None,
     training: TrainingSettings | None = None,
     thresholds: GateSettings | None = None,
     rules: PolicySettings | None = None,
-) -> list[Result]:
+) -> list[BacktestResult]:
     """Walk through the past with one policy of retraining or with all, and compare what they would have brought.
 
     Args:
@@ -108,7 +110,7 @@ def backtest(
         rules: When drift counts.
     """
     settings = load_settings()
-    told = plan(
+    told = make_plan(
         settings,
         as_utc(start),
         as_utc(end),
@@ -125,12 +127,12 @@ def backtest(
     return results
 
 
-def _show(results: list[Result]) -> None:
+def _show(results: list[BacktestResult]) -> None:
     from holdfast.backtesting.console_tables import print_results
 
     settings, console = load_settings(), Console(highlight=False, soft_wrap=True)
     print_results(results, console)
-    console.print(f"\nAll of it: {backtest_folder(settings)}, the picture: {picture_path(settings)}", markup=False)
+    console.print(f"\nAll of it: {backtest_folder(settings)}, the picture: {plot_path(settings)}", markup=False)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from feature_repo.settings import Settings, load_settings
 from flows.features import features, snapshots_task
 from flows.promote import PromotionRefusedError, promote
 from flows.train import applied_task, train
-from holdfast.backtesting.console_tables import step_line
-from holdfast.backtesting.paths import SCORES, STEPS, WALK
-from holdfast.backtesting.plan import Plan, Walk
-from holdfast.backtesting.policies import Decision, Known, decide
-from holdfast.backtesting.results import InputDrift, Step, Training, write_steps
+from holdfast.backtesting.console_tables import format_step
+from holdfast.backtesting.paths import JOB_FILE, SCORES_FOLDER, STEPS_FILE
+from holdfast.backtesting.plan import BacktestJob, BacktestPlan
+from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
+from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
 from holdfast.feature_store.materialization import online_state
 from holdfast.training.time_split import NotEnoughHistoryError
 
@@ -28,11 +28,11 @@ _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 @task(name="mature cohorts", **_IN_MEMORY)
-def mature_task(settings: Settings, earlier: list[Step], as_of: datetime, known_at: datetime) -> list[datetime]:
+def mature_task(settings: Settings, earlier: list[BacktestStep], as_of: datetime, known_at: datetime) -> list[datetime]:
     """Earlier cohorts whose outcomes have become known since the step before."""
-    from holdfast.backtesting.policy_inputs import newly_mature
+    from holdfast.backtesting.policy_inputs import find_newly_matured
 
-    return newly_mature(settings, earlier, as_of, known_at)
+    return find_newly_matured(settings, earlier, as_of, known_at)
 
 
 @task(name="active customers", **_IN_MEMORY)
@@ -45,10 +45,10 @@ def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "
 
 @task(name="what is known", **_IN_MEMORY)
 def known_task(
-    settings: Settings, told: Walk, earlier: list[Step], matured: list[datetime], customers: "Customers"
-) -> Known:
+    settings: Settings, told: BacktestJob, earlier: list[BacktestStep], matured: list[datetime], customers: "Customers"
+) -> PolicyInputs:
     """What the policy decides by; what only other policies look at is not computed."""
-    from holdfast.backtesting.policy_inputs import drift_since_training, latest_mature, measure
+    from holdfast.backtesting.policy_inputs import compute_drift, find_latest_matured, measure_performance
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import read_scores, scores_path
     from holdfast.model_versions.aliases import champion_version
@@ -57,20 +57,22 @@ def known_task(
     client = open_mlflow(settings)
     champion, count = champion_version(client), len(customers.ids)
     if champion is None:
-        return Known(None, count)
+        return PolicyInputs(None, count)
     if told.policy == "drift":
-        return Known(champion, count, drift_since_training(client, settings, load_champion(settings), customers))
-    if told.policy == "decay" and (cohort := latest_mature(earlier, matured, champion)):
-        scored = read_scores(scores_path(settings.data / SCORES, cohort))
+        return PolicyInputs(champion, count, compute_drift(client, settings, load_champion(settings), customers))
+    if told.policy == "decay" and (cohort := find_latest_matured(earlier, matured, champion)):
+        scored = read_scores(scores_path(settings.data / SCORES_FOLDER, cohort))
         known_at = told.plan.known_at(customers.as_of)
-        return Known(champion, count, [], measure(client, settings, scored, cohort, known_at, told.plan.training))
-    return Known(champion, count)
+        return PolicyInputs(
+            champion, count, [], measure_performance(client, settings, scored, cohort, known_at, told.plan.training)
+        )
+    return PolicyInputs(champion, count)
 
 
 @task(name="score", **_IN_MEMORY)
 def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     """The champion's word on every customer, kept as Parquet; what the step's record says of it."""
-    from holdfast.backtesting.policy_inputs import trained_as_of
+    from holdfast.backtesting.policy_inputs import read_training_time
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import scores_path, scores_table, write_scores
     from holdfast.model_versions.aliases import champion_version
@@ -81,33 +83,33 @@ def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     if version is None:
         return {"champion": None, "champion_as_of": None, "customers": 0, "mean_score": None}
     scores = scores_table(customers, load_champion(settings))
-    write_scores(scores, scores_path(settings.data / SCORES, customers.as_of))
+    write_scores(scores, scores_path(settings.data / SCORES_FOLDER, customers.as_of))
     return {
         "champion": version,
-        "champion_as_of": trained_as_of(client, version),
+        "champion_as_of": read_training_time(client, version),
         "customers": len(scores),
         "mean_score": float(scores["churn_probability"].to_numpy().mean()),
     }
 
 
 @flow(name="walk", flow_run_name="walk {told.policy}", persist_result=False)
-def walk(told: Walk) -> list[Step]:
+def walk(told: BacktestJob) -> list[BacktestStep]:
     """At each step: join outcomes, decide, perhaps train and promote, score.
 
     Args:
         told: The plan and the policy.
     """
-    settings, steps = load_settings(), list[Step]()
-    (settings.data / SCORES).mkdir(parents=True, exist_ok=True)
+    settings, steps = load_settings(), list[BacktestStep]()
+    (settings.data / SCORES_FOLDER).mkdir(parents=True, exist_ok=True)
     applied_task(settings)
     for moment in told.plan.steps:
         steps.append(_step(settings, told, steps, moment))
-        Console(highlight=False, soft_wrap=True).print(step_line(steps[-1]), markup=False)
-    write_steps(steps, settings.data / STEPS)
+        Console(highlight=False, soft_wrap=True).print(format_step(steps[-1]), markup=False)
+    write_steps(steps, settings.data / STEPS_FILE)
     return steps
 
 
-def _step(settings: Settings, told: Walk, earlier: list[Step], moment: datetime) -> Step:
+def _step(settings: Settings, told: BacktestJob, earlier: list[BacktestStep], moment: datetime) -> BacktestStep:
     start, known_at = time.perf_counter(), told.plan.known_at(moment)
     matured = mature_task(settings, earlier, moment, known_at)
     snapshots_task(settings, moment, known_at)
@@ -115,7 +117,7 @@ def _step(settings: Settings, told: Walk, earlier: list[Step], moment: datetime)
     known = known_task(settings, told, earlier, matured, customers)
     decision = decide(told.policy, known, told.plan.rules)
     training = _trained(settings, told.plan, moment, known_at, decision) if decision.train else None
-    return Step(
+    return BacktestStep(
         as_of=moment,
         matured=matured,
         train=decision.train,
@@ -127,7 +129,9 @@ def _step(settings: Settings, told: Walk, earlier: list[Step], moment: datetime)
     )
 
 
-def _trained(settings: Settings, plan: Plan, moment: datetime, known_at: datetime, decision: Decision) -> Training:
+def _trained(
+    settings: Settings, plan: BacktestPlan, moment: datetime, known_at: datetime, decision: TrainingDecision
+) -> StepTraining:
     """Training, gates and promotion, as live.
 
     The online store is filled and compared once: that is evidence about definitions, which do not change on the way,
@@ -138,8 +142,8 @@ def _trained(settings: Settings, plan: Plan, moment: datetime, known_at: datetim
     try:
         result = train(moment, known_at, plan.training, plan.thresholds)
     except NotEnoughHistoryError as error:
-        return Training(problem=str(error))
-    made = Training(
+        return StepTraining(problem=str(error))
+    made = StepTraining(
         version=result.model_version,
         chosen=result.evaluation.chosen,
         gates_failed=[gate.name for gate in result.gates.failed],
@@ -162,7 +166,7 @@ def main() -> None:
 
     end_with_parent()
     try:
-        told = Walk.model_validate_json((load_settings().data / WALK).read_bytes())
+        told = BacktestJob.model_validate_json((load_settings().data / JOB_FILE).read_bytes())
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # it costs a second per subflow
             walk(told)
     except EXPECTED_ERRORS as error:

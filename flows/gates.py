@@ -104,10 +104,10 @@ def verdict_task(settings: Settings, report: "Report") -> bool:
 @task(name="ready", cache_policy=NO_CACHE, persist_result=False)
 def ready_task(report: "Report") -> None:
     """Tell automations that there is a new challenger. Killed before this, the regular run of rollout finds it."""
-    from holdfast.alerting.events import tell
+    from holdfast.alerting.events import emit_event
 
     about = {"version": report.version, "champion": report.champion, "gates": report.key}
-    tell("holdfast.challenger.ready", f"version.{report.version}", about)
+    emit_event("holdfast.challenger.ready", f"version.{report.version}", about)
 
 
 def _run_name() -> str:

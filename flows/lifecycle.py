@@ -16,8 +16,8 @@ from flows.promote import promote
 from flows.train import TrainResult, train
 from holdfast.ingestion.as_of import resolve_day
 from holdfast.ingestion.datasets import refuse_to_mix
-from holdfast.reporting.run_summary import Gates, Parity, RunSummary, print_summary, write_summary
-from holdfast.reporting.stage_timer import Stages
+from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary, print_summary, write_summary
+from holdfast.reporting.stage_timer import StageTimer
 
 
 @task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
@@ -44,7 +44,7 @@ def lifecycle(
     """
     from holdfast.ingestion.batches import list_batches
 
-    stages = Stages()
+    stages = StageTimer()
     if source is not None:
         refuse_to_mix(load_settings(), source)
     with stages.stage("ingest", "checking transactions") as stage:
@@ -93,12 +93,12 @@ def lifecycle(
             for name, values in told.metrics.items()
             if name != "model"
         },
-        gates=Gates(
+        gates=GateCounts(
             passed=sum(gate.verdict == "passed" for gate in trained.gates.gates),
             failed=[gate.name for gate in trained.gates.failed],
         ),
         champion=champion,
-        parity=Parity(values_compared=parity.values_compared, mismatches=parity.mismatches),
+        parity=ParityCounts(values_compared=parity.values_compared, mismatches=parity.mismatches),
         bento=bento,
         prediction=prediction,
         seconds=stages.seconds,

@@ -77,17 +77,18 @@ def show_task(found: "ViewResult", key: str) -> None:
 def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
     """Every finding becomes an event, for automations, and an alert, for people; alerts of what is over are closed."""
     from holdfast.alerting.alert import Alert
-    from holdfast.alerting.events import emit
-    from holdfast.alerting.links import artifact_page
-    from holdfast.alerting.outbox import deliver_now, raise_alerts
+    from holdfast.alerting.delivery import deliver_now
+    from holdfast.alerting.events import emit_finding
+    from holdfast.alerting.links import artifact_url
+    from holdfast.alerting.outbox import raise_alerts
 
-    evidence = artifact_page(_artifact(found.view))
-    alerts = [Alert.of_finding(finding, evidence) for finding in found.findings]
+    evidence = artifact_url(_artifact(found.view))
+    alerts = [Alert.from_finding(finding, evidence) for finding in found.findings]
     try:
         raise_alerts(settings, f"monitor.{found.view}", alerts, datetime.now(UTC), found.is_judged)
     finally:
         for finding in found.findings:
-            emit(finding, found.view, as_of, evidence)
+            emit_finding(finding, found.view, as_of, evidence)
     deliver_now(settings)
 
 

@@ -81,7 +81,8 @@ def see_to_task(settings: Settings, run: "RunStatus", again: bool) -> Recovered:
     """Run it again if it may, and tell; last, note that it is done."""
     from prefect.client.orchestration import get_client
 
-    from holdfast.alerting.outbox import add_alert, deliver_now
+    from holdfast.alerting.delivery import deliver_now
+    from holdfast.alerting.outbox import add_alert
     from holdfast.recovery.flow_runs import mark_handled, mark_subflows_crashed, schedule_repeat
 
     with get_client(sync_client=True) as client:
@@ -135,7 +136,7 @@ def _alert(client: "SyncPrefectClient", run: "RunStatus", next_id: str) -> "Aler
     from uuid import UUID
 
     from holdfast.alerting.alert import Alert
-    from holdfast.alerting.links import run_page
+    from holdfast.alerting.links import run_url
 
     flow_run = client.read_flow_run(UUID(run.id))
     said = (flow_run.state.message if flow_run.state else None) or "no message"
@@ -143,14 +144,14 @@ def _alert(client: "SyncPrefectClient", run: "RunStatus", next_id: str) -> "Aler
     text = f"Run {flow_run.name} of {about}: {said[:500]}"
     if run.state == "FAILED":
         severity: Severity = "critical" if run.deployment in _WATCHERS else "warning"
-        return Alert.about("holdfast.run.failed", about, severity, text, run_page(run.id))
+        return Alert.for_subject("holdfast.run.failed", about, severity, text, run_url(run.id))
     if next_id:  # the name it has now it changes when it begins
-        text += f" It runs again, repeat {run.attempt + 1}: {run_page(next_id)}"
-        return Alert.about("holdfast.run.crashed", about, "warning", text, run_page(run.id))
+        text += f" It runs again, repeat {run.attempt + 1}: {run_url(next_id)}"
+        return Alert.for_subject("holdfast.run.crashed", about, "warning", text, run_url(run.id))
     text += (
         f" It does not run again by itself: {'it was repeated often enough' if run.attempt else 'nobody repeats it'}."
     )
-    return Alert.about("holdfast.run.crashed", about, "critical", text, run_page(run.id))
+    return Alert.for_subject("holdfast.run.crashed", about, "critical", text, run_url(run.id))
 
 
 def _show(done: list[Recovered]) -> None:

@@ -69,14 +69,14 @@ def decide_task(
 @task(name="record", cache_policy=NO_CACHE, persist_result=False)
 def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
     """The reason, on the version that this retraining gave; one that was there before has other reasons to be."""
-    from holdfast.lineage.version_history import registered_at
+    from holdfast.lineage.version_history import registration_time
     from holdfast.model_versions.aliases import get_version, open_registry, promotion_lock
     from holdfast.model_versions.records import RetrainingRecord
 
     client = open_registry(settings)
     with promotion_lock(settings):
         record = RetrainingRecord.of(client, version)
-        if record is None and registered_at(get_version(client, version)) >= begun.begun.replace(microsecond=0):
+        if record is None and registration_time(get_version(client, version)) >= begun.begun.replace(microsecond=0):
             prompted = f"{begun.event} about {begun.subject}" if begun.event else "by hand"
             record = RetrainingRecord(as_of=begun.as_of, why=begun.why, prompted=prompted, when=datetime.now(UTC))
         if record is not None:
@@ -88,20 +88,21 @@ def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
 def tell_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
     """An event for automations; and for people, that its gates stopped the new version, until one passes."""
     from holdfast.alerting.alert import Alert
-    from holdfast.alerting.events import tell
-    from holdfast.alerting.links import this_run
-    from holdfast.alerting.outbox import deliver_now, raise_alerts
+    from holdfast.alerting.delivery import deliver_now
+    from holdfast.alerting.events import emit_event
+    from holdfast.alerting.links import current_run_url
+    from holdfast.alerting.outbox import raise_alerts
 
     judged, version = trained.gates, trained.model_version
     payload = {"version": version, "passed": judged.passed, "challenger": judged.challenger, "why": why}
-    tell("holdfast.retraining.done", f"version.{version}", payload | {"as_of": as_of.isoformat()})
+    emit_event("holdfast.retraining.done", f"version.{version}", payload | {"as_of": as_of.isoformat()})
     stopped = []
     if not judged.passed:
         text = (
             f"Version {version}, trained again because of {why}, did not pass its gates: "
             f"{', '.join(gate.name for gate in judged.failed)}. The champion stays."
         )
-        stopped = [Alert.about("holdfast.retraining.refused", MODEL_NAME, "info", text, this_run())]
+        stopped = [Alert.for_subject("holdfast.retraining.refused", MODEL_NAME, "info", text, current_run_url())]
     raise_alerts(settings, "retrain", stopped, datetime.now(UTC))
     deliver_now(settings)
 

@@ -64,7 +64,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     """
     from prefect.runtime import flow_run
 
-    from holdfast.alerting.links import this_run
+    from holdfast.alerting.links import current_run_url
     from holdfast.model_versions.aliases import open_registry
     from holdfast.monitoring.skew.open_findings import open_skew
     from holdfast.rollout.notifications import finish, tell_silent
@@ -87,7 +87,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
         flow_run=str(flow_run.id or ""),
     )
     outcome = try_out(client, settings, work, rules, world)
-    finish(client, settings, work.version, outcome.record, clock(), this_run())
+    finish(client, settings, work.version, outcome.record, clock(), current_run_url())
     create_table_artifact(outcome.table, key="rollout", description=f"Version {work.version}: {outcome.record.told}")
     return outcome.record
 
@@ -106,13 +106,13 @@ def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
 @task(task_run_name="end", cache_policy=NO_CACHE, persist_result=False)
 def end_task(settings: Settings, work: "Work", why: str = "") -> "RolloutRecord":
     """End a rollout that cannot go on, or tell the end of one that was killed when it told it."""
-    from holdfast.alerting.links import this_run
+    from holdfast.alerting.links import current_run_url
     from holdfast.model_versions.aliases import open_registry
     from holdfast.rollout.notifications import finish
 
     now = datetime.now(UTC)
     record = work.ended(why, now)
-    finish(open_registry(settings), settings, work.version, record, now, this_run())
+    finish(open_registry(settings), settings, work.version, record, now, current_run_url())
     return record
 
 

@@ -5,10 +5,10 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.alerting.links import runbook_entry
+from holdfast.alerting.links import runbook_entry_url
 from holdfast.monitoring.findings import Finding, Severity
 
-Kind = Literal["opened", "raised", "reminder", "resolved"]
+MessageKind = Literal["opened", "raised", "reminder", "resolved"]
 """Why a message is sent: a new trouble, a worse one, one that lasts, or one that is over."""
 
 
@@ -28,12 +28,12 @@ class Alert(BaseModel):
     runbook: str = ""
 
     @classmethod
-    def of_finding(cls, finding: Finding, evidence: str) -> Self:
+    def from_finding(cls, finding: Finding, evidence: str) -> Self:
         """What monitoring found."""
-        return cls.about(finding.event, finding.subject, finding.severity, finding.summary, evidence)
+        return cls.for_subject(finding.event, finding.subject, finding.severity, finding.summary, evidence)
 
     @classmethod
-    def about(cls, event: str, subject: str, severity: Severity, text: str, evidence: str = "") -> Self:
+    def for_subject(cls, event: str, subject: str, severity: Severity, text: str, evidence: str = "") -> Self:
         """An event about a subject, for instance ``holdfast.run.failed`` about a deployment."""
         title = f"{event.removeprefix('holdfast.').replace('.', ' ').replace('_', ' ')}: {subject}"
         return cls(
@@ -42,7 +42,7 @@ class Alert(BaseModel):
             title=title[:1].upper() + title[1:],
             text=text,
             evidence=evidence,
-            runbook=runbook_entry(event),
+            runbook=runbook_entry_url(event),
         )
 
 
@@ -61,7 +61,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    kind: Kind
+    kind: MessageKind
     alert: OpenAlert
     why: str = ""
     """Why it is resolved."""
@@ -75,6 +75,6 @@ class Message(BaseModel):
         return f"{self.alert.severity.upper()} {self.alert.title}{said[self.kind]}"
 
 
-def rank(severity: str) -> int:
+def severity_rank(severity: str) -> int:
     """The higher, the worse."""
     return get_args(Severity).index(severity)

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import httpx
 
 from holdfast.alerting.alert import Message
-from holdfast.alerting.settings import AlertRules
+from holdfast.alerting.settings import AlertSettings
 from holdfast.monitoring.findings import Severity
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _TRY_AGAIN = (408, 425, 429)  # these of the 4xx say that the receiver is busy, not that it will never take it
 
 
-class NotDeliveredError(Exception):
+class DeliveryError(Exception):
     """A receiver did not take it. ``refused``: it answered that it will not take this one."""
 
     def __init__(self, why: str, refused: bool = False) -> None:
@@ -42,7 +42,7 @@ class Channel(Protocol):
 
 
 @dataclass(frozen=True)
-class Log:
+class LogChannel:
     """The log of the process that delivers."""
 
     minimum: Severity = "info"
@@ -59,7 +59,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Webhook:
+class WebhookChannel:
     """Any receiver of JSON. The header ``Idempotency-Key`` is the same in every attempt."""
 
     url: str
@@ -77,27 +77,29 @@ class Webhook:
 
 
 @dataclass(frozen=True, repr=False)
-class Slack(Webhook):
+class SlackChannel(WebhookChannel):
     """Slack's incoming webhook, and what takes the same."""
 
     name: str = "slack"
 
     def send(self, message: Message) -> None:
         """POST it as text with links."""
-        _post(self.url, slack_body(message), message.id, self.timeout)
+        _post(self.url, build_slack_body(message), message.id, self.timeout)
 
 
-def channels_of(rules: AlertRules) -> list[Channel]:
+def build_channels(rules: AlertSettings) -> list[Channel]:
     """Those that are set up."""
-    channels: list[Channel] = [Log(rules.log_minimum)]
+    channels: list[Channel] = [LogChannel(rules.log_minimum)]
     if rules.webhook:
-        channels.append(Webhook(rules.webhook.get_secret_value(), rules.webhook_minimum, rules.timeout_seconds))
+        channels.append(WebhookChannel(rules.webhook.get_secret_value(), rules.webhook_minimum, rules.timeout_seconds))
     if rules.slack_webhook:
-        channels.append(Slack(rules.slack_webhook.get_secret_value(), rules.slack_minimum, rules.timeout_seconds))
+        channels.append(
+            SlackChannel(rules.slack_webhook.get_secret_value(), rules.slack_minimum, rules.timeout_seconds)
+        )
     return channels
 
 
-def slack_body(message: Message) -> dict[str, Any]:
+def build_slack_body(message: Message) -> dict[str, Any]:
     """A headline for the notification, and a section with the links, in Slack's own markup."""
     alert = message.alert
     text = f"because {message.why}" if message.kind == "resolved" else alert.text
@@ -126,10 +128,10 @@ def _post(url: str, body: Mapping[str, Any], key: str, timeout: float) -> None:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         wrong = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol)
         said = type(error).__name__ if wrong else f"{type(error).__name__}: {str(error).replace(url, 'its address')}"
-        raise NotDeliveredError(said, refused=wrong) from None
+        raise DeliveryError(said, refused=wrong) from None
     if not 200 <= status < 300:
         refused = 300 <= status < 500 and status not in _TRY_AGAIN
-        raise NotDeliveredError(f"the receiver answered {status}", refused)
+        raise DeliveryError(f"the receiver answered {status}", refused)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ CREATE INDEX IF NOT EXISTS pending ON delivery (channel, next_try) WHERE state I
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[sqlite3.Connection]:
+def open_database(settings: Settings) -> Iterator[sqlite3.Connection]:
     """A connection in which every statement stands for itself; see :func:`writing`."""
     settings.alerts.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(settings.alerts, timeout=30, isolation_level=None)
@@ -42,7 +42,7 @@ def opened(settings: Settings) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All that is done inside happens, or none; one writer at a time."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -53,6 +53,6 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def stamp(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """A moment as text that sorts by time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

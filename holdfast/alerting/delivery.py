@@ -13,10 +13,10 @@ from sqlite3 import Connection, Row
 from time import monotonic
 
 from feature_repo.settings import Settings
-from holdfast.alerting.alert import Alert, Message, OpenAlert, rank
-from holdfast.alerting.channels import Channel, NotDeliveredError, channels_of
-from holdfast.alerting.database import opened, stamp, writing
-from holdfast.alerting.settings import AlertRules, load_rules
+from holdfast.alerting.alert import Alert, Message, OpenAlert, severity_rank
+from holdfast.alerting.channels import Channel, DeliveryError, build_channels
+from holdfast.alerting.database import format_time, open_database, transaction
+from holdfast.alerting.settings import AlertSettings, load_alert_settings
 
 _CLAIM = timedelta(
     seconds=90
@@ -34,7 +34,7 @@ ORDER BY next_try, delivery.id LIMIT 1
 
 
 @dataclass(frozen=True)
-class Delivered:
+class DeliveryCounts:
     """What came of it. ``waiting`` will be tried again, ``given_up`` not."""
 
     sent: int = 0
@@ -42,31 +42,31 @@ class Delivered:
     given_up: int = 0
 
 
-def deliver_now(settings: Settings) -> Delivered | None:
+def deliver_now(settings: Settings) -> DeliveryCounts | None:
     """Deliver to the channels of the environment; what goes wrong is logged, and tried again by the flow ``alerts``."""
     try:
-        return deliver(settings, channels_of(load_rules()), datetime.now(UTC))
+        return deliver(settings, build_channels(load_alert_settings()), datetime.now(UTC))
     except Exception:
         logging.getLogger(__name__).exception("Alerts could not be delivered; the flow alerts tries again.")
         return None
 
 
-def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> Delivered:
+def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> DeliveryCounts:
     """Send all that is due on each channel. A receiver that is down is asked once, then left until later."""
-    rules, began = load_rules(), monotonic()
+    rules, began = load_alert_settings(), monotonic()
 
     def clock() -> datetime:
         return now + timedelta(seconds=monotonic() - began)
 
     sent = given_up = 0
-    with opened(settings) as database:
+    with open_database(settings) as database:
         _address(database, channels, now, rules)
         given_up += _abandoned(database, channels, now, rules)
         for channel in channels:
             while row := _claimed(database, channel.name, clock()):
                 try:
                     channel.send(Message.model_validate_json(row["body"]))
-                except NotDeliveredError as error:
+                except DeliveryError as error:
                     given_up += _failed(database, channel.name, row, error, clock(), rules)
                     if not error.refused:
                         break
@@ -74,10 +74,10 @@ def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> D
                     _end(database, row["id"], "sent", clock())
                     sent += 1
         waiting = "SELECT count(*) FROM delivery WHERE state IN ('pending', 'refused')"
-        return Delivered(sent, database.execute(waiting).fetchone()[0], given_up)
+        return DeliveryCounts(sent, database.execute(waiting).fetchone()[0], given_up)
 
 
-def send_unkept(alerts: Sequence[Alert], why: str, now: datetime) -> None:
+def send_without_outbox(alerts: Sequence[Alert], why: str, now: datetime) -> None:
     """Send alerts that could not be kept, once and at once. Nothing counts them: the next try sends them again.
 
     The id is the same for the whole day, so that a receiver can drop what it has.
@@ -88,47 +88,47 @@ def send_unkept(alerts: Sequence[Alert], why: str, now: datetime) -> None:
         told = OpenAlert(**alert.model_dump(), source="unkept", opened=now, last_seen=now, count=1)
         key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{alert.key} {now:%Y-%m-%d}"))
         message = Message(id=key, kind="opened", alert=told)
-        for channel in channels_of(load_rules()):
-            if rank(alert.severity) < rank(channel.minimum):
+        for channel in build_channels(load_alert_settings()):
+            if severity_rank(alert.severity) < severity_rank(channel.minimum):
                 continue
             try:
                 channel.send(message)
-            except NotDeliveredError as error:
+            except DeliveryError as error:
                 log.error("%s did not take it: %s", channel.name, error)
 
 
-def _address(database: Connection, channels: Sequence[Channel], now: datetime, rules: AlertRules) -> None:
+def _address(database: Connection, channels: Sequence[Channel], now: datetime, rules: AlertSettings) -> None:
     """Each message goes to the channels there are when it is first seen here: one set up later gets no old news.
 
     A channel that another process has, as the worker has and a person's terminal may not, is one, too: it sends then.
     """
-    with writing(database):
+    with transaction(database):
         for channel in channels:
             database.execute(
-                "INSERT OR REPLACE INTO channel VALUES (?, ?, ?)", (channel.name, channel.minimum, stamp(now))
+                "INSERT OR REPLACE INTO channel VALUES (?, ?, ?)", (channel.name, channel.minimum, format_time(now))
             )
         known = database.execute(
-            "SELECT name, minimum FROM channel WHERE seen > ?", (stamp(now - timedelta(days=rules.give_up_days)),)
+            "SELECT name, minimum FROM channel WHERE seen > ?", (format_time(now - timedelta(days=rules.give_up_days)),)
         ).fetchall()
         for row in database.execute("SELECT * FROM message WHERE addressed = 0 ORDER BY rowid").fetchall():
             for name, minimum in known:
-                if rank(row["severity"]) >= rank(minimum):
+                if severity_rank(row["severity"]) >= severity_rank(minimum):
                     database.execute(
                         "INSERT INTO delivery (message, alert, channel, next_try) VALUES (?, ?, ?, ?)",
-                        (row["id"], row["alert"], name, stamp(now)),
+                        (row["id"], row["alert"], name, format_time(now)),
                     )
             database.execute("UPDATE message SET addressed = 1 WHERE id = ?", (row["id"],))
 
 
-def _abandoned(database: Connection, channels: Sequence[Channel], now: datetime, rules: AlertRules) -> int:
+def _abandoned(database: Connection, channels: Sequence[Channel], now: datetime, rules: AlertSettings) -> int:
     """Give up what is addressed to a channel that nobody has any more; how many."""
     names = [channel.name for channel in channels]
-    with writing(database):
+    with transaction(database):
         done = database.execute(
             "UPDATE delivery SET state = 'given up', ended = ?, error = 'nobody has this channel any more'"
             f" WHERE state IN ('pending', 'refused') AND channel NOT IN ({', '.join('?' * len(names))})"
             " AND message IN (SELECT id FROM message WHERE created <= ?)",
-            (stamp(now), *names, stamp(now - timedelta(days=rules.give_up_days))),
+            (format_time(now), *names, format_time(now - timedelta(days=rules.give_up_days))),
         )
     if done.rowcount:
         logging.getLogger("holdfast.alerting").error("Given up %d message(s): nobody has their channel.", done.rowcount)
@@ -136,18 +136,20 @@ def _abandoned(database: Connection, channels: Sequence[Channel], now: datetime,
 
 
 def _claimed(database: Connection, channel: str, now: datetime) -> Row | None:
-    with writing(database):
-        row: Row | None = database.execute(_DUE, {"channel": channel, "now": stamp(now)}).fetchone()
+    with transaction(database):
+        row: Row | None = database.execute(_DUE, {"channel": channel, "now": format_time(now)}).fetchone()
         if row is not None:
-            database.execute("UPDATE delivery SET claimed_until = ? WHERE id = ?", (stamp(now + _CLAIM), row["id"]))
+            database.execute(
+                "UPDATE delivery SET claimed_until = ? WHERE id = ?", (format_time(now + _CLAIM), row["id"])
+            )
     return row
 
 
 def _failed(
-    database: Connection, channel: str, row: Row, error: NotDeliveredError, now: datetime, rules: AlertRules
+    database: Connection, channel: str, row: Row, error: DeliveryError, now: datetime, rules: AlertSettings
 ) -> bool:
     """Try again later, each time twice as late; or give up, which is said in the log."""
-    if stamp(now - timedelta(days=rules.give_up_days)) >= row["created"]:
+    if format_time(now - timedelta(days=rules.give_up_days)) >= row["created"]:
         _end(database, row["id"], "given up", now, str(error))
         headline = Message.model_validate_json(row["body"]).headline
         logging.getLogger("holdfast.alerting").error("Given up telling %s: %s. %s", channel, headline, error)
@@ -156,7 +158,7 @@ def _failed(
     database.execute(
         "UPDATE delivery SET attempts = attempts + 1, next_try = ?, claimed_until = '', state = ?, error = ?"
         " WHERE id = ?",
-        (stamp(now + timedelta(seconds=wait)), "refused" if error.refused else "pending", str(error), row["id"]),
+        (format_time(now + timedelta(seconds=wait)), "refused" if error.refused else "pending", str(error), row["id"]),
     )
     return False
 
@@ -164,5 +166,5 @@ def _failed(
 def _end(database: Connection, delivery: int, state: str, now: datetime, error: str = "") -> None:
     database.execute(
         "UPDATE delivery SET state = ?, ended = ?, attempts = attempts + 1, error = ? WHERE id = ?",
-        (state, stamp(now), error, delivery),
+        (state, format_time(now), error, delivery),
     )

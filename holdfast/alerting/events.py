@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from holdfast.monitoring.findings import Finding, View
 
-EventTold = Literal[
+LifecycleEvent = Literal[
     "holdfast.challenger.ready",
     "holdfast.retraining.done",
     "holdfast.rollout.promoted",
@@ -18,7 +18,7 @@ EventTold = Literal[
 _SECONDS = 15.0  # Prefect's client tries to reach the server for about ten
 
 
-def emit(finding: Finding, view: View, as_of: datetime, evidence: str = "") -> bool:
+def emit_finding(finding: Finding, view: View, as_of: datetime, evidence: str = "") -> bool:
     """Emit a finding as its event; whether it is on its way to the server, as far as can be told.
 
     The resource is ``holdfast.VIEW.SUBJECT``, the payload the finding's with ``summary``, ``severity``, ``subject``,
@@ -29,7 +29,7 @@ def emit(finding: Finding, view: View, as_of: datetime, evidence: str = "") -> b
     return _send(finding.event, f"holdfast.{view}.{finding.subject}", finding.payload | told)
 
 
-def tell(event: EventTold, resource: str, payload: dict[str, Any]) -> bool:
+def emit_event(event: LifecycleEvent, resource: str, payload: dict[str, Any]) -> bool:
     """Emit an event about ``resource``, such as ``version.3``; whether it is on its way."""
     return _send(event, f"holdfast.{resource}", payload)
 

@@ -3,24 +3,24 @@
 from holdfast.runtime.endpoints import load_places
 
 
-def this_run() -> str:
+def current_run_url() -> str:
     """The page of the flow run that is under way; nothing outside of one."""
     from prefect.runtime import flow_run
 
-    return run_page(str(flow_run.id)) if flow_run.id else ""
+    return run_url(str(flow_run.id)) if flow_run.id else ""
 
 
-def run_page(flow_run_id: str) -> str:
+def run_url(flow_run_id: str) -> str:
     """The page of a flow run."""
     return f"{_base()}/runs/flow-run/{flow_run_id}"
 
 
-def artifact_page(key: str) -> str:
+def artifact_url(key: str) -> str:
     """The page of an artifact, with its history."""
     return f"{_base()}/artifacts/key/{key}"
 
 
-def runbook_entry(event: str) -> str:
+def runbook_entry_url(event: str) -> str:
     """Where the runbook tells what an event means and what to do."""
     return f"{load_places().runbook_url}#{event.replace('.', '-')}"
 

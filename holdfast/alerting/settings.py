@@ -6,8 +6,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from holdfast.monitoring.findings import Severity
 
 
-class AlertRules(BaseSettings):
-    """Channels and times; read from the environment (prefix ``HOLDFAST_ALERT_``) by :func:`load_rules`."""
+class AlertSettings(BaseSettings):
+    """Channels and times; read from the environment (prefix ``HOLDFAST_ALERT_``) by :func:`load_alert_settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="HOLDFAST_ALERT_", extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
@@ -25,6 +25,6 @@ class AlertRules(BaseSettings):
     give_up_days: float = Field(default=7, gt=0, description="What no attempt has delivered by then is given up.")
 
 
-def load_rules() -> AlertRules:
+def load_alert_settings() -> AlertSettings:
     """Read them from the environment."""
-    return AlertRules()
+    return AlertSettings()

@@ -9,19 +9,27 @@ import pandas as pd
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.backtesting.paths import result_path, scores_folder
-from holdfast.backtesting.performance import Cohort, Judged, difference, judge, overall
-from holdfast.backtesting.plan import Plan
+from holdfast.backtesting.performance import (
+    MaturedCohort,
+    PolicyPerformance,
+    compute_difference,
+    compute_means,
+    evaluate_policies,
+)
+from holdfast.backtesting.plan import BacktestPlan
 from holdfast.backtesting.policies import POLICIES, Policy
-from holdfast.backtesting.results import Difference, Result, Step, read_result
+from holdfast.backtesting.results import BacktestResult, BacktestStep, PolicyDifference, read_result
 from holdfast.batch_scoring.outcomes import is_mature, matures_at, outcomes
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
 
 _JUDGED = [ENTITY_KEY, "churn_probability", "will_churn"]
 
 
-def with_earlier(settings: Settings, plan: Plan, walked: Mapping[Policy, list[Step]]) -> dict[Policy, list[Step]]:
+def add_earlier_steps(
+    settings: Settings, plan: BacktestPlan, walked: Mapping[Policy, list[BacktestStep]]
+) -> dict[Policy, list[BacktestStep]]:
     """The steps of ``walked``, and of the policies that an earlier backtest of the same plan has walked."""
-    steps: dict[Policy, list[Step]] = {}
+    steps: dict[Policy, list[BacktestStep]] = {}
     for policy in POLICIES:
         if policy in walked:
             steps[policy] = walked[policy]
@@ -32,15 +40,17 @@ def with_earlier(settings: Settings, plan: Plan, walked: Mapping[Policy, list[St
     return steps
 
 
-def compile_results(settings: Settings, plan: Plan, walked: Mapping[Policy, list[Step]]) -> list[Result]:
+def compile_results(
+    settings: Settings, plan: BacktestPlan, walked: Mapping[Policy, list[BacktestStep]]
+) -> list[BacktestResult]:
     """One result per policy. Their scores are in ``scores_folder``.
 
     A cohort whose horizon the data do not cover has no outcome.
     """
     scored = {policy: _tables(scores_folder(settings, policy), steps) for policy, steps in walked.items()}
-    judged = judge(_cohorts(settings, plan, list(scored.values())), scored, plan.training)
+    judged = evaluate_policies(_cohorts(settings, plan, list(scored.values())), scored, plan.training)
     return [
-        Result(
+        BacktestResult(
             policy=policy,
             start=plan.steps[0],
             end=plan.steps[-1],
@@ -48,32 +58,34 @@ def compile_results(settings: Settings, plan: Plan, walked: Mapping[Policy, list
             thresholds=plan.thresholds,
             key=plan.key,
             steps=_with_outcomes(steps, judged[policy]),
-            overall=overall(judged[policy]),
+            overall=compute_means(judged[policy]),
             over=_over(policy, judged),
         )
         for policy, steps in walked.items()
     ]
 
 
-def _with_outcomes(steps: Sequence[Step], judged: Sequence[Judged]) -> list[Step]:
+def _with_outcomes(steps: Sequence[BacktestStep], judged: Sequence[PolicyPerformance]) -> list[BacktestStep]:
     found = {item.cohort.as_of: item.outcome() for item in judged}
     return [step.model_copy(update={"outcome": found.get(step.as_of)}) for step in steps]
 
 
-def _tables(folder: Path, steps: Sequence[Step]) -> dict[datetime, pd.DataFrame]:
+def _tables(folder: Path, steps: Sequence[BacktestStep]) -> dict[datetime, pd.DataFrame]:
     return {step.as_of: read_scores(scores_path(folder, step.as_of), _JUDGED) for step in steps if step.customers}
 
 
-def _cohorts(settings: Settings, plan: Plan, scored: Sequence[Mapping[datetime, pd.DataFrame]]) -> list[Cohort]:
+def _cohorts(
+    settings: Settings, plan: BacktestPlan, scored: Sequence[Mapping[datetime, pd.DataFrame]]
+) -> list[MaturedCohort]:
     cohorts = []
     for moment in plan.steps:
         table = next((tables[moment] for tables in scored if moment in tables), None)
         if table is not None and is_mature(settings, moment, plan.arrived, plan.arrived):
             churned = outcomes(settings, table, moment, plan.arrived)
-            cohorts.append(Cohort(moment, matures_at(settings, moment), table[ENTITY_KEY].tolist(), churned))
+            cohorts.append(MaturedCohort(moment, matures_at(settings, moment), table[ENTITY_KEY].tolist(), churned))
     return cohorts
 
 
-def _over(policy: Policy, judged: Mapping[Policy, Sequence[Judged]]) -> dict[Policy, Difference]:
-    found = {other: difference(judged[policy], judged[other]) for other in judged if other != policy}
+def _over(policy: Policy, judged: Mapping[Policy, Sequence[PolicyPerformance]]) -> dict[Policy, PolicyDifference]:
+    found = {other: compute_difference(judged[policy], judged[other]) for other in judged if other != policy}
     return {other: told for other, told in found.items() if told is not None}

@@ -7,13 +7,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from holdfast.backtesting.policies import title_of
-from holdfast.backtesting.results import Result, Step
+from holdfast.backtesting.policies import policy_title
+from holdfast.backtesting.results import BacktestResult, BacktestStep
 from holdfast.model_versions.gate_settings import changed_told
 from holdfast.training.evaluation_report import Interval
 
 
-def step_line(step: Step) -> str:
+def format_step(step: BacktestStep) -> str:
     """What a policy did at a step, as it is told while the others go on."""
     made = step.training
     if made is None:
@@ -27,17 +27,17 @@ def step_line(step: Step) -> str:
     return f"{step.as_of:%Y-%m-%d} {step.seconds:6.1f} s  {step.why}: {did}; {scored}"
 
 
-def print_results(results: Sequence[Result], console: Console) -> None:
+def print_results(results: Sequence[BacktestResult], console: Console) -> None:
     """One table per policy, one that compares them, and what to make of it."""
     for result in results:
         console.print(_steps_table(result), "")
     console.print(_comparison(results), "")
-    console.print(verdict(results), markup=False)
+    console.print(recommend_policy(results), markup=False)
     if changed := results[0].thresholds.changed():
         console.print(f"{changed_told(changed)} For the live gates: --thresholds '{{}}'", markup=False)
 
 
-def verdict(results: Sequence[Result]) -> str:
+def recommend_policy(results: Sequence[BacktestResult]) -> str:
     """Which policy to prefer, in a sentence: of those that none earns more than beyond noise, what trains least."""
     if not any(step.customers for result in results for step in result.steps):
         return f"Nobody was scored: {_refusals(results)}."
@@ -58,22 +58,22 @@ def verdict(results: Sequence[Result]) -> str:
     )
 
 
-def _named(result: Result) -> str:
-    return title_of(result.policy, result.every)
+def _named(result: BacktestResult) -> str:
+    return policy_title(result.policy, result.every)
 
 
-def _trainings(result: Result) -> str:
+def _trainings(result: BacktestResult) -> str:
     return f"{result.trained} training{'' if result.trained == 1 else 's'}"
 
 
-def _gain(result: Result) -> str:
+def _gain(result: BacktestResult) -> str:
     if "never" not in result.over:
         return ""
     gain = result.over["never"].measures["earned"]
     return f", {gain.value:+.3f} over never, 95% interval {gain.low:+.3f} to {gain.high:+.3f}"
 
 
-def _refusals(results: Sequence[Result]) -> str:
+def _refusals(results: Sequence[BacktestResult]) -> str:
     told = [step.training for result in results for step in result.steps if step.training]
     if not any(training.version for training in told):
         return "history was too short to train on"
@@ -82,7 +82,7 @@ def _refusals(results: Sequence[Result]) -> str:
     return f"no version passed its gates. Those that stopped one, and how often: {named}"
 
 
-def _steps_table(result: Result) -> Table:
+def _steps_table(result: BacktestResult) -> Table:
     table = _table(f"Retraining {_named(result)}")
     for name in ("step", "trained", "champion\nof"):
         table.add_column(name)
@@ -96,7 +96,7 @@ def _steps_table(result: Result) -> Table:
     return table
 
 
-def _training(step: Step) -> str:
+def _training(step: BacktestStep) -> str:
     told = step.training
     if told is None:
         return "no"
@@ -105,7 +105,7 @@ def _training(step: Step) -> str:
     return "promoted" if told.promoted else "refused"
 
 
-def _scored(step: Step) -> list[str]:
+def _scored(step: BacktestStep) -> list[str]:
     outcome = step.outcome
     if not step.customers:
         return [""] * 5
@@ -114,7 +114,7 @@ def _scored(step: Step) -> list[str]:
     return [*told, *(f"{measures[name].value:.3f}" if name in measures else "" for name in ("roc_auc", "earned"))]
 
 
-def _comparison(results: Sequence[Result]) -> Table:
+def _comparison(results: Sequence[BacktestResult]) -> Table:
     table = _table("Mean over the cohorts, with 95% intervals")
     table.add_column("retraining")
     for name in ("trained", "ROC-AUC", "calibration\nerror", "profit per\ncustomer"):

@@ -16,7 +16,7 @@ from holdfast.core.errors import HoldfastError
 
 # What a walk reads and may add to, but never changes: batches, snapshots and finished searches.
 _SHARED = ("batches", "snapshots", "search")
-WALK, STEPS, SCORES, LOG = "walk.json", "steps.json", "scores", "log.txt"
+JOB_FILE, STEPS_FILE, SCORES_FOLDER, LOG_FILE = "walk.json", "steps.json", "scores", "log.txt"
 
 
 def backtest_folder(settings: Settings) -> Path:
@@ -31,28 +31,28 @@ def result_path(settings: Settings, policy: str) -> Path:
 
 def scores_folder(settings: Settings, policy: str) -> Path:
     """The scores of a policy."""
-    return backtest_folder(settings) / policy / SCORES
+    return backtest_folder(settings) / policy / SCORES_FOLDER
 
 
 class NoBacktestError(HoldfastError):
     """There is no picture to copy."""
 
 
-def picture_path(settings: Settings) -> Path:
+def plot_path(settings: Settings) -> Path:
     """The picture of the last backtest."""
     return backtest_folder(settings) / "backtest.png"
 
 
-def copy_picture(settings: Settings, folder: Path) -> Path:
+def copy_plot(settings: Settings, folder: Path) -> Path:
     """Copy the picture of the last backtest into ``folder``; returns the copy.
 
     Raises:
         NoBacktestError: There has been none.
     """
-    if not picture_path(settings).exists():
-        raise NoBacktestError(f"{picture_path(settings)} is not there: run `python -m flows.backtest` first.")
+    if not plot_path(settings).exists():
+        raise NoBacktestError(f"{plot_path(settings)} is not there: run `python -m flows.backtest` first.")
     folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy2(picture_path(settings), folder))
+    return Path(shutil.copy2(plot_path(settings), folder))
 
 
 def state_folder(settings: Settings, policy: str) -> Path:
@@ -60,7 +60,7 @@ def state_folder(settings: Settings, policy: str) -> Path:
     return backtest_folder(settings) / "state" / policy
 
 
-def fresh_state(settings: Settings, policy: str) -> Path:
+def create_state_folder(settings: Settings, policy: str) -> Path:
     """A data folder for a walk, with nothing of an earlier one.
 
     Links are relative: the data folder may be moved. A search that another policy, or an earlier backtest, finished
@@ -84,4 +84,4 @@ def publish_scores(settings: Settings, policy: str) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists():
         shutil.rmtree(place)
-    (state_folder(settings, policy) / SCORES).rename(place)
+    (state_folder(settings, policy) / SCORES_FOLDER).rename(place)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.backtesting.policies import Policy
-from holdfast.backtesting.results import Difference, Outcome, Overall
+from holdfast.backtesting.results import CohortMeans, CohortOutcome, PolicyDifference
 from holdfast.batch_scoring.performance import intervals, measured
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
@@ -18,7 +18,7 @@ from holdfast.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
-class Cohort:
+class MaturedCohort:
     """The customers scored at one moment, sorted by id, and which of them churned, shape (customers,)."""
 
     as_of: datetime
@@ -28,16 +28,16 @@ class Cohort:
 
 
 @dataclass(frozen=True)
-class Judged:
+class PolicyPerformance:
     """The measures of one policy on one cohort: value, and its draws, shape (resamples,)."""
 
-    cohort: Cohort
+    cohort: MaturedCohort
     drawn: dict[str, tuple[float, Floats]]
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> CohortOutcome:
         """As it is kept."""
         cohort = self.cohort
-        return Outcome(
+        return CohortOutcome(
             as_of=cohort.as_of,
             matured_at=cohort.matured_at,
             customers=len(cohort.customers),
@@ -46,9 +46,11 @@ class Judged:
         )
 
 
-def judge(
-    cohorts: Sequence[Cohort], scored: Mapping[Policy, Mapping[datetime, pd.DataFrame]], training: TrainingSettings
-) -> dict[Policy, list[Judged]]:
+def evaluate_policies(
+    cohorts: Sequence[MaturedCohort],
+    scored: Mapping[Policy, Mapping[datetime, pd.DataFrame]],
+    training: TrainingSettings,
+) -> dict[Policy, list[PolicyPerformance]]:
     """Every policy on every mature cohort that it scored.
 
     ``scored`` maps policy and moment to a table as in ``holdfast.batch_scoring.scores_table.Scores``. All are judged
@@ -60,7 +62,7 @@ def judge(
     everyone = CustomerBootstrap(
         [customer for cohort in cohorts for customer in cohort.customers], training.resamples, training.seed
     )
-    judged: dict[Policy, list[Judged]] = {policy: [] for policy in scored}
+    judged: dict[Policy, list[PolicyPerformance]] = {policy: [] for policy in scored}
     for cohort, resamples in zip(cohorts, _of_each(cohorts, everyone), strict=True):
         for policy, tables in scored.items():
             if (table := tables.get(cohort.as_of)) is None:
@@ -68,19 +70,23 @@ def judge(
             if table[ENTITY_KEY].tolist() != cohort.customers:
                 raise RuntimeError(f"Policy {policy} scored other customers at {cohort.as_of:%Y-%m-%d} than the rest.")
             scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
-            judged[policy].append(Judged(cohort, measured(cohort.churned, scores, offered, training.value, resamples)))
+            judged[policy].append(
+                PolicyPerformance(cohort, measured(cohort.churned, scores, offered, training.value, resamples))
+            )
     return judged
 
 
-def overall(judged: Sequence[Judged]) -> Overall | None:
+def compute_means(judged: Sequence[PolicyPerformance]) -> CohortMeans | None:
     """The mean over cohorts; None without any."""
     if not judged:
         return None
     rows = sum(len(item.cohort.customers) for item in judged)
-    return Overall(cohorts=len(judged), rows=rows, measures=intervals(_mean(judged)))
+    return CohortMeans(cohorts=len(judged), rows=rows, measures=intervals(_mean(judged)))
 
 
-def difference(left: Sequence[Judged], right: Sequence[Judged]) -> Difference | None:
+def compute_difference(
+    left: Sequence[PolicyPerformance], right: Sequence[PolicyPerformance]
+) -> PolicyDifference | None:
     """``left`` less ``right`` on the cohorts that both scored; None without any."""
     shared = {item.cohort.as_of for item in left} & {item.cohort.as_of for item in right}
     if not shared:
@@ -88,15 +94,15 @@ def difference(left: Sequence[Judged], right: Sequence[Judged]) -> Difference | 
     ours, theirs = (_mean([item for item in side if item.cohort.as_of in shared]) for side in (left, right))
     both = ours.keys() & theirs.keys()
     drawn = {name: (ours[name][0] - theirs[name][0], ours[name][1] - theirs[name][1]) for name in ours if name in both}
-    return Difference(cohorts=len(shared), measures=intervals(drawn))
+    return PolicyDifference(cohorts=len(shared), measures=intervals(drawn))
 
 
-def _of_each(cohorts: Sequence[Cohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:
+def _of_each(cohorts: Sequence[MaturedCohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:
     number = np.repeat(np.arange(len(cohorts)), [len(cohort.customers) for cohort in cohorts])
     return (everyone.at(number == place) for place in range(len(cohorts)))
 
 
-def _mean(judged: Sequence[Judged]) -> dict[str, tuple[float, Floats]]:
+def _mean(judged: Sequence[PolicyPerformance]) -> dict[str, tuple[float, Floats]]:
     """The mean over cohorts of each measure that all of them have."""
     names = [name for name in judged[0].drawn if all(name in item.drawn for item in judged)]
     return {

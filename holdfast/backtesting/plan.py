@@ -18,7 +18,7 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.lineage import Utc
 from holdfast.training.settings import TrainingSettings
 
-Every = Literal["month", "week"]
+StepInterval = Literal["month", "week"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,7 @@ class BadWindowError(HoldfastError):
     """The window of a backtest makes no sense."""
 
 
-class Plan(BaseModel):
+class BacktestPlan(BaseModel):
     """A backtest but for the policy.
 
     Nothing at or after a step is known there. Beyond that, ``assumed`` is None where batches arrived while it
@@ -38,7 +38,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     steps: tuple[Utc, ...]
-    every: Every
+    every: StepInterval
     assumed: Utc | None
     arrived: Utc
     batches: tuple[str, ...]
@@ -59,16 +59,16 @@ class Plan(BaseModel):
         return sha256(self.model_dump_json())
 
 
-class Walk(BaseModel):
+class BacktestJob(BaseModel):
     """A plan and the policy that walks it: what a process is told."""
 
     model_config = ConfigDict(frozen=True)
 
-    plan: Plan
+    plan: BacktestPlan
     policy: Policy
 
 
-def steps(start: datetime, end: datetime, every: Every) -> tuple[datetime, ...]:
+def list_step_times(start: datetime, end: datetime, every: StepInterval) -> tuple[datetime, ...]:
     """``start`` and every month or week after it up to ``end``, which counts. A short month ends a day early.
 
     Raises:
@@ -82,16 +82,16 @@ def steps(start: datetime, end: datetime, every: Every) -> tuple[datetime, ...]:
     return tuple(found)
 
 
-def plan(
+def make_plan(
     settings: Settings,
     start: datetime,
     end: datetime,
-    every: Every,
+    every: StepInterval,
     known_at: datetime | None,
     training: TrainingSettings,
     thresholds: GateSettings,
     rules: PolicySettings,
-) -> Plan:
+) -> BacktestPlan:
     """The plan of a backtest on a data folder.
 
     ``known_at`` is assumed for all steps; in a folder that replays a historical data set, unasked. The search of a
@@ -101,7 +101,7 @@ def plan(
         BadWindowError: ``start`` is after ``end``, or a step after the data.
         NoDataError: Nothing was known at ``start``.
     """
-    moments, batches = steps(start, end, every), list_batches(settings)
+    moments, batches = list_step_times(start, end, every), list_batches(settings)
     arrived = max((batch.ingested_at for batch in batches), default=start)
     assumed = known_at or (arrived if (settings.data / REPLAY).exists() else None)
     try:
@@ -117,7 +117,7 @@ def plan(
             f"{data_end - timedelta(days=1):%Y-%m-%d}. Choose an earlier --to, or ingest newer data."
         )
     unhurried = training.search.model_copy(update={"seconds": 86_400.0})
-    return Plan(
+    return BacktestPlan(
         steps=moments,
         every=every,
         assumed=assumed,
@@ -132,7 +132,7 @@ def plan(
     )
 
 
-def _moment(start: datetime, number: int, every: Every) -> datetime:
+def _moment(start: datetime, number: int, every: StepInterval) -> datetime:
     if every == "week":
         return start + timedelta(weeks=number)
     month = start.month - 1 + number

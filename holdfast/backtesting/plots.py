@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from holdfast.backtesting.policies import Policy, title_of
-from holdfast.backtesting.results import Result
+from holdfast.backtesting.policies import Policy, policy_title
+from holdfast.backtesting.results import BacktestResult
 from holdfast.training.plots import GREEN, GREY, LIGHT, plain
 
 _COLOURS: dict[Policy, str] = {"never": GREY, "always": GREEN, "drift": "#c46210", "decay": "#2563eb"}
@@ -20,7 +20,7 @@ _PANELS = {
 }
 
 
-def policies(results: Sequence[Result]) -> Figure:
+def plot_policies(results: Sequence[BacktestResult]) -> Figure:
     """ROC-AUC, calibration and profit of each policy by month of scoring, and a calendar of its trainings.
 
     Bands are 95% intervals. Policies that coincide run side by side, like lines on a map of the underground.
@@ -42,7 +42,7 @@ def policies(results: Sequence[Result]) -> Figure:
     return figure
 
 
-def _line(axes: Axes, result: Result, measure: str, track: float) -> None:
+def _line(axes: Axes, result: BacktestResult, measure: str, track: float) -> None:
     """One measure by moment of scoring, ``track`` widths above its true place; a dot marks a new champion's scores."""
     number = {step.as_of: place for place, step in enumerate(result.steps)}
     told = [(outcome.as_of, outcome.measures[measure]) for outcome in result.outcomes if measure in outcome.measures]
@@ -53,13 +53,13 @@ def _line(axes: Axes, result: Result, measure: str, track: float) -> None:
     new = [place for place, (moment, _) in enumerate(told) if moment in result.promoted]
     axes.plot(
         places, values, color=_COLOURS[result.policy], lw=_WIDTH, transform=beside, marker="o", ms=6, markevery=new,
-        mec="white", mew=0.8, label=title_of(result.policy, result.every),
+        mec="white", mew=0.8, label=policy_title(result.policy, result.every),
     )  # fmt: skip
     lows, highs = [interval.low for _, interval in told], [interval.high for _, interval in told]
     axes.fill_between(places, lows, highs, color=_COLOURS[result.policy], alpha=0.07, lw=0)
 
 
-def _calendar(axes: Axes, results: Sequence[Result]) -> None:
+def _calendar(axes: Axes, results: Sequence[BacktestResult]) -> None:
     axes.set_title("Training: ● promoted   × refused by the gates")
     for row, result in enumerate(reversed(results)):
         number = {step.as_of: place for place, step in enumerate(result.steps)}
@@ -67,11 +67,11 @@ def _calendar(axes: Axes, results: Sequence[Result]) -> None:
         for moments, marker in ((result.promoted, "o"), (result.refused, "x")):
             places = [number[moment] for moment in moments]
             axes.plot(places, [row] * len(places), ls="", marker=marker, ms=9, mew=2, color=_COLOURS[result.policy])
-    axes.set_yticks(range(len(results)), [title_of(result.policy, result.every) for result in reversed(results)])
+    axes.set_yticks(range(len(results)), [policy_title(result.policy, result.every) for result in reversed(results)])
     axes.set_ylim(-0.6, len(results) - 0.4)
 
 
-def _by_step(axes: Axes, result: Result) -> None:
+def _by_step(axes: Axes, result: BacktestResult) -> None:
     moments = [step.as_of for step in result.steps]
     spacing = -(-len(moments) // 8)  # at most eight labels
     form = "%Y-%m" if result.every == "month" else "%Y-%m-%d"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from holdfast.backtesting.plan import Every
+from holdfast.backtesting.plan import StepInterval
 from holdfast.backtesting.policies import Policy
 from holdfast.core.atomic_files import replace_file
 from holdfast.model_versions.gate_settings import GateSettings
@@ -25,7 +25,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Training(_Record):
+class StepTraining(_Record):
     """A training at a step. ``version`` is None, and ``problem`` says why, where there was too little history."""
 
     version: str | None = None
@@ -42,7 +42,7 @@ class InputDrift(_Record):
     psi: float
 
 
-class Outcome(_Record):
+class CohortOutcome(_Record):
     """What came of the customers of one step, as known at the end; ``measures`` as in MEASURES."""
 
     as_of: datetime
@@ -52,7 +52,7 @@ class Outcome(_Record):
     measures: dict[str, Interval]
 
 
-class Step(_Record):
+class BacktestStep(_Record):
     """What a policy did at one moment, from what it knew then.
 
     ``matured``: the earlier cohorts whose outcomes had become known since the step before. ``champion_as_of``: the
@@ -64,17 +64,17 @@ class Step(_Record):
     matured: list[datetime]
     train: bool
     why: str
-    training: Training | None
+    training: StepTraining | None
     champion: str | None
     champion_as_of: datetime | None
     customers: int
     mean_score: float | None
     drift: list[InputDrift]
     seconds: float
-    outcome: Outcome | None = None
+    outcome: CohortOutcome | None = None
 
 
-class Overall(_Record):
+class CohortMeans(_Record):
     """The mean over several cohorts, each of which counts the same; ``rows`` are their customers in all."""
 
     cohorts: int
@@ -82,14 +82,14 @@ class Overall(_Record):
     measures: dict[str, Interval]
 
 
-class Difference(_Record):
+class PolicyDifference(_Record):
     """A policy less another on the cohorts that both scored, on the same resamples of customers."""
 
     cohorts: int
     measures: dict[str, Interval]
 
 
-class Result(_Record):
+class BacktestResult(_Record):
     """One policy over the whole window.
 
     ``key`` names everything that it depends on: results of one key are comparable. ``overall`` is None where no
@@ -101,15 +101,15 @@ class Result(_Record):
     policy: Policy
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
-    every: Every
+    every: StepInterval
     thresholds: GateSettings
     key: str
-    steps: list[Step]
-    overall: Overall | None
-    over: dict[Policy, Difference]
+    steps: list[BacktestStep]
+    overall: CohortMeans | None
+    over: dict[Policy, PolicyDifference]
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[CohortOutcome]:
         """Those that are known."""
         return [step.outcome for step in self.steps if step.outcome is not None]
 
@@ -133,30 +133,30 @@ class Result(_Record):
         ]
 
 
-_STEPS = TypeAdapter(list[Step])
+_STEPS = TypeAdapter(list[BacktestStep])
 
 
-def write_steps(steps: list[Step], path: Path) -> None:
+def write_steps(steps: list[BacktestStep], path: Path) -> None:
     """Write the steps of a finished walk, as a whole or not at all."""
     with replace_file(path) as temporary:
         temporary.write_bytes(_STEPS.dump_json(steps, indent=2))
 
 
-def read_steps(path: Path) -> list[Step]:
+def read_steps(path: Path) -> list[BacktestStep]:
     """Read what ``write_steps`` wrote."""
     return _STEPS.validate_json(path.read_bytes())
 
 
-def write_result(result: Result, path: Path) -> None:
+def write_result(result: BacktestResult, path: Path) -> None:
     """Write the JSON, as a whole or not at all."""
     with replace_file(path) as temporary:
         temporary.write_text(result.model_dump_json(indent=2) + "\n")
 
 
-def read_result(path: Path, key: str) -> Result | None:
+def read_result(path: Path, key: str) -> BacktestResult | None:
     """The result in a file; None where there is none, or none of this key."""
     try:
-        result = Result.model_validate_json(path.read_bytes())
+        result = BacktestResult.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):  # of an earlier schema: it cannot be compared either
         return None
     return result if result.key == key else None

@@ -16,10 +16,10 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="For machines: everything, nothing shortened.")] = False,
 ) -> None:
     """From a model version to all that it was made of and what became of it; from a batch to every version of it."""
-    from holdfast.lineage.batch_history import batch_history
-    from holdfast.lineage.version_history import history_of
+    from holdfast.lineage.batch_history import load_batch_history
+    from holdfast.lineage.version_history import load_version_history
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.reporting.lineage_tree import batch_tree, version_tree
+    from holdfast.reporting.lineage_tree import build_batch_tree, build_version_tree
 
     if (version is None) == (batch is None):
         raise typer.BadParameter("give either a version or --batch")
@@ -27,9 +27,9 @@ def lineage(
     client = open_registry(settings)
     history: Any
     if version is not None:
-        history, tree = (found := history_of(client, settings, version)), version_tree(found)
+        history, tree = (found := load_version_history(client, settings, version)), build_version_tree(found)
     else:
-        history, tree = (touched := batch_history(client, settings, str(batch))), batch_tree(touched)
+        history, tree = (touched := load_batch_history(client, settings, str(batch))), build_batch_tree(touched)
     if as_json:
         typer.echo(TypeAdapter(type(history)).dump_json(history, indent=2).decode())
     else:

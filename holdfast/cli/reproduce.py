@@ -18,11 +18,11 @@ def reproduce(version: Annotated[str, typer.Argument(help="A number, `champion` 
     """
     from holdfast.lineage import reproduction
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.reporting.reproduction_report import told
+    from holdfast.reporting.reproduction_report import format_reproduction
 
     console, settings, start = Console(highlight=False, soft_wrap=True), load_settings(), time.perf_counter()
     with console.status("reading what was recorded") as status:
-        recorded = reproduction.recorded_of(open_registry(settings), version)
+        recorded = reproduction.load_recorded_version(open_registry(settings), version)
         result = reproduction.reproduce(settings, recorded, lambda doing: status.update(escape(doing)))
-    console.print(told(result, time.perf_counter() - start))
+    console.print(format_reproduction(result, time.perf_counter() - start))
     sys.exit(0 if result.identical else 1)

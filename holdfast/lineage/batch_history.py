@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import list_batches
-from holdfast.lineage.version_history import NoLineageError, UsedBatch, lineage_in, registered_at
+from holdfast.lineage.version_history import NoLineageError, UsedBatch, parse_lineage, registration_time
 from holdfast.model_versions.aliases import all_versions
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import RunGoneError, read_files
@@ -20,7 +20,7 @@ class UnknownBatchError(HoldfastError):
 
 
 @dataclass(frozen=True)
-class TouchedVersion:
+class DerivedVersion:
     """A version that was made from a batch."""
 
     version: str
@@ -36,18 +36,18 @@ class BatchHistory:
     """A batch and what was made from it, oldest first. ``unreadable``: versions whose past cannot be read, and why."""
 
     batch: UsedBatch
-    versions: list[TouchedVersion]
+    versions: list[DerivedVersion]
     unreadable: dict[str, str]
 
 
-def batch_history(client: MlflowClient, settings: Settings, name: str) -> BatchHistory:
+def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> BatchHistory:
     """The history of the batch whose id is, or begins with, ``name``; it need not be on disk any more.
 
     Raises:
         UnknownBatchError: No batch has it, or several.
     """
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
-    used: dict[str, list[TouchedVersion]] = {}
+    used: dict[str, list[DerivedVersion]] = {}
     unreadable = {}
     versions = sorted(all_versions(client), key=lambda item: int(item.version))
     # The search leaves the aliases out.
@@ -55,14 +55,14 @@ def batch_history(client: MlflowClient, settings: Settings, name: str) -> BatchH
     for item in versions:
         number, run_id = str(item.version), str(item.run_id)
         try:
-            lineage = lineage_in(read_files(client, run_id, [LINEAGE_FILE]), f"MLflow run {run_id}")
+            lineage = parse_lineage(read_files(client, run_id, [LINEAGE_FILE]), f"MLflow run {run_id}")
         except (RunGoneError, NoLineageError) as error:
             unreadable[number] = str(error)
             continue
-        touched = TouchedVersion(
+        touched = DerivedVersion(
             number,
             sorted(name for name, version in aliases.items() if str(version) == number),
-            registered_at(item),
+            registration_time(item),
             lineage.as_of,
             lineage.known_at,
             item.description or "",

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage import retrain_worker
-from holdfast.lineage.retrain_worker import Remade
+from holdfast.lineage.retrain_worker import RetrainedModel
 from holdfast.training.lineage import LINEAGE, ROOT, Lineage
 from holdfast.training.numeric_environment import ARITHMETIC, VARIABLES, Arithmetic, held_to
 from holdfast.training.recipe import RECIPE_FILE, Recipe
@@ -28,7 +28,7 @@ class ReproductionError(HoldfastError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RetrainingOutcome:
     """What the process found and made.
 
     ``present``: the lineage that this checkout would record. ``made`` is None where the definitions are others, or
@@ -37,13 +37,13 @@ class Outcome:
 
     present: Lineage
     arithmetic: Arithmetic
-    made: Remade | None
+    made: RetrainedModel | None
     refusal: str = ""
 
 
-def make_again(
+def retrain_isolated(
     settings: Settings, lineage: Lineage, recipe: Recipe, arithmetic: Arithmetic | None, say: Callable[[str], object]
-) -> Outcome:
+) -> RetrainingOutcome:
     """Make the model of a recipe from the batches of its lineage, in a temporary folder that is removed.
 
     Args:
@@ -97,12 +97,12 @@ def _run(folder: Path, environment: dict[str, str], say: Callable[[str], object]
         raise ReproductionError(f"The clean process ended with code {child.returncode}:\n{last}")
 
 
-def _read(folder: Path) -> Outcome:
-    present = LINEAGE.validate_json((folder / retrain_worker.HERE_FILE).read_bytes())
+def _read(folder: Path) -> RetrainingOutcome:
+    present = LINEAGE.validate_json((folder / retrain_worker.CURRENT_FILE).read_bytes())
     arithmetic = ARITHMETIC.validate_json((folder / retrain_worker.ARITHMETIC_FILE).read_bytes())
     if (refusal := folder / retrain_worker.REFUSAL_FILE).exists():
-        return Outcome(present, arithmetic, None, refusal.read_text())
+        return RetrainingOutcome(present, arithmetic, None, refusal.read_text())
     if not (scores := folder / retrain_worker.SCORES_FILE).exists():
-        return Outcome(present, arithmetic, None)
+        return RetrainingOutcome(present, arithmetic, None)
     digests = TypeAdapter(dict[str, dict[str, str]]).validate_json((folder / retrain_worker.DIGESTS_FILE).read_bytes())
-    return Outcome(present, arithmetic, Remade(digests, pd.read_parquet(scores)))
+    return RetrainingOutcome(present, arithmetic, RetrainedModel(digests, pd.read_parquet(scores)))

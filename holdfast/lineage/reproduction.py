@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from holdfast.ingestion.batches import list_batches
 from holdfast.lineage import differences
-from holdfast.lineage.differences import Difference
-from holdfast.lineage.isolated_retraining import Outcome, ReproductionError, make_again
-from holdfast.lineage.version_history import arithmetic_in, lineage_in, resolve_version
+from holdfast.lineage.differences import ReproductionDifference
+from holdfast.lineage.isolated_retraining import ReproductionError, RetrainingOutcome, retrain_isolated
+from holdfast.lineage.version_history import parse_lineage, parse_numeric_environment, resolve_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.lineage import Lineage
@@ -22,7 +22,7 @@ from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedVersion:
     """What a version left of itself.
 
     ``scores``: customer_id, cutoff, churned and "model" of every test row. ``arithmetic``: None where a version was
@@ -46,11 +46,11 @@ class Reproduction:
     version: str
     identical: bool
     rows: int
-    differences: list[Difference]
+    differences: list[ReproductionDifference]
     left_out: list[str] = field(default_factory=list)
 
 
-def recorded_of(client: MlflowClient, version: str) -> Recorded:
+def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion:
     """What was recorded of a version: a number, ``champion`` or ``challenger``.
 
     Raises:
@@ -60,48 +60,48 @@ def recorded_of(client: MlflowClient, version: str) -> Recorded:
     registered = resolve_version(client, version)
     about = f"{MODEL_NAME} version {registered.version}, MLflow run {registered.run_id},"
     files = read_files(client, str(registered.run_id), (LINEAGE_FILE, RECIPE_FILE, PREDICTIONS_FILE))
-    lineage = lineage_in(files, about)
+    lineage = parse_lineage(files, about)
     if missing := sorted({RECIPE_FILE, PREDICTIONS_FILE} - files.keys()):
         raise ReproductionError(f"{about} has no {' and no '.join(missing)}: it cannot be made again.")
-    return Recorded(
+    return RecordedVersion(
         str(registered.version),
         lineage,
         Recipe.model_validate_json(files[RECIPE_FILE]),
         pd.read_parquet(BytesIO(files[PREDICTIONS_FILE])),
-        arithmetic_in(files),
+        parse_numeric_environment(files),
     )
 
 
-def reproduce(settings: Settings, recorded: Recorded, say: Callable[[str], object]) -> Reproduction:
+def reproduce(settings: Settings, recorded: RecordedVersion, say: Callable[[str], object]) -> Reproduction:
     """Make it again in a clean process and compare. Changes neither the data folder nor the registry.
 
     Raises:
         ReproductionError: The clean process failed.
     """
     on_disk = list_batches(settings)
-    if gone := differences.missing_batches(recorded.lineage, on_disk, settings.batches):
+    if gone := differences.diff_batches(recorded.lineage, on_disk, settings.batches):
         return Reproduction(recorded.version, False, len(recorded.scores), gone)
-    outcome = make_again(settings, recorded.lineage, recorded.recipe, recorded.arithmetic, say)
-    return compared(recorded, outcome, differences.other_batches(recorded.lineage, on_disk))
+    outcome = retrain_isolated(settings, recorded.lineage, recorded.recipe, recorded.arithmetic, say)
+    return compare(recorded, outcome, differences.list_extra_batches(recorded.lineage, on_disk))
 
 
-def compared(recorded: Recorded, outcome: Outcome, left_out: list[str]) -> Reproduction:
+def compare(recorded: RecordedVersion, outcome: RetrainingOutcome, left_out: list[str]) -> Reproduction:
     """Hold what was made beside what was recorded."""
     rows, lineage, made = len(recorded.scores), recorded.lineage, outcome.made
-    causes = differences.other_definitions(lineage, outcome.present) + differences.other_code(lineage, outcome.present)
-    causes += differences.other_arithmetic(recorded.arithmetic, outcome.arithmetic)
+    causes = differences.diff_definitions(lineage, outcome.present) + differences.diff_code(lineage, outcome.present)
+    causes += differences.diff_numeric_environment(recorded.arithmetic, outcome.arithmetic)
     if made is None:
-        refused = [Difference("training set", outcome.refusal)] if outcome.refusal else []
+        refused = [ReproductionDifference("training set", outcome.refusal)] if outcome.refusal else []
         return Reproduction(recorded.version, False, rows, causes + refused, left_out)
-    data = differences.other_data(recorded.recipe.digests, made.digests)
-    data += differences.other_test_rows(recorded.scores, made.scores)
-    scores = differences.other_scores(recorded.scores, made.scores)
+    data = differences.diff_data(recorded.recipe.digests, made.digests)
+    data += differences.diff_test_rows(recorded.scores, made.scores)
+    scores = differences.diff_scores(recorded.scores, made.scores)
     if scores and not causes + data:
-        causes = [Difference("fit", _unexplained(recorded, outcome))]
+        causes = [ReproductionDifference("fit", _unexplained(recorded, outcome))]
     return Reproduction(recorded.version, not data + scores, rows, causes + data + scores, left_out)
 
 
-def _unexplained(recorded: Recorded, outcome: Outcome) -> str:
+def _unexplained(recorded: RecordedVersion, outcome: RetrainingOutcome) -> str:
     same = "definitions, code, rows, labels and inputs are the recorded ones: the recipe was changed"
     if recorded.arithmetic:
         return f"{same}, or the installed libraries are not those of the lock."

@@ -25,19 +25,19 @@ from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.settings import TrainingSettings
 
 RECORDED_FILE = "lineage.json"
-HERE_FILE, ARITHMETIC_FILE = "here.json", "arithmetic.json"
+CURRENT_FILE, ARITHMETIC_FILE = "here.json", "arithmetic.json"
 DIGESTS_FILE, SCORES_FILE, REFUSAL_FILE = "digests.json", "scores.parquet", "refusal.txt"
 
 
 @dataclass(frozen=True)
-class Remade:
+class RetrainedModel:
     """``digests`` as in a recipe; ``scores``: customer_id, cutoff, churned and "model" of every test row."""
 
     digests: dict[str, dict[str, str]]
     scores: pd.DataFrame
 
 
-def here(settings: Settings, recorded: Lineage) -> Lineage:
+def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
     """The lineage that training at the recorded times would have by this checkout, on the present data folder.
 
     The definitions are applied to the registry of that folder.
@@ -47,7 +47,7 @@ def here(settings: Settings, recorded: Lineage) -> Lineage:
     return lineage_of(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
 
 
-def remake(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[[str], object]) -> Remade:
+def retrain(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[[str], object]) -> RetrainedModel:
     """Build the features of every cut-off, join, fit, and score the test rows.
 
     Raises:
@@ -58,7 +58,7 @@ def remake(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[
     development, test = data.at(recipe.development), data.at(recipe.test)
     say(f"fitting {recipe.family} on {len(development.y):,} rows")
     scores = churn_scores(fit_recipe(recipe, data), test.x)
-    return Remade(
+    return RetrainedModel(
         {"development": development.digests(), "test": test.digests()},
         test.keys.assign(churned=test.y, model=scores),
     )
@@ -70,13 +70,13 @@ def main(folder: Path) -> None:
     recorded = LINEAGE.validate_json((folder / RECORDED_FILE).read_bytes())
     recipe = Recipe.model_validate_json((folder / RECIPE_FILE).read_bytes())
     _say("reading the definitions")
-    present = here(settings, recorded)
-    (folder / HERE_FILE).write_bytes(LINEAGE.dump_json(present))
+    present = current_lineage(settings, recorded)
+    (folder / CURRENT_FILE).write_bytes(LINEAGE.dump_json(present))
     (folder / ARITHMETIC_FILE).write_bytes(ARITHMETIC.dump_json(arithmetic()))
     if present.fingerprint != recorded.fingerprint:
         return  # other features: whatever is trained on them is another model
     try:
-        made = remake(settings, recorded, recipe, _say)
+        made = retrain(settings, recorded, recipe, _say)
     except HoldfastError as error:
         (folder / REFUSAL_FILE).write_text(str(error))
         return

@@ -48,7 +48,7 @@ class UsedBatch:
 
 
 @dataclass(frozen=True)
-class History:
+class VersionHistory:
     """Everything that is recorded of a model version; None is what it has not, or not yet.
 
     ``gates`` to ``rollback`` are the latest of their kind, an approval as it stands now and a promotion only if it
@@ -93,7 +93,9 @@ def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
     return get_version(client, number)
 
 
-def history_of(client: MlflowClient, settings: Settings, version: str, now: datetime | None = None) -> History:
+def load_version_history(
+    client: MlflowClient, settings: Settings, version: str, now: datetime | None = None
+) -> VersionHistory:
     """The history of one version, a number, ``champion`` or ``challenger``, as it stands at ``now``.
 
     Raises:
@@ -103,21 +105,21 @@ def history_of(client: MlflowClient, settings: Settings, version: str, now: date
     registered = resolve_version(client, version)
     number, tags, run_id = str(registered.version), registered.tags, str(registered.run_id)
     files = read_files(client, run_id, (LINEAGE_FILE, RECIPE_FILE, EVALUATION_FILE))
-    lineage = lineage_in(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
+    lineage = parse_lineage(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
     gates, approval = GatesRecord.in_tags(tags, number), ApprovalRecord.in_tags(tags, number)
     past = reigns(client)
     promotions = past.promotions.get(number, [])
     report, unreadable = _report(client, number, gates)
     rows = client.get_run(run_id).data.metrics.get("training_rows")
-    return History(
+    return VersionHistory(
         version=number,
         aliases=sorted(registered.aliases),
-        registered_at=registered_at(registered),
+        registered_at=registration_time(registered),
         run_id=run_id,
         training_rows=None if rows is None else int(rows),
         lineage=lineage,
-        arithmetic=arithmetic_in(files),
+        arithmetic=parse_numeric_environment(files),
         batches=[UsedBatch(name, manifests.get(name)) for name in lineage.batches],
         recipe=Recipe.model_validate_json(files[RECIPE_FILE]) if RECIPE_FILE in files else None,
         evaluation=Evaluation.model_validate_json(files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
@@ -143,7 +145,7 @@ def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tu
         return None, str(error)
 
 
-def registered_at(version: ModelVersion) -> datetime:
+def registration_time(version: ModelVersion) -> datetime:
     """When it came into the registry, to the second."""
     return datetime.fromtimestamp(int(version.creation_timestamp or 0) // 1000, UTC)
 
@@ -152,7 +154,7 @@ class NoLineageError(HoldfastError):
     """The run of a version does not say where it came from."""
 
 
-def lineage_in(files: Mapping[str, bytes], where: str) -> Lineage:
+def parse_lineage(files: Mapping[str, bytes], where: str) -> Lineage:
     """The lineage among the files of a run.
 
     Raises:
@@ -169,7 +171,7 @@ def lineage_in(files: Mapping[str, bytes], where: str) -> Lineage:
         ) from error
 
 
-def arithmetic_in(files: Mapping[str, bytes]) -> Arithmetic | None:
+def parse_numeric_environment(files: Mapping[str, bytes]) -> Arithmetic | None:
     """What a model was computed with, where its lineage says so."""
     told = json.loads(files[LINEAGE_FILE]).get("arithmetic")
     return ARITHMETIC.validate_python(told) if told else None

@@ -8,7 +8,7 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import runbook_entry
+from holdfast.alerting.links import runbook_entry_url
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import champion_version, drop_challenger, promotion_lock, set_champion
 from holdfast.model_versions.champion_history import last_breach
@@ -75,7 +75,7 @@ def require_no_skew(client: MlflowClient, settings: Settings, version: str, cham
             return
         raise PromotionRefusedError(
             f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged(champion)} Mend that "
-            f"({runbook_entry('holdfast.skew.detected')}), then run `python -m flows.monitor --views skew` and try "
+            f"({runbook_entry_url('holdfast.skew.detected')}), then run `python -m flows.monitor --views skew` and try "
             "again. `python -m flows.rollback` works all the same."
         )
 

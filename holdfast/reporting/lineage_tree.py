@@ -8,15 +8,15 @@ from rich.tree import Tree
 from holdfast.core.formatting import minute, span
 from holdfast.ingestion.batches import Batch
 from holdfast.lineage.batch_history import BatchHistory
-from holdfast.lineage.version_history import History, UsedBatch
+from holdfast.lineage.version_history import UsedBatch, VersionHistory
 from holdfast.models.contract import MODEL_NAME
-from holdfast.reporting.version_timeline import life_of
+from holdfast.reporting.version_timeline import build_timeline
 from holdfast.training.model_families import described
 
 _SHOWN_BATCHES = 10
 
 
-def version_tree(history: History) -> Tree:
+def build_version_tree(history: VersionHistory) -> Tree:
     """From a version to its data, definitions, code, parameters and seeds; what was found; what became of it."""
     lineage = history.lineage
     tree = Tree(
@@ -25,25 +25,25 @@ def version_tree(history: History) -> Tree:
     )
     _model(tree, history)
     data = tree.add(f"[bold]data[/bold]  known at {minute(lineage.known_at)}, outcomes up to {minute(lineage.as_of)}")
-    for line in batch_lines(history.batches):
+    for line in format_batches(history.batches):
         data.add(escape(line))
     _windows(tree, history)
     definitions = tree.add("[bold]definitions[/bold]  fingerprint")
     for part, digest in lineage.fingerprint.items():
         definitions.add(f"{part:<16}{digest[:12]}")
     code = tree.add("[bold]code[/bold]")
-    for name, value in code_facts(history).items():
+    for name, value in list_code_versions(history).items():
         code.add(f"{name:<16}{escape(value)}")
     _evidence(tree, history)
     life = tree.add("[bold]life[/bold]")
-    for when, what in life_of(history):
+    for when, what in build_timeline(history):
         life.add(f"{minute(when)}  {escape(what)}")
     return tree
 
 
-def batch_tree(history: BatchHistory) -> Tree:
+def build_batch_tree(history: BatchHistory) -> Tree:
     """From a batch to every version that was made from it."""
-    tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(batch_facts(history.batch.manifest))}")
+    tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(format_batch(history.batch.manifest))}")
     for version in history.versions:
         tree.add(
             f"[bold]{MODEL_NAME} version {version.version}[/bold]{_named(version.aliases)}  registered "
@@ -60,7 +60,7 @@ def _named(aliases: Sequence[str]) -> str:
     return "".join(f"  [green]{alias}[/green]" for alias in aliases)
 
 
-def _model(tree: Tree, history: History) -> None:
+def _model(tree: Tree, history: VersionHistory) -> None:
     recipe, lineage = history.recipe, history.lineage
     if recipe is None:
         model = tree.add("[bold]model[/bold]  made before recipes were kept")
@@ -78,7 +78,7 @@ def _model(tree: Tree, history: History) -> None:
     model.add(escape(f"{'settings':<16}{told}"))
 
 
-def _windows(tree: Tree, history: History) -> None:
+def _windows(tree: Tree, history: VersionHistory) -> None:
     if history.recipe is None:
         return
     recipe = history.recipe
@@ -88,7 +88,7 @@ def _windows(tree: Tree, history: History) -> None:
     windows.add(f"{'test':<16}{span(recipe.test)}")
 
 
-def _evidence(tree: Tree, history: History) -> None:
+def _evidence(tree: Tree, history: VersionHistory) -> None:
     evidence = tree.add(f"[bold]evidence[/bold]  MLflow run {history.run_id}")
     if told := history.evaluation:
         evidence.add(
@@ -102,10 +102,10 @@ def _evidence(tree: Tree, history: History) -> None:
         evidence.add(f"{'gates':<16}{history.gates.verdict}{escape(failed)}, {minute(history.gates.when)}")
 
 
-def batch_lines(batches: Sequence[UsedBatch]) -> list[str]:
+def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
     """A line per batch; of many, the latest and how many more there are."""
     older, latest = batches[:-_SHOWN_BATCHES], batches[-_SHOWN_BATCHES:]
-    lines = [f"batch {batch.batch_id}  {batch_facts(batch.manifest)}" for batch in latest]
+    lines = [f"batch {batch.batch_id}  {format_batch(batch.manifest)}" for batch in latest]
     if older:
         rows = sum(batch.manifest.rows_added for batch in older if batch.manifest)
         gone = sum(batch.manifest is None for batch in older)
@@ -114,7 +114,7 @@ def batch_lines(batches: Sequence[UsedBatch]) -> list[str]:
     return lines
 
 
-def batch_facts(manifest: Batch | None) -> str:
+def format_batch(manifest: Batch | None) -> str:
     """A batch in one line."""
     if manifest is None:
         return "no longer on disk"
@@ -124,7 +124,7 @@ def batch_facts(manifest: Batch | None) -> str:
     return f"{manifest.source}, {manifest.rows_added:,} rows, {events}, arrived {minute(manifest.ingested_at)}"
 
 
-def code_facts(history: History) -> dict[str, str]:
+def list_code_versions(history: VersionHistory) -> dict[str, str]:
     """What it was made with."""
     lineage, computed_with = history.lineage, history.arithmetic
     return {

@@ -6,16 +6,16 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.lineage.version_history import history_of
+from holdfast.lineage.version_history import load_version_history
 from holdfast.model_versions.aliases import open_registry
 from holdfast.models.contract import MODEL_NAME
-from holdfast.reporting.model_card_facts import card_facts
-from holdfast.reporting.model_card_render import to_html, to_markdown
+from holdfast.reporting.model_card_facts import build_card_context
+from holdfast.reporting.model_card_render import render_html, render_markdown
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE
 from holdfast.training.recipe import RECIPE_FILE
 
-PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
+PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance")
 MARKDOWN_FILE, HTML_FILE = "model_card.md", "model_card.html"
 
 
@@ -32,22 +32,22 @@ class ModelCard:
     markdown: str
 
 
-def model_card(client: MlflowClient, settings: Settings, version: str) -> ModelCard:
+def build_model_card(client: MlflowClient, settings: Settings, version: str) -> ModelCard:
     """Write the card of a version: a number, ``champion`` or ``challenger``. The same facts give the same text.
 
     Raises:
         UnknownVersionError: There is none.
         RunGoneError, NoLineageError, NoEvaluationError: Too little is recorded.
     """
-    history = history_of(client, settings, version)
+    history = load_version_history(client, settings, version)
     if history.evaluation is None or history.recipe is None:
         raise NoEvaluationError(
             f"{MODEL_NAME} version {history.version}, MLflow run {history.run_id}, has no {EVALUATION_FILE} or no "
             f"{RECIPE_FILE}: there is nothing to tell. Train again with `python -m flows.train`."
         )
-    files = read_files(client, history.run_id, [f"{name}.png" for name in PICTURES])
+    files = read_files(client, history.run_id, [f"{name}.png" for name in PLOTS])
     pictures = {name.removesuffix(".png"): content for name, content in files.items()}
-    markdown = to_markdown(card_facts(history, history.evaluation, history.recipe), pictures)
+    markdown = render_markdown(build_card_context(history, history.evaluation, history.recipe), pictures)
     return ModelCard(history.version, history.run_id, markdown)
 
 
@@ -58,7 +58,7 @@ def publish_model_card(settings: Settings, version: str) -> ModelCard:
         UnknownVersionError, RunGoneError, NoLineageError, NoEvaluationError: As ``model_card``.
     """
     client = open_registry(settings)
-    card = model_card(client, settings, version)
+    card = build_model_card(client, settings, version)
     client.log_text(card.run_id, card.markdown, MARKDOWN_FILE)
-    client.log_text(card.run_id, to_html(card.markdown, f"{MODEL_NAME} version {card.version}"), HTML_FILE)
+    client.log_text(card.run_id, render_html(card.markdown, f"{MODEL_NAME} version {card.version}"), HTML_FILE)
     return card

@@ -5,17 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 from holdfast.core.formatting import minute, span
-from holdfast.lineage.version_history import History
+from holdfast.lineage.version_history import VersionHistory
 from holdfast.model_versions.gate_settings import changed_told
 from holdfast.models.contract import MODEL_NAME
-from holdfast.reporting.lineage_tree import batch_lines, code_facts
-from holdfast.reporting.version_timeline import approval_of, life_of, status_of
+from holdfast.reporting.lineage_tree import format_batches, list_code_versions
+from holdfast.reporting.version_timeline import build_timeline, describe_approval, describe_status
 from holdfast.training.baselines import BASELINES
 from holdfast.training.evaluation_report import METRICS, Evaluation
 from holdfast.training.recipe import Recipe
 
 
-def card_facts(history: History, told: Evaluation, recipe: Recipe) -> dict[str, Any]:
+def build_card_context(history: VersionHistory, told: Evaluation, recipe: Recipe) -> dict[str, Any]:
     """Everything the template shows."""
     return {
         "name": MODEL_NAME,
@@ -24,11 +24,11 @@ def card_facts(history: History, told: Evaluation, recipe: Recipe) -> dict[str, 
         "told": told,
         "metrics": METRICS,
         "baselines": BASELINES,
-        "status": status_of(history),
+        "status": describe_status(history),
         "gates_verdict": _gates_verdict(history),
         "gates_told": _gates_told(history),
-        "approval": approval_of(history),
-        "life": life_of(history),
+        "approval": describe_approval(history),
+        "life": build_timeline(history),
         "not_for": _not_for(history),
         "limits": list(_limits(history, told, recipe)),
         "data": list(_data(history, told, recipe)),
@@ -39,7 +39,7 @@ def card_facts(history: History, told: Evaluation, recipe: Recipe) -> dict[str, 
     }
 
 
-def _not_for(history: History) -> list[str]:
+def _not_for(history: VersionHistory) -> list[str]:
     return [
         f"customers who have not bought for {history.lineage.activity_days} days: it has never seen one, and the "
         "service says so (active: false)",
@@ -49,7 +49,7 @@ def _not_for(history: History) -> list[str]:
     ]
 
 
-def _limits(history: History, told: Evaluation, recipe: Recipe) -> Iterator[str]:
+def _limits(history: VersionHistory, told: Evaluation, recipe: Recipe) -> Iterator[str]:
     lineage = history.lineage
     closed = recipe.development[-1] + timedelta(days=lineage.horizon_days)
     yield (
@@ -80,9 +80,9 @@ def _limits(history: History, told: Evaluation, recipe: Recipe) -> Iterator[str]
     yield "A customer who comes back after the horizon counts as churned all the same."
 
 
-def _data(history: History, told: Evaluation, recipe: Recipe) -> Iterator[tuple[str, str]]:
+def _data(history: VersionHistory, told: Evaluation, recipe: Recipe) -> Iterator[tuple[str, str]]:
     lineage = history.lineage
-    for line in batch_lines(history.batches):
+    for line in format_batches(history.batches):
         yield "data", line.removesuffix(" (--json lists all)")
     yield "known at", f"{minute(lineage.known_at)}: nothing that arrived later was used"
     yield "label", f"churned: no purchase in the {lineage.horizon_days} days after a cut-off"
@@ -104,7 +104,7 @@ def _calibration(told: Evaluation) -> str:
     )
 
 
-def _value(history: History, told: Evaluation) -> str:
+def _value(history: VersionHistory, told: Evaluation) -> str:
     value, given = told.value, history.lineage.settings.get("value", {})
     assumed = ""
     if given:
@@ -130,7 +130,7 @@ def _importance(told: Evaluation) -> str:
     )
 
 
-def _gates_verdict(history: History) -> str:
+def _gates_verdict(history: VersionHistory) -> str:
     if history.gates is None:
         return "not judged yet"
     if history.report is None:
@@ -140,7 +140,7 @@ def _gates_verdict(history: History) -> str:
     return f"{history.gates.verdict}: {count} of {len(judged)}"
 
 
-def _gates_told(history: History) -> str:
+def _gates_told(history: VersionHistory) -> str:
     gates = history.gates
     if gates is None:
         return f"Not judged yet: python -m flows.gates --version {history.version}."
@@ -153,8 +153,8 @@ def _gates_told(history: History) -> str:
     return f"Judged at {minute(gates.when)}, {beside}.{failed}{own}{gone}"
 
 
-def _origin(history: History) -> Iterator[tuple[str, str]]:
+def _origin(history: VersionHistory) -> Iterator[tuple[str, str]]:
     yield "MLflow run", history.run_id
     yield "registered", minute(history.registered_at)
     yield "fingerprint", ", ".join(f"{part} {digest[:12]}" for part, digest in history.lineage.fingerprint.items())
-    yield from code_facts(history).items()
+    yield from list_code_versions(history).items()

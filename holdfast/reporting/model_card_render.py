@@ -21,16 +21,16 @@ _INTERVAL = re.compile(r"<td>([+-]?[\d.]+) \(([^<()]+ to [^<()]+)\)</td>")
 _ACTIVE = re.compile(r"([\\`*\[\]<>|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
-def to_markdown(facts: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+def render_markdown(facts: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """The card. What comes from data or people is text in it, never Markdown; a picture that is not there is left out.
 
     Args:
-        facts: As ``holdfast.reporting.model_card_facts.card_facts`` gives them.
+        facts: As ``holdfast.reporting.model_card_facts.build_card_context`` gives them.
         pictures: Name to PNG.
     """
 
     def picture(name: str, alt: str) -> Markup:
-        return Markup(f"![{alt}]({small(pictures[name])})") if name in pictures else Markup("")
+        return Markup(f"![{alt}]({shrink_png(pictures[name])})") if name in pictures else Markup("")
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -46,12 +46,12 @@ def to_markdown(facts: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         "count": lambda value: f"{value:,}",
         "number": lambda value, digits: f"{value:.{digits}f}",
         "percent": lambda value: f"{value:.1%}",
-        "signed": signed,
+        "signed": format_difference,
     }
     return re.sub(r"\n{3,}", "\n\n", environment.get_template("model_card.md.j2").render(facts))
 
 
-def to_html(markdown: str, title: str) -> str:
+def render_html(markdown: str, title: str) -> str:
     """A page of its own: nothing is loaded from elsewhere."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     body = re.sub("<td>(passed|failed)</td>", r'<td class="\1">\1</td>', body)
@@ -61,14 +61,14 @@ def to_html(markdown: str, title: str) -> str:
     return page.render(title=title, head=Markup(head), sections=[Markup(f"<h2>{part}") for part in sections])
 
 
-def signed(interval: Interval, digits: int = 3) -> str:
+def format_difference(interval: Interval, digits: int = 3) -> str:
     """A difference and its interval."""
     numbers = (round(number, digits) + 0.0 for number in (interval.value, interval.low, interval.high))  # no -0.000
     value, low, high = (f"{number:+.{digits}f}" for number in numbers)
     return f"{value} ({low} to {high})"
 
 
-def small(png: bytes) -> str:
+def shrink_png(png: bytes) -> str:
     """A chart as a small PNG, within the text."""
     buffer = io.BytesIO()
     chart = Image.open(io.BytesIO(png)).convert("RGB")

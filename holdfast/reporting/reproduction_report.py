@@ -6,7 +6,7 @@ from holdfast.lineage.reproduction import Reproduction
 from holdfast.models.contract import MODEL_NAME
 
 
-def told(result: Reproduction, seconds: float) -> str:
+def format_reproduction(result: Reproduction, seconds: float) -> str:
     """The verdict in one line, then where they part, the first cause first."""
     about = f"{MODEL_NAME} version {result.version}"
     if result.identical:

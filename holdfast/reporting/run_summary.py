@@ -17,14 +17,14 @@ from holdfast.training.evaluation_report import METRICS, Interval
 MODELS = {"base_rate": "base rate", "recency": "recency alone", "rfm": "RFM logistic", "bg_nbd": "BG/NBD"}
 
 
-class Parity(BaseModel):
+class ParityCounts(BaseModel):
     """Online values held against point-in-time values."""
 
     values_compared: int
     mismatches: int
 
 
-class Gates(BaseModel):
+class GateCounts(BaseModel):
     """How many gates the version passed, and which it failed."""
 
     passed: int
@@ -52,9 +52,9 @@ class RunSummary(BaseModel):
     metrics: dict[str, float]
     intervals: dict[str, Interval]
     baselines: dict[str, dict[str, float]]
-    gates: Gates
+    gates: GateCounts
     champion: str
-    parity: Parity
+    parity: ParityCounts
     bento: str
     prediction: dict[str, Any]
     seconds: dict[str, float]

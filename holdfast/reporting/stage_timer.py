@@ -19,7 +19,7 @@ class Stage:
 
 
 @dataclass
-class Stages:
+class StageTimer:
     """Times each stage and prints it."""
 
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))

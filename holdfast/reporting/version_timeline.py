@@ -4,7 +4,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from holdfast.lineage.version_history import History
+from holdfast.lineage.version_history import VersionHistory
 from holdfast.model_versions.gate_settings import changed_told
 from holdfast.model_versions.records import (
     ApprovalRecord,
@@ -21,7 +21,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION
 _Record = TypeVar("_Record", bound=Record)
 
 
-def life_of(history: History) -> list[tuple[datetime, str]]:
+def build_timeline(history: VersionHistory) -> list[tuple[datetime, str]]:
     """Moments and what happened then, the oldest first."""
     told = [(history.registered_at, "registered")]
     for retraining in _all(history, None, RetrainingRecord):
@@ -52,20 +52,20 @@ def life_of(history: History) -> list[tuple[datetime, str]]:
     return sorted(told, key=lambda item: item[0])
 
 
-def _all(history: History, latest: _Record | None, kind: type[_Record]) -> list[_Record]:
+def _all(history: VersionHistory, latest: _Record | None, kind: type[_Record]) -> list[_Record]:
     """All that was told of a kind; the latest as well, which versions from before events were kept have alone."""
     told: list[_Record] = [event for event in history.events if isinstance(event, kind)]
     return told if latest is None or latest in told else [*told, latest]
 
 
-def _requests(history: History) -> list[ApprovalRecord]:
+def _requests(history: VersionHistory) -> list[ApprovalRecord]:
     """What came of each request, the oldest first. A later request makes one that still waits void."""
     by_run = {record.flow_run: record for record in _all(history, history.approval, ApprovalRecord)}
     found = sorted(by_run.values(), key=lambda record: record.since)
     return [record.standing(later.since) for record, later in pairwise(found)] + found[-1:]
 
 
-def approval_of(history: History) -> str:
+def describe_approval(history: VersionHistory) -> str:
     """Who approved it, when and why; or that nobody has."""
     if promotion := history.promotion:
         own = changed_told(promotion.thresholds)
@@ -79,7 +79,7 @@ def approval_of(history: History) -> str:
     return f"Not approved: {approval.status}{f' by {approval.who}' if approval.who else ''}: {approval.why}"
 
 
-def _since(history: History) -> datetime:
+def _since(history: VersionHistory) -> datetime:
     """When it last became champion; when it was registered if it never did."""
     taken = [back.when for _, back in history.returns] + ([history.promotion.when] if history.promotion else [])
     return max(taken, default=history.registered_at)
@@ -89,7 +89,7 @@ def _by(promotion: PromotionRecord) -> str:
     return "automatically" if promotion.mode == "auto" else f"by {promotion.who}"
 
 
-def status_of(history: History) -> str:
+def describe_status(history: VersionHistory) -> str:
     """Where it stands now, in a few words."""
     if CHAMPION in history.aliases:
         return f"{CHAMPION}: in service"

@@ -7,8 +7,9 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
-from holdfast.alerting.events import tell
-from holdfast.alerting.outbox import add_alert, deliver_now, resolve
+from holdfast.alerting.delivery import deliver_now
+from holdfast.alerting.events import emit_event
+from holdfast.alerting.outbox import add_alert, resolve_alert
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.monitoring.findings import Severity
 from holdfast.rollout.registry_actions import undo
@@ -30,13 +31,13 @@ def finish(
         back = f"version {record.champion} serves again" if record.step == "watch" else "it gets no traffic any more"
         severity: Severity = "warning" if record.step == "shadow" else "critical"
         text = f"Version {version} was rolled back in the step {record.name}, {back}: {told}"
-        add_alert(settings, Alert.about(_ROLLED_BACK, f"version {version}", severity, text, evidence), now)
-        tell("holdfast.rollout.rolled_back", f"version.{version}", _payload(version, record, text))
+        add_alert(settings, Alert.for_subject(_ROLLED_BACK, f"version {version}", severity, text, evidence), now)
+        emit_event("holdfast.rollout.rolled_back", f"version.{version}", _payload(version, record, text))
     elif record.verdict == "stopped" and record.is_held:
         text = f"The rollout of version {version} ended in the step {record.name}: {told}"
-        add_alert(settings, Alert.about(_HELD, f"version {version}", "warning", text, evidence), now)
-        tell("holdfast.rollout.held", f"version.{version}", _payload(version, record, text))
-    resolve(settings, f"{_SILENT}:version {version}", "the step has ended", now)
+        add_alert(settings, Alert.for_subject(_HELD, f"version {version}", "warning", text, evidence), now)
+        emit_event("holdfast.rollout.held", f"version.{version}", _payload(version, record, text))
+    resolve_alert(settings, f"{_SILENT}:version {version}", "the step has ended", now)
     record.tell(client, version)
     deliver_now(settings)
 
@@ -44,17 +45,19 @@ def finish(
 def tell_promoted(version: str, previous: str | None) -> None:
     """That the last step but one was passed, and the alias moved."""
     text = f"Version {version} is the champion, after a rollout without a breach."
-    tell("holdfast.rollout.promoted", f"version.{version}", {"version": version, "previous": previous, "summary": text})
+    emit_event(
+        "holdfast.rollout.promoted", f"version.{version}", {"version": version, "previous": previous, "summary": text}
+    )
 
 
 def tell_silent(settings: Settings, version: str, url: str, silent: bool, now: datetime) -> None:
     """That nobody can see how a rollout goes, as the service does not answer; or that it does again."""
     text = f"The rollout of version {version} waits: {url}/metrics, or the model registry, does not answer."
-    alert = Alert.about(_SILENT, f"version {version}", "warning", text)
+    alert = Alert.for_subject(_SILENT, f"version {version}", "warning", text)
     if silent:
         add_alert(settings, alert, now)
     else:
-        resolve(settings, alert.key, "the service and the registry answer", now)
+        resolve_alert(settings, alert.key, "the service and the registry answer", now)
     deliver_now(settings)
 
 

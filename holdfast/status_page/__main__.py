@@ -6,7 +6,7 @@ import uvicorn
 
 from feature_repo.settings import apply_environment
 from holdfast.models.registry_client import be_impatient
-from holdfast.status_page.app import status_app
+from holdfast.status_page.app import create_app
 
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 
@@ -20,7 +20,7 @@ def main() -> None:
     apply_environment()
     be_impatient()
     hosts = _LOOPBACK if options.host in ("127.0.0.1", "localhost", "::1") else ["*"]
-    uvicorn.run(status_app(hosts), host=options.host, port=options.port, log_level="warning")
+    uvicorn.run(create_app(hosts), host=options.host, port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from holdfast.core.formatting import minute
 from holdfast.status_page import filters
-from holdfast.status_page.runbook import runbook_html
-from holdfast.status_page.snapshot import Kept, Standing
+from holdfast.status_page.runbook import render_runbook
+from holdfast.status_page.snapshot import CachedStatus, SystemStatus
 
 _FOLDER = Path(__file__).resolve().parent
 _HEADERS = {
@@ -26,9 +26,9 @@ _HEADERS = {
 }
 
 
-def status_app(hosts: list[str], find: Callable[[], Standing] | None = None) -> Starlette:
+def create_app(hosts: list[str], find: Callable[[], SystemStatus] | None = None) -> Starlette:
     """The application, for requests to ``hosts`` (``["*"]``: to any)."""
-    find = find or Kept()
+    find = find or CachedStatus()
     pages = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -38,10 +38,10 @@ def status_app(hosts: list[str], find: Callable[[], Standing] | None = None) -> 
     )
     pages.globals.update(
         minute=minute,
-        ago=filters.ago,
-        span=filters.span,
-        link=filters.link,
-        figure=filters.figure,
+        ago=filters.format_age,
+        span=filters.format_duration,
+        link=filters.safe_link,
+        figure=filters.format_number,
     )
 
     def page(_request: Request) -> Response:
@@ -53,7 +53,7 @@ def status_app(hosts: list[str], find: Callable[[], Standing] | None = None) -> 
 
     def runbook(_request: Request) -> Response:
         try:
-            text = runbook_html()
+            text = render_runbook()
         except OSError as error:
             return PlainTextResponse(f"The runbook cannot be read: {error}", 404, headers=_HEADERS)
         return HTMLResponse(pages.get_template("runbook.html.j2").render(text=text), headers=_HEADERS)

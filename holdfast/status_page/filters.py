@@ -3,18 +3,18 @@
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from holdfast.status_page.sections import without_login
+from holdfast.status_page.sections import strip_credentials
 
 
-def ago(moment: datetime | None, now: datetime) -> str:
+def format_age(moment: datetime | None, now: datetime) -> str:
     """How long ago, or in how long."""
     if moment is None:
         return "never"
     seconds = (now - moment).total_seconds()
-    return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+    return f"{format_duration(seconds)} ago" if seconds >= 0 else f"in {format_duration(-seconds)}"
 
 
-def span(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """A duration in its largest unit."""
     if seconds is None:
         return ""
@@ -24,13 +24,13 @@ def span(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def link(target: str) -> str:
+def safe_link(target: str) -> str:
     """The target if a browser may follow it: http or https and nothing else; otherwise nothing."""
-    shown = without_login(target)
+    shown = strip_credentials(target)
     return shown if urlsplit(shown).scheme in ("http", "https") else ""
 
 
-def figure(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """A number with three figures behind the point; a large one without."""
     if value is None:
         return "–"

@@ -7,8 +7,8 @@ import httpx
 
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.endpoints import Places
-from holdfast.status_page.schemas import RunFacts
-from holdfast.status_page.sections import in_one_line, without_login
+from holdfast.status_page.schemas import DeploymentStatus
+from holdfast.status_page.sections import strip_credentials, to_one_line
 
 _SECONDS = 4.0
 _TAG = "holdfast"
@@ -16,11 +16,11 @@ _DONE = ["COMPLETED", "FAILED", "CRASHED", "RUNNING", "PENDING", "PAUSED", "CANC
 _LOOKED_AT = 20
 
 
-class PrefectDownError(HoldfastError):
+class PrefectUnavailableError(HoldfastError):
     """Prefect's server does not answer."""
 
 
-def runs(places: Places) -> list[RunFacts]:
+def list_deployments(places: Places) -> list[DeploymentStatus]:
     """Every deployment with the tag ``holdfast``, by name. A run from a terminal, or within another flow, counts too.
 
     Raises:
@@ -30,12 +30,16 @@ def runs(places: Places) -> list[RunFacts]:
     try:
         with httpx.Client(base_url=f"{base}/api", timeout=_SECONDS) as api:
             wanted = {"deployments": {"tags": {"all_": [_TAG]}}, "sort": "NAME_ASC"}
-            return [_last_run(api, without_login(base), found) for found in _post(api, "/deployments/filter", wanted)]
+            return [
+                _last_run(api, strip_credentials(base), found) for found in _post(api, "/deployments/filter", wanted)
+            ]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise PrefectDownError(f"Prefect's server at {without_login(base)} does not answer: {error}") from error
+        raise PrefectUnavailableError(
+            f"Prefect's server at {strip_credentials(base)} does not answer: {error}"
+        ) from error
 
 
-def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> RunFacts:
+def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> DeploymentStatus:
     last = _begun(api, deployment["flow_id"])
     planned = {
         "deployments": {"id": {"any_": [deployment["id"]]}},
@@ -47,13 +51,13 @@ def _last_run(api: httpx.Client, base: str, deployment: dict[str, Any]) -> RunFa
     run = last or {}
     state = run.get("state") or {}
     page = f"{base}/runs/flow-run/{run['id']}" if run else f"{base}/deployments/deployment/{deployment['id']}"
-    return RunFacts(
+    return DeploymentStatus(
         deployment=deployment["name"],
         state=state.get("name") or "never run",
         type=state.get("type") or "",
         when=_moment(run.get("start_time") or run.get("expected_start_time")),
         seconds=run.get("estimated_run_time"),
-        message=in_one_line(state.get("message") or "") if state.get("type") in ("FAILED", "CRASHED") else "",
+        message=to_one_line(state.get("message") or "") if state.get("type") in ("FAILED", "CRASHED") else "",
         next=_moment(due[0]["expected_start_time"]) if due else None,
         page=page,
     )

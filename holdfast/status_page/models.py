@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import Places
-from holdfast.status_page.schemas import ChallengerFacts, ChampionFacts, ModelFacts, Promise
-from holdfast.status_page.sections import without_login
+from holdfast.status_page.schemas import ChallengerStatus, ChampionStatus, ModelStatus, TestMetric
+from holdfast.status_page.sections import strip_credentials
 from holdfast.training.evaluation_report import METRICS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PROMISED = ("roc_auc", "brier", "ece")
 
 
-def models(settings: Settings, places: Places) -> ModelFacts:
+def load_models(settings: Settings, places: Places) -> ModelStatus:
     """As the registry tells it now."""
     from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, open_registry
     from holdfast.model_versions.champion_history import reigns
@@ -25,9 +25,9 @@ def models(settings: Settings, places: Places) -> ModelFacts:
     try:
         client = open_registry(settings)
     except UnknownVersionError:  # nothing was trained: that is no fault
-        return ModelFacts(champion=None, challenger=None)
+        return ModelStatus(champion=None, challenger=None)
     known = reigns(client)
-    return ModelFacts(
+    return ModelStatus(
         champion=_champion(client, places, known.champion, known.since) if known.champion else None,
         challenger=_challenger(client, places, challenger_version(client)),
     )
@@ -35,8 +35,8 @@ def models(settings: Settings, places: Places) -> ModelFacts:
 
 def _champion(
     client: "MlflowClient", places: Places, version: str, since: Callable[[str], datetime | None]
-) -> ChampionFacts:
-    return ChampionFacts(
+) -> ChampionStatus:
+    return ChampionStatus(
         version=version,
         since=since(version),
         promised=_promised(client, version),
@@ -45,7 +45,7 @@ def _champion(
     )
 
 
-def _challenger(client: "MlflowClient", places: Places, version: str | None) -> ChallengerFacts | None:
+def _challenger(client: "MlflowClient", places: Places, version: str | None) -> ChallengerStatus | None:
     from holdfast.model_versions.records import TrafficRecord
 
     if version is None:
@@ -53,7 +53,7 @@ def _challenger(client: "MlflowClient", places: Places, version: str | None) -> 
     tags = client.get_model_version(MODEL_NAME, version).tags
     traffic = TrafficRecord.in_tags(tags, version)
     until = f", until {traffic.until:%Y-%m-%d %H:%M} UTC" if traffic and traffic.until else ""
-    return ChallengerFacts(
+    return ChallengerStatus(
         version=version,
         traffic=f"{traffic.told}{until}" if traffic else "not tried out",
         rollout=_rollout(tags, version),
@@ -68,13 +68,13 @@ def _rollout(tags: dict[str, str], version: str) -> str:
     return f"{record.told} ({record.when:%Y-%m-%d %H:%M} UTC)" if record else ""
 
 
-def _promised(client: "MlflowClient", version: str) -> list[Promise]:
+def _promised(client: "MlflowClient", version: str) -> list[TestMetric]:
     """What its test found, of the metrics that its run has."""
     run = client.get_model_version(MODEL_NAME, version).run_id
     found = client.get_run(run).data.metrics if run else {}
     names = {metric: f"test.model.{metric}" for metric in _PROMISED if f"test.model.{metric}" in found}
     return [
-        Promise(
+        TestMetric(
             metric=METRICS[metric],
             value=found[name],
             low=found.get(f"{name}.low", found[name]),
@@ -85,4 +85,4 @@ def _promised(client: "MlflowClient", version: str) -> list[Promise]:
 
 
 def _page(places: Places, version: str) -> str:
-    return f"{without_login(places.mlflow_url).rstrip('/')}/#/models/{MODEL_NAME}/versions/{version}"
+    return f"{strip_credentials(places.mlflow_url).rstrip('/')}/#/models/{MODEL_NAME}/versions/{version}"

@@ -12,7 +12,7 @@ class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class PartFacts(_Facts):
+class ComponentStatus(_Facts):
     """A part that answers over HTTP. ``note``: what it says of itself if that is not all well."""
 
     name: str
@@ -21,7 +21,7 @@ class PartFacts(_Facts):
     note: str = ""
 
 
-class Promise(_Facts):
+class TestMetric(_Facts):
     """What the test of a version found, with its 95% interval."""
 
     metric: str
@@ -30,17 +30,17 @@ class Promise(_Facts):
     high: float
 
 
-class ChampionFacts(_Facts):
+class ChampionStatus(_Facts):
     """Who serves. ``since`` is None where no promotion is recorded; ``rollout`` is how it came there, in words."""
 
     version: str
     since: datetime | None
-    promised: list[Promise]
+    promised: list[TestMetric]
     rollout: str
     page: str
 
 
-class ChallengerFacts(_Facts):
+class ChallengerStatus(_Facts):
     """Who is tried out: ``traffic`` and ``rollout`` in words."""
 
     version: str
@@ -49,14 +49,14 @@ class ChallengerFacts(_Facts):
     page: str
 
 
-class ModelFacts(_Facts):
+class ModelStatus(_Facts):
     """The two aliases."""
 
-    champion: ChampionFacts | None
-    challenger: ChallengerFacts | None
+    champion: ChampionStatus | None
+    challenger: ChallengerStatus | None
 
 
-class FreshnessFacts(_Facts):
+class FreshnessStatus(_Facts):
     """The online store. Ages in hours; beyond ``soft`` answers are flagged, beyond ``hard`` refused."""
 
     now: datetime
@@ -68,7 +68,7 @@ class FreshnessFacts(_Facts):
     state: Literal["fresh", "stale", "too old", "unknown"]
 
 
-class ParityFacts(_Facts):
+class ParityStatus(_Facts):
     """The last comparison of online with point-in-time values."""
 
     as_of: datetime
@@ -76,7 +76,7 @@ class ParityFacts(_Facts):
     mismatches: int
 
 
-class RunFacts(_Facts):
+class DeploymentStatus(_Facts):
     """A deployment: the last run of its flow, if any, and when its next is due. ``seconds``: so far, if it runs."""
 
     deployment: str
@@ -89,7 +89,7 @@ class RunFacts(_Facts):
     page: str
 
 
-class Breach(_Facts):
+class LimitBreach(_Facts):
     """A measurement beyond its limit."""
 
     metric: str
@@ -100,7 +100,7 @@ class Breach(_Facts):
     rows: int
 
 
-class ViewFacts(_Facts):
+class ViewStatus(_Facts):
     """The last run of a view of monitoring, with the first of its breaches. Without ``as_of`` it has not run yet.
 
     ``measured`` is how much was held against a limit, 0 where nothing could be: that all is well is then not known.
@@ -110,11 +110,11 @@ class ViewFacts(_Facts):
     as_of: datetime | None
     measured: int
     breached: int
-    breaches: list[Breach]
+    breaches: list[LimitBreach]
     page: str
 
 
-class AlertFacts(_Facts):
+class AlertStatus(_Facts):
     """An open alert."""
 
     severity: Severity
@@ -126,7 +126,7 @@ class AlertFacts(_Facts):
     runbook: str
 
 
-class ScoresFacts(_Facts):
+class ScoresStatus(_Facts):
     """The last table of batch scores. ``churning`` is of the ``active`` customers: the model learns from no others."""
 
     as_of: datetime

@@ -24,22 +24,22 @@ class Section(BaseModel, Generic[_Value]):
     error: str = ""
 
 
-def section(found: Callable[[], _Value]) -> Section[_Value]:
+def load_section(found: Callable[[], _Value]) -> Section[_Value]:
     """What ``found`` returns. Whatever it raises is shown in its place: the rest of the page is still true."""
     try:
         return Section(value=found())
     except HoldfastError as error:
-        return Section(error=in_one_line(str(error)))
+        return Section(error=to_one_line(str(error)))
     except Exception as error:
         _LOG.warning("A part of the page is missing", exc_info=True)
-        return Section(error=in_one_line(f"{type(error).__name__}: {error}"))
+        return Section(error=to_one_line(f"{type(error).__name__}: {error}"))
 
 
-def in_one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Short, and without what somebody logs in with."""
-    return without_login(" ".join(text.split()))[:_CHARACTERS]
+    return strip_credentials(" ".join(text.split()))[:_CHARACTERS]
 
 
-def without_login(text: str) -> str:
+def strip_credentials(text: str) -> str:
     """Addresses in a text without the name and password that they may hold."""
     return _LOGIN.sub("", text)

@@ -11,39 +11,39 @@ from pydantic import BaseModel, ConfigDict
 from feature_repo.settings import Settings, load_settings
 from holdfast.runtime.endpoints import Places, load_places
 from holdfast.status_page import sources
-from holdfast.status_page.flow_runs import runs
-from holdfast.status_page.health import parts
-from holdfast.status_page.models import models
+from holdfast.status_page.flow_runs import list_deployments
+from holdfast.status_page.health import check_components
+from holdfast.status_page.models import load_models
 from holdfast.status_page.schemas import (
-    AlertFacts,
-    FreshnessFacts,
-    ModelFacts,
-    ParityFacts,
-    PartFacts,
-    RunFacts,
-    ScoresFacts,
-    ViewFacts,
+    AlertStatus,
+    ComponentStatus,
+    DeploymentStatus,
+    FreshnessStatus,
+    ModelStatus,
+    ParityStatus,
+    ScoresStatus,
+    ViewStatus,
 )
-from holdfast.status_page.sections import Section, section
+from holdfast.status_page.sections import Section, load_section
 
-KEPT_SECONDS = 3.0
+CACHE_SECONDS = 3.0
 
 
-class Standing(BaseModel):
+class SystemStatus(BaseModel):
     """How everything stood at ``at``."""
 
     model_config = ConfigDict(frozen=True)
 
     at: datetime
     data: str
-    parts: Section[list[PartFacts]]
-    models: Section[ModelFacts]
-    freshness: Section[FreshnessFacts]
-    parity: Section[ParityFacts]
-    scores: Section[ScoresFacts | None]
-    views: Section[list[ViewFacts]]
-    alerts: Section[list[AlertFacts]]
-    runs: Section[list[RunFacts]]
+    parts: Section[list[ComponentStatus]]
+    models: Section[ModelStatus]
+    freshness: Section[FreshnessStatus]
+    parity: Section[ParityStatus]
+    scores: Section[ScoresStatus | None]
+    views: Section[list[ViewStatus]]
+    alerts: Section[list[AlertStatus]]
+    runs: Section[list[DeploymentStatus]]
 
     @property
     def colour(self) -> Literal["good", "warning", "bad"]:
@@ -59,32 +59,32 @@ class Standing(BaseModel):
         return "warning" if "warning" in severities or unknown or age != "fresh" else "good"
 
 
-def standing(settings: Settings, places: Places, at: datetime) -> Standing:
+def load_system_status(settings: Settings, places: Places, at: datetime) -> SystemStatus:
     """Ask every source; one that fails says so in its section and spoils no other."""
-    return Standing(
+    return SystemStatus(
         at=at,
         data=str(settings.data),
-        parts=section(lambda: parts(places)),
-        models=section(lambda: models(settings, places)),
-        freshness=section(lambda: sources.freshness(settings)),
-        parity=section(lambda: sources.parity(settings)),
-        scores=section(lambda: sources.scores(settings)),
-        views=section(lambda: sources.views(settings)),
-        alerts=section(lambda: sources.alerts(settings)),
-        runs=section(lambda: runs(places)),
+        parts=load_section(lambda: check_components(places)),
+        models=load_section(lambda: load_models(settings, places)),
+        freshness=load_section(lambda: sources.load_freshness(settings)),
+        parity=load_section(lambda: sources.load_parity_status(settings)),
+        scores=load_section(lambda: sources.load_scores(settings)),
+        views=load_section(lambda: sources.load_views(settings)),
+        alerts=load_section(lambda: sources.load_alerts(settings)),
+        runs=load_section(lambda: list_deployments(places)),
     )
 
 
-class Kept:
+class CachedStatus:
     """The standing of a few seconds ago, so that many pages cost no more than one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock, self._clock = threading.Lock(), clock
-        self._found: tuple[float, Standing] | None = None
+        self._found: tuple[float, SystemStatus] | None = None
 
-    def __call__(self) -> Standing:
+    def __call__(self) -> SystemStatus:
         with self._lock:
-            if self._found is None or self._clock() - self._found[0] > KEPT_SECONDS:
-                now = standing(load_settings(), load_places(), datetime.now(UTC))
+            if self._found is None or self._clock() - self._found[0] > CACHE_SECONDS:
+                now = load_system_status(load_settings(), load_places(), datetime.now(UTC))
                 self._found = self._clock(), now
             return self._found[1]

@@ -5,25 +5,32 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import artifact_page
+from holdfast.alerting.links import artifact_url
 from holdfast.monitoring.findings import View
-from holdfast.status_page.schemas import AlertFacts, Breach, FreshnessFacts, ParityFacts, ScoresFacts, ViewFacts
+from holdfast.status_page.schemas import (
+    AlertStatus,
+    FreshnessStatus,
+    LimitBreach,
+    ParityStatus,
+    ScoresStatus,
+    ViewStatus,
+)
 
 _SHOWN_BREACHES = 8
 
 
-def freshness(settings: Settings) -> FreshnessFacts:
+def load_freshness(settings: Settings) -> FreshnessStatus:
     """The age of the online store at the time that counts as now: with a clock that replays data, theirs."""
     from holdfast.feature_store.apply import definitions
     from holdfast.feature_store.materialization import online_state
     from holdfast.ingestion.as_of import resolve_as_of
 
     held, now = online_state(settings), resolve_as_of(None, settings, datetime.now(UTC))
-    views = definitions().feature_views
-    soft = min(float(view.tags["soft_limit_hours"]) for view in views)
-    hard = min((view.ttl.total_seconds() / 3600 for view in views if view.ttl), default=math.inf)
+    load_views = definitions().feature_views
+    soft = min(float(view.tags["soft_limit_hours"]) for view in load_views)
+    hard = min((view.ttl.total_seconds() / 3600 for view in load_views if view.ttl), default=math.inf)
     age = max(0.0, (now - held.as_of).total_seconds() / 3600) if held else None
-    return FreshnessFacts(
+    return FreshnessStatus(
         now=now,
         as_of=held.as_of if held else None,
         known_at=held.known_at if held else None,
@@ -34,7 +41,7 @@ def freshness(settings: Settings) -> FreshnessFacts:
     )
 
 
-def parity(settings: Settings) -> ParityFacts:
+def load_parity_status(settings: Settings) -> ParityStatus:
     """The last comparison.
 
     Raises:
@@ -43,10 +50,10 @@ def parity(settings: Settings) -> ParityFacts:
     from holdfast.feature_store.parity import load_parity
 
     found = load_parity(settings)
-    return ParityFacts(as_of=found.as_of, values_compared=found.values_compared, mismatches=found.mismatches)
+    return ParityStatus(as_of=found.as_of, values_compared=found.values_compared, mismatches=found.mismatches)
 
 
-def scores(settings: Settings) -> ScoresFacts | None:
+def load_scores(settings: Settings) -> ScoresStatus | None:
     """The latest table of scores that holds; None: nothing was scored."""
     from holdfast.batch_scoring.score_store import counts, list_scored
 
@@ -55,7 +62,7 @@ def scores(settings: Settings) -> ScoresFacts | None:
         return None
     last = current[-1]
     found = counts(last.path, ["active", "will_churn"])
-    return ScoresFacts(
+    return ScoresStatus(
         as_of=last.as_of,
         known_at=last.known_at,
         version=last.model_version,
@@ -66,19 +73,19 @@ def scores(settings: Settings) -> ScoresFacts | None:
     )
 
 
-def views(settings: Settings) -> list[ViewFacts]:
+def load_views(settings: Settings) -> list[ViewStatus]:
     """The last run of each view of monitoring."""
     return [_view(settings, view) for view in get_args(View)]
 
 
-def alerts(settings: Settings) -> list[AlertFacts]:
+def load_alerts(settings: Settings) -> list[AlertStatus]:
     """Those that are open, worst first."""
-    from holdfast.alerting.outbox import open_alerts
+    from holdfast.alerting.outbox import list_open_alerts
 
     if not settings.alerts.exists():  # asking would create it
         return []
     return [
-        AlertFacts(
+        AlertStatus(
             severity=alert.severity,
             title=alert.title,
             text=alert.text,
@@ -87,19 +94,19 @@ def alerts(settings: Settings) -> list[AlertFacts]:
             evidence=alert.evidence,
             runbook=alert.runbook,
         )
-        for alert in open_alerts(settings)
+        for alert in list_open_alerts(settings)
     ]
 
 
-def _view(settings: Settings, view: View) -> ViewFacts:
+def _view(settings: Settings, view: View) -> ViewStatus:
     from holdfast.monitoring.metrics_store import last_metrics
 
-    found, page = last_metrics(settings, view), artifact_page(f"monitor-{view}")
+    found, page = last_metrics(settings, view), artifact_url(f"monitor-{view}")
     if found.empty:
-        return ViewFacts(view=view, as_of=None, measured=0, breaches=[], breached=0, page=page)
+        return ViewStatus(view=view, as_of=None, measured=0, breaches=[], breached=0, page=page)
     breached = found[found["breached"]]
     breaches = [
-        Breach(
+        LimitBreach(
             metric=str(row.metric),
             subject=str(row.subject),
             version=str(row.version),
@@ -112,7 +119,7 @@ def _view(settings: Settings, view: View) -> ViewFacts:
     as_of = found["as_of"].iloc[0].to_pydatetime()
     held = found["limit"].notna() | found["low"].notna()  # against something: the rest only counts
     measured = int((((found["rows"] > 0) & held) | found["breached"]).sum())
-    return ViewFacts(view=view, as_of=as_of, measured=measured, breaches=breaches, breached=len(breached), page=page)
+    return ViewStatus(view=view, as_of=as_of, measured=measured, breaches=breaches, breached=len(breached), page=page)
 
 
 def _number(value: Any) -> float | None:

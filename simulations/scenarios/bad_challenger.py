@@ -150,6 +150,6 @@ def _force(run: Running) -> None:
 
 
 def _tell_that_it_is_ready() -> None:
-    from holdfast.alerting.events import tell
+    from holdfast.alerting.events import emit_event
 
-    tell("holdfast.challenger.ready", f"version.{_BAD}", {"version": _BAD})
+    emit_event("holdfast.challenger.ready", f"version.{_BAD}", {"version": _BAD})

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import runbook_entry
+from holdfast.alerting.links import runbook_entry_url
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.findings import EventName
 from tests.e2e.test_commands import NOISE, assert_command_exists
@@ -34,7 +34,7 @@ def alerted() -> set[str]:
 
 def test_every_alert_has_an_entry_where_it_links_to() -> None:
     anchors = {section.replace(" ", "-") for section in SECTIONS}
-    assert {runbook_entry(event).partition("#")[2] for event in alerted()} == anchors
+    assert {runbook_entry_url(event).partition("#")[2] for event in alerted()} == anchors
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from holdfast.ingestion.batches import Batch
-from holdfast.lineage.version_history import History, UsedBatch
+from holdfast.lineage.version_history import UsedBatch, VersionHistory
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.promotion.gate_report import Report
@@ -161,7 +161,7 @@ def _group(label: str, rows: int, gap: Interval | None) -> SliceResult:
     )
 
 
-HISTORY = History(
+HISTORY = VersionHistory(
     version="3",
     aliases=["challenger"],
     registered_at=NOON - timedelta(minutes=5),
@@ -182,7 +182,7 @@ HISTORY = History(
 )
 
 
-def history(**changed: Any) -> History:
+def history(**changed: Any) -> VersionHistory:
     """The whole past, with some of it changed."""
     return replace(HISTORY, **changed)
 

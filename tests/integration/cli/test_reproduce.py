@@ -34,11 +34,11 @@ class Ended:
 @pytest.fixture(scope="module")
 def recorded(trained: Trained) -> Any:
     """What training recorded of the version."""
-    from holdfast.lineage.reproduction import recorded_of
+    from holdfast.lineage.reproduction import load_recorded_version
     from holdfast.model_versions.aliases import open_registry
 
     with at_work_on(trained.data) as settings:
-        return recorded_of(open_registry(settings), trained.result.model_version)
+        return load_recorded_version(open_registry(settings), trained.result.model_version)
 
 
 def _copy(trained: Trained, folder: Path) -> Path:
@@ -74,16 +74,16 @@ def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     said = MANIFEST.validate_json(manifest.read_bytes())
     manifest.write_bytes(MANIFEST.dump_json(replace(said, ingested_at=KNOWN_AT)))  # as if it had been there
     _one_more(data, 2.5, late + timedelta(days=1))
-    before, outcomes, make_again = _content(data), [], reproduction.make_again
+    before, outcomes, retrain_isolated = _content(data), [], reproduction.retrain_isolated
 
     def kept(*arguments: Any) -> Any:
-        outcomes.append(make_again(*arguments))
+        outcomes.append(retrain_isolated(*arguments))
         return outcomes[0]
 
     with pytest.MonkeyPatch.context() as patch, at_work_on(data, HOLDFAST_HORIZON_DAYS="30"):
         import rich.console
 
-        patch.setattr(reproduction, "make_again", kept)
+        patch.setattr(reproduction, "retrain_isolated", kept)
         patch.setattr(sys, "argv", ["reproduce", trained.result.model_version])
         printed: list[str] = []
         patch.setattr(rich.console.Console, "print", lambda _, text, **options: printed.append(str(text)))
@@ -115,9 +115,9 @@ class TestPlanted:
     """Something is changed on one side; the report names it, the first cause first."""
 
     def _where(self, recorded: Any, outcome: Any) -> list[str]:
-        from holdfast.lineage.reproduction import compared
+        from holdfast.lineage.reproduction import compare
 
-        result = compared(recorded, outcome, [])
+        result = compare(recorded, outcome, [])
         assert not result.identical
         return [item.where for item in result.differences]
 
@@ -156,17 +156,17 @@ class TestPlanted:
         assert found == ["labels", "test labels"]
 
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
-        from holdfast.lineage.isolated_retraining import Outcome
-        from holdfast.lineage.retrain_worker import here, remake
+        from holdfast.lineage.isolated_retraining import RetrainingOutcome
+        from holdfast.lineage.retrain_worker import current_lineage, retrain
         from holdfast.training.numeric_environment import arithmetic
 
         data = copy_shop(folder)
         path = data / "batches" / recorded.lineage.batches[batch] / "transactions.parquet"
         pq.write_table(change(pq.read_table(path)), path)
         with at_work_on(data) as settings:
-            here(settings, recorded.lineage)  # applies the definitions
-            made = remake(settings, recorded.lineage, recorded.recipe, lambda doing: None)
-        return self._where(recorded, Outcome(recorded.lineage, arithmetic(), made))
+            current_lineage(settings, recorded.lineage)  # applies the definitions
+            made = retrain(settings, recorded.lineage, recorded.recipe, lambda doing: None)
+        return self._where(recorded, RetrainingOutcome(recorded.lineage, arithmetic(), made))
 
 
 class TestNotMade:
@@ -190,7 +190,7 @@ class TestNotMade:
 
         data, gone = copy_shop(tmp_path), recorded.lineage.batches[1]
         shutil.rmtree(data / "batches" / gone)
-        monkeypatch.delattr(reproduction, "make_again")
+        monkeypatch.delattr(reproduction, "retrain_isolated")
         result = reproduction.reproduce(Settings(data=data), recorded, lambda doing: None)
         assert not result.identical
         assert [item.where for item in result.differences] == ["batches"]
@@ -219,7 +219,7 @@ class TestNotMade:
         monkeypatch.setattr(isolated_retraining.sys, "executable", str(fake))
         said: list[str] = []
         with pytest.raises(isolated_retraining.ReproductionError, match=r"ended with code 3:\nno memory left"):
-            isolated_retraining.make_again(
+            isolated_retraining.retrain_isolated(
                 Settings(data=tmp_path), recorded.lineage, recorded.recipe, None, said.append
             )
         assert said == ["working"]
@@ -234,4 +234,4 @@ class TestNotMade:
             at_work_on(trained.data) as settings,
             pytest.raises(reproduction.ReproductionError, match=r"no recipe\.json and no test_predictions\.parquet"),
         ):
-            reproduction.recorded_of(open_registry(settings), trained.result.model_version)
+            reproduction.load_recorded_version(open_registry(settings), trained.result.model_version)

@@ -12,13 +12,13 @@ from prefect import flow, tags
 from feature_repo.settings import Settings
 from flows.alerts import NoReasonError, UnknownAlertError, alerts
 from holdfast.alerting.alert import Alert
-from holdfast.alerting.outbox import add_alert, open_alerts
+from holdfast.alerting.outbox import add_alert, list_open_alerts
 from tests.support.prefect_server import answered, post
 from tests.support.small_shop import prefect_api
 from tests.support.webhook_receiver import receiving
 
 NOW = datetime.now(UTC)
-DRIFT = Alert.about("holdfast.drift.detected", "recency", "warning", "PSI 0.31", "http://prefect/x")
+DRIFT = Alert.for_subject("holdfast.drift.detected", "recency", "warning", "PSI 0.31", "http://prefect/x")
 
 
 def test_what_waits_is_delivered_and_what_is_open_is_listed(
@@ -83,7 +83,7 @@ def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_here: Non
         try:
             begun_before = start()
             add_alert(
-                shop, Alert.about("holdfast.run.failed", name, "critical", "it failed"), datetime.now(UTC), "runs"
+                shop, Alert.for_subject("holdfast.run.failed", name, "critical", "it failed"), datetime.now(UTC), "runs"
             )
             end(start(), "Skipped")
             assert [item.key for item in alerts().open] == [f"holdfast.run.failed:{name}"], "that one did nothing"
@@ -108,7 +108,7 @@ def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_here: N
         answered(api, "DELETE", f"/deployments/{deployment}")
         assert number in [item.run for item in recover()]
         answered(api, "DELETE", f"/flows/{flow_id}")
-    assert "no rows" in open_alerts(shop)[0].text
+    assert "no rows" in list_open_alerts(shop)[0].text
 
 
 def test_a_failed_run_is_told_once(flows_here: None, shop: Settings) -> None:
@@ -126,7 +126,7 @@ def test_a_failed_run_is_told_once(flows_here: None, shop: Settings) -> None:
     run = f"prefect.flow-run.{state.state_details.flow_run_id}"
     assert [item.done for item in recover(run)] == ["told"]
     assert recover(run) == []
-    (alert,) = open_alerts(shop)
+    (alert,) = list_open_alerts(shop)
     assert alert.key.startswith("holdfast.run.failed:")
     assert "the feed is empty" in alert.text
     assert alert.evidence.endswith(f"/runs/flow-run/{state.state_details.flow_run_id}")
@@ -160,7 +160,7 @@ def test_the_parts_of_a_run_that_crashed_end_with_it(flows_here: None, shop: Set
         state = client.read_flow_run(UUID(ids[1])).state
     assert state is not None
     assert (state.name, state.message) == ("Crashed", "The run that it was part of crashed.")
-    assert "It does not run again by itself: nobody repeats it." in open_alerts(shop)[0].text
+    assert "It does not run again by itself: nobody repeats it." in list_open_alerts(shop)[0].text
 
 
 def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_back(
@@ -184,7 +184,7 @@ def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_b
         assert mark_ended(client, run_status(client, found), "its process is gone") == "cancelled"
         assert read_flow_runs(client, [run])[0].state_name == "Cancelled"
     assert recover(run) == []
-    assert open_alerts(shop) == []
+    assert list_open_alerts(shop) == []
 
 
 def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import run_page
-from holdfast.alerting.outbox import open_alerts
+from holdfast.alerting.links import run_url
+from holdfast.alerting.outbox import list_open_alerts
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.prefect_server import answered, post
 from tests.support.server_processes import answering, eventually, free_port, serving
@@ -145,14 +145,14 @@ def test_a_stale_store_is_filled_again_though_the_run_is_killed(world: World) ->
     (recovered,) = world.over("recover")
     assert recovered["parameters"]["flow_run_id"] == f"prefect.flow-run.{first}"
     assert "seen-to" in world.runs("features")[0]["tags"]
-    (alert,) = open_alerts(world.settings)
+    (alert,) = list_open_alerts(world.settings)
     assert (alert.key, alert.severity) == ("holdfast.run.crashed:features", "warning")
     assert "SIGKILL" in alert.text
-    assert alert.text.endswith(f"It runs again, repeat 1: {run_page(again['id'])}")
+    assert alert.text.endswith(f"It runs again, repeat 1: {run_url(again['id'])}")
     assert alert.evidence.endswith(f"/runs/flow-run/{first}")
     world.start("alerts", {})
     world.over("alerts")
-    assert open_alerts(world.settings) == [], "a later run has completed"
+    assert list_open_alerts(world.settings) == [], "a later run has completed"
     assert len(world.runs("features")) == 2, "neither stale scores nor a stale champion fill a store"
 
 

@@ -13,10 +13,10 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import REPLAY, Settings
-from holdfast.backtesting.paths import copy_picture, fresh_state, result_path, scores_folder, state_folder
-from holdfast.backtesting.plan import BadWindowError, Plan, Walk, plan
+from holdfast.backtesting.paths import copy_plot, create_state_folder, result_path, scores_folder, state_folder
+from holdfast.backtesting.plan import BacktestJob, BacktestPlan, BadWindowError, make_plan
 from holdfast.backtesting.policies import Policy
-from holdfast.backtesting.results import Result, Step, read_result
+from holdfast.backtesting.results import BacktestResult, BacktestStep, read_result
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.errors import HoldfastError
@@ -40,8 +40,8 @@ class Backtested:
     """A shop after a backtest of the policy ``decay``."""
 
     settings: Settings
-    plan: Plan
-    result: Result
+    make_plan: BacktestPlan
+    result: BacktestResult
     printed: str
 
 
@@ -60,8 +60,8 @@ def _replayed(folder: Path) -> Path:
     return data
 
 
-def _plan(settings: Settings, first: datetime = FIRST, last: datetime = LAST) -> Plan:
-    return plan(settings, first, last, "month", None, TRAINING, GATES, RULES)
+def _plan(settings: Settings, first: datetime = FIRST, last: datetime = LAST) -> BacktestPlan:
+    return make_plan(settings, first, last, "month", None, TRAINING, GATES, RULES)
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +79,13 @@ def backtested(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -
         yield Backtested(settings, _plan(settings), result, printed.read_text())
 
 
-def _walk(data: Path, told: Plan, policy: Policy) -> list[Step]:
+def _walk(data: Path, told: BacktestPlan, policy: Policy) -> list[BacktestStep]:
     """A walk in this process, in a state folder of its own."""
-    state = fresh_state(Settings(data=data), policy)
+    state = create_state_folder(Settings(data=data), policy)
     with at_work_on(state), fast_flows():
         from flows.backtest_policy import walk
 
-        return walk(Walk(plan=told, policy=policy))
+        return walk(BacktestJob(plan=told, policy=policy))
 
 
 def test_the_result_is_one_json_file_of_the_schema(backtested: Backtested) -> None:
@@ -133,7 +133,7 @@ def test_each_step_is_told_as_it_ends(backtested: Backtested) -> None:
 
 
 def test_the_picture_is_there_and_can_be_copied(backtested: Backtested, tmp_path: Path) -> None:
-    copy = copy_picture(backtested.settings, tmp_path / "docs" / "pictures")
+    copy = copy_plot(backtested.settings, tmp_path / "docs" / "pictures")
     assert copy.name == "backtest.png"
     assert copy.read_bytes().startswith(b"\x89PNG")
 
@@ -144,7 +144,7 @@ def test_the_real_registry_and_features_are_left_alone(backtested: Backtested) -
 
 
 @pytest.fixture(scope="module")
-def walked(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
+def walked(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[BacktestStep]]:
     """Another policy on a shop where everybody buys, day after day, from the first step on, and one step earlier."""
     data = _replayed(tmp_path_factory.mktemp("planted"))
     everybody = {row.customer_id for row in transactions()}
@@ -159,7 +159,9 @@ def walked(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> tu
     return data, _walk(data, told.model_copy(update={"steps": moments}), "drift")
 
 
-def test_what_happens_later_changes_nothing_before(backtested: Backtested, walked: tuple[Path, list[Step]]) -> None:
+def test_what_happens_later_changes_nothing_before(
+    backtested: Backtested, walked: tuple[Path, list[BacktestStep]]
+) -> None:
     """Also: two walks from the same data, each in a world of its own, give the same to the bit."""
     data, (_, then, _) = walked
     expected = backtested.result.steps[0]
@@ -170,7 +172,7 @@ def test_what_happens_later_changes_nothing_before(backtested: Backtested, walke
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
-def test_what_has_happened_counts(backtested: Backtested, walked: tuple[Path, list[Step]]) -> None:
+def test_what_has_happened_counts(backtested: Backtested, walked: tuple[Path, list[BacktestStep]]) -> None:
     _, (_, _, after) = walked
     assert after.customers > backtested.result.steps[1].customers
     assert after.train
@@ -179,7 +181,7 @@ def test_what_has_happened_counts(backtested: Backtested, walked: tuple[Path, li
     assert [item.psi for item in after.drift] == sorted((item.psi for item in after.drift), reverse=True)
 
 
-def test_too_little_history_is_recorded_and_nobody_is_scored(walked: tuple[Path, list[Step]]) -> None:
+def test_too_little_history_is_recorded_and_nobody_is_scored(walked: tuple[Path, list[BacktestStep]]) -> None:
     data, (early, _, _) = walked
     assert early.train
     assert early.training is not None
@@ -220,20 +222,20 @@ def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: 
 
 def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, tmp_path: Path) -> None:
     """A policy that did exactly the same differs by nothing; of another plan, nothing is taken up."""
-    from holdfast.backtesting.compile_results import compile_results, with_earlier
+    from holdfast.backtesting.compile_results import add_earlier_steps, compile_results
 
     settings, steps = backtested.settings, backtested.result.steps
     same = scores_folder(settings, "never")
     same.parent.mkdir()
     same.symlink_to(scores_folder(settings, "decay"))
-    both = with_earlier(settings, backtested.plan, {"never": steps})
+    both = add_earlier_steps(settings, backtested.plan, {"never": steps})
     assert both.keys() == {"never", "decay"}
     never, decay = compile_results(settings, backtested.plan, both)
     assert decay.over["never"].cohorts == 4
     assert {item.value for item in decay.over["never"].measures.values()} == {0}
     assert decay.overall == never.overall == backtested.result.overall
     other = backtested.plan.model_copy(update={"every": "week"})
-    assert with_earlier(settings, other, {"never": steps}).keys() == {"never"}
+    assert add_earlier_steps(settings, other, {"never": steps}).keys() == {"never"}
 
 
 @pytest.mark.parametrize(
@@ -278,7 +280,7 @@ def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
         from flows.backtest import backtest
         from holdfast.runtime.parallel_commands import WalkError
 
-        monkeypatch.setattr("flows.backtest.WALK", "elsewhere.json")  # the process does not find its plan
+        monkeypatch.setattr("flows.backtest.JOB_FILE", "elsewhere.json")  # the process does not find its plan
         with pytest.raises(WalkError, match=r"(?s)Policy decay ended with code 1. The end of .*walk\.json"):
             backtest(FIRST, LAST, policy="decay")
     assert files() == before

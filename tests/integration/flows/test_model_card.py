@@ -53,7 +53,7 @@ def test_the_card_is_in_the_run_and_beside_the_flow_run(flows_here: None, traine
 def test_it_is_the_same_until_something_happens(flows_here: None, trained: Trained, copied: Settings) -> None:
     from holdfast.model_versions.aliases import open_registry, set_champion
     from holdfast.model_versions.records import PromotionRecord
-    from holdfast.reporting.model_card import model_card as written
+    from holdfast.reporting.model_card import build_model_card as written
 
     client, version = open_registry(copied), trained.result.model_version
     first = written(client, copied, version)
@@ -71,7 +71,7 @@ def test_it_is_the_same_until_something_happens(flows_here: None, trained: Train
 def test_a_run_without_a_test_gives_no_card(trained: Trained, copied: Settings) -> None:
     from holdfast.model_versions.aliases import open_registry
     from holdfast.reporting.model_card import NoEvaluationError
-    from holdfast.reporting.model_card import model_card as written
+    from holdfast.reporting.model_card import build_model_card as written
 
     client = open_registry(copied)
     lineage = Path(client.download_artifacts(trained.result.run_id, "lineage.json")).read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
-from holdfast.alerting.outbox import add_alert, open_alerts
+from holdfast.alerting.outbox import add_alert, list_open_alerts
 from holdfast.monitoring.evidently_workspace import project_name
 from holdfast.monitoring.metrics_store import read_metrics
 from tests.support.daily_transactions import TODAY, busy_shop, deliver, purchases
@@ -43,7 +43,7 @@ def test_what_is_wrong_is_kept_shown_told_and_over_when_it_is(busy: Settings) ->
     assert "rows on Fri 2024-03-08" in str(table.data)
     assert str(picture.data).startswith("data:image/png;base64,")
 
-    (alert,) = open_alerts(busy)
+    (alert,) = list_open_alerts(busy)
     assert (alert.key, alert.source, alert.severity) == (found.findings[0].key, "monitor.data", "warning")
     assert alert.opened >= began
     assert alert.evidence.endswith("/artifacts/key/monitor-data")
@@ -51,7 +51,7 @@ def test_what_is_wrong_is_kept_shown_told_and_over_when_it_is(busy: Settings) ->
     deliver(busy, purchases(TODAY, 60), TODAY + DAY + 2 * HOUR)
     again = monitor(TODAY + DAY, TODAY + DAY + 2 * HOUR, ["data"])
     assert again.findings == ()
-    assert open_alerts(busy) == []
+    assert list_open_alerts(busy) == []
     assert not read_metrics(busy, "data")["breached"].any()
     workspace = Workspace(str(busy.evidently))
     (project,) = workspace.search_project(project_name("data"))
@@ -66,7 +66,7 @@ def test_a_view_that_fails_is_named_and_the_others_go_on(busy: Settings) -> None
     with pytest.raises(MonitorError, match=r"1 of 2 views failed: drift: \w+Error: .*metrics/drift"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["drift", "data"])
     assert read_metrics(busy, "data")["breached"].any()
-    assert [alert.source for alert in open_alerts(busy)] == ["monitor.data"]
+    assert [alert.source for alert in list_open_alerts(busy)] == ["monitor.data"]
 
 
 def test_what_cannot_be_shown_is_told_all_the_same(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_what_cannot_be_shown_is_told_all_the_same(busy: Settings, monkeypatch: 
     monkeypatch.setattr(monitor, "create_table_artifact", fails)
     with pytest.raises(monitor.MonitorError, match="data: RuntimeError: the artifact is too large"):
         monitor.monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
-    assert [alert.key for alert in open_alerts(busy)] == ["holdfast.data.late:transactions"]
+    assert [alert.key for alert in list_open_alerts(busy)] == ["holdfast.data.late:transactions"]
 
 
 def test_an_empty_folder_is_looked_at_without_complaint(flows_here: None, tmp_path: Path) -> None:
@@ -99,12 +99,15 @@ def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
     assert monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"]).findings, "today's transactions are missing"
     assert monitor(TODAY, TODAY + HOUR, ["data"]).past == (), "a look ahead makes no past of now"
     add_alert(
-        busy, Alert.about("holdfast.data.late", "transactions", "warning", "few"), datetime.now(UTC), "monitor.data"
+        busy,
+        Alert.for_subject("holdfast.data.late", "transactions", "warning", "few"),
+        datetime.now(UTC),
+        "monitor.data",
     )
-    (alert,), now = open_alerts(busy), Artifact.get("monitor-data")
+    (alert,), now = list_open_alerts(busy), Artifact.get("monitor-data")
     before = monitor(TODAY - DAY, TODAY + HOUR, ["data"])
     assert (before.past, before.findings) == (("data",), ())
-    assert open_alerts(busy) == [alert]
+    assert list_open_alerts(busy) == [alert]
     shown, past = Artifact.get("monitor-data"), Artifact.get("monitor-data-past")
     assert now is not None and shown is not None and shown.id == now.id
     assert past is not None and str(past.description).startswith(before.views["data"])
@@ -120,11 +123,11 @@ def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkey
         raise OSError(28, "No space left on device")
 
     emitted: list[str] = []
-    monkeypatch.setattr(events, "emit", lambda finding, *_: emitted.append(finding.key))
+    monkeypatch.setattr(events, "emit_finding", lambda finding, *_: emitted.append(finding.key))
     monkeypatch.setattr(metrics_store, "write_metrics", full)
     with pytest.raises(MonitorError, match="No space left"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
-    assert [alert.key for alert in open_alerts(busy)] == emitted == ["holdfast.data.late:transactions"]
+    assert [alert.key for alert in list_open_alerts(busy)] == emitted == ["holdfast.data.late:transactions"]
     monkeypatch.setattr(outbox, "raise_alerts", full)
     with pytest.raises(MonitorError, match="No space left"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
@@ -136,11 +139,13 @@ def test_an_alert_stays_open_while_nobody_can_tell(busy: Settings) -> None:
     from flows.monitor import monitor
 
     add_alert(
-        busy, Alert.about("holdfast.skew.detected", "recency", "critical", "1"), datetime.now(UTC), "monitor.skew"
+        busy, Alert.for_subject("holdfast.skew.detected", "recency", "critical", "1"), datetime.now(UTC), "monitor.skew"
     )
-    add_alert(busy, Alert.about("holdfast.drift.detected", "x", "warning", "2"), datetime.now(UTC), "monitor.drift")
+    add_alert(
+        busy, Alert.for_subject("holdfast.drift.detected", "x", "warning", "2"), datetime.now(UTC), "monitor.drift"
+    )
     monitor(TODAY, TODAY + HOUR, ["skew", "drift"])
-    assert len(open_alerts(busy)) == 2
+    assert len(list_open_alerts(busy)) == 2
 
 
 def test_where_there_was_nothing_to_look_at_nothing_is_called_right(

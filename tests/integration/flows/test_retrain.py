@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.alerting.outbox import open_alerts
+from holdfast.alerting.outbox import list_open_alerts
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import RetrainingRecord, events_in
 from holdfast.models.contract import MODEL_NAME
@@ -188,7 +188,7 @@ def test_a_new_version_carries_its_reason_and_the_gates_that_stop_it_are_told(ho
     events = events_in(client.get_model_version(MODEL_NAME, result.version).tags, result.version)
     assert events is not None and record in events
     assert (result.passed, result.challenger) == (False, False)
-    (alert,) = [item for item in open_alerts(home) if item.key.startswith("holdfast.retraining.refused")]
+    (alert,) = [item for item in list_open_alerts(home) if item.key.startswith("holdfast.retraining.refused")]
     assert alert.severity == "info"
     assert f"Version {result.version}, trained again because of {record.why}" in alert.text
     files = list((home.monitoring / "retrainings").glob("*.json"))

@@ -11,7 +11,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from flows import _approval as asking
-from holdfast.alerting.outbox import open_alerts
+from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import UnknownVersionError, champion_version, set_challenger
 from holdfast.model_versions.gate_settings import GateSettings
@@ -118,7 +118,7 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
     assert len(first.flow_run) == 36
     assert aliases(client) == {CHAMPION: champion, CHALLENGER: challenger}
     assert '"off"' in client.get_model_version(MODEL_NAME, challenger).tags[TRAFFIC_TAG]
-    assert [alert.key for alert in open_alerts(planted[0])] == [f"holdfast.rollout.held:version {challenger}"]
+    assert [alert.key for alert in list_open_alerts(planted[0])] == [f"holdfast.rollout.held:version {challenger}"]
     again = rollout(rules=OVER)
     assert (again.verdict, _record(client, challenger)) == ("nothing", first)
     assert f"`--version {challenger}` begins another" in again.told
@@ -215,7 +215,7 @@ class TestAPerson:
         assert (result.version, result.verdict) == (challenger, "stopped")
         assert _record(client, challenger).step == "approval"
         assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
-        assert open_alerts(planted[0]) == [], "somebody wanted it so"
+        assert list_open_alerts(planted[0]) == [], "somebody wanted it so"
         assert rollout(approval=approval).verdict == "nothing"
         with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
             rollout(challenger, approval="manual")  # named, a person may be asked again

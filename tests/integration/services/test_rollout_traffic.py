@@ -14,7 +14,7 @@ import httpx
 import pytest
 import skops.io
 
-from holdfast.alerting.outbox import open_alerts
+from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.prediction_log import read_predictions
 from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord, events_in
@@ -156,7 +156,7 @@ def test_a_flipped_challenger_is_stopped_before_any_customer_sees_it(shop: Shop)
     assert (champion_version(shop.client), challenger_version(shop.client)) == (champion, None)
     versions = {item["model_version"] for _, _, answer in load.answers for item in answer.get("predictions", [answer])}
     assert challenger not in versions, "nobody was told what it says"
-    assert f"holdfast.rollout.rolled_back:version {challenger}" in [one.key for one in open_alerts(shop.settings)]
+    assert f"holdfast.rollout.rolled_back:version {challenger}" in [one.key for one in list_open_alerts(shop.settings)]
 
 
 def test_a_flipped_canary_is_taken_back_within_a_minute(shop: Shop) -> None:

@@ -14,9 +14,10 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.alerting import delivery
 from holdfast.alerting.alert import Alert
-from holdfast.alerting.channels import Slack, Webhook, channels_of, slack_body
-from holdfast.alerting.outbox import add_alert, deliver, deliver_now, open_alerts, raise_alerts, resolve
-from holdfast.alerting.settings import AlertRules, load_rules
+from holdfast.alerting.channels import SlackChannel, WebhookChannel, build_channels, build_slack_body
+from holdfast.alerting.delivery import deliver, deliver_now
+from holdfast.alerting.outbox import add_alert, list_open_alerts, raise_alerts, resolve_alert
+from holdfast.alerting.settings import AlertSettings, load_alert_settings
 from tests.support.alerts import NOW, Memory, alert
 from tests.support.server_processes import free_port
 from tests.support.small_shop import join, start
@@ -28,8 +29,8 @@ def settings(data_dir: Path) -> Settings:
     return Settings(data=data_dir)
 
 
-def webhook(receiver: Receiver, timeout: float = 2) -> Webhook:
-    return Webhook(receiver.url, "info", timeout)
+def webhook(receiver: Receiver, timeout: float = 2) -> WebhookChannel:
+    return WebhookChannel(receiver.url, "info", timeout)
 
 
 def states(settings: Settings) -> list[tuple[str, int]]:
@@ -55,7 +56,7 @@ def test_a_receiver_that_is_down_gets_everything_once_it_is_up(settings: Setting
     down = deliver(settings, [webhook(receiver)], NOW)
     assert (down.sent, down.waiting) == (0, 3)
     assert states(settings) == [("pending", 1), ("pending", 0), ("pending", 0)], "it is asked once, then left alone"
-    resolve(settings, "a", "repaired", NOW + timedelta(minutes=1))
+    resolve_alert(settings, "a", "repaired", NOW + timedelta(minutes=1))
     with receiving(receiver.port, receiver):
         up = deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=2))
     assert (up.sent, up.waiting) == (4, 0)
@@ -82,7 +83,7 @@ def test_what_waits_for_a_receiver_that_nobody_has_any_more_is_given_up(
 ) -> None:
     log = Memory("info", "log")
     add_alert(settings, alert(), NOW)
-    deliver(settings, [log, Webhook(f"http://127.0.0.1:{free_port()}/", "info", 1)], NOW)
+    deliver(settings, [log, WebhookChannel(f"http://127.0.0.1:{free_port()}/", "info", 1)], NOW)
     assert deliver(settings, [log], NOW + timedelta(days=6)).waiting == 1
     later = deliver(settings, [log], NOW + timedelta(days=7))
     assert (later.given_up, later.waiting) == (1, 0)
@@ -124,19 +125,19 @@ def test_one_that_is_refused_for_ever_holds_up_no_other(settings: Settings) -> N
         assert receiver.took() == ["opened", "opened"]
         given_up = deliver(settings, [webhook(receiver)], NOW + timedelta(days=8))
     assert (given_up.given_up, given_up.waiting) == (1, 0)
-    assert {item.key for item in open_alerts(settings)} == {"bad", "good", "later"}, "it stays open"
+    assert {item.key for item in list_open_alerts(settings)} == {"bad", "good", "later"}, "it stays open"
 
 
 def test_what_is_given_up_is_said(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     add_alert(settings, alert(), NOW)
-    deliver(settings, [Webhook(f"http://127.0.0.1:{free_port()}/{SECRET}", "info", 1)], NOW + timedelta(days=7))
+    deliver(settings, [WebhookChannel(f"http://127.0.0.1:{free_port()}/{SECRET}", "info", 1)], NOW + timedelta(days=7))
     assert "Given up telling webhook: WARNING Drift: a." in caplog.text
 
 
 def test_one_channel_that_is_down_does_not_hold_up_another(settings: Settings) -> None:
     add_alert(settings, alert(), NOW)
     channel = Memory()
-    dead = Webhook(f"http://127.0.0.1:{free_port()}/x", "info", 1)
+    dead = WebhookChannel(f"http://127.0.0.1:{free_port()}/x", "info", 1)
     assert deliver(settings, [dead, channel], NOW).sent == 1
     assert channel.took() == [("opened", "a")]
 
@@ -144,7 +145,7 @@ def test_one_channel_that_is_down_does_not_hold_up_another(settings: Settings) -
 def test_the_address_is_told_nowhere(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for scheme in ("http", "htp"):
-        channel = Webhook(f"{scheme}://127.0.0.1:{free_port()}/{SECRET}", "info", 1)
+        channel = WebhookChannel(f"{scheme}://127.0.0.1:{free_port()}/{SECRET}", "info", 1)
         add_alert(settings, alert(scheme), NOW)
         deliver(settings, [channel], NOW)
         assert SECRET not in repr(channel)
@@ -156,11 +157,11 @@ def test_the_address_is_told_nowhere(settings: Settings, caplog: pytest.LogCaptu
         add_alert(settings, alert("both"), NOW)
         receiver.answers = [500]
         for hours in (1, 2):
-            deliver(settings, [webhook(receiver), Slack(receiver.url, "info", 2)], NOW + timedelta(hours=hours))
+            deliver(settings, [webhook(receiver), SlackChannel(receiver.url, "info", 2)], NOW + timedelta(hours=hours))
     assert [body for body in receiver.bodies if "blocks" in body], "Slack's was sent"
     assert SECRET not in stored
     assert SECRET not in caplog.text
-    assert SECRET not in repr(AlertRules(webhook=receiver.url))  # type: ignore[arg-type]
+    assert SECRET not in repr(AlertSettings(webhook=receiver.url))  # type: ignore[arg-type]
 
 
 def test_slack_gets_text_with_links(settings: Settings) -> None:
@@ -168,7 +169,7 @@ def test_slack_gets_text_with_links(settings: Settings) -> None:
     add_alert(settings, Alert(key="k", severity="critical", title="A <b>", text="1 & 2", evidence="http://e",
                               runbook="docs/runbook.md#k"), NOW)  # fmt: skip
     deliver(settings, [channel], NOW)
-    body = slack_body(channel.sent[0])
+    body = build_slack_body(channel.sent[0])
     assert body["text"] == "CRITICAL A &lt;b&gt;"
     section = body["blocks"][0]["text"]["text"]
     assert section == "*CRITICAL A &lt;b&gt;*\n1 &amp; 2\n<http://e|evidence> · runbook: docs/runbook.md#k"
@@ -178,7 +179,10 @@ def test_channels_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_WEBHOOK", "https://hooks.example/x")
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_MINIMUM", "critical")
     monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", "")
-    assert [(item.name, item.minimum) for item in channels_of(load_rules())] == [("log", "info"), ("slack", "critical")]
+    assert [(item.name, item.minimum) for item in build_channels(load_alert_settings())] == [
+        ("log", "info"),
+        ("slack", "critical"),
+    ]
 
 
 _MORTAL = """
@@ -206,7 +210,7 @@ def test_a_receiver_killed_in_the_middle_of_a_request_gets_it_again(settings: Se
 def _deliver_and_die(port: int) -> None:
     """Killed after the receiver has taken it, before that is noted."""
     delivery._end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
-    deliver(Settings(), [Webhook(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
+    deliver(Settings(), [WebhookChannel(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
 
 
 def test_a_sender_killed_before_it_notes_a_delivery_sends_it_again_under_the_same_key(settings: Settings) -> None:
@@ -239,14 +243,14 @@ def _raise_and_die(nth: int) -> None:
 
 def test_alerts_are_opened_and_to_be_told_together_or_not_at_all(settings: Settings) -> None:
     assert join(start(_raise_and_die, settings.data, 2)) == -signal.SIGKILL
-    assert open_alerts(settings) == []
+    assert list_open_alerts(settings) == []
     assert len(raise_alerts(settings, "m", [alert(key) for key in "abc"], NOW)) == 3
     channel = Memory()
     assert deliver(settings, [channel], NOW).sent == 3
 
 
 def _deliver_all(port: int) -> None:
-    deliver(Settings(), [Webhook(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
+    deliver(Settings(), [WebhookChannel(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
 
 
 def test_two_senders_at_once_lose_nothing_and_send_nothing_twice(settings: Settings) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from holdfast.alerting import events
-from holdfast.alerting.events import emit, tell
-from holdfast.alerting.links import artifact_page, run_page, this_run
+from holdfast.alerting.events import emit_event, emit_finding
+from holdfast.alerting.links import artifact_url, current_run_url, run_url
 from holdfast.monitoring.findings import Finding
 from tests.support.registered_versions import judged, plant
 from tests.support.server_processes import eventually, free_port
@@ -36,7 +36,7 @@ def received(name: str, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[s
 
 
 def test_a_finding_arrives_with_its_figures(flows_here: None) -> None:
-    assert emit(FINDING, "drift", AS_OF, "http://prefect/evidence")
+    assert emit_finding(FINDING, "drift", AS_OF, "http://prefect/evidence")
     (event,) = received("holdfast.drift.detected", lambda event: event["payload"]["view"] == "drift")
     assert event["resource"] == {"prefect.resource.id": "holdfast.drift.recency"}
     assert event["payload"] == {
@@ -56,19 +56,19 @@ def test_an_event_from_inside_a_run_is_related_to_it(flows_here: None) -> None:
 
     @flow(persist_result=False)
     def acting() -> tuple[str, str]:
-        tell("holdfast.rollout.promoted", "version.7", {"version": "7"})
-        return str(flow_run.id), this_run()
+        emit_event("holdfast.rollout.promoted", "version.7", {"version": "7"})
+        return str(flow_run.id), current_run_url()
 
     run, page = acting()
     (event,) = received("holdfast.rollout.promoted", lambda event: event["payload"] == {"version": "7"})
     assert f"prefect.flow-run.{run}" in {item["prefect.resource.id"] for item in event["related"]}
-    assert page == run_page(run) == f"http://127.0.0.1:4200/runs/flow-run/{run}"
-    assert this_run() == ""
+    assert page == run_url(run) == f"http://127.0.0.1:4200/runs/flow-run/{run}"
+    assert current_run_url() == ""
 
 
 def test_links_follow_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_PREFECT_URL", "https://prefect.example/")
-    assert artifact_page("monitor-drift") == "https://prefect.example/artifacts/key/monitor-drift"
+    assert artifact_url("monitor-drift") == "https://prefect.example/artifacts/key/monitor-drift"
 
 
 def _emit_in_vain() -> None:
@@ -78,7 +78,7 @@ def _emit_in_vain() -> None:
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("holdfast.alerting.events").addHandler(handler)
     events._SECONDS = 2.0
-    assert emit(FINDING, "drift", AS_OF) is False
+    assert emit_finding(FINDING, "drift", AS_OF) is False
     (line,) = said
     assert "holdfast.drift.detected about holdfast.drift.recency reached no Prefect server" in line
     os._exit(0)  # else Prefect tries for some more seconds

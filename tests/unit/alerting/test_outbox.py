@@ -7,7 +7,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
-from holdfast.alerting.outbox import add_alert, deliver, open_alerts, raise_alerts, remind, resolve
+from holdfast.alerting.delivery import deliver
+from holdfast.alerting.outbox import add_alert, list_open_alerts, queue_reminders, raise_alerts, resolve_alert
 from holdfast.monitoring.findings import Finding, Severity
 from tests.support.alerts import NOW, Memory, alert
 
@@ -20,7 +21,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_a_finding_is_an_alert_with_evidence_and_an_entry_of_the_runbook(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_RUNBOOK_URL", "https://example.org/runbook.md")
     finding = Finding(event="holdfast.drift.detected", severity="warning", subject="recency", summary="PSI 0.31")
-    made = Alert.of_finding(finding, "http://prefect/x")
+    made = Alert.from_finding(finding, "http://prefect/x")
     assert made == Alert(
         key="holdfast.drift.detected:recency",
         severity="warning",
@@ -37,7 +38,7 @@ def test_one_trouble_is_one_alert_told_once(settings: Settings) -> None:
     for hour in (1, 2, 3):
         assert raise_alerts(settings, "m", [alert(text=f"PSI {hour}")], NOW + timedelta(hours=hour)) == []
         deliver(settings, [channel], NOW + timedelta(hours=hour))
-    (still,) = open_alerts(settings)
+    (still,) = list_open_alerts(settings)
     assert (still.count, still.opened, still.last_seen) == (4, NOW, NOW + timedelta(hours=3))
     assert still.text == "PSI 3"
     assert channel.took() == [("opened", "a")]
@@ -50,7 +51,7 @@ def test_one_that_gets_worse_is_told_again_and_stays_worse(settings: Settings) -
         raise_alerts(settings, "m", [alert(severity=severity)], NOW + timedelta(minutes=minute))
     deliver(settings, [channel], NOW + timedelta(hours=1))
     assert channel.took() == [("opened", "a"), ("raised", "a")]
-    assert open_alerts(settings)[0].severity == "critical"
+    assert list_open_alerts(settings)[0].severity == "critical"
 
 
 def test_one_that_lasts_is_told_again_after_the_reminder_time(
@@ -61,8 +62,8 @@ def test_one_that_lasts_is_told_again_after_the_reminder_time(
     for hour in range(0, 14):
         raise_alerts(settings, "m", [alert()], NOW + timedelta(hours=hour))
     add_alert(settings, alert("once"), NOW)
-    assert remind(settings, NOW + timedelta(hours=5)) == 0
-    assert remind(settings, NOW + timedelta(hours=13)) == 1  # the other was reminded of an hour ago
+    assert queue_reminders(settings, NOW + timedelta(hours=5)) == 0
+    assert queue_reminders(settings, NOW + timedelta(hours=13)) == 1  # the other was reminded of an hour ago
     deliver(settings, [channel], NOW + timedelta(hours=14))
     assert channel.took() == [("opened", "a"), ("reminder", "a"), ("reminder", "a"), ("opened", "once"),
                               ("reminder", "once")]  # fmt: skip
@@ -71,7 +72,7 @@ def test_one_that_lasts_is_told_again_after_the_reminder_time(
 def test_what_was_not_judged_stays_open(settings: Settings) -> None:
     raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)
     raise_alerts(settings, "m", [], NOW + timedelta(hours=1), lambda key: key == "b")
-    assert [item.key for item in open_alerts(settings)] == ["a"]
+    assert [item.key for item in list_open_alerts(settings)] == ["a"]
 
 
 def test_what_is_over_is_resolved_and_told_and_may_come_back(settings: Settings) -> None:
@@ -79,7 +80,7 @@ def test_what_is_over_is_resolved_and_told_and_may_come_back(settings: Settings)
     raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)
     raise_alerts(settings, "other", [alert("c")], NOW)
     raise_alerts(settings, "m", [alert("b")], NOW + timedelta(hours=1))
-    assert {item.key for item in open_alerts(settings)} == {"b", "c"}, "only the same source takes back"
+    assert {item.key for item in list_open_alerts(settings)} == {"b", "c"}, "only the same source takes back"
     assert raise_alerts(settings, "m", [alert("a"), alert("b")], NOW + timedelta(hours=2)) == [alert("a")]
     deliver(settings, [channel], NOW + timedelta(hours=3))
     assert [kind for kind, key in channel.took() if key == "a"] == ["opened", "resolved", "opened"]
@@ -91,18 +92,18 @@ def test_what_is_over_is_resolved_and_told_and_may_come_back(settings: Settings)
 def test_a_person_resolves_by_key_and_says_why(settings: Settings) -> None:
     channel = Memory()
     add_alert(settings, alert(), NOW)
-    assert not resolve(settings, "another", "I know", NOW)
-    assert resolve(settings, "a", "the feed was repaired", NOW)
-    assert not resolve(settings, "a", "again", NOW)
+    assert not resolve_alert(settings, "another", "I know", NOW)
+    assert resolve_alert(settings, "a", "the feed was repaired", NOW)
+    assert not resolve_alert(settings, "a", "again", NOW)
     deliver(settings, [channel], NOW)
     assert [(m.kind, m.why) for m in channel.sent] == [("opened", ""), ("resolved", "the feed was repaired")]
-    assert open_alerts(settings) == []
+    assert list_open_alerts(settings) == []
 
 
 def test_the_worst_come_first(settings: Settings) -> None:
     for key, severity in (("a", "info"), ("b", "critical"), ("c", "warning")):
         add_alert(settings, alert(key, severity), NOW)  # type: ignore[arg-type]
-    assert [item.key for item in open_alerts(settings)] == ["b", "c", "a"]
+    assert [item.key for item in list_open_alerts(settings)] == ["b", "c", "a"]
 
 
 def test_a_channel_gets_what_is_severe_enough_and_no_old_news(settings: Settings) -> None:

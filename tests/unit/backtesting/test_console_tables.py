@@ -5,28 +5,35 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from holdfast.backtesting.console_tables import print_results, step_line, verdict
-from holdfast.backtesting.plots import policies
+from holdfast.backtesting.console_tables import format_step, print_results, recommend_policy
+from holdfast.backtesting.plots import plot_policies
 from holdfast.backtesting.policies import POLICIES, Policy
-from holdfast.backtesting.results import Difference, Outcome, Overall, Result, Step, Training
+from holdfast.backtesting.results import (
+    BacktestResult,
+    BacktestStep,
+    CohortMeans,
+    CohortOutcome,
+    PolicyDifference,
+    StepTraining,
+)
 from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.evaluation_report import Interval
 
 STEPS = [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
-PROMOTED = Training(version="1", chosen="logistic C=1", promoted=True)
-REFUSED = Training(version="2", chosen="logistic C=1", gates_failed=["calibration", "latency"])
-TOO_EARLY = Training(problem="0 monthly cut-offs")
+PROMOTED = StepTraining(version="1", chosen="logistic C=1", promoted=True)
+REFUSED = StepTraining(version="2", chosen="logistic C=1", gates_failed=["calibration", "latency"])
+TOO_EARLY = StepTraining(problem="0 monthly cut-offs")
 MEASURES = {
     name: Interval(value=0.5, low=0.4, high=0.6) for name in ("roc_auc", "brier", "ece", "bias", "earned")
 }  # fmt: skip
 
 
-def _step(as_of: datetime, training: Training | None, scored: bool = True, mature: bool = True) -> Step:
-    outcome = Outcome(
+def _step(as_of: datetime, training: StepTraining | None, scored: bool = True, mature: bool = True) -> BacktestStep:
+    outcome = CohortOutcome(
         as_of=as_of, matured_at=as_of + timedelta(days=90), customers=1234, base_rate=0.6, measures=MEASURES
     )
-    return Step(
+    return BacktestStep(
         as_of=as_of,
         matured=[],
         train=training is not None,
@@ -44,17 +51,17 @@ def _step(as_of: datetime, training: Training | None, scored: bool = True, matur
 
 def _result(
     policy: Policy,
-    trainings: list[Training | None],
+    trainings: list[StepTraining | None],
     over: dict[Policy, tuple[float, float]] | None = None,
     scored: bool = True,
     mature: bool = True,
-) -> Result:
+) -> BacktestResult:
     """A policy with these trainings, that earns so much more than others: low and high end."""
     differences = {
-        other: Difference(cohorts=3, measures={"earned": Interval(value=(low + high) / 2, low=low, high=high)})
+        other: PolicyDifference(cohorts=3, measures={"earned": Interval(value=(low + high) / 2, low=low, high=high)})
         for other, (low, high) in (over or {}).items()
     }
-    return Result(
+    return BacktestResult(
         policy=policy,
         start=STEPS[0],
         end=STEPS[-1],
@@ -62,7 +69,7 @@ def _result(
         thresholds=GateSettings(),
         key="key",
         steps=[_step(as_of, made, scored, mature) for as_of, made in zip(STEPS, trainings, strict=True)],
-        overall=Overall(cohorts=3, rows=3702, measures=MEASURES) if scored and mature else None,
+        overall=CohortMeans(cohorts=3, rows=3702, measures=MEASURES) if scored and mature else None,
         over=differences,
     )
 
@@ -76,7 +83,7 @@ def test_the_cheapest_of_those_that_are_not_beaten() -> None:
         _result("always", ALWAYS, {"never": (0.1, 0.3), "decay": (-0.05, 0.05)}),
         _result("decay", TWICE, {"never": (0.1, 0.3), "always": (-0.05, 0.05)}),
     ]
-    assert verdict(results) == (
+    assert recommend_policy(results) == (
         "Retraining on measured decay (2 trainings, +0.200 over never, 95% interval +0.100 to +0.300) is enough: none "
         "earns more per customer, beyond noise. As good: every month (3 trainings, +0.200 over never, 95% interval "
         "+0.100 to +0.300)."
@@ -88,13 +95,15 @@ def test_retraining_that_does_not_pay() -> None:
         _result("never", ONCE, {"always": (-0.1, 0.05)}),
         _result("always", ALWAYS, {"never": (-0.05, 0.1)}),
     ]
-    assert verdict(results).startswith("No policy earns more per customer than never retraining, beyond noise: every ")
+    assert recommend_policy(results).startswith(
+        "No policy earns more per customer than never retraining, beyond noise: every "
+    )
 
 
 def test_one_that_beats_all() -> None:
     results = [_result("never", ONCE, {"drift": (-0.3, -0.1)}), _result("drift", ALWAYS, {"never": (0.1, 0.3)})]
-    assert verdict(results).startswith("Retraining on drift (3 trainings")
-    assert verdict(results).endswith("earns more per customer than any other policy, beyond noise.")
+    assert recommend_policy(results).startswith("Retraining on drift (3 trainings")
+    assert recommend_policy(results).endswith("earns more per customer than any other policy, beyond noise.")
 
 
 @pytest.mark.parametrize(
@@ -113,8 +122,8 @@ def test_one_that_beats_all() -> None:
         ),
     ],
 )
-def test_what_cannot_be_compared_is_said(results: list[Result], said: str) -> None:
-    assert verdict(results) == said
+def test_what_cannot_be_compared_is_said(results: list[BacktestResult], said: str) -> None:
+    assert recommend_policy(results) == said
 
 
 @pytest.mark.parametrize(
@@ -129,11 +138,11 @@ def test_what_cannot_be_compared_is_said(results: list[Result], said: str) -> No
         (_step(STEPS[0], TOO_EARLY, scored=False), "because: 0 monthly cut-offs; nobody was scored"),
     ],
 )
-def test_a_step_is_a_line(step: Step, said: str) -> None:
-    assert step_line(step) == f"2024-01-01    1.2 s  {said}"
+def test_a_step_is_a_line(step: BacktestStep, said: str) -> None:
+    assert format_step(step) == f"2024-01-01    1.2 s  {said}"
 
 
-def _printed(results: list[Result]) -> str:
+def _printed(results: list[BacktestResult]) -> str:
     console = Console(width=80, record=True, quiet=False, file=None, highlight=False, soft_wrap=True)
     with console.capture() as capture:
         print_results(results, console)
@@ -165,7 +174,7 @@ def test_what_is_not_known_is_left_blank() -> None:
 
 @pytest.mark.parametrize("mature", [True, False])
 def test_the_picture_has_three_measures_and_a_calendar(mature: bool) -> None:
-    figure = policies([_result(policy, ALWAYS, mature=mature) for policy in POLICIES])
+    figure = plot_policies([_result(policy, ALWAYS, mature=mature) for policy in POLICIES])
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import REPLAY, Settings
-from holdfast.backtesting.paths import SCORES, fresh_state, publish_scores, scores_folder
+from holdfast.backtesting.paths import SCORES_FOLDER, create_state_folder, publish_scores, scores_folder
 from holdfast.ingestion.batches import list_batches
 from tests.support.small_shop import copy_shop
 
@@ -18,7 +18,7 @@ def real(tmp_path: Path) -> Settings:
 
 def test_it_holds_the_data_and_no_registry(real: Settings) -> None:
     (real.data / "mlflow").mkdir()
-    state = Settings(data=fresh_state(real, "drift"))
+    state = Settings(data=create_state_folder(real, "drift"))
     assert list_batches(state) == list_batches(real)
     assert not state.mlflow.exists()
     assert not state.feast.exists()
@@ -28,16 +28,16 @@ def test_it_holds_the_data_and_no_registry(real: Settings) -> None:
 def test_it_replays_what_the_real_one_replays(real: Settings, replay: bool) -> None:
     if replay:
         (real.data / REPLAY).write_text("cdnow")
-    state = fresh_state(real, "drift")
+    state = create_state_folder(real, "drift")
     assert (state / REPLAY).exists() is replay
 
 
 def test_what_a_walk_adds_to_snapshots_and_searches_stays(real: Settings) -> None:
-    state = fresh_state(real, "drift")
+    state = create_state_folder(real, "drift")
     (state / "snapshots" / "built").touch()
     (state / "search" / "finished").touch()
     (state / "mlflow").mkdir()
-    again = fresh_state(real, "drift")
+    again = create_state_folder(real, "drift")
     assert again == state
     assert not (again / "mlflow").exists()
     assert (real.snapshots / "built").exists()
@@ -46,14 +46,14 @@ def test_what_a_walk_adds_to_snapshots_and_searches_stays(real: Settings) -> Non
 
 
 def test_the_data_folder_may_move(real: Settings, tmp_path: Path) -> None:
-    fresh_state(real, "drift")
+    create_state_folder(real, "drift")
     moved = Path(shutil.move(real.data, tmp_path / "elsewhere"))
     assert len(list_batches(Settings(data=moved / "backtest" / "state" / "drift"))) == 3
 
 
 def test_scores_take_the_place_of_earlier_ones(real: Settings) -> None:
     for name in ("old", "new"):
-        scores = fresh_state(real, "drift") / SCORES
+        scores = create_state_folder(real, "drift") / SCORES_FOLDER
         scores.mkdir()
         (scores / name).touch()
         publish_scores(real, "drift")

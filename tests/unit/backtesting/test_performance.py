@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from holdfast.backtesting.performance import Cohort, difference, judge, overall
+from holdfast.backtesting.performance import MaturedCohort, compute_difference, compute_means, evaluate_policies
 from holdfast.backtesting.policies import Policy
 from holdfast.training.settings import TrainingSettings, ValueSettings
 
@@ -17,13 +17,13 @@ THRESHOLD = 2 / 3
 Tables = dict[Policy, dict[datetime, pd.DataFrame]]
 
 
-def _cohort(moment: datetime, size: int = 300) -> Cohort:
+def _cohort(moment: datetime, size: int = 300) -> MaturedCohort:
     rng = np.random.default_rng(moment.month)
     customers = sorted(f"c{number:04d}" for number in rng.choice(400, size, replace=False))
-    return Cohort(moment, moment + timedelta(days=90), customers, rng.random(size) < 0.6)
+    return MaturedCohort(moment, moment + timedelta(days=90), customers, rng.random(size) < 0.6)
 
 
-def _table(cohort: Cohort, skill: float, seed: int = 0) -> pd.DataFrame:
+def _table(cohort: MaturedCohort, skill: float, seed: int = 0) -> pd.DataFrame:
     noise = np.random.default_rng(seed).random(len(cohort.customers))
     scores = skill * cohort.churned + (1 - skill) * noise
     return pd.DataFrame(
@@ -39,7 +39,7 @@ def _tables(skill: float, moments: list[datetime] = MOMENTS) -> dict[datetime, p
 
 
 def test_each_cohort_by_hand() -> None:
-    judged = judge(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
+    judged = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
     for cohort, item in zip(COHORTS, judged, strict=True):
         table, told = _table(cohort, 0.3), item.outcome()
         scores, offered = table["churn_probability"], table["will_churn"]
@@ -56,8 +56,8 @@ def test_each_cohort_by_hand() -> None:
 
 
 def test_overall_is_the_mean_of_the_cohorts() -> None:
-    judged = judge(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
-    told = overall(judged)
+    judged = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
+    told = compute_means(judged)
     assert told is not None
     assert (told.cohorts, told.rows) == (3, 900)
     outcomes = [item.outcome() for item in judged]
@@ -68,16 +68,16 @@ def test_overall_is_the_mean_of_the_cohorts() -> None:
 
 
 def test_a_policy_does_not_differ_from_itself() -> None:
-    judged = judge(COHORTS, {"never": _tables(0.3), "always": _tables(0.3)}, TRAINING)
-    told = difference(judged["always"], judged["never"])
+    judged = evaluate_policies(COHORTS, {"never": _tables(0.3), "always": _tables(0.3)}, TRAINING)
+    told = compute_difference(judged["always"], judged["never"])
     assert told is not None
     assert {(item.low, item.value, item.high) for item in told.measures.values()} == {(0, 0, 0)}
 
 
 def test_pairing_makes_the_difference_sharper() -> None:
     """Two policies on the same customers differ by less noise than each has on its own."""
-    judged = judge(COHORTS, {"never": _tables(0.30), "always": _tables(0.34)}, TRAINING)
-    told, alone = difference(judged["always"], judged["never"]), overall(judged["always"])
+    judged = evaluate_policies(COHORTS, {"never": _tables(0.30), "always": _tables(0.34)}, TRAINING)
+    told, alone = compute_difference(judged["always"], judged["never"]), compute_means(judged["always"])
     assert told is not None
     assert alone is not None
     assert told.measures["roc_auc"].low > 0
@@ -87,20 +87,20 @@ def test_pairing_makes_the_difference_sharper() -> None:
 
 def test_only_shared_cohorts_are_compared() -> None:
     tables: Tables = {"never": _tables(0.3, MOMENTS[1:]), "always": _tables(0.3, MOMENTS[:2]), "drift": {}}
-    judged = judge(COHORTS, tables, TRAINING)
-    told = difference(judged["always"], judged["never"])
+    judged = evaluate_policies(COHORTS, tables, TRAINING)
+    told = compute_difference(judged["always"], judged["never"])
     assert told is not None
     assert told.cohorts == 1
     assert told.measures["roc_auc"].value == 0
-    assert difference(judged["drift"], judged["never"]) is None
-    assert overall(judged["drift"]) is None
+    assert compute_difference(judged["drift"], judged["never"]) is None
+    assert compute_means(judged["drift"]) is None
 
 
 def test_where_all_churned_there_is_no_ranking_to_judge() -> None:
-    everybody = Cohort(MOMENTS[0], MOMENTS[0] + timedelta(days=90), ["a", "b"], np.array([True, True]))
-    judged = judge([everybody], {"never": {MOMENTS[0]: _table(everybody, 0.3)}}, TRAINING)["never"]
+    everybody = MaturedCohort(MOMENTS[0], MOMENTS[0] + timedelta(days=90), ["a", "b"], np.array([True, True]))
+    judged = evaluate_policies([everybody], {"never": {MOMENTS[0]: _table(everybody, 0.3)}}, TRAINING)["never"]
     assert judged[0].outcome().measures.keys() == {"brier", "bias", "earned", "ece"}
-    told = overall(judged)
+    told = compute_means(judged)
     assert told is not None
     assert "roc_auc" not in told.measures
 
@@ -108,8 +108,8 @@ def test_where_all_churned_there_is_no_ranking_to_judge() -> None:
 def test_two_policies_score_the_same_customers() -> None:
     tables: Tables = {"never": _tables(0.3), "always": {MOMENTS[0]: _table(COHORTS[0], 0.3).iloc[1:]}}
     with pytest.raises(RuntimeError, match="Policy always scored other customers at 2024-01-01"):
-        judge(COHORTS, tables, TRAINING)
+        evaluate_policies(COHORTS, tables, TRAINING)
 
 
 def test_without_any_mature_cohort() -> None:
-    assert judge([], {"never": _tables(0.3)}, TRAINING) == {"never": []}
+    assert evaluate_policies([], {"never": _tables(0.3)}, TRAINING) == {"never": []}

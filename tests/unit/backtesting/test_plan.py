@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from feature_repo.settings import REPLAY, Settings
-from holdfast.backtesting.plan import BadWindowError, Every, Plan, plan, steps
+from holdfast.backtesting.plan import BacktestPlan, BadWindowError, StepInterval, list_step_times, make_plan
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.model_versions.gate_settings import GateSettings
@@ -28,18 +28,18 @@ def _day(text: str) -> datetime:
         ("2024-02-20", "2024-02-20", "week", ["2024-02-20"]),
     ],
 )  # fmt: skip
-def test_steps(start: str, end: str, every: Every, expected: list[str]) -> None:
-    assert steps(_day(start), _day(end), every) == tuple(map(_day, expected))
+def test_steps(start: str, end: str, every: StepInterval, expected: list[str]) -> None:
+    assert list_step_times(_day(start), _day(end), every) == tuple(map(_day, expected))
 
 
 def test_time_runs_forward() -> None:
     with pytest.raises(BadWindowError, match="--from 2024-02-01 is after --to 2024-01-01"):
-        steps(_day("2024-02-01"), _day("2024-01-01"), "month")
+        list_step_times(_day("2024-02-01"), _day("2024-01-01"), "month")
 
 
-def _plan(settings: Settings, start: str, end: str, known_at: datetime | None = None) -> Plan:
+def _plan(settings: Settings, start: str, end: str, known_at: datetime | None = None) -> BacktestPlan:
     defaults = TrainingSettings(), GateSettings(), PolicySettings()
-    return plan(settings, _day(start), _day(end), "month", known_at, *defaults)
+    return make_plan(settings, _day(start), _day(end), "month", known_at, *defaults)
 
 
 def test_while_data_arrive_a_step_knows_what_had_arrived() -> None:
@@ -86,7 +86,7 @@ def test_a_busy_machine_changes_no_result() -> None:
 def test_plans_compare_by_all_that_a_result_depends_on() -> None:
     one = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
     assert _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01").key == one.key
-    assert Plan.model_validate_json(one.model_dump_json()) == one
+    assert BacktestPlan.model_validate_json(one.model_dump_json()) == one
     assert _plan(Settings(data=shop_folder()), "2024-02-01", "2024-05-01").key != one.key
     assert _plan(Settings(data=shop_folder(), horizon_days=60), "2024-02-01", "2024-04-01").key != one.key
     assert one.model_copy(update={"code": "another"}).key != one.key

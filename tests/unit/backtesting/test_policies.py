@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.backtesting.policies import POLICIES, Decision, Known, Measured, Policy, decide
+from holdfast.backtesting.policies import POLICIES, Performance, Policy, PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.monitoring.drift.psi import Drift
 from holdfast.training.evaluation_report import Interval
@@ -11,7 +11,7 @@ from tests.support.small_shop import AS_OF
 RULES = PolicySettings(max_psi=0.25, min_rows=200)
 
 
-def _measured(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Measured:
+def _measured(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Performance:
     """A cohort with these 95% intervals; the test promised 0.70 to 0.74 and 0.18 to 0.20."""
     promised = {
         "roc_auc": Interval(value=0.72, low=0.70, high=0.74),
@@ -21,37 +21,37 @@ def _measured(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Measu
         name: Interval(value=(low + high) / 2, low=low, high=high)
         for name, (low, high) in {"roc_auc": roc_auc, "brier": brier}.items()
     }
-    return Measured(AS_OF, found, promised)
+    return Performance(AS_OF, found, promised)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_without_a_champion_every_policy_trains(policy: Policy) -> None:
-    assert decide(policy, Known(None, 1000), RULES) == Decision(True, "there is no champion yet")
+    assert decide(policy, PolicyInputs(None, 1000), RULES) == TrainingDecision(True, "there is no champion yet")
 
 
 @pytest.mark.parametrize(("policy", "train"), [("never", False), ("always", True)])
 def test_two_policies_look_at_nothing(policy: Policy, train: bool) -> None:
-    known = Known("1", 1000, [Drift("score", 9)], _measured((0.5, 0.5), (0.4, 0.4)))
+    known = PolicyInputs("1", 1000, [Drift("score", 9)], _measured((0.5, 0.5), (0.4, 0.4)))
     assert decide(policy, known, RULES).train is train
 
 
 @pytest.mark.parametrize(("psi", "train"), [(0.2501, True), (0.25, False), (0, False)])
 def test_drift_of_the_score_decides(psi: float, train: bool) -> None:
-    found = decide("drift", Known("1", 200, [Drift("score", psi)]), RULES)
+    found = decide("drift", PolicyInputs("1", 200, [Drift("score", psi)]), RULES)
     assert found.train is train
     assert f"PSI of the score {psi:.2f}, limit 0.25" in found.why
 
 
 def test_drift_of_inputs_is_named_and_does_not_decide() -> None:
     drift = [Drift("tenure_days", 4.2), Drift("purchase_days", 0.3), Drift("score", 0.2), Drift("amount_30d", 0.1)]
-    found = decide("drift", Known("1", 200, drift), RULES)
+    found = decide("drift", PolicyInputs("1", 200, drift), RULES)
     assert not found.train
     assert found.why.endswith("2 of 3 inputs are above it, most tenure_days 4.20")
 
 
 def test_too_few_customers_do_not_drift() -> None:
-    found = decide("drift", Known("1", 199, [Drift("score", 5)]), RULES)
-    assert found == Decision(False, "199 customers are too few to judge drift: it takes 200")
+    found = decide("drift", PolicyInputs("1", 199, [Drift("score", 5)]), RULES)
+    assert found == TrainingDecision(False, "199 customers are too few to judge drift: it takes 200")
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,16 @@ def test_too_few_customers_do_not_drift() -> None:
     ],
 )
 def test_decay_beyond_noise_decides(roc_auc: tuple[float, float], brier: tuple[float, float], worse: list[str]) -> None:
-    found = decide("decay", Known("1", 1000, [], _measured(roc_auc, brier)), RULES)
+    found = decide("decay", PolicyInputs("1", 1000, [], _measured(roc_auc, brier)), RULES)
     assert found.train is bool(worse)
     assert f"cohort {AS_OF:%Y-%m-%d} is" in found.why
     assert [name for name in ("ROC-AUC", "Brier") if name in found.why] == worse
 
 
 def test_decay_waits_for_outcomes() -> None:
-    assert decide("decay", Known("1", 1000), RULES) == Decision(False, "no cohort that the champion scored has matured")
+    assert decide("decay", PolicyInputs("1", 1000), RULES) == TrainingDecision(
+        False, "no cohort that the champion scored has matured"
+    )
 
 
 @pytest.mark.parametrize("nonsense", [{"max_psi": 0}, {"min_rows": 0}, {"psi": 1}])

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 from rich.tree import Tree
 
-from holdfast.lineage.batch_history import BatchHistory, TouchedVersion
+from holdfast.lineage.batch_history import BatchHistory, DerivedVersion
 from holdfast.lineage.reproduction import Reproduction
 from holdfast.lineage.version_history import UsedBatch
-from holdfast.reporting.lineage_tree import batch_tree, version_tree
-from holdfast.reporting.reproduction_report import told
+from holdfast.reporting.lineage_tree import build_batch_tree, build_version_tree
+from holdfast.reporting.reproduction_report import format_reproduction
 from tests.support import version_histories
 from tests.support.version_histories import BATCH, HISTORY, LINEAGE, NOON, history
 
@@ -25,7 +25,7 @@ def _printed(tree: Tree | str) -> str:
 
 
 def test_a_version_leads_to_everything_it_was_made_of() -> None:
-    printed = _printed(version_tree(HISTORY))
+    printed = _printed(build_version_tree(HISTORY))
     for part in (
         "holdfast-churn version 3  challenger  registered 2024-07-01 11:55 UTC",
         "logistic C=0.0123",
@@ -67,12 +67,12 @@ def test_a_version_leads_to_everything_it_was_made_of() -> None:
     ],
 )
 def test_what_is_missing_is_said_so(changed: dict[str, Any], part: str) -> None:
-    assert part in _printed(version_tree(history(**changed)))
+    assert part in _printed(build_version_tree(history(**changed)))
 
 
 def test_of_many_batches_the_latest_are_listed_and_the_rest_counted() -> None:
     batches = [UsedBatch(f"b{n}", BATCH if n else None) for n in range(14)]
-    printed = _printed(version_tree(history(batches=batches)))
+    printed = _printed(build_version_tree(history(batches=batches)))
     assert "4 earlier batches, 270 rows, 1 no longer on disk (--json lists all)" in printed
     assert "batch b3 " not in printed
     assert "batch b4  shop.csv" in printed
@@ -82,16 +82,16 @@ def test_of_many_batches_the_latest_are_listed_and_the_rest_counted() -> None:
 @pytest.mark.parametrize("name", ["shop[eu].csv", "x[/eu].csv", "[bold]y.csv"])
 def test_the_name_of_a_file_is_no_markup(name: str) -> None:
     batch = UsedBatch("b1", replace(BATCH, source=name))
-    assert name in _printed(version_tree(history(batches=[batch])))
-    assert name in _printed(batch_tree(BatchHistory(batch, [], {})))
+    assert name in _printed(build_version_tree(history(batches=[batch])))
+    assert name in _printed(build_batch_tree(BatchHistory(batch, [], {})))
 
 
 def test_a_batch_leads_to_every_version() -> None:
     touched = [
-        TouchedVersion("1", [], NOON, NOON, NOON, "logistic C=1; test period ROC-AUC 0.7. It won."),
-        TouchedVersion("4", ["champion"], NOON + timedelta(days=1), NOON, NOON, ""),
+        DerivedVersion("1", [], NOON, NOON, NOON, "logistic C=1; test period ROC-AUC 0.7. It won."),
+        DerivedVersion("4", ["champion"], NOON + timedelta(days=1), NOON, NOON, ""),
     ]
-    printed = _printed(batch_tree(BatchHistory(UsedBatch("b1", BATCH), touched, {"2": "The run is gone."})))
+    printed = _printed(build_batch_tree(BatchHistory(UsedBatch("b1", BATCH), touched, {"2": "The run is gone."})))
     lines = printed.splitlines()
     assert lines[0].startswith("batch b1  shop.csv, 90 rows")
     assert "version 1  registered 2024-07-01 12:00 UTC, outcomes up to 2024-07-01 12:00 UTC" in lines[1]
@@ -99,18 +99,20 @@ def test_a_batch_leads_to_every_version() -> None:
     assert "It won" not in printed
     assert "version 4  champion" in printed
     assert "version 2: cannot tell  The run is gone." in printed
-    assert "no model version was made from it" in _printed(batch_tree(BatchHistory(UsedBatch("b1", None), [], {})))
+    assert "no model version was made from it" in _printed(
+        build_batch_tree(BatchHistory(UsedBatch("b1", None), [], {}))
+    )
 
 
 class TestReproduction:
     def test_an_identical_one_is_one_line(self) -> None:
-        printed = _printed(told(Reproduction("3", True, 4000, []), 12.3))
+        printed = _printed(format_reproduction(Reproduction("3", True, 4000, []), 12.3))
         assert printed.startswith("✓ holdfast-churn version 3 made again in 12 s: all 4,000 test predictions")
         assert len(printed.splitlines()) == 1
 
     def test_an_identical_one_tells_what_differs_all_the_same_but_gives_no_advice(self) -> None:
         difference = _difference("code", "Python 3.11, here 3.12", "Check out abc.")
-        printed = _printed(told(Reproduction("3", True, 4000, [difference], ["late"]), 12.3))
+        printed = _printed(format_reproduction(Reproduction("3", True, 4000, [difference], ["late"]), 12.3))
         assert "although these differ:" in printed
         assert "code           Python 3.11, here 3.12" in printed
         assert "Check out" not in printed
@@ -122,7 +124,7 @@ class TestReproduction:
             _difference("code", "lock 1, here 2", "Check out abc."),
             _difference("inputs", "total_amount [a] differs"),
         ]
-        lines = _printed(told(Reproduction("3", False, 4000, found), 1.0)).splitlines()
+        lines = _printed(format_reproduction(Reproduction("3", False, 4000, found), 1.0)).splitlines()
         assert lines[0] == "✗ holdfast-churn version 3 was not made again; it parts here, the first cause first:"
         assert [line.split()[0] for line in lines[1:4]] == ["definitions", "code", "inputs"]
         assert "[a]" in lines[3]
@@ -131,6 +133,6 @@ class TestReproduction:
 
 def _difference(where: str, what: str, advice: str = "") -> Any:
     """A difference."""
-    from holdfast.lineage.differences import Difference
+    from holdfast.lineage.differences import ReproductionDifference
 
-    return Difference(where, what, advice)
+    return ReproductionDifference(where, what, advice)

@@ -11,10 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from holdfast.lineage.version_history import History, UsedBatch
-from holdfast.reporting.model_card import PICTURES
-from holdfast.reporting.model_card_facts import card_facts
-from holdfast.reporting.model_card_render import signed, small, to_html, to_markdown
+from holdfast.lineage.version_history import UsedBatch, VersionHistory
+from holdfast.reporting.model_card import PLOTS
+from holdfast.reporting.model_card_facts import build_card_context
+from holdfast.reporting.model_card_render import format_difference, render_html, render_markdown, shrink_png
 from holdfast.training.evaluation_report import Interval
 from tests.support.version_histories import (
     APPROVAL,
@@ -39,13 +39,13 @@ def _png(width: int = 1000) -> bytes:
     return buffer.getvalue()
 
 
-PNGS = dict.fromkeys(PICTURES, _png())
+PNGS = dict.fromkeys(PLOTS, _png())
 
 
-def _card(told: History = HISTORY, pictures: dict[str, bytes] | None = None) -> str:
+def _card(told: VersionHistory = HISTORY, pictures: dict[str, bytes] | None = None) -> str:
     assert told.evaluation is not None
     assert told.recipe is not None
-    return to_markdown(card_facts(told, told.evaluation, told.recipe), pictures or {})
+    return render_markdown(build_card_context(told, told.evaluation, told.recipe), pictures or {})
 
 
 def _section(card: str, title: str) -> str:
@@ -169,7 +169,7 @@ class TestTextStaysText:
             batches=[UsedBatch("b1", replace(BATCH, source=EVIL))],
             report=REPORT.model_copy(update={"gates": [gate("size", 1.0, "passed", EVIL)]}),
         )
-        html = to_html(_card(told), EVIL)
+        html = render_html(_card(told), EVIL)
         assert "<script" not in html
         assert "<img" not in html
         assert "<a " not in html
@@ -192,14 +192,14 @@ class TestPictures:
 
     def test_fewer_colours_make_a_chart_smaller(self) -> None:
         png = _png()
-        assert len(small(png)) < len(png)
+        assert len(shrink_png(png)) < len(png)
 
     def test_one_that_is_gone_is_left_out(self) -> None:
         card = _card(pictures={"profit": PNGS["profit"]})
         assert card.count("![") == 1
 
     def test_the_page_needs_nothing_else(self) -> None:
-        html = to_html(_card(pictures=PNGS), "holdfast-churn version 3")
+        html = render_html(_card(pictures=PNGS), "holdfast-churn version 3")
         assert html.count('<img src="data:image/png;base64,') == 5
         assert re.findall(r"""(?:src|href)=["'](?!data:)[^"']*""", html) == []
         assert "url(" not in html
@@ -210,5 +210,5 @@ class TestPictures:
 
 
 def test_a_difference_has_its_sign_but_zero_has_none() -> None:
-    assert signed(Interval(value=0.1, low=-0.00001, high=0.2)) == "+0.100 (+0.000 to +0.200)"
-    assert signed(Interval(value=-0.1, low=-0.2, high=0.0), 1) == "-0.1 (-0.2 to +0.0)"
+    assert format_difference(Interval(value=0.1, low=-0.00001, high=0.2)) == "+0.100 (+0.000 to +0.200)"
+    assert format_difference(Interval(value=-0.1, low=-0.2, high=0.0), 1) == "-0.1 (-0.2 to +0.0)"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from holdfast.reporting.run_summary import Gates, Parity, RunSummary, print_summary, write_summary
-from holdfast.reporting.stage_timer import Stages
+from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary, print_summary, write_summary
+from holdfast.reporting.stage_timer import StageTimer
 from holdfast.runtime import progress
 from holdfast.runtime.progress import say
 from holdfast.training.evaluation_report import Interval
@@ -36,9 +36,9 @@ def _summary(**values: Any) -> RunSummary:
         "metrics": METRICS,
         "intervals": {name: Interval(value=v, low=v - 0.01, high=v + 0.01) for name, v in METRICS.items()},
         "baselines": {"base_rate": METRICS | {"roc_auc": 0.5}, "recency": METRICS | {"roc_auc": 0.7}},
-        "gates": Gates(passed=17, failed=[]),
+        "gates": GateCounts(passed=17, failed=[]),
         "champion": "3",
-        "parity": Parity(values_compared=424_260, mismatches=0),
+        "parity": ParityCounts(values_compared=424_260, mismatches=0),
         "bento": "holdfast:1",
         "prediction": {"customer_id": "c1", "churn_probability": 0.25},
         "seconds": {"ingest": 1.5},
@@ -86,7 +86,7 @@ class TestSummary:
 
     def test_a_version_that_stays_out_is_said_to(self) -> None:
         console, text = _console()
-        summary = _summary(gates=Gates(passed=16, failed=["calibration"]), champion="2")
+        summary = _summary(gates=GateCounts(passed=16, failed=["calibration"]), champion="2")
         print_summary(summary, Path("/data/run-summary.json"), console)
         assert "failed: calibration; the champion is version 2" in text.getvalue()
 
@@ -100,7 +100,7 @@ class TestSummary:
 class TestStages:
     def test_a_stage_that_ends_shows_its_time_and_outcome(self) -> None:
         console, text = _console()
-        stages = Stages(console)
+        stages = StageTimer(console)
         with stages.stage("train", "fitting candidates") as stage:
             stage.outcome = "registered version 3"
         assert list(stages.seconds) == ["train"]
@@ -111,7 +111,7 @@ class TestStages:
 
     def test_a_stage_that_fails_shows_what_it_was_doing(self) -> None:
         console, text = _console()
-        stages = Stages(console)
+        stages = StageTimer(console)
         with pytest.raises(ValueError, match="no"), stages.stage("train", "fitting candidates"):
             raise ValueError("no")
         assert stages.seconds == {}
@@ -121,7 +121,7 @@ class TestStages:
     @pytest.mark.parametrize("customer", ["shop[eu]-7", "7[/eu]", "[bold]7"])
     def test_a_customer_id_is_no_markup(self, customer: str) -> None:
         console, text = _console()
-        with Stages(console).stage("serve", "asking") as stage:
+        with StageTimer(console).stage("serve", "asking") as stage:
             stage.outcome = f"customer {customer} churns with 20%"
         assert f"customer {customer} churns with 20%" in text.getvalue()
 
@@ -129,7 +129,7 @@ class TestStages:
 class TestProgress:
     def test_a_long_step_says_what_it_does_in_the_status_line_of_its_stage(self) -> None:
         console, _ = _console()
-        stages, shown = Stages(console), []
+        stages, shown = StageTimer(console), []
         with stages.stage("train", "fitting"):
             status, _name = progress._STATUS.get() or (None, "")
             assert status is not None

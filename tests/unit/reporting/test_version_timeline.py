@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
-from holdfast.reporting.version_timeline import approval_of, life_of, status_of
+from holdfast.reporting.version_timeline import build_timeline, describe_approval, describe_status
 from tests.support.version_histories import APPROVAL, GATES, NOON, PROMOTION, ROLLBACK, history
 
 REFUSED = APPROVAL.model_copy(update={"status": "refused", "who": "Ada", "when": NOON, "why": "too early"})
@@ -19,7 +19,7 @@ def test_everything_is_told_in_the_order_in_which_it_happened() -> None:
     )
     back = ROLLBACK.model_copy(update={"to": "3", "when": NOON + timedelta(days=9)})
     next_one = PROMOTION.model_copy(update={"previous": "3", "when": NOON + timedelta(days=8)})
-    told = life_of(
+    told = build_timeline(
         history(
             approval=approved,
             promotion=PROMOTION,
@@ -67,7 +67,10 @@ def test_every_request_promotion_and_rollback_is_told_not_the_latest_alone() -> 
         *rollbacks,
     ]
     latest = {"approval": asked("e", 20, **approved), "promotion": promotions[1], "rollback": rollbacks[1]}
-    told = [(when - NOON, what.split(",")[0].split(":")[0]) for when, what in life_of(history(events=events, **latest))]
+    told = [
+        (when - NOON, what.split(",")[0].split(":")[0])
+        for when, what in build_timeline(history(events=events, **latest))
+    ]
     hours = [(int(when / timedelta(hours=1)), what) for when, what in told]
     assert hours[1:] == [
         (0, "gates passed"),
@@ -92,7 +95,7 @@ def test_what_it_was_tried_out_on_is_told() -> None:
         TrafficRecord(mode=mode, share=share, when=NOON + timedelta(hours=hours), who="Ann")
         for hours, (mode, share) in enumerate([("shadow", 0.0), ("canary", 0.05), ("off", 0.0)], start=1)
     ]
-    assert [what for _, what in life_of(history(events=[GATES, *events]))[2:]] == [
+    assert [what for _, what in build_timeline(history(events=[GATES, *events]))[2:]] == [
         "tried out in shadow, by Ann",
         "tried out on 5.0% of the customers, by Ann",
         "tried out no more, by Ann",
@@ -100,12 +103,12 @@ def test_what_it_was_tried_out_on_is_told() -> None:
 
 
 def test_failed_gates_are_named() -> None:
-    told = life_of(history(gates=FAILED))
+    told = build_timeline(history(gates=FAILED))
     assert told[-1][1] == "gates failed (stability, size), beside version 2"
 
 
 def test_a_version_that_nobody_judged_was_only_registered() -> None:
-    assert [what for _, what in life_of(history(gates=None))] == ["registered"]
+    assert [what for _, what in build_timeline(history(gates=None))] == ["registered"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +129,7 @@ def test_a_version_that_nobody_judged_was_only_registered() -> None:
     ],
 )
 def test_where_it_stands(changed: dict[str, Any], status: str) -> None:
-    assert status_of(history(**changed)) == status
+    assert describe_status(history(**changed)) == status
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,7 @@ def test_where_it_stands(changed: dict[str, Any], status: str) -> None:
     ],
 )
 def test_who_approved_it(changed: dict[str, Any], told: str) -> None:
-    assert told in approval_of(history(**changed))
+    assert told in describe_approval(history(**changed))
 
 
 def test_the_steps_of_a_rollout_are_told() -> None:
@@ -171,7 +174,7 @@ def test_the_steps_of_a_rollout_are_told() -> None:
             **known,
         ),
     ]
-    assert [what for _, what in life_of(history(events=events)) if what.startswith("rollout")] == [
+    assert [what for _, what in build_timeline(history(events=events)) if what.startswith("rollout")] == [
         "rollout, shadow: begun",
         "rollout, shadow: passed after 200 requests about 90 active customers (and 12 others, not judged)",
         "rollout, canary of 5.0%: breached after 12 requests: too slow",

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.settings import Settings
-from holdfast.alerting.outbox import open_alerts
+from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
 from holdfast.model_versions.records import (
@@ -49,7 +49,7 @@ class TestInterrupted:
         trial.before_look = lambda now: change() if now.looks == 3 else None
         record = trial.whole_step(CANARY.model_copy(update={"min_requests": 10_000}))
         assert (record.verdict, record.is_held, trial.looks) == ("stopped", False, 3)
-        assert open_alerts(trial.settings) == []
+        assert list_open_alerts(trial.settings) == []
         return record
 
     def test_by_the_next_challenger_which_is_then_to_be_rolled_out(self, trial: Trial) -> None:
@@ -120,7 +120,7 @@ class TestInterrupted:
         assert record.why.startswith("ann has changed its traffic")
         traffic = TrafficRecord.of(trial.client, trial.challenger)
         assert traffic is not None and (traffic.mode, traffic.who) == ("off", "ann")
-        assert open_alerts(trial.settings) == []
+        assert list_open_alerts(trial.settings) == []
 
     def test_by_traffic_taken_off_while_the_promotion_is_decided(
         self, trial: Trial, monkeypatch: pytest.MonkeyPatch
@@ -309,6 +309,6 @@ class TestKilled:
         assert flipped.serves() == (flipped.champion, None, None)
         assert challenger_version(flipped.client) is None
         assert [verdict for *_, verdict in flipped.told()].count("breached") == 1
-        assert [alert.severity for alert in open_alerts(flipped.settings)] == ["critical"]
+        assert [alert.severity for alert in list_open_alerts(flipped.settings)] == ["critical"]
         back = RollbackRecord.of(flipped.client, flipped.challenger)
         assert (back is not None and back.times == 1) == (step == "watch")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.alerting.outbox import open_alerts
+from holdfast.alerting.outbox import list_open_alerts
 from holdfast.model_versions.aliases import challenger_version, champion_version
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
 from holdfast.models.contract import MODEL_NAME
@@ -37,7 +37,7 @@ class TestAGoodOne:
         assert watched.when - began >= timedelta(minutes=RULES.watch_minutes)
         assert (champion_version(trial.client), challenger_version(trial.client)) == (trial.challenger, None)
         assert [verdict for *_, verdict in trial.told()] == ["begun", "passed"] * 4
-        assert open_alerts(trial.settings) == []
+        assert list_open_alerts(trial.settings) == []
 
     def test_the_lease_is_renewed_before_it_ends_and_not_at_every_look(self, trial: Trial) -> None:
         leases: set[Any] = set()
@@ -88,7 +88,7 @@ class TestABadOne:
         assert "rank correlation" in record.why
         assert flipped.serves() == (flipped.champion, None, None)
         assert challenger_version(flipped.client) is None
-        (alert,) = open_alerts(flipped.settings)
+        (alert,) = list_open_alerts(flipped.settings)
         assert alert.severity == ("warning" if rules is RULES else "critical")
         assert record.why in alert.text
         assert alert.key == f"holdfast.rollout.rolled_back:version {flipped.challenger}"
@@ -192,7 +192,7 @@ class TestABadOne:
         record = trial.whole_step()
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "One service cannot serve both" in record.why
-        assert [alert.severity for alert in open_alerts(trial.settings)] == ["warning"]
+        assert [alert.severity for alert in list_open_alerts(trial.settings)] == ["warning"]
 
 
 class TestWaits:
@@ -203,7 +203,7 @@ class TestWaits:
         assert "no verdict within 0.2 hours: 0 of 100 requests about active customers" in record.why
         assert trial.serves() == (trial.champion, None, None)
         assert challenger_version(trial.client) == trial.challenger, "it has passed its gates all the same"
-        (alert,) = open_alerts(trial.settings)
+        (alert,) = list_open_alerts(trial.settings)
         assert (alert.key, alert.severity) == (f"holdfast.rollout.held:version {trial.challenger}", "warning")
         assert find_told(trial) == record.told
 

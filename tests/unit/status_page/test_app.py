@@ -30,11 +30,11 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import Places
-from holdfast.status_page.app import status_app
-from holdfast.status_page.flow_runs import runs
-from holdfast.status_page.health import parts
-from holdfast.status_page.schemas import PartFacts, RunFacts
-from holdfast.status_page.snapshot import Standing, standing
+from holdfast.status_page.app import create_app
+from holdfast.status_page.flow_runs import list_deployments
+from holdfast.status_page.health import check_components
+from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
+from holdfast.status_page.snapshot import SystemStatus, load_system_status
 from holdfast.training.mlflow_tracking import EXPERIMENT, open_mlflow
 from tests.support.prefect_server import answered, post
 from tests.support.server_processes import free_port
@@ -44,9 +44,9 @@ NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
 HOSTILE = "<script>alert('x')</script>\"'&"
 
 
-def client_of(found: Standing) -> TestClient:
+def client_of(found: SystemStatus) -> TestClient:
     """A browser for a page about ``found``."""
-    return TestClient(status_app(["testserver"], lambda: found))
+    return TestClient(create_app(["testserver"], lambda: found))
 
 
 def nowhere(prefect: str = "") -> Places:
@@ -84,7 +84,7 @@ def state(tmp_path: Path) -> Iterator[Settings]:
 def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: None) -> None:
     settings = state
     finding = Finding(event="holdfast.drift.detected", severity="warning", subject=HOSTILE, summary="PSI 0.41.")
-    raise_alerts(settings, "drift", [Alert.of_finding(finding, "javascript:alert(1)")], NOW - timedelta(hours=2))
+    raise_alerts(settings, "drift", [Alert.from_finding(finding, "javascript:alert(1)")], NOW - timedelta(hours=2))
     rows = [
         MetricRow("psi", HOSTILE, 0.41, 3120, "1", limit=0.25, breached=True),
         MetricRow("psi", "recency", float("nan"), 0, "1", limit=0.25),
@@ -92,7 +92,7 @@ def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: N
     write_metrics(settings, "drift", AS_OF - timedelta(days=2), AS_OF - timedelta(days=1), rows[1:])
     write_metrics(settings, "drift", AS_OF - timedelta(days=1), AS_OF, rows)
 
-    found = standing(settings, nowhere(prefect_api().removesuffix("/api")), NOW)
+    found = load_system_status(settings, nowhere(prefect_api().removesuffix("/api")), NOW)
     assert found.models.value is not None
     assert found.models.value.champion is not None
     assert found.models.value.challenger is not None
@@ -129,8 +129,8 @@ def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: N
 def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> None:
     prefect = prefect_api().removesuffix("/api")
 
-    def worker() -> PartFacts:
-        return next(part for part in parts(nowhere(prefect)) if part.name == "worker")
+    def worker() -> ComponentStatus:
+        return next(part for part in check_components(nowhere(prefect)) if part.name == "worker")
 
     assert (worker().state, worker().note) == ("down", "nothing that is due runs: no worker is there")
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
@@ -140,7 +140,7 @@ def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> 
             assert worker().state == "up"
         finally:
             answered(api, "DELETE", "/work_pools/holdfast")
-    assert next(part for part in parts(nowhere()) if part.name == "worker").state == "down"
+    assert next(part for part in check_components(nowhere()) if part.name == "worker").state == "down"
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,12 @@ def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> 
     ],
 )
 def test_the_headline_is_the_worst_of_it(changed: dict[str, Any], colour: str, state: Settings) -> None:
-    found = standing(state, nowhere(), NOW)
+    found = load_system_status(state, nowhere(), NOW)
     assert found.freshness.value is not None
     assert found.parity.value is not None
     fresh = found.freshness.value.model_copy(update={"state": "fresh", **changed.get("freshness", {})})
     parity = found.parity.value.model_copy(update=changed.get("parity", {}))
-    part = PartFacts(name="worker", url="", state=changed.get("parts", "up"))
+    part = ComponentStatus(name="worker", url="", state=changed.get("parts", "up"))
     told: dict[str, Any] = {"freshness": fresh, "parity": parity, "parts": [part], "runs": []}
     sections = {
         name: getattr(found, name).model_copy(update={"value": value, "error": ""}) for name, value in told.items()
@@ -174,7 +174,7 @@ def test_nothing_to_measure_is_not_green(state: Settings) -> None:
     write_metrics(state, "skew", start, AS_OF, [MetricRow("values_compared", "all", 0.0, 0)])
     write_metrics(state, "data", start, AS_OF, [MetricRow("rows", "all", 40.0, 40, low=20.0, high=60.0)])
     write_metrics(state, "drift", start, AS_OF, [MetricRow("rows", "all", 0.0, 0, breached=True)])  # that is a finding
-    found = standing(state, nowhere(), NOW)
+    found = load_system_status(state, nowhere(), NOW)
     assert {view.view: view.measured for view in found.views.value or []} == {
         "data": 1, "drift": 1, "skew": 0, "outcome": 0,
     }  # fmt: skip
@@ -190,7 +190,7 @@ def test_of_the_scores_only_active_customers_count(state: Settings) -> None:
     state.scores.mkdir()
     told = table.replace_schema_metadata({b"holdfast": json.dumps(about | {"key": "k"}).encode()})
     pq.write_table(told, scores_path(state.scores, AS_OF))
-    found = standing(state, nowhere(), NOW)
+    found = load_system_status(state, nowhere(), NOW)
     assert found.scores.value is not None
     assert (found.scores.value.customers, found.scores.value.active, found.scores.value.churning) == (7, 3, 1)
     with client_of(found) as browser:
@@ -209,14 +209,14 @@ def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: No
         about = {"name": name, "flow_id": flow, "tags": ["holdfast"]}
         deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
 
-        def last(*states: dict[str, str], by: str | None = deployment) -> RunFacts:
+        def last(*states: dict[str, str], by: str | None = deployment) -> DeploymentStatus:
             run = {"flow_id": flow, "deployment_id": by}
             number = api.post("/flow_runs/", json=run | {"state": {"type": "PENDING"}}).json()["id"]
             for state in states:
                 answer = api.post(f"/flow_runs/{number}/set_state", json={"state": state, "force": True}).json()
                 assert answer["status"] == "ACCEPT"
             places = nowhere(prefect_api().removesuffix("/api"))
-            (facts,) = [item for item in runs(places) if item.deployment == name]
+            (facts,) = [item for item in list_deployments(places) if item.deployment == name]
             return facts
 
         try:
@@ -227,7 +227,7 @@ def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: No
             assert again.state == "Running"
             assert again.seconds is not None
             assert again.seconds > 0.1
-            found = standing(Settings(), nowhere(prefect_api().removesuffix("/api")), NOW)
+            found = load_system_status(Settings(), nowhere(prefect_api().removesuffix("/api")), NOW)
             with client_of(found) as browser:
                 assert " so far" in browser.get("/").text
             assert last(begun, refused | {"message": "A person did."}).state == "Cancelled"
@@ -239,7 +239,7 @@ def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: No
 
 
 def test_an_empty_folder_is_no_fault(data_dir: Path) -> None:
-    found = standing(Settings(), nowhere(), NOW)
+    found = load_system_status(Settings(), nowhere(), NOW)
     assert found.models.error == found.alerts.error == found.views.error == found.scores.error == ""
     assert "python -m flows.features" in found.parity.error
     assert "does not answer" in found.runs.error
@@ -258,7 +258,7 @@ def test_every_source_may_fail_by_itself(state: Settings, monkeypatch: pytest.Mo
     (settings.feast / "online_state.json").write_text("{")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    found = standing(settings, nowhere(), NOW)
+    found = load_system_status(settings, nowhere(), NOW)
     sections = ("models", "freshness", "views", "alerts", "runs")
     assert [name for name in sections if not getattr(found, name).error] == []
     assert found.parity.value is not None
@@ -271,5 +271,5 @@ def test_every_source_may_fail_by_itself(state: Settings, monkeypatch: pytest.Mo
 
 def test_other_hosts_are_refused(data_dir: Path) -> None:
     """A page of another site cannot read it by a name that it lets point here."""
-    browser = TestClient(status_app(["127.0.0.1"], lambda: standing(Settings(), nowhere(), NOW)))
+    browser = TestClient(create_app(["127.0.0.1"], lambda: load_system_status(Settings(), nowhere(), NOW)))
     assert browser.get("/state.json", headers={"host": "evil.example"}).status_code == 400

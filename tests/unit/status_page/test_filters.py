@@ -6,68 +6,73 @@ from typing import get_args
 
 import pytest
 
-from holdfast.alerting.links import runbook_entry
+from holdfast.alerting.links import runbook_entry_url
 from holdfast.core.errors import HoldfastError
-from holdfast.core.formatting import span
 from holdfast.monitoring.findings import EventName
-from holdfast.status_page.filters import ago, figure, link
-from holdfast.status_page.runbook import anchor, runbook_html
-from holdfast.status_page.sections import section, without_login
-from holdfast.status_page.snapshot import KEPT_SECONDS, Kept
+from holdfast.status_page.filters import format_age, format_duration, format_number, safe_link
+from holdfast.status_page.runbook import heading_anchor, render_runbook
+from holdfast.status_page.sections import load_section, strip_credentials
+from holdfast.status_page.snapshot import CACHE_SECONDS, CachedStatus
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
 
 
 def test_times_are_told_in_their_largest_unit() -> None:
-    assert [span(seconds) for seconds in (0, 59, 90, 7200, 129_600)] == ["0 s", "59 s", "1.5 min", "2 h", "1.5 d"]
-    assert ago(NOW - timedelta(hours=2), NOW) == "2 h ago"
-    assert ago(NOW + timedelta(minutes=5), NOW) == "in 5 min"
-    assert ago(None, NOW) == "never"
+    assert [format_duration(seconds) for seconds in (0, 59, 90, 7200, 129_600)] == [
+        "0 s",
+        "59 s",
+        "1.5 min",
+        "2 h",
+        "1.5 d",
+    ]
+    assert format_age(NOW - timedelta(hours=2), NOW) == "2 h ago"
+    assert format_age(NOW + timedelta(minutes=5), NOW) == "in 5 min"
+    assert format_age(None, NOW) == "never"
 
 
 @pytest.mark.parametrize("target", ["javascript:alert(1)", "docs/runbook.md#x", "data:text/html,x", "", "//evil/x"])
 def test_only_pages_are_links(target: str) -> None:
-    assert link(target) == ""
+    assert safe_link(target) == ""
 
 
 def test_a_link_holds_no_password() -> None:
-    assert link("https://ann:secret@mlflow.example/x?a=b@c") == "https://mlflow.example/x?a=b@c"
-    assert without_login("cannot reach http://u:p@h:1/x and ftp://q@h") == "cannot reach http://h:1/x and ftp://h"
+    assert safe_link("https://ann:secret@mlflow.example/x?a=b@c") == "https://mlflow.example/x?a=b@c"
+    assert strip_credentials("cannot reach http://u:p@h:1/x and ftp://q@h") == "cannot reach http://h:1/x and ftp://h"
 
 
 def test_figures() -> None:
-    assert [figure(value) for value in (None, 0.25, 12345.6)] == ["–", "0.250", "12,346"]
+    assert [format_number(value) for value in (None, 0.25, 12345.6)] == ["–", "0.250", "12,346"]
 
 
 def test_a_section_tells_what_failed_in_one_line() -> None:
     def expected() -> int:
         raise HoldfastError("no\n  table")
 
-    assert section(lambda: 1).value == 1
-    assert section(expected).error == "no table"
-    assert section(lambda: 1 / 0).error == "ZeroDivisionError: division by zero"
+    assert load_section(lambda: 1).value == 1
+    assert load_section(expected).error == "no table"
+    assert load_section(lambda: 1 / 0).error == "ZeroDivisionError: division by zero"
 
 
 def test_many_pages_ask_once_in_a_while(data_dir: Path) -> None:
     time = [0.0]
-    kept = Kept(lambda: time[0])
+    kept = CachedStatus(lambda: time[0])
     first = kept()
     assert kept() is first
-    time[0] += KEPT_SECONDS + 1
+    time[0] += CACHE_SECONDS + 1
     assert kept() is not first
 
 
 def test_headings_of_the_runbook_can_be_linked_to(tmp_path: Path) -> None:
     file = tmp_path / "runbook.md"
     file.write_text("# Runbook\n\n## holdfast.drift.detected\n\nDo <script>x</script> this.\n\n|a|b|\n|-|-|\n|1|2|\n")
-    page = runbook_html(file)
+    page = render_runbook(file)
     assert '<h2 id="holdfast-drift-detected">' in page
     assert "<script>" not in page
     assert "<td>1</td>" in page
-    assert anchor("holdfast rollout rolled_back") == "holdfast-rollout-rolled_back"
+    assert heading_anchor("holdfast rollout rolled_back") == "holdfast-rollout-rolled_back"
 
 
 def test_every_entry_of_the_runbook_has_the_place_that_alerts_link_to() -> None:
-    page = runbook_html()
+    page = render_runbook()
     for event in get_args(EventName):
-        assert f'id="{runbook_entry(event).partition("#")[2]}"' in page, event
+        assert f'id="{runbook_entry_url(event).partition("#")[2]}"' in page, event
