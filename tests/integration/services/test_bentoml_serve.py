@@ -103,11 +103,14 @@ def test_the_same_content_is_not_built_twice(live: Live) -> None:
 def test_the_bento_holds_what_serving_needs_and_nothing_else(live: Live) -> None:
     source = Path(open_bento_store(live.settings).get(live.bento).path_of("src"))
     held = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
-    for folder in ["services", "feature_repo"]:
+    library = [f"holdfast/{name}" for name in ("core", "feast_stores", "models", "online_features")]
+    for folder in ["services", "feature_repo", *library]:
         for file in (ROOT / folder).rglob("*"):
             if file.suffix in (".py", ".yaml"):
                 assert file.relative_to(ROOT).as_posix() in held
-    assert {name.split("/")[0] for name in held} == {"services", "feature_repo", "bentofile.yaml"}
+    assert {name.split("/")[0] for name in held} == {"services", "feature_repo", "holdfast", "bentofile.yaml"}
+    shipped = {name.rpartition("/")[0] for name in held if name.startswith("holdfast/")}
+    assert shipped == {"holdfast", *library}
     info = open_bento_store(live.settings).get(live.bento).info
     assert [str(model.tag) for model in info.all_models] == [str(live.model)]
     assert info.labels["content"] == content_digest(ROOT, live.model)

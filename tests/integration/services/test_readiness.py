@@ -111,10 +111,10 @@ def test_another_definition_of_churn_is_named(own_world: Path, days: str) -> Non
 
 
 def test_another_source_of_the_labels_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.models import contract
+    from holdfast.models import fingerprint
 
-    source = contract.module_source
-    monkeypatch.setattr(contract, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
+    source = fingerprint.module_source
+    monkeypatch.setattr(fingerprint, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
     with serve_in_process(world) as client:
         _assert_not_ready(client, "labels differ")
 

@@ -45,7 +45,7 @@ def test_on_the_wall_clock_features_and_scores_are_of_the_last_midnight(tmp_path
 
 
 def test_the_clock_of_the_data_is_the_midnight_after_the_last_event(tmp_path: Path) -> None:
-    assert resolve_as_of(None, Settings(data=shop_folder(), clock="data")) == AS_OF
+    assert resolve_as_of(None, Settings(data=shop_folder(), clock="data"), NOW) == AS_OF
     for hour, expected in ((0, 2), (23, 2), (24, 3)):
         data = tmp_path / str(hour)
         last = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
