@@ -18,6 +18,8 @@ ALLOWED = re.compile(
             rf"{_BENTO}/(?:bento\.yaml|README\.md|apis/(?:openapi\.yaml|schema\.json)|env/docker/entrypoint\.sh)",
             rf"{_BENTO}/src/services/{_PYTHON}",
             rf"{_BENTO}/src/feature_repo/(?:{_PYTHON}|[\w.]+\.yaml|\.feastignore)",
+            rf"{_BENTO}/src/holdfast/(?:__pycache__/__init__[\w.-]*\.pyc|__init__\.py)",
+            rf"{_BENTO}/src/holdfast/(?:core|feast_stores|models|online_features)/{_PYTHON}",
             rf"{_BENTO}/models/[\w.-]+/(?:latest|[\w.-]+/(?:model\.yaml|contract\.json|model\.skops))",
         ]
     )
@@ -35,8 +37,8 @@ FORBIDDEN = {
     ),
     "a list or cache of packages": re.compile(r"var/lib/apt/.+|var/cache/.+|.*\.deb|root/\.cache/.*|.*/\.cache/.*"),
     "something of this project that does not serve": re.compile(
-        r"app/\.venv/lib/[\w.]+/site-packages/(?:flows|tests?|benchmarks|deploy|docs|data|examples|requirements)/.*"
-        r"|(?!app/\.venv/)(?:.*/)?(?:flows|benchmarks|snapshots|batches|mlruns|\.git)/.*|(?:.*/)?tests/.*"
+        r"app/\.venv/lib/[\w.]+/site-packages/(?:flows|simulations|tests?|benchmarks|deploy|docs|data|examples|requirements)/.*"
+        r"|(?!app/\.venv/)(?:.*/)?(?:flows|simulations|benchmarks|snapshots|batches|mlruns|\.git)/.*|(?:.*/)?tests/.*"
         r"|(?!app/\.venv/)(?:.*/)?(?:requirements[\w-]*\.(?:txt|lock)|bentofile\.yaml|pyproject\.toml|prefect\.yaml)"
     ),
     "data": re.compile(
