@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
 from holdfast.core.errors import HoldfastError
-from holdfast.runtime.cli_errors import errors_in_one_line
+from holdfast.runtime.cli_errors import exit_on_expected_error
 
 # What a person can act on; anything else is a defect and keeps its traceback.
 EXPECTED_ERRORS = (HoldfastError, SchemaErrors, ValidationError, OSError)
@@ -39,7 +39,7 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     def command(**options: Any) -> None:
         for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
             logging.getLogger(name).addFilter(_without_traceback)
-        with errors_in_one_line(EXPECTED_ERRORS), _server_answers():
+        with exit_on_expected_error(EXPECTED_ERRORS), _server_answers():
             result = flow(**{name: _value(flow, name, given) for name, given in options.items()})
         (show or Console().print)(result)
 

@@ -11,7 +11,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from feature_repo.settings import Settings, load_settings
 from flows.score import champion_task, score_task
 from holdfast.ingestion.as_of import resolve_known_at
-from holdfast.runtime.progress import say
+from holdfast.runtime.progress import report_progress
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -51,7 +51,7 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
     days = days_between(settings, start, end, every)
     wanted = missing(settings, days)
     if skipped := len(days) - len(wanted):
-        say(f"{skipped} of {len(days)} days have scores and are skipped")
+        report_progress(f"{skipped} of {len(days)} days have scores and are skipped")
     results = _scored(settings, wanted) if wanted else []
     scored = [result.as_of for result in results if result.written]
     version = results[0].model_version if results else None
@@ -62,7 +62,7 @@ def _scored(settings: Settings, days: list[datetime]) -> list["ScoreResult"]:
     champion, known_at, results = champion_task(settings), resolve_known_at(None), list["ScoreResult"]()
     artifact = cast("UUID", create_progress_artifact(0.0, key="backfill", description=f"{len(days)} days"))
     for number, day in enumerate(days, start=1):
-        say(f"scoring {day:%Y-%m-%d}, day {number} of {len(days)}")
+        report_progress(f"scoring {day:%Y-%m-%d}, day {number} of {len(days)}")
         results.append(score_task(settings, champion, day, known_at, replace=False))
         update_progress_artifact(artifact, 100 * number / len(days))
     create_table_artifact(

@@ -41,17 +41,14 @@ _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
 @task(name="walk through time", **_IN_MEMORY)
 def walks_task(settings: Settings, told: BacktestPlan, policies: Sequence[Policy]) -> dict[Policy, list[BacktestStep]]:
     """Each policy in a process and a data folder of its own: aliases, registries and clocks must not meet."""
-    from holdfast.runtime.parallel_commands import Command, SideBySide
+    from holdfast.runtime.parallel_commands import Command, run_parallel
 
     console, commands = Console(highlight=False, soft_wrap=True), dict[str, Command]()
     for policy in sorted(policies, key=_LONGEST_FIRST.index):
         state = create_state_folder(settings, policy)
         (state / JOB_FILE).write_text(BacktestJob(plan=told, policy=policy).model_dump_json())
         commands[policy] = Command("flows.backtest_policy", state, state / LOG_FILE)
-    with SideBySide(
-        os.cpu_count() or 1, lambda name, line: console.print(f"{name:<7}{line}", markup=False)
-    ) as side_by_side:
-        side_by_side.run(commands)
+    run_parallel(commands, os.cpu_count() or 1, lambda name, line: console.print(f"{name:<7}{line}", markup=False))
     return {policy: read_steps(commands[policy].state / STEPS_FILE) for policy in policies}
 
 

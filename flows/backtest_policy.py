@@ -162,9 +162,7 @@ def main() -> None:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows._cli import EXPECTED_ERRORS
-    from holdfast.runtime.processes import end_with_parent
 
-    end_with_parent()
     try:
         told = BacktestJob.model_validate_json((load_settings().data / JOB_FILE).read_bytes())
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # it costs a second per subflow

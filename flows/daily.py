@@ -16,8 +16,8 @@ from flows.score import score
 from holdfast.ingestion.as_of import resolve_day
 from holdfast.ingestion.datasets import refuse_to_mix
 from holdfast.ingestion.results import IngestResult
-from holdfast.runtime.endpoints import load_places
-from holdfast.runtime.progress import say
+from holdfast.runtime.endpoints import load_endpoint_settings
+from holdfast.runtime.progress import report_progress
 
 if TYPE_CHECKING:
     from holdfast.batch_scoring.scoring_run import ScoreResult
@@ -76,13 +76,13 @@ def daily(
     moment = resolve_day(as_of, settings, run_time())
     built = features(moment, apply=False)
     if why := no_champion_task(settings):
-        say(why)
+        report_progress(why)
         return DailyResult(ingested, built, None, why)
     return DailyResult(ingested, built, score(moment), "")
 
 
 def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | None]:
-    places = load_places()
+    places = load_endpoint_settings()
     source = source or (str(places.source) if places.source else None)
     mapping = mapping or (str(places.mapping) if places.mapping else None)
     if source is not None:

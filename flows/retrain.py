@@ -16,7 +16,7 @@ from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.retraining.settings import RetrainingRules
-from holdfast.runtime.prefect_states import skipped
+from holdfast.runtime.prefect_states import skipped_state
 from holdfast.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def retrain(
     decision, begun = decide_task(settings, rules or RetrainingRules(), moment, event, subject)
     get_run_logger().info("%s: %s", "training again" if decision.retrain else "not training again", decision.why)
     if begun is None:
-        return skipped(decision.why, RetrainResult(False, decision.why))
+        return skipped_state(decision.why, RetrainResult(False, decision.why))
     try:
         trained = train(moment, None, training, thresholds)
     except Exception:

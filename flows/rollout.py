@@ -14,7 +14,7 @@ from flows._approval import request_human_approval
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.runtime.prefect_states import skipped
+from holdfast.runtime.prefect_states import skipped_state
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,9 +71,9 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     from holdfast.rollout.service_metrics import read_service
     from holdfast.rollout.step_monitor import Surroundings
     from holdfast.rollout.step_runner import try_out
-    from holdfast.runtime.endpoints import load_places
+    from holdfast.runtime.endpoints import load_endpoint_settings
 
-    client, url = open_registry(settings), load_places().service_url
+    client, url = open_registry(settings), load_endpoint_settings().service_url
 
     def clock() -> datetime:
         return datetime.now(UTC)
@@ -171,7 +171,7 @@ def rollout(
         return done
     get_run_logger().info("Nothing was done: %s", told)
     nothing = RolloutResult(None, "nothing", told)
-    return nothing if person.asked else skipped(told, nothing)  # an answer was kept
+    return nothing if person.asked else skipped_state(told, nothing)  # an answer was kept
 
 
 def _asked_before(settings: Settings, client: "MlflowClient", person: _Person) -> _Person:

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows._tasks import run_name, run_time
 from holdfast.ingestion.as_of import resolve_day, resolve_known_at
-from holdfast.runtime.progress import say
+from holdfast.runtime.progress import report_progress
 
 if TYPE_CHECKING:
     from holdfast.batch_scoring.champion_model import Champion
@@ -69,7 +69,7 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
     settings = load_settings()
     moment, known = resolve_day(as_of, settings, run_time()), resolve_known_at(known_at)
     champion = champion_task(settings)
-    say(f"scoring everybody with version {champion.contract.model_version}")
+    report_progress(f"scoring everybody with version {champion.contract.model_version}")
     result = score_task(settings, champion, moment, known)
     if result.written:
         report_task(result)

@@ -24,7 +24,7 @@ from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from holdfast.promotion.gates import GateSettings
-from holdfast.runtime.progress import say
+from holdfast.runtime.progress import report_progress
 from holdfast.training.evaluation_report import METRICS, Evaluation
 from holdfast.training.settings import TrainingSettings
 
@@ -128,7 +128,7 @@ def search_task(
             log.log(trial)
             trials.append(trial)
             best = max(item.roc_auc for item in trials if item.roc_auc is not None)
-            say(f"searching, trial {len(trials)} of {planned}, best ROC-AUC on the folds {best:.4f}")
+            report_progress(f"searching, trial {len(trials)} of {planned}, best ROC-AUC on the folds {best:.4f}")
             update_progress_artifact(artifact, 100 * len(trials) / planned)
     create_table_artifact(
         [
@@ -152,7 +152,7 @@ def choose_task(
     """The simplest family that is not beaten by more than noise, its calibration and its threshold."""
     from holdfast.training.model_selection import choose
 
-    say("comparing the families and the calibrations")
+    report_progress("comparing the families and the calibrations")
     return choose(best, data, split, training, settings.horizon_days)
 
 
@@ -175,7 +175,7 @@ def test_and_register_task(
     from holdfast.training.evaluate import confirmed, evaluate
     from holdfast.training.fitting import churn_scores, fit_recipe
 
-    say("fitting the choice and testing it")
+    report_progress("fitting the choice and testing it")
     choice, model = confirmed(choice, fit_recipe(choice.recipe, data), data, training, settings.horizon_days)
     recipe = choice.recipe
     development, test = data.at(recipe.development), data.at(recipe.test)
@@ -285,7 +285,7 @@ def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -
     split = split_by_time(
         cutoffs, settings.horizon_days, training.test_cutoffs, training.folds, training.min_fit_cutoffs
     )
-    say(f"building the features of {len(split.used)} cut-offs")
+    report_progress(f"building the features of {len(split.used)} cut-offs")
     for cutoff in split.used:
         snapshots_task(settings, cutoff, known_at)
     data = assemble_task(settings, split.used, as_of, known_at)

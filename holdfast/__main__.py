@@ -4,7 +4,7 @@ import typer
 
 from holdfast.cli.lineage import lineage
 from holdfast.cli.reproduce import reproduce
-from holdfast.runtime.cli_errors import EXPECTED_ERRORS, errors_in_one_line
+from holdfast.runtime.cli_errors import EXPECTED_ERRORS, exit_on_expected_error
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     )
     app.command()(lineage)
     app.command()(reproduce)
-    with errors_in_one_line(EXPECTED_ERRORS):
+    with exit_on_expected_error(EXPECTED_ERRORS):
         app()
 
 

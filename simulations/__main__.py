@@ -48,13 +48,13 @@ def simulate(
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
     from flows._cli import EXPECTED_ERRORS
     from holdfast.core.locks import one_at_a_time
-    from holdfast.runtime.cli_errors import errors_in_one_line
+    from holdfast.runtime.cli_errors import exit_on_expected_error
     from simulations.outcome import simulations_folder
     from simulations.report import print_outcomes, write_table
     from simulations.scenarios import SCENARIOS
 
     console = Console(highlight=False, soft_wrap=True)
-    with errors_in_one_line(EXPECTED_ERRORS):
+    with exit_on_expected_error(EXPECTED_ERRORS):
         settings = load_settings()
         if table:
             console.print(f"Wrote {write_table(settings)}", markup=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from holdfast.runtime.processes import Server
+from holdfast.runtime.processes import ManagedProcess
 from simulations.redis_server import Redis, redis_server
 from simulations.servers import deploy, mlflow_server, prefect_server, start_service, start_worker
 from simulations.simulated_shop import Shop
@@ -21,21 +21,21 @@ class Running:
     place: Place
     shop: Shop
     port: int
-    worker: Server
-    service: Server
+    worker: ManagedProcess
+    service: ManagedProcess
     redis: Redis | None
     service_variables: Mapping[str, str]
 
     def restart_worker(self) -> None:
         """As the process manager does when it has died."""
-        self.worker.end()
+        self.worker.terminate()
         self.worker = start_worker(self.place)
 
     def goes_live(self, source: Path) -> None:
         """Worker and service run the code in ``source`` from now on; nobody runs any other flow for it."""
         changed = replace(self.place, source=source, variables=self.place.variables | {"HOLDFAST_PROJECT": str(source)})
-        self.worker.end()
-        self.service.end()
+        self.worker.terminate()
+        self.service.terminate()
         deploy(changed)
         self.shop.api.stop_schedules()
         self.worker = start_worker(changed)
@@ -49,8 +49,8 @@ class Running:
 
     def end(self) -> None:
         """End what was started last."""
-        self.worker.end()
-        self.service.end()
+        self.worker.terminate()
+        self.service.terminate()
 
 
 @contextmanager

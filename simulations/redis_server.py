@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.runtime.processes import HOST, Server, free_port, start
+from holdfast.runtime.processes import HOST, ManagedProcess, free_port, start_process
 from simulations.servers import PartError, ready
 from simulations.workspace import Place
 
@@ -18,7 +18,7 @@ class Redis:
 
     where: Place
     port: int
-    server: Server
+    server: ManagedProcess
 
     def kill(self) -> None:
         """As a machine that loses power."""
@@ -39,31 +39,31 @@ def redis_server(where: Place) -> Iterator[Redis]:
         where.variables["HOLDFAST_REDIS"] = f"{HOST}:{port}"
         yield found
     finally:
-        found.server.end()
+        found.server.terminate()
 
 
 def _redis_folder(where: Place) -> Path:
     return where.data / "redis"
 
 
-def _start_redis(where: Place, port: int) -> Server:
+def _start_redis(where: Place, port: int) -> ManagedProcess:
     folder = _redis_folder(where)
     folder.mkdir(parents=True, exist_ok=True)
     options = {"port": str(port), "bind": HOST, "dir": str(folder), "save": "", "appendonly": "yes"}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    server = start("redis", [_redis_binary(), *arguments], where.environment(), where.logs / "redis.log")
+    server = start_process("redis", [_redis_binary(), *arguments], where.environment(), where.logs / "redis.log")
     ready(server, lambda: _why_no_redis(port))
     return server
 
 
-def _why_no_redis(port: int) -> str:
+def _why_no_redis(port: int) -> str | None:
     import redis
 
     try:
         redis.Redis(HOST, port, socket_timeout=2).ping()
     except redis.RedisError as error:
         return str(error)
-    return ""
+    return None
 
 
 def _redis_binary() -> str:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import (
     HOST,
-    NotReadyInTimeError,
-    Server,
+    ManagedProcess,
+    ProcessNotReadyError,
     free_port,
-    last_lines,
-    running,
-    start,
-    why_not_ok,
+    health_problem,
+    log_tail,
+    managed_process,
+    start_process,
 )
 from simulations.workspace import Place, tool
 
@@ -27,7 +27,7 @@ class PartError(HoldfastError):
 
 
 @contextmanager
-def mlflow_server(where: Place) -> Iterator[Server]:
+def mlflow_server(where: Place) -> Iterator[ManagedProcess]:
     """MLflow's server on the state's database; artifacts go through it, so that the state may be moved."""
     port, folder = free_port(), where.data / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def mlflow_server(where: Place) -> Iterator[Server]:
 
 
 @contextmanager
-def prefect_server(where: Place) -> Iterator[Server]:
+def prefect_server(where: Place) -> Iterator[ManagedProcess]:
     """Prefect's server on a database of the state's own."""
     port = free_port()
     command = tool("prefect", "server", "start", "--host", HOST, "--port", str(port))
@@ -69,41 +69,41 @@ def deploy(where: Place) -> None:
             check=False,
         )
     if done.returncode:
-        raise PartError(f"The deployments of prefect.yaml cannot be made.\n{last_lines(log)}")
+        raise PartError(f"The deployments of prefect.yaml cannot be made.\n{log_tail(log)}")
 
 
-def start_worker(where: Place) -> Server:
+def start_worker(where: Place) -> ManagedProcess:
     """A worker that runs what is due; whoever starts it ends it."""
     command = tool("prefect", "worker", "start", "--pool", "holdfast", "--type", "process")
-    return start("worker", command, where.environment(), where.logs / "worker.log", where.source)
+    return start_process("worker", command, where.environment(), where.logs / "worker.log", where.source)
 
 
-def start_service(where: Place, port: int, variables: Mapping[str, str]) -> Server:
+def start_service(where: Place, port: int, variables: Mapping[str, str]) -> ManagedProcess:
     """`bentoml serve` of the service, ready; whoever starts it ends it."""
     command = tool("bentoml", "serve", "services.churn:ChurnService", "--host", HOST, "--port", str(port))
     told = where.environment(**variables)
-    server = start("service", command, told, where.logs / "service.log", where.source)
-    ready(server, lambda: why_not_ok(f"http://{HOST}:{port}/readyz"))
+    server = start_process("service", command, told, where.logs / "service.log", where.source)
+    ready(server, lambda: health_problem(f"http://{HOST}:{port}/readyz"))
     return server
 
 
 @contextmanager
-def _server(where: Place, name: str, command: list[str], health: str) -> Iterator[Server]:
-    with running(name, command, where.environment(), where.logs / f"{name}.log", where.source) as server:
-        ready(server, lambda: why_not_ok(health))
+def _server(where: Place, name: str, command: list[str], health: str) -> Iterator[ManagedProcess]:
+    with managed_process(name, command, where.environment(), where.logs / f"{name}.log", where.source) as server:
+        ready(server, lambda: health_problem(health))
         yield server
 
 
-def ready(server: Server, why_not: Callable[[], str]) -> None:
-    """Wait until ``why_not`` says nothing; a part that does not come up is ended.
+def ready(server: ManagedProcess, why_not: Callable[[], str | None]) -> None:
+    """Wait until ``why_not`` returns None; a part that does not come up is ended.
 
     Raises:
         PartError: It does not; holds the end of its log.
     """
     try:
-        server.wait_until(why_not, _READY_SECONDS)
-    except NotReadyInTimeError as error:
-        server.end()
+        server.wait_until_ready(why_not, _READY_SECONDS)
+    except ProcessNotReadyError as error:
+        server.terminate()
         raise PartError(str(error)) from None
 
 

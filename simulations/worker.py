@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from holdfast.core.errors import HoldfastError
-from holdfast.runtime.processes import HOST, free_port, last_lines, listening
+from holdfast.runtime.processes import HOST, free_port, log_tail, start_process
 from simulations.environment import Running, servers
 from simulations.job_spec import LOG, Told, read_told, tell
 from simulations.limited_disk import namespace, put_on_small_disk
@@ -116,9 +116,10 @@ def run_process(state: Path, told: Told, say: Callable[[str], None]) -> None:
     tell(state, told)
     where, log = Place(state, told.store), state / LOG
     command = [*(namespace() if told.disk_mb else []), *tool("python", "-m", "simulations.worker", str(state))]
-    status = listening(command, where.environment(HOLDFAST_DATA=str(where.data)), log, where.source, say)
-    if status:
-        raise SimulationFailedError(f"The simulation ended with status {status}. {last_lines(log)}")
+    environment = where.environment(HOLDFAST_DATA=str(where.data))
+    process = start_process("simulation", command, environment, log, where.source, capture_output=True)
+    if status := process.report_output(say):
+        raise SimulationFailedError(f"The simulation ended with status {status}. {log_tail(log)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Links to what shows it: pages of the Prefect UI."""
 
-from holdfast.runtime.endpoints import load_places
+from holdfast.runtime.endpoints import load_endpoint_settings
 
 
 def current_run_url() -> str:
@@ -22,8 +22,8 @@ def artifact_url(key: str) -> str:
 
 def runbook_entry_url(event: str) -> str:
     """Where the runbook tells what an event means and what to do."""
-    return f"{load_places().runbook_url}#{event.replace('.', '-')}"
+    return f"{load_endpoint_settings().runbook_url}#{event.replace('.', '-')}"
 
 
 def _base() -> str:
-    return load_places().prefect_url.rstrip("/")
+    return load_endpoint_settings().prefect_url.rstrip("/")

@@ -11,7 +11,7 @@ from holdfast.ingestion.batches import list_batches
 from holdfast.lineage.version_history import NoLineageError, UsedBatch, parse_lineage, registration_time
 from holdfast.model_versions.aliases import all_versions
 from holdfast.models.contract import MODEL_NAME
-from holdfast.runtime.run_artifacts import RunGoneError, read_files
+from holdfast.runtime.run_artifacts import RunUnavailableError, read_files
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
 
 
@@ -56,7 +56,7 @@ def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> B
         number, run_id = str(item.version), str(item.run_id)
         try:
             lineage = parse_lineage(read_files(client, run_id, [LINEAGE_FILE]), f"MLflow run {run_id}")
-        except (RunGoneError, NoLineageError) as error:
+        except (RunUnavailableError, NoLineageError) as error:
             unreadable[number] = str(error)
             continue
         touched = DerivedVersion(

@@ -1,7 +1,6 @@
 """Has a version made again by a fresh interpreter that knows its batches and its settings, and no registry."""
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
+from holdfast.runtime.processes import log_tail, start_process
 from holdfast.training.lineage import LINEAGE, ROOT, Lineage
 from holdfast.training.numeric_environment import ARITHMETIC, VARIABLES, Arithmetic, held_to
 from holdfast.training.recipe import RECIPE_FILE, Recipe
@@ -80,21 +80,9 @@ def _environment(data: Path, lineage: Lineage, arithmetic: Arithmetic | None) ->
 
 def _run(folder: Path, environment: dict[str, str], say: Callable[[str], object]) -> None:
     command = [sys.executable, "-s", "-m", retrain_worker.__name__, str(folder)]
-    log = folder / "log.txt"
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
-    ):
-        assert child.stdout is not None
-        try:
-            for line in child.stdout:
-                say(line.strip())
-        except BaseException:
-            child.kill()
-            raise
-    if child.returncode:
-        last = "\n".join(log.read_text().splitlines()[-15:])
-        raise ReproductionError(f"The clean process ended with code {child.returncode}:\n{last}")
+    process = start_process("retraining", command, environment, folder / "log.txt", ROOT, capture_output=True)
+    if status := process.report_output(lambda line: say(line.strip())):
+        raise ReproductionError(f"The clean process ended with code {status}. {log_tail(process.log)}")
 
 
 def _read(folder: Path) -> RetrainingOutcome:

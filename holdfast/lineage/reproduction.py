@@ -55,7 +55,7 @@ def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion
 
     Raises:
         UnknownVersionError: There is none.
-        RunGoneError, NoLineageError, ReproductionError: Too little of it is left.
+        RunUnavailableError, NoLineageError, ReproductionError: Too little of it is left.
     """
     registered = resolve_version(client, version)
     about = f"{MODEL_NAME} version {registered.version}, MLflow run {registered.run_id},"

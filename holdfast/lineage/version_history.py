@@ -100,7 +100,7 @@ def load_version_history(
 
     Raises:
         UnknownVersionError: There is none.
-        RunGoneError, NoLineageError: Its past cannot be read.
+        RunUnavailableError, NoLineageError: Its past cannot be read.
     """
     registered = resolve_version(client, version)
     number, tags, run_id = str(registered.version), registered.tags, str(registered.run_id)

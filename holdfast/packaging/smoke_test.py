@@ -14,7 +14,7 @@ import httpx
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.runtime.processes import HOST, NotReadyInTimeError, free_port, last_lines, running, why_not_ok
+from holdfast.runtime.processes import HOST, ProcessNotReadyError, free_port, health_problem, log_tail, managed_process
 
 
 class SmokeTestError(HoldfastError):
@@ -50,7 +50,7 @@ def run_smoke_test(
     with serve_bento(bento_tag, settings, port) as service:
         answer = httpx.post(f"{service.url}/predict", json=request, timeout=30)
         if answer.status_code != 200:
-            raise SmokeTestError(f"{bento_tag} answered {answer.status_code}: {answer.text}\n{last_lines(service.log)}")
+            raise SmokeTestError(f"{bento_tag} answered {answer.status_code}: {answer.text}\n{log_tail(service.log)}")
         return SmokeTestResult(answer.json(), service.seconds_to_ready)
 
 
@@ -68,9 +68,9 @@ def serve_bento(
     command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", HOST, "--port", str(port)]
     start, url = time.monotonic(), f"http://{HOST}:{port}"
     log.unlink(missing_ok=True)
-    with running(bento_tag, command, os.environ | settings.environment(), log) as server:
+    with managed_process(bento_tag, command, os.environ | settings.environment(), log) as server:
         try:
-            server.wait_until(lambda: why_not_ok(f"{url}/readyz"), ready_within)
-        except NotReadyInTimeError as error:
+            server.wait_until_ready(lambda: health_problem(f"{url}/readyz"), ready_within)
+        except ProcessNotReadyError as error:
             raise SmokeTestError(str(error)) from None
         yield ServedBento(url, log, time.monotonic() - start)

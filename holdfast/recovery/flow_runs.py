@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from holdfast.recovery.policy import HANDLED_TAG, RunStatus
-from holdfast.runtime.prefect_states import NAME
+from holdfast.runtime.prefect_states import SKIPPED_STATE
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -136,7 +136,7 @@ def find_completed_since(client: "SyncPrefectClient", deployment: str, since: da
         sort=FlowRunSort.END_TIME_DESC,
         limit=20,
     )
-    done = [item for item in runs if item.end_time and item.end_time > since and item.state_name != NAME]
+    done = [item for item in runs if item.end_time and item.end_time > since and item.state_name != SKIPPED_STATE]
     return done[0].name if done else None
 
 

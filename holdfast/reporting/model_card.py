@@ -37,7 +37,7 @@ def build_model_card(client: MlflowClient, settings: Settings, version: str) -> 
 
     Raises:
         UnknownVersionError: There is none.
-        RunGoneError, NoLineageError, NoEvaluationError: Too little is recorded.
+        RunUnavailableError, NoLineageError, NoEvaluationError: Too little is recorded.
     """
     history = load_version_history(client, settings, version)
     if history.evaluation is None or history.recipe is None:
@@ -55,7 +55,7 @@ def publish_model_card(settings: Settings, version: str) -> ModelCard:
     """Write the card as it is now, and put it into the run of its version as Markdown and as a page.
 
     Raises:
-        UnknownVersionError, RunGoneError, NoLineageError, NoEvaluationError: As ``model_card``.
+        UnknownVersionError, RunUnavailableError, NoLineageError, NoEvaluationError: As ``model_card``.
     """
     client = open_registry(settings)
     card = build_model_card(client, settings, version)

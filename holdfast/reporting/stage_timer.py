@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.markup import escape
 
-from holdfast.runtime.progress import shown_in
+from holdfast.runtime.progress import show_progress_in
 
 
 @dataclass
@@ -30,7 +30,7 @@ class StageTimer:
         """Show ``doing`` while the body runs, then one line with its outcome; a failure shows as one, too."""
         current, start = Stage(), time.perf_counter()
         try:
-            with self.console.status(f"{name}: {doing}") as status, shown_in(status, name):
+            with self.console.status(f"{name}: {doing}") as status, show_progress_in(status, name):
                 yield current
         except BaseException:
             self.console.print(f"[red]✗[/red] {name:<9}{time.perf_counter() - start:6.1f} s  failed while {doing}")

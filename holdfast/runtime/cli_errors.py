@@ -13,7 +13,7 @@ from holdfast.core.errors import HoldfastError
 
 
 @contextmanager
-def errors_in_one_line(expected: tuple[type[Exception], ...]) -> Iterator[None]:
+def exit_on_expected_error(expected: tuple[type[Exception], ...]) -> Iterator[None]:
     """An expected error inside is one line on standard error and exit code 1; any other keeps its traceback."""
     try:
         yield

@@ -6,8 +6,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Places(BaseSettings):
-    """Addresses and sources; read from the environment (prefix ``HOLDFAST_``) when :func:`load_places` is called."""
+class EndpointSettings(BaseSettings):
+    """Addresses and sources; read from the environment (prefix ``HOLDFAST_``) when :func:`load_endpoint_settings` is called."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -21,6 +21,6 @@ class Places(BaseSettings):
     mapping: Path | None = Field(default=None, description="YAML that says which column of the source is what.")
 
 
-def load_places() -> Places:
+def load_endpoint_settings() -> EndpointSettings:
     """Read them from the environment."""
-    return Places()
+    return EndpointSettings()

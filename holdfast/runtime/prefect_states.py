@@ -4,10 +4,10 @@ from typing import TypeVar, cast
 
 from prefect.states import Completed
 
-NAME = "Skipped"
+SKIPPED_STATE = "Skipped"
 Result = TypeVar("Result")
 
 
-def skipped(why: str, result: Result) -> Result:
+def skipped_state(why: str, result: Result) -> Result:
     """What a flow returns that had nothing to do: Prefect shows ``NAME`` and why, and callers get ``result``."""
-    return cast(Result, Completed(name=NAME, message=why, data=result))
+    return cast(Result, Completed(name=SKIPPED_STATE, message=why, data=result))

@@ -12,7 +12,7 @@ _STATUS: ContextVar[tuple[Status, str] | None] = ContextVar("status", default=No
 
 
 @contextmanager
-def shown_in(status: Status, stage: str) -> Iterator[None]:
+def show_progress_in(status: Status, stage: str) -> Iterator[None]:
     """Let ``say`` write to this status line, after the name of the stage."""
     token = _STATUS.set((status, stage))
     try:
@@ -21,7 +21,7 @@ def shown_in(status: Status, stage: str) -> Iterator[None]:
         _STATUS.reset(token)
 
 
-def say(doing: str) -> None:
+def report_progress(doing: str) -> None:
     """Tell what is going on now."""
     if shown := _STATUS.get():
         status, stage = shown

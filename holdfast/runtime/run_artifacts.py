@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from holdfast.core.errors import HoldfastError
 
 
-class RunGoneError(HoldfastError):
+class RunUnavailableError(HoldfastError):
     """The run of a version cannot be read any more."""
 
 
@@ -28,12 +28,12 @@ def read_files(client: MlflowClient, run_id: str, names: Collection[str]) -> dic
     """The content of those of the named files that the run has.
 
     Raises:
-        RunGoneError: There is no such run, or its artifacts are gone.
+        RunUnavailableError: There is no such run, or its artifacts are gone.
     """
     try:
         there = {item.path for item in client.list_artifacts(run_id)}
         return {name: read_file(client, run_id, name) for name in names if name in there}
     except (MlflowException, OSError) as error:
-        raise RunGoneError(
+        raise RunUnavailableError(
             f"The files of MLflow run {run_id} cannot be read: {error}. Restore the run or its artifacts."
         ) from error

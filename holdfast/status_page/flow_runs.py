@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from holdfast.core.errors import HoldfastError
-from holdfast.runtime.endpoints import Places
+from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page.schemas import DeploymentStatus
 from holdfast.status_page.sections import strip_credentials, to_one_line
 
@@ -20,7 +20,7 @@ class PrefectUnavailableError(HoldfastError):
     """Prefect's server does not answer."""
 
 
-def list_deployments(places: Places) -> list[DeploymentStatus]:
+def list_deployments(places: EndpointSettings) -> list[DeploymentStatus]:
     """Every deployment with the tag ``holdfast``, by name. A run from a terminal, or within another flow, counts too.
 
     Raises:

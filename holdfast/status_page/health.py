@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from holdfast.runtime.endpoints import Places
+from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page.schemas import ComponentStatus
 from holdfast.status_page.sections import strip_credentials, to_one_line
 
@@ -19,7 +19,7 @@ _PARTS = {
 }
 
 
-def check_components(places: Places) -> list[ComponentStatus]:
+def check_components(places: EndpointSettings) -> list[ComponentStatus]:
     """Every part that has an address, and the worker."""
     asked = [(name, str(getattr(places, url)).rstrip("/"), health) for name, (url, health) in _PARTS.items()]
     with ThreadPoolExecutor(len(asked) + 1) as pool:

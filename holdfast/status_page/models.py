@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
-from holdfast.runtime.endpoints import Places
+from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page.schemas import ChallengerStatus, ChampionStatus, ModelStatus, TestMetric
 from holdfast.status_page.sections import strip_credentials
 from holdfast.training.evaluation_report import METRICS
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PROMISED = ("roc_auc", "brier", "ece")
 
 
-def load_models(settings: Settings, places: Places) -> ModelStatus:
+def load_models(settings: Settings, places: EndpointSettings) -> ModelStatus:
     """As the registry tells it now."""
     from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, open_registry
     from holdfast.model_versions.champion_history import reigns
@@ -34,7 +34,7 @@ def load_models(settings: Settings, places: Places) -> ModelStatus:
 
 
 def _champion(
-    client: "MlflowClient", places: Places, version: str, since: Callable[[str], datetime | None]
+    client: "MlflowClient", places: EndpointSettings, version: str, since: Callable[[str], datetime | None]
 ) -> ChampionStatus:
     return ChampionStatus(
         version=version,
@@ -45,7 +45,7 @@ def _champion(
     )
 
 
-def _challenger(client: "MlflowClient", places: Places, version: str | None) -> ChallengerStatus | None:
+def _challenger(client: "MlflowClient", places: EndpointSettings, version: str | None) -> ChallengerStatus | None:
     from holdfast.model_versions.records import TrafficRecord
 
     if version is None:
@@ -84,5 +84,5 @@ def _promised(client: "MlflowClient", version: str) -> list[TestMetric]:
     ]
 
 
-def _page(places: Places, version: str) -> str:
+def _page(places: EndpointSettings, version: str) -> str:
     return f"{strip_credentials(places.mlflow_url).rstrip('/')}/#/models/{MODEL_NAME}/versions/{version}"

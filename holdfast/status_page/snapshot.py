@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from feature_repo.settings import Settings, load_settings
-from holdfast.runtime.endpoints import Places, load_places
+from holdfast.runtime.endpoints import EndpointSettings, load_endpoint_settings
 from holdfast.status_page import sources
 from holdfast.status_page.flow_runs import list_deployments
 from holdfast.status_page.health import check_components
@@ -59,7 +59,7 @@ class SystemStatus(BaseModel):
         return "warning" if "warning" in severities or unknown or age != "fresh" else "good"
 
 
-def load_system_status(settings: Settings, places: Places, at: datetime) -> SystemStatus:
+def load_system_status(settings: Settings, places: EndpointSettings, at: datetime) -> SystemStatus:
     """Ask every source; one that fails says so in its section and spoils no other."""
     return SystemStatus(
         at=at,
@@ -85,6 +85,6 @@ class CachedStatus:
     def __call__(self) -> SystemStatus:
         with self._lock:
             if self._found is None or self._clock() - self._found[0] > CACHE_SECONDS:
-                now = load_system_status(load_settings(), load_places(), datetime.now(UTC))
+                now = load_system_status(load_settings(), load_endpoint_settings(), datetime.now(UTC))
                 self._found = self._clock(), now
             return self._found[1]

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.main_job import ROOT, MainJob, run
 from tests.support.readme import Block, bash_blocks, blocks, local_links, make_targets, module_commands
-from tests.support.server_processes import Server, answering, free_port, serving
+from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for_response
 
 NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
 
@@ -137,7 +137,7 @@ def test_make_env_is_for_eval(main_job: MainJob) -> None:
 class Serving:
     """`make serve`, twice."""
 
-    servers: list[Server]
+    servers: list[ServerProcess]
     port: int
     api: httpx.Client
 
@@ -149,12 +149,12 @@ def make_serve(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> I
     with ExitStack() as stack:
         servers = [
             stack.enter_context(
-                serving(["make", "serve"], main_job.environment | {"PORT": str(port)}, folder / f"{port}.log")
+                running_server(["make", "serve"], main_job.environment | {"PORT": str(port)}, folder / f"{port}.log")
             )
             for port in ports
         ]
         for server, port in zip(servers, ports, strict=True):
-            answering(server, f"http://127.0.0.1:{port}/readyz")
+            wait_for_response(server, f"http://127.0.0.1:{port}/readyz")
         api = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", timeout=30))
         yield Serving(servers, ports[0], api)
 
@@ -209,5 +209,5 @@ def test_the_service_ends_cleanly(make_serve: Serving) -> None:
     for server, number in zip(make_serve.servers, (signal.SIGINT, signal.SIGTERM), strict=True):
         assert server.process.poll() is None
         server.end(number)
-        assert "Traceback" not in server.printed()
-        assert not NOISE.search(server.printed()), server.printed()
+        assert "Traceback" not in server.output()
+        assert not NOISE.search(server.output()), server.output()

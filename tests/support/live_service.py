@@ -17,7 +17,7 @@ import psutil
 
 from feature_repo.settings import NO_TELEMETRY
 from tests.support.main_job import environment_of
-from tests.support.server_processes import Server, answering, free_port, serving
+from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for_response
 from tests.support.service_state import AS_OF, CUSTOMERS
 
 
@@ -26,7 +26,7 @@ class LiveService:
     """Where it listens, its supervisor, and its data folder."""
 
     url: str
-    server: Server
+    server: ServerProcess
     data: Path
 
     def workers(self) -> list[int]:
@@ -37,7 +37,7 @@ class LiveService:
 
     def ready(self) -> None:
         """Wait until it is."""
-        answering(self.server, f"{self.url}/readyz", within=120)
+        wait_for_response(self.server, f"{self.url}/readyz", within=120)
 
     def end(self) -> int:
         """As an orchestrator ends it; the exit status of the supervisor."""
@@ -58,7 +58,7 @@ def live_service(data: Path, **variables: str) -> Iterator[LiveService]:
     environment |= {"HOLDFAST_CLOCK": AS_OF.isoformat(), "HOLDFAST_REGISTRY_START_SECONDS": "0"} | variables
     where = ["--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "bentoml", "serve", "services.churn:ChurnService", *where]
-    with serving(command, environment, data / "served.log") as server:
+    with running_server(command, environment, data / "served.log") as server:
         service = LiveService(f"http://127.0.0.1:{port}", server, data)
         workers: list[int] = []
         try:

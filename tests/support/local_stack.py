@@ -12,7 +12,7 @@ import httpx
 
 from deploy.local.orphans import end_left_over, left_over
 from tests.support.main_job import environment_of
-from tests.support.server_processes import Server, eventually, free_port, is_free, serving
+from tests.support.server_processes import ServerProcess, free_port, is_port_free, running_server, wait_for
 
 NAMES = ("prefect", "mlflow", "service", "evidently", "feast", "status")
 
@@ -21,7 +21,7 @@ NAMES = ("prefect", "mlflow", "service", "evidently", "feast", "status")
 class Up:
     """The process, where each part listens, and the data folder."""
 
-    server: Server
+    server: ServerProcess
     ports: dict[str, int]
     data: Path
 
@@ -33,10 +33,10 @@ class Up:
         """Wait until it has printed ``text``."""
 
         def said() -> bool:
-            assert self.server.process.poll() is None, f"it ended:\n{self.server.printed()}"
-            return text in self.server.printed()
+            assert self.server.process.poll() is None, f"it ended:\n{self.server.output()}"
+            return text in self.server.output()
 
-        eventually(said, within, lambda: f"it never said {text!r}:\n{self.server.printed()}")
+        wait_for(said, within, lambda: f"it never said {text!r}:\n{self.server.output()}")
 
     def process(self, command: str) -> int:
         """The number of its process with ``command`` in its command line."""
@@ -56,7 +56,7 @@ class Up:
             self.server.process.send_signal(number)
         status = self.server.process.wait(within)
         assert left_over(self.data) == []
-        assert [name for name, port in self.ports.items() if not is_free(port)] == []
+        assert [name for name, port in self.ports.items() if not is_port_free(port)] == []
         return status
 
 
@@ -72,7 +72,7 @@ def up(data: Path, command: list[str], **more: str) -> Iterator[Up]:
     ports = {name: free_port() for name in NAMES}
     data.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with serving(command, variables(data, ports) | more, data.parent / "up.log") as server:
+        with running_server(command, variables(data, ports) | more, data.parent / "up.log") as server:
             yield Up(server, ports, data)
     finally:
         end_left_over(data)

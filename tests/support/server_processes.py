@@ -19,7 +19,7 @@ _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerProcess:
     """A process that leads a group of its own, and the file it prints to."""
 
     process: subprocess.Popen[bytes]
@@ -35,16 +35,18 @@ class Server:
         """Signal the whole group, as a terminal does, and wait until none of it is left; the exit status."""
         os.killpg(self.process.pid, number)
         status = self.process.wait(timeout=within)
-        eventually(lambda: not self.members(), within, lambda: f"still running: {self.members()}")
+        wait_for(lambda: not self.members(), within, lambda: f"still running: {self.members()}")
         return status
 
-    def printed(self) -> str:
+    def output(self) -> str:
         """What it has printed so far."""
         return self.log.read_text(errors="replace")
 
 
 @contextmanager
-def serving(command: list[str], environment: Mapping[str, str], log: Path, cwd: Path = ROOT) -> Iterator[Server]:
+def running_server(
+    command: list[str], environment: Mapping[str, str], log: Path, cwd: Path = ROOT
+) -> Iterator[ServerProcess]:
     """Start ``command`` in a process group of its own; whatever is left of the group is killed with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -57,7 +59,7 @@ def serving(command: list[str], environment: Mapping[str, str], log: Path, cwd: 
             start_new_session=True,
         )
     try:
-        yield Server(process, log)
+        yield ServerProcess(process, log)
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
@@ -68,21 +70,21 @@ def serving(command: list[str], environment: Mapping[str, str], log: Path, cwd: 
         process.wait()
 
 
-def answering(server: Server, url: str, within: float = 60) -> httpx.Response:
+def wait_for_response(server: ServerProcess, url: str, within: float = 60) -> httpx.Response:
     """The first answer 200 of ``url``."""
 
     def answer() -> httpx.Response | None:
-        assert server.process.poll() is None, f"it ended before {url} answered:\n{server.printed()[-3000:]}"
+        assert server.process.poll() is None, f"it ended before {url} answered:\n{server.output()[-3000:]}"
         try:
             found = httpx.get(url, timeout=5, follow_redirects=True)
         except httpx.TransportError:
             return None
         return found if found.status_code == 200 else None
 
-    return eventually(answer, within, lambda: f"no answer 200 from {url}:\n{server.printed()[-3000:]}")
+    return wait_for(answer, within, lambda: f"no answer 200 from {url}:\n{server.output()[-3000:]}")
 
 
-def eventually(found: Callable[[], _Found | None], within: float, otherwise: Callable[[], str]) -> _Found:
+def wait_for(found: Callable[[], _Found | None], within: float, otherwise: Callable[[], str]) -> _Found:
     """What ``found`` returns as soon as that is truthy; fails with the text of ``otherwise`` after ``within`` s."""
     deadline = time.monotonic() + within
     while not (value := found()):
@@ -98,7 +100,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_free(port: int) -> bool:
+def is_port_free(port: int) -> bool:
     """Whether a server could listen on ``port``."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

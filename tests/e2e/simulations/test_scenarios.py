@@ -71,7 +71,7 @@ def left_over(folder: Path) -> list[str]:
 def assert_passed(found: Simulated) -> None:
     """With callers who asked."""
     about = json.dumps({name: found.outcome[name] for name in ("detected_by", "expectations", "examples")}, indent=1)
-    assert found.outcome["passed"], f"{about}\n{found.printed[-1500:]}"
+    assert found.outcome["passed"], f"{about}\n{found.output[-1500:]}"
     assert found.status == 0
     assert found.outcome["answered"] == found.outcome["asked"] > 500
     assert (found.outcome["predictions_lost"], found.outcome["predictions_wrong"]) == (0, 0)

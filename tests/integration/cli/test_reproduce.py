@@ -95,8 +95,8 @@ def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 class TestMadeAgain:
     def test_the_predictions_are_the_same_to_the_last_bit(self, ended: Ended, recorded: Any) -> None:
-        assert ended.code == 0, ended.printed
-        assert f"all {len(recorded.scores):,} test predictions" in ended.printed
+        assert ended.code == 0, ended.output
+        assert f"all {len(recorded.scores):,} test predictions" in ended.output
         made = ended.outcome.made.scores
         assert made["model"].tolist() == recorded.scores["model"].tolist()
         assert made["churned"].tolist() == recorded.scores["churned"].tolist()
@@ -108,7 +108,7 @@ class TestMadeAgain:
             assert getattr(present, name) == getattr(recorded.lineage, name), name
 
     def test_a_batch_that_could_have_been_used_but_was_not_is_named(self, ended: Ended) -> None:
-        assert f"left out: {ended.left_out}, on disk but not of its lineage" in ended.printed
+        assert f"left out: {ended.left_out}, on disk but not of its lineage" in ended.output
 
 
 class TestPlanted:

@@ -23,7 +23,7 @@ from deploy.local.supervisor import RETRIES, Supervisor, configuration
 from feature_repo.settings import Settings
 from tests.support.local_stack import NAMES, up, variables
 from tests.support.main_job import ROOT
-from tests.support.server_processes import eventually, free_port
+from tests.support.server_processes import free_port, wait_for
 
 
 def refused(data: Path, **more: str) -> str:
@@ -121,7 +121,7 @@ def test_a_part_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
     after = Part("after", "a", (sys.executable, "-c", "pass"), needs=("dies",))
     told: list[str] = []
     with Supervisor([quick, dies, after], {MARK: str(tmp_path)}, tmp_path / "logs") as supervisor:
-        eventually(supervisor.answers, 20, lambda: "no Supervisor")
+        wait_for(supervisor.answers, 20, lambda: "no Supervisor")
         watch = Watch([quick, dies, after], supervisor, tmp_path / "logs", "http://127.0.0.1:1", told.append)
         deadline = time.monotonic() + 20
         while not watch.settled and time.monotonic() < deadline:
@@ -142,14 +142,14 @@ def test_a_part_that_keeps_dying_is_given_up(tmp_path: Path) -> None:
     part = Part("dies", "d", (sys.executable, "-c", "import sys; sys.exit('no')"))
     told: list[str] = []
     with Supervisor([part], {}, tmp_path / "logs") as supervisor:
-        eventually(supervisor.answers, 20, lambda: "no Supervisor")
+        wait_for(supervisor.answers, 20, lambda: "no Supervisor")
         watch = Watch([part], supervisor, tmp_path / "logs", "http://127.0.0.1:1", told.append)
 
         def is_settled() -> bool:
             watch.look()
             return watch.settled
 
-        eventually(is_settled, 60, lambda: str(told))
+        wait_for(is_settled, 60, lambda: str(told))
         watch.close()
     assert f"ended {RETRIES + 1} times; it is not started any more" in told[-1]
     assert told[-1].count("    no") == RETRIES + 1
@@ -159,7 +159,7 @@ def test_ctrl_c_before_anything_has_started_ends_it(tmp_path: Path) -> None:
     with up(tmp_path / "data", [sys.executable, "-m", "deploy.local"]) as here:
         here.says("Starting everything")
         assert here.end(signal.SIGINT) == 0
-        assert "Traceback" not in here.server.printed()
+        assert "Traceback" not in here.server.output()
 
 
 @pytest.mark.long
@@ -217,13 +217,13 @@ def test_a_killed_server_starts_again_though_its_worker_kept_the_port(tmp_path: 
     )
     try:
         with Supervisor([part], {MARK: str(tmp_path)}, tmp_path / "logs") as supervisor:
-            eventually(supervisor.answers, 20, lambda: "no Supervisor")
+            wait_for(supervisor.answers, 20, lambda: "no Supervisor")
             supervisor.start(part)
-            eventually(lambda: served() == 1, 20, lambda: log.read_text())
+            wait_for(lambda: served() == 1, 20, lambda: log.read_text())
             first = left_over(tmp_path, "web")
             assert len(first) == 2
             os.kill(supervisor.processes()["web"].pid, signal.SIGKILL)
-            eventually(lambda: served() == 2, 30, lambda: log.read_text())
+            wait_for(lambda: served() == 2, 30, lambda: log.read_text())
             assert [process.pid for process in first if process.is_running()] == []
             assert "Ended 1 processes that an earlier web had left." in log.read_text()
             assert "Address already in use" not in log.read_text()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.local_stack import NAMES, Up, up, variables
 from tests.support.main_job import ROOT
-from tests.support.server_processes import answering, eventually
+from tests.support.server_processes import wait_for, wait_for_response
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -42,7 +42,7 @@ def flow_run(up: Up, number: str) -> dict[str, Any]:
 def test_from_nothing_to_a_served_champion_and_down_again(tmp_path: Path) -> None:
     with up(tmp_path / "data", ["make", "up"], PREFECT_WORKER_QUERY_SECONDS="1") as here:
         here.says("All of it: ")
-        printed = here.server.printed()
+        printed = here.server.output()
         for name in set(NAMES) - {"service"}:
             assert f"{name:<11}  {here.url(name).rstrip('/')}\n" in printed
         assert "worker       ready" in printed
@@ -81,7 +81,7 @@ def _a_killed_worker_comes_back(here: Up) -> None:
     killed = here.process("worker start")
     os.kill(killed, signal.SIGKILL)
     here.says("worker       had ended, and is started again")
-    eventually(lambda: here.server.printed().count("worker       ready") == 2, 60, here.server.printed)
+    wait_for(lambda: here.server.output().count("worker       ready") == 2, 60, here.server.output)
     assert here.process("worker start") != killed
 
 
@@ -93,9 +93,9 @@ def _a_champion_is_served_as_soon_as_there_is_one(here: Up) -> None:
         assert found.get("state_type") not in ("FAILED", "CRASHED", "CANCELLED"), found["state"]
         return found.get("state_type") == "COMPLETED"
 
-    eventually(is_over, 400, here.server.printed)
+    wait_for(is_over, 400, here.server.output)
     here.says(f"service      {here.url('service').rstrip('/')}\n")
-    eventually(lambda: httpx.get(here.url("service", "/readyz")).status_code == 200, 60, here.server.printed)
+    wait_for(lambda: httpx.get(here.url("service", "/readyz")).status_code == 200, 60, here.server.output)
     state = here.state()
     assert state["models"]["value"]["champion"]["version"] == "1"
     assert state["freshness"]["value"]["state"] == "fresh"
@@ -109,15 +109,15 @@ def _a_killed_service_comes_back(here: Up) -> None:
     os.kill(here.process("bentoml serve services.churn"), signal.SIGKILL)
     here.says("service      had ended, and is started again")
     serving = f"service      {here.url('service').rstrip('/')}\n"
-    eventually(lambda: here.server.printed().count(serving) == 2, 90, here.server.printed)
-    answering(here.server, here.url("service", "/readyz"))
+    wait_for(lambda: here.server.output().count(serving) == 2, 90, here.server.output)
+    wait_for_response(here.server, here.url("service", "/readyz"))
 
 
 def _ends_with_all_its_runs(here: Up) -> None:
     training = run_deployment(here, "train", {"as_of": "1998-05-01T00:00:00Z"})
-    pid = eventually(lambda: flow_run(here, training).get("infrastructure_pid"), 60, here.server.printed)
+    pid = wait_for(lambda: flow_run(here, training).get("infrastructure_pid"), 60, here.server.output)
     number = int(str(pid).rpartition(":")[2])
     assert psutil.pid_exists(number)
     assert here.end(signal.SIGINT) in (0, 2, -signal.SIGINT)  # make tells of a signal in its own way
     assert not psutil.pid_exists(number)
-    assert "Traceback" not in here.server.printed()
+    assert "Traceback" not in here.server.output()

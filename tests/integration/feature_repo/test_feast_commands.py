@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.main_job import ROOT, MainJob, environment_of, run
-from tests.support.server_processes import answering, free_port, serving
+from tests.support.server_processes import free_port, running_server, wait_for_response
 
 pytestmark = pytest.mark.long
 
@@ -44,7 +44,7 @@ def online_rows(data: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def printed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each command printed, by a name; two series at a time, because each command takes four seconds."""
     folder = tmp_path_factory.mktemp("feast")
     said: dict[str, Any] = {}
@@ -214,8 +214,8 @@ def test_the_definitions_name_every_feast_object() -> None:
 def test_feast_ui_serves_the_registry_and_ends(main_job: MainJob, tmp_path: Path) -> None:
     port = free_port()
     command = ["feast", "-c", "feature_repo", "ui", "--host", "127.0.0.1", "--port", str(port)]
-    with serving(command, main_job.environment, tmp_path / "ui.log") as server:
-        page = answering(server, f"http://127.0.0.1:{port}/")
+    with running_server(command, main_job.environment, tmp_path / "ui.log") as server:
+        page = wait_for_response(server, f"http://127.0.0.1:{port}/")
         assert "<html" in page.text
         (project,) = httpx.get(f"http://127.0.0.1:{port}/projects-list.json").json()["projects"]
         assert (project["id"], project["registryPath"]) == ("holdfast", "/api/v1")
@@ -228,4 +228,4 @@ def test_feast_ui_serves_the_registry_and_ends(main_job: MainJob, tmp_path: Path
         assert "customer" in json.dumps(api.get("/entities").json())
         assert len(api.get("/data_sources").json()["dataSources"]) == 4
         assert server.end(signal.SIGINT) in (0, -signal.SIGINT)
-    assert "Traceback" not in server.printed()
+    assert "Traceback" not in server.output()

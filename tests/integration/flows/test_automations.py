@@ -21,7 +21,7 @@ from holdfast.alerting.links import run_url
 from holdfast.alerting.outbox import list_open_alerts
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.prefect_server import answered, post
-from tests.support.server_processes import answering, eventually, free_port, serving
+from tests.support.server_processes import free_port, running_server, wait_for, wait_for_response
 from tests.support.small_shop import AS_OF, at_work_on, copy_shop
 
 pytestmark = pytest.mark.long
@@ -72,7 +72,7 @@ class World:
             runs = self.runs(deployment)
             return runs if len(runs) >= count and all(item["state_type"] in OVER for item in runs) else None
 
-        return eventually(found, 240, lambda: f"{[(r['name'], r['state']) for r in self.runs(deployment)]}")
+        return wait_for(found, 240, lambda: f"{[(r['name'], r['state']) for r in self.runs(deployment)]}")
 
     def quiet(self) -> None:
         """No deployment runs by its schedule."""
@@ -90,7 +90,7 @@ class World:
                     return found["id"], psutil.Process(int(found["infrastructure_pid"]))
             return None
 
-        flow_run, process = eventually(at_work, 120, lambda: f"{[r['state'] for r in self.runs(deployment)]}")
+        flow_run, process = wait_for(at_work, 120, lambda: f"{[r['state'] for r in self.runs(deployment)]}")
         for child in [*process.children(recursive=True), process]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -112,11 +112,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         }
         (folder / "home").mkdir()
         command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        with serving(command, environment, folder / "server.log") as server:
-            answering(server, f"http://127.0.0.1:{port}/api/health")
+        with running_server(command, environment, folder / "server.log") as server:
+            wait_for_response(server, f"http://127.0.0.1:{port}/api/health")
             url = environment["PREFECT_API_URL"]
             with httpx.Client(base_url=url, timeout=90) as api, _working(environment, folder):
-                eventually(lambda: api.get("/work_pools/holdfast").is_success, 60, lambda: "no work pool")
+                wait_for(lambda: api.get("/work_pools/holdfast").is_success, 60, lambda: "no work pool")
                 names = [part for name in ("retrain", "recover", "alerts", "features") for part in ("-n", name)]
                 prefect_file = str(ROOT / "prefect.yaml")
                 run(["prefect", "--no-prompt", "deploy", *names, "--prefect-file", prefect_file], environment)
@@ -131,7 +131,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _working(environment: dict[str, str], folder: Path) -> Iterator[None]:
     """A worker, which makes the pool."""
     command = ["prefect", "worker", "start", "--pool", "holdfast", "--type", "process"]
-    with serving(command, environment, folder / "worker.log"):
+    with running_server(command, environment, folder / "worker.log"):
         yield
 
 

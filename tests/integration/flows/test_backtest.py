@@ -127,7 +127,7 @@ def test_every_step_has_its_scores_and_its_outcome(backtested: Backtested) -> No
 
 
 def test_each_step_is_told_as_it_ends(backtested: Backtested) -> None:
-    lines = backtested.printed.splitlines()
+    lines = backtested.output.splitlines()
     assert [line[:17] for line in lines] == [f"decay  {step.as_of:%Y-%m-%d}" for step in backtested.result.steps]
     assert "promoted; version 1 scored" in lines[0]
 
@@ -278,10 +278,10 @@ def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
     before = files()
     with at_work_on(backtested.settings.data):
         from flows.backtest import backtest
-        from holdfast.runtime.parallel_commands import WalkError
+        from holdfast.runtime.parallel_commands import CommandError
 
         monkeypatch.setattr("flows.backtest.JOB_FILE", "elsewhere.json")  # the process does not find its plan
-        with pytest.raises(WalkError, match=r"(?s)Policy decay ended with code 1. The end of .*walk\.json"):
+        with pytest.raises(CommandError, match=r"(?s)decay ended with status 1. The end of .*walk\.json"):
             backtest(FIRST, LAST, policy="decay")
     assert files() == before
 

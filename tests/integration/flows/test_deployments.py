@@ -16,7 +16,7 @@ from tests.e2e.test_main_job import state
 from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 from tests.support.main_job import ROOT, MainJob, run
 from tests.support.prefect_server import answered, post
-from tests.support.server_processes import Server, answering, eventually, free_port, serving
+from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
 
@@ -37,8 +37,8 @@ AUTOMATIONS = {
 class Deployed:
     """A server with everything deployed, a worker that polls it every second, and its API."""
 
-    server: Server
-    worker: Server
+    server: ServerProcess
+    worker: ServerProcess
     api: httpx.Client
     printed: str
 
@@ -65,7 +65,7 @@ class Deployed:
             found = self.run(flow_run)
             return found if found["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
-        return eventually(is_over, within, lambda: f"{self.run(flow_run)['state']}\n{self.worker.printed()[-4000:]}")
+        return wait_for(is_over, within, lambda: f"{self.run(flow_run)['state']}\n{self.worker.output()[-4000:]}")
 
     def artifacts(self, flow_run: str) -> dict[str, dict[str, Any]]:
         """The artifacts of a flow run by key."""
@@ -88,11 +88,13 @@ def deployed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }
     (folder / "home").mkdir()
     start = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with serving(start, environment, folder / "server.log") as server:
-        answering(server, f"http://127.0.0.1:{port}/api/health")
+    with running_server(start, environment, folder / "server.log") as server:
+        wait_for_response(server, f"http://127.0.0.1:{port}/api/health")
         printed = run(CREATE_POOL.split(), environment)
         with (
-            serving(WORK.split(), environment, folder / "worker.log") as worker,  # it comes up while the flows deploy
+            running_server(
+                WORK.split(), environment, folder / "worker.log"
+            ) as worker,  # it comes up while the flows deploy
             httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=90) as api,
         ):
             printed += run(DEPLOY.split(), environment)
@@ -116,8 +118,8 @@ def test_every_flow_is_deployed(deployed: Deployed) -> None:
 
 def test_deploying_says_so_and_nothing_odd(deployed: Deployed) -> None:
     for name in SCHEDULES:
-        assert f"Deployment '{name}/{name}' successfully created" in re.sub(r"\s+", " ", deployed.printed)
-    assert not re.search(r"Warning|Traceback|deprecat|[Ee]rror|could not", deployed.printed)
+        assert f"Deployment '{name}/{name}' successfully created" in re.sub(r"\s+", " ", deployed.output)
+    assert not re.search(r"Warning|Traceback|deprecat|[Ee]rror|could not", deployed.output)
 
 
 def test_the_schedules_are_those_of_prefect_yaml(deployed: Deployed) -> None:
@@ -138,7 +140,7 @@ def test_the_scheduler_has_planned_runs(deployed: Deployed) -> None:
         names = {name for name, item in deployed.deployments().items() if item["id"] in ids}
         return names if names >= wanted else None
 
-    names = eventually(planned, 20, lambda: f"no scheduled runs:\n{deployed.server.printed()[-3000:]}")
+    names = wait_for(planned, 20, lambda: f"no scheduled runs:\n{deployed.server.output()[-3000:]}")
     assert names == wanted
 
 

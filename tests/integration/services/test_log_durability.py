@@ -104,9 +104,9 @@ def test_a_full_disk_degrades_the_log_and_no_answer(live: LiveService) -> None:
     assert (asked.others, asked.errors) == ([], 0)
     eventually(lambda: set(asked.answered) <= set(logged(live)))
     assert_all_logged_once(live, asked)
-    assert live.server.printed().count("Predictions cannot be logged") == 1
-    assert "No space left on device" in live.server.printed()
-    assert live.server.printed().count("Predictions are logged again") == 1
+    assert live.server.output().count("Predictions cannot be logged") == 1
+    assert "No space left on device" in live.server.output()
+    assert live.server.output().count("Predictions are logged again") == 1
     assert live.metric("holdfast_prediction_log_dropped_rows_total") == 0
 
 
@@ -139,8 +139,8 @@ def test_neither_keys_nor_customers_are_printed(live: LiveService) -> None:
         for path in ("/livez", "/readyz", "/metrics"):
             assert client.get(path).status_code == 200
         metrics = client.get("/metrics").text
-    eventually(lambda: "path=/nowhere" in live.server.printed())
-    printed = live.server.printed()
+    eventually(lambda: "path=/nowhere" in live.server.output())
+    printed = live.server.output()
     assert "path=/predict" in printed, "the access log is off"
     for secret in (KEY, OTHER_KEY, UNKNOWN, "c042", hashlib.sha256(KEY.encode()).hexdigest()):
         assert secret not in printed

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION
 from tests.support.registry import Registry, make_registry
-from tests.support.server_processes import eventually
+from tests.support.server_processes import wait_for
 from tests.support.service_fixtures import environment, serve_in_process
 from tests.support.service_state import fit
 
@@ -46,13 +46,13 @@ def test_a_moved_alias_is_followed_and_a_version_of_other_definitions_is_not(
         version, score = _answer(client)
         assert version == second  # version 1 is in the bento
         registry.point(CHAMPION, other)
-        eventually(lambda: f"Version {other} is named" in service_log.text, 20, lambda: service_log.text)
+        wait_for(lambda: f"Version {other} is named" in service_log.text, 20, lambda: service_log.text)
         assert _answer(client) == (second, score)
         assert client.get("/readyz").status_code == 200
         assert "on_demand differ" in service_log.text
         registry.point(CHAMPION, third)
-        eventually(lambda: _answer(client)[0] == third, 20, lambda: service_log.text)
+        wait_for(lambda: _answer(client)[0] == third, 20, lambda: service_log.text)
         assert _answer(client)[1] != score
         registry.point(CHAMPION, second)
-        eventually(lambda: _answer(client) == (second, score), 20, lambda: service_log.text)
+        wait_for(lambda: _answer(client) == (second, score), 20, lambda: service_log.text)
     assert first != second

@@ -22,7 +22,7 @@ from services.models.registry_watcher import ModelWatch
 from services.models.watch_state import WatchState
 from tests.support.registry import DEFINITIONS, Registry, contract_of, dumped, estimator, make_registry
 from tests.support.registry_watch import no_model, watching
-from tests.support.server_processes import answering, eventually, free_port, serving
+from tests.support.server_processes import free_port, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
 
@@ -240,7 +240,7 @@ class TestRefuses:
         with watching(registry.uri) as watch:
             with monkeypatch.context() as patch:
                 patch.setattr("services.models.model_selector.Succession.follow", fails)
-                eventually(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
+                wait_for(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
                 time.sleep(0.2)
             registry.point(CHAMPION, another := registry.plant(1))
             assert _champion(watch) == version
@@ -359,8 +359,8 @@ def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCap
     bare = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment = bare | NO_TELEMETRY | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     store.mkdir()
-    with serving(command, environment, tmp_path / "first.log") as server:
-        answering(server, f"{uri}/health")
+    with running_server(command, environment, tmp_path / "first.log") as server:
+        wait_for_response(server, f"{uri}/health")
         registry = make_registry(store, uri)
         registry.point(CHAMPION, first := registry.plant(1))
         second = registry.plant(2)
@@ -376,8 +376,8 @@ def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCap
             assert _champion(watch) == second
             with watching(uri, poll_seconds=0.5) as started_now:
                 assert (_champion(started_now), started_now.state.reachable) == ("baked", False)
-                with serving(command, environment, tmp_path / "second.log") as again:
-                    answering(again, f"{uri}/health")
+                with running_server(command, environment, tmp_path / "second.log") as again:
+                    wait_for_response(again, f"{uri}/health")
                     _until(watch, lambda state: state.reachable is True)
                     _until(started_now, lambda state: state.champion == second)
                     told = service_log.text

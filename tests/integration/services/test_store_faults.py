@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.support.redis_service_state import FILLING, RedisWorld, key, redis_world
-from tests.support.server_processes import eventually
+from tests.support.server_processes import wait_for
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_requests import UNAVAILABLE, answered_again, ask, assert_unavailable, probabilities
 from tests.support.service_state import CUSTOMERS
@@ -258,7 +258,7 @@ def test_while_a_store_is_filled_view_by_view_nobody_lacks_a_feature_for_good(
     assert_unavailable(ask(service, "c001"))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
     client.delete(FILLING)
-    eventually(lambda: ask(service, "c002").status_code == 200, 5, lambda: "it never answered again")
+    wait_for(lambda: ask(service, "c002").status_code == 200, 5, lambda: "it never answered again")
     answer = ask(service, "c001")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")
     shop.restore()

@@ -14,7 +14,7 @@ from holdfast.alerting.events import emit_event, emit_finding
 from holdfast.alerting.links import artifact_url, current_run_url, run_url
 from holdfast.monitoring.findings import Finding
 from tests.support.registered_versions import judged, plant
-from tests.support.server_processes import eventually, free_port
+from tests.support.server_processes import free_port, wait_for
 from tests.support.small_shop import join, prefect_api, start
 
 FINDING = Finding(
@@ -32,7 +32,7 @@ def received(name: str, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[s
         events = httpx.post(f"{prefect_api()}/events/filter", json=body, timeout=30).json()["events"]
         return [event for event in events if wanted(event)] or None
 
-    return eventually(asked, 20, lambda: f"the server has no {name}")
+    return wait_for(asked, 20, lambda: f"the server has no {name}")
 
 
 def test_a_finding_arrives_with_its_figures(flows_here: None) -> None:

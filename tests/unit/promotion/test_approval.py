@@ -20,7 +20,7 @@ from holdfast.promotion.decision import by_itself
 from tests.support.main_job import environment_of, run
 from tests.support.prefect_server import post
 from tests.support.registered_versions import LENIENT, aliases, plant, planted_shop
-from tests.support.server_processes import Server, answering, eventually, free_port, serving
+from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
 
@@ -35,7 +35,7 @@ class Office:
     settings: Settings
     client: Any
     api: httpx.Client
-    worker: Server
+    worker: ServerProcess
     environment: dict[str, str]
 
     def start(self, **parameters: Any) -> str:
@@ -54,7 +54,7 @@ class Office:
             found = now()
             return found if found["type"] in kinds else None
 
-        return eventually(reached, within, lambda: f"{now()}\n{self.worker.printed()[-4000:]}")
+        return wait_for(reached, within, lambda: f"{now()}\n{self.worker.output()[-4000:]}")
 
     def ended(self, flow_run: str) -> dict[str, Any]:
         """The state of a flow run that has ended, however."""
@@ -75,7 +75,7 @@ class Office:
             answer = self.api.get(f"/flow_runs/{flow_run}/input/suspended-approval-{part}")
             return json.loads(answer.text) if answer.is_success else None
 
-        return eventually(found, 30, lambda: f"no {part}")
+        return wait_for(found, 30, lambda: f"no {part}")
 
     def challenger(self, key: str = "a") -> str:
         """A version that has passed the gates of today."""
@@ -122,13 +122,13 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         }
         (folder / "home").mkdir()
         start = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        with serving(start, environment, folder / "server.log") as server:
-            answering(server, f"http://127.0.0.1:{port}/api/health")
+        with running_server(start, environment, folder / "server.log") as server:
+            wait_for_response(server, f"http://127.0.0.1:{port}/api/health")
             run(["prefect", "work-pool", "create", "holdfast", "--type", "process"], environment)
             run(["prefect", "--no-prompt", "deploy", "--name", "promote"], environment)
             work = ["prefect", "worker", "start", "--pool", "holdfast", "--type", "process"]
             with (
-                serving(work, environment, folder / "worker.log") as worker,
+                running_server(work, environment, folder / "worker.log") as worker,
                 httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=90) as api,
             ):
                 yield Office(settings, client, api, worker, environment)

@@ -12,7 +12,7 @@ from rich.console import Console
 from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary, print_summary, write_summary
 from holdfast.reporting.stage_timer import StageTimer
 from holdfast.runtime import progress
-from holdfast.runtime.progress import say
+from holdfast.runtime.progress import report_progress
 from holdfast.training.evaluation_report import Interval
 
 METRICS = {"roc_auc": 0.8126, "pr_auc": 0.75, "brier": 0.1714, "log_loss": 0.5, "ece": 0.02}
@@ -133,7 +133,7 @@ class TestProgress:
         with stages.stage("train", "fitting"):
             status, _name = progress._STATUS.get() or (None, "")
             assert status is not None
-            say("trial 3 of [20]")
+            report_progress("trial 3 of [20]")
             shown.append(str(status.status))
         assert shown == ["train: trial 3 of [20]"]
         assert progress._STATUS.get() is None

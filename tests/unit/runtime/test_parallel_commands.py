@@ -1,4 +1,4 @@
-"""Processes side by side: their output, their failures, and that none is left behind."""
+"""Tests of parallel commands: output, failures, and that no process is left behind."""
 
 import os
 import signal
@@ -11,20 +11,17 @@ from pathlib import Path
 import pytest
 
 from holdfast.runtime import parallel_commands
-from holdfast.runtime.parallel_commands import Command, SideBySide, WalkError
+from holdfast.runtime.parallel_commands import Command, CommandError, run_parallel
 
 pytestmark = pytest.mark.long
 
-# What a walk is to the machinery: prints, works, may have a server of its own.
+# A command that prints, works, and has a server as a child.
 _CHILD = """
 import os, pathlib, subprocess, sys, time
-sys.path.insert(0, {root!r})
-from holdfast.runtime.processes import end_with_parent
-end_with_parent()
 state = pathlib.Path(os.environ["HOLDFAST_DATA"])
 server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
-(state / "pids").write_text(f"{{os.getpid()}} {{server.pid}}")
-print("at work in", state.name, flush=True)
+(state / "pids").write_text(f"{os.getpid()} {server.pid}")
+print("started in", state.name, flush=True)
 todo = (state / "todo").read_text()
 if todo == "fail":
     print("reason", file=sys.stderr)
@@ -41,10 +38,9 @@ print("done", flush=True)
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Command]:
-    """A child of this name that does this."""
-    root = str(parallel_commands._ROOT)
+    """A factory of commands: name and what the command does."""
     (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "holdfast_test_child.py").write_text(_CHILD.format(root=root))
+    (tmp_path / "code" / "holdfast_test_child.py").write_text(_CHILD)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
 
     def make(name: str, todo: str) -> Command:
@@ -57,74 +53,72 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
 
 
 def _alive(command: Command) -> list[int]:
-    """The processes of a child that still run."""
+    """List the processes of a command that still run."""
     deadline = time.monotonic() + 5
-    while (alive := [pid for pid in _pids(command) if _runs(pid)]) and time.monotonic() < deadline:
+    while (alive := [pid for pid in _pids(command) if _is_running(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     return alive
 
 
 def _pids(command: Command) -> list[int]:
-    if not (command.state / "pids").exists():  # it was ended before it could start anything
+    if not (command.state / "pids").exists():  # killed before the command could start anything
         return []
     return [int(pid) for pid in (command.state / "pids").read_text().split()]
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
-def test_lines_are_reported_and_nothing_is_left(command: Callable[[str, str], Command]) -> None:
-    said: list[tuple[str, str]] = []
+def test_run_parallel_reports_lines_and_leaves_no_process(command: Callable[[str, str], Command]) -> None:
+    lines: list[tuple[str, str]] = []
     commands = {name: command(name, "work") for name in ("one", "two", "three")}
-    with SideBySide(2, lambda name, line: said.append((name, line))) as side_by_side:
-        side_by_side.run(commands)
-    assert sorted(said) == sorted((name, line) for name in commands for line in (f"at work in {name}", "done"))
+    run_parallel(commands, 2, lambda name, line: lines.append((name, line)))
+    assert sorted(lines) == sorted((name, line) for name in commands for line in (f"started in {name}", "done"))
     assert [_alive(item) for item in commands.values()] == [[], [], []]
 
 
-def test_the_first_failure_ends_the_rest_and_is_told(command: Callable[[str, str], Command]) -> None:
+def test_run_parallel_first_failure_kills_the_rest_and_is_raised(command: Callable[[str, str], Command]) -> None:
     commands = {"slow": command("slow", "hang"), "bad": command("bad", "fail"), "next": command("next", "work")}
-    began = time.monotonic()
-    with SideBySide(2, lambda name, line: None) as side_by_side, pytest.raises(WalkError) as error:
-        side_by_side.run(commands)
-    assert time.monotonic() - began < 60
-    assert str(error.value) == f"Policy bad ended with code 3. The end of {commands['bad'].log}:\nreason"
+    start = time.monotonic()
+    with pytest.raises(CommandError) as error:
+        run_parallel(commands, 2, lambda name, line: None)
+    assert time.monotonic() - start < 60
+    assert str(error.value) == f"bad ended with status 3. The end of {commands['bad'].log}:\nreason"
     assert _alive(commands["slow"]) == _alive(commands["bad"]) == []
 
 
-def test_a_killed_child_leaves_no_server(command: Callable[[str, str], Command]) -> None:
+def test_run_parallel_killed_command_leaves_no_child(command: Callable[[str, str], Command]) -> None:
     killed = command("killed", "killed")
-    with SideBySide(1, lambda name, line: None) as side_by_side, pytest.raises(WalkError, match="code -9"):
-        side_by_side.run({"killed": killed})
+    with pytest.raises(CommandError, match="status 137"):
+        run_parallel({"killed": killed}, 1, lambda name, line: None)
     assert _alive(killed) == []
 
 
-def test_walks_reach_no_server_of_whoever_started_them(
+def test_run_parallel_passes_no_server_address_of_the_caller(
     command: Callable[[str, str], Command], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "FEAST_FS_YAML_FILE_PATH"):
         monkeypatch.setenv(name, "http://production")
-    said: list[str] = []
-    with SideBySide(1, lambda name, line: said.append(line)) as side_by_side:
-        side_by_side.run({"one": command("one", "environment")})
-    assert "production" not in "".join(said)
+    lines: list[str] = []
+    run_parallel({"one": command("one", "environment")}, 1, lambda name, line: lines.append(line))
+    assert "production" not in "".join(lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_parent_leaves_no_process(
+def test_run_parallel_interrupted_caller_leaves_no_process(
     command: Callable[[str, str], Command], tmp_path: Path, number: signal.Signals
 ) -> None:
     hanging = command("hanging", "hang")
     script = (
         "from pathlib import Path\n"
-        "from holdfast.runtime.parallel_commands import Command, SideBySide\n"
+        "from holdfast.runtime.parallel_commands import Command, run_parallel\n"
         f"state = Path({str(hanging.state)!r})\n"
-        "with SideBySide(1, lambda name, line: print(line, flush=True)) as side_by_side:\n"
-        "    side_by_side.run({'hanging': Command('holdfast_test_child', state, state / 'log.txt')})\n"
+        "command = Command('holdfast_test_child', state, state / 'log.txt')\n"
+        "run_parallel({'hanging': command}, 1, lambda name, line: print(line, flush=True))\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -134,7 +128,7 @@ def test_an_interrupted_parent_leaves_no_process(
         text=True,
     )
     assert parent.stdout is not None
-    assert parent.stdout.readline() == "at work in hanging\n"
+    assert parent.stdout.readline() == "started in hanging\n"
     os.kill(parent.pid, number)
     assert parent.wait(30) != 0
     assert _alive(hanging) == []

@@ -8,7 +8,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
-from holdfast.runtime.run_artifacts import RunGoneError, read_file, read_files
+from holdfast.runtime.run_artifacts import RunUnavailableError, read_file, read_files
 from tests.support.registered_versions import LENIENT, plant
 from tests.support.small_shop import AS_OF, KNOWN_AT
 
@@ -31,7 +31,7 @@ def test_a_file_as_it_was_logged(planted: tuple[Settings, Any], temporary: Path)
     client.log_text(run_id, "told", "in/a/folder.txt")
     assert read_file(client, run_id, "in/a/folder.txt") == b"told"
     assert read_files(client, run_id, ["recipe.json", "none.json"]).keys() == {"recipe.json"}
-    with pytest.raises(RunGoneError, match="run gone cannot be read"):
+    with pytest.raises(RunUnavailableError, match="run gone cannot be read"):
         read_files(client, "gone", ["recipe.json"])
     assert list(temporary.iterdir()) == []
 

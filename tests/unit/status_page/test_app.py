@@ -29,7 +29,7 @@ from holdfast.model_versions.records import PromotionRecord, RolloutRecord, Traf
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
-from holdfast.runtime.endpoints import Places
+from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page.app import create_app
 from holdfast.status_page.flow_runs import list_deployments
 from holdfast.status_page.health import check_components
@@ -49,10 +49,12 @@ def client_of(found: SystemStatus) -> TestClient:
     return TestClient(create_app(["testserver"], lambda: found))
 
 
-def nowhere(prefect: str = "") -> Places:
-    """Places where nothing answers, but for Prefect if given."""
+def nowhere(prefect: str = "") -> EndpointSettings:
+    """EndpointSettings where nothing answers, but for Prefect if given."""
     urls = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in ("service", "mlflow", "evidently", "feast")}
-    return Places(**urls, prefect_url=prefect or f"http://127.0.0.1:{free_port()}", runbook_url="http://x/runbook")
+    return EndpointSettings(
+        **urls, prefect_url=prefect or f"http://127.0.0.1:{free_port()}", runbook_url="http://x/runbook"
+    )
 
 
 @pytest.fixture
