@@ -1,4 +1,4 @@
-"""Processes, endpoints, progress and run states: what flows need from the machine and from Prefect.
+"""Runtime support for flows: processes, endpoints, progress, Prefect states and run artifacts.
 
-Nothing here knows a feature or a model.
+No module here knows a feature or a model.
 """

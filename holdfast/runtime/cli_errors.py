@@ -1,4 +1,4 @@
-"""What a person can act on is told in one line."""
+"""Error handling of command-line programs."""
 
 import sys
 from collections.abc import Iterator
@@ -11,10 +11,19 @@ from rich.markup import escape
 
 from holdfast.core.errors import HoldfastError
 
+EXPECTED_ERRORS = (HoldfastError, ValidationError, MlflowException, OSError)
+
 
 @contextmanager
 def exit_on_expected_error(expected: tuple[type[Exception], ...]) -> Iterator[None]:
-    """An expected error inside is one line on standard error and exit code 1; any other keeps its traceback."""
+    """Print an expected error of the block as one line on standard error and exit with code 1.
+
+    Args:
+        expected: Errors that the user can act on; any other error keeps its traceback.
+
+    Yields:
+        Nothing.
+    """
     try:
         yield
     except expected as error:
@@ -22,6 +31,3 @@ def exit_on_expected_error(expected: tuple[type[Exception], ...]) -> Iterator[No
             f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(1)
-
-
-EXPECTED_ERRORS = (HoldfastError, ValidationError, MlflowException, OSError)

@@ -1,4 +1,4 @@
-"""Runs that found nothing to do."""
+"""Prefect state of flow runs that had nothing to do."""
 
 from typing import TypeVar, cast
 
@@ -8,6 +8,14 @@ SKIPPED_STATE = "Skipped"
 Result = TypeVar("Result")
 
 
-def skipped_state(why: str, result: Result) -> Result:
-    """What a flow returns that had nothing to do: Prefect shows ``NAME`` and why, and callers get ``result``."""
-    return cast(Result, Completed(name=SKIPPED_STATE, message=why, data=result))
+def skipped_state(message: str, result: Result) -> Result:
+    """Create the return value of a flow run that had nothing to do.
+
+    Args:
+        message: Reason, shown by Prefect next to ``SKIPPED_STATE``.
+        result: Result for the caller of the flow.
+
+    Returns:
+        A completed state, which Prefect resolves to ``result``.
+    """
+    return cast(Result, Completed(name=SKIPPED_STATE, message=message, data=result))

@@ -1,4 +1,4 @@
-"""What a long step is doing, wherever somebody is looking: the terminal's status line, else the flow run's log."""
+"""Progress messages of long steps: in the terminal's status line, otherwise in the log of the flow run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,15 @@ _STATUS: ContextVar[tuple[Status, str] | None] = ContextVar("status", default=No
 
 @contextmanager
 def show_progress_in(status: Status, stage: str) -> Iterator[None]:
-    """Let ``say`` write to this status line, after the name of the stage."""
+    """Show progress messages of the block in a status line.
+
+    Args:
+        status: Status line of the terminal.
+        stage: Name of the stage, shown before each message.
+
+    Yields:
+        Nothing.
+    """
     token = _STATUS.set((status, stage))
     try:
         yield
@@ -21,10 +29,14 @@ def show_progress_in(status: Status, stage: str) -> Iterator[None]:
         _STATUS.reset(token)
 
 
-def report_progress(doing: str) -> None:
-    """Tell what is going on now."""
-    if shown := _STATUS.get():
-        status, stage = shown
-        status.update(f"{stage}: {escape(doing)}")
+def report_progress(message: str) -> None:
+    """Show or log a progress message.
+
+    Args:
+        message: Current activity.
+    """
+    if current := _STATUS.get():
+        status, stage = current
+        status.update(f"{stage}: {escape(message)}")
     else:
-        get_run_logger().info(doing)
+        get_run_logger().info(message)

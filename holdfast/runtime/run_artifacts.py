@@ -1,4 +1,4 @@
-"""The files of a run, read from wherever its artifacts are."""
+"""Artifacts of MLflow runs, read from any artifact store."""
 
 import tempfile
 from collections.abc import Collection
@@ -11,28 +11,46 @@ from holdfast.core.errors import HoldfastError
 
 
 class RunUnavailableError(HoldfastError):
-    """The run of a version cannot be read any more."""
+    """The run of a version, or its artifacts, cannot be read."""
 
 
 def read_file(client: MlflowClient, run_id: str, name: str) -> bytes:
-    """The content of one file. Without a folder to put it into, MLflow would leave it in one that nobody removes.
+    """Read an artifact of a run.
+
+    The artifact is downloaded into a temporary folder: without a folder MLflow would leave the file behind.
+
+    Args:
+        client: MLflow client.
+        run_id: Run.
+        name: Path of the artifact within the run.
+
+    Returns:
+        The content.
 
     Raises:
-        MlflowException, OSError: There is no such file, or it cannot be read.
+        MlflowException, OSError: There is no such artifact, or the store cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="holdfast-run-") as folder:
         return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
 
 
 def read_files(client: MlflowClient, run_id: str, names: Collection[str]) -> dict[str, bytes]:
-    """The content of those of the named files that the run has.
+    """Read several artifacts of a run.
+
+    Args:
+        client: MLflow client.
+        run_id: Run.
+        names: Paths of the artifacts within the run.
+
+    Returns:
+        Name to content, without the names that the run does not have.
 
     Raises:
-        RunUnavailableError: There is no such run, or its artifacts are gone.
+        RunUnavailableError: There is no such run, or its artifacts cannot be read.
     """
     try:
-        there = {item.path for item in client.list_artifacts(run_id)}
-        return {name: read_file(client, run_id, name) for name in names if name in there}
+        existing = {item.path for item in client.list_artifacts(run_id)}
+        return {name: read_file(client, run_id, name) for name in names if name in existing}
     except (MlflowException, OSError) as error:
         raise RunUnavailableError(
             f"The files of MLflow run {run_id} cannot be read: {error}. Restore the run or its artifacts."
