@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from feature_repo.settings import load_settings
 from holdfast.models.contract import MODEL_NAME
-from services.api.middleware import Gate, Route, new_request_id
+from services.api.middleware import ApiMiddleware, ApiRoute, new_request_id
 from services.api.openapi import openapi
 from services.bentoml_patches import SERVICE_OPTIONS, remove_bentoml_middlewares
 from services.errors import NotReadyError
@@ -28,9 +28,11 @@ class ChurnService:
     saved_model = BentoModel(f"{MODEL_NAME}:latest")
 
     def __init__(self) -> None:
-        from services.engine import Engine  # BentoML's first process imports this module too, only to count workers
+        from services.engine import (
+            PredictionEngine,  # BentoML's first process imports this module too, only to count workers
+        )
 
-        self._engine = Engine(load_settings(), load_serving_settings(), _service().bento)
+        self._engine = PredictionEngine(load_settings(), load_serving_settings(), _service().bento)
         # BentoML 1.4 reads a deprecated Pydantic attribute at each request. After Feast's import, which sets filters.
         warnings.filterwarnings("ignore", message="Accessing the 'model_fields' attribute", module="_bentoml_impl")
 
@@ -82,8 +84,8 @@ def _describe() -> dict[str, Any]:
 
 _CUSTOMERS_PER_REQUEST = 100  # a batch counts as more than one request, where too many at once are refused
 _ROUTES = {
-    "/predict": Route(PredictRequest, lambda service, *request: service.answer_one(*request)),
-    "/predict_batch": Route(
+    "/predict": ApiRoute(PredictRequest, lambda service, *request: service.answer_one(*request)),
+    "/predict_batch": ApiRoute(
         PredictBatchRequest,
         lambda service, *request: service.answer_batch(*request),
         weight=lambda request: max(1, len(request.customer_ids) // _CUSTOMERS_PER_REQUEST),
@@ -91,4 +93,4 @@ _ROUTES = {
 }
 if is_traced():  # the first one added is the outermost
     _service().add_asgi_middleware(RequestTracer, paths=_ROUTES)
-_service().add_asgi_middleware(Gate, describe=_describe, routes=_ROUTES)
+_service().add_asgi_middleware(ApiMiddleware, describe=_describe, routes=_ROUTES)

@@ -12,13 +12,13 @@ from holdfast.models.registry_client import ModelRegistry
 from services.api.responses import batch_prediction, prediction
 from services.bentoml_patches import settle_garbage_collector
 from services.errors import NotReadyError
-from services.inference.datatypes import Answered, Asked
-from services.inference.feature_client import FeatureAccess
+from services.inference.datatypes import ScoringRequest, ScoringResult
+from services.inference.feature_client import FeatureClient
 from services.inference.micro_batcher import MicroBatcher
 from services.inference.predictor import Predictor
 from services.inference.recorder import record
 from services.models.loader import load_saved_model, model_folder
-from services.models.registry_watcher import ModelWatch
+from services.models.registry_watcher import RegistryWatcher
 from services.observability.logs import LOG, forget_causes, log_once
 from services.observability.metrics import METRICS, forget_ended_workers
 from services.observability.tracing import StageTracer
@@ -30,13 +30,13 @@ _PUBLISH_SECONDS = 1.0
 _WARM_UP_CUSTOMER = "warm-up"
 
 
-class Engine:
+class PredictionEngine:
     """Answers requests until it is closed; ``bento`` is what it runs from, if it is one."""
 
     def __init__(self, settings: Settings, serving: ServingSettings, bento: Bento | None) -> None:
         forget_causes()
-        self.features = FeatureAccess(settings, serving.store_timeout_ms / 1000, serving.last_known)
-        self.models = ModelWatch(
+        self.features = FeatureClient(settings, serving.store_timeout_ms / 1000, serving.last_known)
+        self.models = RegistryWatcher(
             ModelRegistry(settings.mlflow_tracking_uri),
             lambda: load_saved_model(model_folder(bento)),
             self.features.require,
@@ -48,7 +48,7 @@ class Engine:
         if serving.prediction_log:
             self.log = PredictionLog(settings.predictions, keep_days=serving.prediction_log_days)
         self._predictor = Predictor(settings, self.features, lambda: self.models.lineup)
-        self._batcher: MicroBatcher[Asked, Answered] = MicroBatcher(
+        self._batcher: MicroBatcher[ScoringRequest, ScoringResult] = MicroBatcher(
             self._predictor.answer, self._record, size=lambda asked: len(asked.customer_ids)
         )
         self._tracer = StageTracer()
@@ -64,7 +64,7 @@ class Engine:
         Raises:
             ServiceError: There is none.
         """
-        asked = Asked([request.customer_id], request.as_of, request.explain, request_id)
+        asked = ScoringRequest([request.customer_id], request.as_of, request.explain, request_id)
         return prediction(await self._answered(asked))
 
     async def predict_batch(self, request: PredictBatchRequest, request_id: str) -> BatchPrediction:
@@ -73,10 +73,10 @@ class Engine:
         Raises:
             ServiceError: None of them gets an answer.
         """
-        asked = Asked(request.customer_ids, request.as_of, request.explain, request_id)
+        asked = ScoringRequest(request.customer_ids, request.as_of, request.explain, request_id)
         return batch_prediction(await self._answered(asked))
 
-    async def _answered(self, asked: Asked) -> Answered:
+    async def _answered(self, asked: ScoringRequest) -> ScoringResult:
         answered = await self._batcher.submit(asked)
         self._tracer.record(answered.batch.stages, len(answered.batch.usable))
         return answered
@@ -102,7 +102,7 @@ class Engine:
     def _warm_up(self) -> None:
         """Make the first request as quick as the others."""
         with suppress(NotReadyError):  # it says why in the log, and looks again at the next request
-            self._predictor.answer([Asked([_WARM_UP_CUSTOMER], None, False, _WARM_UP_CUSTOMER)])
+            self._predictor.answer([ScoringRequest([_WARM_UP_CUSTOMER], None, False, _WARM_UP_CUSTOMER)])
         self._predictor.taken()
         settle_garbage_collector()
 

@@ -11,7 +11,7 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = 1
 
 # Why one customer gets no score.
-Refusal = Literal[
+RejectionReason = Literal[
     "unknown_customer",
     "features_updating",
     "as_of_before_features",
@@ -118,7 +118,7 @@ class NoReasonsError(ServiceError):
         self.remedy = remedy
 
 
-def status_of(refusal: Refusal, caller_chose_time: bool) -> int:
+def status_of(refusal: RejectionReason, caller_chose_time: bool) -> int:
     """The HTTP status of a refusal: 4xx where another request would do better, else 503."""
     if refusal == "unknown_customer":
         return 404

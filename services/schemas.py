@@ -8,7 +8,7 @@ from bentoml import IODescriptor
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from feature_repo.timestamps import as_utc
-from services.errors import Refusal
+from services.errors import RejectionReason
 
 MAX_BATCH = 1000
 _BEYOND_MICROSECONDS = re.compile(r"[.,]\d{7}")
@@ -133,7 +133,7 @@ class BatchItem(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     customer_id: str
-    status: Literal["ok"] | Refusal
+    status: Literal["ok"] | RejectionReason
     detail: str | None = Field(default=None, description="Why there is no score.")
     churn_probability: float | None = None
     will_churn: bool | None = None

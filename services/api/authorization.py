@@ -17,7 +17,7 @@ _FORWARDED = frozenset(
 )
 
 
-class Callers:
+class Authorizer:
     """Those with a valid key; where no keys are set, this machine alone."""
 
     def __init__(self, settings: ServingSettings) -> None:

@@ -16,7 +16,7 @@ DETAILS = {
 _PAGE_POLICY = (b"content-security-policy", b"default-src 'self' 'unsafe-inline' data:")
 
 
-class PassedOn:
+class BentoPassthrough:
     """An answer of BentoML; an error leaves in our shape."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:

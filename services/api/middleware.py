@@ -19,8 +19,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.authorization import Callers
-from services.api.bentoml_passthrough import DETAILS, PassedOn
+from services.api.authorization import Authorizer
+from services.api.bentoml_passthrough import DETAILS, BentoPassthrough
 from services.errors import RETRY_SECONDS, ServiceError, problem_response, validation_error
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
@@ -35,7 +35,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
 @dataclass(frozen=True)
-class Route:
+class ApiRoute:
     """A prediction: what its body must be, and who answers it: called with service, body and request id.
 
     ``weight`` says as how many requests one counts.
@@ -46,15 +46,15 @@ class Route:
     weight: Callable[[Any], int] = lambda request: 1
 
 
-class Gate:
+class ApiMiddleware:
     """ASGI middleware; ``routes`` are answered here, and ``/docs.json`` with what ``describe`` returns."""
 
-    def __init__(self, app: ASGIApp, routes: Mapping[str, Route], describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, app: ASGIApp, routes: Mapping[str, ApiRoute], describe: Callable[[], dict[str, Any]]) -> None:
         settings = load_serving_settings()
         self._app = app
         self._routes = routes
         self._describe = describe
-        self._callers = Callers(settings)
+        self._callers = Authorizer(settings)
         self._max_concurrency = settings.max_concurrency
         self._service: Any = None
         self._active = 0
@@ -122,7 +122,7 @@ class Gate:
     async def _without_prediction(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Only what reads goes on to BentoML: it would answer predictions too, at addresses that look like ours."""
         if scope["method"] in ("GET", "HEAD"):
-            await PassedOn(scope, receive, send, request_id).by(self._app)
+            await BentoPassthrough(scope, receive, send, request_id).by(self._app)
         elif scope["path"] in self._routes or scope["path"] in _PAGES:
             allow = {"Allow": "POST" if scope["path"] in self._routes else "GET"}
             await problem_response(405, "method_not_allowed", DETAILS[405], request_id, allow)(scope, receive, send)
@@ -130,7 +130,7 @@ class Gate:
             await problem_response(404, "not_found", DETAILS[404], request_id)(scope, receive, send)
 
     async def _answer(
-        self, route: Route, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str
+        self, route: ApiRoute, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str
     ) -> BaseModel | None:
         """The answer; None when the caller has gone."""
         self._callers.require(scope, headers)

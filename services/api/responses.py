@@ -2,13 +2,13 @@
 
 from feature_repo.timestamps import from_us
 from services.errors import RETRY_SECONDS, ServiceError, status_of
-from services.inference.datatypes import Answered
+from services.inference.datatypes import ScoringResult
 from services.schemas import BatchItem, BatchPrediction, Prediction
 
 _SECOND_US = 1e6
 
 
-def prediction(answered: Answered) -> Prediction:
+def prediction(answered: ScoringResult) -> Prediction:
     """The score of the one customer of a request.
 
     Raises:
@@ -37,7 +37,7 @@ def prediction(answered: Answered) -> Prediction:
     )
 
 
-def batch_prediction(answered: Answered) -> BatchPrediction:
+def batch_prediction(answered: ScoringResult) -> BatchPrediction:
     """What is said of each customer of a request."""
     batch = answered.batch
     contract = batch.lineup.champion.contract
@@ -50,7 +50,7 @@ def batch_prediction(answered: Answered) -> BatchPrediction:
     )
 
 
-def _items(answered: Answered) -> list[BatchItem]:
+def _items(answered: ScoringResult) -> list[BatchItem]:
     batch, rows = answered.batch, slice(answered.start, answered.stop)
     checked, features = batch.checked, batch.checked.features
     times = {newest: from_us(newest) for newest in set(checked.newest_us[rows].tolist()) if newest >= 0}

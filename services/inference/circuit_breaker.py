@@ -10,7 +10,7 @@ FAILURES = 3
 OPEN_SECONDS = 1.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Opens after so many failures in a row; a second later one call may try again, and its success closes it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

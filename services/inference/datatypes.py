@@ -9,18 +9,18 @@ import numpy as np
 
 from holdfast.core.types import Bools, Floats
 from holdfast.online_features.reader import OnlineFeatures
-from services.inference.feature_checks import Checked, Refused
+from services.inference.feature_checks import CheckedInputs, RejectedCustomer
 from services.models.loader import Model
-from services.observability.tracing import Stages
+from services.observability.tracing import StageTimes
 from services.schemas import Explanation
 
 if TYPE_CHECKING:
-    from services.inference.feature_definitions import Definitions
-    from services.models.served_models import Lineup
+    from services.inference.feature_definitions import FeatureDefinitions
+    from services.models.served_models import ServedModels
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoringRequest:
     """A request: customers, the time to predict for (None: now), whether to give reasons, and its id."""
 
     customer_ids: Sequence[str]
@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Scores:
+class BatchScores:
     """By row: the churn probability (NaN: none) and the model it is of."""
 
     probabilities: Floats
@@ -41,20 +41,20 @@ class Scores:
 class ScoredRequests:
     """All there is to say of a batch of requests; ``usable`` (rows,) marks who was scored."""
 
-    asked: Sequence[Asked]
-    lineup: "Lineup"
-    definitions: "Definitions"
-    checked: Checked
+    asked: Sequence[ScoringRequest]
+    lineup: "ServedModels"
+    definitions: "FeatureDefinitions"
+    checked: CheckedInputs
     usable: Bools
-    scores: Scores
-    stages: Stages
+    scores: BatchScores
+    stages: StageTimes
 
 
 @dataclass(frozen=True)
-class Answered:
+class ScoringResult:
     """What became of one request: the rows ``start`` to ``stop`` of a batch, and their explanations by row."""
 
-    asked: Asked
+    asked: ScoringRequest
     batch: ScoredRequests
     start: int
     stop: int
@@ -68,7 +68,7 @@ def merge(batches: Sequence[ScoredRequests]) -> ScoredRequests:
     last = batches[-1]
     checked = [batch.checked for batch in batches]
     features = [one.features for one in checked]
-    refused: dict[int, Refused] = {}
+    refused: dict[int, RejectedCustomer] = {}
     start = 0
     for batch in batches:
         refused |= {start + row: why for row, why in batch.checked.refused.items()}
@@ -77,7 +77,7 @@ def merge(batches: Sequence[ScoredRequests]) -> ScoredRequests:
         asked=[one for batch in batches for one in batch.asked],
         lineup=last.lineup,
         definitions=last.definitions,
-        checked=Checked(
+        checked=CheckedInputs(
             features=OnlineFeatures(
                 customer_ids=[customer for one in features for customer in one.customer_ids],
                 as_of_us=np.concatenate([one.as_of_us for one in features]),
@@ -92,7 +92,7 @@ def merge(batches: Sequence[ScoredRequests]) -> ScoredRequests:
             refused=refused,
         ),
         usable=np.concatenate([batch.usable for batch in batches]),
-        scores=Scores(
+        scores=BatchScores(
             np.concatenate([batch.scores.probabilities for batch in batches]),
             [model for batch in batches for model in batch.scores.models],
         ),

@@ -11,7 +11,7 @@ from holdfast.online_features.reader import NO_TIME, RawColumns
 _Row = tuple[tuple[bytes | None, ...], tuple[int, ...]]
 
 
-class LastKnown:
+class FeatureCache:
     """Rows of the online store by customer; of the ``capacity`` customers who asked last.
 
     All are of the definitions with one fingerprint: under others they would not mean what they meant.

@@ -12,11 +12,11 @@ from feature_repo.timestamps import from_us
 from holdfast.core.types import Bools, Ints
 from holdfast.models.contract import Feature
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures
-from services.errors import Refusal
-from services.inference.feature_definitions import Definitions
+from services.errors import RejectionReason
+from services.inference.feature_definitions import FeatureDefinitions
 
 
-class Status(IntEnum):
+class InputStatus(IntEnum):
     """How a model input was found.
 
     STALE: older than its view's soft limit; EXPIRED: than its hard limit; INVALID: not of its type, or infinite.
@@ -32,34 +32,34 @@ class Status(IntEnum):
 
 # The whole policy: what becomes of a customer of whom an input has this status. None is scored; a STALE one is
 # flagged. Nothing is ever filled in. A null where the view permits one is PRESENT: the model was trained on it.
-POLICY: dict[Status, Refusal | None] = {
-    Status.PRESENT: None,
-    Status.STALE: None,
-    Status.MISSING: "missing_feature",
-    Status.INVALID: "invalid_feature",
-    Status.EXPIRED: "features_too_old",
-    Status.UNKNOWN_CUSTOMER: "unknown_customer",
+POLICY: dict[InputStatus, RejectionReason | None] = {
+    InputStatus.PRESENT: None,
+    InputStatus.STALE: None,
+    InputStatus.MISSING: "missing_feature",
+    InputStatus.INVALID: "invalid_feature",
+    InputStatus.EXPIRED: "features_too_old",
+    InputStatus.UNKNOWN_CUSTOMER: "unknown_customer",
 }
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedCustomer:
     """A customer who gets no score, and why.
 
     ``detail`` is for the caller; ``remedy`` for who runs the service: the cause, which many customers may share, and
     what to do about it.
     """
 
-    reason: Refusal
+    reason: RejectionReason
     detail: str
     remedy: str = ""
 
 
-_UNAVAILABLE = Refused("store_unavailable", "The online store cannot be read now.")
+_UNAVAILABLE = RejectedCustomer("store_unavailable", "The online store cannot be read now.")
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedInputs:
     """What was found of n customers: the status of every input, and who may not be scored.
 
     ``statuses`` has shape (n, inputs); ``newest_us`` (n,) is the event time of the view refreshed last, the same for
@@ -71,15 +71,15 @@ class Checked:
     newest_us: Ints
     stale: Bools
     active: Bools
-    refused: dict[int, Refused]
+    refused: dict[int, RejectedCustomer]
 
 
 def check(
     features: OnlineFeatures,
-    definitions: Definitions,
+    definitions: FeatureDefinitions,
     activity_days: int,
     unknown: Bools | None = None,
-) -> Checked:
+) -> CheckedInputs:
     """Apply the policy to each customer.
 
     ``unknown`` says that the online store is down: of these customers nothing is known, of the others what it held
@@ -89,7 +89,7 @@ def check(
     active = features.inputs[:, definitions.recency] <= activity_days
     if unknown is None and _is_plain(features, definitions, newest):
         nobody = np.zeros(len(newest), dtype=bool)
-        return Checked(features, np.zeros(features.inputs.shape, dtype=np.uint8), newest, nobody, active, {})
+        return CheckedInputs(features, np.zeros(features.inputs.shape, dtype=np.uint8), newest, nobody, active, {})
     statuses = _statuses(features, definitions)
     times, as_of = features.timestamps_us, features.as_of_us
     materialised_to = definitions.materialised_to_us
@@ -101,19 +101,19 @@ def check(
     ahead = (newest > materialised_to) & (~known.all(axis=1) | (as_of == materialised_to))
     updating = partly | ahead
     early = newest > as_of
-    bad = (statuses > Status.STALE).any(axis=1) | updating | early
+    bad = (statuses > InputStatus.STALE).any(axis=1) | updating | early
     refused = {
         row: _refusal(row, features, definitions, statuses[row], bool(updating[row]), bool(early[row]))
         for row in np.flatnonzero(bad).tolist()
     }
-    stale = (statuses == Status.STALE).any(axis=1)
+    stale = (statuses == InputStatus.STALE).any(axis=1)
     if unknown is not None:
         stale[:] = True
         refused |= dict.fromkeys(np.flatnonzero(unknown).tolist(), _UNAVAILABLE)
-    return Checked(features, statuses, newest, stale, active, refused)
+    return CheckedInputs(features, statuses, newest, stale, active, refused)
 
 
-def _is_plain(features: OnlineFeatures, definitions: Definitions, newest: Ints) -> bool:
+def _is_plain(features: OnlineFeatures, definitions: FeatureDefinitions, newest: Ints) -> bool:
     """Whether all is as it should be, which is quicker to see than what is wrong: whole, finished, finite, fresh."""
     return bool(
         not features.faults.any()
@@ -126,59 +126,59 @@ def _is_plain(features: OnlineFeatures, definitions: Definitions, newest: Ints) 
     )
 
 
-def _statuses(features: OnlineFeatures, definitions: Definitions) -> npt.NDArray[np.uint8]:
+def _statuses(features: OnlineFeatures, definitions: FeatureDefinitions) -> npt.NDArray[np.uint8]:
     known = features.timestamps_us != NO_TIME
     age = np.where(known, features.as_of_us[:, np.newaxis] - np.where(known, features.timestamps_us, 0), 0)
     uses = definitions.reader.input_views
     statuses = np.zeros(features.inputs.shape, dtype=np.uint8)
     stale, expired = age > definitions.soft_limits, age > definitions.hard_limits
     if stale.any():
-        statuses[stale @ uses.T] = Status.STALE
-        statuses[expired @ uses.T] = Status.EXPIRED
-    statuses[np.isinf(features.inputs)] = Status.INVALID
+        statuses[stale @ uses.T] = InputStatus.STALE
+        statuses[expired @ uses.T] = InputStatus.EXPIRED
+    statuses[np.isinf(features.inputs)] = InputStatus.INVALID
     if not known.all():
-        statuses[~known @ uses.T] = Status.MISSING  # also what is stored without a time: it may be of any age
+        statuses[~known @ uses.T] = InputStatus.MISSING  # also what is stored without a time: it may be of any age
     if features.faults.any():
-        statuses[(features.faults == Fault.ABSENT) | (features.faults == Fault.NULL)] = Status.MISSING
-        statuses[features.faults == Fault.WRONG_TYPE] = Status.INVALID
-        statuses[(features.faults == Fault.ABSENT).all(axis=1) & ~known.any(axis=1)] = Status.UNKNOWN_CUSTOMER
+        statuses[(features.faults == Fault.ABSENT) | (features.faults == Fault.NULL)] = InputStatus.MISSING
+        statuses[features.faults == Fault.WRONG_TYPE] = InputStatus.INVALID
+        statuses[(features.faults == Fault.ABSENT).all(axis=1) & ~known.any(axis=1)] = InputStatus.UNKNOWN_CUSTOMER
     return statuses
 
 
 def _refusal(
     row: int,
     features: OnlineFeatures,
-    definitions: Definitions,
+    definitions: FeatureDefinitions,
     statuses: npt.NDArray[np.uint8],
     updating: bool,
     early: bool,
-) -> Refused:
+) -> RejectedCustomer:
     """The first reason that holds; a customer in the middle of an update may look wrong in every other way too."""
     customer = f"customer {features.customer_ids[row]!r}"
-    if (statuses == Status.UNKNOWN_CUSTOMER).any():
-        return Refused("unknown_customer", f"C{customer[1:]} is not in the feature store.")
+    if (statuses == InputStatus.UNKNOWN_CUSTOMER).any():
+        return RejectedCustomer("unknown_customer", f"C{customer[1:]} is not in the feature store.")
     newest_us = int(features.timestamps_us[row].max())
     if newest_us == NO_TIME:
         return _unusable(customer, "", definitions.reader.inputs, statuses, features.faults[row])
     newest, as_of = from_us(newest_us), from_us(int(features.as_of_us[row]))
     if updating:
-        return Refused(
+        return RejectedCustomer(
             "features_updating",
             f"The features of {customer} are being updated; try again.",
             f"Stored features are partly of the snapshot of {_iso(newest)}, partly older. Unless a "
             "materialisation is running, one was cut short: run `python -m flows.features`.",
         )
     if early:
-        return Refused(
+        return RejectedCustomer(
             "as_of_before_features",
             f"as_of {_iso(as_of)} is earlier than the stored features of {customer}, which are as of "
             f"{_iso(newest)}. Only the latest features are kept.",
             f"Features are as of {_iso(newest)}, after the service's own time: is its clock right?",
         )
-    if (statuses == Status.EXPIRED).any():
+    if (statuses == InputStatus.EXPIRED).any():
         place = int(np.argmin(definitions.hard_limits))
         limit = timedelta(microseconds=int(definitions.hard_limits[place]))
-        return Refused(
+        return RejectedCustomer(
             "features_too_old",
             f"The features of {customer} are {_days(as_of - newest)} old (as of {_iso(newest)}); the limit is "
             f"{_days(limit)}.",
@@ -194,9 +194,9 @@ def _unusable(
     inputs: Sequence[Feature],
     statuses: npt.NDArray[np.uint8],
     faults: npt.NDArray[np.uint8],
-) -> Refused:
-    place = int(np.flatnonzero(statuses > Status.STALE)[0])
-    feature, reason = inputs[place], POLICY[Status(statuses[place])]
+) -> RejectedCustomer:
+    place = int(np.flatnonzero(statuses > InputStatus.STALE)[0])
+    feature, reason = inputs[place], POLICY[InputStatus(statuses[place])]
     assert reason is not None
     what = {
         Fault.NONE: "infinite" if reason == "invalid_feature" else "stored without a time, so it may be of any age",
@@ -204,7 +204,7 @@ def _unusable(
         Fault.NULL: "null, and may not be",
         Fault.WRONG_TYPE: f"not of its declared type, {feature.dtype}",
     }[Fault(faults[place])]
-    return Refused(
+    return RejectedCustomer(
         reason,
         f"Feature {feature.view}:{feature.name} of {customer} is {what}.",
         f"Feature {feature.view}:{feature.name}{as_of} is {what}, for some customers. Build and materialise the "

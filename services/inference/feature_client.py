@@ -13,9 +13,9 @@ from holdfast.core.types import Bools
 from holdfast.models.contract import ServedModel
 from holdfast.online_features.reader import RawColumns
 from services.errors import NotReadyError, StoreUnavailableError
-from services.inference.feature_cache import LastKnown
-from services.inference.feature_definitions import Definitions, read_definitions, registry_version, require_match
-from services.inference.guarded_reader import OnlineReads
+from services.inference.feature_cache import FeatureCache
+from services.inference.feature_definitions import FeatureDefinitions, read_definitions, registry_version, require_match
+from services.inference.guarded_reader import GuardedReader
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
 
@@ -29,14 +29,14 @@ _PROBE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedFeatures:
     """What the online store holds; with ``unknown`` (rows,) it is what it held last, of all others than these."""
 
     raw: RawColumns
     unknown: Bools | None = None
 
 
-class FeatureAccess:
+class FeatureClient:
     """Reads features; says which definitions they are of.
 
     The registry is looked at before and after each read: a file costs one look at its directory entry, a registry
@@ -51,18 +51,18 @@ class FeatureAccess:
     def __init__(self, settings: Settings, store_timeout: float, last_known: int = 0) -> None:
         self._settings = settings
         self._store_timeout = store_timeout
-        self._last_known = LastKnown(last_known) if last_known else None
+        self._last_known = FeatureCache(last_known) if last_known else None
         self._store: FeatureStore | None = None
         self._registry_file: Path | None = None
-        self._definitions: Definitions | None = None
+        self._definitions: FeatureDefinitions | None = None
         self._matches: dict[object, NotReadyError | None] = {}
         self._problem: NotReadyError | None = None
         self._tried: object = None
         self._look_again_at = 0.0
-        self._reads = OnlineReads()
+        self._reads = GuardedReader()
         self._lock = threading.RLock()  # the scoring thread, /readyz and the watch of the models
 
-    def definitions(self, contract: ServedModel) -> Definitions:
+    def definitions(self, contract: ServedModel) -> FeatureDefinitions:
         """The definitions to score with, which are those of the model.
 
         Raises:
@@ -77,14 +77,16 @@ class FeatureAccess:
             self._problem = None
             return definitions
 
-    def require(self, contract: ServedModel) -> Definitions:
+    def require(self, contract: ServedModel) -> FeatureDefinitions:
         """As ``definitions``, of a model that does not serve: whatever is wrong with it is nobody's problem yet."""
         with self._lock:
             definitions = self._current()
             self._require_match(definitions, contract)
             return definitions
 
-    def fetch(self, definitions: Definitions, contract: ServedModel, customer_ids: Sequence[str]) -> Fetched:
+    def fetch(
+        self, definitions: FeatureDefinitions, contract: ServedModel, customer_ids: Sequence[str]
+    ) -> FetchedFeatures:
         """What the online store holds of ``customer_ids``, or what it held last if that is kept.
 
         Raises:
@@ -98,16 +100,16 @@ class FeatureAccess:
                 raise
             raw, unknown = self._last_known.recall(fingerprint, customer_ids, definitions.reader.width)
             METRICS.last_known.add(amount=int((~unknown).sum()))
-            return Fetched(raw, unknown)
+            return FetchedFeatures(raw, unknown)
         if self._last_known is not None:
             self._last_known.remember(fingerprint, customer_ids, raw)
-        return Fetched(raw)
+        return FetchedFeatures(raw)
 
-    def _read(self, definitions: Definitions, customer_ids: Sequence[str]) -> RawColumns:
+    def _read(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> RawColumns:
         assert self._store is not None
         return self._reads.read(self._store, definitions.reader, customer_ids)
 
-    def is_current(self, definitions: Definitions) -> bool:
+    def is_current(self, definitions: FeatureDefinitions) -> bool:
         """Whether the registry is still in the state that ``definitions`` were read in."""
         with self._lock:
             return self._definitions is definitions and self._version() == definitions.version
@@ -118,7 +120,7 @@ class FeatureAccess:
             if self._store is not None:
                 self._store.refresh_registry()
 
-    def probe(self, definitions: Definitions, contract: ServedModel) -> None:
+    def probe(self, definitions: FeatureDefinitions, contract: ServedModel) -> None:
         """Read the store, unless that was done a moment ago.
 
         Raises:
@@ -132,7 +134,7 @@ class FeatureAccess:
             if self._last_known is None or not self._last_known.knows_any(contract.fingerprint):
                 raise
 
-    def _current(self) -> Definitions:
+    def _current(self) -> FeatureDefinitions:
         if self._store is None:
             self._unless_just_failed(None)
             self._store = self._open()
@@ -174,7 +176,7 @@ class FeatureAccess:
             raise NotReadyError("The registry does not exist.", _where(self._settings)) from None
         return file.st_mtime_ns, file.st_ino, file.st_size
 
-    def _require_match(self, definitions: Definitions, contract: ServedModel) -> None:
+    def _require_match(self, definitions: FeatureDefinitions, contract: ServedModel) -> None:
         assert self._store is not None
         model = (contract.model_sha256, frozenset(contract.fingerprint.items()))
         if model not in self._matches:

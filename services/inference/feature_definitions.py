@@ -21,7 +21,7 @@ _CENTURY = timedelta(days=36_525)
 
 
 @dataclass(frozen=True)
-class Definitions:
+class FeatureDefinitions:
     """The registry in one state.
 
     ``soft_limits`` and ``hard_limits`` are the freshness limits of ``reader.views``, µs, shape (views,).
@@ -40,7 +40,7 @@ class Definitions:
     recency: int
 
 
-def read_definitions(store: "FeatureStore", version: object) -> Definitions:
+def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitions:
     """The definitions as they stand in the registry.
 
     Raises:
@@ -57,7 +57,7 @@ def read_definitions(store: "FeatureStore", version: object) -> Definitions:
     _require_order({view: limits[view] for view in reader.views})
     soft_limits = _microseconds([limits[view].soft for view in reader.views])
     materialised_to = _materialised_to([view for view in store.list_feature_views() if view.name in reader.views])
-    return Definitions(
+    return FeatureDefinitions(
         version=version,
         reader=reader,
         soft_limits=soft_limits,
@@ -70,7 +70,7 @@ def read_definitions(store: "FeatureStore", version: object) -> Definitions:
     )
 
 
-def require_match(store: "FeatureStore", definitions: Definitions, contract: ServedModel) -> None:
+def require_match(store: "FeatureStore", definitions: FeatureDefinitions, contract: ServedModel) -> None:
     """The definitions are those the model was trained on.
 
     Raises:

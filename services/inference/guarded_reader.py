@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.online_features.reader import NO_TIME, OnlineReader, RawColumns
 from services.errors import StoreUnavailableError
-from services.inference.circuit_breaker import Breaker
+from services.inference.circuit_breaker import CircuitBreaker
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
 
@@ -18,11 +18,11 @@ class EmptyStoreError(Exception):
     """The store answers, but has lost what was materialised: to it, every customer is unknown."""
 
 
-class OnlineReads:
+class GuardedReader:
     """Reads with a circuit breaker. Each outage is logged when it begins and when it ends."""
 
     def __init__(self) -> None:
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
         self._works = True
         self._read_at = 0.0
 

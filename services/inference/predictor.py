@@ -14,19 +14,19 @@ from holdfast.models.contract import ServedModel
 from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.reason_codes import reasons
 from services.errors import NoReasonsError
-from services.inference.datatypes import Answered, Asked, ScoredRequests, Scores
-from services.inference.feature_checks import Checked, check
-from services.inference.feature_client import FeatureAccess
+from services.inference.datatypes import BatchScores, ScoredRequests, ScoringRequest, ScoringResult
+from services.inference.feature_checks import CheckedInputs, check
+from services.inference.feature_client import FeatureClient
 from services.models.loader import Model
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
-from services.observability.tracing import Stages
+from services.observability.tracing import StageTimes
 from services.schemas import Explanation, Reason
 
 if TYPE_CHECKING:
     from holdfast.online_features.reader import OnlineFeatures
-    from services.inference.feature_definitions import Definitions
-    from services.models.served_models import Lineup
+    from services.inference.feature_definitions import FeatureDefinitions
+    from services.models.served_models import ServedModels
 
 
 class Predictor:
@@ -39,33 +39,33 @@ class Predictor:
     def __init__(
         self,
         settings: Settings,
-        features: FeatureAccess,
-        lineup: "Callable[[], Lineup]",
+        features: FeatureClient,
+        lineup: "Callable[[], ServedModels]",
     ) -> None:
         self._settings = settings
         self._features = features
         self._lineup = lineup
         self._scored: list[ScoredRequests] = []
 
-    def answer(self, asked: Sequence[Asked]) -> list[Answered | Exception]:
+    def answer(self, asked: Sequence[ScoringRequest]) -> list[ScoringResult | Exception]:
         """One answer or error per request.
 
         Raises:
             NotReadyError: Nobody can be answered.
         """
         lineup = self._lineup()  # once: all of a batch is scored by the same models
-        stages = Stages()
+        stages = StageTimes()
         definitions, features, unknown = self._read(lineup.champion.contract, asked, stages)
         checked = check(features, definitions, lineup.champion.contract.activity_days, unknown)
         stages.transformed = time.time()
         usable = np.ones(len(features.customer_ids), dtype=bool)
         if checked.refused:
             usable[list(checked.refused)] = False
-        scores = Scores(np.full(len(usable), np.nan), [lineup.champion] * len(usable))
+        scores = BatchScores(np.full(len(usable), np.nan), [lineup.champion] * len(usable))
         self._score(lineup, checked, usable, scores)
         stages.scored = time.time()
         batch = ScoredRequests(asked, lineup, definitions, checked, usable, scores, stages)
-        answers: list[Answered | Exception] = []
+        answers: list[ScoringResult | Exception] = []
         start = 0
         for one in asked:
             stop = start + len(one.customer_ids)
@@ -82,8 +82,8 @@ class Predictor:
         return scored
 
     def _read(
-        self, contract: ServedModel, asked: Sequence[Asked], stages: Stages
-    ) -> "tuple[Definitions, OnlineFeatures, Bools | None]":
+        self, contract: ServedModel, asked: Sequence[ScoringRequest], stages: StageTimes
+    ) -> "tuple[FeatureDefinitions, OnlineFeatures, Bools | None]":
         ids = [customer for one in asked for customer in one.customer_ids]
         now = self._now()
         refreshed = False
@@ -103,11 +103,11 @@ class Predictor:
                 return definitions, features, fetched.unknown
 
     @staticmethod
-    def _is_behind(definitions: "Definitions", features: "OnlineFeatures") -> bool:
+    def _is_behind(definitions: "FeatureDefinitions", features: "OnlineFeatures") -> bool:
         """In replay: whether the store is ahead of the registry as Feast remembers it."""
         return bool((features.timestamps_us > definitions.materialised_to_us).any())
 
-    def _score(self, lineup: "Lineup", checked: Checked, usable: Bools, scores: Scores) -> None:
+    def _score(self, lineup: "ServedModels", checked: CheckedInputs, usable: Bools, scores: BatchScores) -> None:
         if lineup.mode is None and usable.all():
             scores.probabilities[:] = _probabilities(lineup.champion, checked.features.inputs)
             return
@@ -128,7 +128,7 @@ class Predictor:
         return datetime.now(UTC) if clock == "wall" else None
 
 
-def _answered(batch: ScoredRequests, one: Asked, start: int, stop: int) -> Answered | Exception:
+def _answered(batch: ScoredRequests, one: ScoringRequest, start: int, stop: int) -> ScoringResult | Exception:
     explanations: dict[int, Explanation] = {}
     if one.explain:
         rows = [row for row in range(start, stop) if batch.usable[row]]
@@ -139,7 +139,7 @@ def _answered(batch: ScoredRequests, one: Asked, start: int, stop: int) -> Answe
             return error
         except Exception as error:  # of this request alone: the others of the batch have their answers
             return error
-    return Answered(one, batch, start, stop, explanations)
+    return ScoringResult(one, batch, start, stop, explanations)
 
 
 def _probabilities(model: Model, inputs: Floats) -> Floats:
@@ -149,7 +149,7 @@ def _probabilities(model: Model, inputs: Floats) -> Floats:
     return probabilities
 
 
-def score_by_challenger(challenger: Model, checked: Checked, rows: Bools, scores: Scores) -> bool:
+def score_by_challenger(challenger: Model, checked: CheckedInputs, rows: Bools, scores: BatchScores) -> bool:
     """Score ``rows`` with the challenger. If it fails the champion answers: a challenger is not trusted yet."""
     try:
         scores.probabilities[rows] = _probabilities(challenger, checked.features.inputs[rows])
@@ -162,7 +162,7 @@ def score_by_challenger(challenger: Model, checked: Checked, rows: Bools, scores
     return True
 
 
-def _explanations(checked: Checked, rows: Sequence[int], scores: Scores) -> dict[int, Explanation]:
+def _explanations(checked: CheckedInputs, rows: Sequence[int], scores: BatchScores) -> dict[int, Explanation]:
     explanations: dict[int, Explanation] = {}
     for model in {id(scores.models[row]): scores.models[row] for row in rows}.values():
         its = [row for row in rows if scores.models[row] is model]

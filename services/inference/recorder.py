@@ -7,13 +7,13 @@ import numpy as np
 from holdfast.core.prediction_log import Route, ScoredBatch
 from holdfast.core.types import Bools, Floats
 from services.errors import status_of
-from services.inference.datatypes import ScoredRequests, Scores, merge
-from services.inference.feature_checks import Status
+from services.inference.datatypes import BatchScores, ScoredRequests, merge
+from services.inference.feature_checks import InputStatus
 from services.inference.predictor import score_by_challenger
 from services.models.loader import Model
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
-from services.observability.tracing import Stages
+from services.observability.tracing import StageTimes
 
 _HOUR_US = 3.6e9
 _MOST_ROWS = 8_000
@@ -67,7 +67,7 @@ def _record_predictions(scored: ScoredRequests, keep: Callable[[ScoredBatch], No
     if lineup.mode == "canary":
         _record_scores(scored, lineup.challenger, "canary", usable & is_canary, scores.probabilities, keep)
         return
-    shadow = Scores(np.full(len(usable), np.nan), list(scores.models))
+    shadow = BatchScores(np.full(len(usable), np.nan), list(scores.models))
     if score_by_challenger(lineup.challenger, scored.checked, usable, shadow):
         _record_scores(scored, lineup.challenger, "shadow", usable, shadow.probabilities, keep)
         METRICS.challenger_difference.observe_all(
@@ -75,7 +75,7 @@ def _record_predictions(scored: ScoredRequests, keep: Callable[[ScoredBatch], No
         )
 
 
-def _record_stages(stages: Stages) -> None:
+def _record_stages(stages: StageTimes) -> None:
     METRICS.stage_seconds.observe(stages.fetched - stages.began, "store")
     METRICS.stage_seconds.observe(stages.transformed - stages.fetched, "transform")
     METRICS.stage_seconds.observe(stages.scored - stages.transformed, "model")
@@ -98,7 +98,7 @@ def _record_statuses(scored: ScoredRequests) -> None:
         for name in names:
             METRICS.features.add(name, "present", amount=len(statuses))
     else:
-        for status in Status:
+        for status in InputStatus:
             for name, count in zip(names, (statuses == status).sum(axis=0).tolist(), strict=True):
                 if count:
                     METRICS.features.add(name, status.name.lower(), amount=count)

@@ -16,7 +16,7 @@ from holdfast.models.registered_version import (
 )
 from services.errors import NotReadyError
 from services.models.loader import Model, load_model
-from services.models.served_models import Lineup
+from services.models.served_models import ServedModels
 from services.observability.logs import LOG
 
 _OFF = Traffic(mode="off")
@@ -25,7 +25,7 @@ TRY_AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedVersions:
     """The versions that the registry's aliases name; None where there is no such alias."""
 
     champion: RegisteredVersion | None
@@ -33,7 +33,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ServingProblem:
     """Why a version does not serve: for the callers of a service that has no other, and for who runs it.
 
     ``is_away``: nothing is known against it, but the registry, or its store of files, does not give it now.
@@ -48,7 +48,7 @@ class Refusal:
         return NotReadyError(self.message, self.reason.removeprefix(self.message).strip())
 
 
-class Succession:
+class ModelSelector:
     """Takes up what the registry names, one look after another. It is no thread's but the caller's.
 
     A version that cannot be served is refused and who served goes on, for whatever is served now is better than
@@ -72,18 +72,18 @@ class Succession:
         self._file_of, self._definitions, self._clock = file_of, definitions, clock
         self._from_bento = weakref.ref(baked) if baked else None
         self._before: Model | None = None  # who served until nobody fitted the definitions
-        self._hopeless: dict[str, tuple[ServedModel, Refusal, float]] = {}
-        self.lineup = Lineup(baked) if baked else None
-        self.refused: dict[str, Refusal] = {}
+        self._hopeless: dict[str, tuple[ServedModel, ServingProblem, float]] = {}
+        self.lineup = ServedModels(baked) if baked else None
+        self.refused: dict[str, ServingProblem] = {}
 
     @property
     def is_from_bento(self) -> bool:
         """Whether the champion is the model that came with the bento."""
         return bool(self.lineup and self._from_bento and self._from_bento() is self.lineup.champion)
 
-    def follow(self, named: Named) -> None:
+    def follow(self, named: NamedVersions) -> None:
         """Let serve what is named, or who can instead; ``refused`` says who cannot and why, by version."""
-        refused: dict[str, Refusal] = {}
+        refused: dict[str, ServingProblem] = {}
         champion = self._champion(named.champion, refused)
         if champion is not None:
             challenger, traffic = self._challenger(champion, named.challenger, refused)
@@ -94,7 +94,7 @@ class Succession:
         self.refused = refused
         self._hopeless = {version: known for version, known in self._hopeless.items() if version in refused}
 
-    def _champion(self, version: RegisteredVersion | None, refused: dict[str, Refusal]) -> Model | None:
+    def _champion(self, version: RegisteredVersion | None, refused: dict[str, ServingProblem]) -> Model | None:
         current = self.lineup.champion if self.lineup else None
         if version is None:
             return current
@@ -116,12 +116,12 @@ class Succession:
             before = self._before or (current if current is not model else None)
             self._before = before if problem is not None else None
             return model
-        except (RegistryError, _RefusedError) as error:
+        except (RegistryError, _NotServedError) as error:
             refused[version.number] = _refusal(error, version.number)
             return current
 
     def _challenger(
-        self, champion: Model, version: RegisteredVersion | None, refused: dict[str, Refusal]
+        self, champion: Model, version: RegisteredVersion | None, refused: dict[str, ServingProblem]
     ) -> tuple[Model | None, Traffic]:
         if version is None or version.number == champion.contract.model_version:
             return None, _OFF
@@ -136,7 +136,7 @@ class Succession:
                     f"{champion.contract.model_version}, beside which it would serve: {', '.join(parts)} differ."
                 )
             return self._loaded(contract) or self._load(contract), traffic
-        except (RegistryError, _RefusedError) as error:
+        except (RegistryError, _NotServedError) as error:
             refused[version.number] = _refusal(error, version.number)
             return None, _OFF
 
@@ -149,15 +149,15 @@ class Succession:
         if version in self._hopeless:
             its, refusal, until = self._hopeless[version]
             if its == contract and time.monotonic() < until:
-                raise _RefusedError(refusal)
+                raise _NotServedError(refusal)
         try:
             return load_model(contract, self._file_of(contract))
         except (NotServableError, NotReadyError) as error:
             refusal = _refusal(error, version)
         self._hopeless[version] = (contract, refusal, time.monotonic() + TRY_AGAIN_SECONDS)
-        raise _RefusedError(refusal)
+        raise _NotServedError(refusal)
 
-    def _problem(self, contract: ServedModel) -> Refusal | None:
+    def _problem(self, contract: ServedModel) -> ServingProblem | None:
         try:
             self._definitions(contract)
         except NotReadyError as error:
@@ -169,7 +169,7 @@ class Succession:
         now = self.lineup
         if now and (now.champion, now.challenger, now.mode, now.share) == (champion, challenger, mode, traffic.share):
             return
-        self.lineup = Lineup(champion, challenger, mode, traffic.share)
+        self.lineup = ServedModels(champion, challenger, mode, traffic.share)
         served = f"Version {champion.contract.model_version} serves"
         if challenger is not None:
             share = f" for {traffic.share:.1%} of the customers" if mode == "canary" else ""
@@ -177,19 +177,19 @@ class Succession:
         LOG.info("%s.", served)
 
 
-class _RefusedError(Exception):
+class _NotServedError(Exception):
     """A version does not serve."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ServingProblem) -> None:
         super().__init__(refusal.reason)
         self.refusal = refusal
 
 
-def _refusal(error: Exception, version: str) -> Refusal:
+def _refusal(error: Exception, version: str) -> ServingProblem:
     """Its text alone: a traceback would keep alive what was read when it was raised."""
-    if isinstance(error, _RefusedError):
+    if isinstance(error, _NotServedError):
         return error.refusal
     if isinstance(error, NotReadyError):
-        return Refusal(error.message, str(error))
+        return ServingProblem(error.message, str(error))
     is_away = isinstance(error, RegistryUnavailableError)
-    return Refusal(f"Model version {version} cannot be served.", str(error), is_away)
+    return ServingProblem(f"Model version {version} cannot be served.", str(error), is_away)

@@ -14,13 +14,13 @@ from holdfast.models.registered_version import (
 from holdfast.models.registry_client import ModelRegistry, be_impatient
 from services.errors import NotReadyError
 from services.models.loader import Model
-from services.models.model_selector import Named, Succession
-from services.models.served_models import Lineup
-from services.models.watch_state import WatchState, state_of
+from services.models.model_selector import ModelSelector, NamedVersions
+from services.models.served_models import ServedModels
+from services.models.watch_state import ServingState, state_of
 from services.observability.logs import LOG
 
 
-class ModelWatch:
+class RegistryWatcher:
     """The models in service, and a thread that keeps them those that the registry names.
 
     Args:
@@ -46,9 +46,9 @@ class ModelWatch:
     ) -> None:
         self._registry, self._baked, self._definitions = registry, baked, definitions
         self._poll_seconds, self._answer_within, self._load_within = poll_seconds, answer_within, load_within
-        self._succession: Succession | None = None
-        self._named: Named | None = None
-        self._lineup: Lineup | None = None
+        self._succession: ModelSelector | None = None
+        self._named: NamedVersions | None = None
+        self._lineup: ServedModels | None = None
         self._missing = NotReadyError("The model is not loaded.")
         self._answered, self._looked, self._wake = threading.Event(), threading.Event(), threading.Event()
         self._stopped = False
@@ -56,11 +56,11 @@ class ModelWatch:
         self._reachable: bool | None = None
         self._last_success: float | None = None
         self._thread: threading.Thread | None = None
-        self.state = WatchState()
+        self.state = ServingState()
         """How things stand; a new object whenever something changes."""
 
     @property
-    def lineup(self) -> Lineup:
+    def lineup(self) -> ServedModels:
         """The models to score with; take it once per request.
 
         Raises:
@@ -77,7 +77,7 @@ class ModelWatch:
         except NotReadyError as problem:
             self._missing, baked = NotReadyError(problem.message, problem.remedy), None
         registry = self._registry
-        self._succession = Succession(registry.file_of if registry else _no_file, self._definitions, baked)
+        self._succession = ModelSelector(registry.file_of if registry else _no_file, self._definitions, baked)
         del baked  # the succession alone decides how long it is kept
         self._lineup = self._succession.lineup
         self.state = state_of(self._succession, None, None, "")
@@ -124,7 +124,7 @@ class ModelWatch:
 
     def _ask(self) -> None:
         try:
-            self._named = Named(self._behind(CHAMPION), self._behind(CHALLENGER))
+            self._named = NamedVersions(self._behind(CHAMPION), self._behind(CHALLENGER))
         except NoRegistryError as error:
             if self._last_success is not None:
                 self._lost(error)
@@ -161,7 +161,7 @@ class ModelWatch:
             LOG.warning(note)
         self.state = state_of(succession, self._reachable, self._last_success, note)
 
-    def _note(self, lineup: Lineup | None) -> str:
+    def _note(self, lineup: ServedModels | None) -> str:
         serves = "" if lineup is None else " What served last goes on."
         if self._registry is not None and self._last_success is None:
             return f"The model registry has not named a champion yet.{serves}"

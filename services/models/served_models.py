@@ -9,7 +9,7 @@ from services.models.loader import Model
 
 
 @dataclass(frozen=True)
-class Lineup:
+class ServedModels:
     """The models in service at one moment. It never changes: whoever took it has a whole one.
 
     The challenger reads the same inputs by the same definitions as the champion. In ``shadow`` it scores every

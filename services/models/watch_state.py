@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.models.model_selector import Succession
+from services.models.model_selector import ModelSelector
 
 
 @dataclass(frozen=True)
-class WatchState:
+class ServingState:
     """Who serves, whom the registry names in vain, and whether it answers.
 
     ``last_success``, the last answer of the registry, is in seconds since 1970. ``reachable`` is None where no registry
@@ -29,14 +29,14 @@ class WatchState:
     note: str = ""
 
 
-def state_of(succession: Succession, reachable: bool | None, last_success: float | None, note: str) -> WatchState:
+def state_of(succession: ModelSelector, reachable: bool | None, last_success: float | None, note: str) -> ServingState:
     """The state with what ``succession`` has decided."""
     lineup = succession.lineup
     refused = {version: refusal.reason for version, refusal in succession.refused.items()}
     away = frozenset(version for version, refusal in succession.refused.items() if refusal.is_away)
     if lineup is None:
-        return WatchState(refused=refused, away=away, reachable=reachable, last_success=last_success, note=note)
-    return WatchState(
+        return ServingState(refused=refused, away=away, reachable=reachable, last_success=last_success, note=note)
+    return ServingState(
         champion=lineup.champion.contract.model_version,
         loaded_from="bento" if succession.is_from_bento else "registry",
         challenger=lineup.challenger.contract.model_version if lineup.challenger else None,

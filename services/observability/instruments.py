@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NAMESPACE = "holdfast"
 
 
-class Total:
+class BufferedCounter:
     """A counter that is added to in memory."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
@@ -50,7 +50,7 @@ class Total:
             (self._counter.labels(*labels) if labels else self._counter).inc(amount)
 
 
-class Distribution:
+class BufferedHistogram:
     """A histogram that is added to in memory."""
 
     def __init__(self, name: str, documentation: str, bounds: Sequence[float], labels: Sequence[str] = ()) -> None:
@@ -98,7 +98,7 @@ class Distribution:
                     bucket.inc(count)
 
 
-class State:
+class BufferedGauge:
     """A gauge: one number, or one per label; none before it is known.
 
     ``mode`` says how several workers' numbers become one.

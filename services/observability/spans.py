@@ -19,7 +19,7 @@ _CLOSING_SECONDS = 3.0
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
-class Spans:
+class SpanRecorder:
     """Makes spans, and sends them from a thread of its own; what a receiver that is away does not take is lost."""
 
     def __init__(self) -> None:

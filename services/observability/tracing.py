@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.observability.logs import LOG
 
 if TYPE_CHECKING:
-    from services.observability.spans import Spans
+    from services.observability.spans import SpanRecorder
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -27,12 +27,12 @@ def is_traced() -> bool:
 
 
 @functools.cache
-def _open_spans() -> "Spans | None":
+def _open_spans() -> "SpanRecorder | None":
     """This process's way to the receiver of traces."""
     try:
-        from services.observability.spans import Spans
+        from services.observability.spans import SpanRecorder
 
-        return Spans()
+        return SpanRecorder()
     except Exception:
         LOG.exception("No traces are sent: OpenTelemetry refuses its settings")
         return None
@@ -73,7 +73,7 @@ class StageTracer:
     def __init__(self) -> None:
         self._spans = _open_spans() if is_traced() else None
 
-    def record(self, stages: "Stages", rows: int) -> None:
+    def record(self, stages: "StageTimes", rows: int) -> None:
         """The stages of the batch that answered the request of this task."""
         if self._spans is not None:
             self._spans.stage("store", stages.began, stages.fetched, rows)
@@ -87,7 +87,7 @@ class StageTracer:
 
 
 @dataclass
-class Stages:
+class StageTimes:
     """When a batch began, and when its features were fetched, transformed and scored; seconds since 1970."""
 
     began: float = field(default_factory=time.time)

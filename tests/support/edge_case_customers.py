@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from feature_repo.timestamps import epoch_us
-from tests.support.service_fixtures import environment
+from tests.support.service_fixtures import service_environment
 from tests.support.service_state import AS_OF
 
 _HISTORY, _ACTIVITY, _RHYTHM = (
@@ -17,16 +17,16 @@ _HISTORY, _ACTIVITY, _RHYTHM = (
 )
 
 
-def add_odd_customers(world: Path, folder: Path) -> Path:
-    """Copy ``world`` to ``folder`` and add the customers, each made from customer c001."""
-    shutil.copytree(world, folder)
-    with environment(folder):
+def add_edge_case_customers(service_data: Path, folder: Path) -> Path:
+    """Copy ``service_data`` to ``folder`` and add the customers, each made from customer c001."""
+    shutil.copytree(service_data, folder)
+    with service_environment(folder):
         from holdfast.feast_stores.open_store import open_store
 
         store = open_store()
 
         def write(view: str, customer: str, age: timedelta = timedelta(0), **values: object) -> None:
-            rows = pd.concat([pd.read_parquet(file) for file in (world / "snapshots" / view).rglob("*.parquet")])
+            rows = pd.concat([pd.read_parquet(file) for file in (service_data / "snapshots" / view).rglob("*.parquet")])
             row = rows[rows.customer_id == "c001"].assign(customer_id=customer, as_of=AS_OF - age, **values)
             store.write_to_online_store(view, row)
 

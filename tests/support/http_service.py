@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from tests.support.service_fixtures import environment
+from tests.support.service_fixtures import service_environment
 
 
 @dataclass(frozen=True)
-class Address:
+class HttpService:
     """Where it listens."""
 
     port: int
@@ -33,12 +33,12 @@ class Address:
         """Not trusting the proxies of the caller's shell."""
         return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
 
-    def connect(self) -> "Wire":
+    def connect(self) -> "RawConnection":
         """A connection on which bytes are sent one by one."""
-        return Wire(socket.create_connection((self.host, self.port), timeout=30))
+        return RawConnection(socket.create_connection((self.host, self.port), timeout=30))
 
 
-class Wire:
+class RawConnection:
     """A connection to the service, below HTTP."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -81,14 +81,14 @@ class Wire:
 
 
 @contextmanager
-def serve_over_http(data: Path, host: str = "127.0.0.1", **variables: str) -> Iterator[Address]:
+def serve_over_http(data: Path, host: str = "127.0.0.1", **variables: str) -> Iterator[HttpService]:
     """The service on a free port, ready; see ``serve_in_process``."""
     from _bentoml_impl.server.app import ServiceAppFactory
 
     from services.churn import ChurnService
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(environment(data, **variables))
+        stack.enter_context(service_environment(data, **variables))
         ChurnService.inject_config()
         app = ServiceAppFactory(ChurnService, is_main=True, enable_metrics=False)()
         listener = stack.enter_context(socket.create_server((host, 0)))
@@ -99,7 +99,7 @@ def serve_over_http(data: Path, host: str = "127.0.0.1", **variables: str) -> It
             while not server.started:
                 assert thread.is_alive(), "the server has ended"
                 time.sleep(0.01)
-            yield Address(int(listener.getsockname()[1]), host)
+            yield HttpService(int(listener.getsockname()[1]), host)
         finally:
             server.should_exit = True
             thread.join()

@@ -19,7 +19,7 @@ from prometheus_client.samples import Sample
 from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.packaging.smoke_test import serve_bento
 from tests.support.registry import Registry, make_registry
-from tests.support.service_fixtures import environment
+from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
 
 _WITHIN = 30.0
@@ -52,7 +52,7 @@ class Exposition:
 
 
 @dataclass
-class Sent:
+class RequestCounts:
     """What was asked for: requests by path and status, and customers in them."""
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -61,13 +61,13 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Watched:
+class MetricsRun:
     """``well``: a challenger has run in shadow, then as a canary; ``ill``: then the online store broke.
 
     ``resident``: bytes that its two workers held then, by the system.
     """
 
-    sent: Sent
+    sent: RequestCounts
     well: Exposition
     ill: Exposition
     resident: int
@@ -77,7 +77,7 @@ class _Caller:
     """Asks on a new connection each time, so that every worker is asked."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.sent = url, Sent()
+        self.url, self.sent = url, RequestCounts()
 
     def post(self, path: str, body: object, status: int, customers: int = 0, scored: int = 0) -> None:
         answer = httpx.post(self.url + path, json=body, timeout=30)
@@ -121,7 +121,7 @@ class _Caller:
 
 
 def _registered(registry: Registry, data: Path) -> None:
-    with environment(data) as settings:
+    with service_environment(data) as settings:
         for seed in range(2):
             served, content = fit(settings, data, seed=seed)
             registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
@@ -144,24 +144,24 @@ def _until_both_serve(data: Path, mode: str) -> None:
         ]
 
 
-_seen: list[Watched] = []
+_seen: list[MetricsRun] = []
 
 
-def watched(world: Path) -> Watched:
-    """What there is to see; served and asked for once per test process, whichever world is given."""
+def collect_metrics(service_data: Path) -> MetricsRun:
+    """What there is to see; served and asked for once per test process, whichever service_data is given."""
     if not _seen:
-        _seen.append(_watch(world))
+        _seen.append(_watch(service_data))
     return _seen[0]
 
 
-def _watch(world: Path) -> Watched:
+def _watch(service_data: Path) -> MetricsRun:
     with tempfile.TemporaryDirectory(prefix="holdfast-watched-") as folder:
-        data = Path(shutil.copytree(world, Path(folder) / "data"))
+        data = Path(shutil.copytree(service_data, Path(folder) / "data"))
         registry = make_registry(data / "mlflow")
         _registered(registry, data)
         variables = {"HOLDFAST_WORKERS": "2", "HOLDFAST_REGISTRY_POLL_SECONDS": "0.2"}
         with (
-            environment(data, **variables) as settings,
+            service_environment(data, **variables) as settings,
             serve_bento("services.churn:ChurnService", settings) as service,
         ):
             caller = _Caller(service.url)
@@ -177,7 +177,7 @@ def _watch(world: Path) -> Watched:
                 caller.post(PREDICT, {"customer_id": "c001"}, 503, 1)
             ill = caller.until(lambda found: caller.all_counted(found) and not found.total("holdfast_ready"))
             resident = _resident(data)
-        return Watched(caller.sent, well, ill, resident)
+        return MetricsRun(caller.sent, well, ill, resident)
 
 
 def _resident(data: Path) -> int:

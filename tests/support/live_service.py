@@ -74,7 +74,7 @@ def live_service(data: Path, **variables: str) -> Iterator[LiveService]:
 
 
 @dataclass
-class Callers:
+class CallerThreads:
     """Threads that ask for one customer after the other, each request with an id of its own, until told to stop.
 
     ``answered``: the time at which the answer 200 to a request was there, by its id; ``others``: all other answers.
@@ -110,13 +110,13 @@ class Callers:
     def wait_for(self, count: int) -> None:
         """So many more answers."""
         wanted = len(self.answered) + count
-        eventually(lambda: len(self.answered) >= wanted)
+        wait_until(lambda: len(self.answered) >= wanted)
 
 
 @contextmanager
-def callers(url: str, name: str, key: str = "", threads: int = 3) -> Iterator[Callers]:
+def running_callers(url: str, name: str, key: str = "", threads: int = 3) -> Iterator[CallerThreads]:
     """Callers for the block."""
-    found = Callers(url, key)
+    found = CallerThreads(url, key)
     workers = [threading.Thread(target=found.keep_asking, args=(f"{name}{i}",)) for i in range(threads)]
     for worker in workers:
         worker.start()
@@ -128,7 +128,7 @@ def callers(url: str, name: str, key: str = "", threads: int = 3) -> Iterator[Ca
             worker.join()
 
 
-def eventually(condition: Callable[[], Any], within: float = 60) -> None:
+def wait_until(condition: Callable[[], Any], within: float = 60) -> None:
     """Wait until it holds."""
     give_up = time.monotonic() + within
     while not condition():

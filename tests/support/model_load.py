@@ -14,7 +14,7 @@ from tests.support.service_state import CUSTOMERS
 
 
 @dataclass
-class Load:
+class LoadResult:
     """What callers were told, while they kept asking."""
 
     answers: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
@@ -33,8 +33,8 @@ class Load:
 
 
 @contextmanager
-def under_load(url: str, callers: int = 4) -> Iterator[Load]:
-    load = Load()
+def under_load(url: str, callers: int = 4) -> Iterator[LoadResult]:
+    load = LoadResult()
     with ThreadPoolExecutor(callers) as pool:
         futures = [pool.submit(load.ask, url, caller) for caller in range(callers)]
         try:

@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 @dataclass
-class Receiver:
+class OtlpReceiver:
     """What has arrived; ``raw`` are the bodies as they came."""
 
     port: int
@@ -52,9 +52,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving(port: int = 0) -> Iterator[Receiver]:
+def otlp_receiver(port: int = 0) -> Iterator[OtlpReceiver]:
     """Take traces for the block, on a free port or on this one."""
-    receiver = Receiver(port)
+    receiver = OtlpReceiver(port)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

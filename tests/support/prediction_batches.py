@@ -22,7 +22,7 @@ from services.prediction_log.files import PredictionFiles
 NOON_US = 19_783 * DAY_US + DAY_US // 2  # 2024-03-01T12:00:00Z
 
 
-def batch_of(ids: Sequence[str], **changes: Any) -> ScoredBatch:
+def make_batch(ids: Sequence[str], **changes: Any) -> ScoredBatch:
     """A batch of two inputs and two views, with some of it changed."""
     n = len(ids)
     values: dict[str, Any] = {
@@ -42,17 +42,17 @@ def batch_of(ids: Sequence[str], **changes: Any) -> ScoredBatch:
     return ScoredBatch(**(values | changes))
 
 
-def ids_of(table: pa.Table) -> list[str]:
+def request_ids(table: pa.Table) -> list[str]:
     """The request ids, in order."""
     return sorted(table["request_id"].to_pylist())
 
 
-def logged(folder: Path) -> list[str]:
+def logged_request_ids(folder: Path) -> list[str]:
     """The request ids in the log, in order."""
-    return ids_of(read_predictions(folder))
+    return request_ids(read_predictions(folder))
 
 
-def write(folder: Path, *batches: ScoredBatch) -> None:
+def write_log(folder: Path, *batches: ScoredBatch) -> None:
     """Log the batches without a thread, each as a record of its own."""
     files = PredictionFiles(folder, 2**20, lambda: NOON_US)
     for batch in batches:
@@ -60,7 +60,7 @@ def write(folder: Path, *batches: ScoredBatch) -> None:
     files.close()
 
 
-def until(condition: Callable[[], Any]) -> None:
+def wait_until(condition: Callable[[], Any]) -> None:
     """Wait until it holds."""
     end = time.monotonic() + 20
     while not condition():
@@ -68,12 +68,12 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.002)
 
 
-def files_of(folder: Path) -> list[str]:
+def log_file_names(folder: Path) -> list[str]:
     """Day and version of each file."""
     return sorted(f"{file.parent.name}/{file.name.split('-')[0]}" for file in folder.rglob("*.arrows"))
 
 
-def answer(folder: Path, ending: str) -> None:
+def log_until_ended(folder: Path, ending: str) -> None:
     """Log three predictions each 2 ms, until SIGTERM; with ``count``, a hundred of them."""
     from services.prediction_log.writer import PredictionLog
 
@@ -87,7 +87,7 @@ def answer(folder: Path, ending: str) -> None:
     signal.signal(signal.SIGTERM, end)
     number = 0
     while not ended and not (ending == "count" and number == 99):
-        log.append(batch_of([f"{number + i:06d}" for i in range(3)], answered_at_us=time.time_ns() // 1000))
+        log.append(make_batch([f"{number + i:06d}" for i in range(3)], answered_at_us=time.time_ns() // 1000))
         for i in range(3):
             print(f"{number + i:06d}", time.monotonic())
         sys.stdout.flush()
@@ -100,4 +100,4 @@ def answer(folder: Path, ending: str) -> None:
 
 
 if __name__ == "__main__":
-    answer(Path(sys.argv[1]), sys.argv[2])
+    log_until_ended(Path(sys.argv[1]), sys.argv[2])

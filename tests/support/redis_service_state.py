@@ -1,4 +1,4 @@
-"""The small world with its features in a real Redis, and what can happen to a server and to what it holds."""
+"""The small service_data with its features in a real Redis, and what can happen to a server and to what it holds."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from holdfast.feast_stores.open_store import REPO
 from holdfast.feast_stores.raw_values import entity_keys
 from tests.support.redis_server import RedisServer, running_redis
-from tests.support.service_fixtures import environment, serve_in_process
+from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF
 
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
@@ -21,7 +21,7 @@ PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(REPO / "feature_store.redis.yaml")}
 
 
 @dataclass(frozen=True)
-class RedisWorld:
+class RedisServiceState:
     """A data folder, and the server that holds its online features."""
 
     data: Path
@@ -41,9 +41,9 @@ class RedisWorld:
         """Overwrite what the server holds of a feature, or with the name "_ts" of the view's time; None removes it."""
         stored = f"_ts:{view}".encode() if name == "_ts" else _mmh3(f"{view}:{name}")
         client = self.server.client()
-        assert client.hdel(key(customer), stored), "there was no such value"
+        assert client.hdel(entity_key(customer), stored), "there was no such value"
         if value is not None:
-            client.hset(key(customer), stored, value)
+            client.hset(entity_key(customer), stored, value)
 
     def restore(self) -> None:
         """Let the server run and hold what was materialised, and nothing else."""
@@ -58,25 +58,25 @@ class RedisWorld:
 FILLING = "holdfast:filling:holdfast"
 
 
-def key(customer: str) -> bytes:
+def entity_key(customer: str) -> bytes:
     """Under which Feast stores a customer."""
     return entity_keys([customer])[0] + b"holdfast"
 
 
-def value(**of_type: object) -> bytes:
+def stored_value(**of_type: object) -> bytes:
     """A value as Feast stores it, such as ``int64_val=3``."""
     return ValueProto(**of_type).SerializeToString()
 
 
 @contextmanager
-def redis_world(world: Path, folder: Path) -> Iterator[RedisWorld]:
-    """A copy of ``world``, materialised into a server of its own."""
-    data = Path(shutil.copytree(world, folder / "data"))
+def redis_service_state(service_data: Path, folder: Path) -> Iterator[RedisServiceState]:
+    """A copy of ``service_data``, materialised into a server of its own."""
+    data = Path(shutil.copytree(service_data, folder / "data"))
     shutil.copy(data / "feast" / "registry.db", data / "feast" / "registry.redis.db")
     (data / "feast" / "online_store.db").unlink()
     with running_redis() as server:
-        found = RedisWorld(data, server)
-        with environment(data, **found.variables):
+        found = RedisServiceState(data, server)
+        with service_environment(data, **found.variables):
             from holdfast.feast_stores.open_store import open_store
 
             store = open_store()

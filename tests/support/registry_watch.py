@@ -8,32 +8,34 @@ from holdfast.models.contract import ServedModel
 from holdfast.models.registry_client import ModelRegistry
 from services.errors import NotReadyError
 from services.models.loader import Model, load_model
-from services.models.registry_watcher import ModelWatch
+from services.models.registry_watcher import RegistryWatcher
 from tests.support.registry import DEFINITIONS, contract_of, dumped, estimator
 
 
-def definitions(contract: ServedModel) -> None:
+def require_definitions(contract: ServedModel) -> None:
     """Those of now."""
     if contract.fingerprint != DEFINITIONS:
         raise NotReadyError(f"Model version {contract.model_version} was trained on other definitions.")
 
 
-def baked_model() -> Model:
+def bento_model() -> Model:
     """The model of the bento."""
     content = dumped(model := estimator(99))
     return load_model(contract_of(model, content, model_version="baked"), content)
 
 
-def no_model() -> Model:
+def missing_model() -> Model:
     """A bento without one."""
     raise NotReadyError("The model holdfast-churn:latest is not in the model store.")
 
 
 @contextmanager
-def watching(uri: str | None, baked: Callable[[], Model] = baked_model, **options: Any) -> Iterator[ModelWatch]:
+def running_watcher(
+    uri: str | None, baked: Callable[[], Model] = bento_model, **options: Any
+) -> Iterator[RegistryWatcher]:
     """A watch that has started, and looks very often."""
     options = {"poll_seconds": 0.05, "answer_within": 10.0} | options
-    watch = ModelWatch(ModelRegistry(uri) if uri else None, baked, definitions, **options)
+    watch = RegistryWatcher(ModelRegistry(uri) if uri else None, baked, require_definitions, **options)
     watch.start()
     try:
         yield watch

@@ -21,7 +21,7 @@ from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.step_monitor import Outcome, Surroundings
 from holdfast.rollout.step_runner import try_out
 from holdfast.rollout.work_queue import Work, find_work
-from tests.support.prediction_batches import write
+from tests.support.prediction_batches import write_log
 from tests.support.registered_versions import base, model, passed, plant
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -105,7 +105,7 @@ class Trial:
                 probabilities=np.clip(scores, 0, 1),
                 stale=np.zeros(n, dtype=bool),
             )
-            write(self.settings.predictions / f"_{self.looks}", batch)
+            write_log(self.settings.predictions / f"_{self.looks}", batch)
             source = next((self.settings.predictions / f"_{self.looks}").rglob("*.arrows"))
             target = self.settings.predictions / batch.key.date / f"{version}-{route}-{self.looks}.arrows"
             target.parent.mkdir(parents=True, exist_ok=True)

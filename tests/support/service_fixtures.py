@@ -1,4 +1,4 @@
-"""One small world for all tests of serving, and ways to serve it: in this process, and as a user would."""
+"""One small service_data for all tests of serving, and ways to serve it: in this process, and as a user would."""
 
 import contextlib
 import logging
@@ -26,9 +26,9 @@ _INTERNALS = re.compile(r"python -m|flows\.|HOLDFAST_|BENTOML|bentoml|[Ff]east|M
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with registry, online store and one saved model; read only."""
-    folder = tmp_path_factory.mktemp("world") / "data"
+    folder = tmp_path_factory.mktemp("service_data") / "data"
     keep = {name: value for name, value in os.environ.items() if not _is_state(name)}
     built = subprocess.run(
         [sys.executable, "-m", "tests.support.service_state"],
@@ -55,13 +55,13 @@ def service_log(
 
 
 @pytest.fixture
-def own_world(world: Path, tmp_path: Path) -> Path:
+def service_data_copy(service_data: Path, tmp_path: Path) -> Path:
     """A copy that a test may change."""
-    return Path(shutil.copytree(world, tmp_path / "data", ignore=shutil.ignore_patterns("predictions")))
+    return Path(shutil.copytree(service_data, tmp_path / "data", ignore=shutil.ignore_patterns("predictions")))
 
 
 @contextmanager
-def environment(data: Path, **variables: str) -> Iterator[Settings]:
+def service_environment(data: Path, **variables: str) -> Iterator[Settings]:
     """This process at work on ``data``, at ``AS_OF`` unless told otherwise."""
     from bentoml._internal.configuration.containers import BentoMLContainer
     from bentoml._internal.models import ModelStore
@@ -88,7 +88,7 @@ def serve_in_process(data: Path, **variables: str) -> Iterator[TestClient]:
 
     from services.churn import ChurnService
 
-    with environment(data, **variables):
+    with service_environment(data, **variables):
         # As ChurnService.to_asgi(), but without metrics: a process can register each of BentoML's only once.
         ChurnService.inject_config()
         app = ServiceAppFactory(ChurnService, is_main=True, enable_metrics=False)()
@@ -97,11 +97,11 @@ def serve_in_process(data: Path, **variables: str) -> Iterator[TestClient]:
             yield client
 
 
-@pytest.fixture(scope="package")  # not for longer: meanwhile this process works on that world, at its time
-def client(world: Path) -> Iterator[TestClient]:
-    """The service on the shared world; "now" is ``AS_OF``."""
+@pytest.fixture(scope="package")  # not for longer: meanwhile this process works on that service_data, at its time
+def client(service_data: Path) -> Iterator[TestClient]:
+    """The service on the shared service_data; "now" is ``AS_OF``."""
     with contextlib.ExitStack() as stack:
-        yield stack.enter_context(serve_in_process(world))
+        yield stack.enter_context(serve_in_process(service_data))
 
 
 def assert_error(response: Any, status: int, *fragments: str) -> str:

@@ -10,12 +10,12 @@ from tests.support.service_fixtures import assert_error
 UNAVAILABLE = "The online store cannot be read now."
 
 
-def ask(client: TestClient, customer: str = "c001", **more: Any) -> Any:
+def predict(client: TestClient, customer: str = "c001", **more: Any) -> Any:
     """For one customer's prediction."""
     return client.post("/predict", json={"customer_id": customer, **more})
 
 
-def ask_all(client: TestClient, customers: list[str]) -> dict[str, dict[str, Any]]:
+def predict_batch(client: TestClient, customers: list[str]) -> dict[str, dict[str, Any]]:
     """For many customers' predictions in one request: each one's item."""
     answer = client.post("/predict_batch", json={"customer_ids": customers})
     assert answer.status_code == 200, answer.text
@@ -24,10 +24,10 @@ def ask_all(client: TestClient, customers: list[str]) -> dict[str, dict[str, Any
 
 def probabilities(client: TestClient, customers: list[str]) -> dict[str, float]:
     """As above, the probabilities alone."""
-    return {customer: item["churn_probability"] for customer, item in ask_all(client, customers).items()}
+    return {customer: item["churn_probability"] for customer, item in predict_batch(client, customers).items()}
 
 
-def kind(response: Any) -> str:
+def problem_kind(response: Any) -> str:
     """The kind of a problem."""
     return str(response.json()["type"]).removeprefix("urn:holdfast:problem:")
 
@@ -35,13 +35,13 @@ def kind(response: Any) -> str:
 def assert_unavailable(response: Any) -> None:
     """The store is down; the caller may try again."""
     assert_error(response, 503, UNAVAILABLE)
-    assert kind(response) == "store_unavailable"
+    assert problem_kind(response) == "store_unavailable"
     assert int(response.headers["retry-after"]) >= 1
 
 
-def answered_again(client: TestClient, within: float = 5) -> None:
+def wait_until_available(client: TestClient, within: float = 5) -> None:
     """By itself, without a restart."""
     give_up = time.monotonic() + within
-    while (answer := ask(client)).status_code != 200 or client.get("/readyz").status_code != 200:
+    while (answer := predict(client)).status_code != 200 or client.get("/readyz").status_code != 200:
         assert time.monotonic() < give_up, answer.text
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""One small world, its bento, the image of it, and one container that all tests ask."""
+"""One small service_data, its bento, the image of it, and one container that all tests ask."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from holdfast.packaging.bento_stores import open_bento_store, open_model_store
 from tests.support import image_environment
 from tests.support.containers import Container, running
 from tests.support.main_job import ROOT
-from tests.support.service_fixtures import environment, world
+from tests.support.service_fixtures import service_data, service_environment
 from tests.support.service_state import AS_OF
 
-__all__ = ["world"]  # a fixture
+__all__ = ["service_data"]  # a fixture
 
 IMAGE = "localhost/holdfast-test:latest"
 
@@ -41,13 +41,13 @@ def ready() -> image_environment.Prepared:
 
 
 @pytest.fixture(scope="session")
-def image(ready: image_environment.Prepared, world: Path) -> Image:
+def image(ready: image_environment.Prepared, service_data: Path) -> Image:
     """Built as `make image` builds it."""
-    with environment(world) as settings:
+    with service_environment(service_data) as settings:
         model = open_model_store(settings).get("holdfast-churn:latest").tag
         bento = open_bento_store(settings).get(build_bento(ROOT, settings, model))
         built = build_image(ready.engine, settings, bento, IMAGE, ready.base_image)
-    return Image(ready, built, bento, world)
+    return Image(ready, built, bento, service_data)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 """Fixtures of the deployment tests."""
 
-from tests.support.service_fixtures import world
+from tests.support.service_fixtures import service_data
 
-__all__ = ["world"]
+__all__ = ["service_data"]

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from holdfast.core.prediction_log import Route
-from services.errors import Refusal
-from services.inference.feature_checks import Status
+from services.errors import RejectionReason
+from services.inference.feature_checks import InputStatus
 from services.prediction_log.writer import PredictionLog
-from tests.support.live_metrics import BATCH, PREDICT, Exposition, watched
+from tests.support.live_metrics import BATCH, PREDICT, Exposition, collect_metrics
 from tests.support.main_job import ROOT
 from tests.support.promql import Selector, read
 
@@ -28,14 +28,14 @@ RULES = ROOT / "deploy" / "prometheus" / "holdfast.rules.yml"
 DOCUMENT = ROOT / "docs" / "serving-metrics.md"
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate"}}
 OF_THE_SCRAPE = {"job", "instance"}
-# Values that a label may have, where the small world does not show all of them.
+# Values that a label may have, where the small service_data does not show all of them.
 VALUES: dict[str, set[str]] = {
     "path": {PREDICT, BATCH},
     "stage": {"store", "transform", "model"},
     "route": set(get_args(Route)),
-    "reason": set(get_args(Refusal)),
+    "reason": set(get_args(RejectionReason)),
     "alertstate": {"firing", "pending"},
-    "status": {status.name.lower() for status in Status},
+    "status": {status.name.lower() for status in InputStatus},
 }
 
 
@@ -80,9 +80,9 @@ ASKED = list(_asked())
 
 
 @pytest.fixture(scope="module")
-def told(world: Path) -> Exposition:
+def told(service_data: Path) -> Exposition:
     """What a served process tells that has been through everything, a broken store at last."""
-    return watched(world).ill
+    return collect_metrics(service_data).ill
 
 
 def _labels(told: Exposition, selector: Selector) -> dict[str, set[str]]:

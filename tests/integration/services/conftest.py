@@ -1,5 +1,5 @@
 """Fixtures of the service tests."""
 
-from tests.support.service_fixtures import client, own_world, service_log, world
+from tests.support.service_fixtures import client, service_data, service_data_copy, service_log
 
-__all__ = ["client", "own_world", "service_log", "world"]
+__all__ = ["client", "service_data", "service_data_copy", "service_log"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.http_service import Address, serve_over_http
+from tests.support.http_service import HttpService, serve_over_http
 from tests.support.service_fixtures import assert_error
-from tests.support.service_requests import kind
+from tests.support.service_requests import problem_kind
 
 OLD, NEW, OTHER = "holdfast_old", "holdfast_new", "holdfast_other"
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
@@ -36,27 +36,27 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def locked(world: Path, keys: Path) -> Iterator[Address]:
+def locked(service_data: Path, keys: Path) -> Iterator[HttpService]:
     """A service with keys, for pages of ``SHOP``."""
-    with serve_over_http(world, HOLDFAST_API_KEYS_FILE=str(keys), HOLDFAST_CORS_ORIGINS=SHOP) as address:
+    with serve_over_http(service_data, HOLDFAST_API_KEYS_FILE=str(keys), HOLDFAST_CORS_ORIGINS=SHOP) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def unlocked(world: Path) -> Iterator[Address]:
-    """A service without keys that listens to all the world, for no other site's pages."""
-    with serve_over_http(world, host="0.0.0.0") as address:
-        yield Address(address.port)
+def unlocked(service_data: Path) -> Iterator[HttpService]:
+    """A service without keys that listens to all the service_data, for no other site's pages."""
+    with serve_over_http(service_data, host="0.0.0.0") as address:
+        yield HttpService(address.port)
 
 
 @pytest.fixture
-def with_keys(locked: Address) -> Iterator[httpx.Client]:
+def with_keys(locked: HttpService) -> Iterator[httpx.Client]:
     with locked.client() as client:
         yield client
 
 
 @pytest.fixture
-def without_keys(unlocked: Address) -> Iterator[httpx.Client]:
+def without_keys(unlocked: HttpService) -> Iterator[httpx.Client]:
     with unlocked.client() as client:
         yield client
 
@@ -79,7 +79,7 @@ class TestKeys:
         for path, body in (("/predict", {"customer_id": "c001"}), ("/predict_batch", {"customer_ids": ["c001"]})):
             answer = with_keys.post(path, json=body, headers=headers)
             assert_error(answer, 401, "Send a valid API key")
-            assert kind(answer) == "unauthorized"
+            assert problem_kind(answer) == "unauthorized"
             assert answer.headers["www-authenticate"] == "Bearer"
         assert_error(with_keys.post("/predict", content=b"{" * 100, headers=headers), 401)
 
@@ -161,16 +161,16 @@ class TestNoKeys:
     def test_who_is_forwarded_is_not(self, without_keys: httpx.Client, header: str, said: str) -> None:
         answer = ask(without_keys, {header: said})
         assert_error(answer, 401, "answers only its own machine")
-        assert kind(answer) == "unauthorized"
+        assert problem_kind(answer) == "unauthorized"
 
-    def test_others_are_not(self, unlocked: Address) -> None:
+    def test_others_are_not(self, unlocked: HttpService) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect(("192.0.2.1", 9))  # nothing is sent; it tells the address this machine would send from
             except OSError:
                 pytest.skip("this machine is in no network")
             host = str(probe.getsockname()[0])
-        with Address(unlocked.port, host).client() as client:
+        with HttpService(unlocked.port, host).client() as client:
             assert_error(ask(client), 401, "answers only its own machine")
             assert client.get("/livez").status_code == 200
             assert client.get("/readyz").status_code == 200

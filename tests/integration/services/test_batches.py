@@ -19,9 +19,9 @@ def _logged(data: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.long
-def test_many_large_batches_at_once_are_all_in_the_log(own_world: Path) -> None:
+def test_many_large_batches_at_once_are_all_in_the_log(service_data_copy: Path) -> None:
     ids = [CUSTOMERS[i % 300] for i in range(1000)]
-    with serve_in_process(own_world) as client:
+    with serve_in_process(service_data_copy) as client:
 
         def ask(number: int) -> int:
             headers = {"X-Request-ID": f"r{number}"}
@@ -32,19 +32,19 @@ def test_many_large_batches_at_once_are_all_in_the_log(own_world: Path) -> None:
     answered = {f"r{number}" for number, status in enumerate(answers) if status == 200}
     assert set(answers) <= {200, 503}
     assert len(answered) >= 25, "as many as are let in at once"
-    rows = _logged(own_world)
+    rows = _logged(service_data_copy)
     assert {row["request_id"] for row in rows} == answered
     assert len(rows) == 1000 * len(answered)
 
 
 def test_a_request_that_fails_is_no_prediction_and_its_neighbours_are_logged_once(
-    own_world: Path, monkeypatch: pytest.MonkeyPatch
+    service_data_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a defect")
 
     monkeypatch.setattr("services.inference.predictor.explain", broken)
-    with serve_in_process(own_world) as client:
+    with serve_in_process(service_data_copy) as client:
 
         def ask(number: int) -> int:
             body = {"customer_id": CUSTOMERS[number], "explain": number % 8 == 3}
@@ -54,15 +54,15 @@ def test_a_request_that_fails_is_no_prediction_and_its_neighbours_are_logged_onc
             answers = list(pool.map(ask, range(96)))
     assert {answers[number] for number in range(96) if number % 8 == 3} == {500}
     assert {answers[number] for number in range(96) if number % 8 != 3} == {200}
-    logged = sorted(row["request_id"] for row in _logged(own_world))
+    logged = sorted(row["request_id"] for row in _logged(service_data_copy))
     assert logged == sorted(f"r{number}" for number in range(96) if number % 8 != 3)
 
 
-def test_what_is_no_probability_is_never_an_answer(own_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serve_in_process(own_world) as client:
+def test_what_is_no_probability_is_never_an_answer(service_data_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_in_process(service_data_copy) as client:
         monkeypatch.setattr(Model, "churn_probabilities", lambda self, matrix: np.full(len(matrix), np.nan))
         assert_error(_ask(client), 500)
-    assert _logged(own_world) == []
+    assert _logged(service_data_copy) == []
 
 
 def _ask(client: TestClient) -> Any:

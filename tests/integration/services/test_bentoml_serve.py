@@ -17,7 +17,7 @@ from feature_repo.settings import NO_TELEMETRY, Settings
 from holdfast.packaging.bento import build_bento, content_digest
 from holdfast.packaging.bento_stores import open_bento_store, open_model_store, save_served_model
 from holdfast.packaging.smoke_test import ServedBento, SmokeTestError, run_smoke_test, serve_bento
-from tests.support.service_fixtures import ROOT, assert_error, environment
+from tests.support.service_fixtures import ROOT, assert_error, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, fit
 
 
@@ -33,10 +33,10 @@ class Live:
 
 
 @pytest.fixture(scope="module")
-def live(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A bento with version 1 of the model, served after version 2 was saved as the latest."""
-    data = Path(shutil.copytree(world, tmp_path_factory.mktemp("live") / "data"))
-    with environment(data) as settings:
+    data = Path(shutil.copytree(service_data, tmp_path_factory.mktemp("live") / "data"))
+    with service_environment(data) as settings:
         model = open_model_store(settings).get("holdfast-churn:latest").tag
         bento = build_bento(ROOT, settings, model)
         with tempfile.TemporaryDirectory() as folder:

@@ -13,9 +13,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.testclient import TestClient
 
 from services.inference.predictor import Predictor
-from tests.support.redis_service_state import ACTIVITY, HISTORY, RHYTHM, RedisWorld, key, redis_world, value
+from tests.support.redis_service_state import (
+    ACTIVITY,
+    HISTORY,
+    RHYTHM,
+    RedisServiceState,
+    entity_key,
+    redis_service_state,
+    stored_value,
+)
 from tests.support.service_fixtures import assert_error
-from tests.support.service_requests import ask, ask_all, kind, probabilities
+from tests.support.service_requests import predict, predict_batch, probabilities, problem_kind
 from tests.support.service_state import AS_OF, CUSTOMERS
 
 BROKEN = "c007"
@@ -24,13 +32,13 @@ VIEWS = (HISTORY, ACTIVITY, RHYTHM)
 
 
 @pytest.fixture(scope="module")
-def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorld]:
-    with redis_world(world, tmp_path_factory.mktemp("broken")) as shop:
+def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServiceState]:
+    with redis_service_state(service_data, tmp_path_factory.mktemp("broken")) as shop:
         yield shop
 
 
 @pytest.fixture(scope="module")
-def service(shop: RedisWorld) -> Iterator[TestClient]:
+def service(shop: RedisServiceState) -> Iterator[TestClient]:
     with shop.served(HOLDFAST_STORE_TIMEOUT_MS="10000") as client:
         yield client
 
@@ -42,7 +50,7 @@ def right(service: TestClient) -> dict[str, float]:
 
 
 @pytest.fixture(autouse=True)
-def _mended(shop: RedisWorld, right: dict[str, float]) -> Iterator[None]:
+def _mended(shop: RedisServiceState, right: dict[str, float]) -> Iterator[None]:
     yield
     shop.restore()
 
@@ -53,25 +61,25 @@ def stamp(days: int) -> bytes:
     return time.SerializeToString()
 
 
-def each_time(stored: bytes | None) -> Callable[[RedisWorld], None]:
-    def change(shop: RedisWorld) -> None:
+def each_time(stored: bytes | None) -> Callable[[RedisServiceState], None]:
+    def change(shop: RedisServiceState) -> None:
         for view in VIEWS:
             shop.put(BROKEN, view, "_ts", stored)
 
     return change
 
 
-def put(view: str, name: str, stored: bytes | None) -> Callable[[RedisWorld], None]:
+def put(view: str, name: str, stored: bytes | None) -> Callable[[RedisServiceState], None]:
     return lambda shop: shop.put(BROKEN, view, name, stored)
 
 
-def drop_view(shop: RedisWorld) -> None:
+def drop_view(shop: RedisServiceState) -> None:
     for name in ("mean_gap_days", "std_gap_days", "max_gap_days", "last_gap_days", "_ts"):
         shop.put(BROKEN, RHYTHM, name, None)
 
 
-def replace_by_text(shop: RedisWorld) -> None:
-    shop.server.client().set(key(BROKEN), b"text")
+def replace_by_text(shop: RedisServiceState) -> None:
+    shop.server.client().set(entity_key(BROKEN), b"text")
 
 
 FAULTS = {
@@ -81,18 +89,22 @@ FAULTS = {
     "a field is missing": (put(HISTORY, "total_amount", None), "missing_feature", "total_amount"),
     "a null where none may be": (put(HISTORY, "total_amount", b""), "missing_feature", "total_amount"),
     "no number where one must be": (
-        put(HISTORY, "total_amount", value(double_val=math.nan)),
+        put(HISTORY, "total_amount", stored_value(double_val=math.nan)),
         "missing_feature",
         "total_amount",
     ),
-    "an infinite number": (put(HISTORY, "total_amount", value(double_val=math.inf)), "invalid_feature", "infinite"),
+    "an infinite number": (
+        put(HISTORY, "total_amount", stored_value(double_val=math.inf)),
+        "invalid_feature",
+        "infinite",
+    ),
     "text instead of an integer": (
-        put(HISTORY, "purchase_days", value(string_val="3")),
+        put(HISTORY, "purchase_days", stored_value(string_val="3")),
         "invalid_feature",
         "not of its declared type, Int64",
     ),
     "a float instead of an integer": (
-        put(HISTORY, "purchase_days", value(double_val=3.0)),
+        put(HISTORY, "purchase_days", stored_value(double_val=3.0)),
         "invalid_feature",
         "not of its declared type, Int64",
     ),
@@ -112,14 +124,14 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_customer_is_refused_with_the_reason_and_the_others_are_answered(
-    service: TestClient, shop: RedisWorld, right: dict[str, float], fault: str
+    service: TestClient, shop: RedisServiceState, right: dict[str, float], fault: str
 ) -> None:
     change, refusal, said = FAULTS[fault]
     change(shop)
-    answer = ask(service, BROKEN)
+    answer = predict(service, BROKEN)
     assert_error(answer, 503, said, repr(BROKEN))
-    assert kind(answer) == refusal
-    items = ask_all(service, [BROKEN, *OTHERS])
+    assert problem_kind(answer) == refusal
+    items = predict_batch(service, [BROKEN, *OTHERS])
     assert (items[BROKEN]["status"], items[BROKEN]["churn_probability"]) == (refusal, None)
     assert {customer: items[customer]["churn_probability"] for customer in OTHERS} == right
     assert service.get("/readyz").status_code == 200
@@ -128,7 +140,7 @@ def test_a_broken_customer_is_refused_with_the_reason_and_the_others_are_answere
 class Together:
     """Lets requests arrive while another waits for the store, so that they are answered in one batch."""
 
-    def __init__(self, service: TestClient, shop: RedisWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, service: TestClient, shop: RedisServiceState, monkeypatch: pytest.MonkeyPatch) -> None:
         self._service, self._shop = service, shop
         self.sizes: list[int] = []
         read = Predictor._read
@@ -143,9 +155,9 @@ class Together:
         with ThreadPoolExecutor(len(customers) + 1) as pool:
             self._shop.server.pause()
             try:
-                first = pool.submit(ask, self._service, OTHERS[0])
+                first = pool.submit(predict, self._service, OTHERS[0])
                 time.sleep(0.3)
-                answers = {customer: pool.submit(ask, self._service, customer) for customer in customers}
+                answers = {customer: pool.submit(predict, self._service, customer) for customer in customers}
                 time.sleep(0.5)
             finally:
                 self._shop.server.resume()
@@ -154,26 +166,28 @@ class Together:
 
 
 @pytest.fixture
-def together(service: TestClient, shop: RedisWorld, monkeypatch: pytest.MonkeyPatch) -> Together:
+def together(service: TestClient, shop: RedisServiceState, monkeypatch: pytest.MonkeyPatch) -> Together:
     return Together(service, shop, monkeypatch)
 
 
 @pytest.mark.parametrize("fault", ["a key of another kind", "a time beyond all calendars", "garbage"])
 def test_a_broken_customer_spoils_no_request_that_is_answered_together_with_it(
-    shop: RedisWorld, right: dict[str, float], together: Together, fault: str
+    shop: RedisServiceState, right: dict[str, float], together: Together, fault: str
 ) -> None:
     change, refusal, _ = FAULTS[fault]
     change(shop)
     answers = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
     assert max(together.sizes) >= 10
-    assert kind(answers.pop(BROKEN)) == refusal
+    assert problem_kind(answers.pop(BROKEN)) == refusal
     assert {customer: answer.json()["churn_probability"] for customer, answer in answers.items()} == right
 
 
 def test_an_error_nobody_thought_of_is_that_of_one_request(
-    shop: RedisWorld, right: dict[str, float], together: Together, service_log: pytest.LogCaptureFixture
+    shop: RedisServiceState, right: dict[str, float], together: Together, service_log: pytest.LogCaptureFixture
 ) -> None:
-    shop.put(BROKEN, RHYTHM, "mean_gap_days", value(double_val=0.0))  # the contract of the snapshots knows no such gap
+    shop.put(
+        BROKEN, RHYTHM, "mean_gap_days", stored_value(double_val=0.0)
+    )  # the contract of the snapshots knows no such gap
     answers = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
     assert max(together.sizes) >= 10
     broken = answers.pop(BROKEN)

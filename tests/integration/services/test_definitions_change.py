@@ -12,15 +12,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from holdfast.online_features.reader import OnlineReader, RawColumns
-from tests.support.definition_changes import change_a_function, change_a_limit, drop_a_feature
+from tests.support.definition_changes import change_function, change_limit, drop_feature
 from tests.support.service_fixtures import assert_error, serve_in_process
-from tests.support.service_requests import ask, kind, probabilities
+from tests.support.service_requests import predict, probabilities, problem_kind
 from tests.support.service_state import CUSTOMERS
 
 SOME = CUSTOMERS[:20]
 
 
-CHANGES = [(change_a_limit, "feature_service"), (drop_a_feature, "inputs"), (change_a_function, "on_demand")]
+CHANGES = [(change_limit, "feature_service"), (drop_feature, "inputs"), (change_function, "on_demand")]
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Load:
             customer = SOME[place % len(SOME)]
             place += 1
             sent = time.monotonic()
-            self.answers.append((sent, customer, ask(client, customer)))
+            self.answers.append((sent, customer, predict(client, customer)))
 
     def since(self, moment: float) -> list[Any]:
         """Answers to what was sent after ``moment``."""
@@ -66,14 +66,14 @@ def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
 
 @pytest.mark.parametrize(("change", "part"), CHANGES)
 def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
-    own_world: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
+    service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
-    registry = own_world / "feast" / "registry.db"
+    registry = service_data_copy / "feast" / "registry.db"
     before = registry.read_bytes()
-    with serve_in_process(own_world, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
+    with serve_in_process(service_data_copy, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
         right = probabilities(client, SOME)
         with under_load(client) as load:
             assert all(answer.status_code == 200 for answer in load.wait_for(0, 50))
@@ -88,7 +88,7 @@ def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
             load.wait_for(restored, 50)
         for answer in refused:
             assert_error(answer, 503, part, "differ")
-            assert kind(answer) == "not_ready"
+            assert problem_kind(answer) == "not_ready"
         for answer in load.since(restored):
             assert answer.status_code == 200
         for _, customer, answer in load.answers:
@@ -100,7 +100,7 @@ def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
 
 @pytest.mark.parametrize(("change", "part"), CHANGES)
 def test_a_change_while_the_store_is_read_spoils_what_was_read(
-    own_world: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
+    service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
 
@@ -113,6 +113,6 @@ def test_a_change_while_the_store_is_read_spoils_what_was_read(
         return raw
 
     monkeypatch.setattr(OnlineReader, "fetch", changed_meanwhile)
-    with serve_in_process(own_world, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
-        assert ask(client, "c002").status_code == 200
-        assert_error(ask(client, "c001"), 503, part, "differ")
+    with serve_in_process(service_data_copy, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
+        assert predict(client, "c002").status_code == 200
+        assert_error(predict(client, "c001"), 503, part, "differ")

@@ -12,15 +12,15 @@ from starlette.testclient import TestClient
 
 from holdfast.models.reason_codes import reasons
 from services.models.loader import Model, load_saved_model
-from tests.support.service_fixtures import assert_error, environment, serve_in_process
+from tests.support.service_fixtures import assert_error, serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, ONE_PURCHASE, fit, offline_matrix
 
 
 @pytest.fixture(scope="module")
-def model(world: Path) -> Model:
+def model(service_data: Path) -> Model:
     """The model that the service uses."""
-    with environment(world):
-        return load_saved_model(next((world / "bentoml/models/holdfast-churn").glob("v1-*")))
+    with service_environment(service_data):
+        return load_saved_model(next((service_data / "bentoml/models/holdfast-churn").glob("v1-*")))
 
 
 def _explained(client: TestClient, *ids: str) -> list[dict]:
@@ -48,8 +48,8 @@ def test_the_typical_customer_is_that_of_the_contract(client: TestClient, model:
     assert told == pytest.approx(model.estimator.decision_function(typical)[0], abs=1e-12)
 
 
-def test_reasons_are_in_words_of_the_values_the_model_got(client: TestClient, model: Model, world: Path) -> None:
-    with environment(world):
+def test_reasons_are_in_words_of_the_values_the_model_got(client: TestClient, model: Model, service_data: Path) -> None:
+    with service_environment(service_data):
         matrix = offline_matrix(CUSTOMERS, AS_OF)
     raised = lowered = 0
     for item, row in zip(_explained(client, *CUSTOMERS), matrix.tolist(), strict=True):
@@ -103,13 +103,13 @@ class TestNoSum:
     """A model whose inputs act together: scores, but no reasons, rather than false ones."""
 
     @pytest.fixture(scope="class")
-    def interacting(self, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    def interacting(self, service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         import shutil
 
         from holdfast.packaging.bento_stores import save_served_model
 
-        data = Path(shutil.copytree(world, tmp_path_factory.mktemp("interacting") / "data"))
-        with environment(data) as settings, tempfile.TemporaryDirectory() as folder:
+        data = Path(shutil.copytree(service_data, tmp_path_factory.mktemp("interacting") / "data"))
+        with service_environment(data) as settings, tempfile.TemporaryDirectory() as folder:
             save_served_model(settings, *fit(settings, Path(folder), version="2", additive=False))
         yield data
 
@@ -127,7 +127,7 @@ class TestNoSum:
         assert message.startswith("Model version 2 cannot be explained.")
         assert "no_interactions" in message
 
-    def test_a_model_without_log_odds(self, world: Path, model: Model) -> None:
+    def test_a_model_without_log_odds(self, service_data: Path, model: Model) -> None:
         from holdfast.models.contributions import NotAdditiveError
 
         with pytest.raises(NotAdditiveError, match="no decision_function"):

@@ -11,80 +11,87 @@ from starlette.testclient import TestClient
 
 from holdfast.core.prediction_log import read_predictions
 from holdfast.online_features.reader import NO_TIME, RawColumns
-from services.inference.feature_cache import LastKnown
+from services.inference.feature_cache import FeatureCache
 from services.observability.metrics import METRICS
-from tests.support.redis_service_state import RedisWorld, redis_world
+from tests.support.redis_service_state import RedisServiceState, redis_service_state
 from tests.support.service_fixtures import assert_error
-from tests.support.service_requests import UNAVAILABLE, answered_again, ask, ask_all, assert_unavailable, kind
+from tests.support.service_requests import (
+    UNAVAILABLE,
+    assert_unavailable,
+    predict,
+    predict_batch,
+    problem_kind,
+    wait_until_available,
+)
 from tests.support.service_state import AS_OF
 
 KNOWN = ["c001", "c002"]
 
 
 @pytest.fixture(scope="module")
-def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorld]:
-    with redis_world(world, tmp_path_factory.mktemp("last-known")) as shop:
+def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServiceState]:
+    with redis_service_state(service_data, tmp_path_factory.mktemp("last-known")) as shop:
         yield shop
 
 
 @pytest.fixture(autouse=True)
-def _running(shop: RedisWorld) -> Iterator[None]:
+def _running(shop: RedisServiceState) -> Iterator[None]:
     yield
     shop.server.restart()
     shop.restore()
 
 
 @pytest.fixture
-def service(shop: RedisWorld) -> Iterator[TestClient]:
+def service(shop: RedisServiceState) -> Iterator[TestClient]:
     """It has been asked for ``KNOWN``, in this order, and for somebody unknown."""
     with shop.served(HOLDFAST_LAST_KNOWN="4") as client:
         for customer in ("nobody", *KNOWN):
-            ask(client, customer)
+            predict(client, customer)
         yield client
 
 
-def test_who_asked_before_gets_the_same_score_marked_stale(service: TestClient, shop: RedisWorld) -> None:
-    before = ask(service).json()
+def test_who_asked_before_gets_the_same_score_marked_stale(service: TestClient, shop: RedisServiceState) -> None:
+    before = predict(service).json()
     assert before["stale"] is False
     shop.server.kill()
     for _ in range(5):  # with the store asked, and with it left alone
-        after = ask(service).json()
+        after = predict(service).json()
         assert after == before | {"stale": True}
-    assert ask(service, "c001", explain=True).json()["explanation"] is not None
+    assert predict(service, "c001", explain=True).json()["explanation"] is not None
     assert service.get("/readyz").status_code == 200
     shop.server.start()
     give_up = time.monotonic() + 5
-    while ask(service).json() != before:
+    while predict(service).json() != before:
         assert time.monotonic() < give_up
         time.sleep(0.05)
 
 
-def test_who_did_not_is_told_that_the_store_is_down(service: TestClient, shop: RedisWorld) -> None:
+def test_who_did_not_is_told_that_the_store_is_down(service: TestClient, shop: RedisServiceState) -> None:
     shop.server.kill()
-    assert_unavailable(ask(service, "c003"))
-    assert ask(service, "nobody").status_code == 404
-    items = ask_all(service, ["c001", "c003", "nobody", "c002"])
+    assert_unavailable(predict(service, "c003"))
+    assert predict(service, "nobody").status_code == 404
+    items = predict_batch(service, ["c001", "c003", "nobody", "c002"])
     assert [item["status"] for item in items.values()] == ["ok", "store_unavailable", "unknown_customer", "ok"]
     assert [item["stale"] for item in items.values()] == [True, None, None, True]
     assert items["c003"]["detail"] == UNAVAILABLE
 
 
-def test_of_too_many_those_who_asked_last_are_known(service: TestClient, shop: RedisWorld) -> None:
-    ask_all(service, ["c001", "c003", "c004", "c005"])
+def test_of_too_many_those_who_asked_last_are_known(service: TestClient, shop: RedisServiceState) -> None:
+    predict_batch(service, ["c001", "c003", "c004", "c005"])
     shop.server.kill()
-    assert [ask(service, customer).status_code for customer in ("c001", "c005")] == [200, 200]
-    assert_unavailable(ask(service, "c002"))
+    assert [predict(service, customer).status_code for customer in ("c001", "c005")] == [200, 200]
+    assert_unavailable(predict(service, "c002"))
 
 
-def test_it_is_logged_and_counted(shop: RedisWorld) -> None:
+def test_it_is_logged_and_counted(shop: RedisServiceState) -> None:
     from feature_repo.settings import load_settings
 
     counted: list[Any] = []
     with shop.served(HOLDFAST_LAST_KNOWN="4") as client, pytest.MonkeyPatch.context() as patch:
         patch.setattr(METRICS.last_known, "add", lambda *labels, amount: counted.append(amount))
-        ask_all(client, KNOWN)
+        predict_batch(client, KNOWN)
         shop.server.kill()
-        ask_all(client, [*KNOWN, "c003"])
+        predict_batch(client, [*KNOWN, "c003"])
         folder = load_settings().predictions
     rows = read_predictions(folder).sort_by("answered_at").to_pylist()[-4:]
     assert [row["stale"] for row in rows] == [False, False, True, True]
@@ -92,48 +99,50 @@ def test_it_is_logged_and_counted(shop: RedisWorld) -> None:
     assert counted == [2]
 
 
-def test_features_beyond_the_hard_limit_stay_refused(service: TestClient, shop: RedisWorld) -> None:
+def test_features_beyond_the_hard_limit_stay_refused(service: TestClient, shop: RedisServiceState) -> None:
     shop.server.kill()
     late = (AS_OF + timedelta(days=30)).isoformat()
     too_late = (AS_OF + timedelta(days=30, seconds=1)).isoformat()
-    assert ask(service, "c001", as_of=late).json()["stale"] is True
-    assert_error(ask(service, "c001", as_of=too_late), 422, "the limit is 30.00 days")
+    assert predict(service, "c001", as_of=late).json()["stale"] is True
+    assert_error(predict(service, "c001", as_of=too_late), 422, "the limit is 30.00 days")
 
 
-def test_a_store_that_came_back_empty_does_not_make_anybody_forget(service: TestClient, shop: RedisWorld) -> None:
+def test_a_store_that_came_back_empty_does_not_make_anybody_forget(
+    service: TestClient, shop: RedisServiceState
+) -> None:
     shop.server.client().flushall()
     for _ in range(5):
-        assert ask(service).json()["stale"] is True
-    assert_unavailable(ask(service, "c003"))
+        assert predict(service).json()["stale"] is True
+    assert_unavailable(predict(service, "c003"))
 
 
-def test_a_service_that_knows_nobody_yet_is_not_ready(shop: RedisWorld) -> None:
+def test_a_service_that_knows_nobody_yet_is_not_ready(shop: RedisServiceState) -> None:
     shop.server.kill()
     with shop.served(HOLDFAST_LAST_KNOWN="4") as client:
-        assert_unavailable(ask(client))
+        assert_unavailable(predict(client))
         assert_error(client.get("/readyz"), 503, UNAVAILABLE)
         shop.server.start()
-        answered_again(client)
+        wait_until_available(client)
         shop.server.kill()
-        assert ask(client).json()["stale"] is True
+        assert predict(client).json()["stale"] is True
         assert client.get("/readyz").status_code == 200
 
 
-def test_nothing_is_scored_from_memory_on_changed_definitions(service: TestClient, shop: RedisWorld) -> None:
+def test_nothing_is_scored_from_memory_on_changed_definitions(service: TestClient, shop: RedisServiceState) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     registry = shop.data / "feast" / "registry.redis.db"
     before = registry.read_bytes()
     shop.server.kill()
-    assert ask(service).status_code == 200
+    assert predict(service).status_code == 200
     store = open_store()
     view = store.get_feature_view("customer_recent_activity")
     view.ttl = view.ttl * 2
     store.registry.apply_feature_view(view, store.project)
     try:
-        answer = ask(service)
+        answer = predict(service)
         assert_error(answer, 503, "feature_service differ")
-        assert kind(answer) == "not_ready"
+        assert problem_kind(answer) == "not_ready"
         assert_error(service.get("/readyz"), 503, "feature_service differ")
     finally:
         registry.write_bytes(before)
@@ -141,7 +150,7 @@ def test_nothing_is_scored_from_memory_on_changed_definitions(service: TestClien
 
 def test_what_was_read_under_other_definitions_is_forgotten() -> None:
     raw = RawColumns([[b"a", b"b"]], [[1, 2]])
-    kept = LastKnown(10)
+    kept = FeatureCache(10)
     assert not kept.knows_any({})
     kept.remember({"on_demand": "1"}, ["x", "y"], raw)
     assert kept.recall({"on_demand": "1"}, ["y", "z"], (1, 1))[0] == RawColumns([[b"b", None]], [[2, NO_TIME]])

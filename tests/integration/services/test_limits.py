@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from holdfast.core.prediction_log import read_predictions
-from tests.support.http_service import Address, serve_over_http
-from tests.support.redis_service_state import RedisWorld, redis_world
+from tests.support.http_service import HttpService, serve_over_http
+from tests.support.redis_service_state import RedisServiceState, redis_service_state
 from tests.support.service_fixtures import assert_error
-from tests.support.service_requests import kind
+from tests.support.service_requests import problem_kind
 
 LIMIT = 4
 ARRIVAL = 1.0  # by then the service has read what was sent, also on a busy machine
@@ -23,20 +23,20 @@ BODY = json.dumps({"customer_id": "c001"}).encode()
 
 
 @pytest.fixture(scope="module")
-def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorld]:
-    with redis_world(world, tmp_path_factory.mktemp("limits")) as shop:
+def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServiceState]:
+    with redis_service_state(service_data, tmp_path_factory.mktemp("limits")) as shop:
         yield shop
 
 
 @pytest.fixture(scope="module")
-def service(shop: RedisWorld) -> Iterator[Address]:
+def service(shop: RedisServiceState) -> Iterator[HttpService]:
     limits = {"HOLDFAST_MAX_CONCURRENCY": str(LIMIT), "HOLDFAST_STORE_TIMEOUT_MS": "20000"}
     with serve_over_http(shop.data, **shop.variables, **limits) as service:
         yield service
 
 
 @pytest.fixture
-def client(service: Address) -> Iterator[httpx.Client]:
+def client(service: HttpService) -> Iterator[httpx.Client]:
     with service.client() as client:
         yield client
 
@@ -65,7 +65,7 @@ def all_slots_are_free(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def all_slots_taken(shop: RedisWorld, client: httpx.Client) -> Iterator[list["Future[httpx.Response]"]]:
+def all_slots_taken(shop: RedisServiceState, client: httpx.Client) -> Iterator[list["Future[httpx.Response]"]]:
     """By requests that wait for the store, until the block ends."""
     with ThreadPoolExecutor(LIMIT) as pool:
         shop.server.pause()
@@ -79,14 +79,14 @@ def all_slots_taken(shop: RedisWorld, client: httpx.Client) -> Iterator[list["Fu
 
 class TestConcurrency:
     def test_what_is_too_much_is_refused_at_once_and_the_others_are_answered(
-        self, shop: RedisWorld, client: httpx.Client
+        self, shop: RedisServiceState, client: httpx.Client
     ) -> None:
         with all_slots_taken(shop, client) as waiting:
             began = time.monotonic()
             with ThreadPoolExecutor(10) as pool:
                 for answer in pool.map(lambda _: ask(client), range(30)):
                     assert_error(answer, 503, "Too many requests at once")
-                    assert kind(answer) == "overloaded"
+                    assert problem_kind(answer) == "overloaded"
                     assert int(answer.headers["retry-after"]) >= 1
             assert time.monotonic() - began < 5
             assert client.get("/livez").status_code == 200
@@ -95,7 +95,9 @@ class TestConcurrency:
         assert [one.result().json()["customer_id"] for one in waiting] == [f"c00{i}" for i in range(LIMIT)]
         until(lambda: all_slots_are_free(client))
 
-    def test_who_has_gone_frees_the_place(self, service: Address, shop: RedisWorld, client: httpx.Client) -> None:
+    def test_who_has_gone_frees_the_place(
+        self, service: HttpService, shop: RedisServiceState, client: httpx.Client
+    ) -> None:
         wires = [service.connect() for _ in range(LIMIT)]
         for wire in wires:
             wire.head(len(BODY))
@@ -107,7 +109,7 @@ class TestConcurrency:
         until(lambda: all_slots_are_free(client))
 
     def test_who_goes_while_the_store_is_asked_harms_nobody(
-        self, service: Address, shop: RedisWorld, client: httpx.Client
+        self, service: HttpService, shop: RedisServiceState, client: httpx.Client
     ) -> None:
         shop.server.pause()
         try:
@@ -126,7 +128,7 @@ class TestConcurrency:
 
 class TestSlowness:
     def test_a_body_that_dribbles_ends_in_time_and_frees_the_place(
-        self, service: Address, client: httpx.Client, short_deadline: float
+        self, service: HttpService, client: httpx.Client, short_deadline: float
     ) -> None:
         wires = [service.connect() for _ in range(LIMIT)]
         began = time.monotonic()
@@ -146,7 +148,7 @@ class TestSlowness:
         until(lambda: all_slots_are_free(client))
 
     @pytest.mark.usefixtures("short_deadline")
-    def test_a_store_slower_than_any_patience_ends_in_time(self, shop: RedisWorld, client: httpx.Client) -> None:
+    def test_a_store_slower_than_any_patience_ends_in_time(self, shop: RedisServiceState, client: httpx.Client) -> None:
         shop.server.pause()
         try:
             began = time.monotonic()
@@ -160,7 +162,9 @@ class TestSlowness:
 
 class TestSize:
     @pytest.mark.parametrize("announced", [True, False])
-    def test_a_body_that_is_too_long_is_refused(self, service: Address, client: httpx.Client, announced: bool) -> None:
+    def test_a_body_that_is_too_long_is_refused(
+        self, service: HttpService, client: httpx.Client, announced: bool
+    ) -> None:
         long = b'{"customer_id": "%s"}' % (b"x" * 2**20)
         body = long if announced else (long[i : i + 10_000] for i in range(0, len(long), 10_000))
         with service.client() as other:
@@ -186,7 +190,7 @@ class TestSize:
 
 class TestRequestIds:
     @pytest.mark.parametrize("given", ["abc-123_4.5:6", "0" * 64, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"])
-    def test_a_harmless_one_is_kept(self, shop: RedisWorld, client: httpx.Client, given: str) -> None:
+    def test_a_harmless_one_is_kept(self, shop: RedisServiceState, client: httpx.Client, given: str) -> None:
         assert ask(client, **{"X-Request-ID": given}).headers["x-request-id"] == given
         problem = ask(client, "nobody", **{"X-Request-ID": given})
         assert_error(problem, 404)
@@ -195,7 +199,7 @@ class TestRequestIds:
         until(lambda: given in logged(shop))
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, 'a"b', "a\tb", "<script>", "ä".encode(), b"a\x00b"])
-    def test_any_other_is_replaced(self, service: Address, shop: RedisWorld, given: str | bytes) -> None:
+    def test_any_other_is_replaced(self, service: HttpService, shop: RedisServiceState, given: str | bytes) -> None:
         given = given.encode() if isinstance(given, str) else given
         wire = service.connect()
         wire.send(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: " + given + b"\r\n")
@@ -215,6 +219,6 @@ class TestRequestIds:
         assert len(set(found)) == 20
 
 
-def logged(shop: RedisWorld) -> set[str]:
+def logged(shop: RedisServiceState) -> set[str]:
     """The request ids of the prediction log."""
     return set(read_predictions(shop.data / "predictions")["request_id"].to_pylist())

@@ -19,8 +19,8 @@ from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
 from holdfast.online_features.reader import OnlineReader
 from services.prediction_log.writer import PredictionLog
-from tests.support.live_service import Callers, LiveService, callers, eventually, live_service
-from tests.support.service_fixtures import environment, serve_in_process
+from tests.support.live_service import CallerThreads, LiveService, live_service, running_callers, wait_until
+from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS
 
 pytestmark = pytest.mark.long
@@ -32,11 +32,11 @@ UNKNOWN = "somebody-whom-nobody-knows"
 
 
 @pytest.fixture(scope="module")
-def live(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+def live(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     """With a key, and with BentoML's access log switched on; its prediction log is on a disk of its own, if root."""
-    data = Path(shutil.copytree(world, tmp_path_factory.mktemp("live") / "data"))
+    data = Path(shutil.copytree(service_data, tmp_path_factory.mktemp("live") / "data"))
     predictions = data / "predictions"
-    predictions.mkdir(exist_ok=True)  # others may have served from this world
+    predictions.mkdir(exist_ok=True)  # others may have served from this service_data
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(predictions)]
     mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
@@ -55,7 +55,7 @@ def logged(live: LiveService) -> list[str]:
     return list(read_predictions(live.data / "predictions")["request_id"].to_pylist())
 
 
-def assert_all_logged_once(live: LiveService, asked: Callers) -> None:
+def assert_all_logged_once(live: LiveService, asked: CallerThreads) -> None:
     found = [request_id for request_id in logged(live) if request_id in asked.answered]
     assert len(set(found)) == len(found)
     missing = set(asked.answered) - set(found)
@@ -66,9 +66,9 @@ def test_logged_inputs_are_what_the_online_reader_reads_bit_for_bit(live: LiveSe
     answer = httpx.post(f"{live.url}/predict_batch", json={"customer_ids": CUSTOMERS}, headers=BEARER, trust_env=False)
     scores = {item["customer_id"]: item["churn_probability"] for item in answer.json()["predictions"]}
     request_id = answer.headers["x-request-id"]
-    eventually(lambda: logged(live).count(request_id) == len(CUSTOMERS))
+    wait_until(lambda: logged(live).count(request_id) == len(CUSTOMERS))
     rows = [row for row in read_predictions(live.data / "predictions").to_pylist() if row["request_id"] == request_id]
-    with environment(live.data):
+    with service_environment(live.data):
         from holdfast.feast_stores.open_store import open_store
 
         reader = OnlineReader(open_store(), FEATURE_SERVICE)
@@ -86,7 +86,7 @@ def test_a_full_disk_degrades_the_log_and_no_answer(live: LiveService) -> None:
     if not predictions.is_mount():
         pytest.skip("mounting a small disk takes root")
     filler = predictions / "filler"
-    with callers(live.url, "full", KEY) as asked:
+    with running_callers(live.url, "full", KEY) as asked:
         asked.wait_for(100)
         with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
             while True:
@@ -95,14 +95,14 @@ def test_a_full_disk_degrades_the_log_and_no_answer(live: LiveService) -> None:
             while True:
                 file.write(b"0")
         asked.wait_for(300)
-        eventually(lambda: live.metric("holdfast_prediction_log_degraded") == 1)
-        eventually(lambda: live.metric("holdfast_prediction_log_queue_rows") > 0)
+        wait_until(lambda: live.metric("holdfast_prediction_log_degraded") == 1)
+        wait_until(lambda: live.metric("holdfast_prediction_log_queue_rows") > 0)
         assert httpx.get(f"{live.url}/readyz", trust_env=False).status_code == 200
         filler.unlink()
-        eventually(lambda: live.metric("holdfast_prediction_log_degraded") == 0)
+        wait_until(lambda: live.metric("holdfast_prediction_log_degraded") == 0)
         asked.wait_for(50)
     assert (asked.others, asked.errors) == ([], 0)
-    eventually(lambda: set(asked.answered) <= set(logged(live)))
+    wait_until(lambda: set(asked.answered) <= set(logged(live)))
     assert_all_logged_once(live, asked)
     assert live.server.output().count("Predictions cannot be logged") == 1
     assert "No space left on device" in live.server.output()
@@ -111,16 +111,16 @@ def test_a_full_disk_degrades_the_log_and_no_answer(live: LiveService) -> None:
 
 
 def test_a_killed_worker_has_logged_what_it_answered_but_for_the_last_moment(live: LiveService) -> None:
-    with callers(live.url, "killed", KEY) as asked:
+    with running_callers(live.url, "killed", KEY) as asked:
         asked.wait_for(300)
         (worker,) = live.workers()
         os.kill(worker, signal.SIGKILL)
         killed = time.monotonic()
-        eventually(lambda: live.workers() and worker not in live.workers())
+        wait_until(lambda: live.workers() and worker not in live.workers())
         live.ready()
         asked.wait_for(50)  # of the next worker
     assert len([moment for moment in asked.answered.values() if moment < killed]) >= 300
-    eventually(lambda: {one for one, moment in asked.answered.items() if moment > killed + 1} <= set(logged(live)))
+    wait_until(lambda: {one for one, moment in asked.answered.items() if moment > killed + 1} <= set(logged(live)))
     lost = {one: moment for one, moment in asked.answered.items() if one not in set(logged(live))}
     assert all(killed - moment <= 0.1 for moment in lost.values()), sorted(killed - moment for moment in lost.values())
 
@@ -139,7 +139,7 @@ def test_neither_keys_nor_customers_are_printed(live: LiveService) -> None:
         for path in ("/livez", "/readyz", "/metrics"):
             assert client.get(path).status_code == 200
         metrics = client.get("/metrics").text
-    eventually(lambda: "path=/nowhere" in live.server.output())
+    wait_until(lambda: "path=/nowhere" in live.server.output())
     printed = live.server.output()
     assert "path=/predict" in printed, "the access log is off"
     for secret in (KEY, OTHER_KEY, UNKNOWN, "c042", hashlib.sha256(KEY.encode()).hexdigest()):
@@ -149,7 +149,7 @@ def test_neither_keys_nor_customers_are_printed(live: LiveService) -> None:
 
 
 def test_a_service_that_is_ended_has_logged_all_that_it_answered(live: LiveService) -> None:
-    with callers(live.url, "ended", KEY) as asked:
+    with running_callers(live.url, "ended", KEY) as asked:
         asked.wait_for(300)
         assert live.end() == 0
         assert_all_logged_once(live, asked)
@@ -157,16 +157,18 @@ def test_a_service_that_is_ended_has_logged_all_that_it_answered(live: LiveServi
     assert asked.others == []
 
 
-def test_what_waits_to_be_written_is_written_at_the_end(own_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_waits_to_be_written_is_written_at_the_end(
+    service_data_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("services.engine.PredictionLog", partial(PredictionLog, interval=600.0))
-    with serve_in_process(own_world) as client:
+    with serve_in_process(service_data_copy) as client:
         answers = [client.post("/predict", json={"customer_id": customer}) for customer in CUSTOMERS[:20]]
-    found = read_predictions(own_world / "predictions")["request_id"].to_pylist()
+    found = read_predictions(service_data_copy / "predictions")["request_id"].to_pylist()
     assert {answer.headers["x-request-id"] for answer in answers} <= set(found)
 
 
-def test_a_service_that_shall_not_log_writes_nothing(own_world: Path) -> None:
-    shutil.rmtree(own_world / "predictions", ignore_errors=True)
-    with serve_in_process(own_world, HOLDFAST_PREDICTION_LOG="false") as client:
+def test_a_service_that_shall_not_log_writes_nothing(service_data_copy: Path) -> None:
+    shutil.rmtree(service_data_copy / "predictions", ignore_errors=True)
+    with serve_in_process(service_data_copy, HOLDFAST_PREDICTION_LOG="false") as client:
         assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
-    assert not (own_world / "predictions").exists()
+    assert not (service_data_copy / "predictions").exists()

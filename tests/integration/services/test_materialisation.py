@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from tests.support.edge_case_customers import add_odd_customers
+from tests.support.edge_case_customers import add_edge_case_customers
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_state import APPLIED_ONLY, AS_OF
 
@@ -24,15 +24,15 @@ def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def replay(own_world: Path) -> Iterator[TestClient]:
+def replay(service_data_copy: Path) -> Iterator[TestClient]:
     """A service in replay, on features as of ``AS_OF``; the snapshots of ``NEXT`` are there, with a new customer."""
-    for file in list((own_world / "snapshots").rglob("*.parquet")):
+    for file in list((service_data_copy / "snapshots").rglob("*.parquet")):
         rows = pd.read_parquet(file)
         rows = pd.concat([rows, rows[rows.customer_id == "c001"].assign(customer_id="new")])
         later = file.parent.parent / "20240302" / file.name
         later.parent.mkdir()
         rows.assign(as_of=pd.Timestamp(NEXT).as_unit("us")).to_parquet(later)
-    with serve_in_process(own_world, HOLDFAST_CLOCK="data") as client:
+    with serve_in_process(service_data_copy, HOLDFAST_CLOCK="data") as client:
         yield client
 
 
@@ -95,14 +95,16 @@ def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
     assert _predict(replay, "c001").json()["feature_timestamp"] == "2024-03-02T00:00:00Z"
 
 
-def test_features_that_the_registry_does_not_know_yet_are_not_the_past(own_world: Path) -> None:
-    registry = own_world / "feast" / "registry.db"
+def test_features_that_the_registry_does_not_know_yet_are_not_the_past(service_data_copy: Path) -> None:
+    registry = service_data_copy / "feast" / "registry.db"
     before = registry.read_bytes()
-    with serve_in_process(own_world, HOLDFAST_CLOCK="data") as client:
+    with serve_in_process(service_data_copy, HOLDFAST_CLOCK="data") as client:
         from holdfast.feast_stores.open_store import open_store
 
         for view in VIEWS:
-            rows = pd.concat([pd.read_parquet(file) for file in (own_world / "snapshots" / view).rglob("*.parquet")])
+            rows = pd.concat(
+                [pd.read_parquet(file) for file in (service_data_copy / "snapshots" / view).rglob("*.parquet")]
+            )
             open_store().write_to_online_store(view, rows[rows.customer_id == "c001"].assign(as_of=NEXT))
         assert registry.read_bytes() == before
         _assert_updating(client, "c001")
@@ -110,8 +112,8 @@ def test_features_that_the_registry_does_not_know_yet_are_not_the_past(own_world
         assert_error(_predict(client, as_of="2024-02-29"), 422, "earlier than the stored features")
 
 
-def test_replay_has_one_time_for_everybody(world: Path, tmp_path: Path) -> None:
-    folder = add_odd_customers(world, tmp_path / "data")
+def test_replay_has_one_time_for_everybody(service_data: Path, tmp_path: Path) -> None:
+    folder = add_edge_case_customers(service_data, tmp_path / "data")
     with serve_in_process(folder, HOLDFAST_CLOCK="data") as client:
         at_its_time = _predict(client, as_of=AS_OF.isoformat()).json()
         assert _predict(client).json() == at_its_time
@@ -132,10 +134,10 @@ def test_replay_has_one_time_for_everybody(world: Path, tmp_path: Path) -> None:
         assert unknown["as_of"] == "2024-03-01T00:00:00Z"
 
 
-def test_a_request_is_one_read(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_is_one_read(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.online_features.reader import OnlineReader
 
-    with serve_in_process(world, HOLDFAST_CLOCK="data") as client:
+    with serve_in_process(service_data, HOLDFAST_CLOCK="data") as client:
         assert _predict(client).status_code == 200
         reads = []
         fetch = OnlineReader.fetch
@@ -145,11 +147,11 @@ def test_a_request_is_one_read(world: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_before_the_first_materialisation_nobody_is_unknown(
-    own_world: Path, service_log: pytest.LogCaptureFixture
+    service_data_copy: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
-    shutil.rmtree(own_world / "feast")
-    (own_world / APPLIED_ONLY).rename(own_world / "feast")
-    with serve_in_process(own_world) as client:
+    shutil.rmtree(service_data_copy / "feast")
+    (service_data_copy / APPLIED_ONLY).rename(service_data_copy / "feast")
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "No feature view is materialised yet.")
         _materialise(AS_OF, VIEWS[0])
         _assert_not_ready(client, f"{VIEWS[2]}, {VIEWS[1]}: not materialised yet.")

@@ -17,10 +17,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
-from services.errors import Refusal
-from services.observability.instruments import Distribution, State, Total
-from services.observability.metrics import Metrics
-from tests.support.live_metrics import BATCH, PREDICT, Exposition, Watched, watched
+from services.errors import RejectionReason
+from services.observability.instruments import BufferedCounter, BufferedGauge, BufferedHistogram
+from services.observability.metrics import ServiceMetrics
+from tests.support.live_metrics import BATCH, PREDICT, Exposition, MetricsRun, collect_metrics
 from tests.support.main_job import ROOT
 
 BOUNDS = (0.1, 0.5, 1.0)
@@ -50,7 +50,7 @@ class TestInMemory:
         self, exported: CollectorRegistry
     ) -> None:
         theirs = prometheus_client.Histogram("theirs", "", ["way"], buckets=BOUNDS, namespace="holdfast")
-        ours = Distribution("ours", "", BOUNDS, ["way"])
+        ours = BufferedHistogram("ours", "", BOUNDS, ["way"])
         for value in VALUES:
             theirs.labels("one").observe(value)
             theirs.labels("all").observe(value)
@@ -66,7 +66,7 @@ class TestInMemory:
             assert found[name.replace("theirs", "ours"), labels] == pytest.approx(value, rel=1e-12)
 
     def test_nothing_added_by_several_threads_while_published_is_lost(self, exported: CollectorRegistry) -> None:
-        total, distribution = Total("added", "", ["by"]), Distribution("seen", "", BOUNDS)
+        total, distribution = BufferedCounter("added", "", ["by"]), BufferedHistogram("seen", "", BOUNDS)
 
         def add(name: str) -> None:
             for number in range(3000):
@@ -90,14 +90,14 @@ class TestInMemory:
     def test_a_number_that_somebody_else_counts_goes_on_where_they_begin_anew(
         self, exported: CollectorRegistry
     ) -> None:
-        total = Total("theirs", "")
+        total = BufferedCounter("theirs", "")
         for reached in (5, 5, 9, 2, 3):
             total.reached(reached)
             total.publish()
         assert _samples(exported)["holdfast_theirs_total", ()] == 9 + 3
 
     def test_a_gauge_that_nobody_has_set_does_not_read_0(self, exported: CollectorRegistry) -> None:
-        unknown, known = State("unknown", ""), State("known", "", ["version"])
+        unknown, known = BufferedGauge("unknown", ""), BufferedGauge("known", "", ["version"])
         known.set_only(1, "1")
         known.set_only(1, "2")
         for state in (unknown, known):
@@ -111,10 +111,12 @@ class TestInMemory:
         assert {labels: value for (_, labels), value in _samples(exported).items()} == {("1",): 0, ("2",): 1, ("3",): 1}
 
     def test_every_reason_to_refuse_is_there_before_the_first_refusal(self, exported: CollectorRegistry) -> None:
-        metrics = Metrics()
+        metrics = ServiceMetrics()
         metrics.publish()
         found = _samples(exported)
-        assert {labels[0] for name, labels in found if name == "holdfast_refusals_total"} == set(get_args(Refusal))
+        assert {labels[0] for name, labels in found if name == "holdfast_refusals_total"} == set(
+            get_args(RejectionReason)
+        )
         before = _samples(exported)["holdfast_refusals_total", ("unknown_customer",)]
         metrics.refusals.add("unknown_customer")
         metrics.publish()
@@ -148,10 +150,10 @@ def test_a_worker_that_was_killed_has_no_say_any_more(tmp_path: Path) -> None:
 @pytest.mark.long
 class TestServed:
     @pytest.fixture(scope="class")
-    def seen(self, world: Path) -> Watched:
-        return watched(world)
+    def seen(self, service_data: Path) -> MetricsRun:
+        return collect_metrics(service_data)
 
-    def test_requests_add_up_over_two_workers_by_path_and_status(self, seen: Watched) -> None:
+    def test_requests_add_up_over_two_workers_by_path_and_status(self, seen: MetricsRun) -> None:
         found: Counter[tuple[str, str]] = Counter()
         for (path, status, version), value in seen.ill.by(
             "holdfast_requests_total", "path", "status", "version"
@@ -171,7 +173,7 @@ class TestServed:
             its = [count for (to, _, of), count in requests.items() if (to, of) == (path, version)]
             assert by_version[path, version] == sum(its)
 
-    def test_customers_add_up_over_routes_features_and_refusals(self, seen: Watched) -> None:
+    def test_customers_add_up_over_routes_features_and_refusals(self, seen: MetricsRun) -> None:
         found, sent = seen.well, seen.sent
         routes = found.by("holdfast_predictions_total", "version", "route")
         assert set(routes) == {("1", "champion"), ("2", "shadow"), ("2", "canary")}
@@ -193,7 +195,7 @@ class TestServed:
             "unknown_customer": 4,
         }
 
-    def test_every_histogram_is_proper(self, seen: Watched) -> None:
+    def test_every_histogram_is_proper(self, seen: MetricsRun) -> None:
         histograms = [
             family
             for name, family in seen.ill.families.items()
@@ -208,7 +210,7 @@ class TestServed:
             for samples in series.values():
                 _assert_proper(family.name, samples)
 
-    def test_scores_and_ages_are_those_of_the_answers(self, seen: Watched) -> None:
+    def test_scores_and_ages_are_those_of_the_answers(self, seen: MetricsRun) -> None:
         found = seen.well
         scored = found.by("holdfast_predictions_total", "version", "route")
         assert found.by("holdfast_score_count", "version", "route") == scored
@@ -217,7 +219,7 @@ class TestServed:
         assert found.total("holdfast_feature_age_hours_sum") == pytest.approx(2 * 72), "two were asked for 3 days later"
         assert found.total("holdfast_feature_age_hours_bucket", le="48.0") == seen.sent.scored - 2
 
-    def test_every_micro_batch_has_its_three_stages(self, seen: Watched) -> None:
+    def test_every_micro_batch_has_its_three_stages(self, seen: MetricsRun) -> None:
         found = seen.well
         batches = found.by("holdfast_stage_seconds_count", "stage")
         assert set(batches) == {("store",), ("transform",), ("model",)}
@@ -229,7 +231,7 @@ class TestServed:
         whole, parts = found.total("holdfast_request_seconds_sum"), found.total("holdfast_stage_seconds_sum")
         assert 0 < parts < whole
 
-    def test_the_models_are_told_of(self, seen: Watched) -> None:
+    def test_the_models_are_told_of(self, seen: MetricsRun) -> None:
         found = seen.well
         assert found.by("holdfast_champion", "version", "source") == {("1", "registry"): 1}
         assert found.by("holdfast_challenger", "version", "mode") == {("2", "canary"): 1}
@@ -239,12 +241,12 @@ class TestServed:
         assert found.total("holdfast_registry_last_success_seconds") > 1.7e9
         assert found.total("holdfast_challenger_failures_total", version="2") == 0
 
-    def test_the_memory_of_both_workers_is_told(self, seen: Watched) -> None:
+    def test_the_memory_of_both_workers_is_told(self, seen: MetricsRun) -> None:
         told = seen.ill.total("holdfast_memory_bytes")
         assert told == pytest.approx(seen.resident, rel=0.2)
         assert told > 2 * 50e6, "each has loaded Feast"
 
-    def test_every_prediction_is_in_the_log(self, seen: Watched) -> None:
+    def test_every_prediction_is_in_the_log(self, seen: MetricsRun) -> None:
         found = seen.ill
         logged = found.total("holdfast_prediction_log_written_rows_total")
         waiting = found.total("holdfast_prediction_log_queue_rows")
@@ -252,14 +254,14 @@ class TestServed:
         assert logged
         assert found.total("holdfast_prediction_log_dropped_rows_total") == 0
 
-    def test_a_broken_store_is_seen(self, seen: Watched) -> None:
+    def test_a_broken_store_is_seen(self, seen: MetricsRun) -> None:
         well, ill = seen.well, seen.ill
         assert (well.total("holdfast_ready"), ill.total("holdfast_ready")) == (1, 0)
         assert (well.total("holdfast_breaker_open"), ill.total("holdfast_breaker_open")) == (0, 1)
         assert well.by("holdfast_store_failures_total", "error") == {}
         assert ill.by("holdfast_store_failures_total", "error").keys() == {("DatabaseError",)}
 
-    def test_what_callers_send_makes_no_series(self, seen: Watched) -> None:
+    def test_what_callers_send_makes_no_series(self, seen: MetricsRun) -> None:
         labels = {value for sample in seen.ill.samples for value in sample.labels.values()}
         assert not {value for value in labels if "nobody" in value or "c001" in value}
         assert {sample.labels["path"] for sample in seen.ill.samples if "path" in sample.labels} == {PREDICT, BATCH}

@@ -13,7 +13,7 @@ from holdfast.models.contract import SERVED_MODEL_TAG, ServedModel
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
 from services.errors import NotReadyError
 from services.models.loader import Model, load_model
-from services.models.model_selector import Named, Succession
+from services.models.model_selector import ModelSelector, NamedVersions
 from tests.support.registry import DEFINITIONS, contract_of, dumped, estimator
 
 OTHER = DEFINITIONS | {"on_demand": "other"}
@@ -27,12 +27,12 @@ class Shop:
         self.downloads: list[str] = []
         self.in_use: dict[str, str] | None = DEFINITIONS
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.succession = Succession(self.download, self.require, clock=lambda: self.now)
+        self.succession = ModelSelector(self.download, self.require, clock=lambda: self.now)
 
     def with_baked(self, version: RegisteredVersion) -> Model:
         """This version came with the bento."""
         model = load_model(version.contract(), self.files[version.number])
-        self.succession = Succession(self.download, self.require, model)
+        self.succession = ModelSelector(self.download, self.require, model)
         return model
 
     def version(self, number: str, traffic: str = "", **changed: Any) -> RegisteredVersion:
@@ -56,7 +56,7 @@ class Shop:
 
     def follow(self, champion: RegisteredVersion | None, challenger: RegisteredVersion | None = None) -> None:
         """Two looks, as the second must change nothing."""
-        named = Named(champion, challenger)
+        named = NamedVersions(champion, challenger)
         self.succession.follow(named)
         lineup = self.succession.lineup
         self.succession.follow(named)

@@ -14,7 +14,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.packaging.smoke_test import serve_bento
 from tests.support.model_load import under_load
 from tests.support.registry import Registry, make_registry
-from tests.support.service_fixtures import environment
+from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
 
 pytestmark = pytest.mark.long
@@ -33,10 +33,10 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    data = Path(shutil.copytree(world, tmp_path_factory.mktemp("shop") / "data"))
+def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    data = Path(shutil.copytree(service_data, tmp_path_factory.mktemp("shop") / "data"))
     registry = make_registry(data / "mlflow")
-    with environment(data) as settings:
+    with service_environment(data) as settings:
         for seed in range(3):
             served, content = fit(settings, data, seed=seed)
             registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())

@@ -38,9 +38,9 @@ _answers: Counter[tuple[str, int]] = Counter()
 
 
 @pytest.fixture(scope="module")
-def described(world: Path) -> Iterator[schemathesis.BaseSchema]:
+def described(service_data: Path) -> Iterator[schemathesis.BaseSchema]:
     """The description, as a caller gets it, of a running service."""
-    with serve_in_process(world) as client:
+    with serve_in_process(service_data) as client:
 
         async def started(scope: Scope, receive: Receive, send: Send) -> None:
             """The service, which is started already, asked from its own machine."""

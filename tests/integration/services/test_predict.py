@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from feature_repo.labels import churn_labels
 from services.models.loader import load_saved_model
-from tests.support.edge_case_customers import add_odd_customers
-from tests.support.service_fixtures import assert_error, environment, serve_in_process
+from tests.support.edge_case_customers import add_edge_case_customers
+from tests.support.service_fixtures import assert_error, serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, ONE_PURCHASE, THRESHOLD, offline_matrix, transactions
 
 MICROSECOND = timedelta(microseconds=1)
@@ -21,14 +21,14 @@ SOFT, HARD = timedelta(hours=48), timedelta(days=30)
 
 
 @pytest.fixture(scope="module")
-def odd_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A world with customers whose features are not as they should be."""
-    return add_odd_customers(world, tmp_path_factory.mktemp("odd") / "data")
+def odd_world(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A service_data with customers whose features are not as they should be."""
+    return add_edge_case_customers(service_data, tmp_path_factory.mktemp("odd") / "data")
 
 
 @pytest.fixture(scope="module")
 def odd(odd_world: Path) -> Iterator[TestClient]:
-    """The service on that world."""
+    """The service on that service_data."""
     with serve_in_process(odd_world) as client:
         yield client
 
@@ -72,11 +72,11 @@ def test_a_prediction_has_these_fields_in_this_order(client: TestClient) -> None
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(days=9, microseconds=1)])
 def test_scores_are_the_models_own_on_the_features_training_would_see(
-    client: TestClient, world: Path, later: timedelta
+    client: TestClient, service_data: Path, later: timedelta
 ) -> None:
     as_of = AS_OF + later
-    with environment(world):
-        model = load_saved_model(next((world / "bentoml/models/holdfast-churn").glob("v1-*")))
+    with service_environment(service_data):
+        model = load_saved_model(next((service_data / "bentoml/models/holdfast-churn").glob("v1-*")))
         matrix = offline_matrix(CUSTOMERS, as_of)
     expected = model.churn_probabilities(matrix)
     np.testing.assert_allclose(expected, model.estimator.predict_proba(matrix)[:, 1], rtol=0, atol=1e-12)
@@ -214,19 +214,19 @@ def test_what_a_caller_cannot_help_is_logged_once_per_cause_with_its_remedy(
     assert "nobody" not in service_log.text
 
 
-def test_now_is_what_the_clock_says(world: Path) -> None:
+def test_now_is_what_the_clock_says(service_data: Path) -> None:
     request = {"customer_id": "c001"}
-    with serve_in_process(world, HOLDFAST_CLOCK="wall") as client:
+    with serve_in_process(service_data, HOLDFAST_CLOCK="wall") as client:
         assert_error(client.post("/predict", json=request), 503, "days old")
-    with serve_in_process(world, HOLDFAST_CLOCK="2024-02-29T23:00:00") as client:
+    with serve_in_process(service_data, HOLDFAST_CLOCK="2024-02-29T23:00:00") as client:
         assert_error(client.post("/predict", json=request), 503, "earlier than the stored features")
 
 
-def test_the_class_can_be_called_directly(world: Path) -> None:
+def test_the_class_can_be_called_directly(service_data: Path) -> None:
     from services.churn import ChurnService
     from services.schemas import Prediction
 
-    with environment(world):
+    with service_environment(service_data):
         service = ChurnService()
         prediction = asyncio.run(service.predict(customer_id="c005", as_of=AS_OF.astimezone(UTC)))
         assert isinstance(prediction, Prediction)

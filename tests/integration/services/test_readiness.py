@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from feature_repo.names import FEATURE_SERVICE
 from holdfast.models.contract import ServedModel
-from tests.support.definition_changes import change_a_function, change_a_limit, drop_a_feature
-from tests.support.service_fixtures import assert_error, environment, serve_in_process
+from tests.support.definition_changes import change_function, change_limit, drop_feature
+from tests.support.service_fixtures import assert_error, serve_in_process, service_environment
 
 REQUEST = {"customer_id": "c001"}
 
@@ -61,20 +61,20 @@ def _change_a_type(store: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        (drop_a_feature, ["feature_service", "inputs"]),
+        (drop_feature, ["feature_service", "inputs"]),
         (_change_a_type, ["feature_service"]),
-        (change_a_limit, ["feature_service"]),
-        (change_a_function, ["on_demand"]),
+        (change_limit, ["feature_service"]),
+        (change_function, ["on_demand"]),
     ],
 )
 def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
-    own_world: Path, change: Callable[[Any], None], parts: list[str]
+    service_data_copy: Path, change: Callable[[Any], None], parts: list[str]
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
 
-    registry = own_world / "feast" / "registry.db"
+    registry = service_data_copy / "feast" / "registry.db"
     before = registry.read_bytes()
-    with serve_in_process(own_world) as client:
+    with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
         change(open_store())
         _assert_not_ready(client, f"{', '.join(parts)} differ", "version 1")
@@ -83,13 +83,13 @@ def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
 
 
 def test_a_hard_limit_below_the_soft_one_is_named_not_ignored(
-    own_world: Path, service_log: pytest.LogCaptureFixture
+    service_data_copy: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
 
-    registry = own_world / "feast" / "registry.db"
+    registry = service_data_copy / "feast" / "registry.db"
     before = registry.read_bytes()
-    with serve_in_process(own_world) as client:
+    with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
         for hours, is_wrong in ((24, True), (48, False)):
             store = open_store()
@@ -104,104 +104,108 @@ def test_a_hard_limit_below_the_soft_one_is_named_not_ignored(
 
 
 @pytest.mark.parametrize("days", ["horizon_days", "activity_days"])
-def test_another_definition_of_churn_is_named(own_world: Path, days: str) -> None:
-    _rewrite_contract(own_world, lambda c: {days: getattr(c, days) + 1})
-    with serve_in_process(own_world) as client:
+def test_another_definition_of_churn_is_named(service_data_copy: Path, days: str) -> None:
+    _rewrite_contract(service_data_copy, lambda c: {days: getattr(c, days) + 1})
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "labels differ")
 
 
-def test_another_source_of_the_labels_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_source_of_the_labels_is_named(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.models import fingerprint
 
     source = fingerprint.module_source
     monkeypatch.setattr(fingerprint, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
-    with serve_in_process(world) as client:
+    with serve_in_process(service_data) as client:
         _assert_not_ready(client, "labels differ")
 
 
-def test_the_service_needs_no_settings_of_training(world: Path) -> None:
-    with serve_in_process(world, HOLDFAST_HORIZON_DAYS="7", HOLDFAST_ACTIVITY_DAYS="1") as client:
+def test_the_service_needs_no_settings_of_training(service_data: Path) -> None:
+    with serve_in_process(service_data, HOLDFAST_HORIZON_DAYS="7", HOLDFAST_ACTIVITY_DAYS="1") as client:
         _assert_ready(client)
         assert client.post("/predict", json={"customer_id": "c005"}).json()["active"] is True
 
 
-def test_other_transformations_are_named(own_world: Path) -> None:
-    _rewrite_contract(own_world, lambda c: {"fingerprint": c.fingerprint | {"transformations": "0" * 64}})
-    with serve_in_process(own_world) as client:
+def test_other_transformations_are_named(service_data_copy: Path) -> None:
+    _rewrite_contract(service_data_copy, lambda c: {"fingerprint": c.fingerprint | {"transformations": "0" * 64}})
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "transformations differ")
 
 
-def test_another_order_of_inputs_is_named(own_world: Path) -> None:
-    _rewrite_contract(own_world, lambda c: {"inputs": [*c.inputs[1:], c.inputs[0]]})
-    with serve_in_process(own_world) as client:
+def test_another_order_of_inputs_is_named(service_data_copy: Path) -> None:
+    _rewrite_contract(service_data_copy, lambda c: {"inputs": [*c.inputs[1:], c.inputs[0]]})
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "inputs differ")
 
 
-def test_one_changed_byte_of_the_model_is_found(own_world: Path) -> None:
-    file = _model_folder(own_world) / "model.skops"
+def test_one_changed_byte_of_the_model_is_found(service_data_copy: Path) -> None:
+    file = _model_folder(service_data_copy) / "model.skops"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with serve_in_process(own_world) as client:
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "SHA-256", "version 1")
 
 
-def test_a_model_with_untrusted_types_is_not_loaded(own_world: Path) -> None:
+def test_a_model_with_untrusted_types_is_not_loaded(service_data_copy: Path) -> None:
     import skops.io
     from sklearn.preprocessing import FunctionTransformer
 
-    file = _model_folder(own_world) / "model.skops"
+    file = _model_folder(service_data_copy) / "model.skops"
     skops.io.dump(FunctionTransformer(hashlib.sha256), file)
-    _rewrite_contract(own_world, lambda _: {"model_sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
-    with serve_in_process(own_world) as client:
+    _rewrite_contract(service_data_copy, lambda _: {"model_sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "not trusted")
 
 
 @pytest.mark.parametrize("name", ["model.skops", "contract.json"])
-def test_an_incomplete_model_is_said(own_world: Path, name: str, service_log: pytest.LogCaptureFixture) -> None:
-    (_model_folder(own_world) / name).unlink()
-    with serve_in_process(own_world) as client:
+def test_an_incomplete_model_is_said(service_data_copy: Path, name: str, service_log: pytest.LogCaptureFixture) -> None:
+    (_model_folder(service_data_copy) / name).unlink()
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "incomplete")
     assert f"{name} cannot be read" in service_log.text
 
 
-def test_no_saved_model_is_said(own_world: Path) -> None:
-    (own_world / "bentoml/models/holdfast-churn").rename(own_world / "bentoml/models/other")
-    with serve_in_process(own_world) as client:
+def test_no_saved_model_is_said(service_data_copy: Path) -> None:
+    (service_data_copy / "bentoml/models/holdfast-churn").rename(service_data_copy / "bentoml/models/other")
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "holdfast-churn:latest")
 
 
 @pytest.mark.parametrize(("name", "what"), [("registry.db", "registry"), ("online_store.db", "online store")])
-def test_a_missing_store_is_said_not_created_and_found_when_it_comes(own_world: Path, name: str, what: str) -> None:
-    file = own_world / "feast" / name
-    away = file.rename(own_world / "away")
-    with serve_in_process(own_world) as client:
+def test_a_missing_store_is_said_not_created_and_found_when_it_comes(
+    service_data_copy: Path, name: str, what: str
+) -> None:
+    file = service_data_copy / "feast" / name
+    away = file.rename(service_data_copy / "away")
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, f"The {what} does not exist")
         assert not file.exists()
         away.rename(file)
         _assert_ready(client)
 
 
-def test_an_empty_registry_is_said(own_world: Path) -> None:
-    (own_world / "feast" / "registry.db").write_bytes(b"")
-    with serve_in_process(own_world) as client:
+def test_an_empty_registry_is_said(service_data_copy: Path) -> None:
+    (service_data_copy / "feast" / "registry.db").write_bytes(b"")
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "no feature service churn_v1")
 
 
-def test_a_broken_registry_is_said(own_world: Path) -> None:
-    (own_world / "feast" / "registry.db").write_bytes(b"\xff" * 100)
-    with serve_in_process(own_world) as client:
+def test_a_broken_registry_is_said(service_data_copy: Path) -> None:
+    (service_data_copy / "feast" / "registry.db").write_bytes(b"\xff" * 100)
+    with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "registry cannot be read")
 
 
-def test_an_online_store_that_goes_away_is_a_503(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
-    with serve_in_process(own_world) as client:
+def test_an_online_store_that_goes_away_is_a_503(
+    service_data_copy: Path, service_log: pytest.LogCaptureFixture
+) -> None:
+    with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
-        _rename_table(own_world, "holdfast_customer_recent_activity", "gone")
+        _rename_table(service_data_copy, "holdfast_customer_recent_activity", "gone")
         assert_error(client.post("/predict", json=REQUEST), 503, "online store cannot be read")
         for _ in range(3):
             _assert_not_ready(client, "online store cannot be read")
-        _rename_table(own_world, "gone", "holdfast_customer_recent_activity")
+        _rename_table(service_data_copy, "gone", "holdfast_customer_recent_activity")
         _assert_ready(client)
     assert service_log.text.count("Not ready") == service_log.text.count("no such table") == 1
 
@@ -211,31 +215,33 @@ def _rename_table(data: Path, name: str, new: str) -> None:
         database.execute(f"ALTER TABLE {name} RENAME TO {new}")
 
 
-def test_the_log_has_the_reason_and_the_remedy_once(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
-    (own_world / "feast" / "registry.db").unlink()
-    with serve_in_process(own_world) as client:
+def test_the_log_has_the_reason_and_the_remedy_once(
+    service_data_copy: Path, service_log: pytest.LogCaptureFixture
+) -> None:
+    (service_data_copy / "feast" / "registry.db").unlink()
+    with serve_in_process(service_data_copy) as client:
         for _ in range(3):
             _assert_not_ready(client, "The registry does not exist.")
     messages = [record.getMessage() for record in service_log.records if "Not ready" in record.getMessage()]
     assert len(messages) == 1
-    assert str(own_world) in messages[0]
+    assert str(service_data_copy) in messages[0]
     assert "python -m flows.features" in messages[0]
 
 
-def test_the_log_names_the_part(own_world: Path, service_log: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_the_part(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
     from services.churn import ChurnService
 
-    _rewrite_contract(own_world, lambda c: {"activity_days": 90})
-    with environment(own_world):
+    _rewrite_contract(service_data_copy, lambda c: {"activity_days": 90})
+    with service_environment(service_data_copy):
         ChurnService()
     assert "labels differ" in service_log.text
     assert "feast apply" in service_log.text
 
 
-def test_features_without_recency_cannot_tell_who_is_active(own_world: Path) -> None:
+def test_features_without_recency_cannot_tell_who_is_active(service_data_copy: Path) -> None:
     from holdfast.feast_stores.open_store import open_store
 
-    with serve_in_process(own_world) as client:
+    with serve_in_process(service_data_copy) as client:
         store = open_store()
         service = store.get_feature_service(FEATURE_SERVICE)
         for projection in service.feature_view_projections:

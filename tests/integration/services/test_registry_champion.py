@@ -10,7 +10,7 @@ from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION
 from tests.support.registry import Registry, make_registry
 from tests.support.server_processes import wait_for
-from tests.support.service_fixtures import environment, serve_in_process
+from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import fit
 
 REQUEST = {"customer_id": "c005"}
@@ -22,7 +22,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 def _register(registry: Registry, settings: Settings, folder: Path, seed: int, **changed: Any) -> str:
-    """A version of the world's own features."""
+    """A version of the service_data's own features."""
     served, content = fit(settings, folder, version="", seed=seed)
     return registry.register(content, served.model_copy(update=changed).model_dump_json())
 
@@ -34,15 +34,15 @@ def _answer(client: TestClient) -> tuple[str, float]:
 
 
 def test_a_moved_alias_is_followed_and_a_version_of_other_definitions_is_not(
-    world: Path, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
+    service_data: Path, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
-    with environment(world) as settings:
+    with service_environment(service_data) as settings:
         first, second, third = (_register(registry, settings, tmp_path, seed) for seed in (1, 2, 3))
         served, _ = fit(settings, tmp_path)
         other = _register(registry, settings, tmp_path, 4, fingerprint=served.fingerprint | {"on_demand": "0" * 64})
     registry.point(CHAMPION, second)
     variables = {"MLFLOW_TRACKING_URI": registry.uri, "HOLDFAST_REGISTRY_POLL_SECONDS": "0.1"}
-    with serve_in_process(world, **variables) as client:
+    with serve_in_process(service_data, **variables) as client:
         version, score = _answer(client)
         assert version == second  # version 1 is in the bento
         registry.point(CHAMPION, other)

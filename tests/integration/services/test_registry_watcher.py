@@ -18,10 +18,10 @@ from feature_repo.settings import NO_TELEMETRY
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registry_client import IMPATIENT, ModelRegistry
 from services.errors import NotReadyError
-from services.models.registry_watcher import ModelWatch
-from services.models.watch_state import WatchState
+from services.models.registry_watcher import RegistryWatcher
+from services.models.watch_state import ServingState
 from tests.support.registry import DEFINITIONS, Registry, contract_of, dumped, estimator, make_registry
-from tests.support.registry_watch import no_model, watching
+from tests.support.registry_watch import missing_model, running_watcher
 from tests.support.server_processes import free_port, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
@@ -54,11 +54,11 @@ def registry(module_registry: Registry) -> Iterator[Registry]:
         module_registry.client.delete_registered_model_alias(MODEL_NAME, alias)
 
 
-def _champion(watch: ModelWatch) -> str:
+def _champion(watch: RegistryWatcher) -> str:
     return watch.lineup.champion.contract.model_version
 
 
-def _until(watch: ModelWatch, *expected: Callable[[WatchState], bool]) -> WatchState:
+def _until(watch: RegistryWatcher, *expected: Callable[[ServingState], bool]) -> ServingState:
     deadline = time.monotonic() + 20
     for holds in expected:
         while not holds(watch.state):
@@ -67,7 +67,7 @@ def _until(watch: ModelWatch, *expected: Callable[[WatchState], bool]) -> WatchS
     return watch.state
 
 
-def _looks(watch: ModelWatch, number: int = 3) -> None:
+def _looks(watch: RegistryWatcher, number: int = 3) -> None:
     """Wait until it has looked that often again."""
     for _ in range(number):
         before = watch.state.last_success
@@ -78,7 +78,7 @@ class TestFollows:
     def test_the_registrys_champion_serves_from_the_first_request_on(self, registry: Registry) -> None:
         registry.point(CHAMPION, version := registry.plant())
         before = time.time()
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             assert _champion(watch) == version
             state = watch.state
             assert (state.champion, state.loaded_from, state.reachable) == (version, "registry", True)
@@ -89,7 +89,7 @@ class TestFollows:
     def test_promotion_and_rollback(self, registry: Registry) -> None:
         first, second = registry.plant(1), registry.plant(2)
         registry.point(CHAMPION, first)
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             for version in (second, first):
                 registry.point(CHAMPION, version)
                 _until(watch, lambda state, version=version: state.champion == version)  # type: ignore[misc]
@@ -98,7 +98,7 @@ class TestFollows:
     def test_a_challenger_comes_grows_and_goes(self, registry: Registry) -> None:
         registry.point(CHAMPION, champion := registry.plant(1))
         challenger = registry.plant(2)
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             registry.point(CHALLENGER, challenger)
             _looks(watch)
             assert watch.lineup.challenger is None
@@ -118,7 +118,7 @@ class TestFollows:
         registry.point(CHAMPION, champion := registry.plant(1))
         registry.point(CHALLENGER, challenger := registry.plant(2))
         database = Path(registry.uri.removeprefix("sqlite:///"))
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             until = datetime.now(UTC) + timedelta(seconds=2)
             registry.send(challenger, f'{{"mode": "canary", "share": 0.5, "until": "{until.isoformat()}"}}')
             _until(watch, lambda state: state.challenger == challenger)
@@ -134,7 +134,7 @@ class TestFollows:
         self, registry: Registry, service_log: pytest.LogCaptureFixture
     ) -> None:
         registry.point(CHAMPION, version := registry.plant())
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             registry.point(CHAMPION, None)
             state = _until(watch, lambda state: bool(state.note))
             assert state.note == "The model registry names no champion. What served last goes on."
@@ -189,7 +189,7 @@ class TestRefuses:
         registry.point(CHAMPION, good := registry.plant(1))
         bad = plant(registry)
         registry.send(bad, '{"mode": "canary", "share": 0.5}')
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             lineup = watch.lineup
             registry.point(role, bad)
             state = _until(watch, lambda state: bool(state.refused))
@@ -207,11 +207,11 @@ class TestRefuses:
 
     def test_a_bad_version_at_the_start_leaves_the_bentos(self, registry: Registry) -> None:
         registry.point(CHAMPION, bad := _tampered(registry))
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             assert _champion(watch) == "baked"
             assert (watch.state.loaded_from, list(watch.state.refused)) == ("bento", [bad])
         with (
-            watching(registry.uri, no_model) as watch,
+            running_watcher(registry.uri, missing_model) as watch,
             pytest.raises(NotReadyError, match="changed or damaged") as told,
         ):
             _ = watch.lineup
@@ -221,7 +221,7 @@ class TestRefuses:
         registry.point(CHAMPION, version := registry.plant(7))
         content = registry.file(version).read_bytes()
         registry.file(version).write_bytes(b"damaged")
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             registry.file(version).write_bytes(content)
             _looks(watch)
             assert _champion(watch) == "baked"
@@ -237,9 +237,9 @@ class TestRefuses:
             raise RuntimeError("a defect")
 
         registry.point(CHAMPION, version := registry.plant())
-        with watching(registry.uri) as watch:
+        with running_watcher(registry.uri) as watch:
             with monkeypatch.context() as patch:
-                patch.setattr("services.models.model_selector.Succession.follow", fails)
+                patch.setattr("services.models.model_selector.ModelSelector.follow", fails)
                 wait_for(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
                 time.sleep(0.2)
             registry.point(CHAMPION, another := registry.plant(1))
@@ -250,13 +250,16 @@ class TestRefuses:
 
 class TestStart:
     def test_without_a_registry_the_bentos_serves(self) -> None:
-        with watching(None) as watch:
+        with running_watcher(None) as watch:
             assert _champion(watch) == "baked"
             assert (watch.state.loaded_from, watch.state.reachable, watch.state.note) == ("bento", None, "")
 
     def test_without_any_model_it_says_which(self, service_log: pytest.LogCaptureFixture) -> None:
         for _ in range(2):
-            with watching(None, no_model) as watch, pytest.raises(NotReadyError, match="not in the model store"):
+            with (
+                running_watcher(None, missing_model) as watch,
+                pytest.raises(NotReadyError, match="not in the model store"),
+            ):
                 _ = watch.lineup
         assert service_log.text.count("Not ready: The model holdfast-churn:latest is not in the model store") == 2
 
@@ -264,7 +267,7 @@ class TestStart:
         self, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
     ) -> None:
         database = tmp_path / "mlflow.db"
-        with watching(f"sqlite:///{database}") as watch:
+        with running_watcher(f"sqlite:///{database}") as watch:
             state = watch.state
             assert (state.champion, state.reachable, state.last_success) == ("baked", None, None)
             assert state.note == "The model registry has not named a champion yet. What served last goes on."
@@ -282,7 +285,7 @@ class TestStart:
             uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
             ModelRegistry(uri).prepare()
             began = time.monotonic()
-            with watching(uri, answer_within=0.3) as watch:
+            with running_watcher(uri, answer_within=0.3) as watch:
                 assert time.monotonic() - began < 1.5
                 assert (_champion(watch), watch.state.reachable) == ("baked", None)
                 state = _until(watch, lambda state: state.reachable is False)
@@ -300,7 +303,7 @@ class TestUnreachable:
         registry.send(challenger, '{"mode": "shadow"}')
         link = tmp_path / "mlflow.db"
         link.symlink_to(registry.uri.removeprefix("sqlite:///"))
-        with watching(f"sqlite:///{link}") as watch:
+        with running_watcher(f"sqlite:///{link}") as watch:
             lineup = watch.lineup
             link.rename(tmp_path / "away")
             gone = _until(watch, lambda state: state.reachable is False)
@@ -325,7 +328,7 @@ def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
     seen: set[tuple[str, str | None, str | None, float]] = set()
     ended, rows = threading.Event(), [[0.0, 0.5, 1.0]]
 
-    def read(watch: ModelWatch) -> None:
+    def read(watch: RegistryWatcher) -> None:
         import numpy as np
 
         while not ended.is_set():
@@ -335,7 +338,7 @@ def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
             lineup.champion.churn_probabilities(np.array(rows))
             lineup.canary("anybody")
 
-    with watching(registry.uri, poll_seconds=0.01) as watch:
+    with running_watcher(registry.uri, poll_seconds=0.01) as watch:
         threads = [threading.Thread(target=read, args=(watch,)) for _ in range(3)]
         for thread in threads:
             thread.start()
@@ -364,17 +367,17 @@ def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCap
         registry = make_registry(store, uri)
         registry.point(CHAMPION, first := registry.plant(1))
         second = registry.plant(2)
-        with watching(uri, poll_seconds=3.0, answer_within=3.0) as watch:
+        with running_watcher(uri, poll_seconds=3.0, answer_within=3.0) as watch:
             assert (_champion(watch), watch.state.loaded_from) == (first, "registry")
             moved = time.monotonic()
             registry.point(CHAMPION, second)
             _until(watch, lambda state: state.champion == second)
             assert time.monotonic() - moved < 10
-        with watching(uri, poll_seconds=0.5) as watch:
+        with running_watcher(uri, poll_seconds=0.5) as watch:
             server.end(signal.SIGTERM)
             _until(watch, lambda state: state.reachable is False)
             assert _champion(watch) == second
-            with watching(uri, poll_seconds=0.5) as started_now:
+            with running_watcher(uri, poll_seconds=0.5) as started_now:
                 assert (_champion(started_now), started_now.state.reachable) == ("baked", False)
                 with running_server(command, environment, tmp_path / "second.log") as again:
                     wait_for_response(again, f"{uri}/health")

@@ -25,7 +25,7 @@ from holdfast.training.contract_builder import scored_examples
 from tests.support.model_load import under_load
 from tests.support.registered_versions import passed
 from tests.support.registry import Registry, make_registry
-from tests.support.service_fixtures import environment
+from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
 from tests.support.small_shop import fast_flows, join, prefect_api, start
 
@@ -100,12 +100,12 @@ def _until(holds: Any, within: float = 30) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(world: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(service_data: Path, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     import shutil
 
-    data = Path(shutil.copytree(world, tmp_path_factory.mktemp("rollout") / "data"))
+    data = Path(shutil.copytree(service_data, tmp_path_factory.mktemp("rollout") / "data"))
     registry = make_registry(data / "mlflow")
-    with environment(data) as settings, fast_flows():
+    with service_environment(data) as settings, fast_flows():
         shop = Shop("", data, settings, registry)
         registry.point(CHAMPION, shop.version(90))
         with serve_bento("services.churn:ChurnService", settings) as service, pytest.MonkeyPatch.context() as patch:
@@ -188,11 +188,11 @@ def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop)
     blind = {"min_rank_correlation": -1, "max_difference": 1, "max_decision_change": 1, "max_psi": 100}
     rules = IMPATIENT.model_copy(update=blind | {"shadow": False, "shares": (0.5,), "min_requests": 10})
 
-    def only_the_watch_sees(client: Any, settings: Any, work: Any, its: Any, world: Any) -> Any:
+    def only_the_watch_sees(client: Any, settings: Any, work: Any, its: Any, service_data: Any) -> Any:
         if work.step(its) == WATCH:
             record = work.record.model_copy(update={"rules": IMPATIENT.model_copy(update={"shares": (0.5,)}).changed()})
             work = dataclasses.replace(work, record=record)
-        return try_out(client, settings, work, its, world)
+        return try_out(client, settings, work, its, service_data)
 
     with pytest.MonkeyPatch.context() as patch, under_load(shop.url):
         patch.setattr("holdfast.rollout.step_runner.try_out", only_the_watch_sees)
@@ -217,7 +217,7 @@ def test_killed_it_goes_on_and_meanwhile_nobody_is_tried_upon_for_ever(shop: Sho
 
     champion, challenger = shop.pair(9)
     slow = IMPATIENT.model_copy(update={"lease_seconds": 10, "shadow": False, "min_requests": 1_000_000})
-    with environment(shop.data, HOLDFAST_SERVICE_URL=shop.url), under_load(shop.url, callers=2):
+    with service_environment(shop.data, HOLDFAST_SERVICE_URL=shop.url), under_load(shop.url, callers=2):
         child = start(_roll_out, shop.data, slow, api=prefect_api(), HOLDFAST_SERVICE_URL=shop.url)
         _until(lambda: challenger in shop.serves(), within=60)
         begun = RolloutRecord.of(shop.client, challenger)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.models.loader import Model, load_model
-from services.models.served_models import Lineup
+from services.models.served_models import ServedModels
 from tests.support.registry import contract_of, dumped, estimator
 
 IDS = [f"customer-{number}" for number in range(20_000)]
@@ -27,47 +27,47 @@ def challenger() -> Model:
     return _model("2")
 
 
-def _of(lineup: Lineup) -> set[str]:
+def _of(lineup: ServedModels) -> set[str]:
     return {customer for customer in IDS if lineup.canary(customer)}
 
 
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.25, 0.5])
 def test_the_share_is_that_of_the_customers(champion: Model, challenger: Model, share: float) -> None:
-    found = len(_of(Lineup(champion, challenger, "canary", share)))
+    found = len(_of(ServedModels(champion, challenger, "canary", share)))
     assert abs(found - share * len(IDS)) < 5 * np.sqrt(share * (1 - share) * len(IDS))
 
 
 def test_places_are_uniform(champion: Model, challenger: Model) -> None:
     """Chi-square over twenty equal parts; 43.8 is beyond 0.999 of its distribution."""
-    edges = [len(_of(Lineup(champion, challenger, "canary", share))) for share in np.linspace(0.05, 1, 20)]
+    edges = [len(_of(ServedModels(champion, challenger, "canary", share))) for share in np.linspace(0.05, 1, 20)]
     parts = np.diff([0, *edges])
     assert ((parts - len(IDS) / 20) ** 2 / (len(IDS) / 20)).sum() < 43.8
 
 
 def test_a_growing_share_keeps_all_who_were_in(champion: Model, challenger: Model) -> None:
-    small, large = (_of(Lineup(champion, challenger, "canary", share)) for share in (0.05, 0.25))
+    small, large = (_of(ServedModels(champion, challenger, "canary", share)) for share in (0.05, 0.25))
     assert small < large
 
 
 def test_another_challenger_is_tried_on_others(champion: Model, challenger: Model) -> None:
-    second, third = (_of(Lineup(champion, model, "canary", 0.25)) for model in (challenger, _model("3")))
+    second, third = (_of(ServedModels(champion, model, "canary", 0.25)) for model in (challenger, _model("3")))
     assert len(second & third) / len(IDS) == pytest.approx(0.0625, abs=0.01)
 
 
 def test_another_champion_or_process_changes_nothing(champion: Model, challenger: Model) -> None:
-    here = _of(Lineup(champion, challenger, "canary", 0.05))
-    assert _of(Lineup(_model("9"), challenger, "canary", 0.05)) == here
+    here = _of(ServedModels(champion, challenger, "canary", 0.05))
+    assert _of(ServedModels(_model("9"), challenger, "canary", 0.05)) == here
     first = ["customer-10", "customer-14", "customer-15", "customer-40", "customer-49", "customer-67"]
     assert [customer for customer in IDS if customer in here][:6] == first  # in whatever process, for ever
 
 
 def test_nobody_gets_a_challenger_that_is_no_canary(champion: Model, challenger: Model) -> None:
-    assert not _of(Lineup(champion))
-    assert not _of(Lineup(champion, challenger, "shadow"))
+    assert not _of(ServedModels(champion))
+    assert not _of(ServedModels(champion, challenger, "shadow"))
 
 
 def test_any_text_is_a_customer(champion: Model, challenger: Model) -> None:
-    lineup = Lineup(champion, challenger, "canary", 0.5)
+    lineup = ServedModels(champion, challenger, "canary", 0.5)
     for customer in ("", "é", "\ud800", "x" * 100_000):
         assert lineup.canary(customer) is lineup.canary(customer)
 
@@ -80,4 +80,4 @@ def test_half_a_lineup_is_none(
     champion: Model, challenger: Model, with_challenger: bool, mode: Any, share: float
 ) -> None:
     with pytest.raises(ValueError, match="no lineup"):
-        Lineup(champion, challenger if with_challenger else None, mode, share)
+        ServedModels(champion, challenger if with_challenger else None, mode, share)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.support.redis_service_state import FILLING, RedisWorld, key, redis_world
+from tests.support.redis_service_state import FILLING, RedisServiceState, entity_key, redis_service_state
 from tests.support.server_processes import wait_for
 from tests.support.service_fixtures import assert_error, serve_in_process
-from tests.support.service_requests import UNAVAILABLE, answered_again, ask, assert_unavailable, probabilities
+from tests.support.service_requests import UNAVAILABLE, assert_unavailable, predict, probabilities, wait_until_available
 from tests.support.service_state import CUSTOMERS
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
@@ -28,20 +28,20 @@ SOME = CUSTOMERS[:40]
 
 
 @pytest.fixture(scope="module")
-def shop(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorld]:
-    with redis_world(world, tmp_path_factory.mktemp("faults")) as shop:
+def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServiceState]:
+    with redis_service_state(service_data, tmp_path_factory.mktemp("faults")) as shop:
         yield shop
 
 
 @pytest.fixture(scope="module")
-def network(shop: RedisWorld) -> Iterator[TcpProxy]:
+def network(shop: RedisServiceState) -> Iterator[TcpProxy]:
     """Between the service and the server."""
     with tcp_proxy(shop.server.port) as network:
         yield network
 
 
 @pytest.fixture(scope="module")
-def service(shop: RedisWorld, network: TcpProxy) -> Iterator[TestClient]:
+def service(shop: RedisServiceState, network: TcpProxy) -> Iterator[TestClient]:
     with shop.served(HOLDFAST_REDIS=f"127.0.0.1:{network.port}", **TIMEOUTS) as client:
         yield client
 
@@ -53,23 +53,23 @@ def right(service: TestClient) -> dict[str, float]:
 
 
 @pytest.fixture(autouse=True)
-def _whole(service: TestClient, shop: RedisWorld, network: TcpProxy, right: dict[str, float]) -> Iterator[None]:
+def _whole(service: TestClient, shop: RedisServiceState, network: TcpProxy, right: dict[str, float]) -> Iterator[None]:
     """Whatever a test did, the next begins with a service that answers."""
     yield
     network.delay, network.cuts, network.piece = 0.0, 0, 65_536
     shop.restore()
-    answered_again(service)
+    wait_until_available(service)
 
 
 def refused(client: TestClient) -> float:
     """Asks what cannot be answered now; the seconds that took."""
     began = time.monotonic()
-    assert_unavailable(ask(client))
+    assert_unavailable(predict(client))
     return time.monotonic() - began
 
 
 def test_a_dead_store_is_said_at_once_and_answers_go_on_when_it_is_back(
-    service: TestClient, shop: RedisWorld, right: dict[str, float], service_log: pytest.LogCaptureFixture
+    service: TestClient, shop: RedisServiceState, right: dict[str, float], service_log: pytest.LogCaptureFixture
 ) -> None:
     shop.server.kill()
     for _ in range(5):
@@ -78,25 +78,25 @@ def test_a_dead_store_is_said_at_once_and_answers_go_on_when_it_is_back(
     assert_error(service.get("/readyz"), 503, UNAVAILABLE)
     assert service.get("/livez").status_code == 200
     shop.server.start()
-    answered_again(service)
+    wait_until_available(service)
     assert probabilities(service, CUSTOMERS) == right
     assert [record.getMessage().split(":")[0] for record in service_log.records] == ["Not ready"]
 
 
 def test_a_service_that_starts_without_its_store_answers_when_the_store_comes(
-    shop: RedisWorld, right: dict[str, float]
+    shop: RedisServiceState, right: dict[str, float]
 ) -> None:
     shop.server.kill()
     with shop.served(**TIMEOUTS) as client:
-        assert_unavailable(ask(client))
+        assert_unavailable(predict(client))
         assert client.get("/readyz").status_code == 503
         shop.server.start()
-        answered_again(client)
+        wait_until_available(client)
         assert probabilities(client, SOME) == {customer: right[customer] for customer in SOME}
 
 
 def test_a_hanging_store_is_given_up_in_time_and_then_left_alone(
-    service: TestClient, shop: RedisWorld, right: dict[str, float]
+    service: TestClient, shop: RedisServiceState, right: dict[str, float]
 ) -> None:
     shop.server.pause()
     try:
@@ -109,7 +109,7 @@ def test_a_hanging_store_is_given_up_in_time_and_then_left_alone(
         assert sorted(waits)[20] < TIMEOUT / 2
     finally:
         shop.server.resume()
-    answered_again(service)
+    wait_until_available(service)
     assert probabilities(service, CUSTOMERS) == right
 
 
@@ -123,12 +123,12 @@ def test_a_store_that_answers_bit_by_bit_is_given_up_in_time_and_then_left_alone
         assert time.monotonic() - began < TIMEOUT + NOISE
     assert refused(service) < TIMEOUT / 2
     network.delay, network.piece = 0.0, 65_536
-    answered_again(service)
+    wait_until_available(service)
     assert probabilities(service, CUSTOMERS) == right
 
 
-def test_a_locked_file_is_given_up_in_time_and_then_left_alone(world: Path, tmp_path: Path) -> None:
-    data = Path(shutil.copytree(world, tmp_path / "data"))
+def test_a_locked_file_is_given_up_in_time_and_then_left_alone(service_data: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(service_data, tmp_path / "data"))
     with (
         serve_in_process(data, **TIMEOUTS) as client,
         contextlib.closing(sqlite3.connect(data / "feast" / "online_store.db", isolation_level=None)) as writer,
@@ -140,16 +140,16 @@ def test_a_locked_file_is_given_up_in_time_and_then_left_alone(world: Path, tmp_
         assert refused(client) < TIMEOUT / 2
         assert_error(client.get("/readyz"), 503, UNAVAILABLE)
         writer.execute("ROLLBACK")
-        answered_again(client)
+        wait_until_available(client)
         assert probabilities(client, SOME) == wanted
 
 
-def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisWorld) -> None:
+def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisServiceState) -> None:
     with shop.served(HOLDFAST_STORE_TIMEOUT_MS="3000") as client, ThreadPoolExecutor(2) as pool:
         shop.server.pause()
         try:
             began = time.monotonic()
-            waiting = [pool.submit(ask, client, customer) for customer in ("c001", "c002")]
+            waiting = [pool.submit(predict, client, customer) for customer in ("c001", "c002")]
             time.sleep(0.2)
             assert client.get("/livez").status_code == 200
             assert client.get("/docs.json").status_code == 200
@@ -162,7 +162,7 @@ def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisWorld) -> None
 
 @pytest.mark.parametrize(("milliseconds", "at_least", "below"), [("150", 0.15, 1.2), ("1500", 1.4, 2.9)])
 def test_the_time_limit_is_the_one_of_the_settings(
-    shop: RedisWorld, milliseconds: str, at_least: float, below: float
+    shop: RedisServiceState, milliseconds: str, at_least: float, below: float
 ) -> None:
     with shop.served(HOLDFAST_STORE_TIMEOUT_MS=milliseconds) as client:
         shop.server.pause()
@@ -176,11 +176,11 @@ def test_the_time_limit_is_the_one_of_the_settings(
 def test_a_late_answer_is_nobody_elses(service: TestClient, network: TcpProxy, right: dict[str, float]) -> None:
     for customer, other in zip(CUSTOMERS[:3], CUSTOMERS[3:6], strict=True):
         network.delay = 2 * TIMEOUT
-        assert_unavailable(ask(service, customer))
+        assert_unavailable(predict(service, customer))
         network.delay = 0.0
-        answered_again(service)
+        wait_until_available(service)
         for _ in range(3):
-            assert ask(service, other).json()["churn_probability"] == right[other]
+            assert predict(service, other).json()["churn_probability"] == right[other]
     time.sleep(2 * TIMEOUT)
     assert probabilities(service, CUSTOMERS) == right
 
@@ -201,124 +201,126 @@ def test_connections_that_always_break_are_an_outage(
     for _ in range(5):
         assert refused(service) < TIMEOUT + NOISE
     network.cuts = 0
-    answered_again(service)
+    wait_until_available(service)
     assert probabilities(service, CUSTOMERS) == right
 
 
-def test_connections_that_went_stale_cost_no_answer(service: TestClient, shop: RedisWorld) -> None:
+def test_connections_that_went_stale_cost_no_answer(service: TestClient, shop: RedisServiceState) -> None:
     for _ in range(3):
         shop.server.client().client_kill_filter(_type="normal", skipme=True)
-        assert ask(service).status_code == 200
+        assert predict(service).status_code == 200
     shop.server.restart()
-    assert ask(service).status_code == 200
+    assert predict(service).status_code == 200
 
 
 def test_a_store_that_lost_everything_does_not_call_its_customers_unknown(
-    service: TestClient, shop: RedisWorld, service_log: pytest.LogCaptureFixture
+    service: TestClient, shop: RedisServiceState, service_log: pytest.LogCaptureFixture
 ) -> None:
-    assert ask(service, "nobody").status_code == 404
+    assert predict(service, "nobody").status_code == 404
     shop.server.client().flushall()
     for customer in ("c001", "nobody"):
-        assert_unavailable(ask(service, customer))
+        assert_unavailable(predict(service, customer))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": SOME}))
     assert_error(service.get("/readyz"), 503, UNAVAILABLE)
     assert "holds nothing" in service_log.text
     assert "python -m flows.features" in service_log.text
     shop.restore()
-    answered_again(service)
-    assert ask(service, "nobody").status_code == 404
+    wait_until_available(service)
+    assert predict(service, "nobody").status_code == 404
 
 
 def test_while_a_store_that_lost_everything_is_filled_nobody_is_unknown(
-    service: TestClient, shop: RedisWorld, right: dict[str, float]
+    service: TestClient, shop: RedisServiceState, right: dict[str, float]
 ) -> None:
     """Half of the customers are there again, as while features are materialised into an empty server."""
     client = shop.server.client()
     client.flushall()
     client.set(FILLING, b"")
-    there = [name for name in shop.stored if name != key("c002")][:150]
-    for name in {*there, key("c001")}:
+    there = [name for name in shop.stored if name != entity_key("c002")][:150]
+    for name in {*there, entity_key("c001")}:
         client.hset(name, mapping=shop.stored[name])
-    assert_unavailable(ask(service, "c002"))
+    assert_unavailable(predict(service, "c002"))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
-    answered_again(service)
+    wait_until_available(service)
     shop.restore()
-    answered_again(service)
+    wait_until_available(service)
     assert probabilities(service, SOME) == {customer: right[customer] for customer in SOME}
-    assert ask(service, "c002").status_code == 200
+    assert predict(service, "c002").status_code == 200
 
 
 def test_while_a_store_is_filled_view_by_view_nobody_lacks_a_feature_for_good(
-    service: TestClient, shop: RedisWorld
+    service: TestClient, shop: RedisServiceState
 ) -> None:
     """Everybody's first view is there again, of the second none, of the third some."""
     client = shop.server.client()
     client.set(FILLING, b"")
     shop.put("c001", "customer_purchase_rhythm", "_ts", None)
-    assert_unavailable(ask(service, "c001"))
+    assert_unavailable(predict(service, "c001"))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
     client.delete(FILLING)
-    wait_for(lambda: ask(service, "c002").status_code == 200, 5, lambda: "it never answered again")
-    answer = ask(service, "c001")
+    wait_for(lambda: predict(service, "c002").status_code == 200, 5, lambda: "it never answered again")
+    answer = predict(service, "c001")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")
     shop.restore()
 
 
-def test_a_server_that_is_not_the_one_that_was_filled_is_said(shop: RedisWorld) -> None:
+def test_a_server_that_is_not_the_one_that_was_filled_is_said(shop: RedisServiceState) -> None:
     with shop.served(HOLDFAST_REDIS=f"{shop.server.connection_string},db=7") as client:
-        assert_unavailable(ask(client))
+        assert_unavailable(predict(client))
 
 
 class TestAccess:
     SECRET = "s3cret-0f-redis"
 
     @pytest.fixture
-    def user(self, shop: RedisWorld) -> Iterator[str]:
+    def user(self, shop: RedisServiceState) -> Iterator[str]:
         """A connection string, of somebody who may do nothing yet."""
         shop.server.client().execute_command("ACL", "SETUSER", "limited", "on", f">{self.SECRET}", "~*", "+ping")
         yield f"127.0.0.1:{shop.server.port},username=limited,password={self.SECRET}"
         shop.server.client().execute_command("ACL", "DELUSER", "limited")
 
     def test_a_wrong_password_is_an_outage_that_tells_nothing(
-        self, shop: RedisWorld, user: str, service_log: pytest.LogCaptureFixture
+        self, shop: RedisServiceState, user: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         wrong = f"{self.SECRET}-of-yesterday"
         with shop.served(HOLDFAST_REDIS=user.replace(self.SECRET, wrong)) as client:
-            assert_unavailable(ask(client))
+            assert_unavailable(predict(client))
             assert client.get("/readyz").status_code == 503
             assert "AuthenticationError" in service_log.text
             shop.server.client().execute_command("ACL", "SETUSER", "limited", f">{wrong}", "+@read")
-            answered_again(client)
+            wait_until_available(client)
         assert self.SECRET not in service_log.text
 
-    def test_a_password_that_is_asked_for_all_at_once_is_an_outage(self, service: TestClient, shop: RedisWorld) -> None:
+    def test_a_password_that_is_asked_for_all_at_once_is_an_outage(
+        self, service: TestClient, shop: RedisServiceState
+    ) -> None:
         with ExitStack() as stack:
             stack.callback(shop.server.set_password, "")
             shop.server.set_password(self.SECRET)
             shop.server.client().client_kill_filter(_type="normal", skipme=True)
-            assert_unavailable(ask(service))
-        answered_again(service)
+            assert_unavailable(predict(service))
+        wait_until_available(service)
 
     def test_a_user_who_may_not_read_is_an_outage_that_tells_nothing(
-        self, shop: RedisWorld, user: str, service_log: pytest.LogCaptureFixture
+        self, shop: RedisServiceState, user: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         with shop.served(HOLDFAST_REDIS=user) as client:
-            assert_unavailable(ask(client))
+            assert_unavailable(predict(client))
             assert "NoPermissionError" in service_log.text
         assert self.SECRET not in service_log.text
 
-    def test_a_user_who_may_only_read_is_enough(self, shop: RedisWorld, user: str) -> None:
+    def test_a_user_who_may_only_read_is_enough(self, shop: RedisServiceState, user: str) -> None:
         shop.server.client().execute_command("ACL", "SETUSER", "limited", "+hmget")
         with shop.served(HOLDFAST_REDIS=user) as client:
-            assert ask(client).status_code == 200
-            assert ask(client, "nobody").status_code == 404
+            assert predict(client).status_code == 200
+            assert predict(client, "nobody").status_code == 404
             assert client.get("/readyz").status_code == 200
 
     def test_a_url_instead_of_a_connection_string_tells_no_password(
-        self, shop: RedisWorld, service_log: pytest.LogCaptureFixture
+        self, shop: RedisServiceState, service_log: pytest.LogCaptureFixture
     ) -> None:
         for url in (f"redis://:{self.SECRET}@127.0.0.1:6379/0", f"redis://{self.SECRET}@127.0.0.1:6379"):
             with shop.served(HOLDFAST_REDIS=url) as client:
-                assert_error(ask(client), 503)
+                assert_error(predict(client), 503)
         assert "is a URL" in service_log.text
         assert self.SECRET not in service_log.text

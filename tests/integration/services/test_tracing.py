@@ -18,9 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from holdfast.packaging.smoke_test import ServedBento, serve_bento
 from tests.support.main_job import ROOT
-from tests.support.otlp_receiver import Receiver, receiving
+from tests.support.otlp_receiver import otlp_receiver
 from tests.support.server_processes import free_port
-from tests.support.service_fixtures import environment
 
 KEY = "hf-secret-key-of-a-shop-0123456789"
 AUTHORISED = {"Authorization": f"Bearer {KEY}"}
@@ -34,7 +33,7 @@ def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[Serv
     known = hashlib.sha256(KEY.encode()).hexdigest()
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "HOLDFAST_API_KEYS": f"shop:{known}"}
     with (
-        environment(data, **told, **variables) as settings,
+        service_environment(data, **told, **variables) as settings,
         serve_bento("services.churn:ChurnService", settings) as service,
     ):
         yield service
@@ -45,7 +44,7 @@ class Traced:
     """A service, and who takes its traces."""
 
     service: ServedBento
-    receiver: Receiver
+    receiver: OtlpReceiver
     data: Path
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
@@ -58,10 +57,10 @@ class Traced:
 
 
 @pytest.fixture(scope="module")
-def traced(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
-    data = Path(shutil.copytree(world, tmp_path_factory.mktemp("traced") / "data"))
+def traced(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+    data = Path(shutil.copytree(service_data, tmp_path_factory.mktemp("traced") / "data"))
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=one"}
-    with receiving() as receiver, traced_service(data, receiver.endpoint, **quick) as service:
+    with otlp_receiver() as receiver, traced_service(data, receiver.endpoint, **quick) as service:
         yield Traced(service, receiver, data)
 
 
@@ -200,8 +199,8 @@ def _until_logged(service: ServedBento, text: str) -> None:
 
 
 @pytest.mark.long
-def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(world: Path, tmp_path: Path) -> None:
-    data = Path(shutil.copytree(world, tmp_path / "data"))
+def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(service_data: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(service_data, tmp_path / "data"))
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "5"}
     with traced_service(data, f"http://127.0.0.1:{port}", **quick) as service:
@@ -213,7 +212,7 @@ def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(world: Pat
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
                 took.append(time.perf_counter() - start)
             _until_logged(service, "do not arrive")
-            with receiving(port) as receiver:
+            with otlp_receiver(port) as receiver:
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
                 _until_logged(service, "arrive again")
                 assert receiver.spans
@@ -253,29 +252,29 @@ print(made, [name for name in threads if "otel" in name.lower()], "services.obse
 """
 
 
-def _in_process(world: Path, **variables: str) -> list[str]:
+def _in_process(service_data: Path, **variables: str) -> list[str]:
     bare = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    command = [sys.executable, "-W", "ignore", "-c", OFF, str(world)]
+    command = [sys.executable, "-W", "ignore", "-c", OFF, str(service_data)]
     done = subprocess.run(command, cwd=ROOT, env=bare | variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.splitlines()[-2:]
 
 
 @pytest.mark.long
-def test_without_an_endpoint_there_is_no_layer_no_span_no_thread_and_no_exporter(world: Path) -> None:
+def test_without_an_endpoint_there_is_no_layer_no_span_no_thread_and_no_exporter(service_data: Path) -> None:
     for variables in ({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}):
-        layers, made = _in_process(world, **variables)
-        assert "Gate" in layers
+        layers, made = _in_process(service_data, **variables)
+        assert "ApiMiddleware" in layers
         assert "Tracer" not in layers
         assert "OpenTelemetry" not in layers
         assert made == "[] [] False False"
 
 
 @pytest.mark.long
-def test_what_waits_is_sent_when_the_service_ends(world: Path) -> None:
-    with receiving() as receiver:
+def test_what_waits_is_sent_when_the_service_ends(service_data: Path) -> None:
+    with otlp_receiver() as receiver:
         waits = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
-        layers, made = _in_process(world, **waits)
+        layers, made = _in_process(service_data, **waits)
     assert "RequestTracer" in layers
     assert "OtelBatchSpanRecordProcessor" in made
     assert sorted(span.name for span in receiver.spans) == sorted(
@@ -284,7 +283,7 @@ def test_what_waits_is_sent_when_the_service_ends(world: Path) -> None:
 
 
 @pytest.mark.long
-def test_settings_that_cannot_be_mean_no_traces_but_a_service(world: Path) -> None:
+def test_settings_that_cannot_be_mean_no_traces_but_a_service(service_data: Path) -> None:
     cannot = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_BSP_MAX_QUEUE_SIZE": "1"}
-    _, made = _in_process(world, **cannot)
+    _, made = _in_process(service_data, **cannot)
     assert made.startswith("[] []")

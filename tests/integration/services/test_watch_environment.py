@@ -10,8 +10,8 @@ from holdfast.models.contract import CHAMPION
 from holdfast.models.registry_client import IMPATIENT, ModelRegistry
 from services.errors import NotReadyError
 from services.models.loader import Model
-from services.models.registry_watcher import ModelWatch
-from tests.support.prediction_batches import until
+from services.models.registry_watcher import RegistryWatcher
+from tests.support.prediction_batches import wait_until
 from tests.support.registry import make_registry
 
 
@@ -39,11 +39,11 @@ def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
 
     monkeypatch.setattr(os, "putenv", noted)
     monkeypatch.setattr(os, "unsetenv", noted)
-    watch = ModelWatch(ModelRegistry(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_within=20)
+    watch = RegistryWatcher(ModelRegistry(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_within=20)
     watch.start()
     try:
         registry.point(CHAMPION, version := registry.plant(1))
-        until(lambda: watch.state.champion == version)
+        wait_until(lambda: watch.state.champion == version)
         assert {name: os.environ[name] for name in IMPATIENT} == IMPATIENT | {users: "7"}
     finally:
         watch.stop()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import DAY_US, NO_TIME, iter_predictions, read_predictions
-from tests.support.prediction_batches import NOON_US, batch_of, ids_of, logged, write
+from tests.support.prediction_batches import NOON_US, logged_request_ids, make_batch, request_ids, write_log
 
 COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "version", "route", "churn_probability", "stale"]
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ def test_a_log_that_is_not_there_or_empty_has_no_predictions(tmp_path: Path) -> 
 
 
 def test_a_prediction_is_read_with_all_it_saw(tmp_path: Path) -> None:
-    batch = batch_of(
+    batch = make_batch(
         ["r1", "r2"],
         version="3/ü",
         route="canary",
@@ -43,7 +43,7 @@ def test_a_prediction_is_read_with_all_it_saw(tmp_path: Path) -> None:
         probabilities=np.array([0.25, 1 / 3]),
         stale=np.array([False, True]),
     )
-    write(tmp_path, batch)
+    write_log(tmp_path, batch)
     table = read_predictions(str(tmp_path))
     assert table.column_names == [*COLUMNS, "recency", "gap", "history__timestamp", "rhythm__timestamp"]
     assert bits(table["recency"]) == bits([0.1, -0.0])
@@ -74,9 +74,9 @@ def test_every_bit_comes_back(rows_of_batches: list[list[tuple[int, int, int]]])
         floats = np.array(rows, dtype=np.uint64).view(np.float64)
         # The layouts that slicing and transposing make.
         inputs, probabilities = np.asfortranarray(floats[:, :2]), floats[:, 2]
-        batches.append(batch_of([str(i) for i in range(len(rows))], inputs=inputs, probabilities=probabilities))
+        batches.append(make_batch([str(i) for i in range(len(rows))], inputs=inputs, probabilities=probabilities))
     with TemporaryDirectory() as folder:
-        write(Path(folder), *batches)
+        write_log(Path(folder), *batches)
         table = read_predictions(Path(folder))
     read = zip(*(bits(table[name]) for name in ("recency", "gap", "churn_probability")), strict=True)
     assert list(read) == [row for rows in rows_of_batches for row in rows]
@@ -86,9 +86,9 @@ def test_a_file_cut_off_anywhere_is_read_up_to_its_last_whole_record(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ends = []
-    batches = [batch_of([f"{start}{i}" for i in range(3)]) for start in "ab"]
+    batches = [make_batch([f"{start}{i}" for i in range(3)]) for start in "ab"]
     for count in (1, 2):
-        write(tmp_path / str(count), *batches[:count])
+        write_log(tmp_path / str(count), *batches[:count])
         [file] = (tmp_path / str(count) / "2024-03-01").glob("*.arrows")
         ends.append(file.stat().st_size)
     whole = file.read_bytes()
@@ -99,16 +99,16 @@ def test_a_file_cut_off_anywhere_is_read_up_to_its_last_whole_record(
         caplog.clear()
         file.write_bytes(whole[:cut])
         expected = [f"{start}{i}" for start in "ab"[: sum(cut >= end for end in ends)] for i in range(3)]
-        assert logged(tmp_path / "2") == expected, cut
+        assert logged_request_ids(tmp_path / "2") == expected, cut
         assert (str(file) in caplog.text) == (cut not in (schema_end, *ends)), (cut, caplog.messages)
 
 
 def test_versions_with_other_inputs_are_read_into_one_table(tmp_path: Path) -> None:
-    write(
+    write_log(
         tmp_path,
-        batch_of(["a"]),
-        batch_of(["b"], version="2", route="shadow", input_names=["gap", "trend"], inputs=np.array([[5.0, 6.0]])),
-        batch_of(["c"], version="3", views=["history"], timestamps_us=np.array([[NOON_US]])),
+        make_batch(["a"]),
+        make_batch(["b"], version="2", route="shadow", input_names=["gap", "trend"], inputs=np.array([[5.0, 6.0]])),
+        make_batch(["c"], version="3", views=["history"], timestamps_us=np.array([[NOON_US]])),
     )
     table = read_predictions(tmp_path).sort_by("request_id")
     assert table["version"].to_pylist() == ["1", "2", "3"]
@@ -124,15 +124,15 @@ def test_a_time_span_is_read_to_the_microsecond_and_no_file_beyond_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     days = [
-        batch_of([f"{day}{name}"], answered_at_us=NOON_US + day * DAY_US + i)
+        make_batch([f"{day}{name}"], answered_at_us=NOON_US + day * DAY_US + i)
         for day in (-1, 0, 1)
         for i, name in enumerate("abc")
     ]
-    write(tmp_path, *days)
+    write_log(tmp_path, *days)
     day = timedelta(days=1)
 
     def between(since: datetime | None, until: datetime | None) -> list[str]:
-        return ids_of(read_predictions(tmp_path, since, until))
+        return request_ids(read_predictions(tmp_path, since, until))
 
     assert between(NOON, NOON + 2 * MICROSECOND) == ["0a", "0b"]
     assert between(NOON + MICROSECOND, None) == ["0b", "0c", "1a", "1b", "1c"]
@@ -149,16 +149,16 @@ def test_a_time_span_is_read_to_the_microsecond_and_no_file_beyond_it(
 
 
 def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
-    write(tmp_path, batch_of(["a"]))
+    write_log(tmp_path, make_batch(["a"]))
     (tmp_path / "2024-03-02").write_text("a file")
     (tmp_path / "20240301").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "2024-03-01" / "notes.txt").write_text("no predictions")
-    assert logged(tmp_path) == ["a"]
+    assert logged_request_ids(tmp_path) == ["a"]
 
 
 def test_any_arrow_reader_finds_values_and_their_names(tmp_path: Path) -> None:
-    write(tmp_path, batch_of(["a", "b"]))
+    write_log(tmp_path, make_batch(["a", "b"]))
     [file] = tmp_path.rglob("*.arrows")
     table = pa.ipc.open_stream(file.read_bytes()).read_all()
     assert table.schema.metadata[b"version"] == b"1"

@@ -17,7 +17,7 @@ from holdfast.models.contract import RECENCY, ServedModel
 from holdfast.rollout.challenger_predictions import GrowingAnswers, read_answers
 from services.prediction_log.arrow_records import to_record
 from services.prediction_log.files import PredictionFiles
-from tests.support.prediction_batches import NOON_US, batch_of, write
+from tests.support.prediction_batches import NOON_US, make_batch, write_log
 
 CONTRACT = ServedModel(
     model_name="m", model_version="2", feature_service="f", inputs=["recency", "gap"], reference=[0.0, 0.0],
@@ -37,14 +37,14 @@ def _answers(settings: Settings, route: str = "canary", minutes: float = 0, cont
 
 def test_only_its_own_since_then_and_of_each_customer_the_latest(settings: Settings) -> None:
     at = {"version": "2", "route": "canary"}
-    write(
+    write_log(
         settings.predictions,
-        batch_of("abc", **at),
-        batch_of("ab", **at, answered_at_us=NOON_US + 60_000_000, probabilities=np.array([0.9, 0.8])),
-        batch_of("abc", **at, answered_at_us=NOON_US - 1),
-        batch_of("abc", version="2", route="shadow"),
-        batch_of("abc", version="1"),
-        batch_of("x", **at, answered_at_us=NOON_US + DAY_US),
+        make_batch("abc", **at),
+        make_batch("ab", **at, answered_at_us=NOON_US + 60_000_000, probabilities=np.array([0.9, 0.8])),
+        make_batch("abc", **at, answered_at_us=NOON_US - 1),
+        make_batch("abc", version="2", route="shadow"),
+        make_batch("abc", version="1"),
+        make_batch("x", **at, answered_at_us=NOON_US + DAY_US),
     )
     found = _answers(settings)
     assert found.requests == found.judged == 6, "who is active is not known here, so all are"
@@ -78,7 +78,7 @@ def test_look_after_look_it_is_what_the_whole_log_tells(looks: list[list[Any]], 
                 x = np.array([[100.0 * row, -0.0 if version == "2" else 0.0] for row in range(n)])
                 x[0, 1] = np.nan
                 x[:, 1] += 0 if alike or not odd else 1
-                batch = batch_of(
+                batch = make_batch(
                     "abcde"[:n], version=version, route=route, answered_at_us=at, inputs=x,
                     input_names=contract.inputs, probabilities=np.full(n, (at % 97) / 97),
                 )  # fmt: skip
@@ -98,15 +98,15 @@ def test_what_is_read_once_is_not_read_again(settings: Settings, monkeypatch: py
     at: Any = {"version": "2", "route": "canary"}
     since = datetime.fromtimestamp(NOON_US / 1e6, UTC)
     growing = GrowingAnswers(settings, "2", "canary", CONTRACT, since)
-    write(settings.predictions, batch_of("abc", **at))
+    write_log(settings.predictions, make_batch("abc", **at))
     found = growing.read()
     assert found.requests == 3
     assert growing.read() is found
     (file,) = settings.predictions.rglob("*.arrows")
     whole = file.read_bytes()
-    write(settings.predictions / "more", batch_of("abcd", **at, answered_at_us=NOON_US + 1))
+    write_log(settings.predictions / "more", make_batch("abcd", **at, answered_at_us=NOON_US + 1))
     (more,) = (settings.predictions / "more").rglob("*.arrows")
-    schema = log_schema(batch_of("a", **at).key).serialize().size
+    schema = log_schema(make_batch("a", **at).key).serialize().size
     record = more.read_bytes()[schema:]
     file.write_bytes(bytes(len(whole)) + record[:-40])  # zeros where it was read: they are not looked at
     assert growing.read() is found, "half a record is none"
@@ -119,10 +119,10 @@ def test_who_has_not_bought_for_long_is_no_active_customer(settings: Settings) -
     contract = CONTRACT.model_copy(update={"inputs": [RECENCY, "gap"]})
     inputs = np.array([[180.0, 1.0], [181.0, 1.0], [np.nan, 1.0]])
     at: Any = {"version": "2", "route": "canary", "input_names": contract.inputs}
-    write(
+    write_log(
         settings.predictions,
-        batch_of("abc", **at, inputs=inputs),
-        batch_of("ab", **at, inputs=inputs[:2], answered_at_us=NOON_US + 1),
+        make_batch("abc", **at, inputs=inputs),
+        make_batch("ab", **at, inputs=inputs[:2], answered_at_us=NOON_US + 1),
     )
     found = _answers(settings, contract=contract)
     assert (found.requests, found.judged) == (5, 3)
@@ -132,15 +132,15 @@ def test_who_has_not_bought_for_long_is_no_active_customer(settings: Settings) -
 def test_two_versions_that_were_given_different_inputs_are_named(settings: Settings) -> None:
     inputs = np.array([[1.0, np.nan], [2.0, 5.0]])
     other = np.array([[1.0, np.nan], [2.0, 5.0 + 1e-12]])
-    write(settings.predictions, batch_of("ab", version="2", route="shadow", inputs=inputs))
-    write(settings.predictions, batch_of("ab", inputs=inputs))
+    write_log(settings.predictions, make_batch("ab", version="2", route="shadow", inputs=inputs))
+    write_log(settings.predictions, make_batch("ab", inputs=inputs))
     assert _answers(settings, "shadow").differing == ""
     later = {"answered_at_us": NOON_US + 5}
-    write(settings.predictions, batch_of("ab", inputs=other, timestamps_us=np.full((2, 2), NOON_US), **later))
+    write_log(settings.predictions, make_batch("ab", inputs=other, timestamps_us=np.full((2, 2), NOON_US), **later))
     assert _answers(settings, "shadow").differing == "", "made of other stored features"
-    write(settings.predictions, batch_of("ab", inputs=other, as_of_us=np.full(2, NOON_US), **later))
+    write_log(settings.predictions, make_batch("ab", inputs=other, as_of_us=np.full(2, NOON_US), **later))
     assert _answers(settings, "shadow").differing == "", "for another moment"
-    write(settings.predictions / "other", batch_of("ab", inputs=other, **later))
+    write_log(settings.predictions / "other", make_batch("ab", inputs=other, **later))
     (file,) = (settings.predictions / "other").rglob("*.arrows")
     file.rename(settings.predictions / "2024-03-01" / "other.arrows")
     assert "gap of customer cb was 5.0" in _answers(settings, "shadow").differing

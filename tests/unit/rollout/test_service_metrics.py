@@ -117,7 +117,7 @@ def test_a_clock_that_is_apart_is_seen() -> None:
 
 def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the code that serves: a metric that is renamed there is missed here."""
-    from services.observability.metrics import Metrics
+    from services.observability.metrics import ServiceMetrics
 
     # Another test may have had the process keep its values in files, where those of the same name would add up.
     monkeypatch.setattr(prometheus_client.values, "ValueClass", prometheus_client.values.MutexValue)
@@ -127,7 +127,7 @@ def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(
             prometheus_client, kind, lambda *args, real=real, **options: real(*args, **options | {"registry": registry})
         )
-    metrics = Metrics()
+    metrics = ServiceMetrics()
     metrics.answered("/predict", 200, "7", 0.004)
     metrics.answered("/predict", 500, "", 0.004)
     metrics.champion.set_only(1, "7", "registry")

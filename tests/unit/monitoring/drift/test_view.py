@@ -25,7 +25,7 @@ from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.training.mlflow_tracking import open_mlflow
 from tests.support.main_job import STATE
-from tests.support.prediction_batches import write
+from tests.support.prediction_batches import write_log
 from tests.support.served_shop import NOON, copy_of_a_normal_day, serve, the_day
 from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
 
@@ -74,7 +74,7 @@ def log_again(
         probabilities=frame["churn_probability"].to_numpy(),
         stale=np.zeros(len(frame), dtype=bool),
     )
-    write(settings.predictions, batch)
+    write_log(settings.predictions, batch)
 
 
 def value(found: ViewResult, metric: str, subject: str, version: str = "1") -> float:

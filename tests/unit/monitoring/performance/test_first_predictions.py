@@ -11,7 +11,7 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.monitoring.performance import first_predictions
 from holdfast.monitoring.performance.first_predictions import first_answers
-from tests.support.prediction_batches import batch_of, write
+from tests.support.prediction_batches import make_batch, write_log
 
 NOW = datetime(2024, 3, 10, 6, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=8)
@@ -24,7 +24,7 @@ def answered(settings: Settings, at: datetime, *ids: str, **changes: object) -> 
         "answered_at_us": moment,
         "timestamps_us": np.full((len(ids), 2), 0),
     }
-    write(settings.predictions, batch_of(ids, **fields | changes))
+    write_log(settings.predictions, make_batch(ids, **fields | changes))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import outcome_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
-from tests.support.prediction_batches import batch_of, write
+from tests.support.prediction_batches import make_batch, write_log
 from tests.support.registered_versions import plant
 from tests.support.scored_shop import MONTHS, copy_of_scored_shop, promote, score
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
@@ -164,7 +164,7 @@ def _log(settings: Settings, months: list[datetime], per_day: int, **changes: An
                 "input_names": ["days_since_last_purchase"], "probabilities": rows["churn_probability"].to_numpy(),
                 "views": ["history"], "timestamps_us": at[:, np.newaxis], "answered_at_us": epoch_us(AS_OF),
             }  # fmt: skip
-            write(settings.predictions, batch_of([f"r{i}" for i in range(len(rows))], **fields | changes))
+            write_log(settings.predictions, make_batch([f"r{i}" for i in range(len(rows))], **fields | changes))
 
 
 def test_requests_by_month(scored: tuple[Settings, Any]) -> None:
@@ -188,11 +188,11 @@ def test_who_all_stayed_cannot_be_ranked(scored: tuple[Settings, Any]) -> None:
     table = table[table["active"]]
     stayed = table[~outcomes(settings, table, MONTHS[1], KNOWN_AT)]
     at = np.full(len(stayed), epoch_us(MONTHS[1] + timedelta(hours=12)))
-    batch = batch_of(
+    batch = make_batch(
         [f"r{i}" for i in range(len(stayed))], customer_ids=stayed["customer_id"].tolist(), as_of_us=at,
         probabilities=stayed["churn_probability"].to_numpy(),
     )  # fmt: skip
-    write(settings.predictions, batch)
+    write_log(settings.predictions, batch)
     found = outcome_view(settings, WINDOW, RULES)
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
     assert (row["known"], row["churned"], row["ROC-AUC"]) == ("measured", "0.0%", "")

@@ -1,6 +1,6 @@
 """What fails again and again is left alone for a moment, then tried by one caller at a time."""
 
-from services.inference.circuit_breaker import FAILURES, OPEN_SECONDS, Breaker
+from services.inference.circuit_breaker import FAILURES, OPEN_SECONDS, CircuitBreaker
 
 
 class Clock:
@@ -11,7 +11,7 @@ class Clock:
 
 
 def test_it_opens_after_failures_in_a_row_only() -> None:
-    breaker = Breaker(Clock())
+    breaker = CircuitBreaker(Clock())
     for _ in range(FAILURES):
         breaker.failed()
         breaker.failed()
@@ -25,7 +25,7 @@ def test_it_opens_after_failures_in_a_row_only() -> None:
 
 def test_after_a_while_one_may_try_and_the_others_do_not_wait_for_it() -> None:
     clock = Clock()
-    breaker = Breaker(clock)
+    breaker = CircuitBreaker(clock)
     for _ in range(FAILURES):
         breaker.failed()
     clock.now += OPEN_SECONDS - 0.01
@@ -44,7 +44,7 @@ def test_after_a_while_one_may_try_and_the_others_do_not_wait_for_it() -> None:
 
 def test_who_tried_and_never_came_back_does_not_keep_it_open() -> None:
     clock = Clock()
-    breaker = Breaker(clock)
+    breaker = CircuitBreaker(clock)
     for _ in range(FAILURES):
         breaker.failed()
     clock.now += OPEN_SECONDS

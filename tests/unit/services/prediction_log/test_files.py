@@ -16,7 +16,14 @@ from holdfast.core.prediction_log import DAY_US, iter_predictions
 from services.prediction_log.files import delete_days
 from services.prediction_log.writer import PredictionLog
 from tests.support.main_job import ROOT
-from tests.support.prediction_batches import NOON_US, batch_of, files_of, logged, until, write
+from tests.support.prediction_batches import (
+    NOON_US,
+    log_file_names,
+    logged_request_ids,
+    make_batch,
+    wait_until,
+    write_log,
+)
 
 pytestmark = pytest.mark.usefixtures("service_log")
 
@@ -42,10 +49,10 @@ def test_a_full_disk_loses_only_what_cannot_wait_and_says_so(
 
     def append() -> None:
         sent.extend(names := [f"{len(sent) + i:05d}" for i in range(50)])
-        log.append(batch_of(names))
+        log.append(make_batch(names))
 
     append()
-    until(lambda: log.written_rows == 50)
+    wait_until(lambda: log.written_rows == 50)
     with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(1024))
@@ -57,17 +64,17 @@ def test_a_full_disk_loses_only_what_cannot_wait_and_says_so(
     time.sleep(0.1)  # a few more tries
     dropped_from = log.written_rows + log.queued_rows
     filler.unlink()
-    until(lambda: log.degraded is None)
+    wait_until(lambda: log.degraded is None)
     append()
     log.close()
     assert log.dropped_rows == len(sent) - log.written_rows
-    assert logged(small_disk / "log") == sent[:dropped_from] + sent[-50:]
+    assert logged_request_ids(small_disk / "log") == sent[:dropped_from] + sent[-50:]
     error, recovery = service_log.records
     assert (error.levelno, recovery.levelno) == (logging.ERROR, logging.WARNING)
     assert "No space left on device" in error.getMessage()
     assert str(small_disk / "log") in error.getMessage()
     assert recovery.getMessage() == f"Predictions are logged again. Lost: {log.dropped_rows}."
-    assert len(files_of(small_disk)) == 2  # no attempt has left a file behind
+    assert len(log_file_names(small_disk)) == 2  # no attempt has left a file behind
 
 
 @pytest.fixture
@@ -85,12 +92,12 @@ def test_a_record_written_in_part_is_cut_off_and_written_again(
     log = PredictionLog(tmp_path, retry_seconds=0.01)
     file_limit(8_000)
     for start in range(0, 200, 20):
-        log.append(batch_of([f"{start + i:03d}" for i in range(20)]))
-    until(lambda: log.queued_rows == 0)
+        log.append(make_batch([f"{start + i:03d}" for i in range(20)]))
+    wait_until(lambda: log.queued_rows == 0)
     log.close()
     file_limit(resource.RLIM_INFINITY)
     caplog.clear()
-    assert logged(tmp_path) == [f"{i:03d}" for i in range(200)]
+    assert logged_request_ids(tmp_path) == [f"{i:03d}" for i in range(200)]
     assert caplog.messages == []  # no file has a torn end
     assert log.dropped_rows == 0
 
@@ -100,12 +107,12 @@ def test_a_folder_that_may_not_be_written_degrades_the_log(
 ) -> None:
     (tmp_path / "log").write_text("in the way")
     log = PredictionLog(tmp_path / "log", retry_seconds=0.01)
-    log.append(batch_of(["a"]))
-    until(lambda: log.degraded)
+    log.append(make_batch(["a"]))
+    wait_until(lambda: log.degraded)
     (tmp_path / "log").unlink()
-    until(lambda: log.degraded is None)
+    wait_until(lambda: log.degraded is None)
     log.close()
-    assert logged(tmp_path / "log") == ["a"]
+    assert logged_request_ids(tmp_path / "log") == ["a"]
     assert [record.levelname for record in service_log.records] == ["ERROR", "WARNING"]
 
 
@@ -149,7 +156,7 @@ def test_a_process_that_ends_or_is_killed_has_logged_what_it_answered(tmp_path: 
         answered = end(started[ending], number)
         last = answered[-1][1]
         safe = [identifier for identifier, moment in answered if ending != "killed" or moment < last - 0.1]
-        in_log = logged(tmp_path / ending)
+        in_log = logged_request_ids(tmp_path / ending)
         assert len(safe) > 100
         assert set(safe) - set(in_log) == set(), ending
         assert len(set(in_log)) == len(in_log)
@@ -162,7 +169,7 @@ def test_two_processes_write_side_by_side_and_end_without_a_word(tmp_path: Path)
     for process in processes:
         process.communicate(timeout=20)
         assert process.returncode == 0
-    assert logged(tmp_path) == sorted([f"{i:06d}" for i in range(99)] * 2)
+    assert logged_request_ids(tmp_path) == sorted([f"{i:06d}" for i in range(99)] * 2)
     assert len({file.name.split("-")[1] for file in tmp_path.rglob("*.arrows")}) == 2
     assert sum(table.num_rows for table in iter_predictions(tmp_path)) == 198
 
@@ -171,10 +178,10 @@ def test_only_the_owner_writes_and_only_the_group_reads(tmp_path: Path) -> None:
     """Who bought how often is in the log."""
     usual = os.umask(0)
     try:
-        write(tmp_path / "log", batch_of(["a"]), batch_of(["b"], version="2"))
+        write_log(tmp_path / "log", make_batch(["a"]), make_batch(["b"], version="2"))
     finally:
         os.umask(usual)
     modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.arrows")}
     folders = {path.stat().st_mode & 0o777 for path in (tmp_path / "log", *(tmp_path / "log").iterdir())}
     assert (modes, folders) == ({0o640}, {0o750})
-    assert logged(tmp_path / "log") == ["a", "b"]
+    assert logged_request_ids(tmp_path / "log") == ["a", "b"]

@@ -17,7 +17,7 @@ from holdfast.core.prediction_log import DAY_US, LogKey
 from services.prediction_log.files import PredictionFiles
 from services.prediction_log.record_queue import PredictionQueue
 from services.prediction_log.writer import PredictionLog
-from tests.support.prediction_batches import NOON_US, batch_of, files_of, logged, until
+from tests.support.prediction_batches import NOON_US, log_file_names, logged_request_ids, make_batch, wait_until
 
 pytestmark = pytest.mark.usefixtures("service_log")
 
@@ -40,9 +40,9 @@ class Gate:
 def test_what_is_appended_is_in_the_log_before_it_is_closed(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / "log")
     assert (log.queued_rows, log.written_rows, log.dropped_rows) == (0, 0, 0)
-    log.append(batch_of(["a", "b"]))
-    until(lambda: log.written_rows == 2)
-    assert logged(tmp_path / "log") == ["a", "b"]
+    log.append(make_batch(["a", "b"]))
+    wait_until(lambda: log.written_rows == 2)
+    assert logged_request_ids(tmp_path / "log") == ["a", "b"]
     assert (log.queued_rows, log.dropped_rows, log.degraded) == (0, 0, None)
     log.close()
 
@@ -62,7 +62,7 @@ def test_every_batch_of_every_thread_is_logged_once(tmp_path: Path) -> None:
 
     def append(name: str) -> None:
         for i in range(0, 300, 3):
-            log.append(batch_of([f"{name}{i + j:03d}" for j in range(3)], version=name))
+            log.append(make_batch([f"{name}{i + j:03d}" for j in range(3)], version=name))
 
     threads = [threading.Thread(target=append, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -70,26 +70,26 @@ def test_every_batch_of_every_thread_is_logged_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     log.close()
-    assert logged(tmp_path) == [f"{name}{i:03d}" for name in "abcd" for i in range(300)]
+    assert logged_request_ids(tmp_path) == [f"{name}{i:03d}" for name in "abcd" for i in range(300)]
     assert (log.written_rows, log.queued_rows) == (1200, 0)
 
 
 def test_logs_begun_in_the_same_microsecond_write_files_of_their_own(tmp_path: Path) -> None:
     logs = [PredictionLog(tmp_path, clock_us=lambda: NOON_US) for _ in range(2)]
     for name, log in zip("ab", logs, strict=True):
-        log.append(batch_of([name]))
+        log.append(make_batch([name]))
     for log in logs:
         log.close()
-    assert logged(tmp_path) == ["a", "b"]
+    assert logged_request_ids(tmp_path) == ["a", "b"]
 
 
 def test_micro_batches_become_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
     log = PredictionLog(tmp_path)
-    log.append(batch_of(["first"]))
+    log.append(make_batch(["first"]))
     assert gate.waiting.wait(20)
     for i in range(50):
-        log.append(batch_of([f"{i}"]))
+        log.append(make_batch([f"{i}"]))
     gate.open.set()
     log.close()
     [file] = tmp_path.rglob("*.arrows")
@@ -101,21 +101,21 @@ def test_a_full_queue_drops_and_counts_and_holds_nobody_up(
 ) -> None:
     gate = Gate(monkeypatch)
     log = PredictionLog(tmp_path, max_queued_rows=5)
-    log.append(batch_of(["a", "b"]))
+    log.append(make_batch(["a", "b"]))
     assert gate.waiting.wait(20)  # the disk hangs
-    log.append(batch_of(["c", "d"]))
+    log.append(make_batch(["c", "d"]))
     began = time.monotonic()
-    log.append(batch_of(["e", "f"]))  # one too many: what is being written counts
-    log.append(batch_of(["g"]))
-    log.append(batch_of(["h"]))
+    log.append(make_batch(["e", "f"]))  # one too many: what is being written counts
+    log.append(make_batch(["g"]))
+    log.append(make_batch(["h"]))
     assert time.monotonic() - began < 1
     assert (log.queued_rows, log.dropped_rows) == (5, 3)
     assert log.degraded == "predictions come faster than they are written"
     gate.open.set()
-    until(lambda: log.degraded is None)
-    log.append(batch_of(["i"]))
+    wait_until(lambda: log.degraded is None)
+    log.append(make_batch(["i"]))
     log.close()
-    assert logged(tmp_path) == ["a", "b", "c", "d", "g", "i"]
+    assert logged_request_ids(tmp_path) == ["a", "b", "c", "d", "g", "i"]
     assert service_log.messages == ["Predictions are logged again. Lost: 3."]
 
 
@@ -124,24 +124,24 @@ def test_a_batch_larger_than_the_queue_is_logged_if_it_is_alone(
 ) -> None:
     gate = Gate(monkeypatch)
     log = PredictionLog(tmp_path, max_queued_rows=5)
-    log.append(batch_of(list("abcdefg")))
+    log.append(make_batch(list("abcdefg")))
     assert gate.waiting.wait(20)
-    log.append(batch_of(list("hijklmn")))  # what is being written counts
+    log.append(make_batch(list("hijklmn")))  # what is being written counts
     assert (log.queued_rows, log.dropped_rows) == (7, 7)
     gate.open.set()
-    until(lambda: log.queued_rows == 0)
-    log.append(batch_of(list("opqrst")))
+    wait_until(lambda: log.queued_rows == 0)
+    log.append(make_batch(list("opqrst")))
     log.close()
-    assert logged(tmp_path) == list("abcdefgopqrst")
+    assert logged_request_ids(tmp_path) == list("abcdefgopqrst")
 
 
 def test_after_close_predictions_are_counted_as_dropped(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
-    log.append(batch_of(["a"]))
+    log.append(make_batch(["a"]))
     log.close()
     log.close()
-    log.append(batch_of(["b", "c"]))
-    assert logged(tmp_path) == ["a"]
+    log.append(make_batch(["b", "c"]))
+    assert logged_request_ids(tmp_path) == ["a"]
     assert log.dropped_rows == 2
 
 
@@ -150,7 +150,7 @@ def test_close_says_what_it_could_not_write_in_time(
 ) -> None:
     gate = Gate(monkeypatch)
     log = PredictionLog(tmp_path)
-    log.append(batch_of(["a", "b", "c"]))
+    log.append(make_batch(["a", "b", "c"]))
     log.close(timeout=0.05)
     log.close()
     gate.open.set()
@@ -176,11 +176,11 @@ def test_a_batch_that_is_not_as_declared_spoils_no_other(
     tmp_path: Path, wrong: dict[str, Any], service_log: pytest.LogCaptureFixture
 ) -> None:
     log = PredictionLog(tmp_path, interval=60)
-    bad = batch_of(["b"], **wrong)
-    for batch in (batch_of(["a"]), bad, batch_of(["c"]), bad):
+    bad = make_batch(["b"], **wrong)
+    for batch in (make_batch(["a"]), bad, make_batch(["c"]), bad):
         log.append(batch)
     log.close()
-    assert logged(tmp_path) == ["a", "c"]
+    assert logged_request_ids(tmp_path) == ["a", "c"]
     assert (log.written_rows, log.dropped_rows, log.queued_rows) == (2, 2, 0)
     [said] = service_log.messages
     assert said.startswith("Predictions that are not as declared are not logged: ")
@@ -189,39 +189,39 @@ def test_a_batch_that_is_not_as_declared_spoils_no_other(
 def test_a_new_file_for_each_day_version_route_and_set_of_inputs(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
     midnight = NOON_US + DAY_US // 2
-    log.append(batch_of(["a"], answered_at_us=midnight - 1))
-    log.append(batch_of(["b"], answered_at_us=midnight))
-    log.append(batch_of(["c"], version="2"))
-    log.append(batch_of(["d"], version="2", route="shadow"))
-    log.append(batch_of(["e"], version="2", input_names=["recency", "rhythm"]))
-    log.append(batch_of(["f"]))
-    log.append(batch_of(["g"], version="../4"))
+    log.append(make_batch(["a"], answered_at_us=midnight - 1))
+    log.append(make_batch(["b"], answered_at_us=midnight))
+    log.append(make_batch(["c"], version="2"))
+    log.append(make_batch(["d"], version="2", route="shadow"))
+    log.append(make_batch(["e"], version="2", input_names=["recency", "rhythm"]))
+    log.append(make_batch(["f"]))
+    log.append(make_batch(["g"], version="../4"))
     log.close()
-    assert files_of(tmp_path) == ["2024-03-01/..%2F4", "2024-03-01/1", *["2024-03-01/2"] * 3, "2024-03-02/1"]
-    assert logged(tmp_path) == list("abcdefg")
+    assert log_file_names(tmp_path) == ["2024-03-01/..%2F4", "2024-03-01/1", *["2024-03-01/2"] * 3, "2024-03-02/1"]
+    assert logged_request_ids(tmp_path) == list("abcdefg")
 
 
 def test_a_file_that_would_grow_beyond_its_limit_is_followed_by_another(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, max_file_bytes=5_000)
     for i in range(20):
-        log.append(batch_of([f"{i:02d}"]))
-        until(lambda: log.queued_rows == 0)
+        log.append(make_batch([f"{i:02d}"]))
+        wait_until(lambda: log.queued_rows == 0)
     log.close()
     sizes = [file.stat().st_size for file in tmp_path.rglob("*.arrows")]
     assert len(sizes) > 2
     assert max(sizes) <= 5_000
-    assert logged(tmp_path) == [f"{i:02d}" for i in range(20)]
+    assert logged_request_ids(tmp_path) == [f"{i:02d}" for i in range(20)]
 
 
 def test_a_file_that_somebody_deleted_is_followed_by_another(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
     for name in "ab":
-        log.append(batch_of([name]))
-        until(lambda: log.queued_rows == 0)
+        log.append(make_batch([name]))
+        wait_until(lambda: log.queued_rows == 0)
         shutil.rmtree(tmp_path / "2024-03-01")
-    log.append(batch_of(["c"]))
+    log.append(make_batch(["c"]))
     log.close()
-    assert logged(tmp_path) == ["c"]
+    assert logged_request_ids(tmp_path) == ["c"]
 
 
 def test_a_thread_steps_aside_for_a_late_writer_but_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +232,7 @@ def test_a_thread_steps_aside_for_a_late_writer_but_seldom(monkeypatch: pytest.M
 
     def steps_aside() -> bool:
         asides.clear()
-        queue.put(batch_of(["a"]))
+        queue.put(make_batch(["a"]))
         return asides == [0.008]
 
     assert not steps_aside()
@@ -262,14 +262,14 @@ def test_old_days_are_deleted_at_start_and_at_midnight(tmp_path: Path) -> None:
         (tmp_path / day / "1-2-3-4.arrows").write_bytes(b"old")
     now = NOON_US
     log = PredictionLog(tmp_path, keep_days=29, clock_us=lambda: now)  # to 1 February
-    until(lambda: not (tmp_path / "2024-01-31").exists())
-    log.append(batch_of(["a"]))
-    until(lambda: log.written_rows == 1)
+    wait_until(lambda: not (tmp_path / "2024-01-31").exists())
+    log.append(make_batch(["a"]))
+    wait_until(lambda: log.written_rows == 1)
     assert open_files(tmp_path) == ["2024-03-01"]
     now += DAY_US
-    until(lambda: not (tmp_path / "2024-02-01").exists())
+    wait_until(lambda: not (tmp_path / "2024-02-01").exists())
     assert open_files(tmp_path) == []
-    log.append(batch_of(["b"], answered_at_us=now))
+    log.append(make_batch(["b"], answered_at_us=now))
     log.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2024-02-28", "2024-03-01", "2024-03-02"]
 
