@@ -30,8 +30,8 @@ from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
 from holdfast.core.formatting import data_url, png
-from holdfast.core.locks import one_at_a_time
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.runtime.locks import one_at_a_time
 from holdfast.training.settings import TrainingSettings
 
 _IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}

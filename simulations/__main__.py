@@ -47,8 +47,8 @@ def simulate(
 ) -> None:
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
     from flows._cli import EXPECTED_ERRORS
-    from holdfast.core.locks import one_at_a_time
     from holdfast.runtime.cli_errors import exit_on_expected_error
+    from holdfast.runtime.locks import one_at_a_time
     from simulations.outcome import simulations_folder
     from simulations.report import print_outcomes, write_table
     from simulations.scenarios import SCENARIOS

@@ -20,9 +20,9 @@ from holdfast.backtesting.results import BacktestResult, BacktestStep, read_resu
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.errors import HoldfastError
-from holdfast.core.locks import BusyError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
+from holdfast.runtime.locks import BusyError
 from holdfast.training.settings import SearchSettings, TrainingSettings
 from tests.support.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
 
