@@ -15,8 +15,8 @@ from holdfast.models.contract import MODEL_NAME
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from holdfast.promotion.approval import Answer
-    from holdfast.promotion.champion_update import Decision
+    from holdfast.promotion.approval import ApprovalAnswer
+    from holdfast.promotion.champion_update import PromotionDecision
 
 _ASKING = "approval"  # the name of the one place where a run is suspended
 
@@ -31,7 +31,7 @@ class Approval(RunInput):
 
 def request_human_approval(
     settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta, deployment: str
-) -> "tuple[str, Decision]":
+) -> "tuple[str, PromotionDecision]":
     """The version, and what a person decided about it. ``deployment`` is whose run this is.
 
     The first time this ends the process. Once answered, Prefect runs the flow again from the top, and it comes here
@@ -39,42 +39,42 @@ def request_human_approval(
     """
     from prefect.runtime import flow_run
 
-    from holdfast.model_versions.aliases import champion_version, promotion_lock
-    from holdfast.promotion.approval import answered, ask, requested_by, shown_to_the_person
-    from holdfast.promotion.champion_update import passed_gates
-    from holdfast.promotion.decision import candidate, decided_before
+    from holdfast.model_versions.aliases import get_champion_version, promotion_lock
+    from holdfast.promotion.approval import find_requested_version, record_answer, render_request, request_approval
+    from holdfast.promotion.champion_update import require_passed_gates
+    from holdfast.promotion.decision import find_previous_decision, resolve_candidate
 
     run = str(flow_run.id)
-    number = requested_by(client, run)
+    number = find_requested_version(client, run)
     if number is None:
-        number = candidate(client, version)
-        if decision := decided_before(client, number):
+        number = resolve_candidate(client, version)
+        if decision := find_previous_decision(client, number):
             return number, decision
         _require_first_time(number)
         _require_resumable(number, timeout, deployment)
-        gates = passed_gates(client, number, champion_version(client))
+        gates = require_passed_gates(client, number, get_champion_version(client))
         with promotion_lock(settings):
-            ask(client, number, gates, run, datetime.now(UTC), timeout)
+            request_approval(client, number, gates, run, datetime.now(UTC), timeout)
         refresh_model_cards(settings, number)
-    answer = _answer(shown_to_the_person(client, number, reason), timeout)
+    answer = _answer(render_request(client, number, reason), timeout)
     try:
         with promotion_lock(settings):
-            return number, answered(client, number, answer, datetime.now(UTC))
+            return number, record_answer(client, number, answer, datetime.now(UTC))
     except PromotionRefusedError:
         refresh_model_cards(settings, number)
         raise
 
 
-def _answer(shown: str, timeout: timedelta) -> "Answer | None":
+def _answer(shown: str, timeout: timedelta) -> "ApprovalAnswer | None":
     """What a person entered; None when the run was resumed without."""
-    from holdfast.promotion.approval import Answer
+    from holdfast.promotion.approval import ApprovalAnswer
 
     form = Approval.with_initial_data(description=shown)
     try:
         given = suspend_flow_run(wait_for_input=form, timeout=int(timeout.total_seconds()), key=_ASKING)
     except ValidationError:
         return None
-    return Answer(given.decision == "approve", given.approved_by.strip(), given.reason.strip())
+    return ApprovalAnswer(given.decision == "approve", given.approved_by.strip(), given.reason.strip())
 
 
 def _require_resumable(version: str, timeout: timedelta, name: str) -> None:

@@ -51,11 +51,11 @@ def known_task(
     from holdfast.backtesting.policy_inputs import compute_drift, find_latest_matured, measure_performance
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import read_scores, scores_path
-    from holdfast.model_versions.aliases import champion_version
+    from holdfast.model_versions.aliases import get_champion_version
     from holdfast.training.mlflow_tracking import open_mlflow
 
     client = open_mlflow(settings)
-    champion, count = champion_version(client), len(customers.ids)
+    champion, count = get_champion_version(client), len(customers.ids)
     if champion is None:
         return PolicyInputs(None, count)
     if told.policy == "drift":
@@ -75,11 +75,11 @@ def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     from holdfast.backtesting.policy_inputs import read_training_time
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import scores_path, scores_table, write_scores
-    from holdfast.model_versions.aliases import champion_version
+    from holdfast.model_versions.aliases import get_champion_version
     from holdfast.training.mlflow_tracking import open_mlflow
 
     client = open_mlflow(settings)
-    version = champion_version(client)
+    version = get_champion_version(client)
     if version is None:
         return {"champion": None, "champion_as_of": None, "customers": 0, "mean_score": None}
     scores = scores_table(customers, load_champion(settings))

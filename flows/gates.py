@@ -12,14 +12,14 @@ from prefect.cache_policies import NO_CACHE
 from feature_repo.settings import Settings, load_settings
 from flows.model_card import refresh_model_cards
 from holdfast.feature_store.materialization import features_lock
-from holdfast.model_versions.gate_settings import GateSettings, changed_told
+from holdfast.model_versions.gate_settings import GateSettings, describe_changed_thresholds
 from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from holdfast.model_versions.evidence import Evidence
-    from holdfast.promotion.evaluation_context import Situation
-    from holdfast.promotion.gate_report import Report
-    from holdfast.promotion.gates import Gate
+    from holdfast.promotion.evaluation_context import EvaluationContext
+    from holdfast.promotion.gate_report import GateReport
+    from holdfast.promotion.gates import GateResult
 
 
 @dataclass(frozen=True)
@@ -34,35 +34,37 @@ class GatesResult:
     """Whether it waits for promotion now."""
     computed: bool
     """False when the same evidence had passed before."""
-    gates: "list[Gate]"
+    gates: "list[GateResult]"
 
     @property
-    def failed(self) -> "list[Gate]":
+    def failed(self) -> "list[GateResult]":
         """The gates that stop it."""
         return [gate for gate in self.gates if gate.verdict == "failed"]
 
 
 @task(name="situation", cache_policy=NO_CACHE, persist_result=False)
-def situation_task(settings: Settings, version: str) -> "Situation":
+def situation_task(settings: Settings, version: str) -> "EvaluationContext":
     """The champion, the definitions in the registry and the last parity report, at rest."""
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.promotion.evaluation_context import situation_of
+    from holdfast.promotion.evaluation_context import load_evaluation_context
 
     with features_lock(settings):
-        return situation_of(open_registry(settings), settings, version)
+        return load_evaluation_context(open_registry(settings), settings, version)
 
 
 @task(task_run_name="evidence about version {version}", cache_policy=NO_CACHE, persist_result=False)
-def evidence_task(settings: Settings, version: str, situation: "Situation", thresholds: GateSettings) -> "Evidence":
+def evidence_task(
+    settings: Settings, version: str, situation: "EvaluationContext", thresholds: GateSettings
+) -> "Evidence":
     """What training left of the version, and how the registered model behaves."""
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.promotion.evidence_collection import gather
+    from holdfast.promotion.evidence_collection import collect_evidence
 
-    return gather(open_registry(settings), settings, version, situation, thresholds)
+    return collect_evidence(open_registry(settings), settings, version, situation, thresholds)
 
 
 @task(name="record", cache_policy=NO_CACHE, persist_result=False)
-def record_task(settings: Settings, report: "Report") -> None:
+def record_task(settings: Settings, report: "GateReport") -> None:
     """Put gates and verdict into the version's MLflow run."""
     from holdfast.model_versions.aliases import open_registry
     from holdfast.promotion.gate_report import record_report
@@ -71,10 +73,10 @@ def record_task(settings: Settings, report: "Report") -> None:
 
 
 @task(name="verdict", cache_policy=NO_CACHE, persist_result=False)
-def verdict_task(settings: Settings, report: "Report") -> bool:
+def verdict_task(settings: Settings, report: "GateReport") -> bool:
     """Put the verdict on the version, show it, and move the alias; whether the version is the challenger now."""
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.promotion.gate_report import settle
+    from holdfast.promotion.gate_report import apply_verdict
 
     create_table_artifact(
         [
@@ -93,16 +95,16 @@ def verdict_task(settings: Settings, report: "Report") -> bool:
                 None,
                 [
                     f"{MODEL_NAME} version {report.version}: {_verdict(report.failed)}.",
-                    changed_told(report.settings.changed()),
+                    describe_changed_thresholds(report.settings.changed()),
                 ],
             )
         ),
     )
-    return settle(open_registry(settings), settings, report)
+    return apply_verdict(open_registry(settings), settings, report)
 
 
 @task(name="ready", cache_policy=NO_CACHE, persist_result=False)
-def ready_task(report: "Report") -> None:
+def ready_task(report: "GateReport") -> None:
     """Tell automations that there is a new challenger. Killed before this, the regular run of rollout finds it."""
     from holdfast.alerting.events import emit_event
 
@@ -129,9 +131,9 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     """
     from prefect.runtime import flow_run
 
-    from holdfast.model_versions.aliases import challenger_version, get_version, open_registry
-    from holdfast.promotion.gate_report import Report, find_report
-    from holdfast.promotion.gates import judge
+    from holdfast.model_versions.aliases import get_challenger_version, get_version, open_registry
+    from holdfast.promotion.gate_report import GateReport, find_report
+    from holdfast.promotion.gates import evaluate_gates
 
     settings, thresholds = load_settings(), thresholds or GateSettings()
     client = open_registry(settings)
@@ -143,8 +145,8 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     key = situation.key(number, thresholds)
     found = report = find_report(client, number, key)
     if report is None:
-        judged = judge(evidence_task(settings, number, situation, thresholds), thresholds)
-        report = Report(
+        judged = evaluate_gates(evidence_task(settings, number, situation, thresholds), thresholds)
+        report = GateReport(
             version=number,
             champion=situation.champion,
             key=key,
@@ -153,7 +155,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
             gates=judged,
         )
         record_task(settings, report)
-    before = challenger_version(client)
+    before = get_challenger_version(client)
     challenger = verdict_task(settings, report)
     if challenger and before != number:
         ready_task(report)

@@ -118,9 +118,9 @@ def _promoted(trained: TrainResult) -> tuple[str, str]:
     Raises:
         PromotionRefusedError: There is no champion.
     """
-    from holdfast.model_versions.aliases import champion_version, open_registry
+    from holdfast.model_versions.aliases import get_champion_version, open_registry
 
-    standing = champion_version(open_registry(load_settings()))
+    standing = get_champion_version(open_registry(load_settings()))
     if standing is not None and not trained.gates.passed:
         failed = ", ".join(gate.name for gate in trained.gates.failed)
         return standing, f"version {trained.model_version} failed {failed}; the champion stays version {standing}"

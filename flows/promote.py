@@ -15,7 +15,7 @@ from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 if TYPE_CHECKING:
-    from holdfast.promotion.champion_update import Decision
+    from holdfast.promotion.champion_update import PromotionDecision
 
 _DEPLOYMENT = "promote/promote"
 
@@ -35,14 +35,14 @@ class PromoteResult:
 
 
 @task(name="move champion", cache_policy=NO_CACHE, persist_result=False)
-def move_task(settings: Settings, version: str, decision: "Decision") -> PromoteResult:
+def move_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
     """Record the decision and move the alias."""
     from holdfast.model_versions.aliases import open_registry
     from holdfast.model_versions.records import PromotionRecord
-    from holdfast.promotion.champion_update import move_champion
+    from holdfast.promotion.champion_update import promote_champion
 
     client = open_registry(settings)
-    previous = move_champion(client, settings, version, decision, datetime.now(UTC))
+    previous = promote_champion(client, settings, version, decision, datetime.now(UTC))
     record = PromotionRecord.of(client, version)
     thresholds = record.thresholds if record else {}
     result = PromoteResult(version, previous, previous != version, decision.who, decision.why, thresholds)
@@ -72,7 +72,7 @@ def promote(
         timeout_hours: How long a person has; no answer is a refusal.
     """
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.promotion.decision import by_itself, candidate
+    from holdfast.promotion.decision import decide_automatically, resolve_candidate
 
     settings = load_settings()
     client = open_registry(settings)
@@ -81,8 +81,8 @@ def promote(
             settings, client, version, reason.strip(), timedelta(hours=timeout_hours), _DEPLOYMENT
         )
     else:
-        number = candidate(client, version)
-        decision = by_itself(client, number, reason.strip(), datetime.now(UTC))
+        number = resolve_candidate(client, version)
+        decision = decide_automatically(client, number, reason.strip(), datetime.now(UTC))
     result = move_task(settings, number, decision)
     if result.moved:
         refresh_model_cards(settings, result.version, result.previous)
@@ -90,13 +90,13 @@ def promote(
 
 
 def _told(result: PromoteResult) -> str:
-    from holdfast.model_versions.gate_settings import changed_told
+    from holdfast.model_versions.gate_settings import describe_changed_thresholds
 
     if not result.moved:
         return f"Version {result.version} is the {CHAMPION} already: nothing was decided, nobody was asked."
     before = f"after version {result.previous}" if result.previous else "the first"
     told = f"{CHAMPION} is version {result.version}, {before}."
-    return " ".join(filter(None, [told, changed_told(result.thresholds), f"{result.who}: {result.why}"]))
+    return " ".join(filter(None, [told, describe_changed_thresholds(result.thresholds), f"{result.who}: {result.why}"]))
 
 
 def _show(result: PromoteResult) -> None:

@@ -20,8 +20,8 @@ from holdfast.runtime.prefect_states import skipped_state
 from holdfast.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from holdfast.retraining.attempt_log import Retraining
-    from holdfast.retraining.policy import Decision
+    from holdfast.retraining.attempt_log import RetrainingAttempt
+    from holdfast.retraining.policy import RetrainingDecision
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,28 @@ class RetrainResult:
 @task(name="decide", cache_policy=NO_CACHE, persist_result=False)
 def decide_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
-) -> "tuple[Decision, Retraining | None]":
+) -> "tuple[RetrainingDecision, RetrainingAttempt | None]":
     """Look at the findings that last, and at the retrainings there were; one that is decided on has begun."""
-    from holdfast.model_versions.aliases import UnknownVersionError, champion_version, open_registry
+    from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, open_registry
     from holdfast.monitoring.skew.open_findings import open_skew
-    from holdfast.retraining.attempt_log import Retraining, begin, past, retraining_lock
-    from holdfast.retraining.policy import decide
-    from holdfast.retraining.signals import seen
+    from holdfast.retraining.attempt_log import RetrainingAttempt, list_attempts, retraining_lock, start_attempt
+    from holdfast.retraining.policy import decide_retraining
+    from holdfast.retraining.signals import read_signals
 
     try:
-        champion = champion_version(open_registry(settings))
+        champion = get_champion_version(open_registry(settings))
     except UnknownVersionError:
         champion = None
     with retraining_lock(settings):
-        decision = decide(seen(settings, as_of, champion), past(settings), rules, as_of, open_skew(settings))
+        decision = decide_retraining(
+            read_signals(settings, as_of, champion), list_attempts(settings), rules, as_of, open_skew(settings)
+        )
         begun = None
         if decision.retrain:
             about = {"why": decision.why, "event": event or "", "subject": subject or ""}
-            begun = begin(settings, Retraining(as_of=as_of, begun=datetime.now(UTC), outcome="begun", **about))
+            begun = start_attempt(
+                settings, RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), outcome="begun", **about)
+            )
     prompted = f"Prompted by {event} about {subject}." if event else "Prompted by hand."
     create_markdown_artifact(
         f"**{'Retraining' if decision.retrain else 'No retraining'}** as of {as_of:%Y-%m-%d %H:%M} UTC: "
@@ -67,7 +71,7 @@ def decide_task(
 
 
 @task(name="record", cache_policy=NO_CACHE, persist_result=False)
-def record_task(settings: Settings, begun: "Retraining", version: str) -> None:
+def record_task(settings: Settings, begun: "RetrainingAttempt", version: str) -> None:
     """The reason, on the version that this retraining gave; one that was there before has other reasons to be."""
     from holdfast.lineage.version_history import registration_time
     from holdfast.model_versions.aliases import get_version, open_registry, promotion_lock
@@ -126,7 +130,7 @@ def retrain(
         training: As for train.
         thresholds: As for train.
     """
-    from holdfast.retraining.attempt_log import keep
+    from holdfast.retraining.attempt_log import save_attempt
 
     settings = load_settings()
     moment = resolve_as_of(as_of, settings, run_time())
@@ -137,7 +141,7 @@ def retrain(
     try:
         trained = train(moment, None, training, thresholds)
     except Exception:
-        keep(settings, begun.model_copy(update={"outcome": "failed"}))
+        save_attempt(settings, begun.model_copy(update={"outcome": "failed"}))
         raise
     version, judged = trained.model_version, trained.gates
     done = begun.model_copy(update={"outcome": "done", "version": version})
@@ -145,9 +149,9 @@ def retrain(
         record_task(settings, begun, version)
         tell_task(settings, moment, decision.why, trained)
     except Exception:  # it was trained, whoever has heard of it; one that was killed here goes on
-        keep(settings, done)
+        save_attempt(settings, done)
         raise
-    keep(settings, done)
+    save_attempt(settings, done)
     return RetrainResult(True, decision.why, version, judged.passed, judged.challenger)
 
 

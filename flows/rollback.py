@@ -30,11 +30,11 @@ def move_back_task(
 ) -> RollbackResult:
     """Move the alias and say so."""
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.promotion.rollback import other_definitions, roll_back
+    from holdfast.promotion.rollback import describe_changed_definitions, roll_back
 
     client = open_registry(settings)
     back = roll_back(client, settings, to, why, who, now, leave, flow_run)
-    warning = other_definitions(client, settings, back.version) if back.moved else ""
+    warning = describe_changed_definitions(client, settings, back.version) if back.moved else ""
     result = RollbackResult(back.version, back.rolled_back, back.moved, warning)
     create_markdown_artifact(_told(result, why), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
     return result

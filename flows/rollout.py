@@ -67,10 +67,10 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     from holdfast.alerting.links import current_run_url
     from holdfast.model_versions.aliases import open_registry
     from holdfast.monitoring.skew.open_findings import open_skew
-    from holdfast.rollout.notifications import finish, tell_silent
+    from holdfast.rollout.notifications import finish_step, notify_unreachable
     from holdfast.rollout.service_metrics import read_service
-    from holdfast.rollout.step_monitor import Surroundings
-    from holdfast.rollout.step_runner import try_out
+    from holdfast.rollout.step_monitor import StepDependencies
+    from holdfast.rollout.step_runner import run_step
     from holdfast.runtime.endpoints import load_endpoint_settings
 
     client, url = open_registry(settings), load_endpoint_settings().service_url
@@ -78,16 +78,16 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    world = Surroundings(
+    world = StepDependencies(
         clock=clock,
         sleep=time.sleep,
         look=lambda: read_service(url),
         skew=lambda: open_skew(settings),
-        silent=lambda silent: tell_silent(settings, work.version, url, silent, clock()),
+        silent=lambda silent: notify_unreachable(settings, work.version, url, silent, clock()),
         flow_run=str(flow_run.id or ""),
     )
-    outcome = try_out(client, settings, work, rules, world)
-    finish(client, settings, work.version, outcome.record, clock(), current_run_url())
+    outcome = run_step(client, settings, work, rules, world)
+    finish_step(client, settings, work.version, outcome.record, clock(), current_run_url())
     create_table_artifact(outcome.table, key="rollout", description=f"Version {work.version}: {outcome.record.told}")
     return outcome.record
 
@@ -96,11 +96,13 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
 def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
     """Move the alias; where a person is asked, on their word about this very version."""
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.rollout.notifications import tell_promoted
-    from holdfast.rollout.registry_actions import promote
+    from holdfast.rollout.notifications import notify_promoted
+    from holdfast.rollout.registry_actions import promote_challenger
 
-    promote(open_registry(settings), settings, work, "passed every step of its rollout", datetime.now(UTC), asks)
-    tell_promoted(work.version, work.champion)
+    promote_challenger(
+        open_registry(settings), settings, work, "passed every step of its rollout", datetime.now(UTC), asks
+    )
+    notify_promoted(work.version, work.champion)
 
 
 @task(task_run_name="end", cache_policy=NO_CACHE, persist_result=False)
@@ -108,11 +110,11 @@ def end_task(settings: Settings, work: "Work", why: str = "") -> "RolloutRecord"
     """End a rollout that cannot go on, or tell the end of one that was killed when it told it."""
     from holdfast.alerting.links import current_run_url
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.rollout.notifications import finish
+    from holdfast.rollout.notifications import finish_step
 
     now = datetime.now(UTC)
     record = work.ended(why, now)
-    finish(open_registry(settings), settings, work.version, record, now, current_run_url())
+    finish_step(open_registry(settings), settings, work.version, record, now, current_run_url())
     return record
 
 
@@ -145,13 +147,13 @@ def rollout(
     from filelock import Timeout
 
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.rollout.work_queue import claim, find_work
+    from holdfast.rollout.work_queue import find_work, rollout_lock
 
     settings = load_settings()
     client, done, named = open_registry(settings), None, version
     person = _asked_before(settings, client, _Person(approval == "manual", timedelta(hours=timeout_hours)))
     try:
-        with claim(settings, _PATIENCE if person.asked else 0):
+        with rollout_lock(settings, _PATIENCE if person.asked else 0):
             while not isinstance(work := find_work(client, named), str):
                 asking = replace(person, again=named is not None)
                 result = _roll_out(settings, client, work, asking, rules or RolloutSettings())
@@ -180,9 +182,9 @@ def _asked_before(settings: Settings, client: "MlflowClient", person: _Person) -
     """
     from prefect.runtime import flow_run
 
-    from holdfast.promotion.approval import requested_by
+    from holdfast.promotion.approval import find_requested_version
 
-    asked = requested_by(client, str(flow_run.id)) if person.asks else None
+    asked = find_requested_version(client, str(flow_run.id)) if person.asks else None
     if asked is None:
         return person
     try:
@@ -196,7 +198,7 @@ def _roll_out(
     settings: Settings, client: "MlflowClient", work: "Work", person: _Person, rules: RolloutSettings
 ) -> RolloutResult:
     """One version, from its beginning or from where it was, to its end."""
-    from holdfast.rollout.work_queue import waits_for_a_person
+    from holdfast.rollout.work_queue import describe_pending_approval
 
     if work.record is not None and not work.record.is_open:
         return _over(settings, work, end_task(settings, work))
@@ -205,7 +207,9 @@ def _roll_out(
         work.record.tell(client, work.version)
     try:
         if work.record is None:
-            if waiting := waits_for_a_person(client, work, person.asks, person.asked, person.again, datetime.now(UTC)):
+            if waiting := describe_pending_approval(
+                client, work, person.asks, person.asked, person.again, datetime.now(UTC)
+            ):
                 return RolloutResult(None, "nothing", waiting)
             if person.asks and person.asked is None:
                 request_human_approval(settings, client, work.version, _ASKED, person.timeout, _DEPLOYMENT)

@@ -14,16 +14,16 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import Traffic
 
 if TYPE_CHECKING:
-    from holdfast.promotion.challenger_traffic import Sent
+    from holdfast.promotion.challenger_traffic import TrafficChange
 
 
 @task(name="send traffic", cache_policy=NO_CACHE, persist_result=False)
-def send_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "Sent":
+def send_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
     """Say it on the version."""
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.promotion.challenger_traffic import send
+    from holdfast.promotion.challenger_traffic import set_traffic
 
-    sent = send(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))
+    sent = set_traffic(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))
     create_markdown_artifact(_told(sent), key="traffic", description=f"{MODEL_NAME}: what the challenger gets")
     return sent
 
@@ -34,7 +34,7 @@ def traffic(
     version: str | None = None,
     share: float | None = None,
     who: str | None = None,
-) -> "Sent":
+) -> "TrafficChange":
     """Say what the challenger gets to score; running services follow within seconds.
 
     shadow: every request, unseen and logged. canary: the requests of a share of the customers, always the same ones.
@@ -46,16 +46,16 @@ def traffic(
         share: Of the customers, for a canary: above 0, at most 0.5; 0.05 when left out.
         who: Who says so; the user of this machine when left out.
     """
-    from holdfast.promotion.challenger_traffic import wanted
+    from holdfast.promotion.challenger_traffic import build_traffic
 
     settings = load_settings()
-    sent = send_task(settings, version, wanted(mode, share), who or getpass.getuser())
+    sent = send_task(settings, version, build_traffic(mode, share), who or getpass.getuser())
     if sent.changed and sent.version:
         refresh_model_cards(settings, sent.version)
     return sent
 
 
-def _told(sent: "Sent") -> str:
+def _told(sent: "TrafficChange") -> str:
     if sent.version is None:
         return "There is no challenger: nobody gets traffic beside the champion, as before."
     share = f" of {sent.traffic.share:.1%} of the customers" if sent.traffic.mode == "canary" else ""
@@ -63,7 +63,7 @@ def _told(sent: "Sent") -> str:
     return f"Version {sent.version} {gets[sent.traffic.mode]}{'' if sent.changed else ', as before'}."
 
 
-def _show(sent: "Sent") -> None:
+def _show(sent: "TrafficChange") -> None:
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=True).print(_told(sent), markup=False)

@@ -318,12 +318,12 @@ def _result(settings: Settings, registered: "Registered", judged: GatesResult, t
 def _show(result: TrainResult) -> None:
     from rich.console import Console
 
-    from holdfast.model_versions.aliases import champion_version, open_registry
+    from holdfast.model_versions.aliases import get_champion_version, open_registry
     from holdfast.training.summary import told
 
     judged, version = result.gates, result.model_version
     failed = [gate.name for gate in judged.failed]
-    champion = champion_version(open_registry(load_settings())) == version
+    champion = get_champion_version(open_registry(load_settings())) == version
     text = told(version, result.trained, result.evaluation, failed, judged.challenger, champion)
     Console(highlight=False, soft_wrap=True).print(text, markup=False)
 

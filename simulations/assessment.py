@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.aliases import all_versions, open_registry
-from holdfast.model_versions.records import events_in
+from holdfast.model_versions.aliases import list_versions, open_registry
+from holdfast.model_versions.records import parse_events
 from holdfast.models.contract import MODEL_NAME
 from holdfast.training.lineage import code_commit
 from simulations.environment import Running
@@ -61,11 +61,11 @@ def told_of(run: Run) -> str:
 
 def registry_events(settings: Settings, since: datetime) -> list[str]:
     """What gates, rollouts, promotions and rollbacks left on each version from ``since`` on."""
-    versions = sorted(all_versions(open_registry(settings)), key=lambda item: int(item.version))
+    versions = sorted(list_versions(open_registry(settings)), key=lambda item: int(item.version))
     return [
         f"{MODEL_NAME} {version.version}: {_told(record)}"
         for version in versions
-        for record in events_in(version.tags, str(version.version)) or ()
+        for record in parse_events(version.tags, str(version.version)) or ()
         if getattr(record, "when", since) >= since
     ]
 

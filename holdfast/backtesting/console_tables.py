@@ -9,7 +9,7 @@ from rich.table import Table
 
 from holdfast.backtesting.policies import policy_title
 from holdfast.backtesting.results import BacktestResult, BacktestStep
-from holdfast.model_versions.gate_settings import changed_told
+from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.training.evaluation_report import Interval
 
 
@@ -34,7 +34,7 @@ def print_results(results: Sequence[BacktestResult], console: Console) -> None:
     console.print(_comparison(results), "")
     console.print(recommend_policy(results), markup=False)
     if changed := results[0].thresholds.changed():
-        console.print(f"{changed_told(changed)} For the live gates: --thresholds '{{}}'", markup=False)
+        console.print(f"{describe_changed_thresholds(changed)} For the live gates: --thresholds '{{}}'", markup=False)
 
 
 def recommend_policy(results: Sequence[BacktestResult]) -> str:

@@ -9,7 +9,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import list_batches
 from holdfast.lineage.version_history import NoLineageError, UsedBatch, parse_lineage, registration_time
-from holdfast.model_versions.aliases import all_versions
+from holdfast.model_versions.aliases import list_versions
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import RunUnavailableError, read_files
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
@@ -49,7 +49,7 @@ def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> B
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
     used: dict[str, list[DerivedVersion]] = {}
     unreadable = {}
-    versions = sorted(all_versions(client), key=lambda item: int(item.version))
+    versions = sorted(list_versions(client), key=lambda item: int(item.version))
     # The search leaves the aliases out.
     aliases = client.get_registered_model(MODEL_NAME).aliases if versions else {}
     for item in versions:

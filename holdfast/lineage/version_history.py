@@ -13,8 +13,13 @@ from pydantic import ValidationError
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import Batch, list_batches
-from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, champion_version, get_version
-from holdfast.model_versions.champion_history import reigns
+from holdfast.model_versions.aliases import (
+    UnknownVersionError,
+    get_challenger_version,
+    get_champion_version,
+    get_version,
+)
+from holdfast.model_versions.champion_history import read_champion_history
 from holdfast.model_versions.records import (
     ApprovalRecord,
     GatesRecord,
@@ -23,10 +28,10 @@ from holdfast.model_versions.records import (
     RollbackRecord,
     RolloutRecord,
     TrafficRecord,
-    events_in,
+    parse_events,
 )
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.promotion.gate_report import BadReportError, Report, read_report
+from holdfast.promotion.gate_report import BadReportError, GateReport, read_report
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.lineage import LINEAGE, Lineage
@@ -68,7 +73,7 @@ class VersionHistory:
     recipe: Recipe | None
     evaluation: Evaluation | None
     gates: GatesRecord | None
-    report: Report | None
+    report: GateReport | None
     approval: ApprovalRecord | None
     promotion: PromotionRecord | None
     rollback: RollbackRecord | None
@@ -84,7 +89,7 @@ def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
     Raises:
         UnknownVersionError: There is none.
     """
-    named = {CHAMPION: champion_version, CHALLENGER: challenger_version}
+    named = {CHAMPION: get_champion_version, CHALLENGER: get_challenger_version}
     if name not in named:
         return get_version(client, name)
     number = named[name](client)
@@ -108,7 +113,7 @@ def load_version_history(
     lineage = parse_lineage(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
     gates, approval = GatesRecord.in_tags(tags, number), ApprovalRecord.in_tags(tags, number)
-    past = reigns(client)
+    past = read_champion_history(client)
     promotions = past.promotions.get(number, [])
     report, unreadable = _report(client, number, gates)
     rows = client.get_run(run_id).data.metrics.get("training_rows")
@@ -132,12 +137,12 @@ def load_version_history(
             (name, item) for name, found in past.promotions.items() for item in found if item.previous == number
         ],
         returns=past.returns_to(number),
-        events=cast(list[Event], events_in(tags, number) or []),
+        events=cast(list[Event], parse_events(tags, number) or []),
         unreadable=unreadable,
     )
 
 
-def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tuple[Report | None, str]:
+def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tuple[GateReport | None, str]:
     """The report behind a verdict, and why one that is there cannot be read."""
     try:
         return read_report(client, version, gates.key) if gates else None, ""

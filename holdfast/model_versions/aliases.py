@@ -20,7 +20,7 @@ _NOTHING = (
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for an alias or number nobody has
 
 
-def may_come_back(error: MlflowException) -> bool:
+def is_retryable(error: MlflowException) -> bool:
     """Whether the registry could not answer, and may later: not that it answered that something is not there."""
     return error.error_code not in _ABSENT
 
@@ -56,25 +56,25 @@ def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
     """
     try:
         if version is None:
-            version = max((str(item.version) for item in all_versions(client)), key=int)
+            version = max((str(item.version) for item in list_versions(client)), key=int)
         return client.get_model_version(MODEL_NAME, version)
     except (MlflowException, ValueError) as error:
-        if isinstance(error, MlflowException) and may_come_back(error):
+        if isinstance(error, MlflowException) and is_retryable(error):
             raise
         raise UnknownVersionError(_NOTHING.format(version=version or "at all")) from error
 
 
-def all_versions(client: MlflowClient) -> list[ModelVersion]:
+def list_versions(client: MlflowClient) -> list[ModelVersion]:
     """Every version, with its tags."""
     return list(client.search_model_versions(f"name = '{MODEL_NAME}'"))
 
 
-def champion_version(client: MlflowClient) -> str | None:
+def get_champion_version(client: MlflowClient) -> str | None:
     """The version that ``champion`` names, if any."""
     return _named(client, CHAMPION)
 
 
-def challenger_version(client: MlflowClient) -> str | None:
+def get_challenger_version(client: MlflowClient) -> str | None:
     """The version that ``challenger`` names, if any."""
     return _named(client, CHALLENGER)
 
@@ -87,14 +87,14 @@ def set_champion(client: MlflowClient, version: str) -> None:
 
 def set_challenger(client: MlflowClient, version: str) -> None:
     """Move ``challenger`` to ``version``; what it may have had of the traffic as challenger before, it has not now."""
-    if challenger_version(client) != version:
+    if get_challenger_version(client) != version:
         client.delete_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG)
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
 
 
 def drop_challenger(client: MlflowClient, version: str) -> None:
     """Take ``challenger`` from ``version`` if it has it."""
-    if challenger_version(client) == version:
+    if get_challenger_version(client) == version:
         client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
 
 
@@ -102,6 +102,6 @@ def _named(client: MlflowClient, alias: str) -> str | None:
     try:
         return str(client.get_model_version_by_alias(MODEL_NAME, alias).version)
     except MlflowException as error:
-        if may_come_back(error):
+        if is_retryable(error):
             raise
         return None

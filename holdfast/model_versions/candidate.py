@@ -29,7 +29,7 @@ from holdfast.training.recipe import RECIPE_FILE, Recipe
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class Subject:
+class ModelCandidate:
     """A registered version. What cannot be read raises NotComputedError, or what reading it raised."""
 
     def __init__(self, client: MlflowClient, version: str) -> None:

@@ -6,12 +6,12 @@ from datetime import datetime
 from mlflow import MlflowClient
 
 from feature_repo.timestamps import as_utc
-from holdfast.model_versions.aliases import all_versions, champion_version, get_version
-from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, RolloutRecord, events_in
+from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions
+from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, RolloutRecord, parse_events
 
 
 @dataclass(frozen=True)
-class Reigns:
+class ChampionHistory:
     """Version to its promotions that moved the alias and to its rollbacks, in the order in which they happened.
 
     ``followed`` are versions that a record names as the champion before: they were it, whatever else is known.
@@ -47,18 +47,18 @@ class Reigns:
         return any(since is None or record.when > since for record in rollbacks)
 
 
-def reigns(client: MlflowClient) -> Reigns:
+def read_champion_history(client: MlflowClient) -> ChampionHistory:
     """As the registry tells it now.
 
     A promotion is written before the alias moves and told after. One that is not told moved the alias if its version
     is the champion, or was followed or rolled back later; versions without events are taken at their word.
     """
-    champion, versions = champion_version(client), {str(item.version): item.tags for item in all_versions(client)}
+    champion, versions = get_champion_version(client), {str(item.version): item.tags for item in list_versions(client)}
     promotions: dict[str, list[PromotionRecord]] = {}
     rollbacks: dict[str, list[RollbackRecord]] = {}
     written: dict[str, PromotionRecord] = {}
     for version, tags in versions.items():
-        events = events_in(tags, version)
+        events = parse_events(tags, version)
         promotions[version] = [event for event in events or [] if isinstance(event, PromotionRecord)]
         rollbacks[version] = [event for event in events or [] if isinstance(event, RollbackRecord)]
         rollback, promotion = RollbackRecord.in_tags(tags, version), PromotionRecord.in_tags(tags, version)
@@ -76,35 +76,35 @@ def reigns(client: MlflowClient) -> Reigns:
         if version == champion or any(name == version and when >= promotion.when for name, when in named):
             promotions[version].append(promotion)
             promotions[version].sort(key=lambda item: item.when)
-    return Reigns(champion, promotions, rollbacks, {name for name, _ in named if name})
+    return ChampionHistory(champion, promotions, rollbacks, {name for name, _ in named if name})
 
 
 @dataclass(frozen=True)
-class Breach:
+class RolloutBreach:
     """How such a rollout ended. ``stands``: the version has not passed its gates since."""
 
     record: RolloutRecord
     stands: bool
 
 
-def last_breach(client: MlflowClient, version: str) -> Breach | None:
+def find_last_breach(client: MlflowClient, version: str) -> RolloutBreach | None:
     """The latest of ``version``; None where there was none. One as champion leaves a rollback, which is another thing.
 
     Of all events, as the next rollout takes the place of the last one's record.
     """
     tags = get_version(client, version).tags
-    known = [*(events_in(tags, version) or []), RolloutRecord.in_tags(tags, version)]
+    known = [*(parse_events(tags, version) or []), RolloutRecord.in_tags(tags, version)]
     breached = [item for item in known if isinstance(item, RolloutRecord) and item.verdict == "breached"]
     latest = max((item for item in breached if item.step != "watch"), key=lambda item: item.when, default=None)
     if latest is None:
         return None
     gates = GatesRecord.in_tags(tags, version)
-    return Breach(latest, gates is None or gates.verdict == "failed" or gates.when <= latest.when)
+    return RolloutBreach(latest, gates is None or gates.verdict == "failed" or gates.when <= latest.when)
 
 
-def trained_at(client: MlflowClient) -> dict[str, datetime]:
+def read_training_times(client: MlflowClient) -> dict[str, datetime]:
     """Version to the moment that it was trained as of; versions that training did not register have none."""
-    tags = {str(item.version): item.tags for item in all_versions(client)}
+    tags = {str(item.version): item.tags for item in list_versions(client)}
     return {
         version: as_utc(datetime.fromisoformat(found["holdfast.as_of"]))
         for version, found in tags.items()

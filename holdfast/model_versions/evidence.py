@@ -10,7 +10,7 @@ from holdfast.training.evaluation_report import Evaluation, Interval
 
 if TYPE_CHECKING:
     from holdfast.feature_store.parity import ParityRecord
-    from holdfast.model_versions.champion_history import Breach
+    from holdfast.model_versions.champion_history import RolloutBreach
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class NotComputedError(HoldfastError):
 
 
 @dataclass(frozen=True)
-class Missing:
+class Unavailable:
     """A piece of evidence that could not be had, and why."""
 
     reason: str
@@ -37,41 +37,41 @@ class Evidence:
     whose risk falls as their silence grows. ``variance``: largest change of a score in other company.
     """
 
-    evaluation: Evaluation | Missing
-    brier_gain: Interval | Missing
+    evaluation: Evaluation | Unavailable
+    brier_gain: Interval | Unavailable
     champion: str | None
-    over_champion: Interval | Missing | None
-    brier_over_champion: Interval | Missing | None
+    over_champion: Interval | Unavailable | None
+    brier_over_champion: Interval | Unavailable | None
     compared_on: str
-    as_tested: float | Missing
-    wrong_direction: float | Missing
-    variance: float | Missing
-    definitions: dict[str, str] | Missing
-    parity: "ParityRecord | Missing"
-    latency_ms: float | Missing
-    size_mb: float | Missing
-    inputs: list[str] | Missing
+    as_tested: float | Unavailable
+    wrong_direction: float | Unavailable
+    variance: float | Unavailable
+    definitions: dict[str, str] | Unavailable
+    parity: "ParityRecord | Unavailable"
+    latency_ms: float | Unavailable
+    size_mb: float | Unavailable
+    inputs: list[str] | Unavailable
     rollback: RollbackRecord | None
-    breach: "Breach | None" = None
+    breach: "RolloutBreach | None" = None
 
 
-def attempt(compute: Callable[[], T]) -> T | Missing:
+def compute_or_unavailable(compute: Callable[[], T]) -> T | Unavailable:
     """What ``compute`` returns, or why it could not."""
     try:
         return compute()
     except HoldfastError as error:
-        return Missing(str(error))
+        return Unavailable(str(error))
     except Exception as error:  # whatever it is: a gate that cannot be computed fails, and says why
         lines = str(error).strip().splitlines()
-        return Missing(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+        return Unavailable(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
 
 
-def given(piece: T | Missing) -> T:
+def require(piece: T | Unavailable) -> T:
     """The piece itself.
 
     Raises:
         NotComputedError: It is missing.
     """
-    if isinstance(piece, Missing):
+    if isinstance(piece, Unavailable):
         raise NotComputedError(piece.reason)
     return piece

@@ -78,7 +78,7 @@ class GateSettings(BaseModel):
         return {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}
 
 
-def changed_told(changed: Mapping[str, Any]) -> str:
+def describe_changed_thresholds(changed: Mapping[str, Any]) -> str:
     """A sentence that names the thresholds other than the defaults; nothing where there are none."""
     if not changed:
         return ""

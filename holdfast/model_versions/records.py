@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from holdfast.model_versions.version_tags import EVENTS_TAG, BadRecordError, Record, bad_events, read_events
+from holdfast.model_versions.version_tags import EVENTS_TAG, BadRecordError, TaggedRecord, events_error, read_events
 from holdfast.models.registered_version import TRAFFIC_TAG
 
 __all__ = [
@@ -18,15 +18,15 @@ __all__ = [
     "BadRecordError",
     "GatesRecord",
     "PromotionRecord",
-    "Record",
     "RollbackRecord",
     "RolloutRecord",
+    "TaggedRecord",
     "TrafficRecord",
-    "events_in",
+    "parse_events",
 ]
 
 
-class GatesRecord(Record):
+class GatesRecord(TaggedRecord):
     """The verdict over a version. ``champion``: whom it was compared with; ``key``: names the evidence."""
 
     TAG = "holdfast.gates"
@@ -41,7 +41,7 @@ class GatesRecord(Record):
     """Those other than the defaults, by name."""
 
 
-class ApprovalRecord(Record):
+class ApprovalRecord(TaggedRecord):
     """A person is asked, or has answered, whether a version becomes the champion."""
 
     TAG = "holdfast.approval"
@@ -62,7 +62,7 @@ class ApprovalRecord(Record):
         return self.model_copy(update={"status": "timed out", "when": self.until, "why": "nobody answered in time"})
 
 
-class PromotionRecord(Record):
+class PromotionRecord(TaggedRecord):
     """Why a version became the champion, after whom. ``gates``: the key of its evidence."""
 
     TAG = "holdfast.promotion"
@@ -77,7 +77,7 @@ class PromotionRecord(Record):
     """Those of its gates other than the defaults, by name."""
 
 
-class RollbackRecord(Record):
+class RollbackRecord(TaggedRecord):
     """Why a version is no longer the champion. ``times``: how often that has happened to it; ``flow_run``: by whom."""
 
     TAG = "holdfast.rollback"
@@ -90,7 +90,7 @@ class RollbackRecord(Record):
     flow_run: str = ""
 
 
-class TrafficRecord(Record):
+class TrafficRecord(TaggedRecord):
     """What a challenger gets to score beside the champion; services read the tag as ``Traffic``.
 
     ``until``: a rollout gives it for a time only, and writes the tag anew while it watches; that is no event.
@@ -111,7 +111,7 @@ class TrafficRecord(Record):
         return given.get(self.mode) or f"tried out on {self.share:.1%} of the customers"
 
 
-class RolloutRecord(Record):
+class RolloutRecord(TaggedRecord):
     """A step of a rollout has begun, or how it ended; see ``holdfast.rollout``.
 
     ``begun`` is when the step began: a rollout that was killed goes on with it. ``champion`` is whom the version is
@@ -164,7 +164,7 @@ class RolloutRecord(Record):
         return f"rollout, {self.name}: {self.verdict}{after}{f': {self.why}' if self.why else ''}"
 
 
-class RetrainingRecord(Record):
+class RetrainingRecord(TaggedRecord):
     """Why a version was trained without anybody asking for it. ``prompted``: the event and what it was about."""
 
     TAG = "holdfast.retraining"
@@ -180,7 +180,7 @@ class RetrainingRecord(Record):
         return f"trained again as of {self.as_of:%Y-%m-%d}: {self.why}"
 
 
-def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
+def parse_events(tags: dict[str, str], version: str) -> list[TaggedRecord] | None:
     """All that is told of a version, in the order in which it was saved; None for one from before events were kept.
 
     Raises:
@@ -188,7 +188,7 @@ def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
     """
     if EVENTS_TAG not in tags:
         return None
-    kinds: dict[str, type[Record]] = {
+    kinds: dict[str, type[TaggedRecord]] = {
         kind.TAG: kind
         for kind in (
             GatesRecord,
@@ -203,4 +203,4 @@ def events_in(tags: dict[str, str], version: str) -> list[Record] | None:
     try:
         return [kinds[item["kind"]].model_validate(item["record"]) for item in read_events(tags, version)]
     except (KeyError, TypeError, ValidationError) as error:
-        raise bad_events(version) from error
+        raise events_error(version) from error

@@ -20,7 +20,7 @@ class BadRecordError(HoldfastError):
     """A tag of a model version is not what Holdfast wrote."""
 
 
-class Record(BaseModel):
+class TaggedRecord(BaseModel):
     """A record in the tag ``TAG`` of a model version."""
 
     model_config = ConfigDict(frozen=True)
@@ -74,13 +74,13 @@ def read_events(tags: dict[str, str], version: str) -> list[Any]:
     try:
         events = json.loads(tags.get(EVENTS_TAG, "[]"))
     except ValueError as error:
-        raise bad_events(version) from error
+        raise events_error(version) from error
     if not isinstance(events, list):
-        raise bad_events(version)
+        raise events_error(version)
     return events
 
 
-def bad_events(version: str) -> BadRecordError:
+def events_error(version: str) -> BadRecordError:
     """That the tag of events cannot be read."""
     return BadRecordError(
         f"The tag {EVENTS_TAG} of {MODEL_NAME} version {version} is no list of records. Remove the tag, or give it "

@@ -6,7 +6,7 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import UnknownVersionError, get_version, open_registry
-from holdfast.model_versions.champion_history import trained_at
+from holdfast.model_versions.champion_history import read_training_times
 from holdfast.models.registry_client import impatience
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import Judged
@@ -56,7 +56,7 @@ def training_time(settings: Settings, window: Window, rules: DataRules) -> Judge
 def _times(settings: Settings, window: Window) -> list[tuple[str, float]]:
     """Version and seconds of the latest trainings whose time is known, oldest first."""
     client = open_registry(settings)
-    known = [version for version, moment in trained_at(client).items() if moment <= window.as_of]
+    known = [version for version, moment in read_training_times(client).items() if moment <= window.as_of]
     times = []
     for version in sorted(known, key=int)[-_BEFORE - 1 :]:
         metrics = client.get_run(str(get_version(client, version).run_id)).data.metrics

@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from mlflow import MlflowClient
 
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
-from holdfast.model_versions.aliases import all_versions
-from holdfast.model_versions.gate_settings import changed_told
+from holdfast.model_versions.aliases import list_versions
+from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord
 from holdfast.models.contract import MODEL_NAME
-from holdfast.promotion.champion_update import Decision
-from holdfast.promotion.gate_report import Report, read_report
-from holdfast.promotion.gates import Gate
+from holdfast.promotion.champion_update import PromotionDecision
+from holdfast.promotion.gate_report import GateReport, read_report
+from holdfast.promotion.gates import GateResult
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApprovalAnswer:
     """What a person entered in the form."""
 
     approve: bool
@@ -25,16 +25,16 @@ class Answer:
     why: str
 
 
-def requested_by(client: MlflowClient, flow_run: str) -> str | None:
+def find_requested_version(client: MlflowClient, flow_run: str) -> str | None:
     """The version that this flow run asked approval for before it was suspended."""
-    for item in all_versions(client):
+    for item in list_versions(client):
         record = ApprovalRecord.in_tags(item.tags, str(item.version))
         if record is not None and record.flow_run == flow_run:
             return str(item.version)
     return None
 
 
-def ask(
+def request_approval(
     client: MlflowClient, version: str, gates: GatesRecord, flow_run: str, now: datetime, timeout: timedelta
 ) -> None:
     """Record that a person is asked. The latest request counts, an earlier one is void.
@@ -53,7 +53,7 @@ def ask(
     )
 
 
-def shown_to_the_person(client: MlflowClient, version: str, reason: str) -> str:
+def render_request(client: MlflowClient, version: str, reason: str) -> str:
     """What stands above the form, as Markdown."""
     record = ApprovalRecord.of(client, version)
     report = read_report(client, version, record.gates) if record else None
@@ -62,7 +62,9 @@ def shown_to_the_person(client: MlflowClient, version: str, reason: str) -> str:
     return request_text(report, reason, record.until)
 
 
-def answered(client: MlflowClient, version: str, answer: Answer | None, now: datetime) -> Decision:
+def record_answer(
+    client: MlflowClient, version: str, answer: ApprovalAnswer | None, now: datetime
+) -> PromotionDecision:
     """Record the answer; the decision if it was yes. A run that goes on without an answer was not approved.
 
     Raises:
@@ -72,44 +74,44 @@ def answered(client: MlflowClient, version: str, answer: Answer | None, now: dat
     assert record is not None  # requested_by has found it
     standing = record.standing(now)
     if standing.status == "waiting":
-        answer = answer or Answer(False, "nobody", "the run was resumed without an answer")
+        answer = answer or ApprovalAnswer(False, "nobody", "the run was resumed without an answer")
         status = "approved" if answer.approve else "refused"
         standing = standing.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
     standing.save(client, version)
     if standing.status != "approved":
-        raise ApprovalRefusedError(refusal(version, standing))
-    return Decision("manual", standing.who, standing.why, standing.gates)
+        raise ApprovalRefusedError(describe_rejection(version, standing))
+    return PromotionDecision("manual", standing.who, standing.why, standing.gates)
 
 
-def approved_before(client: MlflowClient, version: str, gates: GatesRecord) -> Decision | None:
+def find_approval(client: MlflowClient, version: str, gates: GatesRecord) -> PromotionDecision | None:
     """An approval on the same evidence that has not moved the alias yet: it needs no second one."""
     record = ApprovalRecord.of(client, version)
     if record is None or record.status != "approved" or record.gates != gates.key:
         return None
-    return Decision("manual", record.who, record.why, record.gates)
+    return PromotionDecision("manual", record.who, record.why, record.gates)
 
 
-def person_in_the_way(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
+def pending_approval(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
     """What a person was asked about ``version`` and did not approve. No machine undoes that, on whatever evidence."""
     record = ApprovalRecord.of(client, version)
     standing = record.standing(now) if record else None
     return None if standing is None or standing.status == "approved" else standing
 
 
-def require_no_person(client: MlflowClient, version: str, now: datetime) -> None:
+def require_no_pending_approval(client: MlflowClient, version: str, now: datetime) -> None:
     """What a person was asked, no machine decides.
 
     Raises:
         PromotionRefusedError: A person is being asked, refused, or did not answer in time.
     """
-    if standing := person_in_the_way(client, version, now):
+    if standing := pending_approval(client, version, now):
         raise PromotionRefusedError(
-            f"{refusal(version, standing)} To ask again: `prefect deployment run promote/promote -p "
+            f"{describe_rejection(version, standing)} To ask again: `prefect deployment run promote/promote -p "
             f"version='\"{version}\"' -p approval=manual`."
         )
 
 
-def refusal(version: str, record: ApprovalRecord) -> str:
+def describe_rejection(version: str, record: ApprovalRecord) -> str:
     """Why a version was not approved, as of now."""
     about = f"{MODEL_NAME} version {version}"
     if record.status == "waiting":
@@ -119,7 +121,7 @@ def refusal(version: str, record: ApprovalRecord) -> str:
     return f"{about} was refused by {record.who}: {record.why}."
 
 
-def request_text(report: Report, reason: str, until: datetime) -> str:
+def request_text(report: GateReport, reason: str, until: datetime) -> str:
     """Who asks to follow whom, and the evidence, as Markdown."""
     champion = f"version {report.champion}" if report.champion else "none yet"
     lines = [
@@ -127,13 +129,13 @@ def request_text(report: Report, reason: str, until: datetime) -> str:
         *([f"Why it is asked: {reason}"] if reason else []),
         f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
         gates_table(report.gates),
-        *([told] if (told := changed_told(report.settings.changed())) else []),
+        *([told] if (told := describe_changed_thresholds(report.settings.changed())) else []),
         f"Model card, curves and slices: MLflow, model {MODEL_NAME}, version {report.version}, its source run.",
     ]
     return "\n\n".join(lines)
 
 
-def gates_table(gates: Sequence[Gate]) -> str:
+def gates_table(gates: Sequence[GateResult]) -> str:
     """The gates as a Markdown table."""
     rows = ["| gate | value | wanted | verdict | |", "|---|---|---|---|---|"]
     rows += [f"| {g.name} | {g.shown} | {g.wanted} | {g.verdict} | {g.detail} |" for g in gates]

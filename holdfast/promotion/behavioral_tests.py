@@ -23,7 +23,7 @@ _DAY_US = 86_400_000_000
 _ALONE = 50
 
 
-def wrong_direction(
+def measure_wrong_direction(
     score: Score, rows: TrainingSet, request_time: RequestTime, tolerance: float, days: Sequence[int] = (1, 7, 30)
 ) -> float:
     """Share of customers whose risk falls when their last purchase was 1, 7 or 30 days earlier, all else equal.
@@ -62,7 +62,7 @@ def _moved(rows: TrainingSet, stored: dict[str, Ints], last: Ints, compute: Requ
     return input_matrix(rows.inputs, columns | computed)
 
 
-def request_time_view(inputs: Sequence[Feature]) -> str:
+def find_request_time_view(inputs: Sequence[Feature]) -> str:
     """The on-demand view that knows how long a customer has been silent."""
     for feature in inputs:
         if feature.name == SILENCE:
@@ -70,7 +70,7 @@ def request_time_view(inputs: Sequence[Feature]) -> str:
     raise NotComputedError(f"the model does not read {SILENCE}")
 
 
-def variance(score: Score, x: Floats, seed: int) -> float:
+def measure_variance(score: Score, x: Floats, seed: int) -> float:
     """Largest change of a row's score in another order, beside itself, or alone."""
     told, order = score(x), np.random.default_rng(seed).permutation(len(x))
     alone = order[:_ALONE]
@@ -83,7 +83,7 @@ def variance(score: Score, x: Floats, seed: int) -> float:
     )
 
 
-def latency_ms(score: Score, x: Floats, repeats: int = 100) -> float:
+def measure_latency_ms(score: Score, x: Floats, repeats: int = 100) -> float:
     """Median time to score one row, ms."""
     times = []
     for row in range(repeats):

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
-from holdfast.model_versions.aliases import challenger_version, champion_version, get_version, promotion_lock
+from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, promotion_lock
 from holdfast.model_versions.records import TrafficRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
@@ -18,7 +18,7 @@ FIRST_SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class Sent:
+class TrafficChange:
     """What a version gets now, and whether that is new. Without a version there is no challenger to take it from."""
 
     version: str | None
@@ -26,7 +26,7 @@ class Sent:
     changed: bool
 
 
-def wanted(mode: Mode, share: float | None) -> Traffic:
+def build_traffic(mode: Mode, share: float | None) -> Traffic:
     """The traffic that was asked for; a canary begins with 5% of the customers.
 
     Raises:
@@ -44,9 +44,9 @@ def wanted(mode: Mode, share: float | None) -> Traffic:
     return Traffic(mode=mode, share=share)
 
 
-def send(
+def set_traffic(
     client: MlflowClient, settings: Settings, version: str | None, traffic: Traffic, who: str, now: datetime
-) -> Sent:
+) -> TrafficChange:
     """Record on ``version``, the challenger when left out, what it gets from now on. Off is always possible.
 
     Raises:
@@ -55,14 +55,16 @@ def send(
         UnknownVersionError: There is no such version.
     """
     with promotion_lock(settings):
-        return send_now(client, version, traffic, who, now)
+        return set_traffic_locked(client, version, traffic, who, now)
 
 
-def send_now(client: MlflowClient, version: str | None, traffic: Traffic, who: str, now: datetime) -> Sent:
+def set_traffic_locked(
+    client: MlflowClient, version: str | None, traffic: Traffic, who: str, now: datetime
+) -> TrafficChange:
     """The same for whoever holds the promotion lock: what they have seen under it still holds when it is written."""
-    number = version or challenger_version(client)
+    number = version or get_challenger_version(client)
     if number is None and traffic.mode == "off":
-        return Sent(None, traffic, changed=False)
+        return TrafficChange(None, traffic, changed=False)
     if number is None:
         raise TrafficError(
             f"{MODEL_NAME} has no {CHALLENGER} to try out. `python -m flows.gates` judges the latest version; one "
@@ -73,18 +75,18 @@ def send_now(client: MlflowClient, version: str | None, traffic: Traffic, who: s
     if traffic.mode != "off":
         _require_fit(client, tried)
     if _as_before(tried, traffic):
-        return Sent(tried.number, traffic, changed=False)
+        return TrafficChange(tried.number, traffic, changed=False)
     record = TrafficRecord(mode=traffic.mode, share=traffic.share, when=now, who=who, until=traffic.until)
     record.save(client, tried.number)
-    return Sent(tried.number, traffic, changed=True)
+    return TrafficChange(tried.number, traffic, changed=True)
 
 
-def renew(client: MlflowClient, settings: Settings, version: str, traffic: Traffic) -> bool:
+def extend_lease(client: MlflowClient, settings: Settings, version: str, traffic: Traffic) -> bool:
     """Let ``version`` have what it has for longer; whether it still had it. Nothing is told: it is no news."""
     with promotion_lock(settings):
         record = TrafficRecord.of(client, version)
         had = record is not None and (record.mode, record.share) == (traffic.mode, traffic.share)
-        if record is None or not had or record.until is None or challenger_version(client) != version:
+        if record is None or not had or record.until is None or get_challenger_version(client) != version:
             return False
         record.model_copy(update={"until": traffic.until}).write(client, version)
         return True
@@ -92,7 +94,7 @@ def renew(client: MlflowClient, settings: Settings, version: str, traffic: Traff
 
 def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
     """Refuse what services would refuse, as far as it can be told here."""
-    challenger, champion = challenger_version(client), champion_version(client)
+    challenger, champion = get_challenger_version(client), get_champion_version(client)
     about = f"{MODEL_NAME} version {tried.number}"
     if champion is None or champion == tried.number:
         why = f"there is no {CHAMPION} yet" if champion is None else f"it is the {CHAMPION} itself"

@@ -10,16 +10,16 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from holdfast.alerting.links import runbook_entry_url
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import champion_version, drop_challenger, promotion_lock, set_champion
-from holdfast.model_versions.champion_history import last_breach
+from holdfast.model_versions.aliases import drop_challenger, get_champion_version, promotion_lock, set_champion
+from holdfast.model_versions.champion_history import find_last_breach
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.skew.open_findings import is_of_definitions, open_skew
-from holdfast.promotion.definition_check import fits_today
+from holdfast.promotion.definition_check import matches_current_definitions
 
 
 @dataclass(frozen=True)
-class Decision:
+class PromotionDecision:
     """That a version becomes the champion: by whom, why, and on the evidence of which key."""
 
     mode: Literal["auto", "manual"]
@@ -28,7 +28,7 @@ class Decision:
     gates: str
 
 
-def passed_gates(client: MlflowClient, version: str, champion: str | None) -> GatesRecord:
+def require_passed_gates(client: MlflowClient, version: str, champion: str | None) -> GatesRecord:
     """The verdict that lets ``version`` follow ``champion``.
 
     Raises:
@@ -38,26 +38,29 @@ def passed_gates(client: MlflowClient, version: str, champion: str | None) -> Ga
     about = f"{MODEL_NAME} version {version}"
     record, rollback = GatesRecord.of(client, version), RollbackRecord.of(client, version)
     if record is None:
-        raise PromotionRefusedError(f"{about} has not been through the gates. Run {again}. {unchanged(champion)}")
+        raise PromotionRefusedError(
+            f"{about} has not been through the gates. Run {again}. {unchanged_message(champion)}"
+        )
     if record.verdict == "failed":
         raise PromotionRefusedError(
-            f"{about} did not pass its gates: {', '.join(record.failed)}. {unchanged(champion)} {again} shows why."
+            f"{about} did not pass its gates: {', '.join(record.failed)}. {unchanged_message(champion)} "
+            f"{again} shows why."
         )
     if record.champion != champion:
         raise PromotionRefusedError(
             f"{about} was compared with {_shown(record.champion)}, but {CHAMPION} is now {_shown(champion)}. "
-            f"Run {again}. {unchanged(champion)}"
+            f"Run {again}. {unchanged_message(champion)}"
         )
     if rollback is not None and rollback.when >= record.when:
         raise PromotionRefusedError(
             f"{about} was rolled back after it had passed its gates ({rollback.why}). Run {again}, or "
-            f"`python -m flows.rollback --to {version} --reason ...`. {unchanged(champion)}"
+            f"`python -m flows.rollback --to {version} --reason ...`. {unchanged_message(champion)}"
         )
-    breach = last_breach(client, version)
+    breach = find_last_breach(client, version)
     if breach is not None and breach.record.when >= record.when:
         raise PromotionRefusedError(
             f"{about} was worse than the {CHAMPION} in its rollout, after it had passed its gates "
-            f"({breach.record.why}). To have it judged all the same, name it: {again}. {unchanged(champion)}"
+            f"({breach.record.why}). To have it judged all the same, name it: {again}. {unchanged_message(champion)}"
         )
     return record
 
@@ -71,20 +74,20 @@ def require_no_skew(client: MlflowClient, settings: Settings, version: str, cham
         PromotionRefusedError: The latest look at skew found one. A rollback never asks.
     """
     if skew := open_skew(settings):
-        if is_of_definitions(settings) and fits_today(client, settings, version):
+        if is_of_definitions(settings) and matches_current_definitions(client, settings, version):
             return
         raise PromotionRefusedError(
-            f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged(champion)} Mend that "
-            f"({runbook_entry_url('holdfast.skew.detected')}), then run `python -m flows.monitor --views skew` and try "
-            "again. `python -m flows.rollback` works all the same."
+            f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged_message(champion)} "
+            f"Fix the skew ({runbook_entry_url('holdfast.skew.detected')}), then run `python -m flows.monitor --views "
+            "skew` and try again. `python -m flows.rollback` works all the same."
         )
 
 
-def move_champion(
+def promote_champion(
     client: MlflowClient,
     settings: Settings,
     version: str,
-    decision: Decision,
+    decision: PromotionDecision,
     now: datetime,
     objection: Callable[[], str] = str,
 ) -> str | None:
@@ -98,19 +101,19 @@ def move_champion(
             there is an objection.
     """
     with promotion_lock(settings):
-        champion = champion_version(client)
+        champion = get_champion_version(client)
         if champion == version:
             drop_challenger(client, version)
             if record := PromotionRecord.of(client, version):
                 record.tell(client, version)
             return champion
         if why := objection():
-            raise PromotionRefusedError(f"{why}. {unchanged(champion)}")
+            raise PromotionRefusedError(f"{why}. {unchanged_message(champion)}")
         require_no_skew(client, settings, version, champion)
-        gates = passed_gates(client, version, champion)
+        gates = require_passed_gates(client, version, champion)
         if gates.key != decision.gates:
             raise PromotionRefusedError(
-                f"{MODEL_NAME} version {version} was judged again since it was approved. {unchanged(champion)} "
+                f"{MODEL_NAME} version {version} was judged again since it was approved. {unchanged_message(champion)} "
                 "Ask for approval again."
             )
         record = PromotionRecord(
@@ -132,6 +135,6 @@ def _shown(version: str | None) -> str:
     return "no version" if version is None else f"version {version}"
 
 
-def unchanged(champion: str | None) -> str:
+def unchanged_message(champion: str | None) -> str:
     """That nothing has changed, as the end of a refusal."""
     return f"The champion stays {_shown(champion)}." if champion else "There is still no champion."

@@ -4,11 +4,11 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import get_version
-from holdfast.model_versions.evidence import Missing, attempt
+from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
 from holdfast.models.registered_version import RegisteredVersion
 
 
-def fits_today(client: MlflowClient, settings: Settings, version: str) -> bool:
+def matches_current_definitions(client: MlflowClient, settings: Settings, version: str) -> bool:
     """Whether checkout, Feast's registry and ``version`` agree; not where that cannot be told."""
     from holdfast.monitoring.skew.recompute import definitions  # with Feast: seconds, for the few who ask
 
@@ -17,5 +17,5 @@ def fits_today(client: MlflowClient, settings: Settings, version: str) -> bool:
         with definitions(settings) as by:
             return not by.changed_since(fingerprint)
 
-    found = attempt(fits)
-    return not isinstance(found, Missing) and found
+    found = compute_or_unavailable(fits)
+    return not isinstance(found, Unavailable) and found

@@ -10,9 +10,9 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import normalised, sha256
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import ParityRecord, input_definitions, load_parity
-from holdfast.model_versions.aliases import champion_version
-from holdfast.model_versions.champion_history import Breach, last_breach
-from holdfast.model_versions.evidence import Missing, attempt
+from holdfast.model_versions.aliases import get_champion_version
+from holdfast.model_versions.champion_history import RolloutBreach, find_last_breach
+from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord
 
@@ -27,18 +27,18 @@ _JUDGING = [
 
 
 @dataclass(frozen=True)
-class Situation:
+class EvaluationContext:
     """The champion to compare with, the definitions in Feast's registry, the last parity report, and what production
     has said of the version already.
     """
 
     champion: str | None
-    definitions: dict[str, str] | Missing
-    parity: ParityRecord | Missing
+    definitions: dict[str, str] | Unavailable
+    parity: ParityRecord | Unavailable
     rollback: RollbackRecord | None
-    breach: Breach | None = None
+    breach: RolloutBreach | None = None
 
-    def in_spite_of_its_breach(self) -> "Situation":
+    def in_spite_of_its_breach(self) -> "EvaluationContext":
         """The same for whoever names the version to have it judged again: a breach is to be no reason."""
         return replace(self, breach=replace(self.breach, stands=False)) if self.breach else self
 
@@ -49,7 +49,9 @@ class Situation:
             version,
             self.champion,
             repr(self.definitions),
-            parity.reason if isinstance(parity, Missing) else [sorted(parity.definitions.items()), parity.mismatches],
+            parity.reason
+            if isinstance(parity, Unavailable)
+            else [sorted(parity.definitions.items()), parity.mismatches],
             self.rollback.model_dump_json() if self.rollback else None,
             self.breach.record.model_dump_json() if self.breach else None,
             settings.model_dump_json(),
@@ -58,21 +60,21 @@ class Situation:
         return sha256(json.dumps(parts))
 
 
-def situation_of(client: MlflowClient, settings: Settings, version: str) -> Situation:
+def load_evaluation_context(client: MlflowClient, settings: Settings, version: str) -> EvaluationContext:
     """How things stand for ``version``. The caller holds the features lock.
 
     The champion itself is judged beside the champion before it, as when it was promoted.
     """
-    champion = champion_version(client)
+    champion = get_champion_version(client)
     if champion == version:
         record = GatesRecord.of(client, version)
         champion = record.champion if record else None
-    return Situation(
+    return EvaluationContext(
         champion,
-        attempt(lambda: input_definitions(open_store(), settings)),
-        attempt(lambda: load_parity(settings)),
+        compute_or_unavailable(lambda: input_definitions(open_store(), settings)),
+        compute_or_unavailable(lambda: load_parity(settings)),
         RollbackRecord.of(client, version),
-        last_breach(client, version),
+        find_last_breach(client, version),
     )
 
 

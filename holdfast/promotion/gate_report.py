@@ -10,9 +10,9 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.errors import HoldfastError
 from holdfast.model_versions.aliases import (
-    challenger_version,
-    champion_version,
     drop_challenger,
+    get_challenger_version,
+    get_champion_version,
     get_version,
     promotion_lock,
     set_challenger,
@@ -20,7 +20,7 @@ from holdfast.model_versions.aliases import (
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import MODEL_NAME
-from holdfast.promotion.gates import Gate
+from holdfast.promotion.gates import GateResult
 from holdfast.runtime.run_artifacts import read_file
 
 GATES_FILE = "gates.json"
@@ -30,7 +30,7 @@ class BadReportError(HoldfastError):
     """A report is there, but it is not what Holdfast wrote."""
 
 
-class Report(BaseModel):
+class GateReport(BaseModel):
     """The verdict over a version and everything behind it."""
 
     model_config = ConfigDict(frozen=True)
@@ -40,7 +40,7 @@ class Report(BaseModel):
     key: str
     when: datetime
     settings: GateSettings
-    gates: list[Gate]
+    gates: list[GateResult]
 
     @property
     def failed(self) -> list[str]:
@@ -48,7 +48,7 @@ class Report(BaseModel):
         return [gate.name for gate in self.gates if gate.verdict == "failed"]
 
 
-def find_report(client: MlflowClient, version: str, key: str) -> Report | None:
+def find_report(client: MlflowClient, version: str, key: str) -> GateReport | None:
     """The report of the same evidence, if it was recorded to its end and no gate failed.
 
     A failed one is not for ever: latency is what the machine was doing then, and what could not be computed may be
@@ -64,7 +64,7 @@ def find_report(client: MlflowClient, version: str, key: str) -> Report | None:
     return report if report and not report.failed else None
 
 
-def read_report(client: MlflowClient, version: str, key: str) -> Report | None:
+def read_report(client: MlflowClient, version: str, key: str) -> GateReport | None:
     """The report named ``key``, None when it is gone.
 
     Raises:
@@ -76,7 +76,7 @@ def read_report(client: MlflowClient, version: str, key: str) -> Report | None:
     except (MlflowException, OSError):
         return None
     try:
-        return Report.model_validate_json(content)
+        return GateReport.model_validate_json(content)
     except ValidationError as error:
         raise BadReportError(
             f"The artifact {_path(key)} of MLflow run {run_id}, the verdict over {MODEL_NAME} version {version}, is "
@@ -84,7 +84,7 @@ def read_report(client: MlflowClient, version: str, key: str) -> Report | None:
         ) from error
 
 
-def record_report(client: MlflowClient, report: Report) -> None:
+def record_report(client: MlflowClient, report: GateReport) -> None:
     """Put it into the version's run: as ``gates.json``, under its key for good, and as metrics."""
     run_id = str(get_version(client, report.version).run_id)
     for path in (_path(report.key), GATES_FILE):
@@ -95,7 +95,7 @@ def record_report(client: MlflowClient, report: Report) -> None:
     client.set_tag(run_id, GatesRecord.TAG, f"failed: {', '.join(report.failed)}" if report.failed else "passed")
 
 
-def settle(client: MlflowClient, settings: Settings, report: Report) -> bool:
+def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) -> bool:
     """Record the verdict on the version and make it the challenger, or no challenger; whether it is one now.
 
     Nobody becomes challenger of a champion it was not compared with. Killed at any point, the next call completes.
@@ -113,9 +113,9 @@ def settle(client: MlflowClient, settings: Settings, report: Report) -> bool:
         if report.failed:
             drop_challenger(client, report.version)  # before the verdict: the alias is never on one that failed
         record.save(client, report.version)
-        if not report.failed and champion_version(client) == report.champion:
+        if not report.failed and get_champion_version(client) == report.champion:
             set_challenger(client, report.version)
-        return challenger_version(client) == report.version
+        return get_challenger_version(client) == report.version
 
 
 def _path(key: str) -> str:

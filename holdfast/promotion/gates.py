@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from holdfast.model_versions.evidence import Evidence, NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion import gate_metrics
-from holdfast.promotion.gate_metrics import Measured
+from holdfast.promotion.gate_metrics import Measurement
 
 Direction = Literal["at least", "above", "at most"]
 Verdict = Literal["passed", "failed", "not applicable"]
 
 
-class Gate(BaseModel):
+class GateResult(BaseModel):
     """One condition. ``value`` is None where it could not be computed, which fails, or does not apply."""
 
     model_config = ConfigDict(frozen=True)
@@ -51,15 +51,15 @@ class _Rule:
     name: str
     direction: Direction
     threshold: Callable[[GateSettings], float]
-    measure: Callable[[Evidence, GateSettings], Measured]
+    measure: Callable[[Evidence, GateSettings], Measurement]
 
 
-def judge(evidence: Evidence, settings: GateSettings) -> list[Gate]:
+def evaluate_gates(evidence: Evidence, settings: GateSettings) -> list[GateResult]:
     """The verdict of every gate. A version passes when none has failed."""
     return [_judged(rule, evidence, settings) for rule in _rules()]
 
 
-def _judged(rule: _Rule, evidence: Evidence, settings: GateSettings) -> Gate:
+def _judged(rule: _Rule, evidence: Evidence, settings: GateSettings) -> GateResult:
     threshold = rule.threshold(settings)
     try:
         value, detail = rule.measure(evidence, settings)
@@ -73,8 +73,8 @@ def _judged(rule: _Rule, evidence: Evidence, settings: GateSettings) -> Gate:
     return _gate(rule, threshold, value, "passed" if passes[rule.direction] else "failed", detail)
 
 
-def _gate(rule: _Rule, threshold: float, value: float | None, verdict: Verdict, detail: str) -> Gate:
-    return Gate(
+def _gate(rule: _Rule, threshold: float, value: float | None, verdict: Verdict, detail: str) -> GateResult:
+    return GateResult(
         name=rule.name, value=value, threshold=threshold, direction=rule.direction, verdict=verdict, detail=detail
     )
 

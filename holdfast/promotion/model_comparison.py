@@ -15,17 +15,17 @@ from holdfast.training.metrics import roc_auc_difference
 _ROW = [ENTITY_KEY, "cutoff"]
 
 
-def on_rows(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
+def compare_roc_auc(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
     """ROC-AUC of the challenger less the champion's on all of ``rows``."""
     return roc_auc_difference(rows.y, challenger, champion, _bootstrap(rows.keys, settings))
 
 
-def brier_on_rows(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
+def compare_brier(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
     """Brier score of the champion less the challenger's on all of ``rows``."""
     return _brier_difference(rows.y, champion, challenger, _bootstrap(rows.keys, settings))
 
 
-def on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
+def compare_shared_roc_auc(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
     """The same on the rows that both were tested on, by what they said then; the challenger's outcomes count.
 
     For a champion of other features, which the rows of today do not hold.
@@ -38,7 +38,7 @@ def on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame, sett
     return roc_auc_difference(shared["churned"].to_numpy(), challenging, champions, _bootstrap(shared, settings))
 
 
-def brier_on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
+def compare_shared_brier(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
     """Brier score of the champion less the challenger's, on the same rows as ``on_shared_predictions``.
 
     Raises:
@@ -50,7 +50,7 @@ def brier_on_shared_predictions(challenger: pd.DataFrame, champion: pd.DataFrame
 
 
 def _enough_shared(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> pd.DataFrame:
-    shared = shared_rows(challenger, champion)
+    shared = join_shared_rows(challenger, champion)
     if len(shared) < settings.min_shared_rows:
         raise NotComputedError(
             f"the champion reads other features, and both were tested on only {len(shared)} same rows of the "
@@ -59,14 +59,14 @@ def _enough_shared(challenger: pd.DataFrame, champion: pd.DataFrame, settings: G
     return shared
 
 
-def shared_rows(challenger: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
+def join_shared_rows(challenger: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
     """The challenger's test rows that the champion was tested on too, with both their scores."""
     return challenger[[*_ROW, "churned", "model"]].merge(
         champion[[*_ROW, "model"]], on=_ROW, suffixes=("_challenger", "_champion"), validate="1:1"
     )
 
 
-def brier_gain(predictions: pd.DataFrame, settings: GateSettings) -> Interval:
+def compare_brier_with_base_rate(predictions: pd.DataFrame, settings: GateSettings) -> Interval:
     """Brier score of the base rate less the model's."""
     model, base_rate = (predictions[name].to_numpy() for name in ("model", "base_rate"))
     return _brier_difference(predictions["churned"].to_numpy(), base_rate, model, _bootstrap(predictions, settings))

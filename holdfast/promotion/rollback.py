@@ -9,17 +9,23 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import RollbackError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import input_definitions
-from holdfast.model_versions.aliases import all_versions, champion_version, get_version, promotion_lock, set_champion
-from holdfast.model_versions.candidate import Subject
-from holdfast.model_versions.champion_history import Reigns, reigns
-from holdfast.model_versions.evidence import Missing, attempt
-from holdfast.model_versions.records import GatesRecord, RollbackRecord, events_in
+from holdfast.model_versions.aliases import (
+    get_champion_version,
+    get_version,
+    list_versions,
+    promotion_lock,
+    set_champion,
+)
+from holdfast.model_versions.candidate import ModelCandidate
+from holdfast.model_versions.champion_history import ChampionHistory, read_champion_history
+from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
+from holdfast.model_versions.records import GatesRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.promotion.champion_update import unchanged
+from holdfast.promotion.champion_update import unchanged_message
 
 
 @dataclass(frozen=True)
-class Return:
+class RollbackResult:
     """A rollback: from which version to which."""
 
     version: str
@@ -36,7 +42,7 @@ def roll_back(
     now: datetime,
     leave: str | None = None,
     flow_run: str = "",
-) -> Return:
+) -> RollbackResult:
     """Move ``champion`` back to ``to``, or to the champion before; the reason stays on the version that goes.
 
     Killed at any point, the same ``flow_run`` run again completes, and never goes back one more. With ``leave``,
@@ -48,7 +54,7 @@ def roll_back(
         UnknownVersionError: There is no version ``to``.
     """
     with promotion_lock(settings):
-        champion = champion_version(client)
+        champion = get_champion_version(client)
         if champion is None:
             raise RollbackError(f"{MODEL_NAME} has no {CHAMPION}: there is nothing to roll back.")
         if flow_run and (begun := _begun_by(client, flow_run)):
@@ -56,25 +62,25 @@ def roll_back(
         if leave is not None and champion != leave:
             raise RollbackError(
                 f"The {CHAMPION} of {MODEL_NAME} is version {champion}, not version {leave}: somebody has moved it. "
-                f"{unchanged(champion)}"
+                f"{unchanged_message(champion)}"
             )
         if to == champion:
-            return Return(to, champion, moved=False)
-        past = reigns(client)
-        target = _former_champion(client, past, to) if to else _passed(client, previous_champion(past, champion))
+            return RollbackResult(to, champion, moved=False)
+        past = read_champion_history(client)
+        target = _former_champion(client, past, to) if to else _passed(client, find_rollback_target(past, champion))
         times = 1 + (past.rollbacks[champion][-1].times if past.rollbacks[champion] else 0)
         record = RollbackRecord(to=target, when=now, who=who, why=why, times=times, flow_run=flow_run)
         record.write(client, champion)
         set_champion(client, target)
         record.tell(client, champion)
-        return Return(target, champion, moved=True)
+        return RollbackResult(target, champion, moved=True)
 
 
 def _begun_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord, bool] | None:
     """The version that this flow run rolled back, its record, and whether that was told, which comes last."""
-    for item in all_versions(client):
+    for item in list_versions(client):
         version = str(item.version)
-        for event in events_in(item.tags, version) or []:
+        for event in parse_events(item.tags, version) or []:
             if isinstance(event, RollbackRecord) and event.flow_run == flow_run:
                 return version, event, True
         record = RollbackRecord.in_tags(item.tags, version)
@@ -83,16 +89,16 @@ def _begun_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord,
     return None
 
 
-def _completed(client: MlflowClient, gone: str, record: RollbackRecord, told: bool, champion: str) -> Return:
+def _completed(client: MlflowClient, gone: str, record: RollbackRecord, told: bool, champion: str) -> RollbackResult:
     """What is left of a rollback; whoever became champion since then stays."""
     if champion != record.to and (told or champion != gone):
-        return Return(champion, gone, moved=False)
+        return RollbackResult(champion, gone, moved=False)
     set_champion(client, record.to)
     record.tell(client, gone)
-    return Return(record.to, gone, moved=True)
+    return RollbackResult(record.to, gone, moved=True)
 
 
-def previous_champion(past: Reigns, champion: str) -> str:
+def find_rollback_target(past: ChampionHistory, champion: str) -> str:
     """The champion before ``champion``, passing over those that were rolled back since they last became champion.
 
     Raises:
@@ -105,21 +111,21 @@ def previous_champion(past: Reigns, champion: str) -> str:
         if not past.rolled_back(version):
             return version
     raise RollbackError(
-        f"There is no champion before version {champion} that was not rolled back itself. {unchanged(champion)} "
-        "Name a former champion with `--to`, or train and promote another."
+        f"There is no champion before version {champion} that was not rolled back itself. "
+        f"{unchanged_message(champion)} Name a former champion with `--to`, or train and promote another."
     )
 
 
-def other_definitions(client: MlflowClient, settings: Settings, version: str) -> str:
+def describe_changed_definitions(client: MlflowClient, settings: Settings, version: str) -> str:
     """A warning where ``version`` was trained on other definitions than the registry of features holds; else nothing.
 
     Without the features lock: whoever rolls back is in a hurry, and this is no reason not to.
     """
-    now = attempt(lambda: input_definitions(open_store(), settings))
-    then = attempt(lambda: Subject(client, version).definitions)
-    if isinstance(now, Missing) or isinstance(then, Missing):
-        missing = now if isinstance(now, Missing) else then
-        assert isinstance(missing, Missing)
+    now = compute_or_unavailable(lambda: input_definitions(open_store(), settings))
+    then = compute_or_unavailable(lambda: ModelCandidate(client, version).definitions)
+    if isinstance(now, Unavailable) or isinstance(then, Unavailable):
+        missing = now if isinstance(now, Unavailable) else then
+        assert isinstance(missing, Unavailable)
         return f"Whether version {version} fits the definitions of today could not be told: {missing.reason}"
     if parts := sorted(part for part, value in then.items() if now.get(part) != value):
         return (
@@ -139,7 +145,7 @@ def _passed(client: MlflowClient, version: str) -> str:
     return version
 
 
-def _former_champion(client: MlflowClient, past: Reigns, version: str) -> str:
+def _former_champion(client: MlflowClient, past: ChampionHistory, version: str) -> str:
     number = str(get_version(client, version).version)
     if not past.was_champion(number):
         raise RollbackError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from holdfast.core.formatting import minute, span
 from holdfast.lineage.version_history import VersionHistory
-from holdfast.model_versions.gate_settings import changed_told
+from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.lineage_tree import format_batches, list_code_versions
 from holdfast.reporting.version_timeline import build_timeline, describe_approval, describe_status
@@ -146,7 +146,7 @@ def _gates_told(history: VersionHistory) -> str:
         return f"Not judged yet: python -m flows.gates --version {history.version}."
     beside = f"beside version {gates.champion}, the champion then" if gates.champion else "when there was no champion"
     failed = f" It failed: {', '.join(gates.failed)}." if gates.failed else ""
-    own = f" {changed_told(gates.thresholds)}" if gates.thresholds else ""
+    own = f" {describe_changed_thresholds(gates.thresholds)}" if gates.thresholds else ""
     gone = "" if history.report else " The numbers behind the verdict are gone from the run."
     if history.unreadable:
         gone = f" The numbers behind the verdict are there, but cannot be read. {history.unreadable}"

@@ -5,20 +5,20 @@ from itertools import pairwise
 from typing import TypeVar
 
 from holdfast.lineage.version_history import VersionHistory
-from holdfast.model_versions.gate_settings import changed_told
+from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.model_versions.records import (
     ApprovalRecord,
     GatesRecord,
     PromotionRecord,
-    Record,
     RetrainingRecord,
     RollbackRecord,
     RolloutRecord,
+    TaggedRecord,
     TrafficRecord,
 )
 from holdfast.models.contract import CHALLENGER, CHAMPION
 
-_Record = TypeVar("_Record", bound=Record)
+_Record = TypeVar("_Record", bound=TaggedRecord)
 
 
 def build_timeline(history: VersionHistory) -> list[tuple[datetime, str]]:
@@ -68,7 +68,7 @@ def _requests(history: VersionHistory) -> list[ApprovalRecord]:
 def describe_approval(history: VersionHistory) -> str:
     """Who approved it, when and why; or that nobody has."""
     if promotion := history.promotion:
-        own = changed_told(promotion.thresholds)
+        own = describe_changed_thresholds(promotion.thresholds)
         told = f"Approved {_by(promotion)} on {promotion.when:%Y-%m-%d %H:%M} UTC: {promotion.why}"
         return f"{told}. {own}" if own else told
     approval = history.approval

@@ -17,7 +17,7 @@ class BadAttemptError(HoldfastError):
     """The file of a retraining is not what Holdfast wrote."""
 
 
-class Retraining(BaseModel):
+class RetrainingAttempt(BaseModel):
     """A retraining: what for, what prompted it, and what came of it."""
 
     model_config = ConfigDict(frozen=True)
@@ -37,22 +37,22 @@ def retraining_lock(settings: Settings) -> FileLock:
     return FileLock(_folder(settings) / ".lock")
 
 
-def begin(settings: Settings, retraining: Retraining) -> Retraining:
+def start_attempt(settings: Settings, retraining: RetrainingAttempt) -> RetrainingAttempt:
     """Keep that it has begun; one as of the same moment that was killed goes on, and began when it did."""
     path = _path(settings, retraining.as_of)
     if path.exists() and (before := _read(path)).outcome == "begun":
         return before
-    keep(settings, retraining)
+    save_attempt(settings, retraining)
     return retraining
 
 
-def keep(settings: Settings, retraining: Retraining) -> None:
+def save_attempt(settings: Settings, retraining: RetrainingAttempt) -> None:
     """Write it; the retraining as of the same moment that was there before is replaced."""
     with replace_file(_path(settings, retraining.as_of)) as temporary:
         temporary.write_text(retraining.model_dump_json(indent=2))
 
 
-def past(settings: Settings) -> list[Attempt]:
+def list_attempts(settings: Settings) -> list[Attempt]:
     """All of them, oldest first.
 
     Raises:
@@ -62,9 +62,9 @@ def past(settings: Settings) -> list[Attempt]:
     return [Attempt(item.as_of, item.outcome) for item in items]
 
 
-def _read(path: Path) -> Retraining:
+def _read(path: Path) -> RetrainingAttempt:
     try:
-        return Retraining.model_validate_json(path.read_text())
+        return RetrainingAttempt.model_validate_json(path.read_text())
     except ValidationError as error:
         raise BadAttemptError(
             f"{path} is no record of a retraining: {error.errors()[0]['msg']}. Remove it: the retraining it was about "

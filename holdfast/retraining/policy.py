@@ -13,7 +13,7 @@ Reason = Literal["holdfast.drift.detected", "holdfast.quality.dropped"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Signal:
     """What a monitoring run whose window ended at ``as_of`` found of one kind; no subjects: nothing."""
 
     event: Reason
@@ -30,7 +30,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Lasting:
+class PersistentSignal:
     """A finding that lasts: in ``times`` of the latest ``of`` windows."""
 
     event: Reason
@@ -43,17 +43,17 @@ class Lasting:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RetrainingDecision:
     """Whether to train again, why, and the findings that last, in the order of how long they do."""
 
     retrain: bool
     why: str
-    lasting: tuple[Lasting, ...] = ()
+    lasting: tuple[PersistentSignal, ...] = ()
 
 
-def decide(
-    seen: Sequence[Seen], past: Sequence[Attempt], rules: RetrainingRules, as_of: datetime, skew: str | None = None
-) -> Decision:
+def decide_retraining(
+    seen: Sequence[Signal], past: Sequence[Attempt], rules: RetrainingRules, as_of: datetime, skew: str | None = None
+) -> RetrainingDecision:
     """Decide as of a moment, from what was seen and done up to it; ``skew`` tells of an open one.
 
     A window is a calendar day (UTC); of several runs in a day the last counts. A retraining that gave a version starts
@@ -61,19 +61,21 @@ def decide(
     not, so that it is tried again, but it counts in its day. One of the same ``as_of`` that never ended goes on.
     """
     if later := [item.as_of for item in seen if _day(item.as_of) > _day(as_of)]:
-        return Decision(False, f"{as_of:%Y-%m-%d %H:%M} is the past: there are windows up to {max(later):%Y-%m-%d}")
+        return RetrainingDecision(
+            False, f"{as_of:%Y-%m-%d %H:%M} is the past: there are windows up to {max(later):%Y-%m-%d}"
+        )
     lasting = _lasting([item for item in seen if item.as_of <= as_of], rules, as_of)
     if not lasting:
         few = f"no finding is in {rules.needed} of the latest {rules.windows} windows and in the latest"
-        return Decision(False, few)
+        return RetrainingDecision(False, few)
     because = "; ".join(str(item) for item in lasting)
     if no := skew or _too_soon(past, rules, as_of):
-        return Decision(False, f"{no}. Else it would be: {because}", lasting)
-    return Decision(True, because, lasting)
+        return RetrainingDecision(False, f"{no}. Else it would be: {because}", lasting)
+    return RetrainingDecision(True, because, lasting)
 
 
-def _lasting(seen: Sequence[Seen], rules: RetrainingRules, as_of: datetime) -> tuple[Lasting, ...]:
-    days: dict[Reason, dict[date, Seen]] = defaultdict(dict)
+def _lasting(seen: Sequence[Signal], rules: RetrainingRules, as_of: datetime) -> tuple[PersistentSignal, ...]:
+    days: dict[Reason, dict[date, Signal]] = defaultdict(dict)
     for item in sorted(seen, key=lambda item: item.as_of):
         days[item.event][_day(item.as_of)] = item
     lasting = []
@@ -84,7 +86,7 @@ def _lasting(seen: Sequence[Seen], rules: RetrainingRules, as_of: datetime) -> t
         for subject in windows[-1].subjects:
             times = sum(subject in window.subjects for window in windows)
             if times >= rules.needed:
-                lasting.append(Lasting(event, subject, times, len(windows)))
+                lasting.append(PersistentSignal(event, subject, times, len(windows)))
     return tuple(sorted(lasting, key=lambda item: (-item.times, item.event, item.subject)))
 
 

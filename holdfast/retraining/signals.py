@@ -8,7 +8,7 @@ import pandas as pd
 from feature_repo.settings import Settings
 from holdfast.monitoring.findings import View
 from holdfast.monitoring.metrics_store import read_metrics
-from holdfast.retraining.policy import Reason, Seen
+from holdfast.retraining.policy import Reason, Signal
 
 # The data view finds other troubles, too; this is its measure of drift.
 _DRIFT_OF_DATA = "shift"
@@ -20,7 +20,7 @@ _VIEWS: dict[View, Reason] = {
 _DAYS = 60  # more than any sensible number of windows reaches back
 
 
-def seen(settings: Settings, as_of: datetime, champion: str | None) -> list[Seen]:
+def read_signals(settings: Settings, as_of: datetime, champion: str | None) -> list[Signal]:
     """The last window of each day, up to ``as_of`` and on later days; nothing counts of a version that is no champion.
 
     The last is that of each view: a later run need not have made them all.
@@ -31,7 +31,7 @@ def seen(settings: Settings, as_of: datetime, champion: str | None) -> list[Seen
             counts = rows[rows["breached"] & rows["version"].isin(["", champion])]
             if view == "data":
                 counts = counts[counts["metric"] == _DRIFT_OF_DATA]
-            found.append(Seen(event, moment, frozenset(counts["subject"])))
+            found.append(Signal(event, moment, frozenset(counts["subject"])))
     return _merged(found)
 
 
@@ -51,11 +51,11 @@ def _windows(table: pd.DataFrame) -> Iterator[tuple[datetime, pd.DataFrame]]:
         yield moment.to_pydatetime(), rows
 
 
-def _merged(found: list[Seen]) -> list[Seen]:
+def _merged(found: list[Signal]) -> list[Signal]:
     """Data and drift view of one day are one window."""
-    days: dict[tuple[Reason, date], Seen] = {}
+    days: dict[tuple[Reason, date], Signal] = {}
     for item in found:
         key = (item.event, item.as_of.astimezone(UTC).date())
         other = days.get(key, item)
-        days[key] = Seen(item.event, max(item.as_of, other.as_of), item.subjects | other.subjects)
+        days[key] = Signal(item.event, max(item.as_of, other.as_of), item.subjects | other.subjects)
     return list(days.values())

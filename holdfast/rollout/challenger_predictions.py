@@ -18,7 +18,7 @@ from holdfast.models.contract import RECENCY, ServedModel
 
 
 @dataclass(frozen=True)
-class Answers:
+class ChallengerPredictions:
     """Predictions of one version on one route.
 
     ``requests`` is how many there were, ``judged`` how many of them were about active customers. Of each customer the
@@ -35,12 +35,14 @@ class Answers:
     differing: str = ""
 
     @classmethod
-    def none(cls, inputs: int) -> "Answers":
+    def none(cls, inputs: int) -> "ChallengerPredictions":
         """Before there are any."""
         return cls(0, np.empty(0), np.empty((0, inputs)), np.empty(0, dtype=bool), 0)
 
 
-def read_answers(settings: Settings, version: str, route: str, contract: ServedModel, since: datetime) -> Answers:
+def read_predictions(
+    settings: Settings, version: str, route: str, contract: ServedModel, since: datetime
+) -> ChallengerPredictions:
     """Those answered from ``since`` on, by the clock of the service.
 
     All replicas whose log is in this folder count; those with a log of their own are not seen.
@@ -58,12 +60,12 @@ def read_answers(settings: Settings, version: str, route: str, contract: ServedM
         elif rows["route"][0].as_py() == route:
             tried.append(rows)
     if not tried:
-        return Answers.none(len(inputs))
+        return ChallengerPredictions.none(len(inputs))
     table = pa.concat_tables(tried, promote_options="default")
     customers = pc.unique(table[ENTITY_KEY])
     same = [rows.filter(pc.is_in(rows[ENTITY_KEY], customers)) for rows in others]
     latest = _latest(table, [ENTITY_KEY])
-    return Answers(
+    return ChallengerPredictions(
         table.num_rows,
         latest["churn_probability"].to_numpy(np.float64),
         latest[inputs].to_numpy(np.float64),
@@ -73,7 +75,7 @@ def read_answers(settings: Settings, version: str, route: str, contract: ServedM
     )
 
 
-class GrowingAnswers:
+class IncrementalPredictions:
     """The same as :func:`read_answers`, again and again over a day: each look reads what is new.
 
     Of each customer the latest row is kept, and of every row two hashes: of the stored features and the moment that its
@@ -89,9 +91,9 @@ class GrowingAnswers:
         self._requests = self._judged = 0
         self._tried, self._others = _no_hashes(), _no_hashes()
         self._suspected = False
-        self._answers = Answers.none(len(contract.inputs))
+        self._answers = ChallengerPredictions.none(len(contract.inputs))
 
-    def read(self) -> Answers:
+    def read(self) -> ChallengerPredictions:
         """Those up to now; the same object where there are no new ones."""
         grown = False
         for rows in self._log.new():
@@ -105,11 +107,13 @@ class GrowingAnswers:
                 self._others, new = _with_hashes(self._others, rows, inputs)
                 self._suspected = self._suspected or _differ(new, self._tried)
         if self._suspected:
-            return read_answers(*self._all)
+            return read_predictions(*self._all)
         if grown:
             latest, inputs = self._latest, self._contract.inputs
             scores, x = latest["churn_probability"].to_numpy(np.float64), latest[inputs].to_numpy(np.float64)
-            self._answers = Answers(self._requests, scores, x, _active(latest, self._contract), self._judged)
+            self._answers = ChallengerPredictions(
+                self._requests, scores, x, _active(latest, self._contract), self._judged
+            )
         return self._answers
 
     def _take(self, rows: pa.Table) -> None:

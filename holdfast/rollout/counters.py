@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from holdfast.model_versions.records import RolloutRecord
-from holdfast.rollout.service_metrics import is_restarted, kept
+from holdfast.rollout.service_metrics import is_restarted, select_counters
 
 Counters = Mapping[str, float]
 
-LATELY = timedelta(minutes=5)  # longer than a deployment, shorter than anybody waits for
+RECENT = timedelta(minutes=5)  # longer than a deployment, shorter than anybody waits for
 
 
-class Counted:
+class CounterTracker:
     """The counters of a step, one look after another: those of two processes are never subtracted.
 
     ``base`` is what the service had counted when the step began, which also tells what was usual before. ``carried`` is
@@ -33,9 +33,9 @@ class Counted:
     def look(self, now: Counters, at: datetime) -> None:
         """The counters as the service tells them now, which is ``at``."""
         if not self.base:  # it did not answer when the step began
-            self.base = self._last = kept(now, self._versions)
+            self.base = self._last = select_counters(now, self._versions)
         if is_restarted(self._last, now):
-            self.carried = kept(dict.fromkeys(now, 0.0) | dict(self.grown), self._versions)
+            self.carried = select_counters(dict.fromkeys(now, 0.0) | dict(self.grown), self._versions)
         start = {} if self.carried else self.base
         self.grown = {
             name: now.get(name, 0.0) - start.get(name, 0.0) + self.carried.get(name, 0.0)
@@ -43,7 +43,7 @@ class Counted:
         }
         self._last = now
         self._looks.append((at, self.grown))
-        while self._looks[1][0] <= at - LATELY:
+        while self._looks[1][0] <= at - RECENT:
             self._looks.popleft()
         then = self._looks[0][1]
         self.lately = {name: value - then.get(name, 0.0) for name, value in self.grown.items()}

@@ -2,12 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from holdfast.rollout.guardrails import FEW
+from holdfast.rollout.guardrails import MIN_ROWS
 
-FLUSH = timedelta(seconds=30)  # far longer than a healthy service takes to write what it scored
+MAX_FLUSH_TIME = timedelta(seconds=30)  # far longer than a healthy service takes to write what it scored
 
 
-class Sight:
+class LogLag:
     """Whether the log holds what the service says that it scores; nothing can be judged that is not logged."""
 
     def __init__(self, now: datetime) -> None:
@@ -19,13 +19,13 @@ class Sight:
         if logged > self._logged or not 0 <= self._scored <= scored:
             self._logged, self._scored = logged, scored
         self.unseen = scored - self._scored
-        if self.unseen < FEW:
+        if self.unseen < MIN_ROWS:
             self._well = now
 
     def lost_for(self, now: datetime) -> timedelta:
         """For how long nothing of what it scores has arrived; none where it scores nothing."""
-        return now - self._well if self.unseen >= FEW else timedelta()
+        return now - self._well if self.unseen >= MIN_ROWS else timedelta()
 
     def is_lost(self, now: datetime) -> bool:
         """Whether that is longer than the log takes."""
-        return self.lost_for(now) > FLUSH
+        return self.lost_for(now) > MAX_FLUSH_TIME

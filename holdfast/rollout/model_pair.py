@@ -20,7 +20,7 @@ from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
 
 
 @dataclass(frozen=True)
-class Pair:
+class ModelPair:
     """Two models of the same inputs, and what the first said in its test, shape (rows,); None where that is gone."""
 
     tried: Model
@@ -35,13 +35,13 @@ class Pair:
             return self.tried.churn_probabilities(x), self.champion.churn_probabilities(x)
 
 
-def load_pair(client: MlflowClient, settings: Settings, tried: str, champion: str) -> Pair:
+def load_pair(client: MlflowClient, settings: Settings, tried: str, champion: str) -> ModelPair:
     """Both from the registry.
 
     Raises:
         RegistryError, UnusableModelError: One of them cannot be had, or is not what was registered.
     """
-    return Pair(_model(client, settings, tried), _model(client, settings, champion), _tested(client, tried))
+    return ModelPair(_model(client, settings, tried), _model(client, settings, champion), _tested(client, tried))
 
 
 def _model(client: MlflowClient, settings: Settings, version: str) -> Model:

@@ -12,12 +12,12 @@ from holdfast.alerting.events import emit_event
 from holdfast.alerting.outbox import add_alert, resolve_alert
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.monitoring.findings import Severity
-from holdfast.rollout.registry_actions import undo
+from holdfast.rollout.registry_actions import rollback_step
 
 _ROLLED_BACK, _HELD, _SILENT = "holdfast.rollout.rolled_back", "holdfast.rollout.held", "holdfast.rollout.blind"
 
 
-def finish(
+def finish_step(
     client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime, evidence: str = ""
 ) -> None:
     """End a step as ``record`` says: first it is written, then done, then told, so the same again completes.
@@ -25,7 +25,7 @@ def finish(
     ``evidence`` is a link for whoever reads the alert.
     """
     record.write(client, version)
-    problem = undo(client, settings, version, record, now)
+    problem = rollback_step(client, settings, version, record, now)
     told = f"{record.why}. {problem}" if problem else record.why
     if record.verdict == "breached":
         back = f"version {record.champion} serves again" if record.step == "watch" else "it gets no traffic any more"
@@ -42,7 +42,7 @@ def finish(
     deliver_now(settings)
 
 
-def tell_promoted(version: str, previous: str | None) -> None:
+def notify_promoted(version: str, previous: str | None) -> None:
     """That the last step but one was passed, and the alias moved."""
     text = f"Version {version} is the champion, after a rollout without a breach."
     emit_event(
@@ -50,7 +50,7 @@ def tell_promoted(version: str, previous: str | None) -> None:
     )
 
 
-def tell_silent(settings: Settings, version: str, url: str, silent: bool, now: datetime) -> None:
+def notify_unreachable(settings: Settings, version: str, url: str, silent: bool, now: datetime) -> None:
     """That nobody can see how a rollout goes, as the service does not answer; or that it does again."""
     text = f"The rollout of version {version} waits: {url}/metrics, or the model registry, does not answer."
     alert = Alert.for_subject(_SILENT, f"version {version}", "warning", text)

@@ -9,18 +9,18 @@ from holdfast.core.errors import RollbackError
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic
-from holdfast.promotion.challenger_traffic import renew, send_now
-from holdfast.promotion.champion_update import move_champion
-from holdfast.promotion.decision import by_approval, by_itself
+from holdfast.promotion.challenger_traffic import extend_lease, set_traffic_locked
+from holdfast.promotion.champion_update import promote_champion
+from holdfast.promotion.decision import decide_automatically, decide_by_approval
 from holdfast.promotion.rollback import roll_back
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.steps import Step, lease, rules_of, step_of
+from holdfast.rollout.steps import RolloutStep, lease_end, settings_of, step_of
 from holdfast.rollout.work_queue import Work
 
-WHO = "rollout"
+ACTOR = "rollout"
 
 
-def begin(
+def begin_step(
     client: MlflowClient,
     settings: Settings,
     version: str,
@@ -39,31 +39,31 @@ def begin(
     step = step_of(record)
     assert step is not None
     with promotion_lock(settings):
-        if TrafficRecord.of(client, version) != seen and (by := changed_by_hand(client, version, step)):
+        if TrafficRecord.of(client, version) != seen and (by := describe_traffic_override(client, version, step)):
             return by
         record.save(client, version)
         if step.name != "watch":
-            send_now(client, version, step.traffic(lease(rules_of(record), now)), WHO, now)
+            set_traffic_locked(client, version, step.traffic(lease_end(settings_of(record), now)), ACTOR, now)
     return ""
 
 
-def hold_on(
-    client: MlflowClient, settings: Settings, version: str, step: Step, rules: RolloutSettings, now: datetime
+def extend_step(
+    client: MlflowClient, settings: Settings, version: str, step: RolloutStep, rules: RolloutSettings, now: datetime
 ) -> datetime | None:
     """Renew the lease; until when it holds, None where the version has not that traffic any more."""
-    until = lease(rules, now)
-    return until if renew(client, settings, version, step.traffic(until)) else None
+    until = lease_end(rules, now)
+    return until if extend_lease(client, settings, version, step.traffic(until)) else None
 
 
-def changed_by_hand(client: MlflowClient, version: str, step: Step) -> str:
+def describe_traffic_override(client: MlflowClient, version: str, step: RolloutStep) -> str:
     """Who has given the version other traffic than this rollout, as a sentence; empty where nobody has."""
     record = TrafficRecord.of(client, version)
-    if record is None or record.who == WHO or step.name == "watch":
+    if record is None or record.who == ACTOR or step.name == "watch":
         return ""
     return f"{record.who} has changed its traffic ({record.told})"
 
 
-def promote(
+def promote_challenger(
     client: MlflowClient, settings: Settings, work: Work, why: str, now: datetime, asks: bool = False
 ) -> str | None:
     """Make it the champion, as whoever approved it decided; the version before. ``asks``: only if a person has.
@@ -73,15 +73,15 @@ def promote(
     """
     version = work.version
     step = step_of(work.record) if work.record else None
-    decision = by_approval(client, version) if asks else by_itself(client, version, why, now)
+    decision = decide_by_approval(client, version) if asks else decide_automatically(client, version, why, now)
 
     def by_hand() -> str:
-        return changed_by_hand(client, version, step) if step is not None else ""
+        return describe_traffic_override(client, version, step) if step is not None else ""
 
-    return move_champion(client, settings, version, decision, now, by_hand)
+    return promote_champion(client, settings, version, decision, now, by_hand)
 
 
-def undo(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> str:
+def rollback_step(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> str:
     """Do what the end of a rollout asks for; done before, nothing changes. What could not be done, as a sentence."""
     if record.verdict == "passed":
         return ""
@@ -89,8 +89,8 @@ def undo(client: MlflowClient, settings: Settings, version: str, record: Rollout
         return _take_back(client, settings, version, record) if record.verdict == "breached" else ""
     step = step_of(record)
     with promotion_lock(settings):
-        if step is not None and not changed_by_hand(client, version, step):
-            send_now(client, version, Traffic(mode="off"), WHO, now)
+        if step is not None and not describe_traffic_override(client, version, step):
+            set_traffic_locked(client, version, Traffic(mode="off"), ACTOR, now)
         if record.verdict == "breached":
             drop_challenger(client, version)
     return ""
@@ -98,9 +98,9 @@ def undo(client: MlflowClient, settings: Settings, version: str, record: Rollout
 
 def _take_back(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord) -> str:
     """Roll back to whom it had followed. The run's name is the record's: the same again never goes back one more."""
-    run = f"{WHO} {record.begun.isoformat()}"
+    run = f"{ACTOR} {record.begun.isoformat()}"
     try:
-        roll_back(client, settings, record.champion, record.why, WHO, record.when, leave=version, flow_run=run)
+        roll_back(client, settings, record.champion, record.why, ACTOR, record.when, leave=version, flow_run=run)
     except RollbackError as error:
         return str(error)
     return ""

@@ -45,12 +45,12 @@ def read_service(url: str) -> ServiceState | None:
     try:
         answer = httpx.get(f"{url.rstrip('/')}/metrics", timeout=_SECONDS, trust_env=False)
         answer.raise_for_status()
-        return replace(state_in(answer.text), ahead_seconds=_ahead(answer.headers.get("Date"), datetime.now(UTC)))
+        return replace(parse_metrics(answer.text), ahead_seconds=_ahead(answer.headers.get("Date"), datetime.now(UTC)))
     except (httpx.HTTPError, ValueError):  # the latter: it is no Prometheus text, so not our service
         return None
 
 
-def state_in(text: str) -> ServiceState:
+def parse_metrics(text: str) -> ServiceState:
     """The state that a text in Prometheus' format tells; ValueError where it is none."""
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     challenger = _labels_of_one(samples, "holdfast_challenger")
@@ -70,7 +70,7 @@ def is_restarted(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
     return any(now.get(name, 0.0) < value for name, value in before.items())
 
 
-def kept(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, float]:
+def select_counters(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, float]:
     """Those that a step about ``versions`` needs when it goes on in another process; zeros of theirs tell nothing."""
     about = tuple(f"{kind}:{version}" for version in versions for kind in ("failures", "scored", "seconds"))
     return {
@@ -80,7 +80,7 @@ def kept(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, fl
     }
 
 
-def latencies(counters: Mapping[str, float], version: str) -> dict[float, float]:
+def latency_buckets(counters: Mapping[str, float], version: str) -> dict[float, float]:
     """Upper bound of a bucket, in seconds, to how many requests of ``version`` were answered within it."""
     prefix = f"seconds:{version}:"
     return {float(name.removeprefix(prefix)): value for name, value in counters.items() if name.startswith(prefix)}

@@ -12,19 +12,19 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.aliases import may_come_back
+from holdfast.model_versions.aliases import is_retryable
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registry_client import impatience
-from holdfast.rollout.challenger_predictions import Answers, GrowingAnswers
-from holdfast.rollout.counters import Counted
-from holdfast.rollout.log_lag import FLUSH, Sight
-from holdfast.rollout.model_pair import Pair
-from holdfast.rollout.registry_actions import changed_by_hand, hold_on
+from holdfast.rollout.challenger_predictions import ChallengerPredictions, IncrementalPredictions
+from holdfast.rollout.counters import CounterTracker
+from holdfast.rollout.log_lag import MAX_FLUSH_TIME, LogLag
+from holdfast.rollout.model_pair import ModelPair
+from holdfast.rollout.registry_actions import describe_traffic_override, extend_step
 from holdfast.rollout.service_metrics import ServiceState
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.step_verdict import Judgement, Seen, judge
-from holdfast.rollout.steps import is_half_gone, lease, rules_of, step_of
-from holdfast.rollout.work_queue import interruption
+from holdfast.rollout.step_verdict import StepObservation, StepVerdict, evaluate_step
+from holdfast.rollout.steps import lease_end, needs_renewal, settings_of, step_of
+from holdfast.rollout.work_queue import interruption_reason
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _SKEW = timedelta(minutes=1)  # from one look at what monitoring found to the ne
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class StepDependencies:
     """What a watch needs of the world: the time, a pause, a look at the service, and why skew is open.
 
     ``silent`` is called when the service or the registry has not answered for a while, and with False when both do
@@ -50,11 +50,11 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """The record of how a step ended, and what it was judged by last."""
 
     record: RolloutRecord
-    judgement: Judgement | None
+    judgement: StepVerdict | None
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -73,9 +73,14 @@ class Outcome:
         ]
 
 
-def watch(
-    client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, pair: Pair, world: Surroundings
-) -> Outcome:
+def monitor_step(
+    client: MlflowClient,
+    settings: Settings,
+    version: str,
+    record: RolloutRecord,
+    pair: ModelPair,
+    world: StepDependencies,
+) -> StepResult:
     """Look at the step that ``record`` has begun, again and again, and say how it ended; nothing is undone here.
 
     While the service or the registry does not answer, or the log does not hold what the service scores, the lease of
@@ -90,7 +95,7 @@ def watch(
                     return outcome
                 is_away = False
             except MlflowException as error:
-                if not may_come_back(error):
+                if not is_retryable(error):
                     raise
                 if not is_away:
                     _log.warning("The model registry does not answer, and nothing is judged until it does: %s", error)
@@ -111,17 +116,17 @@ class _Watch:
         settings: Settings,
         version: str,
         record: RolloutRecord,
-        pair: Pair,
-        world: Surroundings,
+        pair: ModelPair,
+        world: StepDependencies,
     ) -> None:
         step, now = step_of(record), world.clock()
         assert step is not None
-        self.rules = rules_of(record)
+        self.rules = settings_of(record)
         self._client, self._settings, self._version, self._pair, self._world = client, settings, version, pair, world
         self._record, self._step = record, step
-        self._until = lease(self.rules, now)
+        self._until = lease_end(self.rules, now)
         self._log = _Log(settings, version, step.route, pair, record.begun)
-        self._counted, self._sight = Counted(record, (version, str(record.champion))), Sight(now)
+        self._counted, self._sight = CounterTracker(record, (version, str(record.champion))), LogLag(now)
         self._skew: str | None = None
         self._skew_read: datetime | None = None
         self._saw = now
@@ -130,25 +135,27 @@ class _Watch:
         """For how long the service, or the registry, has not answered."""
         return now - self._saw
 
-    def look(self, now: datetime) -> Outcome | None:
+    def look(self, now: datetime) -> StepResult | None:
         """How the step ended, None where it goes on.
 
         Raises:
             MlflowException: The registry does not answer. The look that follows makes up for what this one has missed.
         """
         version, step, record = self._version, self._step, self._record
-        if why := interruption(self._client, version, record) or changed_by_hand(self._client, version, step):
-            return Outcome(_ended(record, "stopped", now, self._log.answers, None, why), None)
+        if why := interruption_reason(self._client, version, record) or describe_traffic_override(
+            self._client, version, step
+        ):
+            return StepResult(_ended(record, "stopped", now, self._log.answers, None, why), None)
         state = self._see(now)
-        judgement = judge(self._seen(state, now), self._pair, self.rules)
+        judgement = evaluate_step(self._seen(state, now), self._pair, self.rules)
         self._log.took(self._world.clock() - now)
         if judgement.verdict != "waits":
             verdict, ended = judgement.verdict, self._world.clock()
-            return Outcome(_ended(record, verdict, ended, self._log.answers, judgement, judgement.why), judgement)
+            return StepResult(_ended(record, verdict, ended, self._log.answers, judgement, judgement.why), judgement)
         lost = self._sight.lost_for(now) if state is not None and self._log.is_fresh else timedelta()
         if why := _too_long(record, self.rules, judgement, lost, self._sight.unseen, now):
             held = _ended(record, "stopped", now, self._log.answers, judgement, why)
-            return Outcome(held.model_copy(update={"is_held": True}), judgement)
+            return StepResult(held.model_copy(update={"is_held": True}), judgement)
         if state is not None:
             self._remember()
             self._hold_on(now)
@@ -168,8 +175,8 @@ class _Watch:
             self._skew, self._skew_read = self._world.skew(), now
         return state
 
-    def _seen(self, state: ServiceState | None, now: datetime) -> Seen:
-        return Seen(
+    def _seen(self, state: ServiceState | None, now: datetime) -> StepObservation:
+        return StepObservation(
             step=self._step,
             version=self._version,
             champion=str(self._record.champion),
@@ -193,17 +200,17 @@ class _Watch:
 
     def _hold_on(self, now: datetime) -> None:
         """Let the traffic have its lease for longer, where what it scores is seen."""
-        if self._sight.is_lost(now) or self._step.name == "watch" or not is_half_gone(self._until, self.rules, now):
+        if self._sight.is_lost(now) or self._step.name == "watch" or not needs_renewal(self._until, self.rules, now):
             return
-        until = hold_on(self._client, self._settings, self._version, self._step, self.rules, now)
+        until = extend_step(self._client, self._settings, self._version, self._step, self.rules, now)
         self._until = until or self._until
 
 
 def _too_long(
-    record: RolloutRecord, rules: RolloutSettings, judgement: Judgement, lost: timedelta, unseen: float, now: datetime
+    record: RolloutRecord, rules: RolloutSettings, judgement: StepVerdict, lost: timedelta, unseen: float, now: datetime
 ) -> str:
     """Why nobody waits any longer; empty where somebody does."""
-    if lost > max(timedelta(minutes=rules.unreachable_minutes), FLUSH):
+    if lost > max(timedelta(minutes=rules.unreachable_minutes), MAX_FLUSH_TIME):
         return (
             f"the service says that it scored {unseen:.0f} customers by it of whom the prediction log holds "
             "none: is the log degraded, or in another folder than HOLDFAST_DATA of this machine?"
@@ -216,11 +223,11 @@ def _too_long(
 class _Log:
     """What the prediction log held when it was read last, and what both models say of it."""
 
-    def __init__(self, settings: Settings, version: str, route: str, pair: Pair, since: datetime) -> None:
-        self._pair, self._read = pair, GrowingAnswers(settings, version, route, pair.tried.contract, since).read
+    def __init__(self, settings: Settings, version: str, route: str, pair: ModelPair, since: datetime) -> None:
+        self._pair, self._read = pair, IncrementalPredictions(settings, version, route, pair.tried.contract, since).read
         self._next: datetime | None = None
         self._read_at: datetime | None = None
-        self.answers = Answers.none(len(pair.tried.contract.inputs))
+        self.answers = ChallengerPredictions.none(len(pair.tried.contract.inputs))
         self.tried, self.champions = np.empty(0), np.empty(0)
 
     @property
@@ -246,7 +253,12 @@ class _Log:
 
 
 def _ended(
-    record: RolloutRecord, verdict: str, now: datetime, answers: Answers | None, judgement: Judgement | None, why: str
+    record: RolloutRecord,
+    verdict: str,
+    now: datetime,
+    answers: ChallengerPredictions | None,
+    judgement: StepVerdict | None,
+    why: str,
 ) -> RolloutRecord:
     judged = [figure for figure in judgement.figures if figure.verdict != "unknown"] if judgement else []
     figures = {figure.name: figure.value for figure in judged if isfinite(figure.value)}  # JSON has no others

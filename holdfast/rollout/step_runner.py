@@ -11,22 +11,22 @@ from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.loaded_model import UnusableModelError
 from holdfast.models.registered_version import NotServableError
 from holdfast.rollout.model_pair import load_pair
-from holdfast.rollout.registry_actions import begin, changed_by_hand
-from holdfast.rollout.service_metrics import ServiceState, kept
+from holdfast.rollout.registry_actions import begin_step, describe_traffic_override
+from holdfast.rollout.service_metrics import ServiceState, select_counters
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.step_monitor import Outcome, Surroundings, watch
-from holdfast.rollout.steps import Step, step_of
-from holdfast.rollout.work_queue import Work, interruption
+from holdfast.rollout.step_monitor import StepDependencies, StepResult, monitor_step
+from holdfast.rollout.steps import RolloutStep, step_of
+from holdfast.rollout.work_queue import Work, interruption_reason
 
-MAX_APART = 30.0  # seconds
+MAX_CLOCK_SKEW_SECONDS = 30.0  # seconds
 
 
-def try_out(
-    client: MlflowClient, settings: Settings, work: Work, rules: RolloutSettings, world: Surroundings
-) -> Outcome:
+def run_step(
+    client: MlflowClient, settings: Settings, work: Work, rules: RolloutSettings, world: StepDependencies
+) -> StepResult:
     """Begin the step that the work is at, or go on with it: its start and its counters stay, the traffic is sent anew.
 
-    How it ended is only said, not done: that is for :func:`holdfast.rollout.notifications.finish`. Called again by
+    How it ended is only said, not done: that is for :func:`holdfast.rollout.notifications.finish_step`. Called again by
     the same run, which lost the registry on the way, it goes on with what it had written: an end that it had seen
     stands.
     """
@@ -34,35 +34,35 @@ def try_out(
     assert step is not None
     if (written := _written_before(client, work, step, world.flow_run)) is not None:
         if written.verdict != "begun":
-            return Outcome(written, None)
+            return StepResult(written, None)
         work = work.after(written)
     state, now = world.look(), world.clock()
     record = _begun(work, step, rules, world.flow_run, state, now)
     seen = TrafficRecord.of(client, work.version)
     try:
-        why = interruption(client, work.version, record)
+        why = interruption_reason(client, work.version, record)
         if not why and work.record is not None:
-            why = changed_by_hand(client, work.version, step)
+            why = describe_traffic_override(client, work.version, step)
         if why:
             return _stopped(record, why, now)
         if why := _clocks_apart(step, state):
             raise TrafficError(why)
         pair = load_pair(client, settings, work.version, str(work.champion))
-        if why := begin(client, settings, work.version, record, seen, now):
+        if why := begin_step(client, settings, work.version, record, seen, now):
             return _stopped(record, why, now)
     except (TrafficError, NotServableError, UnusableModelError) as error:
         held = {"verdict": "stopped", "when": now, "why": str(error), "is_held": True, "base": {}}
-        return Outcome(record.model_copy(update=held), None)
-    outcome = watch(client, settings, work.version, record, pair, world)
+        return StepResult(record.model_copy(update=held), None)
+    outcome = monitor_step(client, settings, work.version, record, pair, world)
     return replace(outcome, record=outcome.record.model_copy(update={"flow_run": world.flow_run}))
 
 
-def _stopped(record: RolloutRecord, why: str, now: datetime) -> Outcome:
+def _stopped(record: RolloutRecord, why: str, now: datetime) -> StepResult:
     """Not begun, or not gone on with, because of what somebody else did."""
-    return Outcome(record.model_copy(update={"verdict": "stopped", "when": now, "why": why, "base": {}}), None)
+    return StepResult(record.model_copy(update={"verdict": "stopped", "when": now, "why": why, "base": {}}), None)
 
 
-def _written_before(client: MlflowClient, work: Work, step: Step, flow_run: str) -> RolloutRecord | None:
+def _written_before(client: MlflowClient, work: Work, step: RolloutStep, flow_run: str) -> RolloutRecord | None:
     """What an earlier attempt of this run has written of ``step``, which ``work`` is at; None where there was none."""
     latest = RolloutRecord.of(client, work.version)
     if latest is None or step_of(latest) != step or latest.gates != work.gates:
@@ -71,7 +71,7 @@ def _written_before(client: MlflowClient, work: Work, step: Step, flow_run: str)
 
 
 def _begun(
-    work: Work, step: Step, rules: RolloutSettings, flow_run: str, state: ServiceState | None, now: datetime
+    work: Work, step: RolloutStep, rules: RolloutSettings, flow_run: str, state: ServiceState | None, now: datetime
 ) -> RolloutRecord:
     if work.record is not None and work.record.verdict == "begun":
         return work.record
@@ -85,16 +85,17 @@ def _begun(
         gates=work.gates,
         flow_run=flow_run,
         rules=work.record.rules if work.record else rules.changed(),
-        base=kept(state.counters, filter(None, (work.version, work.champion))) if state else {},
+        base=select_counters(state.counters, filter(None, (work.version, work.champion))) if state else {},
     )
 
 
-def _clocks_apart(step: Step, state: ServiceState | None) -> str:
+def _clocks_apart(step: RolloutStep, state: ServiceState | None) -> str:
     """Why nothing can be tried out where the service's clock is another: a lease, and the log, are read by both."""
-    if step.name == "watch" or state is None or abs(state.ahead_seconds) <= MAX_APART:
+    if step.name == "watch" or state is None or abs(state.ahead_seconds) <= MAX_CLOCK_SKEW_SECONDS:
         return ""
     way = "ahead of" if state.ahead_seconds > 0 else "behind"
     return (
-        f"the clock of the service is {abs(state.ahead_seconds):.0f} s {way} this machine's, {MAX_APART:.0f} s are "
-        "allowed: neither the end of its traffic nor its log could be told. Set both clocks (NTP)"
+        f"the clock of the service is {abs(state.ahead_seconds):.0f} s {way} this machine's, "
+        f"{MAX_CLOCK_SKEW_SECONDS:.0f} s are allowed: neither the end of its traffic nor its log could be "
+        "told. Set both clocks (NTP)"
     )

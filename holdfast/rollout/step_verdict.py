@@ -7,27 +7,27 @@ from typing import Literal
 import numpy as np
 
 from holdfast.core.types import Floats
-from holdfast.rollout.challenger_predictions import Answers
+from holdfast.rollout.challenger_predictions import ChallengerPredictions
 from holdfast.rollout.guardrails import (
-    FEW,
-    Figure,
-    certain_figure,
-    latency_figure,
-    mean_figure,
-    psi_figure,
-    rank_figure,
-    share_figure,
+    MIN_ROWS,
+    Guardrail,
+    check_exact,
+    check_latency,
+    check_mean,
+    check_psi,
+    check_rank_correlation,
+    check_share,
 )
-from holdfast.rollout.model_pair import Pair
-from holdfast.rollout.service_metrics import ServiceState, latencies
+from holdfast.rollout.model_pair import ModelPair
+from holdfast.rollout.service_metrics import ServiceState, latency_buckets
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.steps import Step
+from holdfast.rollout.steps import RolloutStep
 
 _AS_REGISTERED = 1e-9
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepObservation:
     """All that is known of a step. ``state`` is None where the service did not answer.
 
     ``base`` are the service's counters when the step began, ``grown`` what was counted since, ``lately`` that of
@@ -35,10 +35,10 @@ class Seen:
     in doubt, whatever the version.
     """
 
-    step: Step
+    step: RolloutStep
     version: str
     champion: str
-    answers: Answers
+    answers: ChallengerPredictions
     tried: Floats
     champions: Floats
     state: ServiceState | None
@@ -50,15 +50,15 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class StepVerdict:
     """``why`` says what is breached, or what a step waits for."""
 
     verdict: Literal["passed", "waits", "breached"]
-    figures: Sequence[Figure]
+    figures: Sequence[Guardrail]
     why: str
 
 
-def judge(seen: Seen, pair: Pair, rules: RolloutSettings) -> Judgement:
+def evaluate_step(seen: StepObservation, pair: ModelPair, rules: RolloutSettings) -> StepVerdict:
     """Breached at once where that is certain; passed with enough requests, and nothing in doubt.
 
     Only the look that would end the step asks for less certainty: all before it are repeated.
@@ -67,15 +67,15 @@ def judge(seen: Seen, pair: Pair, rules: RolloutSettings) -> Judgement:
     certainty = rules.early_certainty if waits else rules.certainty
     figures = [*_of_answers(seen, pair, rules, certainty), *_of_service(seen, rules, certainty)]
     if breached := [figure.told for figure in figures if figure.verdict == "breached"]:
-        return Judgement("breached", figures, "; ".join(breached))
+        return StepVerdict("breached", figures, "; ".join(breached))
     if seen.answers.differing:
-        return Judgement("breached", figures, f"two versions were given different inputs: {seen.answers.differing}")
+        return StepVerdict("breached", figures, f"two versions were given different inputs: {seen.answers.differing}")
     if refused := _refused(seen, rules):
-        return Judgement("breached", figures, refused)
-    return Judgement("waits" if waits else "passed", figures, waits)
+        return StepVerdict("breached", figures, refused)
+    return StepVerdict("waits" if waits else "passed", figures, waits)
 
 
-def _of_answers(seen: Seen, pair: Pair, rules: RolloutSettings, certainty: float) -> list[Figure]:
+def _of_answers(seen: StepObservation, pair: ModelPair, rules: RolloutSettings, certainty: float) -> list[Guardrail]:
     """Its scores beside those of the champion, of the same active customers from the same inputs.
 
     Decisions are those at the champion's threshold: another threshold is set on purpose, and tells nothing of scores.
@@ -85,33 +85,33 @@ def _of_answers(seen: Seen, pair: Pair, rules: RolloutSettings, certainty: float
     change = (said >= threshold).astype(float) - (champions >= threshold)
     largest = float(np.abs(every - seen.tried).max(initial=0))
     figures = [
-        rank_figure(said, champions, rules.min_rank_correlation, certainty),
-        mean_figure("difference", np.abs(said - champions), rules.max_difference, certainty),
-        mean_figure("decisions", change, rules.max_decision_change, certainty),
-        certain_figure("as registered", largest, _AS_REGISTERED, len(every)),
+        check_rank_correlation(said, champions, rules.min_rank_correlation, certainty),
+        check_mean("difference", np.abs(said - champions), rules.max_difference, certainty),
+        check_mean("decisions", change, rules.max_decision_change, certainty),
+        check_exact("as registered", largest, _AS_REGISTERED, len(every)),
     ]
-    return figures if pair.tested is None else [*figures, psi_figure(pair.tested, said, rules.max_psi, certainty)]
+    return figures if pair.tested is None else [*figures, check_psi(pair.tested, said, rules.max_psi, certainty)]
 
 
-def _of_service(seen: Seen, rules: RolloutSettings, certainty: float) -> list[Figure]:
+def _of_service(seen: StepObservation, rules: RolloutSettings, certainty: float) -> list[Guardrail]:
     """Errors and time. A 503 is no version's: what the service stands on is away, and the step waits."""
     if seen.state is None:
         return []
     grown = seen.grown
     before = seen.base.get("failed", 0.0) / seen.base["answered"] if seen.base.get("answered") else 0.0
     limit = max(rules.max_error_share, min(0.5, 2 * before))  # what failed before is not its doing
-    figures = [share_figure("errors", grown["failed"], grown["answered"], limit, certainty)]
+    figures = [check_share("errors", grown["failed"], grown["answered"], limit, certainty)]
     if seen.step.name != "watch":
         failures = grown.get(f"failures:{seen.version}", 0.0)
-        figures.append(certain_figure("failures", failures, rules.max_failures, seen.answers.requests))
+        figures.append(check_exact("failures", failures, rules.max_failures, seen.answers.requests))
     if seen.step.name != "shadow":  # nobody waits for what it says in shadow
-        others = latencies(seen.base if seen.step.name == "watch" else grown, seen.champion)
-        own = latencies(grown, seen.version)
-        figures.append(latency_figure(own, others, rules.max_latency_ratio, rules.latency_floor_ms, certainty))
+        others = latency_buckets(seen.base if seen.step.name == "watch" else grown, seen.champion)
+        own = latency_buckets(grown, seen.version)
+        figures.append(check_latency(own, others, rules.max_latency_ratio, rules.latency_floor_ms, certainty))
     return figures
 
 
-def _refused(seen: Seen, rules: RolloutSettings) -> str:
+def _refused(seen: StepObservation, rules: RolloutSettings) -> str:
     """Why, where the service has had time to take the version up and says that it will not."""
     state = seen.state
     if state is None or seen.version not in state.refused or seen.lasts_seconds < rules.lease_seconds / 3:
@@ -121,7 +121,7 @@ def _refused(seen: Seen, rules: RolloutSettings) -> str:
     return "" if state.challenger == seen.version else "the service refuses to try it out; its log says why"
 
 
-def _waits_for(seen: Seen, rules: RolloutSettings) -> str:
+def _waits_for(seen: StepObservation, rules: RolloutSettings) -> str:
     """What a step that shows nothing bad waits for; empty where it has passed."""
     state = seen.state
     if state is None:
@@ -131,13 +131,13 @@ def _waits_for(seen: Seen, rules: RolloutSettings) -> str:
     if seen.version in state.unavailable:  # its store of files may be back at the next look
         return "the service cannot download it; its log says why"
     away, asked = seen.lately["unavailable"], seen.lately["answered"]
-    if share_figure("errors", away, asked, rules.max_error_share, rules.certainty).verdict == "breached":
+    if check_share("errors", away, asked, rules.max_error_share, rules.certainty).verdict == "breached":
         return f"{away:.0f} of the last {asked:.0f} requests got 503: the service is not well"
     if seen.answers.judged < rules.min_requests:
         return f"{seen.answers.judged} of {rules.min_requests} requests about active customers"
     active = int(seen.answers.active.sum())
-    if seen.step.name != "canary" and active < FEW:  # a small share of a small shop has no more
-        return f"{active} different active customers scored, of {FEW} that tell something"
+    if seen.step.name != "canary" and active < MIN_ROWS:  # a small share of a small shop has no more
+        return f"{active} different active customers scored, of {MIN_ROWS} that tell something"
     if seen.step.name == "watch" and seen.lasts_seconds < rules.watch_minutes * 60:
         return f"watched for {seen.lasts_seconds / 60:.1f} of {rules.watch_minutes:g} minutes"
     return ""

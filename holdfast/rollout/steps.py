@@ -12,7 +12,7 @@ StepName = Literal["shadow", "canary", "watch"]
 
 
 @dataclass(frozen=True)
-class Step:
+class RolloutStep:
     """What the version gets: everything unseen, the requests of a share, or, in ``watch``, all: it is the champion."""
 
     name: StepName
@@ -34,38 +34,42 @@ class Step:
         return Traffic(mode=self.name, share=self.share, until=until)
 
 
-WATCH = Step("watch", 1.0)
+WATCH = RolloutStep("watch", 1.0)
 
 
-def steps(rules: RolloutSettings) -> list[Step]:
+def list_steps(rules: RolloutSettings) -> list[RolloutStep]:
     """All of them; before the last one the version is promoted."""
-    return [*([Step("shadow")] if rules.shadow else []), *(Step("canary", share) for share in rules.shares), WATCH]
+    return [
+        *([RolloutStep("shadow")] if rules.shadow else []),
+        *(RolloutStep("canary", share) for share in rules.shares),
+        WATCH,
+    ]
 
 
-def step_of(record: RolloutRecord) -> Step | None:
+def step_of(record: RolloutRecord) -> RolloutStep | None:
     """The step that a record is about; None for an approval, which is none."""
-    return None if record.step == "approval" else Step(record.step, record.share)
+    return None if record.step == "approval" else RolloutStep(record.step, record.share)
 
 
-def next_step(record: RolloutRecord | None, rules: RolloutSettings) -> Step:
+def next_step(record: RolloutRecord | None, rules: RolloutSettings) -> RolloutStep:
     """The step to be at: the first, the one that has begun, or the one after it."""
-    order = steps(rules)
+    order = list_steps(rules)
     step = step_of(record) if record else None
     if record is None or step is None or step not in order:
         return order[0]
     return step if record.verdict == "begun" else order[order.index(step) + 1]
 
 
-def rules_of(record: RolloutRecord) -> RolloutSettings:
+def settings_of(record: RolloutRecord) -> RolloutSettings:
     """The settings that the rollout of a record was begun with."""
     return RolloutSettings.model_validate(record.rules)
 
 
-def lease(rules: RolloutSettings, now: datetime) -> datetime:
+def lease_end(rules: RolloutSettings, now: datetime) -> datetime:
     """Until when what is sent now holds."""
     return now + timedelta(seconds=rules.lease_seconds)
 
 
-def is_half_gone(until: datetime, rules: RolloutSettings, now: datetime) -> bool:
+def needs_renewal(until: datetime, rules: RolloutSettings, now: datetime) -> bool:
     """Whether a lease is to be renewed: not at every look, each of which would be a write to the registry."""
     return until - now < timedelta(seconds=rules.lease_seconds / 2)

@@ -8,13 +8,13 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
-from holdfast.model_versions.aliases import all_versions, challenger_version, champion_version, get_version
-from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, events_in
+from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, list_versions
+from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.promotion.approval import person_in_the_way, refusal
-from holdfast.promotion.champion_update import passed_gates
+from holdfast.promotion.approval import describe_rejection, pending_approval
+from holdfast.promotion.champion_update import require_passed_gates
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.steps import Step, next_step, rules_of
+from holdfast.rollout.steps import RolloutStep, next_step, settings_of
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Work:
     gates: str
     record: RolloutRecord | None = None
 
-    def step(self, rules: RolloutSettings) -> Step | None:
+    def step(self, rules: RolloutSettings) -> RolloutStep | None:
         """The step to be at, None where the rollout is over. One that goes on keeps the rules it was begun with."""
         if self.record is not None and not self.record.is_open:
             return None
-        return next_step(self.record, rules_of(self.record) if self.record else rules)
+        return next_step(self.record, settings_of(self.record) if self.record else rules)
 
     def name(self, rules: RolloutSettings) -> str:
         """That step in words."""
@@ -59,7 +59,7 @@ class Work:
         return self.record.model_copy(update=changed)
 
 
-def claim(settings: Settings, seconds: float = 0) -> FileLock:
+def rollout_lock(settings: Settings, seconds: float = 0) -> FileLock:
     """Held by the one run that rolls out; a second one gets filelock's ``Timeout`` after so many seconds. It guards one
     machine.
     """
@@ -79,8 +79,8 @@ def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
     """
     if unfinished := _unfinished(client):
         return unfinished
-    champion = champion_version(client)
-    number = str(get_version(client, version).version) if version else challenger_version(client)
+    champion = get_champion_version(client)
+    number = str(get_version(client, version).version) if version else get_challenger_version(client)
     if number is None:
         return f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out."
     if number == champion:
@@ -89,7 +89,7 @@ def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
     if ended is not None and version is None and gates is not None and ended.gates == gates.key:
         return f"Version {number} has had its rollout: {ended.told}. `--version {number}` begins another."
     try:
-        return Work(number, champion, passed_gates(client, number, champion).key)
+        return Work(number, champion, require_passed_gates(client, number, champion).key)
     except PromotionRefusedError as refused:
         if version is not None:
             raise
@@ -99,15 +99,15 @@ def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
 def _unfinished(client: MlflowClient) -> Work | None:
     """The oldest rollout that has not ended, or whose end was not told."""
     found: list[tuple[datetime, Work]] = []
-    for item in all_versions(client):
+    for item in list_versions(client):
         version = str(item.version)
         record = RolloutRecord.in_tags(item.tags, version)
-        if record is not None and (record.is_open or record not in (events_in(item.tags, version) or [])):
+        if record is not None and (record.is_open or record not in (parse_events(item.tags, version) or [])):
             found.append((record.when, Work(version, record.champion, record.gates, record)))
     return min(found, key=lambda item: item[0])[1] if found else None
 
 
-def waits_for_a_person(
+def describe_pending_approval(
     client: MlflowClient, work: Work, asks: bool, asked: str | None, again: bool, now: datetime
 ) -> str:
     """Why only a person can let it begin: one is being asked by another run; empty where it may, or this run is to ask.
@@ -124,13 +124,13 @@ def waits_for_a_person(
         record = ApprovalRecord.of(client, work.version)
         if record is None or record.gates != work.gates:
             return _asked_about_another(work.version, asked) if asked else ""
-    standing = person_in_the_way(client, work.version, now)
+    standing = pending_approval(client, work.version, now)
     if standing is None:
         return ""
     if standing.status == "waiting":
-        return refusal(work.version, standing)
+        return describe_rejection(work.version, standing)
     if asked or not asks or not again:
-        raise ApprovalRefusedError(refusal(work.version, standing))
+        raise ApprovalRefusedError(describe_rejection(work.version, standing))
     return ""
 
 
@@ -142,16 +142,16 @@ def _asked_about_another(version: str, asked: str) -> str:
     return f"{_named(version).capitalize()} was judged again since it was asked about: the next run asks again."
 
 
-def interruption(client: MlflowClient, version: str, record: RolloutRecord) -> str:
+def interruption_reason(client: MlflowClient, version: str, record: RolloutRecord) -> str:
     """Why a rollout cannot go on as things stand, whoever changed them; empty where it can."""
-    champion = champion_version(client)
+    champion = get_champion_version(client)
     if record.step == "watch":
         return "" if champion == version else f"the {CHAMPION} was moved to {_named(champion)} meanwhile"
     if champion == version:
         return f"it was made the {CHAMPION} by somebody else"
     if champion != record.champion:
         return f"the {CHAMPION} is {_named(champion)} now, and it was held against {_named(record.champion)}"
-    challenger = challenger_version(client)
+    challenger = get_challenger_version(client)
     if challenger is None:
         return f"it is no {CHALLENGER} any more"
     return "" if challenger == version else f"superseded by {_named(challenger)}"

@@ -19,17 +19,17 @@ _PROMISED = ("roc_auc", "brier", "ece")
 
 def load_models(settings: Settings, places: EndpointSettings) -> ModelStatus:
     """As the registry tells it now."""
-    from holdfast.model_versions.aliases import UnknownVersionError, challenger_version, open_registry
-    from holdfast.model_versions.champion_history import reigns
+    from holdfast.model_versions.aliases import UnknownVersionError, get_challenger_version, open_registry
+    from holdfast.model_versions.champion_history import read_champion_history
 
     try:
         client = open_registry(settings)
     except UnknownVersionError:  # nothing was trained: that is no fault
         return ModelStatus(champion=None, challenger=None)
-    known = reigns(client)
+    known = read_champion_history(client)
     return ModelStatus(
         champion=_champion(client, places, known.champion, known.since) if known.champion else None,
-        challenger=_challenger(client, places, challenger_version(client)),
+        challenger=_challenger(client, places, get_challenger_version(client)),
     )
 
 

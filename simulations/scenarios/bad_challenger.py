@@ -47,12 +47,12 @@ class BadChallenger(Scenario):
 
     def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
         """Both rollouts end where they began, and the champion stays."""
-        from holdfast.model_versions.aliases import champion_version, get_version, open_registry
-        from holdfast.model_versions.records import RolloutRecord, events_in
+        from holdfast.model_versions.aliases import get_champion_version, get_version, open_registry
+        from holdfast.model_versions.records import RolloutRecord, parse_events
 
         client = open_registry(run.shop.settings)
         tags = get_version(client, _BAD).tags if self.gates_failed else {}
-        records = [item for item in events_in(tags, _BAD) or () if isinstance(item, RolloutRecord)]
+        records = [item for item in parse_events(tags, _BAD) or () if isinstance(item, RolloutRecord)]
         ended = [(item.step, item.verdict) for item in records if item.verdict != "begun"]
         took = [
             (item.when - item.begun).total_seconds()
@@ -96,8 +96,8 @@ class BadChallenger(Scenario):
             ),
             Expectation(
                 expected="the champion stays",
-                found=f"version {champion_version(client)}; {len(by_bad)} customers were answered by version {_BAD}",
-                met=champion_version(client) == "1",
+                found=f"version {get_champion_version(client)}; {len(by_bad)} customers got scores of version {_BAD}",
+                met=get_champion_version(client) == "1",
             ),
             none_of(run, ["retrain", "rollback", "promote"]),
             every_step_went_well(run),
@@ -133,7 +133,7 @@ def _turned(rows: Any) -> Any:
 
 def _force(run: Running) -> None:
     """What somebody with access to the registry can do: a passed verdict by hand, and the alias."""
-    from holdfast.model_versions.aliases import champion_version, open_registry, set_challenger
+    from holdfast.model_versions.aliases import get_champion_version, open_registry, set_challenger
     from holdfast.model_versions.records import GatesRecord
 
     client = open_registry(run.shop.settings)
@@ -142,7 +142,7 @@ def _force(run: Running) -> None:
     changed: dict[str, Any] = {
         "verdict": "passed",
         "failed": [],
-        "champion": champion_version(client),
+        "champion": get_champion_version(client),
         "when": datetime.now(UTC),
     }
     record.model_copy(update=changed).save(client, _BAD)

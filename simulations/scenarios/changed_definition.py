@@ -87,6 +87,6 @@ def _asked_to_train(run: Running) -> str:
 
 
 def _versions(run: Running) -> list[str]:
-    from holdfast.model_versions.aliases import all_versions, open_registry
+    from holdfast.model_versions.aliases import list_versions, open_registry
 
-    return sorted(str(item.version) for item in all_versions(open_registry(run.shop.settings)))
+    return sorted(str(item.version) for item in list_versions(open_registry(run.shop.settings)))

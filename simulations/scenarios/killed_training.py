@@ -110,7 +110,7 @@ def _ended_trainings(run: Running) -> int:
 
 def _versions(run: Running) -> list[str]:
     """The versions but the first, and whether each is whole."""
-    from holdfast.model_versions.aliases import all_versions, open_registry
+    from holdfast.model_versions.aliases import list_versions, open_registry
     from holdfast.model_versions.records import GatesRecord
     from holdfast.models.registered_version import RegisteredVersion
     from holdfast.models.registry_client import ModelRegistry
@@ -118,7 +118,7 @@ def _versions(run: Running) -> list[str]:
 
     client, told = open_registry(run.shop.settings), []
     registry = ModelRegistry(run.shop.settings.mlflow_tracking_uri)
-    for item in all_versions(client):
+    for item in list_versions(client):
         number = str(item.version)
         if number == "1":
             continue

@@ -51,10 +51,10 @@ class PriceChange(Scenario):
 
 def _retrained(run: Running, runs: int) -> Expectation:
     """That the retraining happened is told by the record on the version that it gave."""
-    from holdfast.model_versions.aliases import all_versions, open_registry
+    from holdfast.model_versions.aliases import list_versions, open_registry
     from holdfast.model_versions.records import RetrainingRecord
 
-    versions = all_versions(open_registry(run.shop.settings))
+    versions = list_versions(open_registry(run.shop.settings))
     records = {item.version: RetrainingRecord.in_tags(item.tags, str(item.version)) for item in versions}
     told = [f"version {version}: {record.why}" for version, record in records.items() if record]
     return Expectation(
@@ -65,12 +65,12 @@ def _retrained(run: Running, runs: int) -> Expectation:
 
 
 def _rolled_out(run: Running) -> Expectation:
-    from holdfast.model_versions.aliases import champion_version, get_version, open_registry
-    from holdfast.model_versions.records import RolloutRecord, events_in
+    from holdfast.model_versions.aliases import get_champion_version, get_version, open_registry
+    from holdfast.model_versions.records import RolloutRecord, parse_events
 
     client = open_registry(run.shop.settings)
-    champion = champion_version(client) or ""
-    records = events_in(get_version(client, champion).tags, champion) or ()
+    champion = get_champion_version(client) or ""
+    records = parse_events(get_version(client, champion).tags, champion) or ()
     ended = [item for item in records if isinstance(item, RolloutRecord) and item.verdict != "begun"]
     return Expectation(
         expected="what it gave passes its gates, and is champion by steps: shadow, 5%, 25%, all, watched",

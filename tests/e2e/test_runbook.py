@@ -63,7 +63,7 @@ def promote_another(settings: Settings) -> None:
     """The champion's model once more, as version 2, which passed its gates and follows it."""
     from holdfast.model_versions.aliases import get_version, open_registry
     from holdfast.model_versions.records import GatesRecord
-    from holdfast.promotion.champion_update import Decision, move_champion
+    from holdfast.promotion.champion_update import PromotionDecision, promote_champion
 
     client, now = open_registry(settings), datetime.now(UTC)
     first = get_version(client, "1")
@@ -71,7 +71,9 @@ def promote_another(settings: Settings) -> None:
     second = client.create_model_version(MODEL_NAME, first.source, first.run_id, tags=kept)
     verdict = GatesRecord(verdict="passed", champion="1", settings="", when=now, failed=[], key="planted")
     verdict.save(client, str(second.version))
-    move_champion(client, settings, str(second.version), Decision("auto", "a test", "to go back from", "planted"), now)
+    promote_champion(
+        client, settings, str(second.version), PromotionDecision("auto", "a test", "to go back from", "planted"), now
+    )
 
 
 @pytest.fixture(scope="module")

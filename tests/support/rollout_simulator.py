@@ -10,16 +10,16 @@ import numpy as np
 from feature_repo.settings import Settings
 from holdfast.core.prediction_log import ScoredBatch
 from holdfast.model_versions.aliases import set_challenger
-from holdfast.model_versions.records import RolloutRecord, events_in
+from holdfast.model_versions.records import RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import ModelRegistry
 from holdfast.rollout import registry_actions
-from holdfast.rollout.notifications import finish
+from holdfast.rollout.notifications import finish_step
 from holdfast.rollout.service_metrics import ServiceState
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.step_monitor import Outcome, Surroundings
-from holdfast.rollout.step_runner import try_out
+from holdfast.rollout.step_monitor import StepDependencies, StepResult
+from holdfast.rollout.step_runner import run_step
 from holdfast.rollout.work_queue import Work, find_work
 from tests.support.prediction_batches import write_log
 from tests.support.registered_versions import base, model, passed, plant
@@ -123,9 +123,9 @@ class Trial:
         return ServiceState(*known, True, self.ahead_seconds, self.unavailable)
 
     @property
-    def world(self) -> Surroundings:
+    def world(self) -> StepDependencies:
         clock, skew = (lambda: self.now), (lambda: self.skew)
-        return Surroundings(clock, self.pause, self.look, skew, self.silences.append, self.flow_run)
+        return StepDependencies(clock, self.pause, self.look, skew, self.silences.append, self.flow_run)
 
     def work(self) -> Work:
         """What there is to do."""
@@ -133,20 +133,20 @@ class Trial:
         assert isinstance(found, Work), found
         return found
 
-    def step(self, rules: RolloutSettings = RULES) -> Outcome:
+    def step(self, rules: RolloutSettings = RULES) -> StepResult:
         """Try the step that is due, without what its end asks for."""
-        return try_out(self.client, self.settings, self.work(), rules, self.world)
+        return run_step(self.client, self.settings, self.work(), rules, self.world)
 
     def whole_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
         """The same with it."""
         record = self.step(rules).record
-        finish(self.client, self.settings, self.challenger, record, self.now)
+        finish_step(self.client, self.settings, self.challenger, record, self.now)
         return record
 
     def told(self) -> list[tuple[str, float, str]]:
         """Step, share and verdict of each record among the challenger's events."""
         tags = self.client.get_model_version(MODEL_NAME, self.challenger).tags
-        events = [event for event in events_in(tags, self.challenger) or [] if isinstance(event, RolloutRecord)]
+        events = [event for event in parse_events(tags, self.challenger) or [] if isinstance(event, RolloutRecord)]
         return [(event.step, event.share, event.verdict) for event in events]
 
 
@@ -173,5 +173,5 @@ def promoted(trial: Trial) -> RolloutRecord:
         rules=RULES.changed(),
     )
     record.save(trial.client, trial.challenger)
-    registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
+    registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now)
     return trial.whole_step()

@@ -10,8 +10,8 @@ from holdfast.ingestion.batches import Batch
 from holdfast.lineage.version_history import UsedBatch, VersionHistory
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
-from holdfast.promotion.gate_report import Report
-from holdfast.promotion.gates import Gate
+from holdfast.promotion.gate_report import GateReport
+from holdfast.promotion.gates import GateResult
 from holdfast.training.baselines import BASELINES
 from holdfast.training.evaluation_report import (
     METRICS,
@@ -79,12 +79,12 @@ def interval(value: float, half: float = 0.02) -> Interval:
     return Interval(value=value, low=value - half, high=value + half)
 
 
-def gate(name: str, value: float | None, verdict: str, detail: str = "measured") -> Gate:
+def gate(name: str, value: float | None, verdict: str, detail: str = "measured") -> GateResult:
     """One gate of a report."""
-    return Gate(name=name, value=value, threshold=0.6, direction="at least", verdict=verdict, detail=detail)  # type: ignore[arg-type]
+    return GateResult(name=name, value=value, threshold=0.6, direction="at least", verdict=verdict, detail=detail)  # type: ignore[arg-type]
 
 
-REPORT = Report(
+REPORT = GateReport(
     version="3",
     champion=None,
     key=GATES.key,

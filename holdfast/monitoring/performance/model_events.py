@@ -7,7 +7,7 @@ from typing import Literal
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from holdfast.model_versions.champion_history import Reigns
+from holdfast.model_versions.champion_history import ChampionHistory
 from holdfast.monitoring.performance.cohorts import Cohort
 
 Kind = Literal["trained", "promoted", "rolled back"]
@@ -22,7 +22,9 @@ class Mark:
     version: str
 
 
-def marks(settings: Settings, reigns: Reigns, trained: Mapping[str, datetime], cohorts: Sequence[Cohort]) -> list[Mark]:
+def marks(
+    settings: Settings, reigns: ChampionHistory, trained: Mapping[str, datetime], cohorts: Sequence[Cohort]
+) -> list[Mark]:
     """Every training, promotion and rollback, oldest first.
 
     On the wall clock, they were when they were recorded. In a replay years lie between that and the time it is about:

@@ -8,8 +8,8 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.model_versions.aliases import UnknownVersionError, all_versions, champion_version, open_registry
-from holdfast.model_versions.champion_history import reigns, trained_at
+from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, list_versions, open_registry
+from holdfast.model_versions.champion_history import read_champion_history, read_training_times
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 from holdfast.monitoring.evidently_workspace import said
@@ -39,13 +39,15 @@ def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> 
     since = first_month(window.as_of, rules.outcome.cohorts)
     cohorts = scored_cohorts(settings, since, window.as_of, rules.outcome.every)
     cohorts += requested_cohorts(settings, since, window.as_of, _thresholds(client))
-    trained, champion = trained_at(client), champion_version(client)
+    trained, champion = read_training_times(client), get_champion_version(client)
     known = qualities(settings, cohorts, trained, window.as_of, window.known_at, rules.outcome)
     if not known:
         return _nothing(summary(known, window.as_of))
     promised, notes = _promise(client, champion)
     is_unknown = champion is not None and not promised
-    happened = [mark for mark in marks(settings, reigns(client), trained, cohorts) if mark.when <= window.as_of]
+    happened = [
+        mark for mark in marks(settings, read_champion_history(client), trained, cohorts) if mark.when <= window.as_of
+    ]
     return ViewResult(
         view="outcome",
         summary=summary(known, window.as_of),
@@ -73,7 +75,7 @@ def _promise(client: MlflowClient, champion: str | None) -> tuple[dict[str, Inte
 def _thresholds(client: MlflowClient) -> dict[str, float]:
     """Version to the threshold at which it makes an offer, of those that can be served."""
     found = {}
-    for item in all_versions(client):
+    for item in list_versions(client):
         try:
             found[str(item.version)] = RegisteredVersion(str(item.version), item.tags).contract().threshold
         except NotServableError:

@@ -8,7 +8,7 @@ import pandas as pd
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.feature_store.snapshots import NoDataError
-from holdfast.model_versions.aliases import UnknownVersionError, all_versions, open_registry
+from holdfast.model_versions.aliases import UnknownVersionError, list_versions, open_registry
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 from holdfast.monitoring.evidently_workspace import said
 from holdfast.monitoring.findings import Finding
@@ -101,7 +101,7 @@ def _compared(
 def _fingerprints(settings: Settings, wanted: set[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Version to the fingerprint it was trained with, and why that of some is not known."""
     try:
-        versions = all_versions(open_registry(settings))
+        versions = list_versions(open_registry(settings))
     except UnknownVersionError:
         versions = []
     found, notes = {}, []

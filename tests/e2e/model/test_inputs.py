@@ -38,11 +38,11 @@ def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     """What each view brings the champion on its test rows."""
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import input_definitions
-    from holdfast.model_versions.candidate import Subject
+    from holdfast.model_versions.candidate import ModelCandidate
     from holdfast.training.mlflow_tracking import open_mlflow
 
     with at_work_on(main_job.data) as settings:
-        subject = Subject(open_mlflow(settings), main_job.summary["champion"])
+        subject = ModelCandidate(open_mlflow(settings), main_job.summary["champion"])
         rows = subject.test_rows(settings, input_definitions(open_store(), settings))
     columns: dict[str, list[int]] = {}
     for number, item in enumerate(rows.inputs):

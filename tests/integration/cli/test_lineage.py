@@ -130,7 +130,7 @@ def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied
 
 
 def test_a_batch_leads_to_every_version(trained: Trained, copied: Settings, command: Command) -> None:
-    from holdfast.model_versions.aliases import all_versions, open_registry
+    from holdfast.model_versions.aliases import list_versions, open_registry
 
     for batch_id in _batches(trained.data):
         for name in (batch_id, batch_id[:6]):
@@ -139,7 +139,7 @@ def test_a_batch_leads_to_every_version(trained: Trained, copied: Settings, comm
             assert printed.startswith(f"batch {batch_id}")
             assert f"{MODEL_NAME} version {trained.result.model_version}" in printed
     told = json.loads(command("--batch", _batches(trained.data)[0], "--json")[1])
-    assert len(told["versions"]) + len(told["unreadable"]) == len(all_versions(open_registry(copied)))
+    assert len(told["versions"]) + len(told["unreadable"]) == len(list_versions(open_registry(copied)))
 
 
 def test_a_batch_that_is_gone_from_the_disk_is_said_so(trained: Trained, copied: Settings, command: Command) -> None:

@@ -11,7 +11,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import CHALLENGER, UnknownVersionError, drop_challenger
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, events_in
+from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.rollout.work_queue import Work, find_work
 from tests.support.gate_evidence import good_evaluation, interval
@@ -59,7 +59,7 @@ def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.Monke
 
     version = plant(client)
     first = judged(version)
-    monkeypatch.setattr(evidence_collection, "gather", lambda *_: pytest.fail("gathered again"))
+    monkeypatch.setattr(evidence_collection, "collect_evidence", lambda *_: pytest.fail("gathered again"))
     again = judged(version)
     assert (again.computed, again.gates, again.challenger) == (False, first.gates, True)
     client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)  # as if it had been killed before the alias
@@ -76,11 +76,11 @@ def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.Monke
 
     version = plant(client)
     with monkeypatch.context() as busy:
-        busy.setattr(behavioral_tests, "latency_ms", lambda *_: 5000.0)
+        busy.setattr(behavioral_tests, "measure_latency_ms", lambda *_: 5000.0)
         assert list(stopped_by(judged(version))) == ["latency"]
     again = judged(version)
     assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
-    told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
+    told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
     assert [item.verdict for item in told if isinstance(item, GatesRecord)] == ["failed", "passed"]
 
 
@@ -332,13 +332,13 @@ def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeyp
     from holdfast.promotion import evidence_collection
 
     version, other = plant(client), plant(client)
-    gather = evidence_collection.gather
+    gather = evidence_collection.collect_evidence
 
     def slowly(*arguments: Any) -> Any:
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, other)
         return gather(*arguments)
 
-    monkeypatch.setattr(evidence_collection, "gather", slowly)
+    monkeypatch.setattr(evidence_collection, "collect_evidence", slowly)
     result = judged(version)
     assert (result.passed, result.challenger) == (True, False)
     assert aliases(client) == {CHAMPION: other}

@@ -12,10 +12,10 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import CHALLENGER, UnknownVersionError
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, events_in
+from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.promotion.champion_update import move_champion
-from holdfast.promotion.gate_report import Report
+from holdfast.promotion.champion_update import promote_champion
+from holdfast.promotion.gate_report import GateReport
 from tests.support.registered_versions import aliases, die_at, passed, plant
 from tests.support.small_shop import join, prefect_api, processes, start
 
@@ -74,7 +74,7 @@ def test_its_own_thresholds_are_told(client: Any) -> None:
 def test_the_form_shows_its_own_thresholds() -> None:
     from holdfast.promotion.approval import request_text
 
-    report = Report(version="1", champion=None, key="k", when=NOW, settings=GateSettings(max_size_mb=30), gates=[])
+    report = GateReport(version="1", champion=None, key="k", when=NOW, settings=GateSettings(max_size_mb=30), gates=[])
     assert "Thresholds other than the defaults: max_size_mb 30.0." in request_text(report, "", NOW)
     report = report.model_copy(update={"settings": GateSettings()})
     assert "defaults" not in request_text(report, "", NOW)
@@ -210,7 +210,7 @@ class TestResumed:
         monkeypatch.setattr(
             approval,
             "read_report",
-            lambda *_: Report(version=version, champion=None, key="k", when=NOW, settings=GateSettings(), gates=[]),
+            lambda *_: GateReport(version=version, champion=None, key="k", when=NOW, settings=GateSettings(), gates=[]),
         )
 
         def leaves(**_: Any) -> None:
@@ -267,7 +267,7 @@ class TestResumed:
         record = ApprovalRecord.of(client, version)
         assert record is not None and record.status == "refused"
         assert self.cards == [(version, "waiting"), (version, "refused")]
-        told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
+        told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
         assert [item.status for item in told if isinstance(item, ApprovalRecord)] == ["waiting", "refused"]
 
     def test_a_champion_that_moved_meanwhile_makes_the_approval_void(
@@ -278,10 +278,10 @@ class TestResumed:
         champion = plant(client)
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
         with pytest.raises(PromotionRefusedError, match=f"but champion is now version {champion}"):
-            move_champion(client, planted[0], version, decision, NOW)
+            promote_champion(client, planted[0], version, decision, NOW)
         passed(client, version, champion, key="other")
         with pytest.raises(PromotionRefusedError, match="was judged again since it was approved"):
-            move_champion(client, planted[0], version, decision, NOW)
+            promote_champion(client, planted[0], version, decision, NOW)
         assert aliases(client)[CHAMPION] == champion
 
     def test_evidence_that_cannot_be_shown_is_not_asked_about(
@@ -297,14 +297,14 @@ def _promote(version: str, meet: Any) -> None:
     from flows.promote import promote
     from holdfast.promotion import decision
 
-    by_itself = decision.by_itself
+    by_itself = decision.decide_automatically
 
     def both_have_decided(*arguments: Any) -> Any:
         found = by_itself(*arguments)
         meet.wait(60)
         return found
 
-    decision.by_itself = both_have_decided
+    decision.decide_automatically = both_have_decided
     try:
         promote(version)
     except PromotionRefusedError as refused:
@@ -353,5 +353,5 @@ def test_killed_anywhere_the_next_run_completes(planted: tuple[Settings, Any], c
     record = PromotionRecord.of(client, version)
     assert record is not None
     assert record.previous == champion
-    told = events_in(client.get_model_version(MODEL_NAME, version).tags, version) or []
+    told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
     assert [item for item in told if isinstance(item, PromotionRecord)] == [record]

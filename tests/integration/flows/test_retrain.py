@@ -12,7 +12,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.model_versions.records import RetrainingRecord, events_in
+from holdfast.model_versions.records import RetrainingRecord, parse_events
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.retraining.attempt_log import BadAttemptError
@@ -44,9 +44,9 @@ def retrained(**options: Any) -> Any:
 
 
 def attempts(settings: Settings) -> list[Attempt]:
-    from holdfast.retraining.attempt_log import past
+    from holdfast.retraining.attempt_log import list_attempts
 
-    return past(settings)
+    return list_attempts(settings)
 
 
 def artifact() -> str:
@@ -75,11 +75,11 @@ def test_other_troubles_of_the_data_are_no_drift(home: Settings) -> None:
     seen(home, MetricRow("rows", "transactions", 0, 10, limit=5, breached=True), 0, 1, view="data")
     assert not retrained().retrained
     seen(home, MetricRow("shift", "transactions.price", 0.3, 500, limit=0.1, breached=True), 0, 1, view="data")
-    from holdfast.retraining.policy import decide
+    from holdfast.retraining.policy import decide_retraining
     from holdfast.retraining.settings import RetrainingRules
-    from holdfast.retraining.signals import seen as read
+    from holdfast.retraining.signals import read_signals as read
 
-    decision = decide(read(home, AS_OF, None), [], RetrainingRules(), AS_OF)
+    decision = decide_retraining(read(home, AS_OF, None), [], RetrainingRules(), AS_OF)
     assert decision.why == "holdfast.drift.detected about transactions.price in 2 of the latest 2 windows"
 
 
@@ -185,7 +185,7 @@ def test_a_new_version_carries_its_reason_and_the_gates_that_stop_it_are_told(ho
     assert record is not None
     assert record.why == "holdfast.drift.detected about recency_days in 2 of the latest 2 windows"
     assert (record.as_of, record.prompted) == (AS_OF, "holdfast.drift.detected about recency_days")
-    events = events_in(client.get_model_version(MODEL_NAME, result.version).tags, result.version)
+    events = parse_events(client.get_model_version(MODEL_NAME, result.version).tags, result.version)
     assert events is not None and record in events
     assert (result.passed, result.challenger) == (False, False)
     (alert,) = [item for item in list_open_alerts(home) if item.key.startswith("holdfast.retraining.refused")]

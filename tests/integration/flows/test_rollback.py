@@ -11,7 +11,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError, RollbackError
 from holdfast.model_versions.aliases import UnknownVersionError
-from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, events_in
+from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.support.registered_versions import aliases, base, die_at, passed, plant
 from tests.support.small_shop import join, prefect_api, start
@@ -172,7 +172,7 @@ def test_the_same_flow_run_again_goes_back_once(
     record = RollbackRecord.of(client, third)
     assert record is not None
     assert (record.flow_run, record.times) == ("run-1", 1)
-    assert record in (events_in(client.get_model_version(MODEL_NAME, third).tags, third) or [])
+    assert record in (parse_events(client.get_model_version(MODEL_NAME, third).tags, third) or [])
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, third)  # somebody else, later
     result = rollback("complaints")
     assert (result.version, result.moved) == (third, False)

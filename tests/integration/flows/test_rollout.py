@@ -13,15 +13,15 @@ from feature_repo.settings import Settings
 from flows import _approval as asking
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import UnknownVersionError, champion_version, set_challenger
+from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, set_challenger
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.model_versions.records import ApprovalRecord, RolloutRecord, events_in
+from holdfast.model_versions.records import ApprovalRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG
 from holdfast.promotion import approval
-from holdfast.promotion.gate_report import Report
+from holdfast.promotion.gate_report import GateReport
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.work_queue import claim
+from holdfast.rollout.work_queue import rollout_lock
 from tests.support.registered_versions import aliases, passed, plant
 
 NOW = datetime.now(UTC)
@@ -58,7 +58,7 @@ def test_one_that_goes_on_was_begun_with_a_person_or_without(client: Any) -> Non
     known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
     RolloutRecord(step="canary", share=0.25, verdict="passed", **known).save(client, challenger)
     assert rollout(approval="manual").version == challenger
-    assert champion_version(client) == challenger
+    assert get_champion_version(client) == challenger
 
 
 def test_with_nothing_to_do_it_says_so(client: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -98,7 +98,7 @@ def test_two_at_once_are_one(client: Any, planted: tuple[Settings, Any]) -> None
     from flows.rollout import rollout
 
     _, challenger = _pair(client)
-    with claim(planted[0]):
+    with rollout_lock(planted[0]):
         result = rollout()
     assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
     assert "Another run of this flow is at work" in result.told
@@ -140,12 +140,12 @@ def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(notifications, "undo", die)
+        patch.setattr(notifications, "rollback_step", die)
         rollout(rules=OVER)
     result = rollout()
     assert (result.version, result.verdict) == (challenger, "stopped")
     tags = client.get_model_version(MODEL_NAME, challenger).tags
-    told = [event.verdict for event in events_in(tags, challenger) or [] if isinstance(event, RolloutRecord)]
+    told = [event.verdict for event in parse_events(tags, challenger) or [] if isinstance(event, RolloutRecord)]
     assert told == ["begun", "stopped"]
     assert '"off"' in tags[TRAFFIC_TAG]
     assert rollout().verdict == "nothing"
@@ -156,7 +156,7 @@ def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
     client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.rollout import rollout
-    from holdfast.rollout.notifications import finish
+    from holdfast.rollout.notifications import finish_step
 
     champion, challenger = _pair(client)
     known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
@@ -168,9 +168,9 @@ def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RolloutRecord, "tell", die)
-        finish(client, planted[0], challenger, passed_it, NOW)
+        finish_step(client, planted[0], challenger, passed_it, NOW)
     assert rollout().verdict == "stopped"
-    events = events_in(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
+    events = parse_events(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
     told = [(event.step, event.verdict) for event in events if isinstance(event, RolloutRecord)]
     assert told == [("shadow", "begun"), ("shadow", "passed"), ("canary", "begun"), ("canary", "stopped")]
 
@@ -252,7 +252,7 @@ class TestResumed:
     def of_a_deployment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
         monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "deployment-1")
-        report = Report(version="0", champion=None, key="k", when=NOW, settings=GateSettings(), gates=[])
+        report = GateReport(version="0", champion=None, key="k", when=NOW, settings=GateSettings(), gates=[])
         monkeypatch.setattr(approval, "read_report", lambda *_: report)
 
     def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
@@ -318,7 +318,7 @@ class TestResumed:
 
         _, challenger = self.asked(client, monkeypatch)
         monkeypatch.setattr(module, "_PATIENCE", 0.1)
-        with claim(planted[0]):
+        with rollout_lock(planted[0]):
             result = self.answer(monkeypatch)
         assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
         assert "it, or the next one, takes up what is new" in result.told
@@ -335,7 +335,7 @@ class TestResumed:
         looking = threading.Event()
 
         def look() -> None:
-            with claim(planted[0]):
+            with rollout_lock(planted[0]):
                 looking.set()
                 time.sleep(2)
 

@@ -9,7 +9,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
 from holdfast.model_versions.aliases import UnknownVersionError, set_challenger
-from holdfast.model_versions.records import TrafficRecord, events_in
+from holdfast.model_versions.records import TrafficRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, Traffic
 from holdfast.models.registry_client import ModelRegistry
@@ -41,7 +41,7 @@ def test_a_service_reads_what_was_said_and_every_step_is_told(planted: tuple[Set
         sent = traffic(mode, share=share)
         assert (sent.version, sent.changed) == (challenger, True)
         assert registry.behind(CHALLENGER).traffic() == sent.traffic
-    events = events_in(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
+    events = parse_events(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
     told = [(event.mode, event.share, event.who) for event in events if isinstance(event, TrafficRecord)]
     who = getpass.getuser()
     assert told == [("shadow", 0, who), ("canary", 0.05, who), ("canary", 0.25, who), ("canary", 0.5, who), ("off", 0, who)]  # fmt: skip  # noqa: E501
@@ -155,7 +155,7 @@ def test_who_becomes_challenger_again_begins_with_nothing(client: Any) -> None:
     promote(challenger)
     set_challenger(client, challenger)
     assert tag(client, challenger) is None
-    events = events_in(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
+    events = parse_events(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
     assert Traffic(mode="canary", share=0.25) in [
         Traffic(mode=event.mode, share=event.share) for event in events if isinstance(event, TrafficRecord)
     ]

@@ -16,8 +16,8 @@ import skops.io
 
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.prediction_log import read_predictions
-from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
-from holdfast.model_versions.records import RollbackRecord, RolloutRecord, events_in
+from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, set_challenger
+from holdfast.model_versions.records import RollbackRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from holdfast.packaging.smoke_test import serve_bento
 from holdfast.rollout.settings import RolloutSettings
@@ -76,7 +76,7 @@ class Shop:
     def told(self, version: str) -> list[tuple[str, float, str]]:
         """Step, share and verdict of all that was told of its rollout."""
         tags = self.client.get_model_version(MODEL_NAME, version).tags
-        events = [event for event in events_in(tags, version) or [] if isinstance(event, RolloutRecord)]
+        events = [event for event in parse_events(tags, version) or [] if isinstance(event, RolloutRecord)]
         return [(event.step, event.share, event.verdict) for event in events]
 
 
@@ -124,8 +124,8 @@ def test_a_good_challenger_becomes_champion_by_itself(shop: Shop) -> None:
         took = time.monotonic() - began
     assert (result.version, result.verdict) == (challenger, "passed"), result.told
     print(f"from challenger to watched champion in {took:.1f} s")
-    assert champion_version(shop.client) == challenger
-    assert challenger_version(shop.client) is None
+    assert get_champion_version(shop.client) == challenger
+    assert get_challenger_version(shop.client) is None
     assert shop.told(challenger) == [
         ("shadow", 0.0, "begun"),
         ("shadow", 0.0, "passed"),
@@ -153,7 +153,7 @@ def test_a_flipped_challenger_is_stopped_before_any_customer_sees_it(shop: Shop)
         assert (result.version, result.verdict) == (challenger, "breached"), result.told
     assert "rank correlation" in result.told
     assert shop.told(challenger) == [("shadow", 0.0, "begun"), ("shadow", 0.0, "breached")]
-    assert (champion_version(shop.client), challenger_version(shop.client)) == (champion, None)
+    assert (get_champion_version(shop.client), get_challenger_version(shop.client)) == (champion, None)
     versions = {item["model_version"] for _, _, answer in load.answers for item in answer.get("predictions", [answer])}
     assert challenger not in versions, "nobody was told what it says"
     assert f"holdfast.rollout.rolled_back:version {challenger}" in [one.key for one in list_open_alerts(shop.settings)]
@@ -175,13 +175,13 @@ def test_a_flipped_canary_is_taken_back_within_a_minute(shop: Shop) -> None:
     print(f"{len(seen)} answers of the flipped canary in {lasted:.1f} s")
     assert 0 < lasted < 60
     assert shop.told(challenger) == [("canary", 0.05, "begun"), ("canary", 0.05, "breached")]
-    assert challenger_version(shop.client) is None
+    assert get_challenger_version(shop.client) is None
 
 
 def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop) -> None:
     """It got through the canary, which was not looked at closely."""
     from flows.rollout import rollout
-    from holdfast.rollout.step_runner import try_out
+    from holdfast.rollout.step_runner import run_step
     from holdfast.rollout.steps import WATCH
 
     champion, challenger = shop.pair(7, flipped=True)
@@ -192,14 +192,14 @@ def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop)
         if work.step(its) == WATCH:
             record = work.record.model_copy(update={"rules": IMPATIENT.model_copy(update={"shares": (0.5,)}).changed()})
             work = dataclasses.replace(work, record=record)
-        return try_out(client, settings, work, its, service_data)
+        return run_step(client, settings, work, its, service_data)
 
     with pytest.MonkeyPatch.context() as patch, under_load(shop.url):
-        patch.setattr("holdfast.rollout.step_runner.try_out", only_the_watch_sees)
+        patch.setattr("holdfast.rollout.step_runner.run_step", only_the_watch_sees)
         result = rollout(rules=rules)
         assert result.verdict == "breached", result.told
         _until(lambda: shop.serves() == {champion})
-    assert champion_version(shop.client) == champion
+    assert get_champion_version(shop.client) == champion
     back = RollbackRecord.of(shop.client, challenger)
     assert back is not None and (back.to, back.who) == (champion, "rollout")
     assert "rank correlation" in back.why
@@ -236,7 +236,7 @@ def test_killed_it_goes_on_and_meanwhile_nobody_is_tried_upon_for_ever(shop: Sho
         result = rollout()
     assert (result.version, result.verdict) == (challenger, "passed"), result.told
     tags = shop.client.get_model_version(MODEL_NAME, challenger).tags
-    events = [event for event in events_in(tags, challenger) or [] if isinstance(event, RolloutRecord)]
+    events = [event for event in parse_events(tags, challenger) or [] if isinstance(event, RolloutRecord)]
     first = next(event for event in events if event.verdict == "passed")
     assert (first.share, first.begun) == (0.05, begun.begun), "the same step, since the same time"
-    assert champion_version(shop.client) == challenger
+    assert get_champion_version(shop.client) == challenger

@@ -13,15 +13,15 @@ from holdfast.model_versions.records import (
     BadRecordError,
     GatesRecord,
     PromotionRecord,
-    Record,
     RollbackRecord,
+    TaggedRecord,
     TrafficRecord,
-    events_in,
+    parse_events,
 )
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 WAITING = ApprovalRecord(status="waiting", since=NOON, until=NOON + timedelta(hours=1), flow_run="run", gates="k")
-RECORDS: list[Record] = [
+RECORDS: list[TaggedRecord] = [
     GatesRecord(verdict="failed", champion=None, settings="s", when=NOON, failed=["size"], key="k"),
     WAITING,
     PromotionRecord(previous="1", when=NOON, who="ann", why="better", mode="manual", gates="k"),
@@ -31,7 +31,7 @@ RECORDS: list[Record] = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.TAG)
-def test_what_is_written_is_read(record: Record) -> None:
+def test_what_is_written_is_read(record: TaggedRecord) -> None:
     kept = {record.TAG: record.model_dump_json()}
     assert type(record).in_tags(kept, "3") == record
     assert type(record).in_tags({}, "3") is None
@@ -93,31 +93,31 @@ class TestEvents:
         saved = [*RECORDS, refused, again]
         for record in [*saved, again]:  # said twice, told once
             record.save(registry, "3")
-        assert events_in(registry.tags, "3") == saved
+        assert parse_events(registry.tags, "3") == saved
         assert ApprovalRecord.in_tags(registry.tags, "3") == again
-        assert events_in({}, "3") is None
+        assert parse_events({}, "3") is None
 
     def test_what_is_written_and_not_told_has_not_happened(self, registry: Any) -> None:
         RECORDS[2].write(registry, "3")
         assert PromotionRecord.in_tags(registry.tags, "3") == RECORDS[2]
-        assert events_in(registry.tags, "3") is None
+        assert parse_events(registry.tags, "3") is None
 
     def test_the_newest_are_kept_within_the_limit_of_a_tag(self, registry: Any) -> None:
         for number in range(103):
             WAITING.model_copy(update={"flow_run": str(number)}).save(registry, "3")
-        kept = events_in(registry.tags, "3")
+        kept = parse_events(registry.tags, "3")
         assert [record.flow_run for record in kept or [] if isinstance(record, ApprovalRecord)] == [
             str(number) for number in range(3, 103)
         ]
         for number in range(3):
             WAITING.model_copy(update={"flow_run": f"long {number}", "why": "x" * 40_000}).save(registry, "3")
-        kept = events_in(registry.tags, "3")
+        kept = parse_events(registry.tags, "3")
         assert kept is not None and [record.model_dump()["flow_run"] for record in kept][-1] == "long 2"
 
     @pytest.mark.parametrize("text", ["", "{}", '"x"', "[1]", '[{"kind": "x", "record": {}}]'])
     def test_a_tag_that_somebody_else_wrote_is_named(self, text: str) -> None:
         with pytest.raises(BadRecordError, match=r"holdfast\.events of holdfast-churn version 3 is no list"):
-            events_in({EVENTS_TAG: text}, "3")
+            parse_events({EVENTS_TAG: text}, "3")
 
     def test_it_is_a_list_of_kinds_and_records(self, registry: Any) -> None:
         RECORDS[0].save(registry, "3")

@@ -16,7 +16,7 @@ from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import CHALLENGER
 from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 from holdfast.models.contract import CHAMPION
-from holdfast.promotion.decision import by_itself
+from holdfast.promotion.decision import decide_automatically
 from tests.support.main_job import environment_of, run
 from tests.support.prefect_server import post
 from tests.support.registered_versions import LENIENT, aliases, plant, planted_shop
@@ -80,15 +80,15 @@ class Office:
     def challenger(self, key: str = "a") -> str:
         """A version that has passed the gates of today."""
         from holdfast.model_versions.gate_settings import GateSettings
-        from holdfast.promotion.evaluation_context import situation_of
-        from holdfast.promotion.evidence_collection import gather
-        from holdfast.promotion.gate_report import Report, record_report, settle
-        from holdfast.promotion.gates import judge
+        from holdfast.promotion.evaluation_context import load_evaluation_context
+        from holdfast.promotion.evidence_collection import collect_evidence
+        from holdfast.promotion.gate_report import GateReport, apply_verdict, record_report
+        from holdfast.promotion.gates import evaluate_gates
 
         version, thresholds = plant(self.client), GateSettings(**LENIENT)
-        situation = situation_of(self.client, self.settings, version)
-        gates = judge(gather(self.client, self.settings, version, situation, thresholds), thresholds)
-        report = Report(
+        situation = load_evaluation_context(self.client, self.settings, version)
+        gates = evaluate_gates(collect_evidence(self.client, self.settings, version, situation, thresholds), thresholds)
+        report = GateReport(
             version=version,
             champion=situation.champion,
             key=situation.key(version, thresholds),
@@ -97,7 +97,7 @@ class Office:
             gates=gates,
         )
         record_report(self.client, report)
-        assert settle(self.client, self.settings, report), report.failed
+        assert apply_verdict(self.client, self.settings, report), report.failed
         return version
 
     def approval(self, version: str) -> ApprovalRecord:
@@ -207,7 +207,7 @@ def test_who_does_not_answer_in_time_has_refused(office: Office) -> None:
     assert (record.status, record.flow_run) == ("waiting", asked)
     assert record.standing(datetime.now(UTC)).status == "timed out"
     with pytest.raises(PromotionRefusedError, match="Nobody approved"):
-        by_itself(office.client, version, "", datetime.now(UTC))
+        decide_automatically(office.client, version, "", datetime.now(UTC))
     assert aliases(office.client)[CHAMPION] == champion
 
 

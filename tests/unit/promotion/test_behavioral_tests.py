@@ -12,7 +12,12 @@ import pytest
 from feature_repo.timestamps import epoch_us
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import Feature
-from holdfast.promotion.behavioral_tests import latency_ms, request_time_view, variance, wrong_direction
+from holdfast.promotion.behavioral_tests import (
+    find_request_time_view,
+    measure_latency_ms,
+    measure_variance,
+    measure_wrong_direction,
+)
 from holdfast.training.dataset import TrainingSet
 from tests.support.small_shop import at_work_on
 
@@ -57,13 +62,13 @@ class TestDirection:
     def test_risk_that_grows_with_the_silence_points_the_right_way(
         self, rows: TrainingSet, request_time: Callable[..., Any]
     ) -> None:
-        assert wrong_direction(lambda x: x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 0
-        assert wrong_direction(lambda x: np.zeros(len(x)), rows, request_time, 1e-9) == 0
+        assert measure_wrong_direction(lambda x: x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 0
+        assert measure_wrong_direction(lambda x: np.zeros(len(x)), rows, request_time, 1e-9) == 0
 
     def test_risk_that_falls_is_counted_among_those_who_can_tell(
         self, rows: TrainingSet, request_time: Callable[..., Any]
     ) -> None:
-        assert wrong_direction(lambda x: -x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 1
+        assert measure_wrong_direction(lambda x: -x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 1
         falls = rows.column("tenure_days") > 300
 
         def some(x: np.ndarray) -> np.ndarray:
@@ -71,7 +76,7 @@ class TestDirection:
 
         telling = rows.x[:, SILENCE] < rows.x[:, TENURE]
         assert telling.sum() == 60
-        assert wrong_direction(some, rows, request_time, 1e-9) == pytest.approx(falls[telling].mean())
+        assert measure_wrong_direction(some, rows, request_time, 1e-9) == pytest.approx(falls[telling].mean())
 
     def test_what_is_computed_from_the_silence_moves_with_it(
         self, rows: TrainingSet, request_time: Callable[..., Any]
@@ -82,7 +87,7 @@ class TestDirection:
             seen.append(x)
             return np.zeros(len(x))
 
-        wrong_direction(score, rows, request_time, 1e-9, days=[7])
+        measure_wrong_direction(score, rows, request_time, 1e-9, days=[7])
         before, after = seen
         moved = np.minimum(7, before[:, TENURE] - before[:, SILENCE])  # never before the first purchase
         np.testing.assert_allclose(after[:, SILENCE], before[:, SILENCE] + moved, rtol=0, atol=1e-9)
@@ -91,7 +96,7 @@ class TestDirection:
         np.testing.assert_array_equal(after[:, [GAP, TENURE]], before[:, [GAP, TENURE]])
 
     def test_a_fall_within_rounding_is_none(self, rows: TrainingSet, request_time: Callable[..., Any]) -> None:
-        assert wrong_direction(lambda x: -x[:, SILENCE] * 1e-13, rows, request_time, 1e-9) == 0
+        assert measure_wrong_direction(lambda x: -x[:, SILENCE] * 1e-13, rows, request_time, 1e-9) == 0
 
     def test_other_values_than_serving_would_compute_cannot_be_judged(
         self, rows: TrainingSet, request_time: Callable[..., Any]
@@ -99,21 +104,21 @@ class TestDirection:
         x = rows.x.copy()
         x[3, SHARE] = np.nextafter(x[3, SHARE], 2)
         with pytest.raises(NotComputedError, match="other values than the test rows hold"):
-            wrong_direction(lambda x: x[:, 0], TrainingSet(rows.keys, x, rows.y, INPUTS), request_time, 1e-9)
+            measure_wrong_direction(lambda x: x[:, 0], TrainingSet(rows.keys, x, rows.y, INPUTS), request_time, 1e-9)
 
     def test_one_time_buyers_alone_cannot_tell(self, rows: TrainingSet, request_time: Callable[..., Any]) -> None:
         with pytest.raises(NotComputedError, match="no test row has a second purchase"):
-            wrong_direction(lambda x: x[:, 0], rows.rows(np.arange(0, 80, 4)), request_time, 1e-9)
+            measure_wrong_direction(lambda x: x[:, 0], rows.rows(np.arange(0, 80, 4)), request_time, 1e-9)
 
     def test_a_model_that_knows_no_silence_cannot_be_judged(self) -> None:
-        assert request_time_view(INPUTS) == "customer_request_time"
+        assert find_request_time_view(INPUTS) == "customer_request_time"
         with pytest.raises(NotComputedError, match="days_since_last_purchase"):
-            request_time_view(INPUTS[:1])
+            find_request_time_view(INPUTS[:1])
 
 
 class TestInvariance:
     def test_a_function_of_the_row_does_not_vary(self, rows: TrainingSet) -> None:
-        assert variance(lambda x: x[:, SILENCE] / 1000, rows.x, 0) == 0
+        assert measure_variance(lambda x: x[:, SILENCE] / 1000, rows.x, 0) == 0
 
     @pytest.mark.parametrize(
         "score",
@@ -125,7 +130,7 @@ class TestInvariance:
         ],
     )
     def test_anything_else_is_found(self, rows: TrainingSet, score: Callable[..., Any]) -> None:
-        assert variance(score, rows.x, 0) > 0.005
+        assert measure_variance(score, rows.x, 0) > 0.005
 
 
 def test_latency_is_the_median_of_single_rows(rows: TrainingSet) -> None:
@@ -136,7 +141,7 @@ def test_latency_is_the_median_of_single_rows(rows: TrainingSet) -> None:
         time.sleep(0.003)
         return x[:, 0]
 
-    assert 3 <= latency_ms(score, rows.x, repeats=10) < 30
+    assert 3 <= measure_latency_ms(score, rows.x, repeats=10) < 30
     assert shapes == {(1, 5)}
 
 

@@ -7,11 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from holdfast.feature_store.parity import ParityRecord
-from holdfast.model_versions.champion_history import Breach
-from holdfast.model_versions.evidence import Evidence, Missing, NotComputedError, attempt, given
-from holdfast.model_versions.gate_settings import GateSettings, changed_told
+from holdfast.model_versions.champion_history import RolloutBreach
+from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable, compute_or_unavailable, require
+from holdfast.model_versions.gate_settings import GateSettings, describe_changed_thresholds
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord
-from holdfast.promotion.gates import Gate, judge
+from holdfast.promotion.gates import GateResult, evaluate_gates
 from holdfast.training.baselines import BASELINES
 from holdfast.training.evaluation_report import Interval
 from tests.support.gate_evidence import DEFINITIONS, GOOD, NOON, but, good_evaluation, group, interval, month
@@ -44,18 +44,18 @@ BY_MONTH, BY_SLICE = "calibration by month", "calibration by slice"
 IN_ORDER = [*NAMES[:8], WORSE, WORSE_BRIER, NAMES[8], BY_MONTH, BY_SLICE, *NAMES[9:]]
 
 
-def gate(evidence: Evidence, name: str, **settings: Any) -> Gate:
+def gate(evidence: Evidence, name: str, **settings: Any) -> GateResult:
     """One gate of the list."""
-    return next(gate for gate in judge(evidence, GateSettings(**settings)) if gate.name == name)
+    return next(gate for gate in evaluate_gates(evidence, GateSettings(**settings)) if gate.name == name)
 
 
 def failed(evidence: Evidence, **settings: Any) -> list[str]:
     """The names of the gates that fail."""
-    return [gate.name for gate in judge(evidence, GateSettings(**settings)) if gate.verdict == "failed"]
+    return [gate.name for gate in evaluate_gates(evidence, GateSettings(**settings)) if gate.verdict == "failed"]
 
 
 def test_one_list_in_one_order_each_with_number_threshold_and_verdict() -> None:
-    gates = judge(GOOD, GateSettings())
+    gates = evaluate_gates(GOOD, GateSettings())
     assert [gate.name for gate in gates] == IN_ORDER
     assert {gate.verdict for gate in gates} == {"passed"}
     assert all(gate.value is not None and gate.detail for gate in gates)
@@ -150,7 +150,7 @@ FAILURES: dict[str, tuple[Evidence, str, str]] = {
         for name in ("age", "age_at_signup", "Gender", "zip_code", "year_of_birth")
     },
     "refuted in production": (
-        but(breach=Breach(REFUTED, stands=True)),
+        but(breach=RolloutBreach(REFUTED, stands=True)),
         NAMES[19],
         "canary of 5.0% on 2024-07-01: too slow",
     ),
@@ -166,7 +166,7 @@ def test_a_planted_failure_is_stopped_by_its_gate(name: str) -> None:
     assert told in gate(evidence, stops).detail
 
 
-MISSING = Missing("the file is gone")
+MISSING = Unavailable("the file is gone")
 GONE: dict[str, tuple[Evidence, list[str]]] = {
     "evaluation": (but(evaluation=MISSING), [*NAMES[:5], *NAMES[6:7], NAMES[8], BY_MONTH, BY_SLICE, *NAMES[9:11]]),
     "brier_gain": (but(brier_gain=MISSING), NAMES[5:6]),
@@ -261,7 +261,7 @@ class TestLimits:
 
     def test_a_person_may_let_a_rolled_back_version_try_again(self) -> None:
         assert failed(but(rollback=ROLLBACK), max_rollbacks=1) == []
-        assert failed(but(breach=Breach(REFUTED, stands=False))) == []
+        assert failed(but(breach=RolloutBreach(REFUTED, stands=False))) == []
 
     @pytest.mark.parametrize(
         ("name", "value"), [("min_roc_auc", 1.1), ("max_loss_to_champion", -0.1), ("min_slice_rows", 0), ("min_auc", 1)]
@@ -281,8 +281,8 @@ def test_what_a_gate_measured_is_not_more_than_it_was() -> None:
 
 def test_thresholds_other_than_the_defaults_are_named() -> None:
     assert GateSettings().changed() == {}
-    assert changed_told({}) == ""
-    told = changed_told(GateSettings(max_size_mb=30, max_rollbacks=1).changed())
+    assert describe_changed_thresholds({}) == ""
+    told = describe_changed_thresholds(GateSettings(max_size_mb=30, max_rollbacks=1).changed())
     assert told == "Thresholds other than the defaults: max_size_mb 30.0, max_rollbacks 1."
 
 
@@ -291,7 +291,7 @@ class TestEvidence:
         def fails() -> float:
             raise ZeroDivisionError("no rows\nmore")
 
-        assert attempt(fails) == Missing("ZeroDivisionError: no rows")
+        assert compute_or_unavailable(fails) == Unavailable("ZeroDivisionError: no rows")
         with pytest.raises(NotComputedError, match="no rows"):
-            given(attempt(fails))
-        assert given(attempt(lambda: 1)) == 1
+            require(compute_or_unavailable(fails))
+        assert require(compute_or_unavailable(lambda: 1)) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.retraining.policy import Attempt, Decision, Seen, decide
+from holdfast.retraining.policy import Attempt, RetrainingDecision, Signal, decide_retraining
 from holdfast.retraining.settings import RetrainingRules
 
 NOW = datetime(2024, 7, 10, 12, tzinfo=UTC)
@@ -14,14 +14,14 @@ DRIFT, QUALITY = "holdfast.drift.detected", "holdfast.quality.dropped"
 RULES = RetrainingRules()
 
 
-def drift(*days_ago: float, quiet: tuple[float, ...] = (), subject: str = "recency") -> list[Seen]:
+def drift(*days_ago: float, quiet: tuple[float, ...] = (), subject: str = "recency") -> list[Signal]:
     """Windows so many days ago with a finding, and others without."""
-    found = [Seen(DRIFT, NOW - timedelta(days=day), frozenset([subject])) for day in days_ago]
-    return found + [Seen(DRIFT, NOW - timedelta(days=day)) for day in quiet]
+    found = [Signal(DRIFT, NOW - timedelta(days=day), frozenset([subject])) for day in days_ago]
+    return found + [Signal(DRIFT, NOW - timedelta(days=day)) for day in quiet]
 
 
-def told(seen: list[Seen], past: list[Attempt] | None = None, rules: RetrainingRules = RULES) -> Decision:
-    return decide(seen, past or [], rules, NOW)
+def told(seen: list[Signal], past: list[Attempt] | None = None, rules: RetrainingRules = RULES) -> RetrainingDecision:
+    return decide_retraining(seen, past or [], rules, NOW)
 
 
 def test_a_finding_that_lasts_is_reason() -> None:
@@ -42,7 +42,7 @@ def test_a_finding_that_lasts_is_reason() -> None:
         [],
     ],
 )
-def test_what_does_not_last_is_none(seen: list[Seen]) -> None:
+def test_what_does_not_last_is_none(seen: list[Signal]) -> None:
     decision = told(seen)
     assert not decision.retrain
     assert "no finding is in 2 of the latest 5 windows" in decision.why
@@ -58,13 +58,13 @@ def test_a_window_that_was_missed_is_none() -> None:
 
 
 def test_quality_is_reason_and_named_after_what_lasts_longer() -> None:
-    quality = [Seen(QUALITY, NOW - timedelta(days=day), frozenset(["2024-03"])) for day in range(3)]
+    quality = [Signal(QUALITY, NOW - timedelta(days=day), frozenset(["2024-03"])) for day in range(3)]
     decision = told(drift(0, 1) + quality)
     assert [item.event for item in decision.lasting] == [QUALITY, DRIFT]
 
 
 def test_an_open_skew_makes_it_no_and_says_both() -> None:
-    decision = decide(drift(0, 1), [], RULES, NOW, skew="the features served differ")
+    decision = decide_retraining(drift(0, 1), [], RULES, NOW, skew="the features served differ")
     assert not decision.retrain
     assert decision.why.startswith("the features served differ. Else it would be: holdfast.drift.detected")
 
@@ -88,8 +88,8 @@ def test_one_that_was_killed_goes_on() -> None:
 
 
 def test_the_past_is_left_alone() -> None:
-    assert "is the past" in told([*drift(0, 1), Seen(DRIFT, NOW + timedelta(days=1))]).why
-    later_today = Seen(DRIFT, NOW + timedelta(hours=1), frozenset(["recency"]))
+    assert "is the past" in told([*drift(0, 1), Signal(DRIFT, NOW + timedelta(days=1))]).why
+    later_today = Signal(DRIFT, NOW + timedelta(hours=1), frozenset(["recency"]))
     assert told([*drift(0, 1), later_today]).retrain
 
 
@@ -101,7 +101,7 @@ def test_rules_that_can_never_hold_are_refused() -> None:
 DAYS = st.integers(0, 12)
 SEEN = st.lists(
     st.builds(
-        lambda event, day, hour, subjects: Seen(event, NOW - timedelta(days=day, hours=hour), subjects),
+        lambda event, day, hour, subjects: Signal(event, NOW - timedelta(days=day, hours=hour), subjects),
         st.sampled_from([DRIFT, QUALITY]),
         DAYS,
         st.integers(0, 11),
@@ -130,10 +130,10 @@ ANY_RULES = st.integers(1, 7).flatmap(
 
 @given(SEEN, PAST, ANY_RULES)
 def test_a_retraining_always_has_a_lasting_reason_and_keeps_its_distance(
-    seen: list[Seen], past: list[Attempt], rules: RetrainingRules
+    seen: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
     seen = list({(item.event, item.as_of): item for item in seen}.values())  # a run is written once
-    decision = decide(seen, past, rules, NOW)
+    decision = decide_retraining(seen, past, rules, NOW)
     assert decision.why
     if not decision.retrain:
         return
@@ -152,19 +152,19 @@ def test_a_retraining_always_has_a_lasting_reason_and_keeps_its_distance(
 
 @given(SEEN, PAST, ANY_RULES)
 def test_more_history_of_retraining_or_a_skew_never_makes_a_yes(
-    seen: list[Seen], past: list[Attempt], rules: RetrainingRules
+    seen: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
-    if not decide(seen, [], rules, NOW).retrain:
-        assert not decide(seen, past, rules, NOW).retrain
-    assert not decide(seen, past, rules, NOW, skew="values differ").retrain
+    if not decide_retraining(seen, [], rules, NOW).retrain:
+        assert not decide_retraining(seen, past, rules, NOW).retrain
+    assert not decide_retraining(seen, past, rules, NOW, skew="values differ").retrain
 
 
 @given(SEEN, PAST, ANY_RULES, st.randoms())
 def test_the_order_of_what_is_known_does_not_matter(
-    seen: list[Seen], past: list[Attempt], rules: RetrainingRules, shuffler
+    seen: list[Signal], past: list[Attempt], rules: RetrainingRules, shuffler
 ) -> None:
     distinct = list({(item.event, item.as_of): item for item in seen}.values())
-    expected = decide(distinct, past, rules, NOW)
+    expected = decide_retraining(distinct, past, rules, NOW)
     shuffler.shuffle(distinct)
     shuffler.shuffle(past)
-    assert decide(distinct, past, rules, NOW) == expected
+    assert decide_retraining(distinct, past, rules, NOW) == expected

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from feature_repo.settings import Settings
 from holdfast.core.prediction_log import DAY_US, log_schema
 from holdfast.models.contract import RECENCY, ServedModel
-from holdfast.rollout.challenger_predictions import GrowingAnswers, read_answers
+from holdfast.rollout.challenger_predictions import IncrementalPredictions, read_predictions
 from services.prediction_log.arrow_records import to_record
 from services.prediction_log.files import PredictionFiles
 from tests.support.prediction_batches import NOON_US, make_batch, write_log
@@ -32,7 +32,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def _answers(settings: Settings, route: str = "canary", minutes: float = 0, contract: ServedModel = CONTRACT) -> Any:
     since = datetime.fromtimestamp(NOON_US / 1e6, UTC) + timedelta(minutes=minutes)
-    return read_answers(settings, "2", route, contract, since)
+    return read_predictions(settings, "2", route, contract, since)
 
 
 def test_only_its_own_since_then_and_of_each_customer_the_latest(settings: Settings) -> None:
@@ -70,7 +70,7 @@ def test_look_after_look_it_is_what_the_whole_log_tells(looks: list[list[Any]], 
         settings, at = Settings(data=Path(folder)), NOON_US
         contract = CONTRACT.model_copy(update={"inputs": [RECENCY, "gap"]})
         since = datetime.fromtimestamp(NOON_US / 1e6, UTC) + timedelta(microseconds=2)
-        growing = GrowingAnswers(settings, "2", "canary", contract, since)
+        growing = IncrementalPredictions(settings, "2", "canary", contract, since)
         files = PredictionFiles(settings.predictions, 2**20, lambda: NOON_US)
         for look in looks:
             for version, route, n, odd in look:
@@ -83,7 +83,7 @@ def test_look_after_look_it_is_what_the_whole_log_tells(looks: list[list[Any]], 
                     input_names=contract.inputs, probabilities=np.full(n, (at % 97) / 97),
                 )  # fmt: skip
                 files.append(batch.key, to_record([batch], log_schema(batch.key)))
-            found, whole = growing.read(), read_answers(settings, "2", "canary", contract, since)
+            found, whole = growing.read(), read_predictions(settings, "2", "canary", contract, since)
             assert (found.requests, found.judged) == (whole.requests, whole.judged)
             assert found.differing == whole.differing
             of_found, of_whole = np.argsort(found.x[:, 0]), np.argsort(whole.x[:, 0])
@@ -97,7 +97,7 @@ def test_look_after_look_it_is_what_the_whole_log_tells(looks: list[list[Any]], 
 def test_what_is_read_once_is_not_read_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     at: Any = {"version": "2", "route": "canary"}
     since = datetime.fromtimestamp(NOON_US / 1e6, UTC)
-    growing = GrowingAnswers(settings, "2", "canary", CONTRACT, since)
+    growing = IncrementalPredictions(settings, "2", "canary", CONTRACT, since)
     write_log(settings.predictions, make_batch("abc", **at))
     found = growing.read()
     assert found.requests == 3

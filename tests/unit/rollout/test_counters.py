@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.model_versions.records import RolloutRecord
-from holdfast.rollout.counters import LATELY, Counted
+from holdfast.rollout.counters import RECENT, CounterTracker
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PLAIN = {"answered": 0.0, "failed": 0.0, "unavailable": 0.0}
@@ -18,8 +18,8 @@ def _record(base: dict[str, float]) -> RolloutRecord:
     )
 
 
-def _counted(record: RolloutRecord) -> Counted:
-    return Counted(RolloutRecord.model_validate_json(record.model_dump_json()), ("2", "1"))
+def _counted(record: RolloutRecord) -> CounterTracker:
+    return CounterTracker(RolloutRecord.model_validate_json(record.model_dump_json()), ("2", "1"))
 
 
 def test_five_of_a_hundred_after_a_restart_are_not_five_of_fifty() -> None:
@@ -66,7 +66,7 @@ def test_what_was_lately_is_forgotten_in_time_over_a_restart_too() -> None:
         away = 10.0 * min(number, 3) if number <= 4 else 0.0
         at = NOON + number * minute
         counted.look(PLAIN | {"answered": process + number * 10, "unavailable": away}, at)
-        since = max(0, number - LATELY // minute)
+        since = max(0, number - RECENT // minute)
         assert counted.lately["unavailable"] == 10 * (min(number, 3) - min(since, 3)), number
     assert counted.grown["unavailable"] == 30
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.rollout.guardrails import (
-    ABOUT,
-    Figure,
-    certain_figure,
-    latency_figure,
-    mean_figure,
-    psi_figure,
-    rank_figure,
-    share_figure,
+    DESCRIPTIONS,
+    Guardrail,
+    check_exact,
+    check_latency,
+    check_mean,
+    check_psi,
+    check_rank_correlation,
+    check_share,
 )
 
 BOUNDS = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, math.inf)
@@ -30,7 +30,7 @@ def test_a_share_is_breached_only_where_so_many_are_improbable(hits: int, more: 
     """Of the exact test: a breach is what a true share at the limit gives with probability 1 - certainty at most."""
     from scipy.stats import binom
 
-    figure = share_figure("errors", hits, hits + more, limit, sure)
+    figure = check_share("errors", hits, hits + more, limit, sure)
     if hits + more == 0:
         assert figure.verdict == "unknown"
         return
@@ -43,14 +43,20 @@ def test_who_ranks_as_the_champion_does_is_never_breached_and_who_ranks_the_othe
     seed: int, n: int
 ) -> None:
     champion = np.random.default_rng(seed).random(n)
-    assert rank_figure(champion**3, champion, 0.5, 0.95).verdict == "good", "calibrated otherwise, ranked the same"
-    assert rank_figure(1 - champion, champion, 0.5, 0.999).verdict == "breached"
+    assert check_rank_correlation(champion**3, champion, 0.5, 0.95).verdict == "good", (
+        "calibrated otherwise, ranked the same"
+    )
+    assert check_rank_correlation(1 - champion, champion, 0.5, 0.999).verdict == "breached"
 
 
 def test_who_says_the_same_of_everybody_ranks_nobody() -> None:
     champion = np.linspace(0, 1, 100)
-    assert rank_figure(np.full(100, 0.4), champion, 0.5, 0.95) == Figure("rank correlation", 0.0, 0.5, 100, "breached")
-    assert rank_figure(champion, np.full(100, 0.4), 0.5, 0.95).verdict == "unknown", "nobody to be held against"
+    assert check_rank_correlation(np.full(100, 0.4), champion, 0.5, 0.95) == Guardrail(
+        "rank correlation", 0.0, 0.5, 100, "breached"
+    )
+    assert check_rank_correlation(champion, np.full(100, 0.4), 0.5, 0.95).verdict == "unknown", (
+        "nobody to be held against"
+    )
 
 
 def test_looked_at_hundreds_of_times_chance_is_rarely_taken_for_a_breach() -> None:
@@ -61,48 +67,48 @@ def test_looked_at_hundreds_of_times_chance_is_rarely_taken_for_a_breach() -> No
         tried = 0.62 * champion + math.sqrt(1 - 0.62**2) * rng.normal(size=1500)
         differences = rng.exponential(0.2, 1500)
         looks = range(10, 1500, 10)
-        bad = any(rank_figure(tried[:n], champion[:n], 0.5, 0.999).verdict == "breached" for n in looks[::3])
-        bad |= any(mean_figure("difference", differences[:n], 0.25, 0.999).verdict == "breached" for n in looks[::3])
+        bad = any(check_rank_correlation(tried[:n], champion[:n], 0.5, 0.999).verdict == "breached" for n in looks[::3])
+        bad |= any(check_mean("difference", differences[:n], 0.25, 0.999).verdict == "breached" for n in looks[::3])
         breached += bad
     assert breached <= 1
 
 
 def test_a_mean_has_no_sign() -> None:
     values = np.full(50, -0.4) + np.linspace(-0.1, 0.1, 50)
-    assert mean_figure("decisions", values, 0.3, 0.999).verdict == "breached"
-    assert mean_figure("decisions", values, 0.45, 0.999).verdict == "good"
-    assert mean_figure("decisions", values[:9], 0.3, 0.95).verdict == "unknown"
+    assert check_mean("decisions", values, 0.3, 0.999).verdict == "breached"
+    assert check_mean("decisions", values, 0.45, 0.999).verdict == "good"
+    assert check_mean("decisions", values[:9], 0.3, 0.95).verdict == "unknown"
 
 
 class TestLatency:
     def test_the_same_times_are_never_too_slow(self) -> None:
         times = np.random.default_rng(1).lognormal(-5, 1, 2000).tolist()
         for ratio in (1, 2):
-            assert latency_figure(_histogram(times), _histogram(times), ratio, 0, 0.95).verdict == "good"
+            assert check_latency(_histogram(times), _histogram(times), ratio, 0, 0.95).verdict == "good"
 
     def test_a_tenth_of_slow_answers_is_too_many(self) -> None:
         quick = _histogram([0.005] * 1000)
         slow = _histogram([0.005] * 900 + [0.3] * 100)
-        assert latency_figure(slow, quick, 2, 50, 0.999).verdict == "breached"
-        assert latency_figure(slow, quick, 2, 400, 0.999).verdict == "good", "below the floor nobody is too slow"
-        assert latency_figure(slow, slow, 2, 50, 0.999).verdict == "good", "the champion is no quicker"
+        assert check_latency(slow, quick, 2, 50, 0.999).verdict == "breached"
+        assert check_latency(slow, quick, 2, 400, 0.999).verdict == "good", "below the floor nobody is too slow"
+        assert check_latency(slow, slow, 2, 50, 0.999).verdict == "good", "the champion is no quicker"
 
     def test_few_requests_tell_nothing(self) -> None:
-        assert latency_figure(_histogram([9.0] * 9), _histogram([0.001] * 99), 2, 50, 0.95).verdict == "unknown"
-        assert latency_figure(_histogram([9.0] * 99), {}, 2, 50, 0.95).verdict == "unknown"
+        assert check_latency(_histogram([9.0] * 9), _histogram([0.001] * 99), 2, 50, 0.95).verdict == "unknown"
+        assert check_latency(_histogram([9.0] * 99), {}, 2, 50, 0.95).verdict == "unknown"
 
 
 class TestPsi:
     def test_beyond_the_limit_by_chance_is_no_breach(self) -> None:
         rng = np.random.default_rng(2)
         tested = rng.random(2000)
-        assert psi_figure(tested, rng.random(500), 0.001, 0.999).verdict == "good"
-        assert psi_figure(tested, rng.random(500) * 0.3, 1.0, 0.999).verdict == "breached"
-        assert psi_figure(tested, rng.random(20) * 0.3, 1.0, 0.999).verdict == "unknown"
+        assert check_psi(tested, rng.random(500), 0.001, 0.999).verdict == "good"
+        assert check_psi(tested, rng.random(500) * 0.3, 1.0, 0.999).verdict == "breached"
+        assert check_psi(tested, rng.random(20) * 0.3, 1.0, 0.999).verdict == "unknown"
 
 
 def test_every_figure_is_told_in_words() -> None:
-    for name in ABOUT:
-        figure = certain_figure(name, 0.5, 0.25, 40)
+    for name in DESCRIPTIONS:
+        figure = check_exact(name, 0.5, 0.25, 40)
         assert figure.verdict == "breached"
-        assert figure.told == f"{ABOUT[name]} is 0.5, the limit 0.25 (40 rows)"
+        assert figure.told == f"{DESCRIPTIONS[name]} is 0.5, the limit 0.25 (40 rows)"

@@ -11,7 +11,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 from feature_repo.settings import Settings
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import challenger_version, champion_version, set_challenger
+from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, set_challenger
 from holdfast.model_versions.records import (
     ApprovalRecord,
     PromotionRecord,
@@ -20,14 +20,14 @@ from holdfast.model_versions.records import (
     TrafficRecord,
 )
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.promotion.challenger_traffic import send, wanted
-from holdfast.promotion.champion_update import move_champion
-from holdfast.promotion.decision import by_itself
+from holdfast.promotion.challenger_traffic import build_traffic, set_traffic
+from holdfast.promotion.champion_update import promote_champion
+from holdfast.promotion.decision import decide_automatically
 from holdfast.promotion.rollback import roll_back
 from holdfast.rollout import notifications, registry_actions, step_runner
-from holdfast.rollout.notifications import finish
-from holdfast.rollout.step_runner import try_out
-from holdfast.rollout.steps import Step
+from holdfast.rollout.notifications import finish_step
+from holdfast.rollout.step_runner import run_step
+from holdfast.rollout.steps import RolloutStep
 from tests.support.registered_versions import passed, plant
 from tests.support.rollout_simulator import CANARY, NOON, SELDOM, Trial, promoted
 
@@ -38,8 +38,8 @@ def passed_the_last_step(trial: Trial) -> None:
         step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
         gates=trial.work().gates,
     ).save(trial.client, trial.challenger)  # fmt: skip
-    given = Step("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
-    send(trial.client, trial.settings, trial.challenger, given, registry_actions.WHO, trial.now)
+    given = RolloutStep("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
+    set_traffic(trial.client, trial.settings, trial.challenger, given, registry_actions.ACTOR, trial.now)
 
 
 class TestInterrupted:
@@ -70,11 +70,11 @@ class TestInterrupted:
 
     def test_by_its_own_promotion(self, trial: Trial) -> None:
         def promoted() -> None:
-            decision = by_itself(trial.client, trial.challenger, "", trial.now)
-            move_champion(trial.client, trial.settings, trial.challenger, decision, trial.now)
+            decision = decide_automatically(trial.client, trial.challenger, "", trial.now)
+            promote_champion(trial.client, trial.settings, trial.challenger, decision, trial.now)
 
         assert self.after(trial, promoted).why == "it was made the champion by somebody else"
-        assert champion_version(trial.client) == trial.challenger
+        assert get_champion_version(trial.client) == trial.challenger
 
     def test_by_gates_that_it_does_not_pass_any_more(self, trial: Trial) -> None:
         drop = trial.client.delete_registered_model_alias
@@ -83,7 +83,7 @@ class TestInterrupted:
     @pytest.mark.parametrize(("mode", "share"), [("off", None), ("canary", 0.5), ("shadow", None)])
     def test_by_traffic_that_somebody_sends(self, trial: Trial, mode: Any, share: Any) -> None:
         def sends() -> None:
-            send(trial.client, trial.settings, None, wanted(mode, share), "ann", trial.now)
+            set_traffic(trial.client, trial.settings, None, build_traffic(mode, share), "ann", trial.now)
 
         assert self.after(trial, sends).why.startswith("ann has changed its traffic")
         record = TrafficRecord.of(trial.client, trial.challenger)
@@ -92,10 +92,10 @@ class TestInterrupted:
     def test_by_traffic_taken_off_between_the_last_step_and_the_promotion(self, trial: Trial) -> None:
         """The run was killed there; whoever took the challenger off must not find it to be the champion later."""
         passed_the_last_step(trial)
-        send(trial.client, trial.settings, trial.challenger, wanted("off", None), "ann", trial.now)
+        set_traffic(trial.client, trial.settings, trial.challenger, build_traffic("off", None), "ann", trial.now)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
-        assert champion_version(trial.client) == trial.champion
+            registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now)
+        assert get_champion_version(trial.client) == trial.champion
 
     @pytest.mark.parametrize("at", ["first", "next", "resumed"])
     def test_by_traffic_taken_off_while_the_models_are_loaded(
@@ -106,12 +106,12 @@ class TestInterrupted:
                 step="shadow", share=0, begun=trial.now, when=trial.now, verdict="passed" if at == "next" else "begun",
                 champion=trial.champion, gates=trial.work().gates,
             ).save(trial.client, trial.challenger)  # fmt: skip
-        given = Step("shadow").traffic(trial.now + timedelta(minutes=3))
-        send(trial.client, trial.settings, trial.challenger, given, registry_actions.WHO, trial.now)
+        given = RolloutStep("shadow").traffic(trial.now + timedelta(minutes=3))
+        set_traffic(trial.client, trial.settings, trial.challenger, given, registry_actions.ACTOR, trial.now)
         load = step_runner.load_pair
 
         def meanwhile(*arguments: Any) -> Any:
-            send(trial.client, trial.settings, None, wanted("off", None), "ann", trial.now)
+            set_traffic(trial.client, trial.settings, None, build_traffic("off", None), "ann", trial.now)
             return load(*arguments)
 
         monkeypatch.setattr(step_runner, "load_pair", meanwhile)
@@ -128,13 +128,13 @@ class TestInterrupted:
         passed_the_last_step(trial)
 
         def meanwhile(*arguments: Any) -> Any:
-            send(trial.client, trial.settings, None, wanted("off", None), "ann", trial.now)
-            return by_itself(*arguments)
+            set_traffic(trial.client, trial.settings, None, build_traffic("off", None), "ann", trial.now)
+            return decide_automatically(*arguments)
 
-        monkeypatch.setattr(registry_actions, "by_itself", meanwhile)
+        monkeypatch.setattr(registry_actions, "decide_automatically", meanwhile)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now)
-        assert champion_version(trial.client) == trial.champion
+            registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now)
+        assert get_champion_version(trial.client) == trial.champion
 
     def test_traffic_sent_while_it_is_ended_stays(self, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
         trial.asked = 0
@@ -144,11 +144,11 @@ class TestInterrupted:
 
         def just_before(settings: Settings) -> Any:
             monkeypatch.setattr(registry_actions, "promotion_lock", lock)
-            send(trial.client, trial.settings, None, wanted("canary", 0.5), "ann", trial.now)
+            set_traffic(trial.client, trial.settings, None, build_traffic("canary", 0.5), "ann", trial.now)
             return lock(settings)
 
         monkeypatch.setattr(registry_actions, "promotion_lock", just_before)
-        registry_actions.undo(trial.client, trial.settings, trial.challenger, record, trial.now)
+        registry_actions.rollback_step(trial.client, trial.settings, trial.challenger, record, trial.now)
         traffic = TrafficRecord.of(trial.client, trial.challenger)
         assert traffic is not None and (traffic.share, traffic.who) == (0.5, "ann")
 
@@ -163,9 +163,11 @@ class TestInterrupted:
         for version in (trial.champion, trial.challenger):
             word.save(trial.client, version)
             with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {trial.challenger}"):
-                registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
+                registry_actions.promote_challenger(
+                    trial.client, trial.settings, trial.work(), "why", trial.now, asks=True
+                )
         word.model_copy(update={"gates": "k"}).save(trial.client, trial.challenger)
-        registry_actions.promote(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
+        registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
         record = PromotionRecord.of(trial.client, trial.challenger)
         assert record is not None and (record.mode, record.who) == ("manual", "ann")
 
@@ -232,7 +234,7 @@ class TestTheRegistryIsAway:
         record = promoted(flipped)
         assert (record.verdict, flipped.silences) == ("breached", [True]), "the end of the step resolves the alert"
         assert timedelta(minutes=10) <= flipped.now - NOON < timedelta(minutes=11)
-        assert champion_version(flipped.client) == flipped.champion
+        assert get_champion_version(flipped.client) == flipped.champion
 
     def test_a_version_that_it_does_not_know_is_no_reason_to_wait(self, trial: Trial) -> None:
         client = trial.client
@@ -270,11 +272,11 @@ class TestKilled:
         """The registry went away between the verdict and what it asks for: the bad canary is not begun once more."""
         flipped.flow_run = "run-1"
         work = flipped.work()
-        outcome = try_out(flipped.client, flipped.settings, work, CANARY, flipped.world)
+        outcome = run_step(flipped.client, flipped.settings, work, CANARY, flipped.world)
         assert outcome.record.verdict == "breached"
         outcome.record.write(flipped.client, flipped.challenger)
         looks = flipped.looks
-        again = try_out(flipped.client, flipped.settings, work, CANARY, flipped.world)
+        again = run_step(flipped.client, flipped.settings, work, CANARY, flipped.world)
         assert (again.record, flipped.looks) == (outcome.record, looks)
 
     def test_tried_again_by_the_same_run_a_step_keeps_its_start(self, trial: Trial) -> None:
@@ -287,11 +289,11 @@ class TestKilled:
 
         trial.before_look = die
         with pytest.raises(_KilledError):
-            try_out(trial.client, trial.settings, work, CANARY, trial.world)
+            run_step(trial.client, trial.settings, work, CANARY, trial.world)
         trial.now += timedelta(minutes=5)
-        assert try_out(trial.client, trial.settings, work, CANARY, trial.world).record.begun == NOON
+        assert run_step(trial.client, trial.settings, work, CANARY, trial.world).record.begun == NOON
 
-    @pytest.mark.parametrize("at", ["undo", "add_alert", "tell"])
+    @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "tell"])
     @pytest.mark.parametrize("step", ["canary", "watch"])
     def test_while_it_is_ended_the_next_run_completes(
         self, flipped: Trial, at: str, step: str, monkeypatch: pytest.MonkeyPatch
@@ -305,9 +307,9 @@ class TestKilled:
         work = flipped.work()
         assert work.record is not None and not work.record.is_open
         for _ in range(2):
-            finish(flipped.client, flipped.settings, flipped.challenger, work.record, flipped.now)
+            finish_step(flipped.client, flipped.settings, flipped.challenger, work.record, flipped.now)
         assert flipped.serves() == (flipped.champion, None, None)
-        assert challenger_version(flipped.client) is None
+        assert get_challenger_version(flipped.client) is None
         assert [verdict for *_, verdict in flipped.told()].count("breached") == 1
         assert [alert.severity for alert in list_open_alerts(flipped.settings)] == ["critical"]
         back = RollbackRecord.of(flipped.client, flipped.challenger)

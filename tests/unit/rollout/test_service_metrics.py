@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.rollout.service_metrics import _ahead, is_restarted, kept, latencies, read_service, state_in
+from holdfast.rollout.service_metrics import (
+    _ahead,
+    is_restarted,
+    latency_buckets,
+    parse_metrics,
+    read_service,
+    select_counters,
+)
 
 TEXT = """
 holdfast_requests_total{path="/predict",status="200",version="1"} 90
@@ -39,7 +46,7 @@ holdfast_ready 1
 
 
 def test_every_number_is_found() -> None:
-    state = state_in(TEXT)
+    state = parse_metrics(TEXT)
     assert (state.champion, state.challenger, state.mode, state.ready) == ("1", "2", "canary", True)
     assert (state.refused, state.unavailable) == ({"3"}, {"2"})
     assert state.counters == {
@@ -51,16 +58,18 @@ def test_every_number_is_found() -> None:
         "failures:2": 5,
         "scored:2:canary": 6,
     }
-    assert latencies(state.counters, "1") == {0.01: 80, math.inf: 90}
-    assert latencies(state.counters, "2") == {}
+    assert latency_buckets(state.counters, "1") == {0.01: 80, math.inf: 90}
+    assert latency_buckets(state.counters, "2") == {}
 
 
 def test_a_record_keeps_what_its_two_versions_need() -> None:
-    counters = {**state_in(TEXT).counters} | {"seconds:12:inf": 5.0, "failures:3": 1.0, "unavailable": 0.0}
-    found = kept(counters, ["1", "2"])
+    counters = {**parse_metrics(TEXT).counters} | {"seconds:12:inf": 5.0, "failures:3": 1.0, "unavailable": 0.0}
+    found = select_counters(counters, ["1", "2"])
     versions = {"seconds:1:0.01", "seconds:1:inf", "failures:2", "scored:2:canary"}
     assert set(found) == {"answered", "failed", "unavailable", *versions}
-    assert kept(state_in("").counters, ["1"]), "one that has counted nothing yet is not one that did not answer"
+    assert select_counters(parse_metrics("").counters, ["1"]), (
+        "one that has counted nothing yet is not one that did not answer"
+    )
 
 
 _COUNTERS = st.dictionaries(st.sampled_from(["answered", "failed", "failures:2"]), st.integers(0, 50).map(float))
@@ -137,9 +146,9 @@ def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch
     metrics.refused_versions.set_all(1, [("9", "unusable"), ("8", "unavailable")])
     metrics.ready.set(1)
     metrics.publish()
-    state = state_in(prometheus_client.generate_latest(registry).decode())
+    state = parse_metrics(prometheus_client.generate_latest(registry).decode())
     assert (state.champion, state.challenger, state.mode, state.ready) == ("7", "8", "shadow", True)
     assert (state.refused, state.unavailable) == ({"9"}, {"8"})
     assert (state.counters["answered"], state.counters["failed"], state.counters["failures:8"]) == (2, 1, 1)
     assert state.counters["scored:8:shadow"] == 3
-    assert latencies(state.counters, "7")[0.005] == latencies(state.counters, "7")[math.inf] == 1
+    assert latency_buckets(state.counters, "7")[0.005] == latency_buckets(state.counters, "7")[math.inf] == 1

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.steps import WATCH, Step, next_step, rules_of, steps
+from holdfast.rollout.steps import WATCH, RolloutStep, list_steps, next_step, settings_of
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def _record(step: Any, share: float, verdict: Any, rules: RolloutSettings) -> Ro
 
 @pytest.mark.parametrize("rules", [RolloutSettings(), RolloutSettings(shadow=False, shares=(0.1, 0.2, 0.5))])
 def test_each_step_follows_the_one_before(rules: RolloutSettings) -> None:
-    order = steps(rules)
+    order = list_steps(rules)
     assert order[-1] == WATCH
     assert [step.share for step in order] == sorted(step.share for step in order)
     assert next_step(None, rules) == order[0]
@@ -41,9 +41,9 @@ def test_each_step_follows_the_one_before(rules: RolloutSettings) -> None:
 def test_rules_survive_in_a_record() -> None:
     rules = RolloutSettings(shadow=False, shares=(0.1, 0.3), min_requests=7, certainty=0.9)
     record = RolloutRecord.model_validate_json(_record("canary", 0.1, "begun", rules).model_dump_json())
-    assert rules_of(record) == rules
+    assert settings_of(record) == rules
     assert RolloutSettings().changed() == {}
-    assert next_step(record, rules_of(record)) == Step("canary", 0.1)
+    assert next_step(record, settings_of(record)) == RolloutStep("canary", 0.1)
 
 
 @pytest.mark.parametrize(

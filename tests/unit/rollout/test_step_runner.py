@@ -7,11 +7,11 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.alerting.outbox import list_open_alerts
-from holdfast.model_versions.aliases import challenger_version, champion_version
-from holdfast.model_versions.records import RollbackRecord, RolloutRecord, TrafficRecord, events_in
+from holdfast.model_versions.aliases import get_challenger_version, get_champion_version
+from holdfast.model_versions.records import RollbackRecord, RolloutRecord, TrafficRecord, parse_events
 from holdfast.models.contract import MODEL_NAME
 from holdfast.rollout import notifications, registry_actions
-from holdfast.rollout.counters import LATELY
+from holdfast.rollout.counters import RECENT
 from holdfast.rollout.work_queue import find_work
 from tests.support.registered_versions import base
 from tests.support.rollout_simulator import CANARY, NOON, RULES, SELDOM, Trial, begin, promoted
@@ -30,12 +30,14 @@ class TestAGoodOne:
         assert found[0].figures["as registered"] < 1e-12
         work = trial.work()
         assert work.is_to_be_promoted(RULES)
-        assert registry_actions.promote(trial.client, trial.settings, work, "why", trial.now) == trial.champion
+        assert (
+            registry_actions.promote_challenger(trial.client, trial.settings, work, "why", trial.now) == trial.champion
+        )
         began = trial.now
         watched = trial.whole_step()
         assert (watched.step, watched.verdict) == ("watch", "passed")
         assert watched.when - began >= timedelta(minutes=RULES.watch_minutes)
-        assert (champion_version(trial.client), challenger_version(trial.client)) == (trial.challenger, None)
+        assert (get_champion_version(trial.client), get_challenger_version(trial.client)) == (trial.challenger, None)
         assert [verdict for *_, verdict in trial.told()] == ["begun", "passed"] * 4
         assert list_open_alerts(trial.settings) == []
 
@@ -54,7 +56,7 @@ class TestAGoodOne:
         assert outcome.record.verdict == "stopped"
         assert 15 * 60 / rules.lease_seconds <= len(leases) < trial.looks / 3
         tags = trial.client.get_model_version(MODEL_NAME, trial.challenger).tags
-        told = [event for event in events_in(tags, trial.challenger) or [] if isinstance(event, TrafficRecord)]
+        told = [event for event in parse_events(tags, trial.challenger) or [] if isinstance(event, TrafficRecord)]
         assert len(told) == 1, "that somebody still watches is no news"
 
     def test_it_is_not_judged_on_customers_whom_no_model_knows(self, trial: Trial) -> None:
@@ -87,7 +89,7 @@ class TestABadOne:
         assert record.figures["rank correlation"] < -0.9
         assert "rank correlation" in record.why
         assert flipped.serves() == (flipped.champion, None, None)
-        assert challenger_version(flipped.client) is None
+        assert get_challenger_version(flipped.client) is None
         (alert,) = list_open_alerts(flipped.settings)
         assert alert.severity == ("warning" if rules is RULES else "critical")
         assert record.why in alert.text
@@ -96,7 +98,7 @@ class TestABadOne:
     def test_as_champion_it_is_rolled_back(self, flipped: Trial) -> None:
         record = promoted(flipped)
         assert (record.step, record.verdict) == ("watch", "breached")
-        assert champion_version(flipped.client) == flipped.champion
+        assert get_champion_version(flipped.client) == flipped.champion
         back = RollbackRecord.of(flipped.client, flipped.challenger)
         assert back is not None and (back.to, back.who, back.why) == (flipped.champion, "rollout", record.why)
 
@@ -109,7 +111,7 @@ class TestABadOne:
         trial.before_look = fail
         record = trial.whole_step(CANARY.model_copy(update={"min_requests": 10_000}))
         assert (record.verdict, trial.looks) == ("breached", 4)
-        assert challenger_version(trial.client) is None
+        assert get_challenger_version(trial.client) is None
 
     def test_slow_answers_end_it(self, trial: Trial) -> None:
         def slow(now: Trial) -> None:
@@ -158,7 +160,7 @@ class TestABadOne:
         record = trial.whole_step(SELDOM.model_copy(update={"max_hours": 0.1}))
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "the service cannot download it" in record.why
-        assert challenger_version(trial.client) == trial.challenger
+        assert get_challenger_version(trial.client) == trial.challenger
 
     def test_on_a_slow_machine_it_is_still_seen_within_the_minute(self, flipped: Trial) -> None:
         """Reading the log takes eight seconds, of which a tenth of the time would be a rest of more than a minute."""
@@ -202,7 +204,7 @@ class TestWaits:
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "no verdict within 0.2 hours: 0 of 100 requests about active customers" in record.why
         assert trial.serves() == (trial.champion, None, None)
-        assert challenger_version(trial.client) == trial.challenger, "it has passed its gates all the same"
+        assert get_challenger_version(trial.client) == trial.challenger, "it has passed its gates all the same"
         (alert,) = list_open_alerts(trial.settings)
         assert (alert.key, alert.severity) == (f"holdfast.rollout.held:version {trial.challenger}", "warning")
         assert find_told(trial) == record.told
@@ -284,7 +286,7 @@ class TestWaits:
         trial.before_look = heal
         record = trial.whole_step(rules)
         assert record.verdict == "passed"
-        assert timedelta() < trial.now - ends <= LATELY + timedelta(seconds=rules.poll_seconds)
+        assert timedelta() < trial.now - ends <= RECENT + timedelta(seconds=rules.poll_seconds)
 
     def test_while_the_store_is_away_no_step_passes(self, trial: Trial) -> None:
         def fall(now: Trial) -> None:

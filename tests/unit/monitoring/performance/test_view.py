@@ -214,7 +214,7 @@ def test_before_anything_was_scored(scored: tuple[Settings, Any]) -> None:
 
 
 def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings, Any]) -> None:
-    from holdfast.model_versions.champion_history import reigns, trained_at
+    from holdfast.model_versions.champion_history import read_champion_history, read_training_times
     from holdfast.monitoring.performance.cohorts import scored_cohorts
     from holdfast.monitoring.performance.model_events import Mark, marks
 
@@ -227,13 +227,18 @@ def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings,
     PromotionRecord(previous="1", mode="auto", gates="k", **said).save(client, version)
     RollbackRecord(to="1", **said).save(client, version)
     cohorts = scored_cohorts(settings, FIRST, AS_OF, "month")
-    found = marks(settings, reigns(client), trained_at(client), cohorts)
+    found = marks(settings, read_champion_history(client), read_training_times(client), cohorts)
     assert [(mark.kind, mark.version, mark.when) for mark in found if mark.version == version] == [
         ("trained", version, trained),
         ("promoted", version, MONTHS[3]),
         ("rolled back", version, MONTHS[4]),
     ]
-    on_the_wall = marks(settings.model_copy(update={"clock": "wall"}), reigns(client), trained_at(client), cohorts)
+    on_the_wall = marks(
+        settings.model_copy(update={"clock": "wall"}),
+        read_champion_history(client),
+        read_training_times(client),
+        cohorts,
+    )
     assert Mark(when, "promoted", version) in on_the_wall
     assert Mark(when, "rolled back", version) in on_the_wall
 
