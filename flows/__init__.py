@@ -1,13 +1,30 @@
-"""Prefect flows: one file each, wiring only.
+"""Prefect flows: one file each, wiring only. The functions that a flow calls belong to holdfast/.
 
-The functions that a flow calls belong to holdfast/.
+Importing a flow changes neither the environment nor the file system. `python -m flows.NAME` is the exception: Prefect
+creates its home folder and reports its use while it is imported, so the environment has to be complete before. A worker
+is started with that environment (prefect.yaml); each flow calls :func:`configure` again for a worker that was not.
 """
 
 import os
+import sys
 from pathlib import Path
 
-from feature_repo.settings import apply_environment
+from feature_repo.settings import Settings, apply_environment, load_settings
 
-apply_environment()
-# Prefect's server starts over and over, and says nothing, when the parent of its home is missing.
-Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
+
+def configure() -> Settings:
+    """Complete the environment of this process, create Prefect's home folder, and read the settings.
+
+    Variables that are set already stay as they are.
+
+    Returns:
+        The settings of this environment.
+    """
+    apply_environment()
+    # Without it Prefect's server restarts again and again, and reports nothing, if the parent of its home is missing.
+    Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
+    return load_settings()
+
+
+if sys.argv[0] == "-m":  # what Python sets while it locates the module of `python -m flows.NAME`
+    configure()

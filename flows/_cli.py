@@ -1,4 +1,4 @@
-"""One command line for every flow: its parameters become options, its expected errors one line."""
+"""Command line of the flows: options from a flow's parameters, expected errors in one line."""
 
 import inspect
 import logging
@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from pandera.errors import SchemaErrors
 from prefect import Flow
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
@@ -17,30 +16,42 @@ from rich.console import Console
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.cli_errors import exit_on_expected_error
 
-# What a person can act on; anything else is a defect and keeps its traceback.
-EXPECTED_ERRORS = (HoldfastError, SchemaErrors, ValidationError, OSError)
-
 
 class ServerDownError(HoldfastError):
-    """The Prefect server of the environment does not answer."""
+    """The Prefect server of PREFECT_API_URL does not respond."""
 
 
 class BadOptionError(HoldfastError):
-    """An option's JSON is not what its settings take."""
+    """The JSON of an option does not fit the settings class of the parameter."""
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of a flow that a user can act on; any other error is a defect.
+
+    Returns:
+        The error classes.
+    """
+    from pandera.errors import SchemaErrors  # takes a second, so it is not imported for --help
+
+    return HoldfastError, SchemaErrors, ValidationError, OSError
 
 
 def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) -> None:
-    """Run ``flow`` with the options of the command line and ``show`` its result.
+    """Run a flow with the options of the command line and print its result.
 
-    The options are the flow's parameters and their help its docstring. An expected error is one line on
+    The options are the flow's parameters, the help text is the flow's docstring. An expected error is one line on
     standard error and exit code 1.
+
+    Args:
+        flow: The flow.
+        show: Prints the result; rich's representation of the result when left out.
     """
 
     def command(**options: Any) -> None:
         for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
-            logging.getLogger(name).addFilter(_without_traceback)
-        with exit_on_expected_error(EXPECTED_ERRORS), _server_answers():
-            result = flow(**{name: _value(flow, name, given) for name, given in options.items()})
+            logging.getLogger(name).addFilter(_remove_traceback)
+        with exit_on_expected_error(expected_errors), _explain_unreachable_server():
+            result = flow(**{name: _parameter_value(flow, name, value) for name, value in options.items()})
         (show or Console().print)(result)
 
     parameters = {name: _option(parameter) for name, parameter in inspect.signature(flow.fn).parameters.items()}
@@ -52,67 +63,78 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     app()
 
 
+def print_text(text: str) -> None:
+    """Print text without markup and without line breaks of its own.
+
+    Args:
+        text: What to print.
+    """
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
 @contextmanager
-def _server_answers() -> Iterator[None]:
-    """Prefect has no error of its own for a server that is not there."""
+def _explain_unreachable_server() -> Iterator[None]:
+    """Convert Prefect's RuntimeError for an unreachable server; Prefect has no error class for that case."""
     try:
         yield
     except RuntimeError as error:
         if not str(error).startswith("Failed to reach API at"):
             raise
         raise ServerDownError(
-            f"{error}: PREFECT_API_URL names a Prefect server that does not answer. Start it (`make up`), or "
-            "`unset PREFECT_API_URL`: the command then brings a server of its own."
+            f"{error}: the Prefect server of PREFECT_API_URL does not respond. Start it (`make up`), or "
+            "`unset PREFECT_API_URL`: the command then starts a temporary server."
         ) from error
 
 
-def _model(parameter: inspect.Parameter) -> type[BaseModel] | None:
-    """The settings model that a parameter takes, if it takes one."""
+def _settings_class(parameter: inspect.Parameter) -> type[BaseModel] | None:
+    """Return the settings class of a parameter, None if the parameter takes none."""
     models = [item for item in get_args(parameter.annotation) if inspect.isclass(item) and issubclass(item, BaseModel)]
     return models[0] if models else None
 
 
 def _choices(parameter: inspect.Parameter) -> tuple[str, ...]:
-    """What a list of names may hold, if that is what the parameter takes; Typer has no such lists of its own."""
+    """Return the allowed values of a list of literals, none for other parameters; Typer supports no such lists."""
     lists = [item for item in get_args(parameter.annotation) if get_origin(item) is list]
     names = get_args(lists[0])[0] if lists else None
     return get_args(names) if get_origin(names) is Literal else ()
 
 
 def _option(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Settings come as JSON; lists by an option for each item; days without a time; everything else as it is."""
-    if model := _model(parameter):
-        about = f"JSON with any of: {', '.join(model.model_fields)}."
-        return parameter.replace(annotation=Annotated[str | None, typer.Option(help=about, metavar="JSON")])
+    """Convert a flow's parameter to an option: settings as JSON, one option per list item, dates without a time."""
+    if model := _settings_class(parameter):
+        text = f"JSON with any of: {', '.join(model.model_fields)}."
+        return parameter.replace(annotation=Annotated[str | None, typer.Option(help=text, metavar="JSON")])
     if parameter.annotation is date:
         return parameter.replace(annotation=Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])])
     if names := _choices(parameter):
         choice: Any = Enum("Choice", {name: name for name in names})  # type: ignore[misc]  # known at run time only
-        about = "One or more; give the option again for another."
-        return parameter.replace(annotation=Annotated[list[choice] | None, typer.Option(help=about)])
+        text = "One or more; repeat the option for each."
+        return parameter.replace(annotation=Annotated[list[choice] | None, typer.Option(help=text)])
     return parameter
 
 
-def _value(flow: Flow[..., Any], name: str, given: Any) -> Any:
+def _parameter_value(flow: Flow[..., Any], name: str, value: Any) -> Any:
+    """Convert the value of an option to the value of the flow's parameter."""
     parameter = inspect.signature(flow.fn).parameters[name]
     if _choices(parameter):
-        return [item.value for item in given] if given else None
+        return [item.value for item in value] if value else None
     if parameter.annotation is date:
-        return given.date()
-    model = _model(parameter)
-    if model is None or given is None:
-        return given
+        return value.date()
+    model = _settings_class(parameter)
+    if model is None or value is None:
+        return value
     try:
-        return model.model_validate_json(given)
+        return model.model_validate_json(value)
     except ValidationError as error:
-        wrong = [
+        problems = [
             ".".join(map(str, item["loc"])) + f" is {item['input']!r}: {item['msg']}" if item["loc"] else item["msg"]
             for item in error.errors()
         ]
-        raise BadOptionError(f"--{name.replace('_', '-')}: {'; '.join(wrong)}.") from error
+        raise BadOptionError(f"--{name.replace('_', '-')}: {'; '.join(problems)}.") from error
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], EXPECTED_ERRORS):
+def _remove_traceback(record: logging.LogRecord) -> bool:
+    """Remove the traceback of an expected error from a log record; usable as a logging filter."""
+    if record.exc_info and isinstance(record.exc_info[1], expected_errors()):
         record.exc_info = None
     return True

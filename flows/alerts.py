@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import Artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 from holdfast.core.errors import HoldfastError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class AlertsResult:
     delivered: "DeliveryCounts"
 
 
-@task(name="close what is over", cache_policy=NO_CACHE, persist_result=False)
+@task(name="close what is over")
 def close_task(settings: Settings) -> int:
     """A run that crashed or failed is over once a later one of its deployment has done its work; how many were."""
     from prefect.client.orchestration import get_client
@@ -54,7 +55,7 @@ def close_task(settings: Settings) -> int:
     return closed
 
 
-@task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
+@task(name="deliver")
 def deliver_task(settings: Settings) -> "DeliveryCounts":
     """Remind of what stays open, and send what no receiver has taken yet."""
     from holdfast.alerting.channels import build_channels
@@ -78,7 +79,7 @@ def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
     from holdfast.alerting.outbox import list_open_alerts
     from holdfast.alerting.outbox import resolve_alert as close
 
-    settings = load_settings()
+    settings = configure()
     if resolve is not None:
         unknown = UnknownAlertError(f"No alert {resolve} is open. `python -m flows.alerts` lists those that are.")
         if resolve not in {item.key for item in list_open_alerts(settings)}:

@@ -8,7 +8,8 @@ import typer
 from prefect import flow
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
 from flows.score import champion_task, score_task
 from holdfast.ingestion.as_of import resolve_known_at
 from holdfast.runtime.progress import report_progress
@@ -47,7 +48,7 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
     """
     from holdfast.batch_scoring.backfill_range import days_between, missing
 
-    settings = load_settings()
+    settings = configure()
     days = days_between(settings, start, end, every)
     wanted = missing(settings, days)
     if skipped := len(days) - len(wanted):

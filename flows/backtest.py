@@ -5,16 +5,17 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
 from feature_repo.timestamps import as_utc
+from flows import configure
+from flows._tasks import task
 from holdfast.backtesting.paths import (
     JOB_FILE,
     LOG_FILE,
@@ -34,11 +35,10 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.runtime.locks import one_at_a_time
 from holdfast.training.settings import TrainingSettings
 
-_IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
 
 
-@task(name="walk through time", **_IN_MEMORY)
+@task(name="walk through time")
 def walks_task(settings: Settings, told: BacktestPlan, policies: Sequence[Policy]) -> dict[Policy, list[BacktestStep]]:
     """Each policy in a process and a data folder of its own: aliases, registries and clocks must not meet."""
     from holdfast.runtime.parallel_commands import Command, run_parallel
@@ -52,7 +52,7 @@ def walks_task(settings: Settings, told: BacktestPlan, policies: Sequence[Policy
     return {policy: read_steps(commands[policy].state / STEPS_FILE) for policy in policies}
 
 
-@task(name="join outcomes", **_IN_MEMORY)
+@task(name="join outcomes")
 def results_task(
     settings: Settings, told: BacktestPlan, walked: dict[Policy, list[BacktestStep]]
 ) -> list[BacktestResult]:
@@ -67,7 +67,7 @@ def results_task(
     return results
 
 
-@task(name="picture", **_IN_MEMORY)
+@task(name="picture")
 def picture_task(settings: Settings, results: list[BacktestResult]) -> None:
     """All policies on one chart: a file, and beside the flow run."""
     from holdfast.backtesting.console_tables import recommend_policy
@@ -106,7 +106,7 @@ def backtest(
             the baselines, because early ones seldom are.
         rules: When drift counts.
     """
-    settings = load_settings()
+    settings = configure()
     told = make_plan(
         settings,
         as_utc(start),

@@ -5,11 +5,12 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
+from flows import configure
+from flows._tasks import task
 from flows.features import features, snapshots_task
 from flows.promote import PromotionRefusedError, promote
 from flows.train import applied_task, train
@@ -24,10 +25,8 @@ from holdfast.training.time_split import NotEnoughHistoryError
 if TYPE_CHECKING:
     from holdfast.batch_scoring.population import Customers
 
-_IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
-
-@task(name="mature cohorts", **_IN_MEMORY)
+@task(name="mature cohorts")
 def mature_task(settings: Settings, earlier: list[BacktestStep], as_of: datetime, known_at: datetime) -> list[datetime]:
     """Earlier cohorts whose outcomes have become known since the step before."""
     from holdfast.backtesting.policy_inputs import find_newly_matured
@@ -35,7 +34,7 @@ def mature_task(settings: Settings, earlier: list[BacktestStep], as_of: datetime
     return find_newly_matured(settings, earlier, as_of, known_at)
 
 
-@task(name="active customers", **_IN_MEMORY)
+@task(name="active customers")
 def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "Customers":
     """Whom to score, and their features."""
     from holdfast.batch_scoring.population import active_customers
@@ -43,7 +42,7 @@ def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "
     return active_customers(settings, as_of, known_at)
 
 
-@task(name="what is known", **_IN_MEMORY)
+@task(name="what is known")
 def known_task(
     settings: Settings, told: BacktestJob, earlier: list[BacktestStep], matured: list[datetime], customers: "Customers"
 ) -> PolicyInputs:
@@ -69,7 +68,7 @@ def known_task(
     return PolicyInputs(champion, count)
 
 
-@task(name="score", **_IN_MEMORY)
+@task(name="score")
 def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     """The champion's word on every customer, kept as Parquet; what the step's record says of it."""
     from holdfast.backtesting.policy_inputs import read_training_time
@@ -99,7 +98,7 @@ def walk(told: BacktestJob) -> list[BacktestStep]:
     Args:
         told: The plan and the policy.
     """
-    settings, steps = load_settings(), list[BacktestStep]()
+    settings, steps = configure(), list[BacktestStep]()
     (settings.data / SCORES_FOLDER).mkdir(parents=True, exist_ok=True)
     applied_task(settings)
     for moment in told.plan.steps:
@@ -161,13 +160,13 @@ def main() -> None:
     """What the process of a policy does."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows._cli import EXPECTED_ERRORS
+    from flows._cli import expected_errors
 
     try:
         told = BacktestJob.model_validate_json((load_settings().data / JOB_FILE).read_bytes())
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # it costs a second per subflow
             walk(told)
-    except EXPECTED_ERRORS as error:
+    except expected_errors() as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

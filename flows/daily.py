@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import typer
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from feature_repo.settings import Settings, load_settings
-from flows._tasks import run_name, run_time
+from flows import configure
+from flows._tasks import run_name, run_time, task
 from flows.features import FeaturesResult, features
 from flows.ingest import ingest
 from flows.score import score
@@ -45,7 +45,7 @@ class DailyResult:
         return "\n".join(lines)
 
 
-@task(name="is there a champion", cache_policy=NO_CACHE, persist_result=False)
+@task(name="is there a champion")
 def no_champion_task(settings: Settings) -> str:
     """Why nobody can be scored yet; nothing where there is a champion. Other problems are for the scoring to tell."""
     from holdfast.models.contract import CHAMPION
@@ -71,6 +71,7 @@ def daily(
         dataset: A known data set, read where neither names a source.
         as_of: The moment it is all about; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
     """
+    configure()
     ingested = ingest(*_source(source, mapping), dataset)
     settings = load_settings()  # now that there are data, they may say what time it is
     moment = resolve_day(as_of, settings, run_time())

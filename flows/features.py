@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
-from flows._tasks import run_name, run_time
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import run_name, run_time, task
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import features_lock
 from holdfast.feature_store.parity import ParityReport
@@ -27,13 +27,13 @@ class FeaturesResult:
     parity: ParityReport
 
 
-@task(task_run_name="snapshots {as_of:%Y-%m-%d}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="snapshots {as_of:%Y-%m-%d}")
 def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> list[Snapshot]:
     """Build the snapshots of one moment; those already there stay as they are."""
     return build_snapshots(settings, as_of, known_at)
 
 
-@task(name="feast apply", cache_policy=NO_CACHE, persist_result=False)
+@task(name="feast apply")
 def apply_task() -> str:
     """Register the definitions of this checkout."""
     from holdfast.feature_store.apply import apply_definitions
@@ -43,7 +43,7 @@ def apply_task() -> str:
     return plan
 
 
-@task(name="feast plan", cache_policy=NO_CACHE, persist_result=False)
+@task(name="feast plan")
 def require_applied_task() -> None:
     """Refuse definitions that nobody has applied: a service of the present champion would answer 503 with them."""
     from holdfast.feature_store.apply import require_applied
@@ -51,7 +51,7 @@ def require_applied_task() -> None:
     require_applied(open_store())
 
 
-@task(name="materialise", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
+@task(name="materialise", retries=2, retry_delay_seconds=5)
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     """Write the snapshot to the online store; a store out of reach is tried again."""
     from holdfast.feature_store.materialization import materialize
@@ -61,7 +61,7 @@ def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     return materialize(settings, open_store(snapshot.known_at), snapshot)
 
 
-@task(name="parity", cache_policy=NO_CACHE, persist_result=False)
+@task(name="parity")
 def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     """Compare every online value with its point-in-time value; one difference fails the flow."""
     from holdfast.feature_store.materialization import forget_online_state
@@ -108,7 +108,7 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None, ap
         apply: Register the definitions of this checkout first. If not, and the registry holds others, nothing is done:
             what runs by itself changes no definitions.
     """
-    settings = load_settings()
+    settings = configure()
     moment = resolve_day(as_of, settings, run_time())
     if moment.microsecond:
         raise ClockError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")

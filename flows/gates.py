@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.feature_store.materialization import features_lock
 from holdfast.model_versions.gate_settings import GateSettings, describe_changed_thresholds
@@ -42,7 +43,7 @@ class GatesResult:
         return [gate for gate in self.gates if gate.verdict == "failed"]
 
 
-@task(name="situation", cache_policy=NO_CACHE, persist_result=False)
+@task(name="situation")
 def situation_task(settings: Settings, version: str) -> "EvaluationContext":
     """The champion, the definitions in the registry and the last parity report, at rest."""
     from holdfast.model_versions.aliases import open_registry
@@ -52,7 +53,7 @@ def situation_task(settings: Settings, version: str) -> "EvaluationContext":
         return load_evaluation_context(open_registry(settings), settings, version)
 
 
-@task(task_run_name="evidence about version {version}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="evidence about version {version}")
 def evidence_task(
     settings: Settings, version: str, situation: "EvaluationContext", thresholds: GateSettings
 ) -> "Evidence":
@@ -63,7 +64,7 @@ def evidence_task(
     return collect_evidence(open_registry(settings), settings, version, situation, thresholds)
 
 
-@task(name="record", cache_policy=NO_CACHE, persist_result=False)
+@task(name="record")
 def record_task(settings: Settings, report: "GateReport") -> None:
     """Put gates and verdict into the version's MLflow run."""
     from holdfast.model_versions.aliases import open_registry
@@ -72,7 +73,7 @@ def record_task(settings: Settings, report: "GateReport") -> None:
     record_report(open_registry(settings), report)
 
 
-@task(name="verdict", cache_policy=NO_CACHE, persist_result=False)
+@task(name="verdict")
 def verdict_task(settings: Settings, report: "GateReport") -> bool:
     """Put the verdict on the version, show it, and move the alias; whether the version is the challenger now."""
     from holdfast.model_versions.aliases import open_registry
@@ -103,7 +104,7 @@ def verdict_task(settings: Settings, report: "GateReport") -> bool:
     return apply_verdict(open_registry(settings), settings, report)
 
 
-@task(name="ready", cache_policy=NO_CACHE, persist_result=False)
+@task(name="ready")
 def ready_task(report: "GateReport") -> None:
     """Tell automations that there is a new challenger. Killed before this, the regular run of rollout finds it."""
     from holdfast.alerting.events import emit_event
@@ -135,7 +136,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     from holdfast.promotion.gate_report import GateReport, find_report
     from holdfast.promotion.gates import evaluate_gates
 
-    settings, thresholds = load_settings(), thresholds or GateSettings()
+    settings, thresholds = configure(), thresholds or GateSettings()
     client = open_registry(settings)
     number = str(get_version(client, version).version)
     when = datetime.now(UTC)  # before it looks: what happens to the version meanwhile is not judged here

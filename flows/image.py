@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 
 if TYPE_CHECKING:
     from holdfast.container_image.build import BuiltImage
 
 
-@task(name="build and look through", cache_policy=NO_CACHE, persist_result=False)
+@task(name="build and look through")
 def build_image_task(settings: Settings, name: str | None, engine: str | None, base_image: str | None) -> "BuiltImage":
     """What `make image` does. Building may take minutes; what the engine prints is in the worker's log."""
     from holdfast.container_image.build import build_latest
@@ -38,7 +39,7 @@ def image(
         engine: docker or podman; the first that answers when left out.
         base_image: A Debian with Python 3.11 and pip; the one of bentofile.yaml when left out.
     """
-    return build_image_task(load_settings(), name, engine, base_image).name
+    return build_image_task(configure(), name, engine, base_image).name
 
 
 if __name__ == "__main__":

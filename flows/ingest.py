@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from feature_repo.settings import load_settings
 from feature_repo.timestamps import as_utc
+from flows import configure
 from flows._cli import run_flow
+from flows._tasks import task
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import Mapping, load_mapping
 from holdfast.ingestion.datasets import locate, replay
@@ -40,8 +41,6 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     retries=3,
     retry_delay_seconds=[1, 5, 15],
     retry_condition_fn=_may_help,
-    cache_policy=NO_CACHE,
-    persist_result=False,
 )
 def read(source: Path, mapping: Mapping) -> "Source":
     """Read the source's files as tables of text."""
@@ -50,7 +49,7 @@ def read(source: Path, mapping: Mapping) -> "Source":
     return read_source(source, mapping)
 
 
-@task(name="validate", task_run_name="validate {source.name}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="validate", task_run_name="validate {source.name}")
 def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
     """Hold every row against the contract."""
     from holdfast.ingestion.validation import check
@@ -58,7 +57,7 @@ def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
     return check(source, mapping, moment)
 
 
-@task(name="commit", task_run_name="commit {source.name}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="commit", task_run_name="commit {source.name}")
 def commit(checked: "Checked", source: "Source", mapping: Mapping, ingested_at: datetime | None) -> IngestResult:
     """Store what is new as one batch."""
     from holdfast.ingestion.batch_writer import commit as store
@@ -92,6 +91,7 @@ def ingest(
     from holdfast.ingestion.batches import find_batch
     from holdfast.ingestion.results import already_ingested
 
+    configure()
     path, mapping_path = _inputs(source, mapping, dataset)
     if source is None:
         replay(load_settings(), dataset)

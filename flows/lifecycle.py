@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
-from flows._tasks import run_name, run_time
+from flows import configure
+from flows._tasks import run_name, run_time, task
 from flows.features import features
 from flows.ingest import ingest
 from flows.package import package
@@ -20,7 +20,7 @@ from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary,
 from holdfast.reporting.stage_timer import StageTimer
 
 
-@task(name="ask the live service", cache_policy=NO_CACHE, persist_result=False)
+@task(name="ask the live service")
 def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict:
     """Serve the bento in a process of its own and ask it for one prediction over HTTP."""
     from holdfast.feature_store.snapshots import recent_customer
@@ -44,9 +44,9 @@ def lifecycle(
     """
     from holdfast.ingestion.batches import list_batches
 
-    stages = StageTimer()
+    settings, stages = configure(), StageTimer()
     if source is not None:
-        refuse_to_mix(load_settings(), source)
+        refuse_to_mix(settings, source)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
 
@@ -19,7 +20,7 @@ class ModelCardResult:
     files: tuple[str, str]
 
 
-@task(task_run_name="model card of version {version}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="model card of version {version}")
 def model_card_task(settings: Settings, version: str) -> ModelCardResult:
     """Put the card into the version's MLflow run, and beside the flow run."""
     from holdfast.reporting.model_card import HTML_FILE, MARKDOWN_FILE, publish_model_card
@@ -45,7 +46,7 @@ def model_card(version: str = CHAMPION) -> ModelCardResult:
     Args:
         version: A number, champion or challenger.
     """
-    return model_card_task(load_settings(), version)
+    return model_card_task(configure(), version)
 
 
 if __name__ == "__main__":

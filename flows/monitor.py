@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_image_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
-from flows._tasks import run_name, run_time
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import run_name, run_time, task
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.as_of import ClockError, latest_moment, resolve_as_of, resolve_known_at
 from holdfast.monitoring.findings import Finding, View
@@ -43,7 +43,7 @@ class MonitorResult:
     past: tuple[View, ...] = ()
 
 
-@task(name="look", task_run_name="look: {view}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="look", task_run_name="look: {view}")
 def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view: View) -> "ViewResult":
     """Measure and judge one view."""
     from holdfast.monitoring.data_quality.view import data_view
@@ -55,7 +55,7 @@ def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view
     return views[view](settings, window, rules)
 
 
-@task(name="keep", task_run_name="keep: {found.view}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="keep", task_run_name="keep: {found.view}")
 def keep_task(settings: Settings, found: "ViewResult", window: "Window") -> None:
     """Its measurements join the metrics table."""
     from holdfast.monitoring.metrics_store import write_metrics
@@ -63,7 +63,7 @@ def keep_task(settings: Settings, found: "ViewResult", window: "Window") -> None
     write_metrics(settings, found.view, window.start, window.as_of, found.metrics)
 
 
-@task(name="show", task_run_name="show: {found.view}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="show", task_run_name="show: {found.view}")
 def show_task(found: "ViewResult", key: str) -> None:
     """Table and picture in Prefect's pages."""
     from holdfast.core.formatting import data_url, png
@@ -73,7 +73,7 @@ def show_task(found: "ViewResult", key: str) -> None:
     create_table_artifact(list(found.table), key=key, description=told)
 
 
-@task(name="act", task_run_name="act: {found.view}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="act", task_run_name="act: {found.view}")
 def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
     """Every finding becomes an event, for automations, and an alert, for people; alerts of what is over are closed."""
     from holdfast.alerting.alert import Alert
@@ -92,7 +92,7 @@ def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
     deliver_now(settings)
 
 
-@task(name="report", task_run_name="report: {found.view}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="report", task_run_name="report: {found.view}")
 def report_task(settings: Settings, found: "ViewResult", as_of: datetime, keep_days: int) -> None:
     """Put the view's report into Evidently's workspace, and take old ones out."""
     from holdfast.monitoring.evidently_workspace import keep_report
@@ -122,7 +122,7 @@ def monitor(
     """
     from holdfast.monitoring.window import Window
 
-    state, rules = load_settings(), settings or MonitorSettings()
+    state, rules = configure(), settings or MonitorSettings()
     moment, latest = resolve_as_of(as_of, state, run_time()), latest_moment(state, datetime.now(UTC))
     if as_of is not None and moment > latest:
         raise ClockError(

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 from holdfast.models.contract import CHAMPION, ServedModel
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -25,8 +26,6 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     retries=2,
     retry_delay_seconds=[1, 5],
     retry_condition_fn=_may_help,
-    cache_policy=NO_CACHE,
-    persist_result=False,
 )
 def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
     """Fetch the champion from the registry."""
@@ -35,7 +34,7 @@ def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
     return ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
 
 
-@task(task_run_name="save model v{served.model_version}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="save model v{served.model_version}")
 def save_model_task(settings: Settings, served: ServedModel, content: bytes) -> str:
     """Put the model and its contract into BentoML's model store."""
     from holdfast.packaging.bento_stores import save_served_model
@@ -43,7 +42,7 @@ def save_model_task(settings: Settings, served: ServedModel, content: bytes) -> 
     return str(save_served_model(settings, served, content))
 
 
-@task(task_run_name="build bento with {model_tag}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="build bento with {model_tag}")
 def build_bento_task(settings: Settings, model_tag: str) -> str:
     """Build the bento, or find the one with the same content."""
     from bentoml import Tag
@@ -69,7 +68,7 @@ def build_bento_task(settings: Settings, model_tag: str) -> str:
 @flow(name="package", flow_run_name="package", persist_result=False)
 def package() -> str:
     """Build a bento with the champion in it; returns its tag. Nothing new is built when nothing changed."""
-    settings = load_settings()
+    settings = configure()
     served, content = champion_task(settings)
     model_tag = save_model_task(settings, served, content)
     return build_bento_task(settings, model_tag)

@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
 from flows._approval import request_human_approval
+from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
@@ -34,7 +35,7 @@ class PromoteResult:
     thresholds: dict[str, Any] = field(default_factory=dict)
 
 
-@task(name="move champion", cache_policy=NO_CACHE, persist_result=False)
+@task(name="move champion")
 def move_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
     """Record the decision and move the alias."""
     from holdfast.model_versions.aliases import open_registry
@@ -74,7 +75,7 @@ def promote(
     from holdfast.model_versions.aliases import open_registry
     from holdfast.promotion.decision import decide_automatically, resolve_candidate
 
-    settings = load_settings()
+    settings = configure()
     client = open_registry(settings)
     if approval == "manual":
         number, decision = request_human_approval(

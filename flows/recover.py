@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 from holdfast.core.errors import HoldfastError
 from holdfast.monitoring.findings import Severity
 from holdfast.recovery.settings import RecoverRules
@@ -38,7 +39,7 @@ class Recovered:
     done: str
 
 
-@task(name="look", cache_policy=NO_CACHE, persist_result=False)
+@task(name="look")
 def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[RunStatus]":
     """The run, or all that something may be wrong with."""
     from prefect.client.orchestration import get_client
@@ -56,7 +57,7 @@ def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[RunStatus]"
         return [run_status(client, run) for run in find_suspect_runs(client, since)]
 
 
-@task(name="mark the dead", cache_policy=NO_CACHE, persist_result=False)
+@task(name="mark the dead")
 def mark_task(silent: "Sequence[RunStatus]", rules: RecoverRules, beat: float | None) -> list[Recovered]:
     """Listen for one more heartbeat: a server that was down has missed some. Who is silent then is dead."""
     from prefect.client.orchestration import get_client
@@ -76,7 +77,7 @@ def mark_task(silent: "Sequence[RunStatus]", rules: RecoverRules, beat: float | 
     return marked
 
 
-@task(name="see to", task_run_name="see to {run.deployment}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="see to", task_run_name="see to {run.deployment}")
 def see_to_task(settings: Settings, run: "RunStatus", again: bool) -> Recovered:
     """Run it again if it may, and tell; last, note that it is done."""
     from prefect.client.orchestration import get_client
@@ -109,7 +110,7 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
 
     from holdfast.recovery.policy import decide_action
 
-    settings, rules = load_settings(), rules or RecoverRules()
+    settings, rules = configure(), rules or RecoverRules()
     beat = get_current_settings().flows.heartbeat_frequency
     runs = look_task(flow_run_id, rules)
     todo = [(run, decide_action(run, rules, datetime.now(UTC), beat)) for run in runs]

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
-from flows._tasks import run_name, run_time
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import run_name, run_time, task
 from flows.model_card import refresh_model_cards
 from flows.train import TrainResult, train
 from holdfast.ingestion.as_of import resolve_as_of
@@ -35,7 +35,7 @@ class RetrainResult:
     challenger: bool = False
 
 
-@task(name="decide", cache_policy=NO_CACHE, persist_result=False)
+@task(name="decide")
 def decide_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
 ) -> "tuple[RetrainingDecision, RetrainingAttempt | None]":
@@ -70,7 +70,7 @@ def decide_task(
     return decision, begun
 
 
-@task(name="record", cache_policy=NO_CACHE, persist_result=False)
+@task(name="record")
 def record_task(settings: Settings, begun: "RetrainingAttempt", version: str) -> None:
     """The reason, on the version that this retraining gave; one that was there before has other reasons to be."""
     from holdfast.lineage.version_history import registration_time
@@ -88,7 +88,7 @@ def record_task(settings: Settings, begun: "RetrainingAttempt", version: str) ->
     refresh_model_cards(settings, version)
 
 
-@task(name="tell", cache_policy=NO_CACHE, persist_result=False)
+@task(name="tell")
 def tell_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
     """An event for automations; and for people, that its gates stopped the new version, until one passes."""
     from holdfast.alerting.alert import Alert
@@ -132,7 +132,7 @@ def retrain(
     """
     from holdfast.retraining.attempt_log import save_attempt
 
-    settings = load_settings()
+    settings = configure()
     moment = resolve_as_of(as_of, settings, run_time())
     decision, begun = decide_task(settings, rules or RetrainingRules(), moment, event, subject)
     get_run_logger().info("%s: %s", "training again" if decision.retrain else "not training again", decision.why)

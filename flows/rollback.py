@@ -4,11 +4,12 @@ import getpass
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 
@@ -24,7 +25,7 @@ class RollbackResult:
     """That it does not fit the definitions of today."""
 
 
-@task(name="move back", cache_policy=NO_CACHE, persist_result=False)
+@task(name="move back")
 def move_back_task(
     settings: Settings, to: str | None, why: str, who: str, now: datetime, leave: str | None, flow_run: str
 ) -> RollbackResult:
@@ -60,7 +61,7 @@ def rollback(
         raise RollbackError(
             "A rollback needs a reason (`--reason`, or the parameter reason). The champion is unchanged."
         )
-    settings = load_settings()
+    settings = configure()
     result = move_back_task(
         settings, to, reason.strip(), who or getpass.getuser(), datetime.now(UTC), leave, str(flow_run.id or "")
     )

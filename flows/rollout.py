@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
 from flows._approval import request_human_approval
+from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.rollout.settings import RolloutSettings
@@ -52,8 +53,6 @@ class RolloutResult:
 
 @task(
     task_run_name="{name}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
     retries=5,
     retry_delay_seconds=[5, 10, 20, 40, 60],
 )
@@ -92,7 +91,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     return outcome.record
 
 
-@task(task_run_name="promote", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="promote")
 def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
     """Move the alias; where a person is asked, on their word about this very version."""
     from holdfast.model_versions.aliases import open_registry
@@ -105,7 +104,7 @@ def promote_task(settings: Settings, work: "Work", asks: bool) -> None:
     notify_promoted(work.version, work.champion)
 
 
-@task(task_run_name="end", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="end")
 def end_task(settings: Settings, work: "Work", why: str = "") -> "RolloutRecord":
     """End a rollout that cannot go on, or tell the end of one that was killed when it told it."""
     from holdfast.alerting.links import current_run_url
@@ -149,7 +148,7 @@ def rollout(
     from holdfast.model_versions.aliases import open_registry
     from holdfast.rollout.work_queue import find_work, rollout_lock
 
-    settings = load_settings()
+    settings = configure()
     client, done, named = open_registry(settings), None, version
     person = _asked_before(settings, client, _Person(approval == "manual", timedelta(hours=timeout_hours)))
     try:

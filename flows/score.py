@@ -1,15 +1,15 @@
 """Score: the champion's word on every customer, with its reasons. `python -m flows.score --as-of 1998-07-01`"""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_image_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
-from flows._tasks import run_name, run_time
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import run_name, run_time, task
 from holdfast.ingestion.as_of import resolve_day, resolve_known_at
 from holdfast.runtime.progress import report_progress
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from holdfast.batch_scoring.champion_model import Champion
     from holdfast.batch_scoring.scoring_run import ScoreResult
 
-_IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
-
-@task(name="champion", **_IN_MEMORY)
+@task(name="champion")
 def champion_task(settings: Settings) -> "Champion":
     """The champion, if the definitions that it was trained on are those in use."""
     from holdfast.batch_scoring.champion_model import load_champion, require_same_definitions
@@ -35,7 +33,7 @@ def champion_task(settings: Settings) -> "Champion":
     return champion
 
 
-@task(task_run_name="score {as_of:%Y-%m-%d}", **_IN_MEMORY)
+@task(task_run_name="score {as_of:%Y-%m-%d}")
 def score_task(
     settings: Settings, champion: "Champion", as_of: datetime, known_at: datetime, replace: bool = True
 ) -> "ScoreResult":
@@ -45,7 +43,7 @@ def score_task(
     return score_moment(settings, champion, as_of, known_at, replace)
 
 
-@task(name="report", **_IN_MEMORY)
+@task(name="report")
 def report_task(result: "ScoreResult") -> None:
     """Leave the counts and the picture beside the flow run."""
     from holdfast.batch_scoring.scores_table import read_scores
@@ -66,7 +64,7 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
         as_of: The moment to score at; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
         known_at: Use only data that had arrived by then; everything when left out.
     """
-    settings = load_settings()
+    settings = configure()
     moment, known = resolve_day(as_of, settings, run_time()), resolve_known_at(known_at)
     champion = champion_task(settings)
     report_progress(f"scoring everybody with version {champion.contract.model_version}")

@@ -4,11 +4,12 @@ import getpass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import Traffic
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from holdfast.promotion.challenger_traffic import TrafficChange
 
 
-@task(name="send traffic", cache_policy=NO_CACHE, persist_result=False)
+@task(name="send traffic")
 def send_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
     """Say it on the version."""
     from holdfast.model_versions.aliases import open_registry
@@ -48,7 +49,7 @@ def traffic(
     """
     from holdfast.promotion.challenger_traffic import build_traffic
 
-    settings = load_settings()
+    settings = configure()
     sent = send_task(settings, version, build_traffic(mode, share), who or getpass.getuser())
     if sent.changed and sent.version:
         refresh_model_cards(settings, sent.version)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import (
     create_image_artifact,
     create_markdown_artifact,
@@ -12,10 +12,10 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.cache_policies import NO_CACHE
 
 from feature_repo.settings import Settings, load_settings
-from flows._tasks import run_name, run_time
+from flows import configure
+from flows._tasks import run_name, run_time, task
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
 from holdfast.core.formatting import data_url, png
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from holdfast.training.mlflow_tracking import Registered
     from holdfast.training.model_selection import Choice
     from holdfast.training.time_split import TimeSplit
-
-_IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Tested:
     pictures: "dict[str, Figure]"
 
 
-@task(name="definitions are applied", **_IN_MEMORY)
+@task(name="definitions are applied")
 def applied_task(settings: Settings) -> None:
     """Train only on what the registry, and so serving, knows."""
     from holdfast.feast_stores.open_store import open_store
@@ -76,7 +74,7 @@ def applied_task(settings: Settings) -> None:
         require_applied(open_store())
 
 
-@task(name="lineage", **_IN_MEMORY)
+@task(name="lineage")
 def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime) -> "Lineage":
     """What this training depends on."""
     from holdfast.feast_stores.open_store import open_store
@@ -86,7 +84,7 @@ def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime
     return lineage_of(settings, training, definition, as_of, known_at)
 
 
-@task(name="find an earlier result", **_IN_MEMORY)
+@task(name="find an earlier result")
 def find_task(settings: Settings, lineage: "Lineage") -> "Registered | None":
     """The version that an earlier training of the same data, definitions and settings gave."""
     from holdfast.training.mlflow_tracking import close_orphans, find_version, open_mlflow
@@ -96,7 +94,7 @@ def find_task(settings: Settings, lineage: "Lineage") -> "Registered | None":
     return find_version(client, lineage)
 
 
-@task(name="training set", **_IN_MEMORY)
+@task(name="training set")
 def assemble_task(settings: Settings, cutoffs: list[datetime], as_of: datetime, known_at: datetime) -> "TrainingSet":
     """Labels joined with the features as they were at each cut-off."""
     from holdfast.training.dataset import assemble
@@ -104,7 +102,7 @@ def assemble_task(settings: Settings, cutoffs: list[datetime], as_of: datetime, 
     return assemble(settings, cutoffs, as_of, known_at)
 
 
-@task(name="search", **_IN_MEMORY)
+@task(name="search")
 def search_task(
     settings: Settings,
     training: TrainingSettings,
@@ -145,7 +143,7 @@ def search_task(
     return best_trials(trials)
 
 
-@task(name="choose on the folds", **_IN_MEMORY)
+@task(name="choose on the folds")
 def choose_task(
     settings: Settings, training: TrainingSettings, best: "list[Trial]", data: "TrainingSet", split: "TimeSplit"
 ) -> "Choice":
@@ -156,7 +154,7 @@ def choose_task(
     return choose(best, data, split, training, settings.horizon_days)
 
 
-@task(name="test and register", **_IN_MEMORY)
+@task(name="test and register")
 def test_and_register_task(
     settings: Settings,
     training: TrainingSettings,
@@ -210,7 +208,7 @@ def test_and_register_task(
     return Tested(registered, told, pictures)
 
 
-@task(name="report", **_IN_MEMORY)
+@task(name="report")
 def report_task(tested: Tested, lineage: "Lineage") -> None:
     """Leave the test beside the flow run. The MLflow run has ended by then: nothing that fails here can spoil it."""
     registered, told = tested.registered, tested.evaluation
@@ -262,7 +260,7 @@ def train(
     """
     from holdfast.training.mlflow_tracking import training_lock
 
-    settings, training = load_settings(), training or TrainingSettings()
+    settings, training = configure(), training or TrainingSettings()
     moment, known = resolve_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
     applied_task(settings)
     lineage = lineage_task(settings, training, moment, known)

@@ -2,23 +2,25 @@
 
 import typer
 
+from feature_repo.settings import apply_environment
 from holdfast.cli.lineage import lineage
 from holdfast.cli.reproduce import reproduce
-from holdfast.runtime.cli_errors import EXPECTED_ERRORS, exit_on_expected_error
+from holdfast.runtime.cli_errors import exit_on_expected_error
 
 
 def main() -> None:
-    """Run the command that the command line names; an expected error is one line and exit code 1."""
+    """Run the command of the command line; an expected error is one line and exit code 1."""
     app = typer.Typer(
         name="python -m holdfast",
-        help="Commands of Holdfast that are no flow. Flows: `python -m flows.NAME --help`.",
+        help="Commands of Holdfast. Flows have their own: `python -m flows.NAME --help`.",
         add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
     app.command()(lineage)
     app.command()(reproduce)
-    with exit_on_expected_error(EXPECTED_ERRORS):
+    apply_environment()  # before a command imports MLflow, which would report its use
+    with exit_on_expected_error():
         app()
 
 

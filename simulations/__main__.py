@@ -46,7 +46,6 @@ def simulate(
     no_plant: Annotated[bool, typer.Option("--no-plant", hidden=True)] = False,
 ) -> None:
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
-    from flows._cli import EXPECTED_ERRORS
     from holdfast.runtime.cli_errors import exit_on_expected_error
     from holdfast.runtime.locks import one_at_a_time
     from simulations.outcome import simulations_folder
@@ -54,7 +53,7 @@ def simulate(
     from simulations.scenarios import SCENARIOS
 
     console = Console(highlight=False, soft_wrap=True)
-    with exit_on_expected_error(EXPECTED_ERRORS):
+    with exit_on_expected_error():
         settings = load_settings()
         if table:
             console.print(f"Wrote {write_table(settings)}", markup=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flows import configure
 from tests.support.main_job import STATE, STATE_VARIABLES, MainJob, environment_of, run
 
 for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
@@ -18,6 +19,7 @@ os.environ["PREFECT_HOME"] = str(STATE / "prefect")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: all that is started would ignore it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow's default is the working folder
+configure()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

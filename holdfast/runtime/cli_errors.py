@@ -1,32 +1,42 @@
 """Error handling of command-line programs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from holdfast.core.errors import HoldfastError
 
-EXPECTED_ERRORS = (HoldfastError, ValidationError, MlflowException, OSError)
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that a user can act on; any other error is a defect.
+
+    Returns:
+        The error classes.
+    """
+    from mlflow.exceptions import MlflowException  # takes seconds, so it is not imported for --help
+
+    return HoldfastError, ValidationError, MlflowException, OSError
 
 
 @contextmanager
-def exit_on_expected_error(expected: tuple[type[Exception], ...]) -> Iterator[None]:
+def exit_on_expected_error(expected: Callable[[], tuple[type[Exception], ...]] = expected_errors) -> Iterator[None]:
     """Print an expected error of the block as one line on standard error and exit with code 1.
 
     Args:
-        expected: Errors that the user can act on; any other error keeps its traceback.
+        expected: Returns the classes of expected errors; called after an error only. Other errors keep their traceback.
 
     Yields:
         Nothing.
     """
     try:
         yield
-    except expected as error:
+    except Exception as error:
+        if not isinstance(error, expected()):
+            raise
         Console(stderr=True).print(
             f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
         )

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.cli.lineage import lineage
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from tests.support.shop_fixtures import Trained
@@ -33,12 +32,12 @@ def copied(trained: Trained, tmp_path: Path) -> Iterator[Settings]:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line, in this process: exit code, standard output, standard error."""
-    from holdfast.runtime.cli_errors import run_command
+    from holdfast.__main__ import main
 
     def run(*options: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lineage", *options])
+        monkeypatch.setattr(sys, "argv", ["holdfast", "lineage", *options])
         with pytest.raises(SystemExit) as ended:
-            run_command(lineage)
+            main()
         return int(ended.value.code or 0), *capsys.readouterr()
 
     return run

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.cli.reproduce import reproduce
 from holdfast.ingestion.batches import MANIFEST
 from holdfast.training.lineage import LINEAGE
 from tests.support.shop_fixtures import Dataset, Trained
@@ -64,8 +63,8 @@ def _content(data: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     """The command, once, under settings that are not those of the training and beside batches that are not of it."""
+    from holdfast.__main__ import main
     from holdfast.lineage import reproduction
-    from holdfast.runtime.cli_errors import run_command
 
     data = _copy(trained, tmp_path_factory.mktemp("reproduce"))
     late = KNOWN_AT + timedelta(days=1)
@@ -84,11 +83,11 @@ def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         import rich.console
 
         patch.setattr(reproduction, "retrain_isolated", kept)
-        patch.setattr(sys, "argv", ["reproduce", trained.result.model_version])
+        patch.setattr(sys, "argv", ["holdfast", "reproduce", trained.result.model_version])
         printed: list[str] = []
         patch.setattr(rich.console.Console, "print", lambda _, text, **options: printed.append(str(text)))
         with pytest.raises(SystemExit) as done:
-            run_command(reproduce)
+            main()
     assert _content(data) == before, "reproducing changed the data folder or the registry"
     yield Ended(int(done.value.code or 0), "\n".join(printed), outcomes[0], left_out)
 

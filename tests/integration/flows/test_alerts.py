@@ -187,7 +187,7 @@ def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_b
     assert list_open_alerts(shop) == []
 
 
-def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
+def test_recover_one_run_fails_handles_the_others(
     flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.recover import recover
@@ -200,15 +200,15 @@ def test_one_run_that_cannot_be_seen_to_keeps_no_other_waiting(
     with tags("holdfast"):
         ids = {str(doomed(return_state=True).state_details.flow_run_id) for _ in range(2)}
     tried: list[str] = []
-    seen_to = flow_runs.seen_to
+    mark_handled = flow_runs.mark_handled
 
     def fails_at_first(client: Any, run: Any) -> None:
         tried.append(run.id)
         if len(tried) == 1:
             raise RuntimeError("the server was away")
-        seen_to(client, run)
+        mark_handled(client, run)
 
-    monkeypatch.setattr(flow_runs, "seen_to", fails_at_first)
+    monkeypatch.setattr(flow_runs, "mark_handled", fails_at_first)
     with pytest.raises(RuntimeError, match="the server was away"):
         recover()
     assert ids <= set(tried)

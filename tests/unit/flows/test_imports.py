@@ -1,0 +1,68 @@
+"""Importing the project changes neither the environment nor the file system."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.main_job import ROOT, environment_of
+
+# Third-party libraries may do as they like while they are imported: only what the project's own code does counts.
+_IMPORT_AND_WATCH = """
+import importlib, os, pkgutil, sys, sysconfig
+
+stdlib = os.path.realpath(sysconfig.get_paths()["stdlib"])
+project = os.path.realpath(sys.argv[1]) + os.sep
+effects = []
+
+def watch(event, arguments):
+    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if event not in ("os.putenv", "os.unsetenv", "os.mkdir", "os.rename", "os.remove") and not writes:
+        return
+    frame = sys._getframe(1)
+    while frame:
+        name = os.path.realpath(frame.f_code.co_filename)
+        if not frame.f_code.co_filename.startswith("<") and (not name.startswith(stdlib) or "site-packages" in name):
+            if name.startswith(project) and "site-packages" not in name:
+                effects.append(f"{name}:{frame.f_lineno}: {event} {arguments[0]}")
+            return
+        frame = frame.f_back
+
+sys.addaudithook(watch)
+for package in sys.argv[2:]:
+    root = importlib.import_module(package)
+    for module in pkgutil.walk_packages(root.__path__, f"{package}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+print("\\n".join(effects))
+"""
+
+
+@pytest.mark.parametrize("package", ["flows", "holdfast"])
+def test_importing_a_package_has_no_side_effects(package: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    environment = environment_of(data) | {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    (tmp_path / "home").mkdir()
+    (tmp_path / "cwd").mkdir()
+    command = [sys.executable, "-c", _IMPORT_AND_WATCH, str(ROOT), package]
+    done = subprocess.run(
+        command, cwd=tmp_path / "cwd", env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+    assert not data.exists()
+    assert not list((tmp_path / "cwd").iterdir())
+
+
+def test_a_flow_as_a_command_configures_prefect_before_it_is_imported(tmp_path: Path) -> None:
+    data, home = tmp_path / "data", tmp_path / "home"
+    home.mkdir()
+    environment = environment_of(data) | {"HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "flows.alerts", "--help"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (data / "prefect").is_dir()
+    assert not (home / ".prefect").exists()
