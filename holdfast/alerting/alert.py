@@ -1,4 +1,4 @@
-"""What an alert says."""
+"""Alert and the message about an alert."""
 
 from datetime import datetime
 from typing import Literal, Self, get_args
@@ -9,13 +9,19 @@ from holdfast.alerting.links import runbook_entry_url
 from holdfast.monitoring.findings import Finding, Severity
 
 MessageKind = Literal["opened", "raised", "reminder", "resolved"]
-"""Why a message is sent: a new trouble, a worse one, one that lasts, or one that is over."""
+"""Reason of a message: a new alert, a higher severity, an alert that is still open, a resolved alert."""
 
 
 class Alert(BaseModel):
-    """A trouble that somebody should know of. ``key`` names it: while it is open, the same key is the same alert.
+    """Problem that people are notified of.
 
-    ``evidence`` and ``runbook`` are links, or paths.
+    Attributes:
+        key: Identity: while an alert is open, the same key is the same alert.
+        severity: info, warning or critical.
+        title: One line.
+        text: One or two sentences.
+        evidence: Link or path; empty where there is none.
+        runbook: Link or path to the entry of the runbook.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,12 +35,31 @@ class Alert(BaseModel):
 
     @classmethod
     def from_finding(cls, finding: Finding, evidence: str) -> Self:
-        """What monitoring found."""
+        """Create the alert of a monitoring result.
+
+        Args:
+            finding: Gives event, subject, severity and text.
+            evidence: Link to the measurements.
+
+        Returns:
+            The alert.
+        """
         return cls.for_subject(finding.event, finding.subject, finding.severity, finding.summary, evidence)
 
     @classmethod
     def for_subject(cls, event: str, subject: str, severity: Severity, text: str, evidence: str = "") -> Self:
-        """An event about a subject, for instance ``holdfast.run.failed`` about a deployment."""
+        """Create the alert of an event, for instance of ``holdfast.run.failed`` for a deployment.
+
+        Args:
+            event: Name of the event, ``holdfast.*``; with the subject it makes the key.
+            subject: Deployment, feature or version that has the problem.
+            severity: info, warning or critical.
+            text: One or two sentences.
+            evidence: Link or path; empty where there is none.
+
+        Returns:
+            The alert, with the link to its entry of the runbook.
+        """
         title = f"{event.removeprefix('holdfast.').replace('.', ' ').replace('_', ' ')}: {subject}"
         return cls(
             key=f"{event}:{subject}",
@@ -47,7 +72,7 @@ class Alert(BaseModel):
 
 
 class OpenAlert(Alert):
-    """An alert that is not resolved: since when, when last and how often it was raised, and by whom."""
+    """Alert that is not resolved, with its source, its times (UTC) and how often it was raised."""
 
     source: str
     opened: datetime
@@ -56,7 +81,14 @@ class OpenAlert(Alert):
 
 
 class Message(BaseModel):
-    """What a channel sends. ``id`` is the same in every attempt, so that a receiver can drop a second one."""
+    """Notification that a channel sends.
+
+    Attributes:
+        id: The same in every attempt, so that a receiver can drop a duplicate.
+        kind: Reason of the message.
+        alert: State of the alert when the message was written.
+        why: Reason of the resolution; empty for other kinds.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,17 +96,23 @@ class Message(BaseModel):
     kind: MessageKind
     alert: OpenAlert
     why: str = ""
-    """Why it is resolved."""
 
     @property
     def headline(self) -> str:
-        """In one line."""
-        said = {"opened": "", "raised": " (worse now)", "reminder": f" (still open, seen {self.alert.count} times)"}
+        """Return the message in one line."""
         if self.kind == "resolved":
             return f"RESOLVED {self.alert.title}"
-        return f"{self.alert.severity.upper()} {self.alert.title}{said[self.kind]}"
+        suffix = {"opened": "", "raised": " (now worse)", "reminder": f" (still open, found {self.alert.count} times)"}
+        return f"{self.alert.severity.upper()} {self.alert.title}{suffix[self.kind]}"
 
 
 def severity_rank(severity: str) -> int:
-    """The higher, the worse."""
+    """Rank a severity.
+
+    Args:
+        severity: info, warning or critical.
+
+    Returns:
+        0 for info; higher is worse.
+    """
     return get_args(Severity).index(severity)

@@ -1,4 +1,4 @@
-"""The ways an alert reaches people: the log, a webhook, Slack."""
+"""Alert channels: log, webhook, Slack. See docs/decisions/0012-alert-channels.md."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,19 +13,20 @@ from holdfast.alerting.settings import AlertSettings
 from holdfast.monitoring.findings import Severity
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
-_TRY_AGAIN = (408, 425, 429)  # these of the 4xx say that the receiver is busy, not that it will never take it
+_RETRYABLE = (408, 425, 429)  # the receiver is busy; every other 4xx rejects the message
+_SLACK_CHARACTERS = 3000  # Slack's limit of a section
 
 
 class DeliveryError(Exception):
-    """A receiver did not take it. ``refused``: it answered that it will not take this one."""
+    """Failed delivery. ``rejected``: the receiver answered that it will never accept this message."""
 
-    def __init__(self, why: str, refused: bool = False) -> None:
-        super().__init__(why)
-        self.refused = refused
+    def __init__(self, reason: str, rejected: bool = False) -> None:
+        super().__init__(reason)
+        self.rejected = rejected
 
 
 class Channel(Protocol):
-    """One way. ``minimum`` is the least severity it is for."""
+    """Receiver of messages of at least the severity ``minimum``."""
 
     @property
     def name(self) -> str: ...
@@ -34,33 +35,44 @@ class Channel(Protocol):
     def minimum(self) -> Severity: ...
 
     def send(self, message: Message) -> None:
-        """Deliver it.
+        """Deliver a message.
+
+        Args:
+            message: What is sent.
 
         Raises:
-            NotDeliveredError: It has not been taken, as far as one can tell.
+            DeliveryError: The receiver has not confirmed the message.
         """
 
 
 @dataclass(frozen=True)
 class LogChannel:
-    """The log of the process that delivers."""
+    """Log of the delivering process."""
 
     minimum: Severity = "info"
     name: str = "log"
 
     def send(self, message: Message) -> None:
-        """Log it."""
+        """Log a message.
+
+        Args:
+            message: What is logged.
+        """
         alert = message.alert
         level = logging.INFO if message.kind == "resolved" else _LEVELS[alert.severity]
-        text = f"because {message.why}" if message.kind == "resolved" else alert.text
         logging.getLogger("holdfast.alerting").log(
-            level, "%s: %s Evidence: %s Runbook: %s", message.headline, text, alert.evidence or "none", alert.runbook
+            level,
+            "%s: %s Evidence: %s Runbook: %s",
+            message.headline,
+            _body_text(message),
+            alert.evidence or "none",
+            alert.runbook,
         )
 
 
 @dataclass(frozen=True)
 class WebhookChannel:
-    """Any receiver of JSON. The header ``Idempotency-Key`` is the same in every attempt."""
+    """Receiver of JSON over HTTP. The header ``Idempotency-Key`` is the same in every attempt."""
 
     url: str
     minimum: Severity
@@ -68,27 +80,48 @@ class WebhookChannel:
     name: str = "webhook"
 
     def send(self, message: Message) -> None:
-        """POST it."""
+        """POST a message as JSON.
+
+        Args:
+            message: What is sent.
+
+        Raises:
+            DeliveryError: The receiver has not confirmed the message.
+        """
         alert = message.alert.model_dump(mode="json")
         _post(self.url, {"id": message.id, "kind": message.kind, "why": message.why} | alert, message.id, self.timeout)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name})"  # the address is a secret
+        return f"{type(self).__name__}({self.name})"  # the URL is a secret
 
 
 @dataclass(frozen=True, repr=False)
 class SlackChannel(WebhookChannel):
-    """Slack's incoming webhook, and what takes the same."""
+    """Incoming webhook of Slack, or a receiver of the same format."""
 
     name: str = "slack"
 
     def send(self, message: Message) -> None:
-        """POST it as text with links."""
+        """POST a message as text with links.
+
+        Args:
+            message: What is sent.
+
+        Raises:
+            DeliveryError: The receiver has not confirmed the message.
+        """
         _post(self.url, build_slack_body(message), message.id, self.timeout)
 
 
 def build_channels(rules: AlertSettings) -> list[Channel]:
-    """Those that are set up."""
+    """Create the configured channels; the log is always one.
+
+    Args:
+        rules: URLs, minimum severities and the timeout.
+
+    Returns:
+        Log, webhook, Slack, in this order.
+    """
     channels: list[Channel] = [LogChannel(rules.log_minimum)]
     if rules.webhook:
         channels.append(WebhookChannel(rules.webhook.get_secret_value(), rules.webhook_minimum, rules.timeout_seconds))
@@ -100,50 +133,62 @@ def build_channels(rules: AlertSettings) -> list[Channel]:
 
 
 def build_slack_body(message: Message) -> dict[str, Any]:
-    """A headline for the notification, and a section with the links, in Slack's own markup."""
+    """Convert a message to Slack's format: a headline for the notification, and a section with links.
+
+    Args:
+        message: What is sent.
+
+    Returns:
+        The JSON body.
+    """
     alert = message.alert
-    text = f"because {message.why}" if message.kind == "resolved" else alert.text
-    places = [(alert.evidence, "evidence"), (alert.runbook, "runbook")]
     links = " · ".join(
-        f"<{place}|{name}>" if "://" in place else f"{name}: {_escaped(place)}" for place, name in places if place
+        f"<{target}|{name}>" if "://" in target else f"{name}: {_escape(target)}"
+        for target, name in ((alert.evidence, "evidence"), (alert.runbook, "runbook"))
+        if target
     )
-    section = f"*{_escaped(message.headline)}*\n{_escaped(text)}" + (f"\n{links}" if links else "")
+    section = f"*{_escape(message.headline)}*\n{_escape(_body_text(message))}" + (f"\n{links}" if links else "")
     return {
-        "text": _escaped(message.headline),
-        "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": section[:3000]}}],  # Slack takes no more
+        "text": _escape(message.headline),
+        "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": section[:_SLACK_CHARACTERS]}}],
     }
 
 
-def _escaped(text: str) -> str:
+def _body_text(message: Message) -> str:
+    return f"because {message.why}" if message.kind == "resolved" else message.alert.text
+
+
+def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _post(url: str, body: Mapping[str, Any], key: str, timeout: float) -> None:
     try:
         with (
-            _unlogged(),
-            httpx.stream("POST", url, json=body, headers={"Idempotency-Key": key}, timeout=timeout) as answer,
-        ):  # what it says beside its status is not read: it may be endless
-            status = answer.status_code
+            _without_httpx_log(),
+            httpx.stream("POST", url, json=body, headers={"Idempotency-Key": key}, timeout=timeout) as response,
+        ):  # the body of the response is not read: it may be endless
+            status = response.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        wrong = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol)
-        said = type(error).__name__ if wrong else f"{type(error).__name__}: {str(error).replace(url, 'its address')}"
-        raise DeliveryError(said, refused=wrong) from None
+        invalid = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol)
+        reason = type(error).__name__
+        if not invalid:
+            reason += f": {str(error).replace(url, 'its address')}"
+        raise DeliveryError(reason, rejected=invalid) from None
     if not 200 <= status < 300:
-        refused = 300 <= status < 500 and status not in _TRY_AGAIN
-        raise DeliveryError(f"the receiver answered {status}", refused)
+        raise DeliveryError(f"the receiver answered {status}", 300 <= status < 500 and status not in _RETRYABLE)
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
-    """httpx logs every address it asks; these are secrets."""
+def _without_httpx_log() -> Iterator[None]:
+    """Suppress httpx's log of request URLs: these are secrets."""
 
-    def none(record: logging.LogRecord) -> bool:
+    def reject(record: logging.LogRecord) -> bool:
         return False
 
     logger = logging.getLogger("httpx")
-    logger.addFilter(none)
+    logger.addFilter(reject)
     try:
         yield
     finally:
-        logger.removeFilter(none)
+        logger.removeFilter(reject)

@@ -1,4 +1,4 @@
-"""The file that alerts are kept in: SQLite, in a mode in which readers do not wait and a kill loses nothing written."""
+"""SQLite file of alerts. Its WAL mode lets readers proceed during a write; a killed process loses nothing written."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -21,14 +21,21 @@ CREATE TABLE IF NOT EXISTS delivery (
   id INTEGER PRIMARY KEY, message TEXT NOT NULL REFERENCES message, alert INTEGER NOT NULL, channel TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0, next_try TEXT NOT NULL, claimed_until TEXT NOT NULL DEFAULT '',
   state TEXT NOT NULL DEFAULT 'pending', ended TEXT, error TEXT NOT NULL DEFAULT '', UNIQUE (message, channel));
-CREATE TABLE IF NOT EXISTS channel (name TEXT PRIMARY KEY, minimum TEXT NOT NULL, seen TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS active_channel (name TEXT PRIMARY KEY, minimum TEXT NOT NULL, last_active TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS pending ON delivery (channel, next_try) WHERE state IN ('pending', 'refused');
 """
 
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[sqlite3.Connection]:
-    """A connection in which every statement stands for itself; see :func:`writing`."""
+    """Open the file, and create it if it is missing.
+
+    Args:
+        settings: Names the file.
+
+    Yields:
+        A connection in autocommit mode; see :func:`transaction`.
+    """
     settings.alerts.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(settings.alerts, timeout=30, isolation_level=None)
     connection.row_factory = sqlite3.Row
@@ -43,7 +50,14 @@ def open_database(settings: Settings) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is done inside happens, or none; one writer at a time."""
+    """Run the block as one transaction; one writer at a time.
+
+    Args:
+        connection: In autocommit mode.
+
+    Yields:
+        Nothing.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -53,6 +67,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def format_time(moment: datetime) -> str:
-    """A moment as text that sorts by time."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+def format_time(time: datetime) -> str:
+    """Format a time as text that sorts by time.
+
+    Args:
+        time: With a time zone.
+
+    Returns:
+        ISO 8601 in UTC, with microseconds.
+    """
+    return time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""Events that automations act on. They go to a Prefect server; where there is none, the run goes on and says so."""
+"""Prefect events that trigger automations; a run without a Prefect server continues with a warning."""
 
 import logging
 import threading
@@ -19,39 +19,63 @@ _SECONDS = 15.0  # Prefect's client tries to reach the server for about ten
 
 
 def emit_finding(finding: Finding, view: View, as_of: datetime, evidence: str = "") -> bool:
-    """Emit a finding as its event; whether it is on its way to the server, as far as can be told.
+    """Emit the event of a finding about the resource ``holdfast.VIEW.SUBJECT``.
 
-    The resource is ``holdfast.VIEW.SUBJECT``, the payload the finding's with ``summary``, ``severity``, ``subject``,
-    ``as_of`` (ISO 8601), ``view`` and ``evidence``.
+    Args:
+        finding: Its payload is sent with ``summary``, ``severity``, ``subject``, ``as_of`` (ISO 8601), ``view`` and
+            ``evidence``.
+        view: Monitoring view that has the finding.
+        as_of: End of the monitored window.
+        evidence: Link to the measurements.
+
+    Returns:
+        True if the event was handed to the server.
     """
-    told = {"summary": finding.summary, "severity": finding.severity, "subject": finding.subject, "view": view}
-    told |= {"as_of": as_of.isoformat(), "evidence": evidence}
-    return _send(finding.event, f"holdfast.{view}.{finding.subject}", finding.payload | told)
+    payload = {
+        **finding.payload,
+        "summary": finding.summary,
+        "severity": finding.severity,
+        "subject": finding.subject,
+        "view": view,
+        "as_of": as_of.isoformat(),
+        "evidence": evidence,
+    }
+    return _send(finding.event, f"holdfast.{view}.{finding.subject}", payload)
 
 
 def emit_event(event: LifecycleEvent, resource: str, payload: dict[str, Any]) -> bool:
-    """Emit an event about ``resource``, such as ``version.3``; whether it is on its way."""
+    """Emit an event of the model lifecycle.
+
+    Args:
+        event: Name of the event.
+        resource: Subject without the prefix ``holdfast.``, such as ``version.3``.
+        payload: JSON values.
+
+    Returns:
+        True if the event was handed to the server.
+    """
     return _send(event, f"holdfast.{resource}", payload)
 
 
 def _send(event: str, resource: str, payload: dict[str, Any]) -> bool:
-    """Hand it over and wait until it is gone: a run that ends, or is killed, right after must not lose it."""
-    from prefect.events import emit_event
+    """Emit an event and wait until it has left: a run that ends or is killed right afterwards must not lose it."""
+    from prefect.events import emit_event as emit
     from prefect.events.worker import EventsWorker
 
+    log = logging.getLogger(__name__)
     try:
-        emitted = emit_event(event, resource={"prefect.resource.id": resource}, payload=payload)
+        emitted = emit(event, resource={"prefect.resource.id": resource}, payload=payload)
         if emitted is not None:
             waiting = threading.Thread(target=EventsWorker.instance().wait_until_empty, daemon=True)
             waiting.start()
             waiting.join(_SECONDS)
             if not waiting.is_alive():
                 return True
-    except Exception as error:  # an event too large, a server that answers nonsense: none may end the run
-        logging.getLogger(__name__).warning("%s: %s", type(error).__name__, error)
-    logging.getLogger(__name__).warning(
-        "The event %s about %s reached no Prefect server: no automation acts on it. The next run emits it again "
-        "if it still holds.",
+    except Exception as error:  # an event that is too large, an invalid response: neither may end the run
+        log.warning("%s: %s", type(error).__name__, error)
+    log.warning(
+        "The event %s about %s did not reach a Prefect server: no automation acts on it. The next run emits it again "
+        "if its cause remains.",
         event,
         resource,
     )

@@ -1,29 +1,54 @@
-"""Links to what shows it: pages of the Prefect UI."""
+"""URLs of Prefect UI pages (flow run, artifact) and of runbook entries."""
 
 from holdfast.runtime.endpoints import load_endpoint_settings
 
 
 def current_run_url() -> str:
-    """The page of the flow run that is under way; nothing outside of one."""
+    """Return the URL of the current flow run.
+
+    Returns:
+        The URL; empty outside of a flow run.
+    """
     from prefect.runtime import flow_run
 
     return run_url(str(flow_run.id)) if flow_run.id else ""
 
 
 def run_url(flow_run_id: str) -> str:
-    """The page of a flow run."""
-    return f"{_base()}/runs/flow-run/{flow_run_id}"
+    """Return the URL of a flow run.
+
+    Args:
+        flow_run_id: Prefect's id.
+
+    Returns:
+        The URL in the Prefect UI.
+    """
+    return f"{_base_url()}/runs/flow-run/{flow_run_id}"
 
 
 def artifact_url(key: str) -> str:
-    """The page of an artifact, with its history."""
-    return f"{_base()}/artifacts/key/{key}"
+    """Return the URL of an artifact and its history.
+
+    Args:
+        key: Prefect's artifact key.
+
+    Returns:
+        The URL in the Prefect UI.
+    """
+    return f"{_base_url()}/artifacts/key/{key}"
 
 
 def runbook_entry_url(event: str) -> str:
-    """Where the runbook tells what an event means and what to do."""
+    """Return the URL of the runbook entry of an event.
+
+    Args:
+        event: Name of the event, ``holdfast.*``.
+
+    Returns:
+        A URL or a path, by the setting of the runbook.
+    """
     return f"{load_endpoint_settings().runbook_url}#{event.replace('.', '-')}"
 
 
-def _base() -> str:
+def _base_url() -> str:
     return load_endpoint_settings().prefect_url.rstrip("/")

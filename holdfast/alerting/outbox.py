@@ -1,4 +1,4 @@
-"""Opens alerts, counts them while they last, resolves them; what is to be told of each waits here until delivered."""
+"""Transactional outbox of alerts: opens, counts and resolves alerts, and stores their messages until delivery."""
 
 import sqlite3
 import uuid
@@ -13,7 +13,7 @@ from holdfast.alerting.database import format_time, open_database, transaction
 from holdfast.alerting.delivery import send_without_outbox
 from holdfast.alerting.settings import load_alert_settings
 
-_OVER = "it was not found any more"
+_NOT_FOUND_AGAIN = "it was not found again"
 
 
 def raise_alerts(
@@ -21,38 +21,74 @@ def raise_alerts(
     source: str,
     alerts: Sequence[Alert],
     now: datetime,
-    judged: Callable[[str], bool] = lambda _key: True,
+    is_evaluated: Callable[[str], bool] = lambda _key: True,
 ) -> list[Alert]:
-    """What ``source`` finds wrong now; returns those that were not open before.
+    """Raise all current alerts of a source, and resolve its open alerts that are not among them.
 
-    One that is open is counted, and told again only if it got worse or the reminder is due. Open alerts of the same
-    source that are not among ``alerts`` are resolved, if their key is of something that was ``judged``. Nothing is
-    sent here: see :func:`deliver`.
+    An open alert is counted; it gets a new message only if its severity rises or its reminder is due. Nothing is sent:
+    see :func:`holdfast.alerting.delivery.deliver`.
+
+    Args:
+        settings: Names the outbox.
+        source: Who raises the alerts, such as ``monitor.drift``.
+        alerts: All that the source finds at ``now``.
+        now: Time of the evaluation.
+        is_evaluated: True for keys whose absence from ``alerts`` means that the problem is over; by default all.
+
+    Returns:
+        The alerts that were not open before.
     """
     with _notify_unconditionally(alerts, now), open_database(settings) as database, transaction(database):
         new = [alert for alert in alerts if _raise(database, source, alert, now)]
-        still = {alert.key for alert in alerts}
+        current = {alert.key for alert in alerts}
         for row in database.execute("SELECT * FROM alert WHERE resolved IS NULL AND source = ?", (source,)).fetchall():
-            if row["key"] not in still and judged(row["key"]):
-                _resolve(database, row, _OVER, now)
+            if row["key"] not in current and is_evaluated(row["key"]):
+                _resolve(database, row, _NOT_FOUND_AGAIN, now)
     return new
 
 
 def add_alert(settings: Settings, alert: Alert, now: datetime, source: str = "once") -> bool:
-    """Raise one alert that no later run takes back by itself; whether it was not open before."""
+    """Raise one alert that stays open until it is resolved by its key.
+
+    Args:
+        settings: Names the outbox.
+        alert: What is raised.
+        now: Time of the event.
+        source: Who raises the alert.
+
+    Returns:
+        True if the alert was not open before.
+    """
     with _notify_unconditionally([alert], now), open_database(settings) as database, transaction(database):
         return _raise(database, source, alert, now)
 
 
 def list_open_alerts(settings: Settings) -> list[OpenAlert]:
-    """What is not resolved, worst first."""
+    """List the unresolved alerts.
+
+    Args:
+        settings: Names the outbox.
+
+    Returns:
+        The alerts, worst first, then oldest first.
+    """
     with open_database(settings) as database:
         rows = database.execute("SELECT * FROM alert WHERE resolved IS NULL ORDER BY opened, id").fetchall()
-    return sorted((_alert(row) for row in rows), key=lambda alert: -severity_rank(alert.severity))
+    return sorted((_to_alert(row) for row in rows), key=lambda alert: -severity_rank(alert.severity))
 
 
 def resolve_alert(settings: Settings, key: str, why: str, now: datetime) -> bool:
-    """Close the alert of this key; whether it was open. It is told as resolved, with ``why``."""
+    """Resolve the open alert of a key, and store a message about it.
+
+    Args:
+        settings: Names the outbox.
+        key: Identity of the alert.
+        why: Reason, part of the message.
+        now: Time of the resolution.
+
+    Returns:
+        True if the alert was open.
+    """
     with open_database(settings) as database, transaction(database):
         row = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND key = ?", (key,)).fetchone()
         if row is not None:
@@ -61,18 +97,26 @@ def resolve_alert(settings: Settings, key: str, why: str, now: datetime) -> bool
 
 
 def queue_reminders(settings: Settings, now: datetime) -> int:
-    """Tell again of what has been open since the reminder time; how many."""
+    """Store a reminder for each open alert whose last message is older than the reminder time.
+
+    Args:
+        settings: Names the outbox.
+        now: Time of the reminders.
+
+    Returns:
+        The number of reminders.
+    """
     before = format_time(now - timedelta(hours=load_alert_settings().reminder_hours))
     with open_database(settings) as database, transaction(database):
         due = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND last_told <= ?", (before,)).fetchall()
         for row in due:
-            _message(database, row["id"], "reminder", now)
+            _add_message(database, row["id"], "reminder", now)
     return len(due)
 
 
 @contextmanager
 def _notify_unconditionally(alerts: Sequence[Alert], now: datetime) -> Iterator[None]:
-    """What cannot be kept, as on a full disk, is at least sent; the error goes on to whoever raised the alert."""
+    """Send alerts that cannot be saved, as on a full disk, and raise the error again."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -81,39 +125,39 @@ def _notify_unconditionally(alerts: Sequence[Alert], now: datetime) -> Iterator[
 
 
 def _raise(database: Connection, source: str, alert: Alert, now: datetime) -> bool:
-    said = (alert.title, alert.text, alert.evidence, alert.runbook)
+    content = (alert.title, alert.text, alert.evidence, alert.runbook)
     row = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND key = ?", (alert.key,)).fetchone()
     if row is None:
-        made = database.execute(
+        inserted = database.execute(
             "INSERT INTO alert (key, source, severity, title, text, evidence, runbook, opened, last_seen, last_told)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (alert.key, source, alert.severity, *said, *[format_time(now)] * 3),
+            (alert.key, source, alert.severity, *content, *[format_time(now)] * 3),
         )
-        assert made.lastrowid is not None
-        _message(database, made.lastrowid, "opened", now)
+        assert inserted.lastrowid is not None
+        _add_message(database, inserted.lastrowid, "opened", now)
         return True
     worse = severity_rank(alert.severity) > severity_rank(row["severity"])
     database.execute(
         "UPDATE alert SET title = ?, text = ?, evidence = ?, runbook = ?, severity = ?, last_seen = max(last_seen, ?),"
         " count = count + 1 WHERE id = ?",
-        (*said, alert.severity if worse else row["severity"], format_time(now), row["id"]),
+        (*content, alert.severity if worse else row["severity"], format_time(now), row["id"]),
     )
     if worse:
-        _message(database, row["id"], "raised", now)
+        _add_message(database, row["id"], "raised", now)
     elif row["last_told"] <= format_time(now - timedelta(hours=load_alert_settings().reminder_hours)):
-        _message(database, row["id"], "reminder", now)
+        _add_message(database, row["id"], "reminder", now)
     return False
 
 
 def _resolve(database: Connection, row: Row, why: str, now: datetime) -> None:
     database.execute("UPDATE alert SET resolved = ?, why = ? WHERE id = ?", (format_time(now), why, row["id"]))
-    _message(database, row["id"], "resolved", now)
+    _add_message(database, row["id"], "resolved", now)
 
 
-def _message(database: Connection, alert: int, kind: MessageKind, now: datetime) -> None:
-    """Written in the same transaction as what it tells: neither is there without the other."""
+def _add_message(database: Connection, alert: int, kind: MessageKind, now: datetime) -> None:
+    """Store a message in the transaction of the change that it is about: neither exists without the other."""
     row = database.execute("SELECT * FROM alert WHERE id = ?", (alert,)).fetchone()
-    message = Message(id=str(uuid.uuid4()), kind=kind, alert=_alert(row), why=row["why"])
+    message = Message(id=str(uuid.uuid4()), kind=kind, alert=_to_alert(row), why=row["why"])
     database.execute(
         "INSERT INTO message (id, alert, kind, created, severity, body) VALUES (?, ?, ?, ?, ?, ?)",
         (message.id, alert, kind, format_time(now), row["severity"], message.model_dump_json()),
@@ -121,5 +165,5 @@ def _message(database: Connection, alert: int, kind: MessageKind, now: datetime)
     database.execute("UPDATE alert SET last_told = ? WHERE id = ?", (format_time(now), alert))
 
 
-def _alert(row: Row) -> OpenAlert:
+def _to_alert(row: Row) -> OpenAlert:
     return OpenAlert.model_validate({name: row[name] for name in OpenAlert.model_fields})

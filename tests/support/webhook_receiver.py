@@ -1,4 +1,4 @@
-"""A receiver of alerts: a real HTTP server that answers what a test wants, and keeps what it was sent."""
+"""HTTP server that receives alerts: it answers with given status codes and records the request bodies."""
 
 import json
 from collections.abc import Iterator
@@ -13,29 +13,31 @@ SECRET = "T0SECRET"
 
 @dataclass
 class Receiver:
-    """``answers`` are used up one by one; then everything is taken. 0 hangs up without an answer."""
+    """Recorded requests. ``statuses`` are answered in order, then 200; 0 closes the connection without a response."""
 
     port: int = 0
-    answers: list[int] = field(default_factory=list)
-    refuses: str = ""
-    """A key whose alerts are answered 400 for ever."""
+    statuses: list[int] = field(default_factory=list)
+    rejected_key: str = ""
+    """Key of the alert that is always answered with 400."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
     @property
     def url(self) -> str:
+        """Return the URL, with a secret."""
         return f"http://127.0.0.1:{self.port}/{SECRET}"
 
-    def took(self, key: str = "") -> list[str]:
-        """The kinds of what it was sent, in order; of one alert, if named."""
+    def received(self, key: str = "") -> list[str]:
+        """Return the kinds of the messages, in order; only those of one alert if ``key`` is given."""
         return [body["kind"] for body in self.bodies if not key or body["key"] == key]
 
-    def answer(self, body: dict[str, Any], idempotency_key: str) -> int:
+    def respond(self, body: dict[str, Any], idempotency_key: str) -> int:
+        """Record a request and return the status."""
         with self.lock:
-            if self.refuses and body.get("key") == self.refuses:
+            if self.rejected_key and body.get("key") == self.rejected_key:
                 return 400
-            status = self.answers.pop(0) if self.answers else 200
+            status = self.statuses.pop(0) if self.statuses else 200
             if status == 200:
                 self.bodies.append(body)
                 self.keys.append(idempotency_key)
@@ -43,14 +45,14 @@ class Receiver:
 
 
 @contextmanager
-def receiving(port: int = 0, receiver: Receiver | None = None) -> Iterator[Receiver]:
-    """A receiver on a port; the given one goes on there."""
-    found = receiver or Receiver()
+def running_receiver(port: int = 0, receiver: Receiver | None = None) -> Iterator[Receiver]:
+    """Serve a receiver on a port (0: a free one); a given receiver keeps its records."""
+    running = receiver or Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status = found.answer(body, self.headers["Idempotency-Key"])
+            status = running.respond(body, self.headers["Idempotency-Key"])
             if not status:
                 self.close_connection = True
                 self.connection.close()
@@ -68,11 +70,11 @@ def receiving(port: int = 0, receiver: Receiver | None = None) -> Iterator[Recei
                 super().handle()
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    found.port = server.server_port
+    running.port = server.server_port
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield found
+        yield running
     finally:
         server.shutdown()
         server.server_close()

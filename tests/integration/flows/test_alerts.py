@@ -15,7 +15,7 @@ from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import add_alert, list_open_alerts
 from tests.support.prefect_server import answered, post
 from tests.support.small_shop import prefect_api
-from tests.support.webhook_receiver import receiving
+from tests.support.webhook_receiver import running_receiver
 
 NOW = datetime.now(UTC)
 DRIFT = Alert.for_subject("holdfast.drift.detected", "recency", "warning", "PSI 0.31", "http://prefect/x")
@@ -29,11 +29,11 @@ def test_what_waits_is_delivered_and_what_is_open_is_listed(
     from flows.alerts import _show
 
     add_alert(shop, DRIFT, NOW - timedelta(hours=30))
-    with receiving() as receiver:
+    with running_receiver() as receiver:
         monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
         result = alerts()
         assert alerts().delivered.sent == 0
-    assert receiver.took() == ["opened", "reminder"]
+    assert receiver.received() == ["opened", "reminder"]
     assert [item.key for item in result.open] == ["holdfast.drift.detected:recency"]
     artifact = Artifact.get("open-alerts")
     assert artifact is not None

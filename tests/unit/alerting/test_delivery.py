@@ -1,4 +1,4 @@
-"""Alerts reach a receiver that is down, errs, refuses or is killed: at least once, and each other unharmed."""
+"""At-least-once delivery to receivers that are down, fail, reject messages or are killed."""
 
 import logging
 import os
@@ -18,10 +18,10 @@ from holdfast.alerting.channels import SlackChannel, WebhookChannel, build_chann
 from holdfast.alerting.delivery import deliver, deliver_now
 from holdfast.alerting.outbox import add_alert, list_open_alerts, raise_alerts, resolve_alert
 from holdfast.alerting.settings import AlertSettings, load_alert_settings
-from tests.support.alerts import NOW, Memory, alert
+from tests.support.alerts import NOW, MemoryChannel, alert
 from tests.support.server_processes import free_port
 from tests.support.small_shop import join, start
-from tests.support.webhook_receiver import SECRET, Receiver, receiving
+from tests.support.webhook_receiver import SECRET, Receiver, running_receiver
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def states(settings: Settings) -> list[tuple[str, int]]:
         return database.execute("SELECT state, attempts FROM delivery ORDER BY id").fetchall()
 
 
-def test_the_body_says_what_a_receiver_needs(settings: Settings) -> None:
+def test_webhook_body_has_message_and_alert_fields(settings: Settings) -> None:
     made = Alert(key="k", severity="critical", title="T", text="text", evidence="http://e", runbook="r.md#k")
-    with receiving() as receiver:
+    with running_receiver() as receiver:
         add_alert(settings, made, NOW)
         assert deliver(settings, [webhook(receiver)], NOW).sent == 1
     (body,) = receiver.bodies
@@ -49,100 +49,100 @@ def test_the_body_says_what_a_receiver_needs(settings: Settings) -> None:
     assert (body["kind"], body["count"], body["source"]) == ("opened", 1, "once")
 
 
-def test_a_receiver_that_is_down_gets_everything_once_it_is_up(settings: Settings) -> None:
+def test_receiver_down_gets_all_messages_when_up(settings: Settings) -> None:
     receiver = Receiver(port=free_port())
     for key in "abc":
         add_alert(settings, alert(key), NOW)
     down = deliver(settings, [webhook(receiver)], NOW)
     assert (down.sent, down.waiting) == (0, 3)
-    assert states(settings) == [("pending", 1), ("pending", 0), ("pending", 0)], "it is asked once, then left alone"
+    assert states(settings) == [("pending", 1), ("pending", 0), ("pending", 0)], "one attempt per delivery"
     resolve_alert(settings, "a", "repaired", NOW + timedelta(minutes=1))
-    with receiving(receiver.port, receiver):
+    with running_receiver(receiver.port, receiver):
         up = deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=2))
     assert (up.sent, up.waiting) == (4, 0)
-    assert receiver.took("a") == ["opened", "resolved"]
+    assert receiver.received("a") == ["opened", "resolved"]
     assert deliver(settings, [webhook(receiver)], NOW + timedelta(days=1)).sent == 0
 
 
-def test_whoever_delivers_first_does_not_decide_who_is_told(settings: Settings) -> None:
-    """A person's terminal does not know of the worker's receiver."""
-    log = Memory("info", "log")
-    with receiving() as receiver:
+def test_deliver_without_a_channel_leaves_its_messages_to_other_processes(settings: Settings) -> None:
+    """A terminal does not have the webhook of the worker."""
+    log = MemoryChannel("info", "log")
+    with running_receiver() as receiver:
         deliver(settings, [log, webhook(receiver)], NOW)
         add_alert(settings, alert("from a terminal"), NOW)
         add_alert(settings, alert("small", "info"), NOW)
-        here = deliver(settings, [log], NOW)
-        assert (here.sent, here.waiting) == (2, 2)
-        there = deliver(settings, [log, webhook(receiver)], NOW + timedelta(minutes=1))
-        assert (there.sent, there.waiting) == (2, 0)
-        assert receiver.took("from a terminal") == ["opened"]
+        terminal = deliver(settings, [log], NOW)
+        assert (terminal.sent, terminal.waiting) == (2, 2)
+        worker = deliver(settings, [log, webhook(receiver)], NOW + timedelta(minutes=1))
+        assert (worker.sent, worker.waiting) == (2, 0)
+        assert receiver.received("from a terminal") == ["opened"]
 
 
-def test_what_waits_for_a_receiver_that_nobody_has_any_more_is_given_up(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = Memory("info", "log")
+def test_message_to_a_removed_channel_is_given_up(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    log = MemoryChannel("info", "log")
     add_alert(settings, alert(), NOW)
     deliver(settings, [log, WebhookChannel(f"http://127.0.0.1:{free_port()}/", "info", 1)], NOW)
     assert deliver(settings, [log], NOW + timedelta(days=6)).waiting == 1
     later = deliver(settings, [log], NOW + timedelta(days=7))
     assert (later.given_up, later.waiting) == (1, 0)
-    assert "Given up 1 message(s): nobody has their channel." in caplog.text
+    assert "Gave up 1 message(s): their channel is no longer configured." in caplog.text
     add_alert(settings, alert("b"), NOW + timedelta(days=8))
-    assert deliver(settings, [log], NOW + timedelta(days=8)).waiting == 0, "it is no channel any more"
+    assert deliver(settings, [log], NOW + timedelta(days=8)).waiting == 0, "the removed channel gets no new messages"
 
 
-def waits_until(settings: Settings) -> datetime:
+def next_attempt(settings: Settings) -> datetime:
     with sqlite3.connect(settings.alerts) as database:
         return datetime.fromisoformat(database.execute("SELECT next_try FROM delivery").fetchone()[0])
 
 
-def test_each_failure_doubles_the_wait_up_to_the_longest(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_failure_doubles_the_wait_up_to_the_limit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_ALERT_LONGEST_RETRY_SECONDS", "100")
     add_alert(settings, alert(), NOW)
-    moment, waits = NOW, []
-    with receiving() as receiver:
-        receiver.answers = [500, 503, 0, 429]
+    time, waits = NOW, []
+    with running_receiver() as receiver:
+        receiver.statuses = [500, 503, 0, 429]
         for _ in range(4):
-            assert deliver(settings, [webhook(receiver)], moment).sent == 0
-            assert deliver(settings, [webhook(receiver)], waits_until(settings) - timedelta(seconds=5)).sent == 0
-            waits.append((waits_until(settings) - moment).total_seconds())
-            moment = waits_until(settings)
-        assert deliver(settings, [webhook(receiver)], moment).sent == 1
+            assert deliver(settings, [webhook(receiver)], time).sent == 0
+            assert deliver(settings, [webhook(receiver)], next_attempt(settings) - timedelta(seconds=5)).sent == 0
+            waits.append((next_attempt(settings) - time).total_seconds())
+            time = next_attempt(settings)
+        assert deliver(settings, [webhook(receiver)], time).sent == 1
     assert waits == pytest.approx([30, 60, 100, 100], abs=2)
-    assert receiver.took() == ["opened"]
+    assert receiver.received() == ["opened"]
     assert states(settings) == [("sent", 5)]
 
 
-def test_one_that_is_refused_for_ever_holds_up_no_other(settings: Settings) -> None:
-    with receiving() as receiver:
-        receiver.refuses = "bad"
+def test_rejected_message_delays_no_other(settings: Settings) -> None:
+    with running_receiver() as receiver:
+        receiver.rejected_key = "bad"
         add_alert(settings, alert("bad"), NOW)
         add_alert(settings, alert("good"), NOW)
         assert deliver(settings, [webhook(receiver)], NOW).sent == 1
         add_alert(settings, alert("later"), NOW)
         assert deliver(settings, [webhook(receiver)], NOW + timedelta(hours=2)).sent == 1
-        assert receiver.took() == ["opened", "opened"]
+        assert receiver.received() == ["opened", "opened"]
         given_up = deliver(settings, [webhook(receiver)], NOW + timedelta(days=8))
     assert (given_up.given_up, given_up.waiting) == (1, 0)
-    assert {item.key for item in list_open_alerts(settings)} == {"bad", "good", "later"}, "it stays open"
+    assert {item.key for item in list_open_alerts(settings)} == {"bad", "good", "later"}, (
+        "a given-up message does not resolve its alert"
+    )
 
 
-def test_what_is_given_up_is_said(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_given_up_message_is_logged(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     add_alert(settings, alert(), NOW)
     deliver(settings, [WebhookChannel(f"http://127.0.0.1:{free_port()}/{SECRET}", "info", 1)], NOW + timedelta(days=7))
-    assert "Given up telling webhook: WARNING Drift: a." in caplog.text
+    assert "Gave up sending to webhook: WARNING Drift: a." in caplog.text
 
 
-def test_one_channel_that_is_down_does_not_hold_up_another(settings: Settings) -> None:
+def test_channel_down_delays_no_other_channel(settings: Settings) -> None:
     add_alert(settings, alert(), NOW)
-    channel = Memory()
+    channel = MemoryChannel()
     dead = WebhookChannel(f"http://127.0.0.1:{free_port()}/x", "info", 1)
     assert deliver(settings, [dead, channel], NOW).sent == 1
-    assert channel.took() == [("opened", "a")]
+    assert channel.received() == [("opened", "a")]
 
 
-def test_the_address_is_told_nowhere(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_webhook_url_is_neither_logged_nor_stored(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for scheme in ("http", "htp"):
         channel = WebhookChannel(f"{scheme}://127.0.0.1:{free_port()}/{SECRET}", "info", 1)
@@ -153,19 +153,19 @@ def test_the_address_is_told_nowhere(settings: Settings, caplog: pytest.LogCaptu
         stored = "\n".join(database.iterdump())
     assert "ConnectError" in stored
     assert "UnsupportedProtocol" in stored
-    with receiving() as receiver:
+    with running_receiver() as receiver:
         add_alert(settings, alert("both"), NOW)
-        receiver.answers = [500]
+        receiver.statuses = [500]
         for hours in (1, 2):
             deliver(settings, [webhook(receiver), SlackChannel(receiver.url, "info", 2)], NOW + timedelta(hours=hours))
-    assert [body for body in receiver.bodies if "blocks" in body], "Slack's was sent"
+    assert [body for body in receiver.bodies if "blocks" in body], "Slack got its message"
     assert SECRET not in stored
     assert SECRET not in caplog.text
     assert SECRET not in repr(AlertSettings(webhook=receiver.url))  # type: ignore[arg-type]
 
 
-def test_slack_gets_text_with_links(settings: Settings) -> None:
-    channel = Memory()
+def test_slack_body_has_escaped_text_and_links(settings: Settings) -> None:
+    channel = MemoryChannel()
     add_alert(settings, Alert(key="k", severity="critical", title="A <b>", text="1 & 2", evidence="http://e",
                               runbook="docs/runbook.md#k"), NOW)  # fmt: skip
     deliver(settings, [channel], NOW)
@@ -175,7 +175,7 @@ def test_slack_gets_text_with_links(settings: Settings) -> None:
     assert section == "*CRITICAL A &lt;b&gt;*\n1 &amp; 2\n<http://e|evidence> · runbook: docs/runbook.md#k"
 
 
-def test_channels_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_channels_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_WEBHOOK", "https://hooks.example/x")
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_MINIMUM", "critical")
     monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", "")
@@ -185,7 +185,7 @@ def test_channels_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
-_MORTAL = """
+_KILLED_RECEIVER = """
 import os, signal, socket, sys
 with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
     print("up", flush=True)
@@ -195,40 +195,44 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
 """
 
 
-def test_a_receiver_killed_in_the_middle_of_a_request_gets_it_again(settings: Settings) -> None:
+def test_receiver_killed_during_a_request_gets_the_message_again(settings: Settings) -> None:
     add_alert(settings, alert(), NOW)
     receiver = Receiver(port=free_port())
-    with subprocess.Popen([sys.executable, "-c", _MORTAL, str(receiver.port)], stdout=subprocess.PIPE) as mortal:
-        assert mortal.stdout is not None and mortal.stdout.readline() == b"up\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", _KILLED_RECEIVER, str(receiver.port)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"up\n"
         assert deliver(settings, [webhook(receiver)], NOW).waiting == 1
-        assert mortal.wait(10) == -signal.SIGKILL
-    with receiving(receiver.port, receiver):
+        assert process.wait(10) == -signal.SIGKILL
+    with running_receiver(receiver.port, receiver):
         assert deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=1)).sent == 1
-    assert receiver.took() == ["opened"]
+    assert receiver.received() == ["opened"]
 
 
 def _deliver_and_die(port: int) -> None:
-    """Killed after the receiver has taken it, before that is noted."""
-    delivery._end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    """Die after the receiver has the message, before that is recorded."""
+    delivery._end_delivery = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
     deliver(Settings(), [WebhookChannel(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
 
 
-def test_a_sender_killed_before_it_notes_a_delivery_sends_it_again_under_the_same_key(settings: Settings) -> None:
+def test_message_of_a_killed_sender_is_sent_again_with_the_same_id(settings: Settings) -> None:
     add_alert(settings, alert(), NOW)
-    with receiving() as receiver:
+    with running_receiver() as receiver:
         assert join(start(_deliver_and_die, settings.data, receiver.port)) == -signal.SIGKILL
-        assert receiver.took() == ["opened"]
-        assert deliver(settings, [webhook(receiver)], NOW + timedelta(seconds=30)).sent == 0, "it is still claimed"
+        assert receiver.received() == ["opened"]
+        assert deliver(settings, [webhook(receiver)], NOW + timedelta(seconds=30)).sent == 0, (
+            "the claim of the killed sender is still valid"
+        )
         assert deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=2)).sent == 1
     assert len(receiver.keys) == 2
     assert len(set(receiver.keys)) == 1
 
 
 def _raise_and_die(nth: int) -> None:
-    """Killed in the middle of a transaction that opens alerts."""
+    """Die within the transaction that opens alerts."""
     from holdfast.alerting import outbox
 
-    original, calls = outbox._message, 0
+    original, calls = outbox._add_message, 0
 
     def fatal(*arguments: object) -> None:
         nonlocal calls
@@ -237,15 +241,15 @@ def _raise_and_die(nth: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         original(*arguments)  # type: ignore[arg-type]
 
-    outbox._message = fatal
+    outbox._add_message = fatal
     raise_alerts(Settings(), "m", [alert(key) for key in "abc"], NOW)
 
 
-def test_alerts_are_opened_and_to_be_told_together_or_not_at_all(settings: Settings) -> None:
+def test_alerts_and_messages_are_written_together_or_not_at_all(settings: Settings) -> None:
     assert join(start(_raise_and_die, settings.data, 2)) == -signal.SIGKILL
     assert list_open_alerts(settings) == []
     assert len(raise_alerts(settings, "m", [alert(key) for key in "abc"], NOW)) == 3
-    channel = Memory()
+    channel = MemoryChannel()
     assert deliver(settings, [channel], NOW).sent == 3
 
 
@@ -253,42 +257,42 @@ def _deliver_all(port: int) -> None:
     deliver(Settings(), [WebhookChannel(f"http://127.0.0.1:{port}/x", "info", 5)], NOW)
 
 
-def test_two_senders_at_once_lose_nothing_and_send_nothing_twice(settings: Settings) -> None:
+def test_concurrent_senders_send_each_message_once(settings: Settings) -> None:
     keys = {f"alert-{number}" for number in range(40)}
     for key in keys:
         add_alert(settings, alert(key), NOW)
-    with receiving() as receiver:
+    with running_receiver() as receiver:
         senders = [start(_deliver_all, settings.data, receiver.port) for _ in range(2)]
         assert [join(sender) for sender in senders] == [0, 0]
     assert sorted(body["key"] for body in receiver.bodies) == sorted(keys)
 
 
-def test_what_cannot_be_kept_is_sent_all_the_same(
+def test_alert_that_cannot_be_saved_is_sent_without_outbox(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As on a full disk, of which somebody must hear most of all; each try sends it, under one key a day."""
-    settings.alerts.mkdir(parents=True)  # no file can be opened there
-    with receiving() as receiver, caplog.at_level(logging.INFO):
+    """As on a full disk. Each attempt sends the alert, with one id per day."""
+    settings.alerts.mkdir(parents=True)  # so that the file cannot be opened
+    with running_receiver() as receiver, caplog.at_level(logging.INFO):
         monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
         with pytest.raises(sqlite3.OperationalError):
             add_alert(settings, alert("full"), NOW)
         with pytest.raises(sqlite3.OperationalError):
             raise_alerts(settings, "monitor", [alert("full")], NOW)
-    assert receiver.took("full") == ["opened", "opened"]
+    assert receiver.received("full") == ["opened", "opened"]
     assert len(set(receiver.keys)) == 1
-    assert "could not be kept (unable to open database file)" in caplog.text
+    assert "could not be saved (unable to open database file)" in caplog.text
     settings.alerts.rmdir()
-    assert add_alert(settings, alert("full"), NOW), "with room again it is an alert like any other"
+    assert add_alert(settings, alert("full"), NOW), "after the error it is an ordinary alert"
 
 
-def test_whoever_raises_delivers_and_is_not_harmed(
+def test_deliver_now_sends_and_logs_failures(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with receiving() as receiver:
+    with running_receiver() as receiver:
         monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
         add_alert(settings, alert(), datetime.now(UTC))
         deliver_now(settings)
-    assert receiver.took() == ["opened"]
+    assert receiver.received() == ["opened"]
     monkeypatch.setenv("HOLDFAST_ALERT_TIMEOUT_SECONDS", "-1")
     assert deliver_now(settings) is None
     assert "could not be delivered" in caplog.text

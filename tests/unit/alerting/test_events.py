@@ -1,4 +1,4 @@
-"""Events reach a real Prefect server with all that an automation needs; without a server the run goes on."""
+"""Events at a real Prefect server, and a run without a server."""
 
 import logging
 import os
@@ -23,21 +23,21 @@ FINDING = Finding(
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 
 
-def received(name: str, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """The events of a name that the server of the test session has, once there is one that is wanted."""
+def received_events(name: str, is_expected: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Wait for expected events of a name at the server of the test session."""
     import httpx
 
-    def asked() -> list[dict[str, Any]] | None:
+    def query() -> list[dict[str, Any]] | None:
         body = {"filter": {"event": {"name": [name]}}, "limit": 50}
         events = httpx.post(f"{prefect_api()}/events/filter", json=body, timeout=30).json()["events"]
-        return [event for event in events if wanted(event)] or None
+        return [event for event in events if is_expected(event)] or None
 
-    return wait_for(asked, 20, lambda: f"the server has no {name}")
+    return wait_for(query, 20, lambda: f"the server has no {name}")
 
 
-def test_a_finding_arrives_with_its_figures(flows_here: None) -> None:
+def test_emit_finding_sends_payload(flows_here: None) -> None:
     assert emit_finding(FINDING, "drift", AS_OF, "http://prefect/evidence")
-    (event,) = received("holdfast.drift.detected", lambda event: event["payload"]["view"] == "drift")
+    (event,) = received_events("holdfast.drift.detected", lambda event: event["payload"]["view"] == "drift")
     assert event["resource"] == {"prefect.resource.id": "holdfast.drift.recency"}
     assert event["payload"] == {
         "psi": 0.31,
@@ -50,54 +50,54 @@ def test_a_finding_arrives_with_its_figures(flows_here: None) -> None:
     }
 
 
-def test_an_event_from_inside_a_run_is_related_to_it(flows_here: None) -> None:
+def test_event_from_a_flow_run_is_related_to_the_run(flows_here: None) -> None:
     from prefect import flow
     from prefect.runtime import flow_run
 
     @flow(persist_result=False)
-    def acting() -> tuple[str, str]:
+    def emitting() -> tuple[str, str]:
         emit_event("holdfast.rollout.promoted", "version.7", {"version": "7"})
         return str(flow_run.id), current_run_url()
 
-    run, page = acting()
-    (event,) = received("holdfast.rollout.promoted", lambda event: event["payload"] == {"version": "7"})
+    run, url = emitting()
+    (event,) = received_events("holdfast.rollout.promoted", lambda event: event["payload"] == {"version": "7"})
     assert f"prefect.flow-run.{run}" in {item["prefect.resource.id"] for item in event["related"]}
-    assert page == run_url(run) == f"http://127.0.0.1:4200/runs/flow-run/{run}"
+    assert url == run_url(run) == f"http://127.0.0.1:4200/runs/flow-run/{run}"
     assert current_run_url() == ""
 
 
-def test_links_follow_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_use_the_configured_prefect_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_PREFECT_URL", "https://prefect.example/")
     assert artifact_url("monitor-drift") == "https://prefect.example/artifacts/key/monitor-drift"
 
 
-def _emit_in_vain() -> None:
-    """In a process that has never met a server."""
-    said: list[str] = []
+def _emit_without_server() -> None:
+    """Run in a process that has had no server."""
+    messages: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("holdfast.alerting.events").addHandler(handler)
     events._SECONDS = 2.0
     assert emit_finding(FINDING, "drift", AS_OF) is False
-    (line,) = said
-    assert "holdfast.drift.detected about holdfast.drift.recency reached no Prefect server" in line
-    os._exit(0)  # else Prefect tries for some more seconds
+    (line,) = messages
+    assert "holdfast.drift.detected about holdfast.drift.recency did not reach a Prefect server" in line
+    os._exit(0)  # else Prefect retries for some seconds
 
 
-def test_without_a_server_the_run_goes_on_and_it_is_said(tmp_path: Path) -> None:
-    assert join(start(_emit_in_vain, tmp_path, api=f"http://127.0.0.1:{free_port()}/api")) == 0
+def test_without_a_server_emitting_returns_false_and_warns(tmp_path: Path) -> None:
+    assert join(start(_emit_without_server, tmp_path, api=f"http://127.0.0.1:{free_port()}/api")) == 0
 
 
-def test_a_new_challenger_is_told_once(client: Any) -> None:
+def test_challenger_ready_is_emitted_once_per_evidence(client: Any) -> None:
     version, began = plant(client), datetime.now(UTC)
     assert judged(version).challenger
     assert judged(version).challenger
     noisy = plant(client, "inverted")
     assert not judged(noisy).challenger
-    about = received(  # other tests have a version of this number, too
+    emitted = received_events(  # other tests have a version of this number, too
         "holdfast.challenger.ready", lambda event: datetime.fromisoformat(event["occurred"]) >= began
     )
-    told = [event for event in about if event["resource"]["prefect.resource.id"] == f"holdfast.version.{version}"]
-    gates = {event["payload"]["gates"] for event in told}
-    assert len(gates) == len(told), "the same version on the same evidence is told once"
-    assert told[0]["payload"]["version"] == version
+    found = [event for event in emitted if event["resource"]["prefect.resource.id"] == f"holdfast.version.{version}"]
+    gates = {event["payload"]["gates"] for event in found}
+    assert len(gates) == len(found), "one event per version and evidence"
+    assert found[0]["payload"]["version"] == version

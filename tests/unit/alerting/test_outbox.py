@@ -1,4 +1,4 @@
-"""Alerts are opened once, counted, told again when they get worse or last, and resolved."""
+"""Life cycle of alerts: opened, counted, raised, reminded of, resolved."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from holdfast.alerting.alert import Alert
 from holdfast.alerting.delivery import deliver
 from holdfast.alerting.outbox import add_alert, list_open_alerts, queue_reminders, raise_alerts, resolve_alert
 from holdfast.monitoring.findings import Finding, Severity
-from tests.support.alerts import NOW, Memory, alert
+from tests.support.alerts import NOW, MemoryChannel, alert
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data")
 
 
-def test_a_finding_is_an_alert_with_evidence_and_an_entry_of_the_runbook(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alert_from_finding_has_evidence_and_runbook_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_RUNBOOK_URL", "https://example.org/runbook.md")
     finding = Finding(event="holdfast.drift.detected", severity="warning", subject="recency", summary="PSI 0.31")
     made = Alert.from_finding(finding, "http://prefect/x")
@@ -32,65 +32,63 @@ def test_a_finding_is_an_alert_with_evidence_and_an_entry_of_the_runbook(monkeyp
     )
 
 
-def test_one_trouble_is_one_alert_told_once(settings: Settings) -> None:
-    channel = Memory()
+def test_repeated_alert_is_counted_and_sent_once(settings: Settings) -> None:
+    channel = MemoryChannel()
     assert raise_alerts(settings, "m", [alert()], NOW) == [alert()]
     for hour in (1, 2, 3):
         assert raise_alerts(settings, "m", [alert(text=f"PSI {hour}")], NOW + timedelta(hours=hour)) == []
         deliver(settings, [channel], NOW + timedelta(hours=hour))
-    (still,) = list_open_alerts(settings)
-    assert (still.count, still.opened, still.last_seen) == (4, NOW, NOW + timedelta(hours=3))
-    assert still.text == "PSI 3"
-    assert channel.took() == [("opened", "a")]
+    (current,) = list_open_alerts(settings)
+    assert (current.count, current.opened, current.last_seen) == (4, NOW, NOW + timedelta(hours=3))
+    assert current.text == "PSI 3"
+    assert channel.received() == [("opened", "a")]
 
 
-def test_one_that_gets_worse_is_told_again_and_stays_worse(settings: Settings) -> None:
-    channel = Memory()
+def test_higher_severity_is_sent_and_stays(settings: Settings) -> None:
+    channel = MemoryChannel()
     severities: list[Severity] = ["info", "critical", "warning", "critical"]
     for minute, severity in enumerate(severities):
         raise_alerts(settings, "m", [alert(severity=severity)], NOW + timedelta(minutes=minute))
     deliver(settings, [channel], NOW + timedelta(hours=1))
-    assert channel.took() == [("opened", "a"), ("raised", "a")]
+    assert channel.received() == [("opened", "a"), ("raised", "a")]
     assert list_open_alerts(settings)[0].severity == "critical"
 
 
-def test_one_that_lasts_is_told_again_after_the_reminder_time(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_open_alert_is_sent_again_after_the_reminder_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_ALERT_REMINDER_HOURS", "6")
-    channel = Memory()
+    channel = MemoryChannel()
     for hour in range(0, 14):
         raise_alerts(settings, "m", [alert()], NOW + timedelta(hours=hour))
     add_alert(settings, alert("once"), NOW)
     assert queue_reminders(settings, NOW + timedelta(hours=5)) == 0
-    assert queue_reminders(settings, NOW + timedelta(hours=13)) == 1  # the other was reminded of an hour ago
+    assert queue_reminders(settings, NOW + timedelta(hours=13)) == 1  # the last message about "a" is one hour old
     deliver(settings, [channel], NOW + timedelta(hours=14))
-    assert channel.took() == [("opened", "a"), ("reminder", "a"), ("reminder", "a"), ("opened", "once"),
+    assert channel.received() == [("opened", "a"), ("reminder", "a"), ("reminder", "a"), ("opened", "once"),
                               ("reminder", "once")]  # fmt: skip
 
 
-def test_what_was_not_judged_stays_open(settings: Settings) -> None:
+def test_alert_that_was_not_evaluated_stays_open(settings: Settings) -> None:
     raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)
     raise_alerts(settings, "m", [], NOW + timedelta(hours=1), lambda key: key == "b")
     assert [item.key for item in list_open_alerts(settings)] == ["a"]
 
 
-def test_what_is_over_is_resolved_and_told_and_may_come_back(settings: Settings) -> None:
-    channel = Memory()
+def test_missing_alert_is_resolved_and_can_open_again(settings: Settings) -> None:
+    channel = MemoryChannel()
     raise_alerts(settings, "m", [alert("a"), alert("b")], NOW)
     raise_alerts(settings, "other", [alert("c")], NOW)
     raise_alerts(settings, "m", [alert("b")], NOW + timedelta(hours=1))
-    assert {item.key for item in list_open_alerts(settings)} == {"b", "c"}, "only the same source takes back"
+    assert {item.key for item in list_open_alerts(settings)} == {"b", "c"}, "a source resolves its own alerts only"
     assert raise_alerts(settings, "m", [alert("a"), alert("b")], NOW + timedelta(hours=2)) == [alert("a")]
     deliver(settings, [channel], NOW + timedelta(hours=3))
-    assert [kind for kind, key in channel.took() if key == "a"] == ["opened", "resolved", "opened"]
+    assert [kind for kind, key in channel.received() if key == "a"] == ["opened", "resolved", "opened"]
     resolved = next(message for message in channel.sent if message.kind == "resolved")
-    assert resolved.why == "it was not found any more"
+    assert resolved.why == "it was not found again"
     assert resolved.headline == "RESOLVED Drift: a"
 
 
-def test_a_person_resolves_by_key_and_says_why(settings: Settings) -> None:
-    channel = Memory()
+def test_resolve_alert_by_key_sends_the_reason(settings: Settings) -> None:
+    channel = MemoryChannel()
     add_alert(settings, alert(), NOW)
     assert not resolve_alert(settings, "another", "I know", NOW)
     assert resolve_alert(settings, "a", "the feed was repaired", NOW)
@@ -100,19 +98,19 @@ def test_a_person_resolves_by_key_and_says_why(settings: Settings) -> None:
     assert list_open_alerts(settings) == []
 
 
-def test_the_worst_come_first(settings: Settings) -> None:
+def test_list_open_alerts_sorts_worst_first(settings: Settings) -> None:
     for key, severity in (("a", "info"), ("b", "critical"), ("c", "warning")):
         add_alert(settings, alert(key, severity), NOW)  # type: ignore[arg-type]
     assert [item.key for item in list_open_alerts(settings)] == ["b", "c", "a"]
 
 
-def test_a_channel_gets_what_is_severe_enough_and_no_old_news(settings: Settings) -> None:
-    everything, severe, late = Memory(), Memory("critical", "severe"), Memory(name="late")
+def test_channel_gets_new_messages_of_its_minimum_severity(settings: Settings) -> None:
+    everything, severe, late = MemoryChannel(), MemoryChannel("critical", "severe"), MemoryChannel(name="late")
     add_alert(settings, alert("a", "info"), NOW)
     add_alert(settings, alert("b", "critical"), NOW)
     deliver(settings, [everything, severe], NOW)
-    assert [key for _, key in severe.took()] == ["b"]
+    assert [key for _, key in severe.received()] == ["b"]
     add_alert(settings, alert("c", "critical"), NOW)
     deliver(settings, [everything, severe, late], NOW)
-    assert [key for _, key in late.took()] == ["c"]
-    assert [key for _, key in everything.took()] == ["a", "b", "c"]
+    assert [key for _, key in late.received()] == ["c"]
+    assert [key for _, key in everything.received()] == ["a", "b", "c"]
