@@ -24,8 +24,14 @@ TRAINED = datetime(1998, 5, 1, tzinfo=UTC)
 def alarms(settings: Settings) -> dict[str, Any]:
     """Days on which the data view raises an alarm, as they were and with each fault planted."""
     from holdfast.monitoring.data_quality import checks as quality_checks
-    from holdfast.monitoring.data_quality.queries import Days, Sample, arrivals, rows_by_day, sample
-    from holdfast.monitoring.hypothesis_tests import judge
+    from holdfast.monitoring.data_quality.queries import (
+        DailyCounts,
+        TransactionSample,
+        count_rows_by_day,
+        find_arrivals,
+        sample_transactions,
+    )
+    from holdfast.monitoring.hypothesis_tests import significant_checks
     from holdfast.monitoring.settings import MonitorSettings
     from holdfast.monitoring.window import Window
 
@@ -33,20 +39,28 @@ def alarms(settings: Settings) -> dict[str, Any]:
     as_of = FIRST
     while as_of <= LAST:
         window = Window.ending(as_of, 1, datetime.now(UTC))
-        counted = rows_by_day(settings, window, 0)
+        counted = count_rows_by_day(settings, window, 0)
         assert counted is not None
-        arrived, before = arrivals(settings, window)
+        arrived, before = find_arrivals(settings, window)
         day, earlier = (
-            sample(settings, window, counted.day, 1),
-            sample(settings, window, counted.day - timedelta(28), 28),
+            sample_transactions(settings, window, counted.day, 1),
+            sample_transactions(settings, window, counted.day - timedelta(28), 28),
         )
 
-        def alarm(counted: Days, day: Sample, earlier: Sample, window: Window = window) -> bool:
-            checks = [*quality_checks.volume(counted, window, rules), *quality_checks.refusals(arrived, before, rules)]  # noqa: B023
-            checks += [*quality_checks.returns(day, earlier, rules), *quality_checks.values(day, earlier, rules)]
-            return bool(judge(checks, rules.alpha)[1])
+        def alarm(
+            counted: DailyCounts, day: TransactionSample, earlier: TransactionSample, window: Window = window
+        ) -> bool:
+            checks = [
+                *quality_checks.check_volume(counted, window, rules),
+                *quality_checks.check_quarantine(arrived, before, rules),  # noqa: B023
+                *quality_checks.check_returns(day, earlier, rules),
+                *quality_checks.check_values(day, earlier, rules),
+            ]
+            return bool(significant_checks(checks, rules.alpha)[1])
 
-        def dearer(factor: float, priced: Callable[[Sample], Sample], day: Sample = day) -> Sample:
+        def dearer(
+            factor: float, priced: Callable[[TransactionSample], TransactionSample], day: TransactionSample = day
+        ) -> TransactionSample:
             day = priced(day)
             columns = [name for name in ("amount", "price") if name in day.values]
             return replace(day, values=day.values.assign(**{name: day.values[name] * factor for name in columns}))
@@ -73,12 +87,12 @@ def _unpriced(item: Any) -> Any:
 
 def ageing(settings: Settings) -> list[dict[str, Any]]:
     """The inputs of the active customers, week by week, against what was trained on and whom the model met then."""
-    from holdfast.batch_scoring.population import active_customers
+    from holdfast.batch_scoring.population import load_active_customers
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
-    from holdfast.monitoring.drift.reference import Reference
-    from holdfast.monitoring.drift.rule import compare, judge
+    from holdfast.monitoring.drift.reference import DriftReference
+    from holdfast.monitoring.drift.rule import compare_with_reference, mark_drifted
     from holdfast.monitoring.settings import MonitorSettings
     from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
     from holdfast.training.settings import TrainingSettings
@@ -90,19 +104,21 @@ def ageing(settings: Settings) -> list[dict[str, Any]]:
     first_test = cutoffs[-training.test_cutoffs]
     rows = build_and_assemble(settings, closed_by(cutoffs, first_test, settings.horizon_days), TRAINED, now)
     build_snapshots(settings, TRAINED, now)
-    met = active_customers(settings, TRAINED, now)
-    reference = Reference("1", TRAINED, [item.name for item in rows.inputs], rows.x, met.x)
+    met = load_active_customers(settings, TRAINED, now)
+    reference = DriftReference("1", TRAINED, [item.name for item in rows.inputs], rows.x, met.x)
     told, rules = [], MonitorSettings().drift
     for week in range(9):
         as_of = TRAINED + timedelta(weeks=week)
         build_snapshots(settings, as_of, now)
-        moved = judge(compare(reference, active_customers(settings, as_of, now).x, as_of), rules)
+        moved = mark_drifted(
+            compare_with_reference(reference, load_active_customers(settings, as_of, now).x, as_of), rules
+        )
         told.append(
             {
                 "as_of": f"{as_of:%Y-%m-%d}",
                 "inputs": len(moved),
-                "beyond the limit against training": sum(item.training.psi >= rules.max_psi for item in moved),
-                "largest PSI against those met": round(max(item.met.psi for item in moved), 3),
+                "beyond the limit against training": sum(item.vs_training.psi >= rules.max_psi for item in moved),
+                "largest PSI against those met": round(max(item.vs_training_population.psi for item in moved), 3),
                 "drifted": sum(item.drifted for item in moved),
             }
         )

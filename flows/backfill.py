@@ -46,11 +46,11 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
         end: The last day.
         every: Score one day out of so many.
     """
-    from holdfast.batch_scoring.backfill_range import days_between, missing
+    from holdfast.batch_scoring.backfill_range import list_backfill_days, unscored_days
 
     settings = configure()
-    days = days_between(settings, start, end, every)
-    wanted = missing(settings, days)
+    days = list_backfill_days(settings, start, end, every)
+    wanted = unscored_days(settings, days)
     if skipped := len(days) - len(wanted):
         report_progress(f"{skipped} of {len(days)} days have scores and are skipped")
     results = _scored(settings, wanted) if wanted else []

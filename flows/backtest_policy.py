@@ -23,7 +23,7 @@ from holdfast.feature_store.materialization import online_state
 from holdfast.training.time_split import NotEnoughHistoryError
 
 if TYPE_CHECKING:
-    from holdfast.batch_scoring.population import Customers
+    from holdfast.batch_scoring.population import ScoringPopulation
 
 
 @task(name="mature cohorts")
@@ -35,16 +35,20 @@ def mature_task(settings: Settings, earlier: list[BacktestStep], as_of: datetime
 
 
 @task(name="active customers")
-def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "Customers":
+def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "ScoringPopulation":
     """Whom to score, and their features."""
-    from holdfast.batch_scoring.population import active_customers
+    from holdfast.batch_scoring.population import load_active_customers
 
-    return active_customers(settings, as_of, known_at)
+    return load_active_customers(settings, as_of, known_at)
 
 
 @task(name="what is known")
 def known_task(
-    settings: Settings, told: BacktestJob, earlier: list[BacktestStep], matured: list[datetime], customers: "Customers"
+    settings: Settings,
+    told: BacktestJob,
+    earlier: list[BacktestStep],
+    matured: list[datetime],
+    customers: "ScoringPopulation",
 ) -> PolicyInputs:
     """What the policy decides by; what only other policies look at is not computed."""
     from holdfast.backtesting.policy_inputs import compute_drift, find_latest_matured, measure_performance
@@ -69,11 +73,11 @@ def known_task(
 
 
 @task(name="score")
-def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
+def score_task(settings: Settings, customers: "ScoringPopulation") -> dict[str, Any]:
     """The champion's word on every customer, kept as Parquet; what the step's record says of it."""
     from holdfast.backtesting.policy_inputs import read_training_time
     from holdfast.batch_scoring.champion_model import load_champion
-    from holdfast.batch_scoring.scores_table import scores_path, scores_table, write_scores
+    from holdfast.batch_scoring.scores_table import build_scores, scores_path, write_scores
     from holdfast.model_versions.aliases import get_champion_version
     from holdfast.training.mlflow_tracking import open_mlflow
 
@@ -81,7 +85,7 @@ def score_task(settings: Settings, customers: "Customers") -> dict[str, Any]:
     version = get_champion_version(client)
     if version is None:
         return {"champion": None, "champion_as_of": None, "customers": 0, "mean_score": None}
-    scores = scores_table(customers, load_champion(settings))
+    scores = build_scores(customers, load_champion(settings))
     write_scores(scores, scores_path(settings.data / SCORES_FOLDER, customers.as_of))
     return {
         "champion": version,

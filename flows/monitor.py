@@ -46,12 +46,12 @@ class MonitorResult:
 @task(name="look", task_run_name="look: {view}")
 def look_task(settings: Settings, window: "Window", rules: MonitorSettings, view: View) -> "ViewResult":
     """Measure and judge one view."""
-    from holdfast.monitoring.data_quality.view import data_view
-    from holdfast.monitoring.drift.view import drift_view
-    from holdfast.monitoring.performance.view import outcome_view
-    from holdfast.monitoring.skew.view import skew_view
+    from holdfast.monitoring.data_quality.view import run_data_view
+    from holdfast.monitoring.drift.view import run_drift_view
+    from holdfast.monitoring.performance.view import run_outcome_view
+    from holdfast.monitoring.skew.view import run_skew_view
 
-    views = {"data": data_view, "drift": drift_view, "skew": skew_view, "outcome": outcome_view}
+    views = {"data": run_data_view, "drift": run_drift_view, "skew": run_skew_view, "outcome": run_outcome_view}
     return views[view](settings, window, rules)
 
 
@@ -69,7 +69,7 @@ def show_task(found: "ViewResult", key: str) -> None:
     from holdfast.core.formatting import data_url, png
 
     told = "\n\n".join([found.summary, *found.notes])
-    create_image_artifact(data_url(png(found.picture)), key=f"{key}-picture", description=found.summary)
+    create_image_artifact(data_url(png(found.plot)), key=f"{key}-picture", description=found.summary)
     create_table_artifact(list(found.table), key=key, description=told)
 
 
@@ -85,7 +85,7 @@ def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
     evidence = artifact_url(_artifact(found.view))
     alerts = [Alert.from_finding(finding, evidence) for finding in found.findings]
     try:
-        raise_alerts(settings, f"monitor.{found.view}", alerts, datetime.now(UTC), found.is_judged)
+        raise_alerts(settings, f"monitor.{found.view}", alerts, datetime.now(UTC), found.is_evaluated)
     finally:
         for finding in found.findings:
             emit_finding(finding, found.view, as_of, evidence)
@@ -95,11 +95,11 @@ def act_task(settings: Settings, found: "ViewResult", as_of: datetime) -> None:
 @task(name="report", task_run_name="report: {found.view}")
 def report_task(settings: Settings, found: "ViewResult", as_of: datetime, keep_days: int) -> None:
     """Put the view's report into Evidently's workspace, and take old ones out."""
-    from holdfast.monitoring.evidently_workspace import keep_report
+    from holdfast.monitoring.evidently_workspace import save_report
 
     report = found.report() if callable(found.report) else found.report
     if report is not None:
-        keep_report(settings, found.view, report, as_of, keep_days)
+        save_report(settings, found.view, report, as_of, keep_days)
 
 
 @flow(name="monitor", flow_run_name=run_name, persist_result=False)
@@ -172,13 +172,13 @@ def _is_past(settings: Settings, view: View, moment: datetime) -> bool:
 
     One that lies ahead of now does not count: it may after a change of the clock, or be a look ahead in a replay.
     """
-    from holdfast.monitoring.metrics_store import newest_window
+    from holdfast.monitoring.metrics_store import latest_window_end
 
     now = latest_moment(settings, datetime.now(UTC))
     if settings.clock != "wall":
         with suppress(ClockError):  # without data, nothing lies ahead
             now = resolve_as_of(None, settings, run_time())
-    newest = newest_window(settings, view, now)
+    newest = latest_window_end(settings, view, now)
     return newest is not None and moment < newest
 
 

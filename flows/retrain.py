@@ -41,7 +41,7 @@ def decide_task(
 ) -> "tuple[RetrainingDecision, RetrainingAttempt | None]":
     """Look at the findings that last, and at the retrainings there were; one that is decided on has begun."""
     from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, open_registry
-    from holdfast.monitoring.skew.open_findings import open_skew
+    from holdfast.monitoring.skew.open_findings import describe_open_skew
     from holdfast.retraining.attempt_log import RetrainingAttempt, list_attempts, retraining_lock, start_attempt
     from holdfast.retraining.policy import decide_retraining
     from holdfast.retraining.signals import read_signals
@@ -52,7 +52,7 @@ def decide_task(
         champion = None
     with retraining_lock(settings):
         decision = decide_retraining(
-            read_signals(settings, as_of, champion), list_attempts(settings), rules, as_of, open_skew(settings)
+            read_signals(settings, as_of, champion), list_attempts(settings), rules, as_of, describe_open_skew(settings)
         )
         begun = None
         if decision.retrain:

@@ -65,7 +65,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
 
     from holdfast.alerting.links import current_run_url
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.monitoring.skew.open_findings import open_skew
+    from holdfast.monitoring.skew.open_findings import describe_open_skew
     from holdfast.rollout.notifications import finish_step, notify_unreachable
     from holdfast.rollout.service_metrics import read_service
     from holdfast.rollout.step_monitor import StepDependencies
@@ -81,7 +81,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
         clock=clock,
         sleep=time.sleep,
         look=lambda: read_service(url),
-        skew=lambda: open_skew(settings),
+        skew=lambda: describe_open_skew(settings),
         silent=lambda silent: notify_unreachable(settings, work.version, url, silent, clock()),
         flow_run=str(flow_run.id or ""),
     )

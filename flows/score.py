@@ -14,14 +14,14 @@ from holdfast.ingestion.as_of import resolve_day, resolve_known_at
 from holdfast.runtime.progress import report_progress
 
 if TYPE_CHECKING:
-    from holdfast.batch_scoring.champion_model import Champion
+    from holdfast.batch_scoring.champion_model import ScoringModel
     from holdfast.batch_scoring.scoring_run import ScoreResult
 
 
 @task(name="champion")
-def champion_task(settings: Settings) -> "Champion":
+def champion_task(settings: Settings) -> "ScoringModel":
     """The champion, if the definitions that it was trained on are those in use."""
-    from holdfast.batch_scoring.champion_model import load_champion, require_same_definitions
+    from holdfast.batch_scoring.champion_model import load_champion, require_matching_definitions
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.apply import require_applied
     from holdfast.feature_store.materialization import features_lock
@@ -29,30 +29,30 @@ def champion_task(settings: Settings) -> "Champion":
     champion = load_champion(settings)
     with features_lock(settings):
         require_applied(open_store())
-    require_same_definitions(champion)
+    require_matching_definitions(champion)
     return champion
 
 
 @task(task_run_name="score {as_of:%Y-%m-%d}")
 def score_task(
-    settings: Settings, champion: "Champion", as_of: datetime, known_at: datetime, replace: bool = True
+    settings: Settings, champion: "ScoringModel", as_of: datetime, known_at: datetime, replace: bool = True
 ) -> "ScoreResult":
     """Point-in-time features, scores and reasons of everybody, as one Parquet file."""
-    from holdfast.batch_scoring.scoring_run import score_moment
+    from holdfast.batch_scoring.scoring_run import score_customers
 
-    return score_moment(settings, champion, as_of, known_at, replace)
+    return score_customers(settings, champion, as_of, known_at, replace)
 
 
 @task(name="report")
 def report_task(result: "ScoreResult") -> None:
     """Leave the counts and the picture beside the flow run."""
     from holdfast.batch_scoring.scores_table import read_scores
-    from holdfast.batch_scoring.summary import decisions, histogram
+    from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
     from holdfast.core.formatting import data_url, png
 
     scores = read_scores(result.path)
-    create_table_artifact(decisions(scores), key="scores", description=result.summary())
-    picture = png(histogram(scores))
+    create_table_artifact(summarize_decisions(scores), key="scores", description=result.summary())
+    picture = png(plot_score_histogram(scores))
     create_image_artifact(data_url(picture), key="scores-picture", description="How the scores are distributed")
 
 

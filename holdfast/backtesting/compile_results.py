@@ -19,7 +19,7 @@ from holdfast.backtesting.performance import (
 from holdfast.backtesting.plan import BacktestPlan
 from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, PolicyDifference, read_result
-from holdfast.batch_scoring.outcomes import is_mature, matures_at, outcomes
+from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, maturity_time
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
 
 _JUDGED = [ENTITY_KEY, "churn_probability", "will_churn"]
@@ -81,8 +81,8 @@ def _cohorts(
     for moment in plan.steps:
         table = next((tables[moment] for tables in scored if moment in tables), None)
         if table is not None and is_mature(settings, moment, plan.arrived, plan.arrived):
-            churned = outcomes(settings, table, moment, plan.arrived)
-            cohorts.append(MaturedCohort(moment, matures_at(settings, moment), table[ENTITY_KEY].tolist(), churned))
+            churned = load_cohort_outcomes(settings, table, moment, plan.arrived)
+            cohorts.append(MaturedCohort(moment, maturity_time(settings, moment), table[ENTITY_KEY].tolist(), churned))
     return cohorts
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from feature_repo.names import ENTITY_KEY
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import CohortMeans, CohortOutcome, PolicyDifference
-from holdfast.batch_scoring.performance import intervals, measured
+from holdfast.batch_scoring.performance import compute_intervals, measure_performance
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.settings import TrainingSettings
@@ -42,7 +42,7 @@ class PolicyPerformance:
             matured_at=cohort.matured_at,
             customers=len(cohort.customers),
             base_rate=float(cohort.churned.mean()),
-            measures=intervals(self.drawn),
+            measures=compute_intervals(self.drawn),
         )
 
 
@@ -53,8 +53,8 @@ def evaluate_policies(
 ) -> dict[Policy, list[PolicyPerformance]]:
     """Every policy on every mature cohort that it scored.
 
-    ``scored`` maps policy and moment to a table as in ``holdfast.batch_scoring.scores_table.Scores``. All are judged
-    on the same resamples of customers, so that differences between policies have intervals, too.
+    ``scored`` maps policy and moment to a table as in ``holdfast.batch_scoring.scores_table.ScoresSchema``. All are
+    judged on the same resamples of customers, so that differences between policies have intervals, too.
 
     Raises:
         RuntimeError: Two policies scored different customers at one moment.
@@ -71,7 +71,9 @@ def evaluate_policies(
                 raise RuntimeError(f"Policy {policy} scored other customers at {cohort.as_of:%Y-%m-%d} than the rest.")
             scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
             judged[policy].append(
-                PolicyPerformance(cohort, measured(cohort.churned, scores, offered, training.value, resamples))
+                PolicyPerformance(
+                    cohort, measure_performance(cohort.churned, scores, offered, training.value, resamples)
+                )
             )
     return judged
 
@@ -81,7 +83,7 @@ def compute_means(judged: Sequence[PolicyPerformance]) -> CohortMeans | None:
     if not judged:
         return None
     rows = sum(len(item.cohort.customers) for item in judged)
-    return CohortMeans(cohorts=len(judged), rows=rows, measures=intervals(_mean(judged)))
+    return CohortMeans(cohorts=len(judged), rows=rows, measures=compute_intervals(_mean(judged)))
 
 
 def compute_difference(
@@ -94,7 +96,7 @@ def compute_difference(
     ours, theirs = (_mean([item for item in side if item.cohort.as_of in shared]) for side in (left, right))
     both = ours.keys() & theirs.keys()
     drawn = {name: (ours[name][0] - theirs[name][0], ours[name][1] - theirs[name][1]) for name in ours if name in both}
-    return PolicyDifference(cohorts=len(shared), measures=intervals(drawn))
+    return PolicyDifference(cohorts=len(shared), measures=compute_intervals(drawn))
 
 
 def _of_each(cohorts: Sequence[MaturedCohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:

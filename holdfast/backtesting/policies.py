@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from holdfast.backtesting.settings import PolicySettings
-from holdfast.monitoring.drift.psi import SCORE, Drift
-from holdfast.monitoring.performance.degradation import drops
+from holdfast.monitoring.drift.psi import SCORE, PsiResult
+from holdfast.monitoring.performance.degradation import find_degradations
 from holdfast.training.evaluation_report import Interval
 
 Policy = Literal["never", "always", "drift", "decay"]
@@ -38,7 +38,7 @@ class PolicyInputs:
 
     champion: str | None
     customers: int
-    drift: list[Drift] = field(default_factory=list)
+    drift: list[PsiResult] = field(default_factory=list)
     measured: Performance | None = None
 
 
@@ -88,7 +88,7 @@ def _on_decay(known: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
     if known.measured is None:
         return TrainingDecision(False, "no cohort that the champion scored has matured")
     cohort = f"{known.measured.cohort:%Y-%m-%d}"
-    if worse := drops(known.measured.metrics, known.measured.promised):
+    if worse := find_degradations(known.measured.metrics, known.measured.promised):
         return TrainingDecision(True, f"cohort {cohort} is worse than the test promised: {'; '.join(map(str, worse))}")
     return TrainingDecision(False, f"cohort {cohort} is not surely worse than the test promised")
 

@@ -11,12 +11,12 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.backtesting.policies import Performance
 from holdfast.backtesting.results import BacktestStep
-from holdfast.batch_scoring.champion_model import Champion
-from holdfast.batch_scoring.outcomes import is_mature, outcomes
-from holdfast.batch_scoring.population import Customers
+from holdfast.batch_scoring.champion_model import ScoringModel
+from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes
+from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.models.contract import MODEL_NAME
-from holdfast.monitoring.drift.psi import SCORE, Drift, drift
-from holdfast.monitoring.drift.reference import training_rows
+from holdfast.monitoring.drift.psi import SCORE, PsiResult, measure_psi_by_column
+from holdfast.monitoring.drift.reference import load_training_rows
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.metrics import metric_intervals
 from holdfast.training.mlflow_tracking import read_evaluation
@@ -48,9 +48,9 @@ def measure_performance(
 ) -> Performance:
     """A mature cohort's quality, as known at ``known_at``, beside the test of the version that scored it.
 
-    ``scored`` is a table as in ``holdfast.batch_scoring.scores_table.Scores``.
+    ``scored`` is a table as in ``holdfast.batch_scoring.scores_table.ScoresSchema``.
     """
-    churned = outcomes(settings, scored, cohort, known_at)
+    churned = load_cohort_outcomes(settings, scored, cohort, known_at)
     bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), training.resamples, training.seed)
     run_id = str(client.get_model_version(MODEL_NAME, scored["model_version"].iloc[0]).run_id)
     return Performance(
@@ -60,11 +60,13 @@ def measure_performance(
     )
 
 
-def compute_drift(client: MlflowClient, settings: Settings, champion: Champion, customers: Customers) -> list[Drift]:
+def compute_drift(
+    client: MlflowClient, settings: Settings, champion: ScoringModel, customers: ScoringPopulation
+) -> list[PsiResult]:
     """The PSI of the champion's inputs and of its score against the rows it was fitted on, largest first."""
-    reference = training_rows(client, settings, champion.contract.model_version)
+    reference = load_training_rows(client, settings, champion.contract.model_version)
     then, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
-    return drift([*champion.contract.inputs, SCORE], then, now)
+    return measure_psi_by_column([*champion.contract.inputs, SCORE], then, now)
 
 
 def read_training_time(client: MlflowClient, version: str) -> datetime:

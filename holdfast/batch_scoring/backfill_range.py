@@ -4,43 +4,43 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.score_store import current_scores
+from holdfast.batch_scoring.score_store import current_score_table
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import end_of_data, list_batches
 
 
-class BadRangeError(HoldfastError):
+class BackfillRangeError(HoldfastError):
     """A range of days that cannot be scored."""
 
 
-def days_between(settings: Settings, start: date, end: date, every: int) -> list[datetime]:
+def list_backfill_days(settings: Settings, start: date, end: date, every: int) -> list[datetime]:
     """The midnights, UTC, of every so many days from ``start`` to ``end``, both of them included.
 
     Raises:
-        BadRangeError: The range is reversed, or not all of it is covered by data.
+        BackfillRangeError: The range is reversed, or not all of it is covered by data.
     """
     if every < 1:
-        raise BadRangeError(f"Every {every} days is no step: give 1 or more.")
+        raise BackfillRangeError(f"Every {every} days is no step: give 1 or more.")
     if start > end:
-        raise BadRangeError(f"The range is empty: start {start} is after end {end}.")
+        raise BackfillRangeError(f"The range is empty: start {start} is after end {end}.")
     batches = list_batches(settings)
     first = min((batch.first_event for batch in batches if batch.first_event), default=None)
     last = end_of_data(batches)
     if first is None or last is None:
-        raise BadRangeError("There are no transactions to score from: run `python -m flows.ingest` first.")
+        raise BackfillRangeError("There are no transactions to score from: run `python -m flows.ingest` first.")
     days = [_midnight(start + timedelta(days=days)) for days in range(0, (end - start).days + 1, every)]
     if days[0] <= first or days[-1] > last:
         earliest = (first.astimezone(UTC) + timedelta(days=1)).date()
-        raise BadRangeError(
+        raise BackfillRangeError(
             f"{start} to {end} is not covered by data: the first transaction is of {first:%Y-%m-%d}, the last of "
             f"{last - timedelta(days=1):%Y-%m-%d}. Choose days from {earliest} to {last:%Y-%m-%d}, or ingest more."
         )
     return days
 
 
-def missing(settings: Settings, days: Sequence[datetime]) -> list[datetime]:
+def unscored_days(settings: Settings, days: Sequence[datetime]) -> list[datetime]:
     """Those that have no scores yet, by whatever version."""
-    return [day for day in days if current_scores(settings, day) is None]
+    return [day for day in days if current_score_table(settings, day) is None]
 
 
 def _midnight(day: date) -> datetime:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.population import Customers
+from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
@@ -18,16 +18,16 @@ from holdfast.models.registry_client import ModelRegistry
 from holdfast.training.dataset import TrainingSet
 
 
-class OtherInputsError(HoldfastError):
+class InputMismatchError(HoldfastError):
     """The model reads other inputs than the feature service gives."""
 
 
-class OtherDefinitionsError(HoldfastError):
+class DefinitionMismatchError(HoldfastError):
     """The model was trained on other definitions than those in the registry."""
 
 
 @dataclass(frozen=True)
-class Champion:
+class ScoringModel:
     """The model as the service loads it: what it says of a row has the same bits here and there."""
 
     model: Model
@@ -37,21 +37,21 @@ class Champion:
         """What it was trained to read, and how it decides."""
         return self.model.contract
 
-    def score(self, rows: Customers | TrainingSet) -> Floats:
+    def score(self, rows: ScoringPopulation | TrainingSet) -> Floats:
         """The probability of churn, shape (rows,).
 
         Raises:
-            OtherInputsError: The inputs of the rows are not those of the model.
+            InputMismatchError: The inputs of the rows are not those of the model.
         """
         if (given := [feature.name for feature in rows.inputs]) != self.contract.inputs:
-            raise OtherInputsError(
+            raise InputMismatchError(
                 f"{self.contract.model_name} version {self.contract.model_version} reads {self.contract.inputs}, the "
                 f"feature service gives {given}. Train again with `python -m flows.train`, then promote what it gives."
             )
         with threadpool_limits(limits=1):
             return self.model.churn_probabilities(rows.x)
 
-    def reasons(self, rows: Customers) -> Sequence[list[Reason] | None]:
+    def reasons(self, rows: ScoringPopulation) -> Sequence[list[Reason] | None]:
         """Why, one list per row, strongest first; None of each where the model is no sum over its inputs."""
         if not len(rows.x):
             return []
@@ -64,7 +64,7 @@ class Champion:
         return [reasons(names, *row) for row in zip(rows.x.tolist(), parts.values.tolist(), strict=True)]
 
 
-def load_champion(settings: Settings) -> Champion:
+def load_champion(settings: Settings) -> ScoringModel:
     """Read contract and model; a file with types that are not trusted is not loaded.
 
     Raises:
@@ -73,19 +73,19 @@ def load_champion(settings: Settings) -> Champion:
         UnusableModelError: It does not score here as it did in training.
         RegistryUnavailableError: The registry or its files cannot be read.
     """
-    return Champion(load_model(*ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)))
+    return ScoringModel(load_model(*ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)))
 
 
-def require_same_definitions(champion: Champion) -> None:
+def require_matching_definitions(champion: ScoringModel) -> None:
     """Its features are those that Feast's registry defines now, which the service asks for, too.
 
     Raises:
-        OtherDefinitionsError: They are not; it names the parts that differ.
+        DefinitionMismatchError: They are not; it names the parts that differ.
     """
     store = open_store()
     inputs = [feature.name for feature in model_inputs(store)]
     if parts := other_definitions(store, champion.contract, inputs):
-        raise OtherDefinitionsError(
+        raise DefinitionMismatchError(
             f"The champion, version {champion.contract.model_version}, was trained on other definitions than those in "
             f"use: {', '.join(parts)} differ. Its scores would be wrong, so there are none. Train and promote a "
             "version on these definitions (`python -m flows.train`, `python -m flows.promote`), or go back to the code "

@@ -20,12 +20,12 @@ from holdfast.ingestion.batches import end_of_data, list_batches, transactions_g
 _LABELS = 500_000  # at once: takes about 300 MB
 
 
-def matures_at(settings: Settings, cohort: datetime) -> datetime:
+def maturity_time(settings: Settings, cohort: datetime) -> datetime:
     """When the horizon of those who were scored at ``cohort`` closes."""
     return cohort + timedelta(days=settings.horizon_days)
 
 
-def known_until(settings: Settings, as_of: datetime, known_at: datetime) -> datetime | None:
+def labels_known_until(settings: Settings, as_of: datetime, known_at: datetime) -> datetime | None:
     """Up to when all is known at ``as_of`` from what had arrived by ``known_at``: what matured by then is mature.
 
     Where the data end before a horizon does, days without data are not days without purchases. None without data.
@@ -36,11 +36,11 @@ def known_until(settings: Settings, as_of: datetime, known_at: datetime) -> date
 
 def is_mature(settings: Settings, cohort: datetime, as_of: datetime, known_at: datetime) -> bool:
     """Whether the outcomes of a cohort are known at ``as_of`` from what had arrived by ``known_at``."""
-    until = known_until(settings, as_of, known_at)
-    return until is not None and matures_at(settings, cohort) <= until
+    until = labels_known_until(settings, as_of, known_at)
+    return until is not None and maturity_time(settings, cohort) <= until
 
 
-def outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> Bools:
+def load_cohort_outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> Bools:
     """Who of the customers scored at ``cohort`` churned, shape (rows of ``scored``,).
 
     The label is that of training. The cohort must be mature at ``known_at``.
@@ -48,14 +48,14 @@ def outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_a
     Raises:
         RuntimeError: A scored customer was never active: scores and data do not belong together.
     """
-    churned = outcomes_of(settings, scored[[ENTITY_KEY]].assign(cutoff=cohort), known_at)
+    churned = load_outcomes(settings, scored[[ENTITY_KEY]].assign(cutoff=cohort), known_at)
     if churned.isna().any():
         missing = scored[ENTITY_KEY][churned.isna().to_numpy()].iloc[0]
         raise RuntimeError(f"Customer {missing!r} was scored at {cohort:%Y-%m-%d} but is not in the data as active.")
     return churned.to_numpy(dtype=bool)
 
 
-def outcomes_of(settings: Settings, rows: pd.DataFrame, known_at: datetime) -> "pd.Series[bool]":
+def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) -> "pd.Series[bool]":
     """Who churned, by customer_id and cutoff of ``rows``: nullable, and null of who was not active before the cut-off.
 
     Every cut-off must be mature at ``known_at``. Memory grows with ``rows`` and not with the customers of the shop:
@@ -94,7 +94,7 @@ def _labelled(settings: Settings, transactions: ir.Table, asked: pa.Table, known
     """``row`` and ``churned`` of those of ``asked`` (row, customer_id, cutoff) who were active."""
     cutoffs = sorted(asked["cutoff"].unique().to_pylist())
     rows = ibis.memtable(asked)
-    known = known_transactions(transactions, matures_at(settings, cutoffs[-1]), known_at)
+    known = known_transactions(transactions, maturity_time(settings, cutoffs[-1]), known_at)
     # Labels look back no further; this way files are not read to their beginning.
     recent = known.filter(known.event_timestamp >= ibis.literal(cutoffs[0] - timedelta(days=settings.activity_days)))
     theirs = recent.semi_join(rows, ENTITY_KEY)

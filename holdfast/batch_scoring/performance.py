@@ -21,7 +21,7 @@ from holdfast.training.settings import ValueSettings
 Drawn = dict[str, tuple[float, Floats]]
 
 
-def measured(
+def measure_performance(
     churned: Bools, scores: Floats, offered: Bools, value: ValueSettings, resamples: CustomerBootstrap
 ) -> Drawn:
     """Measure to its value and its draws, shape (resamples,); of one class, there is no ``roc_auc``.
@@ -41,7 +41,7 @@ def measured(
     return drawn
 
 
-def intervals(drawn: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval]:
+def compute_intervals(drawn: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval]:
     """The 95% interval of each measure; one that cannot be computed is left out."""
     found = {name: interval(*pair) for name, pair in drawn.items()}
     return {name: item for name, item in found.items() if np.isfinite([item.value, item.low, item.high]).all()}

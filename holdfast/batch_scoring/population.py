@@ -17,7 +17,7 @@ from holdfast.training.dataset import assemble
 
 
 @dataclass(frozen=True)
-class Customers:
+class ScoringPopulation:
     """Customers at ``as_of``, sorted by id; ``x`` is (customers, inputs), as the model reads it."""
 
     as_of: datetime
@@ -25,14 +25,14 @@ class Customers:
     x: Floats
     inputs: list[Feature]
 
-    def active(self, activity_days: int) -> Bools:
+    def active_mask(self, activity_days: int) -> Bools:
         """Who bought in the ``activity_days`` before ``as_of``, shape (customers,)."""
         recency = [feature.name for feature in self.inputs].index(RECENCY)
         active: Bools = self.x[:, recency] <= activity_days
         return active
 
 
-def all_customers(settings: Settings, as_of: datetime, known_at: datetime) -> Customers:
+def load_all_customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
     """Everybody who ever bought before ``as_of``, active or not, with the features known then.
 
     Snapshots of ``as_of`` that are not there yet are built. The online store, which may stand at another time, is
@@ -46,10 +46,10 @@ def all_customers(settings: Settings, as_of: datetime, known_at: datetime) -> Cu
     store, ids = open_store(snapshot.known_at), customers_of(snapshot)
     inputs, values = model_inputs(store), values_at(store, ids, as_of)
     columns = {feature.name: values[feature.name].to_numpy(zero_copy_only=False) for feature in inputs}
-    return Customers(as_of, ids, input_matrix(inputs, columns), inputs)
+    return ScoringPopulation(as_of, ids, input_matrix(inputs, columns), inputs)
 
 
-def active_customers(settings: Settings, as_of: datetime, known_at: datetime) -> Customers:
+def load_active_customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
     """Every customer who bought in the ``activity_days`` before ``as_of``, with the features known then.
 
     They are chosen and joined by the functions that make the training set: who is scored is who was learned from.
@@ -65,10 +65,10 @@ def active_customers(settings: Settings, as_of: datetime, known_at: datetime) ->
             f"Nobody bought in the {settings.activity_days} days before {as_of:%Y-%m-%d %H:%M} UTC, as known at "
             f"{known_at:%Y-%m-%d %H:%M} UTC: there is nobody to score. Ingest newer data, or choose another time."
         )
-    return Customers(as_of, rows.keys[ENTITY_KEY].tolist(), rows.x, rows.inputs)
+    return ScoringPopulation(as_of, rows.keys[ENTITY_KEY].tolist(), rows.x, rows.inputs)
 
 
-def is_active(recency_days: npt.ArrayLike, activity_days: int) -> Bools:
+def active_mask(recency_days: npt.ArrayLike, activity_days: int) -> Bools:
     """Who bought in the last ``activity_days``, or of whom it is not known; both of shape (customers,).
 
     A model learns from active customers only. Of others it knows nobody, then as now: no training could change that.

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
-from holdfast.batch_scoring.scores_table import moment_name, scores_path
+from holdfast.batch_scoring.scores_table import scores_path, timestamp_stem
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import ServedModel
 
@@ -30,7 +30,7 @@ _ABOUT = b"holdfast"
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoreTable:
     """A kept table. ``key`` is the same for the same model and inputs; ``current``: it holds, none replaced it."""
 
     as_of: datetime
@@ -53,12 +53,12 @@ def scores_key(contract: ServedModel, as_of: datetime, known_at: datetime) -> st
     return sha256(json.dumps([contract.model_dump(mode="json"), as_of.isoformat(), known_at.isoformat()]))
 
 
-def current_scores(settings: Settings, as_of: datetime) -> Scored | None:
+def current_score_table(settings: Settings, as_of: datetime) -> ScoreTable | None:
     """The table that holds for a moment; None where there is none that can be read."""
     return _scored(scores_path(settings.scores, as_of), current=True)
 
 
-def list_scored(settings: Settings) -> list[Scored]:
+def list_score_tables(settings: Settings) -> list[ScoreTable]:
     """Every kept table, by moment, the current one of each last; read one with ``scores.read_scores``."""
     current = [_scored(path, current=True) for path in settings.scores.glob("*.parquet")]
     known = {item.key for item in current if item}  # one that was replaced, and came back
@@ -67,7 +67,7 @@ def list_scored(settings: Settings) -> list[Scored]:
     return sorted(found, key=lambda item: (item.as_of, item.current, item.known_at, item.path.name))
 
 
-def about_scores(contract: ServedModel, as_of: datetime, known_at: datetime) -> dict[bytes, bytes]:
+def score_metadata(contract: ServedModel, as_of: datetime, known_at: datetime) -> dict[bytes, bytes]:
     """What the file of a table says of it, for ``write_scores``."""
     told = {
         "as_of": as_of.isoformat(),
@@ -79,9 +79,9 @@ def about_scores(contract: ServedModel, as_of: datetime, known_at: datetime) -> 
     return {_ABOUT: json.dumps(told).encode()}
 
 
-def keep_earlier(settings: Settings, earlier: Scored) -> Path:
+def archive_previous(settings: Settings, earlier: ScoreTable) -> Path:
     """Copy the table that is about to be replaced to where it stays; killed in between, it is in both places."""
-    folder = settings.scores / "replaced" / moment_name(earlier.as_of)
+    folder = settings.scores / "replaced" / timestamp_stem(earlier.as_of)
     place = folder / f"{earlier.model_version}-{earlier.key[:12]}.parquet"
     if not place.exists():
         with replace_file(place) as temporary:
@@ -89,16 +89,16 @@ def keep_earlier(settings: Settings, earlier: Scored) -> Path:
     return place
 
 
-def counts(path: Path, columns: Sequence[str]) -> dict[tuple[bool, ...], int]:
+def count_customers(path: Path, columns: Sequence[str]) -> dict[tuple[bool, ...], int]:
     """How many customers have each combination of the boolean ``columns``."""
     found = pq.read_table(path, columns=list(columns)).group_by(list(columns)).aggregate([([], "count_all")])
     return {tuple(row[name] for name in columns): row["count_all"] for row in found.to_pylist()}
 
 
-def _scored(path: Path, current: bool) -> Scored | None:
+def _scored(path: Path, current: bool) -> ScoreTable | None:
     try:
         about = json.loads((pq.read_schema(path).metadata or {})[_ABOUT])
-        return Scored(
+        return ScoreTable(
             as_of=datetime.fromisoformat(about["as_of"]),
             known_at=datetime.fromisoformat(about["known_at"]),
             model_version=about["model_version"],

@@ -13,14 +13,14 @@ from pandera.typing import Series
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.timestamps import as_utc
-from holdfast.batch_scoring.champion_model import Champion
-from holdfast.batch_scoring.population import Customers
+from holdfast.batch_scoring.champion_model import ScoringModel
+from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
 from holdfast.models.reason_codes import MOST
 
 
-class Scores(pa.DataFrameModel):
+class ScoresSchema(pa.DataFrameModel):
     """What one model version said of one customer at one moment, and why.
 
     ``will_churn``: the probability is at or above ``threshold``. ``active``: the customer bought in the model's
@@ -80,11 +80,11 @@ _SCHEMA = pyarrow.schema(
 )
 
 
-def scores_table(customers: Customers, champion: Champion) -> pd.DataFrame:
+def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.DataFrame:
     """The rows of ``Scores``, in the order of ``customers``.
 
     Raises:
-        OtherInputsError: The inputs of the customers are not those of the champion.
+        InputMismatchError: The inputs of the customers are not those of the champion.
         pandera.errors.SchemaErrors: The champion gave what is no probability.
     """
     contract, count = champion.contract, len(customers.ids)
@@ -103,7 +103,7 @@ def scores_table(customers: Customers, champion: Champion) -> pd.DataFrame:
             "churn_probability": probabilities,
             "will_churn": probabilities >= contract.threshold,
             "threshold": contract.threshold,
-            "active": customers.active(contract.activity_days),
+            "active": customers.active_mask(contract.activity_days),
             "reasons": _objects([None if row is None else [item.text for item in row] for row in why]),
             "reason_details": _objects(details),
             "model_version": contract.model_version,
@@ -111,15 +111,15 @@ def scores_table(customers: Customers, champion: Champion) -> pd.DataFrame:
             "stale": False,
         }
     )
-    return Scores.validate(frame, lazy=True)
+    return ScoresSchema.validate(frame, lazy=True)
 
 
 def scores_path(folder: Path, as_of: datetime) -> Path:
     """The file of one moment: ``FOLDER/1998-03-01.parquet``, with the time of day where it is not midnight UTC."""
-    return folder / f"{moment_name(as_of)}.parquet"
+    return folder / f"{timestamp_stem(as_of)}.parquet"
 
 
-def moment_name(as_of: datetime) -> str:
+def timestamp_stem(as_of: datetime) -> str:
     """A moment as a file's name."""
     moment = as_utc(as_of)
     form = "%Y-%m-%d" if moment.time() == time() else "%Y-%m-%dT%H%M%S%fZ"
@@ -139,7 +139,7 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
     frame = table.to_pandas()
     for name in {"reasons", "reason_details"} & set(table.column_names):  # else arrays in arrays
         frame[name] = _objects(table[name].to_pylist())
-    return frame if columns else Scores.validate(frame, lazy=True)
+    return frame if columns else ScoresSchema.validate(frame, lazy=True)
 
 
 def _objects(values: Sequence[object]) -> pd.Series:

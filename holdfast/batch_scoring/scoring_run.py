@@ -5,25 +5,25 @@ from datetime import datetime
 from pathlib import Path
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.champion_model import Champion
-from holdfast.batch_scoring.population import all_customers
+from holdfast.batch_scoring.champion_model import ScoringModel
+from holdfast.batch_scoring.population import load_all_customers
 from holdfast.batch_scoring.score_store import (
-    Scored,
-    about_scores,
-    counts,
-    current_scores,
-    keep_earlier,
+    ScoreTable,
+    archive_previous,
+    count_customers,
+    current_score_table,
+    score_metadata,
     scores_key,
     scores_lock,
 )
-from holdfast.batch_scoring.scores_table import scores_path, scores_table, write_scores
+from holdfast.batch_scoring.scores_table import build_scores, scores_path, write_scores
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import minute
 from holdfast.feature_store.snapshots import effective_known_at
 from holdfast.ingestion.batches import list_batches
 
 
-class NobodyActiveError(HoldfastError):
+class NoActiveCustomersError(HoldfastError):
     """The data end so long before the moment that all scores would be extrapolations."""
 
 
@@ -58,8 +58,8 @@ class ScoreResult:
         return f"Scored {told}. {self.path}{kept if self.replaced else ''}"
 
 
-def score_moment(
-    settings: Settings, champion: Champion, as_of: datetime, known_at: datetime, replace: bool = True
+def score_customers(
+    settings: Settings, champion: ScoringModel, as_of: datetime, known_at: datetime, replace: bool = True
 ) -> ScoreResult:
     """Score every customer known by then, and keep the table.
 
@@ -67,33 +67,33 @@ def score_moment(
 
     Raises:
         NoDataError: Nothing from before ``as_of`` had arrived by ``known_at``.
-        NobodyActiveError: Nobody bought lately.
-        OtherInputsError: The champion reads other inputs than the feature service gives.
+        NoActiveCustomersError: Nobody bought lately.
+        InputMismatchError: The champion reads other inputs than the feature service gives.
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
     with scores_lock(settings):
-        earlier = current_scores(settings, as_of)
+        earlier = current_score_table(settings, as_of)
         key = scores_key(champion.contract, as_of, effective)
         if earlier is not None and (earlier.key == key or not replace):
             return _result(earlier, written=False)
-        table = scores_table(all_customers(settings, as_of, effective), champion)
+        table = build_scores(load_all_customers(settings, as_of, effective), champion)
         if not table["active"].any():
-            raise NobodyActiveError(
+            raise NoActiveCustomersError(
                 f"Nobody bought in the {champion.contract.activity_days} days before {minute(as_of)}, as known at "
                 f"{minute(known_at)}: the champion never learned from such customers. Ingest newer data, or choose "
                 "another time."
             )
         if earlier is not None:
-            keep_earlier(settings, earlier)
+            archive_previous(settings, earlier)
         path = scores_path(settings.scores, as_of)
-        write_scores(table, path, about_scores(champion.contract, as_of, effective))
-        kept = current_scores(settings, as_of)
+        write_scores(table, path, score_metadata(champion.contract, as_of, effective))
+        kept = current_score_table(settings, as_of)
     assert kept is not None
     return _result(kept, written=True, replaced=earlier.model_version if earlier else None)
 
 
-def _result(kept: Scored, written: bool, replaced: str | None = None) -> ScoreResult:
-    found = counts(kept.path, ["active", "will_churn"])
+def _result(kept: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:
+    found = count_customers(kept.path, ["active", "will_churn"])
     active = {churns: number for (is_active, churns), number in found.items() if is_active}
     return ScoreResult(
         as_of=kept.as_of,

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from holdfast.training.plots import GREEN, LIGHT, plain
 
 
-def decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:
+def summarize_decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for the active customers and one for the others: how many, how they are decided on, their mean risk."""
     rows = []
     for name, active in (("active", True), ("not active", False)):
@@ -29,7 +29,7 @@ def decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def histogram(scores: pd.DataFrame) -> Figure:
+def plot_score_histogram(scores: pd.DataFrame) -> Figure:
     """How the probabilities are distributed, those of active customers apart, and where the threshold is."""
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots()

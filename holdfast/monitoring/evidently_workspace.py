@@ -42,7 +42,7 @@ def project_name(view: View) -> str:
     return f"Holdfast: {view}"
 
 
-def keep_report(settings: Settings, view: View, report: "Snapshot", as_of: datetime, keep_days: int) -> Path:
+def save_report(settings: Settings, view: View, report: "Snapshot", as_of: datetime, keep_days: int) -> Path:
     """Put a report into the workspace and take those of more than ``keep_days`` before it out; returns its file.
 
     Ids are made from names, so two runs at once write the same project, and of several runs about one day the last
@@ -91,7 +91,7 @@ def _write(path: Path, content: dict[str, Any], encoder: type[json.JSONEncoder])
         temporary.write_text(json.dumps(content, cls=encoder), encoding="utf-8")
 
 
-def said(text: str, colour: str = GREEN) -> Figure:
+def plot_message(text: str, colour: str = GREEN) -> Figure:
     """A picture that says in words that there is nothing to draw."""
     figure = Figure(figsize=(9, 1.6), layout="constrained")
     axes = figure.subplots()
@@ -103,7 +103,7 @@ def said(text: str, colour: str = GREEN) -> Figure:
 _ROWS = 20_000
 
 
-def report_of(current: pd.DataFrame, reference: pd.DataFrame) -> "Snapshot | None":
+def build_drift_report(current: pd.DataFrame, reference: pd.DataFrame) -> "Snapshot | None":
     """PSI and missing values of the columns that have values in both; None where there are none."""
     from evidently import Report
     from evidently.metrics import MissingValueCount, RowCount

@@ -5,7 +5,7 @@ from typing import Any
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from holdfast.batch_scoring.score_store import list_scored
+from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import being_filled, online_state, why_not_served
 from holdfast.models.contract import CHAMPION, freshness
@@ -23,7 +23,7 @@ _REMEMBERED = timedelta(days=30)
 Judged = tuple[list[MetricRow], list[Finding], list[str]]
 
 
-def online_freshness(settings: Settings, window: Window) -> Judged:
+def check_online_store(settings: Settings, window: Window) -> Judged:
     """The age of the online store at ``as_of`` against the limits of the feature views behind the model.
 
     Beyond the soft limit the service flags its answers, beyond the hard one it refuses. A store whose last
@@ -63,9 +63,9 @@ def online_freshness(settings: Settings, window: Window) -> Judged:
     return [row], [_finding(severity, ONLINE, text, window, payload)], []
 
 
-def scores_freshness(settings: Settings, window: Window, rules: DataRules) -> Judged:
+def check_batch_scores(settings: Settings, window: Window, rules: DataRules) -> Judged:
     """The age of the newest batch scores; where nobody ever scored in batches, none are missing."""
-    newest = max((kept.as_of for kept in list_scored(settings) if kept.as_of <= window.as_of), default=None)
+    newest = max((kept.as_of for kept in list_score_tables(settings) if kept.as_of <= window.as_of), default=None)
     if newest is None:
         return [], [], []
     age, limit = (window.as_of - newest) / _HOUR, rules.max_scores_age_hours
@@ -76,7 +76,7 @@ def scores_freshness(settings: Settings, window: Window, rules: DataRules) -> Ju
     return [row], [_finding("warning", SCORES, text, window, {"age_hours": age, "limit": limit})], []
 
 
-def champion_freshness(settings: Settings, window: Window, rules: DataRules) -> Judged:
+def check_champion(settings: Settings, window: Window, rules: DataRules) -> Judged:
     """The age of the champion: days from the moment it was trained as of to ``as_of``.
 
     Not since its promotion: what happened after its training it does not know, however late it came to serve.

@@ -13,7 +13,7 @@ from holdfast.monitoring.metrics_store import MetricRow
 
 
 @dataclass(frozen=True)
-class Check:
+class HypothesisTest:
     """``matters``: large enough to act on, if it is no chance. ``shown``: its line in the table."""
 
     row: MetricRow
@@ -23,7 +23,9 @@ class Check:
     shown: Mapping[str, Any]
 
 
-def judge(checks: Sequence[Check], alpha: float) -> tuple[list[MetricRow], list[Finding], list[dict[str, Any]]]:
+def significant_checks(
+    checks: Sequence[HypothesisTest], alpha: float
+) -> tuple[list[MetricRow], list[Finding], list[dict[str, Any]]]:
     """Rows for the metrics table, findings, one per trouble, and lines for people.
 
     Several checks may tell of one trouble; the least probable speaks, and all rows of its subject are breached.
@@ -48,7 +50,7 @@ def more_often(count: int, rows: int, count_before: int, rows_before: int) -> fl
 
 
 @dataclass(frozen=True)
-class Shift:
+class KsResult:
     """How far two samples are apart: the largest difference of their distribution functions (Kolmogorov-Smirnov)."""
 
     distance: float
@@ -57,17 +59,17 @@ class Shift:
     median_before: float
 
 
-def shift(current: Floats, before: Floats) -> Shift:
+def ks_test(current: Floats, before: Floats) -> KsResult:
     """Compare two samples, each of shape (rows,), none empty.
 
     Unlike a test of ranks it also sees values that spread, or become all the same. On values that repeat, as prices
     do, it is conservative (Noether, *Note on the Kolmogorov statistic in the discrete case*, 1963).
     """
     found = stats.ks_2samp(current, before, method="asymp")
-    return Shift(float(found.statistic), float(found.pvalue), float(np.median(current)), float(np.median(before)))
+    return KsResult(float(found.statistic), float(found.pvalue), float(np.median(current)), float(np.median(before)))
 
 
-def _probability(check: Check) -> float:
+def _probability(check: HypothesisTest) -> float:
     return check.p_value
 
 

@@ -98,13 +98,13 @@ def read_metrics(
     return _read(files, since, before)
 
 
-def newest_window(settings: Settings, view: View, until: datetime) -> datetime | None:
+def latest_window_end(settings: Settings, view: View, until: datetime) -> datetime | None:
     """The end, in whole seconds, of the newest window of ``view`` that ends at ``until`` or before."""
     names = [path.stem for path in _files(settings, view) if path.stem <= _name(until)]
     return datetime.strptime(names[-1], _NAME).replace(tzinfo=UTC) if names else None
 
 
-def last_metrics(settings: Settings, view: View, of_rows: bool = False) -> pd.DataFrame:
+def read_latest_metrics(settings: Settings, view: View, of_rows: bool = False) -> pd.DataFrame:
     """What the run about the latest moment measured; empty where there was none.
 
     With ``of_rows`` the latest run that measured anything on rows, however many since had none to look at.

@@ -25,17 +25,17 @@ class ViewResult:
     summary: str
     metrics: Sequence[MetricRow]
     table: Sequence[dict[str, Any]]
-    picture: "Figure"
+    plot: "Figure"
     findings: Sequence[Finding] = ()
     report: "Callable[[], Report | Any | None] | Report | Any | None" = None
     notes: Sequence[str] = field(default_factory=tuple)
-    judged: Collection[str] | None = None
+    evaluated_subjects: Collection[str] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether there was nothing to look at: no measurement rests on a row, and nothing was found."""
         return not self.findings and not any(row.rows for row in self.metrics)
 
-    def is_judged(self, key: str) -> bool:
+    def is_evaluated(self, key: str) -> bool:
         """Whether it can tell if the trouble of this key (``EVENT:SUBJECT``) is over."""
-        return self.judged is None or key.partition(":")[2] in self.judged
+        return self.evaluated_subjects is None or key.partition(":")[2] in self.evaluated_subjects

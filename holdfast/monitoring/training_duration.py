@@ -19,7 +19,7 @@ _SUBJECT = "training"
 _BEFORE, _FEWEST = 10, 3
 
 
-def training_time(settings: Settings, window: Window, rules: DataRules) -> Judged:
+def check_training_duration(settings: Settings, window: Window, rules: DataRules) -> Judged:
     """Processor time of the newest training up to ``as_of`` against the median of up to ten before it.
 
     Of fewer than three before it nothing is said. A training that was cut short, and went on, has no time.

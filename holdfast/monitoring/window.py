@@ -24,7 +24,7 @@ class Window:
         return cls(as_of - timedelta(days=days), as_of, known_at)
 
 
-def logged_predictions(settings: Settings, window: Window) -> pa.Table:
+def read_logged_predictions(settings: Settings, window: Window) -> pa.Table:
     """The prediction log of the window, by the time each prediction is about (``as_of``); see ``read_predictions``.
 
     A prediction for the window's very end counts: in a replay all of a day's are about the last materialisation. On

@@ -14,7 +14,7 @@ from holdfast.model_versions.aliases import drop_challenger, get_champion_versio
 from holdfast.model_versions.champion_history import find_last_breach
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.monitoring.skew.open_findings import is_of_definitions, open_skew
+from holdfast.monitoring.skew.open_findings import describe_open_skew, is_definition_change
 from holdfast.promotion.definition_check import matches_current_definitions
 
 
@@ -73,8 +73,8 @@ def require_no_skew(client: MlflowClient, settings: Settings, version: str, cham
     Raises:
         PromotionRefusedError: The latest look at skew found one. A rollback never asks.
     """
-    if skew := open_skew(settings):
-        if is_of_definitions(settings) and matches_current_definitions(client, settings, version):
+    if skew := describe_open_skew(settings):
+        if is_definition_change(settings) and matches_current_definitions(client, settings, version):
             return
         raise PromotionRefusedError(
             f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged_message(champion)} "

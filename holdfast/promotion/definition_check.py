@@ -10,11 +10,11 @@ from holdfast.models.registered_version import RegisteredVersion
 
 def matches_current_definitions(client: MlflowClient, settings: Settings, version: str) -> bool:
     """Whether checkout, Feast's registry and ``version`` agree; not where that cannot be told."""
-    from holdfast.monitoring.skew.recompute import definitions  # with Feast: seconds, for the few who ask
+    from holdfast.monitoring.skew.recompute import checkout_definitions  # with Feast: seconds, for the few who ask
 
     def fits() -> bool:
         fingerprint = RegisteredVersion(version, get_version(client, version).tags).contract().fingerprint
-        with definitions(settings) as by:
+        with checkout_definitions(settings) as by:
             return not by.changed_since(fingerprint)
 
     found = compute_or_unavailable(fits)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.population import is_active
+from holdfast.batch_scoring.population import active_mask
 from holdfast.core.prediction_log import TIME, TIMESTAMP, GrowingLog, iter_predictions
 from holdfast.core.types import Bools, Floats
 from holdfast.models.contract import RECENCY, ServedModel
@@ -150,7 +150,7 @@ def _differ(new: pd.DataFrame, others: pd.DataFrame) -> bool:
 
 def _active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
     """All where the model does not read how long ago a customer bought."""
-    return is_active(rows[RECENCY] if RECENCY in rows else np.zeros(len(rows)), contract.activity_days)
+    return active_mask(rows[RECENCY] if RECENCY in rows else np.zeros(len(rows)), contract.activity_days)
 
 
 def _latest(table: pa.Table, by: list[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binomtest, norm, spearmanr
 
 from holdfast.core.types import Floats
-from holdfast.monitoring.drift.psi import drifted
+from holdfast.monitoring.drift.psi import measure_psi
 
 DESCRIPTIONS = {
     "errors": "the share of requests that failed",
@@ -102,7 +102,7 @@ def check_psi(tested: Floats, said: Floats, limit: float, certainty: float) -> G
     """PSI of what a version says against what it said in its test; by the chi-squared law it must be no chance."""
     if len(said) < _FEW_FOR_PSI or not len(tested):
         return Guardrail("psi", math.nan, limit, len(said), "unknown")
-    found = drifted("psi", tested, said)
+    found = measure_psi("psi", tested, said)
     beyond = found.psi > limit and found.p_value < 1 - certainty
     return Guardrail("psi", found.psi, limit, len(said), "breached" if beyond else "good")
 

@@ -55,13 +55,13 @@ def load_parity_status(settings: Settings) -> ParityStatus:
 
 def load_scores(settings: Settings) -> ScoresStatus | None:
     """The latest table of scores that holds; None: nothing was scored."""
-    from holdfast.batch_scoring.score_store import counts, list_scored
+    from holdfast.batch_scoring.score_store import count_customers, list_score_tables
 
-    current = [item for item in list_scored(settings) if item.current]
+    current = [item for item in list_score_tables(settings) if item.current]
     if not current:
         return None
     last = current[-1]
-    found = counts(last.path, ["active", "will_churn"])
+    found = count_customers(last.path, ["active", "will_churn"])
     return ScoresStatus(
         as_of=last.as_of,
         known_at=last.known_at,
@@ -99,9 +99,9 @@ def load_alerts(settings: Settings) -> list[AlertStatus]:
 
 
 def _view(settings: Settings, view: View) -> ViewStatus:
-    from holdfast.monitoring.metrics_store import last_metrics
+    from holdfast.monitoring.metrics_store import read_latest_metrics
 
-    found, page = last_metrics(settings, view), artifact_url(f"monitor-{view}")
+    found, page = read_latest_metrics(settings, view), artifact_url(f"monitor-{view}")
     if found.empty:
         return ViewStatus(view=view, as_of=None, measured=0, breaches=[], breached=0, page=page)
     breached = found[found["breached"]]

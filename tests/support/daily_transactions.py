@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from holdfast.monitoring.data_quality.view import data_view
+from holdfast.monitoring.data_quality.view import run_data_view
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
@@ -69,4 +69,4 @@ def busy_shop(folder: Path, clock: str = "data") -> Iterator[Settings]:
 
 def look(settings: Settings, as_of: datetime = TODAY + _DAY) -> ViewResult:
     """The data view of a run at ``as_of`` that knows what arrived up to two hours later."""
-    return data_view(settings, Window.ending(as_of, 1, as_of + _DAY / 12), MonitorSettings())
+    return run_data_view(settings, Window.ending(as_of, 1, as_of + _DAY / 12), MonitorSettings())

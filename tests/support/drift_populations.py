@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from holdfast.core.types import Floats
-from holdfast.monitoring.drift.reference import Reference
+from holdfast.monitoring.drift.reference import DriftReference
 
 FEATURES = 18
 TRAINED = datetime(2024, 1, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ def customers(rng: np.random.Generator, rows: int) -> Floats:
     return np.column_stack(columns)
 
 
-def reference(rng: np.random.Generator, training: int = 4000, met: int = 2000) -> Reference:
+def reference(rng: np.random.Generator, training: int = 4000, met: int = 2000) -> DriftReference:
     """Both populations of one distribution."""
     names = [f"f{number}" for number in range(FEATURES)]
-    return Reference("1", TRAINED, names, customers(rng, training), customers(rng, met))
+    return DriftReference("1", TRAINED, names, customers(rng, training), customers(rng, met))

@@ -36,13 +36,13 @@ def promote(client: Any, version: str) -> None:
 def score(settings: Settings, moments: list[datetime]) -> None:
     """The champion's word on everybody, as known at the end."""
     from holdfast.batch_scoring.champion_model import load_champion
-    from holdfast.batch_scoring.scoring_run import score_moment
+    from holdfast.batch_scoring.scoring_run import score_customers
     from holdfast.feature_store.snapshots import build_snapshots
 
     champion = load_champion(settings)
     for moment in moments:
         build_snapshots(settings, moment, KNOWN_AT)
-        score_moment(settings, champion, moment, KNOWN_AT)
+        score_customers(settings, champion, moment, KNOWN_AT)
 
 
 @contextmanager

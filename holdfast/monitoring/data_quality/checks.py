@@ -5,10 +5,10 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from holdfast.monitoring.data_quality.queries import VALUES, Arrivals, Days, Sample
-from holdfast.monitoring.data_quality.volume_forecast import forecast
+from holdfast.monitoring.data_quality.queries import VALUES, Arrivals, DailyCounts, TransactionSample
+from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.findings import EventName, Finding, Severity
-from holdfast.monitoring.hypothesis_tests import Check, more_often, shift
+from holdfast.monitoring.hypothesis_tests import HypothesisTest, ks_test, more_often
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.window import Window
@@ -17,11 +17,11 @@ ALL = "transactions"
 _MISSING = re.compile(r"^(\w+) is (?:missing|null)$")
 
 
-def volume(days: Days, window: Window, rules: DataRules) -> list[Check]:
+def check_volume(days: DailyCounts, window: Window, rules: DataRules) -> list[HypothesisTest]:
     """The rows of the day; or, of a day without any, all days since the last one that had some."""
     missing = days.empty
     judged = missing or [days.day]
-    expected = forecast(days.counts, judged, rules.weeks, rules.min_days)
+    expected = forecast_volume(days.counts, judged, rules.weeks, rules.min_days)
     if expected is None:
         return []
     low, high = expected.interval(0.95)
@@ -41,10 +41,10 @@ def volume(days: Days, window: Window, rules: DataRules) -> list[Check]:
         event: EventName = "holdfast.data.late" if few else "holdfast.data.broken"
         hint = "part of them may not have arrived" if few else "some may be there twice"
         finding = _finding(event, "warning", ALL, f"{text}: {hint}.", about | {"rows": days.rows})
-    return [Check(row, expected.p_value(0 if missing else days.rows), True, finding, shown)]
+    return [HypothesisTest(row, expected.p_value(0 if missing else days.rows), True, finding, shown)]
 
 
-def refusals(now: Arrivals, before: Arrivals, rules: DataRules) -> list[Check]:
+def check_quarantine(now: Arrivals, before: Arrivals, rules: DataRules) -> list[HypothesisTest]:
     """Rows that broke the contract, by reason, against all batches before."""
     if now.rows < rules.min_rows or before.rows < rules.min_rows:
         return []
@@ -58,7 +58,7 @@ def refusals(now: Arrivals, before: Arrivals, rules: DataRules) -> list[Check]:
         payload = {"reason": reason, "rows": count, "share": share, "share_before": share_before}
         severity: Severity = "critical" if share >= 0.2 else "warning"
         checks.append(
-            Check(
+            HypothesisTest(
                 MetricRow("refused_share", reason, share, now.rows),
                 more_often(count, now.rows, before.reasons[reason], before.rows),
                 share - share_before >= rules.min_share,
@@ -69,7 +69,7 @@ def refusals(now: Arrivals, before: Arrivals, rules: DataRules) -> list[Check]:
     return checks
 
 
-def missing_values(now: Arrivals) -> list[MetricRow]:
+def missing_value_rows(now: Arrivals) -> list[MetricRow]:
     """The share of new rows in which a column has no value. Such rows are refused: the test is that of refusals."""
     counts: Counter[str] = Counter()
     for reason, count in now.reasons.items():
@@ -78,7 +78,7 @@ def missing_values(now: Arrivals) -> list[MetricRow]:
     return [MetricRow("missing_share", name, count / now.rows, now.rows) for name, count in counts.items()]
 
 
-def returns(now: Sample, before: Sample, rules: DataRules) -> list[Check]:
+def check_returns(now: TransactionSample, before: TransactionSample, rules: DataRules) -> list[HypothesisTest]:
     """The share of returns, which an upstream change of sign would show in."""
     if now.rows < rules.min_rows or before.rows < rules.min_rows:
         return []
@@ -89,7 +89,7 @@ def returns(now: Sample, before: Sample, rules: DataRules) -> list[Check]:
         f"{share:.1%} of the day's {now.rows:,} transactions are returns; of the weeks before, {share_before:.1%} were."
     )
     return [
-        Check(
+        HypothesisTest(
             MetricRow("return_share", f"{ALL}.returns", share, now.rows),
             min(1.0, 2 * min(more_often(*rare), more_often(*often))),
             abs(share - share_before) >= rules.min_share,
@@ -102,7 +102,7 @@ def returns(now: Sample, before: Sample, rules: DataRules) -> list[Check]:
     ]  # fmt: skip
 
 
-def values(now: Sample, before: Sample, rules: DataRules) -> list[Check]:
+def check_values(now: TransactionSample, before: TransactionSample, rules: DataRules) -> list[HypothesisTest]:
     """Amounts, prices and quantities of the day's purchases against those of the weeks before.
 
     A change of prices shows best in the price of a piece; the trouble is one of amounts all the same.
@@ -112,7 +112,7 @@ def values(now: Sample, before: Sample, rules: DataRules) -> list[Check]:
     checks = []
     pieces = (now.values["quantity"] == 1).all() and (before.values["quantity"] == 1).all()
     for name in ("amount",) if pieces else VALUES:
-        found = shift(now.values[name].to_numpy(), before.values[name].to_numpy())
+        found = ks_test(now.values[name].to_numpy(), before.values[name].to_numpy())
         text = (
             f"The {name} of the day's {len(now.values):,} purchases is of another distribution than in the weeks "
             f"before: median {found.median:.2f} after {found.median_before:.2f}, distance {found.distance:.2f}."
@@ -120,18 +120,18 @@ def values(now: Sample, before: Sample, rules: DataRules) -> list[Check]:
         payload = {"measure": name, "distance": found.distance, "median": found.median}
         payload |= {"median_before": found.median_before, "p_value": found.p_value, "rows": len(now.values)}
         checks.append(
-            Check(
+            HypothesisTest(
                 MetricRow("shift", f"{ALL}.{name}", found.distance, len(now.values), limit=rules.min_shift),
                 found.p_value,
                 found.distance >= rules.min_shift,
-                _finding("holdfast.drift.detected", "warning", subject_of(name), text, payload),
+                _finding("holdfast.drift.detected", "warning", finding_subject(name), text, payload),
                 _shown(f"{name}, median", f"{found.median:.2f}", f"{found.median_before:.2f}"),
             )
         )
     return checks
 
 
-def subject_of(measure: str) -> str:
+def finding_subject(measure: str) -> str:
     """What a finding about one of ``VALUES`` is about: a change of prices is trouble with amounts."""
     return f"{ALL}.{'amount' if measure == 'price' else measure}"
 

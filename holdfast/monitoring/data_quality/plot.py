@@ -7,15 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from holdfast.monitoring.data_quality.queries import Days, Sample
-from holdfast.monitoring.data_quality.volume_forecast import forecast
+from holdfast.monitoring.data_quality.queries import DailyCounts, TransactionSample
+from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.settings import DataRules
 from holdfast.training.plots import GREEN, GREY, LIGHT, RED, empty, plain
 
 _SHOWN_DAYS = 42
 
 
-def draw(days: Days | None, day: Sample | None, earlier: Sample | None, rules: DataRules) -> Figure:
+def plot_data_quality(
+    days: DailyCounts | None, day: TransactionSample | None, earlier: TransactionSample | None, rules: DataRules
+) -> Figure:
     """Rows by day with what was expected of each, and the amounts of the day beside those of the weeks before."""
     figure = Figure(figsize=(12, 4), layout="constrained")
     volume, amounts = figure.subplots(1, 2, width_ratios=[3, 2])
@@ -30,9 +32,9 @@ def draw(days: Days | None, day: Sample | None, earlier: Sample | None, rules: D
     return figure
 
 
-def _volume(axes: Axes, days: Days, rules: DataRules) -> None:
+def _volume(axes: Axes, days: DailyCounts, rules: DataRules) -> None:
     shown = list(days.counts.index[-_SHOWN_DAYS:])
-    bands = {day: forecast(days.counts, [day], rules.weeks, rules.min_days) for day in shown}
+    bands = {day: forecast_volume(days.counts, [day], rules.weeks, rules.min_days) for day in shown}
     judged = {day: band.interval(1 - rules.alpha) for day, band in bands.items() if band is not None}
     if judged:
         low, high = zip(*judged.values(), strict=True)
@@ -52,7 +54,7 @@ def _volume(axes: Axes, days: Days, rules: DataRules) -> None:
     plain(axes)
 
 
-def _amounts(axes: Axes, day: Sample, earlier: Sample) -> None:
+def _amounts(axes: Axes, day: TransactionSample, earlier: TransactionSample) -> None:
     amounts = [sample.values["amount"].to_numpy() for sample in (earlier, day)]
     low, high = np.quantile(np.concatenate(amounts), [0.001, 0.999])
     edges = np.geomspace(low, max(high, 1.01 * low), 30)

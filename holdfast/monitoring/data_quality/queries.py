@@ -19,7 +19,7 @@ _REPLAYED = timedelta(days=1)  # where a past window is looked at again, what ar
 
 
 @dataclass(frozen=True)
-class Days:
+class DailyCounts:
     """``counts``: rows by day, every day from the first to ``day``, the one that is judged. ``newest``: event time."""
 
     day: date
@@ -39,7 +39,7 @@ class Days:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TransactionSample:
     """Purchases: ``values`` has ``VALUES``, one row each. ``rows`` and ``returns`` count all of them."""
 
     values: pd.DataFrame
@@ -69,7 +69,7 @@ class Arrivals:
         return sum(batch.rows_quarantined for batch in self.batches)
 
 
-def rows_by_day(settings: Settings, window: Window, due_hours: float) -> Days | None:
+def count_rows_by_day(settings: Settings, window: Window, due_hours: float) -> DailyCounts | None:
     """Rows by day up to the last one that is due; None without any.
 
     A day is due some hours after it ended, for its file has to come. In a replay what belongs to a moment is there.
@@ -88,10 +88,10 @@ def rows_by_day(settings: Settings, window: Window, due_hours: float) -> Days | 
     last = (end - _DAY).date()
     every = pd.date_range(found["day"].iloc[0], last).date
     counts = pd.Series(found["rows"].to_numpy(), index=found["day"].dt.date).reindex(every, fill_value=0)
-    return Days(last, counts, found["newest"].iloc[-1].to_pydatetime().astimezone(UTC))
+    return DailyCounts(last, counts, found["newest"].iloc[-1].to_pydatetime().astimezone(UTC))
 
 
-def sample(settings: Settings, window: Window, first: date, days: int) -> Sample:
+def sample_transactions(settings: Settings, window: Window, first: date, days: int) -> TransactionSample:
     """What happened on ``days`` days from ``first`` on."""
     start = datetime.combine(first, time(), UTC)
     where = {"known": window.known_at, "start": start, "end": start + days * _DAY}
@@ -106,11 +106,11 @@ def sample(settings: Settings, window: Window, first: date, days: int) -> Sample
         **where,
     )
     if counts is None or values is None:
-        return Sample(pd.DataFrame(columns=list(VALUES), dtype=float), 0, 0)
-    return Sample(values, int(counts["rows"].iloc[0]), int(counts["returns"].iloc[0]))
+        return TransactionSample(pd.DataFrame(columns=list(VALUES), dtype=float), 0, 0)
+    return TransactionSample(values, int(counts["rows"].iloc[0]), int(counts["returns"].iloc[0]))
 
 
-def arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrivals]:
+def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrivals]:
     """What arrived in the window, and all that arrived before.
 
     Where a history is replayed and its batches carry today's date, they belong to the window of their last event. On
@@ -134,7 +134,7 @@ def arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrivals]:
     return Arrivals(now, _reasons(settings, now), afterwards), Arrivals(before, _reasons(settings, before))
 
 
-def late_rows(settings: Settings, arrived: Arrivals, hours: float) -> tuple[int, int, float]:
+def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tuple[int, int, float]:
     """Good rows that arrived, how many of them more than ``hours`` after their event, and the median in hours."""
     files = [
         str(settings.batches / batch.batch_id / "transactions.parquet")

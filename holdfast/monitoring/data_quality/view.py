@@ -6,57 +6,58 @@ from typing import Any
 
 from feature_repo.settings import Settings
 from holdfast.monitoring.data_quality import checks as quality_checks
-from holdfast.monitoring.data_quality.plot import draw
+from holdfast.monitoring.data_quality.plot import plot_data_quality
 from holdfast.monitoring.data_quality.queries import (
     DAYS_BEFORE,
     VALUES,
     Arrivals,
-    Days,
-    arrivals,
-    late_rows,
-    rows_by_day,
-    sample,
+    DailyCounts,
+    count_rows_by_day,
+    find_arrivals,
+    measure_lateness,
+    sample_transactions,
 )
-from holdfast.monitoring.evidently_workspace import report_of
+from holdfast.monitoring.evidently_workspace import build_drift_report
 from holdfast.monitoring.findings import Finding
-from holdfast.monitoring.freshness import champion_freshness, online_freshness, scores_freshness
-from holdfast.monitoring.hypothesis_tests import Check, judge
+from holdfast.monitoring.freshness import check_batch_scores, check_champion, check_online_store
+from holdfast.monitoring.hypothesis_tests import HypothesisTest, significant_checks
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DataRules, MonitorSettings
-from holdfast.monitoring.training_duration import training_time
+from holdfast.monitoring.training_duration import check_training_duration
 from holdfast.monitoring.window import Window
 
 _HOUR = timedelta(hours=1)
 
 
-def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+def run_data_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
     """Volume, lateness, refused rows, missing values, returns, amounts; whether what is served is of today; and
     whether training takes no longer than it did.
 
     All tests are judged together, so that a run in which nothing is wrong says so but for one in ``1 / alpha``.
     """
-    days = rows_by_day(settings, window, rules.data.due_hours)
+    days = count_rows_by_day(settings, window, rules.data.due_hours)
     if days is None:
         rows = [MetricRow("rows", quality_checks.ALL, 0, 0)]
-        said = "No transaction is known: there is nothing to look at."
-        return ViewResult("data", said, rows, [], draw(None, None, None, rules.data), judged=())
-    now, before = arrivals(settings, window)
-    day = sample(settings, window, days.day, 1)
-    earlier = sample(settings, window, days.day - timedelta(days=DAYS_BEFORE), DAYS_BEFORE)
+        summary = "No transaction is known: there is nothing to check."
+        plot = plot_data_quality(None, None, None, rules.data)
+        return ViewResult("data", summary, rows, [], plot, evaluated_subjects=())
+    now, before = find_arrivals(settings, window)
+    day = sample_transactions(settings, window, days.day, 1)
+    earlier = sample_transactions(settings, window, days.day - timedelta(days=DAYS_BEFORE), DAYS_BEFORE)
     checks = [
-        *quality_checks.volume(days, window, rules.data),
-        *quality_checks.refusals(now, before, rules.data),
-        *quality_checks.returns(day, earlier, rules.data),
-        *quality_checks.values(day, earlier, rules.data),
+        *quality_checks.check_volume(days, window, rules.data),
+        *quality_checks.check_quarantine(now, before, rules.data),
+        *quality_checks.check_returns(day, earlier, rules.data),
+        *quality_checks.check_values(day, earlier, rules.data),
     ]
-    measured, found, lines = judge(checks, rules.data.alpha)
+    measured, found, lines = significant_checks(checks, rules.data.alpha)
     late = _lateness(settings, now, before, rules.data)
     fresh = [
-        online_freshness(settings, window),
-        scores_freshness(settings, window, rules.data),
-        champion_freshness(settings, window, rules.data),
-        training_time(settings, window, rules.data),
+        check_online_store(settings, window),
+        check_batch_scores(settings, window, rules.data),
+        check_champion(settings, window, rules.data),
+        check_training_duration(settings, window, rules.data),
     ]
     measured += [*_plain(days, now, window, checks), *late[0], *(row for part in fresh for row in part[0])]
     findings = [*found, *late[1], *(finding for part in fresh for finding in part[1])]
@@ -66,36 +67,37 @@ def data_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
         summary=_summary(days, now, checks, findings, rules.data),
         metrics=measured,
         table=lines + _lines(measured),
-        picture=draw(days, day, earlier, rules.data),
+        plot=plot_data_quality(days, day, earlier, rules.data),
         findings=[_at(finding, window) for finding in findings],
-        report=partial(report_of, day.values, earlier.values) if enough else None,
+        report=partial(build_drift_report, day.values, earlier.values) if enough else None,
         notes=[note for part in fresh for note in part[2]] + _new_mappings(now, before),
-        judged=_judged(checks) | {row.subject for rows in (late[0], *(part[0] for part in fresh)) for row in rows},
+        evaluated_subjects=_judged(checks)
+        | {row.subject for rows in (late[0], *(part[0] for part in fresh)) for row in rows},
     )
 
 
-def _judged(checks: list[Check]) -> set[str]:
+def _judged(checks: list[HypothesisTest]) -> set[str]:
     """What was tested. Where all purchases are of one piece only amounts are: those say it of all measures."""
-    values = {quality_checks.subject_of(name) for name in VALUES}
+    values = {quality_checks.finding_subject(name) for name in VALUES}
     subjects = {check.finding.subject for check in checks}
     return subjects | (values if subjects & values else set())
 
 
-def _plain(days: Days, now: Arrivals, window: Window, checks: list[Check]) -> list[MetricRow]:
+def _plain(days: DailyCounts, now: Arrivals, window: Window, checks: list[HypothesisTest]) -> list[MetricRow]:
     """What is measured whether or not it can be judged."""
     rows = [MetricRow("age_hours", quality_checks.ALL, (window.as_of - days.newest) / _HOUR, days.rows)]
     if not any(check.row.metric == "rows" for check in checks):
         rows.append(MetricRow("rows", quality_checks.ALL, days.rows, days.rows))
     if now.rows:
         rows.append(MetricRow("refused_share", quality_checks.ALL, now.refused / now.rows, now.rows))
-    return rows + quality_checks.missing_values(now)
+    return rows + quality_checks.missing_value_rows(now)
 
 
 def _lateness(
     settings: Settings, now: Arrivals, before: Arrivals, rules: DataRules
 ) -> tuple[list[MetricRow], list[Finding]]:
     """Rows that arrived long after their event. The first batch is a history, which is not late."""
-    added, late, median = late_rows(settings, now, rules.max_delay_hours)
+    added, late, median = measure_lateness(settings, now, rules.max_delay_hours)
     if not added or not before.batches:
         return [], []
     share, subject = late / added, f"{quality_checks.ALL}.delay"
@@ -116,7 +118,9 @@ def _lateness(
     ]
 
 
-def _summary(days: Days, now: Arrivals, checks: list[Check], findings: list[Finding], rules: DataRules) -> str:
+def _summary(
+    days: DailyCounts, now: Arrivals, checks: list[HypothesisTest], findings: list[Finding], rules: DataRules
+) -> str:
     told = [f"{days.rows:,} transactions on {days.day:%A, %Y-%m-%d}"]
     told.append(f"{_number(len(now.batches), 'batch', 'es')} arrived, {now.refused:,} of {now.rows:,} new rows refused")
     if not any(check.row.metric == "rows" for check in checks):

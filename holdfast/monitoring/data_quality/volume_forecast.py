@@ -13,7 +13,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Forecast:
+class VolumeForecast:
     """A count to come: negative binomial of this mean and variance; Poisson where they are equal.
 
     The variance of counts of people is some multiple of the mean, the overdispersion (McCullagh and Nelder,
@@ -40,7 +40,7 @@ class Forecast:
         return stats.nbinom(self.mean**2 / (self.variance - self.mean), self.mean / self.variance)
 
 
-def forecast(counts: pd.Series, days: Sequence[date], weeks: int, min_days: int) -> Forecast | None:
+def forecast_volume(counts: pd.Series, days: Sequence[date], weeks: int, min_days: int) -> VolumeForecast | None:
     """The rows of consecutive ``days`` together, from the ``weeks`` before the first of them; None from too few days.
 
     ``counts``: rows by day (``date``), every day from the first on. The mean of a day is that of its weekday; the
@@ -59,4 +59,4 @@ def forecast(counts: pd.Series, days: Sequence[date], weeks: int, min_days: int)
     wanted = [day.weekday() for day in days]
     unsure = np.mean([1 / (weekdays == weekday).sum() for weekday in wanted])
     mean = float(means[wanted].sum())
-    return Forecast(mean, mean * max(1.0, spread) * float(1 + unsure))
+    return VolumeForecast(mean, mean * max(1.0, spread) * float(1 + unsure))

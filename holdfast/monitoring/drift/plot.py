@@ -8,14 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from holdfast.monitoring.drift.psi import SCORE
-from holdfast.monitoring.drift.rule import Moved
+from holdfast.monitoring.drift.rule import FeatureDrift
 from holdfast.monitoring.settings import DriftRules
 from holdfast.training.plots import AMBER, GREEN, GREY, LIGHT, RED, empty, plain
 
 _SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the others invisible
 
 
-def draw(judged: Sequence[Moved], history: pd.DataFrame, as_of: datetime, rules: DriftRules, version: str) -> Figure:
+def plot_drift(
+    judged: Sequence[FeatureDrift], history: pd.DataFrame, as_of: datetime, rules: DriftRules, version: str
+) -> Figure:
     """PSI by feature of ``version`` with both limits, and the PSI of its score by day.
 
     ``history``: what the drift view measured before, as ``read_metrics`` gives it.
@@ -45,11 +47,11 @@ def draw(judged: Sequence[Moved], history: pd.DataFrame, as_of: datetime, rules:
     return figure
 
 
-def _bars(axes: Axes, shown: Sequence[Moved], rules: DriftRules) -> None:
+def _bars(axes: Axes, shown: Sequence[FeatureDrift], rules: DriftRules) -> None:
     places = range(len(shown))
     for offset, colour, label, values in (
-        (0.2, LIGHT, "against training", [item.training.psi for item in shown]),
-        (-0.2, GREY, "against whom it met then", [item.met.psi for item in shown]),
+        (0.2, LIGHT, "vs. training set", [item.vs_training.psi for item in shown]),
+        (-0.2, GREY, "vs. population at training", [item.vs_training_population.psi for item in shown]),
     ):
         colours = [RED if item.drifted and colour == GREY else colour for item in shown]
         axes.barh(
@@ -63,7 +65,7 @@ def _bars(axes: Axes, shown: Sequence[Moved], rules: DriftRules) -> None:
     axes.set_yticks(list(places), [item.name for item in shown])
     for tick, item in zip(axes.get_yticklabels(), shown, strict=True):
         tick.set_color(RED if item.drifted else "black")
-    widest = max(max(item.training.psi, item.met.psi) for item in shown)
+    widest = max(max(item.vs_training.psi, item.vs_training_population.psi) for item in shown)
     axes.set_xlim(0, min(_SHOWN, max(widest, rules.max_psi)) * 1.12)
     axes.set(title=f"PSI of {shown[0].rows:,} customers; drifted (red) if both bars pass {rules.max_psi:g}")
     axes.legend(frameon=False, loc="lower right")

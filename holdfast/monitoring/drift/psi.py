@@ -14,7 +14,7 @@ SCORE = "score"
 
 
 @dataclass(frozen=True)
-class Drift:
+class PsiResult:
     """The PSI of one model input, or of the score, and how probable as much is where nothing has moved."""
 
     name: str
@@ -35,10 +35,10 @@ def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
     Raises:
         ValueError: One of them has no rows.
     """
-    return drifted("", reference, current, bins).psi
+    return measure_psi("", reference, current, bins).psi
 
 
-def drifted(name: str, reference: Floats, current: Floats, bins: int = BINS) -> Drift:
+def measure_psi(name: str, reference: Floats, current: Floats, bins: int = BINS) -> PsiResult:
     """:func:`psi` with its p-value by that chi-squared law.
 
     Raises:
@@ -53,12 +53,12 @@ def drifted(name: str, reference: Floats, current: Floats, bins: int = BINS) -> 
     expected, actual = np.maximum(counts, 0.5) / [[len(reference)], [len(current)]]
     found = float(np.sum((actual - expected) * np.log(actual / expected)))
     noise = 1 / len(reference) + 1 / len(current)
-    return Drift(name, found, float(chi2.sf(found / noise, counts.shape[1] - 1)) if counts.shape[1] > 1 else 1.0)
+    return PsiResult(name, found, float(chi2.sf(found / noise, counts.shape[1] - 1)) if counts.shape[1] > 1 else 1.0)
 
 
-def drift(names: Sequence[str], reference: Floats, current: Floats) -> list[Drift]:
+def measure_psi_by_column(names: Sequence[str], reference: Floats, current: Floats) -> list[PsiResult]:
     """The PSI of each column of two matrices (rows, len(names)), largest first."""
-    found = [drifted(name, reference[:, i], current[:, i]) for i, name in enumerate(names)]
+    found = [measure_psi(name, reference[:, i], current[:, i]) for i, name in enumerate(names)]
     return sorted(found, key=lambda item: -item.psi)
 
 

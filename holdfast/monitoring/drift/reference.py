@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.champion_model import Champion
-from holdfast.batch_scoring.population import Customers, active_customers
+from holdfast.batch_scoring.champion_model import ScoringModel
+from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
@@ -35,7 +35,7 @@ class NoReferenceError(HoldfastError):
 
 
 @dataclass(frozen=True)
-class Reference:
+class DriftReference:
     """Two populations of one version; each of shape (rows, len(names)), the last column being its scores.
 
     ``training``: the rows it was fitted on, over many months. ``met``: everybody who was active at the moment it was
@@ -46,10 +46,10 @@ class Reference:
     as_of: datetime
     names: list[str]
     training: Floats
-    met: Floats
+    training_population: Floats
 
 
-def training_rows(client: MlflowClient, settings: Settings, version: str) -> TrainingSet:
+def load_training_rows(client: MlflowClient, settings: Settings, version: str) -> TrainingSet:
     """The rows that a version was fitted on, joined again as known at its training.
 
     Feast's registry must hold the definitions it was trained on: its input order is theirs.
@@ -60,7 +60,7 @@ def training_rows(client: MlflowClient, settings: Settings, version: str) -> Tra
     return build_and_assemble(settings, recipe.development, as_of, known_at)
 
 
-def reference_of(client: MlflowClient, settings: Settings, version: str) -> Reference:
+def load_reference(client: MlflowClient, settings: Settings, version: str) -> DriftReference:
     """Both populations, joined once and kept as Parquet: a later change of definitions does not reach them.
 
     Raises:
@@ -89,18 +89,18 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
             f"what version {registered.number} was trained on cannot be joined again: its definitions differ in "
             f"{', '.join(parts)}"
         )
-    model = Champion(load_model(contract, ModelRegistry(settings.mlflow_tracking_uri).file_of(contract)))
+    model = ScoringModel(load_model(contract, ModelRegistry(settings.mlflow_tracking_uri).file_of(contract)))
     try:
-        training = training_rows(client, settings, registered.number)
+        training = load_training_rows(client, settings, registered.number)
     except OSError as error:
         raise NoReferenceError(
             f"the files of the run of version {registered.number} cannot be read: {error}"
         ) from error
     as_of, known_at = _moments(registered.tags)
     build_snapshots(settings, as_of, known_at)
-    parts_of: dict[str, TrainingSet | Customers] = {
+    parts_of: dict[str, TrainingSet | ScoringPopulation] = {
         _TRAINING: training,
-        _MET: active_customers(settings, as_of, known_at),
+        _MET: load_active_customers(settings, as_of, known_at),
     }
     frames = [
         pd.DataFrame(np.column_stack([rows.x, model.score(rows)]), columns=[*contract.inputs, SCORE]).assign(part=part)
@@ -109,11 +109,11 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
     return pd.concat(frames, ignore_index=True)
 
 
-def _read(version: str, as_of: datetime, path: Path) -> Reference:
+def _read(version: str, as_of: datetime, path: Path) -> DriftReference:
     frame = pd.read_parquet(path)
     names = [name for name in frame.columns if name != _PART]
     training, met = (frame.loc[frame[_PART] == part, names].to_numpy() for part in (_TRAINING, _MET))
-    return Reference(version, as_of, names, training, met)
+    return DriftReference(version, as_of, names, training, met)
 
 
 def _moments(tags: Mapping[str, str]) -> tuple[datetime, datetime]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY
-from holdfast.monitoring.drift.psi import Drift, drifted
-from holdfast.monitoring.drift.reference import Reference
+from holdfast.monitoring.drift.psi import PsiResult, measure_psi
+from holdfast.monitoring.drift.reference import DriftReference
 from holdfast.monitoring.hypothesis_tests import holm
 from holdfast.monitoring.settings import DriftRules
 
@@ -17,7 +17,7 @@ _TENURE, _SILENCE = "tenure_days", "silence_share"
 
 
 @dataclass(frozen=True)
-class Moved:
+class FeatureDrift:
     """How far one feature, or the score, of one version is from the rows it was trained on and from whom it met then.
 
     ``met`` is against those it met as they were, or as they would be by now, grown older: whichever is nearer.
@@ -26,34 +26,36 @@ class Moved:
     version: str
     name: str
     rows: int
-    training: Drift
-    met: Drift
+    vs_training: PsiResult
+    vs_training_population: PsiResult
     drifted: bool = False
 
     @property
     def psi(self) -> float:
         """The smaller one: what both references agree on."""
-        return min(self.training.psi, self.met.psi)
+        return min(self.vs_training.psi, self.vs_training_population.psi)
 
     @property
     def p_value(self) -> float:
         """The larger one, for the same reason."""
-        return max(self.training.p_value, self.met.p_value)
+        return max(self.vs_training.p_value, self.vs_training_population.p_value)
 
 
-def compare(reference: Reference, current: Floats, as_of: datetime) -> list[Moved]:
+def compare_with_reference(reference: DriftReference, current: Floats, as_of: datetime) -> list[FeatureDrift]:
     """Every column of ``current``, shape (customers, names), as it was at ``as_of``, against both references."""
-    older = aged(reference.names, reference.met, (as_of - reference.as_of) / timedelta(days=1))
+    older = age_reference(reference.names, reference.training_population, (as_of - reference.as_of) / timedelta(days=1))
     found = []
     for i, name in enumerate(reference.names):
-        training, met = (drifted(name, rows[:, i], current[:, i]) for rows in (reference.training, reference.met))
+        vs_training = measure_psi(name, reference.training[:, i], current[:, i])
+        vs_population = measure_psi(name, reference.training_population[:, i], current[:, i])
         if name in (_TENURE, _SILENCE):
-            met = min(met, drifted(name, older[:, i], current[:, i]), key=lambda item: item.psi)
-        found.append(Moved(reference.version, name, len(current), training, met))
+            vs_aged = measure_psi(name, older[:, i], current[:, i])
+            vs_population = min(vs_population, vs_aged, key=lambda result: result.psi)
+        found.append(FeatureDrift(reference.version, name, len(current), vs_training, vs_population))
     return found
 
 
-def judge(moved: Sequence[Moved], rules: DriftRules) -> list[Moved]:
+def mark_drifted(moved: Sequence[FeatureDrift], rules: DriftRules) -> list[FeatureDrift]:
     """Mark what has drifted, largest PSI first: far from both references, and surely so.
 
     An ageing customer base is far from most of the months it was trained on, and was when the version was accepted;
@@ -64,7 +66,7 @@ def judge(moved: Sequence[Moved], rules: DriftRules) -> list[Moved]:
     return sorted(judged, key=lambda item: -item.psi)
 
 
-def aged(names: Sequence[str], rows: Floats, days: float) -> Floats:
+def age_reference(names: Sequence[str], rows: Floats, days: float) -> Floats:
     """The same customers ``days`` later, as busy as they were: all that time alone changes is their tenure.
 
     Where no new customers come, tenure grows by a day a day, and what is a share of it shrinks: that is no drift.

@@ -11,20 +11,20 @@ import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.population import is_active
+from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY
-from holdfast.monitoring.drift.plot import draw
+from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
-from holdfast.monitoring.drift.reference import Reference, reference_of
-from holdfast.monitoring.drift.report import drift_report
-from holdfast.monitoring.drift.rule import Moved, compare, judge
+from holdfast.monitoring.drift.reference import DriftReference, load_reference
+from holdfast.monitoring.drift.rule import FeatureDrift, compare_with_reference, mark_drifted
+from holdfast.monitoring.evidently_workspace import build_drift_report
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
-from holdfast.monitoring.window import Window, logged_predictions
+from holdfast.monitoring.window import Window, read_logged_predictions
 from holdfast.training.mlflow_tracking import open_mlflow
 
 CUSTOMERS = "customers"
@@ -32,13 +32,15 @@ SHOWN_DAYS = 90  # of history in the picture
 Counts = Mapping[str, tuple[int, int]]  # by version: active customers, and all
 
 
-def drift_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
     """PSI of every input and of the score, by version, one row per customer; see ``drift_rule`` for the rule."""
-    asked = latest_rows(logged_predictions(settings, window))
-    by_version = {version: active_rows(rows, settings.activity_days) for version, rows in asked.items()}
+    asked = latest_predictions(read_logged_predictions(settings, window))
+    by_version = {version: select_active(rows, settings.activity_days) for version, rows in asked.items()}
     compared, notes = _with_references(settings, by_version, rules.drift)
-    moved = [item for reference, current in compared for item in compare(reference, current, window.as_of)]
-    judged = judge(moved, rules.drift)
+    moved = [
+        item for reference, current in compared for item in compare_with_reference(reference, current, window.as_of)
+    ]
+    judged = mark_drifted(moved, rules.drift)
     counts = {version: (len(rows), len(asked[version])) for version, rows in by_version.items()}
     since = window.as_of - timedelta(days=SHOWN_DAYS)
     history = read_metrics(settings, "drift", since, window.as_of, last_of_day=True)
@@ -48,26 +50,26 @@ def drift_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vi
         summary=_summary(counts, judged, rules.drift),
         metrics=_metrics(counts, judged, rules.drift),
         table=_table(judged, rules.drift),
-        picture=draw(judged, history, window.as_of, rules.drift, main[0].version if main else ""),
+        plot=plot_drift(judged, history, window.as_of, rules.drift, main[0].version if main else ""),
         findings=_findings(judged, window, rules.drift),
-        report=partial(drift_report, *main) if main else None,
+        report=partial(_report, *main) if main else None,
         notes=notes,
-        judged=None if judged else (),
+        evaluated_subjects=None if judged else (),
     )
 
 
 def _with_references(
     settings: Settings, by_version: Mapping[str, pd.DataFrame], rules: DriftRules
-) -> tuple[list[tuple[Reference, Floats]], list[str]]:
+) -> tuple[list[tuple[DriftReference, Floats]], list[str]]:
     """Each version that can be judged, with what was logged of it; of the others, why not."""
-    compared: list[tuple[Reference, Floats]] = []
+    compared: list[tuple[DriftReference, Floats]] = []
     notes: list[str] = []
     for version, rows in by_version.items():
         if len(rows) < rules.min_rows:
             notes.append(f"Version {version}: {len(rows)} active customers are too few, it takes {rules.min_rows}.")
             continue
         try:
-            reference = reference_of(open_mlflow(settings), settings, version)
+            reference = load_reference(open_mlflow(settings), settings, version)
         except HoldfastError as error:
             notes.append(f"Version {version} was not compared: {error}.")
             continue
@@ -78,7 +80,7 @@ def _with_references(
     return compared, notes
 
 
-def latest_rows(log: pa.Table) -> dict[str, pd.DataFrame]:
+def latest_predictions(log: pa.Table) -> dict[str, pd.DataFrame]:
     """By version the latest prediction of each customer: the log holds repeated requests. ``SCORE`` is a column."""
     frame = log.rename_columns({"churn_probability": SCORE}).to_pandas()
     frame = frame.sort_values(["as_of", "answered_at"], kind="stable").drop_duplicates(
@@ -87,12 +89,12 @@ def latest_rows(log: pa.Table) -> dict[str, pd.DataFrame]:
     return {str(version): rows for version, rows in frame.groupby("version", sort=True)}
 
 
-def active_rows(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
+def select_active(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
     """Those of active customers; all where the log does not say who is."""
-    return rows[is_active(rows[RECENCY], activity_days)] if RECENCY in rows else rows
+    return rows[active_mask(rows[RECENCY], activity_days)] if RECENCY in rows else rows
 
 
-def _summary(counts: Counts, judged: list[Moved], rules: DriftRules) -> str:
+def _summary(counts: Counts, judged: list[FeatureDrift], rules: DriftRules) -> str:
     if not counts:
         return "No prediction was logged in the window: there is nothing to compare."
     who = ", ".join(
@@ -107,7 +109,7 @@ def _summary(counts: Counts, judged: list[Moved], rules: DriftRules) -> str:
     return f"Predictions by {who}: {drifted} of {len(judged)} features and scores drifted; {told}."
 
 
-def _metrics(counts: Counts, judged: list[Moved], rules: DriftRules) -> list[MetricRow]:
+def _metrics(counts: Counts, judged: list[FeatureDrift], rules: DriftRules) -> list[MetricRow]:
     rows = []
     for version, (active, every) in counts.items():
         rows.append(MetricRow(CUSTOMERS, "predictions", every, every, version))
@@ -116,20 +118,20 @@ def _metrics(counts: Counts, judged: list[Moved], rules: DriftRules) -> list[Met
         name, number, version = item.name, item.rows, item.version
         rows += [
             MetricRow("psi", name, item.psi, number, version, limit=rules.max_psi, breached=item.drifted),
-            MetricRow("psi_training", name, item.training.psi, number, version),
-            MetricRow("psi_met", name, item.met.psi, number, version),
+            MetricRow("psi_training", name, item.vs_training.psi, number, version),
+            MetricRow("psi_population", name, item.vs_training_population.psi, number, version),
             MetricRow("p_value", name, item.p_value, number, version, limit=rules.alpha),
         ]
     return rows or [MetricRow(CUSTOMERS, "predictions", 0, 0)]
 
 
-def _table(judged: list[Moved], rules: DriftRules) -> list[dict[str, Any]]:
+def _table(judged: list[FeatureDrift], rules: DriftRules) -> list[dict[str, Any]]:
     return [
         {
             "version": item.version,
             "feature": item.name,
-            "PSI against training": f"{item.training.psi:.3f}",
-            "PSI against whom it met then": f"{item.met.psi:.3f}",
+            "PSI vs. training set": f"{item.vs_training.psi:.3f}",
+            "PSI vs. population at training": f"{item.vs_training_population.psi:.3f}",
             "p-value": f"{item.p_value:.2g}",
             "customers": item.rows,
             "state": "drifted" if item.drifted else "moving" if item.psi >= rules.noted_psi else "",
@@ -138,29 +140,29 @@ def _table(judged: list[Moved], rules: DriftRules) -> list[dict[str, Any]]:
     ]
 
 
-def _findings(judged: list[Moved], window: Window, rules: DriftRules) -> list[Finding]:
+def _findings(judged: list[FeatureDrift], window: Window, rules: DriftRules) -> list[Finding]:
     """One per feature: of several versions, the one in which it moved farthest."""
-    first: dict[str, Moved] = {}
+    first: dict[str, FeatureDrift] = {}
     for item in judged:
         if item.drifted:
             first.setdefault(item.name, item)
     return [_finding(item, window, rules) for item in first.values()]
 
 
-def _finding(item: Moved, window: Window, rules: DriftRules) -> Finding:
+def _finding(item: FeatureDrift, window: Window, rules: DriftRules) -> Finding:
     what = "The score" if item.name == SCORE else item.name
     return Finding(
         event="holdfast.drift.detected",
         severity="warning",
         subject=item.name,
-        summary=f"{what} of {item.rows:,} customers is away from all that version {item.version} knows: PSI "
-        f"{item.training.psi:.2f} against its training, {item.met.psi:.2f} against whom it met then "
-        f"(limit {rules.max_psi:g}).",
+        summary=f"{what} of {item.rows:,} customers has drifted from both references of version {item.version}: PSI "
+        f"{item.vs_training.psi:.2f} vs. its training set, {item.vs_training_population.psi:.2f} vs. the population at "
+        f"training (limit {rules.max_psi:g}).",
         payload={
             "version": item.version,
             "psi": item.psi,
-            "psi_training": item.training.psi,
-            "psi_met": item.met.psi,
+            "psi_training": item.vs_training.psi,
+            "psi_population": item.vs_training_population.psi,
             "limit": rules.max_psi,
             "p_value": item.p_value,
             "rows": item.rows,
@@ -168,3 +170,9 @@ def _finding(item: Moved, window: Window, rules: DriftRules) -> Finding:
             "window": {"start": window.start.isoformat(), "end": window.as_of.isoformat()},
         },
     )
+
+
+def _report(reference: DriftReference, current: Floats) -> object | None:
+    """Compare inputs and score of the window with the population at training, in Evidently's report."""
+    frames = (pd.DataFrame(rows, columns=reference.names) for rows in (current, reference.training_population))
+    return build_drift_report(*frames)

@@ -22,7 +22,7 @@ Codes = npt.NDArray[np.intp]
 _CHUNK = 50
 
 
-def expected(
+def estimate_performance(
     scores: Floats, offered: Floats, customers: npt.NDArray[Any], value: ValueSettings, resamples: int, seed: int
 ) -> dict[str, Interval]:
     """``roc_auc``, ``brier`` and ``earned`` (profit per customer) to expect of calibrated ``scores``, shape (rows,).

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from holdfast.training.evaluation_report import METRICS, Interval
 
 # What decides, and whether more of it is better.
-JUDGED = {"roc_auc": True, "brier": False}
+HIGHER_IS_BETTER = {"roc_auc": True, "brier": False}
 
 
 @dataclass(frozen=True)
-class Drop:
+class Degradation:
     """A metric that is worse than promised."""
 
     metric: str
@@ -21,15 +21,15 @@ class Drop:
         return f"{METRICS[self.metric]} {self.found}, promised {self.promised}"
 
 
-def drops(found: Mapping[str, Interval], promised: Mapping[str, Interval]) -> list[Drop]:
+def find_degradations(found: Mapping[str, Interval], promised: Mapping[str, Interval]) -> list[Degradation]:
     """The metrics whose 95% interval lies on the bad side of the promised one, without touching it.
 
     Of two means of equal precision that are truly the same, one is called worse in about 3 cases of 1,000. A metric
     that one of the two lacks, or has no interval for, is not judged.
     """
     return [
-        Drop(metric, found[metric], promised[metric])
-        for metric, more_is_better in JUDGED.items()
+        Degradation(metric, found[metric], promised[metric])
+        for metric, more_is_better in HIGHER_IS_BETTER.items()
         if metric in found and metric in promised and _is_worse(found[metric], promised[metric], more_is_better)
     ]
 

@@ -9,43 +9,47 @@ import pandas as pd
 
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.performance.cohort_performance import MEASURES, CohortQuality
-from holdfast.monitoring.performance.cohorts import Source
-from holdfast.monitoring.performance.degradation import JUDGED, Drop, drops
+from holdfast.monitoring.performance.cohort_performance import METRIC_TITLES, CohortPerformance
+from holdfast.monitoring.performance.cohorts import CohortSource
+from holdfast.monitoring.performance.degradation import HIGHER_IS_BETTER, Degradation, find_degradations
 from holdfast.training.evaluation_report import Interval
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
 
-def judged(known: Sequence[CohortQuality], champion: str | None) -> list[CohortQuality]:
+def latest_champion_cohorts(known: Sequence[CohortPerformance], champion: str | None) -> list[CohortPerformance]:
     """The cohorts that the champion answers for: the latest mature one of scores, and of requests."""
     measured = [item for item in known if item.status == "measured" and item.cohort.version == champion]
     latest = {item.cohort.source: item for item in sorted(measured, key=lambda item: item.cohort.as_of)}
-    return [latest[source] for source in get_args(Source) if source in latest]
+    return [latest[source] for source in get_args(CohortSource) if source in latest]
 
 
-def dropped(known: Sequence[CohortQuality], champion: str, promised: Mapping[str, Interval]) -> list[Finding]:
+def degradation_findings(
+    known: Sequence[CohortPerformance], champion: str, promised: Mapping[str, Interval]
+) -> list[Finding]:
     """Whether the champion is surely worse there than promised; one finding is enough."""
-    found = [(item, drops(item.measures, promised)) for item in judged(known, champion)]
+    found = [(item, find_degradations(item.measures, promised)) for item in latest_champion_cohorts(known, champion)]
     return [_finding(item, champion, worse) for item, worse in found if worse][:1]
 
 
-def metric_rows(
-    known: Sequence[CohortQuality], champion: str | None, promised: Mapping[str, Interval]
+def build_metric_rows(
+    known: Sequence[CohortPerformance], champion: str | None, promised: Mapping[str, Interval]
 ) -> list[MetricRow]:
     """A row per cohort and measure, and the share that churned; ``breached`` is what dropped, of the latest only.
 
     What was bad once stays in the table for as long as its cohort does: it is no reason to train again.
     """
-    latest = judged(known, champion)
+    latest = latest_champion_cohorts(known, champion)
     measured = [item for item in known if item.status == "measured"]
     rows = [MetricRow("mature_cohorts", "all", float(len(measured)), sum(item.customers for item in measured))]
     for item in known:
         name, version, of_champion = item.cohort.name, item.cohort.version, item.cohort.version == champion
         estimated = item.status == "estimated"
         worse = (
-            {drop.metric for drop in drops(item.measures, promised)} if any(item is one for one in latest) else set()
+            {drop.metric for drop in find_degradations(item.measures, promised)}
+            if any(item is one for one in latest)
+            else set()
         )
         for metric, found in item.measures.items():
             rows.append(
@@ -60,7 +64,7 @@ def metric_rows(
     return rows
 
 
-def table(known: Sequence[CohortQuality]) -> list[dict[str, Any]]:
+def build_table(known: Sequence[CohortPerformance]) -> list[dict[str, Any]]:
     """A row per cohort, latest first; an estimate is marked as one."""
     rows = []
     for item in sorted(known, key=lambda item: (item.cohort.as_of, item.cohort.source), reverse=True):
@@ -71,12 +75,14 @@ def table(known: Sequence[CohortQuality]) -> list[dict[str, Any]]:
             "known": "estimate" if item.status == "estimated" else item.status,
             "churned": "" if item.churned is None else f"{item.churned:.1%}",
         }
-        row |= {title: str(item.measures[name]) if name in item.measures else "" for name, title in MEASURES.items()}
+        row |= {
+            title: str(item.measures[name]) if name in item.measures else "" for name, title in METRIC_TITLES.items()
+        }
         rows.append(row | {"note": item.note})
     return rows
 
 
-def summary(known: Sequence[CohortQuality], as_of: datetime) -> str:
+def summarize_cohorts(known: Sequence[CohortPerformance], as_of: datetime) -> str:
     """In one sentence."""
     if not known:
         return "Nobody was scored yet: no cohort to measure."
@@ -87,7 +93,7 @@ def summary(known: Sequence[CohortQuality], as_of: datetime) -> str:
     return said + (f"; the next matures on {min(waiting):%Y-%m-%d}" if waiting else "")
 
 
-def report(current: CohortQuality, test: pd.DataFrame | None) -> "Snapshot | None":
+def classification_report(current: CohortPerformance, test: pd.DataFrame | None) -> "Snapshot | None":
     """Evidently's report of a mature cohort, beside the test of its version; None of one class.
 
     ``test`` has churned and churn_probability, None where it is not known.
@@ -111,7 +117,7 @@ def report(current: CohortQuality, test: pd.DataFrame | None) -> "Snapshot | Non
     return Report([ClassificationQuality()], metadata=metadata, include_tests=True).run(*sets)
 
 
-def _finding(latest: CohortQuality, champion: str, worse: Sequence[Drop]) -> Finding:
+def _finding(latest: CohortPerformance, champion: str, worse: Sequence[Degradation]) -> Finding:
     told = [
         {"metric": drop.metric, "found": drop.found.model_dump(), "promised": drop.promised.model_dump()}
         for drop in worse
@@ -127,6 +133,6 @@ def _finding(latest: CohortQuality, champion: str, worse: Sequence[Drop]) -> Fin
 
 
 def _limit(metric: str, promised: Mapping[str, Interval]) -> float | None:
-    if metric not in JUDGED or metric not in promised:
+    if metric not in HIGHER_IS_BETTER or metric not in promised:
         return None
-    return promised[metric].low if JUDGED[metric] else promised[metric].high
+    return promised[metric].low if HIGHER_IS_BETTER[metric] else promised[metric].high

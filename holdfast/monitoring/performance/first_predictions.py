@@ -26,7 +26,7 @@ _COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
 _MADE_FROM = b"holdfast"
 
 
-def first_answers(settings: Settings, since: datetime, as_of: datetime) -> pd.DataFrame:
+def read_first_predictions(settings: Settings, since: datetime, as_of: datetime) -> pd.DataFrame:
     """The first answers in each file to active customers, about ``since`` on and before ``as_of``; ``_COLUMNS``.
 
     On the wall clock the time a prediction is about is that of the answer: days before ``since`` are not read, and

@@ -8,23 +8,23 @@ from typing import Literal
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from holdfast.model_versions.champion_history import ChampionHistory
-from holdfast.monitoring.performance.cohorts import Cohort
+from holdfast.monitoring.performance.cohorts import ScoredCohort
 
-Kind = Literal["trained", "promoted", "rolled back"]
+EventKind = Literal["trained", "promoted", "rolled back"]
 
 
 @dataclass(frozen=True)
-class Mark:
+class ModelEvent:
     """What happened to a version, and when."""
 
-    when: datetime
-    kind: Kind
+    time: datetime
+    kind: EventKind
     version: str
 
 
-def marks(
-    settings: Settings, reigns: ChampionHistory, trained: Mapping[str, datetime], cohorts: Sequence[Cohort]
-) -> list[Mark]:
+def list_model_events(
+    settings: Settings, reigns: ChampionHistory, trained: Mapping[str, datetime], cohorts: Sequence[ScoredCohort]
+) -> list[ModelEvent]:
     """Every training, promotion and rollback, oldest first.
 
     On the wall clock, they were when they were recorded. In a replay years lie between that and the time it is about:
@@ -33,7 +33,7 @@ def marks(
     scored: dict[str, list[datetime]] = {}
     for cohort in cohorts:
         scored.setdefault(cohort.version, []).append(cohort.as_of)
-    found = [Mark(moment, "trained", version) for version, moment in trained.items()]
+    found = [ModelEvent(moment, "trained", version) for version, moment in trained.items()]
     for kind, records in (("promoted", reigns.promotions), ("rolled back", reigns.rollbacks)):
         for version, events in records.items():
             for event in events:
@@ -42,5 +42,5 @@ def marks(
                     ends = scored.get(version) or ([trained[version]] if version in trained else [])
                     when = (min if kind == "promoted" else max)(ends, default=None)
                 if when is not None:
-                    found.append(Mark(when, kind, version))  # type: ignore[arg-type]
-    return sorted(set(found), key=lambda mark: (mark.when, mark.version, mark.kind))
+                    found.append(ModelEvent(when, kind, version))  # type: ignore[arg-type]
+    return sorted(set(found), key=lambda mark: (mark.time, mark.version, mark.kind))

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from holdfast.monitoring.performance.cohort_performance import CohortQuality
-from holdfast.monitoring.performance.model_events import Kind, Mark
+from holdfast.monitoring.performance.cohort_performance import CohortPerformance
+from holdfast.monitoring.performance.model_events import EventKind, ModelEvent
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.plots import GREEN, GREY, LIGHT, plain
 
@@ -20,12 +20,15 @@ _PANELS = {
     "earned": "Profit per customer, higher is better",
 }
 _COLOURS = (GREEN, "#2563eb", "#c46210", "#9333ea", "#b91c1c", "#0891b2")
-_MARKERS: dict[Kind, str] = {"trained": "o", "promoted": "^", "rolled back": "v"}
+_MARKERS: dict[EventKind, str] = {"trained": "o", "promoted": "^", "rolled back": "v"}
 _SHAPES = {"scores": "o", "requests": "s"}
 
 
-def quality_over_time(
-    known: Sequence[CohortQuality], promised: Mapping[str, Interval], marks: Sequence[Mark], champion: str | None
+def plot_performance(
+    known: Sequence[CohortPerformance],
+    promised: Mapping[str, Interval],
+    marks: Sequence[ModelEvent],
+    champion: str | None,
 ) -> Figure:
     """A panel per measure, by the moment of scoring, and a calendar of what happened to the versions above them.
 
@@ -41,7 +44,7 @@ def quality_over_time(
     for axes, (measure, title) in zip(panels, _PANELS.items(), strict=True):
         for mark in marks:
             if mark.kind != "trained":
-                axes.axvline(mdates.date2num(mark.when), color=colours[mark.version], lw=1.3, ls=":", zorder=0)
+                axes.axvline(mdates.date2num(mark.time), color=colours[mark.version], lw=1.3, ls=":", zorder=0)
         if measure in promised:
             axes.axhspan(promised[measure].low, promised[measure].high, color=LIGHT, alpha=0.45, lw=0, zorder=0)
             axes.axhline(promised[measure].value, color=GREY, lw=0.8, zorder=0)
@@ -65,7 +68,9 @@ def quality_over_time(
     return figure
 
 
-def _line(axes: Axes, items: Sequence[CohortQuality], measure: str, colour: str, shape: str, shift: timedelta) -> None:
+def _line(
+    axes: Axes, items: Sequence[CohortPerformance], measure: str, colour: str, shape: str, shift: timedelta
+) -> None:
     """One version: a line through what was measured, dashed on to what is expected."""
     items = sorted(items, key=lambda item: item.cohort.as_of)
     measured = [item for item in items if item.status == "measured"]
@@ -92,20 +97,20 @@ def _line(axes: Axes, items: Sequence[CohortQuality], measure: str, colour: str,
             )  # fmt: skip
 
 
-def _calendar(axes: Axes, marks: Sequence[Mark], colours: Mapping[str, str]) -> None:
+def _calendar(axes: Axes, marks: Sequence[ModelEvent], colours: Mapping[str, str]) -> None:
     rows = {kind: row for row, kind in enumerate(reversed(_MARKERS))}
     for row in rows.values():
         axes.axhline(row, color=LIGHT, lw=1, zorder=0)
     for mark in marks:
         axes.plot(
-            mdates.date2num([mark.when]),
+            mdates.date2num([mark.time]),
             [rows[mark.kind]],
             marker=_MARKERS[mark.kind],
             ms=8,
             color=colours[mark.version],
         )
         axes.annotate(
-            mark.version, (mdates.date2num(mark.when), rows[mark.kind]), (6, 4), textcoords="offset points",
+            mark.version, (mdates.date2num(mark.time), rows[mark.kind]), (6, 4), textcoords="offset points",
             fontsize=9, color=colours[mark.version],
         )  # fmt: skip
     axes.set_yticks(list(rows.values()), list(rows))
@@ -116,15 +121,15 @@ def _calendar(axes: Axes, marks: Sequence[Mark], colours: Mapping[str, str]) -> 
     axes.tick_params(length=0, labelbottom=False)
 
 
-def _span(known: Sequence[CohortQuality], marks: Sequence[Mark]) -> tuple[datetime, datetime]:
+def _span(known: Sequence[CohortPerformance], marks: Sequence[ModelEvent]) -> tuple[datetime, datetime]:
     """From the first cohort or mark to the last, with some room."""
-    times = [item.cohort.as_of for item in known] + [mark.when for mark in marks]
+    times = [item.cohort.as_of for item in known] + [mark.time for mark in marks]
     room = max((max(times) - min(times)) * 0.05, timedelta(days=7))
     return min(times) - room, max(times) + room
 
 
 def _legend(
-    known: Sequence[CohortQuality], colours: Mapping[str, str], champion: str | None, promised: bool
+    known: Sequence[CohortPerformance], colours: Mapping[str, str], champion: str | None, promised: bool
 ) -> list[Line2D | Patch]:
     shown = [version for version in colours if any(item.cohort.version == version for item in known)]
     told: list[Line2D | Patch] = [Line2D([], [], color=colours[item], lw=2, label=f"version {item}") for item in shown]

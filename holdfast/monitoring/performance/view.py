@@ -12,13 +12,19 @@ from holdfast.model_versions.aliases import UnknownVersionError, get_champion_ve
 from holdfast.model_versions.champion_history import read_champion_history, read_training_times
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
-from holdfast.monitoring.evidently_workspace import said
+from holdfast.monitoring.evidently_workspace import plot_message
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.performance.cohort_performance import CohortQuality, qualities
-from holdfast.monitoring.performance.cohorts import first_month, requested_cohorts, scored_cohorts
-from holdfast.monitoring.performance.findings import dropped, metric_rows, report, summary, table
-from holdfast.monitoring.performance.model_events import marks
-from holdfast.monitoring.performance.plot import quality_over_time
+from holdfast.monitoring.performance.cohort_performance import CohortPerformance, evaluate_cohorts
+from holdfast.monitoring.performance.cohorts import load_request_cohorts, load_score_cohorts, start_of_month
+from holdfast.monitoring.performance.findings import (
+    build_metric_rows,
+    build_table,
+    classification_report,
+    degradation_findings,
+    summarize_cohorts,
+)
+from holdfast.monitoring.performance.model_events import list_model_events
+from holdfast.monitoring.performance.plot import plot_performance
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
@@ -27,7 +33,7 @@ from holdfast.training.evaluation_report import Evaluation, Interval
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_evaluation
 
 
-def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+def run_outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
     """Every cohort of the latest months, up to the end of the window, as known at ``window.known_at``.
 
     The champion is held against its promise: what its test found before it was promoted.
@@ -36,28 +42,30 @@ def outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> 
         client = open_registry(settings)
     except UnknownVersionError:
         return _nothing("No version was ever registered: nobody was scored.")
-    since = first_month(window.as_of, rules.outcome.cohorts)
-    cohorts = scored_cohorts(settings, since, window.as_of, rules.outcome.every)
-    cohorts += requested_cohorts(settings, since, window.as_of, _thresholds(client))
+    since = start_of_month(window.as_of, rules.outcome.cohorts)
+    cohorts = load_score_cohorts(settings, since, window.as_of, rules.outcome.every)
+    cohorts += load_request_cohorts(settings, since, window.as_of, _thresholds(client))
     trained, champion = read_training_times(client), get_champion_version(client)
-    known = qualities(settings, cohorts, trained, window.as_of, window.known_at, rules.outcome)
+    known = evaluate_cohorts(settings, cohorts, trained, window.as_of, window.known_at, rules.outcome)
     if not known:
-        return _nothing(summary(known, window.as_of))
+        return _nothing(summarize_cohorts(known, window.as_of))
     promised, notes = _promise(client, champion)
     is_unknown = champion is not None and not promised
     happened = [
-        mark for mark in marks(settings, read_champion_history(client), trained, cohorts) if mark.when <= window.as_of
+        mark
+        for mark in list_model_events(settings, read_champion_history(client), trained, cohorts)
+        if mark.time <= window.as_of
     ]
     return ViewResult(
         view="outcome",
-        summary=summary(known, window.as_of),
-        metrics=metric_rows(known, champion, promised),
-        table=table(known),
-        picture=quality_over_time(known, promised, happened, champion),
-        findings=dropped(known, champion, promised) if champion else [],
+        summary=summarize_cohorts(known, window.as_of),
+        metrics=build_metric_rows(known, champion, promised),
+        table=build_table(known),
+        plot=plot_performance(known, promised, happened, champion),
+        findings=degradation_findings(known, champion, promised) if champion else [],
         report=_report(client, known),
         notes=notes,
-        judged=() if is_unknown else None,
+        evaluated_subjects=() if is_unknown else None,
     )
 
 
@@ -83,7 +91,7 @@ def _thresholds(client: MlflowClient) -> dict[str, float]:
     return found
 
 
-def _report(client: MlflowClient, known: list[CohortQuality]) -> object | None:
+def _report(client: MlflowClient, known: list[CohortPerformance]) -> object | None:
     """Evidently's, of the latest mature cohort."""
     measured = [item for item in known if item.status == "measured"]
     if not measured:
@@ -92,9 +100,9 @@ def _report(client: MlflowClient, known: list[CohortQuality]) -> object | None:
     try:
         content = read_file(client, _run_id(client, latest.cohort.version), PREDICTIONS_FILE)
     except (MlflowException, OSError):  # its run is gone
-        return report(latest, None)
+        return classification_report(latest, None)
     test = pd.read_parquet(io.BytesIO(content)).rename(columns={"model": "churn_probability"})
-    return report(latest, test)
+    return classification_report(latest, test)
 
 
 def _run_id(client: MlflowClient, version: str) -> str:
@@ -104,4 +112,4 @@ def _run_id(client: MlflowClient, version: str) -> str:
 def _nothing(told: str) -> ViewResult:
     """A run that found no cohort is a run, too."""
     rows = [MetricRow("mature_cohorts", "all", 0.0, 0)]
-    return ViewResult("outcome", told, rows, [{"outcome": told}], said(told), judged=())
+    return ViewResult("outcome", told, rows, [{"outcome": told}], plot_message(told), evaluated_subjects=())

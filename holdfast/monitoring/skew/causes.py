@@ -15,8 +15,13 @@ from feature_repo.transformations import BUILDERS
 from holdfast.core.types import Bools, Floats
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at, times_known
 from holdfast.ingestion.batches import list_batches
-from holdfast.monitoring.skew.logged_features import LoggedValues, columns_of, differing, due
-from holdfast.monitoring.skew.recompute import Definitions, recompute
+from holdfast.monitoring.skew.logged_features import (
+    LoggedFeatures,
+    differs_bitwise,
+    oldest_valid_timestamps,
+    stack_columns,
+)
+from holdfast.monitoring.skew.recompute import PointInTimeDefinitions, recompute_features
 
 Cause = Literal["changed definition", "stale store", "late data", "unexplained"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
@@ -26,24 +31,28 @@ _COMPUTED = "on_demand"
 
 
 @dataclass(frozen=True)
-class Compared:
+class FeatureComparison:
     """One version's values beside those recomputed, (rows, inputs) both.
 
     ``changed``: the parts of its definitions that are others now.
     """
 
-    logged: LoggedValues
+    logged: LoggedFeatures
     recomputed: Floats
     changed: Sequence[str]
 
     @property
     def different(self) -> Bools:
         """Where they differ, (rows, inputs)."""
-        return differing(self.logged.x, self.recomputed)
+        return differs_bitwise(self.logged.x, self.recomputed)
 
 
-def differences(
-    settings: Settings, by: Definitions, compared: Compared, known_at: datetime, max_delay_hours: float
+def explain_differences(
+    settings: Settings,
+    by: PointInTimeDefinitions,
+    compared: FeatureComparison,
+    known_at: datetime,
+    max_delay_hours: float,
 ) -> pd.DataFrame:
     """One row per value that differs, with ``COLUMNS``.
 
@@ -85,20 +94,24 @@ def _redefined(inputs: Sequence[str], views: dict[str, str], changed: Sequence[s
 
 
 def _by_known_at(
-    settings: Settings, by: Definitions, compared: Compared, known_at: datetime, max_delay_hours: float
+    settings: Settings,
+    by: PointInTimeDefinitions,
+    compared: FeatureComparison,
+    known_at: datetime,
+    max_delay_hours: float,
 ) -> tuple[Bools, Bools]:
     """Where the snapshot that served gives the logged value: by what had arrived earlier, and though it was too old."""
     logged, different = compared.logged, compared.different
     late, stale = np.zeros_like(different), np.zeros_like(different)
     keys = logged.keys
     usable = different.any(axis=1) & keys["served"].notna().to_numpy() & (keys["served"] <= keys["as_of"]).to_numpy()
-    too_old = (keys["served"] < due(keys, max_delay_hours)).to_numpy()
+    too_old = (keys["served"] < oldest_valid_timestamps(keys, max_delay_hours)).to_numpy()
     for moment in keys["served"][usable].unique():
         at = np.flatnonzero(usable & (keys["served"] == moment).to_numpy())
         answered = keys["answered_at"].iloc[at].max().to_pydatetime()
         for known in _known_ats(settings, pd.Timestamp(moment).to_pydatetime(), known_at, answered):
-            then = recompute(settings, by, keys.iloc[at], keys["served"].iloc[at], known)
-            same = ~differing(logged.x[at], columns_of(then, logged.inputs, len(at))) & different[at]
+            then = recompute_features(settings, by, keys.iloc[at], keys["served"].iloc[at], known)
+            same = ~differs_bitwise(logged.x[at], stack_columns(then, logged.inputs, len(at))) & different[at]
             stale[at] |= same & too_old[at, np.newaxis]
             late[at] |= same & ~too_old[at, np.newaxis]
     return late, stale

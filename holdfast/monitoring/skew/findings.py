@@ -23,7 +23,7 @@ _MEANING: dict[Cause, str] = {
 }
 
 
-def findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]]) -> list[Finding]:
+def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]]) -> list[Finding]:
     """One per cause and feature view; ``changed``: version to the parts of its definitions that changed.
 
     A stale snapshot, say, is one trouble, not one for each of its features. The subject is ``VIEW.CAUSE``.
@@ -61,7 +61,7 @@ def findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]]) -> l
     return found
 
 
-def not_computable(version: str, parts: Sequence[str], predictions: int, problem: str) -> Finding:
+def not_computable_finding(version: str, parts: Sequence[str], predictions: int, problem: str) -> Finding:
     """Where the definitions of now cannot give the inputs of a version at all."""
     return Finding(
         event="holdfast.skew.detected",
@@ -80,7 +80,7 @@ def not_computable(version: str, parts: Sequence[str], predictions: int, problem
     )
 
 
-def metric_rows(compared: Mapping[str, int], different: pd.DataFrame) -> list[MetricRow]:
+def build_metric_rows(compared: Mapping[str, int], different: pd.DataFrame) -> list[MetricRow]:
     """Per feature and per cause, how many values differ; ``rows`` is how many were compared.
 
     Late data breach nothing: the model read what was known.
@@ -107,7 +107,7 @@ def metric_rows(compared: Mapping[str, int], different: pd.DataFrame) -> list[Me
     return [*rows, MetricRow("values_compared", "all", float(total), total)]
 
 
-def table(different: pd.DataFrame, summary: str) -> list[dict[str, Any]]:
+def build_table(different: pd.DataFrame, summary: str) -> list[dict[str, Any]]:
     """The first values that differ; without any, one row that says so."""
     if not len(different):
         return [{"skew": summary}]

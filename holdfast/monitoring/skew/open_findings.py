@@ -3,12 +3,12 @@
 import pandas as pd
 
 from feature_repo.settings import Settings
-from holdfast.monitoring.metrics_store import last_metrics
+from holdfast.monitoring.metrics_store import read_latest_metrics
 
 _DEFINITION = "changed definition"
 
 
-def open_skew(settings: Settings) -> str | None:
+def describe_open_skew(settings: Settings) -> str | None:
     """What the latest look at skew found wrong, in words; None when it found nothing, or nobody has looked.
 
     A window in which nothing was compared, for want of predictions, takes nothing back.
@@ -21,7 +21,7 @@ def open_skew(settings: Settings) -> str | None:
     return f"the features served differ from those recomputed ({shown}; window up to {when})"
 
 
-def is_of_definitions(settings: Settings) -> bool:
+def is_definition_change(settings: Settings) -> bool:
     """Whether the open skew has no other cause than definitions that were changed since a version was trained.
 
     Only a version trained on the changed ones ends that: where the service refuses the old one, nobody is scored any
@@ -33,5 +33,5 @@ def is_of_definitions(settings: Settings) -> bool:
 
 
 def _wrong(settings: Settings) -> pd.DataFrame:
-    latest = last_metrics(settings, "skew", of_rows=True)
+    latest = read_latest_metrics(settings, "skew", of_rows=True)
     return latest[latest["breached"] & (latest["rows"] > 0)]

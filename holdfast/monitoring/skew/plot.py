@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from holdfast.monitoring.evidently_workspace import said
-from holdfast.monitoring.skew.causes import CAUSES, Cause, Compared
+from holdfast.monitoring.evidently_workspace import plot_message
+from holdfast.monitoring.skew.causes import CAUSES, Cause, FeatureComparison
 from holdfast.training.plots import GREY, plain
 
 _COLOURS: dict[Cause, str] = {
@@ -20,10 +20,10 @@ _COLOURS: dict[Cause, str] = {
 }
 
 
-def mismatches(different: pd.DataFrame, summary: str) -> Figure:
+def plot_mismatches(different: pd.DataFrame, summary: str) -> Figure:
     """How many values of each feature differ, by likely cause; without any, a page that says so."""
     if not len(different):
-        return said(summary)
+        return plot_message(summary)
     counts = different.groupby(["feature", "cause"]).size().unstack(fill_value=0)
     counts = counts.loc[counts.sum(axis=1).sort_values().index]
     figure = Figure(figsize=(9, 0.32 * len(counts) + 1.8), layout="constrained")
@@ -42,7 +42,7 @@ def mismatches(different: pd.DataFrame, summary: str) -> Figure:
     return figure
 
 
-def report(compared: Sequence[Compared], max_rows: int, seed: int = 0) -> Any:
+def mismatch_report(compared: Sequence[FeatureComparison], max_rows: int, seed: int = 0) -> Any:
     """Evidently's report: how many values of each input differ, tested to be none, and how far those have moved.
 
     Current is what was logged, reference what was recomputed. All rows are counted; the distributions, only of inputs

@@ -29,7 +29,7 @@ _ROW = "holdfast_row"
 
 
 @dataclass(frozen=True)
-class Definitions:
+class PointInTimeDefinitions:
     """What the model's inputs are by this checkout, and which parts of that Feast's registry holds otherwise.
 
     ``registry`` is the file to compute by where the two differ; None where Feast's own will do.
@@ -52,7 +52,7 @@ class Definitions:
 
 
 @contextmanager
-def definitions(settings: Settings) -> Iterator[Definitions]:
+def checkout_definitions(settings: Settings) -> Iterator[PointInTimeDefinitions]:
     """The definitions of this checkout, for the block.
 
     Where they are not those in Feast's registry, they are applied to an empty registry aside: what has been changed
@@ -67,11 +67,11 @@ def definitions(settings: Settings) -> Iterator[Definitions]:
         has_service = any(service.name == FEATURE_SERVICE for service in served.list_feature_services())
         in_use = input_definitions(served, settings) if has_service else {}
         not_applied = differing_parts(in_use, parts)
-        yield Definitions(parts, model_inputs(here), not_applied, registry if not_applied else None)
+        yield PointInTimeDefinitions(parts, model_inputs(here), not_applied, registry if not_applied else None)
 
 
-def recompute(
-    settings: Settings, by: Definitions, rows: pd.DataFrame, moments: pd.Series, known_at: datetime
+def recompute_features(
+    settings: Settings, by: PointInTimeDefinitions, rows: pd.DataFrame, moments: pd.Series, known_at: datetime
 ) -> dict[str, Floats]:
     """Every input of the model by name, each of shape (rows,), NaN where it is null.
 

@@ -10,30 +10,35 @@ from feature_repo.settings import Settings
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.model_versions.aliases import UnknownVersionError, list_versions, open_registry
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
-from holdfast.monitoring.evidently_workspace import said
+from holdfast.monitoring.evidently_workspace import plot_message
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
-from holdfast.monitoring.skew.causes import COLUMNS, Compared, differences
-from holdfast.monitoring.skew.findings import findings, metric_rows, not_computable, table
-from holdfast.monitoring.skew.logged_features import LoggedValues, columns_of, logged_values, right_moments
-from holdfast.monitoring.skew.plot import mismatches, report
-from holdfast.monitoring.skew.recompute import Definitions, definitions, recompute
-from holdfast.monitoring.window import Window, logged_predictions
+from holdfast.monitoring.skew.causes import COLUMNS, FeatureComparison, explain_differences
+from holdfast.monitoring.skew.findings import build_metric_rows, build_table, not_computable_finding, skew_findings
+from holdfast.monitoring.skew.logged_features import (
+    LoggedFeatures,
+    extract_logged_features,
+    stack_columns,
+    valid_timestamps,
+)
+from holdfast.monitoring.skew.plot import mismatch_report, plot_mismatches
+from holdfast.monitoring.skew.recompute import PointInTimeDefinitions, checkout_definitions, recompute_features
+from holdfast.monitoring.window import Window, read_logged_predictions
 
 
-def skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
     """Every feature value logged in the window against the point-in-time value, recomputed through Feast.
 
     Recomputed from what is known at ``window.known_at``, by the definitions of this checkout; snapshots that are
     missing are built.
     """
-    logged = logged_values(logged_predictions(settings, window))
+    logged = extract_logged_features(read_logged_predictions(settings, window))
     if not logged:
         return _nothing("Nothing was predicted in the window: no value to compare.")
     versions, notes = _fingerprints(settings, {item.version for item in logged})
-    with definitions(settings) as by:
+    with checkout_definitions(settings) as by:
         changed = {
             item.version: by.changed_since(versions[item.version]) if item.version in versions else by.not_applied
             for item in logged
@@ -44,7 +49,7 @@ def skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
         except NoDataError as error:
             return _nothing(f"Nothing can be recomputed: {error}")
         kept = [
-            differences(settings, by, item, window.known_at, rules.skew.max_delay_hours)
+            explain_differences(settings, by, item, window.known_at, rules.skew.max_delay_hours)
             for item in compared
             if item.different.any()
         ]
@@ -59,41 +64,43 @@ def skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> Vie
     return ViewResult(
         view="skew",
         summary=summary,
-        metrics=[*metric_rows(counts, different), *_broken_rows(broken)],
-        table=table(different, summary),
-        picture=mismatches(different, summary),
-        findings=[*broken, *findings(different, changed)],
-        report=report(compared, rules.skew.report_rows) if compared else None,
+        metrics=[*build_metric_rows(counts, different), *_broken_rows(broken)],
+        table=build_table(different, summary),
+        plot=plot_mismatches(different, summary),
+        findings=[*broken, *skew_findings(different, changed)],
+        report=mismatch_report(compared, rules.skew.report_rows) if compared else None,
         notes=notes,
-        judged=() if broken else None,
+        evaluated_subjects=() if broken else None,
     )
 
 
 def _compared(
     settings: Settings,
-    by: Definitions,
-    logged: Sequence[LoggedValues],
+    by: PointInTimeDefinitions,
+    logged: Sequence[LoggedFeatures],
     window: Window,
     rules: MonitorSettings,
     changed: Mapping[str, Sequence[str]],
-) -> tuple[list[Compared], list[Finding]]:
+) -> tuple[list[FeatureComparison], list[Finding]]:
     """What could be recomputed, and what not because its definitions changed."""
     keys = pd.concat([item.keys for item in logged], ignore_index=True)
-    moments = right_moments(keys, rules.skew.max_delay_hours)
+    moments = valid_timestamps(keys, rules.skew.max_delay_hours)
     try:
-        values = recompute(settings, by, keys, moments, window.known_at)
+        values = recompute_features(settings, by, keys, moments, window.known_at)
     except NoDataError:
         raise
     except Exception as error:  # whatever definitions of now make of it; if they have not changed, it is no skew
         if not all(changed.values()):
             raise
         problem = f"computing by those of now fails: {(str(error) or type(error).__name__).splitlines()[0]}"
-        return [], [not_computable(item.version, changed[item.version], len(item.x), problem) for item in logged]
+        return [], [
+            not_computable_finding(item.version, changed[item.version], len(item.x), problem) for item in logged
+        ]
     compared, start = [], 0
     for item in logged:
         part = {name: column[start : start + len(item.x)] for name, column in values.items()}
-        again = columns_of(part, item.inputs, len(item.x))
-        compared.append(Compared(item, again, changed[item.version]))
+        again = stack_columns(part, item.inputs, len(item.x))
+        compared.append(FeatureComparison(item, again, changed[item.version]))
         start += len(item.x)
     return compared, []
 
@@ -117,7 +124,7 @@ def _fingerprints(settings: Settings, wanted: set[str]) -> tuple[dict[str, dict[
     return found, notes
 
 
-def _said_of(by: Definitions) -> list[str]:
+def _said_of(by: PointInTimeDefinitions) -> list[str]:
     if not by.not_applied:
         return []
     return [
@@ -139,4 +146,4 @@ def _broken_rows(broken: Sequence[Finding]) -> list[MetricRow]:
 def _nothing(summary: str) -> ViewResult:
     """A window with nothing to compare is a window, too; that nothing differs it cannot tell."""
     rows = [MetricRow("values_compared", "all", 0.0, 0)]
-    return ViewResult("skew", summary, rows, [{"skew": summary}], said(summary), judged=())
+    return ViewResult("skew", summary, rows, [{"skew": summary}], plot_message(summary), evaluated_subjects=())

@@ -14,11 +14,11 @@ from sklearn.metrics import roc_auc_score
 
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.champion_model import load_champion
-from holdfast.batch_scoring.scoring_run import score_moment
+from holdfast.batch_scoring.scoring_run import score_customers
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
-from holdfast.monitoring.performance.view import outcome_view
+from holdfast.monitoring.performance.view import run_outcome_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from holdfast.training.contract_builder import served_model
@@ -67,9 +67,9 @@ def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
             registry.point(CHAMPION, version)
             served = load_champion(settings)
             for moment in SERVED:
-                score_moment(settings, served, moment, known_at)
+                score_customers(settings, served, moment, known_at)
         rules = MonitorSettings.model_validate({"outcome": {"resamples": 50}})
-        found = outcome_view(settings, Window.ending(CDNOW_ENDS, 1, known_at), rules)
+        found = run_outcome_view(settings, Window.ending(CDNOW_ENDS, 1, known_at), rules)
     assert found.summary.startswith("14 cohorts: 14 measured")
     measured = pd.DataFrame([(row.version, row.metric, row.value) for row in found.metrics], columns=["v", "m", "x"])
     return pd.DataFrame(offline).T.join(measured.pivot_table(index="v", columns="m", values="x")).set_index("name")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.backfill_range import BadRangeError
-from holdfast.batch_scoring.score_store import list_scored
+from holdfast.batch_scoring.backfill_range import BackfillRangeError
+from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
 from tests.support.registered_versions import crown
 from tests.support.score_tables import files
@@ -27,7 +27,7 @@ def settings(planted: tuple[Settings, Any]) -> Settings:
 
 
 def _scored(settings: Settings) -> list[date]:
-    return [item.as_of.date() for item in list_scored(settings)]
+    return [item.as_of.date() for item in list_score_tables(settings)]
 
 
 def _online(settings: Settings) -> dict[str, tuple[int, int]]:
@@ -106,13 +106,13 @@ def test_a_killed_one_goes_on_where_it_stopped(settings: Settings) -> None:
     assert sorted(before) == ["2024-05-01.parquet", "2024-05-02.parquet"]
     assert [day.day for day in backfill(FIRST, LAST).scored] == [3, 4, 5]
     assert files(settings).items() >= before.items()
-    assert all(len(read_scores(item.path)) for item in list_scored(settings))
-    assert len(list_scored(settings)) == 5
+    assert all(len(read_scores(item.path)) for item in list_score_tables(settings))
+    assert len(list_score_tables(settings)) == 5
 
 
 def test_a_range_beyond_the_data_is_refused_whole(settings: Settings) -> None:
     from flows.backfill import backfill
 
-    with pytest.raises(BadRangeError, match=f"not covered by data: .* to {AS_OF:%Y-%m-%d}, or ingest more"):
+    with pytest.raises(BackfillRangeError, match=f"not covered by data: .* to {AS_OF:%Y-%m-%d}, or ingest more"):
         backfill(date(2024, 6, 30), date(2024, 7, 2))
     assert files(settings) == {}

@@ -192,24 +192,24 @@ def test_too_little_history_is_recorded_and_nobody_is_scored(walked: tuple[Path,
 
 
 def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> None:
-    from holdfast.batch_scoring.champion_model import OtherInputsError, load_champion
-    from holdfast.batch_scoring.population import Customers, active_customers
-    from holdfast.batch_scoring.scores_table import scores_table
+    from holdfast.batch_scoring.champion_model import InputMismatchError, load_champion
+    from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
+    from holdfast.batch_scoring.scores_table import build_scores
 
     step = backtested.result.steps[1]
     with at_work_on(state_folder(backtested.settings, "decay")) as settings:
         champion = load_champion(settings)
-        customers = active_customers(settings, step.as_of, backtested.plan.known_at(step.as_of))
-        again = scores_table(customers, champion)
+        customers = load_active_customers(settings, step.as_of, backtested.plan.known_at(step.as_of))
+        again = build_scores(customers, champion)
         kept = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
         pd.testing.assert_frame_equal(again, kept, check_exact=True)
-        others = Customers(customers.as_of, customers.ids, customers.x[:, ::-1], customers.inputs[::-1])
-        with pytest.raises(OtherInputsError, match=r"version 1 reads \['purchase_days'.*python -m flows.train"):
+        others = ScoringPopulation(customers.as_of, customers.ids, customers.x[:, ::-1], customers.inputs[::-1])
+        with pytest.raises(InputMismatchError, match=r"version 1 reads \['purchase_days'.*python -m flows.train"):
             champion.score(others)
 
 
 def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: Backtested) -> None:
-    from holdfast.monitoring.drift.reference import training_rows
+    from holdfast.monitoring.drift.reference import load_training_rows
     from holdfast.training.mlflow_tracking import open_mlflow
     from holdfast.training.recipe import RECIPE_FILE, Recipe
 
@@ -217,7 +217,7 @@ def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: 
         client = open_mlflow(settings)
         run_id = str(client.get_model_version(MODEL_NAME, "1").run_id)
         recipe = Recipe.model_validate_json(Path(client.download_artifacts(run_id, RECIPE_FILE)).read_bytes())
-        assert training_rows(client, settings, "1").digests() == recipe.digests["development"]
+        assert load_training_rows(client, settings, "1").digests() == recipe.digests["development"]
 
 
 def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import REPLAY, Settings
-from holdfast.batch_scoring.backfill_range import missing
+from holdfast.batch_scoring.backfill_range import unscored_days
 from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.core.errors import IngestError
 from holdfast.feature_store.materialization import OlderThanOnlineError
@@ -36,7 +36,7 @@ def test_new_transactions_are_in_the_scores_of_the_day(
     version = crown(client)
     monkeypatch.setitem(vars(flow_run), "scheduled_start_time", NEXT + timedelta(hours=1))
     result = daily(*today)  # of the day that began an hour ago, whose midnight a backfill would ask for
-    assert missing(planted[0], [NEXT]) == []
+    assert unscored_days(planted[0], [NEXT]) == []
     assert result.ingested.rows_added == 2
     assert (result.built.as_of, result.built.materialised, result.built.parity.mismatches) == (NEXT, True, 0)
     assert result.scored is not None

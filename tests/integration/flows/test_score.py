@@ -12,10 +12,10 @@ import pytest
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring import scores_table as scores_module
-from holdfast.batch_scoring.champion_model import OtherDefinitionsError
-from holdfast.batch_scoring.score_store import list_scored
+from holdfast.batch_scoring.champion_model import DefinitionMismatchError
+from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
-from holdfast.batch_scoring.scoring_run import NobodyActiveError
+from holdfast.batch_scoring.scoring_run import NoActiveCustomersError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import ModelRegistry
@@ -111,7 +111,7 @@ def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: 
     late = score(AS_OF, KNOWN_AT)
     assert (late.path, late.replaced, late.model_version) == (early.path, first, second)
     assert "The table of version" in late.summary()
-    replaced, current = list_scored(settings)
+    replaced, current = list_score_tables(settings)
     assert (replaced.model_version, replaced.current) == (first, False)
     assert (current.model_version, current.current, current.path) == (second, True, late.path)
     assert {item.as_of for item in (replaced, current)} == {AS_OF}
@@ -120,7 +120,10 @@ def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: 
 
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, first)  # rolled back
     assert score(AS_OF, KNOWN_AT).replaced == second
-    assert [(item.model_version, item.current) for item in list_scored(settings)] == [(second, False), (first, True)]
+    assert [(item.model_version, item.current) for item in list_score_tables(settings)] == [
+        (second, False),
+        (first, True),
+    ]
     assert read_scores(early.path).equals(said)
 
 
@@ -132,7 +135,7 @@ def test_data_that_arrived_later_are_another_table(settings: Settings, client: A
     score(june, june)  # late rows and all of May come a day later
     late = score(june, KNOWN_AT)
     assert late.written
-    earlier, current = list_scored(settings)
+    earlier, current = list_score_tables(settings)
     assert earlier.known_at < current.known_at
     assert len(read_scores(earlier.path)) < len(read_scores(current.path))
 
@@ -145,7 +148,7 @@ def test_somebody_elses_file_is_no_table(settings: Settings, client: Any) -> Non
     (settings.scores / "2024-07-01.parquet").write_bytes(b"PAR1 half")
     read_scores(score(AS_OF, KNOWN_AT).path)
     (settings.scores / "notes.parquet").write_bytes(b"mine")
-    assert [item.as_of for item in list_scored(settings)] == [AS_OF]
+    assert [item.as_of for item in list_score_tables(settings)] == [AS_OF]
 
 
 def test_without_a_champion_it_says_what_to_do(settings: Settings) -> None:
@@ -163,7 +166,7 @@ def test_a_champion_of_other_definitions_scores_nobody(settings: Settings, clien
     contract = json.loads(client.get_model_version(MODEL_NAME, version).tags[SERVED_MODEL_TAG])
     contract["fingerprint"]["on_demand"] = "0" * 64
     client.set_model_version_tag(MODEL_NAME, version, SERVED_MODEL_TAG, json.dumps(contract))
-    with pytest.raises(OtherDefinitionsError, match=f"version {version}, was trained on other .* on_demand differ"):
+    with pytest.raises(DefinitionMismatchError, match=f"version {version}, was trained on other .* on_demand differ"):
         score(AS_OF, KNOWN_AT)
     assert not settings.scores.exists()
 
@@ -172,7 +175,7 @@ def test_data_that_end_long_before_are_refused(settings: Settings, client: Any) 
     from flows.score import score
 
     crown(client)
-    with pytest.raises(NobodyActiveError, match="Nobody bought in the 180 days before 2025-01-01 00:00 UTC"):
+    with pytest.raises(NoActiveCustomersError, match="Nobody bought in the 180 days before 2025-01-01 00:00 UTC"):
         score(datetime(2025, 1, 1, tzinfo=AS_OF.tzinfo))
     assert files(settings) == {}
 
@@ -208,6 +211,6 @@ def test_a_full_disk_leaves_what_was_there(settings: Settings, client: Any, monk
     with pytest.raises(OSError, match="No space left"):
         score(AS_OF, KNOWN_AT)
     monkeypatch.undo()
-    assert [(item.model_version, item.current) for item in list_scored(settings)] == [(first, True)]
+    assert [(item.model_version, item.current) for item in list_score_tables(settings)] == [(first, True)]
     assert read_scores(settings.scores / "2024-07-01.parquet").equals(said)
     assert not list(settings.scores.rglob(".writing-*"))

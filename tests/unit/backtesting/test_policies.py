@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.backtesting.policies import POLICIES, Performance, Policy, PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.settings import PolicySettings
-from holdfast.monitoring.drift.psi import Drift
+from holdfast.monitoring.drift.psi import PsiResult
 from holdfast.training.evaluation_report import Interval
 from tests.support.small_shop import AS_OF
 
@@ -31,26 +31,31 @@ def test_without_a_champion_every_policy_trains(policy: Policy) -> None:
 
 @pytest.mark.parametrize(("policy", "train"), [("never", False), ("always", True)])
 def test_two_policies_look_at_nothing(policy: Policy, train: bool) -> None:
-    known = PolicyInputs("1", 1000, [Drift("score", 9)], _measured((0.5, 0.5), (0.4, 0.4)))
+    known = PolicyInputs("1", 1000, [PsiResult("score", 9)], _measured((0.5, 0.5), (0.4, 0.4)))
     assert decide(policy, known, RULES).train is train
 
 
 @pytest.mark.parametrize(("psi", "train"), [(0.2501, True), (0.25, False), (0, False)])
 def test_drift_of_the_score_decides(psi: float, train: bool) -> None:
-    found = decide("drift", PolicyInputs("1", 200, [Drift("score", psi)]), RULES)
+    found = decide("drift", PolicyInputs("1", 200, [PsiResult("score", psi)]), RULES)
     assert found.train is train
     assert f"PSI of the score {psi:.2f}, limit 0.25" in found.why
 
 
 def test_drift_of_inputs_is_named_and_does_not_decide() -> None:
-    drift = [Drift("tenure_days", 4.2), Drift("purchase_days", 0.3), Drift("score", 0.2), Drift("amount_30d", 0.1)]
+    drift = [
+        PsiResult("tenure_days", 4.2),
+        PsiResult("purchase_days", 0.3),
+        PsiResult("score", 0.2),
+        PsiResult("amount_30d", 0.1),
+    ]
     found = decide("drift", PolicyInputs("1", 200, drift), RULES)
     assert not found.train
     assert found.why.endswith("2 of 3 inputs are above it, most tenure_days 4.20")
 
 
 def test_too_few_customers_do_not_drift() -> None:
-    found = decide("drift", PolicyInputs("1", 199, [Drift("score", 5)]), RULES)
+    found = decide("drift", PolicyInputs("1", 199, [PsiResult("score", 5)]), RULES)
     assert found == TrainingDecision(False, "199 customers are too few to judge drift: it takes 200")
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.backfill_range import BadRangeError, days_between
+from holdfast.batch_scoring.backfill_range import BackfillRangeError, list_backfill_days
 from tests.support.small_shop import shop_folder
 
 
 def _days(start: str, end: str, every: int = 1) -> list[datetime]:
-    return days_between(Settings(data=shop_folder()), date.fromisoformat(start), date.fromisoformat(end), every)
+    return list_backfill_days(Settings(data=shop_folder()), date.fromisoformat(start), date.fromisoformat(end), every)
 
 
 def test_both_ends_and_every_so_many_days() -> None:
@@ -35,10 +35,10 @@ def test_the_first_and_the_last_day_that_data_cover() -> None:
     ],
 )
 def test_a_range_without_sense_is_one_error(start: str, end: str, every: int, said: str) -> None:
-    with pytest.raises(BadRangeError, match=said):
+    with pytest.raises(BackfillRangeError, match=said):
         _days(start, end, every)
 
 
 def test_without_data_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(BadRangeError, match=r"python -m flows\.ingest"):
-        days_between(Settings(data=tmp_path), date(2024, 1, 1), date(2024, 1, 2), 1)
+    with pytest.raises(BackfillRangeError, match=r"python -m flows\.ingest"):
+        list_backfill_days(Settings(data=tmp_path), date(2024, 1, 1), date(2024, 1, 2), 1)

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.outcomes import is_mature, outcomes, outcomes_of
-from holdfast.batch_scoring.population import Customers, active_customers
+from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, load_outcomes
+from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import ARRIVALS, AS_OF, KNOWN_AT, at_work_on, transactions
@@ -28,10 +28,10 @@ def _active(as_of: datetime, known_at: datetime) -> list[str]:
     )
 
 
-def _customers(settings: Settings, as_of: datetime, known_at: datetime) -> Customers:
+def _customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
     with at_work_on(settings.data):
         build_snapshots(settings, as_of, known_at)
-        return active_customers(settings, as_of, known_at)
+        return load_active_customers(settings, as_of, known_at)
 
 
 @pytest.mark.parametrize("known_at", [STEP, KNOWN_AT])
@@ -74,7 +74,7 @@ def test_outcomes_as_known_then(dataset: Dataset, known_at: datetime) -> None:
         for row in transactions()
         if cohort <= row.event_timestamp < end and row.amount > 0 and row.ingested_at <= known_at
     }
-    found = outcomes(dataset.settings, _scored(ids[::-1]), cohort, known_at)
+    found = load_cohort_outcomes(dataset.settings, _scored(ids[::-1]), cohort, known_at)
     assert found.tolist() == [customer not in stayed for customer in ids[::-1]]
     assert 0 < found.mean() < 1
 
@@ -95,10 +95,10 @@ def test_outcomes_of_a_few_each_day(dataset: Dataset, monkeypatch: pytest.Monkey
     asked = [(f"c{number:03d}", day) for day in days for number in rng.choice(300, 8, replace=False)]
     asked = [asked[n] for n in rng.permutation(len(asked))] + asked[:1] + [("stranger", days[3])]
     rows = pd.DataFrame(asked, columns=["customer_id", "cutoff"], index=np.arange(len(asked)) * 7)
-    found = outcomes_of(dataset.settings, rows, KNOWN_AT)
+    found = load_outcomes(dataset.settings, rows, KNOWN_AT)
     assert found.tolist() == [_by_hand(*pair) if _by_hand(*pair) is not None else pd.NA for pair in asked]
     assert found.dtype == "boolean" and found.isna().any() and 0 < found.mean() < 1
-    assert not len(outcomes_of(dataset.settings, rows[:0], KNOWN_AT))
+    assert not len(load_outcomes(dataset.settings, rows[:0], KNOWN_AT))
 
 
 def test_nobody_else_is_labelled(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,17 +115,17 @@ def test_nobody_else_is_labelled(dataset: Dataset, monkeypatch: pytest.MonkeyPat
     cohort = datetime(2024, 2, 1, tzinfo=UTC)
     asked = _active(cohort, cohort)[:3]
     rows = pd.DataFrame({"customer_id": asked, "cutoff": [cohort + timedelta(days=n) for n in range(3)]})
-    outcomes_of(dataset.settings, rows, KNOWN_AT)
+    load_outcomes(dataset.settings, rows, KNOWN_AT)
     assert labelled == [set(asked)]
     monkeypatch.setattr(module, "_LABELS", 4)  # of two customers at two cut-offs
     labelled.clear()
-    outcomes_of(dataset.settings, rows, KNOWN_AT)
+    load_outcomes(dataset.settings, rows, KNOWN_AT)
     assert labelled == [set(asked[:2]), set(asked[2:])]
 
 
 def test_scores_of_other_data_are_noticed(dataset: Dataset) -> None:
     with pytest.raises(RuntimeError, match="Customer 'stranger' was scored at 2024-02-01 but is not in the data"):
-        outcomes(dataset.settings, _scored(["stranger"]), datetime(2024, 2, 1, tzinfo=UTC), KNOWN_AT)
+        load_cohort_outcomes(dataset.settings, _scored(["stranger"]), datetime(2024, 2, 1, tzinfo=UTC), KNOWN_AT)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from pandera.errors import SchemaErrors
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from holdfast.batch_scoring.champion_model import Champion, OtherInputsError
-from holdfast.batch_scoring.population import Customers
-from holdfast.batch_scoring.scores_table import read_scores, scores_path, scores_table, write_scores
-from holdfast.batch_scoring.summary import decisions, histogram
+from holdfast.batch_scoring.champion_model import InputMismatchError, ScoringModel
+from holdfast.batch_scoring.population import ScoringPopulation
+from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
+from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
 from holdfast.models.contract import RECENCY, Feature
 from holdfast.models.loaded_model import Model, load_model
 from tests.support.registry import contract_of, dumped, estimator
@@ -22,15 +22,17 @@ AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 INPUTS = [RECENCY, "purchase_days", "mean_gap_days"]
 
 
-def champion(model: Any = None, **changed: Any) -> Champion:
+def champion(model: Any = None, **changed: Any) -> ScoringModel:
     model = model or estimator()
     content = dumped(model)
-    return Champion(load_model(contract_of(model, content, inputs=INPUTS, model_version="7", **changed), content))
+    return ScoringModel(load_model(contract_of(model, content, inputs=INPUTS, model_version="7", **changed), content))
 
 
-def customers(rows: list[list[float]]) -> Customers:
+def customers(rows: list[list[float]]) -> ScoringPopulation:
     ids = [f"c{number}" for number in range(len(rows))]
-    return Customers(AS_OF, ids, np.array(rows, dtype=float), [Feature("v", name, "Float64", False) for name in INPUTS])
+    return ScoringPopulation(
+        AS_OF, ids, np.array(rows, dtype=float), [Feature("v", name, "Float64", False) for name in INPUTS]
+    )
 
 
 PEOPLE = customers([[0.0, 2.0, float("nan")], [180.0, -1.0, 0.5], [180.1, 0.0, 2.0]])
@@ -38,7 +40,7 @@ PEOPLE = customers([[0.0, 2.0, float("nan")], [180.0, -1.0, 0.5], [180.1, 0.0, 2
 
 def test_a_row_says_who_when_what_why_and_by_which_version() -> None:
     model = champion(threshold=0.6)
-    table = scores_table(PEOPLE, model)
+    table = build_scores(PEOPLE, model)
     expected = model.model.churn_probabilities(PEOPLE.x)
     assert table["churn_probability"].to_numpy().tobytes() == expected.tobytes()
     assert table["will_churn"].tolist() == (expected >= 0.6).tolist()
@@ -58,13 +60,13 @@ def test_a_row_says_who_when_what_why_and_by_which_version() -> None:
 
 def test_a_threshold_is_met_by_what_equals_it() -> None:
     (first, *_) = champion().model.churn_probabilities(PEOPLE.x).tolist()
-    assert scores_table(PEOPLE, champion(threshold=first))["will_churn"].iloc[0]
+    assert build_scores(PEOPLE, champion(threshold=first))["will_churn"].iloc[0]
 
 
 def test_a_model_that_cannot_be_explained_gives_scores_without_reasons(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(400, 3))
     model = HistGradientBoostingClassifier(max_iter=5).fit(x, x[:, 0] * x[:, 1] > 0)
-    table = scores_table(PEOPLE, champion(model))
+    table = build_scores(PEOPLE, champion(model))
     assert table["reasons"].isna().all()
     assert table["reason_details"].isna().all()
     write_scores(table, tmp_path / "one.parquet")
@@ -76,17 +78,17 @@ def test_what_is_no_probability_is_refused(score: float, monkeypatch: pytest.Mon
     model = champion()
     monkeypatch.setattr(Model, "churn_probabilities", lambda *_: np.array([0.5, score, 0.5]))
     with pytest.raises(SchemaErrors, match="churn_probability"):
-        scores_table(PEOPLE, model)
+        build_scores(PEOPLE, model)
 
 
 def test_other_inputs_are_refused() -> None:
-    others = Customers(AS_OF, PEOPLE.ids, PEOPLE.x[:, ::-1], PEOPLE.inputs[::-1])
-    with pytest.raises(OtherInputsError, match=r"version 7 reads .* the feature service gives"):
-        scores_table(others, champion())
+    others = ScoringPopulation(AS_OF, PEOPLE.ids, PEOPLE.x[:, ::-1], PEOPLE.inputs[::-1])
+    with pytest.raises(InputMismatchError, match=r"version 7 reads .* the feature service gives"):
+        build_scores(others, champion())
 
 
 def test_to_disk_and_back(tmp_path: Path) -> None:
-    table, path = scores_table(PEOPLE, champion()), tmp_path / "scores" / "one.parquet"
+    table, path = build_scores(PEOPLE, champion()), tmp_path / "scores" / "one.parquet"
     write_scores(table, path)
     pd.testing.assert_frame_equal(read_scores(path), table)
     some = ["customer_id", "churn_probability"]
@@ -98,7 +100,7 @@ def test_to_disk_and_back(tmp_path: Path) -> None:
 
 
 def test_a_decision_that_was_changed_is_noticed(tmp_path: Path) -> None:
-    table = scores_table(PEOPLE, champion())
+    table = build_scores(PEOPLE, champion())
     write_scores(table.assign(will_churn=~table["will_churn"]), tmp_path / "one.parquet")
     with pytest.raises(SchemaErrors, match="will_churn is not what probability and threshold say"):
         read_scores(tmp_path / "one.parquet")
@@ -117,11 +119,11 @@ def test_one_file_per_moment(as_of: datetime, name: str) -> None:
 
 
 def test_what_people_see_of_it() -> None:
-    table = scores_table(PEOPLE, champion(threshold=0.6))
-    active, others = decisions(table)
+    table = build_scores(PEOPLE, champion(threshold=0.6))
+    active, others = summarize_decisions(table)
     churns = table["will_churn"].tolist()
     assert (active["customers"], active["scored"], active["will churn"]) == ("active", 2, sum(churns[:2]))
     assert (others["customers"], others["scored"], others["will stay"]) == ("not active", 1, 1 - churns[2])
-    (axes,) = histogram(table).axes
+    (axes,) = plot_score_histogram(table).axes
     assert sum(bar.get_height() for bar in axes.patches) == 3
     assert "3 customers as of 2024-07-01, version 7" in axes.get_title()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.monitoring.evidently_workspace import TITLES, keep_report, project_name, report_of
+from holdfast.monitoring.evidently_workspace import TITLES, build_drift_report, project_name, save_report
 from holdfast.monitoring.findings import View
 
 DAY = datetime(1998, 5, 1, 6, tzinfo=UTC)
@@ -20,7 +20,7 @@ DAY = datetime(1998, 5, 1, 6, tzinfo=UTC)
 def report() -> Any:
     rng = np.random.default_rng(0)
     current = pd.DataFrame({"a": rng.normal(size=60), "b": 1.0, "c": np.nan})
-    return report_of(current, pd.DataFrame(rng.normal(size=(300, 3)), columns=["a", "b", "c"]))
+    return build_drift_report(current, pd.DataFrame(rng.normal(size=(300, 3)), columns=["a", "b", "c"]))
 
 
 def workspace(settings: Settings) -> Any:
@@ -32,8 +32,8 @@ def workspace(settings: Settings) -> Any:
 def test_evidently_finds_what_was_kept(report: Any, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     for hours in (0, 1, 24):  # two of one day
-        keep_report(settings, "drift", report, DAY + timedelta(hours=hours), 90)
-    keep_report(settings, "data", report, DAY, 90)
+        save_report(settings, "drift", report, DAY + timedelta(hours=hours), 90)
+    save_report(settings, "data", report, DAY, 90)
     found = workspace(settings)
     assert sorted(project.name for project in found.list_projects()) == ["Holdfast: data", "Holdfast: drift"]
     project = found.search_project(project_name("drift"))[0]
@@ -47,7 +47,7 @@ def test_evidently_finds_what_was_kept(report: Any, tmp_path: Path) -> None:
 def test_the_first_page_of_a_project_is_not_empty(report: Any, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     for view in get_args(View):
-        keep_report(settings, view, report, DAY, 90)
+        save_report(settings, view, report, DAY, 90)
         (project,) = workspace(settings).search_project(project_name(view))
         panels = project.dashboard.model().panels
         assert panels[0].title == TITLES[view]
@@ -58,10 +58,10 @@ def test_the_first_page_of_a_project_is_not_empty(report: Any, tmp_path: Path) -
 
 def test_old_reports_go(report: Any, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
-    first = keep_report(settings, "data", report, DAY, 30)
-    kept = keep_report(settings, "data", report, DAY + timedelta(days=30), 30)
+    first = save_report(settings, "data", report, DAY, 30)
+    kept = save_report(settings, "data", report, DAY + timedelta(days=30), 30)
     assert first.exists() and kept.exists()
-    keep_report(settings, "data", report, DAY + timedelta(days=31), 30)
+    save_report(settings, "data", report, DAY + timedelta(days=31), 30)
     assert kept.exists() and not first.exists()
     assert not [path for path in settings.evidently.rglob("*") if "writing" in path.name]
 
@@ -69,7 +69,7 @@ def test_old_reports_go(report: Any, tmp_path: Path) -> None:
 def test_two_runs_at_once_share_a_project(report: Any, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     moments = [DAY + timedelta(days=number) for number in range(4)]
-    threads = [threading.Thread(target=keep_report, args=(settings, "skew", report, time, 90)) for time in moments]
+    threads = [threading.Thread(target=save_report, args=(settings, "skew", report, time, 90)) for time in moments]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -80,7 +80,7 @@ def test_two_runs_at_once_share_a_project(report: Any, tmp_path: Path) -> None:
 
 def test_a_column_without_values_is_left_out_and_none_left_is_no_report(report: Any) -> None:
     assert "c" not in {str(value.get("column")) for value in _columns(report)}
-    assert report_of(pd.DataFrame({"a": [np.nan]}), pd.DataFrame({"a": [1.0]})) is None
+    assert build_drift_report(pd.DataFrame({"a": [np.nan]}), pd.DataFrame({"a": [1.0]})) is None
 
 
 def _columns(report: Any) -> list[dict[str, Any]]:

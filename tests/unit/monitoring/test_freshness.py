@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.score_store import about_scores
+from holdfast.batch_scoring.score_store import score_metadata
 from holdfast.batch_scoring.scores_table import scores_path
 from holdfast.feature_store.materialization import features_lock, forget_online_state
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
-from holdfast.monitoring.data_quality.view import data_view
-from holdfast.monitoring.freshness import ONLINE, champion_freshness, online_freshness, scores_freshness
+from holdfast.monitoring.data_quality.view import run_data_view
+from holdfast.monitoring.freshness import ONLINE, check_batch_scores, check_champion, check_online_store
 from holdfast.monitoring.metrics_store import write_metrics
 from holdfast.monitoring.settings import DataRules, MonitorSettings
 from holdfast.monitoring.window import Window
@@ -40,7 +40,7 @@ def window(hours: float) -> Window:
     ],
 )
 def test_the_online_store_ages(open_shop: Settings, hours: float, severity: str | None, told: str) -> None:
-    rows, findings, notes = online_freshness(open_shop, window(hours))
+    rows, findings, notes = check_online_store(open_shop, window(hours))
     assert (rows[0].value, rows[0].limit, rows[0].breached) == (max(hours, 0), 48, severity is not None)
     assert [item.severity for item in findings] == ([severity] if severity else [])
     assert all(item.event == "holdfast.freshness.breached" and told in item.summary for item in findings)
@@ -48,15 +48,15 @@ def test_the_online_store_ages(open_shop: Settings, hours: float, severity: str 
 
 
 def test_a_store_of_no_known_age_is_critical_once_it_had_one(open_shop: Settings) -> None:
-    rows, findings, _ = online_freshness(open_shop, window(1))
+    rows, findings, _ = check_online_store(open_shop, window(1))
     forget_online_state(open_shop)  # as a materialisation that was killed leaves it
-    assert online_freshness(open_shop, window(2))[1] == []  # as far as monitoring knows, there never was one
+    assert check_online_store(open_shop, window(2))[1] == []  # as far as monitoring knows, there never was one
     write_metrics(open_shop, "data", AS_OF, AS_OF + HOUR, rows)
     with features_lock(open_shop):
-        assert online_freshness(open_shop, window(2)) == (
+        assert check_online_store(open_shop, window(2)) == (
             [], [], ["The online store is being filled: its age is not judged."]
         )  # fmt: skip
-    rows, findings, notes = online_freshness(open_shop, window(2))
+    rows, findings, notes = check_online_store(open_shop, window(2))
     assert [(item.severity, item.subject) for item in findings] == [("critical", ONLINE)]
     assert rows[0].breached and notes == []
 
@@ -65,27 +65,27 @@ def test_a_store_that_lost_what_it_was_filled_with_is_critical(open_shop: Settin
     with sqlite3.connect(open_shop.feast / "online_store.db") as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             database.execute(f"DELETE FROM {table}")
-    rows, (finding,), _ = online_freshness(open_shop, window(1))
+    rows, (finding,), _ = check_online_store(open_shop, window(1))
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.freshness.breached", "critical", ONLINE)
     assert "does not hold 150 of a sample" in finding.summary
     assert rows[0].breached
     (open_shop.feast / "online_store.db").unlink()
-    assert "cannot be read: OperationalError" in online_freshness(open_shop, window(1))[1][0].summary
+    assert "cannot be read: OperationalError" in check_online_store(open_shop, window(1))[1][0].summary
 
 
 def test_before_the_first_materialisation_it_says_so(shop: Settings) -> None:
-    rows, findings, notes = online_freshness(shop, window(1))
+    rows, findings, notes = check_online_store(shop, window(1))
     assert (rows, findings) == ([], [])
     assert "python -m flows.features" in notes[0]
 
 
 def test_scores_are_missed_once_there_were_some(shop: Settings) -> None:
     rules = DataRules()
-    assert scores_freshness(shop, window(100), rules) == ([], [], [])
+    assert check_batch_scores(shop, window(100), rules) == ([], [], [])
     for moment in (AS_OF, AS_OF + 72 * HOUR):  # of what comes after the window, it knows nothing
         _scored(shop, moment)
-    assert scores_freshness(shop, window(36), rules)[1] == []
-    rows, findings, _ = scores_freshness(shop, window(37), rules)
+    assert check_batch_scores(shop, window(36), rules)[1] == []
+    rows, findings, _ = check_batch_scores(shop, window(37), rules)
     assert (rows[0].value, rows[0].breached) == (37, True)
     assert findings[0].summary == "The newest batch scores are of 2024-07-01 00:00 UTC, 37 hours old; the limit is 36."
 
@@ -111,7 +111,7 @@ def test_the_champion_ages_from_the_moment_it_was_trained_as_of(
     shop: Settings, registry: Registry, days: int, breached: bool
 ) -> None:
     registry.point(CHAMPION, _trained(registry, AS_OF))
-    rows, findings, notes = champion_freshness(shop, window(24 * days), DataRules())
+    rows, findings, notes = check_champion(shop, window(24 * days), DataRules())
     assert [(row.metric, row.subject, row.version, row.value, row.limit, row.breached) for row in rows] == [
         ("age_days", "champion", "1", max(days, 0), 100, breached)
     ]
@@ -124,39 +124,39 @@ def test_the_champion_ages_from_the_moment_it_was_trained_as_of(
 def test_a_stale_champion_is_told_with_its_age_until_another_follows(shop: Settings, registry: Registry) -> None:
     rules = DataRules(max_champion_age_days=30)
     registry.point(CHAMPION, _trained(registry, AS_OF - 31 * DAY))
-    _, (finding,), _ = champion_freshness(shop, window(0), rules)
+    _, (finding,), _ = check_champion(shop, window(0), rules)
     assert "version 1, was trained as of 2024-05-31, 31 days ago; the limit is 30" in finding.summary
     assert (finding.payload["version"], finding.payload["age_days"]) == ("1", 31)
     registry.point(CHALLENGER, _trained(registry, AS_OF))
-    assert len(champion_freshness(shop, window(0), rules)[1]) == 1, "who only waits serves nobody"
+    assert len(check_champion(shop, window(0), rules)[1]) == 1, "who only waits serves nobody"
     registry.point(CHAMPION, "2")
-    assert champion_freshness(shop, window(0), rules)[1] == []
+    assert check_champion(shop, window(0), rules)[1] == []
 
 
 def test_of_no_champion_nothing_is_said(shop: Settings, request: pytest.FixtureRequest) -> None:
-    assert champion_freshness(shop, window(0), DataRules()) == ([], [], []), "nothing was ever registered"
+    assert check_champion(shop, window(0), DataRules()) == ([], [], []), "nothing was ever registered"
     request.getfixturevalue("registry").plant()
-    assert champion_freshness(shop, window(0), DataRules()) == ([], [], [])
+    assert check_champion(shop, window(0), DataRules()) == ([], [], [])
 
 
 def test_a_champion_of_no_known_age_and_a_registry_that_is_away_are_noted(
     shop: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.point(CHAMPION, registry.plant())
-    rows, findings, notes = champion_freshness(shop, window(0), DataRules())
+    rows, findings, notes = check_champion(shop, window(0), DataRules())
     assert (rows, findings) == ([], [])
     assert "version 1, was not registered by training" in notes[0]
     broken = shop.data / "broken.db"
     broken.write_bytes(b"no database" * 1000)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{broken}")
-    rows, findings, notes = champion_freshness(shop, window(0), DataRules())
+    rows, findings, notes = check_champion(shop, window(0), DataRules())
     assert (rows, findings) == ([], [])
     assert "The age of the champion is not known" in notes[0]
 
 
 def test_the_data_view_tells_a_stale_champion(shop: Settings, registry: Registry) -> None:
     registry.point(CHAMPION, _trained(registry, AS_OF - 101 * DAY))
-    found = data_view(shop, window(0), MonitorSettings())
+    found = run_data_view(shop, window(0), MonitorSettings())
     (finding,) = (item for item in found.findings if item.event == "holdfast.freshness.breached")
     assert (finding.subject, finding.payload["age_days"]) == ("champion", 101)
     assert {"what": "champion: age, days", "now": "101", "before": "limit 100", "p-value": "", "state": "wrong"} in [
@@ -177,6 +177,6 @@ def _scored(settings: Settings, moment: datetime) -> None:
         fingerprint={},
         model_sha256="0",
     )
-    table = pyarrow.table({"customer_id": ["c1"]}).replace_schema_metadata(about_scores(contract, moment, KNOWN_AT))
+    table = pyarrow.table({"customer_id": ["c1"]}).replace_schema_metadata(score_metadata(contract, moment, KNOWN_AT))
     settings.scores.mkdir(exist_ok=True)
     pq.write_table(table, scores_path(settings.scores, moment))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.monitoring.metrics_store import MetricRow, last_metrics, read_metrics, write_metrics
+from holdfast.monitoring.metrics_store import MetricRow, read_latest_metrics, read_metrics, write_metrics
 
 START, HOUR = datetime(2024, 7, 1, 20, 15, tzinfo=UTC), timedelta(hours=1)
 
@@ -38,11 +38,11 @@ def test_what_is_asked_for(settings: Settings) -> None:
 
 
 def test_the_latest_run_and_the_latest_that_measured_anything(settings: Settings) -> None:
-    assert last_metrics(settings, "drift")["value"].tolist() == [7]
-    assert last_metrics(settings, "drift", of_rows=True)["value"].tolist() == [3]
-    assert last_metrics(settings, "skew").empty
+    assert read_latest_metrics(settings, "drift")["value"].tolist() == [7]
+    assert read_latest_metrics(settings, "drift", of_rows=True)["value"].tolist() == [3]
+    assert read_latest_metrics(settings, "skew").empty
     write_metrics(settings, "skew", START, START + HOUR, [MetricRow("values_compared", "all", 0, 0)])
-    assert last_metrics(settings, "skew", of_rows=True).empty
+    assert read_latest_metrics(settings, "skew", of_rows=True).empty
 
 
 def test_no_other_file_is_opened(settings: Settings) -> None:
@@ -51,4 +51,4 @@ def test_no_other_file_is_opened(settings: Settings) -> None:
         (folder / f"{START + hour * HOUR:%Y%m%dT%H%M%SZ}.parquet").write_text("damaged")
     assert values(settings, since=1, before=4) == [1, 2, 3]
     assert values(settings, since=1, last_of_day=True) == [3, 7]
-    assert last_metrics(settings, "drift")["value"].tolist() == [7]
+    assert read_latest_metrics(settings, "drift")["value"].tolist() == [7]

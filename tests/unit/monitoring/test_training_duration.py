@@ -9,7 +9,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.settings import DataRules
-from holdfast.monitoring.training_duration import training_time
+from holdfast.monitoring.training_duration import check_training_duration
 from holdfast.monitoring.window import Window
 from holdfast.training.mlflow_tracking import TRAINING_TIME
 from tests.support.registry import Registry, make_registry
@@ -38,15 +38,15 @@ def _trained(registry: Registry, times: Sequence[float | None], as_of: datetime 
 
 def test_one_that_takes_more_than_three_times_as_long_is_found(registry: Registry) -> None:
     settings = _trained(registry, [40, 44, 36, 50, 127])
-    (row,), (finding,), notes = training_time(settings, WINDOW, DataRules())
+    (row,), (finding,), notes = check_training_duration(settings, WINDOW, DataRules())
     assert (row.metric, row.version, row.value, row.limit, row.breached) == (TRAINING_TIME, "5", 127, 126, True)
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.training.slow", "warning", "training")
     assert finding.summary == (
         "Training version 5 took 127 s of processor time, 3.0 times the median of the 4 before it (42 s)."
     )
     assert notes == []
-    assert training_time(settings, WINDOW, DataRules(max_training_ratio=4))[1] == []
-    (row,), findings, _ = training_time(_trained(registry, [41]), WINDOW, DataRules())
+    assert check_training_duration(settings, WINDOW, DataRules(max_training_ratio=4))[1] == []
+    (row,), findings, _ = check_training_duration(_trained(registry, [41]), WINDOW, DataRules())
     assert (row.version, row.breached, findings) == ("6", False, []), "the next is as quick as before"
 
 
@@ -60,14 +60,14 @@ def test_one_that_takes_more_than_three_times_as_long_is_found(registry: Registr
     ],
 )
 def test_what_is_usual_or_cannot_be_told_is_not(registry: Registry, times: list[float | None]) -> None:
-    rows, findings, notes = training_time(_trained(registry, times), WINDOW, DataRules())
+    rows, findings, notes = check_training_duration(_trained(registry, times), WINDOW, DataRules())
     assert [(row.value, row.breached) for row in rows] == [(times[-1], False)]
     assert (findings, notes) == ([], [])
 
 
 def test_of_no_training_up_to_then_nothing_is_said(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    assert training_time(Settings(data=tmp_path / "nowhere"), WINDOW, DataRules()) == ([], [], [])
+    assert check_training_duration(Settings(data=tmp_path / "nowhere"), WINDOW, DataRules()) == ([], [], [])
     registry = request.getfixturevalue("registry")
-    assert training_time(_trained(registry, [None]), WINDOW, DataRules()) == ([], [], [])
+    assert check_training_duration(_trained(registry, [None]), WINDOW, DataRules()) == ([], [], [])
     later = _trained(registry, [40, 41, 42, 900], AS_OF + timedelta(days=1))
-    assert training_time(later, WINDOW, DataRules()) == ([], [], [])
+    assert check_training_duration(later, WINDOW, DataRules()) == ([], [], [])

@@ -39,7 +39,7 @@ def test_a_file_as_it_was_logged(planted: tuple[Settings, Any], temporary: Path)
 def test_who_reads_a_version_leaves_nothing_behind(planted: tuple[Settings, Any], temporary: Path) -> None:
     from flows.gates import gates
     from holdfast.model_versions.gate_settings import GateSettings
-    from holdfast.monitoring.drift.reference import training_rows
+    from holdfast.monitoring.drift.reference import load_training_rows
     from holdfast.training.mlflow_tracking import read_evaluation
 
     settings, client = planted
@@ -47,5 +47,5 @@ def test_who_reads_a_version_leaves_nothing_behind(planted: tuple[Settings, Any]
     assert gates(version, GateSettings(**LENIENT)).passed
     assert gates(version, GateSettings(**LENIENT)).computed is False
     assert read_evaluation(client, client.get_model_version(MODEL_NAME, version).run_id).rows
-    assert len(training_rows(client, settings, version).y)
+    assert len(load_training_rows(client, settings, version).y)
     assert list(temporary.iterdir()) == []

@@ -11,7 +11,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
 from holdfast.core.formatting import png
-from holdfast.monitoring.data_quality.view import data_view
+from holdfast.monitoring.data_quality.view import run_data_view
 from holdfast.monitoring.metrics_store import MetricRow, MetricsTable, read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
@@ -42,12 +42,12 @@ def measured(found: ViewResult, metric: str, subject: str) -> MetricRow:
 def test_of_what_is_too_little_to_judge_it_cannot_tell_that_it_is_over(busy: Settings) -> None:
     deliver(busy, purchases(TODAY, 5), ARRIVAL)
     few = look(busy)
-    assert few.is_judged("holdfast.data.late:transactions")
-    assert not few.is_judged("holdfast.drift.detected:transactions.amount")
+    assert few.is_evaluated("holdfast.data.late:transactions")
+    assert not few.is_evaluated("holdfast.drift.detected:transactions.amount")
     deliver(busy, purchases(TODAY + DAY, 63), ARRIVAL + DAY)
     enough = look(busy, TODAY + 2 * DAY)
-    assert enough.is_judged("holdfast.drift.detected:transactions.amount")
-    assert not enough.is_judged("holdfast.freshness.breached:online store"), "nothing was ever materialised"
+    assert enough.is_evaluated("holdfast.drift.detected:transactions.amount")
+    assert not enough.is_evaluated("holdfast.freshness.breached:online store"), "nothing was ever materialised"
 
 
 def test_a_usual_day_is_quiet(busy: Settings) -> None:
@@ -63,7 +63,7 @@ def test_a_usual_day_is_quiet(busy: Settings) -> None:
     )
     assert found.report is not None
     assert "amount" in str(found.report().dict())
-    assert png(found.picture).startswith(b"\x89PNG")
+    assert png(found.plot).startswith(b"\x89PNG")
     assert {"what", "now", "before", "p-value", "state"} == set(found.table[0])
     write_metrics(busy, "data", TODAY, TODAY + DAY, found.metrics)
     MetricsTable.validate(read_metrics(busy, "data"))
@@ -161,7 +161,7 @@ def test_nothing_is_late_before_it_is_due(tmp_path: Path) -> None:
 def test_a_history_that_carries_the_date_of_today_is_not_late(busy: Settings) -> None:
     deliver(busy, purchases(TODAY, 60), TODAY + 900 * DAY)
     window = Window.ending(TODAY + DAY, 1, TODAY + 901 * DAY)
-    found = data_view(busy, window, MonitorSettings())
+    found = run_data_view(busy, window, MonitorSettings())
     assert "1 batch arrived, 0 of 60 new rows refused" in found.summary
     assert told(found) == []
 
@@ -171,7 +171,7 @@ def test_without_data_it_says_so(tmp_path: Path) -> None:
         found = look(settings)
     assert (found.summary, told(found)) == ("No transaction is known: there is nothing to look at.", [])
     assert [(row.metric, row.value) for row in found.metrics] == [("rows", 0)]
-    assert png(found.picture)
+    assert png(found.plot)
 
 
 def test_the_first_days_are_shown_and_not_judged(tmp_path: Path) -> None:
@@ -182,4 +182,4 @@ def test_the_first_days_are_shown_and_not_judged(tmp_path: Path) -> None:
     assert "less than 14 days of history: volume is not judged" in found.summary
     assert measured(found, "rows", "transactions").value == 3
     assert found.report is None
-    assert png(found.picture)
+    assert png(found.plot)

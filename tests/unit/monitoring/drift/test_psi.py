@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from holdfast.monitoring.drift.psi import Drift, drift, drifted, psi
+from holdfast.monitoring.drift.psi import PsiResult, measure_psi, measure_psi_by_column, psi
 
 NAN = float("nan")
 VALUES = arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100) | st.just(NAN))
@@ -79,17 +79,17 @@ def test_no_rows_are_an_error(reference: int, current: int) -> None:
 def test_inputs_are_listed_by_how_far_they_moved() -> None:
     rng = np.random.default_rng(0)
     reference = rng.normal(size=(1000, 3))
-    found = drift(["still", "far", "near"], reference, reference + np.array([0, 2, 0.5]))
+    found = measure_psi_by_column(["still", "far", "near"], reference, reference + np.array([0, 2, 0.5]))
     assert [item.name for item in found] == ["far", "near", "still"]
-    assert found[-1] == Drift("still", 0.0)
+    assert found[-1] == PsiResult("still", 0.0)
 
 
 def test_the_p_value_is_as_probable_as_it_says() -> None:
     rng = np.random.default_rng(3)
-    p = np.array([drifted("x", rng.normal(size=3000), rng.normal(size=400)).p_value for _ in range(300)])
+    p = np.array([measure_psi("x", rng.normal(size=3000), rng.normal(size=400)).p_value for _ in range(300)])
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.035)
     assert np.mean(p) == pytest.approx(0.5, abs=0.07)
-    assert drifted("x", rng.normal(size=3000), rng.normal(size=400) + 0.5).p_value < 1e-9
+    assert measure_psi("x", rng.normal(size=3000), rng.normal(size=400) + 0.5).p_value < 1e-9
 
 
 def test_more_than_the_one_value_ever_seen_is_a_shift() -> None:
@@ -98,4 +98,4 @@ def test_more_than_the_one_value_ever_seen_is_a_shift() -> None:
     assert psi(constant, constant[:200]) == 0
     assert psi(constant, constant + 2) > 1
     assert psi(constant, constant - 2) > 1
-    assert drifted("x", constant, constant[:200]).p_value == 1
+    assert measure_psi("x", constant, constant[:200]).p_value == 1

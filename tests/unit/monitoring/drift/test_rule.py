@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from holdfast.core.types import Floats
-from holdfast.monitoring.drift.psi import Drift
-from holdfast.monitoring.drift.rule import Moved, aged, compare, judge
+from holdfast.monitoring.drift.psi import PsiResult
+from holdfast.monitoring.drift.rule import FeatureDrift, age_reference, compare_with_reference, mark_drifted
 from holdfast.monitoring.settings import DriftRules
 from tests.support.drift_populations import TRAINED, customers, reference
 
@@ -22,7 +22,10 @@ def false_alarms(draws: int, seed: int) -> int:
     known = reference(rng)
     return sum(
         any(
-            item.drifted for item in judge(compare(known, customers(rng, int(rng.integers(200, 2001))), TRAINED), RULES)
+            item.drifted
+            for item in mark_drifted(
+                compare_with_reference(known, customers(rng, int(rng.integers(200, 2001))), TRAINED), RULES
+            )
         )
         for _ in range(draws)
     )
@@ -41,7 +44,7 @@ def test_the_correction_alone_keeps_false_alarms_rare() -> None:
     """With a PSI limit that chance passes every time, only the p-values decide, and of few customers."""
     rng = np.random.default_rng(4)
     known, rules = reference(rng, 1500, 1500), RULES.model_copy(update={"max_psi": 1e-6})
-    runs = [judge(compare(known, customers(rng, 200), TRAINED), rules) for _ in range(60)]
+    runs = [mark_drifted(compare_with_reference(known, customers(rng, 200), TRAINED), rules) for _ in range(60)]
     assert all(run[0].psi > rules.max_psi for run in runs)
     assert sum(any(item.drifted for item in run) for run in runs) <= 1
 
@@ -75,7 +78,9 @@ def test_planted_shifts_are_found_and_nothing_else(planted: Callable[[Floats], F
     for _ in range(12):
         current = customers(rng, rows)
         current[:, 0] = planted(current[:, 0])
-        found.append([item.name for item in judge(compare(known, current, TRAINED), RULES) if item.drifted])
+        found.append(
+            [item.name for item in mark_drifted(compare_with_reference(known, current, TRAINED), RULES) if item.drifted]
+        )
     assert all(names in ([], ["f0"]) for names in found)
     assert sum(names == ["f0"] for names in found) >= 11, found
 
@@ -85,14 +90,16 @@ def test_both_references_must_be_left() -> None:
     known = reference(rng)
     elsewhere = replace(known, training=known.training + 3)
     current = customers(rng, 500)
-    assert not any(item.drifted for item in judge(compare(elsewhere, current, TRAINED), RULES))
-    assert not any(item.drifted for item in judge(compare(elsewhere, current + 3, TRAINED), RULES))
-    assert any(item.drifted for item in judge(compare(elsewhere, current - 3, TRAINED), RULES))
+    assert not any(item.drifted for item in mark_drifted(compare_with_reference(elsewhere, current, TRAINED), RULES))
+    assert not any(
+        item.drifted for item in mark_drifted(compare_with_reference(elsewhere, current + 3, TRAINED), RULES)
+    )
+    assert any(item.drifted for item in mark_drifted(compare_with_reference(elsewhere, current - 3, TRAINED), RULES))
 
 
 def test_who_is_not_known_stays_so_when_grown_older() -> None:
     names = ["days_since_last_purchase", "tenure_days", "silence_share"]
-    older = aged(names, np.array([[np.nan, np.nan, np.nan], [0.0, 0.0, 0.0], [30.0, 40.0, 0.75]]), 20)
+    older = age_reference(names, np.array([[np.nan, np.nan, np.nan], [0.0, 0.0, 0.0], [30.0, 40.0, 0.75]]), 20)
     np.testing.assert_array_equal(older, [[np.nan, np.nan, np.nan], [0, 20, 0], [30, 60, 0.5]])
 
 
@@ -104,10 +111,10 @@ def test_customers_who_only_grew_older_have_not_drifted_and_other_tenures_have()
         recency, tenure = rng.uniform(0, 90, rows), rng.uniform(100, 190, rows) + older
         return np.column_stack([recency, tenure, recency / tenure])
 
-    known = replace(reference(rng), names=names, training=base(3000, -60), met=base(3000, 0))
+    known = replace(reference(rng), names=names, training=base(3000, -60), training_population=base(3000, 0))
 
     def found(older: float, days: int) -> list[str]:
-        judged = judge(compare(known, base(1000, older), TRAINED + timedelta(days=days)), RULES)
+        judged = mark_drifted(compare_with_reference(known, base(1000, older), TRAINED + timedelta(days=days)), RULES)
         return [item.name for item in judged if item.drifted]
 
     assert found(older=56, days=56) == []
@@ -119,15 +126,15 @@ def test_customers_who_only_grew_older_have_not_drifted_and_other_tenures_have()
 def test_ageing_changes_tenure_and_what_is_a_share_of_it() -> None:
     rows = np.array([[10.0, 100.0, 0.1, 7.0], [0.0, 0.0, 0.0, 7.0]])
     names = ["days_since_last_purchase", "tenure_days", "silence_share", "other"]
-    assert aged(names, rows, 100).tolist() == [[10, 200, 0.05, 7], [0, 100, 0, 7]]
-    assert aged(["other"], rows[:, 3:], 100).tolist() == [[7], [7]]
+    assert age_reference(names, rows, 100).tolist() == [[10, 200, 0.05, 7], [0, 100, 0, 7]]
+    assert age_reference(["other"], rows[:, 3:], 100).tolist() == [[7], [7]]
     assert rows[0, 1] == 100
 
 
 def test_the_larger_p_value_and_the_smaller_psi_count() -> None:
-    item = Moved("1", "f", 200, Drift("f", 0.9, 1e-9), Drift("f", 0.3, 0.02))
+    item = FeatureDrift("1", "f", 200, PsiResult("f", 0.9, 1e-9), PsiResult("f", 0.3, 0.02))
     assert (item.psi, item.p_value) == (0.3, 0.02)
-    assert [one.drifted for one in judge([item], RULES)] == [False]
-    sure = Moved("1", "f", 200, Drift("f", 0.9, 1e-9), Drift("f", 0.3, 1e-4))
-    assert [one.drifted for one in judge([sure], RULES)] == [True]
-    assert [one.drifted for one in judge([sure] * 200, RULES)] == [False] * 200
+    assert [one.drifted for one in mark_drifted([item], RULES)] == [False]
+    sure = FeatureDrift("1", "f", 200, PsiResult("f", 0.9, 1e-9), PsiResult("f", 0.3, 1e-4))
+    assert [one.drifted for one in mark_drifted([sure], RULES)] == [True]
+    assert [one.drifted for one in mark_drifted([sure] * 200, RULES)] == [False] * 200

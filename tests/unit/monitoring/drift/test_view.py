@@ -18,8 +18,8 @@ from holdfast.core.formatting import png
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from holdfast.models.contract import MODEL_NAME, RECENCY
 from holdfast.monitoring.drift.psi import SCORE
-from holdfast.monitoring.drift.reference import NoReferenceError, reference_of, training_rows
-from holdfast.monitoring.drift.view import active_rows, drift_view, latest_rows
+from holdfast.monitoring.drift.reference import NoReferenceError, load_reference, load_training_rows
+from holdfast.monitoring.drift.view import latest_predictions, run_drift_view, select_active
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
@@ -40,7 +40,7 @@ def known_day() -> Path:
         for version in ("1", "2"):
             for name, moment in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
                 client.set_model_version_tag(MODEL_NAME, version, f"holdfast.{name}", moment.isoformat())
-            reference_of(client, settings, version)
+            load_reference(client, settings, version)
         return settings.data
 
 
@@ -83,14 +83,14 @@ def value(found: ViewResult, metric: str, subject: str, version: str = "1") -> f
 
 
 def test_a_normal_day_is_quiet(day: Settings) -> None:
-    found = drift_view(day, the_day(), RULES)
+    found = run_drift_view(day, the_day(), RULES)
     assert list(found.findings) == []
     assert "0 of 38 features and scores drifted" in found.summary
-    assert value(found, "psi_met", "total_amount") < 0.05
+    assert value(found, "psi_population", "total_amount") < 0.05
     assert value(found, "customers", "predictions") == 300
     assert 0.3 < value(found, "active_share", "predictions") < 0.9
     assert {row["feature"] for row in found.table} >= {"total_amount", SCORE}
-    assert png(found.picture)
+    assert png(found.plot)
     assert list(found.notes) == []
     assert callable(found.report) and "mean_gap_days" in str(found.report().dict())
     write_metrics(day, "drift", the_day().start, the_day().as_of, found.metrics)
@@ -99,25 +99,25 @@ def test_a_normal_day_is_quiet(day: Settings) -> None:
 
 def test_an_input_that_broke_is_found_with_its_figures(day: Settings) -> None:
     log_again(day, lambda rows: rows.assign(total_amount=0.0, mean_gap_days=np.nan))
-    found = drift_view(day, the_day(), RULES)
+    found = run_drift_view(day, the_day(), RULES)
     assert {item.subject for item in found.findings} == {"total_amount", "mean_gap_days"}
     payload = next(item.payload for item in found.findings if item.subject == "total_amount")
     assert payload["version"] == "1" and payload["psi"] > payload["limit"] == 0.25 and payload["p_value"] < 1e-6
     assert payload["as_of"] == the_day().as_of.isoformat()
     assert {row.subject for row in found.metrics if row.breached} == {"total_amount", "mean_gap_days"}
-    assert png(found.picture)
+    assert png(found.plot)
     assert callable(found.report) and found.report() is not None
 
 
 def test_scores_that_moved_are_found(day: Settings) -> None:
     log_again(day, lambda rows: rows.assign(churn_probability=rows["churn_probability"] ** 3))
-    assert [item.subject for item in drift_view(day, the_day(), RULES).findings] == [SCORE]
+    assert [item.subject for item in run_drift_view(day, the_day(), RULES).findings] == [SCORE]
 
 
 def test_repeated_requests_count_once(day: Settings) -> None:
-    before = drift_view(day, the_day(), RULES)
+    before = run_drift_view(day, the_day(), RULES)
     serve(day, NOON, [f"c{number:03d}" for number in range(40)] * 2)
-    after = drift_view(day, the_day(), RULES)
+    after = run_drift_view(day, the_day(), RULES)
     for metric, subject in (("customers", "predictions"), ("psi", "total_amount")):
         assert value(after, metric, subject) == value(before, metric, subject)
 
@@ -125,26 +125,26 @@ def test_repeated_requests_count_once(day: Settings) -> None:
 def test_of_repeated_requests_the_latest_counts() -> None:
     times = pd.to_datetime([3, 1, 2, 2], unit="D", utc=True)
     log = {"customer_id": ["a", "a", "b", "a"], "as_of": times, "answered_at": times, "version": ["1", "1", "1", "2"]}
-    rows = latest_rows(pa.table(pd.DataFrame(log | {"churn_probability": [0.1, 0.2, 0.3, 0.4]})))
+    rows = latest_predictions(pa.table(pd.DataFrame(log | {"churn_probability": [0.1, 0.2, 0.3, 0.4]})))
     assert sorted(rows["1"][SCORE]) == [0.1, 0.3]
     assert rows["2"][SCORE].tolist() == [0.4]
 
 
 def test_who_is_not_active_is_left_out_and_who_may_be_is_not() -> None:
     rows = pd.DataFrame({RECENCY: [10.0, 180.0, 181.0, np.nan]})
-    assert active_rows(rows, 180).index.tolist() == [0, 1, 3]
+    assert select_active(rows, 180).index.tolist() == [0, 1, 3]
 
 
 def test_nothing_logged_is_said(day: Settings) -> None:
-    found = drift_view(day, the_day(AS_OF + timedelta(days=30)), RULES)
+    found = run_drift_view(day, the_day(AS_OF + timedelta(days=30)), RULES)
     assert found.summary == "No prediction was logged in the window: there is nothing to compare."
     assert [(row.metric, row.value) for row in found.metrics] == [("customers", 0)]
-    assert found.report is None and png(found.picture)
+    assert found.report is None and png(found.plot)
 
 
 def test_too_few_customers_are_not_judged(day: Settings) -> None:
     log_again(day, lambda rows: rows.head(60).assign(total_amount=0.0))
-    found = drift_view(day, the_day(), MonitorSettings())
+    found = run_drift_view(day, the_day(), MonitorSettings())
     assert list(found.findings) == []
     assert "active customers are too few, it takes 200" in found.notes[0]
     assert "not judged" in found.summary
@@ -152,21 +152,21 @@ def test_too_few_customers_are_not_judged(day: Settings) -> None:
 
 def test_a_version_that_nobody_knows_is_said(day: Settings) -> None:
     log_again(day, lambda rows: rows, version="77")
-    found = drift_view(day, the_day(), RULES)
+    found = run_drift_view(day, the_day(), RULES)
     assert found.notes == ["Version 77 was not compared: version 77 or its run is not in the registry any more."]
     assert value(found, "customers", "predictions", "77") == 300
 
 
 def test_the_reference_is_what_it_was_trained_on_and_stays(day: Settings) -> None:
     client = open_mlflow(day)
-    first = reference_of(client, day, "1")
+    first = load_reference(client, day, "1")
     assert first.names[-1] == SCORE and first.as_of == AS_OF
-    assert np.array_equal(first.training[:, :-1], training_rows(client, day, "1").x, equal_nan=True)
-    assert 0 < len(first.met) < 300
+    assert np.array_equal(first.training[:, :-1], load_training_rows(client, day, "1").x, equal_nan=True)
+    assert 0 < len(first.training_population) < 300
     shutil.rmtree(day.snapshots)
     shutil.rmtree(day.feast)  # whatever the definitions are by now
-    again = reference_of(client, day, "1")
-    assert np.array_equal(first.met, again.met, equal_nan=True)
+    again = load_reference(client, day, "1")
+    assert np.array_equal(first.training_population, again.training_population, equal_nan=True)
     assert np.array_equal(first.training, again.training, equal_nan=True)
 
 
@@ -178,8 +178,8 @@ def test_a_reference_that_cannot_be_made_any_more_is_said(day: Settings) -> None
     (kept,) = (day.monitoring / "reference").glob("1-*.parquet")
     kept.unlink()
     with pytest.raises(NoReferenceError, match="version 1"):
-        reference_of(client, day, "1")
-    found = drift_view(day, the_day(), RULES)
+        load_reference(client, day, "1")
+    found = run_drift_view(day, the_day(), RULES)
     assert "Version 1 was not compared" in found.notes[0]
     assert {row["version"] for row in found.table} == {"2"}
 
@@ -193,4 +193,4 @@ def test_other_definitions_are_named(day: Settings) -> None:
     store.apply([view])
     shutil.rmtree(day.monitoring / "reference")
     with pytest.raises(NoReferenceError, match="its definitions differ in feature_service"):
-        reference_of(open_mlflow(day), day, "1")
+        load_reference(open_mlflow(day), day, "1")

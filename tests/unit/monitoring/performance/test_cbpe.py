@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from holdfast.monitoring.performance.cbpe import expected
+from holdfast.monitoring.performance.cbpe import estimate_performance
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.settings import ValueSettings
 
@@ -19,7 +19,7 @@ def _scores(rows: int, seed: int = 0) -> np.ndarray:
 
 def _told(scores: np.ndarray, offered: np.ndarray, resamples: int, seed: int) -> dict[str, Interval]:
     """What is expected of as many customers as there are scores."""
-    return expected(scores, offered, np.arange(len(scores)), VALUE, resamples, seed)
+    return estimate_performance(scores, offered, np.arange(len(scores)), VALUE, resamples, seed)
 
 
 def test_what_is_expected_comes_true_on_average() -> None:
@@ -69,8 +69,8 @@ def test_a_customer_asked_about_each_day_says_no_more_than_once() -> None:
     """Thirty rows of each instead of one: the same values, and intervals that are no narrower."""
     scores = _scores(200)
     offered, names = (scores >= 2 / 3).astype(float), np.array([f"c{n}" for n in range(200)], dtype=object)
-    once = expected(scores, offered, names, VALUE, 200, 3)
-    daily = expected(np.tile(scores, 30), np.tile(offered, 30), np.tile(names, 30), VALUE, 200, 3)
+    once = estimate_performance(scores, offered, names, VALUE, 200, 3)
+    daily = estimate_performance(np.tile(scores, 30), np.tile(offered, 30), np.tile(names, 30), VALUE, 200, 3)
     assert daily.keys() == once.keys() == {"roc_auc", "brier", "earned"}
     for measure, told in once.items():
         assert (daily[measure].value, daily[measure].low, daily[measure].high) == pytest.approx(
@@ -84,7 +84,7 @@ def test_scores_that_move_from_day_to_day_come_true_in_the_interval_too() -> Non
     codes = np.repeat(np.arange(200), np.where(np.arange(200) % 2, 10, 1))
     scores = np.clip(_scores(200)[codes] + rng.normal(0, 0.05, len(codes)), 0.01, 0.99)
     offered = (scores >= 2 / 3).astype(float)
-    told = expected(scores, offered, codes, VALUE, 1000, 7)
+    told = estimate_performance(scores, offered, codes, VALUE, 1000, 7)
     churned = rng.random((1000, 200))[:, codes] < scores
     drawn = {
         "roc_auc": np.array([roc_auc_score(y, scores) for y in churned]),
@@ -99,16 +99,16 @@ def test_scores_that_move_from_day_to_day_come_true_in_the_interval_too() -> Non
 
 def test_only_pairs_of_two_customers_are_ranked() -> None:
     """By hand: of the two rows of one of two customers, each makes a pair with the other customer."""
-    told = expected(np.array([0.9, 0.6, 0.2]), np.ones(3), np.array(["a", "a", "b"]), VALUE, 50, 0)
+    told = estimate_performance(np.array([0.9, 0.6, 0.2]), np.ones(3), np.array(["a", "a", "b"]), VALUE, 50, 0)
     right, wrong = (0.9 + 0.6) * 0.8, 0.2 * (0.1 + 0.4)
     assert told["roc_auc"].value == pytest.approx(right / (right + wrong))
 
 
 def test_of_many_rows_fewer_outcomes_are_drawn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = _scores(300)
-    whole = expected(scores, np.ones(300), np.arange(300) // 3, VALUE, 120, 0)
+    whole = estimate_performance(scores, np.ones(300), np.arange(300) // 3, VALUE, 120, 0)
     monkeypatch.setattr("holdfast.training.bootstrap._CELLS", 900)
-    parts = expected(scores, np.ones(300), np.arange(300) // 3, VALUE, 120, 0)
+    parts = estimate_performance(scores, np.ones(300), np.arange(300) // 3, VALUE, 120, 0)
     for measure, told in whole.items():
         assert (parts[measure].low, parts[measure].high) == pytest.approx((told.low, told.high))
 

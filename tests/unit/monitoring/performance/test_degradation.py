@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from holdfast.monitoring.performance.degradation import drops
+from holdfast.monitoring.performance.degradation import find_degradations
 from holdfast.training.evaluation_report import Interval
 
 
@@ -25,12 +25,12 @@ def _interval(low: float, high: float) -> Interval:
 )
 def test_worse(metric: str, low: float, high: float, worse: bool) -> None:
     promised = {name: _interval(0.7, 0.8) for name in ("roc_auc", "brier", "ece")}
-    found = drops({metric: _interval(low, high)}, promised)
+    found = find_degradations({metric: _interval(low, high)}, promised)
     assert [drop.metric for drop in found] == ([metric] if worse else [])
 
 
 def test_what_was_not_promised_is_not_judged() -> None:
-    assert not drops({"roc_auc": _interval(0.1, 0.2)}, {})
+    assert not find_degradations({"roc_auc": _interval(0.1, 0.2)}, {})
 
 
 def test_of_what_is_equal_few_are_called_worse() -> None:
@@ -42,5 +42,5 @@ def test_of_what_is_equal_few_are_called_worse() -> None:
 
 
 def test_it_is_told_with_both_intervals() -> None:
-    (drop,) = drops({"roc_auc": _interval(0.6, 0.65)}, {"roc_auc": _interval(0.7, 0.8)})
+    (drop,) = find_degradations({"roc_auc": _interval(0.6, 0.65)}, {"roc_auc": _interval(0.7, 0.8)})
     assert str(drop) == "ROC-AUC 0.625 (0.600 to 0.650), promised 0.750 (0.700 to 0.800)"

@@ -10,7 +10,7 @@ import pytest
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.monitoring.performance import first_predictions
-from holdfast.monitoring.performance.first_predictions import first_answers
+from holdfast.monitoring.performance.first_predictions import read_first_predictions
 from tests.support.prediction_batches import make_batch, write_log
 
 NOW = datetime(2024, 3, 10, 6, 15, tzinfo=UTC)
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def told(settings: Settings) -> list[tuple[date, str]]:
-    found = first_answers(settings, SINCE, NOW)
+    found = read_first_predictions(settings, SINCE, NOW)
     return sorted(zip(found["as_of"].dt.date, found["customer_id"], strict=True))
 
 
@@ -72,4 +72,4 @@ def test_a_shadow_told_nobody_anything_and_nothing_is_known_of_those_long_away(s
     answered(settings, NOW - timedelta(minutes=4), "5", **away)
     answered(settings, NOW + timedelta(minutes=4), "6")  # after the window
     assert {customer for _, customer in told(settings)} == {"c1", "c2"}
-    assert first_answers(settings, NOW + timedelta(hours=1), NOW + timedelta(hours=2)).empty
+    assert read_first_predictions(settings, NOW + timedelta(hours=1), NOW + timedelta(hours=2)).empty

@@ -13,12 +13,12 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
-from holdfast.batch_scoring.outcomes import outcomes
+from holdfast.batch_scoring.outcomes import load_cohort_outcomes
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.formatting import png
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
-from holdfast.monitoring.performance.view import outcome_view
+from holdfast.monitoring.performance.view import run_outcome_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.prediction_batches import make_batch, write_log
@@ -48,7 +48,7 @@ def _row(found: Any, metric: str, subject: str, version: str = "1") -> Any:
 
 def test_cohorts_are_measured_when_they_are_whole(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = outcome_view(settings, WINDOW, RULES)
+    found = run_outcome_view(settings, WINDOW, RULES)
     assert _known(found) == {
         "2024-06-01 by 1": "estimate",
         "2024-05-01 by 1": "estimate",
@@ -65,15 +65,15 @@ def test_cohorts_are_measured_when_they_are_whole(scored: tuple[Settings, Any]) 
     assert told["2024-01-01"]["ROC-AUC"] == ""
     assert found.report is not None
     assert not found.findings
-    assert png(found.picture)
+    assert png(found.plot)
 
 
 def test_the_figures_are_those_of_scikit_learn(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = outcome_view(settings, WINDOW, RULES)
+    found = run_outcome_view(settings, WINDOW, RULES)
     table = read_scores(scores_path(settings.scores, MONTHS[2]))
     table = table[table["active"]]
-    churned = outcomes(settings, table, MONTHS[2], KNOWN_AT)
+    churned = load_cohort_outcomes(settings, table, MONTHS[2], KNOWN_AT)
     scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
     by_hand = {
         "roc_auc": roc_auc_score(churned, scores),
@@ -92,7 +92,7 @@ def test_the_figures_are_those_of_scikit_learn(scored: tuple[Settings, Any]) -> 
 
 def test_estimates_are_marked_everywhere(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = outcome_view(settings, WINDOW, RULES)
+    found = run_outcome_view(settings, WINDOW, RULES)
     estimated = {(row.metric, row.subject) for row in found.metrics if row.estimated}
     assert estimated == {(m, f"2024-{month}-01") for m in ("roc_auc", "brier", "earned") for month in ("05", "06")}
     assert not any(row.breached for row in found.metrics if row.estimated)
@@ -104,7 +104,7 @@ def test_what_had_not_arrived_is_not_known(scored: tuple[Settings, Any]) -> None
     """The data that had arrived by mid-June ended on May 31: the horizon of March 1 had closed, that of April 1 not."""
     settings, _ = scored
     window = Window(AS_OF - timedelta(days=1), AS_OF, datetime(2024, 6, 15, tzinfo=UTC))
-    known = _known(outcome_view(settings, window, RULES))
+    known = _known(run_outcome_view(settings, window, RULES))
     assert (known["2024-03-01 by 1"], known["2024-04-01 by 1"]) == ("measured", "estimate")
 
 
@@ -113,7 +113,7 @@ def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
     version = plant(client, "inverted", tags={"holdfast.as_of": MONTHS[1].isoformat()})
     promote(client, version)
     score(settings, MONTHS[2:])
-    found = outcome_view(settings, WINDOW, RULES)
+    found = run_outcome_view(settings, WINDOW, RULES)
     (finding,) = found.findings
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.quality.dropped", "critical", "version-2")
     told = finding.payload
@@ -129,25 +129,25 @@ def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
     # What version 1 said of the same months was replaced, not forgotten.
     assert _known(found)["2024-04-01 by 1"] == "measured"
     promote(client, "1")
-    assert not outcome_view(settings, WINDOW, RULES).findings, "only the present champion answers for its scores"
+    assert not run_outcome_view(settings, WINDOW, RULES).findings, "only the present champion answers for its scores"
 
 
 def test_a_promise_that_cannot_be_read_is_said(scored: tuple[Settings, Any]) -> None:
     settings, client = scored
     promote(client, plant(client, without="evaluation.json"))
-    found = outcome_view(settings, WINDOW, RULES)
+    found = run_outcome_view(settings, WINDOW, RULES)
     assert "What the test of version 2 promised cannot be read" in found.notes[0]
     assert not found.findings
-    assert png(found.picture)
+    assert png(found.plot)
 
 
 def test_too_few_are_not_measured(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = outcome_view(settings, WINDOW, MonitorSettings.model_validate({"outcome": {"min_rows": 10_000}}))
+    found = run_outcome_view(settings, WINDOW, MonitorSettings.model_validate({"outcome": {"min_rows": 10_000}}))
     assert set(_known(found).values()) == {"too few", "in hindsight"}
     assert "too few to measure: it takes 10000" in found.table[0]["note"]
     assert [row.metric for row in found.metrics] == ["mature_cohorts"]
-    assert png(found.picture)
+    assert png(found.plot)
 
 
 def _log(settings: Settings, months: list[datetime], per_day: int, **changes: Any) -> None:
@@ -173,27 +173,27 @@ def test_requests_by_month(scored: tuple[Settings, Any]) -> None:
     _log(settings, [MONTHS[1]], per_day=20)  # asked again
     _log(settings, [MONTHS[1]], per_day=20, route="shadow", version="2")
     _log(settings, [MONTHS[1]], per_day=5, inputs=np.full((5, 1), 400.0))  # answered first, but of the inactive
-    found = outcome_view(settings, WINDOW, RULES)
+    found = run_outcome_view(settings, WINDOW, RULES)
     known = {name: status for name, status in _known(found).items() if "requests" in name}
     assert known == {"2024-02 requests by 1": "measured", "2024-06 requests by 1": "estimate"}
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
     assert row["customers"] == 60
     assert next(row for row in found.table if row["cohort"] == "2024-06 requests")["note"] == "matures on 2024-09-28"
-    assert png(found.picture)
+    assert png(found.plot)
 
 
 def test_who_all_stayed_cannot_be_ranked(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     table = read_scores(scores_path(settings.scores, MONTHS[1]))
     table = table[table["active"]]
-    stayed = table[~outcomes(settings, table, MONTHS[1], KNOWN_AT)]
+    stayed = table[~load_cohort_outcomes(settings, table, MONTHS[1], KNOWN_AT)]
     at = np.full(len(stayed), epoch_us(MONTHS[1] + timedelta(hours=12)))
     batch = make_batch(
         [f"r{i}" for i in range(len(stayed))], customer_ids=stayed["customer_id"].tolist(), as_of_us=at,
         probabilities=stayed["churn_probability"].to_numpy(),
     )  # fmt: skip
     write_log(settings.predictions, batch)
-    found = outcome_view(settings, WINDOW, RULES)
+    found = run_outcome_view(settings, WINDOW, RULES)
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
     assert (row["known"], row["churned"], row["ROC-AUC"]) == ("measured", "0.0%", "")
     assert "all of them stayed: nothing to rank" in row["note"]
@@ -203,20 +203,20 @@ def test_who_all_stayed_cannot_be_ranked(scored: tuple[Settings, Any]) -> None:
 def test_before_anything_was_scored(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     shutil.rmtree(settings.scores)
-    nobody = outcome_view(settings, WINDOW, RULES)
+    nobody = run_outcome_view(settings, WINDOW, RULES)
     shutil.rmtree(settings.mlflow)
-    nothing = outcome_view(settings, WINDOW, RULES)
+    nothing = run_outcome_view(settings, WINDOW, RULES)
     assert nobody.summary == "Nobody was scored yet: no cohort to measure."
     assert nothing.summary == "No version was ever registered: nobody was scored."
     for found in (nobody, nothing):
         assert [(row.metric, row.value) for row in found.metrics] == [("mature_cohorts", 0.0)]
-        assert png(found.picture)
+        assert png(found.plot)
 
 
 def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings, Any]) -> None:
     from holdfast.model_versions.champion_history import read_champion_history, read_training_times
-    from holdfast.monitoring.performance.cohorts import scored_cohorts
-    from holdfast.monitoring.performance.model_events import Mark, marks
+    from holdfast.monitoring.performance.cohorts import load_score_cohorts
+    from holdfast.monitoring.performance.model_events import ModelEvent, list_model_events
 
     settings, client = scored
     trained = MONTHS[3] - timedelta(days=1)
@@ -226,29 +226,29 @@ def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings,
     said: dict[str, Any] = {"when": when, "who": "me", "why": "so"}
     PromotionRecord(previous="1", mode="auto", gates="k", **said).save(client, version)
     RollbackRecord(to="1", **said).save(client, version)
-    cohorts = scored_cohorts(settings, FIRST, AS_OF, "month")
-    found = marks(settings, read_champion_history(client), read_training_times(client), cohorts)
-    assert [(mark.kind, mark.version, mark.when) for mark in found if mark.version == version] == [
+    cohorts = load_score_cohorts(settings, FIRST, AS_OF, "month")
+    found = list_model_events(settings, read_champion_history(client), read_training_times(client), cohorts)
+    assert [(mark.kind, mark.version, mark.time) for mark in found if mark.version == version] == [
         ("trained", version, trained),
         ("promoted", version, MONTHS[3]),
         ("rolled back", version, MONTHS[4]),
     ]
-    on_the_wall = marks(
+    on_the_wall = list_model_events(
         settings.model_copy(update={"clock": "wall"}),
         read_champion_history(client),
         read_training_times(client),
         cohorts,
     )
-    assert Mark(when, "promoted", version) in on_the_wall
-    assert Mark(when, "rolled back", version) in on_the_wall
+    assert ModelEvent(when, "promoted", version) in on_the_wall
+    assert ModelEvent(when, "rolled back", version) in on_the_wall
 
 
 def test_of_each_month_the_first_table_counts(scored: tuple[Settings, Any]) -> None:
-    from holdfast.monitoring.performance.cohorts import scored_cohorts
+    from holdfast.monitoring.performance.cohorts import load_score_cohorts
 
     settings, _ = scored
     later = MONTHS[4] + timedelta(days=10)
     score(settings, [later])
-    assert later not in [cohort.as_of for cohort in scored_cohorts(settings, FIRST, AS_OF, "month")]
-    assert later in [cohort.as_of for cohort in scored_cohorts(settings, FIRST, AS_OF, "week")]
-    assert [cohort.as_of for cohort in scored_cohorts(settings, MONTHS[4], MONTHS[4], "day")] == [MONTHS[4]]
+    assert later not in [cohort.as_of for cohort in load_score_cohorts(settings, FIRST, AS_OF, "month")]
+    assert later in [cohort.as_of for cohort in load_score_cohorts(settings, FIRST, AS_OF, "week")]
+    assert [cohort.as_of for cohort in load_score_cohorts(settings, MONTHS[4], MONTHS[4], "day")] == [MONTHS[4]]

@@ -9,7 +9,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
-from holdfast.monitoring.skew.open_findings import open_skew
+from holdfast.monitoring.skew.open_findings import describe_open_skew
 from tests.support.registered_versions import aliases, base, passed, plant
 
 DAY = datetime(2024, 7, 1, tzinfo=UTC)
@@ -29,18 +29,18 @@ NOTHING = MetricRow("values_compared", "all", 0, 0)
 
 
 def test_the_latest_look_that_compared_anything_counts(shop: Settings) -> None:
-    assert open_skew(shop) is None
+    assert describe_open_skew(shop) is None
     looked(shop, 0, NOTHING)
-    assert open_skew(shop) is None
+    assert describe_open_skew(shop) is None
     looked(shop, 1, FINE, skewed("frequency"), skewed("recency_days"))
     told = (
         "the features served differ from those recomputed (frequency, recency_days; window up to 2024-07-02 00:00 UTC)"
     )
-    assert open_skew(shop) == told
+    assert describe_open_skew(shop) == told
     looked(shop, 2, NOTHING)
-    assert open_skew(shop) == told, "no predictions are no proof that it is mended"
+    assert describe_open_skew(shop) == told, "no predictions are no proof that it is mended"
     looked(shop, 3, FINE)
-    assert open_skew(shop) is None
+    assert describe_open_skew(shop) is None
 
 
 def test_it_stops_a_promotion_and_says_what_to_do(planted: tuple[Settings, Any]) -> None:

@@ -16,7 +16,7 @@ from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
-from holdfast.monitoring.skew.view import skew_view
+from holdfast.monitoring.skew.view import run_skew_view
 from holdfast.monitoring.window import Window
 from tests.support.feature_oracle import Transaction
 from tests.support.served_shop import NOON, copy_of_a_normal_day, everybody, serve, the_day
@@ -61,7 +61,7 @@ def _only(found: ViewResult) -> Finding:
 
 
 def test_after_a_normal_day_nothing_differs(day: Settings) -> None:
-    found, customers = skew_view(day, the_day(), RULES), len(everybody(day))
+    found, customers = run_skew_view(day, the_day(), RULES), len(everybody(day))
     values = 2 * customers * INPUTS
     assert customers > 200
     assert found.summary == f"{values:,} values of {customers} customers compared, 0 differences"
@@ -70,7 +70,7 @@ def test_after_a_normal_day_nothing_differs(day: Settings) -> None:
     assert set(_counts(found).values()) == {0.0}
     assert len(_counts(found)) == INPUTS
     assert not any(row.breached for row in found.metrics)
-    assert png(found.picture)
+    assert png(found.plot)
     assert found.report is not None
     assert found.notes == []
     write_metrics(day, "skew", the_day().start, the_day().as_of, found.metrics)
@@ -81,19 +81,19 @@ def test_after_a_normal_day_nothing_differs(day: Settings) -> None:
 def test_who_is_asked_for_twice_counts_once(morning: Settings) -> None:
     for _ in range(2):
         serve(morning, NOON, ["c001", "c002"])
-    assert skew_view(morning, the_day(), RULES).summary.startswith(f"{2 * 2 * INPUTS} values of 2 customers")
+    assert run_skew_view(morning, the_day(), RULES).summary.startswith(f"{2 * 2 * INPUTS} values of 2 customers")
 
 
 def test_a_window_without_predictions_says_so(day: Settings) -> None:
-    found = skew_view(day, the_day(AS_OF + timedelta(days=5)), RULES)
+    found = run_skew_view(day, the_day(AS_OF + timedelta(days=5)), RULES)
     assert found.summary == "Nothing was predicted in the window: no value to compare."
     assert [(row.metric, row.value) for row in found.metrics] == [("values_compared", 0.0)]
-    assert png(found.picture)
+    assert png(found.plot)
 
 
 def test_nothing_known_then_says_so(day: Settings) -> None:
     window = the_day()
-    found = skew_view(day, Window(window.start, window.as_of, datetime(2023, 1, 1, tzinfo=UTC)), RULES)
+    found = run_skew_view(day, Window(window.start, window.as_of, datetime(2023, 1, 1, tzinfo=UTC)), RULES)
     assert "Nothing can be recomputed" in found.summary
     assert not found.findings
 
@@ -102,7 +102,7 @@ def test_missing_snapshots_are_built(day: Settings) -> None:
     files = list(day.snapshots.rglob("*.parquet"))
     for file in files:
         file.unlink()
-    assert skew_view(day, the_day(), RULES).summary.endswith("0 differences")
+    assert run_skew_view(day, the_day(), RULES).summary.endswith("0 differences")
     assert {file for file in files if "20240701T" in str(file)} <= set(day.snapshots.rglob("*.parquet"))
 
 
@@ -110,7 +110,7 @@ def test_late_data(day: Settings) -> None:
     """A purchase from before the snapshot arrives after it was built and has served."""
     late = Transaction("c001", AS_OF - timedelta(days=3), 70.25, KNOWN_AT + timedelta(days=1))
     ingest(day.data, [late], late.ingested_at)
-    found = skew_view(day, the_day(), RULES)
+    found = run_skew_view(day, the_day(), RULES)
     cells = _cells(found)
     assert {(customer, cause) for customer, _, cause in cells} == {("c001", "late data")}
     assert {"purchase_days_30d", "total_amount", "days_since_last_purchase"} <= {feature for _, feature, _ in cells}
@@ -120,7 +120,7 @@ def test_late_data(day: Settings) -> None:
     assert set(_by_cause(found)) == {"late data"}
 
     window = the_day()
-    before = skew_view(day, Window(window.start, window.as_of, KNOWN_AT + timedelta(hours=1)), RULES)
+    before = run_skew_view(day, Window(window.start, window.as_of, KNOWN_AT + timedelta(hours=1)), RULES)
     assert before.summary.endswith("0 differences"), "what had not arrived by then does not count"
 
 
@@ -129,7 +129,7 @@ def test_stale_store(morning: Settings) -> None:
     bought = Transaction("c001", AS_OF + timedelta(hours=9), 33.5, AS_OF + timedelta(hours=25))
     ingest(morning.data, [bought], bought.ingested_at)
     serve(morning, NOON + timedelta(days=1), ["c001"])
-    found = skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES)
+    found = run_skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES)
     cells = _cells(found)
     assert {cause for _, _, cause in cells} == {"stale store"}
     assert {"purchase_days_30d", "days_since_last_purchase"} <= {feature for _, feature, _ in cells}
@@ -140,9 +140,9 @@ def test_stale_store(morning: Settings) -> None:
 
 def test_the_features_of_the_day_before_may_serve_for_a_few_hours(morning: Settings) -> None:
     serve(morning, AS_OF + timedelta(days=1, hours=2), ["c001"])
-    assert skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES).summary.endswith("0 differences")
+    assert run_skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES).summary.endswith("0 differences")
     strict = MonitorSettings.model_validate({"skew": {"max_delay_hours": 1}})
-    again = skew_view(morning, the_day(AS_OF + timedelta(days=1)), strict)
+    again = run_skew_view(morning, the_day(AS_OF + timedelta(days=1)), strict)
     assert set(_by_cause(again)) <= {"stale store"}
 
 
@@ -160,7 +160,7 @@ def _write_past_the_flow() -> pd.DataFrame:
 def test_a_value_that_nothing_explains(morning: Settings) -> None:
     row = _write_past_the_flow()
     serve(morning, NOON)
-    finding = _only(found := skew_view(morning, the_day(), RULES))
+    finding = _only(found := run_skew_view(morning, the_day(), RULES))
     assert _cells(found) == {("c001", "amount_30d", "unexplained")}
     assert finding.subject == "customer_recent_activity.unexplained"
     assert finding.severity == "critical"
@@ -188,7 +188,7 @@ def _rewrite(monkeypatch: pytest.MonkeyPatch, day_us: str) -> None:
 
 def test_a_definition_changed_without_apply(day: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     _rewrite(monkeypatch, "90_000_000_000")
-    finding = _only(found := skew_view(day, the_day(), RULES))
+    finding = _only(found := run_skew_view(day, the_day(), RULES))
     assert finding.subject == "customer_request_time.changed-definition"
     assert finding.severity == "critical"
     assert finding.payload["changed"] == ["on_demand"]
@@ -196,7 +196,7 @@ def test_a_definition_changed_without_apply(day: Settings, monkeypatch: pytest.M
     assert finding.payload["features"]["tenure_days"] == 2 * len(everybody(day))
     assert any("feast" in note.lower() and "on_demand" in note for note in found.notes)
     assert len(found.table) == 50
-    assert png(found.picture)
+    assert png(found.plot)
 
 
 def test_only_what_is_computed_from_it_is_put_down_to_a_changed_definition(
@@ -205,7 +205,7 @@ def test_only_what_is_computed_from_it_is_put_down_to_a_changed_definition(
     _write_past_the_flow()
     serve(morning, NOON, ["c001", "c002"])
     _rewrite(monkeypatch, "90_000_000_000")
-    found = skew_view(morning, the_day(), RULES)
+    found = run_skew_view(morning, the_day(), RULES)
     assert set(_by_cause(found)) == {"changed definition", "unexplained"}
     assert {finding.subject for finding in found.findings} == {
         "customer_recent_activity.unexplained",
@@ -234,7 +234,7 @@ def test_transformations_changed_and_applied(day: Settings, tmp_path: Path, monk
     monkeypatch.setitem(transformations.BUILDERS, "customer_recent_activity", recent)
     with at_work_on(day.data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
         build_features(settings)
-        found = skew_view(settings, the_day(), RULES)
+        found = run_skew_view(settings, the_day(), RULES)
     finding = _only(found)
     assert finding.subject == "customer_recent_activity.changed-definition"
     assert finding.payload["changed"] == ["transformations"]
@@ -261,7 +261,7 @@ def test_what_the_definitions_of_now_do_not_give_at_all(
     day: Settings, monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], str], subject: str
 ) -> None:
     what = change(monkeypatch)
-    found = skew_view(day, the_day(), RULES)
+    found = run_skew_view(day, the_day(), RULES)
     finding = next(item for item in found.findings if item.subject == f"{subject}.changed-definition")
     assert finding.severity == "critical"
     assert what in finding.summary
@@ -275,7 +275,7 @@ def test_a_failure_under_unchanged_definitions_is_a_failure(day: Settings, monke
 
     monkeypatch.setattr("holdfast.monitoring.skew.recompute.build_snapshots", fails)
     with pytest.raises(OSError, match="no space left"):
-        skew_view(day, the_day(), RULES)
+        run_skew_view(day, the_day(), RULES)
 
 
 def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
@@ -283,7 +283,7 @@ def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
 
     serve(morning, NOON, ["c001"])
     open_mlflow(morning).delete_model_version("holdfast-churn", "2")
-    found = skew_view(morning, the_day(), RULES)
+    found = run_skew_view(morning, the_day(), RULES)
     assert found.summary.endswith("0 differences")
     assert found.notes == ["The registry does not know the definitions of version 2."]
 
@@ -291,19 +291,19 @@ def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
 def test_the_values_are_those_of_training_to_the_bit() -> None:
     import numpy as np
 
-    from holdfast.monitoring.skew.logged_features import differing
+    from holdfast.monitoring.skew.logged_features import differs_bitwise
 
     left = np.array([[0.0, np.nan, 1.0, 0.1 + 0.2, np.nan]])
     right = np.array([[-0.0, -np.nan, 1.0, 0.3, 1.0]])
-    assert differing(left, right).tolist() == [[True, False, False, True, True]]
+    assert differs_bitwise(left, right).tolist() == [[True, False, False, True, True]]
 
 
 def test_the_snapshot_that_may_serve() -> None:
-    from holdfast.monitoring.skew.logged_features import right_moments
+    from holdfast.monitoring.skew.logged_features import valid_timestamps
 
     at = [AS_OF + timedelta(hours=hours) for hours in (2, 4, 4, 4)]
     served = [AS_OF - timedelta(days=1)] * 2 + [AS_OF, AS_OF + timedelta(hours=5)]
     keys = pd.DataFrame({"as_of": at, "served": served, "answered_at": at}).astype("datetime64[us, UTC]")
-    assert right_moments(keys, 3).tolist() == [AS_OF - timedelta(days=1), AS_OF, AS_OF, AS_OF]
+    assert valid_timestamps(keys, 3).tolist() == [AS_OF - timedelta(days=1), AS_OF, AS_OF, AS_OF]
     ahead = keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=1), answered_at=AS_OF + timedelta(hours=16)).iloc[2:3]
-    assert right_moments(ahead, 3).tolist() == [AS_OF], "who asks for tomorrow is served what there is today"
+    assert valid_timestamps(ahead, 3).tolist() == [AS_OF], "who asks for tomorrow is served what there is today"
