@@ -7,25 +7,28 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-Values = Mapping[str, float]
+InputValues = Mapping[str, float]
 _ONE_DAY = "bought on one day only"  # what a missing gap means
 
 
 @dataclass(frozen=True)
-class Theme:
-    """Inputs that tell one story.
+class ReasonText:
+    """One reason text and the model inputs behind it.
 
-    ``words`` tells it from the inputs ``needs``, and perhaps others. ``if_missing`` is told where one of ``needs`` is
-    missing and that means something.
+    Attributes:
+        inputs: Inputs whose contributions are summed for this reason.
+        required: Inputs that ``render`` needs; ``render`` may use others as well.
+        render: Function from input values to the text.
+        if_missing: Text where one of ``required`` is missing; "" where a missing value has no meaning.
     """
 
     inputs: tuple[str, ...]
-    needs: tuple[str, ...]
-    words: Callable[[Values], str]
+    required: tuple[str, ...]
+    render: Callable[[InputValues], str]
     if_missing: str = ""
 
 
-def in_plain(name: str, values: Values) -> str:
+def describe_input(name: str, values: InputValues) -> str:
     """An input that speaks for itself."""
     value = values[name]
     if math.isnan(value):
@@ -33,7 +36,7 @@ def in_plain(name: str, values: Values) -> str:
     return f"{name} is {int(value):,}" if value.is_integer() and abs(value) < 1e15 else f"{name} is {value:.6g}"
 
 
-def _recency(values: Values) -> str:
+def _recency_text(values: InputValues) -> str:
     since = int(values["days_since_last_purchase"])
     ago = f"last bought {_count(since, 'day')} ago" if since else "last bought less than a day ago"
     if "mean_gap_days" not in values:
@@ -46,7 +49,7 @@ def _recency(values: Values) -> str:
     return f"{ago}; usually every {gap:,}" + ("" if since > 1 else " days")
 
 
-def _rhythm(values: Values) -> str:
+def _purchase_rhythm_text(values: InputValues) -> str:
     latest, longest = round(values["last_gap_days"]), round(values["max_gap_days"])
     if values.get("purchase_days") == 2:
         return f"{_count(latest, 'day')} between the only two purchases"
@@ -54,11 +57,11 @@ def _rhythm(values: Values) -> str:
     return f"{between}; never longer" if longest <= latest else f"{between}; the longest gap was {longest:,}"
 
 
-def _frequency(values: Values) -> str:
+def _frequency_text(values: InputValues) -> str:
     return f"{_count(round(values['purchase_days']), 'purchase day')} in all"
 
 
-def _activity(values: Values) -> str:
+def _activity_text(values: InputValues) -> str:
     lately = round(values["purchase_days_90d"])
     before = round(values["purchase_days_90d"] - values["purchase_days_trend_90d"])
     if lately == before == 0:
@@ -68,12 +71,12 @@ def _activity(values: Values) -> str:
     return f"{first} in the last 90 days, {second or 'none'} in the 90 days before"
 
 
-def _spend(values: Values) -> str:
+def _spend_text(values: InputValues) -> str:
     mean = f"{_money(values['mean_purchase_amount'])} on a usual purchase day"
     return f"{_spent(values['total_amount'])} in all, {mean}"
 
 
-def _recent_spend(values: Values) -> str:
+def _recent_spend_text(values: InputValues) -> str:
     lately = round(values["amount_90d"], 2)
     before = round(values["amount_180d"] - values["amount_90d"], 2)
     if lately == before == 0:
@@ -82,7 +85,7 @@ def _recent_spend(values: Values) -> str:
     return f"{_spent(lately)} in the last 90 days, {second} in the 90 days before"
 
 
-def _tenure(values: Values) -> str:
+def _tenure_text(values: InputValues) -> str:
     days = int(values["tenure_days"])
     return f"customer for {_count(days, 'day') if days else 'less than a day'}"
 
@@ -100,25 +103,25 @@ def _spent(amount: float) -> str:
     return f"returned {_money(-amount)} more than was bought" if round(amount, 2) < 0 else f"spent {_money(amount)}"
 
 
-THEMES = [
-    Theme(
+REASON_TEXTS = [
+    ReasonText(
         ("days_since_last_purchase", "mean_gap_days", "lateness_ratio", "silence_share"),
         ("days_since_last_purchase",),
-        _recency,
+        _recency_text,
     ),
-    Theme(
+    ReasonText(
         ("last_gap_days", "max_gap_days", "std_gap_days"),
         ("last_gap_days", "max_gap_days"),
-        _rhythm,
+        _purchase_rhythm_text,
         if_missing=_ONE_DAY,
     ),
-    Theme(("purchase_days",), ("purchase_days",), _frequency),
-    Theme(
+    ReasonText(("purchase_days",), ("purchase_days",), _frequency_text),
+    ReasonText(
         ("purchase_days_30d", "purchase_days_90d", "purchase_days_180d", "purchase_days_trend_90d"),
         ("purchase_days_90d", "purchase_days_trend_90d"),
-        _activity,
+        _activity_text,
     ),
-    Theme(("total_amount", "mean_purchase_amount"), ("total_amount", "mean_purchase_amount"), _spend),
-    Theme(("amount_30d", "amount_90d", "amount_180d"), ("amount_90d", "amount_180d"), _recent_spend),
-    Theme(("tenure_days",), ("tenure_days",), _tenure),
+    ReasonText(("total_amount", "mean_purchase_amount"), ("total_amount", "mean_purchase_amount"), _spend_text),
+    ReasonText(("amount_30d", "amount_90d", "amount_180d"), ("amount_90d", "amount_180d"), _recent_spend_text),
+    ReasonText(("tenure_days",), ("tenure_days",), _tenure_text),
 ]

@@ -19,7 +19,7 @@ from feature_repo.timestamps import as_utc
 _PACKAGE = Path(__file__).resolve().parent
 
 # A file of this name says that the data folder holds a historical data set to replay.
-REPLAY = "REPLAY"
+REPLAY_MARKER = "REPLAY"
 
 
 def _default_data_dir() -> Path:
@@ -29,7 +29,7 @@ def _default_data_dir() -> Path:
 
 
 def _default_clock(values: dict[str, Any]) -> Literal["wall", "data"]:
-    return "data" if (values["data"] / REPLAY).exists() else "wall"
+    return "data" if (values["data"] / REPLAY_MARKER).exists() else "wall"
 
 
 class Settings(BaseSettings):

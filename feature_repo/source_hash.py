@@ -15,11 +15,11 @@ def sha256(text: str) -> str:
 
 def module_source(name: str) -> str:
     """The normalised source of a module of this folder, without importing it."""
-    return normalised((_FOLDER / f"{name}.py").read_text())
+    return strip_formatting((_FOLDER / f"{name}.py").read_text())
 
 
 @lru_cache(maxsize=256)  # each judgement names the code of all that judges
-def normalised(source: str) -> str:
+def strip_formatting(source: str) -> str:
     """``source`` without comments, docstrings and decorators, in one layout."""
     tree = ast.parse(source)
     for node in ast.walk(tree):

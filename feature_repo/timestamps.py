@@ -19,6 +19,6 @@ def epoch_us(time: datetime) -> int:
     return (as_utc(time) - _EPOCH) // timedelta(microseconds=1)
 
 
-def from_us(microseconds: int) -> datetime:
+def from_epoch_us(microseconds: int) -> datetime:
     """The time that is so many microseconds after 1970, UTC; the inverse of :func:`epoch_us`."""
     return _EPOCH + timedelta(microseconds=microseconds)

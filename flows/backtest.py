@@ -30,9 +30,9 @@ from holdfast.backtesting.plan import BacktestJob, BacktestPlan, StepInterval, m
 from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
-from holdfast.core.formatting import data_url, png
+from holdfast.core.formatting import png_data_url, render_png
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.runtime.locks import one_at_a_time
+from holdfast.runtime.locks import folder_lock
 from holdfast.training.settings import TrainingSettings
 
 _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
@@ -74,10 +74,10 @@ def picture_task(settings: Settings, results: list[BacktestResult]) -> None:
     from holdfast.backtesting.plots import plot_policies
     from holdfast.core.atomic_files import replace_file
 
-    content = png(plot_policies(results))
+    content = render_png(plot_policies(results))
     with replace_file(plot_path(settings)) as temporary:
         temporary.write_bytes(content)
-    create_image_artifact(data_url(content), key="backtest", description="Policies of retraining, month by month")
+    create_image_artifact(png_data_url(content), key="backtest", description="Policies of retraining, month by month")
     create_markdown_artifact(recommend_policy(results), key="backtest-verdict", description="What the backtest says")
 
 
@@ -117,7 +117,7 @@ def backtest(
         thresholds or DEFAULT_GATES,
         rules or PolicySettings(),
     )
-    with one_at_a_time(backtest_folder(settings), "backtest"):
+    with folder_lock(backtest_folder(settings), "backtest"):
         walked = walks_task(settings, told, POLICIES if policy == "all" else [policy])
         results = results_task(settings, told, walked)
         picture_task(settings, results)

@@ -50,10 +50,10 @@ def no_champion_task(settings: Settings) -> str:
     """Why nobody can be scored yet; nothing where there is a champion. Other problems are for the scoring to tell."""
     from holdfast.models.contract import CHAMPION
     from holdfast.models.registered_version import NoSuchAliasError
-    from holdfast.models.registry_client import ModelRegistry
+    from holdfast.models.registry_client import RegistryClient
 
     try:
-        ModelRegistry(settings.mlflow_tracking_uri).behind(CHAMPION)
+        RegistryClient(settings.mlflow_tracking_uri).get_by_alias(CHAMPION)
     except NoSuchAliasError as error:
         return f"Nobody is scored yet. {error}"
     return ""

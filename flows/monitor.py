@@ -66,10 +66,10 @@ def keep_task(settings: Settings, found: "ViewResult", window: "Window") -> None
 @task(name="show", task_run_name="show: {found.view}")
 def show_task(found: "ViewResult", key: str) -> None:
     """Table and picture in Prefect's pages."""
-    from holdfast.core.formatting import data_url, png
+    from holdfast.core.formatting import png_data_url, render_png
 
     told = "\n\n".join([found.summary, *found.notes])
-    create_image_artifact(data_url(png(found.plot)), key=f"{key}-picture", description=found.summary)
+    create_image_artifact(png_data_url(render_png(found.plot)), key=f"{key}-picture", description=found.summary)
     create_table_artifact(list(found.table), key=key, description=told)
 
 

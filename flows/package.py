@@ -29,9 +29,9 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
 )
 def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
     """Fetch the champion from the registry."""
-    from holdfast.models.registry_client import ModelRegistry
+    from holdfast.models.registry_client import RegistryClient
 
-    return ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
+    return RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)
 
 
 @task(task_run_name="save model v{served.model_version}")

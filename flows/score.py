@@ -48,12 +48,12 @@ def report_task(result: "ScoreResult") -> None:
     """Leave the counts and the picture beside the flow run."""
     from holdfast.batch_scoring.scores_table import read_scores
     from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
-    from holdfast.core.formatting import data_url, png
+    from holdfast.core.formatting import png_data_url, render_png
 
     scores = read_scores(result.path)
     create_table_artifact(summarize_decisions(scores), key="scores", description=result.summary())
-    picture = png(plot_score_histogram(scores))
-    create_image_artifact(data_url(picture), key="scores-picture", description="How the scores are distributed")
+    picture = render_png(plot_score_histogram(scores))
+    create_image_artifact(png_data_url(picture), key="scores-picture", description="How the scores are distributed")
 
 
 @flow(name="score", flow_run_name=run_name, persist_result=False)

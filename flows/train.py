@@ -18,7 +18,7 @@ from flows import configure
 from flows._tasks import run_name, run_time, task
 from flows.features import snapshots_task
 from flows.gates import GatesResult, gates
-from holdfast.core.formatting import data_url, png
+from holdfast.core.formatting import png_data_url, render_png
 from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.models.contract import MODEL_NAME
@@ -232,7 +232,9 @@ def report_task(tested: Tested, lineage: "Lineage") -> None:
         description="The test period by month",
     )  # fmt: skip
     for name, picture in tested.pictures.items():
-        create_image_artifact(data_url(png(picture)), key=name.replace("_", "-"), description=f"{MODEL_NAME}: {name}")
+        create_image_artifact(
+            png_data_url(render_png(picture)), key=name.replace("_", "-"), description=f"{MODEL_NAME}: {name}"
+        )
     create_markdown_artifact(
         f"**{MODEL_NAME} version {registered.version}**: {told.chosen}. {told.reason}\n\n"
         f"Calibration: {told.calibration}. {told.calibration_reason}\n\n"

@@ -8,7 +8,7 @@ from bentoml import Bento
 
 import holdfast.feast_stores._feast_imports  # noqa: F401  before anything that imports Feast: a third of the time
 from feature_repo.settings import Settings
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from services.api.responses import batch_prediction, prediction
 from services.bentoml_patches import settle_garbage_collector
 from services.errors import NotReadyError
@@ -37,7 +37,7 @@ class PredictionEngine:
         forget_causes()
         self.features = FeatureClient(settings, serving.store_timeout_ms / 1000, serving.last_known)
         self.models = RegistryWatcher(
-            ModelRegistry(settings.mlflow_tracking_uri),
+            RegistryClient(settings.mlflow_tracking_uri),
             lambda: load_saved_model(model_folder(bento)),
             self.features.require,
             poll_seconds=serving.registry_poll_seconds,

@@ -47,7 +47,7 @@ def simulate(
 ) -> None:
     """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
     from holdfast.runtime.cli_errors import exit_on_expected_error
-    from holdfast.runtime.locks import one_at_a_time
+    from holdfast.runtime.locks import folder_lock
     from simulations.outcome import simulations_folder
     from simulations.report import print_outcomes, write_table
     from simulations.scenarios import SCENARIOS
@@ -64,7 +64,7 @@ def simulate(
             )
         names = list(SCENARIOS) if scenario == _ALL else [scenario]
         outcomes = []
-        with one_at_a_time(simulations_folder(settings), "simulation"):
+        with folder_lock(simulations_folder(settings), "simulation"):
             for name in names:
                 outcomes.append(
                     _run(settings, SCENARIOS[name], console, days, customers, store, fresh, fault=not no_plant)

@@ -17,9 +17,9 @@ from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.aliases import get_version, open_registry
 from holdfast.models.contract import MODEL_NAME, input_matrix, model_inputs
-from holdfast.models.loaded_model import Model, load_model
+from holdfast.models.loaded_model import LoadedModel, load_model
 from holdfast.models.registered_version import RegisteredVersion
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from simulations.load_clients import Answer
 
 _LOGGED_WITHIN = 30.0
@@ -57,7 +57,7 @@ class Checker:
     lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     checked: int = 0
-    _models: dict[str, Model] = field(default_factory=dict)
+    _models: dict[str, LoadedModel] = field(default_factory=dict)
 
     def check(self, answers: Sequence[Answer], materialised: Sequence[Materialised]) -> None:
         """Who of these was not answered, or is not in the log as answered, is lost; other figures are wrong ones."""
@@ -111,11 +111,11 @@ class Checker:
         scores: list[float] = self._model(version).churn_probabilities(input_matrix(inputs, columns)).tolist()
         return scores
 
-    def _model(self, version: str) -> Model:
+    def _model(self, version: str) -> LoadedModel:
         if version not in self._models:
             registered = get_version(open_registry(self.settings), version)
             contract = RegisteredVersion(str(registered.version), dict(registered.tags)).contract()
-            content = ModelRegistry(self.settings.mlflow_tracking_uri).file_of(contract)
+            content = RegistryClient(self.settings.mlflow_tracking_uri).download_model(contract)
             self._models[version] = load_model(contract, content)
         return self._models[version]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from feature_repo.settings import load_settings
 from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.models.contract import CHAMPION
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from holdfast.training.settings import SearchSettings, TrainingSettings
 from simulations.daily_data import MAPPING, START, read_days, write_day
 from simulations.workspace import ROOT
@@ -119,7 +119,7 @@ def make_world(state: Path, customers: int) -> None:
     trained = train(START, known_at, TRAINING, GATES)
     promote(trained.model_version, reason="the first champion of a simulation")
     score(START, known_at)
-    save_served_model(settings, *ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION))
+    save_served_model(settings, *RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION))
 
 
 def code_now() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from feature_repo.settings import NO_TELEMETRY, Settings
-from holdfast.feast_stores.open_store import REPO
+from holdfast.feast_stores.open_store import FEATURE_REPO
 
 ROOT = Path(__file__).resolve().parents[1]
 StoreName = Literal["sqlite", "redis"]
@@ -62,7 +62,7 @@ def place(state: Path, store: StoreName) -> Place:
         "NO_COLOR": "1",
     }
     if store == "redis":
-        variables["FEAST_FS_YAML_FILE_PATH"] = str(REPO / "feature_store.redis.yaml")
+        variables["FEAST_FS_YAML_FILE_PATH"] = str(FEATURE_REPO / "feature_store.redis.yaml")
     (state / "prefect").mkdir(parents=True, exist_ok=True)
     return Place(state, store, variables)
 

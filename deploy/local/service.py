@@ -9,7 +9,7 @@ from deploy.local.components import ROOT, WAITS, tool
 from feature_repo.settings import Settings, load_settings
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registered_version import RegistryError
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 
 _POLL_SECONDS = 3.0
 
@@ -29,10 +29,10 @@ def main() -> None:
 
 def _give_model(settings: Settings) -> None:
     """The champion into BentoML's store, which must hold a model; later champions come from the registry."""
-    registry, said = ModelRegistry(settings.mlflow_tracking_uri), ""
+    registry, said = RegistryClient(settings.mlflow_tracking_uri), ""
     while True:
         try:
-            served, content = registry.served(CHAMPION)
+            served, content = registry.download_by_alias(CHAMPION)
             break
         except RegistryError as error:
             if said != str(error):

@@ -11,7 +11,7 @@
 import shutil
 from pathlib import Path
 
-from feature_repo.settings import REPLAY, Settings
+from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.core.errors import HoldfastError
 
 # What a walk reads and may add to, but never changes: batches, snapshots and finished searches.
@@ -73,8 +73,8 @@ def create_state_folder(settings: Settings, policy: str) -> Path:
     for name in _SHARED:
         (settings.data / name).mkdir(exist_ok=True)
         (state / name).symlink_to(Path("../../..") / name, target_is_directory=True)
-    if (settings.data / REPLAY).exists():
-        shutil.copyfile(settings.data / REPLAY, state / REPLAY)
+    if (settings.data / REPLAY_MARKER).exists():
+        shutil.copyfile(settings.data / REPLAY_MARKER, state / REPLAY_MARKER)
     return state
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from feature_repo.settings import REPLAY, Settings
-from feature_repo.source_hash import normalised, sha256
+from feature_repo.settings import REPLAY_MARKER, Settings
+from feature_repo.source_hash import sha256, strip_formatting
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.errors import HoldfastError
@@ -103,7 +103,7 @@ def make_plan(
     """
     moments, batches = list_step_times(start, end, every), list_batches(settings)
     arrived = max((batch.ingested_at for batch in batches), default=start)
-    assumed = known_at or (arrived if (settings.data / REPLAY).exists() else None)
+    assumed = known_at or (arrived if (settings.data / REPLAY_MARKER).exists() else None)
     try:
         effective_known_at(batches, start, assumed or start)
     except NoDataError as error:
@@ -145,5 +145,5 @@ def _code() -> str:
         path for package in ("feature_repo", "holdfast", "flows") for path in sorted((_ROOT / package).rglob("*.py"))
     ]
     return sha256(
-        "\n".join([*(normalised(path.read_text()) for path in files), (_ROOT / "requirements.lock").read_text()])
+        "\n".join([*(strip_formatting(path.read_text()) for path in files), (_ROOT / "requirements.lock").read_text()])
     )

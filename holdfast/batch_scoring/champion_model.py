@@ -10,11 +10,11 @@ from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
-from holdfast.models.contract import CHAMPION, ServedModel, model_inputs, other_definitions
+from holdfast.models.contract import CHAMPION, ServedModel, differing_definitions, model_inputs
 from holdfast.models.contributions import NotAdditiveError
-from holdfast.models.loaded_model import Model, load_model
-from holdfast.models.reason_codes import Reason, reasons
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.loaded_model import LoadedModel, load_model
+from holdfast.models.reason_codes import ReasonCode, select_reasons
+from holdfast.models.registry_client import RegistryClient
 from holdfast.training.dataset import TrainingSet
 
 
@@ -30,7 +30,7 @@ class DefinitionMismatchError(HoldfastError):
 class ScoringModel:
     """The model as the service loads it: what it says of a row has the same bits here and there."""
 
-    model: Model
+    model: LoadedModel
 
     @property
     def contract(self) -> ServedModel:
@@ -51,7 +51,7 @@ class ScoringModel:
         with threadpool_limits(limits=1):
             return self.model.churn_probabilities(rows.x)
 
-    def reasons(self, rows: ScoringPopulation) -> Sequence[list[Reason] | None]:
+    def reasons(self, rows: ScoringPopulation) -> Sequence[list[ReasonCode] | None]:
         """Why, one list per row, strongest first; None of each where the model is no sum over its inputs."""
         if not len(rows.x):
             return []
@@ -61,7 +61,7 @@ class ScoringModel:
         except NotAdditiveError:
             return [None] * len(rows.x)
         names = self.contract.inputs
-        return [reasons(names, *row) for row in zip(rows.x.tolist(), parts.values.tolist(), strict=True)]
+        return [select_reasons(names, *row) for row in zip(rows.x.tolist(), parts.values.tolist(), strict=True)]
 
 
 def load_champion(settings: Settings) -> ScoringModel:
@@ -73,7 +73,7 @@ def load_champion(settings: Settings) -> ScoringModel:
         UnusableModelError: It does not score here as it did in training.
         RegistryUnavailableError: The registry or its files cannot be read.
     """
-    return ScoringModel(load_model(*ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)))
+    return ScoringModel(load_model(*RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)))
 
 
 def require_matching_definitions(champion: ScoringModel) -> None:
@@ -84,7 +84,7 @@ def require_matching_definitions(champion: ScoringModel) -> None:
     """
     store = open_store()
     inputs = [feature.name for feature in model_inputs(store)]
-    if parts := other_definitions(store, champion.contract, inputs):
+    if parts := differing_definitions(store, champion.contract, inputs):
         raise DefinitionMismatchError(
             f"The champion, version {champion.contract.model_version}, was trained on other definitions than those in "
             f"use: {', '.join(parts)} differ. Its scores would be wrong, so there are none. Train and promote a "

@@ -12,7 +12,7 @@ from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import values_at
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
-from holdfast.models.contract import RECENCY, Feature, input_matrix, model_inputs
+from holdfast.models.contract import RECENCY_FEATURE, Feature, input_matrix, model_inputs
 from holdfast.training.dataset import assemble
 
 
@@ -27,7 +27,7 @@ class ScoringPopulation:
 
     def active_mask(self, activity_days: int) -> Bools:
         """Who bought in the ``activity_days`` before ``as_of``, shape (customers,)."""
-        recency = [feature.name for feature in self.inputs].index(RECENCY)
+        recency = [feature.name for feature in self.inputs].index(RECENCY_FEATURE)
         active: Bools = self.x[:, recency] <= activity_days
         return active
 

@@ -17,7 +17,7 @@ from holdfast.batch_scoring.champion_model import ScoringModel
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
-from holdfast.models.reason_codes import MOST
+from holdfast.models.reason_codes import MAX_REASONS
 
 
 class ScoresSchema(pa.DataFrameModel):
@@ -56,7 +56,7 @@ class ScoresSchema(pa.DataFrameModel):
     @classmethod
     def _explained(cls, rows: pd.DataFrame) -> pd.Series:
         texts, details = rows["reasons"].str.len(), rows["reason_details"].str.len()
-        return (texts.fillna(0) <= MOST) & (texts.fillna(-1) == details.fillna(-1))
+        return (texts.fillna(0) <= MAX_REASONS) & (texts.fillna(-1) == details.fillna(-1))
 
 
 _UTC = pyarrow.timestamp("us", "UTC")

@@ -18,7 +18,7 @@ from holdfast.batch_scoring.score_store import (
 )
 from holdfast.batch_scoring.scores_table import build_scores, scores_path, write_scores
 from holdfast.core.errors import HoldfastError
-from holdfast.core.formatting import minute
+from holdfast.core.formatting import format_minute
 from holdfast.feature_store.snapshots import effective_known_at
 from holdfast.ingestion.batches import list_batches
 
@@ -49,7 +49,7 @@ class ScoreResult:
     def summary(self) -> str:
         """In one line."""
         told = (
-            f"{self.customers:,} customers as of {minute(self.as_of)} by version {self.model_version}: "
+            f"{self.customers:,} customers as of {format_minute(self.as_of)} by version {self.model_version}: "
             f"{self.active:,} active, {self.will_churn:,} of them will churn (threshold {self.threshold:.3g})"
         )
         if not self.written:
@@ -79,9 +79,9 @@ def score_customers(
         table = build_scores(load_all_customers(settings, as_of, effective), champion)
         if not table["active"].any():
             raise NoActiveCustomersError(
-                f"Nobody bought in the {champion.contract.activity_days} days before {minute(as_of)}, as known at "
-                f"{minute(known_at)}: the champion never learned from such customers. Ingest newer data, or choose "
-                "another time."
+                f"Nobody bought in the {champion.contract.activity_days} days before {format_minute(as_of)}, as known "
+                f"at {format_minute(known_at)}: the champion never learned from such customers. Ingest newer data, or "
+                "choose another time."
             )
         if earlier is not None:
             archive_previous(settings, earlier)

@@ -28,13 +28,13 @@ DAY_US = 86_400_000_000
 Route = Literal["champion", "canary", "shadow"]
 
 _log = logging.getLogger(__name__)
-TIME = pa.timestamp("us", "UTC")
+TIMESTAMP_TYPE = pa.timestamp("us", "UTC")
 # What every prediction has, in the order of the table that is read.
 _COLUMNS = {
     "request_id": pa.string(),
-    "answered_at": TIME,
+    "answered_at": TIMESTAMP_TYPE,
     "customer_id": pa.string(),
-    "as_of": TIME,
+    "as_of": TIMESTAMP_TYPE,
     "version": pa.string(),
     "route": pa.string(),
     "churn_probability": pa.float64(),
@@ -42,7 +42,7 @@ _COLUMNS = {
 }
 _IN_METADATA = ("version", "route")
 INPUTS, TIMES = "inputs", "feature_timestamps"  # the columns that hold lists
-TIMESTAMP = "__timestamp"  # what ends the name of the column of a view's timestamp, once read
+TIMESTAMP_SUFFIX = "__timestamp"  # what ends the name of the column of a view's timestamp, once read
 
 
 class LogKey(NamedTuple):
@@ -104,7 +104,10 @@ def log_schema(key: LogKey) -> pa.Schema:
     if len(set(columns)) < len(columns):
         raise ValueError(f"two columns of the prediction log would have one name: {sorted(columns)}")
     fields = [(name, dtype) for name, dtype in _COLUMNS.items() if name not in _IN_METADATA]
-    fields += [(INPUTS, pa.list_(pa.float64(), len(key.input_names))), (TIMES, pa.list_(TIME, len(key.views)))]
+    fields += [
+        (INPUTS, pa.list_(pa.float64(), len(key.input_names))),
+        (TIMES, pa.list_(TIMESTAMP_TYPE, len(key.views))),
+    ]
     lists = {INPUTS: json.dumps(key.input_names), "views": json.dumps(key.views)}
     return pa.schema(fields, metadata={"version": key.version, "route": key.route} | lists)
 
@@ -127,45 +130,45 @@ def iter_predictions(
 ) -> Iterator[pa.Table]:
     """As :func:`read_predictions`, a table per file: for more than fits into memory."""
     first, last = since and as_utc(since), until and as_utc(until)
-    for day, day_folder in day_folders(folder):
+    for day, day_folder in list_day_folders(folder):
         if (first and day < first.date()) or (last and day > last.date()):
             continue
-        for table in predictions_of_day(day_folder):
+        for table in iter_day_predictions(day_folder):
             for bound, keeps in ((first, pc.greater_equal), (last, pc.less)):
                 if bound and day == bound.date():
-                    table = table.filter(keeps(table["answered_at"], pa.scalar(bound, TIME)))
+                    table = table.filter(keeps(table["answered_at"], pa.scalar(bound, TIMESTAMP_TYPE)))
             if table.num_rows:
                 yield table
 
 
-class GrowingLog:
+class IncrementalReader:
     """A log that is read again and again: each time only what was written since the time before."""
 
     def __init__(self, folder: Path | str, since: datetime) -> None:
         self._folder, self._since = folder, as_utc(since)
         self._read: dict[Path, _Read] = {}
 
-    def new(self) -> Iterator[pa.Table]:
+    def read_new(self) -> Iterator[pa.Table]:
         """Predictions answered from ``since`` on that no earlier call gave, a table per file."""
-        for day, day_folder in day_folders(self._folder):
+        for day, day_folder in list_day_folders(self._folder):
             if day < self._since.date():
                 continue
             for file in sorted(day_folder.glob("*.arrows")):
                 table, self._read[file] = _read_on(file, self._read.get(file, _Read()))
                 if table.num_rows:
-                    table = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(self._since, TIME)))
+                    table = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(self._since, TIMESTAMP_TYPE)))
                 if table.num_rows:
                     yield table
 
 
-def predictions_of_day(day_folder: Path) -> Iterator[pa.Table]:
+def iter_day_predictions(day_folder: Path) -> Iterator[pa.Table]:
     """All of one of :func:`day_folders`, a table per file."""
     for file in sorted(day_folder.glob("*.arrows")):
         if (table := _read_file(file)).num_rows:
             yield table
 
 
-def day_folders(folder: Path | str) -> list[tuple[date, Path]]:
+def list_day_folders(folder: Path | str) -> list[tuple[date, Path]]:
     """The log's days, oldest first; nothing else that may lie in ``folder``."""
     found, root = [], Path(folder)
     for path in root.iterdir() if root.is_dir() else ():
@@ -231,4 +234,4 @@ def _expand(table: pa.Table) -> pa.Table:
 
 
 def _timestamp_column(view: str) -> str:
-    return view + TIMESTAMP
+    return view + TIMESTAMP_SUFFIX

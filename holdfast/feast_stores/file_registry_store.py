@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feast.infra.registry.file import FileRegistryStore
+from feast.infra.registry import file as feast_registry
 
 from feature_repo.settings import load_settings
 from holdfast.feast_stores._feast_imports import RegistryConfig
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _STATE_FOLDER = "${HOLDFAST_DATA}"
 
 
-class StateFolderRegistryStore(FileRegistryStore):
+class FileRegistryStore(feast_registry.FileRegistryStore):
     """Feast's registry file, in the state folder, replaced as a whole: nobody ever meets half of one.
 
     Paths under the state folder are kept relative to it. With absolute paths, `feast apply` in a copy of the

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from holdfast.feast_stores._feast_imports import FeatureStore, load_repo_config
 
-REPO = Path(__file__).resolve().parents[2] / "feature_repo"
+FEATURE_REPO = Path(__file__).resolve().parents[2] / "feature_repo"
 
 
 def open_store(known_at: datetime | None = None, online_timeout: float | None = None) -> FeatureStore:
@@ -16,12 +16,12 @@ def open_store(known_at: datetime | None = None, online_timeout: float | None = 
     point-in-time joins see only snapshots of data that had arrived by then. ``online_timeout``, seconds, limits
     how long one read waits for the online store, where the configuration does not.
     """
-    path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or REPO / "feature_store.yaml")
-    config = load_repo_config(REPO, path)
+    path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or FEATURE_REPO / "feature_store.yaml")
+    config = load_repo_config(FEATURE_REPO, path)
     if known_at is not None:
         config.offline_store.known_at = known_at
-    if online_timeout is not None and hasattr(config.online_store, "wait_at_most"):
-        config.online_store.wait_at_most(online_timeout)
+    if online_timeout is not None and hasattr(config.online_store, "limit_read_time"):
+        config.online_store.limit_read_time(online_timeout)
     # Else every read fails while a materialisation runs, and after a killed one until the next. The same option
     # in feature_store.yaml works as well, but warns at each command that a file registry has no use for it.
     config.registry.serve_features_while_materializing = True

@@ -23,7 +23,7 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ViewRequest:
     """Fields to read from one stored view, whose only entity is the customer."""
 
     view: "FeatureView"
@@ -64,7 +64,7 @@ def _key_prefix() -> bytes:
 _KEY_PREFIX = _key_prefix()
 
 
-def stock_reader(store: "OnlineStore", config: "RepoConfig", wanted: Sequence[Wanted]) -> RawReader:
+def feast_reader(store: "OnlineStore", config: "RepoConfig", wanted: Sequence[ViewRequest]) -> RawReader:
     """Reads any of Feast's online stores through its own ``online_read``, view by view."""
 
     def read(customer_ids: Sequence[str]) -> RawColumns:

@@ -21,8 +21,8 @@ from redis.retry import Retry
 
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores._feast_imports import RepoConfig
-from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
-from holdfast.feast_stores.redis_pipeline import Budget, Reply, exchange
+from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, ViewRequest, entity_keys
+from holdfast.feast_stores.redis_pipeline import Deadline, Reply, execute_pipeline
 
 _LIMIT_SECONDS = 1.0  # without one, a server that hangs would hang every caller for ever
 # Customers per round trip: what the server prepares for one caller, and keeps others waiting for, stays small.
@@ -39,14 +39,14 @@ class ConnectionStringError(HoldfastError):
     """It cannot be used. The error does not repeat it, for it may hold a password."""
 
 
-class OneTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
+class SingleRoundTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     """Feast's own options; the connection string is read from ``HOLDFAST_REDIS``, and always has time limits.
 
     For instance ``redis.internal:6379,db=1,password=secret,ssl=true,socket_timeout=0.2``. Feast reads each option as
     JSON if it can: a password like ``1e5`` is written ``password="1e5"``. None may contain a comma.
     """
 
-    type: Literal["holdfast.feast_stores.redis_online_store.OneTripRedisOnlineStore"]  # type: ignore[assignment]
+    type: Literal["holdfast.feast_stores.redis_online_store.SingleRoundTripRedisOnlineStore"]  # type: ignore[assignment]
     connection_string: str = Field(default_factory=_connection_string, validate_default=True)
 
     @field_validator("connection_string")
@@ -54,7 +54,7 @@ class OneTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     def _with_limits(cls, value: str) -> str:
         return _limits(_LIMIT_SECONDS) + value
 
-    def wait_at_most(self, seconds: float) -> None:
+    def limit_read_time(self, seconds: float) -> None:
         """Limit how long a read takes; what the connection string names itself stands."""
         self.connection_string = _limits(seconds) + self.connection_string.removeprefix(_limits(_LIMIT_SECONDS))
 
@@ -64,7 +64,7 @@ def _limits(seconds: float) -> str:
     return f"socket_connect_timeout={seconds},socket_timeout={seconds},"
 
 
-class OneTripRedisOnlineStore(RedisOnlineStore):
+class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
     """Feast's Redis online store: the same bytes, and one HMGET per customer for the fields of all views.
 
     A single server is asked through redis-py's connections with commands packed here: redis-py packs a command's
@@ -82,7 +82,7 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
             client.set_retry(Retry(NoBackoff(), 1, (ConnectionError,)))
         return client
 
-    def lacks_customers(self, config: RepoConfig) -> bool:
+    def is_empty(self, config: RepoConfig) -> bool:
         """Whether the server holds no key at all, as after a restart without its data, or is being filled after that.
 
         Who is unknown to it may be known tomorrow. False if it may not tell.
@@ -99,7 +99,7 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
             return False
 
     def online_write_batch(self, config: RepoConfig, *batch: Any, **named: Any) -> None:
-        """As Feast's. A server that holds nothing is marked as one that is being filled, until :meth:`filled`.
+        """As Feast's. A server that holds nothing is marked as one that is being filled, until :meth:`mark_filled`.
 
         The mark of a run that was killed, or of Feast's own commands, goes by itself after two minutes without writing.
         """
@@ -109,7 +109,7 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
                 client.set(_filling(config), b"", ex=_FILLING_SECONDS)
         super().online_write_batch(config, *batch, **named)
 
-    def filled(self, config: RepoConfig) -> None:
+    def mark_filled(self, config: RepoConfig) -> None:
         """All that was to be materialised is there: from now on, who is unknown is.
 
         The mark stays for as long as a read may take that had begun before.
@@ -117,7 +117,7 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
         if config.online_store.client == RedisClient.redis:
             self._get_client(config.online_store).expire(_filling(config), _READ_SECONDS)
 
-    def reader(self, config: RepoConfig, wanted: Sequence[Wanted]) -> RawReader:
+    def reader(self, config: RepoConfig, wanted: Sequence[ViewRequest]) -> RawReader:
         """A function that reads ``wanted`` of n customers.
 
         A read of a single server takes no longer than ``socket_timeout``, however many answers it consists of; only
@@ -154,12 +154,12 @@ class OneTripRedisOnlineStore(RedisOnlineStore):
 
         def ask(keys: Sequence[bytes]) -> list[Reply]:
             pool = self._get_client(online).connection_pool
-            budget = Budget(pool.connection_kwargs.get("socket_timeout"))
+            budget = Deadline(pool.connection_kwargs.get("socket_timeout"))
             found: list[Reply] = []
             for start in range(0, len(keys), _BATCH):
                 batch = keys[start : start + _BATCH]
                 commands = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in batch]
-                found += exchange(pool, b"".join(commands), len(batch), len(fields), budget)
+                found += execute_pipeline(pool, b"".join(commands), len(batch), len(fields), budget)
             return found
 
         return ask

@@ -14,7 +14,7 @@ Reply = Sequence[Any]  # bytes, or None for a field that is not there
 _UNREADABLE = b"\xff"
 
 
-class Budget:
+class Deadline:
     """The time that a read may take: ``limit`` seconds from now; None is without end."""
 
     __slots__ = ("deadline", "limit", "slack")
@@ -24,7 +24,7 @@ class Budget:
         self.slack = self.limit / 10
         self.deadline = time.monotonic() + self.limit
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds, more than none.
 
         Raises:
@@ -36,7 +36,9 @@ class Budget:
         return left
 
 
-def exchange(pool: ConnectionPool, commands: bytes, replies: int, fields: int, budget: Budget) -> list[Reply]:
+def execute_pipeline(
+    pool: ConnectionPool, commands: bytes, replies: int, fields: int, deadline: Deadline
+) -> list[Reply]:
     """The replies, each of so many ``fields``, to packed ``commands``; once more if the connection breaks.
 
     Raises:
@@ -45,11 +47,11 @@ def exchange(pool: ConnectionPool, commands: bytes, replies: int, fields: int, b
     connection: Any = pool.get_connection()
     try:
         try:
-            return _answers(connection, commands, replies, fields, budget)
+            return _answers(connection, commands, replies, fields, deadline)
         except ConnectionError:  # it broke during the read; the server may be back, and to read again does no harm
             connection.disconnect()
-            _connect_again(connection, budget)
-            return _answers(connection, commands, replies, fields, budget)
+            _connect_again(connection, deadline)
+            return _answers(connection, commands, replies, fields, deadline)
     except BaseException:
         connection.disconnect()  # the next to use it would read what is left of these replies
         raise
@@ -57,41 +59,41 @@ def exchange(pool: ConnectionPool, commands: bytes, replies: int, fields: int, b
         pool.release(connection)
 
 
-def _connect_again(connection: Any, budget: Budget) -> None:
+def _connect_again(connection: Any, deadline: Deadline) -> None:
     usual = connection.socket_connect_timeout
-    connection.socket_connect_timeout = min(budget.left(), math.inf if usual is None else usual)
+    connection.socket_connect_timeout = min(deadline.remaining(), math.inf if usual is None else usual)
     try:
         connection.connect()
     finally:
         connection.socket_connect_timeout = usual
 
 
-def _answers(connection: Any, commands: bytes, replies: int, fields: int, budget: Budget) -> list[Reply]:
+def _answers(connection: Any, commands: bytes, replies: int, fields: int, deadline: Deadline) -> list[Reply]:
     """As ``exchange``.
 
     The connection's own limit is for each answer. To shorten it to what is left costs a system call, so that is done
-    only where it is more than a tenth of the budget too long: never in a read that is as quick as it should be.
+    only where it is more than a tenth of the deadline too long: never in a read that is as quick as it should be.
     """
     now = time.monotonic
-    shorten_at = near = budget.deadline - budget.limit + budget.slack
+    shorten_at = near = deadline.deadline - deadline.limit + deadline.slack
     if now() > shorten_at:
-        shorten_at = _shorten(connection, budget)
+        shorten_at = _shorten(connection, deadline)
     connection.send_packed_command([commands])
     found: list[Reply] = []
     for _ in range(replies):
         if now() > shorten_at:
-            shorten_at = _shorten(connection, budget)
+            shorten_at = _shorten(connection, deadline)
         found.append(_reply(connection, fields))
     if shorten_at != near:
         connection._sock.settimeout(connection.socket_timeout)
     return found
 
 
-def _shorten(connection: Any, budget: Budget) -> float:
+def _shorten(connection: Any, deadline: Deadline) -> float:
     """Let ``connection`` wait no longer than is left; gives when to do so again."""
-    left = budget.left()
+    left = deadline.remaining()
     connection._sock.settimeout(left)
-    return budget.deadline - left + budget.slack
+    return deadline.deadline - left + deadline.slack
 
 
 def _reply(connection: Any, fields: int) -> Reply:

@@ -13,7 +13,7 @@ from pydantic import PrivateAttr, field_validator
 
 from feature_repo.settings import load_settings
 from holdfast.feast_stores._feast_imports import RepoConfig
-from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, Wanted, entity_keys
+from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, ViewRequest, entity_keys
 
 
 def _epoch_seconds(time: datetime) -> int:
@@ -30,7 +30,7 @@ sqlite3.register_adapter(datetime, _epoch_seconds)
 sqlite3.register_converter("timestamp", _naive_utc)
 
 
-class StateFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
+class DataFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """SQLite's own options; ``path`` is relative to the state folder."""
 
     type: str = "sqlite"  # type: ignore[assignment]
@@ -42,7 +42,7 @@ class StateFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
         # Feast plans (and says "No changes") only for a store whose type is "sqlite".
         return "sqlite"
 
-    def wait_at_most(self, seconds: float) -> None:
+    def limit_read_time(self, seconds: float) -> None:
         """Limit how long a read waits for other readers and for who writes; without this, no number of seconds does."""
         self._limit = seconds
 
@@ -52,7 +52,7 @@ class StateFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
         return self._limit
 
 
-class StateFolderSqliteOnlineStore(SqliteOnlineStore):
+class DataFolderSqliteOnlineStore(SqliteOnlineStore):
     """Feast's SQLite online store, in the state folder.
 
     Its path has one spelling, whoever asks: given two for one file, Feast's plan drops the tables of the first.
@@ -64,7 +64,7 @@ class StateFolderSqliteOnlineStore(SqliteOnlineStore):
         path.parent.mkdir(parents=True, exist_ok=True)
         return str(path)
 
-    def reader(self, config: RepoConfig, wanted: Sequence[Wanted]) -> RawReader:
+    def reader(self, config: RepoConfig, wanted: Sequence[ViewRequest]) -> RawReader:
         """A function that reads ``wanted`` of n customers, all views as they are at one moment.
 
         Threads may share it. It opens the file for reading only: one that is not there is an error, and so is one

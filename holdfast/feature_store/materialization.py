@@ -86,8 +86,9 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     forget_online_state(settings)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         store.materialize(start_date=wanted.as_of, end_date=wanted.as_of)
-    if hasattr(store.provider.online_store, "filled"):
-        store.provider.online_store.filled(store.config)
+    mark_filled = getattr(store.provider.online_store, "mark_filled", None)
+    if mark_filled is not None:
+        mark_filled(store.config)
     with replace_file(_state_path(settings)) as temporary:
         temporary.write_bytes(_STATE.dump_json(wanted))
     return True

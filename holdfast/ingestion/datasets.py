@@ -5,7 +5,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_repo.settings import REPLAY, Settings
+from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import list_batches
 
@@ -67,7 +67,9 @@ def replay(settings: Settings, name: str) -> None:
             "Give --source and --mapping, or set HOLDFAST_DATA to another folder for the data set."
         )
     settings.data.mkdir(parents=True, exist_ok=True)
-    (settings.data / REPLAY).write_text("This folder replays a historical data set: now is where its data end.\n")
+    (settings.data / REPLAY_MARKER).write_text(
+        "This folder replays a historical data set: now is where its data end.\n"
+    )
 
 
 def refuse_to_mix(settings: Settings, source: str) -> None:
@@ -76,7 +78,7 @@ def refuse_to_mix(settings: Settings, source: str) -> None:
     Raises:
         IngestError: It would.
     """
-    if (settings.data / REPLAY).exists():
+    if (settings.data / REPLAY_MARKER).exists():
         raise IngestError(
             f"{settings.data} replays a historical data set; {source} would mix with it for good. Set HOLDFAST_DATA to "
             "a folder of its own."

@@ -1,6 +1,6 @@
 """The two additive families as arrays: log-odds are a base plus one term per input.
 
-A row's terms have the same bits whatever the batch it is in, and so has their sum as ``added`` makes it: from the
+A row's terms have the same bits whatever the batch it is in, and so has their sum as ``sum_terms`` makes it: from the
 first input to the last, one after another. Matrix products and ``sum`` promise no order.
 """
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from holdfast.core.types import Floats
 
 
-class Terms(Protocol):
+class AdditiveTerms(Protocol):
     """What an additive model adds up."""
 
     @property
@@ -26,10 +26,10 @@ class Terms(Protocol):
     def base(self) -> float:
         """What they are added to."""
 
-    def of(self, x: Floats) -> Floats:
+    def compute(self, x: Floats) -> Floats:
         """The term of each input: matrix (rows, inputs), NaN is missing, to the same shape."""
 
-    def probes(self) -> Floats:
+    def probe_rows(self) -> Floats:
         """Rows, shape (any, inputs), that between them use every number kept here."""
 
 
@@ -52,7 +52,7 @@ class LinearTerms:
         """How many inputs it reads."""
         return len(self.mean)
 
-    def of(self, x: Floats) -> Floats:
+    def compute(self, x: Floats) -> Floats:
         """Not finite for an infinite value, which scikit-learn refuses."""
         with np.errstate(invalid="ignore", over="ignore"):
             terms = np.arcsinh(x)
@@ -63,7 +63,7 @@ class LinearTerms:
             np.copyto(terms, self.missing, where=np.isnan(x))
             return terms
 
-    def probes(self) -> Floats:
+    def probe_rows(self) -> Floats:
         """Values about as far apart as those it was fitted on, and missing ones, in each input."""
         z = np.array([-2.0, -0.5, 0.0, 1.0, 2.0, np.nan])
         deviations = z[(np.arange(len(z))[:, None] + np.arange(self.inputs)) % len(z)]
@@ -85,7 +85,7 @@ class StepTerms:
     steps: npt.NDArray[np.complex128]
     values: Floats
 
-    def of(self, x: Floats) -> Floats:
+    def compute(self, x: Floats) -> Floats:
         """Always finite: infinity is beyond the last edge or on it."""
         places = np.empty(x.shape, dtype=np.complex128)
         places.real = np.arange(self.inputs)
@@ -93,7 +93,7 @@ class StepTerms:
         terms: Floats = self.values[self.steps.searchsorted(places)]
         return terms
 
-    def probes(self) -> Floats:
+    def probe_rows(self) -> Floats:
         """Both ends of every step of every input, and missing."""
         columns = []
         for number in range(self.inputs):
@@ -103,13 +103,13 @@ class StepTerms:
         return np.stack([np.resize(column, longest) for column in columns], axis=1)
 
 
-def added(terms: Floats) -> Floats:
+def sum_terms(terms: Floats) -> Floats:
     """The sum of each row, (rows, inputs) to (rows,); not finite where a term is not."""
     with np.errstate(invalid="ignore", over="ignore"):
         return np.add.accumulate(terms, axis=1)[:, -1]
 
 
-def linear_terms(pipeline: Any) -> LinearTerms | None:
+def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
     """Of the fitted pipeline of the logistic family; None if it is anything else."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -140,7 +140,7 @@ def linear_terms(pipeline: Any) -> LinearTerms | None:
     return LinearTerms(base, mean[:inputs], scale[:inputs], coefficients[:inputs], known, missing)
 
 
-def step_terms(classifier: Any) -> StepTerms | None:
+def extract_step_terms(classifier: Any) -> StepTerms | None:
     """Of fitted boosting whose every tree uses one input, alone or as a pipeline's only step; None if anything else."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline

@@ -39,11 +39,11 @@ class CalibratedModel(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, x: Floats) -> Floats:
         """Probabilities, shape (rows, 2)."""
-        churn = calibrated(self.calibrator, self.decision_function(x))
+        churn = apply_calibrator(self.calibrator, self.decision_function(x))
         return np.column_stack([1 - churn, churn])
 
 
-def calibrated(calibrator: Any, log_odds: Floats) -> Floats:
+def apply_calibrator(calibrator: Any, log_odds: Floats) -> Floats:
     """Probabilities of log-odds, both of shape (rows,)."""
     if calibrator is None:
         return expit(log_odds)

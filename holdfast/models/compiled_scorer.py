@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.models.additive_terms import Terms, added, linear_terms, step_terms
+from holdfast.models.additive_terms import AdditiveTerms, extract_linear_terms, extract_step_terms, sum_terms
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contributions import TOLERANCE, Contributions, require_additive
 
@@ -35,11 +35,11 @@ class InfiniteInputError(HoldfastError):
 class CompiledScorer:
     """A fitted model as arrays. A row's results have the same bits whatever batch it is in; threads may share it."""
 
-    terms: Terms
+    terms: AdditiveTerms
     calibrate: Callable[[Floats], Floats]
 
     @classmethod
-    def of(cls, estimator: Any, inputs: int) -> "CompiledScorer | None":
+    def from_estimator(cls, estimator: Any, inputs: int) -> "CompiledScorer | None":
         """The scorer of a fitted model with ``inputs`` inputs; None unless its every part is one we know.
 
         Known are a ``CalibratedModel`` and its classifier alone, of the families and calibrations that training makes.
@@ -47,7 +47,7 @@ class CompiledScorer:
         is_calibrated = type(estimator) is CalibratedModel
         classifier, calibrator = (estimator.classifier, estimator.calibrator) if is_calibrated else (estimator, None)
         try:
-            terms = linear_terms(classifier) or step_terms(classifier)
+            terms = extract_linear_terms(classifier) or extract_step_terms(classifier)
             calibrate = _calibration(calibrator)
             if terms is None or calibrate is None or terms.inputs != inputs:
                 return None
@@ -83,10 +83,10 @@ class CompiledScorer:
         x = np.ascontiguousarray(inputs, dtype=np.float64)  # other layouts may take other code in NumPy, to other bits
         if x.ndim != 2 or x.shape[1] != self.terms.inputs:
             raise ValueError(f"The matrix has shape {x.shape}, the model has {self.terms.inputs} inputs.")
-        return self.terms.of(x)
+        return self.terms.compute(x)
 
     def _log_odds(self, terms: Floats) -> Floats:
-        log_odds = self.terms.base + added(terms)
+        log_odds = self.terms.base + sum_terms(terms)
         finite = np.isfinite(log_odds)
         if not finite.all():
             raise InfiniteInputError(
@@ -96,13 +96,13 @@ class CompiledScorer:
         return log_odds
 
 
-def verify(estimator: Any, scorer: CompiledScorer, rows: Floats) -> None:
+def verify_scorer(estimator: Any, scorer: CompiledScorer, rows: Floats) -> None:
     """Compare a scorer with its model on ``rows`` (rows, inputs), and on rows that use every number it keeps.
 
     Raises:
         ScorerMismatchError: A probability differs by more than 1e-12, or log-odds by more than 1e-9 of their size.
     """
-    x = np.vstack([np.reshape(rows, (-1, scorer.terms.inputs)), scorer.terms.probes()])
+    x = np.vstack([np.reshape(rows, (-1, scorer.terms.inputs)), scorer.terms.probe_rows()])
     compared = (
         ("probability", estimator.predict_proba(x)[:, 1], scorer.probabilities(x), _PROBABILITY_TOLERANCE),
         (

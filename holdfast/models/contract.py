@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 MODEL_NAME = "holdfast-churn"
-RECENCY = "days_since_last_purchase"  # tells who is active
+RECENCY_FEATURE = "days_since_last_purchase"  # tells who is active
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
@@ -75,7 +75,7 @@ class ServedModel(BaseModel):
                 raise ValueError(f"the {name} has {len(row)} values for {len(self.inputs)} inputs")
         return self
 
-    def other_definitions(self, other: "ServedModel") -> list[str]:
+    def differing_definitions(self, other: "ServedModel") -> list[str]:
         """The names of the parts in which the definitions of two models differ; none: one row of inputs fits both."""
         parts = differing_parts(self.fingerprint, other.fingerprint)
         return parts + ["inputs"] * (self.inputs != other.inputs)
@@ -92,7 +92,7 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Freshness:
+class FreshnessLimits:
     """How old a stored view may be at the request: flagged beyond ``soft``, refused beyond ``hard``."""
 
     soft: timedelta
@@ -112,10 +112,10 @@ def model_inputs(store: "FeatureStore") -> list[Feature]:
     return inputs
 
 
-def freshness(store: "FeatureStore") -> dict[str, Freshness]:
+def freshness_limits(store: "FeatureStore") -> dict[str, FreshnessLimits]:
     """The freshness limits of each stored view behind the feature service, from ``ttl`` and its tag."""
     return {
-        view.name: Freshness(timedelta(hours=float(view.tags["soft_limit_hours"])), view.ttl or timedelta.max)
+        view.name: FreshnessLimits(timedelta(hours=float(view.tags["soft_limit_hours"])), view.ttl or timedelta.max)
         for view in store.list_feature_views()
     }
 
@@ -143,7 +143,7 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> Floats
     return matrix
 
 
-def other_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:
+def differing_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:
     """The names of the parts in which the registry's definitions, and ``inputs``, are not those of the model."""
     parts = differing_parts(contract.fingerprint, fingerprint(store, contract.horizon_days, contract.activity_days))
     if inputs != contract.inputs:

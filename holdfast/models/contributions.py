@@ -34,7 +34,7 @@ class Contributions:
     values: Floats
 
 
-def contributions(
+def compute_contributions(
     decision_function: Callable[[Floats], Floats], x: Floats, reference: Sequence[float | None] | Floats
 ) -> Contributions:
     """What each input of each row adds to its log-odds, compared with the reference.

@@ -5,7 +5,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from feature_repo.names import FEATURE_SERVICE
-from feature_repo.source_hash import module_source, normalised, sha256
+from feature_repo.source_hash import module_source, sha256, strip_formatting
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -27,7 +27,7 @@ def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) ->
         views.append([projection.name, [[field.name, str(field.dtype)] for field in projection.features]])
         if isinstance(view, OnDemandFeatureView):
             assert view.feature_transformation is not None
-            on_demand += [normalised(view.feature_transformation.udf_string), view.tags.get("nullable", "")]
+            on_demand += [strip_formatting(view.feature_transformation.udf_string), view.tags.get("nullable", "")]
             stored |= set(view.source_feature_view_projections)
         else:
             stored.add(projection.name)

@@ -10,9 +10,9 @@ import numpy as np
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify
+from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES, ServedModel
-from holdfast.models.contributions import Contributions, NotAdditiveError, contributions
+from holdfast.models.contributions import Contributions, NotAdditiveError, compute_contributions
 
 PACKAGE_AGAIN = "Package the champion again: `python -m flows.package`."
 _TRAIN_AGAIN = "Other libraries or another processor compute otherwise: train again with what serves."
@@ -30,17 +30,17 @@ class UnusableModelError(HoldfastError):
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class LoadedModel:
     """A fitted binary classifier and what ties it to its features.
 
-    ``scorer`` is a quicker one of the same scores; ``not_quick`` says why there is none where one was expected.
+    ``scorer`` is a quicker one of the same scores; ``scorer_mismatch`` says why there is none where one was expected.
     """
 
     contract: ServedModel
     estimator: Any
     churn_column: int
     scorer: CompiledScorer | None = None
-    not_quick: str = ""
+    scorer_mismatch: str = ""
 
     def churn_probabilities(self, matrix: Floats) -> Floats:
         """Of a matrix (rows, inputs) as ``input_matrix`` makes it: shape (rows,)."""
@@ -62,10 +62,12 @@ class Model:
         if not hasattr(self.estimator, "decision_function"):
             raise NotAdditiveError("The model has no decision_function, so no log-odds that reasons could add up to.")
         sign = 1.0 if self.churn_column == 1 else -1.0
-        return contributions(lambda x: sign * self.estimator.decision_function(x), matrix, self.contract.reference)
+        return compute_contributions(
+            lambda x: sign * self.estimator.decision_function(x), matrix, self.contract.reference
+        )
 
 
-def load_model(contract: ServedModel, content: bytes) -> Model:
+def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
     """The model in ``content``, as far as the contract vouches for it; warm: its first request is as quick as any.
 
     Raises:
@@ -91,7 +93,7 @@ def load_model(contract: ServedModel, content: bytes) -> Model:
         raise UnusableModelError(f"The contract of {about} has no examples to check its scores by.", PACKAGE_AGAIN)
     examples = np.array([example.inputs for example in contract.examples], dtype=np.float64)
     with _any_failure(f"The file of {about} cannot score its examples."):
-        model = Model(contract, estimator, column, *_compiled(estimator, examples))
+        model = LoadedModel(contract, estimator, column, *_compiled(estimator, examples))
         _require_scores(model, examples)
         _warm(model, examples)
     return model
@@ -117,16 +119,16 @@ def _churn_column(classes: Sequence[Any], about: str) -> int:
 
 
 def _compiled(estimator: Any, examples: Floats) -> tuple[CompiledScorer | None, str]:
-    scorer = CompiledScorer.of(estimator, examples.shape[1])
+    scorer = CompiledScorer.from_estimator(estimator, examples.shape[1])
     try:
         if scorer is not None:
-            verify(estimator, scorer, examples)
+            verify_scorer(estimator, scorer, examples)
     except ScorerMismatchError as error:
         return None, str(error)
     return scorer, ""
 
 
-def _require_scores(model: Model, examples: Floats) -> None:
+def _require_scores(model: LoadedModel, examples: Floats) -> None:
     version = model.contract.model_version
     found = model.churn_probabilities(examples).tolist()
     for number, (example, score) in enumerate(zip(model.contract.examples, found, strict=True)):
@@ -138,7 +140,7 @@ def _require_scores(model: Model, examples: Floats) -> None:
             )
 
 
-def _warm(model: Model, examples: Floats) -> None:
+def _warm(model: LoadedModel, examples: Floats) -> None:
     """Let all be imported, compiled and cached that a request would wait for."""
     for rows in (1, 1, _WARM_ROWS):
         model.churn_probabilities(np.resize(examples, (rows, examples.shape[1])))

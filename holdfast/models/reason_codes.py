@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from feature_repo.reason_texts import THEMES, Theme, Values, in_plain
+from feature_repo.reason_texts import REASON_TEXTS, InputValues, ReasonText, describe_input
 from holdfast.models.contributions import TOLERANCE
 
-MOST = 3
+MAX_REASONS = 3
 
 
 @dataclass(frozen=True)
-class Reason:
+class ReasonCode:
     """``effect``: log-odds that ``inputs`` together add, compared with the typical customer; never zero."""
 
     text: str
@@ -26,9 +26,9 @@ class Reason:
         return "raises" if self.effect > 0 else "lowers"
 
 
-def reasons(
-    names: Sequence[str], values: Sequence[float], contributions: Sequence[float], most: int = MOST
-) -> list[Reason]:
+def select_reasons(
+    names: Sequence[str], values: Sequence[float], contributions: Sequence[float], most: int = MAX_REASONS
+) -> list[ReasonCode]:
     """The themes that move a score most, strongest first.
 
     Args:
@@ -46,20 +46,20 @@ def reasons(
         if abs(effect) > TOLERANCE:
             found.append((effect, inputs, theme))
     found.sort(key=lambda item: -abs(item[0]))
-    return [Reason(_text(theme, inputs, known), effect, inputs) for effect, inputs, theme in found[:most]]
+    return [ReasonCode(_text(theme, inputs, known), effect, inputs) for effect, inputs, theme in found[:most]]
 
 
-def _themes_of(names: Sequence[str]) -> list[Theme]:
+def _themes_of(names: Sequence[str]) -> list[ReasonText]:
     """The themes with an input among ``names``; an input that none knows is a theme of its own."""
-    covered = {name for theme in THEMES for name in theme.inputs}
-    own = [Theme((name,), (), partial(in_plain, name)) for name in names if name not in covered]
-    return [theme for theme in THEMES if set(theme.inputs) & set(names)] + own
+    covered = {name for theme in REASON_TEXTS for name in theme.inputs}
+    own = [ReasonText((name,), (), partial(describe_input, name)) for name in names if name not in covered]
+    return [theme for theme in REASON_TEXTS if set(theme.inputs) & set(names)] + own
 
 
-def _text(theme: Theme, inputs: Sequence[str], values: Values) -> str:
-    if all(name in values for name in theme.needs):  # else the feature service has not all of them
-        if not any(math.isnan(values[name]) for name in theme.needs):
-            return theme.words(values)
+def _text(theme: ReasonText, inputs: Sequence[str], values: InputValues) -> str:
+    if all(name in values for name in theme.required):  # else the feature service has not all of them
+        if not any(math.isnan(values[name]) for name in theme.required):
+            return theme.render(values)
         if theme.if_missing:
             return theme.if_missing
-    return "; ".join(in_plain(name, values) for name in inputs)
+    return "; ".join(describe_input(name, values) for name in inputs)

@@ -49,7 +49,7 @@ class Traffic(BaseModel):
     share: float = Field(default=0.0, ge=0, le=MAX_SHARE)
     until: AwareDatetime | None = None
 
-    def at(self, now: datetime) -> "Traffic":
+    def active_at(self, now: datetime) -> "Traffic":
         """What it is at ``now``."""
         return Traffic(mode="off") if self.until is not None and now >= self.until else self
 

@@ -34,7 +34,7 @@ _SQLITE = "sqlite:///"
 _NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 # MLflow tries an unreachable server for minutes. A pool of connections would go on reading a database file that was
 # replaced.
-IMPATIENT = {
+FAIL_FAST_ENV = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
@@ -43,21 +43,21 @@ IMPATIENT = {
 _Found = TypeVar("_Found")
 
 
-def be_impatient() -> list[str]:
-    """Set ``IMPATIENT`` for this process, but for what the user has set; returns what was added.
+def set_fail_fast_env() -> list[str]:
+    """Set ``FAIL_FAST_ENV`` for this process, but for what the user has set; returns what was added.
 
     A service does so once, as it starts: no thread may read the environment while another changes it.
     """
-    added = [name for name in IMPATIENT if name not in os.environ]
+    added = [name for name in FAIL_FAST_ENV if name not in os.environ]
     for name in added:
-        os.environ[name] = IMPATIENT[name]
+        os.environ[name] = FAIL_FAST_ENV[name]
     return added
 
 
 @contextmanager
-def impatience() -> Iterator[None]:
-    """``IMPATIENT`` within the block, for a flow: a training in the same process has more time."""
-    added = be_impatient()
+def fail_fast_env() -> Iterator[None]:
+    """``FAIL_FAST_ENV`` within the block, for a flow: a training in the same process has more time."""
+    added = set_fail_fast_env()
     try:
         yield
     finally:
@@ -65,11 +65,11 @@ def impatience() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-class ModelRegistry:
+class RegistryClient:
     """An MLflow registry at a tracking URI; nothing is created in it.
 
-    How long it may take to answer is MLflow's to decide, which waits for minutes, unless :func:`be_impatient` was
-    called. :meth:`served` never takes longer than a few seconds.
+    How long it may take to answer is MLflow's to decide, which waits for minutes, unless :func:`set_fail_fast_env` was
+    called. :meth:`download_by_alias` never takes longer than a few seconds.
     """
 
     def __init__(self, uri: str) -> None:
@@ -77,7 +77,7 @@ class ModelRegistry:
         self._database = Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
         self._client: MlflowClient | None = None
 
-    def behind(self, alias: str) -> RegisteredVersion:
+    def get_by_alias(self, alias: str) -> RegisteredVersion:
         """The version that ``alias`` names.
 
         Raises:
@@ -94,13 +94,13 @@ class ModelRegistry:
             found = self._ask(lambda client: client.get_model_version_by_alias(MODEL_NAME, alias))
         return RegisteredVersion(str(found.version), dict(found.tags))
 
-    def served(self, alias: str) -> tuple[ServedModel, bytes]:
+    def download_by_alias(self, alias: str) -> tuple[ServedModel, bytes]:
         """Contract and file of the version that ``alias`` names, for a flow; errors as of the parts."""
-        with impatience():
-            contract = self.behind(alias).contract()
-            return contract, self.file_of(contract)
+        with fail_fast_env():
+            contract = self.get_by_alias(alias).contract()
+            return contract, self.download_model(contract)
 
-    def file_of(self, contract: ServedModel) -> bytes:
+    def download_model(self, contract: ServedModel) -> bytes:
         """The model file of a version, byte for byte the one that was registered.
 
         Raises:
@@ -118,7 +118,7 @@ class ModelRegistry:
             )
         return content
 
-    def file_logged(self, model_id: str) -> bytes:
+    def download_logged_model(self, model_id: str) -> bytes:
         """The file of a logged model, as the store of artifacts gives it back; what registering takes the digest of.
 
         Raises:
@@ -127,7 +127,7 @@ class ModelRegistry:
         with _trying(f"The model {model_id} cannot be read back"):
             return self._download(self._ask(lambda client: client.get_logged_model(model_id).artifact_location))
 
-    def prepare(self) -> None:
+    def warm_up(self) -> None:
         """Import and open what asking needs; what the first question takes is then the registry's own time.
 
         What goes wrong is left for the question to say.

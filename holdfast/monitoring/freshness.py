@@ -8,9 +8,9 @@ from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import being_filled, online_state, why_not_served
-from holdfast.models.contract import CHAMPION, freshness
+from holdfast.models.contract import CHAMPION, freshness_limits
 from holdfast.models.registered_version import NoSuchAliasError, RegistryUnavailableError
-from holdfast.models.registry_client import ModelRegistry, impatience
+from holdfast.models.registry_client import RegistryClient, fail_fast_env
 from holdfast.monitoring.findings import Finding, Severity
 from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.settings import DataRules
@@ -31,7 +31,7 @@ def check_online_store(settings: Settings, window: Window) -> Judged:
     cannot be read, or has lost what it was filled with. One that is being filled is not judged.
     """
     store = open_store()
-    limits = freshness(store).values()
+    limits = freshness_limits(store).values()
     state = online_state(settings)
     if state is None and being_filled(settings):
         state = online_state(settings)  # that run may have ended in between
@@ -82,8 +82,8 @@ def check_champion(settings: Settings, window: Window, rules: DataRules) -> Judg
     Not since its promotion: what happened after its training it does not know, however late it came to serve.
     """
     try:
-        with impatience():
-            champion = ModelRegistry(settings.mlflow_tracking_uri).behind(CHAMPION)
+        with fail_fast_env():
+            champion = RegistryClient(settings.mlflow_tracking_uri).get_by_alias(CHAMPION)
     except NoSuchAliasError:
         return [], [], []
     except RegistryUnavailableError as error:  # the other checks of the view do not need it

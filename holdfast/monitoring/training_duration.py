@@ -7,7 +7,7 @@ from mlflow.exceptions import MlflowException
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import UnknownVersionError, get_version, open_registry
 from holdfast.model_versions.champion_history import read_training_times
-from holdfast.models.registry_client import impatience
+from holdfast.models.registry_client import fail_fast_env
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import Judged
 from holdfast.monitoring.metrics_store import MetricRow
@@ -25,7 +25,7 @@ def check_training_duration(settings: Settings, window: Window, rules: DataRules
     Of fewer than three before it nothing is said. A training that was cut short, and went on, has no time.
     """
     try:
-        with impatience():
+        with fail_fast_env():
             times = _times(settings, window)
     except UnknownVersionError:
         return [], [], []

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.settings import Settings
-from holdfast.core.prediction_log import TIME, iter_predictions, read_predictions
+from holdfast.core.prediction_log import TIMESTAMP_TYPE, iter_predictions, read_predictions
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def read_logged_predictions(settings: Settings, window: Window) -> pa.Table:
     for table in iter_predictions(settings.predictions, since, until):
         times = table["as_of"]
         inside = pc.and_(
-            pc.greater(times, pa.scalar(window.start, TIME)), pc.less_equal(times, pa.scalar(window.as_of, TIME))
+            pc.greater(times, pa.scalar(window.start, TIMESTAMP_TYPE)),
+            pc.less_equal(times, pa.scalar(window.as_of, TIMESTAMP_TYPE)),
         )
         if (rows := table.filter(inside)).num_rows:
             found.append(rows)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.core.errors import HoldfastError
-from holdfast.feast_stores.raw_values import Wanted
+from holdfast.feast_stores.raw_values import ViewRequest
 from holdfast.models.contract import Feature
-from holdfast.online_features.value_decoder import FIELD_OF_TYPE
+from holdfast.online_features.value_decoder import VALUE_FIELD_BY_TYPE
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView, Field, OnDemandFeatureView
@@ -19,7 +19,7 @@ class UnreadableServiceError(HoldfastError):
 
 
 @dataclass(frozen=True)
-class OnDemand:
+class OnDemandComputation:
     """A view computed at the request. ``outputs`` has the position among the inputs, and the name, of each."""
 
     view: "OnDemandFeatureView"
@@ -28,20 +28,20 @@ class OnDemand:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReadPlan:
     """``columns`` are the stored features, in the order of ``wanted``; positions elsewhere refer to them.
 
     ``stored_inputs`` has the position among the inputs, and among the columns, of each input that is stored.
     """
 
     inputs: list[Feature]
-    wanted: list[Wanted]
+    wanted: list[ViewRequest]
     columns: list[Feature]
     stored_inputs: list[tuple[int, int]]
-    on_demand: list[OnDemand]
+    on_demand: list[OnDemandComputation]
 
 
-def plan_of(store: "FeatureStore", feature_service: str) -> Plan:
+def build_read_plan(store: "FeatureStore", feature_service: str) -> ReadPlan:
     """The plan of a feature service, from the registry as it is in memory.
 
     Raises:
@@ -76,9 +76,9 @@ def plan_of(store: "FeatureStore", feature_service: str) -> Plan:
             add(projection)
     columns = [feature for view in stored for feature in fields[view].values()]
     position = {(feature.view, feature.name): i for i, feature in enumerate(columns)}
-    return Plan(
+    return ReadPlan(
         inputs,
-        [Wanted(view, tuple(fields[name])) for name, view in stored.items()],
+        [ViewRequest(view, tuple(fields[name])) for name, view in stored.items()],
         columns,
         [(i, position[key]) for i, item in enumerate(inputs) if (key := (item.view, item.name)) in position],
         [_on_demand(view, inputs, position) for view in on_demand],
@@ -87,20 +87,22 @@ def plan_of(store: "FeatureStore", feature_service: str) -> Plan:
 
 def _on_demand(
     view: "OnDemandFeatureView", inputs: Sequence[Feature], position: dict[tuple[str, str], int]
-) -> OnDemand:
+) -> OnDemandComputation:
     sources = {
         field.name: position[projection.name, field.name]
         for projection in view.source_feature_view_projections.values()
         for field in projection.features
     }
-    return OnDemand(view, sources, [(i, item.name) for i, item in enumerate(inputs) if item.view == view.name])
+    return OnDemandComputation(
+        view, sources, [(i, item.name) for i, item in enumerate(inputs) if item.view == view.name]
+    )
 
 
 def _features(tags: dict[str, str], view: str, fields: Sequence["Field"]) -> list[Feature]:
     nullable = tags.get("nullable", "").split(",")
     features = [Feature(view, field.name, str(field.dtype), field.name in nullable) for field in fields]
     for feature in features:
-        if feature.dtype not in FIELD_OF_TYPE:
+        if feature.dtype not in VALUE_FIELD_BY_TYPE:
             raise UnreadableServiceError(f"{view}:{feature.name} is a {feature.dtype}; a model reads numbers.")
     return features
 

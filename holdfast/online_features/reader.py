@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.core.types import Bools, Floats, Ints
-from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, stock_reader
+from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, feast_reader
 from holdfast.models.contract import Feature
-from holdfast.online_features.read_plan import OnDemand, Plan, UnreadableServiceError, plan_of
-from holdfast.online_features.value_decoder import Fault, Number, decode
+from holdfast.online_features.read_plan import OnDemandComputation, ReadPlan, UnreadableServiceError, build_read_plan
+from holdfast.online_features.value_decoder import Fault, Number, decode_values
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -56,7 +56,7 @@ class OnlineReader:
     """
 
     def __init__(self, store: "FeatureStore", feature_service: str) -> None:
-        plan = plan_of(store, feature_service)
+        plan = build_read_plan(store, feature_service)
         self.inputs: list[Feature] = plan.inputs
         """The model's inputs, in their order."""
         self.views: list[str] = [item.view.name for item in plan.wanted]
@@ -73,7 +73,7 @@ class OnlineReader:
         online_store = store.provider.online_store
         own = getattr(online_store, "reader", None)
         self._read: RawReader = (
-            own(store.config, plan.wanted) if own else stock_reader(online_store, store.config, plan.wanted)
+            own(store.config, plan.wanted) if own else feast_reader(online_store, store.config, plan.wanted)
         )
 
     @property
@@ -89,7 +89,7 @@ class OnlineReader:
         """
         return self._read(customer_ids)
 
-    def features(self, customer_ids: Sequence[str], raw: RawColumns, as_of_us: Ints | int) -> OnlineFeatures:
+    def decode(self, customer_ids: Sequence[str], raw: RawColumns, as_of_us: Ints | int) -> OnlineFeatures:
         """The features that follow from what the store holds of ``customer_ids``.
 
         Args:
@@ -121,15 +121,15 @@ class OnlineReader:
         return OnlineFeatures(customer_ids, times, inputs, input_faults, timestamps)
 
     def read(self, customer_ids: Sequence[str], as_of_us: Ints | int) -> OnlineFeatures:
-        """``features`` of what ``fetch`` gives."""
-        return self.features(customer_ids, self.fetch(customer_ids), as_of_us)
+        """``decode`` of what ``fetch`` gives."""
+        return self.decode(customer_ids, self.fetch(customer_ids), as_of_us)
 
     def _decoded(self, stored: Sequence[Sequence[bytes | None]], count: int) -> tuple[_Columns, npt.NDArray[np.uint8]]:
         """All columns of a type at once: a request is of a few customers, and decoding has a price per call."""
         columns: _Columns = [[]] * len(stored)
         faults = np.zeros((count, len(stored)), dtype=np.uint8)
         for dtype, places in self._places_by_type.items():
-            values, found = decode([value for place in places for value in stored[place]], dtype)
+            values, found = decode_values([value for place in places for value in stored[place]], dtype)
             for i, place in enumerate(places):
                 columns[place] = values[i * count : (i + 1) * count]
             for position, fault in found:
@@ -138,7 +138,7 @@ class OnlineReader:
 
 
 def _computed(
-    on_demand: OnDemand,
+    on_demand: OnDemandComputation,
     columns: _Columns,
     customer_ids: Sequence[str],
     times: Ints,
@@ -155,7 +155,7 @@ def _computed(
     return on_demand.view.transform_dict(given)
 
 
-def _input_views(plan: Plan, views: Sequence[str]) -> Bools:
+def _input_views(plan: ReadPlan, views: Sequence[str]) -> Bools:
     rests = np.zeros((len(plan.inputs), len(views)), dtype=bool)
     place = [views.index(column.view) for column in plan.columns]
     for position, column in plan.stored_inputs:

@@ -26,7 +26,7 @@ class Fault(IntEnum):
 
 
 # The field of Feast's value that holds a feature of this type.
-FIELD_OF_TYPE = {
+VALUE_FIELD_BY_TYPE = {
     "Float64": "double_val",
     "Float32": "float_val",
     "Int64": "int64_val",
@@ -41,14 +41,14 @@ _INT64_TAG = ValueProto(int64_val=0).SerializeToString()[0]
 _DOUBLES = np.dtype([("tag", "u1"), ("value", "<f8")])
 
 
-def decode(stored: Sequence[bytes | None], dtype: str) -> tuple[list[Number | None], list[tuple[int, Fault]]]:
+def decode_values(stored: Sequence[bytes | None], dtype: str) -> tuple[list[Number | None], list[tuple[int, Fault]]]:
     """The values of a column, and the positions of those that are absent or not of ``dtype``.
 
     Args:
         stored: Feast's values, serialised; no bytes are a null, None is a value that the store does not hold.
         dtype: A key of ``FIELD_OF_TYPE``.
     """
-    field = FIELD_OF_TYPE[dtype]
+    field = VALUE_FIELD_BY_TYPE[dtype]
     present = [value for value in stored if value]
     found: Sequence[object] = _in_bulk(present, field) or [
         _short_value(value, field) if len(value) <= _SHORT else _value(value, field) for value in present

@@ -106,7 +106,7 @@ def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
             "the one if it passes. Nothing was changed."
         )
     beside = RegisteredVersion(champion, get_version(client, champion).tags)
-    if parts := tried.contract().other_definitions(beside.contract()):
+    if parts := tried.contract().differing_definitions(beside.contract()):
         raise TrafficError(
             f"{about} was trained on other definitions than the {CHAMPION}, version {champion}: {', '.join(parts)} "
             "differ. One service cannot serve both. Nothing was changed."

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from feature_repo.source_hash import normalised, sha256
+from feature_repo.source_hash import sha256, strip_formatting
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import ParityRecord, input_definitions, load_parity
 from holdfast.model_versions.aliases import get_champion_version
@@ -80,4 +80,4 @@ def load_evaluation_context(client: MlflowClient, settings: Settings, version: s
 
 def _code() -> str:
     files = [path for pattern in _JUDGING for path in sorted(_LIBRARY.glob(pattern))]
-    return sha256("\n".join(normalised(path.read_text()) for path in files))
+    return sha256("\n".join(strip_formatting(path.read_text()) for path in files))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.tree import Tree
 
-from holdfast.core.formatting import minute, span
+from holdfast.core.formatting import format_cutoffs, format_minute
 from holdfast.ingestion.batches import Batch
 from holdfast.lineage.batch_history import BatchHistory
 from holdfast.lineage.version_history import UsedBatch, VersionHistory
@@ -21,10 +21,12 @@ def build_version_tree(history: VersionHistory) -> Tree:
     lineage = history.lineage
     tree = Tree(
         f"[bold]{MODEL_NAME} version {history.version}[/bold]{_named(history.aliases)}  "
-        f"registered {minute(history.registered_at)}"
+        f"registered {format_minute(history.registered_at)}"
     )
     _model(tree, history)
-    data = tree.add(f"[bold]data[/bold]  known at {minute(lineage.known_at)}, outcomes up to {minute(lineage.as_of)}")
+    data = tree.add(
+        f"[bold]data[/bold]  known at {format_minute(lineage.known_at)}, outcomes up to {format_minute(lineage.as_of)}"
+    )
     for line in format_batches(history.batches):
         data.add(escape(line))
     _windows(tree, history)
@@ -37,7 +39,7 @@ def build_version_tree(history: VersionHistory) -> Tree:
     _evidence(tree, history)
     life = tree.add("[bold]life[/bold]")
     for when, what in build_timeline(history):
-        life.add(f"{minute(when)}  {escape(what)}")
+        life.add(f"{format_minute(when)}  {escape(what)}")
     return tree
 
 
@@ -47,7 +49,7 @@ def build_batch_tree(history: BatchHistory) -> Tree:
     for version in history.versions:
         tree.add(
             f"[bold]{MODEL_NAME} version {version.version}[/bold]{_named(version.aliases)}  registered "
-            f"{minute(version.registered_at)}, outcomes up to {minute(version.as_of)}"
+            f"{format_minute(version.registered_at)}, outcomes up to {format_minute(version.as_of)}"
         ).add(escape(version.description.split(". ")[0]))
     if not history.versions:
         tree.add("no model version was made from it")
@@ -83,9 +85,9 @@ def _windows(tree: Tree, history: VersionHistory) -> None:
         return
     recipe = history.recipe
     windows = tree.add("[bold]windows[/bold]  monthly cut-offs")
-    windows.add(f"{'development':<16}{span(recipe.development)}")
-    windows.add(f"{'folds':<16}validated on {span([fold.validation for fold in recipe.folds])}")
-    windows.add(f"{'test':<16}{span(recipe.test)}")
+    windows.add(f"{'development':<16}{format_cutoffs(recipe.development)}")
+    windows.add(f"{'folds':<16}validated on {format_cutoffs([fold.validation for fold in recipe.folds])}")
+    windows.add(f"{'test':<16}{format_cutoffs(recipe.test)}")
 
 
 def _evidence(tree: Tree, history: VersionHistory) -> None:
@@ -99,7 +101,7 @@ def _evidence(tree: Tree, history: VersionHistory) -> None:
         evidence.add(f"{'gates':<16}not judged yet")
     else:
         failed = f": {', '.join(history.gates.failed)}" if history.gates.failed else ""
-        evidence.add(f"{'gates':<16}{history.gates.verdict}{escape(failed)}, {minute(history.gates.when)}")
+        evidence.add(f"{'gates':<16}{history.gates.verdict}{escape(failed)}, {format_minute(history.gates.when)}")
 
 
 def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
@@ -121,7 +123,7 @@ def format_batch(manifest: Batch | None) -> str:
     events = "no transactions"
     if manifest.first_event and manifest.last_event:
         events = f"{manifest.first_event:%Y-%m-%d} to {manifest.last_event:%Y-%m-%d}"
-    return f"{manifest.source}, {manifest.rows_added:,} rows, {events}, arrived {minute(manifest.ingested_at)}"
+    return f"{manifest.source}, {manifest.rows_added:,} rows, {events}, arrived {format_minute(manifest.ingested_at)}"
 
 
 def list_code_versions(history: VersionHistory) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from holdfast.core.formatting import minute, span
+from holdfast.core.formatting import format_cutoffs, format_minute
 from holdfast.lineage.version_history import VersionHistory
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.models.contract import MODEL_NAME
@@ -84,14 +84,14 @@ def _data(history: VersionHistory, told: Evaluation, recipe: Recipe) -> Iterator
     lineage = history.lineage
     for line in format_batches(history.batches):
         yield "data", line.removesuffix(" (--json lists all)")
-    yield "known at", f"{minute(lineage.known_at)}: nothing that arrived later was used"
+    yield "known at", f"{format_minute(lineage.known_at)}: nothing that arrived later was used"
     yield "label", f"churned: no purchase in the {lineage.horizon_days} days after a cut-off"
     yield "customers", f"those who bought in the {lineage.activity_days} days before a cut-off"
     rows = f", {history.training_rows:,} rows" if history.training_rows else ""
-    yield "learned on", f"monthly cut-offs {span(recipe.development)}{rows}"
-    yield "chosen on", f"folds within, judged at {span([fold.validation for fold in recipe.folds])}"
+    yield "learned on", f"monthly cut-offs {format_cutoffs(recipe.development)}{rows}"
+    yield "chosen on", f"folds within, judged at {format_cutoffs([fold.validation for fold in recipe.folds])}"
     yield "embargo", f"{lineage.horizon_days} days: no outcome it learned from lies in the test period"
-    yield "tested on", f"{span(recipe.test)}, {told.rows:,} rows, {told.base_rate:.1%} churned"
+    yield "tested on", f"{format_cutoffs(recipe.test)}, {told.rows:,} rows, {told.base_rate:.1%} churned"
     yield "model", f"{told.chosen}, calibration {told.calibration}, seed {recipe.seed}"
     yield "why this one", told.reason
 
@@ -150,11 +150,11 @@ def _gates_told(history: VersionHistory) -> str:
     gone = "" if history.report else " The numbers behind the verdict are gone from the run."
     if history.unreadable:
         gone = f" The numbers behind the verdict are there, but cannot be read. {history.unreadable}"
-    return f"Judged at {minute(gates.when)}, {beside}.{failed}{own}{gone}"
+    return f"Judged at {format_minute(gates.when)}, {beside}.{failed}{own}{gone}"
 
 
 def _origin(history: VersionHistory) -> Iterator[tuple[str, str]]:
     yield "MLflow run", history.run_id
-    yield "registered", minute(history.registered_at)
+    yield "registered", format_minute(history.registered_at)
     yield "fingerprint", ", ".join(f"{part} {digest[:12]}" for part, digest in history.lineage.fingerprint.items())
     yield from list_code_versions(history).items()

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
-from holdfast.core.formatting import data_url, minute
+from holdfast.core.formatting import format_minute, png_data_url
 from holdfast.training.evaluation_report import Interval
 
 _FOLDER = Path(__file__).resolve().parent
@@ -41,7 +41,7 @@ def render_markdown(facts: Mapping[str, Any], pictures: Mapping[str, bytes]) -> 
     )
     environment.filters |= {
         "picture": picture,
-        "minute": minute,
+        "minute": format_minute,
         "month": lambda time: f"{time:%Y-%m}",
         "count": lambda value: f"{value:,}",
         "number": lambda value, digits: f"{value:.{digits}f}",
@@ -73,12 +73,12 @@ def shrink_png(png: bytes) -> str:
     buffer = io.BytesIO()
     chart = Image.open(io.BytesIO(png)).convert("RGB")
     chart.quantize(_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return data_url(buffer.getvalue())
+    return png_data_url(buffer.getvalue())
 
 
 def _as_text(value: Any) -> Any:
     if isinstance(value, Markup):
         return value
     if isinstance(value, datetime):
-        return minute(value)
+        return format_minute(value)
     return _ACTIVE.sub(r"\\\1", re.sub(r"\s+", " ", str(value)))

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import active_mask
-from holdfast.core.prediction_log import TIME, TIMESTAMP, GrowingLog, iter_predictions
+from holdfast.core.prediction_log import TIMESTAMP_SUFFIX, TIMESTAMP_TYPE, IncrementalReader, iter_predictions
 from holdfast.core.types import Bools, Floats
-from holdfast.models.contract import RECENCY, ServedModel
+from holdfast.models.contract import RECENCY_FEATURE, ServedModel
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_predictions(
     tried: list[pa.Table] = []
     others: list[pa.Table] = []  # of versions that are given the same inputs
     for table in iter_predictions(settings.predictions, since):
-        rows = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(since, TIME)))
+        rows = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(since, TIMESTAMP_TYPE)))
         if not rows.num_rows:
             continue
         if rows["version"][0].as_py() != version:  # a file is of one version and route
@@ -70,7 +70,11 @@ def read_predictions(
         latest["churn_probability"].to_numpy(np.float64),
         latest[inputs].to_numpy(np.float64),
         _active(latest, contract),
-        int(_active(table.select([RECENCY] if RECENCY in inputs else [ENTITY_KEY]).to_pandas(), contract).sum()),
+        int(
+            _active(
+                table.select([RECENCY_FEATURE] if RECENCY_FEATURE in inputs else [ENTITY_KEY]).to_pandas(), contract
+            ).sum()
+        ),
         _differing(table, same, inputs) if same else "",
     )
 
@@ -86,7 +90,7 @@ class IncrementalPredictions:
     def __init__(self, settings: Settings, version: str, route: str, contract: ServedModel, since: datetime) -> None:
         self._all = (settings, version, route, contract, since)
         self._version, self._route, self._contract = version, route, contract
-        self._log = GrowingLog(settings.predictions, since)
+        self._log = IncrementalReader(settings.predictions, since)
         self._latest = pd.DataFrame()
         self._requests = self._judged = 0
         self._tried, self._others = _no_hashes(), _no_hashes()
@@ -96,7 +100,7 @@ class IncrementalPredictions:
     def read(self) -> ChallengerPredictions:
         """Those up to now; the same object where there are no new ones."""
         grown = False
-        for rows in self._log.new():
+        for rows in self._log.read_new():
             is_own, inputs = rows["version"][0].as_py() == self._version, self._contract.inputs
             if is_own and rows["route"][0].as_py() == self._route:
                 self._take(rows)
@@ -130,7 +134,7 @@ def _no_hashes() -> pd.DataFrame:
 
 def _with_hashes(known: pd.DataFrame, rows: pa.Table, inputs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Those known and those of ``rows``, and the latter alone."""
-    views = sorted(name for name in rows.column_names if name.endswith(TIMESTAMP))
+    views = sorted(name for name in rows.column_names if name.endswith(TIMESTAMP_SUFFIX))
     moments = rows.select([ENTITY_KEY, "as_of", *views]).to_pandas()
     values = rows.select(inputs).to_pandas().to_numpy(np.float64) + 0.0  # a negative zero is a zero,
     values[np.isnan(values)] = np.nan  # and a NaN a NaN
@@ -150,7 +154,9 @@ def _differ(new: pd.DataFrame, others: pd.DataFrame) -> bool:
 
 def _active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
     """All where the model does not read how long ago a customer bought."""
-    return active_mask(rows[RECENCY] if RECENCY in rows else np.zeros(len(rows)), contract.activity_days)
+    return active_mask(
+        rows[RECENCY_FEATURE] if RECENCY_FEATURE in rows else np.zeros(len(rows)), contract.activity_days
+    )
 
 
 def _latest(table: pa.Table, by: list[str]) -> pd.DataFrame:
@@ -161,7 +167,7 @@ def _latest(table: pa.Table, by: list[str]) -> pd.DataFrame:
 def _differing(table: pa.Table, others: list[pa.Table], inputs: list[str]) -> str:
     """Stored features of the same moments and the same ``as_of`` make the same inputs, whoever reads them."""
     other = pa.concat_tables(others, promote_options="default")
-    views = [name for name in table.column_names if name.endswith(TIMESTAMP) and name in other.column_names]
+    views = [name for name in table.column_names if name.endswith(TIMESTAMP_SUFFIX) and name in other.column_names]
     by = [ENTITY_KEY, "as_of", *views]
     both = _latest(table, by).merge(_latest(other, by), on=by, suffixes=("", "_other"))
     for name in inputs:

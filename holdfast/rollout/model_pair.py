@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.model_versions.aliases import get_version
-from holdfast.models.loaded_model import Model, load_model
+from holdfast.models.loaded_model import LoadedModel, load_model
 from holdfast.models.registered_version import RegisteredVersion
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
 
@@ -23,8 +23,8 @@ from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
 class ModelPair:
     """Two models of the same inputs, and what the first said in its test, shape (rows,); None where that is gone."""
 
-    tried: Model
-    champion: Model
+    tried: LoadedModel
+    champion: LoadedModel
     tested: Floats | None
 
     def scores(self, x: Floats) -> tuple[Floats, Floats]:
@@ -44,9 +44,9 @@ def load_pair(client: MlflowClient, settings: Settings, tried: str, champion: st
     return ModelPair(_model(client, settings, tried), _model(client, settings, champion), _tested(client, tried))
 
 
-def _model(client: MlflowClient, settings: Settings, version: str) -> Model:
+def _model(client: MlflowClient, settings: Settings, version: str) -> LoadedModel:
     contract = RegisteredVersion(version, get_version(client, version).tags).contract()
-    return load_model(contract, ModelRegistry(settings.mlflow_tracking_uri).file_of(contract))
+    return load_model(contract, RegistryClient(settings.mlflow_tracking_uri).download_model(contract))
 
 
 def _tested(client: MlflowClient, version: str) -> Floats | None:

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import is_retryable
 from holdfast.model_versions.records import RolloutRecord
-from holdfast.models.registry_client import impatience
+from holdfast.models.registry_client import fail_fast_env
 from holdfast.rollout.challenger_predictions import ChallengerPredictions, IncrementalPredictions
 from holdfast.rollout.counters import CounterTracker
 from holdfast.rollout.log_lag import MAX_FLUSH_TIME, LogLag
@@ -87,7 +87,7 @@ def monitor_step(
     the traffic is not renewed: nobody is watching.
     """
     watched, told_blind, is_away = _Watch(client, settings, version, record, pair, world), False, False
-    with impatience():
+    with fail_fast_env():
         while True:
             now = world.clock()
             try:

@@ -14,7 +14,7 @@ class BusyError(HoldfastError):
 
 
 @contextmanager
-def one_at_a_time(folder: Path, work: str) -> Iterator[None]:
+def folder_lock(folder: Path, work: str) -> Iterator[None]:
     """Held by the ``work`` under way in ``folder``, which is made; whoever dies lets go.
 
     Raises:

@@ -5,7 +5,7 @@ import argparse
 import uvicorn
 
 from feature_repo.settings import apply_environment
-from holdfast.models.registry_client import be_impatient
+from holdfast.models.registry_client import set_fail_fast_env
 from holdfast.status_page.app import create_app
 
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
     apply_environment()
-    be_impatient()
+    set_fail_fast_env()
     hosts = _LOOPBACK if options.host in ("127.0.0.1", "localhost", "::1") else ["*"]
     uvicorn.run(create_app(hosts), host=options.host, port=options.port, log_level="warning")
 

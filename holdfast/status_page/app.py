@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast.core.formatting import minute
+from holdfast.core.formatting import format_minute
 from holdfast.status_page import filters
 from holdfast.status_page.runbook import render_runbook
 from holdfast.status_page.snapshot import CachedStatus, SystemStatus
@@ -37,7 +37,7 @@ def create_app(hosts: list[str], find: Callable[[], SystemStatus] | None = None)
         lstrip_blocks=True,
     )
     pages.globals.update(
-        minute=minute,
+        minute=format_minute,
         ago=filters.format_age,
         span=filters.format_duration,
         link=filters.safe_link,

@@ -11,7 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from holdfast.core.types import Bools, Floats
-from holdfast.models.calibrated_classifier import calibrated
+from holdfast.models.calibrated_classifier import apply_calibrator
 from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
 from holdfast.training.evaluation_report import CalibrationMethod
 from holdfast.training.metrics import log_losses, metrics
@@ -101,4 +101,4 @@ def _closed_before(folds: "Sequence[FoldScores]", fold: "FoldScores", horizon_da
 def _calibrated(method: Calibration, fold: "FoldScores", earlier: "Sequence[FoldScores]") -> Floats:
     log_odds = np.concatenate([item.log_odds for item in earlier])
     churned = np.concatenate([item.validation.y for item in earlier])
-    return calibrated(fit_calibrator(method, log_odds, churned), fold.log_odds)
+    return apply_calibrator(fit_calibrator(method, log_odds, churned), fold.log_odds)

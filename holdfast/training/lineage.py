@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, TypeAdapter
 
 from feature_repo.settings import Settings
-from feature_repo.source_hash import normalised, sha256
+from feature_repo.source_hash import sha256, strip_formatting
 from feature_repo.timestamps import as_utc
 from holdfast.ingestion.batches import list_batches
 from holdfast.training.numeric_environment import arithmetic
@@ -71,7 +71,7 @@ def lineage_of(
         ROOT / "holdfast" / "models" / "calibrated_classifier.py",
         ROOT / "holdfast" / "models" / "contract.py",
     ]
-    code = "\n".join(normalised(path.read_text()) for path in files)
+    code = "\n".join(strip_formatting(path.read_text()) for path in files)
     return Lineage(
         as_of=as_of,
         known_at=known_at,

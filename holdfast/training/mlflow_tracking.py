@@ -29,7 +29,7 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
@@ -180,7 +180,7 @@ def logged_sha256(client: MlflowClient, model_info: Any) -> str:
 
     Kept at registration: a service loads no other file, whoever may write to that store.
     """
-    content = ModelRegistry(str(client.tracking_uri)).file_logged(model_info.model_id)
+    content = RegistryClient(str(client.tracking_uri)).download_logged_model(model_info.model_id)
     return hashlib.sha256(content).hexdigest()
 
 

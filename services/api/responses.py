@@ -1,6 +1,6 @@
 """What is said to the caller of what became of the request."""
 
-from feature_repo.timestamps import from_us
+from feature_repo.timestamps import from_epoch_us
 from services.errors import RETRY_SECONDS, ServiceError, status_of
 from services.inference.datatypes import ScoringResult
 from services.schemas import BatchItem, BatchPrediction, Prediction
@@ -29,7 +29,7 @@ def prediction(answered: ScoringResult) -> Prediction:
         threshold=contract.threshold,
         model_version=contract.model_version,
         feature_service=contract.feature_service,
-        feature_timestamp=from_us(newest),
+        feature_timestamp=from_epoch_us(newest),
         feature_age_seconds=(int(features.as_of_us[row]) - newest) / _SECOND_US,
         stale=bool(checked.stale[row]),
         active=bool(checked.active[row]),
@@ -45,7 +45,7 @@ def batch_prediction(answered: ScoringResult) -> BatchPrediction:
         model_version=contract.model_version,
         feature_service=contract.feature_service,
         threshold=contract.threshold,
-        as_of=from_us(int(batch.checked.features.as_of_us[answered.start])),
+        as_of=from_epoch_us(int(batch.checked.features.as_of_us[answered.start])),
         predictions=_items(answered),
     )
 
@@ -53,7 +53,7 @@ def batch_prediction(answered: ScoringResult) -> BatchPrediction:
 def _items(answered: ScoringResult) -> list[BatchItem]:
     batch, rows = answered.batch, slice(answered.start, answered.stop)
     checked, features = batch.checked, batch.checked.features
-    times = {newest: from_us(newest) for newest in set(checked.newest_us[rows].tolist()) if newest >= 0}
+    times = {newest: from_epoch_us(newest) for newest in set(checked.newest_us[rows].tolist()) if newest >= 0}
     ages = ((features.as_of_us[rows] - checked.newest_us[rows]) / _SECOND_US).tolist()
     items = []
     for place, (row, probability, newest, stale, active) in enumerate(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from holdfast.core.types import Bools, Floats
+from holdfast.models.loaded_model import LoadedModel
 from holdfast.online_features.reader import OnlineFeatures
 from services.inference.feature_checks import CheckedInputs, RejectedCustomer
-from services.models.loader import Model
 from services.observability.tracing import StageTimes
 from services.schemas import Explanation
 
@@ -34,7 +34,7 @@ class BatchScores:
     """By row: the churn probability (NaN: none) and the model it is of."""
 
     probabilities: Floats
-    models: list[Model]
+    models: list[LoadedModel]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.timestamps import from_us
+from feature_repo.timestamps import from_epoch_us
 from holdfast.core.types import Bools, Ints
 from holdfast.models.contract import Feature
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures
@@ -160,7 +160,7 @@ def _refusal(
     newest_us = int(features.timestamps_us[row].max())
     if newest_us == NO_TIME:
         return _unusable(customer, "", definitions.reader.inputs, statuses, features.faults[row])
-    newest, as_of = from_us(newest_us), from_us(int(features.as_of_us[row]))
+    newest, as_of = from_epoch_us(newest_us), from_epoch_us(int(features.as_of_us[row]))
     if updating:
         return RejectedCustomer(
             "features_updating",

@@ -10,7 +10,13 @@ import numpy as np
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import as_utc, epoch_us
 from holdfast.core.types import Ints
-from holdfast.models.contract import RECENCY, Freshness, ServedModel, freshness, other_definitions
+from holdfast.models.contract import (
+    RECENCY_FEATURE,
+    FreshnessLimits,
+    ServedModel,
+    differing_definitions,
+    freshness_limits,
+)
 from holdfast.online_features.reader import OnlineReader
 from services.errors import NotReadyError
 
@@ -50,10 +56,10 @@ def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitio
     if FEATURE_SERVICE not in [service.name for service in store.list_feature_services()]:
         raise NotReadyError(f"The registry has no feature service {FEATURE_SERVICE}.", "Run `feast apply`.")
     reader = OnlineReader(store, FEATURE_SERVICE)
-    limits = freshness(store)
+    limits = freshness_limits(store)
     names = [feature.name for feature in reader.inputs]
-    if RECENCY not in names:
-        raise NotReadyError(f"The feature service has no {RECENCY}, which tells whether a customer is active.")
+    if RECENCY_FEATURE not in names:
+        raise NotReadyError(f"The feature service has no {RECENCY_FEATURE}, which tells whether a customer is active.")
     _require_order({view: limits[view] for view in reader.views})
     soft_limits = _microseconds([limits[view].soft for view in reader.views])
     materialised_to = _materialised_to([view for view in store.list_feature_views() if view.name in reader.views])
@@ -66,7 +72,7 @@ def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitio
         materialised_to=materialised_to,
         materialised_to_us=epoch_us(materialised_to),
         input_names=names,
-        recency=names.index(RECENCY),
+        recency=names.index(RECENCY_FEATURE),
     )
 
 
@@ -76,7 +82,7 @@ def require_match(store: "FeatureStore", definitions: FeatureDefinitions, contra
     Raises:
         NotReadyError: They are not; it names the parts that differ.
     """
-    if parts := other_definitions(store, contract, definitions.input_names):
+    if parts := differing_definitions(store, contract, definitions.input_names):
         raise NotReadyError(
             f"Model version {contract.model_version} was trained on other definitions than those in use: "
             f"{', '.join(parts)} differ.",
@@ -85,7 +91,7 @@ def require_match(store: "FeatureStore", definitions: FeatureDefinitions, contra
         )
 
 
-def _require_order(limits: Mapping[str, Freshness]) -> None:
+def _require_order(limits: Mapping[str, FreshnessLimits]) -> None:
     """Features are stale before they are refused: a hard limit below the soft one is a slip in one of the two."""
     wrong = [
         f"{view}: ttl {_hours(limit.hard)}, soft limit {_hours(limit.soft)}"

@@ -68,8 +68,8 @@ def _require_contents(store: "FeatureStore", raw: RawColumns) -> None:
     """
     if not any(NO_TIME in column for column in raw.times_us):
         return
-    lacks_customers = getattr(store.provider.online_store, "lacks_customers", None)
-    if lacks_customers is not None and lacks_customers(store.config):
+    is_empty = getattr(store.provider.online_store, "is_empty", None)
+    if is_empty is not None and is_empty(store.config):
         raise EmptyStoreError(
             "It holds nothing, or not all again yet, although features were materialised. Was it restarted without its "
             "data, or is it another one? Build the features: `python -m flows.features`."

@@ -12,12 +12,12 @@ from feature_repo.timestamps import as_utc, epoch_us
 from holdfast.core.types import Bools, Floats
 from holdfast.models.contract import ServedModel
 from holdfast.models.contributions import NotAdditiveError
-from holdfast.models.reason_codes import reasons
+from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.reason_codes import select_reasons
 from services.errors import NoReasonsError
 from services.inference.datatypes import BatchScores, ScoredRequests, ScoringRequest, ScoringResult
 from services.inference.feature_checks import CheckedInputs, check
 from services.inference.feature_client import FeatureClient
-from services.models.loader import Model
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
 from services.observability.tracing import StageTimes
@@ -95,7 +95,7 @@ class Predictor:
                 as_of = np.repeat(as_of, [len(one.customer_ids) for one in asked])
             fetched = self._features.fetch(definitions, contract, ids)
             stages.fetched = time.time()
-            features = definitions.reader.features(ids, fetched.raw, as_of)
+            features = definitions.reader.decode(ids, fetched.raw, as_of)
             if not refreshed and now is None and self._is_behind(definitions, features):
                 self._features.refresh()
                 refreshed = True
@@ -142,14 +142,14 @@ def _answered(batch: ScoredRequests, one: ScoringRequest, start: int, stop: int)
     return ScoringResult(one, batch, start, stop, explanations)
 
 
-def _probabilities(model: Model, inputs: Floats) -> Floats:
+def _probabilities(model: LoadedModel, inputs: Floats) -> Floats:
     probabilities = model.churn_probabilities(inputs)
     if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
         raise ValueError(f"Model version {model.contract.model_version} gave what is no probability.")
     return probabilities
 
 
-def score_by_challenger(challenger: Model, checked: CheckedInputs, rows: Bools, scores: BatchScores) -> bool:
+def score_by_challenger(challenger: LoadedModel, checked: CheckedInputs, rows: Bools, scores: BatchScores) -> bool:
     """Score ``rows`` with the challenger. If it fails the champion answers: a challenger is not trusted yet."""
     try:
         scores.probabilities[rows] = _probabilities(challenger, checked.features.inputs[rows])
@@ -170,7 +170,7 @@ def _explanations(checked: CheckedInputs, rows: Sequence[int], scores: BatchScor
     return explanations
 
 
-def explain(model: Model, matrix: Floats) -> list[Explanation]:
+def explain(model: LoadedModel, matrix: Floats) -> list[Explanation]:
     """One explanation per row of ``matrix`` (rows, inputs), in its order.
 
     Raises:
@@ -189,7 +189,7 @@ def explain(model: Model, matrix: Floats) -> list[Explanation]:
             contributions=dict(zip(names, values, strict=True)),
             reasons=[
                 Reason(text=reason.text, effect=reason.effect, direction=reason.direction, inputs=list(reason.inputs))
-                for reason in reasons(names, row, values)
+                for reason in select_reasons(names, row, values)
             ],
         )
         for row, log_odds, values in zip(matrix.tolist(), parts.log_odds.tolist(), parts.values.tolist(), strict=True)

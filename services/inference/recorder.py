@@ -6,11 +6,11 @@ import numpy as np
 
 from holdfast.core.prediction_log import Route, ScoredBatch
 from holdfast.core.types import Bools, Floats
+from holdfast.models.loaded_model import LoadedModel
 from services.errors import status_of
 from services.inference.datatypes import BatchScores, ScoredRequests, merge
 from services.inference.feature_checks import InputStatus
 from services.inference.predictor import score_by_challenger
-from services.models.loader import Model
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
 from services.observability.tracing import StageTimes
@@ -108,7 +108,7 @@ def _record_statuses(scored: ScoredRequests) -> None:
 
 def _record_scores(
     scored: ScoredRequests,
-    model: Model,
+    model: LoadedModel,
     route: Route,
     rows: Bools,
     probabilities: Floats,
@@ -126,7 +126,7 @@ def _record_scores(
 
 def _logged(
     scored: ScoredRequests,
-    model: Model,
+    model: LoadedModel,
     route: Route,
     rows: Bools,
     places: Sequence[int],

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from holdfast.models import loaded_model
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, ServedModel
-from holdfast.models.loaded_model import PACKAGE_AGAIN, Model, UnusableModelError
+from holdfast.models.loaded_model import PACKAGE_AGAIN, LoadedModel, UnusableModelError
 from services.errors import NotReadyError
 from services.observability.logs import LOG
 
-__all__ = ["Model", "load_model", "load_saved_model", "model_folder"]
+__all__ = ["load_model", "load_saved_model", "model_folder"]
 
 
 def model_folder(bento: bentoml.Bento | None) -> Path:
@@ -34,7 +34,7 @@ def model_folder(bento: bentoml.Bento | None) -> Path:
         ) from None
 
 
-def load_saved_model(folder: Path) -> Model:
+def load_saved_model(folder: Path) -> LoadedModel:
     """The model that was saved into ``folder``.
 
     Raises:
@@ -53,7 +53,7 @@ def load_saved_model(folder: Path) -> Model:
     return load_model(contract, content)
 
 
-def load_model(contract: ServedModel, content: bytes) -> Model:
+def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
     """The model in ``content``, as far as the contract vouches for it.
 
     Raises:
@@ -63,6 +63,8 @@ def load_model(contract: ServedModel, content: bytes) -> Model:
         model = loaded_model.load_model(contract, content)
     except UnusableModelError as error:
         raise NotReadyError(error.message, error.remedy) from error
-    if model.not_quick:
-        LOG.warning("The quick scorer of model version %s is not used: %s", contract.model_version, model.not_quick)
+    if model.scorer_mismatch:
+        LOG.warning(
+            "The compiled scorer of model version %s is not used: %s", contract.model_version, model.scorer_mismatch
+        )
     return model

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from holdfast.models.contract import ServedModel
+from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import (
     NotServableError,
     RegisteredVersion,
@@ -15,7 +16,7 @@ from holdfast.models.registered_version import (
     Traffic,
 )
 from services.errors import NotReadyError
-from services.models.loader import Model, load_model
+from services.models.loader import load_model
 from services.models.served_models import ServedModels
 from services.observability.logs import LOG
 
@@ -66,12 +67,12 @@ class ModelSelector:
         self,
         file_of: Callable[[ServedModel], bytes],
         definitions: Callable[[ServedModel], object],
-        baked: Model | None = None,
+        baked: LoadedModel | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._file_of, self._definitions, self._clock = file_of, definitions, clock
         self._from_bento = weakref.ref(baked) if baked else None
-        self._before: Model | None = None  # who served until nobody fitted the definitions
+        self._before: LoadedModel | None = None  # who served until nobody fitted the definitions
         self._hopeless: dict[str, tuple[ServedModel, ServingProblem, float]] = {}
         self.lineup = ServedModels(baked) if baked else None
         self.refused: dict[str, ServingProblem] = {}
@@ -94,7 +95,7 @@ class ModelSelector:
         self.refused = refused
         self._hopeless = {version: known for version, known in self._hopeless.items() if version in refused}
 
-    def _champion(self, version: RegisteredVersion | None, refused: dict[str, ServingProblem]) -> Model | None:
+    def _champion(self, version: RegisteredVersion | None, refused: dict[str, ServingProblem]) -> LoadedModel | None:
         current = self.lineup.champion if self.lineup else None
         if version is None:
             return current
@@ -121,16 +122,16 @@ class ModelSelector:
             return current
 
     def _challenger(
-        self, champion: Model, version: RegisteredVersion | None, refused: dict[str, ServingProblem]
-    ) -> tuple[Model | None, Traffic]:
+        self, champion: LoadedModel, version: RegisteredVersion | None, refused: dict[str, ServingProblem]
+    ) -> tuple[LoadedModel | None, Traffic]:
         if version is None or version.number == champion.contract.model_version:
             return None, _OFF
         try:
-            traffic = version.traffic().at(self._clock())
+            traffic = version.traffic().active_at(self._clock())
             if traffic.mode == "off":
                 return None, _OFF
             contract = version.contract()
-            if parts := contract.other_definitions(champion.contract):
+            if parts := contract.differing_definitions(champion.contract):
                 raise NotServableError(
                     f"Version {version.number} was trained on other definitions than version "
                     f"{champion.contract.model_version}, beside which it would serve: {', '.join(parts)} differ."
@@ -140,11 +141,11 @@ class ModelSelector:
             refused[version.number] = _refusal(error, version.number)
             return None, _OFF
 
-    def _loaded(self, contract: ServedModel) -> Model | None:
+    def _loaded(self, contract: ServedModel) -> LoadedModel | None:
         known = [self.lineup.champion, self.lineup.challenger] if self.lineup else []
         return next((model for model in (*known, self._before) if model and model.contract == contract), None)
 
-    def _load(self, contract: ServedModel) -> Model:
+    def _load(self, contract: ServedModel) -> LoadedModel:
         version = contract.model_version
         if version in self._hopeless:
             its, refusal, until = self._hopeless[version]
@@ -164,7 +165,7 @@ class ModelSelector:
             return _refusal(error, contract.model_version)
         return None
 
-    def _take(self, champion: Model, challenger: Model | None, traffic: Traffic) -> None:
+    def _take(self, champion: LoadedModel, challenger: LoadedModel | None, traffic: Traffic) -> None:
         mode = None if traffic.mode == "off" else traffic.mode
         now = self.lineup
         if now and (now.champion, now.challenger, now.mode, now.share) == (champion, challenger, mode, traffic.share):

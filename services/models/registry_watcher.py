@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable
 
 from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
+from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import (
     NoRegistryError,
     NoSuchAliasError,
     RegisteredVersion,
     RegistryUnavailableError,
 )
-from holdfast.models.registry_client import ModelRegistry, be_impatient
+from holdfast.models.registry_client import RegistryClient, set_fail_fast_env
 from services.errors import NotReadyError
-from services.models.loader import Model
 from services.models.model_selector import ModelSelector, NamedVersions
 from services.models.served_models import ServedModels
 from services.models.watch_state import ServingState, state_of
@@ -36,8 +36,8 @@ class RegistryWatcher:
 
     def __init__(
         self,
-        registry: ModelRegistry | None,
-        baked: Callable[[], Model],
+        registry: RegistryClient | None,
+        baked: Callable[[], LoadedModel],
         definitions: Callable[[ServedModel], object],
         *,
         poll_seconds: float = 3.0,
@@ -73,19 +73,19 @@ class RegistryWatcher:
     def start(self) -> None:
         """Load what is to serve first, and follow the registry from then on."""
         try:
-            baked: Model | None = self._baked()
+            baked: LoadedModel | None = self._baked()
         except NotReadyError as problem:
             self._missing, baked = NotReadyError(problem.message, problem.remedy), None
         registry = self._registry
-        self._succession = ModelSelector(registry.file_of if registry else _no_file, self._definitions, baked)
+        self._succession = ModelSelector(registry.download_model if registry else _no_file, self._definitions, baked)
         del baked  # the succession alone decides how long it is kept
         self._lineup = self._succession.lineup
         self.state = state_of(self._succession, None, None, "")
         if registry is None:
             self._log_if_missing()
             return
-        be_impatient()
-        registry.prepare()
+        set_fail_fast_env()
+        registry.warm_up()
         self._thread = threading.Thread(target=self._run, name="model-watch", daemon=True)
         self._thread.start()
         if self._answered.wait(self._answer_within):
@@ -139,7 +139,7 @@ class RegistryWatcher:
     def _behind(self, alias: str) -> RegisteredVersion | None:
         assert self._registry is not None
         try:
-            return self._registry.behind(alias)
+            return self._registry.get_by_alias(alias)
         except NoRegistryError:
             raise
         except NoSuchAliasError:

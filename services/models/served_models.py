@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from services.models.loader import Model
+from holdfast.models.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class ServedModels:
     request, unseen; as ``canary`` it answers for the ``share`` of the customers for whom ``canary`` is true.
     """
 
-    champion: Model
-    challenger: Model | None = None
+    champion: LoadedModel
+    challenger: LoadedModel | None = None
     mode: Literal["shadow", "canary"] | None = None
     share: float = 0.0
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from holdfast.core.prediction_log import INPUTS, NO_TIME, TIME, TIMES, LogKey, ScoredBatch, log_schema
+from holdfast.core.prediction_log import INPUTS, NO_TIME, TIMES, TIMESTAMP_TYPE, LogKey, ScoredBatch, log_schema
 from holdfast.core.types import Ints
 
 _MAX_ROWS = 8192
@@ -69,9 +69,9 @@ def to_record(batches: Sequence[ScoredBatch], schema: pa.Schema) -> pa.RecordBat
     times = _stack([batch.timestamps_us for batch in batches], np.int64, rows, len(batches[0].views))
     columns = {
         "request_id": pa.array([each for batch in batches for each in batch.request_ids], pa.string()),
-        "answered_at": _values(answered, TIME),
+        "answered_at": _values(answered, TIMESTAMP_TYPE),
         "customer_id": pa.array([each for batch in batches for each in batch.customer_ids], pa.string()),
-        "as_of": _values(_stack([batch.as_of_us for batch in batches], np.int64, rows), TIME),
+        "as_of": _values(_stack([batch.as_of_us for batch in batches], np.int64, rows), TIMESTAMP_TYPE),
         "churn_probability": _values(
             _stack([batch.probabilities for batch in batches], np.float64, rows), pa.float64()
         ),
@@ -108,7 +108,7 @@ def _values(values: npt.NDArray[Any], dtype: pa.DataType) -> pa.Array:
 
 def _moments(times: Ints) -> pa.Array:
     absent = times == NO_TIME
-    return pa.array(times, TIME, mask=absent) if absent.any() else _values(times, TIME)
+    return pa.array(times, TIMESTAMP_TYPE, mask=absent) if absent.any() else _values(times, TIMESTAMP_TYPE)
 
 
 def _lists(values: pa.Array, rows: int, dtype: pa.DataType) -> pa.Array:

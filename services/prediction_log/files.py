@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from holdfast.core.prediction_log import LogKey, day_folders
+from holdfast.core.prediction_log import LogKey, list_day_folders
 from services.observability.logs import LOG
 
 _EPOCH = date(1970, 1, 1)
@@ -96,7 +96,7 @@ def _is_deleted(file: _File) -> bool:
 
 def delete_days(folder: Path, before_day: int) -> None:
     """Delete the log of the days before ``before_day``, counted since 1970; says what cannot be deleted."""
-    for day, path in day_folders(folder):
+    for day, path in list_day_folders(folder):
         if (day - _EPOCH).days < before_day:
             try:
                 shutil.rmtree(path)

@@ -113,18 +113,18 @@ def _versions(run: Running) -> list[str]:
     from holdfast.model_versions.aliases import list_versions, open_registry
     from holdfast.model_versions.records import GatesRecord
     from holdfast.models.registered_version import RegisteredVersion
-    from holdfast.models.registry_client import ModelRegistry
+    from holdfast.models.registry_client import RegistryClient
     from holdfast.training.mlflow_tracking import read_evaluation
 
     client, told = open_registry(run.shop.settings), []
-    registry = ModelRegistry(run.shop.settings.mlflow_tracking_uri)
+    registry = RegistryClient(run.shop.settings.mlflow_tracking_uri)
     for item in list_versions(client):
         number = str(item.version)
         if number == "1":
             continue
         try:
             contract = RegisteredVersion(number, dict(item.tags)).contract()
-            registry.file_of(contract)
+            registry.download_model(contract)
             read_evaluation(client, str(item.run_id))
             told.append(f"version {number}: {'whole' if GatesRecord.of(client, number) else 'without a verdict'}")
         except Exception as error:  # whatever is missing of it

@@ -17,13 +17,13 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores._feast_imports import FeatureStore
-from holdfast.feast_stores.open_store import REPO, open_store
+from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.online_features.reader import OnlineReader
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.small_shop import AS_OF, at_work_on, build_features, copy_shop
 
-REDIS_PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(REPO / "feature_store.redis.yaml")}
+REDIS_PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
 VIEWS = [HISTORY, ACTIVITY, RHYTHM]
 CUSTOMERS = [f"c{number:03d}" for number in range(300)]

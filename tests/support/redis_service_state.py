@@ -10,14 +10,14 @@ from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from starlette.testclient import TestClient
 
-from holdfast.feast_stores.open_store import REPO
+from holdfast.feast_stores.open_store import FEATURE_REPO
 from holdfast.feast_stores.raw_values import entity_keys
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF
 
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
-PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(REPO / "feature_store.redis.yaml")}
+PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def redis_service_state(service_data: Path, folder: Path) -> Iterator[RedisServi
 
             store = open_store()
             store.materialize(AS_OF, AS_OF)
-            store.provider.online_store.filled(store.config)
+            store.provider.online_store.mark_filled(store.config)
         client = server.client()
         assert 0 < client.ttl(FILLING) <= 2, "reads that had begun before may still be under way"
         client.delete(FILLING)

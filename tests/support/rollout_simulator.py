@@ -11,9 +11,9 @@ from feature_repo.settings import Settings
 from holdfast.core.prediction_log import ScoredBatch
 from holdfast.model_versions.aliases import set_challenger
 from holdfast.model_versions.records import RolloutRecord, parse_events
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY_FEATURE
 from holdfast.models.registered_version import NoSuchAliasError
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from holdfast.rollout import registry_actions
 from holdfast.rollout.notifications import finish_step
 from holdfast.rollout.service_metrics import ServiceState
@@ -59,14 +59,14 @@ class Trial:
 
     def named(self, alias: str) -> Any:
         try:
-            return ModelRegistry(self.settings.mlflow_tracking_uri).behind(alias)
+            return RegistryClient(self.settings.mlflow_tracking_uri).get_by_alias(alias)
         except NoSuchAliasError:
             return None
 
     def serves(self) -> tuple[str, str | None, str | None]:
         """Champion, challenger and mode, as the registry says now."""
         champion, challenger = self.named(CHAMPION).number, self.named(CHALLENGER)
-        traffic = challenger.traffic().at(self.now) if challenger and challenger.number != champion else None
+        traffic = challenger.traffic().active_at(self.now) if challenger and challenger.number != champion else None
         on = traffic is not None and traffic.mode != "off"
         return champion, challenger.number if on else None, traffic.mode if traffic and on else None
 
@@ -83,7 +83,7 @@ class Trial:
         routes = [(champion, "champion")] + ([(challenger, mode)] if challenger and mode else [])
         names = [feature.name for feature in base().test.inputs]
         others = base().test.x[np.arange(self.inactive) % len(base().test.x)].copy()
-        others[:, names.index(RECENCY)] = 400.0
+        others[:, names.index(RECENCY_FEATURE)] = 400.0
         customers = [*(f"c{row}" for row in rows), *(f"gone{row}" for row in range(self.inactive))]
         for version, route in routes:
             x = np.vstack([base().test.x[rows], others])

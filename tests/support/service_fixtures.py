@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from feature_repo.settings import NO_TELEMETRY, Settings
-from holdfast.models.registry_client import IMPATIENT
+from holdfast.models.registry_client import FAIL_FAST_ENV
 from tests.support.service_state import AS_OF
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +71,7 @@ def service_environment(data: Path, **variables: str) -> Iterator[Settings]:
             patch.delenv(name)
         patch.setenv("HOLDFAST_DATA", str(data))
         patch.setenv("HOLDFAST_CLOCK", AS_OF.isoformat())
-        for name, value in (IMPATIENT | variables).items():  # a service sets the first itself, for good
+        for name, value in (FAIL_FAST_ENV | variables).items():  # a service sets the first itself, for good
             patch.setenv(name, value)
         store = ModelStore(data / "bentoml" / "models")
         BentoMLContainer.model_store.set(store)

@@ -133,19 +133,19 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     import sys
     import tempfile
 
-    from holdfast.feast_stores.open_store import REPO, open_store
+    from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
     from holdfast.packaging.bento_stores import save_served_model
 
     apply_environment()
     settings = load_settings()
     write_snapshots(customers)
-    feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", str(REPO), "apply"]
+    feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", str(FEATURE_REPO), "apply"]
     subprocess.run([*feast, "--skip-source-validation"], check=True)
     shutil.copytree(settings.feast, settings.data / APPLIED_ONLY)
     store = open_store()
     store.materialize(AS_OF, AS_OF)
     if hasattr(store.provider.online_store, "filled"):  # Redis: without it, it counts as being filled for two minutes
-        store.provider.online_store.filled(store.config)
+        store.provider.online_store.mark_filled(store.config)
     with tempfile.TemporaryDirectory() as folder:
         save_served_model(settings, *fit(settings, Path(folder), customers=customers, untrained=untrained))
 

@@ -18,10 +18,10 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.snapshots import build_snapshots
-from holdfast.models.contract import MODEL_NAME, model_inputs, other_definitions
+from holdfast.models.contract import MODEL_NAME, differing_definitions, model_inputs
 from holdfast.models.loaded_model import load_model
 from holdfast.models.registered_version import RegisteredVersion
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_and_assemble
@@ -84,12 +84,12 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
     contract = registered.contract()
     store = open_store()
     inputs = [feature.name for feature in model_inputs(store)]
-    if parts := [part for part in other_definitions(store, contract, inputs) if part != "labels"]:
+    if parts := [part for part in differing_definitions(store, contract, inputs) if part != "labels"]:
         raise NoReferenceError(
             f"what version {registered.number} was trained on cannot be joined again: its definitions differ in "
             f"{', '.join(parts)}"
         )
-    model = ScoringModel(load_model(contract, ModelRegistry(settings.mlflow_tracking_uri).file_of(contract)))
+    model = ScoringModel(load_model(contract, RegistryClient(settings.mlflow_tracking_uri).download_model(contract)))
     try:
         training = load_training_rows(client, settings, registered.number)
     except OSError as error:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from holdfast.core.types import Floats
-from holdfast.models.contract import RECENCY
+from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.monitoring.drift.psi import PsiResult, measure_psi
 from holdfast.monitoring.drift.reference import DriftReference
 from holdfast.monitoring.hypothesis_tests import holm
@@ -74,8 +74,8 @@ def age_reference(names: Sequence[str], rows: Floats, days: float) -> Floats:
     older = rows.copy()
     if _TENURE in names:
         older[:, names.index(_TENURE)] += days
-        if RECENCY in names and _SILENCE in names:
-            tenure, recency = (older[:, names.index(name)] for name in (_TENURE, RECENCY))
+        if RECENCY_FEATURE in names and _SILENCE in names:
+            tenure, recency = (older[:, names.index(name)] for name in (_TENURE, RECENCY_FEATURE))
             share = np.divide(recency, tenure, out=0 * tenure, where=tenure > 0)  # unknown stays so
             older[:, names.index(_SILENCE)] = share
     return older

@@ -14,7 +14,7 @@ from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.models.contract import RECENCY
+from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import DriftReference, load_reference
@@ -91,7 +91,7 @@ def latest_predictions(log: pa.Table) -> dict[str, pd.DataFrame]:
 
 def select_active(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
     """Those of active customers; all where the log does not say who is."""
-    return rows[active_mask(rows[RECENCY], activity_days)] if RECENCY in rows else rows
+    return rows[active_mask(rows[RECENCY_FEATURE], activity_days)] if RECENCY_FEATURE in rows else rows
 
 
 def _summary(counts: Counts, judged: list[FeatureDrift], rules: DriftRules) -> str:

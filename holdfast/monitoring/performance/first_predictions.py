@@ -18,8 +18,8 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
-from holdfast.core.prediction_log import TIME, day_folders, predictions_of_day
-from holdfast.models.contract import RECENCY
+from holdfast.core.prediction_log import TIMESTAMP_TYPE, iter_day_predictions, list_day_folders
+from holdfast.models.contract import RECENCY_FEATURE
 
 _ANSWERED = ("champion", "canary")  # what a caller got: a challenger in shadow decided nothing
 _COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
@@ -33,14 +33,14 @@ def read_first_predictions(settings: Settings, since: datetime, as_of: datetime)
     those that are over are kept. Any other clock says nothing of when answers were given.
     """
     near, tables = settings.clock == "wall", []
-    days = day_folders(settings.predictions)
+    days = list_day_folders(settings.predictions)
     _forget_others(settings, {day for day, _ in days})
     for day, folder in days:
         if not near:
-            tables.append(_first(settings, _between(predictions_of_day(folder), since, as_of)))
+            tables.append(_first(settings, _between(iter_day_predictions(folder), since, as_of)))
         elif day >= since.date():
             over = day < as_of.date() - timedelta(days=1)  # writers may be late by minutes
-            told = _kept(settings, day, folder) if over else _first(settings, predictions_of_day(folder))
+            told = _kept(settings, day, folder) if over else _first(settings, iter_day_predictions(folder))
             tables.append(told[(told["as_of"] >= since) & (told["as_of"] < as_of)])
     found = [table for table in tables if len(table)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=_COLUMNS)
@@ -49,7 +49,9 @@ def read_first_predictions(settings: Settings, since: datetime, as_of: datetime)
 def _between(tables: Iterable[pa.Table], since: datetime, as_of: datetime) -> Iterable[pa.Table]:
     for table in tables:
         times = table["as_of"]
-        inside = pc.and_(pc.greater_equal(times, pa.scalar(since, TIME)), pc.less(times, pa.scalar(as_of, TIME)))
+        inside = pc.and_(
+            pc.greater_equal(times, pa.scalar(since, TIMESTAMP_TYPE)), pc.less(times, pa.scalar(as_of, TIMESTAMP_TYPE))
+        )
         yield table.filter(inside)
 
 
@@ -58,8 +60,8 @@ def _first(settings: Settings, tables: Iterable[pa.Table]) -> pd.DataFrame:
     found = []
     for table in tables:
         counts = pc.is_in(table["route"], pa.array(_ANSWERED))
-        if RECENCY in table.column_names:  # nothing was learned of those who have long been away
-            counts = pc.and_(counts, pc.less_equal(table[RECENCY], float(settings.activity_days)))
+        if RECENCY_FEATURE in table.column_names:  # nothing was learned of those who have long been away
+            counts = pc.and_(counts, pc.less_equal(table[RECENCY_FEATURE], float(settings.activity_days)))
         rows = table.filter(counts).select(_COLUMNS).to_pandas()
         rows = rows.assign(day=rows["as_of"].dt.floor("D")).sort_values("answered_at", kind="stable")
         found.append(rows.drop_duplicates([ENTITY_KEY, "day", "version"])[_COLUMNS])
@@ -76,7 +78,7 @@ def _kept(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
             return pq.read_table(place, columns=_COLUMNS).to_pandas()
     except (FileNotFoundError, pa.ArrowException):
         pass
-    told = _first(settings, predictions_of_day(folder))
+    told = _first(settings, iter_day_predictions(folder))
     table = pa.Table.from_pandas(told, preserve_index=False).replace_schema_metadata({_MADE_FROM: made_from})
     with replace_file(place) as temporary:
         pq.write_table(table, temporary)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.names import ENTITY_KEY
-from holdfast.core.prediction_log import TIMESTAMP
+from holdfast.core.prediction_log import TIMESTAMP_SUFFIX
 from holdfast.core.types import Bools, Floats
 
 _IN_COMMON = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}
@@ -40,7 +40,7 @@ def extract_logged_features(log: pa.Table) -> list[LoggedFeatures]:
 
 
 def _of_version(log: pa.Table, version: str) -> LoggedFeatures:
-    views = [name for name in log.column_names if name.endswith(TIMESTAMP)]
+    views = [name for name in log.column_names if name.endswith(TIMESTAMP_SUFFIX)]
     # Tables of several versions are one: what a version does not have is null in all its rows.
     inputs = [
         name

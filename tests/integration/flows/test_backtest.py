@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from feature_repo.settings import REPLAY, Settings
+from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.backtesting.paths import copy_plot, create_state_folder, result_path, scores_folder, state_folder
 from holdfast.backtesting.plan import BacktestJob, BacktestPlan, BadWindowError, make_plan
 from holdfast.backtesting.policies import Policy
@@ -56,7 +56,7 @@ def same_code() -> Iterator[None]:
 def _replayed(folder: Path) -> Path:
     """The shop as a historical data set."""
     data = copy_shop(folder)
-    (data / REPLAY).touch()
+    (data / REPLAY_MARKER).touch()
     return data
 
 
@@ -140,7 +140,7 @@ def test_the_picture_is_there_and_can_be_copied(backtested: Backtested, tmp_path
 
 def test_the_real_registry_and_features_are_left_alone(backtested: Backtested) -> None:
     left = {path.name for path in backtested.settings.data.iterdir()}
-    assert left <= {"batches", "batches.lock", "staging", "snapshots", "search", "backtest", REPLAY}
+    assert left <= {"batches", "batches.lock", "staging", "snapshots", "search", "backtest", REPLAY_MARKER}
 
 
 @pytest.fixture(scope="module")

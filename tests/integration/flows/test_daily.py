@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from feature_repo.settings import REPLAY, Settings
+from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.batch_scoring.backfill_range import unscored_days
 from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.core.errors import IngestError
@@ -97,7 +97,7 @@ def test_a_source_does_not_mix_with_a_replayed_data_set(
 
     data = tmp_path / "replayed"
     data.mkdir()
-    (data / REPLAY).touch()
+    (data / REPLAY_MARKER).touch()
     with at_work_on(data), pytest.raises(IngestError, match="would mix with it for good"):
         daily(*today)
     assert not (data / "batches").exists()

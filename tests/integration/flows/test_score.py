@@ -18,7 +18,7 @@ from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.batch_scoring.scoring_run import NoActiveCustomersError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
 from holdfast.models.registered_version import NoSuchAliasError
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from tests.support.registered_versions import crown
 from tests.support.score_tables import files
 from tests.support.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start, transactions
@@ -39,7 +39,7 @@ def served(request: pytest.FixtureRequest, settings: Settings, client: Any) -> I
     from tests.support.http_service import serve_over_http
 
     crown(client, request.param)
-    save_served_model(settings, *ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION))
+    save_served_model(settings, *RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION))
     with serve_over_http(settings.data, HOLDFAST_CLOCK="data") as address, address.client() as http:
         yield settings, http
 

@@ -12,7 +12,7 @@ from holdfast.model_versions.aliases import UnknownVersionError, set_challenger
 from holdfast.model_versions.records import TrafficRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, Traffic
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from tests.support.registered_versions import base, passed, plant
 
 
@@ -35,12 +35,12 @@ def test_a_service_reads_what_was_said_and_every_step_is_told(planted: tuple[Set
 
     settings, client = planted
     _, challenger = pair(client)
-    registry = ModelRegistry(settings.mlflow_tracking_uri)
+    registry = RegistryClient(settings.mlflow_tracking_uri)
     steps = [("shadow", None), ("canary", None), ("canary", 0.25), ("canary", 0.5), ("off", None)]
     for mode, share in steps:
         sent = traffic(mode, share=share)
         assert (sent.version, sent.changed) == (challenger, True)
-        assert registry.behind(CHALLENGER).traffic() == sent.traffic
+        assert registry.get_by_alias(CHALLENGER).traffic() == sent.traffic
     events = parse_events(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
     told = [(event.mode, event.share, event.who) for event in events if isinstance(event, TrafficRecord)]
     who = getpass.getuser()

@@ -189,13 +189,13 @@ class TestVersion:
 
     def test_a_service_can_load_it_and_no_other_file(self, trained: Trained, client: Any) -> None:
         from holdfast.models.registered_version import RegisteredVersion
-        from holdfast.models.registry_client import ModelRegistry
+        from holdfast.models.registry_client import RegistryClient
         from services.errors import NotReadyError
         from services.models.loader import load_model
 
         version = client.get_model_version(MODEL_NAME, trained.result.model_version)
         contract = RegisteredVersion(str(version.version), version.tags).contract()
-        content = ModelRegistry(f"sqlite:///{trained.data / 'mlflow' / 'mlflow.db'}").file_of(contract)
+        content = RegistryClient(f"sqlite:///{trained.data / 'mlflow' / 'mlflow.db'}").download_model(contract)
         model = load_model(contract, content)  # every example is scored as in training
         assert model.scorer is not None
         with pytest.raises(NotReadyError, match="SHA-256"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.settings import REPLAY
+from feature_repo.settings import REPLAY_MARKER
 from holdfast.core.errors import IngestError
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.small_shop import at_work_on
@@ -40,7 +40,7 @@ def test_the_whole_job_refuses_to_mix_with_a_replayed_data_set(
     from flows.lifecycle import lifecycle
 
     data_dir.mkdir(parents=True)
-    (data_dir / REPLAY).touch()
+    (data_dir / REPLAY_MARKER).touch()
     with pytest.raises(IngestError, match="would mix with it for good"):
         lifecycle(str(shop[0]), str(shop[1]))
     assert not (data_dir / "batches").exists()

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from holdfast.core.prediction_log import read_predictions
-from services.models.loader import Model
+from holdfast.models.loaded_model import LoadedModel
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_state import CUSTOMERS
 
@@ -60,7 +60,7 @@ def test_a_request_that_fails_is_no_prediction_and_its_neighbours_are_logged_onc
 
 def test_what_is_no_probability_is_never_an_answer(service_data_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_in_process(service_data_copy) as client:
-        monkeypatch.setattr(Model, "churn_probabilities", lambda self, matrix: np.full(len(matrix), np.nan))
+        monkeypatch.setattr(LoadedModel, "churn_probabilities", lambda self, matrix: np.full(len(matrix), np.nan))
         assert_error(_ask(client), 500)
     assert _logged(service_data_copy) == []
 

@@ -10,14 +10,15 @@ import pytest
 from scipy.special import expit
 from starlette.testclient import TestClient
 
-from holdfast.models.reason_codes import reasons
-from services.models.loader import Model, load_saved_model
+from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.reason_codes import select_reasons
+from services.models.loader import load_saved_model
 from tests.support.service_fixtures import assert_error, serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, ONE_PURCHASE, fit, offline_matrix
 
 
 @pytest.fixture(scope="module")
-def model(service_data: Path) -> Model:
+def model(service_data: Path) -> LoadedModel:
     """The model that the service uses."""
     with service_environment(service_data):
         return load_saved_model(next((service_data / "bentoml/models/holdfast-churn").glob("v1-*")))
@@ -29,7 +30,7 @@ def _explained(client: TestClient, *ids: str) -> list[dict]:
     return answer.json()["predictions"]
 
 
-def test_contributions_add_up_to_the_score_that_was_given(client: TestClient, model: Model) -> None:
+def test_contributions_add_up_to_the_score_that_was_given(client: TestClient, model: LoadedModel) -> None:
     platt = model.estimator.calibrator
     for item in _explained(client, *CUSTOMERS):
         told = item["explanation"]
@@ -41,21 +42,23 @@ def test_contributions_add_up_to_the_score_that_was_given(client: TestClient, mo
         assert item["churn_probability"] == pytest.approx(calibrated, abs=1e-12)
 
 
-def test_the_typical_customer_is_that_of_the_contract(client: TestClient, model: Model) -> None:
+def test_the_typical_customer_is_that_of_the_contract(client: TestClient, model: LoadedModel) -> None:
     typical = np.array([model.contract.reference], dtype=float)
     [item] = _explained(client, "c005")
     told = item["explanation"]["typical_log_odds"]
     assert told == pytest.approx(model.estimator.decision_function(typical)[0], abs=1e-12)
 
 
-def test_reasons_are_in_words_of_the_values_the_model_got(client: TestClient, model: Model, service_data: Path) -> None:
+def test_reasons_are_in_words_of_the_values_the_model_got(
+    client: TestClient, model: LoadedModel, service_data: Path
+) -> None:
     with service_environment(service_data):
         matrix = offline_matrix(CUSTOMERS, AS_OF)
     raised = lowered = 0
     for item, row in zip(_explained(client, *CUSTOMERS), matrix.tolist(), strict=True):
         told = item["explanation"]
         assert len(told["reasons"]) <= 3
-        expected = reasons(model.contract.inputs, row, list(told["contributions"].values()))
+        expected = select_reasons(model.contract.inputs, row, list(told["contributions"].values()))
         assert [reason["text"] for reason in told["reasons"]] == [reason.text for reason in expected]
         for reason in told["reasons"]:
             assert list(reason) == ["text", "effect", "direction", "inputs"]
@@ -127,15 +130,15 @@ class TestNoSum:
         assert message.startswith("Model version 2 cannot be explained.")
         assert "no_interactions" in message
 
-    def test_a_model_without_log_odds(self, service_data: Path, model: Model) -> None:
+    def test_a_model_without_log_odds(self, service_data: Path, model: LoadedModel) -> None:
         from holdfast.models.contributions import NotAdditiveError
 
         with pytest.raises(NotAdditiveError, match="no decision_function"):
-            Model(model.contract, object(), 1).contributions(np.zeros((1, 18)))
+            LoadedModel(model.contract, object(), 1).contributions(np.zeros((1, 18)))
 
-    def test_the_second_class_may_be_staying(self, model: Model) -> None:
+    def test_the_second_class_may_be_staying(self, model: LoadedModel) -> None:
         """Log-odds are of churn, in whatever order the model has its classes."""
         x = np.nan_to_num(np.array([model.contract.reference], dtype=float)) + 1
-        churn, stay = (Model(model.contract, model.estimator, column).contributions(x) for column in (1, 0))
+        churn, stay = (LoadedModel(model.contract, model.estimator, column).contributions(x) for column in (1, 0))
         assert stay.base == -churn.base
         assert stay.values.tolist() == (-churn.values).tolist()

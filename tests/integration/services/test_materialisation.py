@@ -74,9 +74,9 @@ def test_half_a_materialisation_is_never_served(replay: TestClient) -> None:
 def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
     replay: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from holdfast.feast_stores.sqlite_online_store import StateFolderSqliteOnlineStore
+    from holdfast.feast_stores.sqlite_online_store import DataFolderSqliteOnlineStore
 
-    write = StateFolderSqliteOnlineStore.online_write_batch
+    write = DataFolderSqliteOnlineStore.online_write_batch
 
     def killed(self: Any, config: Any, table: Any, data: Any, progress: Any) -> None:
         written = [row for row in data if b"c001" in row[0].SerializeToString()]
@@ -85,7 +85,7 @@ def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(StateFolderSqliteOnlineStore, "online_write_batch", killed)
+        patch.setattr(DataFolderSqliteOnlineStore, "online_write_batch", killed)
         with pytest.raises(KeyboardInterrupt):
             _materialise(NEXT, *VIEWS)
     _assert_updating(replay, "c001")

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from holdfast.models.contract import SERVED_MODEL_TAG, ServedModel
+from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
 from services.errors import NotReadyError
-from services.models.loader import Model, load_model
+from services.models.loader import load_model
 from services.models.model_selector import ModelSelector, NamedVersions
 from tests.support.registry import DEFINITIONS, contract_of, dumped, estimator
 
@@ -29,7 +30,7 @@ class Shop:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.succession = ModelSelector(self.download, self.require, clock=lambda: self.now)
 
-    def with_baked(self, version: RegisteredVersion) -> Model:
+    def with_baked(self, version: RegisteredVersion) -> LoadedModel:
         """This version came with the bento."""
         model = load_model(version.contract(), self.files[version.number])
         self.succession = ModelSelector(self.download, self.require, model)

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from feature_repo.settings import NO_TELEMETRY
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.models.registry_client import IMPATIENT, ModelRegistry
+from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient
 from services.errors import NotReadyError
 from services.models.registry_watcher import RegistryWatcher
 from services.models.watch_state import ServingState
@@ -42,7 +42,7 @@ def _everything_is_logged(service_log: pytest.LogCaptureFixture) -> None:
 @pytest.fixture(autouse=True)
 def _only_this_test_is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service is, and for as long as it lives; other tests in this process are not."""
-    for name, value in IMPATIENT.items():
+    for name, value in FAIL_FAST_ENV.items():
         monkeypatch.setenv(name, value)
 
 
@@ -283,7 +283,7 @@ class TestStart:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         with socket.create_server(("127.0.0.1", 0)) as silent:
             uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-            ModelRegistry(uri).prepare()
+            RegistryClient(uri).warm_up()
             began = time.monotonic()
             with running_watcher(uri, answer_within=0.3) as watch:
                 assert time.monotonic() - began < 1.5

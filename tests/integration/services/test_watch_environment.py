@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from holdfast.models.contract import CHAMPION
-from holdfast.models.registry_client import IMPATIENT, ModelRegistry
+from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient
 from services.errors import NotReadyError
-from services.models.loader import Model
 from services.models.registry_watcher import RegistryWatcher
 from tests.support.prediction_batches import wait_until
 from tests.support.registry import make_registry
 
 
-def _none() -> Model:
+def _none() -> LoadedModel:
     raise NotReadyError("There is no model.")
 
 
@@ -25,10 +25,10 @@ def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
     """Another thread may read it, in C, at any moment."""
     registry = make_registry(tmp_path)
     registry.point(CHAMPION, registry.plant())
-    for name in IMPATIENT:
+    for name in FAIL_FAST_ENV:
         monkeypatch.setenv(name, "to be restored")
         monkeypatch.delenv(name)
-    users, *ours = IMPATIENT
+    users, *ours = FAIL_FAST_ENV
     monkeypatch.setenv(users, "7")
     changed: list[tuple[str, bool]] = []
     change, remove = os.putenv, os.unsetenv
@@ -39,12 +39,12 @@ def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
 
     monkeypatch.setattr(os, "putenv", noted)
     monkeypatch.setattr(os, "unsetenv", noted)
-    watch = RegistryWatcher(ModelRegistry(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_within=20)
+    watch = RegistryWatcher(RegistryClient(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_within=20)
     watch.start()
     try:
         registry.point(CHAMPION, version := registry.plant(1))
         wait_until(lambda: watch.state.champion == version)
-        assert {name: os.environ[name] for name in IMPATIENT} == IMPATIENT | {users: "7"}
+        assert {name: os.environ[name] for name in FAIL_FAST_ENV} == FAIL_FAST_ENV | {users: "7"}
     finally:
         watch.stop()
     assert sorted(changed) == sorted((name, True) for name in ours)

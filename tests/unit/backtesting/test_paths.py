@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.settings import REPLAY, Settings
+from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.backtesting.paths import SCORES_FOLDER, create_state_folder, publish_scores, scores_folder
 from holdfast.ingestion.batches import list_batches
 from tests.support.small_shop import copy_shop
@@ -27,9 +27,9 @@ def test_it_holds_the_data_and_no_registry(real: Settings) -> None:
 @pytest.mark.parametrize("replay", [True, False])
 def test_it_replays_what_the_real_one_replays(real: Settings, replay: bool) -> None:
     if replay:
-        (real.data / REPLAY).write_text("cdnow")
+        (real.data / REPLAY_MARKER).write_text("cdnow")
     state = create_state_folder(real, "drift")
-    assert (state / REPLAY).exists() is replay
+    assert (state / REPLAY_MARKER).exists() is replay
 
 
 def test_what_a_walk_adds_to_snapshots_and_searches_stays(real: Settings) -> None:

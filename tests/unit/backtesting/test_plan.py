@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from feature_repo.settings import REPLAY, Settings
+from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.backtesting.plan import BacktestPlan, BadWindowError, StepInterval, list_step_times, make_plan
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.feature_store.snapshots import NoDataError
@@ -50,7 +50,7 @@ def test_while_data_arrive_a_step_knows_what_had_arrived() -> None:
 
 def test_in_a_replayed_data_set_only_the_time_of_events_counts(tmp_path) -> None:  # type: ignore[no-untyped-def]
     data = copy_shop(tmp_path)
-    (data / REPLAY).touch()
+    (data / REPLAY_MARKER).touch()
     told = _plan(Settings(data=data), "2023-06-01", "2024-04-01")
     assert {told.known_at(step) for step in told.steps} == {KNOWN_AT}
 

@@ -14,12 +14,12 @@ from holdfast.batch_scoring.champion_model import InputMismatchError, ScoringMod
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
 from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
-from holdfast.models.contract import RECENCY, Feature
-from holdfast.models.loaded_model import Model, load_model
+from holdfast.models.contract import RECENCY_FEATURE, Feature
+from holdfast.models.loaded_model import LoadedModel, load_model
 from tests.support.registry import contract_of, dumped, estimator
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
-INPUTS = [RECENCY, "purchase_days", "mean_gap_days"]
+INPUTS = [RECENCY_FEATURE, "purchase_days", "mean_gap_days"]
 
 
 def champion(model: Any = None, **changed: Any) -> ScoringModel:
@@ -76,7 +76,7 @@ def test_a_model_that_cannot_be_explained_gives_scores_without_reasons(tmp_path:
 @pytest.mark.parametrize("score", [float("nan"), -0.01, 1.01])
 def test_what_is_no_probability_is_refused(score: float, monkeypatch: pytest.MonkeyPatch) -> None:
     model = champion()
-    monkeypatch.setattr(Model, "churn_probabilities", lambda *_: np.array([0.5, score, 0.5]))
+    monkeypatch.setattr(LoadedModel, "churn_probabilities", lambda *_: np.array([0.5, score, 0.5]))
     with pytest.raises(SchemaErrors, match="churn_probability"):
         build_scores(PEOPLE, model)
 

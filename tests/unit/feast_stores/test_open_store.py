@@ -131,10 +131,10 @@ class TestOpenStore:
     def test_another_configuration_can_be_named(
         self, shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from holdfast.feast_stores.open_store import REPO
+        from holdfast.feast_stores.open_store import FEATURE_REPO
 
         other = tmp_path / "other.yaml"
-        text = (REPO / "feature_store.yaml").read_text()
+        text = (FEATURE_REPO / "feature_store.yaml").read_text()
         other.write_text(text.replace("feast/online_store.db", "feast/other.db"))
         monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(other))
         assert open_store().config.online_store.path == "feast/other.db"

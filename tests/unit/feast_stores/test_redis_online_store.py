@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
-from holdfast.feast_stores.open_store import REPO, open_store
+from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.redis_online_store import (
-    OneTripRedisOnlineStore,
-    OneTripRedisOnlineStoreConfig,
+    SingleRoundTripRedisOnlineStore,
+    SingleRoundTripRedisOnlineStoreConfig,
     _packed_around_key,
 )
 from holdfast.feature_store.materialization import forget_online_state
@@ -36,7 +36,7 @@ from tests.support.small_shop import AS_OF, build_features
 
 NOW = epoch_us(AS_OF)
 SOME = CUSTOMERS[:40]
-TYPE = "holdfast.feast_stores.redis_online_store.OneTripRedisOnlineStore"
+TYPE = "holdfast.feast_stores.redis_online_store.SingleRoundTripRedisOnlineStore"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ class TestBytes:
     ) -> None:
         assert shop.server is not None
         stock = tmp_path / "stock.yaml"
-        written = (REPO / "feature_store.redis.yaml").read_text()
+        written = (FEATURE_REPO / "feature_store.redis.yaml").read_text()
         assert written.count(TYPE) == 1
         stock.write_text(
             written.replace(TYPE, f"redis\n  connection_string: {shop.server.connection_string},db=1").replace(
@@ -322,9 +322,9 @@ class TestConfiguration:
 
     def test_time_limits_of_the_caller_stand_where_none_are_given(self) -> None:
         def limits(given: str) -> tuple[float, float]:
-            config = OneTripRedisOnlineStoreConfig(type=TYPE, connection_string=given)
-            config.wait_at_most(0.25)
-            options = OneTripRedisOnlineStore()._get_client(config).connection_pool.connection_kwargs
+            config = SingleRoundTripRedisOnlineStoreConfig(type=TYPE, connection_string=given)
+            config.limit_read_time(0.25)
+            options = SingleRoundTripRedisOnlineStore()._get_client(config).connection_pool.connection_kwargs
             assert options["host"] == "host"
             return options["socket_connect_timeout"], options["socket_timeout"]
 
@@ -351,7 +351,7 @@ class TestConfiguration:
 
 def _pool(**options: Any) -> redis.ConnectionPool:
     """The connections that the store makes with these options."""
-    client = OneTripRedisOnlineStore()._get_client(OneTripRedisOnlineStoreConfig(type=TYPE, **options))
+    client = SingleRoundTripRedisOnlineStore()._get_client(SingleRoundTripRedisOnlineStoreConfig(type=TYPE, **options))
     return client.connection_pool
 
 

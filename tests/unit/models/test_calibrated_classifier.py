@@ -13,7 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from holdfast.models.calibrated_classifier import CalibratedModel, calibrated
+from holdfast.models.calibrated_classifier import CalibratedModel, apply_calibrator
 from holdfast.models.contract import TRUSTED_TYPES
 from tests.support.additive_models import boosting, customers, fitted, logistic, outcomes
 
@@ -76,17 +76,17 @@ def test_calibration_keeps_the_order(model: CalibratedModel) -> None:
 def test_log_odds_are_the_classifiers_and_probabilities_the_calibrators(model: CalibratedModel) -> None:
     log_odds = model.decision_function(X)
     assert log_odds.tobytes() == model.classifier.decision_function(X).tobytes()
-    assert model.predict_proba(X)[:, 1].tobytes() == calibrated(model.calibrator, log_odds).tobytes()
+    assert model.predict_proba(X)[:, 1].tobytes() == apply_calibrator(model.calibrator, log_odds).tobytes()
 
 
 def test_by_hand() -> None:
     log_odds = np.array([-3.0, 0.0, 2.0])
-    assert calibrated(None, log_odds).tolist() == expit(log_odds).tolist()
+    assert apply_calibrator(None, log_odds).tolist() == expit(log_odds).tolist()
     platt = LogisticRegression()
     platt.classes_, platt.coef_, platt.intercept_ = np.array([False, True]), np.array([[0.5]]), np.array([-1.0])
-    np.testing.assert_allclose(calibrated(platt, log_odds), expit(0.5 * log_odds - 1), rtol=1e-15)
+    np.testing.assert_allclose(apply_calibrator(platt, log_odds), expit(0.5 * log_odds - 1), rtol=1e-15)
     isotonic = IsotonicRegression(out_of_bounds="clip").fit([-1.0, 1.0], [0.2, 0.6])
-    assert calibrated(isotonic, log_odds) == pytest.approx([0.2, 0.4, 0.6])
+    assert apply_calibrator(isotonic, log_odds) == pytest.approx([0.2, 0.4, 0.6])
 
 
 def test_no_calibration_changes_nothing(classifier: Any) -> None:

@@ -23,9 +23,9 @@ from threadpoolctl import threadpool_limits
 
 from holdfast.models.additive_terms import LinearTerms, StepTerms
 from holdfast.models.calibrated_classifier import CalibratedModel
-from holdfast.models.compiled_scorer import CompiledScorer, InfiniteInputError, ScorerMismatchError, verify
+from holdfast.models.compiled_scorer import CompiledScorer, InfiniteInputError, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES
-from holdfast.models.contributions import contributions
+from holdfast.models.contributions import compute_contributions
 from holdfast.training.calibration import METHODS, fit_calibrator
 from holdfast.training.model_families import FAMILIES
 from tests.support.additive_models import INPUTS, boosting, customers, fitted, logistic, outcomes
@@ -75,7 +75,7 @@ def models(draw: Callable[..., Any]) -> CalibratedModel:
 
 def scorer_of(model: Any) -> CompiledScorer:
     """Its scorer, which there must be."""
-    scorer = CompiledScorer.of(model, INPUTS)
+    scorer = CompiledScorer.from_estimator(model, INPUTS)
     assert scorer is not None
     return scorer
 
@@ -110,7 +110,7 @@ def test_it_says_what_scikit_learn_says(drawn: tuple[CalibratedModel, np.ndarray
     x = np.vstack([rows, customers(50, seed=9)])
     np.testing.assert_allclose(scorer.probabilities(x), model.predict_proba(x)[:, 1], rtol=0, atol=1e-12)
     np.testing.assert_allclose(scorer.log_odds(x), model.decision_function(x), rtol=1e-12, atol=1e-12)
-    verify(model, scorer, x)
+    verify_scorer(model, scorer, x)
 
 
 @settings(max_examples=60, deadline=None)
@@ -156,7 +156,7 @@ def test_a_row_of_many_inputs_has_the_same_bits_in_every_batch(family: str) -> N
     """From 8 terms on, NumPy's own sum adds them in an order that depends on the layout."""
     x = np.hstack([customers(700, seed) for seed in range(4)])[:, :18]
     model = FAMILIES[family].build(FAMILIES[family].defaults, [str(i) for i in range(18)], 0).fit(x, outcomes(x, 1))
-    scorer = CompiledScorer.of(model, 18)
+    scorer = CompiledScorer.from_estimator(model, 18)
     assert scorer is not None
     together = scorer.probabilities(x)
     np.testing.assert_allclose(together, model.predict_proba(x)[:, 1], rtol=0, atol=1e-12)
@@ -202,7 +202,7 @@ def test_a_model_read_from_its_file_is_compiled_to_the_same_bits(family: str, ca
     loaded = skops.io.load(tmp_path / "model.skops", trusted=TRUSTED_TYPES)
     x = customers(200, seed=9)
     assert scorer_of(loaded).probabilities(x).tobytes() == scorer_of(model).probabilities(x).tobytes()
-    verify(loaded, scorer_of(loaded), x)
+    verify_scorer(loaded, scorer_of(loaded), x)
 
 
 def test_odd_calibrators_of_ours() -> None:
@@ -298,12 +298,12 @@ UNKNOWN = {
 @pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
 @pytest.mark.parametrize("what", UNKNOWN)
 def test_what_is_not_known_part_by_part_gets_no_scorer(what: str) -> None:
-    assert CompiledScorer.of(UNKNOWN[what](), INPUTS) is None
+    assert CompiledScorer.from_estimator(UNKNOWN[what](), INPUTS) is None
 
 
 def test_a_model_of_other_inputs_gets_no_scorer() -> None:
     for model in (fitted(logistic()), fitted(boosting())):
-        assert CompiledScorer.of(model, INPUTS + 1) is None
+        assert CompiledScorer.from_estimator(model, INPUTS + 1) is None
 
 
 def test_a_pipeline_of_trees_alone_is_the_trees() -> None:
@@ -323,9 +323,9 @@ def test_one_wrong_number_is_found_whatever_the_rows(model: CalibratedModel, dat
     if field == "mean" and (numbers - scorer.terms.mean)[scorer.terms.coefficients != 0].max(initial=0) == 0:
         return  # it is multiplied by nothing
     wrong = replace(scorer, terms=replace(scorer.terms, **{field: numbers}))
-    verify(model, scorer, np.empty((0, INPUTS)))
+    verify_scorer(model, scorer, np.empty((0, INPUTS)))
     with pytest.raises(ScorerMismatchError, match="Score with the model itself"):
-        verify(model, wrong, np.zeros((1, INPUTS)))
+        verify_scorer(model, wrong, np.zeros((1, INPUTS)))
 
 
 def test_a_moved_split_and_a_wrong_calibration_are_found() -> None:
@@ -337,9 +337,9 @@ def test_a_moved_split_and_a_wrong_calibration_are_found() -> None:
             steps = scorer.terms.steps.copy()
             steps.imag[place] = np.nextafter(steps.imag[place], direction)
             with pytest.raises(ScorerMismatchError):
-                verify(model, replace(scorer, terms=replace(scorer.terms, steps=steps)), np.zeros((1, INPUTS)))
+                verify_scorer(model, replace(scorer, terms=replace(scorer.terms, steps=steps)), np.zeros((1, INPUTS)))
     with pytest.raises(ScorerMismatchError, match="probability"):
-        verify(model, scorer_of(model.classifier), np.zeros((1, INPUTS)))
+        verify_scorer(model, scorer_of(model.classifier), np.zeros((1, INPUTS)))
 
 
 def test_given_rows_are_compared_too() -> None:
@@ -351,17 +351,17 @@ def test_given_rows_are_compared_too() -> None:
 
     model = fitted(boosting())
     rows = customers(10, seed=3)
-    verify(Odd(model), scorer_of(model), rows)
+    verify_scorer(Odd(model), scorer_of(model), rows)
     rows[7, 0] = 12.25
     with pytest.raises(ScorerMismatchError, match=r"of row 7 is .* \(1 of "):
-        verify(Odd(model), scorer_of(model), rows)
+        verify_scorer(Odd(model), scorer_of(model), rows)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_contributions_are_those_of_the_model(family: str) -> None:
     model, x = trained(family, tuple(FAMILIES[family].defaults.items()), "none", 2), customers(40, seed=9)
     typical = [2.0, 0.0, 1.5, None, 3.0]
-    expected = contributions(model.decision_function, x, typical)
+    expected = compute_contributions(model.decision_function, x, typical)
     scorer = scorer_of(model)
     found = scorer.contributions(x, typical)
     for name in ("base", "log_odds", "values"):

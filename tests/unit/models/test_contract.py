@@ -12,9 +12,16 @@ from pydantic import ValidationError
 
 from feature_repo import source_hash
 from feature_repo.names import FEATURE_SERVICE
-from feature_repo.source_hash import normalised, transformations_version
-from holdfast.feast_stores.open_store import REPO, open_store
-from holdfast.models.contract import Feature, MissingFeatureError, ServedModel, freshness, input_matrix, model_inputs
+from feature_repo.source_hash import strip_formatting, transformations_version
+from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
+from holdfast.models.contract import (
+    Feature,
+    MissingFeatureError,
+    ServedModel,
+    freshness_limits,
+    input_matrix,
+    model_inputs,
+)
 from holdfast.models.fingerprint import differing_parts, fingerprint
 from tests.support.small_shop import at_work_on
 
@@ -38,7 +45,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sources"
     folder.mkdir()
     for name in ("transformations.py", "labels.py"):
-        shutil.copy(REPO / name, folder / name)
+        shutil.copy(FEATURE_REPO / name, folder / name)
     monkeypatch.setattr(source_hash, "_FOLDER", folder)
     return folder
 
@@ -207,10 +214,10 @@ def test_a_missing_part_differs() -> None:
 
 def test_the_normal_form_keeps_what_runs() -> None:
     source = 'def f(x):\n    """Doc."""\n    return x + 1  # why\n'
-    assert normalised(source) == normalised("@decorated\ndef f( x ):\n\n    return (x+1)\n")
-    assert normalised(source) != normalised("def f(x):\n    return x + 2\n")
-    assert normalised('def f():\n    """Only this."""\n') == normalised("def f():\n    pass\n")
-    assert normalised('x = """not a docstring"""\n') != normalised('x = """another"""\n')
+    assert strip_formatting(source) == strip_formatting("@decorated\ndef f( x ):\n\n    return (x+1)\n")
+    assert strip_formatting(source) != strip_formatting("def f(x):\n    return x + 2\n")
+    assert strip_formatting('def f():\n    """Only this."""\n') == strip_formatting("def f():\n    pass\n")
+    assert strip_formatting('x = """not a docstring"""\n') != strip_formatting('x = """another"""\n')
 
 
 class TestInputs:
@@ -229,7 +236,7 @@ class TestInputs:
         }
 
     def test_freshness_limits_are_the_views(self, store: Any) -> None:
-        limits = freshness(store)
+        limits = freshness_limits(store)
         assert sorted(limits) == ["customer_purchase_history", "customer_purchase_rhythm", "customer_recent_activity"]
         for limit in limits.values():
             assert (limit.soft, limit.hard) == (timedelta(hours=48), timedelta(days=30))
@@ -237,7 +244,7 @@ class TestInputs:
     def test_a_view_without_ttl_never_expires(self, store: Any) -> None:
         _view(ttl=timedelta(0))(store)
         store.refresh_registry()
-        assert freshness(store)["customer_purchase_rhythm"].hard == timedelta.max
+        assert freshness_limits(store)["customer_purchase_rhythm"].hard == timedelta.max
 
 
 class TestServedModel:
@@ -287,9 +294,9 @@ class TestServedModel:
 
     def test_other_definitions_are_named(self) -> None:
         served = ServedModel(**self.CONTRACT)
-        assert served.other_definitions(served.model_copy(update={"threshold": 0.1, "model_version": "2"})) == []
+        assert served.differing_definitions(served.model_copy(update={"threshold": 0.1, "model_version": "2"})) == []
         other = served.model_copy(update={"fingerprint": {"labels": "1", "on_demand": "2"}, "inputs": ["b", "a"]})
-        assert served.other_definitions(other) == ["labels", "on_demand", "inputs"]
+        assert served.differing_definitions(other) == ["labels", "on_demand", "inputs"]
 
     def test_none_is_made_up(self) -> None:
         without = {name: value for name, value in self.CONTRACT.items() if name != "reference"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from holdfast.core.errors import HoldfastError
-from holdfast.models.contributions import NotAdditiveError, contributions, require_additive
+from holdfast.models.contributions import NotAdditiveError, compute_contributions, require_additive
 from tests.support.additive_models import INPUTS, boosting, customers, fitted, logistic
 
 TYPICAL = [2.0, 0.0, 1.5, None, 3.0]
@@ -41,7 +41,7 @@ def test_they_add_up_whatever_the_customer_and_the_reference(
     model: Any, rows: list[list[float]], reference: list[float | None]
 ) -> None:
     x = np.array(rows)
-    found = contributions(model.decision_function, x, reference)
+    found = compute_contributions(model.decision_function, x, reference)
     assert found.values.shape == x.shape
     np.testing.assert_allclose(found.log_odds, model.decision_function(x), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), found.log_odds, rtol=0, atol=1e-9)
@@ -55,13 +55,13 @@ def test_a_contribution_depends_on_its_input_alone(
     x = np.array(row[:1])
     changed = x.copy()
     changed[:, column] = other
-    before, after = (contributions(model.decision_function, item, TYPICAL).values[0] for item in (x, changed))
+    before, after = (compute_contributions(model.decision_function, item, TYPICAL).values[0] for item in (x, changed))
     others = np.arange(INPUTS) != column
     np.testing.assert_allclose(after[others], before[others], rtol=0, atol=1e-12)
 
 
 def test_the_typical_customer_has_none(model: Any) -> None:
-    found = contributions(model.decision_function, np.array([TYPICAL], dtype=float), TYPICAL)
+    found = compute_contributions(model.decision_function, np.array([TYPICAL], dtype=float), TYPICAL)
     assert found.log_odds[0] == pytest.approx(found.base, abs=1e-12)
     np.testing.assert_allclose(found.values, 0, atol=1e-12)
 
@@ -70,16 +70,18 @@ def test_missing_counts_like_any_value(model: Any) -> None:
     """Input 3 is often missing, and its absence says something."""
     x = np.array([TYPICAL, TYPICAL], dtype=float)
     x[1, 3] = 5.0
-    against_missing = contributions(model.decision_function, x, TYPICAL)
+    against_missing = compute_contributions(model.decision_function, x, TYPICAL)
     assert abs(against_missing.values[0, 3]) < 1e-12
     assert abs(against_missing.values[1, 3]) > 0.1
-    against_known = contributions(model.decision_function, x, x[1])
+    against_known = compute_contributions(model.decision_function, x, x[1])
     assert against_known.values[0, 3] == pytest.approx(-against_missing.values[1, 3], abs=1e-12)
 
 
 def test_a_linear_models_are_its_coefficients_times_the_difference() -> None:
     weights = np.array([2.0, -1.0, 0.5])
-    found = contributions(lambda x: x @ weights + 4, np.array([[1.0, 1.0, 1.0], [0.0, 3.0, 2.0]]), [1.0, 2.0, 0.0])
+    found = compute_contributions(
+        lambda x: x @ weights + 4, np.array([[1.0, 1.0, 1.0], [0.0, 3.0, 2.0]]), [1.0, 2.0, 0.0]
+    )
     assert found.base == 4.0
     assert found.values.tolist() == [[0.0, 1.0, 0.5], [-2.0, -1.0, 1.0]]
     assert found.log_odds.tolist() == [5.5, 2.0]
@@ -87,9 +89,9 @@ def test_a_linear_models_are_its_coefficients_times_the_difference() -> None:
 
 def test_many_customers_get_what_each_gets_alone(model: Any) -> None:
     x = customers(700, seed=5)  # more than one call's worth
-    together = contributions(model.decision_function, x, TYPICAL)
+    together = compute_contributions(model.decision_function, x, TYPICAL)
     for row in (0, 255, 256, 511, 512, 699):
-        alone = contributions(model.decision_function, x[row : row + 1], TYPICAL)
+        alone = compute_contributions(model.decision_function, x[row : row + 1], TYPICAL)
         np.testing.assert_allclose(together.values[row], alone.values[0], rtol=0, atol=1e-12)
         assert together.log_odds[row] == pytest.approx(alone.log_odds[0], abs=1e-12)
 
@@ -97,7 +99,7 @@ def test_many_customers_get_what_each_gets_alone(model: Any) -> None:
 def test_boosting_with_interactions_is_refused() -> None:
     model = fitted(boosting(interactions=None))
     with pytest.raises(NotAdditiveError, match=r"no sum over its inputs: row \d+ has log-odds .*no_interactions"):
-        contributions(model.decision_function, customers(50, seed=5), TYPICAL)
+        compute_contributions(model.decision_function, customers(50, seed=5), TYPICAL)
     assert issubclass(NotAdditiveError, HoldfastError)
 
 
@@ -106,7 +108,9 @@ def test_every_row_is_checked() -> None:
     x = np.ones((1000, 3))
     x[700] = 2.0
     with pytest.raises(NotAdditiveError, match="row 700 has log-odds 4, but its inputs one by one make 2"):
-        contributions(lambda x: (x[:, 0] - 1) + (x[:, 1] - 1) + 2 * (x[:, 0] - 1) * (x[:, 1] - 1), x, [1.0, 1.0, 1.0])
+        compute_contributions(
+            lambda x: (x[:, 0] - 1) + (x[:, 1] - 1) + 2 * (x[:, 0] - 1) * (x[:, 1] - 1), x, [1.0, 1.0, 1.0]
+        )
 
 
 @settings(deadline=None)
@@ -124,7 +128,7 @@ def test_rounding_is_forgiven_and_nothing_more(scale: float, error: float) -> No
 @pytest.mark.parametrize("bad", [NAN, float("inf"), -float("inf")])
 def test_a_score_that_is_no_number_has_no_reasons(bad: float) -> None:
     with pytest.raises(NotAdditiveError):
-        contributions(lambda x: np.full(len(x), bad), np.zeros((1, 2)), [0.0, 0.0])
+        compute_contributions(lambda x: np.full(len(x), bad), np.zeros((1, 2)), [0.0, 0.0])
     with pytest.raises(NotAdditiveError):
         require_additive(0.0, np.array([1.0]), np.array([[bad, 1.0]]))
 
@@ -132,4 +136,4 @@ def test_a_score_that_is_no_number_has_no_reasons(bad: float) -> None:
 @pytest.mark.parametrize("reference", [[0.0], [0.0] * 3, []])
 def test_a_reference_of_other_inputs_is_an_error(reference: list[float]) -> None:
     with pytest.raises(ValueError, match=f"reference has {len(reference)} values, the rows have 2 inputs"):
-        contributions(lambda x: x.sum(axis=1), np.zeros((1, 2)), reference)
+        compute_contributions(lambda x: x.sum(axis=1), np.zeros((1, 2)), reference)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.feature_services import churn_v1
-from feature_repo.reason_texts import THEMES
-from holdfast.models.reason_codes import reasons
+from feature_repo.reason_texts import REASON_TEXTS
+from holdfast.models.reason_codes import select_reasons
 
 INPUTS = [field.name for projection in churn_v1.feature_view_projections for field in projection.features]
 NAN = float("nan")
@@ -39,15 +39,15 @@ ONE_DAY = dict.fromkeys(["mean_gap_days", "std_gap_days", "max_gap_days", "last_
 def _text(name: str, values: Mapping[str, float]) -> str:
     """What is said of the theme of input ``name``."""
     values = dict(values)
-    [reason] = reasons(list(values), list(values.values()), [float(other == name) for other in values])
+    [reason] = select_reasons(list(values), list(values.values()), [float(other == name) for other in values])
     return reason.text
 
 
 def test_the_themes_cover_every_input_of_the_service_exactly_once() -> None:
-    assert sorted(name for theme in THEMES for name in theme.inputs) == sorted(INPUTS)
+    assert sorted(name for theme in REASON_TEXTS for name in theme.inputs) == sorted(INPUTS)
     assert list(CUSTOMER) == INPUTS
-    for theme in THEMES:
-        assert set(theme.needs) <= set(theme.inputs)
+    for theme in REASON_TEXTS:
+        assert set(theme.required) <= set(theme.inputs)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def _contributions(**effects: float) -> list[float]:
 
 class TestWhichAndHowStrong:
     def test_the_three_strongest_themes_strongest_first(self) -> None:
-        found = reasons(
+        found = select_reasons(
             INPUTS,
             list(CUSTOMER.values()),
             _contributions(
@@ -139,15 +139,17 @@ class TestWhichAndHowStrong:
 
     def test_inputs_of_a_theme_may_cancel_out(self) -> None:
         effects = _contributions(amount_30d=2.0, amount_90d=-2.0, purchase_days=0.1)
-        assert [item.inputs for item in reasons(INPUTS, list(CUSTOMER.values()), effects)] == [("purchase_days",)]
+        assert [item.inputs for item in select_reasons(INPUTS, list(CUSTOMER.values()), effects)] == [
+            ("purchase_days",)
+        ]
 
     def test_what_changes_nothing_is_no_reason(self) -> None:
-        assert reasons(INPUTS, list(CUSTOMER.values()), _contributions()) == []
-        assert reasons(INPUTS, list(CUSTOMER.values()), _contributions(tenure_days=1e-12)) == []
+        assert select_reasons(INPUTS, list(CUSTOMER.values()), _contributions()) == []
+        assert select_reasons(INPUTS, list(CUSTOMER.values()), _contributions(tenure_days=1e-12)) == []
 
     def test_more_can_be_had_and_then_all_is_accounted_for(self) -> None:
         effects = [0.1 * i - 0.85 for i in range(len(INPUTS))]
-        found = reasons(INPUTS, list(CUSTOMER.values()), effects, most=99)
+        found = select_reasons(INPUTS, list(CUSTOMER.values()), effects, most=99)
         assert sorted(name for item in found for name in item.inputs) == sorted(INPUTS)
         assert sum(item.effect for item in found) == pytest.approx(sum(effects))
 
@@ -166,7 +168,9 @@ class TestOtherServices:
         ],
     )
     def test_an_unknown_input_speaks_for_itself(self, value: float, text: str) -> None:
-        found = reasons(["visits", *INPUTS], [value, *CUSTOMER.values()], [1.0, *_contributions(tenure_days=-2.0)])
+        found = select_reasons(
+            ["visits", *INPUTS], [value, *CUSTOMER.values()], [1.0, *_contributions(tenure_days=-2.0)]
+        )
         assert [(item.text, item.inputs) for item in found] == [
             ("customer for 210 days", ("tenure_days",)),
             (text, ("visits",)),
@@ -199,7 +203,7 @@ def _customers(draw: st.DrawFn) -> dict[str, float]:
 @settings(max_examples=150, deadline=None)
 @given(values=_customers(), effects=st.lists(st.floats(-5, 5), min_size=len(INPUTS), max_size=len(INPUTS)))
 def test_any_customer_is_told_of_in_plain_words(values: dict[str, float], effects: list[float]) -> None:
-    found = reasons(INPUTS, list(values.values()), effects)
+    found = select_reasons(INPUTS, list(values.values()), effects)
     assert len(found) <= 3
     assert [abs(item.effect) for item in found] == sorted((abs(item.effect) for item in found), reverse=True)
     for item in found:

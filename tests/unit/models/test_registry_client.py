@@ -26,7 +26,7 @@ from holdfast.models.registered_version import (
     RegistryUnavailableError,
     Traffic,
 )
-from holdfast.models.registry_client import IMPATIENT, ModelRegistry, be_impatient
+from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient, set_fail_fast_env
 from tests.support.registry import Registry, contract_of, dumped, estimator, make_registry
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ def champion(planted: Registry) -> Iterator[Registry]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a service, for this test."""
-    for name, value in IMPATIENT.items():
+    for name, value in FAIL_FAST_ENV.items():
         monkeypatch.setenv(name, value)
 
 
@@ -67,7 +67,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class TestAnswers:
     def test_contract_and_file_are_those_of_the_version(self, champion: Registry, scratch: Path) -> None:
         before = dict(os.environ)
-        contract, content = ModelRegistry(champion.uri).served(CHAMPION)
+        contract, content = RegistryClient(champion.uri).download_by_alias(CHAMPION)
         assert content == champion.file("1").read_bytes()
         tag = champion.client.get_model_version(MODEL_NAME, "1").tags[SERVED_MODEL_TAG]
         assert contract == ServedModel.model_validate_json(tag).model_copy(update={"model_version": "1"})
@@ -76,29 +76,29 @@ class TestAnswers:
         assert dict(os.environ) == before
 
     def test_a_moved_alias_is_seen_at_once(self, champion: Registry) -> None:
-        registry = ModelRegistry(champion.uri)
-        assert registry.behind(CHAMPION).number == "1"
+        registry = RegistryClient(champion.uri)
+        assert registry.get_by_alias(CHAMPION).number == "1"
         version = champion.plant(seed=1)
         champion.point(CHAMPION, version)
-        assert registry.behind(CHAMPION).number == version
+        assert registry.get_by_alias(CHAMPION).number == version
         champion.send(version, '{"mode": "shadow"}')
-        assert registry.behind(CHAMPION).traffic() == Traffic(mode="shadow")
+        assert registry.get_by_alias(CHAMPION).traffic() == Traffic(mode="shadow")
 
     @pytest.mark.usefixtures("impatient")
     def test_a_database_that_takes_the_place_of_another_is_read(self, champion: Registry, tmp_path: Path) -> None:
         database = Path(shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db"))
-        registry = ModelRegistry(f"sqlite:///{database}")
-        assert registry.behind(CHAMPION).number == "1"
+        registry = RegistryClient(f"sqlite:///{database}")
+        assert registry.get_by_alias(CHAMPION).number == "1"
         champion.point(CHAMPION, version := champion.plant(seed=2))
         newer = shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "newer.db")
         Path(newer).rename(database)
-        assert registry.behind(CHAMPION).number == version
+        assert registry.get_by_alias(CHAMPION).number == version
 
     def test_no_alias_is_no_failure_of_the_registry(self, planted: Registry) -> None:
         with pytest.raises(
             NoSuchAliasError, match=r"no champion in the registry.*flows\.train.*flows\.promote"
         ) as told:
-            ModelRegistry(planted.uri).served(CHAMPION)
+            RegistryClient(planted.uri).download_by_alias(CHAMPION)
         assert not isinstance(told.value, NoRegistryError)
         assert isinstance(told.value, HoldfastError)
 
@@ -107,28 +107,28 @@ class TestAnswers:
         with closing(sqlite3.connect(database)) as connection, connection:
             connection.execute("UPDATE registered_models SET name = 'another'")
         with pytest.raises(NoSuchAliasError, match="no challenger"):
-            ModelRegistry(f"sqlite:///{database}").behind(CHALLENGER)
+            RegistryClient(f"sqlite:///{database}").get_by_alias(CHALLENGER)
 
 
 class TestNoDatabase:
     def test_it_is_said_and_not_created(self, tmp_path: Path) -> None:
-        registry = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
-        registry.prepare()
+        registry = RegistryClient(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
+        registry.warm_up()
         with pytest.raises(NoRegistryError, match=r"no champion.*flows\.train"):
-            registry.behind(CHAMPION)
+            registry.get_by_alias(CHAMPION)
         assert list(tmp_path.iterdir()) == []
 
     def test_one_that_is_being_made_is_left_alone(self, tmp_path: Path) -> None:
         """MLflow would make its tables at the same time as the training that makes them, and one would fail."""
         (tmp_path / "mlflow.db").touch()
         with pytest.raises(NoRegistryError):
-            ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}").behind(CHAMPION)
+            RegistryClient(f"sqlite:///{tmp_path / 'mlflow.db'}").get_by_alias(CHAMPION)
         assert (tmp_path / "mlflow.db").stat().st_size == 0
 
     def test_a_file_that_is_none_is_no_empty_registry(self, tmp_path: Path) -> None:
         (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
         with pytest.raises(RegistryUnavailableError, match=r"cannot be read: .*not a database"):
-            ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}").behind(CHAMPION)
+            RegistryClient(f"sqlite:///{tmp_path / 'mlflow.db'}").get_by_alias(CHAMPION)
 
 
 class TestFile:
@@ -139,7 +139,7 @@ class TestFile:
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
         with pytest.raises(NotServableError, match=rf"file of version {version} .*changed or damaged"):
-            ModelRegistry(champion.uri).served(CHAMPION)
+            RegistryClient(champion.uri).download_by_alias(CHAMPION)
         assert list(scratch.iterdir()) == []
 
     def test_one_that_is_gone_may_come_back(self, champion: Registry, scratch: Path) -> None:
@@ -147,11 +147,11 @@ class TestFile:
         file = champion.file(version)
         content = file.read_bytes()
         file.unlink()
-        registry = ModelRegistry(champion.uri)
+        registry = RegistryClient(champion.uri)
         with pytest.raises(RegistryUnavailableError, match=f"Version {version} of {MODEL_NAME} cannot be downloaded"):
-            registry.served(CHAMPION)
+            registry.download_by_alias(CHAMPION)
         file.write_bytes(content)
-        assert registry.served(CHAMPION)[1] == content
+        assert registry.download_by_alias(CHAMPION)[1] == content
         assert list(scratch.iterdir()) == []
 
 
@@ -225,10 +225,10 @@ class TestTags:
 @pytest.mark.usefixtures("impatient")
 class TestServerOutOfReach:
     def test_it_is_not_called_empty(self) -> None:
-        registry = ModelRegistry("http://ann:secret@127.0.0.1:9")
-        registry.prepare()
+        registry = RegistryClient("http://ann:secret@127.0.0.1:9")
+        registry.warm_up()
         with pytest.raises(RegistryUnavailableError, match="registry cannot be read") as told:
-            registry.behind(CHAMPION)
+            registry.get_by_alias(CHAMPION)
         assert "secret" not in str(told.value)
 
     @pytest.mark.parametrize("set_by_user", [True, False])
@@ -236,20 +236,22 @@ class TestServerOutOfReach:
     def test_one_that_never_answers_holds_nobody_up(
         self, flow: bool, set_by_user: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in IMPATIENT:
+        for name in FAIL_FAST_ENV:
             monkeypatch.delenv(name)
         if set_by_user:
             monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-        monkeypatch.setitem(IMPATIENT, "MLFLOW_HTTP_REQUEST_TIMEOUT", "60" if set_by_user else "1")
+        monkeypatch.setitem(FAIL_FAST_ENV, "MLFLOW_HTTP_REQUEST_TIMEOUT", "60" if set_by_user else "1")
         if not flow:
-            assert set(be_impatient()) == set(IMPATIENT) - ({"MLFLOW_HTTP_REQUEST_TIMEOUT"} if set_by_user else set())
+            assert set(set_fail_fast_env()) == set(FAIL_FAST_ENV) - (
+                {"MLFLOW_HTTP_REQUEST_TIMEOUT"} if set_by_user else set()
+            )
         before = dict(os.environ)
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            registry = ModelRegistry(f"http://127.0.0.1:{silent.getsockname()[1]}")
-            registry.prepare()
+            registry = RegistryClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
+            registry.warm_up()
             began = time.monotonic()
             with pytest.raises(RegistryUnavailableError, match="timeout"):
-                (registry.served if flow else registry.behind)(CHAMPION)
+                (registry.download_by_alias if flow else registry.get_by_alias)(CHAMPION)
             assert 0.9 < time.monotonic() - began < 10
         assert dict(os.environ) == before  # a training in the same process has more time
 
@@ -258,6 +260,6 @@ class TestServerOutOfReach:
         told = set()
         for _ in range(2):
             with pytest.raises(RegistryUnavailableError) as error:
-                ModelRegistry("http://127.0.0.1:9").behind(CHAMPION)
+                RegistryClient("http://127.0.0.1:9").get_by_alias(CHAMPION)
             told.add(str(error.value))
         assert len(told) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
-from holdfast.feast_stores.raw_values import stock_reader
+from holdfast.feast_stores.raw_values import feast_reader
 from holdfast.models.contract import model_inputs
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures, OnlineReader
 from tests.support.online_stores import (
@@ -135,7 +135,7 @@ class TestSameAsFeast:
 
     def test_any_store_can_be_read_as_feast_does(self, shop: OnlineShop) -> None:
         plan = shop.reader._plan
-        slow = stock_reader(shop.store.provider.online_store, shop.store.config, plan.wanted)
+        slow = feast_reader(shop.store.provider.online_store, shop.store.config, plan.wanted)
         ids = [*CUSTOMERS, "nobody", "half-written", "c001", "text", "null-total", "infinite"]
         by_view, at_once = slow(ids), shop.reader.fetch(ids)
         assert len(at_once.values) == 16

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from holdfast.online_features.value_decoder import FIELD_OF_TYPE, Fault, decode
+from holdfast.online_features.value_decoder import VALUE_FIELD_BY_TYPE, Fault, decode_values
 
 INT64 = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 200) | st.integers(10**15, 2 * 10**15)
 DOUBLES = st.floats(width=64) | st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324])
@@ -29,7 +29,7 @@ def stored(value: Any, dtype: str) -> bytes | None:
     """As a store holds it; None where it holds nothing."""
     if value == "absent":
         return None
-    message = ValueProto() if value is None else ValueProto(**{FIELD_OF_TYPE[dtype]: value})
+    message = ValueProto() if value is None else ValueProto(**{VALUE_FIELD_BY_TYPE[dtype]: value})
     return message.SerializeToString()
 
 
@@ -49,13 +49,13 @@ def expected(raw: bytes | None, dtype: str) -> tuple[Any, Fault]:
     field = message.WhichOneof("val")
     if field is None:
         return None, Fault.NONE
-    if field != FIELD_OF_TYPE[dtype]:
+    if field != VALUE_FIELD_BY_TYPE[dtype]:
         return None, Fault.WRONG_TYPE
     return getattr(message, field), Fault.NONE
 
 
 def assert_as_feast(column: list[bytes | None], dtype: str) -> None:
-    values, faults = decode(column, dtype)
+    values, faults = decode_values(column, dtype)
     wanted = [expected(raw, dtype) for raw in column]
     assert [bits(value) for value in values] == [bits(value) for value, _ in wanted]
     assert sorted(faults) == [(row, fault) for row, (_, fault) in enumerate(wanted) if fault]
@@ -67,7 +67,7 @@ def test_every_value_null_and_gap_comes_back(dtype: str, data: st.DataObject) ->
     cell = VALUES[dtype] | st.none() | st.just("absent")
     column = data.draw(st.lists(VALUES[dtype], **SIZES) | st.lists(cell, **SIZES))
     raw = [stored(value, dtype) for value in column]
-    values, _ = decode(raw, dtype)
+    values, _ = decode_values(raw, dtype)
     for value, original in zip(values, column, strict=True):
         assert bits(value) == bits(None if original == "absent" else original)
     assert_as_feast(raw, dtype)
@@ -81,7 +81,7 @@ def test_a_value_of_another_type_is_found_and_spoils_no_other(dtype: str, size: 
         return
     column = [stored(float(i) if dtype == "Float64" else i, dtype) for i in range(size)]
     column[size // 2] = stored(1, other)
-    values, faults = decode(column, dtype)
+    values, faults = decode_values(column, dtype)
     assert faults == [(size // 2, Fault.WRONG_TYPE)]
     assert values == [None if i == size // 2 else i for i in range(size)]
 
@@ -89,9 +89,9 @@ def test_a_value_of_another_type_is_found_and_spoils_no_other(dtype: str, size: 
 @pytest.mark.parametrize("message", [{"string_val": "8 bytes!"}, {"bytes_val": b"1234567"}, {"null_val": 0}])
 def test_text_of_the_same_length_is_no_number(message: dict[str, Any]) -> None:
     raw = ValueProto(**message).SerializeToString()
-    for dtype in FIELD_OF_TYPE:
+    for dtype in VALUE_FIELD_BY_TYPE:
         for size in (1, 200):
-            assert decode([raw] * size, dtype)[1] == [(row, Fault.WRONG_TYPE) for row in range(size)]
+            assert decode_values([raw] * size, dtype)[1] == [(row, Fault.WRONG_TYPE) for row in range(size)]
 
 
 # A tag of a double or an int64 with anything after it, and anything at all.

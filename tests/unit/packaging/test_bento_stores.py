@@ -10,7 +10,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError, PackagingError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.models.registered_version import NoRegistryError, NotServableError
-from holdfast.models.registry_client import ModelRegistry
+from holdfast.models.registry_client import RegistryClient
 from holdfast.packaging.bento_stores import open_model_store, save_served_model
 from holdfast.training.mlflow_tracking import logged_sha256
 from tests.support.registry import contract_of, estimator
@@ -51,12 +51,12 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: 
     settings, client = registry.settings, registry.client
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
     with pytest.raises(NotServableError, match=r"Version 1 .*no tag holdfast\.served_model"):
-        ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
+        RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)
     known = contract_of(estimator(), b"").model_copy(update={"model_sha256": registry.sha256})
     client.set_model_version_tag(MODEL_NAME, "1", SERVED_MODEL_TAG, known.model_dump_json())
 
     monkeypatch.setattr("mlflow.get_tracking_uri", lambda: "sqlite:////nowhere/mlflow.db")  # whatever was asked last
-    served, content = ModelRegistry(settings.mlflow_tracking_uri).served(CHAMPION)
+    served, content = RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)
     assert hashlib.sha256(content).hexdigest() == registry.sha256
     assert served == known.model_copy(update={"model_version": "1"})
 
@@ -76,7 +76,7 @@ def test_errors_are_ones_a_person_can_act_on(tmp_path: Path, monkeypatch: pytest
     assert issubclass(SmokeTestError, HoldfastError)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(NoRegistryError, match=r"no champion.*flows\.train"):
-        ModelRegistry(Settings(data=tmp_path / "data").mlflow_tracking_uri).served(CHAMPION)
+        RegistryClient(Settings(data=tmp_path / "data").mlflow_tracking_uri).download_by_alias(CHAMPION)
     assert not (tmp_path / "data").exists()
 
 

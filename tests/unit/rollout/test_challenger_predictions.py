@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
 from holdfast.core.prediction_log import DAY_US, log_schema
-from holdfast.models.contract import RECENCY, ServedModel
+from holdfast.models.contract import RECENCY_FEATURE, ServedModel
 from holdfast.rollout.challenger_predictions import IncrementalPredictions, read_predictions
 from services.prediction_log.arrow_records import to_record
 from services.prediction_log.files import PredictionFiles
@@ -68,7 +68,7 @@ def test_look_after_look_it_is_what_the_whole_log_tells(looks: list[list[Any]], 
     """Of files that grow; some inputs differ between versions for the same moment, where they are not ``alike``."""
     with tempfile.TemporaryDirectory() as folder:
         settings, at = Settings(data=Path(folder)), NOON_US
-        contract = CONTRACT.model_copy(update={"inputs": [RECENCY, "gap"]})
+        contract = CONTRACT.model_copy(update={"inputs": [RECENCY_FEATURE, "gap"]})
         since = datetime.fromtimestamp(NOON_US / 1e6, UTC) + timedelta(microseconds=2)
         growing = IncrementalPredictions(settings, "2", "canary", contract, since)
         files = PredictionFiles(settings.predictions, 2**20, lambda: NOON_US)
@@ -116,7 +116,7 @@ def test_what_is_read_once_is_not_read_again(settings: Settings, monkeypatch: py
 
 
 def test_who_has_not_bought_for_long_is_no_active_customer(settings: Settings) -> None:
-    contract = CONTRACT.model_copy(update={"inputs": [RECENCY, "gap"]})
+    contract = CONTRACT.model_copy(update={"inputs": [RECENCY_FEATURE, "gap"]})
     inputs = np.array([[180.0, 1.0], [181.0, 1.0], [np.nan, 1.0]])
     at: Any = {"version": "2", "route": "canary", "input_names": contract.inputs}
     write_log(

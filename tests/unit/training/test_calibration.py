@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from holdfast.core.types import Floats
-from holdfast.models.calibrated_classifier import calibrated
+from holdfast.models.calibrated_classifier import apply_calibrator
 from holdfast.training.calibration import METHODS, CalibrationChoice, choose_calibration, fit_calibrator
 from holdfast.training.fitting import FoldScores
 from holdfast.training.metrics import metrics
@@ -118,7 +118,7 @@ class TestCompared:
         # February begins 89 days before May, March 92 days before June.
         known = {APRIL: [JANUARY], APRIL + 1: [JANUARY], APRIL + 2: [JANUARY, FEBRUARY, MARCH]}
         scores = [
-            calibrated(
+            apply_calibrator(
                 fit_calibrator(
                     "sigmoid",
                     np.concatenate([folds[month].log_odds for month in earlier]),
@@ -180,11 +180,11 @@ class TestCalibrator:
     def test_isotonic_finds_the_step_keeps_the_order_and_takes_any_value(self) -> None:
         fold = _fold(0, 20_000, _same, _step)
         model = fit_calibrator("isotonic", fold.log_odds, fold.validation.y)
-        told = calibrated(model, np.array([-50.0, -2.0, 2.0, 50.0]))
+        told = apply_calibrator(model, np.array([-50.0, -2.0, 2.0, 50.0]))
         assert (np.diff(told) >= 0).all()
         assert told[1:3] == pytest.approx(expit([-1.4, 1.4]), abs=0.06)
         assert np.isfinite(told).all()
 
     def test_none_is_none(self) -> None:
         assert fit_calibrator("none", np.zeros(3), np.array([True, False, True])) is None
-        assert calibrated(None, np.array([0.0, 2.0])) == pytest.approx(expit([0.0, 2.0]))
+        assert apply_calibrator(None, np.array([0.0, 2.0])) == pytest.approx(expit([0.0, 2.0]))

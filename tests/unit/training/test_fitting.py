@@ -12,7 +12,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contract import TRUSTED_TYPES
-from holdfast.models.contributions import NotAdditiveError, contributions
+from holdfast.models.contributions import NotAdditiveError, compute_contributions
 from holdfast.training.calibration import METHODS, fit_calibrator
 from holdfast.training.contract_builder import typical_customer
 from holdfast.training.dataset import TrainingSet
@@ -137,7 +137,7 @@ class TestAdditive:
         x = rng.normal(size=(500, 2))
         model = HistGradientBoostingClassifier(max_iter=20).fit(x, x[:, 0] * x[:, 1] > 0)
         with pytest.raises(NotAdditiveError):
-            contributions(model.decision_function, x, [0.0, 0.0])
+            compute_contributions(model.decision_function, x, [0.0, 0.0])
 
 
 class TestFolds:

@@ -10,7 +10,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
-from holdfast.core.formatting import png
+from holdfast.core.formatting import render_png
 from holdfast.monitoring.data_quality.view import run_data_view
 from holdfast.monitoring.metrics_store import MetricRow, MetricsTable, read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
@@ -63,7 +63,7 @@ def test_a_usual_day_is_quiet(busy: Settings) -> None:
     )
     assert found.report is not None
     assert "amount" in str(found.report().dict())
-    assert png(found.plot).startswith(b"\x89PNG")
+    assert render_png(found.plot).startswith(b"\x89PNG")
     assert {"what", "now", "before", "p-value", "state"} == set(found.table[0])
     write_metrics(busy, "data", TODAY, TODAY + DAY, found.metrics)
     MetricsTable.validate(read_metrics(busy, "data"))
@@ -171,7 +171,7 @@ def test_without_data_it_says_so(tmp_path: Path) -> None:
         found = look(settings)
     assert (found.summary, told(found)) == ("No transaction is known: there is nothing to look at.", [])
     assert [(row.metric, row.value) for row in found.metrics] == [("rows", 0)]
-    assert png(found.plot)
+    assert render_png(found.plot)
 
 
 def test_the_first_days_are_shown_and_not_judged(tmp_path: Path) -> None:
@@ -182,4 +182,4 @@ def test_the_first_days_are_shown_and_not_judged(tmp_path: Path) -> None:
     assert "less than 14 days of history: volume is not judged" in found.summary
     assert measured(found, "rows", "transactions").value == 3
     assert found.report is None
-    assert png(found.plot)
+    assert render_png(found.plot)

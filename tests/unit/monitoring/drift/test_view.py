@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.core.formatting import png
+from holdfast.core.formatting import render_png
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
-from holdfast.models.contract import MODEL_NAME, RECENCY
+from holdfast.models.contract import MODEL_NAME, RECENCY_FEATURE
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import NoReferenceError, load_reference, load_training_rows
 from holdfast.monitoring.drift.view import latest_predictions, run_drift_view, select_active
@@ -90,7 +90,7 @@ def test_a_normal_day_is_quiet(day: Settings) -> None:
     assert value(found, "customers", "predictions") == 300
     assert 0.3 < value(found, "active_share", "predictions") < 0.9
     assert {row["feature"] for row in found.table} >= {"total_amount", SCORE}
-    assert png(found.plot)
+    assert render_png(found.plot)
     assert list(found.notes) == []
     assert callable(found.report) and "mean_gap_days" in str(found.report().dict())
     write_metrics(day, "drift", the_day().start, the_day().as_of, found.metrics)
@@ -105,7 +105,7 @@ def test_an_input_that_broke_is_found_with_its_figures(day: Settings) -> None:
     assert payload["version"] == "1" and payload["psi"] > payload["limit"] == 0.25 and payload["p_value"] < 1e-6
     assert payload["as_of"] == the_day().as_of.isoformat()
     assert {row.subject for row in found.metrics if row.breached} == {"total_amount", "mean_gap_days"}
-    assert png(found.plot)
+    assert render_png(found.plot)
     assert callable(found.report) and found.report() is not None
 
 
@@ -131,7 +131,7 @@ def test_of_repeated_requests_the_latest_counts() -> None:
 
 
 def test_who_is_not_active_is_left_out_and_who_may_be_is_not() -> None:
-    rows = pd.DataFrame({RECENCY: [10.0, 180.0, 181.0, np.nan]})
+    rows = pd.DataFrame({RECENCY_FEATURE: [10.0, 180.0, 181.0, np.nan]})
     assert select_active(rows, 180).index.tolist() == [0, 1, 3]
 
 
@@ -139,7 +139,7 @@ def test_nothing_logged_is_said(day: Settings) -> None:
     found = run_drift_view(day, the_day(AS_OF + timedelta(days=30)), RULES)
     assert found.summary == "No prediction was logged in the window: there is nothing to compare."
     assert [(row.metric, row.value) for row in found.metrics] == [("customers", 0)]
-    assert found.report is None and png(found.plot)
+    assert found.report is None and render_png(found.plot)
 
 
 def test_too_few_customers_are_not_judged(day: Settings) -> None:

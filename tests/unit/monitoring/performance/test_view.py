@@ -15,7 +15,7 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.batch_scoring.outcomes import load_cohort_outcomes
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
-from holdfast.core.formatting import png
+from holdfast.core.formatting import render_png
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import run_outcome_view
@@ -65,7 +65,7 @@ def test_cohorts_are_measured_when_they_are_whole(scored: tuple[Settings, Any]) 
     assert told["2024-01-01"]["ROC-AUC"] == ""
     assert found.report is not None
     assert not found.findings
-    assert png(found.plot)
+    assert render_png(found.plot)
 
 
 def test_the_figures_are_those_of_scikit_learn(scored: tuple[Settings, Any]) -> None:
@@ -138,7 +138,7 @@ def test_a_promise_that_cannot_be_read_is_said(scored: tuple[Settings, Any]) -> 
     found = run_outcome_view(settings, WINDOW, RULES)
     assert "What the test of version 2 promised cannot be read" in found.notes[0]
     assert not found.findings
-    assert png(found.plot)
+    assert render_png(found.plot)
 
 
 def test_too_few_are_not_measured(scored: tuple[Settings, Any]) -> None:
@@ -147,7 +147,7 @@ def test_too_few_are_not_measured(scored: tuple[Settings, Any]) -> None:
     assert set(_known(found).values()) == {"too few", "in hindsight"}
     assert "too few to measure: it takes 10000" in found.table[0]["note"]
     assert [row.metric for row in found.metrics] == ["mature_cohorts"]
-    assert png(found.plot)
+    assert render_png(found.plot)
 
 
 def _log(settings: Settings, months: list[datetime], per_day: int, **changes: Any) -> None:
@@ -179,7 +179,7 @@ def test_requests_by_month(scored: tuple[Settings, Any]) -> None:
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
     assert row["customers"] == 60
     assert next(row for row in found.table if row["cohort"] == "2024-06 requests")["note"] == "matures on 2024-09-28"
-    assert png(found.plot)
+    assert render_png(found.plot)
 
 
 def test_who_all_stayed_cannot_be_ranked(scored: tuple[Settings, Any]) -> None:
@@ -210,7 +210,7 @@ def test_before_anything_was_scored(scored: tuple[Settings, Any]) -> None:
     assert nothing.summary == "No version was ever registered: nobody was scored."
     for found in (nobody, nothing):
         assert [(row.metric, row.value) for row in found.metrics] == [("mature_cohorts", 0.0)]
-        assert png(found.plot)
+        assert render_png(found.plot)
 
 
 def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings, Any]) -> None:

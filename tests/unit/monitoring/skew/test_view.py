@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.core.formatting import png
+from holdfast.core.formatting import render_png
 from holdfast.feast_stores.open_store import open_store
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
@@ -70,7 +70,7 @@ def test_after_a_normal_day_nothing_differs(day: Settings) -> None:
     assert set(_counts(found).values()) == {0.0}
     assert len(_counts(found)) == INPUTS
     assert not any(row.breached for row in found.metrics)
-    assert png(found.plot)
+    assert render_png(found.plot)
     assert found.report is not None
     assert found.notes == []
     write_metrics(day, "skew", the_day().start, the_day().as_of, found.metrics)
@@ -88,7 +88,7 @@ def test_a_window_without_predictions_says_so(day: Settings) -> None:
     found = run_skew_view(day, the_day(AS_OF + timedelta(days=5)), RULES)
     assert found.summary == "Nothing was predicted in the window: no value to compare."
     assert [(row.metric, row.value) for row in found.metrics] == [("values_compared", 0.0)]
-    assert png(found.plot)
+    assert render_png(found.plot)
 
 
 def test_nothing_known_then_says_so(day: Settings) -> None:
@@ -196,7 +196,7 @@ def test_a_definition_changed_without_apply(day: Settings, monkeypatch: pytest.M
     assert finding.payload["features"]["tenure_days"] == 2 * len(everybody(day))
     assert any("feast" in note.lower() and "on_demand" in note for note in found.notes)
     assert len(found.table) == 50
-    assert png(found.plot)
+    assert render_png(found.plot)
 
 
 def test_only_what_is_computed_from_it_is_put_down_to_a_changed_definition(

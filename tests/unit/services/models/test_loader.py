@@ -78,7 +78,7 @@ def test_a_quick_scorer_that_says_something_else_is_not_used(
 
     monkeypatch.setattr("holdfast.models.loaded_model.verify", differs)
     assert load_model(*_saved()).scorer is None
-    assert "quick scorer of model version 7 is not used: row 0 differs" in service_log.text
+    assert "compiled scorer of model version 7 is not used: row 0 differs" in service_log.text
 
 
 def test_one_changed_byte_is_refused() -> None:
