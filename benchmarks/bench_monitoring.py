@@ -89,20 +89,20 @@ def ageing(settings: Settings) -> list[dict[str, Any]]:
     """The inputs of the active customers, week by week, against what was trained on and whom the model met then."""
     from holdfast.batch_scoring.population import load_active_customers
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
     from holdfast.monitoring.drift.reference import DriftReference
     from holdfast.monitoring.drift.rule import compare_with_reference, mark_drifted
     from holdfast.monitoring.settings import MonitorSettings
-    from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
+    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
     from holdfast.training.settings import TrainingSettings
-    from holdfast.training.time_split import closed_by
+    from holdfast.training.time_split import select_closed_cutoffs
 
     apply_definitions(open_store())
     now, training = datetime.now(UTC), TrainingSettings()
-    cutoffs = labelled_cutoffs(settings, TRAINED, now, training.min_history_days)
+    cutoffs = list_labeled_cutoffs(settings, TRAINED, now, training.min_history_days)
     first_test = cutoffs[-training.test_cutoffs]
-    rows = build_and_assemble(settings, closed_by(cutoffs, first_test, settings.horizon_days), TRAINED, now)
+    rows = build_training_set(settings, select_closed_cutoffs(cutoffs, first_test, settings.horizon_days), TRAINED, now)
     build_snapshots(settings, TRAINED, now)
     met = load_active_customers(settings, TRAINED, now)
     reference = DriftReference("1", TRAINED, [item.name for item in rows.inputs], rows.x, met.x)
@@ -131,12 +131,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         os.environ["HOLDFAST_DATA"] = str(Path(name) / "data")
         from feature_repo.settings import load_settings
-        from holdfast.ingestion.datasets import locate, replay
+        from holdfast.ingestion.datasets import locate_dataset, start_replay
         from tests.support.ingest_pipeline import run_ingest
 
-        replay(load_settings(), "cdnow")
+        start_replay(load_settings(), "cdnow")
         settings = load_settings()
-        run_ingest(settings, *locate("cdnow"))
+        run_ingest(settings, *locate_dataset("cdnow"))
         print(json.dumps({"data": alarms(settings), "drift": ageing(settings)}, indent=2))
 
 

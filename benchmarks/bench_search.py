@@ -26,47 +26,47 @@ def measure() -> dict[str, float]:
 
     from feature_repo.settings import load_settings
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
-    from holdfast.ingestion.datasets import locate
-    from holdfast.training.dataset import assemble, labelled_cutoffs
+    from holdfast.ingestion.datasets import locate_dataset
+    from holdfast.training.dataset import assemble_training_set, list_labeled_cutoffs
     from holdfast.training.fitting import fit_model
-    from holdfast.training.hyperparameter_search import best_trials, search, search_storage
+    from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
     from holdfast.training.settings import TrainingSettings
     from holdfast.training.time_split import split_by_time
     from tests.support.ingest_pipeline import run_ingest
 
     settings, training = load_settings(), TrainingSettings()
-    run_ingest(settings, *locate("cdnow"))
+    run_ingest(settings, *locate_dataset("cdnow"))
     known_at = datetime.now(UTC)
-    cutoffs = labelled_cutoffs(settings, AS_OF, known_at, training.min_history_days)
+    cutoffs = list_labeled_cutoffs(settings, AS_OF, known_at, training.min_history_days)
     split = split_by_time(
         cutoffs, settings.horizon_days, training.test_cutoffs, training.folds, training.min_fit_cutoffs
     )
     apply_definitions(open_store())
-    for cutoff in split.used:
+    for cutoff in split.cutoffs:
         build_snapshots(settings, cutoff, known_at)
-    assemble(settings, split.used, AS_OF, known_at)  # both start with warm imports and files
+    assemble_training_set(settings, split.cutoffs, AS_OF, known_at)  # both start with warm imports and files
 
     start = time.perf_counter()
-    data = assemble(settings, split.used, AS_OF, known_at)
-    with search_storage(settings, "bench") as storage:
-        trials = list(search(data, split.folds, training.search, training.seed, storage))
+    data = assemble_training_set(settings, split.cutoffs, AS_OF, known_at)
+    with open_search_storage(settings, "bench") as storage:
+        trials = list(search_families(data, split.folds, training.search, training.seed, storage))
     ours = time.perf_counter() - start
 
     start = time.perf_counter()
     for trial in trials:
-        fetched = assemble(settings, split.used, AS_OF, known_at)
+        fetched = assemble_training_set(settings, split.cutoffs, AS_OF, known_at)
         for fold in split.folds:
-            model = fit_model(trial.family, trial.params, fetched.at(fold.fit), training.seed)
-            validation = fetched.at([fold.validation])
+            model = fit_model(trial.family, trial.params, fetched.at_cutoffs(fold.fit), training.seed)
+            validation = fetched.at_cutoffs([fold.validation])
             roc_auc_score(validation.y, model.predict_proba(validation.x)[:, 1])
     naive = time.perf_counter() - start
     return {
         "rows": len(data.y),
         "trials": len(trials),
         "pruned": sum(trial.roc_auc is None for trial in trials),
-        "best_roc_auc": round(max(trial.roc_auc or 0 for trial in best_trials(trials)), 4),
+        "best_roc_auc": round(max(trial.roc_auc or 0 for trial in select_best_trials(trials)), 4),
         "search_seconds": round(ours, 1),
         "naive_seconds": round(naive, 1),
         "ratio": round(naive / ours, 1),

@@ -19,7 +19,7 @@ from holdfast.backtesting.paths import JOB_FILE, SCORES_FOLDER, STEPS_FILE
 from holdfast.backtesting.plan import BacktestJob, BacktestPlan
 from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
-from holdfast.feature_store.materialization import online_state
+from holdfast.feature_store.materialization import load_online_state
 from holdfast.training.time_split import NotEnoughHistoryError
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def known_task(
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import read_scores, scores_path
     from holdfast.model_versions.aliases import get_champion_version
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
-    client = open_mlflow(settings)
+    client = open_tracking(settings)
     champion, count = get_champion_version(client), len(customers.ids)
     if champion is None:
         return PolicyInputs(None, count)
@@ -79,9 +79,9 @@ def score_task(settings: Settings, customers: "ScoringPopulation") -> dict[str, 
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scores_table import build_scores, scores_path, write_scores
     from holdfast.model_versions.aliases import get_champion_version
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
-    client = open_mlflow(settings)
+    client = open_tracking(settings)
     version = get_champion_version(client)
     if version is None:
         return {"champion": None, "champion_as_of": None, "customers": 0, "mean_score": None}
@@ -140,7 +140,7 @@ def _trained(
     The online store is filled and compared once: that is evidence about definitions, which do not change on the way,
     and nothing reads it.
     """
-    if online_state(settings) is None:
+    if load_online_state(settings) is None:
         features(moment, known_at)
     try:
         result = train(moment, known_at, plan.training, plan.thresholds)

@@ -13,8 +13,8 @@ from flows._tasks import run_name, run_time, task
 from flows.features import FeaturesResult, features
 from flows.ingest import ingest
 from flows.score import score
-from holdfast.ingestion.as_of import resolve_day
-from holdfast.ingestion.datasets import refuse_to_mix
+from holdfast.ingestion.as_of import resolve_daily_as_of
+from holdfast.ingestion.datasets import require_no_replay
 from holdfast.ingestion.results import IngestResult
 from holdfast.runtime.endpoints import load_endpoint_settings
 from holdfast.runtime.progress import report_progress
@@ -74,7 +74,7 @@ def daily(
     configure()
     ingested = ingest(*_source(source, mapping), dataset)
     settings = load_settings()  # now that there are data, they may say what time it is
-    moment = resolve_day(as_of, settings, run_time())
+    moment = resolve_daily_as_of(as_of, settings, run_time())
     built = features(moment, apply=False)
     if why := no_champion_task(settings):
         report_progress(why)
@@ -87,7 +87,7 @@ def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | 
     source = source or (str(places.source) if places.source else None)
     mapping = mapping or (str(places.mapping) if places.mapping else None)
     if source is not None:
-        refuse_to_mix(load_settings(), source)
+        require_no_replay(load_settings(), source)
     return source, mapping
 
 

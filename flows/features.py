@@ -13,7 +13,7 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import features_lock
 from holdfast.feature_store.parity import ParityReport
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots
-from holdfast.ingestion.as_of import ClockError, resolve_day, resolve_known_at
+from holdfast.ingestion.as_of import ClockError, resolve_daily_as_of, resolve_known_at
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> l
 @task(name="feast apply")
 def apply_task() -> str:
     """Register the definitions of this checkout."""
-    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.feast_registry import apply_definitions
 
     plan = apply_definitions(open_store())
     create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="What changed in Feast's registry")
@@ -46,7 +46,7 @@ def apply_task() -> str:
 @task(name="feast plan")
 def require_applied_task() -> None:
     """Refuse definitions that nobody has applied: a service of the present champion would answer 503 with them."""
-    from holdfast.feature_store.apply import require_applied
+    from holdfast.feature_store.feast_registry import require_applied
 
     require_applied(open_store())
 
@@ -55,21 +55,21 @@ def require_applied_task() -> None:
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     """Write the snapshot to the online store; a store out of reach is tried again."""
     from holdfast.feature_store.materialization import materialize
-    from holdfast.feature_store.parity import forget_parity
+    from holdfast.feature_store.parity import delete_parity
 
-    forget_parity(settings)
+    delete_parity(settings)
     return materialize(settings, open_store(snapshot.known_at), snapshot)
 
 
 @task(name="parity")
 def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     """Compare every online value with its point-in-time value; one difference fails the flow."""
-    from holdfast.feature_store.materialization import forget_online_state
+    from holdfast.feature_store.materialization import delete_online_state
     from holdfast.feature_store.parity import check_parity, input_definitions, require_parity, save_parity
-    from holdfast.feature_store.snapshots import customers_of
+    from holdfast.feature_store.snapshots import read_customers
 
     online = open_store()
-    report = check_parity(online, open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of)
+    report = check_parity(online, open_store(snapshot.known_at), read_customers(snapshot), snapshot.as_of)
     save_parity(settings, report, snapshot.known_at, input_definitions(online, settings))
     create_table_artifact(
         [
@@ -93,7 +93,7 @@ def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
             key="parity-mismatches",
             description="The first values that differ",
         )
-        forget_online_state(settings)
+        delete_online_state(settings)
     require_parity(report)
     return report
 
@@ -109,7 +109,7 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None, ap
             what runs by itself changes no definitions.
     """
     settings = configure()
-    moment = resolve_day(as_of, settings, run_time())
+    moment = resolve_daily_as_of(as_of, settings, run_time())
     if moment.microsecond:
         raise ClockError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
     with features_lock(settings):

@@ -19,13 +19,13 @@ from flows import configure
 from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.column_mapping import Mapping, load_mapping
-from holdfast.ingestion.datasets import locate, replay
+from holdfast.ingestion.column_mapping import ColumnMapping, load_mapping
+from holdfast.ingestion.datasets import locate_dataset, start_replay
 from holdfast.ingestion.results import IngestResult
 
 if TYPE_CHECKING:
     from holdfast.ingestion.readers import Source
-    from holdfast.ingestion.validation import Checked
+    from holdfast.ingestion.validation import ValidationResult
 
 SAMPLE_ROWS = 10
 
@@ -42,7 +42,7 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     retry_delay_seconds=[1, 5, 15],
     retry_condition_fn=_may_help,
 )
-def read(source: Path, mapping: Mapping) -> "Source":
+def read(source: Path, mapping: ColumnMapping) -> "Source":
     """Read the source's files as tables of text."""
     from holdfast.ingestion.readers import read_source
 
@@ -50,17 +50,19 @@ def read(source: Path, mapping: Mapping) -> "Source":
 
 
 @task(name="validate", task_run_name="validate {source.name}")
-def validate(source: "Source", mapping: Mapping, moment: datetime) -> "Checked":
+def validate(source: "Source", mapping: ColumnMapping, moment: datetime) -> "ValidationResult":
     """Hold every row against the contract."""
-    from holdfast.ingestion.validation import check
+    from holdfast.ingestion.validation import validate_source
 
-    return check(source, mapping, moment)
+    return validate_source(source, mapping, moment)
 
 
 @task(name="commit", task_run_name="commit {source.name}")
-def commit(checked: "Checked", source: "Source", mapping: Mapping, ingested_at: datetime | None) -> IngestResult:
+def commit(
+    checked: "ValidationResult", source: "Source", mapping: ColumnMapping, ingested_at: datetime | None
+) -> IngestResult:
     """Store what is new as one batch."""
-    from holdfast.ingestion.batch_writer import commit as store
+    from holdfast.ingestion.batch_writer import commit_batch as store
 
     return store(load_settings(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
 
@@ -94,7 +96,7 @@ def ingest(
     configure()
     path, mapping_path = _inputs(source, mapping, dataset)
     if source is None:
-        replay(load_settings(), dataset)
+        start_replay(load_settings(), dataset)
     rules = load_mapping(mapping_path)
     moment = as_utc(ingested_at) if ingested_at else None
     found = read(path, rules)
@@ -107,7 +109,7 @@ def ingest(
     return result
 
 
-def report(result: IngestResult, checked: "Checked") -> None:
+def report(result: IngestResult, checked: "ValidationResult") -> None:
     """Leave the counts, the reasons and where to find some bad rows (no customer data) beside the flow run."""
     rows = [{"what": what, "rows": count} for what, count in result.counts.items()]
     rows += [{"what": f"bad: {reason}", "rows": count} for reason, count in result.reasons.items()]
@@ -125,7 +127,7 @@ def report(result: IngestResult, checked: "Checked") -> None:
 
 def _inputs(source: str | None, mapping: str | None, dataset: str) -> tuple[Path, Path]:
     if source is None and mapping is None:
-        return locate(dataset)
+        return locate_dataset(dataset)
     if source is None or mapping is None:
         raise IngestError("A source needs a mapping, and a mapping a source: give both --source and --mapping.")
     return Path(source).expanduser(), Path(mapping).expanduser()

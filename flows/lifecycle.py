@@ -14,8 +14,8 @@ from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
 from flows.train import TrainResult, train
-from holdfast.ingestion.as_of import resolve_day
-from holdfast.ingestion.datasets import refuse_to_mix
+from holdfast.ingestion.as_of import resolve_daily_as_of
+from holdfast.ingestion.datasets import require_no_replay
 from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary, print_summary, write_summary
 from holdfast.reporting.stage_timer import StageTimer
 
@@ -23,10 +23,10 @@ from holdfast.reporting.stage_timer import StageTimer
 @task(name="ask the live service")
 def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict:
     """Serve the bento in a process of its own and ask it for one prediction over HTTP."""
-    from holdfast.feature_store.snapshots import recent_customer
+    from holdfast.feature_store.snapshots import find_recent_customer
     from holdfast.packaging.smoke_test import run_smoke_test
 
-    customer = recent_customer(settings, as_of, known_at)
+    customer = find_recent_customer(settings, as_of, known_at)
     return run_smoke_test(bento, settings, customer, as_of).prediction
 
 
@@ -46,12 +46,12 @@ def lifecycle(
 
     settings, stages = configure(), StageTimer()
     if source is not None:
-        refuse_to_mix(settings, source)
+        require_no_replay(settings, source)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
     settings = load_settings()  # now that there are data, they may say what time it is
-    moment = resolve_day(as_of, settings, run_time())
+    moment = resolve_daily_as_of(as_of, settings, run_time())
     with stages.stage("features", "building snapshots, materialising, comparing every value") as stage:
         built = features(moment)
         parity = built.parity

@@ -13,7 +13,7 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import run_name, run_time, task
 from holdfast.core.errors import HoldfastError
-from holdfast.ingestion.as_of import ClockError, latest_moment, resolve_as_of, resolve_known_at
+from holdfast.ingestion.as_of import ClockError, latest_as_of, resolve_as_of, resolve_known_at
 from holdfast.monitoring.findings import Finding, View
 from holdfast.monitoring.settings import MonitorSettings
 
@@ -123,7 +123,7 @@ def monitor(
     from holdfast.monitoring.window import Window
 
     state, rules = configure(), settings or MonitorSettings()
-    moment, latest = resolve_as_of(as_of, state, run_time()), latest_moment(state, datetime.now(UTC))
+    moment, latest = resolve_as_of(as_of, state, run_time()), latest_as_of(state, datetime.now(UTC))
     if as_of is not None and moment > latest:
         raise ClockError(
             f"as_of {moment:%Y-%m-%d %H:%M} UTC lies ahead: nothing after {latest:%Y-%m-%d %H:%M} UTC can be looked "
@@ -174,7 +174,7 @@ def _is_past(settings: Settings, view: View, moment: datetime) -> bool:
     """
     from holdfast.monitoring.metrics_store import latest_window_end
 
-    now = latest_moment(settings, datetime.now(UTC))
+    now = latest_as_of(settings, datetime.now(UTC))
     if settings.clock != "wall":
         with suppress(ClockError):  # without data, nothing lies ahead
             now = resolve_as_of(None, settings, run_time())

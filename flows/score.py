@@ -10,7 +10,7 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import run_name, run_time, task
-from holdfast.ingestion.as_of import resolve_day, resolve_known_at
+from holdfast.ingestion.as_of import resolve_daily_as_of, resolve_known_at
 from holdfast.runtime.progress import report_progress
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def champion_task(settings: Settings) -> "ScoringModel":
     """The champion, if the definitions that it was trained on are those in use."""
     from holdfast.batch_scoring.champion_model import load_champion, require_matching_definitions
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.apply import require_applied
+    from holdfast.feature_store.feast_registry import require_applied
     from holdfast.feature_store.materialization import features_lock
 
     champion = load_champion(settings)
@@ -65,7 +65,7 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
         known_at: Use only data that had arrived by then; everything when left out.
     """
     settings = configure()
-    moment, known = resolve_day(as_of, settings, run_time()), resolve_known_at(known_at)
+    moment, known = resolve_daily_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
     champion = champion_task(settings)
     report_progress(f"scoring everybody with version {champion.contract.model_version}")
     result = score_task(settings, champion, moment, known)

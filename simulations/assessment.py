@@ -7,7 +7,7 @@ from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import list_versions, open_registry
 from holdfast.model_versions.records import parse_events
 from holdfast.models.contract import MODEL_NAME
-from holdfast.training.lineage import code_commit
+from holdfast.training.lineage import read_git_commit
 from simulations.environment import Running
 from simulations.job_spec import Told
 from simulations.load_clients import repeated
@@ -42,7 +42,7 @@ def outcome_of(scenario: Scenario, run: Running, told: Told, seconds: float) -> 
         findings=shop.seen,
         alerts=alerts_told(shop.settings),
         seconds=round(seconds, 1),
-        commit=code_commit(),
+        commit=read_git_commit(),
     )
 
 

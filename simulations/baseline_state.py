@@ -99,14 +99,14 @@ def make_world(state: Path, customers: int) -> None:
     from flows.promote import promote
     from flows.score import score
     from flows.train import train
-    from holdfast.ingestion.datasets import locate
+    from holdfast.ingestion.datasets import locate_dataset
     from holdfast.packaging.bento_stores import save_served_model
 
     settings = load_settings()
     folder, mapping = state / "landing", state / "mapping.yaml"
     folder.mkdir(parents=True)
     mapping.write_text(MAPPING)
-    days = read_days(locate("cdnow")[0], customers)
+    days = read_days(locate_dataset("cdnow")[0], customers)
     eve = START - timedelta(days=1)
     history = days.history()
     last = days.of(eve)

@@ -165,9 +165,9 @@ class Shop:
 
     def note_materialised(self, began: float) -> None:
         """Remember what the online store holds now, if that is new; it was begun after the Unix time ``began``."""
-        from holdfast.feature_store.materialization import online_state
+        from holdfast.feature_store.materialization import load_online_state
 
-        state = online_state(self.settings)
+        state = load_online_state(self.settings)
         if state is None or any((m.as_of, m.known_at) == (state.as_of, state.known_at) for m in self.materialised):
             return
         self.materialised.append(Materialised(state.as_of, state.known_at, began, time.time()))
@@ -185,10 +185,10 @@ class Shop:
 
 def active_customers(settings: Settings) -> Sequence[str]:
     """Who bought in the last 180 days, by the snapshot that the online store holds."""
-    from holdfast.feature_store.materialization import online_state
+    from holdfast.feature_store.materialization import load_online_state
     from holdfast.feature_store.snapshots import snapshot_path
 
-    state = online_state(settings)
+    state = load_online_state(settings)
     if state is None:
         return ()
     table = pq.read_table(

@@ -47,7 +47,7 @@ def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> No
     import os
 
     from feature_repo.settings import load_settings
-    from holdfast.ingestion.datasets import locate
+    from holdfast.ingestion.datasets import locate_dataset
     from simulations.assessment import outcome_of
     from simulations.daily_data import read_days
     from simulations.load_clients import Callers
@@ -70,7 +70,7 @@ def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> No
     worker = start_worker(where)
     shop = Shop(
         settings=load_settings(),
-        days=read_days(locate("cdnow")[0], told.customers),
+        days=read_days(locate_dataset("cdnow")[0], told.customers),
         callers=Callers(where.variables["HOLDFAST_SERVICE_URL"], seed=0),
         api=api,
         landing=where.state / "landing",

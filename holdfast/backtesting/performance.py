@@ -101,7 +101,7 @@ def compute_difference(
 
 def _of_each(cohorts: Sequence[MaturedCohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:
     number = np.repeat(np.arange(len(cohorts)), [len(cohort.customers) for cohort in cohorts])
-    return (everyone.at(number == place) for place in range(len(cohorts)))
+    return (everyone.subset(number == place) for place in range(len(cohorts)))
 
 
 def _mean(judged: Sequence[PolicyPerformance]) -> dict[str, tuple[float, Floats]]:

@@ -9,7 +9,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from holdfast.backtesting.policies import Policy, policy_title
 from holdfast.backtesting.results import BacktestResult
-from holdfast.training.plots import GREEN, GREY, LIGHT, plain
+from holdfast.training.plots import GREEN, GREY, LIGHT, style_axes
 
 _COLOURS: dict[Policy, str] = {"never": GREY, "always": GREEN, "drift": "#c46210", "decay": "#2563eb"}
 _WIDTH = 2.2  # points
@@ -77,4 +77,4 @@ def _by_step(axes: Axes, result: BacktestResult) -> None:
     form = "%Y-%m" if result.every == "month" else "%Y-%m-%d"
     axes.set_xticks(range(0, len(moments), spacing), [f"{moment:{form}}" for moment in moments[::spacing]])
     axes.set_xlim(-0.4, len(moments) - 0.6)
-    plain(axes)
+    style_axes(axes)

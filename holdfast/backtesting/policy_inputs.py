@@ -18,7 +18,7 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.drift.psi import SCORE, PsiResult, measure_psi_by_column
 from holdfast.monitoring.drift.reference import load_training_rows
 from holdfast.training.bootstrap import CustomerBootstrap
-from holdfast.training.metrics import metric_intervals
+from holdfast.training.metrics import compute_metric_intervals
 from holdfast.training.mlflow_tracking import read_evaluation
 from holdfast.training.settings import TrainingSettings
 
@@ -55,7 +55,7 @@ def measure_performance(
     run_id = str(client.get_model_version(MODEL_NAME, scored["model_version"].iloc[0]).run_id)
     return Performance(
         cohort,
-        metric_intervals(churned, scored["churn_probability"].to_numpy(), bootstrap),
+        compute_metric_intervals(churned, scored["churn_probability"].to_numpy(), bootstrap),
         read_evaluation(client, run_id).metrics["model"],
     )
 

@@ -10,12 +10,12 @@ from holdfast.training.bootstrap import (
     CustomerBootstrap,
     calibration_error_draws,
     expected_calibration_error,
-    interval,
     mean_draws,
+    percentile_interval,
     roc_auc_draws,
 )
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.profit import earned
+from holdfast.training.profit import profit_per_row
 from holdfast.training.settings import ValueSettings
 
 Drawn = dict[str, tuple[float, Floats]]
@@ -32,7 +32,7 @@ def measure_performance(
     per_row = {
         "brier": (churned - scores) ** 2,
         "bias": scores - churned,
-        "earned": earned(churned, offered.astype(np.float64), 0.5, value),
+        "earned": profit_per_row(churned, offered.astype(np.float64), 0.5, value),
     }
     drawn = {name: (float(values.mean()), mean_draws(values, resamples)) for name, values in per_row.items()}
     drawn["ece"] = (expected_calibration_error(churned, scores), calibration_error_draws(churned, scores, resamples))
@@ -43,5 +43,5 @@ def measure_performance(
 
 def compute_intervals(drawn: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval]:
     """The 95% interval of each measure; one that cannot be computed is left out."""
-    found = {name: interval(*pair) for name, pair in drawn.items()}
+    found = {name: percentile_interval(*pair) for name, pair in drawn.items()}
     return {name: item for name, item in found.items() if np.isfinite([item.value, item.low, item.high]).all()}

@@ -10,10 +10,10 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.historical_features import values_at
-from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
+from holdfast.feature_store.historical_features import read_features_at
+from holdfast.feature_store.snapshots import NoDataError, build_snapshots, read_customers
 from holdfast.models.contract import RECENCY_FEATURE, Feature, input_matrix, model_inputs
-from holdfast.training.dataset import assemble
+from holdfast.training.dataset import assemble_training_set
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def load_all_customers(settings: Settings, as_of: datetime, known_at: datetime) 
         MissingFeatureError: A feature that may not be null is.
     """
     snapshot = build_snapshots(settings, as_of, known_at)[0]
-    store, ids = open_store(snapshot.known_at), customers_of(snapshot)
-    inputs, values = model_inputs(store), values_at(store, ids, as_of)
+    store, ids = open_store(snapshot.known_at), read_customers(snapshot)
+    inputs, values = model_inputs(store), read_features_at(store, ids, as_of)
     columns = {feature.name: values[feature.name].to_numpy(zero_copy_only=False) for feature in inputs}
     return ScoringPopulation(as_of, ids, input_matrix(inputs, columns), inputs)
 
@@ -59,7 +59,7 @@ def load_active_customers(settings: Settings, as_of: datetime, known_at: datetim
     Raises:
         NoDataError: Nobody was active.
     """
-    rows = assemble(settings, [as_of], as_of, known_at)
+    rows = assemble_training_set(settings, [as_of], as_of, known_at)
     if not len(rows.y):
         raise NoDataError(
             f"Nobody bought in the {settings.activity_days} days before {as_of:%Y-%m-%d %H:%M} UTC, as known at "

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from holdfast.training.plots import GREEN, LIGHT, plain
+from holdfast.training.plots import GREEN, LIGHT, style_axes
 
 
 def summarize_decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -47,5 +47,5 @@ def plot_score_histogram(scores: pd.DataFrame) -> Figure:
     )
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.legend(frameon=False)
-    plain(axes)
+    style_axes(axes)
     return figure

@@ -12,7 +12,7 @@ from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
 
 
-def values_at(store: FeatureStore, customer_ids: Sequence[str], as_of: datetime) -> dict[str, pa.Array]:
+def read_features_at(store: FeatureStore, customer_ids: Sequence[str], as_of: datetime) -> dict[str, pa.Array]:
     """Every column of the join at ``as_of``, each in the order of ``customer_ids``, which are all different.
 
     ``store`` was opened at the ``known_at`` of a snapshot of ``as_of``, or of one not older than its views allow.

@@ -17,7 +17,7 @@ from feature_repo.source_hash import sha256, transformations_version
 from feature_repo.transformations import BUILDERS
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
-from holdfast.feature_store.snapshots import Snapshot, customers_of, snapshot_path
+from holdfast.feature_store.snapshots import Snapshot, read_customers, snapshot_path
 from holdfast.online_features.reader import NO_TIME, OnlineReader
 
 
@@ -34,11 +34,15 @@ class OnlineState:
 _STATE = TypeAdapter(OnlineState)
 
 
-class OlderThanOnlineError(HoldfastError):
+class OnlineStoreNewerError(HoldfastError):
     """The online store holds a later snapshot already."""
 
 
-def online_state(settings: Settings) -> OnlineState | None:
+class UnserveableStoreError(HoldfastError):
+    """The online store does not return the features that were materialized into it."""
+
+
+def load_online_state(settings: Settings) -> OnlineState | None:
     """The snapshot that the last finished materialisation wrote; None when one was cut short."""
     path = _state_path(settings)
     return _STATE.validate_json(path.read_bytes()) if path.exists() else None
@@ -50,7 +54,7 @@ def features_lock(settings: Settings) -> FileLock:
     return FileLock(settings.data / "features.lock")
 
 
-def being_filled(settings: Settings) -> bool:
+def is_materializing(settings: Settings) -> bool:
     """Whether a run may be at work on the online store right now; its state is of no known time meanwhile."""
     try:
         with features_lock(settings).acquire(blocking=False):
@@ -72,18 +76,18 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     """
     name = sha256(store.config.online_store.model_dump_json())
     wanted = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
-    current = online_state(settings)
-    if current == wanted and not lost_customers(store, customers_of(snapshot)):
+    current = load_online_state(settings)
+    if current == wanted and not count_missing_customers(store, read_customers(snapshot)):
         return False
     if current is not None and current.store != name:
         current = None  # another store was in use
     if current is not None and (current.as_of, current.known_at) > (wanted.as_of, wanted.known_at):
-        raise OlderThanOnlineError(
+        raise OnlineStoreNewerError(
             f"The online store serves {_moment(current)}; materialising {_moment(wanted)} would take it back, and "
             "leave what is newer in it. To look at the past, set HOLDFAST_DATA to "
             "another folder."
         )
-    forget_online_state(settings)
+    delete_online_state(settings)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         store.materialize(start_date=wanted.as_of, end_date=wanted.as_of)
     mark_filled = getattr(store.provider.online_store, "mark_filled", None)
@@ -94,7 +98,7 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     return True
 
 
-def lost_customers(store: FeatureStore, customers: Sequence[str], sample: int = 200) -> int:
+def count_missing_customers(store: FeatureStore, customers: Sequence[str], sample: int = 200) -> int:
     """How many of a sample of ``customers``, who were materialised, the online store does not hold in every view.
 
     Raises:
@@ -105,26 +109,39 @@ def lost_customers(store: FeatureStore, customers: Sequence[str], sample: int = 
     return sum(NO_TIME in of_one for of_one in zip(*times, strict=True))
 
 
-def why_not_served(settings: Settings, store: FeatureStore) -> str:
-    """Why the online store does not give what was materialised into it last, in words; nothing if it does."""
-    state = online_state(settings)
+def check_serveable(settings: Settings, store: FeatureStore) -> None:
+    """Check on a sample that the online store returns the snapshot that was materialized into it last.
+
+    A store into which nothing was materialized, or whose snapshot file was deleted, is not checked.
+
+    Args:
+        settings: Settings with the data folder.
+        store: Feast store of the registry.
+
+    Raises:
+        UnserveableStoreError: The online store cannot be read, or lacks customers of the snapshot.
+    """
+    state = load_online_state(settings)
     if state is None:
-        return ""
+        return
     view = next(iter(BUILDERS))
-    # By the definitions that it was filled by, which may not be those of this checkout.
+    # The path depends on the definitions of that materialization, which may not be those of this checkout.
     path = snapshot_path(settings, view, state.as_of, state.known_at, state.transformations)
     if not path.exists():
-        return ""
+        return
     try:
-        lost = lost_customers(store, customers_of(Snapshot(view, state.as_of, state.known_at, path, built=False)))
-    except Exception as error:  # each kind of store has errors of its own
-        return f"The online store cannot be read: {type(error).__name__}."
-    return (
-        f"The online store does not hold {lost} of a sample of the customers that it was filled with." if lost else ""
-    )
+        missing = count_missing_customers(
+            store, read_customers(Snapshot(view, state.as_of, state.known_at, path, built=False))
+        )
+    except Exception as error:  # each kind of online store raises its own errors
+        raise UnserveableStoreError(f"The online store cannot be read: {type(error).__name__}.") from error
+    if missing:
+        raise UnserveableStoreError(
+            f"The online store does not hold {missing} of a sample of the customers that it was filled with."
+        )
 
 
-def forget_online_state(settings: Settings) -> None:
+def delete_online_state(settings: Settings) -> None:
     """Make the next run materialise again."""
     _state_path(settings).unlink(missing_ok=True)
 

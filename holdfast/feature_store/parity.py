@@ -19,7 +19,7 @@ from feature_repo.timestamps import epoch_us
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Bools
-from holdfast.feature_store.historical_features import values_at
+from holdfast.feature_store.historical_features import read_features_at
 from holdfast.models.contract import Feature, model_inputs
 from holdfast.models.fingerprint import fingerprint
 
@@ -68,7 +68,7 @@ def check_parity(
     features = model_inputs(online)
     service = online.get_feature_service(FEATURE_SERVICE)
     as_of_us = epoch_us(as_of)
-    expected = values_at(offline, customer_ids, as_of)
+    expected = read_features_at(offline, customer_ids, as_of)
     compared = mismatches = 0
     examples: list[Mismatch] = []
     for start, ids in _chunks(customer_ids, chunk):
@@ -78,8 +78,8 @@ def check_parity(
         for feature in features:
             values = response[feature.name]
             wanted = expected[feature.name].slice(start, len(ids))
-            found = typed(values, feature)
-            different = np.flatnonzero(differences(found, wanted) | of_another_type(values, feature))
+            found = to_arrow(values, feature)
+            different = np.flatnonzero(compare_bits(found, wanted) | has_wrong_type(values, feature))
             compared += len(ids)
             mismatches += len(different)
             examples += [
@@ -103,20 +103,20 @@ def require_parity(report: ParityReport) -> None:
         )
 
 
-def typed(values: list[Any], feature: Feature) -> pa.Array:
+def to_arrow(values: list[Any], feature: Feature) -> pa.Array:
     """Values as Arrow sees them; nothing but nulls has the type that the feature declares."""
     array = pa.array(values)
     wanted = _ARROW_TYPES[feature.dtype]
     return array.cast(wanted) if array.type == pa.null() else array
 
 
-def of_another_type(values: list[Any], feature: Feature) -> Bools:
+def has_wrong_type(values: list[Any], feature: Feature) -> Bools:
     """True where a value is of another Python type than the feature's: Arrow would read 0 among floats as 0.0."""
     wanted = _PYTHON_TYPES[feature.dtype]
     return np.array([value is not None and type(value) is not wanted for value in values], dtype=bool)
 
 
-def differences(left: pa.Array, right: pa.Array) -> np.ndarray:
+def compare_bits(left: pa.Array, right: pa.Array) -> np.ndarray:
     """Boolean array, True where the two differ in type, nullness or bits."""
     if left.type != right.type:
         return np.ones(len(left), dtype=bool)
@@ -154,7 +154,7 @@ def without_label(parts: dict[str, str]) -> dict[str, str]:
     return {part: value for part, value in parts.items() if part != "labels"}
 
 
-class NoParityError(HoldfastError):
+class MissingParityError(HoldfastError):
     """The online store has not been compared since it was last written to."""
 
 
@@ -172,7 +172,7 @@ def save_parity(settings: Settings, report: ParityReport, known_at: datetime, de
         temporary.write_text(record.model_dump_json(indent=2))
 
 
-def forget_parity(settings: Settings) -> None:
+def delete_parity(settings: Settings) -> None:
     """The online store is about to change: what was found before says nothing any more."""
     _record_path(settings).unlink(missing_ok=True)
 
@@ -187,7 +187,7 @@ def load_parity(settings: Settings) -> ParityRecord:
     try:
         return ParityRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise NoParityError(
+        raise MissingParityError(
             f"There is no parity report of the online store ({path}). `python -m flows.features` makes one."
         ) from error
 

@@ -25,7 +25,7 @@ class Labels(pa.DataFrameModel):
         unique: ClassVar = ["customer_id", "cutoff"]
 
 
-def snapshot_contract(view: "FeatureView") -> pa.DataFrameSchema:
+def snapshot_schema(view: "FeatureView") -> pa.DataFrameSchema:
     """The contract of a view's snapshot, from the view itself: one row per customer, the declared types.
 
     Only the fields that the view's tag ``nullable`` lists may be null.

@@ -15,7 +15,7 @@ from feature_repo.source_hash import transformations_version
 from feature_repo.transformations import BUILDERS, known_transactions
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
-from holdfast.feature_store.schemas import snapshot_contract
+from holdfast.feature_store.schemas import snapshot_schema
 from holdfast.ingestion.batches import Batch, list_batches, transactions_glob
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
@@ -67,7 +67,7 @@ def snapshot_path(
     return settings.snapshots / view / version / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
 
 
-def times_known(settings: Settings, view: str, as_of: datetime) -> list[datetime]:
+def list_known_at_times(settings: Settings, view: str, as_of: datetime) -> list[datetime]:
     """The arrival times as known at which a view's snapshot of ``as_of`` has been built, by the definitions of now."""
     files = snapshot_path(settings, view, as_of, as_of).parent.glob("*.parquet")
     return sorted(datetime.strptime(file.stem, _STAMP).replace(tzinfo=UTC) for file in files)
@@ -97,7 +97,7 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
     return snapshots
 
 
-def customers_of(snapshot: Snapshot) -> list[str]:
+def read_customers(snapshot: Snapshot) -> list[str]:
     """The ids of the customers in a snapshot, sorted."""
     return pq.read_table(snapshot.path, columns=["customer_id"])["customer_id"].to_pylist()
 
@@ -105,7 +105,7 @@ def customers_of(snapshot: Snapshot) -> list[str]:
 def _contract_of(view: str) -> DataFrameSchema:
     from feature_repo import feature_views
 
-    return snapshot_contract(getattr(feature_views, view))
+    return snapshot_schema(getattr(feature_views, view))
 
 
 def _stamped(features: pa.Table, as_of: datetime, known_at: datetime) -> pa.Table:
@@ -119,7 +119,7 @@ def _stamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime(_STAMP)
 
 
-def recent_customer(settings: Settings, as_of: datetime, known_at: datetime) -> str:
+def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime) -> str:
     """The first customer who bought in the last 180 days before ``as_of``."""
     table = pq.read_table(
         snapshot_path(settings, "customer_recent_activity", as_of, known_at),

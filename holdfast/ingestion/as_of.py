@@ -7,7 +7,7 @@ from feature_repo.timestamps import as_utc
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import end_of_data, list_batches
 
-LATE_FEED = timedelta(days=14)  # within which days without rows are still worth a look
+MAX_FEED_DELAY = timedelta(days=14)  # within which days without rows are still worth a look
 
 
 class ClockError(HoldfastError):
@@ -46,7 +46,7 @@ def resolve_as_of(as_of: datetime | None, settings: Settings, now: datetime) -> 
     return now
 
 
-def latest_moment(settings: Settings, now: datetime) -> datetime:
+def latest_as_of(settings: Settings, now: datetime) -> datetime:
     """The latest moment that can be looked back from: now, or in a replay some days after the data end.
 
     A feed may be late there: the days without rows are what a look at them is to find.
@@ -54,10 +54,10 @@ def latest_moment(settings: Settings, now: datetime) -> datetime:
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
     end = end_of_data(list_batches(settings)) if settings.clock == "data" else None
-    return now if end is None else min(end + LATE_FEED, now)
+    return now if end is None else min(end + MAX_FEED_DELAY, now)
 
 
-def resolve_day(as_of: datetime | None, settings: Settings, now: datetime) -> datetime:
+def resolve_daily_as_of(as_of: datetime | None, settings: Settings, now: datetime) -> datetime:
     """As :func:`resolve_as_of`, but on the wall clock the last midnight (UTC): for features and scores.
 
     Transactions come in whole days. Features of 01:00 would lack the hour since midnight, of which training, later,

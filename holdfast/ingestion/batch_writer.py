@@ -20,13 +20,13 @@ from filelock import FileLock, Timeout
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.batches import MANIFEST, Batch, batch_id_of, find_batch, list_batches
-from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, new_rows
+from holdfast.ingestion.batches import MANIFEST, Batch, compute_batch_id, find_batch, list_batches
+from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, find_new_rows
 from holdfast.ingestion.results import IngestResult, already_ingested, committed
 from holdfast.ingestion.schemas import Quarantine, Transactions
-from holdfast.ingestion.validation import Checked
+from holdfast.ingestion.validation import ValidationResult
 
-LOCK_SECONDS = 1800
+LOCK_TIMEOUT_SECONDS = 1800
 _STAGED = "ingest-"
 _UTC = pa.timestamp("us", tz="UTC")
 _TRANSACTIONS = pa.schema(
@@ -51,9 +51,9 @@ _QUARANTINE = pa.schema(
 )
 
 
-def commit(
+def commit_batch(
     settings: Settings,
-    checked: Checked,
+    checked: ValidationResult,
     source: str,
     source_sha256: str,
     mapping_sha256: str,
@@ -79,10 +79,10 @@ def commit(
         spill = staging / f"{_STAGED}spill"
         good = sorted(settings.batches.glob("*/transactions.parquet"))
         bad = sorted(settings.batches.glob("*/quarantine.parquet"))
-        rows = checked.transactions.iloc[new_rows(checked.transactions, TRANSACTION_KEY, good, spill)]
-        held = checked.quarantine.iloc[new_rows(checked.quarantine, QUARANTINE_KEY, bad, spill)]
+        rows = checked.transactions.iloc[find_new_rows(checked.transactions, TRANSACTION_KEY, good, spill)]
+        held = checked.quarantine.iloc[find_new_rows(checked.quarantine, QUARANTINE_KEY, bad, spill)]
         batch = Batch(
-            batch_id=batch_id_of(source_sha256, mapping_sha256),
+            batch_id=compute_batch_id(source_sha256, mapping_sha256),
             source=source,
             source_sha256=source_sha256,
             mapping_sha256=mapping_sha256,
@@ -109,7 +109,7 @@ def _exclusive(settings: Settings) -> Iterator[Path]:
     for folder in (staging, settings.batches):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(settings.data / "batches.lock", timeout=LOCK_SECONDS):
+        with FileLock(settings.data / "batches.lock", timeout=LOCK_TIMEOUT_SECONDS):
             _clear(staging)
             try:
                 yield staging
@@ -117,7 +117,7 @@ def _exclusive(settings: Settings) -> Iterator[Path]:
                 _clear(staging)
     except Timeout:
         raise IngestError(
-            f"Another ingest has held {settings.data / 'batches.lock'} for {LOCK_SECONDS} seconds. "
+            f"Another ingest has held {settings.data / 'batches.lock'} for {LOCK_TIMEOUT_SECONDS} seconds. "
             "Wait for it or end it, then run this one again."
         ) from None
 

@@ -53,12 +53,12 @@ def transactions_glob(settings: Settings) -> str:
     return str(settings.batches / "*" / "transactions.parquet")
 
 
-def batch_id_of(source_sha256: str, mapping_sha256: str) -> str:
+def compute_batch_id(source_sha256: str, mapping_sha256: str) -> str:
     """The id of the batch that this content, read with this mapping, makes."""
     return hashlib.sha256(f"{source_sha256} {mapping_sha256}".encode()).hexdigest()[:16]
 
 
 def find_batch(settings: Settings, source_sha256: str, mapping_sha256: str) -> Batch | None:
     """The batch of this very content and mapping, if there is one."""
-    path = settings.batches / batch_id_of(source_sha256, mapping_sha256) / "batch.json"
+    path = settings.batches / compute_batch_id(source_sha256, mapping_sha256) / "batch.json"
     return MANIFEST.validate_json(path.read_bytes()) if path.exists() else None

@@ -63,7 +63,7 @@ class Cancellation(_Strict):
     starts_with: str = Field(min_length=1)
 
 
-class Mapping(_Strict):
+class ColumnMapping(_Strict):
     """The content of a mapping file."""
 
     columns: Columns
@@ -119,13 +119,13 @@ class Mapping(_Strict):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
-    def needed(self) -> list[str]:
+    def required_columns(self) -> list[str]:
         """The source columns this mapping reads."""
         extra = [self.cancellation.column] if self.cancellation else []
         return list(dict.fromkeys([*self.columns.by_field.values(), *extra]))
 
 
-def load_mapping(path: Path) -> Mapping:
+def load_mapping(path: Path) -> ColumnMapping:
     """Read a mapping file.
 
     Raises:
@@ -140,7 +140,7 @@ def load_mapping(path: Path) -> Mapping:
     if not isinstance(content, dict):
         raise IngestError(f"Mapping {path} must be a YAML mapping that starts with `columns:`.")
     try:
-        return Mapping.model_validate(content)
+        return ColumnMapping.model_validate(content)
     except ValidationError as error:
         problems = "".join(f"\n  {_explain(detail)}" for detail in error.errors())
         raise IngestError(f"Mapping {path} is not valid:{problems}") from error
@@ -150,7 +150,7 @@ def _explain(detail: Any) -> str:
     key = ".".join(str(part) for part in detail["loc"]) or "(top level)"
     if detail["type"] == "extra_forbidden":
         nested: dict[str, type[BaseModel]] = {"columns": Columns, "cancellation": Cancellation}
-        model = nested[str(detail["loc"][0])] if len(detail["loc"]) > 1 else Mapping
+        model = nested[str(detail["loc"][0])] if len(detail["loc"]) > 1 else ColumnMapping
         return f"{key}: unknown key. Known here: {', '.join(model.model_fields)}."
     if detail["type"] == "missing":
         return f"{key}: missing. Add this key."

@@ -11,17 +11,17 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.column_mapping import ColumnMapping
 
 _BLOCK = 64 * 1024 * 1024  # the longest row; a block is also what is parsed at once
 _HEADER = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Ragged:
+class MalformedLines:
     """Lines with too many or too few fields: 1-based data row numbers and their text."""
 
-    numbers: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
+    row_numbers: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
     texts: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
 
 
@@ -29,16 +29,16 @@ class Ragged:
 class CsvRows:
     """The rows that fit the header, their 1-based data row numbers, and those that do not fit.
 
-    ``stray`` marks rows that took in other rows because of a stray quote.
+    ``stray_quotes`` marks rows that took in other rows because of a stray quote.
     """
 
     table: pa.Table
-    numbers: np.ndarray
-    ragged: Ragged
-    stray: np.ndarray
+    row_numbers: np.ndarray
+    malformed: MalformedLines
+    stray_quotes: np.ndarray
 
 
-def read_csv(name: str, content: bytes, mapping: Mapping) -> CsvRows:
+def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
     """Parse text into string columns.
 
     Raises:
@@ -87,17 +87,17 @@ def read_csv(name: str, content: bytes, mapping: Mapping) -> CsvRows:
             "to quote values, set `quoted: false` in the mapping."
         ) from error
     table = table.rename_columns(header)
-    ragged = Ragged(np.array(numbers, dtype=np.int64), np.array(texts, dtype=object))
+    malformed = MalformedLines(np.array(numbers, dtype=np.int64), np.array(texts, dtype=object))
     total = table.num_rows + len(numbers)
-    row_numbers = np.setdiff1d(np.arange(1, total + 1), ragged.numbers, assume_unique=True)
-    stray = np.zeros(table.num_rows, dtype=bool)
+    row_numbers = np.setdiff1d(np.arange(1, total + 1), malformed.row_numbers, assume_unique=True)
+    stray_quotes = np.zeros(table.num_rows, dtype=bool)
     if quoted:
-        _refuse_open_quote(name, text, table, ragged)
-        stray = _stray_quotes(table, text, delimiter)
-    return CsvRows(table, row_numbers, ragged, stray)
+        _refuse_open_quote(name, text, table, malformed)
+        stray_quotes = _stray_quotes(table, text, delimiter)
+    return CsvRows(table, row_numbers, malformed, stray_quotes)
 
 
-def _utf8(name: str, content: bytes, mapping: Mapping) -> bytes:
+def _utf8(name: str, content: bytes, mapping: ColumnMapping) -> bytes:
     """The text re-encoded as UTF-8 without a byte order mark."""
     encoding = mapping.encoding
     if encoding == "utf-8" and content.startswith(b"\xef\xbb\xbf"):
@@ -137,7 +137,7 @@ def _stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarray:
     The sign: a value holds a line with as many delimiters as a row, and does not stand in the text as a
     properly quoted value would.
     """
-    stray = np.zeros(table.num_rows, dtype=bool)
+    stray_quotes = np.zeros(table.num_rows, dtype=bool)
     for column in table.columns:
         offset = 0  # values stand in the text in the order of their rows
         for row in np.flatnonzero(pc.match_substring(column, "\n").to_numpy(zero_copy_only=False)):
@@ -145,18 +145,18 @@ def _stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarray:
             if all(line.count(delimiter) != table.num_columns - 1 for line in value.split("\n")[1:]):
                 continue
             found = text.find(f'"{value.replace(chr(34), chr(34) * 2)}"'.encode(), offset)
-            stray[row] |= found < 0
+            stray_quotes[row] |= found < 0
             offset = max(found, offset)
-    return stray
+    return stray_quotes
 
 
-def _refuse_open_quote(name: str, text: bytes, table: pa.Table, ragged: Ragged) -> None:
+def _refuse_open_quote(name: str, text: bytes, table: pa.Table, malformed: MalformedLines) -> None:
     """A quote that is never closed makes one value of the rest of the file: rows would vanish unseen."""
-    total = table.num_rows + len(ragged.numbers)
+    total = table.num_rows + len(malformed.row_numbers)
     if total == 0 or text.count(b'"') % 2 == 0 or text.rstrip().endswith(b'"'):
         return
-    if total in ragged.numbers:
-        open_ended = "\n" in ragged.texts[-1].rstrip("\r\n")
+    if total in malformed.row_numbers:
+        open_ended = "\n" in malformed.texts[-1].rstrip("\r\n")
     else:
         open_ended = table.columns[-1][-1].as_py().endswith("\n")
     if open_ended:

@@ -30,7 +30,7 @@ DATASETS = {
 }
 
 
-def locate(name: str) -> tuple[Path, Path]:
+def locate_dataset(name: str) -> tuple[Path, Path]:
     """Path of a data set's file and of its mapping.
 
     Raises:
@@ -54,7 +54,7 @@ def locate(name: str) -> tuple[Path, Path]:
     return path, dataset.mapping
 
 
-def replay(settings: Settings, name: str) -> None:
+def start_replay(settings: Settings, name: str) -> None:
     """Make the data folder one that replays a data set: "now" is where its data end, not today.
 
     Raises:
@@ -72,7 +72,7 @@ def replay(settings: Settings, name: str) -> None:
     )
 
 
-def refuse_to_mix(settings: Settings, source: str) -> None:
+def require_no_replay(settings: Settings, source: str) -> None:
     """A source of one's own does not belong into a folder that replays a data set.
 
     Raises:

@@ -14,7 +14,7 @@ TRANSACTION_KEY = ("customer_id", "event_timestamp", "amount", "quantity")
 QUARANTINE_KEY = ("raw",)
 
 
-def new_rows(frame: pd.DataFrame, key: tuple[str, ...], stored: list[Path], spill: Path) -> np.ndarray:
+def find_new_rows(frame: pd.DataFrame, key: tuple[str, ...], stored: list[Path], spill: Path) -> np.ndarray:
     """Positions, in order, of the rows that are not in the stored files yet.
 
     Args:

@@ -8,18 +8,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdfast.ingestion.column_mapping import Mapping
-from holdfast.ingestion.readers import Part
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.readers import SourceFile
 
 # Ways in which exports write that a value is not there, compared in lower case.
-MISSING = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
+MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
 _NUMBER = r"^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 _ISO_DATE = r"^[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T ].*)?$"
 _OFFSET = r"[T ].*(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 
 
 @dataclass(frozen=True)
-class Problem:
+class RowIssue:
     """A reason and the rows it holds for."""
 
     reason: str
@@ -27,31 +27,31 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedRows:
     """The typed columns of one part, and why a value of them is null.
 
     ``unreadable`` names each field of the mapping without a single readable value.
     """
 
     frame: pd.DataFrame
-    problems: list[Problem]
+    problems: list[RowIssue]
     unreadable: list[str]
 
 
-def parse(part: Part, mapping: Mapping) -> Parsed:
+def parse_rows(part: SourceFile, mapping: ColumnMapping) -> ParsedRows:
     """Type the mapped columns of a part.
 
     Returns a frame with ``customer_id`` (object), ``event_timestamp`` (UTC, µs), ``amount`` and ``quantity``
     (float64), one row per row of the part.
     """
     columns = mapping.columns.by_field
-    problems: list[Problem] = []
+    problems: list[RowIssue] = []
     values: dict[str, pd.Series] = {}
     for field, column in columns.items():
         text = pc.utf8_trim_whitespace(part.rows.column(column).combine_chunks())
-        missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING))
+        missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING_VALUES))
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
-        typed = column in part.typed
+        typed = column in part.typed_columns
         if field == "customer_id":
             value, noun = _customer_ids(text), "an id"
         elif field == "event_timestamp":
@@ -59,8 +59,8 @@ def parse(part: Part, mapping: Mapping) -> Parsed:
         else:
             value, noun = _numbers(text, "." if typed else mapping.decimal), "a number"
         absent = missing.to_numpy(zero_copy_only=False)
-        problems.append(Problem(f"{field} is missing", absent))
-        problems.append(Problem(f"{field} is not {noun}", value.isna().to_numpy() & ~absent))
+        problems.append(RowIssue(f"{field} is missing", absent))
+        problems.append(RowIssue(f"{field} is not {noun}", value.isna().to_numpy() & ~absent))
         values[field] = value
     amount, quantity = _amount_and_quantity(values, _cancelled(part, mapping))
     frame = pd.DataFrame(
@@ -71,7 +71,7 @@ def parse(part: Part, mapping: Mapping) -> Parsed:
             "quantity": quantity,
         }
     )
-    return Parsed(
+    return ParsedRows(
         frame=frame,
         problems=[problem for problem in problems if problem.rows.any()],
         unreadable=[field for field in columns if values[field].isna().all()],
@@ -90,7 +90,7 @@ def _numbers(text: Any, decimal: str) -> pd.Series:
     return pc.cast(text, pa.float64()).to_pandas()
 
 
-def _timestamps(text: Any, mapping: Mapping, typed: bool) -> pd.Series:
+def _timestamps(text: Any, mapping: ColumnMapping, typed: bool) -> pd.Series:
     """UTC timestamps in microseconds; what is out of reach of a nanosecond clock (1677 to 2262) is unreadable."""
     pattern = mapping.timestamp_format
     if pattern is not None and not typed:
@@ -123,7 +123,7 @@ def _to_utc(local: pd.Series, zone: str) -> pd.Series:
     return local.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").dt.tz_convert("UTC")
 
 
-def _cancelled(part: Part, mapping: Mapping) -> np.ndarray:
+def _cancelled(part: SourceFile, mapping: ColumnMapping) -> np.ndarray:
     if mapping.cancellation is None:
         return np.zeros(part.rows.num_rows, dtype=bool)
     text = pc.utf8_trim_whitespace(part.rows.column(mapping.cancellation.column).combine_chunks())

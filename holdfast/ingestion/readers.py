@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.column_mapping import Mapping
-from holdfast.ingestion.csv_reader import Ragged, read_csv
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.csv_reader import MalformedLines, read_csv
 
 SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
 _GZIP = b"\x1f\x8b"
@@ -22,25 +22,25 @@ _PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True)
-class Part:
+class SourceFile:
     """One file of a source.
 
     ``rows`` holds a string column per column of the file; a missing value is ``""``. ``numbers`` holds the
     1-based data row number of each of them. ``typed`` names the columns that came with a type (Parquet): their
-    strings are ISO 8601 and plain numbers, whatever format the mapping gives for text. ``stray`` marks rows that
+    strings are ISO 8601 and plain numbers, whatever format the mapping gives for text. ``stray_quotes`` marks rows that
     took in other rows because of a stray quote.
     """
 
     name: str
     rows: pa.Table
-    numbers: np.ndarray
-    ragged: Ragged = field(default_factory=Ragged)
-    typed: frozenset[str] = frozenset()
-    stray: np.ndarray | None = None
+    row_numbers: np.ndarray
+    malformed: MalformedLines = field(default_factory=MalformedLines)
+    typed_columns: frozenset[str] = frozenset()
+    stray_quotes: np.ndarray | None = None
 
     @property
     def rows_read(self) -> int:
-        return self.rows.num_rows + len(self.ragged.numbers)
+        return self.rows.num_rows + len(self.malformed.row_numbers)
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Source:
 
     name: str
     sha256: str
-    parts: list[Part]
+    files: list[SourceFile]
 
     @property
     def rows_read(self) -> int:
-        return sum(part.rows_read for part in self.parts)
+        return sum(file.rows_read for file in self.files)
 
 
-def read_source(path: Path, mapping: Mapping) -> Source:
+def read_source(path: Path, mapping: ColumnMapping) -> Source:
     """Read a CSV, gzipped CSV or Parquet file, or every such file of a folder sorted by name.
 
     Raises:
@@ -64,15 +64,15 @@ def read_source(path: Path, mapping: Mapping) -> Source:
             or no row at all.
         OSError: the disk or network failed; trying again may help.
     """
-    parts, digests = [], []
-    for file in _files(path):
-        content = _unpacked(file)
+    files, digests = [], []
+    for location in _files(path):
+        content = _unpacked(location)
         digests.append(hashlib.sha256(content).hexdigest())
-        part = _read_part(file.name, content, mapping)
-        _require_columns(part, mapping, file)
-        parts.append(part)
+        file = _read_file(location.name, content, mapping)
+        _require_columns(file, mapping, location)
+        files.append(file)
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    source = Source(name=path.name, sha256=digest, parts=parts)
+    source = Source(name=path.name, sha256=digest, files=files)
     if source.rows_read == 0:
         raise IngestError(f"{path} has a header and no rows. Check the export that wrote it.")
     return source
@@ -108,14 +108,20 @@ def _unpacked(file: Path) -> bytes:
     return content
 
 
-def _read_part(name: str, content: bytes, mapping: Mapping) -> Part:
+def _read_file(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     if content.startswith(_PARQUET) or name.lower().endswith(".parquet"):
         return _read_parquet(name, content)
     found = read_csv(name, content, mapping)
-    return Part(name=name, rows=found.table, numbers=found.numbers, ragged=found.ragged, stray=found.stray)
+    return SourceFile(
+        name=name,
+        rows=found.table,
+        row_numbers=found.row_numbers,
+        malformed=found.malformed,
+        stray_quotes=found.stray_quotes,
+    )
 
 
-def _read_parquet(name: str, content: bytes) -> Part:
+def _read_parquet(name: str, content: bytes) -> SourceFile:
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
@@ -125,7 +131,7 @@ def _read_parquet(name: str, content: bytes) -> Part:
     )
     columns = [_as_text(column) for column in table.columns]
     rows = pa.table(columns, names=table.column_names)
-    return Part(name=name, rows=rows, numbers=np.arange(1, rows.num_rows + 1), typed=typed)
+    return SourceFile(name=name, rows=rows, row_numbers=np.arange(1, rows.num_rows + 1), typed_columns=typed)
 
 
 def _is_text(kind: Any) -> bool:
@@ -150,9 +156,9 @@ def _as_text(column: Any) -> Any:
     return pc.fill_null(text, "")
 
 
-def _require_columns(part: Part, mapping: Mapping, file: Path) -> None:
+def _require_columns(part: SourceFile, mapping: ColumnMapping, file: Path) -> None:
     found = part.rows.column_names
-    for column in mapping.needed:
+    for column in mapping.required_columns:
         if found.count(column) == 1:
             continue
         listing = ", ".join(repr(name) for name in found)

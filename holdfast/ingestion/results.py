@@ -5,7 +5,7 @@ from typing import Literal
 
 from holdfast.ingestion.batches import Batch
 
-Status = Literal["added", "already ingested", "nothing new"]
+IngestStatus = Literal["added", "already ingested", "nothing new"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class IngestResult:
     """
 
     batch_id: str | None
-    status: Status
+    status: IngestStatus
     rows_read: int
     rows_added: int
     rows_already_known: int

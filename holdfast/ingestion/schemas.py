@@ -10,7 +10,7 @@ from pandera.typing import Series
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
 
-LARGEST = 1e12
+MAX_ABSOLUTE_VALUE = 1e12
 
 
 class Transactions(pa.DataFrameModel):
@@ -50,12 +50,14 @@ class Transactions(pa.DataFrameModel):
     @pa.check("amount", error="amount is beyond a trillion", n_failure_cases=5)
     @classmethod
     def _amount_in_range(cls, amounts: pd.Series) -> pd.Series:
-        return ~np.isfinite(amounts) | (amounts.abs() <= LARGEST)  # sums must fit the decimals of the transformations
+        return ~np.isfinite(amounts) | (
+            amounts.abs() <= MAX_ABSOLUTE_VALUE
+        )  # sums must fit the decimals of the transformations
 
     @pa.check("quantity", error="quantity is beyond a trillion", n_failure_cases=5)
     @classmethod
     def _quantity_in_range(cls, quantities: pd.Series) -> pd.Series:
-        return ~np.isfinite(quantities) | (quantities.abs() <= LARGEST)
+        return ~np.isfinite(quantities) | (quantities.abs() <= MAX_ABSOLUTE_VALUE)
 
     @pa.check("event_timestamp", error="event_timestamp is before 1970", n_failure_cases=5)
     @classmethod

@@ -11,7 +11,7 @@ from holdfast.core.types import Floats, Ints
 from holdfast.ingestion.batches import Batch
 from holdfast.models.fingerprint import differing_parts
 from holdfast.training.lineage import Lineage
-from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.numeric_environment import NumericEnvironment
 
 Digests = Mapping[str, Mapping[str, str]]
 _KEYS = ["customer_id", "cutoff"]
@@ -65,7 +65,9 @@ def diff_code(recorded: Lineage, present: Lineage) -> list[ReproductionDifferenc
     return [ReproductionDifference("code", "; ".join(differing), _check_out(recorded))] if differing else []
 
 
-def diff_numeric_environment(recorded: Arithmetic | None, present: Arithmetic) -> list[ReproductionDifference]:
+def diff_numeric_environment(
+    recorded: NumericEnvironment | None, present: NumericEnvironment
+) -> list[ReproductionDifference]:
     """What it was computed with. Nothing to tell where that was not recorded."""
     if recorded is None or recorded == present:
         return []

@@ -16,7 +16,12 @@ from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
 from holdfast.runtime.processes import log_tail, start_process
 from holdfast.training.lineage import LINEAGE, ROOT, Lineage
-from holdfast.training.numeric_environment import ARITHMETIC, VARIABLES, Arithmetic, held_to
+from holdfast.training.numeric_environment import (
+    NUMERIC_ENVIRONMENT,
+    PINNING_VARIABLES,
+    NumericEnvironment,
+    pinned_environment,
+)
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 # Nothing that names a store or a registry: the definitions of this checkout go into a registry of the process's own.
@@ -36,13 +41,17 @@ class RetrainingOutcome:
     """
 
     present: Lineage
-    arithmetic: Arithmetic
+    arithmetic: NumericEnvironment
     made: RetrainedModel | None
     refusal: str = ""
 
 
 def retrain_isolated(
-    settings: Settings, lineage: Lineage, recipe: Recipe, arithmetic: Arithmetic | None, say: Callable[[str], object]
+    settings: Settings,
+    lineage: Lineage,
+    recipe: Recipe,
+    arithmetic: NumericEnvironment | None,
+    say: Callable[[str], object],
 ) -> RetrainingOutcome:
     """Make the model of a recipe from the batches of its lineage, in a temporary folder that is removed.
 
@@ -68,13 +77,13 @@ def retrain_isolated(
         return _read(folder)
 
 
-def _environment(data: Path, lineage: Lineage, arithmetic: Arithmetic | None) -> dict[str, str]:
-    kept = _KEPT if arithmetic else _KEPT + VARIABLES
+def _environment(data: Path, lineage: Lineage, arithmetic: NumericEnvironment | None) -> dict[str, str]:
+    kept = _KEPT if arithmetic else _KEPT + PINNING_VARIABLES
     return {name: os.environ[name] for name in kept if name in os.environ} | {
         "HOLDFAST_DATA": str(data),
         "HOLDFAST_HORIZON_DAYS": str(lineage.horizon_days),
         "HOLDFAST_ACTIVITY_DAYS": str(lineage.activity_days),
-        **(held_to(arithmetic) if arithmetic else {}),
+        **(pinned_environment(arithmetic) if arithmetic else {}),
     }
 
 
@@ -87,7 +96,7 @@ def _run(folder: Path, environment: dict[str, str], say: Callable[[str], object]
 
 def _read(folder: Path) -> RetrainingOutcome:
     present = LINEAGE.validate_json((folder / retrain_worker.CURRENT_FILE).read_bytes())
-    arithmetic = ARITHMETIC.validate_json((folder / retrain_worker.ARITHMETIC_FILE).read_bytes())
+    arithmetic = NUMERIC_ENVIRONMENT.validate_json((folder / retrain_worker.ARITHMETIC_FILE).read_bytes())
     if (refusal := folder / retrain_worker.REFUSAL_FILE).exists():
         return RetrainingOutcome(present, arithmetic, None, refusal.read_text())
     if not (scores := folder / retrain_worker.SCORES_FILE).exists():

@@ -17,7 +17,7 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
-from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 
@@ -33,7 +33,7 @@ class RecordedVersion:
     lineage: Lineage
     recipe: Recipe
     scores: pd.DataFrame
-    arithmetic: Arithmetic | None
+    arithmetic: NumericEnvironment | None
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from pydantic import TypeAdapter
 from feature_repo.settings import Settings, load_settings
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.apply import apply_definitions
+from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.models.fingerprint import fingerprint
-from holdfast.training.dataset import build_and_assemble
-from holdfast.training.fitting import churn_scores, fit_recipe
-from holdfast.training.lineage import LINEAGE, Lineage, lineage_of
-from holdfast.training.numeric_environment import ARITHMETIC, arithmetic
+from holdfast.training.dataset import build_training_set
+from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.lineage import LINEAGE, Lineage, build_lineage
+from holdfast.training.numeric_environment import NUMERIC_ENVIRONMENT, current_numeric_environment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.settings import TrainingSettings
 
@@ -44,7 +44,7 @@ def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
     """
     apply_definitions(open_store())
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
-    return lineage_of(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
+    return build_lineage(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
 
 
 def retrain(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[[str], object]) -> RetrainedModel:
@@ -54,10 +54,10 @@ def retrain(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable
         HoldfastError: The batches do not give a training set.
     """
     cutoffs = sorted({*recipe.development, *recipe.test})
-    data = build_and_assemble(settings, cutoffs, recorded.as_of, recorded.known_at, say)
-    development, test = data.at(recipe.development), data.at(recipe.test)
+    data = build_training_set(settings, cutoffs, recorded.as_of, recorded.known_at, say)
+    development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
     say(f"fitting {recipe.family} on {len(development.y):,} rows")
-    scores = churn_scores(fit_recipe(recipe, data), test.x)
+    scores = predict_churn(fit_recipe(recipe, data), test.x)
     return RetrainedModel(
         {"development": development.digests(), "test": test.digests()},
         test.keys.assign(churned=test.y, model=scores),
@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
     _say("reading the definitions")
     present = current_lineage(settings, recorded)
     (folder / CURRENT_FILE).write_bytes(LINEAGE.dump_json(present))
-    (folder / ARITHMETIC_FILE).write_bytes(ARITHMETIC.dump_json(arithmetic()))
+    (folder / ARITHMETIC_FILE).write_bytes(NUMERIC_ENVIRONMENT.dump_json(current_numeric_environment()))
     if present.fingerprint != recorded.fingerprint:
         return  # other features: whatever is trained on them is another model
     try:

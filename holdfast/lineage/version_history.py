@@ -36,7 +36,7 @@ from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.lineage import LINEAGE, Lineage
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
-from holdfast.training.numeric_environment import ARITHMETIC, Arithmetic
+from holdfast.training.numeric_environment import NUMERIC_ENVIRONMENT, NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 Event = (
@@ -68,7 +68,7 @@ class VersionHistory:
     run_id: str
     training_rows: int | None
     lineage: Lineage
-    arithmetic: Arithmetic | None
+    arithmetic: NumericEnvironment | None
     batches: list[UsedBatch]
     recipe: Recipe | None
     evaluation: Evaluation | None
@@ -176,7 +176,7 @@ def parse_lineage(files: Mapping[str, bytes], where: str) -> Lineage:
         ) from error
 
 
-def parse_numeric_environment(files: Mapping[str, bytes]) -> Arithmetic | None:
+def parse_numeric_environment(files: Mapping[str, bytes]) -> NumericEnvironment | None:
     """What a model was computed with, where its lineage says so."""
     told = json.loads(files[LINEAGE_FILE]).get("arithmetic")
-    return ARITHMETIC.validate_python(told) if told else None
+    return NUMERIC_ENVIRONMENT.validate_python(told) if told else None

@@ -21,7 +21,7 @@ from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.runtime.run_artifacts import read_file
-from holdfast.training.dataset import TrainingSet, build_and_assemble
+from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.training.recipe import RECIPE_FILE, Recipe
@@ -93,7 +93,7 @@ class ModelCandidate:
             )
         lineage = json.loads(self._artifact(LINEAGE_FILE))
         as_of, known_at = (datetime.fromisoformat(lineage[name]) for name in ("as_of", "known_at"))
-        rows = build_and_assemble(settings, self.recipe.test, as_of, known_at)
+        rows = build_training_set(settings, self.recipe.test, as_of, known_at)
         if (names := [feature.name for feature in rows.inputs]) != self.contract.inputs:
             raise NotComputedError(f"version {self.version} reads {self.contract.inputs}, the feature service {names}")
         return rows

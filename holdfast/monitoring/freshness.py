@@ -7,7 +7,12 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.materialization import being_filled, online_state, why_not_served
+from holdfast.feature_store.materialization import (
+    UnserveableStoreError,
+    check_serveable,
+    is_materializing,
+    load_online_state,
+)
 from holdfast.models.contract import CHAMPION, freshness_limits
 from holdfast.models.registered_version import NoSuchAliasError, RegistryUnavailableError
 from holdfast.models.registry_client import RegistryClient, fail_fast_env
@@ -32,9 +37,9 @@ def check_online_store(settings: Settings, window: Window) -> Judged:
     """
     store = open_store()
     limits = freshness_limits(store).values()
-    state = online_state(settings)
-    if state is None and being_filled(settings):
-        state = online_state(settings)  # that run may have ended in between
+    state = load_online_state(settings)
+    if state is None and is_materializing(settings):
+        state = load_online_state(settings)  # that run may have ended in between
         if state is None:
             return [], [], ["The online store is being filled: its age is not judged."]
     if state is None or not limits:
@@ -45,9 +50,11 @@ def check_online_store(settings: Settings, window: Window) -> Judged:
         text = "The last materialisation of the online store was cut short, or parity disproved it."
         row = MetricRow(_AGE, ONLINE, float("nan"), 0, breached=True)
         return [row], [_finding("critical", ONLINE, text, window, {})], []
-    if why := why_not_served(settings, store):
+    try:
+        check_serveable(settings, store)
+    except UnserveableStoreError as error:
         row = MetricRow(_AGE, ONLINE, float("nan"), 0, breached=True)
-        return [row], [_finding("critical", ONLINE, f"{why} The service refuses customers.", window, {})], []
+        return [row], [_finding("critical", ONLINE, f"{error} The service refuses customers.", window, {})], []
     soft, hard = min(limit.soft for limit in limits), min(limit.hard for limit in limits)
     age = max(window.as_of - state.as_of, timedelta())
     row = MetricRow(_AGE, ONLINE, age / _HOUR, 1, limit=soft / _HOUR, breached=age > soft)

@@ -13,7 +13,7 @@ from holdfast.monitoring.freshness import Judged
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.window import Window
-from holdfast.training.mlflow_tracking import TRAINING_TIME
+from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
 
 _SUBJECT = "training"
 _BEFORE, _FEWEST = 10, 3
@@ -35,10 +35,10 @@ def check_training_duration(settings: Settings, window: Window, rules: DataRules
         return [], [], []
     (version, seconds), before = times[-1], [seconds for _, seconds in times[:-1]]
     if len(before) < _FEWEST:
-        return [MetricRow(TRAINING_TIME, _SUBJECT, seconds, 1, version)], [], []
+        return [MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version)], [], []
     usual = median(before)
     limit = usual * rules.max_training_ratio
-    row = MetricRow(TRAINING_TIME, _SUBJECT, seconds, 1, version, limit=limit, breached=seconds > limit)
+    row = MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version, limit=limit, breached=seconds > limit)
     if seconds <= limit:
         return [row], [], []
     text = (
@@ -60,6 +60,6 @@ def _times(settings: Settings, window: Window) -> list[tuple[str, float]]:
     times = []
     for version in sorted(known, key=int)[-_BEFORE - 1 :]:
         metrics = client.get_run(str(get_version(client, version).run_id)).data.metrics
-        if TRAINING_TIME in metrics:
-            times.append((version, metrics[TRAINING_TIME]))
+        if TRAINING_TIME_METRIC in metrics:
+            times.append((version, metrics[TRAINING_TIME_METRIC]))
     return times

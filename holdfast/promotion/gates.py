@@ -81,7 +81,9 @@ def _gate(rule: _Rule, threshold: float, value: float | None, verdict: Verdict, 
 
 @cache
 def _rules() -> list[_Rule]:
-    from holdfast.training.baselines import BASELINES  # scikit-learn and Feast, which the settings need not wait for
+    from holdfast.training.baselines import (
+        BASELINE_LABELS,  # scikit-learn and Feast, which the settings need not wait for
+    )
 
     return [
         _Rule("minimum quality", "at least", lambda s: s.min_roc_auc, gate_metrics.quality),
@@ -92,7 +94,7 @@ def _rules() -> list[_Rule]:
                 lambda s: s.min_gain_over_baselines,
                 partial(gate_metrics.over_baseline, name),
             )
-            for name, title in BASELINES.items()
+            for name, title in BASELINE_LABELS.items()
         ),
         _Rule("probabilities better than the base rate", "above", lambda s: s.min_brier_gain, gate_metrics.brier),
         _Rule("better than a simpler model", "above", lambda s: s.min_gain_over_simpler, gate_metrics.simpler),

@@ -7,7 +7,7 @@ from feature_repo.names import ENTITY_KEY
 from holdfast.core.types import Bools, Floats
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
+from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import roc_auc_difference
@@ -86,7 +86,7 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
 def _brier_difference(churned: Bools, left: Floats, right: Floats, bootstrap: CustomerBootstrap) -> Interval:
     """Brier score of ``left`` less that of ``right``, on the same resamples."""
     lost = (churned - left) ** 2 - (churned - right) ** 2
-    return interval(float(lost.mean()), mean_draws(lost, bootstrap))
+    return percentile_interval(float(lost.mean()), mean_draws(lost, bootstrap))
 
 
 def _bootstrap(rows: pd.DataFrame, settings: GateSettings) -> CustomerBootstrap:

@@ -11,7 +11,7 @@ from holdfast.lineage.batch_history import BatchHistory
 from holdfast.lineage.version_history import UsedBatch, VersionHistory
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.version_timeline import build_timeline
-from holdfast.training.model_families import described
+from holdfast.training.model_families import describe_model
 
 _SHOWN_BATCHES = 10
 
@@ -67,7 +67,7 @@ def _model(tree: Tree, history: VersionHistory) -> None:
     if recipe is None:
         model = tree.add("[bold]model[/bold]  made before recipes were kept")
     else:
-        model = tree.add(f"[bold]model[/bold]  {described(recipe.family, recipe.params)}")
+        model = tree.add(f"[bold]model[/bold]  {describe_model(recipe.family, recipe.params)}")
         for name, value in recipe.params.items():
             model.add(f"{name:<16}{value!r}")
         model.add(f"{'calibration':<16}{recipe.calibration}")

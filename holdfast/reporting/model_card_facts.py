@@ -10,8 +10,8 @@ from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.lineage_tree import format_batches, list_code_versions
 from holdfast.reporting.version_timeline import build_timeline, describe_approval, describe_status
-from holdfast.training.baselines import BASELINES
-from holdfast.training.evaluation_report import METRICS, Evaluation
+from holdfast.training.baselines import BASELINE_LABELS
+from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation
 from holdfast.training.recipe import Recipe
 
 
@@ -22,8 +22,8 @@ def build_card_context(history: VersionHistory, told: Evaluation, recipe: Recipe
         "history": history,
         "lineage": history.lineage,
         "told": told,
-        "metrics": METRICS,
-        "baselines": BASELINES,
+        "metrics": METRIC_LABELS,
+        "baselines": BASELINE_LABELS,
         "status": describe_status(history),
         "gates_verdict": _gates_verdict(history),
         "gates_told": _gates_told(history),
@@ -68,7 +68,7 @@ def _limits(history: VersionHistory, told: Evaluation, recipe: Recipe) -> Iterat
         f"{worst.mean_score:.1%}, and {worst.base_rate:.1%} churned."
     )
     name, gain = min(told.over_baselines.items(), key=lambda item: item[1].value)
-    yield f"Of the simple models {BASELINES.get(name, name)} comes nearest: its ROC-AUC is lower by {gain}."
+    yield f"Of the simple models {BASELINE_LABELS.get(name, name)} comes nearest: its ROC-AUC is lower by {gain}."
     ranked = [item for item in told.slices if item.gap]
     if ranked:
         low = max(ranked, key=lambda item: item.gap.value if item.gap else 0.0)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from holdfast.core.atomic_files import replace_file
-from holdfast.training.evaluation_report import METRICS, Interval
+from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
 MODELS = {"base_rate": "base rate", "recency": "recency alone", "rfm": "RFM logistic", "bg_nbd": "BG/NBD"}
 
@@ -96,11 +96,11 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         title_justify="left",
     )
     quality.add_column("")
-    for label in METRICS.values():
+    for label in METRIC_LABELS.values():
         quality.add_column(label, justify="right")
     rows = {"Holdfast": summary.metrics} | {MODELS[name]: values for name, values in summary.baselines.items()}
     for name, values in rows.items():
-        quality.add_row(name, *(f"{values[metric]:.3f}" for metric in METRICS))
+        quality.add_row(name, *(f"{values[metric]:.3f}" for metric in METRIC_LABELS))
 
     answer = "\n".join(["[bold]A live prediction over HTTP[/bold]", escape(json.dumps(summary.prediction, indent=2))])
     console.print(Group("", facts, "", quality, answer, f"\nAll of it: {escape(str(path))}"))

@@ -9,7 +9,7 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page.schemas import ChallengerStatus, ChampionStatus, ModelStatus, TestMetric
 from holdfast.status_page.sections import strip_credentials
-from holdfast.training.evaluation_report import METRICS
+from holdfast.training.evaluation_report import METRIC_LABELS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,7 +75,7 @@ def _promised(client: "MlflowClient", version: str) -> list[TestMetric]:
     names = {metric: f"test.model.{metric}" for metric in _PROMISED if f"test.model.{metric}" in found}
     return [
         TestMetric(
-            metric=METRICS[metric],
+            metric=METRIC_LABELS[metric],
             value=found[name],
             low=found.get(f"{name}.low", found[name]),
             high=found.get(f"{name}.high", found[name]),

@@ -21,12 +21,12 @@ _SHOWN_BREACHES = 8
 
 def load_freshness(settings: Settings) -> FreshnessStatus:
     """The age of the online store at the time that counts as now: with a clock that replays data, theirs."""
-    from holdfast.feature_store.apply import definitions
-    from holdfast.feature_store.materialization import online_state
+    from holdfast.feature_store.feast_registry import collect_definitions
+    from holdfast.feature_store.materialization import load_online_state
     from holdfast.ingestion.as_of import resolve_as_of
 
-    held, now = online_state(settings), resolve_as_of(None, settings, datetime.now(UTC))
-    load_views = definitions().feature_views
+    held, now = load_online_state(settings), resolve_as_of(None, settings, datetime.now(UTC))
+    load_views = collect_definitions().feature_views
     soft = min(float(view.tags["soft_limit_hours"]) for view in load_views)
     hard = min((view.ttl.total_seconds() / 3600 for view in load_views if view.ttl), default=math.inf)
     age = max(0.0, (now - held.as_of).total_seconds() / 3600) if held else None

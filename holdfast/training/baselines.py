@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # As people read them.
-BASELINES = {
+BASELINE_LABELS = {
     "base_rate": "base rate",
     "recency": "recency alone",
     "rfm": "RFM logistic",
@@ -28,7 +28,7 @@ _PENALTIES = (0.0, 0.001, 0.01, 0.1, 1.0)
 _RFM = ["days_since_last_purchase", "purchase_days", "mean_purchase_amount"]
 
 
-def baseline_scores(
+def score_baselines(
     train: TrainingSet, everybody: PurchaseHistory, test: TrainingSet, horizon_days: int
 ) -> dict[str, Floats]:
     """Churn probabilities of the test rows by each baseline.
@@ -41,7 +41,7 @@ def baseline_scores(
         "rfm": lambda: _logistic(train, test, _RFM),
         "bg_nbd": lambda: _bg_nbd(everybody, test, horizon_days),
     }
-    return {name: methods[name]() for name in BASELINES}
+    return {name: methods[name]() for name in BASELINE_LABELS}
 
 
 def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Floats:

@@ -16,7 +16,7 @@ import pandas as pd
 from holdfast.core.types import Bools, Floats
 from holdfast.training.evaluation_report import Interval
 
-BINS = 10
+CALIBRATION_BINS = 10
 _CHUNK = 10  # few enough to stay in the processor's cache
 _CELLS = 4_000_000  # of an array of some resamples by all rows: 32 MB of float64
 
@@ -45,30 +45,30 @@ class CustomerBootstrap:
 
     @property
     def weights(self) -> npt.NDArray[np.uint8]:
-        """How often each row is drawn, shape (resamples, rows), all at once: see :meth:`chunks`."""
+        """How often each row is drawn, shape (resamples, rows), all at once: see :meth:`weight_chunks`."""
         return self._counts.take(self._codes, axis=1)
 
-    def at(self, rows: Bools) -> "CustomerBootstrap":
+    def subset(self, rows: Bools) -> "CustomerBootstrap":
         """The same resamples of some of the rows, ``rows`` of shape (rows,)."""
         part = copy(self)
         part._counts, part._codes = self._counts, self._codes[rows]  # drawn once for all parts
         return part
 
-    def chunks(self, order: npt.NDArray[np.intp] | None = None) -> Iterator[Floats]:
+    def weight_chunks(self, order: npt.NDArray[np.intp] | None = None) -> Iterator[Floats]:
         """The weights as float64, some resamples at a time, the rows in ``order``."""
-        step = at_a_time(_CHUNK, len(self._codes))
+        step = chunk_size(_CHUNK, len(self._codes))
         for start in range(0, self.resamples, step):
             part = self._counts[start : start + step]
             # One is ordered by rows, the other by resamples: what sums them up rounds accordingly.
             yield (part.take(self._codes, axis=1) if order is None else part[:, self._codes[order]]).astype(np.float64)
 
 
-def at_a_time(most: int, rows: int) -> int:
+def chunk_size(most: int, rows: int) -> int:
     """Of how many resamples arrays (resamples, rows) are made at once: ``most``, or fewer of many rows."""
     return max(1, min(most, _CELLS // max(rows, 1)))
 
 
-def interval(value: float, draws: Floats) -> Interval:
+def percentile_interval(value: float, draws: Floats) -> Interval:
     """``value`` with the 2.5th and 97.5th percentile of ``draws``; draws that could not be computed are left out.
 
     A value of which most draws cannot be computed (a slice of one class) has no interval: its ends are NaN.
@@ -105,7 +105,7 @@ def pr_auc_draws(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -
 
 def mean_draws(values: Floats, bootstrap: CustomerBootstrap) -> Floats:
     """The mean of a per-row value in each resample, shape (resamples,)."""
-    return np.concatenate([weights @ values / weights.sum(axis=1) for weights in bootstrap.chunks()])
+    return np.concatenate([weights @ values / weights.sum(axis=1) for weights in bootstrap.weight_chunks()])
 
 
 def calibration_error_draws(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Floats:
@@ -113,12 +113,12 @@ def calibration_error_draws(churned: Bools, scores: Floats, bootstrap: CustomerB
     bins = calibration_bins(scores)
     surplus = np.zeros((len(scores), bins.max() + 1))
     surplus[np.arange(len(scores)), bins] = churned - scores
-    return np.concatenate([np.abs(w @ surplus).sum(axis=1) / w.sum(axis=1) for w in bootstrap.chunks()])
+    return np.concatenate([np.abs(w @ surplus).sum(axis=1) / w.sum(axis=1) for w in bootstrap.weight_chunks()])
 
 
 def calibration_bins(scores: Floats) -> npt.NDArray[np.intp]:
     """Ten bins of equally many rows; equal scores share a bin."""
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, BINS + 1)[1:-1]))
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]))
     return np.searchsorted(edges, scores, side="right")
 
 
@@ -137,7 +137,7 @@ def _ranked(
     churn = churned[order].astype(np.float64)
     draws = []
     with np.errstate(invalid="ignore", divide="ignore"):
-        for weights in bootstrap.chunks(order):
+        for weights in bootstrap.weight_chunks(order):
             positive = weights * churn
             negative = weights - positive
             if len(starts) < len(order):

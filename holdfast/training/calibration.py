@@ -12,15 +12,15 @@ from sklearn.linear_model import LogisticRegression
 
 from holdfast.core.types import Bools, Floats
 from holdfast.models.calibrated_classifier import apply_calibrator
-from holdfast.training.bootstrap import CustomerBootstrap, interval, mean_draws
+from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval
 from holdfast.training.evaluation_report import CalibrationMethod
-from holdfast.training.metrics import log_losses, metrics
+from holdfast.training.metrics import compute_metrics, row_log_loss
 from holdfast.training.recipe import Calibration
 
 if TYPE_CHECKING:
     from holdfast.training.fitting import FoldScores
 
-METHODS: tuple[Calibration, ...] = get_args(Calibration)  # from the simplest to the most complex
+CALIBRATION_METHODS: tuple[Calibration, ...] = get_args(Calibration)  # from the simplest to the most complex
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class CalibrationChoice:
 
     method: Calibration
     reason: str
-    compared: list[CalibrationMethod]
+    methods: list[CalibrationMethod]
 
 
 def fit_calibrator(method: Calibration, log_odds: Floats, churned: Bools) -> Any:
@@ -61,16 +61,16 @@ def choose_calibration(
     churned = np.concatenate([fold.validation.y for fold, _ in judged])
     customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold, _ in judged])
     bootstrap = CustomerBootstrap(customers, resamples, seed)
-    scores = {method: np.concatenate([_calibrated(method, *pair) for pair in judged]) for method in METHODS}
-    losses = {method: log_losses(churned, values) for method, values in scores.items()}
+    scores = {method: np.concatenate([_calibrated(method, *pair) for pair in judged]) for method in CALIBRATION_METHODS}
+    losses = {method: row_log_loss(churned, values) for method, values in scores.items()}
 
     def gain(over: Calibration, method: Calibration) -> Any:
         saved = losses[over] - losses[method]
-        return interval(float(saved.mean()), mean_draws(saved, bootstrap))
+        return percentile_interval(float(saved.mean()), mean_draws(saved, bootstrap))
 
     chosen: Calibration = "none"
     reasons = []
-    for rival in METHODS[1:]:
+    for rival in CALIBRATION_METHODS[1:]:
         saved = gain(chosen, rival)
         wins = saved.low > 0
         reasons.append(
@@ -79,8 +79,8 @@ def choose_calibration(
         )
         chosen = rival if wins else chosen
     compared = []
-    for method in METHODS:
-        told = metrics(churned, scores[method])
+    for method in CALIBRATION_METHODS:
+        told = compute_metrics(churned, scores[method])
         compared.append(
             CalibrationMethod(
                 method=method,

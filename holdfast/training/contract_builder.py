@@ -10,18 +10,18 @@ from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME, ScoredExample, ServedModel
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.fitting import churn_scores
+from holdfast.training.fitting import predict_churn
 from holdfast.training.recipe import Recipe
 
 _LOW, _HIGH = 0.05, 0.95
 
 
-def served_model(
+def build_contract(
     settings: Settings, recipe: Recipe, development: TrainingSet, fingerprint: dict[str, str], model: Any, sha256: str
 ) -> ServedModel:
     """The contract of a fitted model whose file has the digest ``sha256``; the registry alone knows its version."""
-    latest = development.at([development.keys["cutoff"].max()]).x
-    reference = typical_customer(latest)
+    latest = development.at_cutoffs([development.keys["cutoff"].max()]).x
+    reference = typical_inputs(latest)
     return ServedModel(
         model_name=MODEL_NAME,
         model_version="",
@@ -33,11 +33,11 @@ def served_model(
         activity_days=settings.activity_days,
         fingerprint=fingerprint,
         model_sha256=sha256,
-        examples=scored_examples(model, example_rows(reference, latest)),
+        examples=score_examples(model, build_example_rows(reference, latest)),
     )
 
 
-def typical_customer(latest: Floats) -> list[float | None]:
+def typical_inputs(latest: Floats) -> list[float | None]:
     """The median of each input over the rows of the latest cut-off; None where at least half of them have no value.
 
     Reasons compare a customer with this one. Over all cut-offs, inputs that few have would belong to other
@@ -50,7 +50,7 @@ def typical_customer(latest: Floats) -> list[float | None]:
     ]
 
 
-def example_rows(typical: Sequence[float | None], latest: Floats) -> list[list[float | None]]:
+def build_example_rows(typical: Sequence[float | None], latest: Floats) -> list[list[float | None]]:
     """The typical customer, and the same with one input low, high, or missing where it is missing for some.
 
     Low and high are the 5% and 95% quantiles of ``latest``, shape (rows, inputs). So every input has its say in some
@@ -65,9 +65,9 @@ def example_rows(typical: Sequence[float | None], latest: Floats) -> list[list[f
     return [row for i, row in enumerate(rows) if row not in rows[:i]]
 
 
-def scored_examples(model: Any, rows: Sequence[Sequence[float | None]]) -> list[ScoredExample]:
+def score_examples(model: Any, rows: Sequence[Sequence[float | None]]) -> list[ScoredExample]:
     """``rows`` with what the model says of them."""
-    scores = churn_scores(model, np.array(rows, dtype=np.float64))  # None becomes NaN
+    scores = predict_churn(model, np.array(rows, dtype=np.float64))  # None becomes NaN
     return [
         ScoredExample(inputs=list(row), churn_probability=score)
         for row, score in zip(rows, scores.tolist(), strict=True)

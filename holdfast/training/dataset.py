@@ -1,12 +1,15 @@
 """The training set: labels at each cut-off joined with features as they were then, through the feature service."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -24,6 +27,24 @@ from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effec
 from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
 from holdfast.models.contract import Feature, input_matrix, model_inputs
 
+# As feature_repo.labels.churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
+LabelFunction = Callable[[ir.Table, Sequence[datetime], int, int], ir.Table]
+_label_function: ContextVar[LabelFunction] = ContextVar("label_function", default=churn_labels)
+
+
+@contextmanager
+def use_label_function(function: LabelFunction) -> Iterator[None]:
+    """Label every training set that is assembled in this context by another function than ``churn_labels``.
+
+    Args:
+        function: Label function with the parameters and the columns of :func:`feature_repo.labels.churn_labels`.
+    """
+    token = _label_function.set(function)
+    try:
+        yield
+    finally:
+        _label_function.reset(token)
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -34,11 +55,11 @@ class TrainingSet:
     y: Bools
     inputs: list[Feature]
 
-    def at(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
+    def at_cutoffs(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
         """The rows of some cut-offs."""
-        return self.rows(np.flatnonzero(self.keys["cutoff"].isin(list(cutoffs))))
+        return self.take(np.flatnonzero(self.keys["cutoff"].isin(list(cutoffs))))
 
-    def rows(self, rows: npt.NDArray[np.intp]) -> "TrainingSet":
+    def take(self, rows: npt.NDArray[np.intp]) -> "TrainingSet":
         """The rows of these numbers, in their order; a number may occur more than once."""
         return TrainingSet(self.keys.iloc[rows].reset_index(drop=True), self.x[rows], self.y[rows], self.inputs)
 
@@ -62,7 +83,7 @@ class PurchaseHistory(NamedTuple):
     age: Floats
 
 
-def purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -> PurchaseHistory:
+def read_purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -> PurchaseHistory:
     """Of every customer known at the cut-off, active or not, from the snapshot built at ``known_at``."""
     batches = list_batches(settings)
     path = snapshot_path(settings, "customer_purchase_history", cutoff, effective_known_at(batches, cutoff, known_at))
@@ -75,7 +96,9 @@ def purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -
     return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first[bought]) / day_us)
 
 
-def labelled_cutoffs(settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int) -> list[datetime]:
+def list_labeled_cutoffs(
+    settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int
+) -> list[datetime]:
     """Monthly cut-offs whose horizon has closed by ``as_of`` and is covered by data.
 
     Where the data end before ``as_of``, days without data are not days without purchases.
@@ -93,7 +116,9 @@ def labelled_cutoffs(settings: Settings, as_of: datetime, known_at: datetime, mi
     return closed_cutoffs(first, min(as_of, end), settings.horizon_days, min_history_days)
 
 
-def assemble(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> TrainingSet:
+def assemble_training_set(
+    settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime
+) -> TrainingSet:
     """Label every active customer at every cut-off and join the features as known then.
 
     The snapshots of the cut-offs must have been built at ``known_at``.
@@ -118,7 +143,7 @@ def assemble(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, k
     return TrainingSet(keys, input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool), inputs)
 
 
-def build_and_assemble(
+def build_training_set(
     settings: Settings,
     cutoffs: Sequence[datetime],
     as_of: datetime,
@@ -135,13 +160,13 @@ def build_and_assemble(
         say(f"building the features of cut-off {number} of {len(cutoffs)}")
         build_snapshots(settings, cutoff, known_at)
     say("joining labels and features")
-    return assemble(settings, cutoffs, as_of, known_at)
+    return assemble_training_set(settings, cutoffs, as_of, known_at)
 
 
 def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:
     connection = ibis.duckdb.connect()
     transactions = known_transactions(connection.read_parquet(transactions_glob(settings)), as_of, known_at)
-    labels = churn_labels(transactions, cutoffs, settings.horizon_days, settings.activity_days)
+    labels = _label_function.get()(transactions, cutoffs, settings.horizon_days, settings.activity_days)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()
     return Labels.validate(frame, lazy=True)

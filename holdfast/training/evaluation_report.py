@@ -7,8 +7,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-# The metrics of `holdfast.training.metrics.metrics`, as people know them.
-METRICS = {
+# The metrics of `holdfast.training.metrics.compute_metrics`, as people know them.
+METRIC_LABELS = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "PR-AUC",
     "brier": "Brier",
@@ -34,7 +34,7 @@ class Interval(_Record):
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-class Month(_Record):
+class MonthResult(_Record):
     """One test cut-off. ``metrics`` as in METRICS; ``mean_score`` beside ``base_rate`` shows the calibration."""
 
     cutoff: datetime
@@ -69,7 +69,7 @@ class CalibrationMethod(_Record):
     gain: Interval | None
 
 
-class Value(_Record):
+class ProfitEstimate(_Record):
     """Money per test row. ``lost_by_half``: earned at ``threshold`` less earned at 0.5."""
 
     threshold: float
@@ -109,11 +109,11 @@ class Evaluation(_Record):
     simpler: Interval | None
     metrics: dict[str, dict[str, Interval]]
     over_baselines: dict[str, Interval]
-    months: list[Month]
+    months: list[MonthResult]
     slices: list[SliceResult]
     calibration: str
     calibration_reason: str
     calibration_methods: list[CalibrationMethod]
-    value: Value
+    value: ProfitEstimate
     importance: list[Importance]
     instability: Interval

@@ -29,8 +29,8 @@ class PreparedFold:
     """A fold of one family, its inputs transformed once for all parameters."""
 
     def __init__(self, family: Family, data: TrainingSet, fold: FoldCutoffs, seed: int) -> None:
-        fit = data.at(fold.fit)
-        self.validation = data.at([fold.validation])
+        fit = data.at_cutoffs(fold.fit)
+        self.validation = data.at_cutoffs([fold.validation])
         self._family, self._seed, self._fit_y = family, seed, fit.y
         self._names = [feature.name for feature in data.inputs]
         self._fit_x, self._x = _fittable(fit.x), self.validation.x
@@ -46,7 +46,7 @@ class PreparedFold:
         return FoldScores(self.validation, classifier.decision_function(self._x))
 
 
-def out_of_fold(
+def score_out_of_fold(
     family: str, params: dict[str, Any], data: TrainingSet, folds: Sequence[FoldCutoffs], seed: int
 ) -> list[FoldScores]:
     """The scores of each fold's validation rows by a model that was fitted before them."""
@@ -69,10 +69,10 @@ def fit_recipe(recipe: Recipe, data: TrainingSet) -> BaseEstimator:
 
     The same recipe and rows give the same model, bit for bit.
     """
-    model = fit_model(recipe.family, recipe.params, data.at(recipe.development), recipe.seed)
+    model = fit_model(recipe.family, recipe.params, data.at_cutoffs(recipe.development), recipe.seed)
     if recipe.calibration == "none":
         return model
-    folds = out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
+    folds = score_out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
     log_odds = np.concatenate([fold.log_odds for fold in folds])
     churned = np.concatenate([fold.validation.y for fold in folds])
     return CalibratedModel(model, fit_calibrator(recipe.calibration, log_odds, churned))
@@ -84,7 +84,7 @@ def _fittable(x: Floats) -> Floats:
     return np.where(nowhere, 0.0, x) if nowhere.any() else x
 
 
-def churn_scores(model: Any, x: Floats) -> Floats:
+def predict_churn(model: Any, x: Floats) -> Floats:
     """The probability of churn, shape (rows,)."""
     with threadpool_limits(limits=1):
         return model.predict_proba(x)[:, 1]

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from feature_repo.settings import Settings
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold
-from holdfast.training.model_families import FAMILIES, Family, described
+from holdfast.training.model_families import FAMILIES, Family, describe_model
 from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
 
@@ -33,7 +33,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
-class Trial:
+class SearchTrial:
     """One finished trial: ROC-AUC on each fold it came to, and their mean unless it was pruned."""
 
     family: str
@@ -46,11 +46,11 @@ class Trial:
     @property
     def name(self) -> str:
         """As people see it in MLflow."""
-        return described(self.family, self.params)
+        return describe_model(self.family, self.params)
 
 
 @contextmanager
-def search_storage(settings: Settings, key: str) -> Iterator[Path]:
+def open_search_storage(settings: Settings, key: str) -> Iterator[Path]:
     """The file that remembers the search of a training; one process at a time has it."""
     folder = settings.data / "search"
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +58,9 @@ def search_storage(settings: Settings, key: str) -> Iterator[Path]:
         yield folder / f"{key}.db"
 
 
-def search(
+def search_families(
     data: TrainingSet, folds: Sequence[FoldCutoffs], budget: SearchSettings, seed: int, storage: Path
-) -> Iterator[Trial]:
+) -> Iterator[SearchTrial]:
     """Yield every finished trial of every family, those of an earlier, killed search first.
 
     Families are searched side by side, each by a sequence of trials that depends only on ``seed`` and on the trials
@@ -70,7 +70,7 @@ def search(
     studies = {family.name: _study(family, storage) for family in FAMILIES.values()}
     for name, study in studies.items():
         yield from (_told(name, trial) for trial in study.get_trials(deepcopy=False, states=_FINISHED))
-    found: queue.Queue[Trial | None] = queue.Queue()
+    found: queue.Queue[SearchTrial | None] = queue.Queue()
     deadline, abandoned = time.monotonic() + budget.seconds, threading.Event()
 
     def may_start(done: int) -> bool:
@@ -94,7 +94,7 @@ def search(
             future.result()
 
 
-def best_trials(trials: Sequence[Trial]) -> list[Trial]:
+def select_best_trials(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
     """The best trial of each family, from the simplest family to the most complex."""
     best = []
     for family in sorted(FAMILIES.values(), key=lambda item: item.complexity):
@@ -123,7 +123,7 @@ def _run(
     folds: Sequence[FoldCutoffs],
     may_start: Callable[[int], bool],
     seed: int,
-    report: Callable[[Trial], None],
+    report: Callable[[SearchTrial], None],
 ) -> None:
     done = len(study.get_trials(deepcopy=False, states=_FINISHED))
     prepared: list[PreparedFold] = []
@@ -158,8 +158,8 @@ def _objective(trial: optuna.Trial, params: dict[str, Any], folds: Sequence[Prep
     return values
 
 
-def _told(family: str, trial: FrozenTrial) -> Trial:
-    return Trial(
+def _told(family: str, trial: FrozenTrial) -> SearchTrial:
+    return SearchTrial(
         family=family,
         number=trial.number,
         params=trial.params,

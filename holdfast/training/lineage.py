@@ -14,9 +14,10 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
 from feature_repo.timestamps import as_utc
 from holdfast.ingestion.batches import list_batches
-from holdfast.training.numeric_environment import arithmetic
+from holdfast.training.numeric_environment import current_numeric_environment
 from holdfast.training.settings import TrainingSettings
 
+_MODEL_MODULES = ("calibrated_classifier", "contract", "fingerprint")  # of holdfast.models; the rest only serves
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
 Utc = Annotated[datetime, AfterValidator(as_utc)]  # else what is read back has a zone, and so a key, of its own
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,15 +62,14 @@ class Lineage:
 LINEAGE = TypeAdapter(Lineage)
 
 
-def lineage_of(
+def build_lineage(
     settings: Settings, training: TrainingSettings, fingerprint: dict[str, str], as_of: datetime, known_at: datetime
 ) -> Lineage:
     """The lineage of a training run of this checkout."""
     files = [
         *sorted((ROOT / "holdfast" / "training").glob("*.py")),
         ROOT / "flows" / "train.py",
-        ROOT / "holdfast" / "models" / "calibrated_classifier.py",
-        ROOT / "holdfast" / "models" / "contract.py",
+        *(ROOT / "holdfast" / "models" / f"{name}.py" for name in _MODEL_MODULES),
     ]
     code = "\n".join(strip_formatting(path.read_text()) for path in files)
     return Lineage(
@@ -87,8 +87,8 @@ def lineage_of(
         training_code=sha256(code),
         lock=sha256((ROOT / "requirements.lock").read_text()),
         python=platform.python_version(),
-        git_commit=code_commit(),
-        arithmetic=asdict(arithmetic()),
+        git_commit=read_git_commit(),
+        arithmetic=asdict(current_numeric_environment()),
     )
 
 
@@ -99,7 +99,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def code_commit() -> str:
+def read_git_commit() -> str:
     """The commit of the checkout, marked when files differ from it; "unknown" outside a checkout."""
     try:
         commit = _git("rev-parse", "HEAD")

@@ -8,15 +8,15 @@ from holdfast.training.bootstrap import (
     CustomerBootstrap,
     calibration_error_draws,
     expected_calibration_error,
-    interval,
     mean_draws,
+    percentile_interval,
     pr_auc_draws,
     roc_auc_draws,
 )
 from holdfast.training.evaluation_report import Interval
 
 
-def metrics(churned: Bools, scores: Floats) -> dict[str, float]:
+def compute_metrics(churned: Bools, scores: Floats) -> dict[str, float]:
     """ROC-AUC and PR-AUC (higher is better), Brier score, log loss and calibration error (lower is better).
 
     Rows of one class have no ROC-AUC, and rows without a churner no PR-AUC: NaN.
@@ -36,19 +36,19 @@ def roc_auc(churned: Bools, scores: Floats) -> float:
     return float(roc_auc_score(churned, scores)) if churned.any() and not churned.all() else float("nan")
 
 
-def metric_intervals(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> dict[str, Interval]:
+def compute_metric_intervals(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> dict[str, Interval]:
     """The same with their 95% intervals."""
     draws = {
         "roc_auc": roc_auc_draws(churned, scores, bootstrap),
         "pr_auc": pr_auc_draws(churned, scores, bootstrap),
         "brier": mean_draws((churned - scores) ** 2, bootstrap),
-        "log_loss": mean_draws(log_losses(churned, scores), bootstrap),
+        "log_loss": mean_draws(row_log_loss(churned, scores), bootstrap),
         "ece": calibration_error_draws(churned, scores, bootstrap),
     }
-    return {name: interval(value, draws[name]) for name, value in metrics(churned, scores).items()}
+    return {name: percentile_interval(value, draws[name]) for name, value in compute_metrics(churned, scores).items()}
 
 
-def log_losses(churned: Bools, scores: Floats) -> Floats:
+def row_log_loss(churned: Bools, scores: Floats) -> Floats:
     """Log loss of each row, shape (rows,). A certain error costs 36, not infinity, as in scikit-learn."""
     certain = np.finfo(np.float64).eps
     clipped = np.clip(scores, certain, 1 - certain)
@@ -58,4 +58,4 @@ def log_losses(churned: Bools, scores: Floats) -> Floats:
 def roc_auc_difference(churned: Bools, left: Floats, right: Floats, bootstrap: CustomerBootstrap) -> Interval:
     """ROC-AUC of ``left`` less that of ``right``, on the same resamples."""
     draws = roc_auc_draws(churned, left, bootstrap) - roc_auc_draws(churned, right, bootstrap)
-    return interval(roc_auc(churned, left) - roc_auc(churned, right), draws)
+    return percentile_interval(roc_auc(churned, left) - roc_auc(churned, right), draws)

@@ -33,28 +33,28 @@ from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
-from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 EXPERIMENT = "holdfast-churn"
-TAG_KEY = "holdfast.training_key"
+TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
 PREDICTIONS_FILE = "test_predictions.parquet"
-TRAINING_TIME = "training_cpu_seconds"
+TRAINING_TIME_METRIC = "training_cpu_seconds"
 _PLACE = "holdfast.place"
 _TRIAL = "holdfast.trial"
 
 
 @dataclass(frozen=True)
-class Registered:
+class TrainedVersion:
     """A registered version and the run it came from."""
 
     version: str
     run_id: str
 
 
-def open_mlflow(settings: Settings) -> MlflowClient:
+def open_tracking(settings: Settings) -> MlflowClient:
     """The tracking client; on first use creates the embedded database and the experiment.
 
     One process at a time: MLflow's migrations fail when two create the database together.
@@ -79,13 +79,13 @@ def training_lock(settings: Settings) -> FileLock:
     return FileLock(settings.mlflow / "train.lock")
 
 
-def find_version(client: MlflowClient, lineage: Lineage) -> Registered | None:
+def find_trained_version(client: MlflowClient, lineage: Lineage) -> TrainedVersion | None:
     """The version that training from this lineage has given already, if any."""
-    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{TAG_KEY}` = '{lineage.key}'")
-    return Registered(str(found[0].version), str(found[0].run_id)) if found else None
+    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{TRAINING_KEY_TAG}` = '{lineage.key}'")
+    return TrainedVersion(str(found[0].version), str(found[0].run_id)) if found else None
 
 
-def close_orphans(client: MlflowClient, settings: Settings) -> None:
+def close_orphaned_runs(client: MlflowClient, settings: Settings) -> None:
     """End the runs that killed trainings of this data folder left RUNNING. The caller holds the training lock.
 
     A run whose version was registered had finished its work; any other is marked as killed.
@@ -102,15 +102,15 @@ def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> 
     A training that was cut short goes on in its own run. On a shared server another machine may be at the same one.
     One that was not leaves its processor time as ``TRAINING_TIME``, in which what else runs on the machine has no part.
     """
-    earlier = _runs(client, f"tags.`{TAG_KEY}` = '{lineage.key}' and tags.`{_PLACE}` = '{_place(settings)}'")
+    earlier = _runs(client, f"tags.`{TRAINING_KEY_TAG}` = '{lineage.key}' and tags.`{_PLACE}` = '{_place(settings)}'")
     begun = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
-    with mlflow.start_run(**begun, tags={TAG_KEY: lineage.key, _PLACE: _place(settings)}) as run:
+    with mlflow.start_run(**begun, tags={TRAINING_KEY_TAG: lineage.key, _PLACE: _place(settings)}) as run:
         mlflow.log_params(lineage.parameters)
         mlflow.log_dict(_plain(asdict(lineage)), LINEAGE_FILE)
         began = time.process_time()
         yield run.info.run_id
         if not earlier:  # else this is only the rest of it
-            mlflow.log_metric(TRAINING_TIME, time.process_time() - began)
+            mlflow.log_metric(TRAINING_TIME_METRIC, time.process_time() - began)
 
 
 class TrialLog:
@@ -123,7 +123,7 @@ class TrialLog:
         children = _runs(client, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
         self._logged = {run.data.tags.get(_TRIAL) for run in children if run.info.status == "FINISHED"}
 
-    def log(self, trial: Trial) -> None:
+    def log(self, trial: SearchTrial) -> None:
         """Parameters, ROC-AUC by fold, whether it was pruned."""
         key = f"{trial.family}/{trial.number}"
         if key in self._logged:
@@ -175,7 +175,7 @@ def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
     )
 
 
-def logged_sha256(client: MlflowClient, model_info: Any) -> str:
+def compute_logged_sha256(client: MlflowClient, model_info: Any) -> str:
     """The digest of a logged model's file, as the store of artifacts gives it back.
 
     Kept at registration: a service loads no other file, whoever may write to that store.
@@ -202,7 +202,7 @@ def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
     return Evaluation.model_validate_json(read_file(client, run_id, EVALUATION_FILE))
 
 
-def log_pictures(figures: Mapping[str, Figure]) -> None:
+def log_plots(figures: Mapping[str, Figure]) -> None:
     """Pictures into the active run."""
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{name}.png")
@@ -217,15 +217,15 @@ def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None
         mlflow.log_artifact(str(path))
 
 
-def register(
+def register_version(
     client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
-) -> Registered:
+) -> TrainedVersion:
     """Register the model and set what serving and lineage need as tags, in one step."""
     if not client.search_registered_models(f"name = '{MODEL_NAME}'"):  # one at a time: see training_lock
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
     tags = {
         SERVED_MODEL_TAG: served.model_dump_json(),
-        TAG_KEY: lineage.key,
+        TRAINING_KEY_TAG: lineage.key,
         "holdfast.as_of": lineage.as_of.isoformat(),
         "holdfast.known_at": lineage.known_at.isoformat(),
         "holdfast.batches": str(len(lineage.batches)),
@@ -241,7 +241,7 @@ def register(
         model_id=model_info.model_id,
         description=description,
     )
-    return Registered(str(created.version), run_id)
+    return TrainedVersion(str(created.version), run_id)
 
 
 def _runs(client: MlflowClient, query: str) -> list[Run]:

@@ -93,6 +93,6 @@ FAMILIES = {
 }
 
 
-def described(family: str, params: dict[str, Any]) -> str:
+def describe_model(family: str, params: dict[str, Any]) -> str:
     """A model in a few words: ``logistic C=0.001``."""
     return " ".join([family, *(f"{name}={value:.3g}" for name, value in params.items())])

@@ -8,21 +8,21 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from holdfast.core.errors import HoldfastError
-from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
 from holdfast.training.calibration import CalibrationChoice, choose_calibration
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.fitting import FoldScores, out_of_fold
-from holdfast.training.hyperparameter_search import Trial
-from holdfast.training.model_families import FAMILIES, described
-from holdfast.training.profit import best_threshold
+from holdfast.training.fitting import FoldScores, score_out_of_fold
+from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.model_families import FAMILIES, describe_model
+from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import TimeSplit
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelChoice:
     """What ships, why, and how it compares.
 
     ``simplest`` is the best trial of the simplest family; None when that is the chosen one. ``gain``: ROC-AUC over it
@@ -31,16 +31,16 @@ class Choice:
 
     recipe: Recipe
     reason: str
-    simplest: Trial | None
+    simplest: SearchTrial | None
     calibration: CalibrationChoice
     gain: Interval | None = None
 
 
-class OneOutcomeError(HoldfastError):
+class SingleClassError(HoldfastError):
     """Everybody churned, or nobody did: there is nothing to learn or to test."""
 
 
-def with_both_outcomes(split: TimeSplit, data: TrainingSet) -> TimeSplit:
+def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
     """``split`` without the folds in which all rows to fit on, or all to judge by, have one outcome.
 
     Raises:
@@ -48,12 +48,12 @@ def with_both_outcomes(split: TimeSplit, data: TrainingSet) -> TimeSplit:
     """
 
     def both(*cutoffs: datetime) -> bool:
-        return 0 < data.at(cutoffs).y.sum() < len(data.at(cutoffs).y)
+        return 0 < data.at_cutoffs(cutoffs).y.sum() < len(data.at_cutoffs(cutoffs).y)
 
     for period, cutoffs in (("development", split.development), ("test", split.test)):
         if not both(*cutoffs):
-            rows = data.at(cutoffs).y
-            raise OneOutcomeError(
+            rows = data.at_cutoffs(cutoffs).y
+            raise SingleClassError(
                 f"Of the {len(rows)} {period} rows ({cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}) {rows.sum()} "
                 "churned: a model needs both outcomes. Ingest more history, or choose another HOLDFAST_HORIZON_DAYS."
             )
@@ -61,9 +61,9 @@ def with_both_outcomes(split: TimeSplit, data: TrainingSet) -> TimeSplit:
     return TimeSplit(tuple(folds), split.development, split.test)
 
 
-def choose(
-    best: Sequence[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, horizon_days: int
-) -> Choice:
+def choose_model(
+    best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, horizon_days: int
+) -> ModelChoice:
     """The simplest family that no other beats by more than noise, and its calibration and threshold.
 
     ``best`` holds the best trial of each family, simplest first; it is empty where there are no folds.
@@ -81,27 +81,30 @@ def choose(
         params=params,
         calibration=calibration.method,
         seed=training.seed,
-        threshold=best_threshold(training.value),
+        threshold=optimal_threshold(training.value),
         folds=split.folds,
         development=split.development,
         test=split.test,
-        digests={"development": data.at(split.development).digests(), "test": data.at(split.test).digests()},
+        digests={
+            "development": data.at_cutoffs(split.development).digests(),
+            "test": data.at_cutoffs(split.test).digests(),
+        },
     )
-    return Choice(recipe, reason, other, calibration)
+    return ModelChoice(recipe, reason, other, calibration)
 
 
 def _choose_family(
-    best: Sequence[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings
-) -> tuple[Trial, list[FoldScores], str]:
-    scored = [out_of_fold(trial.family, trial.params, data, split.folds, training.seed) for trial in best]
+    best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings
+) -> tuple[SearchTrial, list[FoldScores], str]:
+    scored = [score_out_of_fold(trial.family, trial.params, data, split.folds, training.seed) for trial in best]
     chosen, reasons = 0, []
     for rival in range(1, len(best)):
         difference = _mean_roc_auc_difference(scored[rival], scored[chosen], training)
         wins = difference.low > 0
         verdict = "beats" if wins else "does not beat"
         reasons.append(
-            f"{described(best[rival].family, best[rival].params)} {verdict} "
-            f"{described(best[chosen].family, best[chosen].params)} on {len(split.folds)} folds (ROC-AUC "
+            f"{describe_model(best[rival].family, best[rival].params)} {verdict} "
+            f"{describe_model(best[chosen].family, best[chosen].params)} on {len(split.folds)} folds (ROC-AUC "
             f"{difference.value:+.4f}, 95% interval {difference.low:+.4f} to {difference.high:+.4f})"
             f"{'' if wins else ': the simpler model ships'}"
         )
@@ -118,7 +121,7 @@ def _mean_roc_auc_difference(
     everyone = CustomerBootstrap(customers, training.resamples, training.seed)
     values, draws = [], []
     for number, (ours, theirs) in enumerate(zip(left, right, strict=True)):
-        drawn, churned = everyone.at(fold_of_row == number), ours.validation.y
+        drawn, churned = everyone.subset(fold_of_row == number), ours.validation.y
         values.append(roc_auc_score(churned, ours.log_odds) - roc_auc_score(churned, theirs.log_odds))
         draws.append(roc_auc_draws(churned, ours.log_odds, drawn) - roc_auc_draws(churned, theirs.log_odds, drawn))
-    return interval(float(np.mean(values)), np.mean(draws, axis=0))
+    return percentile_interval(float(np.mean(values)), np.mean(draws, axis=0))

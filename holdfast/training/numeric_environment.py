@@ -13,11 +13,11 @@ from pydantic import TypeAdapter
 from threadpoolctl import threadpool_info
 
 # Where nothing is recorded, what the caller has set of these counts.
-VARIABLES = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
+PINNING_VARIABLES = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class NumericEnvironment:
     """``blas``: the kernels of OpenBLAS, "" without one. ``simd``: what numpy uses beyond its baseline."""
 
     blas: str
@@ -27,20 +27,20 @@ class Arithmetic:
         return f"OpenBLAS {self.blas}, numpy {' '.join(self.simd) or 'baseline'}"
 
 
-ARITHMETIC = TypeAdapter(Arithmetic)
+NUMERIC_ENVIRONMENT = TypeAdapter(NumericEnvironment)
 
 
-def arithmetic() -> Arithmetic:
+def current_numeric_environment() -> NumericEnvironment:
     """That of this process. numpy and scipy each bring an OpenBLAS; both choose alike."""
     import scipy.linalg  # noqa: F401  loads the second one
 
     kernels = {str(library.get("architecture", library["internal_api"])) for library in threadpool_info()
                if library["user_api"] == "blas"}  # fmt: skip
     found, _ = _simd()
-    return Arithmetic(" ".join(sorted(kernels)), found)
+    return NumericEnvironment(" ".join(sorted(kernels)), found)
 
 
-def held_to(recorded: Arithmetic) -> Mapping[str, str]:
+def pinned_environment(recorded: NumericEnvironment) -> Mapping[str, str]:
     """The variables that hold a new process to ``recorded``, as far as this processor can."""
     others = [name for names in _simd() for name in names if name not in recorded.simd]
     kernels = {"OPENBLAS_CORETYPE": recorded.blas} if recorded.blas.isalnum() else {}

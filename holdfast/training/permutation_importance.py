@@ -8,14 +8,14 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from holdfast.core.types import Floats
-from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Importance
 
 Scorer = Callable[[Floats], Floats]
 
 
-def permutation_importance(
+def compute_permutation_importance(
     model_scores: Scorer,
     data: TrainingSet,
     seed: int,
@@ -54,7 +54,7 @@ def permutation_importance(
         before = aucs(data.x)
         for column, feature in enumerate(data.inputs):
             drops = np.mean([before - aucs(x) for x in _shuffled(data, column, repeats, shuffles)], axis=0)
-            found.append(Importance(feature=feature.name, drop=interval(drops[0], drops[1:])))
+            found.append(Importance(feature=feature.name, drop=percentile_interval(drops[0], drops[1:])))
     return sorted(found, key=lambda item: -item.drop.value)
 
 
@@ -75,4 +75,4 @@ def _some_customers(data: TrainingSet, max_rows: int, generator: np.random.Gener
     codes, known = pd.factorize(data.keys["customer_id"])
     drawn = generator.permutation(len(known))
     fitting = np.cumsum(np.bincount(codes)[drawn]) <= max_rows
-    return data.rows(np.flatnonzero(np.isin(codes, drawn[fitting])))
+    return data.take(np.flatnonzero(np.isin(codes, drawn[fitting])))

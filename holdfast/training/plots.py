@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from holdfast.core.types import Bools, Floats
-from holdfast.training.baselines import BASELINES
+from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.bootstrap import calibration_bins
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import Importance, Month, Value
+from holdfast.training.evaluation_report import Importance, MonthResult, ProfitEstimate
 from holdfast.training.profit import profit_curve
 from holdfast.training.settings import ValueSettings
 
@@ -23,10 +23,10 @@ matplotlib.use("Agg")
 GREEN, GREY, LIGHT = "#0b6e4f", "#6b7280", "#d1d5db"
 RED, AMBER = "#b91c1c", "#c46210"
 _COLOURS = {"model": GREEN, "recency": "#c46210", "rfm": "#2563eb", "bg_nbd": "#9333ea", "base_rate": GREY}
-_LABELS = {"model": "Holdfast"} | BASELINES
+_LABELS = {"model": "Holdfast"} | BASELINE_LABELS
 
 
-def curves(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
+def plot_roc_and_pr(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
     """ROC and precision-recall of each model on the test period."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     roc, pr = figure.subplots(1, 2)
@@ -45,12 +45,12 @@ def curves(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
         (pr, "Precision and recall", "recall", "precision"),
     ):
         axes.set(title=title, xlabel=x, ylabel=y)
-        plain(axes)
+        style_axes(axes)
     roc.legend(frameon=False, loc="lower right")
     return figure
 
 
-def months(told: Sequence[Month]) -> Figure:
+def plot_months(told: Sequence[MonthResult]) -> Figure:
     """ROC-AUC and Brier score by test cut-off, the model's with 95% intervals."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     names = [f"{month.cutoff:%Y-%m}" for month in told]
@@ -61,16 +61,16 @@ def months(told: Sequence[Month]) -> Figure:
         intervals = [month.metrics[metric] for month in told]
         axes.plot(names, [i.value for i in intervals], marker="o", ms=4, lw=2.2, color=GREEN, label=_LABELS["model"])
         axes.fill_between(names, [i.low for i in intervals], [i.high for i in intervals], color=GREEN, alpha=0.15, lw=0)
-        for name in BASELINES:
+        for name in BASELINE_LABELS:
             values = [month.baselines[name][metric] for month in told]
             axes.plot(names, values, marker="o", ms=3, lw=1.2, color=_COLOURS[name], label=_LABELS[name])
         axes.set(title=title, xlabel="test cut-off")
-        plain(axes)
+        style_axes(axes)
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=5)
     return figure
 
 
-def reliability(test: TrainingSet, scores: Floats, told: Sequence[Month]) -> Figure:
+def plot_reliability(test: TrainingSet, scores: Floats, told: Sequence[MonthResult]) -> Figure:
     """Predicted against observed churn: over the whole test period, and the averages by month."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -90,11 +90,11 @@ def reliability(test: TrainingSet, scores: Floats, told: Sequence[Month]) -> Fig
     right.set(title="Mean churn by month", xlabel="test cut-off", ylim=(0, 1))
     right.legend(frameon=False, loc="lower right")
     for axes in (left, right):
-        plain(axes)
+        style_axes(axes)
     return figure
 
 
-def profit(churned: Bools, scores: Floats, value: ValueSettings, told: Value) -> Figure:
+def plot_profit(churned: Bools, scores: Floats, value: ValueSettings, told: ProfitEstimate) -> Figure:
     """Money per customer on the test period at every threshold."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -113,11 +113,11 @@ def profit(churned: Bools, scores: Floats, value: ValueSettings, told: Value) ->
         ylabel="profit per customer",
     )
     axes.legend(frameon=False)
-    plain(axes)
+    style_axes(axes)
     return figure
 
 
-def importance(told: Sequence[Importance]) -> Figure:
+def plot_importance(told: Sequence[Importance]) -> Figure:
     """ROC-AUC lost when a feature's values are shuffled, with 95% intervals."""
     figure = Figure(figsize=(8, 0.3 * len(told) + 1.2), layout="constrained")
     axes = figure.subplots()
@@ -127,7 +127,7 @@ def importance(told: Sequence[Importance]) -> Figure:
     axes.barh([item.feature for item in reversed(told)], [drop.value for drop in drops], color=GREEN, alpha=0.75,
               xerr=[low, high], error_kw={"ecolor": GREY, "elinewidth": 1})  # fmt: skip
     axes.set(title="ROC-AUC lost when a feature is shuffled", xlabel="drop, with 95% interval")
-    plain(axes)
+    style_axes(axes)
     return figure
 
 
@@ -141,14 +141,14 @@ def _reliability(churned: Bools, scores: Floats) -> tuple[Floats, Floats]:
     )
 
 
-def plain(axes: matplotlib.axes.Axes) -> None:
+def style_axes(axes: matplotlib.axes.Axes) -> None:
     """The look of every picture."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#eef0f2")
     axes.set_axisbelow(True)
 
 
-def empty(axes: Axes, text: str) -> None:
+def draw_message(axes: Axes, text: str) -> None:
     """A picture of nothing says why."""
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
     axes.set_axis_off()

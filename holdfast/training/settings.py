@@ -53,7 +53,7 @@ class Slice(BaseModel):
         return self
 
 
-SLICES = [
+DEFAULT_SLICES = [
     Slice(feature="tenure_days", edges=[180], labels=["new (under 180 days)", "tenured (180 days and more)"]),
     Slice(feature="purchase_days", edges=[2], labels=["one-time buyers", "repeat buyers"]),
     Slice(
@@ -76,6 +76,8 @@ class TrainingSettings(BaseModel):
     max_cutoffs: int = Field(default=36, ge=2, description="Only the latest cut-offs are used.")
     search: SearchSettings = Field(default=SearchSettings(), description="How long is searched for a model.")
     value: ValueSettings = Field(default=ValueSettings(), description="What customers and offers are worth.")
-    slices: list[Slice] = Field(default=SLICES, description="Groups of customers that are looked at one by one.")
+    slices: list[Slice] = Field(
+        default=DEFAULT_SLICES, description="Groups of customers that are looked at one by one."
+    )
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind each 95% interval.")
     seed: int = Field(default=0, description="Seed of the search, the candidates and the bootstrap.")

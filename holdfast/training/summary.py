@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from holdfast.training.evaluation_report import Evaluation
 
 
-def told(
+def summarize_training(
     version: str, trained: bool, evaluation: Evaluation, failed: Sequence[str], challenger: bool, champion: bool
 ) -> str:
     """What was registered or found, how its test went, how it was judged, and what to do next.

@@ -25,7 +25,7 @@ class TimeSplit:
     test: tuple[datetime, ...]
 
     @property
-    def used(self) -> list[datetime]:
+    def cutoffs(self) -> list[datetime]:
         """Every cut-off that is used at all, ascending."""
         return sorted({*self.development, *self.test})
 
@@ -57,15 +57,16 @@ def split_by_time(
     return usable[0]
 
 
-def closed_by(cutoffs: Sequence[datetime], moment: datetime, horizon_days: int) -> tuple[datetime, ...]:
+def select_closed_cutoffs(cutoffs: Sequence[datetime], moment: datetime, horizon_days: int) -> tuple[datetime, ...]:
     """The cut-offs whose horizon has closed by ``moment``."""
     return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=horizon_days) <= moment)
 
 
 def _split(cutoffs: Sequence[datetime], tested: int, horizon_days: int, folds: int, min_fit_cutoffs: int) -> TimeSplit:
-    development = closed_by(cutoffs, cutoffs[-tested], horizon_days)
+    development = select_closed_cutoffs(cutoffs, cutoffs[-tested], horizon_days)
     judged = [
-        FoldCutoffs(fit=closed_by(development, cutoff, horizon_days), validation=cutoff) for cutoff in development
+        FoldCutoffs(fit=select_closed_cutoffs(development, cutoff, horizon_days), validation=cutoff)
+        for cutoff in development
     ]
     return TimeSplit(
         tuple([fold for fold in judged if len(fold.fit) >= min_fit_cutoffs][-folds:]),

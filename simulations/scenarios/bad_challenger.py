@@ -1,10 +1,7 @@
 """A version that learned from flipped labels: its gates stop it, and forced through, its rollout does."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulations.assessment import none_of
 from simulations.baseline_state import GATES, TRAINING
@@ -13,6 +10,9 @@ from simulations.environment import Running
 from simulations.outcome import Detection, Expectation, noticed
 from simulations.scenario import Scenario
 from simulations.scenarios.common_expectations import every_step_went_well
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 _DAY = 1
 _BAD = "2"
@@ -107,28 +107,20 @@ class BadChallenger(Scenario):
 def _trained_on_flipped_labels(run: Running) -> list[str]:
     """The gates that it failed."""
     from flows.train import train
+    from holdfast.training.dataset import use_label_function
 
     today = run.shop.today
-    with _flipped():
+    with use_label_function(_flipped_labels):
         result = train(today, today + timedelta(hours=2), TRAINING, GATES)
     return [gate.name for gate in result.gates.failed]
 
 
-@contextmanager
-def _flipped() -> Iterator[None]:
-    """Every training set of this process has its labels the wrong way round, as after a slip in a query."""
-    from holdfast.training import dataset
+def _flipped_labels(*arguments: Any) -> "ir.Table":
+    """Exchange who churned and who stayed, as after a slip in a query."""
+    from feature_repo.labels import churn_labels
 
-    honest = dataset.assemble
-    try:
-        dataset.assemble = lambda *told, **named: _turned(honest(*told, **named))
-        yield
-    finally:
-        dataset.assemble = honest
-
-
-def _turned(rows: Any) -> Any:
-    return replace(rows, y=~rows.y)
+    labels = churn_labels(*arguments)
+    return labels.mutate(churned=~labels.churned)
 
 
 def _force(run: Running) -> None:

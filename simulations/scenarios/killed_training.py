@@ -94,9 +94,9 @@ def _trials(run: Running) -> int:
 
 
 def _mlflow_runs(run: Running, since: datetime | None = None) -> list[str]:
-    from holdfast.training.mlflow_tracking import EXPERIMENT, open_mlflow
+    from holdfast.training.mlflow_tracking import EXPERIMENT, open_tracking
 
-    client = open_mlflow(run.shop.settings)
+    client = open_tracking(run.shop.settings)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None  # open_mlflow makes it
     begun = 0 if since is None else since.astimezone(UTC).timestamp() * 1000

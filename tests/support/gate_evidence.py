@@ -6,8 +6,15 @@ from typing import Any
 
 from holdfast.feature_store.parity import ParityRecord
 from holdfast.model_versions.evidence import Evidence
-from holdfast.training.baselines import BASELINES
-from holdfast.training.evaluation_report import METRICS, Evaluation, Interval, Month, SliceResult, Value
+from holdfast.training.baselines import BASELINE_LABELS
+from holdfast.training.evaluation_report import (
+    METRIC_LABELS,
+    Evaluation,
+    Interval,
+    MonthResult,
+    ProfitEstimate,
+    SliceResult,
+)
 
 DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c"}
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
@@ -18,9 +25,9 @@ def interval(value: float, half: float = 0.02) -> Interval:
     return Interval(value=value, low=value - half, high=value + half)
 
 
-def month(cutoff: datetime = NOON, mean_score: float = 0.42) -> Month:
+def month(cutoff: datetime = NOON, mean_score: float = 0.42) -> MonthResult:
     """A month in which 40% churned."""
-    return Month(cutoff=cutoff, rows=1000, base_rate=0.4, mean_score=mean_score, metrics={}, baselines={})
+    return MonthResult(cutoff=cutoff, rows=1000, base_rate=0.4, mean_score=mean_score, metrics={}, baselines={})
 
 
 def group(
@@ -41,7 +48,7 @@ def group(
 
 def good_evaluation(**changed: Any) -> Evaluation:
     """An evaluation that passes, with some fields changed."""
-    metrics = dict.fromkeys(METRICS, interval(0.75)) | {"ece": interval(0.04), "brier": interval(0.18)}
+    metrics = dict.fromkeys(METRIC_LABELS, interval(0.75)) | {"ece": interval(0.04), "brier": interval(0.18)}
     half = interval(0.0)
     fields: dict[str, Any] = {
         "rows": 4000,
@@ -52,14 +59,14 @@ def good_evaluation(**changed: Any) -> Evaluation:
         "chosen": "boosting max_iter=60",
         "reason": "It won.",
         "simpler": interval(0.03),
-        "metrics": {"model": metrics, **{name: metrics | {"brier": interval(0.24)} for name in BASELINES}},
-        "over_baselines": {name: interval(0.05) for name in BASELINES},
+        "metrics": {"model": metrics, **{name: metrics | {"brier": interval(0.24)} for name in BASELINE_LABELS}},
+        "over_baselines": {name: interval(0.05) for name in BASELINE_LABELS},
         "months": [month()],
         "slices": [group("new"), group("tenured")],
         "calibration": "none",
         "calibration_reason": "It is calibrated.",
         "calibration_methods": [],
-        "value": Value(
+        "value": ProfitEstimate(
             threshold=0.4,
             earned=half,
             at_half=half,

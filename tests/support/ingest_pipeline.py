@@ -5,12 +5,12 @@ from pathlib import Path
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from holdfast.ingestion.batch_writer import commit
+from holdfast.ingestion.batch_writer import commit_batch
 from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import load_mapping
 from holdfast.ingestion.readers import read_source
 from holdfast.ingestion.results import IngestResult, already_ingested
-from holdfast.ingestion.validation import check
+from holdfast.ingestion.validation import validate_source
 
 
 def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: datetime | None = None) -> IngestResult:
@@ -25,5 +25,5 @@ def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: dat
     if batch is not None:
         return already_ingested(batch)
     moment = as_utc(ingested_at) if ingested_at else None
-    checked = check(found, rules, moment or datetime.now(UTC))
-    return commit(settings, checked, found.name, found.sha256, rules.sha256, moment)
+    checked = validate_source(found, rules, moment or datetime.now(UTC))
+    return commit_batch(settings, checked, found.name, found.sha256, rules.sha256, moment)

@@ -8,9 +8,9 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.ingestion.batches import Batch, list_batches
-from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.readers import read_source
-from holdfast.ingestion.validation import Checked, check
+from holdfast.ingestion.validation import ValidationResult, validate_source
 
 SIMPLE = """\
 columns: {customer_id: id, event_timestamp: when, amount: amount, quantity: quantity}
@@ -44,15 +44,15 @@ def source(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def checked(tmp_path: Path) -> Callable[..., Checked]:
+def checked(tmp_path: Path) -> Callable[..., ValidationResult]:
     """Check CSV text against a mapping given as keyword arguments."""
 
-    def run(text: str | bytes, moment: datetime = datetime(2026, 1, 1, tzinfo=UTC), **mapping: Any) -> Checked:
+    def run(text: str | bytes, moment: datetime = datetime(2026, 1, 1, tzinfo=UTC), **mapping: Any) -> ValidationResult:
         path = tmp_path / "checked.csv"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
-        rules = Mapping.model_validate({"columns": columns, "max_bad_share": 1, **mapping})
-        return check(read_source(path, rules), rules, moment)
+        rules = ColumnMapping.model_validate({"columns": columns, "max_bad_share": 1, **mapping})
+        return validate_source(read_source(path, rules), rules, moment)
 
     return run
 

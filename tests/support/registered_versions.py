@@ -30,7 +30,7 @@ from holdfast.model_versions.records import GatesRecord
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contract import CHAMPION, MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from holdfast.training.calibration import fit_calibrator
-from holdfast.training.contract_builder import scored_examples
+from holdfast.training.contract_builder import score_examples
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.fitting import fit_model
 from holdfast.training.model_families import FAMILIES
@@ -58,29 +58,29 @@ def base() -> Base:
     """Made once per process."""
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
-    from holdfast.feature_store.snapshots import customers_of
+    from holdfast.feature_store.snapshots import read_customers
     from holdfast.models.fingerprint import fingerprint
-    from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
-    from holdfast.training.mlflow_tracking import open_mlflow
-    from holdfast.training.time_split import closed_by
+    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.mlflow_tracking import open_tracking
+    from holdfast.training.time_split import select_closed_cutoffs
 
     folder = Path(tempfile.mkdtemp(dir=STATE, prefix="planted-"))
     with at_work_on(copy_shop(folder)) as settings:
         snapshot = build_features(settings)
         store = open_store()
-        report = check_parity(store, open_store(KNOWN_AT), customers_of(snapshot), AS_OF)
+        report = check_parity(store, open_store(KNOWN_AT), read_customers(snapshot), AS_OF)
         save_parity(settings, report, KNOWN_AT, input_definitions(store, settings))
-        cutoffs = labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
-        data = build_and_assemble(settings, cutoffs, AS_OF, KNOWN_AT)
-        development = data.at(closed_by(cutoffs, cutoffs[-4], settings.horizon_days))
-        open_mlflow(settings).create_registered_model(MODEL_NAME)
-        return Base(settings.data, development, data.at(cutoffs[-4:]), fingerprint(store, 90, 180))
+        cutoffs = list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+        data = build_training_set(settings, cutoffs, AS_OF, KNOWN_AT)
+        development = data.at_cutoffs(select_closed_cutoffs(cutoffs, cutoffs[-4], settings.horizon_days))
+        open_tracking(settings).create_registered_model(MODEL_NAME)
+        return Base(settings.data, development, data.at_cutoffs(cutoffs[-4:]), fingerprint(store, 90, 180))
 
 
 @contextmanager
 def planted_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
     """This process at work on a copy of the base shop; yields its settings and MLflow's client."""
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     data = Path(shutil.copytree(base().data, folder / "data"))
     with sqlite3.connect(data / "mlflow" / "mlflow.db") as database:
@@ -88,7 +88,7 @@ def planted_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
         database.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'holdfast-churn'", (place,))
     database.close()
     with at_work_on(data) as settings:
-        yield settings, open_mlflow(settings)
+        yield settings, open_tracking(settings)
 
 
 @functools.cache
@@ -145,7 +145,7 @@ def plant(
         "horizon_days": 90,
         "activity_days": 180,
         "fingerprint": base().fingerprint,
-        "examples": scored_examples(fitted, [[0.0] * len(names)]),
+        "examples": score_examples(fitted, [[0.0] * len(names)]),
     }
     experiment = client.get_experiment_by_name("holdfast-churn").experiment_id
     run = client.create_run(experiment)

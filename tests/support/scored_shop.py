@@ -48,8 +48,8 @@ def score(settings: Settings, moments: list[datetime]) -> None:
 @contextmanager
 def copy_of_scored_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
     """This process at work on a copy, on the clock of a replay; with MLflow's client."""
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     data = Path(shutil.copytree(scored_shop(), folder / "data"))
     with at_work_on(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:
-        yield settings, open_mlflow(settings)
+        yield settings, open_tracking(settings)

@@ -96,7 +96,7 @@ def fit(
 
     from holdfast.feast_stores.open_store import open_store
     from holdfast.models.calibrated_classifier import CalibratedModel
-    from holdfast.training.contract_builder import example_rows, scored_examples, typical_customer
+    from holdfast.training.contract_builder import build_example_rows, score_examples, typical_inputs
 
     matrix = offline_matrix(list(customers), AS_OF)
     names = [feature.name for feature in model_inputs(open_store())]
@@ -109,14 +109,14 @@ def fit(
     file = folder / MODEL_FILE
     calibrated = CalibratedModel(model, calibrator)
     skops.io.dump(calibrated, file)
-    content, reference = file.read_bytes(), typical_customer(matrix)
+    content, reference = file.read_bytes(), typical_inputs(matrix)
     served = ServedModel(
         model_name=MODEL_NAME,
         model_version=version,
         feature_service=FEATURE_SERVICE,
         inputs=names,
         reference=reference,
-        examples=scored_examples(calibrated, example_rows(reference, matrix)),
+        examples=score_examples(calibrated, build_example_rows(reference, matrix)),
         threshold=THRESHOLD,
         horizon_days=settings.horizon_days,
         activity_days=settings.activity_days,

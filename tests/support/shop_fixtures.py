@@ -63,15 +63,15 @@ class Dataset:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The training set as known at ``KNOWN_AT``; read only."""
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.apply import apply_definitions
-    from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
+    from holdfast.feature_store.feast_registry import apply_definitions
+    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
     from holdfast.training.time_split import split_by_time
 
     with at_work_on(copy_shop(tmp_path_factory.mktemp("dataset"))) as settings:
         apply_definitions(open_store())
-        cutoffs = labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+        cutoffs = list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
         split = split_by_time(cutoffs, 90, 4, 5, 2)
-        return Dataset(settings, cutoffs, split, build_and_assemble(settings, cutoffs, AS_OF, KNOWN_AT))
+        return Dataset(settings, cutoffs, split, build_training_set(settings, cutoffs, AS_OF, KNOWN_AT))
 
 
 # Few trials and resamples: the tests are about what training does, not about how good the model is.

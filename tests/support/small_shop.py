@@ -52,7 +52,11 @@ _PRELOAD += [
     "holdfast.training.model_selection",
     "holdfast.ingestion.batch_writer",
 ]
-_PRELOAD += ["holdfast.feature_store.materialization", "holdfast.feature_store.parity", "holdfast.feature_store.apply"]
+_PRELOAD += [
+    "holdfast.feature_store.materialization",
+    "holdfast.feature_store.parity",
+    "holdfast.feature_store.feast_registry",
+]
 
 
 @functools.cache
@@ -133,7 +137,7 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
 def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: datetime = KNOWN_AT) -> Any:
     """Snapshots, registry and online store at ``as_of``, as the flow makes them; returns the first snapshot."""
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.feature_store.materialization import materialize
     from holdfast.feature_store.snapshots import build_snapshots
 

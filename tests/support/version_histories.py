@@ -12,24 +12,24 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.promotion.gate_report import GateReport
 from holdfast.promotion.gates import GateResult
-from holdfast.training.baselines import BASELINES
+from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.evaluation_report import (
-    METRICS,
+    METRIC_LABELS,
     CalibrationMethod,
     Evaluation,
     Importance,
     Interval,
-    Month,
+    MonthResult,
+    ProfitEstimate,
     SliceResult,
-    Value,
 )
 from holdfast.training.lineage import Lineage
-from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import FoldCutoffs, Recipe
 from holdfast.training.settings import TrainingSettings
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
-HASWELL = Arithmetic("Haswell", ["X86_V3"])
+HASWELL = NumericEnvironment("Haswell", ["X86_V3"])
 MONTHS = [datetime(2023, month, 1, tzinfo=UTC) for month in range(1, 13)]
 BATCH = Batch("b1c2d3e4", "shop.csv", "s", "m", NOON, 100, 90, 5, 5, 0, MONTHS[0], NOON - timedelta(days=1))
 
@@ -99,8 +99,8 @@ REPORT = GateReport(
 
 def evaluation(**changed: Any) -> Evaluation:
     """A test in two months and two groups."""
-    metrics = dict.fromkeys(METRICS, interval(0.712)) | {"ece": interval(0.042, 0.01)}
-    weak = dict.fromkeys(METRICS, interval(0.655))
+    metrics = dict.fromkeys(METRIC_LABELS, interval(0.712)) | {"ece": interval(0.042, 0.01)}
+    weak = dict.fromkeys(METRIC_LABELS, interval(0.655))
     fields: dict[str, Any] = {
         "rows": 4000,
         "customers": 2000,
@@ -110,16 +110,16 @@ def evaluation(**changed: Any) -> Evaluation:
         "chosen": "logistic C=0.0123",
         "reason": "boosting does not beat it.",
         "simpler": None,
-        "metrics": {"model": metrics, **dict.fromkeys(BASELINES, weak)},
-        "over_baselines": dict.fromkeys(BASELINES, interval(0.2)) | {"rfm": interval(0.004, 0.001)},
+        "metrics": {"model": metrics, **dict.fromkeys(BASELINE_LABELS, weak)},
+        "over_baselines": dict.fromkeys(BASELINE_LABELS, interval(0.2)) | {"rfm": interval(0.004, 0.001)},
         "months": [
-            Month(
+            MonthResult(
                 cutoff=cutoff,
                 rows=2000,
                 base_rate=0.5,
                 mean_score=score,
                 metrics=metrics,
-                baselines={name: dict.fromkeys(METRICS, 0.655) for name in BASELINES},
+                baselines={name: dict.fromkeys(METRIC_LABELS, 0.655) for name in BASELINE_LABELS},
             )
             for cutoff, score in zip(RECIPE.test, (0.49, 0.41), strict=True)
         ],
@@ -130,7 +130,7 @@ def evaluation(**changed: Any) -> Evaluation:
             CalibrationMethod(method="none", brier=0.21, log_loss=0.6, ece=0.05, gain=None),
             CalibrationMethod(method="sigmoid", brier=0.2, log_loss=0.59, ece=0.03, gain=interval(0.01, 0.005)),
         ],
-        "value": Value(
+        "value": ProfitEstimate(
             threshold=2 / 3,
             earned=interval(0.101),
             at_half=interval(0.071),

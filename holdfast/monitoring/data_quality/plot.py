@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from holdfast.monitoring.data_quality.queries import DailyCounts, TransactionSample
 from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.settings import DataRules
-from holdfast.training.plots import GREEN, GREY, LIGHT, RED, empty, plain
+from holdfast.training.plots import GREEN, GREY, LIGHT, RED, draw_message, style_axes
 
 _SHOWN_DAYS = 42
 
@@ -22,11 +22,11 @@ def plot_data_quality(
     figure = Figure(figsize=(12, 4), layout="constrained")
     volume, amounts = figure.subplots(1, 2, width_ratios=[3, 2])
     if days is None:
-        empty(volume, "no transactions")
+        draw_message(volume, "no transactions")
     else:
         _volume(volume, days, rules)
     if day is None or earlier is None or not len(day.values) or not len(earlier.values):
-        empty(amounts, "no purchases to compare")
+        draw_message(amounts, "no purchases to compare")
     else:
         _amounts(amounts, day, earlier)
     return figure
@@ -51,7 +51,7 @@ def _volume(axes: Axes, days: DailyCounts, rules: DataRules) -> None:
     axes.set_title(f"Transactions by day, to {days.day:%A, %Y-%m-%d}")
     axes.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
     axes.legend(frameon=False, loc="upper left", ncols=3)
-    plain(axes)
+    style_axes(axes)
 
 
 def _amounts(axes: Axes, day: TransactionSample, earlier: TransactionSample) -> None:
@@ -63,4 +63,4 @@ def _amounts(axes: Axes, day: TransactionSample, earlier: TransactionSample) -> 
     axes.stairs(shares[1], edges, color=GREEN, lw=1.8, label="the day")
     axes.set(title="Amounts of purchases", xlabel="amount (log scale)", ylabel="share", xscale="log")
     axes.legend(frameon=False)
-    plain(axes)
+    style_axes(axes)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.rule import FeatureDrift
 from holdfast.monitoring.settings import DriftRules
-from holdfast.training.plots import AMBER, GREEN, GREY, LIGHT, RED, empty, plain
+from holdfast.training.plots import AMBER, GREEN, GREY, LIGHT, RED, draw_message, style_axes
 
 _SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the others invisible
 
@@ -26,7 +26,7 @@ def plot_drift(
     figure = Figure(figsize=(12, max(3.2, 0.3 * len(shown) + 1.6)), layout="constrained")
     bars, line = figure.subplots(1, 2, width_ratios=[3, 2])
     if not shown:
-        empty(bars, "nothing was compared")
+        draw_message(bars, "nothing was compared")
     else:
         _bars(bars, shown, rules)
     past = history[(history["metric"] == "psi") & (history["subject"] == SCORE) & (history["version"] == version)]
@@ -34,7 +34,7 @@ def plot_drift(
         pd.Timestamp(as_of): item.psi for item in shown if item.name == SCORE
     }
     if not points:
-        empty(line, "the score was not compared")
+        draw_message(line, "the score was not compared")
     else:
         times = sorted(points)
         line.plot(times, [points[time] for time in times], color=GREEN, marker="o", ms=4)
@@ -43,7 +43,7 @@ def plot_drift(
         line.set_title(f"PSI of the score of version {version}")
         line.legend(frameon=False, loc="upper left")
         line.tick_params(axis="x", rotation=30)
-        plain(line)
+        style_axes(line)
     return figure
 
 
@@ -69,4 +69,4 @@ def _bars(axes: Axes, shown: Sequence[FeatureDrift], rules: DriftRules) -> None:
     axes.set_xlim(0, min(_SHOWN, max(widest, rules.max_psi)) * 1.12)
     axes.set(title=f"PSI of {shown[0].rows:,} customers; drifted (red) if both bars pass {rules.max_psi:g}")
     axes.legend(frameon=False, loc="lower right")
-    plain(axes)
+    style_axes(axes)

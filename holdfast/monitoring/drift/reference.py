@@ -24,7 +24,7 @@ from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.runtime.run_artifacts import read_file
-from holdfast.training.dataset import TrainingSet, build_and_assemble
+from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 _PART, _TRAINING, _MET = "part", "training", "met"
@@ -57,7 +57,7 @@ def load_training_rows(client: MlflowClient, settings: Settings, version: str) -
     registered = client.get_model_version(MODEL_NAME, version)
     recipe = Recipe.model_validate_json(read_file(client, str(registered.run_id), RECIPE_FILE))
     as_of, known_at = _moments(registered.tags)
-    return build_and_assemble(settings, recipe.development, as_of, known_at)
+    return build_training_set(settings, recipe.development, as_of, known_at)
 
 
 def load_reference(client: MlflowClient, settings: Settings, version: str) -> DriftReference:

@@ -25,7 +25,7 @@ from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window, read_logged_predictions
-from holdfast.training.mlflow_tracking import open_mlflow
+from holdfast.training.mlflow_tracking import open_tracking
 
 CUSTOMERS = "customers"
 SHOWN_DAYS = 90  # of history in the picture
@@ -69,7 +69,7 @@ def _with_references(
             notes.append(f"Version {version}: {len(rows)} active customers are too few, it takes {rules.min_rows}.")
             continue
         try:
-            reference = load_reference(open_mlflow(settings), settings, version)
+            reference = load_reference(open_tracking(settings), settings, version)
         except HoldfastError as error:
             notes.append(f"Version {version} was not compared: {error}.")
             continue

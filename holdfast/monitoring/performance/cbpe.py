@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from holdfast.core.types import Bools, Floats
-from holdfast.training.bootstrap import at_a_time, interval
+from holdfast.training.bootstrap import chunk_size, percentile_interval
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.settings import ValueSettings
 
@@ -36,13 +36,13 @@ def estimate_performance(
     generator = np.random.default_rng(seed)
     ranks = rankdata(scores)
     draws: list[dict[str, Floats]] = []
-    step = at_a_time(_CHUNK, len(scores))
+    step = chunk_size(_CHUNK, len(scores))
     for start in range(0, resamples, step):
         drawn = generator.random((min(step, resamples - start), len(known)))
         draws.append(_measures(drawn.take(codes, axis=1) < scores, scores, offered, ranks, value))
     found = {}
     for name, point in _expected(scores, offered, codes, value).items():
-        told = interval(point, np.concatenate([part[name] for part in draws]))
+        told = percentile_interval(point, np.concatenate([part[name] for part in draws]))
         if np.isfinite([told.value, told.low, told.high]).all():
             found[name] = told
     return found

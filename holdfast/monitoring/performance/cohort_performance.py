@@ -17,7 +17,7 @@ from holdfast.monitoring.performance.cohorts import ScoredCohort
 from holdfast.monitoring.settings import OutcomeRules
 from holdfast.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.metrics import metrics
+from holdfast.training.metrics import compute_metrics
 
 CohortStatus = Literal["measured", "estimated", "too few", "in hindsight"]
 METRIC_TITLES = {
@@ -105,6 +105,6 @@ def _quality(
     if np.isnan(offered).any():
         del drawn["earned"]
     if "roc_auc" in drawn:
-        drawn["pr_auc"] = (metrics(outcome, scores)["pr_auc"], pr_auc_draws(outcome, scores, bootstrap))
+        drawn["pr_auc"] = (compute_metrics(outcome, scores)["pr_auc"], pr_auc_draws(outcome, scores, bootstrap))
     note = "" if "roc_auc" in drawn else f"all of them {'churned' if outcome.all() else 'stayed'}: nothing to rank"
     return told("measured", note, churned=float(outcome.mean()), measures=compute_intervals(drawn))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdfast.training.evaluation_report import METRICS, Interval
+from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
 # What decides, and whether more of it is better.
 HIGHER_IS_BETTER = {"roc_auc": True, "brier": False}
@@ -18,7 +18,7 @@ class Degradation:
     promised: Interval
 
     def __str__(self) -> str:
-        return f"{METRICS[self.metric]} {self.found}, promised {self.promised}"
+        return f"{METRIC_LABELS[self.metric]} {self.found}, promised {self.promised}"
 
 
 def find_degradations(found: Mapping[str, Interval], promised: Mapping[str, Interval]) -> list[Degradation]:

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance
 from holdfast.monitoring.performance.model_events import EventKind, ModelEvent
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.plots import GREEN, GREY, LIGHT, plain
+from holdfast.training.plots import GREEN, GREY, LIGHT, style_axes
 
 _PANELS = {
     "roc_auc": "ROC-AUC, higher is better",
@@ -55,7 +55,7 @@ def plot_performance(
                 shown = [item for item in items if measure in item.measures]
                 _line(axes, shown, measure, colours[version], _SHAPES[source], shift)
         axes.set_title(title, loc="left")
-        plain(axes)
+        style_axes(axes)
     _calendar(calendar, marks, colours)
     calendar.set_title("Quality over time", loc="left", fontweight="bold")
     locator = mdates.AutoDateLocator()
@@ -115,7 +115,7 @@ def _calendar(axes: Axes, marks: Sequence[ModelEvent], colours: Mapping[str, str
         )  # fmt: skip
     axes.set_yticks(list(rows.values()), list(rows))
     axes.set_ylim(-0.6, len(rows) - 0.1)
-    plain(axes)
+    style_axes(axes)
     axes.spines["bottom"].set_visible(False)
     axes.grid(visible=False)
     axes.tick_params(length=0, labelbottom=False)

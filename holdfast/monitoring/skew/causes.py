@@ -13,7 +13,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
 from holdfast.core.types import Bools, Floats
-from holdfast.feature_store.snapshots import NoDataError, effective_known_at, times_known
+from holdfast.feature_store.snapshots import NoDataError, effective_known_at, list_known_at_times
 from holdfast.ingestion.batches import list_batches
 from holdfast.monitoring.skew.logged_features import (
     LoggedFeatures,
@@ -124,5 +124,5 @@ def _known_ats(settings: Settings, moment: datetime, known_at: datetime, answere
         with suppress(NoDataError):  # in a replay, answers may have been given before the data arrived
             found.add(effective_known_at(batches, moment, known))
     for view in BUILDERS:
-        found |= {built for built in times_known(settings, view, moment) if built <= known_at}
+        found |= {built for built in list_known_at_times(settings, view, moment) if built <= known_at}
     return sorted(found, reverse=True)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from holdfast.monitoring.evidently_workspace import plot_message
 from holdfast.monitoring.skew.causes import CAUSES, Cause, FeatureComparison
-from holdfast.training.plots import GREY, plain
+from holdfast.training.plots import GREY, style_axes
 
 _COLOURS: dict[Cause, str] = {
     "changed definition": "#9333ea",
@@ -36,7 +36,7 @@ def plot_mismatches(different: pd.DataFrame, summary: str) -> Figure:
         axes.annotate(f"{total:,.0f}", (total, place), (4, 0), textcoords="offset points", va="center", color=GREY)
     axes.set(title="Logged values that differ from those recomputed", xlabel="values")
     axes.margins(x=0.08)
-    plain(axes)
+    style_axes(axes)
     axes.grid(visible=False, axis="y")
     figure.legend(frameon=False, loc="outside lower center", ncols=len(CAUSES))
     return figure

@@ -16,7 +16,7 @@ from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.feast_stores._feast_imports import FeatureStore
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.apply import apply_definitions
+from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.feature_store.parity import input_definitions
 from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.contract import Feature, model_inputs

@@ -41,12 +41,12 @@ def champion(main_job: MainJob) -> Champion:
 
     from holdfast.feast_stores.open_store import open_store
     from holdfast.models.contract import model_inputs
-    from holdfast.training.fitting import churn_scores
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.fitting import predict_churn
+    from holdfast.training.mlflow_tracking import open_tracking
 
     as_of = datetime.fromisoformat(main_job.summary["as_of"])
     with at_work_on(main_job.data) as settings:
-        client = open_mlflow(settings)
+        client = open_tracking(settings)
         version = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}@{CHAMPION}")
         tested = pd.read_parquet(client.download_artifacts(str(version.run_id), "test_predictions.parquet"))
@@ -60,4 +60,4 @@ def champion(main_job: MainJob) -> Champion:
             customers = frame if customers is None else customers.merge(frame, on="customer_id", validate="1:1")
     assert customers is not None
     active = customers[customers["purchase_days_180d"] > 0].reset_index(drop=True)
-    return Champion(lambda x: churn_scores(model, x), inputs, active, request_time, microseconds(as_of), tested)
+    return Champion(lambda x: predict_churn(model, x), inputs, active, request_time, microseconds(as_of), tested)

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from feature_repo.transformations import BUILDERS
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Evaluation, Interval
 from tests.e2e.model.conftest import Champion
@@ -25,10 +25,10 @@ REQUEST_TIME_VIEW = "customer_request_time"
 def evaluation(main_job: MainJob) -> Evaluation:
     """What the champion's training found on its test period."""
     from holdfast.runtime.run_artifacts import read_file
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     with at_work_on(main_job.data) as settings:
-        client = open_mlflow(settings)
+        client = open_tracking(settings)
         run_id = str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).run_id)
         return Evaluation.model_validate_json(read_file(client, run_id, "evaluation.json"))
 
@@ -39,10 +39,10 @@ def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import input_definitions
     from holdfast.model_versions.candidate import ModelCandidate
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     with at_work_on(main_job.data) as settings:
-        subject = ModelCandidate(open_mlflow(settings), main_job.summary["champion"])
+        subject = ModelCandidate(open_tracking(settings), main_job.summary["champion"])
         rows = subject.test_rows(settings, input_definitions(open_store(), settings))
     columns: dict[str, list[int]] = {}
     for number, item in enumerate(rows.inputs):
@@ -83,4 +83,4 @@ def _drop_of(rows: TrainingSet, columns: list[int], score: Any, repeats: int = 3
         x[np.ix_(places, columns)] = rows.x[np.ix_(np.lexsort((rng.random(len(x)), cutoffs)), columns)]
         drops.append(before - roc_auc())
     drop = np.mean(drops, axis=0)
-    return interval(drop[0], drop[1:])
+    return percentile_interval(drop[0], drop[1:])

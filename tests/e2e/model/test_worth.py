@@ -21,11 +21,11 @@ from holdfast.models.fingerprint import fingerprint
 from holdfast.monitoring.performance.view import run_outcome_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
-from holdfast.training.contract_builder import served_model
-from holdfast.training.dataset import build_and_assemble, labelled_cutoffs
-from holdfast.training.fitting import churn_scores, fit_recipe
+from holdfast.training.contract_builder import build_contract
+from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.model_families import FAMILIES
-from holdfast.training.profit import best_threshold, earned
+from holdfast.training.profit import optimal_threshold, profit_per_row
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import ValueSettings
 from holdfast.training.time_split import split_by_time
@@ -77,17 +77,17 @@ def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
 
 def _registered(settings: Settings, registry: Registry, known_at: datetime) -> Iterator[tuple[str, str, float]]:
     """Name, number and ROC-AUC on the test rows of each version; the test ends before anything is served."""
-    cutoffs = labelled_cutoffs(settings, TRAINED, known_at, 30)
+    cutoffs = list_labeled_cutoffs(settings, TRAINED, known_at, 30)
     split = split_by_time(cutoffs, settings.horizon_days, 2, 5, 2)
-    rows = build_and_assemble(settings, split.used, TRAINED, known_at)
-    development, test = rows.at(split.development), rows.at(split.test)
+    rows = build_training_set(settings, split.cutoffs, TRAINED, known_at)
+    development, test = rows.at_cutoffs(split.development), rows.at_cutoffs(split.test)
     definitions = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
     recipe = Recipe(
         family="logistic",
         params=FAMILIES["logistic"].defaults,
         calibration="sigmoid",
         seed=0,
-        threshold=best_threshold(ValueSettings()),
+        threshold=optimal_threshold(ValueSettings()),
         folds=split.folds,
         development=split.development,
         test=split.test,
@@ -98,10 +98,10 @@ def _registered(settings: Settings, registry: Registry, known_at: datetime) -> I
         model = fit_recipe(recipe, replace(rows, x=np.where(unseen, 0.0, rows.x)))
         content = dumped(model)
         digest = hashlib.sha256(content).hexdigest()
-        contract = served_model(settings, recipe, development, definitions, model, digest)
+        contract = build_contract(settings, recipe, development, definitions, model, digest)
         version = registry.register(content, contract.model_dump_json())
         registry.client.set_model_version_tag(MODEL_NAME, version, "holdfast.as_of", TRAINED.isoformat())
-        yield name, version, float(roc_auc_score(test.y, churn_scores(model, test.x)))
+        yield name, version, float(roc_auc_score(test.y, predict_churn(model, test.x)))
 
 
 @pytest.mark.long
@@ -124,7 +124,7 @@ def test_in_each_month_groups_of_customers_earn_as_expected(champion: Champion) 
             "month": rows["cutoff"],
             "tenth": rows.groupby("cutoff")["model"].transform(lambda scores: pd.qcut(scores, 10, labels=False)),
             "expected": rows["model"] * kept - rules.offer_cost,
-            "earned": earned(rows["churned"].to_numpy(), np.ones(len(rows)), 0.0, rules),
+            "earned": profit_per_row(rows["churned"].to_numpy(), np.ones(len(rows)), 0.0, rules),
         }
     )
     by_tenth = frame.groupby(["month", "tenth"]).mean()

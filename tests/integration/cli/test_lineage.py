@@ -73,14 +73,14 @@ def test_a_version_leads_to_its_whole_past(trained: Trained, copied: Settings, c
 
 def test_for_machines_nothing_is_shortened(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.training.lineage import lineage_of
+    from holdfast.training.lineage import build_lineage
     from tests.support.shop_fixtures import QUICK
 
     code, printed, _ = command(trained.result.model_version, "--json")
     told = json.loads(printed)
     assert code == 0
     with at_work_on(trained.data) as settings:
-        expected = lineage_of(settings, QUICK, fingerprint(open_store(), 90, 180), AS_OF, KNOWN_AT)
+        expected = build_lineage(settings, QUICK, fingerprint(open_store(), 90, 180), AS_OF, KNOWN_AT)
     assert told["lineage"]["batches"] == expected.batches == _batches(trained.data)
     for name in ("fingerprint", "training_code", "lock", "python", "horizon_days", "activity_days"):
         assert told["lineage"][name] == getattr(expected, name)

@@ -121,11 +121,11 @@ class TestPlanted:
         return [item.where for item in result.differences]
 
     def test_another_parameter(self, ended: Ended, recorded: Any, dataset: Dataset) -> None:
-        from holdfast.training.fitting import churn_scores, fit_recipe
+        from holdfast.training.fitting import fit_recipe, predict_churn
 
         def scores(recipe: Any) -> list[float]:
-            test = dataset.data.at(recipe.test)
-            return list(churn_scores(fit_recipe(recipe, dataset.data), test.x))
+            test = dataset.data.at_cutoffs(recipe.test)
+            return list(predict_churn(fit_recipe(recipe, dataset.data), test.x))
 
         outcome, recipe = ended.outcome, recorded.recipe
         name = sorted(recipe.params)[0]
@@ -157,7 +157,7 @@ class TestPlanted:
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
         from holdfast.lineage.isolated_retraining import RetrainingOutcome
         from holdfast.lineage.retrain_worker import current_lineage, retrain
-        from holdfast.training.numeric_environment import arithmetic
+        from holdfast.training.numeric_environment import current_numeric_environment
 
         data = copy_shop(folder)
         path = data / "batches" / recorded.lineage.batches[batch] / "transactions.parquet"
@@ -165,7 +165,7 @@ class TestPlanted:
         with at_work_on(data) as settings:
             current_lineage(settings, recorded.lineage)  # applies the definitions
             made = retrain(settings, recorded.lineage, recorded.recipe, lambda doing: None)
-        return self._where(recorded, RetrainingOutcome(recorded.lineage, arithmetic(), made))
+        return self._where(recorded, RetrainingOutcome(recorded.lineage, current_numeric_environment(), made))
 
 
 class TestNotMade:

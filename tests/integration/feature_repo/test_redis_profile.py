@@ -10,8 +10,8 @@ from feast.repo_operations import apply_total_with_repo_instance
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.apply import apply_definitions, definitions, require_applied
-from holdfast.feature_store.materialization import forget_online_state
+from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions, require_applied
+from holdfast.feature_store.materialization import delete_online_state
 from holdfast.feature_store.parity import check_parity, require_parity
 from holdfast.online_features.reader import OnlineReader
 from tests.support.main_job import environment_of, run
@@ -39,7 +39,9 @@ def test_feasts_own_apply_keeps_the_history_of_materialisations(shop: OnlineShop
     """For a store that is not SQLite it applies without a plan, and writes everything anew."""
     store = open_store()
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        apply_total_with_repo_instance(store, store.project, store.registry, definitions(), skip_source_validation=True)
+        apply_total_with_repo_instance(
+            store, store.project, store.registry, collect_definitions(), skip_source_validation=True
+        )
     assert printed.getvalue().count("Deploying infrastructure") == 3
     views = open_store().list_feature_views()
     assert [view.materialization_intervals for view in views] == [[(AS_OF, AS_OF)]] * 3
@@ -63,7 +65,7 @@ def test_another_online_store_knows_nothing_of_the_first_ones_materialisations(
         patch.delenv("FEAST_FS_YAML_FILE_PATH")
         assert open_store().config.online_store.type == "sqlite"
         assert open_store().list_feature_views() == []
-        forget_online_state(shop.settings)
+        delete_online_state(shop.settings)
         build_features(shop.settings)
         assert apply_definitions(open_store()) == "No changes"
         embedded = OnlineReader(open_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF))

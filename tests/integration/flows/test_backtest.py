@@ -210,11 +210,11 @@ def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> 
 
 def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: Backtested) -> None:
     from holdfast.monitoring.drift.reference import load_training_rows
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
     from holdfast.training.recipe import RECIPE_FILE, Recipe
 
     with at_work_on(state_folder(backtested.settings, "decay")) as settings:
-        client = open_mlflow(settings)
+        client = open_tracking(settings)
         run_id = str(client.get_model_version(MODEL_NAME, "1").run_id)
         recipe = Recipe.model_validate_json(Path(client.download_artifacts(run_id, RECIPE_FILE)).read_bytes())
         assert load_training_rows(client, settings, "1").digests() == recipe.digests["development"]

@@ -10,7 +10,7 @@ from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.batch_scoring.backfill_range import unscored_days
 from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.core.errors import IngestError
-from holdfast.feature_store.materialization import OlderThanOnlineError
+from holdfast.feature_store.materialization import OnlineStoreNewerError
 from holdfast.ingestion.batches import list_batches
 from tests.support.registered_versions import crown
 from tests.support.small_shop import AS_OF, MAPPING, at_work_on
@@ -79,7 +79,7 @@ def test_a_step_that_fails_ends_it(
     monkeypatch.setattr(materialize_task, "retry_delay_seconds", 0)
     settings, state = planted[0], (planted[0].feast / "online_state.json").read_bytes()
     crown(client)
-    with pytest.raises(OlderThanOnlineError, match="would take it back"):
+    with pytest.raises(OnlineStoreNewerError, match="would take it back"):
         daily(*today, as_of=AS_OF - timedelta(days=1))
     batches = len(list_batches(settings))
     Path(today[0]).write_text("id,amount\n1,5\n")

@@ -7,10 +7,10 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.apply import NotAppliedError
-from holdfast.feature_store.materialization import online_state
+from holdfast.feature_store.feast_registry import NotAppliedError
+from holdfast.feature_store.materialization import load_online_state
 from holdfast.feature_store.parity import ParityError, check_parity
-from holdfast.feature_store.snapshots import NoDataError, build_snapshots, customers_of
+from holdfast.feature_store.snapshots import NoDataError, build_snapshots, read_customers
 from tests.support.online_values import HISTORY, write
 from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, join, prefect_api, start
 
@@ -47,11 +47,11 @@ def test_what_runs_by_itself_changes_no_definitions(
     from flows.features import features
 
     features(AS_OF - timedelta(days=1), KNOWN_AT, apply=False)  # an empty registry takes them
-    before = online_state(shop)
+    before = load_online_state(shop)
     monkeypatch.setattr(churn_v1, "description", "Another description.")
     with pytest.raises(NotAppliedError, match="holds other definitions than this checkout"):
         features(AS_OF, KNOWN_AT, apply=False)
-    assert online_state(shop) == before
+    assert load_online_state(shop) == before
     assert features(AS_OF, KNOWN_AT).materialised
     assert open_store().get_feature_service("churn_v1").description == "Another description."
 
@@ -81,5 +81,5 @@ def test_two_at_once_both_succeed(prefect_server: None, shop: Settings) -> None:
 
     children = [start(_features, shop.data, api=prefect_api()) for _ in range(2)]
     assert [join(child) for child in children] == [0, 0]
-    customers = customers_of(build_snapshots(shop, AS_OF, KNOWN_AT)[0])
+    customers = read_customers(build_snapshots(shop, AS_OF, KNOWN_AT)[0])
     assert check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF).mismatches == 0

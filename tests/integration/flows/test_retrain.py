@@ -94,12 +94,12 @@ def test_an_open_skew_makes_it_no(home: Settings) -> None:
 
 def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings, trained: Trained) -> None:
     """The same data and settings give no second version; and it was not this retraining that made the first."""
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     seen(home, DRIFTED, 0, 1)
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
     assert (result.retrained, result.version) == (True, trained.result.model_version)
-    assert RetrainingRecord.of(open_mlflow(home), result.version) is None
+    assert RetrainingRecord.of(open_tracking(home), result.version) is None
     assert attempts(home) == [Attempt(AS_OF, "done")]
     again = retrained()
     assert not again.retrained
@@ -175,12 +175,12 @@ def test_a_record_that_is_broken_is_named(home: Settings) -> None:
 
 @pytest.mark.long
 def test_a_new_version_carries_its_reason_and_the_gates_that_stop_it_are_told(home: Settings) -> None:
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     seen(home, DRIFTED, 0, 1)
     strict = GateSettings(max_size_mb=0.000001)
     result = retrained(event="holdfast.drift.detected", subject="recency_days", training=OTHER, thresholds=strict)
-    client = open_mlflow(home)
+    client = open_tracking(home)
     record = RetrainingRecord.of(client, result.version)
     assert record is not None
     assert record.why == "holdfast.drift.detected about recency_days in 2 of the latest 2 windows"

@@ -42,10 +42,10 @@ OTHER_VALUE = QUICK.model_copy(update={"value": ValueSettings(kept_customer=40)}
 @pytest.fixture
 def client(trained: Trained) -> Iterator[Any]:
     """MLflow's client on the trained shop, with this process at work there."""
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     with at_work_on(trained.data) as settings:
-        yield open_mlflow(settings)
+        yield open_tracking(settings)
 
 
 def _children(client: Any, run_id: str) -> list[Any]:
@@ -93,7 +93,10 @@ class TestRuns:
         from holdfast.training.mlflow_tracking import dataset_digest
 
         run, told = client.get_run(trained.result.run_id), trained.result.evaluation
-        development, test = dataset.data.at(dataset.split.development), dataset.data.at(dataset.split.test)
+        development, test = (
+            dataset.data.at_cutoffs(dataset.split.development),
+            dataset.data.at_cutoffs(dataset.split.test),
+        )
         assert {item.dataset.digest for item in run.inputs.dataset_inputs} == {
             dataset_digest(development.digests()),
             dataset_digest(test.digests()),
@@ -112,13 +115,13 @@ class TestRuns:
         assert (run.data.tags["chosen"], run.data.tags["reason"]) == (told.chosen, told.reason)
 
     def test_the_predictions_give_the_metrics(self, trained: Trained, client: Any) -> None:
-        from holdfast.training.metrics import metrics
+        from holdfast.training.metrics import compute_metrics
 
         path = client.download_artifacts(trained.result.run_id, "test_predictions.parquet")
         frame, told = pd.read_parquet(path), trained.result.evaluation
         assert len(frame) == told.rows
         for name in ("model", *BASELINES):
-            found = metrics(frame["churned"].to_numpy(), frame[name].to_numpy())
+            found = compute_metrics(frame["churned"].to_numpy(), frame[name].to_numpy())
             assert found == {metric: value.value for metric, value in told.metrics[name].items()}
 
     def test_pictures_are_pictures(self, trained: Trained, client: Any) -> None:
@@ -159,7 +162,7 @@ class TestVersion:
         assert served.inputs == [feature.name for feature in dataset.data.inputs]
         assert served.threshold == pytest.approx(2 / 3)  # an offer of 2 that keeps one churner in ten, worth 30
         assert (served.horizon_days, served.activity_days) == (90, 180)
-        latest = dataset.data.at(dataset.split.development[-1:])
+        latest = dataset.data.at_cutoffs(dataset.split.development[-1:])
         purchase_days = pd.Series(latest.column("purchase_days"))
         assert served.reference[served.inputs.index("purchase_days")] == purchase_days.median()
         assert len(served.examples) > 2 * len(served.inputs) - 2  # low and high of each input, but for constants
@@ -179,13 +182,15 @@ class TestVersion:
     def test_the_registered_model_scores_as_the_test_says(self, trained: Trained, client: Any, dataset: Any) -> None:
         import mlflow
 
-        from holdfast.training.fitting import churn_scores
-        from holdfast.training.metrics import metrics
+        from holdfast.training.fitting import predict_churn
+        from holdfast.training.metrics import compute_metrics
 
         model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{trained.result.model_version}")
-        test = dataset.data.at(dataset.split.test)
+        test = dataset.data.at_cutoffs(dataset.split.test)
         told = trained.result.evaluation.metrics["model"]
-        assert metrics(test.y, churn_scores(model, test.x)) == {name: value.value for name, value in told.items()}
+        assert compute_metrics(test.y, predict_churn(model, test.x)) == {
+            name: value.value for name, value in told.items()
+        }
 
     def test_a_service_can_load_it_and_no_other_file(self, trained: Trained, client: Any) -> None:
         from holdfast.models.registered_version import RegisteredVersion
@@ -280,7 +285,7 @@ def test_killed_anywhere_the_next_run_goes_on_and_leaves_one_version(
 def _killed(place: str, training: Any) -> None:
     """Train until ``place``."""
     from flows.train import train
-    from holdfast.training import evaluate, hyperparameter_search, mlflow_tracking
+    from holdfast.training import evaluation, hyperparameter_search, mlflow_tracking
 
     def dies(*arguments: Any, **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -294,17 +299,17 @@ def _killed(place: str, training: Any) -> None:
 
         hyperparameter_search._told = second
     elif place == "before the test":
-        evaluate.evaluate = dies
+        evaluation.evaluate_model = dies
     elif place == "before the registration":
-        mlflow_tracking.register = dies
+        mlflow_tracking.register_version = dies
     else:
-        register = mlflow_tracking.register
+        register = mlflow_tracking.register_version
 
         def registers_and_dies(*arguments: Any) -> None:
             register(*arguments)
             dies()
 
-        mlflow_tracking.register = registers_and_dies
+        mlflow_tracking.register_version = registers_and_dies
     train(AS_OF, KNOWN_AT, training)
 
 
@@ -330,7 +335,7 @@ def _train_and_meet(meet: Any) -> None:
 def test_two_at_once_in_an_empty_folder_give_one_version(
     prefect_server: None, tmp_path: Path, trained: Trained
 ) -> None:
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     data = copy_shop(tmp_path)
     shutil.copytree(trained.data / "snapshots", data / "snapshots")
@@ -338,6 +343,6 @@ def test_two_at_once_in_an_empty_folder_give_one_version(
     children = [start(_train_and_meet, data, meet, api=prefect_api()) for _ in range(2)]
     assert [join(child, 180) for child in children] == [0, 0]
     with at_work_on(data) as settings:
-        client = open_mlflow(settings)
+        client = open_tracking(settings)
         assert {run.info.status for run in _runs(client)} == {"FINISHED"}
         assert _versions(client) == {"1"}

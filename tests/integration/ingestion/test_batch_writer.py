@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_nothing_half_written(
 def test_waiting_for_the_lock_has_an_end(
     settings: Settings, simple: Path, source: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_writer, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(batch_writer, "LOCK_TIMEOUT_SECONDS", 0.1)
     settings.data.mkdir()
     with FileLock(settings.data / "batches.lock"), pytest.raises(IngestError, match=r"Another ingest has held.*lock"):
         run_ingest(settings, source("1,2025-01-01,5,1"), simple)

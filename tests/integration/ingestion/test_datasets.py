@@ -10,7 +10,7 @@ from tests.support.ingest_pipeline import run_ingest
 
 
 def test_cdnow_is_read_completely(settings, tables) -> None:
-    result = run_ingest(settings, *datasets.locate("cdnow"), ingested_at=datetime(2026, 1, 1, tzinfo=UTC))
+    result = run_ingest(settings, *datasets.locate_dataset("cdnow"), ingested_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert (result.rows_read, result.rows_added, result.rows_quarantined) == (69_659, 69_579, 80)
     assert result.reasons == {"amount is 0: neither a purchase nor a return": 80}
     transactions, quarantine = tables()
@@ -28,12 +28,12 @@ def test_cdnow_is_read_completely(settings, tables) -> None:
 def test_a_changed_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "cdnow", replace(datasets.DATASETS["cdnow"], sha256="0" * 64))
     with pytest.raises(IngestError, match=r"has SHA-256 eff6889e.*expected 0000.*Reinstall"):
-        datasets.locate("cdnow")
+        datasets.locate_dataset("cdnow")
 
 
 def test_an_absent_package_and_an_unknown_name_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "gone", replace(datasets.DATASETS["cdnow"], package="no_such_package"))
     with pytest.raises(IngestError, match="no_such_package, which is not installed"):
-        datasets.locate("gone")
+        datasets.locate_dataset("gone")
     with pytest.raises(IngestError, match=r"'cdwon' is unknown\. Known: cdnow"):
-        datasets.locate("cdwon")
+        datasets.locate_dataset("cdwon")

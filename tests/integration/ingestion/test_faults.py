@@ -106,14 +106,14 @@ def test_killed_anywhere_a_rerun_ends_in_the_same_bytes(tmp_path: Path, processe
 
 
 def _racing(data: Path, source: Path, mapping: Path, start: Any) -> None:
-    lookup = batch_writer.new_rows
+    lookup = batch_writer.find_new_rows
 
     def slow(*arguments: Any) -> Any:
         found = lookup(*arguments)
         time.sleep(0.1)  # long enough for the other process to commit in between, if nothing held it back
         return found
 
-    batch_writer.new_rows = slow
+    batch_writer.find_new_rows = slow
     start.wait()
     run_ingest(Settings(data=data), source, mapping)
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.column_mapping import Mapping
+from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.readers import read_source
-from holdfast.ingestion.validation import check
+from holdfast.ingestion.validation import validate_source
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.ingestion_fixtures import SIMPLE
 
@@ -46,12 +46,12 @@ def _write(path: Path, rows: list[list[str]], quoting: Literal[0, 1] = csv.QUOTE
 @given(dirty_table, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 @settings(max_examples=100, deadline=None)
 def test_good_and_quarantined_rows_reproduce_the_input(rows: list[list[str]], quoting: Literal[0, 1]) -> None:
-    rules = Mapping.model_validate({"columns": dict(zip(_FIELDS, HEADER, strict=True)), "max_bad_share": 1})
+    rules = ColumnMapping.model_validate({"columns": dict(zip(_FIELDS, HEADER, strict=True)), "max_bad_share": 1})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "dirty.csv"
         _write(path, rows, quoting)
         source = read_source(path, rules)
-    result = check(source, rules, NOW)
+    result = validate_source(source, rules, NOW)
     assert result.rows_read == len(rows)
     held = dict(zip(result.quarantine["row_number"], result.quarantine["raw"], strict=True))
     assert len(held) == len(result.quarantine)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.column_mapping import Mapping, load_mapping
+from holdfast.ingestion.column_mapping import ColumnMapping, load_mapping
 from holdfast.ingestion.readers import read_source
 from tests.support.ingest_pipeline import run_ingest
 
@@ -110,8 +110,8 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("id,when,amount\nZoë,2025-01-01,5\n".encode(encoding))
     columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
-    rules = Mapping.model_validate({"columns": columns, "encoding": encoding.removesuffix("-sig")})
-    assert read_source(path, rules).parts[0].rows.to_pydict() == {
+    rules = ColumnMapping.model_validate({"columns": columns, "encoding": encoding.removesuffix("-sig")})
+    assert read_source(path, rules).files[0].rows.to_pydict() == {
         "id": ["Zoë"],
         "when": ["2025-01-01"],
         "amount": ["5"],
@@ -158,7 +158,7 @@ def test_parquet_types_become_what_a_csv_would_hold(tmp_path: Path, simple: Path
         }
     )
     pq.write_table(table, path)
-    assert read_source(path, load_mapping(simple)).parts[0].rows.to_pydict() == {
+    assert read_source(path, load_mapping(simple)).files[0].rows.to_pydict() == {
         "id": ["13085.0", "", "12345678901234.0"],
         "when": ["1970-01-01 01:00:00+0100", "1970-01-01 01:00:01.500000+0100", ""],
         "amount": ["11.77", "2.5", ""],

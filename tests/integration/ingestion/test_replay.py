@@ -7,13 +7,13 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.datasets import locate, replay
+from holdfast.ingestion.datasets import locate_dataset, start_replay
 from tests.support.ingest_pipeline import run_ingest
 
 
 def test_the_clock_follows_the_data_only_where_a_data_set_is_replayed(settings: Settings) -> None:
     assert Settings(data=settings.data).clock == "wall"
-    replay(settings, "cdnow")
+    start_replay(settings, "cdnow")
     assert Settings(data=settings.data).clock == "data"
     assert Settings(data=settings.data, clock="wall").clock == "wall"
 
@@ -21,15 +21,15 @@ def test_the_clock_follows_the_data_only_where_a_data_set_is_replayed(settings: 
 def test_a_data_set_never_mixes_with_other_data(settings: Settings, source: Callable[..., Path], simple: Path) -> None:
     run_ingest(settings, source("a,2025-01-01,5,1", name="shop.csv"), simple)
     with pytest.raises(IngestError, match=r"holds shop\.csv; data set 'cdnow' would mix with it for good"):
-        replay(settings, "cdnow")
+        start_replay(settings, "cdnow")
     assert Settings(data=settings.data).clock == "wall"
 
 
 def test_a_data_set_that_is_there_already_may_be_ingested_again(
     settings: Settings, source: Callable[..., Path], simple: Path
 ) -> None:
-    path, mapping = locate("cdnow")
+    path, mapping = locate_dataset("cdnow")
     run_ingest(settings, path, mapping)
     run_ingest(settings, source("a,1998-05-01,5,1", name="late.csv"), simple)
-    replay(settings, "cdnow")
+    start_replay(settings, "cdnow")
     assert run_ingest(settings, path, mapping).status == "already ingested"

@@ -21,7 +21,7 @@ from holdfast.model_versions.records import RollbackRecord, RolloutRecord, parse
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from holdfast.packaging.smoke_test import serve_bento
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.training.contract_builder import scored_examples
+from holdfast.training.contract_builder import score_examples
 from tests.support.model_load import under_load
 from tests.support.registered_versions import passed
 from tests.support.registry import Registry, make_registry
@@ -87,7 +87,7 @@ def _flipped(served: ServedModel, content: bytes) -> tuple[ServedModel, bytes]:
     file = io.BytesIO()
     skops.io.dump(model, file)
     content = file.getvalue()
-    examples = scored_examples(model, [example.inputs for example in served.examples])
+    examples = score_examples(model, [example.inputs for example in served.examples])
     changed = {"model_sha256": hashlib.sha256(content).hexdigest(), "examples": examples}
     return served.model_copy(update=changed), content
 

@@ -48,7 +48,7 @@ def test_what_arrived_later_counts_later() -> None:
 def test_they_are_described_as_in_training(dataset: Dataset) -> None:
     """A cut-off of the training set, scored: the same customers and values, though no later event is read."""
     cutoff = dataset.cutoffs[-1]
-    found, rows = _customers(dataset.settings, cutoff, KNOWN_AT), dataset.data.at([cutoff])
+    found, rows = _customers(dataset.settings, cutoff, KNOWN_AT), dataset.data.at_cutoffs([cutoff])
     assert found.ids == rows.keys["customer_id"].tolist()
     np.testing.assert_array_equal(found.x, rows.x)
     assert found.inputs == rows.inputs

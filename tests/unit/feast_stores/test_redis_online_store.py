@@ -28,7 +28,7 @@ from holdfast.feast_stores.redis_online_store import (
     SingleRoundTripRedisOnlineStoreConfig,
     _packed_around_key,
 )
-from holdfast.feature_store.materialization import forget_online_state
+from holdfast.feature_store.materialization import delete_online_state
 from holdfast.online_features.reader import NO_TIME, Fault, OnlineReader
 from tests.support.online_stores import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
 from tests.support.redis_server import RedisServer
@@ -77,7 +77,7 @@ class TestBytes:
             )
         )
         monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(stock))
-        forget_online_state(shop.settings)
+        delete_online_state(shop.settings)
         build_features(shop.settings)
         assert open_store().config.online_store.type == "redis"
         ours, feasts = (

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.historical_features import values_at
+from holdfast.feature_store.historical_features import read_features_at
 from holdfast.feature_store.snapshots import build_snapshots
 from tests.support.small_shop import AS_OF, KNOWN_AT
 
@@ -13,17 +13,17 @@ LIMIT = timedelta(days=30)
 
 def test_values_are_in_the_order_asked_for(open_shop: Settings) -> None:
     ids = ["c007", "c000", "nobody", "c100"]
-    found = values_at(open_store(KNOWN_AT), ids, AS_OF)
+    found = read_features_at(open_store(KNOWN_AT), ids, AS_OF)
     assert found["customer_id"].to_pylist() == ids
     days = found["purchase_days"].to_pylist()
     assert days[2] is None
     for place, customer in enumerate(ids):
-        assert values_at(open_store(KNOWN_AT), [customer], AS_OF)["purchase_days"].to_pylist() == [days[place]]
+        assert read_features_at(open_store(KNOWN_AT), [customer], AS_OF)["purchase_days"].to_pylist() == [days[place]]
 
 
 def test_a_snapshot_counts_up_to_its_time_to_live_and_never_before_its_moment(open_shop: Settings) -> None:
     def known(after: timedelta) -> bool:
-        return values_at(open_store(KNOWN_AT), ["c007"], AS_OF + after)["total_amount"].to_pylist() != [None]
+        return read_features_at(open_store(KNOWN_AT), ["c007"], AS_OF + after)["total_amount"].to_pylist() != [None]
 
     second = timedelta(seconds=1)
     assert [known(after) for after in (-second, timedelta(0), LIMIT, LIMIT + second)] == [False, True, True, False]
@@ -35,7 +35,9 @@ def test_of_several_snapshots_the_latest_counts(open_shop: Settings) -> None:
     everybody = [f"c{number:03d}" for number in range(300)]
 
     def spent(days: int) -> list[float]:
-        return list(values_at(open_store(KNOWN_AT), everybody, AS_OF - timedelta(days=days))["amount_30d"].to_pylist())
+        return list(
+            read_features_at(open_store(KNOWN_AT), everybody, AS_OF - timedelta(days=days))["amount_30d"].to_pylist()
+        )
 
     assert spent(0) != spent(1) != spent(20)
     assert spent(10) == spent(20)

@@ -13,14 +13,14 @@ from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings, load_settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import (
-    OlderThanOnlineError,
-    forget_online_state,
-    lost_customers,
+    OnlineStoreNewerError,
+    count_missing_customers,
+    delete_online_state,
+    load_online_state,
     materialize,
-    online_state,
 )
 from holdfast.feature_store.parity import check_parity
-from holdfast.feature_store.snapshots import Snapshot, build_snapshots, customers_of
+from holdfast.feature_store.snapshots import Snapshot, build_snapshots, read_customers
 from tests.support.feature_oracle import Transaction
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join, start
 
@@ -28,7 +28,9 @@ MONTH_AGO = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 def _mismatches(snapshot: Snapshot) -> int:
-    return check_parity(open_store(), open_store(snapshot.known_at), customers_of(snapshot), snapshot.as_of).mismatches
+    return check_parity(
+        open_store(), open_store(snapshot.known_at), read_customers(snapshot), snapshot.as_of
+    ).mismatches
 
 
 def _moments(settings: Settings) -> set[str]:
@@ -49,7 +51,7 @@ def test_a_snapshot_in_place_is_not_written_again(open_shop: Settings, monkeypat
     store = open_store(KNOWN_AT)
     monkeypatch.setattr(store, "materialize", _refuse)
     assert materialize(open_shop, store, snapshot) is False
-    forget_online_state(open_shop)
+    delete_online_state(open_shop)
     with pytest.raises(AssertionError, match="materialised again"):
         materialize(open_shop, store, snapshot)
 
@@ -59,14 +61,14 @@ def test_it_moves_forward_and_never_back(shop: Settings) -> None:
     assert _mismatches(earlier) == 0
     later = build_features(shop, AS_OF)
     assert _mismatches(later) == 0
-    state = online_state(shop)
+    state = load_online_state(shop)
     assert state is not None
     assert (state.as_of, state.known_at) == (AS_OF, KNOWN_AT)
-    with pytest.raises(OlderThanOnlineError) as error:
+    with pytest.raises(OnlineStoreNewerError) as error:
         materialize(shop, open_store(), earlier)
     for part in ("serves 2024-07-01 00:00 UTC", "2024-06-01 00:00 UTC", "HOLDFAST_DATA"):
         assert part in str(error.value)
-    assert online_state(shop) == state
+    assert load_online_state(shop) == state
     assert _mismatches(later) == 0
 
 
@@ -77,7 +79,7 @@ def test_data_that_arrive_late_are_materialised_for_the_same_moment(open_shop: S
     snapshot = build_snapshots(open_shop, AS_OF, arrival)[0]
     assert snapshot.known_at == arrival
     assert materialize(open_shop, open_store(arrival), snapshot) is True
-    assert "newcomer" in customers_of(snapshot)
+    assert "newcomer" in read_customers(snapshot)
     assert _mismatches(snapshot) == 0
     before = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
     assert _mismatches(before) > 0, "parity does not see which data the online store was made from"
@@ -101,7 +103,7 @@ def test_another_store_holds_nothing_yet_whatever_the_first_one_holds(
     assert materialize(shop, other, earlier) is True
     assert written == [MONTH_AGO]
     monkeypatch.setattr(
-        "holdfast.feature_store.materialization.lost_customers", lambda *_: 0
+        "holdfast.feature_store.materialization.count_missing_customers", lambda *_: 0
     )  # nothing was really written
     assert materialize(shop, other, earlier) is False
 
@@ -111,9 +113,9 @@ def test_a_store_that_lost_its_features_is_filled_again_at_once(open_shop: Setti
     with sqlite3.connect(open_shop.feast / "online_store.db") as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             database.execute(f"DELETE FROM {table}")
-    assert lost_customers(open_store(), customers_of(snapshot)) == 150
+    assert count_missing_customers(open_store(), read_customers(snapshot)) == 150
     assert materialize(open_shop, open_store(), snapshot) is True
-    assert lost_customers(open_store(), customers_of(snapshot)) == 0
+    assert count_missing_customers(open_store(), read_customers(snapshot)) == 0
     assert _mismatches(snapshot) == 0
 
 
@@ -139,7 +141,7 @@ def _killed_after(writes: int) -> None:
 def test_killed_while_writing_the_next_run_completes_it(shop: Settings, writes: int) -> None:
     build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join(start(_killed_after, shop.data, writes)) == -signal.SIGKILL
-    assert online_state(shop) is None
+    assert load_online_state(shop) is None
     moments = _moments(shop)
     assert len(moments) == 2, "nothing was half written: this test shows nothing"
     snapshot = build_snapshots(shop, AS_OF, KNOWN_AT)[0]
@@ -153,7 +155,7 @@ def test_training_reads_while_a_materialisation_runs(shop: Settings) -> None:
     snapshot = build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join(start(_killed_after, shop.data, 1)) == -signal.SIGKILL
     store = open_store(KNOWN_AT)
-    entities = pd.DataFrame({"customer_id": customers_of(snapshot)[:3], "event_timestamp": MONTH_AGO, "as_of_us": 0})
+    entities = pd.DataFrame({"customer_id": read_customers(snapshot)[:3], "event_timestamp": MONTH_AGO, "as_of_us": 0})
     service = store.get_feature_service(FEATURE_SERVICE)
     table = store.get_historical_features(features=service, entity_df=entities).to_arrow()
     assert table["total_amount"].null_count == 0

@@ -21,12 +21,12 @@ from holdfast.feature_store.parity import (
     ParityError,
     ParityReport,
     check_parity,
-    differences,
+    compare_bits,
     epoch_us,
     require_parity,
-    typed,
+    to_arrow,
 )
-from holdfast.feature_store.snapshots import customers_of
+from holdfast.feature_store.snapshots import read_customers
 from holdfast.models.contract import Feature, model_inputs
 from tests.support import feature_oracle
 from tests.support.online_values import HISTORY, write
@@ -43,7 +43,7 @@ SINGLE = next(c for c, v in _KNOWN[RHYTHM].items() if v["mean_gap_days"] is None
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, list[str]]]:
     """A materialised shop for this module, and its customers."""
     with at_work_on(copy_shop(tmp_path_factory.mktemp("parity"))) as settings:
-        customers = customers_of(build_features(settings))
+        customers = read_customers(build_features(settings))
         shutil.copy(settings.feast / "online_store.db", settings.feast / "clean.db")
         yield settings, customers
 
@@ -196,17 +196,17 @@ class TestDifferences:
         ],
     )
     def test_bits_and_nulls(self, left: pa.Array, right: pa.Array, expected: list[bool]) -> None:
-        assert differences(left, right).tolist() == expected
-        assert differences(right, left).tolist() == expected
+        assert compare_bits(left, right).tolist() == expected
+        assert compare_bits(right, left).tolist() == expected
 
     def test_payloads_of_nan_are_bits_too(self) -> None:
         one, other = np.array([0x7FF8000000000000, 0x7FF8000000000001], dtype=np.int64).view(np.float64)
-        assert differences(pa.array([one]), pa.array([other])).tolist() == [True]
+        assert compare_bits(pa.array([one]), pa.array([other])).tolist() == [True]
 
     def test_all_null_takes_the_declared_type(self) -> None:
-        assert typed([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()
-        assert typed([None, None], Feature("v", "f", "Int64", True)).type == pa.int64()
-        assert typed([None, 1], Feature("v", "f", "Float64", True)).type == pa.int64()
+        assert to_arrow([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()
+        assert to_arrow([None, None], Feature("v", "f", "Int64", True)).type == pa.int64()
+        assert to_arrow([None, 1], Feature("v", "f", "Float64", True)).type == pa.int64()
 
 
 def test_the_clean_store_is_what_was_copied(clean: tuple[Settings, list[str]]) -> None:

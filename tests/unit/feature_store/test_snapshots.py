@@ -20,9 +20,9 @@ from holdfast.feature_store import snapshots
 from holdfast.feature_store.snapshots import (
     NoDataError,
     build_snapshots,
-    customers_of,
     effective_known_at,
-    recent_customer,
+    find_recent_customer,
+    read_customers,
     snapshot_path,
 )
 from holdfast.ingestion.batches import Batch
@@ -88,7 +88,7 @@ class TestBytes:
             assert [row[name] is None for name in theirs] == [value is None for value in theirs.values()]
             known = {name: value for name, value in theirs.items() if value is not None}
             assert {name: row[name] for name in known} == pytest.approx(known, rel=1e-12)
-        assert table["customer_id"].to_pylist() == sorted(expected) == customers_of(snapshot)
+        assert table["customer_id"].to_pylist() == sorted(expected) == read_customers(snapshot)
         assert set(table["as_of"].to_pylist()) == {AS_OF}
         assert set(table["known_at"].to_pylist()) == {KNOWN_AT}
         assert str(table.schema.field("as_of").type) == "timestamp[us, tz=UTC]"
@@ -140,7 +140,7 @@ class TestEffectiveKnownAt:
         ingest(shop.data, [Transaction("new", AS_OF - timedelta(days=1), 5.0, arrival)], arrival)
         again = build_snapshots(shop, AS_OF, arrival + timedelta(days=1))
         assert [(item.built, item.known_at) for item in again] == [(True, arrival)] * 3
-        assert "new" in customers_of(again[0])
+        assert "new" in read_customers(again[0])
         after = _files(shop)
         assert len(after) == 6
         assert before.items() <= after.items()
@@ -161,7 +161,7 @@ def test_no_data_says_what_to_do(tmp_path: Path, shop: Settings) -> None:
 
 def test_the_live_check_asks_about_somebody_recent(shop: Settings) -> None:
     known_at = build_snapshots(shop, AS_OF, KNOWN_AT)[0].known_at
-    customer = recent_customer(shop, AS_OF, known_at)
+    customer = find_recent_customer(shop, AS_OF, known_at)
     assert feature_oracle.recent_activity(transactions(), AS_OF)[customer]["purchase_days_180d"] > 0
 
 
@@ -172,14 +172,14 @@ class TestLateData:
     EARLY, LATE = ARRIVALS[0][1], ARRIVALS[LATE_BATCH][1]
 
     def _assemble(self, settings: Settings, known_at: datetime) -> Any:
-        from holdfast.training.dataset import assemble
+        from holdfast.training.dataset import assemble_training_set
 
         build_snapshots(settings, self.CUTOFF, known_at)
-        return assemble(settings, [self.CUTOFF], self.CLOSED, known_at)
+        return assemble_training_set(settings, [self.CUTOFF], self.CLOSED, known_at)
 
     def test_a_training_set_holds_what_was_known_and_no_more(self, tmp_path: Path) -> None:
         from holdfast.feast_stores.open_store import open_store
-        from holdfast.feature_store.apply import apply_definitions
+        from holdfast.feature_store.feast_registry import apply_definitions
 
         rows = transactions()
         with at_work_on(tmp_path / "data") as settings:
@@ -207,7 +207,7 @@ class TestLateData:
 
     def test_a_point_in_time_join_sees_the_snapshots_of_its_time(self, shop: Settings) -> None:
         from holdfast.feast_stores.open_store import open_store
-        from holdfast.feature_store.apply import apply_definitions
+        from holdfast.feature_store.feast_registry import apply_definitions
 
         apply_definitions(open_store())
         for known_at in (self.EARLY, self.LATE):
@@ -272,7 +272,7 @@ class TestFaults:
 
     def test_readers_do_not_meet_what_a_killed_run_left(self, shop: Settings) -> None:
         from holdfast.feast_stores.open_store import open_store
-        from holdfast.feature_store.apply import apply_definitions
+        from holdfast.feature_store.feast_registry import apply_definitions
 
         assert join(start(_killed, shop.data, "write_table", 1)) == -signal.SIGKILL
         assert list(shop.snapshots.rglob("*.parquet")), "nothing was left behind: this test shows nothing"

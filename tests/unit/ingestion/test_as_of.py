@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.as_of import ClockError, as_utc, resolve_as_of, resolve_day, resolve_known_at
+from holdfast.ingestion.as_of import ClockError, as_utc, resolve_as_of, resolve_daily_as_of, resolve_known_at
 from tests.support.feature_oracle import Transaction
 from tests.support.small_shop import AS_OF, ingest, shop_folder
 
@@ -39,9 +39,9 @@ def test_resolve_as_of_on_the_wall_clock_is_the_time_of_the_run_in_whole_seconds
 
 
 def test_on_the_wall_clock_features_and_scores_are_of_the_last_midnight(tmp_path: Path) -> None:
-    assert resolve_day(None, Settings(data=tmp_path), AS_OF + timedelta(hours=1, seconds=3)) == AS_OF
-    assert resolve_day(NOON, Settings(data=tmp_path), NOW) == NOON
-    assert resolve_day(None, Settings(data=tmp_path, clock=NOON), NOW) == NOON
+    assert resolve_daily_as_of(None, Settings(data=tmp_path), AS_OF + timedelta(hours=1, seconds=3)) == AS_OF
+    assert resolve_daily_as_of(NOON, Settings(data=tmp_path), NOW) == NOON
+    assert resolve_daily_as_of(None, Settings(data=tmp_path, clock=NOON), NOW) == NOON
 
 
 def test_the_clock_of_the_data_is_the_midnight_after_the_last_event(tmp_path: Path) -> None:

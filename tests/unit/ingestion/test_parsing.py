@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from holdfast.ingestion.column_mapping import Mapping
-from holdfast.ingestion.readers import Part, Source
-from holdfast.ingestion.validation import check
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.readers import Source, SourceFile
+from holdfast.ingestion.validation import validate_source
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -134,10 +134,12 @@ def test_decimal_commas(checked: Callable) -> None:
 
 def test_typed_columns_do_not_follow_the_formats_for_text() -> None:
     columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
-    rules = Mapping.model_validate({"columns": columns, "decimal": ",", "timestamp_format": "%d.%m.%Y"})
+    rules = ColumnMapping.model_validate({"columns": columns, "decimal": ",", "timestamp_format": "%d.%m.%Y"})
     rows = pa.table({"id": ["1"], "when": ["2025-01-02 00:00:00"], "amount": ["2.5"]})
-    part = Part("x.parquet", rows, numbers=pd.Series([1]).to_numpy(), typed=frozenset({"when", "amount"}))
-    found = check(Source("x.parquet", "0", [part]), rules, NOW).transactions
+    part = SourceFile(
+        "x.parquet", rows, row_numbers=pd.Series([1]).to_numpy(), typed_columns=frozenset({"when", "amount"})
+    )
+    found = validate_source(Source("x.parquet", "0", [part]), rules, NOW).transactions
     assert found["amount"].tolist() == [2.5]
     assert found["event_timestamp"].tolist() == [pd.Timestamp("2025-01-02", tz="UTC")]
 

@@ -13,7 +13,7 @@ from holdfast.lineage import differences
 from holdfast.lineage.isolated_retraining import RetrainingOutcome
 from holdfast.lineage.reproduction import RecordedVersion, Reproduction, compare
 from holdfast.lineage.retrain_worker import RetrainedModel
-from holdfast.training.numeric_environment import Arithmetic
+from holdfast.training.numeric_environment import NumericEnvironment
 from tests.support.version_histories import BATCH, HASWELL, LINEAGE, RECIPE, scores
 
 FRAME = scores(0.25, 0.75, 0.5)
@@ -136,7 +136,7 @@ class TestPredictions:
 
     def test_another_processor_is_named(self) -> None:
         outcome = replace(
-            SAME, arithmetic=Arithmetic("Nehalem", []), made=RetrainedModel(RECIPE.digests, scores(0, 1, 0.4))
+            SAME, arithmetic=NumericEnvironment("Nehalem", []), made=RetrainedModel(RECIPE.digests, scores(0, 1, 0.4))
         )
         result = compare(RECORDED, outcome, [])
         assert _where(result)[0] == "arithmetic"

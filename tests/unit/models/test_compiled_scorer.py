@@ -26,7 +26,7 @@ from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.compiled_scorer import CompiledScorer, InfiniteInputError, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES
 from holdfast.models.contributions import compute_contributions
-from holdfast.training.calibration import METHODS, fit_calibrator
+from holdfast.training.calibration import CALIBRATION_METHODS, fit_calibrator
 from holdfast.training.model_families import FAMILIES
 from tests.support.additive_models import INPUTS, boosting, customers, fitted, logistic, outcomes
 
@@ -70,7 +70,7 @@ def models(draw: Callable[..., Any]) -> CalibratedModel:
     """Both families, every calibration."""
     family = draw(st.sampled_from(sorted(FAMILIES)))
     params = tuple((name, draw(st.sampled_from(values))) for name, values in PARAMS[family].items())
-    return trained(family, params, draw(st.sampled_from(METHODS)), draw(st.integers(0, 5)))
+    return trained(family, params, draw(st.sampled_from(CALIBRATION_METHODS)), draw(st.integers(0, 5)))
 
 
 def scorer_of(model: Any) -> CompiledScorer:
@@ -195,7 +195,7 @@ def test_opposite_infinities_are_refused_too() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("calibration", METHODS)
+@pytest.mark.parametrize("calibration", CALIBRATION_METHODS)
 def test_a_model_read_from_its_file_is_compiled_to_the_same_bits(family: str, calibration: str, tmp_path: Path) -> None:
     model = trained(family, tuple(FAMILIES[family].defaults.items()), calibration, 2)
     skops.io.dump(model, tmp_path / "model.skops")

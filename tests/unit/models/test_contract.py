@@ -32,7 +32,7 @@ Change = Callable[[Any], object]
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Any]:
     """A registry of the test's own; no data."""
-    from holdfast.feature_store.apply import apply_definitions
+    from holdfast.feature_store.feast_registry import apply_definitions
 
     with at_work_on(tmp_path / "data"):
         apply_definitions(open_store())

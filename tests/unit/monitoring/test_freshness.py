@@ -11,7 +11,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.score_store import score_metadata
 from holdfast.batch_scoring.scores_table import scores_path
-from holdfast.feature_store.materialization import features_lock, forget_online_state
+from holdfast.feature_store.materialization import delete_online_state, features_lock
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
 from holdfast.monitoring.data_quality.view import run_data_view
 from holdfast.monitoring.freshness import ONLINE, check_batch_scores, check_champion, check_online_store
@@ -49,7 +49,7 @@ def test_the_online_store_ages(open_shop: Settings, hours: float, severity: str 
 
 def test_a_store_of_no_known_age_is_critical_once_it_had_one(open_shop: Settings) -> None:
     rows, findings, _ = check_online_store(open_shop, window(1))
-    forget_online_state(open_shop)  # as a materialisation that was killed leaves it
+    delete_online_state(open_shop)  # as a materialisation that was killed leaves it
     assert check_online_store(open_shop, window(2))[1] == []  # as far as monitoring knows, there never was one
     write_metrics(open_shop, "data", AS_OF, AS_OF + HOUR, rows)
     with features_lock(open_shop):

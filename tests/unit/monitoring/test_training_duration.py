@@ -11,7 +11,7 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.training_duration import check_training_duration
 from holdfast.monitoring.window import Window
-from holdfast.training.mlflow_tracking import TRAINING_TIME
+from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
 from tests.support.registry import Registry, make_registry
 from tests.support.small_shop import AS_OF
 
@@ -32,14 +32,14 @@ def _trained(registry: Registry, times: Sequence[float | None], as_of: datetime 
         registry.client.set_model_version_tag(MODEL_NAME, version, "holdfast.as_of", as_of.isoformat())
         if seconds is not None:
             run_id = registry.client.get_model_version(MODEL_NAME, version).run_id
-            registry.client.log_metric(run_id, TRAINING_TIME, seconds)
+            registry.client.log_metric(run_id, TRAINING_TIME_METRIC, seconds)
     return Settings(data=registry.artifacts.parent)
 
 
 def test_one_that_takes_more_than_three_times_as_long_is_found(registry: Registry) -> None:
     settings = _trained(registry, [40, 44, 36, 50, 127])
     (row,), (finding,), notes = check_training_duration(settings, WINDOW, DataRules())
-    assert (row.metric, row.version, row.value, row.limit, row.breached) == (TRAINING_TIME, "5", 127, 126, True)
+    assert (row.metric, row.version, row.value, row.limit, row.breached) == (TRAINING_TIME_METRIC, "5", 127, 126, True)
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.training.slow", "warning", "training")
     assert finding.summary == (
         "Training version 5 took 127 s of processor time, 3.0 times the median of the 4 before it (42 s)."

@@ -12,7 +12,7 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRU
 from holdfast.models.registered_version import NoRegistryError, NotServableError
 from holdfast.models.registry_client import RegistryClient
 from holdfast.packaging.bento_stores import open_model_store, save_served_model
-from holdfast.training.mlflow_tracking import logged_sha256
+from holdfast.training.mlflow_tracking import compute_logged_sha256
 from tests.support.registry import contract_of, estimator
 
 
@@ -42,7 +42,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
                 pip_requirements=["scikit-learn"],
                 registered_model_name=MODEL_NAME,
             )
-        yield SimpleNamespace(settings=Settings(data=data), client=client, sha256=logged_sha256(client, info))
+        yield SimpleNamespace(settings=Settings(data=data), client=client, sha256=compute_logged_sha256(client, info))
         mlflow.set_tracking_uri(before)
 
 

@@ -108,7 +108,7 @@ class TestDirection:
 
     def test_one_time_buyers_alone_cannot_tell(self, rows: TrainingSet, request_time: Callable[..., Any]) -> None:
         with pytest.raises(NotComputedError, match="no test row has a second purchase"):
-            measure_wrong_direction(lambda x: x[:, 0], rows.rows(np.arange(0, 80, 4)), request_time, 1e-9)
+            measure_wrong_direction(lambda x: x[:, 0], rows.take(np.arange(0, 80, 4)), request_time, 1e-9)
 
     def test_a_model_that_knows_no_silence_cannot_be_judged(self) -> None:
         assert find_request_time_view(INPUTS) == "customer_request_time"

@@ -12,7 +12,7 @@ from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavail
 from holdfast.model_versions.gate_settings import GateSettings, describe_changed_thresholds
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord
 from holdfast.promotion.gates import GateResult, evaluate_gates
-from holdfast.training.baselines import BASELINES
+from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.evaluation_report import Interval
 from tests.support.gate_evidence import DEFINITIONS, GOOD, NOON, but, good_evaluation, group, interval, month
 
@@ -85,11 +85,13 @@ FAILURES: dict[str, tuple[Evidence, str, str]] = {
             f"better than {title}",
             "(-0.010 to 0.030)",
         )
-        for name, title in BASELINES.items()
+        for name, title in BASELINE_LABELS.items()
     },
     "no better than a baseline": (
         but(
-            evaluation=good_evaluation(over_baselines=dict.fromkeys(BASELINES, interval(0.1)) | {"rfm": interval(0, 0)})
+            evaluation=good_evaluation(
+                over_baselines=dict.fromkeys(BASELINE_LABELS, interval(0.1)) | {"rfm": interval(0, 0)}
+            )
         ),
         "better than RFM logistic",
         "0.000 (0.000 to 0.000)",

@@ -35,7 +35,7 @@ from holdfast.status_page.flow_runs import list_deployments
 from holdfast.status_page.health import check_components
 from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
 from holdfast.status_page.snapshot import SystemStatus, load_system_status
-from holdfast.training.mlflow_tracking import EXPERIMENT, open_mlflow
+from holdfast.training.mlflow_tracking import EXPERIMENT, open_tracking
 from tests.support.prefect_server import answered, post
 from tests.support.server_processes import free_port
 from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api
@@ -61,7 +61,7 @@ def nowhere(prefect: str = "") -> EndpointSettings:
 def state(tmp_path: Path) -> Iterator[Settings]:
     """A champion that was promoted, a challenger on a canary, and features of two days ago."""
     with at_work_on(tmp_path / "data", HOLDFAST_CLOCK=NOW.isoformat()) as settings:
-        client = open_mlflow(settings)
+        client = open_tracking(settings)
         client.create_registered_model(MODEL_NAME)
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
         first, _ = (

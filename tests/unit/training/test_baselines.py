@@ -9,10 +9,10 @@ import pytest
 
 from holdfast.core.types import Bools, Floats
 from holdfast.training import baselines
-from holdfast.training.baselines import BASELINES, baseline_scores
+from holdfast.training.baselines import BASELINE_LABELS, score_baselines
 from holdfast.training.bootstrap import CustomerBootstrap
-from holdfast.training.dataset import PurchaseHistory, TrainingSet, purchase_history
-from holdfast.training.metrics import metrics, roc_auc_difference
+from holdfast.training.dataset import PurchaseHistory, TrainingSet, read_purchase_history
+from holdfast.training.metrics import compute_metrics, roc_auc_difference
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import KNOWN_AT, transactions
 from tests.support.training_sets import monthly, training_set
@@ -20,18 +20,18 @@ from tests.support.training_sets import monthly, training_set
 
 @pytest.fixture(scope="module")
 def parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
-    return dataset.data.at(dataset.split.development), dataset.data.at(dataset.split.test)
+    return dataset.data.at_cutoffs(dataset.split.development), dataset.data.at_cutoffs(dataset.split.test)
 
 
 @pytest.fixture(scope="module")
 def everybody(dataset: Dataset) -> PurchaseHistory:
-    return purchase_history(dataset.settings, dataset.split.development[-1], KNOWN_AT)
+    return read_purchase_history(dataset.settings, dataset.split.development[-1], KNOWN_AT)
 
 
 @pytest.fixture(scope="module")
 def scores(parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory) -> dict[str, Floats]:
     development, test = parts
-    return baseline_scores(development, everybody, test, 90)
+    return score_baselines(development, everybody, test, 90)
 
 
 def test_everybody_is_who_ever_bought_also_who_fell_silent(dataset: Dataset, everybody: PurchaseHistory) -> None:
@@ -41,7 +41,7 @@ def test_everybody_is_who_ever_bought_also_who_fell_silent(dataset: Dataset, eve
         if row.amount > 0 and row.event_timestamp < cutoff and row.ingested_at <= KNOWN_AT:
             days.setdefault(row.customer_id, set()).add(row.event_timestamp.date())
     assert sorted(everybody.repeats + 1) == sorted(map(len, days.values()))
-    assert len(everybody.age) > len(dataset.data.at([cutoff]).y), "some are not active any more"
+    assert len(everybody.age) > len(dataset.data.at_cutoffs([cutoff]).y), "some are not active any more"
     assert (everybody.last <= everybody.age).all()
     assert (everybody.last >= 0).all()
     assert (everybody.last[everybody.repeats == 0] == 0).all(), "two purchases on one day are none that was repeated"
@@ -51,7 +51,7 @@ class TestOnTheShop:
     def test_one_probability_for_each_test_row(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
     ) -> None:
-        assert list(scores) == list(BASELINES) == ["base_rate", "recency", "rfm", "bg_nbd"]
+        assert list(scores) == list(BASELINE_LABELS) == ["base_rate", "recency", "rfm", "bg_nbd"]
         for name, values in scores.items():
             assert values.shape == (len(parts[1].y),), name
             assert ((values >= 0) & (values <= 1)).all(), name
@@ -75,7 +75,7 @@ class TestOnTheShop:
         test = parts[1]
         bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), 200, 0)
         assert roc_auc_difference(test.y, scores[name], scores["base_rate"], bootstrap).low > 0.1
-        assert metrics(test.y, scores[name])["brier"] < metrics(test.y, scores["base_rate"])["brier"]
+        assert compute_metrics(test.y, scores[name])["brier"] < compute_metrics(test.y, scores["base_rate"])["brier"]
 
     @pytest.mark.parametrize("name", ["purchase_days", "mean_purchase_amount"])
     def test_frequency_and_money_matter_to_rfm_and_not_to_recency(
@@ -84,7 +84,7 @@ class TestOnTheShop:
         development, test = parts
         x = test.x.copy()
         x[:, [feature.name for feature in test.inputs].index(name)] += 5
-        other = baseline_scores(development, everybody, TrainingSet(test.keys, x, test.y, test.inputs), 90)
+        other = score_baselines(development, everybody, TrainingSet(test.keys, x, test.y, test.inputs), 90)
         assert (other["rfm"] != scores["rfm"]).all()
         assert (other["recency"] == scores["recency"]).all()
 
@@ -93,7 +93,7 @@ class TestOnTheShop:
     ) -> None:
         development, test = parts
         blind = TrainingSet(test.keys, test.x, ~test.y, test.inputs)
-        for name, values in baseline_scores(development, everybody, blind, 90).items():
+        for name, values in score_baselines(development, everybody, blind, 90).items():
             assert values.tobytes() == scores[name].tobytes(), name
 
 
@@ -158,7 +158,7 @@ class TestBgNbd:
         """So that the check above says something."""
         test, scores = world
         assert np.std(scores) > 0.2
-        assert metrics(test.y, scores)["ece"] < 0.02
+        assert compute_metrics(test.y, scores)["ece"] < 0.02
 
     def test_a_longer_horizon_is_silent_less_often(self) -> None:
         train, test = _simulated(2_000, 0), _simulated(500, 2)

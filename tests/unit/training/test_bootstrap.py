@@ -13,17 +13,17 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
-    BINS,
+    CALIBRATION_BINS,
     CustomerBootstrap,
     calibration_bins,
     calibration_error_draws,
     expected_calibration_error,
-    interval,
     mean_draws,
+    percentile_interval,
     pr_auc_draws,
     roc_auc_draws,
 )
-from holdfast.training.metrics import log_losses
+from holdfast.training.metrics import row_log_loss
 from tests.support.strategies import EXAMPLES, FEWER_EXAMPLES
 
 RESAMPLES = 13  # no multiple of the size of a chunk
@@ -63,7 +63,7 @@ class TestDraws:
         _same(roc_auc_draws(churned, scores, bootstrap), expected["roc_auc"])
         _same(pr_auc_draws(churned, scores, bootstrap), expected["pr_auc"])
         _same(mean_draws((churned - scores) ** 2, bootstrap), expected["brier"])
-        _same(mean_draws(log_losses(churned, scores), bootstrap), expected["log_loss"])
+        _same(mean_draws(row_log_loss(churned, scores), bootstrap), expected["log_loss"])
 
     @given(_samples())
     @EXAMPLES
@@ -99,7 +99,7 @@ class TestDraws:
         bootstrap = CustomerBootstrap([str(n) for n in range(30)], RESAMPLES, 0)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            roc_auc = interval(float("nan"), roc_auc_draws(churned, scores, bootstrap))
+            roc_auc = percentile_interval(float("nan"), roc_auc_draws(churned, scores, bootstrap))
             pr_auc = pr_auc_draws(churned, scores, bootstrap)
         assert np.isnan([roc_auc.value, roc_auc.low, roc_auc.high]).all()
         assert np.isnan(pr_auc).all() if not outcome else (pr_auc == 1).all()
@@ -140,12 +140,12 @@ class TestResamples:
         churned, scores, customers, seed = sample
         rows = np.array(data.draw(st.lists(st.booleans(), min_size=len(customers), max_size=len(customers))))
         whole = CustomerBootstrap(customers, RESAMPLES, seed)
-        parts = [whole.at(rows), whole.at(~rows)]
+        parts = [whole.subset(rows), whole.subset(~rows)]
         assert (parts[0].weights == whole.weights[:, rows]).all()
-        sums = [np.concatenate([weights @ (scores[where]) for weights in part.chunks()])
+        sums = [np.concatenate([weights @ (scores[where]) for weights in part.weight_chunks()])
                 for part, where in zip(parts, (rows, ~rows), strict=True)]  # fmt: skip
         _same(np.sum(sums, axis=0), list(whole.weights @ scores))
-        again = whole.at(rows).at(churned[rows])
+        again = whole.subset(rows).subset(churned[rows])
         assert (again.weights == whole.weights[:, rows & churned]).all()
 
     def test_of_many_rows_fewer_at_a_time_are_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ class TestResamples:
         for cells in (4_000_000, 900, 1):  # ten resamples at a time, three, one
             monkeypatch.setattr("holdfast.training.bootstrap._CELLS", cells)
             drawn = CustomerBootstrap(names, RESAMPLES, 0)
-            parts = list(drawn.chunks())
+            parts = list(drawn.weight_chunks())
             assert max(map(len, parts)) == min(10, max(1, cells // 300))
             assert (np.concatenate(parts) == drawn.weights).all()
             draws = [measure(churned, scores, drawn) for measure in (roc_auc_draws, pr_auc_draws)]
@@ -177,14 +177,14 @@ class TestResamples:
 
 class TestInterval:
     def test_it_holds_the_middle_95_percent(self) -> None:
-        found = interval(0.5, np.arange(1001) / 1000)
+        found = percentile_interval(0.5, np.arange(1001) / 1000)
         assert (found.value, found.low, found.high) == (0.5, 0.025, 0.975)
 
     def test_draws_that_could_not_be_computed_are_left_out(self) -> None:
         draws = np.r_[np.arange(1001) / 1000, np.full(1001, np.nan)]
-        assert interval(0.5, draws).low == 0.025
-        assert np.isnan(interval(0.5, np.r_[draws, np.nan]).low)
-        assert interval(0.5, np.r_[draws, np.nan]).value == 0.5
+        assert percentile_interval(0.5, draws).low == 0.025
+        assert np.isnan(percentile_interval(0.5, np.r_[draws, np.nan]).low)
+        assert percentile_interval(0.5, np.r_[draws, np.nan]).value == 0.5
 
     def test_copies_of_the_rows_say_no_more_than_the_rows(self) -> None:
         """Nine rows of each customer instead of one: the interval does not shrink."""
@@ -203,7 +203,7 @@ class TestInterval:
             values = np.repeat(rng.normal(size=customers), rows_of_one) + rng.normal(size=customers * rows_of_one) / 2
             names = np.repeat(np.arange(customers), rows_of_one)
             for unit, drawn in (("customers", names), ("rows", np.arange(len(names)))):
-                found = interval(values.mean(), mean_draws(values, CustomerBootstrap(drawn, 150, seed)))
+                found = percentile_interval(values.mean(), mean_draws(values, CustomerBootstrap(drawn, 150, seed)))
                 covered[unit] += found.low <= 0 <= found.high
         assert 0.88 <= covered["customers"] / 300 <= 0.99
         if rows_of_one > 1:
@@ -220,7 +220,7 @@ class TestInterval:
             scores += rng.normal(size=len(scores)) / 2
             churned = np.repeat(churns, rows_of_one)
             draws = roc_auc_draws(churned, scores, CustomerBootstrap(names, 150, seed))
-            found = interval(float(roc_auc_score(churned, scores)), draws)
+            found = percentile_interval(float(roc_auc_score(churned, scores)), draws)
             covered += found.low <= truth <= found.high
         assert 0.88 <= covered / 250 <= 0.99
 
@@ -228,14 +228,14 @@ class TestInterval:
 class TestCalibrationBins:
     def test_ten_of_equally_many(self) -> None:
         bins = calibration_bins(np.random.default_rng(0).permutation(1000) / 1000)
-        assert np.bincount(bins).tolist() == [100] * BINS
+        assert np.bincount(bins).tolist() == [100] * CALIBRATION_BINS
 
     @given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.25, 0.5])), min_size=1, max_size=60))
     @EXAMPLES
     def test_they_keep_the_order_and_never_part_equal_scores(self, values: list[float]) -> None:
         scores = np.array(values)
         bins = calibration_bins(scores)
-        assert 0 <= bins.min() <= bins.max() < BINS
+        assert 0 <= bins.min() <= bins.max() < CALIBRATION_BINS
         order = np.argsort(scores)
         steps = np.diff(bins[order])
         assert (steps >= 0).all()

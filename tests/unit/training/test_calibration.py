@@ -8,9 +8,9 @@ from scipy.special import expit
 
 from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import apply_calibrator
-from holdfast.training.calibration import METHODS, CalibrationChoice, choose_calibration, fit_calibrator
+from holdfast.training.calibration import CALIBRATION_METHODS, CalibrationChoice, choose_calibration, fit_calibrator
 from holdfast.training.fitting import FoldScores
-from holdfast.training.metrics import metrics
+from holdfast.training.metrics import compute_metrics
 from tests.support.training_sets import monthly, training_set
 
 JANUARY, FEBRUARY, MARCH, APRIL = range(4)  # of a year in which April begins exactly 90 days after January
@@ -52,7 +52,7 @@ class TestChoice:
     def test_overconfident_or_timid_log_odds_get_a_sigmoid(self, factor: float) -> None:
         found = _choose(_folds(400, lambda hidden: factor * hidden))
         assert found.method == "sigmoid"
-        none, sigmoid, _ = found.compared
+        none, sigmoid, _ = found.methods
         assert sigmoid.gain is not None
         assert sigmoid.gain.low > 0
         assert (sigmoid.log_loss, sigmoid.ece) < (none.log_loss, none.ece)
@@ -74,7 +74,7 @@ class TestChoice:
     def test_only_what_no_sigmoid_can_mend_with_plenty_of_rows_gets_isotonic(self) -> None:
         found = _choose(_folds(2000, lambda hidden: 2 * hidden, _step))
         assert found.method == "isotonic"
-        none, sigmoid, isotonic = found.compared
+        none, sigmoid, isotonic = found.methods
         assert isotonic.log_loss < sigmoid.log_loss < none.log_loss
         assert found.reason.startswith("sigmoid is better than none")
         assert "; isotonic is better than sigmoid (log loss lower by 0." in found.reason
@@ -99,10 +99,10 @@ class TestChoice:
 class TestCompared:
     def test_every_method_with_its_metrics_and_its_gain_over_none(self) -> None:
         folds = _folds(300, lambda hidden: 2 * hidden)
-        found = _choose(folds).compared
-        assert tuple(item.method for item in found) == METHODS == ("none", "sigmoid", "isotonic")
+        found = _choose(folds).methods
+        assert tuple(item.method for item in found) == CALIBRATION_METHODS == ("none", "sigmoid", "isotonic")
         judged = folds[APRIL:]  # the first whose outcomes were known by then is January
-        raw = metrics(
+        raw = compute_metrics(
             np.concatenate([fold.validation.y for fold in judged]),
             expit(np.concatenate([fold.log_odds for fold in judged])),
         )
@@ -129,8 +129,8 @@ class TestCompared:
             for later, earlier in known.items()
         ]
         churned = np.concatenate([folds[month].validation.y for month in known])
-        sigmoid = _choose(folds).compared[1]
-        assert sigmoid.log_loss == metrics(churned, np.concatenate(scores))["log_loss"]
+        sigmoid = _choose(folds).methods[1]
+        assert sigmoid.log_loss == compute_metrics(churned, np.concatenate(scores))["log_loss"]
 
 
 class TestEmbargo:
@@ -161,9 +161,9 @@ class TestEmbargo:
         assert _choose(self._turned(folds, FEBRUARY, MARCH), 28) != _choose(folds, 28)
 
     def test_a_day_more_and_nothing_was_known(self, folds: list[FoldScores]) -> None:
-        assert _choose(folds, 90).compared
+        assert _choose(folds, 90).methods
         late = _choose(folds, 91)
-        assert (late.method, late.compared) == ("none", [])
+        assert (late.method, late.methods) == ("none", [])
         assert late.reason == "Too little history to compare calibrations: none is used."
 
     def test_without_folds_there_is_none(self) -> None:

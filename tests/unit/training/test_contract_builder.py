@@ -8,7 +8,7 @@ import numpy as np
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
-from holdfast.training.contract_builder import example_rows, served_model, typical_customer
+from holdfast.training.contract_builder import build_contract, build_example_rows, typical_inputs
 from holdfast.training.recipe import Recipe
 from tests.support.training_sets import monthly, training_set
 
@@ -26,14 +26,14 @@ MODEL = SimpleNamespace(
 class TestTypicalCustomer:
     def test_it_has_the_median_of_what_most_have(self) -> None:
         x = np.array([[1, 9, 1, NONE, 1], [2, 5, 2, NONE, 1], [4, 7, NONE, NONE, 2], [100, NONE, NONE, NONE, 2]])
-        assert typical_customer(x) == [3.0, 7.0, None, None, 1.5]
+        assert typical_inputs(x) == [3.0, 7.0, None, None, 1.5]
 
 
 class TestExampleRows:
     X = np.array([[float(value), 2.0 * value, 5.0] for value in range(101)])
 
     def test_one_input_at_a_time_is_low_or_high(self) -> None:
-        assert example_rows([50.0, 100.0, 5.0], self.X) == [
+        assert build_example_rows([50.0, 100.0, 5.0], self.X) == [
             [50.0, 100.0, 5.0],
             [5.0, 100.0, 5.0],
             [95.0, 100.0, 5.0],
@@ -45,13 +45,13 @@ class TestExampleRows:
         x = self.X.copy()
         x[0, 1] = NONE
         x[:, 2] = NONE
-        assert [50.0, None, None] in example_rows([50.0, 101.0, None], x)
-        assert [row for row in example_rows([50.0, 101.0, None], x) if row[2] is not None] == []
+        assert [50.0, None, None] in build_example_rows([50.0, 101.0, None], x)
+        assert [row for row in build_example_rows([50.0, 101.0, None], x) if row[2] is not None] == []
 
     def test_no_row_is_a_customers(self) -> None:
         rng = np.random.default_rng(0)
         customers = rng.normal(size=(200, 6)).round(1)
-        rows = example_rows(typical_customer(customers), customers)
+        rows = build_example_rows(typical_inputs(customers), customers)
         assert len(rows) == 13
         assert not any((customers == np.array(row, dtype=float)).all(axis=1).any() for row in rows)
 
@@ -60,7 +60,9 @@ class TestContract:
     def _served(self, **inputs: Any) -> Any:
         months = monthly(2)
         data = training_set([True] * 4, range(4), [months[1], months[0], months[0], months[1]], **inputs)
-        return served_model(Settings(horizon_days=60, activity_days=120), RECIPE, data, {"labels": "a"}, MODEL, "f00d")
+        return build_contract(
+            Settings(horizon_days=60, activity_days=120), RECIPE, data, {"labels": "a"}, MODEL, "f00d"
+        )
 
     def test_it_is_that_of_the_recipe_and_its_data(self) -> None:
         served = self._served(second=[1, 50, 60, 3], first=[NONE] * 4)

@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
 
+from feature_repo.labels import churn_labels
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.models.contract import MissingFeatureError
-from holdfast.training.dataset import TrainingSet, assemble, labelled_cutoffs
+from holdfast.training.dataset import TrainingSet, assemble_training_set, list_labeled_cutoffs, use_label_function
 from tests.support import feature_oracle
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT, at_work_on, transactions
@@ -38,6 +40,22 @@ def test_labels_are_the_oracles(dataset: Dataset, labels: dict[tuple[str, dateti
     assert 0.2 < data.y.mean() < 0.8
 
 
+def test_use_label_function_with_flipped_labels_changes_the_labels_only(dataset: Dataset) -> None:
+    def flipped(*arguments: Any) -> ir.Table:
+        labels = churn_labels(*arguments)
+        return labels.mutate(churned=~labels.churned)
+
+    cutoffs = dataset.cutoffs[:2]
+    expected = dataset.data.at_cutoffs(cutoffs)
+    with at_work_on(dataset.settings.data), use_label_function(flipped):
+        data = assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
+    assert (data.y == ~expected.y).all()
+    assert data.x.tobytes() == expected.x.tobytes()
+    with at_work_on(dataset.settings.data):
+        again = assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
+    assert again.digests() == expected.digests()
+
+
 def test_rows_are_sorted_by_cutoff_and_customer(dataset: Dataset) -> None:
     pairs = _pairs(dataset.data)
     assert pairs == sorted(pairs, key=lambda pair: (pair[1], pair[0]))
@@ -52,7 +70,7 @@ def test_a_customer_who_was_not_active_is_absent(dataset: Dataset) -> None:
         if row.amount > 0:
             bought[row.customer_id] = max(bought.get(row.customer_id, row.event_timestamp), row.event_timestamp)
     gone = {customer for customer, last in bought.items() if last < cutoff - timedelta(days=180)}
-    present = set(dataset.data.at([cutoff]).keys["customer_id"])
+    present = set(dataset.data.at_cutoffs([cutoff]).keys["customer_id"])
     assert len(gone) > 5
     assert present == bought.keys() - gone
 
@@ -62,7 +80,7 @@ def test_features_are_the_snapshots_of_the_cutoff_bit_for_bit(dataset: Dataset, 
     from holdfast.feature_store.snapshots import build_snapshots
 
     cutoff = dataset.cutoffs[index]
-    data = dataset.data.at([cutoff])
+    data = dataset.data.at_cutoffs([cutoff])
     for snapshot in build_snapshots(dataset.settings, cutoff, KNOWN_AT):
         assert not snapshot.built
         frame = pd.read_parquet(snapshot.path).set_index("customer_id").loc[data.keys["customer_id"]]
@@ -75,7 +93,7 @@ def test_features_are_the_snapshots_of_the_cutoff_bit_for_bit(dataset: Dataset, 
 
 def test_what_depends_on_the_request_is_as_of_the_cutoff(dataset: Dataset) -> None:
     for cutoff in dataset.cutoffs[::5]:
-        data = dataset.data.at([cutoff])
+        data = dataset.data.at_cutoffs([cutoff])
         known = feature_oracle.known(transactions(), cutoff, KNOWN_AT)
         history, rhythm = feature_oracle.purchase_history(known, cutoff), feature_oracle.purchase_rhythm(known, cutoff)
         for row, customer in enumerate(data.keys["customer_id"]):
@@ -116,8 +134,8 @@ class TestDigests:
             "one label": (replace(data, y=y), {"labels"}),
             "one customer": (replace(data, keys=keys), {"rows"}),
             "one cut-off": (replace(data, keys=moved), {"rows"}),
-            "the order": (data.rows(np.arange(len(data.y))[::-1]), everything),
-            "fewer rows": (data.rows(np.arange(len(data.y) - 1)), everything),
+            "the order": (data.take(np.arange(len(data.y))[::-1]), everything),
+            "fewer rows": (data.take(np.arange(len(data.y) - 1)), everything),
         }
 
     def test_any_change_shows_where_it_is(self, dataset: Dataset) -> None:
@@ -145,14 +163,14 @@ class TestDigests:
 
     def test_assembled_again_it_is_the_same(self, dataset: Dataset) -> None:
         with at_work_on(dataset.settings.data) as settings:
-            again = assemble(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
+            again = assemble_training_set(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
         assert again.digests() == dataset.data.digests()
 
 
 class TestRows:
     def test_they_come_in_the_order_asked_for_as_often_as_asked_for(self, dataset: Dataset) -> None:
         data, numbers = dataset.data, np.array([5, 2, 2, 0])
-        found = data.rows(numbers)
+        found = data.take(numbers)
         assert found.keys["customer_id"].tolist() == data.keys["customer_id"].iloc[numbers].tolist()
         assert found.keys["cutoff"].tolist() == data.keys["cutoff"].iloc[numbers].tolist()
         assert found.keys.index.tolist() == [0, 1, 2, 3]
@@ -162,9 +180,9 @@ class TestRows:
 
     def test_at_keeps_rows_and_order(self, dataset: Dataset) -> None:
         cutoffs = dataset.cutoffs[3:5]
-        found = dataset.data.at(cutoffs[::-1])
+        found = dataset.data.at_cutoffs(cutoffs[::-1])
         numbers = np.flatnonzero(dataset.data.keys["cutoff"].isin(cutoffs))
-        assert found.digests() == dataset.data.rows(numbers).digests()
+        assert found.digests() == dataset.data.take(numbers).digests()
         assert sorted(set(found.keys["cutoff"])) == cutoffs
 
     def test_a_column_is_found_by_name(self, dataset: Dataset) -> None:
@@ -175,28 +193,28 @@ class TestRows:
 
 
 def test_parts_hold_the_rows_of_their_cutoffs(dataset: Dataset) -> None:
-    parts = [dataset.data.at([cutoff]) for cutoff in dataset.cutoffs]
+    parts = [dataset.data.at_cutoffs([cutoff]) for cutoff in dataset.cutoffs]
     assert sum(len(part.y) for part in parts) == len(dataset.data.y)
     assert np.array_equal(np.concatenate([part.x for part in parts]), dataset.data.x, equal_nan=True)
-    assert len(dataset.data.at([]).y) == 0
+    assert len(dataset.data.at_cutoffs([]).y) == 0
 
 
 def test_without_snapshots_it_fails_and_names_the_feature(dataset: Dataset) -> None:
     with at_work_on(dataset.settings.data) as settings, pytest.raises(MissingFeatureError, match="is null in row 0"):
-        assemble(settings, [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
+        assemble_training_set(settings, [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
 
 
 def test_an_outcome_after_as_of_is_not_seen(dataset: Dataset) -> None:
     cutoff = dataset.cutoffs[3]
     with at_work_on(dataset.settings.data) as settings:
-        blind = assemble(settings, [cutoff], cutoff, KNOWN_AT)
+        blind = assemble_training_set(settings, [cutoff], cutoff, KNOWN_AT)
     assert blind.y.all()
-    assert not dataset.data.at([cutoff]).y.all()
+    assert not dataset.data.at_cutoffs([cutoff]).y.all()
 
 
 def test_no_data_says_what_to_do(tmp_path: Path, dataset: Dataset) -> None:
     settings: Any = dataset.settings.model_copy(update={"data": tmp_path})
     with pytest.raises(NoDataError, match=r"python -m flows\.ingest"):
-        labelled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+        list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
     with pytest.raises(NoDataError, match="2023-12-01"):
-        labelled_cutoffs(dataset.settings, AS_OF, datetime(2023, 12, 1, tzinfo=UTC), 30)
+        list_labeled_cutoffs(dataset.settings, AS_OF, datetime(2023, 12, 1, tzinfo=UTC), 30)

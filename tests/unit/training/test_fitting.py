@@ -13,17 +13,17 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contract import TRUSTED_TYPES
 from holdfast.models.contributions import NotAdditiveError, compute_contributions
-from holdfast.training.calibration import METHODS, fit_calibrator
-from holdfast.training.contract_builder import typical_customer
+from holdfast.training.calibration import CALIBRATION_METHODS, fit_calibrator
+from holdfast.training.contract_builder import typical_inputs
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.fitting import FoldScores, PreparedFold, churn_scores, fit_model, fit_recipe, out_of_fold
+from holdfast.training.fitting import FoldScores, PreparedFold, fit_model, fit_recipe, predict_churn, score_out_of_fold
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.recipe import Recipe
 from holdfast.training.time_split import TimeSplit
 from tests.support.shop_fixtures import Dataset
 from tests.support.training_sets import months_of, split_of
 
-KINDS = list(itertools.product(FAMILIES, METHODS))
+KINDS = list(itertools.product(FAMILIES, CALIBRATION_METHODS))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ class TestRecipe:
         model = fit_recipe(recipe, data)
         again = fit_recipe(Recipe.model_validate_json(recipe.model_dump_json()), data)
         assert model is not again
-        assert churn_scores(model, data.x).tobytes() == churn_scores(again, data.x).tobytes()
+        assert predict_churn(model, data.x).tobytes() == predict_churn(again, data.x).tobytes()
         assert model.predict_proba(data.x).sum(axis=1) == pytest.approx(np.ones(len(data.y)))
 
     @pytest.mark.parametrize(("family", "calibration"), KINDS)
@@ -78,21 +78,21 @@ class TestRecipe:
         saved = skops.io.dumps(model)
         assert set(skops.io.get_untrusted_types(data=saved)) <= set(TRUSTED_TYPES)
         loaded = skops.io.loads(saved, trusted=TRUSTED_TYPES)
-        assert churn_scores(loaded, data.x).tobytes() == churn_scores(model, data.x).tobytes()
+        assert predict_churn(loaded, data.x).tobytes() == predict_churn(model, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_it_never_sees_the_test(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         test = data.keys["cutoff"].isin(split.test).to_numpy()
         recipe = _recipe(split, family, "isotonic")
         model, blind = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, test))
-        assert churn_scores(model, data.x).tobytes() == churn_scores(blind, data.x).tobytes()
+        assert predict_churn(model, data.x).tobytes() == predict_churn(blind, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_it_sees_all_of_the_development(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         last = (data.keys["cutoff"] == split.development[-1]).to_numpy()
         recipe = _recipe(split, family)
         model, other = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, last))
-        assert churn_scores(model, data.x).tobytes() != churn_scores(other, data.x).tobytes()
+        assert predict_churn(model, data.x).tobytes() != predict_churn(other, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_it_is_calibrated_on_what_was_said_out_of_fold(
@@ -101,13 +101,13 @@ class TestRecipe:
         recipe = _recipe(split, family, "sigmoid")
         model = fit_recipe(recipe, data)
         assert isinstance(model, CalibratedModel)
-        folds = out_of_fold(family, recipe.params, data, split.folds, 0)
+        folds = score_out_of_fold(family, recipe.params, data, split.folds, 0)
         log_odds = np.concatenate([fold.log_odds for fold in folds])
         churned = np.concatenate([fold.validation.y for fold in folds])
         sigmoid = fit_calibrator("sigmoid", log_odds, churned)
         plain = fit_recipe(_recipe(split, family), data).decision_function(data.x)
         expected = expit(sigmoid.coef_[0, 0] * plain + sigmoid.intercept_[0])
-        assert churn_scores(model, data.x) == pytest.approx(expected)
+        assert predict_churn(model, data.x) == pytest.approx(expected)
         assert model.decision_function(data.x).tobytes() == plain.tobytes()
 
 
@@ -117,10 +117,10 @@ class TestAdditive:
     def test_a_score_is_the_sum_of_one_change_at_a_time(self, dataset: Dataset, family: str, calibration: str) -> None:
         """On the shop, from the typical customer, nulls included; to within rounding."""
         model = fit_recipe(_recipe(dataset.split, family, calibration), dataset.data)
-        test = dataset.data.at(dataset.split.test[:1])
+        test = dataset.data.at_cutoffs(dataset.split.test[:1])
         assert np.isnan(test.x).any()
-        latest = dataset.data.at(dataset.split.development[-1:])
-        reference = np.array(typical_customer(latest.x), dtype=np.float64)
+        latest = dataset.data.at_cutoffs(dataset.split.development[-1:])
+        reference = np.array(typical_inputs(latest.x), dtype=np.float64)
         base = model.decision_function(reference[np.newaxis])[0]
         total = np.full(len(test.y), base)
         for column in range(test.x.shape[1]):
@@ -145,8 +145,8 @@ class TestFolds:
     def test_a_prepared_fold_is_a_plain_fit_on_its_rows(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         fold, params = split.folds[0], FAMILIES[family].defaults
         found = PreparedFold(FAMILIES[family], data, fold, 0).score(params)
-        validation = data.at([fold.validation])
-        plain = fit_model(family, params, data.at(fold.fit), 0)
+        validation = data.at_cutoffs([fold.validation])
+        plain = fit_model(family, params, data.at_cutoffs(fold.fit), 0)
         assert found.log_odds.tobytes() == plain.decision_function(validation.x).tobytes()
         assert found.validation.digests() == validation.digests()
 
@@ -169,7 +169,7 @@ class TestFolds:
         assert fold.score({"C": 0.01}).log_odds.tobytes() == first.tobytes()
 
     def test_out_of_fold_keeps_the_order_of_the_folds(self, data: TrainingSet, split: TimeSplit) -> None:
-        found = out_of_fold("logistic", {"C": 0.1}, data, split.folds, 0)
+        found = score_out_of_fold("logistic", {"C": 0.1}, data, split.folds, 0)
         assert [fold.validation.keys["cutoff"].iloc[0] for fold in found] == [fold.validation for fold in split.folds]
         assert all(isinstance(fold, FoldScores) and len(fold.log_odds) == len(fold.validation.y) for fold in found)
 
@@ -186,5 +186,5 @@ class TestFolds:
         monkeypatch.setattr("holdfast.training.model_families.HistGradientBoostingClassifier", Watched)
         params = FAMILIES["boosting"].defaults | {"max_iter": 1}
         fit_model("boosting", params, data, 0)
-        out_of_fold("boosting", params, data, split.folds, 0)
+        score_out_of_fold("boosting", params, data, split.folds, 0)
         assert seen == [1] * (1 + len(split.folds))

@@ -18,8 +18,13 @@ from feature_repo.settings import load_settings
 from holdfast.training import hyperparameter_search as searching
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import FoldScores, PreparedFold
-from holdfast.training.hyperparameter_search import Trial, best_trials, search, search_storage
-from holdfast.training.model_families import FAMILIES, described
+from holdfast.training.hyperparameter_search import (
+    SearchTrial,
+    open_search_storage,
+    search_families,
+    select_best_trials,
+)
+from holdfast.training.model_families import FAMILIES, describe_model
 from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
 from tests.support.small_shop import join, processes, start
@@ -35,11 +40,11 @@ def _data() -> tuple[TrainingSet, tuple[FoldCutoffs, ...]]:
     return data, split_of(data).folds
 
 
-def _search(storage: Path, budget: SearchSettings = BUDGET, seed: int = 0) -> list[Trial]:
-    return list(search(*_data(), budget, seed, storage))
+def _search(storage: Path, budget: SearchSettings = BUDGET, seed: int = 0) -> list[SearchTrial]:
+    return list(search_families(*_data(), budget, seed, storage))
 
 
-def _outcomes(trials: list[Trial]) -> dict[str, list[Outcome]]:
+def _outcomes(trials: list[SearchTrial]) -> dict[str, list[Outcome]]:
     """What each family tried, in its order, and what came of it; numbers and times may differ."""
     return {
         family: [
@@ -52,7 +57,7 @@ def _outcomes(trials: list[Trial]) -> dict[str, list[Outcome]]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Trial]]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SearchTrial]]:
     """A search that nobody disturbed, and the file that remembers it."""
     storage = tmp_path_factory.mktemp("whole") / "search.db"
     return storage, _search(storage)
@@ -60,22 +65,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Trial]]:
 
 class TestTrials:
     def test_each_family_has_as_many_as_it_may_starting_with_its_defaults(
-        self, whole: tuple[Path, list[Trial]]
+        self, whole: tuple[Path, list[SearchTrial]]
     ) -> None:
         for name, outcomes in _outcomes(whole[1]).items():
             assert len(outcomes) == BUDGET.trials
             assert outcomes[0][0] == FAMILIES[name].defaults
             assert len({repr(params) for params, _, _ in outcomes}) == BUDGET.trials
 
-    def test_the_mean_over_the_folds_is_what_counts(self, whole: tuple[Path, list[Trial]]) -> None:
+    def test_the_mean_over_the_folds_is_what_counts(self, whole: tuple[Path, list[SearchTrial]]) -> None:
         data, folds = _data()
-        best = best_trials(whole[1])[0]
+        best = select_best_trials(whole[1])[0]
         again = [PreparedFold(FAMILIES["logistic"], data, fold, 0).score(best.params) for fold in folds]
         expected = [searching.roc_auc_score(fold.validation.y, fold.log_odds) for fold in again]
         assert best.fold_roc_auc == expected
         assert best.roc_auc == np.mean(expected)
 
-    def test_a_hopeless_trial_is_pruned_before_the_late_folds(self, whole: tuple[Path, list[Trial]]) -> None:
+    def test_a_hopeless_trial_is_pruned_before_the_late_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
         folds = len(_data()[1])
         pruned = [trial for trial in whole[1] if trial.roc_auc is None]
         completed = [trial for trial in whole[1] if trial.roc_auc is not None]
@@ -90,7 +95,7 @@ class TestTrials:
             assert np.mean(trial.fold_roc_auc) < median
 
     def test_the_same_seed_tries_the_same_and_another_does_not(
-        self, whole: tuple[Path, list[Trial]], tmp_path: Path
+        self, whole: tuple[Path, list[SearchTrial]], tmp_path: Path
     ) -> None:
         few = SearchSettings(trials=2, seconds=600)
         same, other = _outcomes(_search(tmp_path / "a.db", few)), _outcomes(_search(tmp_path / "b.db", few, seed=1))
@@ -100,8 +105,8 @@ class TestTrials:
             assert other[family][1][0] != outcomes[1][0]
 
     def test_of_a_trial_people_see_the_parameters(self) -> None:
-        trial = Trial("logistic", 3, {"C": 0.0123456}, [0.7], None, 1.0)
-        assert trial.name == described("logistic", trial.params) == "logistic C=0.0123"
+        trial = SearchTrial("logistic", 3, {"C": 0.0123456}, [0.7], None, 1.0)
+        assert trial.name == describe_model("logistic", trial.params) == "logistic C=0.0123"
 
 
 class TestPreparation:
@@ -177,7 +182,7 @@ class TestKilled:
         ],
     )
     def test_started_again_it_gives_what_it_would_have_given(
-        self, kills: list[tuple[str, int]], whole: tuple[Path, list[Trial]], tmp_path: Path
+        self, kills: list[tuple[str, int]], whole: tuple[Path, list[SearchTrial]], tmp_path: Path
     ) -> None:
         storage = tmp_path / "search.db"
         for where, call in kills:
@@ -197,7 +202,7 @@ class TestKilled:
             assert states <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
     def test_finished_it_is_found_again_without_a_fit(
-        self, whole: tuple[Path, list[Trial]], monkeypatch: pytest.MonkeyPatch
+        self, whole: tuple[Path, list[SearchTrial]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(searching, "PreparedFold", None)  # to prepare is to fail
         storage, trials = whole
@@ -210,14 +215,14 @@ class TestEnd:
         trials = _search(tmp_path / "search.db", SearchSettings(trials=5, seconds=1e-9))
         assert sorted(trial.family for trial in trials) == sorted(FAMILIES)
         assert all(trial.params == FAMILIES[trial.family].defaults for trial in trials)
-        assert [trial.family for trial in best_trials(trials)] == ["logistic", "boosting"]
+        assert [trial.family for trial in select_best_trials(trials)] == ["logistic", "boosting"]
 
     def test_what_goes_wrong_in_a_family_is_not_lost(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def broken(*_: Any) -> Any:
             raise ArithmeticError("no such model")
 
         monkeypatch.setitem(FAMILIES, "boosting", replace(FAMILIES["boosting"], classifier=broken))
-        found, trials = [], search(*_data(), SearchSettings(trials=2), 0, tmp_path / "search.db")
+        found, trials = [], search_families(*_data(), SearchSettings(trials=2), 0, tmp_path / "search.db")
         with pytest.raises(ArithmeticError, match="no such model"):
             found += [trial.family for trial in trials]
         assert set(found) <= {"logistic"}
@@ -232,15 +237,15 @@ class TestEnd:
             return score(self, params)
 
         monkeypatch.setattr(PreparedFold, "score", counted)
-        trials: Any = search(*_data(), SearchSettings(trials=100, seconds=600), 0, tmp_path / "search.db")
+        trials: Any = search_families(*_data(), SearchSettings(trials=100, seconds=600), 0, tmp_path / "search.db")
         next(trials)
         trials.close()
         assert len(scored) < 10 * len(_data()[1])
 
 
 class TestBestTrials:
-    def _trial(self, family: str, number: int, roc_auc: float | None) -> Trial:
-        return Trial(family, number, {}, [0.5], roc_auc, 0.0)
+    def _trial(self, family: str, number: int, roc_auc: float | None) -> SearchTrial:
+        return SearchTrial(family, number, {}, [0.5], roc_auc, 0.0)
 
     def test_the_best_of_each_the_simplest_family_first(self) -> None:
         trials = [
@@ -251,16 +256,16 @@ class TestBestTrials:
             self._trial("logistic", 2, None),
             self._trial("boosting", 2, 0.8),
         ]
-        assert best_trials(trials) == [trials[3], trials[0]]
-        assert best_trials(trials[::-1]) == [trials[3], trials[0]]
+        assert select_best_trials(trials) == [trials[3], trials[0]]
+        assert select_best_trials(trials[::-1]) == [trials[3], trials[0]]
 
     def test_of_equals_the_first(self) -> None:
         trials = [self._trial(family, number, 0.7) for number in (2, 0, 1) for family in FAMILIES]
-        assert [trial.number for trial in best_trials(trials)] == [0, 0]
+        assert [trial.number for trial in select_best_trials(trials)] == [0, 0]
 
 
 def _hold(inside: Any, leave: Any, key: str) -> None:
-    with search_storage(load_settings(), key):
+    with open_search_storage(load_settings(), key):
         inside.set()
         leave.wait(30)
 

@@ -11,7 +11,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.training import lineage
-from holdfast.training.lineage import Lineage, lineage_of
+from holdfast.training.lineage import Lineage, build_lineage
 from holdfast.training.settings import TrainingSettings
 from tests.support.feature_oracle import MICROSECOND
 from tests.support.main_job import ROOT
@@ -22,7 +22,7 @@ PRINTS = {"labels": "a", "transformations": "b"}
 
 def _lineage(known_at: datetime = KNOWN_AT, as_of: datetime = AS_OF, **settings: Any) -> Lineage:
     training = TrainingSettings.model_validate(settings)
-    return lineage_of(Settings(data=shop_folder()), training, PRINTS, as_of, known_at)
+    return build_lineage(Settings(data=shop_folder()), training, PRINTS, as_of, known_at)
 
 
 def test_it_names_the_batches_that_were_known() -> None:
@@ -92,14 +92,20 @@ def test_defaults_that_are_given_are_defaults() -> None:
         assert _lineage(**given).key == _lineage().key
 
 
-class TestCode:
+def _copy_source(folder: Path) -> None:
+    """Copy the files that build_lineage reads."""
+    for package in ("holdfast/training", "holdfast/models", "feature_repo"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "flows").mkdir()
+    for name in ("flows/train.py", "requirements.lock"):
+        shutil.copy(ROOT / name, folder / name)
+
+
+class TestTrainingCode:
     @pytest.fixture
     def checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """A copy of the source that a test may change."""
-        for folder in ("flows/training", "feature_repo"):
-            shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("flows/train.py", "requirements.lock"):
-            shutil.copy(ROOT / name, tmp_path / name)
+        _copy_source(tmp_path)
         monkeypatch.setattr(lineage, "ROOT", tmp_path)
         return tmp_path
 
@@ -111,6 +117,7 @@ class TestCode:
             "holdfast/training/time_split.py",
             "holdfast/models/calibrated_classifier.py",
             "holdfast/models/contract.py",
+            "holdfast/models/fingerprint.py",
         ],
     )
     def test_a_change_of_what_makes_a_model_is_another_training(self, checkout: Path, path: str) -> None:
@@ -135,10 +142,7 @@ def test_uncommitted_code_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    for folder in ("flows/training", "feature_repo"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("flows/train.py", "requirements.lock"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    _copy_source(tmp_path)
     git("init", "--quiet")
     git("add", ".")
     git("commit", "--quiet", "--message", "all")
@@ -153,10 +157,10 @@ def test_uncommitted_code_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_outside_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    commit = lineage.code_commit().split(" ")[0]
+    commit = lineage.read_git_commit().split(" ")[0]
     assert len(commit) == 40 or commit == "unknown"
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")
     monkeypatch.setattr(lineage, "ROOT", tmp_path)
-    assert lineage.code_commit() == "unknown"
+    assert lineage.read_git_commit() == "unknown"
     monkeypatch.setenv("PATH", "")
-    assert lineage.code_commit() == "unknown"
+    assert lineage.read_git_commit() == "unknown"

@@ -10,8 +10,8 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
-from holdfast.training.evaluation_report import METRICS, Interval
-from holdfast.training.metrics import log_losses, metric_intervals, metrics, roc_auc_difference
+from holdfast.training.evaluation_report import METRIC_LABELS, Interval
+from holdfast.training.metrics import compute_metric_intervals, compute_metrics, roc_auc_difference, row_log_loss
 from tests.support.strategies import EXAMPLES
 
 ROWS = 600
@@ -36,17 +36,17 @@ def _scores(churned: Bools, signal: float, seed: int = 0) -> Floats:
 class TestMetrics:
     def test_by_hand(self) -> None:
         churned, scores = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.6, 0.1])
-        found = metrics(churned, scores)
+        found = compute_metrics(churned, scores)
         assert found["roc_auc"] == 3 / 4  # of the four pairs only (0.6, 0.8) is the wrong way round
         assert found["pr_auc"] == pytest.approx((1 + 2 / 3) / 2)
         assert found["brier"] == pytest.approx((0.1**2 + 0.8**2 + 0.4**2 + 0.1**2) / 4)
         assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.9]).mean())
         assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.4 + 0.1) / 4)  # every row is a bin of its own
-        assert found.keys() == METRICS.keys()
+        assert found.keys() == METRIC_LABELS.keys()
 
     def test_are_those_of_scikit_learn(self, churned: Bools) -> None:
         scores = _scores(churned, 1.0)
-        found = metrics(churned, scores)
+        found = compute_metrics(churned, scores)
         assert found["roc_auc"] == roc_auc_score(churned, scores)
         assert found["pr_auc"] == average_precision_score(churned, scores)
         assert found["brier"] == brier_score_loss(churned, scores)
@@ -58,7 +58,7 @@ class TestMetrics:
         scores = np.array([0.25, 0.5, 0.75])
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            found = metrics(np.full(3, outcome), scores)
+            found = compute_metrics(np.full(3, outcome), scores)
             difference = roc_auc_difference(
                 np.full(3, outcome), scores, 1 - scores, CustomerBootstrap(list("abc"), 50, 0)
             )
@@ -75,30 +75,30 @@ class TestLogLosses:
     def test_their_mean_is_scikit_learns(self, rows: list[tuple[bool, float]]) -> None:
         churned, scores = np.array([y for y, _ in rows]), np.array([s for _, s in rows])
         expected = log_loss(churned, scores, labels=[False, True])
-        assert log_losses(churned, scores).mean() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert row_log_loss(churned, scores).mean() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
     def test_a_certain_error_is_dear_but_finite(self) -> None:
-        assert log_losses(np.array([True, False]), np.array([0.0, 1.0])) == pytest.approx([36.04, 36.04], abs=0.01)
-        assert log_losses(np.array([True, False]), np.array([1.0, 0.0])) == pytest.approx([0, 0], abs=1e-12)
+        assert row_log_loss(np.array([True, False]), np.array([0.0, 1.0])) == pytest.approx([36.04, 36.04], abs=0.01)
+        assert row_log_loss(np.array([True, False]), np.array([1.0, 0.0])) == pytest.approx([0, 0], abs=1e-12)
 
 
 class TestIntervals:
     def test_are_around_the_metrics(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
         scores = _scores(churned, 1.0)
-        found = metric_intervals(churned, scores, bootstrap)
-        assert {name: item.value for name, item in found.items()} == metrics(churned, scores)
+        found = compute_metric_intervals(churned, scores, bootstrap)
+        assert {name: item.value for name, item in found.items()} == compute_metrics(churned, scores)
         for name, item in found.items():
             assert item.low < item.value < item.high, name
             assert item.high - item.low < 0.2, name
 
     def test_each_metric_has_its_own(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
-        found = metric_intervals(churned, _scores(churned, 1.0), bootstrap)
-        assert len({(item.low, item.high) for item in found.values()}) == len(METRICS)
+        found = compute_metric_intervals(churned, _scores(churned, 1.0), bootstrap)
+        assert len({(item.low, item.high) for item in found.values()}) == len(METRIC_LABELS)
 
     def test_more_customers_know_more(self, churned: Bools) -> None:
         scores = _scores(churned, 1.0)
-        many = metric_intervals(churned, scores, CustomerBootstrap(np.arange(ROWS), 200, 0))["roc_auc"]
-        few = metric_intervals(churned[:60], scores[:60], CustomerBootstrap(np.arange(60), 200, 0))["roc_auc"]
+        many = compute_metric_intervals(churned, scores, CustomerBootstrap(np.arange(ROWS), 200, 0))["roc_auc"]
+        few = compute_metric_intervals(churned[:60], scores[:60], CustomerBootstrap(np.arange(60), 200, 0))["roc_auc"]
         assert few.high - few.low > 2 * (many.high - many.low)
 
 
@@ -123,6 +123,6 @@ class TestRocAucDifference:
         """Two models that share their errors differ by less than each of them is uncertain."""
         left = _scores(churned, 1.0)
         right = np.clip(left + np.random.default_rng(1).normal(size=ROWS) * 0.02, 0, 1)
-        alone = metric_intervals(churned, left, bootstrap)["roc_auc"]
+        alone = compute_metric_intervals(churned, left, bootstrap)["roc_auc"]
         together = roc_auc_difference(churned, left, right, bootstrap)
         assert together.high - together.low < (alone.high - alone.low) / 4

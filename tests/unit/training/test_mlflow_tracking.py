@@ -17,21 +17,21 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME, ServedModel
 from holdfast.training import mlflow_tracking
-from holdfast.training.evaluation_report import Evaluation, Interval, Value
-from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.evaluation_report import Evaluation, Interval, ProfitEstimate
+from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_tracking import (
     LINEAGE_FILE,
     PREDICTIONS_FILE,
     TrialLog,
-    close_orphans,
-    find_version,
+    close_orphaned_runs,
+    find_trained_version,
     log_dataset,
     log_evaluation,
     log_predictions,
-    open_mlflow,
+    open_tracking,
     read_evaluation,
-    register,
+    register_version,
     training_run,
 )
 from holdfast.training.recipe import RECIPE_FILE, Recipe
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with nothing in it but MLflow's database; every test has a lineage of its own."""
     data = tmp_path_factory.mktemp("tracking")
     with at_work_on(data) as settings:
-        open_mlflow(settings)
+        open_tracking(settings)
     return data
 
 
@@ -59,7 +59,7 @@ def settings(folder: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def client(settings: Settings) -> Any:
-    return open_mlflow(settings)
+    return open_tracking(settings)
 
 
 @pytest.fixture
@@ -87,13 +87,13 @@ def _children(client: Any, run_id: str) -> list[Any]:
     return mlflow_tracking._runs(client, f"tags.`mlflow.parentRunId` = '{run_id}'")
 
 
-def _trial(number: int = 0, roc_auc: float | None = 0.7) -> Trial:
-    return Trial("logistic", number, {"C": 0.01}, [0.6, 0.8][: 2 if roc_auc else 1], roc_auc, 2.5)
+def _trial(number: int = 0, roc_auc: float | None = 0.7) -> SearchTrial:
+    return SearchTrial("logistic", number, {"C": 0.01}, [0.6, 0.8][: 2 if roc_auc else 1], roc_auc, 2.5)
 
 
 class TestOpen:
     def test_again_it_is_the_same_experiment(self, settings: Settings, client: Any) -> None:
-        again = open_mlflow(settings)
+        again = open_tracking(settings)
         assert [item.name for item in again.search_experiments()].count(mlflow_tracking.EXPERIMENT) == 1
         experiment: Any = again.get_experiment_by_name(mlflow_tracking.EXPERIMENT)
         assert experiment.artifact_location == (settings.data / "mlflow" / "artifacts").as_uri()
@@ -107,8 +107,8 @@ class TestTrainingRun:
             assert client.get_run(run_id).info.status == "RUNNING"
         run = client.get_run(run_id)
         assert (run.info.status, run.info.run_name) == ("FINISHED", "train as of 2024-07-01")
-        assert run.data.tags[mlflow_tracking.TAG_KEY] == lineage.key
-        assert run.data.metrics.keys() == {mlflow_tracking.TRAINING_TIME}
+        assert run.data.tags[mlflow_tracking.TRAINING_KEY_TAG] == lineage.key
+        assert run.data.metrics.keys() == {mlflow_tracking.TRAINING_TIME_METRIC}
         assert run.data.params["search.trials"] == "10"
         assert run.data.params["value.offer_cost"] == "2.0"
         assert run.data.params["horizon_days"] == "90"
@@ -152,7 +152,7 @@ def _killed_in_a_trial(lineage: Lineage) -> None:
     from feature_repo.settings import load_settings
 
     settings = load_settings()
-    client = open_mlflow(settings)
+    client = open_tracking(settings)
     with training_run(client, settings, lineage) as run_id:
         log = TrialLog(client, run_id)
         log.log(_trial(0))
@@ -165,11 +165,11 @@ class TestKilled:
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         assert join(start(_killed_in_a_trial, settings.data, lineage)) == -signal.SIGKILL
-        (killed,) = mlflow_tracking._runs(client, f"tags.`{mlflow_tracking.TAG_KEY}` = '{lineage.key}'")
+        (killed,) = mlflow_tracking._runs(client, f"tags.`{mlflow_tracking.TRAINING_KEY_TAG}` = '{lineage.key}'")
         assert killed.info.status == "RUNNING"
         assert [run.info.status for run in _children(client, killed.info.run_id)] == ["FINISHED", "RUNNING"]
 
-        close_orphans(client, settings)
+        close_orphaned_runs(client, settings)
         assert client.get_run(killed.info.run_id).info.status == "KILLED"
         assert [run.info.status for run in _children(client, killed.info.run_id)] == ["FINISHED", "KILLED"]
 
@@ -196,12 +196,12 @@ class TestOrphans:
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
         _register(client, run_id, lineage)
-        close_orphans(client, settings)
+        close_orphaned_runs(client, settings)
         assert client.get_run(run_id).info.status == "FINISHED"
 
     def test_any_other_was_killed(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         run_id = self._left_running(client, settings, lineage)
-        close_orphans(client, settings)
+        close_orphaned_runs(client, settings)
         assert client.get_run(run_id).info.status == "KILLED"
 
     def test_what_has_ended_and_what_is_elsewhere_is_left_alone(
@@ -214,7 +214,7 @@ class TestOrphans:
             training_run(client, settings, replace(lineage, lock="another")) as failed,
         ):
             raise ZeroDivisionError
-        close_orphans(client, settings)
+        close_orphaned_runs(client, settings)
         assert client.get_run(run_id).info.status == "RUNNING"
         assert client.get_run(failed).info.status == "FAILED"
         client.set_terminated(run_id)
@@ -262,7 +262,7 @@ def _register(client: Any, run_id: str, lineage: Lineage) -> Any:
         model_sha256="",
     )
     model: Any = SimpleNamespace(model_uri=f"runs:/{run_id}/model", model_id=None)
-    return register(client, model, run_id, served, lineage, "what it is")
+    return register_version(client, model, run_id, served, lineage, "what it is")
 
 
 class TestVersions:
@@ -272,9 +272,9 @@ class TestVersions:
         with training_run(client, settings, lineage) as run_id:
             registered = _register(client, run_id, lineage)
         assert registered.run_id == run_id
-        assert find_version(client, lineage) == registered
-        assert find_version(client, replace(lineage, git_commit="another")) == registered
-        assert find_version(client, replace(lineage, lock="another")) is None
+        assert find_trained_version(client, lineage) == registered
+        assert find_trained_version(client, replace(lineage, git_commit="another")) == registered
+        assert find_trained_version(client, replace(lineage, lock="another")) is None
         version = client.get_model_version(MODEL_NAME, registered.version)
         assert version.description == "what it is"
         assert version.tags["holdfast.fingerprint.labels"] == "a"
@@ -283,7 +283,7 @@ class TestVersions:
 
 def _told() -> Evaluation:
     some, none = Interval(value=0.7, low=0.6, high=0.8), Interval(value=float("nan"), low=float("nan"), high=0.9)
-    value = Value(
+    value = ProfitEstimate(
         threshold=0.6, earned=some, at_half=some, lost_by_half=some, offers_to_all=0.1, best_threshold=0.5, best=1
     )
     return Evaluation(

@@ -11,8 +11,8 @@ from optuna.trial import FixedTrial
 from sklearn.metrics import roc_auc_score
 
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.fitting import churn_scores, fit_model
-from holdfast.training.model_families import FAMILIES, described
+from holdfast.training.fitting import fit_model, predict_churn
+from holdfast.training.model_families import FAMILIES, describe_model
 from tests.support.shop_fixtures import Dataset
 from tests.support.training_sets import months_of, training_set
 
@@ -49,7 +49,7 @@ def _warnings_are_errors() -> Iterator[None]:
 
 
 def _parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
-    return dataset.data.at(dataset.split.development), dataset.data.at(dataset.split.test)
+    return dataset.data.at_cutoffs(dataset.split.development), dataset.data.at_cutoffs(dataset.split.test)
 
 
 class TestTable:
@@ -75,8 +75,11 @@ class TestTable:
             assert ends == (min(low[parameter], high[parameter]), max(low[parameter], high[parameter]))
 
     def test_in_a_few_words(self) -> None:
-        assert described("logistic", {"C": 0.00123456}) == "logistic C=0.00123"
-        assert described("boosting", {"learning_rate": 0.1, "max_iter": 60}) == "boosting learning_rate=0.1 max_iter=60"
+        assert describe_model("logistic", {"C": 0.00123456}) == "logistic C=0.00123"
+        assert (
+            describe_model("boosting", {"learning_rate": 0.1, "max_iter": 60})
+            == "boosting learning_rate=0.1 max_iter=60"
+        )
 
 
 class TestModels:
@@ -84,7 +87,7 @@ class TestModels:
     def test_each_learns_on_the_shop_and_takes_nulls(self, dataset: Dataset, name: str) -> None:
         development, test = _parts(dataset)
         assert np.isnan(test.x).any()
-        scores = churn_scores(fit_model(name, FAMILIES[name].defaults, development, 0), test.x)
+        scores = predict_churn(fit_model(name, FAMILIES[name].defaults, development, 0), test.x)
         assert scores.shape == (len(test.y),)
         assert ((scores > 0) & (scores < 1)).all()
         assert roc_auc_score(test.y, scores) > 0.75
@@ -102,7 +105,7 @@ class TestModels:
         )  # fmt: skip
         with _warnings_are_errors():
             model = fit_model(name, params, other, 0)
-            scores = churn_scores(model, other.x)
+            scores = predict_churn(model, other.x)
         assert np.isfinite(scores).all()
         if params.get("min_samples_leaf") != 500:  # more than may be split of 600 rows
             assert roc_auc_score(data.y, scores) > 0.65
@@ -111,7 +114,7 @@ class TestModels:
     def test_a_null_at_the_request_where_training_had_none_is_scored(self, name: str) -> None:
         data = months_of(customers=150, months=4)
         x = np.full((2, 3), np.nan)
-        assert np.isfinite(churn_scores(fit_model(name, FAMILIES[name].defaults, data, 0), x)).all()
+        assert np.isfinite(predict_churn(fit_model(name, FAMILIES[name].defaults, data, 0), x)).all()
 
     def test_boosting_holds_nothing_out_and_is_seeded(self) -> None:
         """A random hold-out for early stopping would mix the cut-offs."""
@@ -133,10 +136,10 @@ class TestMonotone:
         model = fit_model("boosting", params, development, 0)
         column = [feature.name for feature in test.inputs].index(name)
         x = test.x[~np.isnan(test.x[:, column])].copy()
-        before = churn_scores(model, x)
+        before = predict_churn(model, x)
         for factor in (1.2, 2.0, 10.0):
             x[:, column] *= factor
-            after = churn_scores(model, x)
+            after = predict_churn(model, x)
             assert (after >= before - 1e-12).all()
             before = after
 
@@ -148,7 +151,7 @@ class TestMonotone:
         data = training_set(rng.random(600) < 1 - silence / 180, range(600), months_of(600, 1).keys["cutoff"],
                             **{name: silence})  # fmt: skip
         model = fit_model("boosting", FAMILIES["boosting"].defaults, data, 0)
-        scores = churn_scores(model, np.array([[10.0], [170.0]]))
+        scores = predict_churn(model, np.array([[10.0], [170.0]]))
         if name == "anything_else":
             assert scores[1] < scores[0] - 0.3
         else:

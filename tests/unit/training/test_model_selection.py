@@ -11,11 +11,11 @@ from holdfast.training import model_selection
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.fitting import FoldScores, out_of_fold
-from holdfast.training.hyperparameter_search import Trial
+from holdfast.training.fitting import FoldScores, score_out_of_fold
+from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.model_families import FAMILIES
-from holdfast.training.model_selection import Choice, OneOutcomeError, choose, with_both_outcomes
-from holdfast.training.profit import best_threshold
+from holdfast.training.model_selection import ModelChoice, SingleClassError, choose_model, drop_single_class_folds
+from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import FoldCutoffs, Recipe
 from holdfast.training.settings import TrainingSettings, ValueSettings
 from holdfast.training.time_split import TimeSplit, split_by_time
@@ -25,9 +25,9 @@ TRAINING = TrainingSettings(resamples=200)
 CUSTOMERS = 200
 
 
-def _trial(family: str) -> Trial:
+def _trial(family: str) -> SearchTrial:
     params = FAMILIES[family].defaults if family in FAMILIES else {}
-    return Trial(family, 0, params, [], 0.5, 0.0)
+    return SearchTrial(family, 0, params, [], 0.5, 0.0)
 
 
 BEST = [_trial("logistic"), _trial("boosting")]
@@ -57,18 +57,20 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
         ) -> list[FoldScores]:
             told = []
             for number, fold in enumerate(folds):
-                rows = data.at([fold.validation])
+                rows = data.at_cutoffs([fold.validation])
                 noise = np.random.default_rng(number).normal(size=len(rows.y))
                 told.append(FoldScores(rows, signals[family] * (rows.y - 0.5) + noise))
             return told
 
-        monkeypatch.setattr(model_selection, "out_of_fold", says)
+        monkeypatch.setattr(model_selection, "score_out_of_fold", says)
 
     return planted
 
 
-def _choose(best: list[Trial], data: TrainingSet, split: TimeSplit, training: TrainingSettings = TRAINING) -> Choice:
-    return choose(best, data, split, training, 90)
+def _choose(
+    best: list[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings = TRAINING
+) -> ModelChoice:
+    return choose_model(best, data, split, training, 90)
 
 
 class TestFamilies:
@@ -109,15 +111,15 @@ class TestByMoreThanNoise:
         def says(family: str, params: Any, data: TrainingSet, folds: Any, seed: int) -> list[FoldScores]:
             told = []
             for number, fold in enumerate(folds):
-                rows, rng = data.at([fold.validation]), np.random.default_rng([number, family == "boosting"])
+                rows, rng = data.at_cutoffs([fold.validation]), np.random.default_rng([number, family == "boosting"])
                 told.append(FoldScores(rows, 1.02 * rows.y + rng.normal(size=len(rows.y))))
             return told
 
-        monkeypatch.setattr(model_selection, "out_of_fold", says)
+        monkeypatch.setattr(model_selection, "score_out_of_fold", says)
         scored = [says(trial.family, {}, data, split.folds, 0) for trial in BEST]
         better, worse = sorted(scored, key=_mean_roc_auc, reverse=True)
         monkeypatch.setattr(
-            model_selection, "out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
+            model_selection, "score_out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
         )
         found = _choose(BEST, data, split)
         assert _mean_roc_auc(better) > _mean_roc_auc(worse)
@@ -155,7 +157,7 @@ def _mean_roc_auc(folds: Sequence[FoldScores]) -> float:
 
 class TestDifference:
     def _scored(self, data: TrainingSet, split: TimeSplit) -> list[list[FoldScores]]:
-        return [out_of_fold("logistic", {"C": c}, data, split.folds, 0) for c in (1.0, 0.001)]
+        return [score_out_of_fold("logistic", {"C": c}, data, split.folds, 0) for c in (1.0, 0.001)]
 
     def test_it_is_the_mean_over_the_folds_not_over_the_rows(self, data: TrainingSet, split: TimeSplit) -> None:
         """A fold with another base rate or scale must not be mixed with the others."""
@@ -200,11 +202,11 @@ class TestRecipe:
     def test_it_holds_all_that_made_the_choice(self, data: TrainingSet, split: TimeSplit) -> None:
         training = TrainingSettings(resamples=100, seed=7, value=ValueSettings(kept_customer=50))
         found = _choose(BEST, data, split, training).recipe
-        assert (found.seed, found.threshold) == (7, best_threshold(training.value))
+        assert (found.seed, found.threshold) == (7, optimal_threshold(training.value))
         assert (found.folds, found.development, found.test) == (split.folds, split.development, split.test)
         assert found.digests == {
-            "development": data.at(split.development).digests(),
-            "test": data.at(split.test).digests(),
+            "development": data.at_cutoffs(split.development).digests(),
+            "test": data.at_cutoffs(split.test).digests(),
         }
         assert Recipe.model_validate_json(found.model_dump_json()) == found
 
@@ -239,14 +241,14 @@ class TestRecipe:
 
 class TestBothOutcomes:
     def test_a_fold_of_one_outcome_is_left_out(self, data: TrainingSet, split: TimeSplit) -> None:
-        assert with_both_outcomes(split, data) == split
+        assert drop_single_class_folds(split, data) == split
         validation = split.folds[1].validation
         all_churned = np.where((data.keys["cutoff"] == validation).to_numpy(), True, data.y)
-        kept = with_both_outcomes(split, TrainingSet(data.keys, data.x, all_churned, data.inputs)).folds
+        kept = drop_single_class_folds(split, TrainingSet(data.keys, data.x, all_churned, data.inputs)).folds
         assert kept == (split.folds[0], *split.folds[2:])
 
     @pytest.mark.parametrize("period", ["development", "test"])
     def test_a_period_of_one_outcome_ends_the_training(self, data: TrainingSet, split: TimeSplit, period: str) -> None:
         nobody = np.where(data.keys["cutoff"].isin(getattr(split, period)).to_numpy(), False, data.y)
-        with pytest.raises(OneOutcomeError, match=rf"{period} rows .* 0 churned: a model needs both outcomes"):
-            with_both_outcomes(split, TrainingSet(data.keys, data.x, nobody, data.inputs))
+        with pytest.raises(SingleClassError, match=rf"{period} rows .* 0 churned: a model needs both outcomes"):
+            drop_single_class_folds(split, TrainingSet(data.keys, data.x, nobody, data.inputs))

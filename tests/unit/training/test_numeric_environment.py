@@ -7,36 +7,40 @@ import sys
 
 import pytest
 
-from holdfast.training.numeric_environment import Arithmetic, arithmetic, held_to
+from holdfast.training.numeric_environment import NumericEnvironment, current_numeric_environment, pinned_environment
 
-_TELL = "from holdfast.training.numeric_environment import arithmetic; print(arithmetic())"
+_PRINT = "from holdfast.training.numeric_environment import current_numeric_environment as now; print(now())"
 
 
 def _new_process(variables: dict[str, str]) -> str:
-    environment = {name: value for name, value in os.environ.items() if name not in held_to(arithmetic())}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in pinned_environment(current_numeric_environment())
+    }
     done = subprocess.run(
-        [sys.executable, "-c", _TELL], env=environment | variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _PRINT], env=environment | variables, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
 
 
 def test_it_is_named() -> None:
-    here = arithmetic()
+    here = current_numeric_environment()
     assert here.blas
     assert str(here).startswith(f"OpenBLAS {here.blas}, numpy ")
-    assert str(Arithmetic("Haswell", [])) == "OpenBLAS Haswell, numpy baseline"
+    assert str(NumericEnvironment("Haswell", [])) == "OpenBLAS Haswell, numpy baseline"
 
 
 def test_a_new_process_computes_as_this_one() -> None:
-    assert _new_process(dict(held_to(arithmetic()))) == str(arithmetic())
+    assert _new_process(dict(pinned_environment(current_numeric_environment()))) == str(current_numeric_environment())
 
 
 def test_without_openblas_nothing_is_asked_of_it() -> None:
-    assert "OPENBLAS_CORETYPE" not in held_to(Arithmetic("", []))
-    assert "OPENBLAS_CORETYPE" not in held_to(Arithmetic("Haswell Zen", []))
+    assert "OPENBLAS_CORETYPE" not in pinned_environment(NumericEnvironment("", []))
+    assert "OPENBLAS_CORETYPE" not in pinned_environment(NumericEnvironment("Haswell Zen", []))
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names kernels of x86")
 def test_a_new_process_can_be_held_to_an_older_processor() -> None:
-    older = Arithmetic("Nehalem", [])
-    assert _new_process(dict(held_to(older))) == str(older)
+    older = NumericEnvironment("Nehalem", [])
+    assert _new_process(dict(pinned_environment(older))) == str(older)

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from holdfast.models.contract import Feature
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.permutation_importance import permutation_importance
+from holdfast.training.permutation_importance import compute_permutation_importance
 
 NAMES = ["strong", "weak", "noise", "unused", "month"]
 WEIGHTS = np.array([1.5, 0.5, 0.0, 0.0, 1.0])
@@ -42,7 +42,7 @@ def model() -> LogisticRegression:
 
 
 def test_useful_features_are_above_zero_and_the_others_are_not(model: LogisticRegression, tested: TrainingSet) -> None:
-    found = permutation_importance(model.decision_function, tested, seed=0)
+    found = compute_permutation_importance(model.decision_function, tested, seed=0)
     assert [item.feature for item in found[:2]] == ["strong", "weak"]
     assert {item.feature for item in found} == set(NAMES)
     drops = [item.drop.value for item in found]
@@ -58,7 +58,9 @@ def test_useful_features_are_above_zero_and_the_others_are_not(model: LogisticRe
 def test_what_tells_only_the_month_is_of_no_use(model: LogisticRegression, tested: TrainingSet) -> None:
     """Shuffled over all months it would cost much: the base rate moves."""
     assert model.coef_[0, 4] > 0.5
-    found = {item.feature: item.drop for item in permutation_importance(model.decision_function, tested, seed=0)}
+    found = {
+        item.feature: item.drop for item in compute_permutation_importance(model.decision_function, tested, seed=0)
+    }
     assert (found["month"].low, found["month"].value, found["month"].high) == (0, 0, 0)
 
 
@@ -69,7 +71,7 @@ def test_only_one_column_is_shuffled_and_only_within_its_cutoff(tested: Training
         seen.append(x.copy())
         return x[:, 0]
 
-    permutation_importance(scores, tested, seed=0, repeats=2, resamples=50)
+    compute_permutation_importance(scores, tested, seed=0, repeats=2, resamples=50)
     assert len(seen) == 1 + 2 * len(NAMES)
     assert seen[0].tolist() == tested.x.tolist()
     for call, x in enumerate(seen[1:]):
@@ -84,19 +86,19 @@ def test_only_one_column_is_shuffled_and_only_within_its_cutoff(tested: Training
 
 
 def tested_in_any_order_stay_in_their_cutoff(tested: TrainingSet) -> None:
-    mixed = tested.rows(np.random.default_rng(3).permutation(len(tested.y)))
+    mixed = tested.take(np.random.default_rng(3).permutation(len(tested.y)))
     month = NAMES.index("month")
 
     def scores(x: np.ndarray) -> np.ndarray:
         assert (x[:, month] == mixed.x[:, month]).all()
         return x[:, 0]
 
-    permutation_importance(scores, mixed, seed=0, repeats=1, resamples=50)
+    compute_permutation_importance(scores, mixed, seed=0, repeats=1, resamples=50)
 
 
 def test_the_seed_gives_the_same_numbers(model: LogisticRegression, tested: TrainingSet) -> None:
     def run(seed: int) -> list:
-        return permutation_importance(model.decision_function, tested, seed, resamples=50, max_rows=600)
+        return compute_permutation_importance(model.decision_function, tested, seed, resamples=50, max_rows=600)
 
     assert run(4) == run(4)
     assert run(4) != run(5)
@@ -104,7 +106,7 @@ def test_the_seed_gives_the_same_numbers(model: LogisticRegression, tested: Trai
 
 def test_the_drop_is_what_shuffling_costs(tested: TrainingSet) -> None:
     """By hand, for the one input a model uses: without it, nothing is left."""
-    found = permutation_importance(lambda x: x[:, 0], tested, seed=0, repeats=20, resamples=50)
+    found = compute_permutation_importance(lambda x: x[:, 0], tested, seed=0, repeats=20, resamples=50)
     base = roc_auc_score(tested.y, tested.x[:, 0])
     assert found[0].feature == "strong"
     assert found[0].drop.value == pytest.approx(base - 0.5, abs=0.02)
@@ -119,7 +121,7 @@ def test_a_large_set_is_cut_to_whole_customers(tested: TrainingSet) -> None:
             assert (x[:, -1] == month).sum() * 3 == len(x)
         return x[:, 0]
 
-    permutation_importance(scores, tested, seed=0, repeats=1, resamples=50, max_rows=500)
+    compute_permutation_importance(scores, tested, seed=0, repeats=1, resamples=50, max_rows=500)
     assert set(sizes) == {498}
 
 
@@ -127,6 +129,6 @@ def test_missing_values_are_shuffled_too(tested: TrainingSet) -> None:
     x = tested.x.copy()
     x[tested.y & (x[:, 3] > 0), 3] = np.nan  # that it is missing tells of churn
     data = TrainingSet(tested.keys, x, tested.y, tested.inputs)
-    found = permutation_importance(lambda x: np.isnan(x[:, 3]).astype(float), data, seed=0)
+    found = compute_permutation_importance(lambda x: np.isnan(x[:, 3]).astype(float), data, seed=0)
     assert found[0].feature == "unused"
     assert found[0].drop.low > 0.1

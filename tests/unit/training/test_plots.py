@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 
 from holdfast.core.types import Floats
 from holdfast.training import plots
-from holdfast.training.baselines import BASELINES
+from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import Importance, Interval, Month
-from holdfast.training.metrics import metric_intervals, metrics
-from holdfast.training.profit import value_of
+from holdfast.training.evaluation_report import Importance, Interval, MonthResult
+from holdfast.training.metrics import compute_metric_intervals, compute_metrics
+from holdfast.training.profit import estimate_profit
 from holdfast.training.settings import ValueSettings
 from tests.support.training_sets import months_of
 
-NAMES = ["Holdfast", *BASELINES.values()]
+NAMES = ["Holdfast", *BASELINE_LABELS.values()]
 VALUE = ValueSettings(kept_customer=40, offer_cost=4, response_rate=0.25)
 
 
@@ -32,24 +32,24 @@ def scores(tested: TrainingSet) -> dict[str, Floats]:
     rng = np.random.default_rng(0)
     known = 0.5 * tested.y + 0.5 * rng.random(len(tested.y))
     return {"model": known} | {
-        name: np.full(len(known), 0.4) if name == "base_rate" else rng.permutation(known) for name in BASELINES
+        name: np.full(len(known), 0.4) if name == "base_rate" else rng.permutation(known) for name in BASELINE_LABELS
     }
 
 
 @pytest.fixture(scope="module")
-def told(tested: TrainingSet, scores: dict[str, Floats]) -> list[Month]:
+def told(tested: TrainingSet, scores: dict[str, Floats]) -> list[MonthResult]:
     months = []
     for cutoff in tested.keys["cutoff"].unique():
         rows = (tested.keys["cutoff"] == cutoff).to_numpy()
         y, model = tested.y[rows], scores["model"][rows]
         months.append(
-            Month(
+            MonthResult(
                 cutoff=cutoff,
                 rows=int(rows.sum()),
                 base_rate=float(y.mean()),
                 mean_score=float(model.mean()),
-                metrics=metric_intervals(y, model, CustomerBootstrap(np.arange(rows.sum()), 50, 0)),
-                baselines={name: metrics(y, scores[name][rows]) for name in BASELINES},
+                metrics=compute_metric_intervals(y, model, CustomerBootstrap(np.arange(rows.sum()), 50, 0)),
+                baselines={name: compute_metrics(y, scores[name][rows]) for name in BASELINE_LABELS},
             )
         )
     return months
@@ -78,19 +78,19 @@ def _drawn(figure: Any) -> list[Axes]:
 
 
 def test_curves_of_every_model(tested: TrainingSet, scores: dict[str, Floats]) -> None:
-    roc, pr = _drawn(plots.curves(tested.y, scores))
+    roc, pr = _drawn(plots.plot_roc_and_pr(tested.y, scores))
     assert (roc.get_title(), roc.get_xlabel(), roc.get_ylabel()) == ("ROC", "false positive rate", "true positive rate")
     assert (pr.get_title(), pr.get_xlabel(), pr.get_ylabel()) == ("Precision and recall", "recall", "precision")
     assert _labels(roc) == NAMES
     assert _labels(pr) == NAMES
     x, y = _line(roc, "Holdfast")
-    assert np.trapezoid(y, x) == pytest.approx(metrics(tested.y, scores["model"])["roc_auc"])
+    assert np.trapezoid(y, x) == pytest.approx(compute_metrics(tested.y, scores["model"])["roc_auc"])
     assert set(_line(pr, "base rate")[1]) == {tested.y.mean()}
     assert _legend(roc) == NAMES
 
 
-def test_months_with_their_intervals(told: list[Month]) -> None:
-    figure = plots.months(told)
+def test_months_with_their_intervals(told: list[MonthResult]) -> None:
+    figure = plots.plot_months(told)
     panels = _drawn(figure)
     assert [axes.get_title() for axes in panels] == ["ROC-AUC, higher is better", "Brier score, lower is better"]
     for axes, metric in zip(panels, ("roc_auc", "brier"), strict=True):
@@ -98,7 +98,7 @@ def test_months_with_their_intervals(told: list[Month]) -> None:
         names, values = _line(axes, "Holdfast")
         assert names.tolist() == ["2023-01", "2023-02", "2023-03"]
         assert values.tolist() == [month.metrics[metric].value for month in told]
-        for name, label in BASELINES.items():
+        for name, label in BASELINE_LABELS.items():
             assert _line(axes, label)[1].tolist() == [month.baselines[name][metric] for month in told]
         (band,) = axes.collections
         edges = np.asarray(band.get_paths()[0].vertices)[:, 1]
@@ -107,17 +107,17 @@ def test_months_with_their_intervals(told: list[Month]) -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == NAMES
 
 
-def test_a_month_of_one_outcome_leaves_a_gap(told: list[Month]) -> None:
+def test_a_month_of_one_outcome_leaves_a_gap(told: list[MonthResult]) -> None:
     nothing = Interval(value=float("nan"), low=float("nan"), high=float("nan"))
     gap = told[1].model_copy(update={"metrics": told[1].metrics | {"roc_auc": nothing}})
-    roc_auc = _drawn(plots.months([told[0], gap, told[2]]))[0]
+    roc_auc = _drawn(plots.plot_months([told[0], gap, told[2]]))[0]
     assert np.isnan(_line(roc_auc, "Holdfast")[1]).tolist() == [False, True, False]
 
 
 def test_reliability_overall_by_month_and_on_average(
-    tested: TrainingSet, scores: dict[str, Floats], told: list[Month]
+    tested: TrainingSet, scores: dict[str, Floats], told: list[MonthResult]
 ) -> None:
-    left, right = _drawn(plots.reliability(tested, scores["model"], told))
+    left, right = _drawn(plots.plot_reliability(tested, scores["model"], told))
     assert (left.get_title(), left.get_xlabel()) == ("Reliability", "predicted churn")
     assert left.get_ylabel() == "observed churn"
     assert _labels(left)[1:] == ["2023-01", "2023-02", "2023-03", "all months"]
@@ -134,8 +134,8 @@ def test_reliability_overall_by_month_and_on_average(
 
 def test_profit_with_the_chosen_half_and_hindsight(tested: TrainingSet, scores: dict[str, Floats]) -> None:
     bootstrap = CustomerBootstrap(tested.keys["customer_id"].to_numpy(), 50, 0)
-    value = value_of(tested.y, scores["model"], 0.4, VALUE, bootstrap)
-    (axes,) = _drawn(plots.profit(tested.y, scores["model"], VALUE, value))
+    value = estimate_profit(tested.y, scores["model"], 0.4, VALUE, bootstrap)
+    (axes,) = _drawn(plots.plot_profit(tested.y, scores["model"], VALUE, value))
     assert axes.get_title() == "Profit per customer: worth 40, offer 4, response 25%"
     assert axes.get_xlabel() == "threshold: customers at or above it get an offer"
     chosen, half, hindsight = _legend(axes)
@@ -153,7 +153,7 @@ def test_importance_from_the_largest_down_with_intervals() -> None:
         Importance(feature="money", drop=Interval(value=0.05, low=0.0, high=0.1)),
         Importance(feature="noise", drop=Interval(value=-0.01, low=-0.005, high=0.01)),  # not inside: no negative bar
     ]
-    (axes,) = _drawn(plots.importance(drops))
+    (axes,) = _drawn(plots.plot_importance(drops))
     assert axes.get_title() == "ROC-AUC lost when a feature is shuffled"
     assert axes.get_xlabel() == "drop, with 95% interval"
     assert [text.get_text() for text in axes.get_yticklabels()] == ["noise", "money", "silence"]  # from below
@@ -163,5 +163,5 @@ def test_importance_from_the_largest_down_with_intervals() -> None:
 
 
 def test_every_model_that_is_evaluated_has_a_name_and_a_colour() -> None:
-    assert plots._COLOURS.keys() == plots._LABELS.keys() == {"model", *BASELINES}
+    assert plots._COLOURS.keys() == plots._LABELS.keys() == {"model", *BASELINE_LABELS}
     assert len(set(plots._COLOURS.values())) == len(plots._COLOURS)

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
-from holdfast.training.evaluation_report import Interval, Value
-from holdfast.training.profit import best_threshold, earned, profit_curve, value_of
+from holdfast.training.evaluation_report import Interval, ProfitEstimate
+from holdfast.training.profit import estimate_profit, optimal_threshold, profit_curve, profit_per_row
 from holdfast.training.settings import ValueSettings
 from tests.support.strategies import EXAMPLES
 
@@ -27,9 +27,9 @@ class Rows:
     churned: Bools
     scores: Floats
 
-    def value(self, threshold: float, value: ValueSettings = VALUE) -> Value:
+    def value(self, threshold: float, value: ValueSettings = VALUE) -> ProfitEstimate:
         bootstrap = CustomerBootstrap(np.arange(len(self.scores)), 100, 0)
-        return value_of(self.churned, self.scores, threshold, value, bootstrap)
+        return estimate_profit(self.churned, self.scores, threshold, value, bootstrap)
 
 
 def _calibrated(rows: int, seed: int = 0) -> Rows:
@@ -48,18 +48,18 @@ _settings = st.builds(
 
 class TestThreshold:
     def test_it_is_cost_over_gain(self) -> None:
-        assert best_threshold(VALUE) == pytest.approx(0.4)
-        assert best_threshold(ValueSettings()) == pytest.approx(2 / 3)
+        assert optimal_threshold(VALUE) == pytest.approx(0.4)
+        assert optimal_threshold(ValueSettings()) == pytest.approx(2 / 3)
 
     @given(_settings)
     @EXAMPLES
     def test_no_other_is_expected_to_earn_more(self, value: ValueSettings) -> None:
         """Exactly, not by simulation: a row of score p churns with probability p."""
-        scores, threshold = np.linspace(0, 1, 201), best_threshold(value)
+        scores, threshold = np.linspace(0, 1, 201), optimal_threshold(value)
 
         def expected(at: float) -> float:
             everybody = np.ones(201, dtype=bool)
-            churned, stayed = (earned(outcome, scores, at, value) for outcome in (everybody, ~everybody))
+            churned, stayed = (profit_per_row(outcome, scores, at, value) for outcome in (everybody, ~everybody))
             return float((scores * churned + (1 - scores) * stayed).mean())
 
         best = expected(threshold)
@@ -69,7 +69,7 @@ class TestThreshold:
 
     def test_on_simulated_customers_it_is_about_the_best(self) -> None:
         rows = _calibrated(200_000)
-        found = rows.value(best_threshold(VALUE))
+        found = rows.value(optimal_threshold(VALUE))
         assert found.best_threshold == pytest.approx(0.4, abs=0.05)
         assert found.best - found.earned.value < 0.01
         assert found.earned.value > max(found.at_half.value, found.offers_to_all, 0)
@@ -88,10 +88,10 @@ class TestEarned:
 
     def test_four_rows_by_hand(self) -> None:
         churned, scores = self.ROWS.churned, self.ROWS.scores
-        assert earned(churned, scores, 0.4, VALUE).tolist() == [6, -4, 6, 0]  # 0.4 itself gets an offer
-        assert earned(churned, scores, 0.41, VALUE).tolist() == [6, -4, 0, 0]
-        assert earned(churned, scores, 0.0, VALUE).tolist() == [6, -4, 6, -4]
-        assert earned(churned, scores, 1.0, VALUE).tolist() == [0, 0, 0, 0]
+        assert profit_per_row(churned, scores, 0.4, VALUE).tolist() == [6, -4, 6, 0]  # 0.4 itself gets an offer
+        assert profit_per_row(churned, scores, 0.41, VALUE).tolist() == [6, -4, 0, 0]
+        assert profit_per_row(churned, scores, 0.0, VALUE).tolist() == [6, -4, 6, -4]
+        assert profit_per_row(churned, scores, 1.0, VALUE).tolist() == [0, 0, 0, 0]
 
     def test_what_is_told_of_them(self) -> None:
         told = self.ROWS.value(0.4)
@@ -108,7 +108,7 @@ class TestEarned:
         assert (thresholds[0], thresholds[-1], len(thresholds)) == (0, 1, len(money))
         assert dict(zip(thresholds.tolist(), money.tolist(), strict=True))[0.5] == 2 / 4
         for threshold, value in zip(thresholds, money, strict=True):
-            assert value == earned(self.ROWS.churned, self.ROWS.scores, threshold, VALUE).mean()
+            assert value == profit_per_row(self.ROWS.churned, self.ROWS.scores, threshold, VALUE).mean()
 
 
 class TestLostByHalf:
@@ -145,9 +145,9 @@ class TestHindsight:
     def test_nothing_earns_more(self, rows: list[tuple[bool, float]], share: float) -> None:
         churned, scores = np.array([y for y, _ in rows]), np.array([s for _, s in rows])
         value = ValueSettings(kept_customer=40, response_rate=0.25, offer_cost=10 * share)
-        found = Rows(churned, scores).value(best_threshold(value), value)
-        possible = [earned(churned, scores, at, value).mean() for at in [*scores, 0.0]]
+        found = Rows(churned, scores).value(optimal_threshold(value), value)
+        possible = [profit_per_row(churned, scores, at, value).mean() for at in [*scores, 0.0]]
         assert found.best == pytest.approx(max(0.0, *possible))
         if found.best > 0:
-            assert earned(churned, scores, found.best_threshold, value).mean() == pytest.approx(found.best)
+            assert profit_per_row(churned, scores, found.best_threshold, value).mean() == pytest.approx(found.best)
         assert found.best >= max(found.earned.value, found.at_half.value, found.offers_to_all) - 1e-12

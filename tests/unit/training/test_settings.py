@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from holdfast.training.settings import SLICES, SearchSettings, Slice, TrainingSettings
+from holdfast.training.settings import DEFAULT_SLICES, SearchSettings, Slice, TrainingSettings
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_settings_do_not_change() -> None:
 
 
 def test_they_can_be_sent_as_json() -> None:
-    settings = TrainingSettings(search=SearchSettings(trials=3), slices=SLICES[:1])
+    settings = TrainingSettings(search=SearchSettings(trials=3), slices=DEFAULT_SLICES[:1])
     assert TrainingSettings.model_validate_json(settings.model_dump_json()) == settings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.summary import told
+from holdfast.training.summary import summarize_training
 from tests.support.small_shop import AS_OF
 
 
@@ -29,7 +29,7 @@ def test_every_outcome_names_the_next_command(trained: bool, failed: list[str], 
     evaluation: Any = SimpleNamespace(
         chosen="logistic regression", metrics={"model": {"roc_auc": roc_auc}}, rows=12345, cutoffs=[AS_OF]
     )
-    text = told("7", trained, evaluation, failed, role == "challenger", role == "champion")
+    text = summarize_training("7", trained, evaluation, failed, role == "challenger", role == "champion")
     assert text.count("\n") == 1
     for part in ("logistic regression", "0.781 (0.770 to 0.790)", "12,345 test rows", *wanted):
         assert part in text

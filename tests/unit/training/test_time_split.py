@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from feature_repo.labels import closed_cutoffs
 from holdfast.training.settings import TrainingSettings
-from holdfast.training.time_split import NotEnoughHistoryError, TimeSplit, closed_by, split_by_time
+from holdfast.training.time_split import NotEnoughHistoryError, TimeSplit, select_closed_cutoffs, split_by_time
 from tests.support.strategies import EXAMPLES
 from tests.support.training_sets import monthly
 
@@ -85,7 +85,7 @@ class TestEmbargo:
     ) -> None:
         assume(cutoffs)
         moment = cutoffs[0] + timedelta(days=day)
-        closed = closed_by(cutoffs, moment, horizon_days)
+        closed = select_closed_cutoffs(cutoffs, moment, horizon_days)
         assert list(closed) == [cutoff for cutoff in cutoffs if (moment - cutoff).days >= horizon_days]
 
 
@@ -106,7 +106,7 @@ class TestUse:
         for fold in split.folds:
             assert list(fold.fit) == [cutoff for cutoff in split.development if cutoff + horizon <= fold.validation]
             assert len(fold.fit) >= least
-        assert split.used == sorted({*split.development, *split.test})
+        assert split.cutoffs == sorted({*split.development, *split.test})
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES

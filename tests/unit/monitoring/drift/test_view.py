@@ -23,7 +23,7 @@ from holdfast.monitoring.drift.view import latest_predictions, run_drift_view, s
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
-from holdfast.training.mlflow_tracking import open_mlflow
+from holdfast.training.mlflow_tracking import open_tracking
 from tests.support.main_job import STATE
 from tests.support.prediction_batches import write_log
 from tests.support.served_shop import NOON, copy_of_a_normal_day, serve, the_day
@@ -36,7 +36,7 @@ RULES = MonitorSettings(drift=DriftRules(min_rows=50))
 def known_day() -> Path:
     """A normal day with two versions trained at ``AS_OF``, whose references are kept already; read only."""
     with copy_of_a_normal_day(Path(tempfile.mkdtemp(dir=STATE, prefix="known-"))) as settings:
-        client = open_mlflow(settings)
+        client = open_tracking(settings)
         for version in ("1", "2"):
             for name, moment in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
                 client.set_model_version_tag(MODEL_NAME, version, f"holdfast.{name}", moment.isoformat())
@@ -158,7 +158,7 @@ def test_a_version_that_nobody_knows_is_said(day: Settings) -> None:
 
 
 def test_the_reference_is_what_it_was_trained_on_and_stays(day: Settings) -> None:
-    client = open_mlflow(day)
+    client = open_tracking(day)
     first = load_reference(client, day, "1")
     assert first.names[-1] == SCORE and first.as_of == AS_OF
     assert np.array_equal(first.training[:, :-1], load_training_rows(client, day, "1").x, equal_nan=True)
@@ -171,7 +171,7 @@ def test_the_reference_is_what_it_was_trained_on_and_stays(day: Settings) -> Non
 
 
 def test_a_reference_that_cannot_be_made_any_more_is_said(day: Settings) -> None:
-    client = open_mlflow(day)
+    client = open_tracking(day)
     run_id = client.get_model_version(MODEL_NAME, "1").run_id
     with sqlite3.connect(day.mlflow / "mlflow.db") as database:
         database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", ((day.data / "gone").as_uri(), run_id))
@@ -193,4 +193,4 @@ def test_other_definitions_are_named(day: Settings) -> None:
     store.apply([view])
     shutil.rmtree(day.monitoring / "reference")
     with pytest.raises(NoReferenceError, match="its definitions differ in feature_service"):
-        load_reference(open_mlflow(day), day, "1")
+        load_reference(open_tracking(day), day, "1")

@@ -279,10 +279,10 @@ def test_a_failure_under_unchanged_definitions_is_a_failure(day: Settings, monke
 
 
 def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
-    from holdfast.training.mlflow_tracking import open_mlflow
+    from holdfast.training.mlflow_tracking import open_tracking
 
     serve(morning, NOON, ["c001"])
-    open_mlflow(morning).delete_model_version("holdfast-churn", "2")
+    open_tracking(morning).delete_model_version("holdfast-churn", "2")
     found = run_skew_view(morning, the_day(), RULES)
     assert found.summary.endswith("0 differences")
     assert found.notes == ["The registry does not know the definitions of version 2."]

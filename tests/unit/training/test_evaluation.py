@@ -12,26 +12,26 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from holdfast.core.types import Floats
 from holdfast.training import baselines
-from holdfast.training.baselines import BASELINES, baseline_scores
+from holdfast.training.baselines import BASELINE_LABELS, score_baselines
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.calibration import CalibrationChoice
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluate import (
+from holdfast.training.evaluation import (
     UnknownInputError,
-    confirmed,
-    evaluate,
-    groups,
-    instability,
-    measured,
-    require_inputs,
-    slice_results,
+    assign_groups,
+    evaluate_model,
+    evaluate_slice,
+    measure_gain,
+    measure_instability,
+    require_slice_inputs,
+    veto_on_test,
 )
-from holdfast.training.evaluation_report import METRICS, Evaluation
-from holdfast.training.fitting import churn_scores, fit_recipe
-from holdfast.training.hyperparameter_search import Trial
-from holdfast.training.metrics import metric_intervals, metrics
+from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation
+from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.metrics import compute_metric_intervals, compute_metrics
 from holdfast.training.model_families import FAMILIES
-from holdfast.training.model_selection import Choice
+from holdfast.training.model_selection import ModelChoice
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
 from tests.support.shop_fixtures import Dataset
@@ -68,17 +68,17 @@ class OnTest:
 
 def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: Any, **scores: Floats) -> OnTest:
     every = {
-        "model": churn_scores(model, test.x),
-        **(scores or baseline_scores(development, baselines._history(development), test, 90)),
+        "model": predict_churn(model, test.x),
+        **(scores or score_baselines(development, baselines._history(development), test, 90)),
     }
-    choice = Choice(recipe, "It is the only one.", None, CHOICE)
-    return OnTest(development, test, every, evaluate(model, every, development, test, choice, TRAINING))
+    choice = ModelChoice(recipe, "It is the only one.", None, CHOICE)
+    return OnTest(development, test, every, evaluate_model(model, every, development, test, choice, TRAINING))
 
 
 @pytest.fixture(scope="module")
 def shop(dataset: Dataset) -> OnTest:
     recipe = _recipe(dataset.split.development, dataset.split.test)
-    development, test = dataset.data.at(recipe.development), dataset.data.at(recipe.test)
+    development, test = dataset.data.at_cutoffs(recipe.development), dataset.data.at_cutoffs(recipe.test)
     return _tested(development, test, recipe, fit_recipe(recipe, dataset.data))
 
 
@@ -94,10 +94,12 @@ class TestShop:
         assert told.simpler is None
 
     def test_the_metrics_of_each_model_are_those_of_its_scores(self, shop: OnTest) -> None:
-        assert list(shop.told.metrics) == ["model", *BASELINES]
+        assert list(shop.told.metrics) == ["model", *BASELINE_LABELS]
         for name, found in shop.told.metrics.items():
-            assert {metric: item.value for metric, item in found.items()} == metrics(shop.test.y, shop.scores[name])
-            assert list(found) == list(METRICS)
+            assert {metric: item.value for metric, item in found.items()} == compute_metrics(
+                shop.test.y, shop.scores[name]
+            )
+            assert list(found) == list(METRIC_LABELS)
 
     def test_the_value_is_in_its_interval(self, shop: OnTest) -> None:
         """Of the calibration error resampling can only make more, so its value may lie below."""
@@ -109,7 +111,7 @@ class TestShop:
 
     def test_each_baseline_is_compared(self, shop: OnTest) -> None:
         model = roc_auc_score(shop.test.y, shop.scores["model"])
-        assert list(shop.told.over_baselines) == list(BASELINES)
+        assert list(shop.told.over_baselines) == list(BASELINE_LABELS)
         for name, found in shop.told.over_baselines.items():
             assert found.value == pytest.approx(model - roc_auc_score(shop.test.y, shop.scores[name]))
             assert found.low <= found.value <= found.high
@@ -127,7 +129,7 @@ class TestShop:
         for metric in ("brier", "log_loss"):  # means over rows
             whole = np.average([month.metrics[metric].value for month in months], weights=weights)
             assert whole == pytest.approx(told.metrics["model"][metric].value)
-            for name in BASELINES:
+            for name in BASELINE_LABELS:
                 whole = np.average([month.baselines[name][metric] for month in months], weights=weights)
                 assert whole == pytest.approx(told.metrics[name][metric].value)
 
@@ -136,9 +138,11 @@ class TestShop:
         rows = (shop.test.keys["cutoff"] == cutoff).to_numpy()
         month = shop.told.months[2]
         assert month.metrics["roc_auc"].value == roc_auc_score(shop.test.y[rows], shop.scores["model"][rows])
-        assert month.baselines["rfm"] == metrics(shop.test.y[rows], shop.scores["rfm"][rows])
+        assert month.baselines["rfm"] == compute_metrics(shop.test.y[rows], shop.scores["rfm"][rows])
         bootstrap = CustomerBootstrap(shop.test.keys["customer_id"].to_numpy(), TRAINING.resamples, TRAINING.seed)
-        assert month.metrics == metric_intervals(shop.test.y[rows], shop.scores["model"][rows], bootstrap.at(rows))
+        assert month.metrics == compute_metric_intervals(
+            shop.test.y[rows], shop.scores["model"][rows], bootstrap.subset(rows)
+        )
 
     def test_groups_add_up(self, shop: OnTest) -> None:
         for group in TRAINING.slices:
@@ -187,13 +191,13 @@ class TestOneOutcome:
         x[:, 1] = np.where(last, 1000.0, x[:, 1])
         data = TrainingSet(data.keys, x, y, data.inputs)
         recipe = _recipe(tuple(monthly(1)), tuple(monthly(3)[1:]))
-        development, test = data.at(recipe.development), data.at(recipe.test)
+        development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
         slices = [Slice(feature="noise", edges=[100], labels=["mixed", "lost"])]
         training = TrainingSettings(resamples=50, slices=slices)
         model = fit_recipe(recipe, data)
-        scores = {"model": churn_scores(model, test.x), "base_rate": np.full(len(test.y), 0.5)}
-        choice = Choice(recipe, "", None, CHOICE)
-        return OnTest(development, test, scores, evaluate(model, scores, development, test, choice, training))
+        scores = {"model": predict_churn(model, test.x), "base_rate": np.full(len(test.y), 0.5)}
+        choice = ModelChoice(recipe, "", None, CHOICE)
+        return OnTest(development, test, scores, evaluate_model(model, scores, development, test, choice, training))
 
     def test_they_have_no_ranking_but_the_rest(self, told: OnTest) -> None:
         mixed, lost = told.told.slices
@@ -222,14 +226,14 @@ class TestGroups:
     def test_a_value_on_an_edge_belongs_to_the_group_above(self, values: list[float], edges: set[float]) -> None:
         ascending = sorted(edges)
         group = Slice(feature="f", edges=ascending, labels=[str(n) for n in range(len(edges) + 1)])
-        for value, number in zip(values, groups(group, np.array(values)), strict=True):
+        for value, number in zip(values, assign_groups(group, np.array(values)), strict=True):
             assert number == sum(edge <= value for edge in ascending)
 
     @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=60, unique=True), st.integers(2, 5))
     @EXAMPLES
     def test_quantiles_are_groups_of_about_the_same_size_in_order(self, values: list[float], quantiles: int) -> None:
         group = Slice(feature="f", quantiles=quantiles, labels=[str(n) for n in range(quantiles)])
-        numbers = groups(group, np.array(values))
+        numbers = assign_groups(group, np.array(values))
         sizes = np.bincount(numbers, minlength=quantiles)
         assert len(sizes) == quantiles
         assert max(sizes) - min(sizes) <= 2
@@ -239,9 +243,16 @@ class TestGroups:
         """Not the highest, where NaN would be sorted; and quantiles are of the known values."""
         values = np.array([np.nan, 1, 2, 3, 4, np.nan])
         halves = Slice(feature="f", quantiles=2, labels=["low", "high"])
-        assert groups(halves, values).tolist() == [2, 0, 0, 1, 1, 2]
-        assert groups(Slice(feature="f", edges=[3], labels=["low", "high"]), values).tolist() == [2, 0, 0, 1, 1, 2]
-        assert groups(halves, np.full(3, np.nan)).tolist() == [2, 2, 2]
+        assert assign_groups(halves, values).tolist() == [2, 0, 0, 1, 1, 2]
+        assert assign_groups(Slice(feature="f", edges=[3], labels=["low", "high"]), values).tolist() == [
+            2,
+            0,
+            0,
+            1,
+            1,
+            2,
+        ]
+        assert assign_groups(halves, np.full(3, np.nan)).tolist() == [2, 2, 2]
 
 
 class TestSlices:
@@ -257,7 +268,7 @@ class TestSlices:
 
     def test_by_hand(self) -> None:
         test, scores = self._rows()
-        found = slice_results(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        found = evaluate_slice(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert [item.label for item in found] == ["child", "young", "old"]  # nobody is between 10 and 20
         for item, start in zip(found, (0, 100, 200), strict=True):
             rows = slice(start, start + 100)
@@ -278,14 +289,14 @@ class TestSlices:
     def test_a_group_that_is_everybody_has_no_gap(self) -> None:
         test, scores = self._rows()
         everybody = Slice(feature="age", edges=[1000], labels=["all", "none"])
-        (found,) = slice_results(everybody, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        (found,) = evaluate_slice(everybody, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert found.gap is not None
         assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
 
     def test_customers_without_a_value_are_told_apart(self) -> None:
         test, scores = self._rows()
         x = np.where(np.arange(300)[:, None] < 50, np.nan, test.x)
-        found = slice_results(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
+        found = evaluate_slice(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert [(item.label, item.rows) for item in found] == [
             ("child", 50), ("young", 100), ("old", 100), ("unknown", 50)
         ]  # fmt: skip
@@ -294,7 +305,7 @@ class TestSlices:
 class TestInstability:
     def _of(self, development: TrainingSet, family: str = "logistic", seed: int = 0) -> Any:
         test = months_of(customers=40, months=1, seed=9)
-        return instability(_recipe((), (), family), development, test, seed)
+        return measure_instability(_recipe((), (), family), development, test, seed)
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_there_is_none_where_no_resample_differs(self, family: str) -> None:
@@ -311,7 +322,7 @@ class TestInstability:
     def test_more_rows_of_the_same_customers_do_not_make_it_smaller(self) -> None:
         data = months_of(customers=40, months=1)
         rows = np.tile(np.arange(40), 5)
-        once, copies = self._of(data), self._of(data.rows(rows))
+        once, copies = self._of(data), self._of(data.take(rows))
         assert copies.value > once.value / 2
 
     def test_the_seed_decides(self) -> None:
@@ -328,15 +339,17 @@ class TestSimplest:
         data = months_of(customers=400, months=10, bent=bent)
         cutoffs = sorted(data.keys["cutoff"].unique())
         recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
-        development, test = data.at(recipe.development), data.at(recipe.test)
+        development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
         model = fit_recipe(recipe, data)
-        simplest = Trial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
-        choice = measured(Choice(recipe, "", simplest, CHOICE), model, data, TRAINING)
-        scores = {"model": churn_scores(model, test.x), "base_rate": np.full(len(test.y), development.y.mean())}
-        found = evaluate(model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})).simpler
+        simplest = SearchTrial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
+        choice = measure_gain(ModelChoice(recipe, "", simplest, CHOICE), model, data, TRAINING)
+        scores = {"model": predict_churn(model, test.x), "base_rate": np.full(len(test.y), development.y.mean())}
+        found = evaluate_model(
+            model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})
+        ).simpler
         assert found is not None
         assert (found.low > 0) is surely
-        settled, fitted = confirmed(choice, model, data, TRAINING, 90)
+        settled, fitted = veto_on_test(choice, model, data, TRAINING, 90)
         assert (settled.recipe.family, settled.simplest) == (("boosting", simplest) if surely else ("logistic", None))
         assert (fitted is model) is surely
         assert settled.reason.endswith(": the simpler model ships.") is not surely
@@ -345,5 +358,5 @@ class TestSimplest:
 def test_a_slice_by_what_is_no_input_is_refused_by_name() -> None:
     group = Slice(feature="colour", edges=[1], labels=["low", "high"])
     with pytest.raises(UnknownInputError, match=r"'colour' is no input of the model. Its inputs: a, b"):
-        require_inputs([group], ["b", "a"])
-    require_inputs([group], ["colour"])
+        require_slice_inputs([group], ["b", "a"])
+    require_slice_inputs([group], ["colour"])

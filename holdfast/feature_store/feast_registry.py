@@ -15,7 +15,7 @@ from feast.repo_operations import apply_total_with_repo_instance
 from holdfast.core.errors import HoldfastError
 
 
-def definitions() -> RepoContents:
+def collect_definitions() -> RepoContents:
     """The objects named in ``feature_repo.definitions``, as Feast's own commands collect them."""
     from feature_repo import definitions as module
 
@@ -43,7 +43,7 @@ class NotAppliedError(HoldfastError):
 
 def apply_definitions(store: FeatureStore) -> str:
     """What `feast apply` does; returns what it printed. An up-to-date registry is left untouched."""
-    wanted = definitions()
+    wanted = collect_definitions()
     if _is_up_to_date(store, wanted):
         return "No changes"
     printed = io.StringIO()
@@ -60,7 +60,7 @@ def require_applied(store: FeatureStore) -> None:
     """
     if not store.list_feature_services():
         apply_definitions(store)
-    elif not _is_up_to_date(store, definitions()):
+    elif not _is_up_to_date(store, collect_definitions()):
         raise NotAppliedError(
             "Feast's registry holds other definitions than this checkout. See `feast -c feature_repo plan`. If they "
             "are meant, `python -m flows.features` applies them and proves parity; then train on them, and promote. "

@@ -8,9 +8,9 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.apply import apply_definitions, definitions
+from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions
 from holdfast.feature_store.parity import check_parity
-from holdfast.feature_store.snapshots import customers_of
+from holdfast.feature_store.snapshots import read_customers
 from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features
 
 
@@ -55,7 +55,7 @@ def test_a_materialisation_is_no_change(open_shop: Settings) -> None:
 
 
 def test_every_definition_is_named_once() -> None:
-    wanted = definitions()
+    wanted = collect_definitions()
     assert [project.name for project in wanted.projects] == ["holdfast"]
     names = [item.name for item in (*wanted.feature_views, *wanted.on_demand_feature_views, *wanted.feature_services)]
     assert len(names) == len(set(names)) == 5
@@ -78,7 +78,7 @@ def test_registering_in_a_copy_of_the_data_folder_leaves_the_original_alone(
     copy = Path(shutil.copytree(open_shop.data, tmp_path / "copy"))
     with at_work_on(copy) as settings:
         snapshot = build_features(settings)
-        assert check_parity(open_store(), open_store(KNOWN_AT), customers_of(snapshot), AS_OF).mismatches == 0
+        assert check_parity(open_store(), open_store(KNOWN_AT), read_customers(snapshot), AS_OF).mismatches == 0
     assert (_stat(open_shop), _rows(open_shop)) == before
 
 
@@ -86,4 +86,4 @@ def test_a_data_folder_can_be_moved(open_shop: Settings, tmp_path: Path) -> None
     moved = Path(shutil.move(open_shop.data, tmp_path / "moved"))
     with at_work_on(moved) as settings:
         snapshot = build_features(settings)
-        assert check_parity(open_store(), open_store(KNOWN_AT), customers_of(snapshot), AS_OF).mismatches == 0
+        assert check_parity(open_store(), open_store(KNOWN_AT), read_customers(snapshot), AS_OF).mismatches == 0

@@ -10,29 +10,29 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.training.bootstrap import CustomerBootstrap, interval, roc_auc_draws
+from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import Evaluation, Interval, Month, SliceResult
-from holdfast.training.fitting import churn_scores, fit_model, fit_recipe
-from holdfast.training.metrics import metric_intervals, metrics, roc_auc_difference
-from holdfast.training.model_families import described
-from holdfast.training.model_selection import Choice, choose
-from holdfast.training.permutation_importance import permutation_importance
-from holdfast.training.profit import value_of
+from holdfast.training.evaluation_report import Evaluation, Interval, MonthResult, SliceResult
+from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
+from holdfast.training.metrics import compute_metric_intervals, compute_metrics, roc_auc_difference
+from holdfast.training.model_families import describe_model
+from holdfast.training.model_selection import ModelChoice, choose_model
+from holdfast.training.permutation_importance import compute_permutation_importance
+from holdfast.training.profit import estimate_profit
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
 from holdfast.training.time_split import TimeSplit
 
 _REFITS = 6
-UNKNOWN = "unknown"
+UNKNOWN_GROUP = "unknown"
 
 
-def evaluate(
+def evaluate_model(
     model: object,
     scores: Mapping[str, Floats],
     development: TrainingSet,
     test: TrainingSet,
-    choice: Choice,
+    choice: ModelChoice,
     training: TrainingSettings,
 ) -> Evaluation:
     """Everything that is said of the model: ``scores`` maps "model" and each baseline to its test scores.
@@ -48,23 +48,23 @@ def evaluate(
         cutoffs=list(recipe.test),
         base_rate=float(test.y.mean()),
         family=recipe.family,
-        chosen=described(recipe.family, recipe.params),
+        chosen=describe_model(recipe.family, recipe.params),
         reason=choice.reason,
         simpler=choice.gain,
-        metrics={name: metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
+        metrics={name: compute_metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
         over_baselines={
             name: roc_auc_difference(test.y, told, values, bootstrap)
             for name, values in scores.items()
             if name != "model"
         },
         months=_months(test, scores, bootstrap),
-        slices=[result for group in training.slices for result in slice_results(group, test, told, bootstrap)],
+        slices=[result for group in training.slices for result in evaluate_slice(group, test, told, bootstrap)],
         calibration=recipe.calibration,
         calibration_reason=choice.calibration.reason,
-        calibration_methods=choice.calibration.compared,
-        value=value_of(test.y, told, recipe.threshold, training.value, bootstrap),
-        importance=permutation_importance(lambda x: churn_scores(model, x), test, training.seed),
-        instability=instability(recipe, development, test, training.seed),
+        calibration_methods=choice.calibration.methods,
+        value=estimate_profit(test.y, told, recipe.threshold, training.value, bootstrap),
+        importance=compute_permutation_importance(lambda x: predict_churn(model, x), test, training.seed),
+        instability=measure_instability(recipe, development, test, training.seed),
     )
 
 
@@ -72,7 +72,7 @@ class UnknownInputError(HoldfastError):
     """The settings name an input that the model does not have."""
 
 
-def require_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None:
+def require_slice_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None:
     """Every slice is by an input of the model.
 
     Raises:
@@ -85,19 +85,19 @@ def require_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None:
             )
 
 
-def confirmed(
-    choice: Choice, model: Any, data: TrainingSet, training: TrainingSettings, horizon_days: int
-) -> tuple[Choice, Any]:
+def veto_on_test(
+    choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings, horizon_days: int
+) -> tuple[ModelChoice, Any]:
     """The choice and its model, unless on the test rows it is not surely better than the simplest family's.
 
     Then that ships. The folds flatter whoever won on them among many trials; this one veto is the test's.
     """
-    choice = measured(choice, model, data, training)
+    choice = measure_gain(choice, model, data, training)
     recipe, gain = choice.recipe, choice.gain
     if choice.simplest is None or gain is None or gain.low > 0:
         return choice, model
     split = TimeSplit(recipe.folds, recipe.development, recipe.test)
-    simpler = choose([choice.simplest], data, split, training, horizon_days)
+    simpler = choose_model([choice.simplest], data, split, training, horizon_days)
     reason = (
         f"{choice.reason} On the test rows it is not surely better than {choice.simplest.name} (ROC-AUC "
         f"{gain.value:+.4f}, 95% interval {gain.low:+.4f} to {gain.high:+.4f}): the simpler model ships."
@@ -105,36 +105,40 @@ def confirmed(
     return replace(simpler, reason=reason), fit_recipe(simpler.recipe, data)
 
 
-def measured(choice: Choice, model: Any, data: TrainingSet, training: TrainingSettings) -> Choice:
+def measure_gain(choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings) -> ModelChoice:
     """The choice with its gain over the simplest family, on rows that had no say in it; as it is where that ships."""
     if choice.simplest is None:
         return choice
-    recipe, test = choice.recipe, data.at(choice.recipe.test)
-    simplest = fit_model(choice.simplest.family, choice.simplest.params, data.at(recipe.development), recipe.seed)
+    recipe, test = choice.recipe, data.at_cutoffs(choice.recipe.test)
+    simplest = fit_model(
+        choice.simplest.family, choice.simplest.params, data.at_cutoffs(recipe.development), recipe.seed
+    )
     bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
-    ours, theirs = churn_scores(model, test.x), churn_scores(simplest, test.x)
+    ours, theirs = predict_churn(model, test.x), predict_churn(simplest, test.x)
     return replace(choice, gain=roc_auc_difference(test.y, ours, theirs, bootstrap))
 
 
-def _months(test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap) -> list[Month]:
+def _months(test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap) -> list[MonthResult]:
     months = []
     for cutoff in test.keys["cutoff"].unique():
         rows = (test.keys["cutoff"] == cutoff).to_numpy()
         churned, told = test.y[rows], scores["model"][rows]
         months.append(
-            Month(
+            MonthResult(
                 cutoff=cutoff,
                 rows=int(rows.sum()),
                 base_rate=float(churned.mean()),
                 mean_score=float(told.mean()),
-                metrics=metric_intervals(churned, told, bootstrap.at(rows)),
-                baselines={name: metrics(churned, values[rows]) for name, values in scores.items() if name != "model"},
+                metrics=compute_metric_intervals(churned, told, bootstrap.subset(rows)),
+                baselines={
+                    name: compute_metrics(churned, values[rows]) for name, values in scores.items() if name != "model"
+                },
             )
         )
     return months
 
 
-def groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
+def assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
     """The number of each row's group, shape (rows,); rows without a value are a group of their own, the last."""
     known = ~np.isnan(values)
     numbers = np.full(len(values), len(group.labels))
@@ -144,22 +148,22 @@ def groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
     return numbers
 
 
-def slice_results(group: Slice, test: TrainingSet, scores: Floats, bootstrap: CustomerBootstrap) -> list[SliceResult]:
+def evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: CustomerBootstrap) -> list[SliceResult]:
     """Quality in each group of customers. A group without rows is left out."""
     overall = roc_auc_draws(test.y, scores, bootstrap)
     overall_value = float(roc_auc_score(test.y, scores))
-    numbers = groups(group, test.column(group.feature))
+    numbers = assign_groups(group, test.column(group.feature))
     results = []
-    for number, label in enumerate([*group.labels, UNKNOWN]):
+    for number, label in enumerate([*group.labels, UNKNOWN_GROUP]):
         rows = numbers == number
         if not rows.any():
             continue
         churned, told = test.y[rows], scores[rows]
         roc_auc = gap = None
         if 0 < churned.mean() < 1:
-            draws = roc_auc_draws(churned, told, bootstrap.at(rows))
-            roc_auc = interval(float(roc_auc_score(churned, told)), draws)
-            gap = interval(overall_value - roc_auc.value, overall - draws)
+            draws = roc_auc_draws(churned, told, bootstrap.subset(rows))
+            roc_auc = percentile_interval(float(roc_auc_score(churned, told)), draws)
+            gap = percentile_interval(overall_value - roc_auc.value, overall - draws)
         results.append(
             SliceResult(
                 feature=group.feature,
@@ -175,16 +179,16 @@ def slice_results(group: Slice, test: TrainingSet, scores: Floats, bootstrap: Cu
     return results
 
 
-def instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
+def measure_instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
     """Mean absolute change of a test row's probability when the model is fitted on resampled customers.
 
     Before calibration: it is the fit that is in question. The ends are the smallest and the largest of the refits.
     """
-    told = churn_scores(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
+    told = predict_churn(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
     drawn = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
     changes = []
     for weights in drawn.weights:
         rows = np.repeat(np.arange(len(development.y)), weights)
-        again = fit_model(recipe.family, recipe.params, development.rows(rows), recipe.seed)
-        changes.append(np.abs(churn_scores(again, test.x) - told).mean())
+        again = fit_model(recipe.family, recipe.params, development.take(rows), recipe.seed)
+        changes.append(np.abs(predict_churn(again, test.x) - told).mean())
     return Interval(value=float(np.mean(changes)), low=float(min(changes)), high=float(max(changes)))
