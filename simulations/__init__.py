@@ -1,4 +1,4 @@
-"""Simulations: planted faults in a running Holdfast, with real servers and real data.
+"""Simulations of faults in a running Holdfast, with real servers and real data.
 
-Nothing in the product imports this package.
+No product package imports this package.
 """

@@ -1,144 +1,134 @@
-"""Simulate: weeks of the whole system in minutes, with a fault planted. `python -m simulations price-change`"""
+"""Command that simulates weeks of the whole system in minutes, with a fault: `python -m simulations price-change`."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from feature_repo.settings import Settings, load_settings
 from holdfast.core.errors import HoldfastError
-from simulations.daily_data import MOST_DAYS
-
-if TYPE_CHECKING:
-    from simulations.baseline_state import WorldKey
-    from simulations.outcome import Outcome
-    from simulations.scenario import Scenario
+from holdfast.runtime.cli_errors import exit_on_expected_error
+from holdfast.runtime.locks import folder_lock
+from simulations.baseline_state import BaselineKey, code_fingerprint, copy_baseline, remove_stale_baselines
+from simulations.daily_data import MAX_DAYS
+from simulations.job_spec import JobSpec
+from simulations.outcome import Outcome, outcome_path, read_outcomes, simulations_folder
+from simulations.report import print_outcomes, write_page
+from simulations.scenario import Scenario
+from simulations.scenarios import SCENARIOS
+from simulations.worker import run_job
 
 _ALL = "all"
 
 
-class SimulationError(HoldfastError):
-    """A simulation cannot be run."""
+class UnknownScenarioError(HoldfastError):
+    """There is no scenario of this name."""
 
 
 class Store(StrEnum):
-    """Where online features are."""
+    """Kind of the online store."""
 
     sqlite = "sqlite"
     redis = "redis"
 
 
 def simulate(
-    scenario: Annotated[str, typer.Argument(help="One of the scenarios, or all of them: all.")] = "",
+    scenario: Annotated[str, typer.Argument(help="Name of a scenario, or all.")] = "",
     days: Annotated[
-        int | None, typer.Option(min=1, max=MOST_DAYS, help="So many days; the scenario's own when left out.")
+        int | None, typer.Option(min=1, max=MAX_DAYS, help="Number of days; default: set by the scenario.")
     ] = None,
-    customers: Annotated[int | None, typer.Option(help="Of so many customers; 0: of all.")] = None,
-    store: Annotated[Store | None, typer.Option(help="Where online features are.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Make the world it begins in anew.")] = False,
+    customers: Annotated[int | None, typer.Option(help="Number of customers; 0: all.")] = None,
+    store: Annotated[Store | None, typer.Option(help="Kind of the online store.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Build the baseline state again.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Only write docs/simulations.md from the outcomes.")] = False,
-    no_plant: Annotated[bool, typer.Option("--no-plant", hidden=True)] = False,
+    no_fault: Annotated[bool, typer.Option("--no-fault", hidden=True)] = False,
 ) -> None:
-    """Run a scenario and say what came of it; the outcome is data/simulations/SCENARIO.json."""
-    from holdfast.runtime.cli_errors import exit_on_expected_error
-    from holdfast.runtime.locks import folder_lock
-    from simulations.outcome import simulations_folder
-    from simulations.report import print_outcomes, write_table
-    from simulations.scenarios import SCENARIOS
-
+    """Run a scenario and print its outcome, which is written to data/simulations/SCENARIO.json."""
     console = Console(highlight=False, soft_wrap=True)
     with exit_on_expected_error():
         settings = load_settings()
         if table:
-            console.print(f"Wrote {write_table(settings)}", markup=False)
+            console.print(f"Wrote {write_page(settings)}", markup=False)
             return
         if scenario not in [*SCENARIOS, _ALL]:
-            raise SimulationError(
+            raise UnknownScenarioError(
                 f"{scenario or 'Nothing'} is no scenario. Name one of: {', '.join([*SCENARIOS, _ALL])}."
             )
         names = list(SCENARIOS) if scenario == _ALL else [scenario]
         outcomes = []
         with folder_lock(simulations_folder(settings), "simulation"):
             for name in names:
-                outcomes.append(
-                    _run(settings, SCENARIOS[name], console, days, customers, store, fresh, fault=not no_plant)
-                )
+                spec = _job_spec(settings, SCENARIOS[name], days, customers, store, not no_fault)
+                outcomes.append(_run(settings, spec, console, fresh))
                 fresh = False
         print_outcomes(outcomes, console)
     if not all(outcome.passed for outcome in outcomes):
         sys.exit(1)
 
 
-def _run(
+def ensure_baseline(folder: Path, key: BaselineKey, report: Callable[[str], None], fresh: bool = False) -> None:
+    """Build the baseline state of simulations if it is missing.
+
+    Args:
+        folder: Folder of all simulations.
+        key: Baseline to build.
+        report: Called with lines for the user.
+        fresh: Build the baseline even if it exists.
+    """
+    remove_stale_baselines(folder, key)
+    baseline = key.folder(folder)
+    if fresh or not baseline.exists():
+        report("building the baseline state: history, features, a champion")
+        building = folder / f".building-{os.getpid()}"
+        run_job(building, JobSpec(job="baseline", customers=key.customers), report)
+        for obsolete in (building / "prefect", building / "logs", baseline):  # each run has a Prefect server
+            if obsolete.exists():
+                shutil.rmtree(obsolete)
+        building.rename(baseline)
+
+
+def _job_spec(
     settings: Settings,
-    scenario: "type[Scenario]",
-    console: Console,
+    scenario: type[Scenario],
     days: int | None,
     customers: int | None,
     store: Store | None,
-    fresh: bool,
-    fault: bool,
-) -> "Outcome":
-    """Make the world if there is none, copy it, play."""
-    from simulations.baseline_state import WorldKey, code_now, copy_world
-    from simulations.job_spec import Told
-    from simulations.outcome import outcome_path, read_outcomes, simulations_folder
-    from simulations.worker import run_process
-
-    folder, began = simulations_folder(settings), time.monotonic()
-    key = WorldKey(scenario.customers if customers is None else customers, code_now())
-
-    def say(line: str) -> None:
-        console.print(f"{scenario.name:<18}{time.monotonic() - began:>5.0f} s  {line}", markup=False)
-
-    ensure_world(folder, key, say, fresh)
-    state = folder / f"{scenario.name}-state"
-    copy_world(folder, key, state)
-    place = outcome_path(settings, scenario.name)
-    place.unlink(missing_ok=True)  # what an earlier run found says nothing of this one
-    told = Told(
-        work="scenario",
+    with_fault: bool,
+) -> JobSpec:
+    return JobSpec(
+        job="scenario",
         scenario=scenario.name,
         days=days or scenario.days,
-        customers=key.customers,
+        customers=scenario.customers if customers is None else customers,
         store=store.value if store else scenario.store,
-        fault=fault,
+        with_fault=with_fault,
         disk_mb=scenario.disk_mb,
-        outcome=place,
+        outcome=outcome_path(settings, scenario.name),
     )
-    run_process(state, told, say)
-    (found,) = read_outcomes(settings, [scenario.name])
-    return found
 
 
-def ensure_world(folder: Path, key: "WorldKey", say: Callable[[str], None], fresh: bool = False) -> None:
-    """Make the world in which simulations in ``folder`` begin, if it is not there, or is to be made anew."""
-    from simulations.baseline_state import forget_others
-    from simulations.job_spec import Told
-    from simulations.worker import run_process
+def _run(settings: Settings, spec: JobSpec, console: Console, fresh: bool) -> Outcome:
+    """Run a scenario in a copy of the baseline state."""
+    folder, start = simulations_folder(settings), time.monotonic()
+    key = BaselineKey(spec.customers, code_fingerprint())
 
-    forget_others(folder, key)
-    world = key.folder(folder)
-    if fresh or not world.exists():
-        say("making the world it begins in: history, features, a champion")
-        making = folder / f".making-{os.getpid()}"
-        run_process(making, Told(work="world", customers=key.customers), say)
-        _replace(making, world)
+    def report(line: str) -> None:
+        console.print(f"{spec.scenario:<18}{time.monotonic() - start:>5.0f} s  {line}", markup=False)
 
-
-def _replace(making: Path, world: Path) -> None:
-    import shutil
-
-    for left in (making / "prefect", making / "logs", world):  # every run has a server of its own
-        if left.exists():
-            shutil.rmtree(left)
-    making.rename(world)
+    ensure_baseline(folder, key, report, fresh)
+    state = folder / f"{spec.scenario}-state"
+    copy_baseline(folder, key, state)
+    outcome_path(settings, spec.scenario).unlink(missing_ok=True)  # an earlier outcome must not be reported
+    run_job(state, spec, report)
+    (outcome,) = read_outcomes(settings, [spec.scenario])
+    return outcome
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""What came of a simulation, from what is there at its end: Prefect's server, the registry, the alerts, the answers."""
+"""Outcome of a simulation, from the state of Prefect's server, the registry, the alerts and the clients."""
 
+import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -8,72 +9,90 @@ from holdfast.model_versions.aliases import list_versions, open_registry
 from holdfast.model_versions.records import parse_events
 from holdfast.models.contract import MODEL_NAME
 from holdfast.training.lineage import read_git_commit
-from simulations.environment import Running
-from simulations.job_spec import Told
-from simulations.load_clients import repeated
+from simulations.environment import Environment
+from simulations.job_spec import JobSpec
+from simulations.load_clients import count_retries
 from simulations.outcome import Expectation, Outcome
-from simulations.prefect_api import Run
+from simulations.prefect_api import DeploymentRun
 from simulations.scenario import Scenario
 
 _EXAMPLES = 10
 
 
-def outcome_of(scenario: Scenario, run: Running, told: Told, seconds: float) -> Outcome:
-    """The outcome: every field from the state that the simulation left."""
-    shop = run.shop
-    detections, expectations = scenario.judge(run)
-    answers = shop.callers.answers
+def build_outcome(scenario: Scenario, environment: Environment, spec: JobSpec, seconds: float) -> Outcome:
+    """Build the outcome of a finished scenario.
+
+    Args:
+        scenario: The scenario.
+        environment: Environment that the scenario ran in.
+        spec: Job specification.
+        seconds: Duration of the scenario.
+
+    Returns:
+        The outcome.
+    """
+    shop = environment.shop
+    detections, expectations = scenario.evaluate(environment)
+    results = shop.clients.results
     return Outcome(
         scenario=scenario.name,
-        planted=scenario.planted,
-        with_fault=told.fault,
-        customers=told.customers,
+        fault=scenario.fault,
+        with_fault=spec.with_fault,
+        customers=spec.customers,
         days=shop.number,
-        store=told.store,
+        store=spec.store,
         detected_by=detections,
-        actions=actions(run),
-        asked=len(answers),
-        answered=sum(answer.probability is not None for answer in answers),
-        repeated=repeated(answers),
+        actions=list_actions(environment),
+        asked=len(results),
+        answered=sum(result.probability is not None for result in results),
+        repeated=count_retries(results),
         predictions_lost=len(shop.checker.lost),
         predictions_wrong=len(shop.checker.wrong),
         examples=[*shop.checker.lost[:_EXAMPLES], *shop.checker.wrong[:_EXAMPLES]],
-        expectations=[*expectations, _all_checked(run)],
-        findings=shop.seen,
-        alerts=alerts_told(shop.settings),
+        expectations=[*expectations, _expect_all_checked(environment)],
+        findings=shop.findings,
+        alerts=list_alerts(shop.settings),
         seconds=round(seconds, 1),
         commit=read_git_commit(),
     )
 
 
-def actions(run: Running) -> list[str]:
-    """What ran by itself, and what was left in the registry, each in its order."""
-    api = run.shop.api
-    by_itself = [item for item in api.runs() if item.id not in api.started]
-    return [*map(told_of, by_itself), *registry_events(run.shop.settings, run.shop.began)]
+def list_actions(environment: Environment) -> list[str]:
+    """List the actions of the system.
+
+    Args:
+        environment: Environment of the simulation.
+
+    Returns:
+        Flow runs that the simulation did not start, and registry events, each in order.
+    """
+    api = environment.shop.api
+    automatic = [run for run in api.list_runs() if run.id not in api.started]
+    return [*map(describe_run, automatic), *_registry_events(environment.shop.settings, environment.shop.started)]
 
 
-def told_of(run: Run) -> str:
-    """A flow run in a line."""
-    said = f": {run.said}" if run.said and run.state != "COMPLETED" else ""
-    return f"{run.deployment} {run.state_name.lower()}{said}"
+def describe_run(run: DeploymentRun) -> str:
+    """Describe a flow run in one line.
+
+    Args:
+        run: Flow run.
+
+    Returns:
+        Deployment, state and, unless completed, the message.
+    """
+    message = f": {run.message}" if run.message and run.state != "COMPLETED" else ""
+    return f"{run.deployment} {run.state_name.lower()}{message}"
 
 
-def registry_events(settings: Settings, since: datetime) -> list[str]:
-    """What gates, rollouts, promotions and rollbacks left on each version from ``since`` on."""
-    versions = sorted(list_versions(open_registry(settings)), key=lambda item: int(item.version))
-    return [
-        f"{MODEL_NAME} {version.version}: {_told(record)}"
-        for version in versions
-        for record in parse_events(version.tags, str(version.version)) or ()
-        if getattr(record, "when", since) >= since
-    ]
+def list_alerts(settings: Settings) -> list[str]:
+    """List all alerts, open or resolved.
 
+    Args:
+        settings: Location of the alerts.
 
-def alerts_told(settings: Settings) -> list[str]:
-    """Every alert there was, open or not."""
-    import sqlite3
-
+    Returns:
+        Severity and key of each alert.
+    """
     if not settings.alerts.exists():
         return []
     with sqlite3.connect(settings.alerts) as database:
@@ -81,24 +100,42 @@ def alerts_told(settings: Settings) -> list[str]:
     return [f"{severity}: {key}{' (resolved)' if resolved else ''}" for severity, key, resolved in rows]
 
 
-def none_of(run: Running, deployments: Iterable[str], but: str = "") -> Expectation:
-    """That none of these flows ran by itself."""
+def expect_no_runs(environment: Environment, deployments: Iterable[str]) -> Expectation:
+    """Expect that no flow run of some deployments exists.
+
+    Args:
+        environment: Environment of the simulation.
+        deployments: Names of deployments.
+
+    Returns:
+        The expectation.
+    """
     names = list(deployments)
-    ran = [told_of(item) for item in run.shop.api.runs() if item.deployment in names]
-    return Expectation(expected=f"no run of {', '.join(names)}{but}", found="; ".join(ran) or "none", met=not ran)
+    runs = [describe_run(run) for run in environment.shop.api.list_runs() if run.deployment in names]
+    return Expectation(expected=f"no run of {', '.join(names)}", found="; ".join(runs) or "none", met=not runs)
 
 
-def _told(record: object) -> str:
+def _registry_events(settings: Settings, since: datetime) -> list[str]:
+    """List the events of gates, rollouts, promotions and rollbacks on each version."""
+    versions = sorted(list_versions(open_registry(settings)), key=lambda item: int(item.version))
+    return [
+        f"{MODEL_NAME} {version.version}: {_describe_record(record)}"
+        for version in versions
+        for record in parse_events(version.tags, str(version.version)) or ()
+        if getattr(record, "when", since) >= since
+    ]
+
+
+def _describe_record(record: object) -> str:
     if told := getattr(record, "told", ""):
         return str(told)
     return f"{type(record).__name__.removesuffix('Record').lower()} {getattr(record, 'verdict', '')}".strip()
 
 
-def _all_checked(run: Running) -> Expectation:
-    """That no answer escaped the check."""
-    asked, checked = len(run.shop.callers.answers), run.shop.checker.checked
+def _expect_all_checked(environment: Environment) -> Expectation:
+    requested, checked = len(environment.shop.clients.results), environment.shop.checker.checked
     return Expectation(
-        expected="every request is held against the log and recomputed",
-        found=f"{checked} of {asked}",
-        met=asked == checked > 0,
+        expected="every request is compared with the log and recomputed",
+        found=f"{checked} of {requested}",
+        met=requested == checked > 0,
     )

@@ -1,7 +1,7 @@
-"""The world a simulation begins in: history ingested, features of today, a champion promoted, everybody scored.
+"""Baseline state of simulations: ingested history, current features, a promoted champion, and scores of all customers.
 
-Made once for so many customers and a state of the code, and copied for each run. Its online store is SQLite; a
-simulation on another one fills that first.
+The baseline is built once per number of customers and state of the code, and copied for each run. Its online store is
+SQLite; a simulation on another store fills that store first.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registry_client import RegistryClient
 from holdfast.training.settings import SearchSettings, TrainingSettings
-from simulations.daily_data import MAPPING, START, read_days, write_day
+from simulations.daily_data import MAPPING, START, read_transactions, write_day
 from simulations.workspace import ROOT
 
-# A champion to begin with, soon: few trials, and gates that a model of few customers can pass.
+# Few trials for a first champion within seconds, and gates that a model of few customers can pass.
 TRAINING = TrainingSettings(search=SearchSettings(trials=3), resamples=100)
 GATES = DEFAULT_GATES.model_copy(
     update={
@@ -31,8 +31,8 @@ GATES = DEFAULT_GATES.model_copy(
     }
 )
 
-# What the world depends on; Prefect's deployments are made anew for each run.
-_MADE_BY = (
+# Files that the baseline depends on; Prefect's deployments are registered for each run.
+_SOURCES = (
     "feature_repo/*.py",
     "feature_repo/*.yaml",
     "flows/features.py",
@@ -56,25 +56,43 @@ _MADE_BY = (
     "simulations/daily_data.py",
     "requirements.lock",
 )
-_KEPT = 6  # worlds of earlier code are of no use, but several sizes are
-_ARRIVAL = timedelta(hours=1)  # a day's file comes in the next morning
+_MAX_STALE = 6  # baselines of earlier code are useless, but baselines of several sizes are not
+_ARRIVAL = timedelta(hours=1)  # the file of a day arrives in the next morning
 KNOWN_AT = START + 2 * _ARRIVAL
 
 
 @dataclass(frozen=True)
-class WorldKey:
-    """Which world. ``code`` names the state of the code that makes it: it may change while one is made."""
+class BaselineKey:
+    """Key of a baseline.
+
+    Attributes:
+        customers: Number of customers; 0: all.
+        code: Fingerprint of the code that builds the baseline; the code may change meanwhile.
+    """
 
     customers: int
     code: str
 
     def folder(self, simulations: Path) -> Path:
-        """Where it is kept."""
-        return simulations / f".world-{self.customers or 'all'}-{self.code}"
+        """Return the folder of the baseline.
+
+        Args:
+            simulations: Folder of all simulations.
+
+        Returns:
+            Path of the folder, which may not exist yet.
+        """
+        return simulations / f".baseline-{self.customers or 'all'}-{self.code}"
 
 
-def copy_world(simulations: Path, key: WorldKey, state: Path) -> None:
-    """A fresh state, with nothing of an earlier run; whole or not at all."""
+def copy_baseline(simulations: Path, key: BaselineKey, state: Path) -> None:
+    """Replace a state folder by a copy of the baseline, atomically.
+
+    Args:
+        simulations: Folder of all simulations.
+        key: Baseline to copy.
+        state: State folder of the simulation; removed first.
+    """
     new = state.with_name(f"{state.name}.new")
     for folder in (new, state):
         if folder.exists():
@@ -83,17 +101,27 @@ def copy_world(simulations: Path, key: WorldKey, state: Path) -> None:
     new.rename(state)
 
 
-def forget_others(simulations: Path, key: WorldKey) -> None:
-    """Remove worlds that a killed run left half made, and all but the newest."""
-    for left in simulations.glob(".making-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    worlds = sorted(simulations.glob(".world-*"), key=lambda path: path.stat().st_mtime)
-    for old in [path for path in worlds if path != key.folder(simulations)][:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+def remove_stale_baselines(simulations: Path, key: BaselineKey) -> None:
+    """Remove incomplete baselines of killed runs, and all but the newest baselines.
+
+    Args:
+        simulations: Folder of all simulations.
+        key: Baseline that stays.
+    """
+    for incomplete in simulations.glob(".building-*"):
+        shutil.rmtree(incomplete, ignore_errors=True)
+    baselines = sorted(simulations.glob(".baseline-*"), key=lambda path: path.stat().st_mtime)
+    for stale in [path for path in baselines if path != key.folder(simulations)][:-_MAX_STALE]:
+        shutil.rmtree(stale, ignore_errors=True)
 
 
-def make_world(state: Path, customers: int) -> None:
-    """Fill this process's data folder, whose servers run, up to the morning of the first day."""
+def build_baseline(state: Path, customers: int) -> None:
+    """Fill the data folder of this process up to the morning of the first day. Its servers must run.
+
+    Args:
+        state: State folder.
+        customers: Number of customers; 0: all.
+    """
     from flows.features import features
     from flows.ingest import ingest
     from flows.promote import promote
@@ -106,26 +134,29 @@ def make_world(state: Path, customers: int) -> None:
     folder, mapping = state / "landing", state / "mapping.yaml"
     folder.mkdir(parents=True)
     mapping.write_text(MAPPING)
-    days = read_days(locate_dataset("cdnow")[0], customers)
+    transactions = read_transactions(locate_dataset("cdnow")[0], customers)
     eve = START - timedelta(days=1)
-    history = days.history()
-    last = days.of(eve)
+    history = transactions.history()
+    last = transactions.on_day(eve)
     first = write_day(history[~history.index.isin(last.index)], state / "history", "history")
     ingest(str(first), str(mapping), ingested_at=eve + _ARRIVAL)
     write_day(last, folder, f"{eve:%Y-%m-%d}")
     ingest(str(folder), str(mapping), ingested_at=START + _ARRIVAL)
-    known_at = KNOWN_AT
-    features(START, known_at)
-    trained = train(START, known_at, TRAINING, GATES)
+    features(START, KNOWN_AT)
+    trained = train(START, KNOWN_AT, TRAINING, GATES)
     promote(trained.model_version, reason="the first champion of a simulation")
-    score(START, known_at)
+    score(START, KNOWN_AT)
     save_served_model(settings, *RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION))
 
 
-def code_now() -> str:
-    """Names the state of all code that the world depends on."""
+def code_fingerprint() -> str:
+    """Compute the fingerprint of all code that the baseline depends on.
+
+    Returns:
+        12 hexadecimal digits.
+    """
     digest = hashlib.sha256()
-    for pattern in _MADE_BY:
+    for pattern in _SOURCES:
         for path in sorted(ROOT.glob(pattern)):
             digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The transactions of CDNOW, day by day, as an upstream system would deliver them."""
+"""Daily transaction files of CDNOW, as an upstream system would deliver them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import pandas as pd
 
 from holdfast.core.atomic_files import replace_file
 
-START = datetime(1998, 5, 1, tzinfo=UTC)  # what is earlier is history; CDNOW ends with June
-MOST_DAYS = 61
-# CDNOW's own columns, as text; dates have no time of day.
+START = datetime(1998, 5, 1, tzinfo=UTC)  # earlier transactions are history; CDNOW ends with June
+MAX_DAYS = 61
+# CDNOW's columns, as text; dates have no time of day.
 CUSTOMER, DATE, QUANTITY, AMOUNT = "customer_id", "date", "number_of_cds", "dollar_value"
 MAPPING = f"""\
 columns:
@@ -24,41 +24,78 @@ timestamp_format: "%Y%m%d"
 
 
 @dataclass(frozen=True)
-class Days:
-    """All transactions of some customers, as text."""
+class DailyTransactions:
+    """All transactions of a sample of customers, as text."""
 
     rows: pd.DataFrame
 
     def history(self) -> pd.DataFrame:
-        """What happened before the simulation starts."""
-        return self.rows[self.rows[DATE] < _text(START.date())]
+        """Select the transactions before the simulation starts.
 
-    def of(self, day: datetime) -> pd.DataFrame:
-        """What happened on the day that begins at ``day``."""
-        return self.rows[self.rows[DATE] == _text(day.date())]
+        Returns:
+            Rows before ``START``.
+        """
+        return self.rows[self.rows[DATE] < _to_text(START.date())]
+
+    def on_day(self, day: datetime) -> pd.DataFrame:
+        """Select the transactions of a day.
+
+        Args:
+            day: Midnight at the start of the day.
+
+        Returns:
+            Rows of the day.
+        """
+        return self.rows[self.rows[DATE] == _to_text(day.date())]
 
 
-def read_days(path: Path, customers: int) -> Days:
-    """CDNOW's file; only of so many customers, always the same ones and a fair sample of all; 0: of all."""
+def read_transactions(path: Path, customers: int) -> DailyTransactions:
+    """Read CDNOW's file.
+
+    Args:
+        path: The file.
+        customers: Size of the sample, drawn by the hash of the customer: deterministic, and a larger sample contains
+            a smaller one. 0: all customers.
+
+    Returns:
+        The transactions of the sample.
+    """
     rows = pd.read_csv(path, sep=r"\s+", dtype=str)[[CUSTOMER, DATE, QUANTITY, AMOUNT]]
     if customers:
-        drawn = sorted(rows[CUSTOMER].unique(), key=lambda one: hashlib.sha256(one.encode()).digest())[:customers]
-        rows = rows[rows[CUSTOMER].isin(drawn)]
-    return Days(rows.reset_index(drop=True))
+        by_hash = sorted(rows[CUSTOMER].unique(), key=lambda customer: hashlib.sha256(customer.encode()).digest())
+        rows = rows[rows[CUSTOMER].isin(by_hash[:customers])]
+    return DailyTransactions(rows.reset_index(drop=True))
 
 
 def day_after(start: datetime, number: int) -> datetime:
-    """The midnight with which the day of this number begins, the first being 0."""
+    """Compute the midnight at the start of a day.
+
+    Args:
+        start: Midnight at the start of day 0.
+        number: Number of the day.
+
+    Returns:
+        Midnight at the start of day ``number``.
+    """
     return start + timedelta(days=number)
 
 
 def write_day(rows: pd.DataFrame, folder: Path, name: str) -> Path:
-    """A day's delivery as CSV, whole or not at all."""
+    """Write the file of a day as CSV, atomically.
+
+    Args:
+        rows: Transactions.
+        folder: Folder of the files.
+        name: Name of the file, without suffix.
+
+    Returns:
+        Path of the file.
+    """
     path = folder / f"{name}.csv"
     with replace_file(path) as temporary:
         rows.to_csv(temporary, index=False)
     return path
 
 
-def _text(day: date) -> str:
+def _to_text(day: date) -> str:
     return f"{day:%Y%m%d}"

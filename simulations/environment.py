@@ -1,66 +1,89 @@
-"""A simulation under way: the shop, and the parts that a scenario may kill, restart or replace."""
+"""Running environment of a simulation: the simulated shop, and components that a scenario can kill or replace."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast.runtime.processes import ManagedProcess
-from simulations.redis_server import Redis, redis_server
-from simulations.servers import deploy, mlflow_server, prefect_server, start_service, start_worker
-from simulations.simulated_shop import Shop
-from simulations.workspace import Place
+from simulations.redis_server import RedisServer, running_redis
+from simulations.servers import mlflow_server, prefect_server, register_deployments, start_service, start_worker
+from simulations.simulated_shop import SimulatedShop
+from simulations.workspace import Workspace
 
 
 @dataclass
-class Running:
-    """``worker`` and ``service`` are started again by whoever kills them: that is what a process manager does."""
+class Environment:
+    """Components of a simulation.
 
-    place: Place
-    shop: Shop
+    Attributes:
+        port: Port of the service.
+        redis: Redis server of the online store; None: the store is SQLite.
+        service_variables: Environment variables of the service.
+    """
+
+    workspace: Workspace
+    shop: SimulatedShop
     port: int
     worker: ManagedProcess
     service: ManagedProcess
-    redis: Redis | None
+    redis: RedisServer | None
     service_variables: Mapping[str, str]
 
     def restart_worker(self) -> None:
-        """As the process manager does when it has died."""
+        """Start a killed worker again, as a process manager does."""
         self.worker.terminate()
-        self.worker = start_worker(self.place)
+        self.worker = start_worker(self.workspace)
 
-    def goes_live(self, source: Path) -> None:
-        """Worker and service run the code in ``source`` from now on; nobody runs any other flow for it."""
-        changed = replace(self.place, source=source, variables=self.place.variables | {"HOLDFAST_PROJECT": str(source)})
-        self.worker.terminate()
-        self.service.terminate()
-        deploy(changed)
+    def deploy_source(self, source: Path) -> None:
+        """Restart worker and service with another source tree, without `feast apply`.
+
+        Args:
+            source: Source tree.
+        """
+        variables = self.workspace.variables | {"HOLDFAST_PROJECT": str(source)}
+        workspace = replace(self.workspace, source=source, variables=variables)
+        self.terminate()
+        register_deployments(workspace)
         self.shop.api.stop_schedules()
-        self.worker = start_worker(changed)
-        self.service = start_service(changed, self.port, self.service_variables)
+        self.worker = start_worker(workspace)
+        self.service = start_service(workspace, self.port, self.service_variables)
 
     def metric(self, name: str) -> float:
-        """The sum of all series of one metric of the service."""
-        text = httpx.get(f"{self.shop.callers.url}/metrics", timeout=10, trust_env=False).text
-        lines = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+        """Read a metric of the service.
 
-    def end(self) -> None:
-        """End what was started last."""
+        Args:
+            name: Name of the metric.
+
+        Returns:
+            Sum of all series.
+        """
+        text = httpx.get(f"{self.shop.clients.url}/metrics", timeout=10, trust_env=False).text
+        families = text_string_to_metric_families(text)
+        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+    def terminate(self) -> None:
+        """Terminate worker and service."""
         self.worker.terminate()
         self.service.terminate()
 
 
 @contextmanager
-def servers(place: Place) -> Iterator[Redis | None]:
-    """Prefect's server, MLflow's, and Redis where the store is one; this process is told of them."""
-    with prefect_server(place), mlflow_server(place):
-        if place.store == "redis":
-            with redis_server(place) as redis:
-                place.tell_this_process()
-                yield redis
-        else:
-            place.tell_this_process()
-            yield None
+def backend_servers(workspace: Workspace) -> Iterator[RedisServer | None]:
+    """Run Prefect's and MLflow's servers, and Redis where the online store needs one, for the block.
+
+    Args:
+        workspace: Workspace, which gets the servers' addresses.
+
+    Yields:
+        The Redis server, if there is one.
+    """
+    folder, log = workspace.data / "redis", workspace.logs / "redis.log"
+    redis_server = running_redis(folder, log) if workspace.store == "redis" else nullcontext()
+    with prefect_server(workspace), mlflow_server(workspace), redis_server as redis:
+        if redis is not None:
+            workspace.add_variables({"HOLDFAST_REDIS": redis.connection_string})
+        yield redis

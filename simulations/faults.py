@@ -1,4 +1,4 @@
-"""Faults of the data, as functions of one day's rows."""
+"""Data faults, as functions of the rows of one day."""
 
 import numpy as np
 import pandas as pd
@@ -8,13 +8,30 @@ from simulations.daily_data import AMOUNT
 _NOT_A_NUMBER = ("", "n/a")
 
 
-def dearer(rows: pd.DataFrame, factor: float) -> pd.DataFrame:
-    """All prices times ``factor``."""
+def raise_prices(rows: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """Multiply all amounts by a factor.
+
+    Args:
+        rows: Transactions of a day.
+        factor: Factor of the amounts.
+
+    Returns:
+        The changed transactions.
+    """
     return rows.assign(**{AMOUNT: [f"{float(amount) * factor:.2f}" for amount in rows[AMOUNT]]})
 
 
-def broken_amounts(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """The amount of a share of the rows is lost: empty, or a text."""
+def corrupt_amounts(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Replace amounts by an empty text or by a text that is no number.
+
+    Args:
+        rows: Transactions of a day.
+        share: Share of the rows, 0 to 1.
+        seed: Seed for the choice of the rows.
+
+    Returns:
+        The changed transactions.
+    """
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(len(rows))[: round(share * len(rows))]
     amounts = rows[AMOUNT].to_numpy(dtype=object).copy()

@@ -1,4 +1,4 @@
-"""A small disk for the tables of a simulation, which can be filled up: tmpfs, in a mount namespace of its own."""
+"""Size-limited disk for the tables of a simulation: a tmpfs in a separate mount namespace."""
 
 import os
 import shutil
@@ -7,32 +7,41 @@ from pathlib import Path
 
 from holdfast.core.errors import HoldfastError
 
-# What grows with the days. Alerts, the registry and Prefect's database are elsewhere, as they should be.
+# Tables that grow with the days. Alerts, the registry and Prefect's database are on another disk, as they should be.
 _TABLES = ("batches", "staging", "snapshots", "scores", "predictions", "feast")
 
 
-class NoSmallDiskError(HoldfastError):
-    """A disk of limited size cannot be had here."""
+class LimitedDiskError(HoldfastError):
+    """A disk of limited size cannot be mounted on this machine."""
 
 
-def namespace() -> list[str]:
-    """What begins the command of a process that may mount for itself: nobody else sees it, and it goes with it."""
+def namespace_command() -> list[str]:
+    """Build the prefix of a command that needs a mount namespace.
+
+    Returns:
+        Prefix of the command; mounts are visible to its process tree only and end with it.
+    """
     return ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
 
 
-def put_on_small_disk(state: Path, megabytes: int) -> None:
-    """Move the tables in ``state/data`` to a disk of so many MB at ``state/disk``; links take their place.
+def move_tables_to_limited_disk(state: Path, megabytes: int) -> None:
+    """Move the tables in ``state/data`` to a limited disk at ``state/disk``, replaced by symbolic links.
+
+    Args:
+        state: State folder.
+        megabytes: Size of the disk.
 
     Raises:
-        NoSmallDiskError: Nothing can be mounted.
+        LimitedDiskError: The disk cannot be mounted.
     """
     disk = state / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NoSmallDiskError(
-            f"No disk can be filled up here: {done.stderr.strip()}. It takes root, or user namespaces (unshare)."
+        raise LimitedDiskError(
+            f"A disk of {megabytes} MB cannot be mounted at {disk}: {done.stderr.strip()}. Run as root, or enable "
+            "user namespaces (unshare)."
         )
     for name in _TABLES:
         folder = state / "data" / name

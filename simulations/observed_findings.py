@@ -1,56 +1,74 @@
-"""What a monitoring run found, as its events at Prefect's server tell of it: nothing else can be acted on."""
+"""Findings of monitoring runs, as their events reached Prefect's server."""
 
 import time
 from collections.abc import Sequence
 from datetime import datetime
 
 from holdfast.monitoring.findings import Finding
-from simulations.outcome import Seen
+from simulations.outcome import ObservedFinding
 from simulations.prefect_api import PrefectApi
 
 _EVENTS_WITHIN = 20.0
-_KEPT_WITHIN = 8.0  # the server writes the events of some seconds at a time
+_WRITTEN_WITHIN = 8.0  # the server writes the events of some seconds at a time
 
 
-def seen_by(api: PrefectApi, as_of: datetime, told: Sequence[Finding] | None, since: datetime) -> list[Seen]:
-    """The findings of a run, and whether the server has their events; it takes them a moment later.
+def observe_findings(
+    api: PrefectApi, as_of: datetime, findings: Sequence[Finding] | None, since: datetime
+) -> list[ObservedFinding]:
+    """Wait for the events of a monitoring run, and record which findings have one.
 
-    A run of a worker, or of which one view failed, gives no result (None): then the events tell.
+    Args:
+        api: Prefect's server.
+        as_of: End of the window of the run.
+        findings: Result of the run; None: there is no result (a run of the worker, or a view failed), so the events
+            are the findings.
+        since: Start of the run, by the wall clock.
+
+    Returns:
+        The findings of the run.
     """
-    if told is None:
-        time.sleep(_KEPT_WITHIN)
-        return found_in_events(api, since, as_of)
+    if findings is None:
+        time.sleep(_WRITTEN_WITHIN)
+        return findings_from_events(api, since, as_of)
     deadline = time.monotonic() + _EVENTS_WITHIN
     while True:
-        events = found_in_events(api, since, as_of)
-        arrived = {(item.event, item.subject) for item in events}
-        if all((item.event, item.subject) in arrived for item in told) or time.monotonic() > deadline:
+        received = {(item.event, item.subject) for item in findings_from_events(api, since, as_of)}
+        if all((item.event, item.subject) in received for item in findings) or time.monotonic() > deadline:
             break
         time.sleep(0.5)
     return [
-        Seen(
+        ObservedFinding(
             as_of=as_of,
             event=item.event,
             subject=item.subject,
             severity=item.severity,
             summary=item.summary,
-            event_at_server=(item.event, item.subject) in arrived,
+            event_at_server=(item.event, item.subject) in received,
         )
-        for item in told
+        for item in findings
     ]
 
 
-def found_in_events(api: PrefectApi, since: datetime, as_of: datetime) -> list[Seen]:
-    """The findings of a monitoring run, as events at the server tell of them."""
+def findings_from_events(api: PrefectApi, since: datetime, as_of: datetime) -> list[ObservedFinding]:
+    """List the findings of a monitoring run from its events.
+
+    Args:
+        api: Prefect's server.
+        since: Start of the run, by the wall clock.
+        as_of: End of the window of the run.
+
+    Returns:
+        The findings.
+    """
     return [
-        Seen(
+        ObservedFinding(
             as_of=as_of,
-            event=event.name,
+            event=event.event,
             subject=str(event.payload["subject"]),
             severity=str(event.payload["severity"]),
             summary=str(event.payload["summary"]),
             event_at_server=True,
         )
-        for event in api.events(since)
+        for event in api.list_events(since)
         if "severity" in event.payload and datetime.fromisoformat(event.payload["as_of"]) == as_of
     ]

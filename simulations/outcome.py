@@ -1,11 +1,11 @@
-"""What came of a simulated scenario: ``data/simulations/SCENARIO.json``."""
+"""Outcome of a scenario, stored as ``data/simulations/SCENARIO.json``."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
@@ -13,8 +13,13 @@ from holdfast.core.atomic_files import replace_file
 _FROZEN = ConfigDict(frozen=True)
 
 
-class Seen(BaseModel):
-    """A finding of one monitoring run. ``event_at_server``: Prefect's server holds its event."""
+class ObservedFinding(BaseModel):
+    """Finding of a monitoring run.
+
+    Attributes:
+        as_of: End of the window of the run.
+        event_at_server: Whether Prefect's server received the event of the finding.
+    """
 
     model_config = _FROZEN
 
@@ -27,26 +32,26 @@ class Seen(BaseModel):
 
 
 class Detection(BaseModel):
-    """What had to be detected, by which run at the latest, and by which it was."""
+    """Detection of a fault: the run that must detect the fault, and the run that did."""
 
     model_config = _FROZEN
 
     event: str
     subject: str
-    visible: str = Field(description="From which run on it can be seen, and why.")
-    by: datetime = Field(description="as_of of the first monitoring run that can see it; else the day of the fault.")
-    detected_at: datetime | None = Field(description="as_of of the run that did, or that day; null: nothing did.")
-    found: str = Field(default="", description="The subject that it was found of.")
+    visible: str = Field(description="First run that can detect the fault, and why.")
+    by: datetime = Field(description="as_of of that run; for a detection without monitoring: day of the fault.")
+    detected_at: datetime | None = Field(description="as_of of the run that detected the fault; null: none did.")
+    found: str = Field(default="", description="Subject of the finding.")
     summary: str = ""
 
     @property
     def in_time(self) -> bool:
-        """Whether it was found by then."""
+        """Return True when the fault was detected at ``by``, or before."""
         return self.detected_at is not None and self.detected_at <= self.by
 
 
 class Expectation(BaseModel):
-    """What the system had to do, or must not do; what it did."""
+    """Expected and actual behavior of the system."""
 
     model_config = _FROZEN
 
@@ -56,26 +61,30 @@ class Expectation(BaseModel):
 
 
 class Outcome(BaseModel):
-    """All of it. ``passed`` follows from the rest."""
+    """Outcome of a scenario."""
 
     model_config = _FROZEN
 
     scenario: str
-    planted: str
-    with_fault: bool = Field(description="False: the same without the fault, which must not pass.")
+    fault: str = Field(
+        description="Description of the fault.",
+        validation_alias=AliasChoices("fault", "planted"),
+        serialization_alias="planted",  # name in files of earlier versions
+    )
+    with_fault: bool = Field(description="False: run without the fault, which must not pass.")
     customers: int
     days: int
     store: str
     detected_by: list[Detection]
-    actions: list[str] = Field(description="What the system did by itself, in order.")
-    asked: int
-    answered: int
-    repeated: int = Field(description="Attempts that callers made again, after 503 or a broken connection.")
-    predictions_lost: int = Field(description="Asked and never answered, or answered and not in the prediction log.")
-    predictions_wrong: int = Field(description="Answered otherwise than recomputed offline, point in time.")
-    examples: list[str] = Field(description="Of what was lost or wrong.")
+    actions: list[str] = Field(description="Flow runs started by the system and registry events, in order.")
+    asked: int = Field(description="Customers for whom a prediction was requested.")
+    answered: int = Field(description="Customers with a prediction.")
+    repeated: int = Field(description="Repeated attempts, after a 503 or a broken connection.")
+    predictions_lost: int = Field(description="Requests without a prediction or without a row in the prediction log.")
+    predictions_wrong: int = Field(description="Predictions that differ from the offline computation, point in time.")
+    examples: list[str] = Field(description="Lost or wrong predictions.")
     expectations: list[Expectation]
-    findings: list[Seen]
+    findings: list[ObservedFinding]
     alerts: list[str]
     seconds: float
     commit: str
@@ -83,7 +92,7 @@ class Outcome(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
-        """Everything was detected in time, every expectation met, no prediction lost or wrong, and some were asked."""
+        """Return True when all detections and expectations hold, and no prediction is lost or wrong."""
         return (
             all(detection.in_time for detection in self.detected_by)
             and all(expectation.met for expectation in self.expectations)
@@ -94,40 +103,76 @@ class Outcome(BaseModel):
 
 
 def simulations_folder(settings: Settings) -> Path:
-    """Where outcomes are, and the state of each scenario."""
+    """Return the folder of outcomes and state folders.
+
+    Args:
+        settings: Location of the data folder.
+
+    Returns:
+        Path of the folder.
+    """
     return settings.data / "simulations"
 
 
 def outcome_path(settings: Settings, scenario: str) -> Path:
-    """The JSON of a scenario."""
+    """Return the path of an outcome.
+
+    Args:
+        settings: Location of the data folder.
+        scenario: Name of the scenario.
+
+    Returns:
+        Path of the JSON file.
+    """
     return simulations_folder(settings) / f"{scenario}.json"
 
 
 def write_outcome(outcome: Outcome, path: Path) -> None:
-    """Write it, whole or not at all."""
+    """Write an outcome as JSON, atomically.
+
+    Args:
+        outcome: Outcome of a scenario.
+        path: Path of the JSON file.
+    """
     with replace_file(path) as temporary:
-        temporary.write_text(outcome.model_dump_json(indent=2) + "\n")
+        temporary.write_text(outcome.model_dump_json(indent=2, by_alias=True) + "\n")
 
 
 def read_outcomes(settings: Settings, scenarios: Sequence[str]) -> list[Outcome]:
-    """Those that there are, in the order of the names."""
-    found = (outcome_path(settings, name) for name in scenarios)
-    return [_read(path) for path in found if path.exists()]
+    """Read the outcomes that exist.
+
+    Args:
+        settings: Location of the data folder.
+        scenarios: Names of scenarios.
+
+    Returns:
+        Outcomes in the order of the names.
+    """
+    paths = (outcome_path(settings, name) for name in scenarios)
+    return [Outcome.model_validate_json(path.read_bytes()) for path in paths if path.exists()]
 
 
-def _read(path: Path) -> Outcome:
-    return Outcome.model_validate_json(path.read_bytes())
+def find_detection(
+    event: str, subject: str, visible: str, by: datetime, findings: Sequence[ObservedFinding]
+) -> Detection:
+    """Find the first monitoring run that detected a fault.
 
+    Findings before ``by`` have another cause and are ignored. A finding without an event at the server counts as not
+    detected: no automation could act on the finding.
 
-def detection(event: str, subject: str, visible: str, by: datetime, seen: Sequence[Seen]) -> Detection:
-    """By which run ``event`` about ``subject``, a pattern, was found after ``visible`` says it can be.
+    Args:
+        event: Name of the event.
+        subject: Pattern of the subject.
+        visible: First run that can detect the fault, and why.
+        by: as_of of that run.
+        findings: Findings of all runs.
 
-    What was found before ``by`` is not this fault: it is left out. An event that never reached the server counts as
-    not found: nothing could act on it.
+    Returns:
+        The detection.
     """
     hits = [
         item
-        for item in seen
+        for item in findings
         if item.event == event and fnmatchcase(item.subject, subject) and item.as_of >= by and item.event_at_server
     ]
     first = min(hits, key=lambda item: item.as_of, default=None)
@@ -142,14 +187,25 @@ def detection(event: str, subject: str, visible: str, by: datetime, seen: Sequen
     )
 
 
-def noticed(event: str, subject: str, visible: str, day: datetime, told: str) -> Detection:
-    """What the system noticed while it happened, without a monitoring run: ``told`` of it; nothing: it did not."""
+def direct_detection(event: str, subject: str, visible: str, day: datetime, summary: str) -> Detection:
+    """Create the detection of a fault that the system notices without a monitoring run.
+
+    Args:
+        event: Name of the event.
+        subject: Subject of the event.
+        visible: When the system can detect the fault, and why.
+        day: Day of the fault.
+        summary: Message of the system; "": not detected.
+
+    Returns:
+        The detection.
+    """
     return Detection(
         event=event,
         subject=subject,
         visible=visible,
         by=day,
-        detected_at=day if told else None,
-        found=subject if told else "",
-        summary=told,
+        detected_at=day if summary else None,
+        found=subject if summary else "",
+        summary=summary,
     )

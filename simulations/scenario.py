@@ -1,4 +1,4 @@
-"""What every scenario is: days that pass, a fault on some of them, and what has to come of it."""
+"""Base class of scenarios: days of a shop, a fault on some of them, and the expected reactions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -6,72 +6,102 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from simulations.environment import Running
-from simulations.outcome import Detection, Expectation, Seen
+from simulations.environment import Environment
+from simulations.outcome import Detection, Expectation, ObservedFinding
 from simulations.workspace import StoreName
 
 
 class Scenario(ABC):
-    """Days of a shop. A scenario says what is ``planted``, and overrides what is different on its days.
+    """Days of a shop with a fault.
+
+    Args:
+        days: Number of days to run.
+        with_fault: Whether the fault is injected.
 
     Attributes:
-        customers: Of so many customers; 0: of all. 12,000 make about 34 purchases a day; monitoring judges 20 and more.
-        service: Variables of the service.
-        deployed: Parameters that deployments have here, by their names.
-        disk_mb: The tables are on a disk of this size, which can be filled up; 0: where everything is.
+        name: Name on the command line.
+        fault: Description of the fault.
+        days: Default number of days.
+        customers: Default number of customers; 0: all. 12,000 customers make about 34 purchases a day; monitoring
+            tests prices from 20 purchases on.
+        service_variables: Environment variables of the service.
+        deployment_parameters: Name of a deployment to its changed default parameters.
+        disk_mb: Size of the disk for the tables; 0: no limit.
     """
 
     name: ClassVar[str]
-    planted: ClassVar[str]
+    fault: ClassVar[str]
     days: ClassVar[int] = 7
     customers: ClassVar[int] = 12_000
     store: ClassVar[StoreName] = "sqlite"
-    asked_a_day: ClassVar[int] = 300
-    service: ClassVar[Mapping[str, str]] = {}
-    deployed: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    requests_per_day: ClassVar[int] = 300
+    service_variables: ClassVar[Mapping[str, str]] = {}
+    deployment_parameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     disk_mb: ClassVar[int] = 0
 
-    def __init__(self, days: int, fault: bool) -> None:
-        self.of_days, self.fault = days, fault
+    def __init__(self, days: int, with_fault: bool) -> None:
+        self._days, self._with_fault = days, with_fault
 
-    def play(self, run: Running) -> None:
-        """All days."""
-        for _ in range(self.of_days):
-            self.day(run)
+    def run(self, environment: Environment) -> None:
+        """Run all days.
 
-    def day(self, run: Running) -> None:
-        """Callers ask, the day's file comes in, the daily run, monitoring; what the system starts by itself ends."""
-        shop = run.shop
-        shop.opens()
-        shop.callers.ask(self.asked_a_day)
-        if self.fault:
-            self.during(run)
-        rows = shop.days.of(shop.today)
-        delivered = self.delivered(run, rows) if self.fault else rows
-        if delivered is not None:
-            shop.sells(delivered)
-        shop.daily()
-        found = shop.looks_around()
-        if any(item.severity != "info" for item in found):
-            shop.settles()
-        shop.closes()
-        shop.say(_line(run, found))
+        Args:
+            environment: Environment of the simulation.
+        """
+        for _ in range(self._days):
+            self._run_day(environment)
 
-    def delivered(self, run: Running, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """What the upstream system delivers of a day's rows; None: no file."""
+    def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame | None:
+        """Change the file of the day.
+
+        Args:
+            environment: Environment of the simulation.
+            rows: Transactions of the day.
+
+        Returns:
+            Rows of the file; None: no file.
+        """
         return rows
 
-    def during(self, run: Running) -> None:  # noqa: B027  most days are plain
-        """What else happens on the day, after callers have asked."""
+    def inject_fault(self, environment: Environment) -> None:  # noqa: B027  optional
+        """Inject the fault of the day, after the first requests of the clients.
+
+        Args:
+            environment: Environment of the simulation.
+        """
 
     @abstractmethod
-    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
-        """What should have been detected, and what should and should not have happened."""
+    def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
+        """Compare the reactions of the system with the expected ones.
+
+        Args:
+            environment: Environment of the simulation.
+
+        Returns:
+            Detections of the fault, and other expectations.
+        """
+
+    def _run_day(self, environment: Environment) -> None:
+        shop = environment.shop
+        shop.start_day()
+        shop.clients.request_predictions(self.requests_per_day)
+        if self._with_fault:
+            self.inject_fault(environment)
+        rows = shop.transactions.on_day(shop.today)
+        delivered = self.change_delivery(environment, rows) if self._with_fault else rows
+        if delivered is not None:
+            shop.deliver(delivered)
+        shop.run_daily()
+        findings = shop.run_monitoring()
+        if any(item.severity != "info" for item in findings):
+            shop.wait_until_idle()
+        shop.end_day()
+        shop.report(_day_summary(environment, findings))
 
 
-def _line(run: Running, found: list[Seen]) -> str:
-    shop = run.shop
-    told = ", ".join(sorted({f"{item.event.removeprefix('holdfast.')} {item.subject}" for item in found}))
-    wrong = f"{len(shop.checker.lost)} lost, {len(shop.checker.wrong)} wrong"
-    day = shop.looks[-1] if shop.looks else shop.today
-    return f"{day:%Y-%m-%d}  asked {shop.checker.checked:>5}, {wrong}  {told or 'nothing found'}"
+def _day_summary(environment: Environment, findings: list[ObservedFinding]) -> str:
+    shop = environment.shop
+    names = ", ".join(sorted({f"{item.event.removeprefix('holdfast.')} {item.subject}" for item in findings}))
+    problems = f"{len(shop.checker.lost)} lost, {len(shop.checker.wrong)} wrong"
+    day = shop.monitoring_times[-1] if shop.monitoring_times else shop.today
+    return f"{day:%Y-%m-%d}  requests {shop.checker.checked:>5}, {problems}  {names or 'no findings'}"

@@ -1,4 +1,4 @@
-"""The parts of a running Holdfast: Prefect's server and worker, MLflow's server, the service."""
+"""Components of a running Holdfast: Prefect's server and worker, MLflow's server, the prediction service."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from deploy.local.components import POOL, venv_command
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import (
     HOST,
@@ -17,104 +18,140 @@ from holdfast.runtime.processes import (
     managed_process,
     start_process,
 )
-from simulations.workspace import Place, tool
+from simulations.workspace import Workspace
 
 _READY_SECONDS = 180.0
 
 
-class PartError(HoldfastError):
-    """A part does not start, or is not installed."""
+class ComponentError(HoldfastError):
+    """A component cannot be deployed, or does not reach an expected state."""
 
 
 @contextmanager
-def mlflow_server(where: Place) -> Iterator[ManagedProcess]:
-    """MLflow's server on the state's database; artifacts go through it, so that the state may be moved."""
-    port, folder = free_port(), where.data / "mlflow"
+def mlflow_server(workspace: Workspace) -> Iterator[ManagedProcess]:
+    """Run MLflow's server for the block.
+
+    Artifacts are served by the server, so that the state folder can be moved.
+
+    Args:
+        workspace: Workspace, which gets the server's address.
+
+    Yields:
+        The server, which is ready.
+    """
+    port, folder = free_port(), workspace.data / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
-    command = tool(
+    command = venv_command(
         "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--serve-artifacts",
         "--artifacts-destination", str(folder / "artifacts"), "--host", HOST, "--port", str(port), "--workers", "1",
     )  # fmt: skip
-    with _server(where, "mlflow", command, f"http://{HOST}:{port}/health") as server:
-        where.variables |= dict.fromkeys(("MLFLOW_TRACKING_URI", "HOLDFAST_MLFLOW_URL"), f"http://{HOST}:{port}")
+    with _ready_server(workspace, "mlflow", command, f"http://{HOST}:{port}/health") as server:
+        url = f"http://{HOST}:{port}"
+        workspace.add_variables({"MLFLOW_TRACKING_URI": url, "HOLDFAST_MLFLOW_URL": url})
         yield server
 
 
 @contextmanager
-def prefect_server(where: Place) -> Iterator[ManagedProcess]:
-    """Prefect's server on a database of the state's own."""
+def prefect_server(workspace: Workspace) -> Iterator[ManagedProcess]:
+    """Run Prefect's server for the block, with its database in the state folder.
+
+    Args:
+        workspace: Workspace, which gets the server's address.
+
+    Yields:
+        The server, which is ready.
+    """
     port = free_port()
-    command = tool("prefect", "server", "start", "--host", HOST, "--port", str(port))
-    with _server(where, "prefect", command, f"http://{HOST}:{port}/api/health") as server:
+    command = venv_command("prefect", "server", "start", "--host", HOST, "--port", str(port))
+    with _ready_server(workspace, "prefect", command, f"http://{HOST}:{port}/api/health") as server:
         url = f"http://{HOST}:{port}"
-        where.variables |= {"PREFECT_API_URL": f"{url}/api", "PREFECT_UI_URL": url, "HOLDFAST_PREFECT_URL": url}
+        workspace.add_variables({"PREFECT_API_URL": f"{url}/api", "PREFECT_UI_URL": url, "HOLDFAST_PREFECT_URL": url})
         yield server
 
 
-def deploy(where: Place) -> None:
-    """Everything of prefect.yaml, as `make up` does it.
+def register_deployments(workspace: Workspace) -> None:
+    """Register all deployments of prefect.yaml, as `make up` does.
+
+    Args:
+        workspace: Workspace with the address of Prefect's server.
 
     Raises:
-        PartError: It failed; holds the end of what it said.
+        ComponentError: The registration failed; contains the end of its log.
     """
-    log = where.logs / "deploy.log"
+    log = workspace.logs / "deploy.log"
     with log.open("wb") as output:
         done = subprocess.run(
             [sys.executable, "-m", "deploy.local.register_deployments"],
-            cwd=where.source,
-            env=where.environment(),
+            cwd=workspace.source,
+            env=workspace.environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
         )
     if done.returncode:
-        raise PartError(f"The deployments of prefect.yaml cannot be made.\n{log_tail(log)}")
+        raise ComponentError(f"The deployments of prefect.yaml cannot be registered.\n{log_tail(log)}")
 
 
-def start_worker(where: Place) -> ManagedProcess:
-    """A worker that runs what is due; whoever starts it ends it."""
-    command = tool("prefect", "worker", "start", "--pool", "holdfast", "--type", "process")
-    return start_process("worker", command, where.environment(), where.logs / "worker.log", where.source)
+def start_worker(workspace: Workspace) -> ManagedProcess:
+    """Start a worker for the flow runs; the caller terminates the worker.
+
+    Args:
+        workspace: Workspace with the address of Prefect's server.
+
+    Returns:
+        The worker.
+    """
+    command = venv_command("prefect", "worker", "start", "--pool", POOL, "--type", "process")
+    return start_process("worker", command, workspace.environment(), workspace.logs / "worker.log", workspace.source)
 
 
-def start_service(where: Place, port: int, variables: Mapping[str, str]) -> ManagedProcess:
-    """`bentoml serve` of the service, ready; whoever starts it ends it."""
-    command = tool("bentoml", "serve", "services.churn:ChurnService", "--host", HOST, "--port", str(port))
-    told = where.environment(**variables)
-    server = start_process("service", command, told, where.logs / "service.log", where.source)
-    ready(server, lambda: health_problem(f"http://{HOST}:{port}/readyz"))
-    return server
+def start_service(workspace: Workspace, port: int, variables: Mapping[str, str]) -> ManagedProcess:
+    """Start the prediction service and wait until it is ready; the caller terminates the service.
+
+    Args:
+        workspace: Workspace with the addresses of the other servers.
+        port: Port of the service.
+        variables: Additional environment variables.
+
+    Returns:
+        The service.
+
+    Raises:
+        ProcessNotReadyError: The service does not become ready.
+    """
+    command = venv_command("bentoml", "serve", "services.churn:ChurnService", "--host", HOST, "--port", str(port))
+    environment = workspace.environment(**variables)
+    service = start_process("service", command, environment, workspace.logs / "service.log", workspace.source)
+    try:
+        service.wait_until_ready(lambda: health_problem(f"http://{HOST}:{port}/readyz"), _READY_SECONDS)
+    except ProcessNotReadyError:
+        service.terminate()
+        raise
+    return service
+
+
+def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:
+    """Poll a condition until it is true.
+
+    Args:
+        condition: Condition, polled five times a second.
+        timeout: Seconds until the wait is given up.
+        what: Name of the condition for the message.
+
+    Raises:
+        ComponentError: The condition did not become true in time.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ComponentError(f"{what} did not happen within {timeout:g} seconds.")
+        time.sleep(0.2)
 
 
 @contextmanager
-def _server(where: Place, name: str, command: list[str], health: str) -> Iterator[ManagedProcess]:
-    with managed_process(name, command, where.environment(), where.logs / f"{name}.log", where.source) as server:
-        ready(server, lambda: health_problem(health))
+def _ready_server(workspace: Workspace, name: str, command: tuple[str, ...], health: str) -> Iterator[ManagedProcess]:
+    log = workspace.logs / f"{name}.log"
+    with managed_process(name, command, workspace.environment(), log, workspace.source) as server:
+        server.wait_until_ready(lambda: health_problem(health), _READY_SECONDS)
         yield server
-
-
-def ready(server: ManagedProcess, why_not: Callable[[], str | None]) -> None:
-    """Wait until ``why_not`` returns None; a part that does not come up is ended.
-
-    Raises:
-        PartError: It does not; holds the end of its log.
-    """
-    try:
-        server.wait_until_ready(why_not, _READY_SECONDS)
-    except ProcessNotReadyError as error:
-        server.terminate()
-        raise PartError(str(error)) from None
-
-
-def wait_until(condition: Callable[[], object], within: float, what: str) -> None:
-    """Wait until it holds.
-
-    Raises:
-        PartError: It does not in time.
-    """
-    deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
-            raise PartError(f"{what} did not happen within {within:g} seconds.")
-        time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""A shop at work: its days pass as a scenario says, and what the system makes of them is noted."""
+"""Simulated shop: its days pass, and the reactions of the system are recorded."""
 
 import logging
 import time
@@ -12,182 +12,222 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from feature_repo.settings import Settings
+from holdfast.feature_store.materialization import load_online_state
+from holdfast.feature_store.snapshots import snapshot_path
 from holdfast.monitoring.findings import Finding
-from simulations.answer_checker import Checker, Materialised
-from simulations.daily_data import START, Days, day_after, write_day
-from simulations.load_clients import Callers
-from simulations.observed_findings import seen_by
-from simulations.outcome import Seen
-from simulations.prefect_api import PrefectApi, Run
+from simulations.daily_data import START, DailyTransactions, day_after, write_day
+from simulations.load_clients import LoadClients
+from simulations.observed_findings import observe_findings
+from simulations.outcome import ObservedFinding
+from simulations.prediction_checker import Materialization, PredictionChecker
+from simulations.prefect_api import DeploymentRun, PrefectApi
 
-_ARRIVAL, _LOOK = timedelta(hours=1), timedelta(hours=2)  # after midnight: a day's file comes in, monitoring looks
-_REACTS_WITHIN = 6.0  # seconds from an event to the run that an automation starts
-_SETTLES_WITHIN = 420.0
+# Times after midnight at which the file of a day arrives, and at which monitoring runs.
+_ARRIVAL, _MONITORING = timedelta(hours=1), timedelta(hours=2)
+_REACTION_SECONDS = 6.0  # from an event to the flow run that an automation starts
+_IDLE_WITHIN = 420.0
 
 
 class SimulationError(Exception):
-    """The simulation itself cannot go on."""
+    """The simulation cannot go on."""
 
 
 @dataclass
-class Shop:
-    """One simulation.
+class SimulatedShop:
+    """Shop of one simulation.
 
     Attributes:
-        number: Which day it is, the first being 0.
-        seen: What each monitoring run found.
-        actions: What happened without us, in order.
-        failed: Steps that failed, by what was done on which day.
+        landing: Folder for the files of the upstream system.
+        mapping: Column mapping of these files.
+        report: Called with a line for the user.
+        started: Start of the simulation, by the wall clock.
+        number: Number of the current day, from 0.
+        findings: Findings of all monitoring runs.
+        monitoring_times: as_of of each monitoring run.
+        failed_steps: Name and day of failed steps, with the error.
     """
 
     settings: Settings
-    days: Days
-    callers: Callers
+    transactions: DailyTransactions
+    clients: LoadClients
     api: PrefectApi
     landing: Path
     mapping: Path
-    say: Callable[[str], None]
-    began: datetime
+    report: Callable[[str], None]
+    started: datetime
     number: int = 0
-    seen: list[Seen] = field(default_factory=list)
-    materialised: list[Materialised] = field(default_factory=list)
-    looks: list[datetime] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    checker: Checker = field(init=False)
+    findings: list[ObservedFinding] = field(default_factory=list)
+    materializations: list[Materialization] = field(default_factory=list)
+    monitoring_times: list[datetime] = field(default_factory=list)
+    failed_steps: dict[str, str] = field(default_factory=dict)
+    checker: PredictionChecker = field(init=False)
     _checked: int = 0
 
     def __post_init__(self) -> None:
-        self.checker = Checker(self.settings)
-        self.note_materialised(0.0)
+        self.checker = PredictionChecker(self.settings)
+        self._record_materialization(0.0)
 
     @property
     def today(self) -> datetime:
-        """The midnight with which the day begins."""
+        """Return the midnight at the start of the day."""
         return day_after(START, self.number)
 
     @property
     def tomorrow(self) -> datetime:
-        """The midnight with which it ends."""
+        """Return the midnight at the end of the day."""
         return day_after(START, self.number + 1)
 
-    def opens(self) -> None:
-        """The day begins: who may be asked for is who was active lately."""
-        self.callers.customers = active_customers(self.settings) or self.callers.customers
-        self.callers.day = self.today
+    def start_day(self) -> None:
+        """Start the day: clients request predictions of recently active customers."""
+        self.clients.customers = active_customers(self.settings) or self.clients.customers
+        self.clients.day = self.today
 
-    def sells(self, rows: pd.DataFrame) -> None:
-        """What the upstream system delivers of the day."""
+    def deliver(self, rows: pd.DataFrame) -> None:
+        """Deliver the day's file of the upstream system.
+
+        Args:
+            rows: Transactions of the day.
+        """
         write_day(rows, self.landing, f"{self.today:%Y-%m-%d}")
 
-    def daily(self) -> bool:
-        """The daily run of the next morning; whether it went well."""
+    def run_daily(self) -> None:
+        """Run the daily flow of the next morning."""
         from flows.daily import daily
         from flows.ingest import ingest
 
         def run() -> None:
-            # The rows become known on the simulated morning; the daily run finds them there.
+            # The rows become known on the simulated morning; the daily run finds them ingested.
             ingest(str(self.landing), str(self.mapping), ingested_at=self.tomorrow + _ARRIVAL)
             daily(str(self.landing), str(self.mapping), as_of=self.tomorrow)
 
-        began = time.time()
-        done = self._step("daily", run)
-        self.note_materialised(began)
-        return done
+        start = time.time()
+        self._run_step("daily", run)
+        self._record_materialization(start)
 
-    def looks_around(self, at: datetime | None = None) -> list[Seen]:
-        """Monitoring, after the daily run, or within the day; what it found."""
+    def run_monitoring(self, at: datetime | None = None) -> list[ObservedFinding]:
+        """Run monitoring.
+
+        Args:
+            at: End of the window; None: the end of the day, after the daily run.
+
+        Returns:
+            Findings of the run.
+        """
         from flows.monitor import monitor
 
         as_of = at or self.tomorrow
-        since, told = datetime.now(UTC), list[Finding]()
+        since, findings = datetime.now(UTC), list[Finding]()
 
-        def look() -> None:
-            told.extend(monitor(as_of=as_of, known_at=at or as_of + _LOOK).findings)
+        def run() -> None:
+            findings.extend(monitor(as_of=as_of, known_at=at or as_of + _MONITORING).findings)
 
-        whole = self._step("monitor", look)
-        return self.noted(as_of, told if whole else None, since)
+        succeeded = self._run_step("monitor", run)
+        return self.record_findings(as_of, findings if succeeded else None, since)
 
-    def noted(self, as_of: datetime, told: Sequence[Finding] | None, since: datetime) -> list[Seen]:
-        """What a monitoring run found, by its result and by its events."""
-        found = seen_by(self.api, as_of, told, since)
-        self.seen += found
-        self.looks.append(as_of)
-        return found
+    def record_findings(
+        self, as_of: datetime, findings: Sequence[Finding] | None, since: datetime
+    ) -> list[ObservedFinding]:
+        """Record the findings of a monitoring run.
 
-    def worker_runs(self, deployment: str, parameters: dict[str, Any], within: float) -> Run:
-        """Have the worker run it; how that ended.
+        Args:
+            as_of: End of the window.
+            findings: Result of the run; None: the events at Prefect's server are the findings.
+            since: Start of the run, by the wall clock.
+
+        Returns:
+            Findings of the run.
+        """
+        observed = observe_findings(self.api, as_of, findings, since)
+        self.findings += observed
+        self.monitoring_times.append(as_of)
+        return observed
+
+    def run_deployment(self, deployment: str, parameters: dict[str, Any], timeout: float) -> DeploymentRun:
+        """Run a deployment by the worker and wait for its end.
+
+        Args:
+            deployment: Name of the deployment.
+            parameters: Parameters of the flow.
+            timeout: Seconds until the wait is given up.
+
+        Returns:
+            The ended flow run.
 
         Raises:
-            SimulationError: It has not in ``within`` seconds.
+            SimulationError: The flow run did not end in time.
         """
-        run_id, deadline = self.api.run(deployment, parameters), time.monotonic() + within
+        run_id, deadline = self.api.start_run(deployment, parameters), time.monotonic() + timeout
         while True:
-            (run,) = [run for run in self.api.runs(deployment) if run.id == run_id]
-            if run.ended:
+            (run,) = [run for run in self.api.list_runs(deployment) if run.id == run_id]
+            if run.is_terminal:
                 return run
             if time.monotonic() > deadline:
-                raise SimulationError(f"{deployment} has not ended within {within:g} s: {run.state_name}")
+                raise SimulationError(f"{deployment} has not ended within {timeout:g} s: {run.state_name}")
             time.sleep(0.5)
 
-    def settles(self, threads: int = 2) -> None:
-        """Wait, while callers go on asking, until nothing runs that the system started by itself.
+    def wait_until_idle(self, threads: int = 2) -> None:
+        """Wait, under continuous load, until no flow run is active.
+
+        Args:
+            threads: Number of clients.
 
         Raises:
-            SimulationError: It goes on for too long.
+            SimulationError: Flow runs are active for too long.
         """
-        began = time.time()
-        self._morning_has_come()
-        deadline, quiet_since = time.monotonic() + _SETTLES_WITHIN, time.monotonic()
-        with self.callers.asking_on(threads):
-            while time.monotonic() - quiet_since < _REACTS_WITHIN:
-                if self.at_work():
-                    quiet_since = time.monotonic()
+        start = time.time()
+        self._move_clients_to_materialized_day()
+        deadline, idle_since = time.monotonic() + _IDLE_WITHIN, time.monotonic()
+        with self.clients.continuous_load(threads):
+            while time.monotonic() - idle_since < _REACTION_SECONDS:
+                if active := self._active_runs():
+                    idle_since = time.monotonic()
                 if time.monotonic() > deadline:
-                    raise SimulationError(f"Still at work after {_SETTLES_WITHIN:g} s: {self.at_work()}")
+                    raise SimulationError(f"Flow runs are active after {_IDLE_WITHIN:g} s: {active}")
                 time.sleep(0.5)
-        self.note_materialised(began)
+        self._record_materialization(start)
 
-    def _morning_has_come(self) -> None:
-        """Who asks after the daily run asks for the day that has begun."""
-        if self.materialised[-1].as_of == self.tomorrow:
-            self.callers.customers, self.callers.day = active_customers(self.settings), self.tomorrow
-
-    def at_work(self) -> list[Run]:
-        """Runs of deployments that have not ended."""
-        return [run for run in self.api.runs() if not run.ended]
-
-    def closes(self) -> None:
-        """The day ends: every answer is checked, and the next day comes."""
-        answers = self.callers.answers[self._checked :]
-        self._checked += len(answers)
-        self.checker.check(answers, self.materialised)
+    def end_day(self) -> None:
+        """End the day: check all predictions of the day."""
+        results = self.clients.results[self._checked :]
+        self._checked += len(results)
+        self.checker.check(results, self.materializations)
         self.number += 1
 
-    def note_materialised(self, began: float) -> None:
-        """Remember what the online store holds now, if that is new; it was begun after the Unix time ``began``."""
-        from holdfast.feature_store.materialization import load_online_state
+    def _move_clients_to_materialized_day(self) -> None:
+        """Let clients request predictions of the next day once its features are materialized."""
+        if self.materializations[-1].as_of == self.tomorrow:
+            self.clients.customers, self.clients.day = active_customers(self.settings), self.tomorrow
 
+    def _active_runs(self) -> list[DeploymentRun]:
+        return [run for run in self.api.list_runs() if not run.is_terminal]
+
+    def _record_materialization(self, start: float) -> None:
+        """Record the content of the online store if it is new; it was loaded after the Unix time ``start``."""
         state = load_online_state(self.settings)
-        if state is None or any((m.as_of, m.known_at) == (state.as_of, state.known_at) for m in self.materialised):
+        if state is None or any((m.as_of, m.known_at) == (state.as_of, state.known_at) for m in self.materializations):
             return
-        self.materialised.append(Materialised(state.as_of, state.known_at, began, time.time()))
+        self.materializations.append(Materialization(state.as_of, state.known_at, start, time.time()))
 
-    def _step(self, what: str, run: Callable[[], object]) -> bool:
+    def _run_step(self, name: str, run: Callable[[], object]) -> bool:
         try:
             run()
-        except Exception as error:  # whatever it is, days go on
-            about = f"{what} {self.tomorrow:%Y-%m-%d}"
-            self.failed[about] = f"{type(error).__name__}: {error}"
-            logging.getLogger(__name__).warning("%s: %s", about, self.failed[about])
+        except Exception as error:  # any error: the next day comes
+            step = f"{name} {self.tomorrow:%Y-%m-%d}"
+            self.failed_steps[step] = f"{type(error).__name__}: {error}"
+            logging.getLogger(__name__).warning("%s: %s", step, self.failed_steps[step])
             return False
         return True
 
 
 def active_customers(settings: Settings) -> Sequence[str]:
-    """Who bought in the last 180 days, by the snapshot that the online store holds."""
-    from holdfast.feature_store.materialization import load_online_state
-    from holdfast.feature_store.snapshots import snapshot_path
+    """List the active customers: purchase in the last 180 days, by the snapshot in the online store.
 
+    Args:
+        settings: Location of the data.
+
+    Returns:
+        Customers; empty if the online store holds no snapshot.
+    """
     state = load_online_state(settings)
     if state is None:
         return ()

@@ -1,4 +1,8 @@
-"""The process of a simulation: `python -m simulations.worker STATE`. `simulations` starts it."""
+"""Subprocess of a simulation, started by :func:`run_job`: `python -m simulations.worker STATE`.
+
+A subprocess, because Prefect, MLflow and Feast read the environment when they are imported; the modules that import
+them are therefore imported once the servers run.
+"""
 
 import logging
 import sys
@@ -7,90 +11,122 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from deploy.local.components import venv_command
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import HOST, free_port, log_tail, start_process
-from simulations.environment import Running, servers
-from simulations.job_spec import LOG, Told, read_told, tell
-from simulations.limited_disk import namespace, put_on_small_disk
-from simulations.outcome import Outcome, write_outcome
-from simulations.prefect_api import prefect_api
-from simulations.redis_server import Redis
-from simulations.servers import deploy, start_service, start_worker
-from simulations.workspace import Place, place, tool
+from simulations.job_spec import LOG_FILE, JobSpec, read_job_spec, write_job_spec
+from simulations.limited_disk import move_tables_to_limited_disk, namespace_command
+from simulations.workspace import Workspace, create_workspace
 
-# A step takes as many requests as by default; the new champion is watched for less than a quarter of an hour.
+if TYPE_CHECKING:
+    from simulations.redis_server import RedisServer
+
+# Watch the new champion for half a minute instead of a quarter of an hour; the other steps keep their defaults.
 ROLLOUT = {"watch_minutes": 0.5, "poll_seconds": 1}
 
 
+class SimulationFailedError(HoldfastError):
+    """The subprocess of a simulation ended with an error."""
+
+
+def run_job(state: Path, spec: JobSpec, report: Callable[[str], None]) -> None:
+    """Run a job in a subprocess.
+
+    Args:
+        state: State folder.
+        spec: Job specification.
+        report: Called with each line of output.
+
+    Raises:
+        SimulationFailedError: The job failed; contains the end of its log.
+    """
+    write_job_spec(state, spec)
+    workspace, log = Workspace(state, spec.store), state / LOG_FILE
+    environment = workspace.environment(HOLDFAST_DATA=str(workspace.data))
+    prefix = namespace_command() if spec.disk_mb else []
+    command = [*prefix, *venv_command("python", "-m", "simulations.worker", str(state))]
+    process = start_process("simulation", command, environment, log, workspace.source, capture_output=True)
+    if status := process.report_output(report):
+        raise SimulationFailedError(f"The simulation ended with status {status}. {log_tail(log)}")
+
+
 def main(state: Path) -> None:
-    """Do what the file in ``state`` says; one line of what happens at a time."""
-    told = read_told(state)
-    where = place(state, told.store)
-    where.tell_this_process()
-    if told.disk_mb:
-        put_on_small_disk(state, told.disk_mb)
-    with servers(where) as redis:
+    """Run the job whose specification is in the state folder.
+
+    Args:
+        state: State folder.
+    """
+    spec = read_job_spec(state)
+    workspace = create_workspace(state, spec.store)
+    workspace.apply_environment()
+    if spec.disk_mb:
+        move_tables_to_limited_disk(state, spec.disk_mb)
+    from simulations.environment import backend_servers
+
+    with backend_servers(workspace) as redis, ExitStack() as stack:
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # it costs a second per subflow
-            if told.work == "world":
-                from simulations.baseline_state import make_world
+        # A heartbeat costs a second per subflow.
+        stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        if spec.job == "baseline":
+            from simulations.baseline_state import build_baseline
 
-                make_world(state, told.customers)
-            else:
-                with ExitStack() as stack:
-                    _play(stack, where, told, redis)
+            build_baseline(state, spec.customers)
+        else:
+            _run_scenario(stack, workspace, spec, redis)
 
 
-def _play(stack: ExitStack, where: Place, told: Told, redis: Redis | None) -> None:
-    import os
-
+def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: "RedisServer | None") -> None:
     from feature_repo.settings import load_settings
     from holdfast.ingestion.datasets import locate_dataset
-    from simulations.assessment import outcome_of
-    from simulations.daily_data import read_days
-    from simulations.load_clients import Callers
+    from simulations.assessment import build_outcome
+    from simulations.daily_data import read_transactions
+    from simulations.environment import Environment
+    from simulations.load_clients import LoadClients
+    from simulations.outcome import write_outcome
+    from simulations.prefect_api import prefect_api
     from simulations.scenarios import SCENARIOS
-    from simulations.simulated_shop import Shop
+    from simulations.servers import register_deployments, start_service, start_worker
+    from simulations.simulated_shop import SimulatedShop
 
-    scenario = SCENARIOS[told.scenario](told.days, told.fault)
-    began, started = time.monotonic(), datetime.now(UTC)
-    _say("starting the parts")
+    scenario = SCENARIOS[spec.scenario](spec.days, spec.with_fault)
+    start, started = time.monotonic(), datetime.now(UTC)
+    _report("starting the components")
     port = free_port()
-    where.variables["HOLDFAST_SERVICE_URL"] = f"http://{HOST}:{port}"
-    where.tell_this_process()
-    if told.store != "sqlite":
+    workspace.add_variables({"HOLDFAST_SERVICE_URL": f"http://{HOST}:{port}"})
+    if spec.store != "sqlite":
         _fill_store()
-    deploy(where)
-    api = stack.enter_context(prefect_api(os.environ["PREFECT_API_URL"]))
+    register_deployments(workspace)
+    api = stack.enter_context(prefect_api(workspace.variables["PREFECT_API_URL"]))
     api.stop_schedules()
-    for deployment, parameters in {"rollout": {"rules": ROLLOUT}, **scenario.deployed}.items():
+    for deployment, parameters in {"rollout": {"rules": ROLLOUT}, **scenario.deployment_parameters}.items():
         api.set_parameters(deployment, dict(parameters))
-    worker = start_worker(where)
-    shop = Shop(
+    worker = start_worker(workspace)
+    shop = SimulatedShop(
         settings=load_settings(),
-        days=read_days(locate_dataset("cdnow")[0], told.customers),
-        callers=Callers(where.variables["HOLDFAST_SERVICE_URL"], seed=0),
+        transactions=read_transactions(locate_dataset("cdnow")[0], spec.customers),
+        clients=LoadClients(workspace.variables["HOLDFAST_SERVICE_URL"], seed=0),
         api=api,
-        landing=where.state / "landing",
-        mapping=where.state / "mapping.yaml",
-        say=_say,
-        began=started,
+        landing=workspace.state / "landing",
+        mapping=workspace.state / "mapping.yaml",
+        report=_report,
+        started=started,
     )
-    served = start_service(where, port, scenario.service)
-    run = Running(where, shop, port, worker, served, redis, scenario.service)
-    stack.callback(run.end)
-    _say(f"everything is up after {time.monotonic() - began:.0f} s")
-    scenario.play(run)
-    outcome: Outcome = outcome_of(scenario, run, told, time.monotonic() - began)
-    assert told.outcome is not None
-    write_outcome(outcome, told.outcome)
-    _say("passed" if outcome.passed else "FAILED")
+    service = start_service(workspace, port, scenario.service_variables)
+    environment = Environment(workspace, shop, port, worker, service, redis, scenario.service_variables)
+    stack.callback(environment.terminate)
+    _report(f"all components are ready after {time.monotonic() - start:.0f} s")
+    scenario.run(environment)
+    outcome = build_outcome(scenario, environment, spec, time.monotonic() - start)
+    assert spec.outcome is not None
+    write_outcome(outcome, spec.outcome)
+    _report("passed" if outcome.passed else "FAILED")
 
 
 def _fill_store() -> None:
-    """The world's online store is SQLite: another one is filled as it was."""
+    """Fill the online store from the baseline, whose online store is SQLite."""
     from flows.features import features
     from simulations.baseline_state import KNOWN_AT
     from simulations.daily_data import START
@@ -98,28 +134,9 @@ def _fill_store() -> None:
     features(START, KNOWN_AT)
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-class SimulationFailedError(HoldfastError):
-    """The process of a simulation ended without an outcome."""
-
-
-def run_process(state: Path, told: Told, say: Callable[[str], None]) -> None:
-    """Do in ``state`` what is told; each line that is printed is said.
-
-    Raises:
-        SimulationFailedError: It failed; holds the end of its log.
-    """
-    tell(state, told)
-    where, log = Place(state, told.store), state / LOG
-    command = [*(namespace() if told.disk_mb else []), *tool("python", "-m", "simulations.worker", str(state))]
-    environment = where.environment(HOLDFAST_DATA=str(where.data))
-    process = start_process("simulation", command, environment, log, where.source, capture_output=True)
-    if status := process.report_output(say):
-        raise SimulationFailedError(f"The simulation ended with status {status}. {log_tail(log)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A simulation's state folder, and what every process that works on it is told."""
+"""State folder of a simulation, and the environment of every process that works on it."""
 
 import os
 import shutil
@@ -12,12 +12,21 @@ from holdfast.feast_stores.open_store import FEATURE_REPO
 
 ROOT = Path(__file__).resolve().parents[1]
 StoreName = Literal["sqlite", "redis"]
-TOOLS = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "FEAST_", "BENTOML_")
+_TOOLS = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "FEAST_", "BENTOML_")
+_TREES = ("deploy", "docs", "feature_repo", "flows", "holdfast", "services", "simulations")
+_FILES = ("bentofile.yaml", "prefect.yaml", "pyproject.toml", "requirements.lock", "requirements-serving.lock")
 
 
 @dataclass
-class Place:
-    """A state folder and what is started on it. ``variables`` grow as parts start: each is told of those before it."""
+class Workspace:
+    """State folder of a simulation and the settings of its processes.
+
+    Attributes:
+        state: State folder.
+        store: Kind of the online store.
+        variables: Environment variables; each component adds its address when it has started.
+        source: Source tree that the components run.
+    """
 
     state: Path
     store: StoreName
@@ -26,29 +35,51 @@ class Place:
 
     @property
     def data(self) -> Path:
-        """The data folder."""
+        """Return the data folder."""
         return self.state / "data"
 
     @property
     def logs(self) -> Path:
-        """What each part says."""
+        """Return the folder with the log of each component."""
         return self.state / "logs"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """What a process is told, and nothing of whoever started the simulation."""
-        bare = {name: value for name, value in os.environ.items() if not name.startswith(TOOLS)}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return bare | {"PATH": path, "PYTHONPATH": str(self.source)} | self.variables | more
+        """Build the environment of a component.
 
-    def tell_this_process(self) -> None:
-        """Let this process work on the state as every part does."""
-        for name in [name for name in os.environ if name.startswith(TOOLS)]:
-            del os.environ[name]
+        Args:
+            **more: Additional variables.
+
+        Returns:
+            All variables; of the caller's shell only those that configure none of the tools.
+        """
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_TOOLS)}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return inherited | {"PATH": path, "PYTHONPATH": str(self.source)} | self.variables | more
+
+    def add_variables(self, variables: dict[str, str]) -> None:
+        """Add variables for components that start later, and for this process.
+
+        Args:
+            variables: Environment variables, such as the address of a server that has started.
+        """
+        self.variables |= variables
+        self.apply_environment()
+
+    def apply_environment(self) -> None:
+        """Set the variables in this process, which works on the state folder as the components do."""
         os.environ.update(self.variables)
 
 
-def place(state: Path, store: StoreName) -> Place:
-    """The state of a simulation."""
+def create_workspace(state: Path, store: StoreName) -> Workspace:
+    """Create the workspace of a simulation.
+
+    Args:
+        state: State folder; created if missing.
+        store: Kind of the online store.
+
+    Returns:
+        The workspace, without addresses of servers.
+    """
     variables = Settings(data=state / "data", clock="data").environment()
     variables = {name: value for name, value in variables.items() if name != "MLFLOW_TRACKING_URI"}
     variables |= NO_TELEMETRY | {
@@ -64,35 +95,39 @@ def place(state: Path, store: StoreName) -> Place:
     if store == "redis":
         variables["FEAST_FS_YAML_FILE_PATH"] = str(FEATURE_REPO / "feature_store.redis.yaml")
     (state / "prefect").mkdir(parents=True, exist_ok=True)
-    return Place(state, store, variables)
+    return Workspace(state, store, variables)
 
 
-def tool(name: str, *arguments: str) -> list[str]:
-    """The command of that name beside this Python."""
-    return [str(Path(sys.executable).parent / name), *arguments]
+def copy_source(target: Path) -> Path:
+    """Copy all that is needed to run Holdfast.
 
+    Args:
+        target: Folder to create.
 
-_TREES = ("deploy", "docs", "feature_repo", "flows", "holdfast", "services", "simulations")
-_FILES = ("bentofile.yaml", "prefect.yaml", "pyproject.toml", "requirements.lock", "requirements-serving.lock")
-
-
-def copy_source(to: Path) -> Path:
-    """All that is needed to run Holdfast from ``to``."""
-    to.mkdir(parents=True)
+    Returns:
+        ``target``.
+    """
+    target.mkdir(parents=True)
     for name in _TREES:
-        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", "pictures"))
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "pictures"))
     for name in _FILES:
-        shutil.copy2(ROOT / name, to / name)
-    return to
+        shutil.copy2(ROOT / name, target / name)
+    return target
 
 
-def change(source: Path, file: str, old: str, new: str) -> None:
-    """Change what stands once in a file.
+def replace_in_file(source: Path, file: str, old: str, new: str) -> None:
+    """Replace a text that occurs exactly once in a file.
+
+    Args:
+        source: Source tree.
+        file: Path of the file in the source tree.
+        old: Text to replace.
+        new: Replacement.
 
     Raises:
-        ValueError: It does not.
+        ValueError: ``old`` occurs never or several times.
     """
     text = (source / file).read_text()
     if text.count(old) != 1:
-        raise ValueError(f"{file} holds {old!r} {text.count(old)} times, not once: change the simulation with it.")
+        raise ValueError(f"{file} contains {old!r} {text.count(old)} times, not once: adapt the simulation.")
     (source / file).write_text(text.replace(old, new))

@@ -65,7 +65,7 @@ def parts(settings: Settings, local: LocalSettings) -> list[Part]:
         Part(
             "worker",
             "the worker that runs flows",
-            tool("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER),
+            venv_command("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER),
             needs=("deployments", "prepare"),
         ),
         _server(
@@ -124,7 +124,9 @@ def _server(
 ) -> Part:
     url, port = local.url(name), local.port(name)
     listen = ("--host", local.host, "--port", str(port))
-    return Part(name, about, fresh(name, tool(*command) + listen), url, f"{url}{health}", port, needs, waits=waits)
+    return Part(
+        name, about, fresh(name, venv_command(*command) + listen), url, f"{url}{health}", port, needs, waits=waits
+    )
 
 
 def fresh(name: str, command: tuple[str, ...]) -> tuple[str, ...]:
@@ -133,9 +135,9 @@ def fresh(name: str, command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _python(module: str) -> tuple[str, ...]:
-    return tool("python", "-m", module)
+    return venv_command("python", "-m", module)
 
 
-def tool(name: str, *arguments: str) -> tuple[str, ...]:
+def venv_command(name: str, *arguments: str) -> tuple[str, ...]:
     """The command of that name beside this Python: what is on the path may be another version."""
     return (str(Path(sys.executable).parent / name), *arguments)

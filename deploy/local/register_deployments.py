@@ -6,7 +6,7 @@ import sys
 
 import httpx
 
-from deploy.local.components import POOL, ROOT, tool
+from deploy.local.components import POOL, ROOT, venv_command
 
 
 def main() -> int:
@@ -19,7 +19,9 @@ def main() -> int:
 
 
 def _prefect(*arguments: str) -> int:
-    return subprocess.run(tool("prefect", *arguments), cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
+    return subprocess.run(
+        venv_command("prefect", *arguments), cwd=ROOT, stdin=subprocess.DEVNULL, check=False
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from deploy.local.components import ROOT, WAITS, tool
+from deploy.local.components import ROOT, WAITS, venv_command
 from feature_repo.settings import Settings, load_settings
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registered_version import RegistryError
@@ -22,7 +22,9 @@ def main() -> None:
     options = parser.parse_args()
     settings = load_settings()
     _give_model(settings)
-    command = tool("bentoml", "serve", "services.churn:ChurnService", "--host", options.host, "--port", options.port)
+    command = venv_command(
+        "bentoml", "serve", "services.churn:ChurnService", "--host", options.host, "--port", options.port
+    )
     os.chdir(ROOT)
     os.execv(command[0], command)
 

@@ -1,4 +1,4 @@
-"""The scenarios, by name."""
+"""Scenarios by name."""
 
 from simulations.scenario import Scenario
 from simulations.scenarios.bad_challenger import BadChallenger

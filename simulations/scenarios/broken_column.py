@@ -1,47 +1,48 @@
-"""For a day the upstream system loses the amounts of many purchases."""
+"""Scenario: the upstream system loses many amounts of one day."""
 
 import pandas as pd
 
-from simulations.assessment import none_of
+from holdfast.ingestion.batches import list_batches
+from simulations.assessment import expect_no_runs
 from simulations.daily_data import START, day_after
-from simulations.environment import Running
-from simulations.faults import broken_amounts
-from simulations.outcome import Detection, Expectation, detection
+from simulations.environment import Environment
+from simulations.faults import corrupt_amounts
+from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import every_step_went_well
+from simulations.scenarios.common_expectations import expect_no_failed_steps
 
 _DAY = 2
 _SHARE = 0.4
 
 
 class BrokenColumn(Scenario):
-    """Rows without an amount go to quarantine; the others count."""
+    """Ingest quarantines the rows without an amount and keeps the others."""
 
     name = "broken-column"
-    planted = f"On the third day {_SHARE:.0%} of the amounts are empty or text."
+    fault = f"On the third day {_SHARE:.0%} of the amounts are empty or text."
     days = 5
 
-    def delivered(self, run: Running, rows: pd.DataFrame) -> pd.DataFrame:
-        """Broken on the day."""
-        return broken_amounts(rows, _SHARE, seed=0) if run.shop.number == _DAY else rows
+    def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame:
+        """Change the file of the day; an override of ``Scenario.change_delivery``."""
+        return corrupt_amounts(rows, _SHARE, seed=0) if environment.shop.number == _DAY else rows
 
-    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
-        """The run after the day's file has come in sees what ingest refused of it."""
-        from holdfast.ingestion.batches import list_batches
-
-        found = detection(
+    def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
+        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
+        found = find_detection(
             "holdfast.data.broken",
             "*",
-            "the first run after the file has come in",
+            "the first run after the file was ingested",
             day_after(START, _DAY + 1),
-            run.shop.seen,
+            environment.shop.findings,
         )
-        held = sum(batch.rows_quarantined for batch in list_batches(run.shop.settings)[2:])
-        wanted = round(_SHARE * len(run.shop.days.of(day_after(START, _DAY))))
+        quarantined = sum(batch.rows_quarantined for batch in list_batches(environment.shop.settings)[2:])
+        expected = round(_SHARE * len(environment.shop.transactions.on_day(day_after(START, _DAY))))
         return [found], [
             Expectation(
-                expected="the broken rows are in quarantine", found=f"{held} of {wanted}", met=held >= wanted > 0
+                expected="the broken rows are in quarantine",
+                found=f"{quarantined} of {expected}",
+                met=quarantined >= expected > 0,
             ),
-            none_of(run, ["retrain", "rollout", "rollback"]),
-            every_step_went_well(run),
+            expect_no_runs(environment, ["retrain", "rollout", "rollback"]),
+            expect_no_failed_steps(environment),
         ]

@@ -1,14 +1,19 @@
-"""Changed code goes live without `feast apply`: a feature means something else than what the model learned."""
+"""Scenario: changed feature code is deployed without `feast apply`, so a feature differs from training."""
 
 from datetime import UTC, datetime, timedelta
 
-from simulations.assessment import none_of
+from holdfast.model_versions.aliases import list_versions, open_registry
+from simulations.assessment import expect_no_runs
 from simulations.daily_data import START, day_after
-from simulations.environment import Running
-from simulations.outcome import Detection, Expectation, detection
+from simulations.environment import Environment
+from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_after, nothing_found_before
-from simulations.workspace import ROOT, change, copy_source
+from simulations.scenarios.common_expectations import (
+    expect_no_failed_steps,
+    expect_no_findings_after,
+    expect_no_findings_before,
+)
+from simulations.workspace import ROOT, copy_source, replace_in_file
 
 _DAY = 1
 _NOON = timedelta(hours=12)
@@ -16,77 +21,73 @@ _RUN_WITHIN = 180.0
 
 
 class ChangedDefinition(Scenario):
-    """A copy of the source tree with another mean amount: worker and service run it from a noon to the evening."""
+    """Worker and service run a source tree with another mean amount, from noon to the evening of a day."""
 
     name = "changed-definition"
-    planted = (
-        "From the noon of the second day worker and service run code with another mean_purchase_amount, not applied."
-    )
+    fault = "From noon of the second day worker and service run code with another mean_purchase_amount, not applied."
     days = 4
 
-    def __init__(self, days: int, fault: bool) -> None:
-        super().__init__(days, fault)
-        self.training = ""
+    def __init__(self, days: int, with_fault: bool) -> None:
+        super().__init__(days, with_fault)
+        self._training_message = ""
 
-    def during(self, run: Running) -> None:
-        """The changed code goes live, is asked, watched and told to train; in the evening it is taken back."""
-        if run.shop.number != _DAY:
+    def inject_fault(self, environment: Environment) -> None:
+        """Inject the fault; an override of ``Scenario.inject_fault``."""
+        if environment.shop.number != _DAY:
             return
-        changed = copy_source(run.place.state / "source")
-        change(
+        changed = copy_source(environment.workspace.state / "source")
+        replace_in_file(
             changed,
             "feature_repo/transformations.py",
             'mean_purchase_amount=totals.gross.cast("float64") / totals.purchase_days.cast("float64")',
             'mean_purchase_amount=totals.net.cast("float64") / totals.purchase_days.cast("float64") * 0.9',
         )
-        run.goes_live(changed)
-        run.shop.callers.ask(self.asked_a_day)
-        _monitored(run, run.shop.today + _NOON)
-        self.training = _asked_to_train(run)
-        run.goes_live(ROOT)
+        environment.deploy_source(changed)
+        environment.shop.clients.request_predictions(self.requests_per_day)
+        _run_monitoring(environment, environment.shop.today + _NOON)
+        self._training_message = _run_training(environment)
+        environment.deploy_source(ROOT)
 
-    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
-        """The first look with the changed code names what differs; nothing is trained, and no answer is wrong."""
+    def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
+        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         noon = day_after(START, _DAY) + _NOON
         return [
-            detection(
+            find_detection(
                 "holdfast.skew.detected", "*.changed-definition",
-                "the first run by the changed code after customers were scored", noon, run.shop.seen,
+                "the first run by the changed code after customers were scored", noon, environment.shop.findings,
             )
         ], [
             Expectation(
-                expected="training refuses definitions that are not applied",
-                found=self.training or "not asked to train",
-                met="other definitions than this checkout" in self.training,
+                expected="training rejects definitions that are not applied",
+                found=self._training_message or "no training",
+                met="other definitions than this checkout" in self._training_message,
             ),
             Expectation(
-                expected="no version but the champion",
-                found=f"versions {', '.join(_versions(run))}",
-                met=_versions(run) == ["1"],
+                expected="no version except the champion",
+                found=f"versions {', '.join(_versions(environment))}",
+                met=_versions(environment) == ["1"],
             ),
-            nothing_found_before(run, noon),
-            nothing_found_after(run, day_after(START, _DAY + 1)),
-            none_of(run, ["features", "daily", "retrain", "rollout", "rollback"]),
-            every_step_went_well(run),
+            expect_no_findings_before(environment, noon),
+            expect_no_findings_after(environment, day_after(START, _DAY + 1)),
+            expect_no_runs(environment, ["features", "daily", "retrain", "rollout", "rollback"]),
+            expect_no_failed_steps(environment),
         ]  # fmt: skip
 
 
-def _monitored(run: Running, as_of: datetime) -> None:
-    """A monitoring run of the worker."""
+def _run_monitoring(environment: Environment, as_of: datetime) -> None:
+    """Run monitoring by the worker."""
     since = datetime.now(UTC)
-    moment = as_of.isoformat()
-    run.shop.worker_runs("monitor", {"as_of": moment, "known_at": moment}, _RUN_WITHIN)
-    run.shop.noted(as_of, None, since)
+    time = as_of.isoformat()
+    environment.shop.run_deployment("monitor", {"as_of": time, "known_at": time}, _RUN_WITHIN)
+    environment.shop.record_findings(as_of, None, since)
 
 
-def _asked_to_train(run: Running) -> str:
-    """What training says, which somebody starts."""
-    known = (run.shop.today + _NOON).isoformat()
-    parameters = {"as_of": run.shop.today.isoformat(), "known_at": known}
-    return run.shop.worker_runs("train", parameters, _RUN_WITHIN).said
+def _run_training(environment: Environment) -> str:
+    """Run training by the worker; returns the message of the flow run."""
+    known = (environment.shop.today + _NOON).isoformat()
+    parameters = {"as_of": environment.shop.today.isoformat(), "known_at": known}
+    return environment.shop.run_deployment("train", parameters, _RUN_WITHIN).message
 
 
-def _versions(run: Running) -> list[str]:
-    from holdfast.model_versions.aliases import list_versions, open_registry
-
-    return sorted(str(item.version) for item in list_versions(open_registry(run.shop.settings)))
+def _versions(environment: Environment) -> list[str]:
+    return sorted(str(item.version) for item in list_versions(open_registry(environment.shop.settings)))

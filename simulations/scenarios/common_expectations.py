@@ -1,38 +1,61 @@
-"""Expectations that several scenarios have."""
+"""Expectations of several scenarios."""
 
 from datetime import datetime
 
-from simulations.environment import Running
+from simulations.environment import Environment
 from simulations.outcome import Expectation
 
 
-def every_step_went_well(run: Running) -> Expectation:
-    """No daily run and no monitoring failed."""
-    failed = [f"{about}: {why}" for about, why in run.shop.failed.items()]
-    looks = len(run.shop.looks)
+def expect_no_failed_steps(environment: Environment) -> Expectation:
+    """Expect that no daily run and no monitoring run failed.
+
+    Args:
+        environment: Environment of the simulation.
+
+    Returns:
+        The expectation.
+    """
+    failed = [f"{step}: {error}" for step, error in environment.shop.failed_steps.items()]
+    monitoring_runs = len(environment.shop.monitoring_times)
     return Expectation(
-        expected="every daily run and every monitoring run ends well",
-        found="; ".join(failed) or f"{run.shop.number} days, {looks} monitoring runs",
-        met=not failed and looks > 0,
+        expected="every daily run and every monitoring run succeeds",
+        found="; ".join(failed) or f"{environment.shop.number} days, {monitoring_runs} monitoring runs",
+        met=not failed and monitoring_runs > 0,
     )
 
 
-def nothing_found_after(run: Running, moment: datetime) -> Expectation:
-    """The trouble is over: later runs, of which there are some, find nothing above info."""
-    later = [as_of for as_of in run.shop.looks if as_of > moment]
-    loud = [item for item in run.shop.seen if item.as_of > moment and item.severity != "info"]
+def expect_no_findings_after(environment: Environment, time: datetime) -> Expectation:
+    """Expect that monitoring runs after a time, of which there must be some, have no finding above info.
+
+    Args:
+        environment: Environment of the simulation.
+        time: as_of from which on the fault is over, exclusive.
+
+    Returns:
+        The expectation.
+    """
+    later = [as_of for as_of in environment.shop.monitoring_times if as_of > time]
+    alarming = [item for item in environment.shop.findings if item.as_of > time and item.severity != "info"]
     return Expectation(
-        expected=f"no finding above info after {moment:%Y-%m-%d %H:%M}",
-        found="; ".join(f"{item.event} {item.subject}" for item in loud) or f"none in {len(later)} runs",
-        met=bool(later) and not loud,
+        expected=f"no finding above info after {time:%Y-%m-%d %H:%M}",
+        found="; ".join(f"{item.event} {item.subject}" for item in alarming) or f"none in {len(later)} runs",
+        met=bool(later) and not alarming,
     )
 
 
-def nothing_found_before(run: Running, moment: datetime) -> Expectation:
-    """Runs before the fault find nothing above info."""
-    loud = [item for item in run.shop.seen if item.as_of < moment and item.severity != "info"]
+def expect_no_findings_before(environment: Environment, time: datetime) -> Expectation:
+    """Expect that monitoring runs before the fault have no finding above info.
+
+    Args:
+        environment: Environment of the simulation.
+        time: as_of of the fault.
+
+    Returns:
+        The expectation.
+    """
+    alarming = [item for item in environment.shop.findings if item.as_of < time and item.severity != "info"]
     return Expectation(
-        expected=f"no finding above info before {moment:%Y-%m-%d %H:%M}",
-        found="; ".join(f"{item.event} {item.subject}" for item in loud) or "none",
-        met=not loud,
+        expected=f"no finding above info before {time:%Y-%m-%d %H:%M}",
+        found="; ".join(f"{item.event} {item.subject}" for item in alarming) or "none",
+        met=not alarming,
     )

@@ -1,15 +1,16 @@
-"""The disk of the data is full when the daily run comes."""
+"""Scenario: the data disk is full when the daily run starts."""
 
 import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulations.assessment import alerts_told, none_of, told_of
+from holdfast.ingestion.batches import list_batches
+from simulations.assessment import describe_run, expect_no_runs, list_alerts
 from simulations.daily_data import START, day_after
-from simulations.environment import Running
-from simulations.outcome import Detection, Expectation, detection, noticed
+from simulations.environment import Environment
+from simulations.outcome import Detection, Expectation, direct_detection, find_detection
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import every_step_went_well
+from simulations.scenarios.common_expectations import expect_no_failed_steps
 from simulations.servers import wait_until
 
 _DAY = 1
@@ -18,79 +19,83 @@ _PIECE = 65_536
 
 
 class DiskFull(Scenario):
-    """Batches, snapshots, scores and the prediction log are on a small disk of their own."""
+    """Batches, snapshots, scores and the prediction log are on a small disk."""
 
     name = "disk-full"
-    planted = (
-        "From the second day's noon to the morning after the disk of batches, features, scores and the prediction "
-        "log is full. Prefect, MLflow and the alerts are on another, as they should be."
+    fault = (
+        "From noon of the second day to the next morning the disk of batches, features, scores and the prediction log "
+        "is full. Prefect, MLflow and the alerts are on another disk, as they should be."
     )
     days = 4
     disk_mb = 400
 
-    def __init__(self, days: int, fault: bool) -> None:
-        super().__init__(days, fault)
-        self.degraded = 0.0
-        self.before: set[Path] = set()
-        self.after: set[Path] = set()
-        self.run_id = ""
+    def __init__(self, days: int, with_fault: bool) -> None:
+        super().__init__(days, with_fault)
+        self._degraded = 0.0
+        self._files_before: set[Path] = set()
+        self._files_after: set[Path] = set()
+        self._run_id = ""
 
-    def during(self, run: Running) -> None:
-        """Full: callers go on asking, and the next morning's daily run cannot write."""
-        shop = run.shop
+    def inject_fault(self, environment: Environment) -> None:
+        """Inject the fault; an override of ``Scenario.inject_fault``."""
+        shop = environment.shop
         if shop.number != _DAY:
             return
-        filler = run.place.state / "disk" / "filler"
+        filler = environment.workspace.state / "disk" / "filler"
         _fill(filler)
-        self.before = _files(run.place.data)
-        shop.callers.ask(self.asked_a_day)
-        wait_until(lambda: run.metric("holdfast_prediction_log_degraded") == 1, 60, "A degraded prediction log")
-        self.degraded = run.metric("holdfast_prediction_log_degraded")
-        shop.sells(shop.days.of(shop.today))
+        self._files_before = _files(environment.workspace.data)
+        shop.clients.request_predictions(self.requests_per_day)
+        wait_until(
+            lambda: environment.metric("holdfast_prediction_log_degraded") == 1, 60, "Degradation of the prediction log"
+        )
+        self._degraded = environment.metric("holdfast_prediction_log_degraded")
+        shop.deliver(shop.transactions.on_day(shop.today))
         parameters = {"source": str(shop.landing), "mapping": str(shop.mapping), "as_of": shop.tomorrow.isoformat()}
-        self.run_id = shop.worker_runs("daily", parameters, _DAILY_WITHIN).id
-        self.after = _files(run.place.data)
-        shop.looks_around()
-        shop.settles()
+        self._run_id = shop.run_deployment("daily", parameters, _DAILY_WITHIN).id
+        self._files_after = _files(environment.workspace.data)
+        shop.run_monitoring()
+        shop.wait_until_idle()
         filler.unlink()
-        wait_until(lambda: run.metric("holdfast_prediction_log_degraded") == 0, 60, "A prediction log that works again")
+        wait_until(
+            lambda: environment.metric("holdfast_prediction_log_degraded") == 0, 60, "Recovery of the prediction log"
+        )
 
-    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
-        """Said by the daily run, by an alert and by monitoring; nothing half written; the next run catches up."""
-        failed = [item for item in run.shop.api.runs("daily") if item.id == self.run_id]
-        told = [alert for alert in alerts_told(run.shop.settings) if "holdfast.run.failed:daily" in alert]
-        left = sorted(str(path.name) for path in self.after - self.before)
-        rows = _rows(run)
+    def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
+        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
+        failed = [item for item in environment.shop.api.list_runs("daily") if item.id == self._run_id]
+        alerts = [alert for alert in list_alerts(environment.shop.settings) if "holdfast.run.failed:daily" in alert]
+        new_files = sorted(str(path.name) for path in self._files_after - self._files_before)
+        rows = _rows(environment)
         return [
-            detection(
-                "holdfast.data.late", "transactions", "the first run after a morning on which nothing could be written",
-                day_after(START, _DAY + 1), run.shop.seen,
+            find_detection(
+                "holdfast.data.late", "transactions", "the first run after a failed daily run",
+                day_after(START, _DAY + 1), environment.shop.findings,
             ),
-            noticed("holdfast.run.failed", "daily", "when it fails", day_after(START, _DAY), "; ".join(told)),
+            direct_detection("holdfast.run.failed", "daily", "at its end", day_after(START, _DAY), "; ".join(alerts)),
         ], [
             Expectation(
-                expected="the daily run fails and says why",
-                found="; ".join(map(told_of, failed)) or "no daily run failed",
-                met=bool(failed) and failed[0].state == "FAILED" and "No space left" in failed[0].said,
+                expected="the daily run fails with the reason",
+                found="; ".join(map(describe_run, failed)) or "no daily run failed",
+                met=bool(failed) and failed[0].state == "FAILED" and "No space left" in failed[0].message,
             ),
-            Expectation(expected="nothing is half written", found=", ".join(left) or "no new file", met=not left),
+            Expectation(expected="no file is half written", found=", ".join(new_files) or "none", met=not new_files),
             Expectation(
-                expected="the prediction log says that it is degraded, and loses nothing",
-                found=f"degraded: {self.degraded:g}",
-                met=self.degraded == 1,
+                expected="the prediction log is reported as degraded, and loses no prediction",
+                found=f"degraded: {self._degraded:g}",
+                met=self._degraded == 1,
             ),
             Expectation(
-                expected="with space again, the next run catches up",
+                expected="with space again, the next daily run ingests the missing rows",
                 found=f"{rows[0]} rows of {rows[1]}",
                 met=rows[0] == rows[1] > 0,
             ),
-            none_of(run, ["retrain", "rollout", "rollback"]),
-            every_step_went_well(run),
+            expect_no_runs(environment, ["retrain", "rollout", "rollback"]),
+            expect_no_failed_steps(environment),
         ]  # fmt: skip
 
 
 def _fill(filler: Path) -> None:
-    """Until nothing more can be written."""
+    """Write to a file until the disk is full."""
     for piece in (_PIECE, 512, 1):
         try:
             with filler.open("ab", buffering=0) as file:
@@ -102,13 +107,13 @@ def _fill(filler: Path) -> None:
 
 
 def _files(data: Path) -> set[Path]:
-    """Files of the tables, but for the prediction log, which grows, and locks."""
+    """List the files of the tables, without locks and the growing prediction log."""
     folders: Sequence[str] = ("batches", "staging", "snapshots", "scores", "feast")
     return {path for name in folders for path in (data / name).rglob("*") if path.is_file() and path.suffix != ".lock"}
 
 
-def _rows(run: Running) -> tuple[int, int]:
-    from holdfast.ingestion.batches import list_batches
-
-    known = sum(batch.rows_added + batch.rows_quarantined for batch in list_batches(run.shop.settings)[2:])
-    return known, sum(len(run.shop.days.of(day_after(START, number))) for number in range(run.shop.number))
+def _rows(environment: Environment) -> tuple[int, int]:
+    ingested = sum(batch.rows_added + batch.rows_quarantined for batch in list_batches(environment.shop.settings)[2:])
+    return ingested, sum(
+        len(environment.shop.transactions.on_day(day_after(START, number))) for number in range(environment.shop.number)
+    )

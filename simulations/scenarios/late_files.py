@@ -1,75 +1,78 @@
-"""For two days no file comes; then all of them do."""
+"""Scenario: the files of two days arrive late, together with the file of the third day."""
 
 import pandas as pd
 
-from simulations.assessment import none_of
+from holdfast.ingestion.batches import list_batches
+from simulations.assessment import expect_no_runs
 from simulations.daily_data import START, day_after, write_day
-from simulations.environment import Running
-from simulations.outcome import Detection, Expectation, detection
+from simulations.environment import Environment
+from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_after
+from simulations.scenarios.common_expectations import expect_no_failed_steps, expect_no_findings_after
 
 _MISSING = (1, 2)
-_ARRIVES = 3
+_ARRIVAL = 3
 
 
 class LateFiles(Scenario):
-    """Features grow old while nothing comes; what was served then is not what is known now."""
+    """Features become stale, and the served features differ from those known later."""
 
     name = "late-files"
-    planted = "No file on the second and third day; on the fourth all three come."
+    fault = "No file on the second and third day; on the fourth day all three arrive."
     days = 6
 
-    def delivered(self, run: Running, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """Nothing, nothing, everything."""
-        shop = run.shop
+    def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame | None:
+        """Change the file of the day; an override of ``Scenario.change_delivery``."""
+        shop = environment.shop
         if shop.number in _MISSING:
             return None
-        if shop.number == _ARRIVES:
+        if shop.number == _ARRIVAL:
             for number in _MISSING:
                 day = day_after(START, number)
-                write_day(shop.days.of(day), shop.landing, f"{day:%Y-%m-%d}")
+                write_day(shop.transactions.on_day(day), shop.landing, f"{day:%Y-%m-%d}")
         return rows
 
-    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
-        """Each run without a file says so; the run after all have come names what was served without them."""
-        seen = run.shop.seen
-        first, come = day_after(START, _MISSING[0] + 1), day_after(START, _ARRIVES + 1)
-        here = "the first run after the files have come"
+    def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
+        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
+        findings = environment.shop.findings
+        first, arrival = day_after(START, _MISSING[0] + 1), day_after(START, _ARRIVAL + 1)
+        visible = "the first run after the files have arrived"
         return [
-            detection(
-                "holdfast.data.late", "transactions", "the first run after a morning without a file", first, seen
+            find_detection(
+                "holdfast.data.late", "transactions", "the first run after a morning without a file", first, findings
             ),
-            detection("holdfast.data.late", "transactions.delay", here, come, seen),
-            detection("holdfast.skew.detected", "*.late-data", here, come, seen),
+            find_detection("holdfast.data.late", "transactions.delay", visible, arrival, findings),
+            find_detection("holdfast.skew.detected", "*.late-data", visible, arrival, findings),
         ], [
             Expectation(
-                expected="afterwards every row is there",
-                found=f"{_known(run)} rows of {_happened(run)}",
-                met=_known(run) == _happened(run) > 0,
+                expected="afterwards every row is ingested",
+                found=f"{_ingested_rows(environment)} rows of {_delivered_rows(environment)}",
+                met=_ingested_rows(environment) == _delivered_rows(environment) > 0,
             ),
-            nothing_found_after(run, come),
-            none_of(run, ["retrain", "rollout", "rollback"]),
-            every_step_went_well(run),
+            expect_no_findings_after(environment, arrival),
+            expect_no_runs(environment, ["retrain", "rollout", "rollback"]),
+            expect_no_failed_steps(environment),
             Expectation(
-                expected="what was served is named as late data, and as nothing else",
-                found=_causes(run),
-                met=_causes(run) == "late-data",
+                expected="skew is attributed to late data only",
+                found=_skew_causes(environment),
+                met=_skew_causes(environment) == "late-data",
             ),
         ]
 
 
-def _causes(run: Running) -> str:
-    causes = {item.subject.rsplit(".", 1)[-1] for item in run.shop.seen if item.event == "holdfast.skew.detected"}
+def _skew_causes(environment: Environment) -> str:
+    causes = {
+        item.subject.rsplit(".", 1)[-1] for item in environment.shop.findings if item.event == "holdfast.skew.detected"
+    }
     return ", ".join(sorted(causes)) or "none"
 
 
-def _known(run: Running) -> int:
-    """Rows of the simulated days that are in the table or in quarantine."""
-    from holdfast.ingestion.batches import list_batches
-
-    return sum(batch.rows_added + batch.rows_quarantined for batch in list_batches(run.shop.settings)[2:])
+def _ingested_rows(environment: Environment) -> int:
+    """Count the rows of the simulated days in the table or in quarantine."""
+    return sum(batch.rows_added + batch.rows_quarantined for batch in list_batches(environment.shop.settings)[2:])
 
 
-def _happened(run: Running) -> int:
-    return sum(len(run.shop.days.of(day_after(START, number))) for number in range(run.shop.number))
+def _delivered_rows(environment: Environment) -> int:
+    return sum(
+        len(environment.shop.transactions.on_day(day_after(START, number))) for number in range(environment.shop.number)
+    )

@@ -1,26 +1,28 @@
-"""Four weeks in which nothing is wrong."""
+"""Scenario: four weeks without a fault."""
 
-from simulations.assessment import none_of
-from simulations.environment import Running
+from simulations.assessment import expect_no_runs
+from simulations.environment import Environment
 from simulations.outcome import Detection, Expectation
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import every_step_went_well
+from simulations.scenarios.common_expectations import expect_no_failed_steps
 
 
 class QuietMonth(Scenario):
-    """Real purchases of May 1998 as they happened: there is nothing to find and nothing to do."""
+    """Unchanged purchases of May 1998: nothing to detect and nothing to do."""
 
     name = "quiet-month"
-    planted = "Nothing: four weeks as they were."
+    fault = "None: four weeks of unchanged data."
     days = 28
 
-    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
-        """Nothing above info is found, and nobody acts."""
-        loud = [
-            f"{item.event} {item.subject} {item.as_of:%Y-%m-%d}" for item in run.shop.seen if item.severity != "info"
+    def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
+        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
+        alarming = [
+            f"{item.event} {item.subject} {item.as_of:%Y-%m-%d}"
+            for item in environment.shop.findings
+            if item.severity != "info"
         ]
         return [], [
-            Expectation(expected="no finding above info", found="; ".join(loud) or "none", met=not loud),
-            none_of(run, ["retrain", "train", "gates", "rollout", "rollback", "promote", "recover"]),
-            every_step_went_well(run),
+            Expectation(expected="no finding above info", found="; ".join(alarming) or "none", met=not alarming),
+            expect_no_runs(environment, ["retrain", "train", "gates", "rollout", "rollback", "promote", "recover"]),
+            expect_no_failed_steps(environment),
         ]

@@ -1,14 +1,18 @@
-"""Redis dies under load and comes back with nothing in it."""
+"""Scenario: Redis is killed under load and restarts empty."""
 
 import time
 from datetime import timedelta
 
-from simulations.assessment import none_of
+from simulations.assessment import expect_no_runs
 from simulations.daily_data import START, day_after
-from simulations.environment import Running
-from simulations.outcome import Detection, Expectation, detection
+from simulations.environment import Environment
+from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import every_step_went_well, nothing_found_after, nothing_found_before
+from simulations.scenarios.common_expectations import (
+    expect_no_failed_steps,
+    expect_no_findings_after,
+    expect_no_findings_before,
+)
 
 _DAY = 1
 _NOON = timedelta(hours=12)
@@ -16,56 +20,56 @@ _DOWN_SECONDS = 3.0
 
 
 class RedisRestart(Scenario):
-    """Callers are told to come back; the next monitoring run sees it, and features are built again by themselves."""
+    """Clients retry; the next monitoring run detects the empty store, and an automation materializes the features."""
 
     name = "redis-restart"
-    planted = "At noon of the second day Redis is killed under load, and started again, empty."
+    fault = "At noon of the second day Redis is killed under load and restarts empty."
     days = 3
     store = "redis"
 
-    def __init__(self, days: int, fault: bool) -> None:
-        super().__init__(days, fault)
-        self.seconds = 0.0
+    def __init__(self, days: int, with_fault: bool) -> None:
+        super().__init__(days, with_fault)
+        self._seconds = 0.0
 
-    def during(self, run: Running) -> None:
-        """Callers never stop asking."""
-        shop = run.shop
+    def inject_fault(self, environment: Environment) -> None:
+        """Inject the fault; an override of ``Scenario.inject_fault``."""
+        shop = environment.shop
         if shop.number != _DAY:
             return
-        assert run.redis is not None
-        with shop.callers.asking_on(threads=3):
+        assert environment.redis is not None
+        with shop.clients.continuous_load(threads=3):
             time.sleep(2)
-            began = time.monotonic()
-            run.redis.kill()
+            start = time.monotonic()
+            environment.redis.kill()
             time.sleep(_DOWN_SECONDS)
-            run.redis.start_empty()
-            shop.looks_around(shop.today + _NOON)
-            shop.settles(threads=1)
-            self.seconds = time.monotonic() - began
+            environment.redis.start_empty()
+            shop.run_monitoring(shop.today + _NOON)
+            shop.wait_until_idle(threads=1)
+            self._seconds = time.monotonic() - start
 
-    def judge(self, run: Running) -> tuple[list[Detection], list[Expectation]]:
-        """Seen at once, repaired without a hand, and callers who asked again were all answered."""
+    def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
+        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         noon = day_after(START, _DAY) + _NOON
-        repaired = [item for item in run.shop.api.runs("features") if item.state == "COMPLETED"]
-        again = sum(answer.attempts > 1 for answer in run.shop.callers.answers)
+        repaired = [item for item in environment.shop.api.list_runs("features") if item.state == "COMPLETED"]
+        retried = sum(result.attempts > 1 for result in environment.shop.clients.results)
         return [
-            detection(
-                "holdfast.freshness.breached", "online store", "the first run after Redis is back, empty", noon,
-                run.shop.seen,
+            find_detection(
+                "holdfast.freshness.breached", "online store", "the first run after Redis restarted empty", noon,
+                environment.shop.findings,
             )
         ], [
             Expectation(
-                expected="features are materialised again by themselves, in one run",
-                found=f"{len(repaired)} runs of features, all well again {self.seconds:.0f} s after the kill",
+                expected="features are materialized again without intervention, in one run",
+                found=f"{len(repaired)} runs of features, idle {self._seconds:.0f} s after the kill",
                 met=len(repaired) == 1,
             ),
             Expectation(
-                expected="callers were told to come back, and were answered then",
-                found=f"{again} customers had to be asked for again",
-                met=again > 0,
+                expected="clients retried and then got a prediction",
+                found=f"{retried} customers needed a retry",
+                met=retried > 0,
             ),
-            nothing_found_before(run, noon),
-            nothing_found_after(run, noon),
-            none_of(run, ["retrain", "rollout", "rollback"]),
-            every_step_went_well(run),
+            expect_no_findings_before(environment, noon),
+            expect_no_findings_after(environment, noon),
+            expect_no_runs(environment, ["retrain", "rollout", "rollback"]),
+            expect_no_failed_steps(environment),
         ]  # fmt: skip

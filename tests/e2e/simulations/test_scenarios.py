@@ -1,4 +1,4 @@
-"""Scenarios for real: servers, worker, callers, and a fault. A fault that is not planted must not count as found."""
+"""End-to-end tests of scenarios with real servers, worker and clients."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from simulations.__main__ import ensure_world
-from simulations.baseline_state import WorldKey, code_now
+from simulations.__main__ import ensure_baseline
+from simulations.baseline_state import BaselineKey, code_fingerprint
 from simulations.scenario import Scenario
 from tests.support.main_job import ROOT, environment_of
 
@@ -21,42 +21,43 @@ FIRST, SECOND = (pytest.mark.xdist_group(f"simulations {half}") for half in ("fi
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """What the command said, and the outcome it wrote."""
+class SimulationRun:
+    """Exit status and output of the command, and its outcome."""
 
     status: int
-    printed: str
+    output: str
     outcome: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder of this process's own; the world that all simulations begin in is made by the first process."""
-    data, key = tmp_path_factory.mktemp("simulations") / "data", WorldKey(Scenario.customers, code_now())
-    worlds = tmp_path_factory.getbasetemp().parent / "worlds"
-    worlds.mkdir(exist_ok=True)
-    with FileLock(worlds / "worlds.lock"):
-        ensure_world(worlds, key, print)
+    """A data folder of this process, with the baseline state that the first process builds."""
+    data = tmp_path_factory.mktemp("simulations") / "data"
+    key = BaselineKey(Scenario.customers, code_fingerprint())
+    baselines = tmp_path_factory.getbasetemp().parent / "baselines"
+    baselines.mkdir(exist_ok=True)
+    with FileLock(baselines / "baselines.lock"):
+        ensure_baseline(baselines, key, print)
     (data / "simulations").mkdir(parents=True)
-    key.folder(data / "simulations").symlink_to(key.folder(worlds), target_is_directory=True)
+    key.folder(data / "simulations").symlink_to(key.folder(baselines), target_is_directory=True)
     return data
 
 
-def simulated(data: Path, scenario: str, *options: str) -> Simulated:
-    """`python -m simulations`, and nothing of it is left running."""
+def run_simulation(data: Path, scenario: str, *options: str) -> SimulationRun:
+    """Run `python -m simulations` and check that no process is left."""
     command = [sys.executable, "-m", "simulations", scenario, *options]
     done = subprocess.run(
         command, cwd=ROOT, env=environment_of(data), capture_output=True, text=True, timeout=800, check=False
     )
-    printed = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     path = data / "simulations" / f"{scenario}.json"
-    assert path.exists(), printed[-3000:]
-    assert not left_over(data / "simulations"), printed[-3000:]
-    return Simulated(done.returncode, printed, json.loads(path.read_text()))
+    assert path.exists(), output[-3000:]
+    assert not remaining_processes(data / "simulations"), output[-3000:]
+    return SimulationRun(done.returncode, output, json.loads(path.read_text()))
 
 
-def left_over(folder: Path) -> list[str]:
-    """Processes at work in a folder."""
+def remaining_processes(folder: Path) -> list[str]:
+    """List the processes that use a folder."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -68,13 +69,13 @@ def left_over(folder: Path) -> list[str]:
     return found
 
 
-def assert_passed(found: Simulated) -> None:
-    """With callers who asked."""
-    about = json.dumps({name: found.outcome[name] for name in ("detected_by", "expectations", "examples")}, indent=1)
-    assert found.outcome["passed"], f"{about}\n{found.output[-1500:]}"
-    assert found.status == 0
-    assert found.outcome["answered"] == found.outcome["asked"] > 500
-    assert (found.outcome["predictions_lost"], found.outcome["predictions_wrong"]) == (0, 0)
+def assert_passed(run: SimulationRun) -> None:
+    """Check that the scenario passed, with requests of clients."""
+    about = json.dumps({name: run.outcome[name] for name in ("detected_by", "expectations", "examples")}, indent=1)
+    assert run.outcome["passed"], f"{about}\n{run.output[-1500:]}"
+    assert run.status == 0
+    assert run.outcome["answered"] == run.outcome["asked"] > 500
+    assert (run.outcome["predictions_lost"], run.outcome["predictions_wrong"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -85,26 +86,28 @@ def assert_passed(found: Simulated) -> None:
         pytest.param("redis-restart", ["--days", "2"], marks=SECOND),
     ],
 )
-def test_it_is_detected_in_time_and_nothing_is_lost_or_wrong(data: Path, scenario: str, options: list[str]) -> None:
-    found = simulated(data, scenario, *options)
-    assert_passed(found)
-    assert all(item["detected_at"] == item["by"] for item in found.outcome["detected_by"])
-    assert found.outcome["detected_by"]
+def test_scenario_is_detected_in_time_without_lost_or_wrong_predictions(
+    data: Path, scenario: str, options: list[str]
+) -> None:
+    run = run_simulation(data, scenario, *options)
+    assert_passed(run)
+    assert all(item["detected_at"] == item["by"] for item in run.outcome["detected_by"])
+    assert run.outcome["detected_by"]
 
 
 @SECOND
-def test_a_fault_that_is_not_planted_is_not_found(data: Path) -> None:
-    """The same days are quiet: what detects is the fault, not the scenario."""
-    found = simulated(data, "price-change", "--days", "3", "--no-plant")
-    assert found.status == 1
-    assert found.outcome["with_fault"] is False
-    assert found.outcome["passed"] is False
-    assert [item["detected_at"] for item in found.outcome["detected_by"]] == [None]
-    assert not [item for item in found.outcome["findings"] if item["severity"] != "info"]
-    assert (found.outcome["predictions_lost"], found.outcome["predictions_wrong"]) == (0, 0)
+def test_scenario_without_fault_detects_nothing(data: Path) -> None:
+    """The same days without the fault have no finding: the fault is detected, not the scenario."""
+    run = run_simulation(data, "price-change", "--days", "3", "--no-fault")
+    assert run.status == 1
+    assert run.outcome["with_fault"] is False
+    assert run.outcome["passed"] is False
+    assert [item["detected_at"] for item in run.outcome["detected_by"]] == [None]
+    assert not [item for item in run.outcome["findings"] if item["severity"] != "info"]
+    assert (run.outcome["predictions_lost"], run.outcome["predictions_wrong"]) == (0, 0)
 
 
-def test_an_unknown_scenario_is_refused_in_one_line(data: Path) -> None:
+def test_unknown_scenario_is_rejected_in_one_line(data: Path) -> None:
     command = [sys.executable, "-m", "simulations", "flood"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment_of(data), capture_output=True, text=True, timeout=120, check=False

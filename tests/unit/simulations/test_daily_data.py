@@ -1,4 +1,4 @@
-"""Day files, the sample of customers, and the faults of data."""
+"""Tests of the daily files, the sample of customers, and the data faults."""
 
 from pathlib import Path
 
@@ -9,32 +9,45 @@ from holdfast.ingestion.column_mapping import load_mapping
 from holdfast.ingestion.datasets import locate_dataset
 from holdfast.ingestion.readers import read_source
 from holdfast.ingestion.validation import validate_source
-from simulations.daily_data import AMOUNT, CUSTOMER, MAPPING, MOST_DAYS, START, Days, day_after, read_days, write_day
-from simulations.faults import broken_amounts, dearer
+from simulations.daily_data import (
+    AMOUNT,
+    CUSTOMER,
+    MAPPING,
+    MAX_DAYS,
+    START,
+    DailyTransactions,
+    day_after,
+    read_transactions,
+    write_day,
+)
+from simulations.faults import corrupt_amounts, raise_prices
 
 
 @pytest.fixture(scope="module")
-def days() -> Days:
-    return read_days(locate_dataset("cdnow")[0], 1000)
+def transactions() -> DailyTransactions:
+    return read_transactions(locate_dataset("cdnow")[0], 1000)
 
 
-def test_history_and_days_are_everything_once(days: Days) -> None:
-    parts = [days.history(), *(days.of(day_after(START, number)) for number in range(MOST_DAYS))]
-    assert sum(map(len, parts)) == len(days.rows) > 2000
+def test_history_and_days_contain_each_row_once(transactions: DailyTransactions) -> None:
+    parts = [transactions.history(), *(transactions.on_day(day_after(START, number)) for number in range(MAX_DAYS))]
+    assert sum(map(len, parts)) == len(transactions.rows) > 2000
     assert not pd.concat(parts).index.duplicated().any()
-    assert days.of(day_after(START, MOST_DAYS)).empty
+    assert transactions.on_day(day_after(START, MAX_DAYS)).empty
 
 
-def test_the_sample_is_the_same_one_each_time_and_a_larger_one_holds_it(days: Days) -> None:
-    again, more = read_days(locate_dataset("cdnow")[0], 1000), read_days(locate_dataset("cdnow")[0], 2000)
-    assert again.rows.equals(days.rows)
-    assert days.rows[CUSTOMER].nunique() == 1000
-    assert set(days.rows[CUSTOMER]) < set(more.rows[CUSTOMER])
-    assert len(read_days(locate_dataset("cdnow")[0], 0).rows) == 69_659
+def test_read_transactions_larger_sample_contains_the_smaller(transactions: DailyTransactions) -> None:
+    again, more = (
+        read_transactions(locate_dataset("cdnow")[0], 1000),
+        read_transactions(locate_dataset("cdnow")[0], 2000),
+    )
+    assert again.rows.equals(transactions.rows)
+    assert transactions.rows[CUSTOMER].nunique() == 1000
+    assert set(transactions.rows[CUSTOMER]) < set(more.rows[CUSTOMER])
+    assert len(read_transactions(locate_dataset("cdnow")[0], 0).rows) == 69_659
 
 
-def test_a_day_is_read_by_the_mapping_as_it_was_written(days: Days, tmp_path: Path) -> None:
-    rows = days.of(START)
+def test_write_day_is_readable_with_the_mapping(transactions: DailyTransactions, tmp_path: Path) -> None:
+    rows = transactions.on_day(START)
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     mapping = load_mapping(tmp_path / "mapping.yaml")
     checked = validate_source(
@@ -45,17 +58,17 @@ def test_a_day_is_read_by_the_mapping_as_it_was_written(days: Days, tmp_path: Pa
     assert set(checked.transactions["event_timestamp"]) == {pd.Timestamp(START)}
 
 
-def test_a_dearer_day_differs_in_its_amounts_alone(days: Days) -> None:
-    rows = days.of(START)
-    changed = dearer(rows, 1.5)
+def test_raise_prices_changes_only_amounts(transactions: DailyTransactions) -> None:
+    rows = transactions.on_day(START)
+    changed = raise_prices(rows, 1.5)
     assert [float(a) for a in changed[AMOUNT]] == pytest.approx([1.5 * float(a) for a in rows[AMOUNT]], abs=0.006)
     assert changed.drop(columns=AMOUNT).equals(rows.drop(columns=AMOUNT))
 
 
-def test_broken_amounts_go_to_quarantine_and_the_others_count(days: Days, tmp_path: Path) -> None:
-    rows = days.history().tail(100)
-    changed = broken_amounts(rows, 0.4, seed=0)
-    assert changed.equals(broken_amounts(rows, 0.4, seed=0))
+def test_corrupt_amounts_are_quarantined_and_others_are_not(transactions: DailyTransactions, tmp_path: Path) -> None:
+    rows = transactions.history().tail(100)
+    changed = corrupt_amounts(rows, 0.4, seed=0)
+    assert changed.equals(corrupt_amounts(rows, 0.4, seed=0))
     assert (changed[AMOUNT] != rows[AMOUNT]).sum() == 40
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     mapping = load_mapping(tmp_path / "mapping.yaml")
