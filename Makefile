@@ -9,7 +9,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .reports/$@.xml
 
-.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring pictures clean lock
+.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring pictures settings clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ bench-monitoring: .venv/.ready ## False alarms and found faults of monitoring, o
 
 pictures: .venv/.ready ## Renew docs/pictures from the champion's test period and the last backtest
 	@$(BIN)/python -m docs.export_figures
+
+settings: .venv/.ready ## Write docs/settings.md from the settings classes
+	@$(BIN)/python -m docs.export_settings
 
 clean: ## Remove all state (data/), caches and the virtual environment
 	rm -rf data .venv .reports .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,7 +1,7 @@
-"""Where state lives, what time it is, and what "churned" means: the settings flows and services share.
+"""Settings shared by flows and services: data folder, clock and churn definition.
 
-Every value is read from the environment (prefix ``HOLDFAST_``) when :func:`load_settings` is called,
-never at import.
+Values are read from the environment (prefix ``HOLDFAST_``) when :func:`load_settings` is called, never at import.
+docs/settings.md lists all settings.
 """
 
 import os
@@ -9,21 +9,91 @@ import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from feature_repo.errors import SettingsError
 from feature_repo.timestamps import as_utc
+
+PREFIX = "HOLDFAST_"
+REPLAY_MARKER = "REPLAY"  # a file of this name marks a data folder that replays a historical data set
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # MLflow accepts exactly "true"
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "BENTOML_DO_NOT_TRACK": "true",
+    "FEAST_USAGE": "False",
+}
 
 _PACKAGE = Path(__file__).resolve().parent
 
-# A file of this name says that the data folder holds a historical data set to replay.
-REPLAY_MARKER = "REPLAY"
+
+class EnvironmentSettings(BaseSettings):
+    """Base class of all settings: read from environment variables with the prefix ``HOLDFAST_``, frozen."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the settings from the environment.
+
+        Returns:
+            The settings, with defaults for unset variables.
+
+        Raises:
+            SettingsError: Values are invalid; the message names each variable and the values that are allowed.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems: dict[str, list[Any]] = {}
+            for item in error.errors():  # a field that takes one of several types has an error for each
+                problems.setdefault(str(item["loc"][0]), []).append(item)
+            raise SettingsError(" ".join(cls._message(*problem) for problem in problems.items())) from None
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """Return the environment variable of a field.
+
+        Args:
+            field: Name of the field.
+
+        Returns:
+            Name of the variable.
+        """
+        alias = cls.model_fields[field].validation_alias
+        return alias if isinstance(alias, str) else f"{cls.model_config['env_prefix']}{field.upper()}"
+
+    @classmethod
+    def _message(cls, field: str, errors: list[Any]) -> str:
+        name = next((name for name in cls.model_fields if field.lower() in (name, cls.variable(name).lower())), field)
+        hidden = cls.model_config.get("hide_input_in_errors") or not cls.model_fields[name].repr
+        given = "is invalid" if hidden else f"is {errors[0]['input']!r}"
+        return f"{cls.variable(name)} {given}; it must be {' or '.join(cls._expected(name, item) for item in errors)}."
+
+    @classmethod
+    def _expected(cls, name: str, error: Any) -> str:
+        field = cls.model_fields[name]
+        if own := error.get("ctx", {}).get("error"):  # raised by a validator of ours
+            return str(own)
+        if field.annotation is bool:
+            return "true or false"
+        if field.annotation in (int, float):
+            words = {"ge": "from", "gt": "above", "le": "to"}
+            bounds = [
+                f"{words[key]} {value}"
+                for item in field.metadata
+                for key in words
+                if (value := getattr(item, key, None)) is not None
+            ]
+            return " ".join([f"a {'whole ' if field.annotation is int else ''}number", *bounds])
+        return str(error["msg"]).removeprefix("Input should be ")
 
 
 def _default_data_dir() -> Path:
-    """``data`` beside the source checkout; in a bento, whose source folder is read-only, under the caller."""
+    """Return ``data`` beside the source checkout; in a bento, whose source folder is read-only, in the work folder."""
     root = _PACKAGE.parent
     return (root if (root / "pyproject.toml").exists() else Path.cwd()) / "data"
 
@@ -32,19 +102,19 @@ def _default_clock(values: dict[str, Any]) -> Literal["wall", "data"]:
     return "data" if (values["data"] / REPLAY_MARKER).exists() else "wall"
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Settings shared by flows and services."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="ignore", frozen=True)
-
-    data: Path = Field(default_factory=_default_data_dir, description="The one folder that holds all state.")
+    data: Path = Field(default_factory=_default_data_dir, description="Folder of all state.")
     clock: Literal["wall", "data"] | datetime = Field(
         default_factory=_default_clock,
-        description="What 'now' means where no as_of is given: the wall clock; 'data', the midnight after the "
-        "last transaction; or a fixed time. Not set, it is 'data' in a folder that replays a historical data set.",
+        description="Current time where no as_of is given: 'wall', the system clock; 'data', the midnight after the "
+        "last transaction; or a fixed time. Default: 'data' in a folder that replays a historical data set.",
     )
-    horizon_days: int = Field(default=90, ge=1, description="A customer without a purchase for this long churned.")
-    activity_days: int = Field(default=180, ge=1, description="Models learn from customers who bought this recently.")
+    horizon_days: int = Field(default=90, ge=1, description="A customer without a purchase for this long has churned.")
+    activity_days: int = Field(
+        default=180, ge=1, description="Models are trained on customers with a purchase in the last so many days."
+    )
 
     @field_validator("data")
     @classmethod
@@ -58,103 +128,103 @@ class Settings(BaseSettings):
 
     @property
     def batches(self) -> Path:
-        """One folder per ingested batch: transactions, quarantine and manifest."""
+        """Return the folder of ingested batches: transactions, quarantine and manifest of each."""
         return self.data / "batches"
 
     @property
     def snapshots(self) -> Path:
-        """Feature snapshots: ``VIEW/TRANSFORMATIONS/AS_OF/KNOWN_AT.parquet``."""
+        """Return the folder of feature snapshots: ``VIEW/TRANSFORMATIONS/AS_OF/KNOWN_AT.parquet``."""
         return self.data / "snapshots"
 
     @property
     def feast(self) -> Path:
-        """Feast's registry and its embedded online store."""
+        """Return the folder of Feast's registry and its embedded online store."""
         return self.data / "feast"
 
     @property
     def mlflow(self) -> Path:
-        """MLflow's database and artifacts."""
+        """Return the folder of MLflow's database and artifacts."""
         return self.data / "mlflow"
 
     @property
     def predictions(self) -> Path:
-        """The prediction log of the service: a folder per day."""
+        """Return the folder of the service's prediction log, one subfolder per day."""
         return self.data / "predictions"
 
     @property
     def scores(self) -> Path:
-        """Batch scores: one Parquet file per moment."""
+        """Return the folder of batch scores, one Parquet file per scoring time."""
         return self.data / "scores"
 
     @property
     def monitoring(self) -> Path:
-        """What monitoring measured, and what it compares with."""
+        """Return the folder of monitoring results and reference data."""
         return self.data / "monitoring"
 
     @property
     def evidently(self) -> Path:
-        """Evidently's workspace: its reports."""
+        """Return the folder of Evidently's workspace."""
         return self.data / "evidently"
 
     @property
     def alerts(self) -> Path:
-        """Alerts: which are open, and which were delivered."""
+        """Return the path of the database of alerts and their deliveries."""
         return self.data / "alerts.db"
 
     @property
     def mlflow_tracking_uri(self) -> str:
-        """The tracking server of the environment if one is named, else the embedded database."""
+        """Return ``MLFLOW_TRACKING_URI`` if it is set, else the URI of the embedded database."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"
 
     def environment(self) -> dict[str, str]:
-        """The one environment block: used by flows, services, tests and images.
+        """Return the environment variables of all tools, used by flows, services, tests and images.
 
-        No telemetry leaves the machine, and every tool keeps its state under the data folder.
+        Telemetry is off, and each tool stores its state under the data folder.
+
+        Returns:
+            Variable to value.
         """
         return {
             "HOLDFAST_DATA": str(self.data),
-            "HOLDFAST_PROJECT": str(_PACKAGE.parent),  # prefect.yaml: where workers find the flows
+            "HOLDFAST_PROJECT": str(_PACKAGE.parent),  # prefect.yaml: the folder from which workers load flows
             "PREFECT_HOME": str(self.data / "prefect"),
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-            # On a busy machine SQLite's locks last longer than by default, and an automation would miss its event.
+            # Default timeouts are too short for SQLite's locks on a busy machine: an automation would miss its event.
             "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # how soon a run whose process died is missed; by default 180 s
-            # In memory, a server that starts again forgets who holds a slot, and the slot stays taken.
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # detects a dead run's process sooner than the default, 180 s
+            # In memory, a restarted server loses the holders of slots, and their slots stay occupied.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-            "PREFECT_LOGGING_EXTRA_LOGGERS": "holdfast",  # alerts that go to the log are in the flow run's, too
-            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # and those of no flow run are nowhere else
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "holdfast",  # logged alerts appear in the flow run's log, too
+            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # alerts outside a flow run are not sent
             "BENTOML_HOME": str(self.data / "bentoml"),
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
             "MLFLOW_LOGGING_LEVEL": "WARNING",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 17 s and 1.8 GB for a page that lists runs
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # saves 17 s and 1.8 GB at the start of the UI
             **NO_TELEMETRY,
         }
 
 
-# MLflow wants exactly "true" here.
-NO_TELEMETRY = {
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "BENTOML_DO_NOT_TRACK": "true",
-    "FEAST_USAGE": "False",
-}
-
-
 def load_settings() -> Settings:
-    """Read the settings from the environment."""
-    return Settings()
+    """Read the settings from the environment.
+
+    Returns:
+        The settings, with defaults for unset variables.
+
+    Raises:
+        SettingsError: A value is invalid; the message names the variable.
+    """
+    return Settings.from_environment()
 
 
 def apply_environment() -> None:
-    """Set each variable of the environment block that the caller has not set."""
+    """Set the variables of ``Settings.environment`` that are not set yet."""
     for name, value in load_settings().environment().items():
         os.environ.setdefault(name, value)
 
 
 if __name__ == "__main__":
-    # `eval "$(make -s env)"` lets the tools' own commands (feast, mlflow, prefect, bentoml) find the state.
+    # `eval "$(make -s env)"` lets commands of feast, mlflow, prefect and bentoml find the state.
     variables = load_settings().environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())

@@ -8,24 +8,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
-from holdfast.core.errors import HoldfastError
+from feature_repo.errors import SettingsError
+from feature_repo.settings import PREFIX, EnvironmentSettings
 
-_PREFIX = "HOLDFAST_"
 _ORIGIN = re.compile(r"https?://[^\s/?#,@]+")
 
 
-class SettingsError(HoldfastError):
-    """A variable has a value that cannot be."""
-
-
-class ServingSettings(BaseSettings):
+class ServingSettings(EnvironmentSettings):
     """Settings of the service alone; those it shares with the flows are ``feature_repo.settings.Settings``."""
-
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True)
 
     api_keys: str | None = Field(
         default=None,
@@ -99,31 +92,12 @@ def load_serving_settings() -> ServingSettings:
         SettingsError: A value is refused; names the variable and what it must be.
     """
     _require_known_key_variables()
-    try:
-        return ServingSettings()
-    except ValidationError as error:
-        raise SettingsError(" ".join(map(_sentence, error.errors()))) from None
+    return ServingSettings.from_environment()
 
 
 def _require_known_key_variables() -> None:
     """Ignoring a misspelt variable would open the service to everybody."""
     known = ("API_KEYS", "API_KEYS_FILE")
     for name in os.environ:
-        if name.upper().startswith(f"{_PREFIX}API") and name.upper().removeprefix(_PREFIX) not in known:
-            raise SettingsError(f"{name} is no setting. Use {' or '.join(_PREFIX + item for item in known)}.")
-
-
-def _sentence(error: Any) -> str:
-    name = str(error["loc"][0])
-    field = ServingSettings.model_fields[name]
-    given = f"is {error['input']!r}" if field.repr else "is refused"
-    own = error.get("ctx", {}).get("error")
-    return f"{_PREFIX}{name.upper()} {given}; it must be {own or _expected(field)}."
-
-
-def _expected(field: FieldInfo) -> str:
-    if field.annotation is bool:
-        return "true or false"
-    bounds = [value for item in field.metadata for value in (getattr(item, "ge", None), getattr(item, "le", None))]
-    low, high = (value for value in bounds if value is not None)
-    return f"a {'whole ' if field.annotation is int else ''}number from {low} to {high}"
+        if name.upper().startswith(f"{PREFIX}API") and name.upper().removeprefix(PREFIX) not in known:
+            raise SettingsError(f"{name} is no setting. Use {' or '.join(PREFIX + item for item in known)}.")

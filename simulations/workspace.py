@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from feature_repo.settings import NO_TELEMETRY, Settings
-from holdfast.feast_stores.open_store import FEATURE_REPO
+from holdfast.feast_stores.settings import FEATURE_REPO
 
 ROOT = Path(__file__).resolve().parents[1]
 StoreName = Literal["sqlite", "redis"]

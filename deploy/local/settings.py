@@ -2,26 +2,20 @@
 
 from typing import Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
-from holdfast.core.errors import HoldfastError
-
-_PREFIX = "HOLDFAST_"
-
-
-class LocalSettingsError(HoldfastError):
-    """A variable has a value that cannot be."""
+from feature_repo.settings import EnvironmentSettings
 
 
 def _port(default: int, about: str) -> Any:
     return Field(default=default, ge=1, le=65535, description=f"Port of {about}.")
 
 
-class LocalSettings(BaseSettings):
+class LocalSettings(EnvironmentSettings):
     """Host and ports of ``make up``."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     host: str = Field(default="127.0.0.1", description="What all parts listen on; another lets other machines in.")
     prefect_port: int = _port(4200, "Prefect's server")
@@ -43,18 +37,16 @@ class LocalSettings(BaseSettings):
     def ports(self) -> dict[str, int]:
         """The variable that sets each port, and the port."""
         names = [name for name in LocalSettings.model_fields if name.endswith("_port")]
-        return {_PREFIX + name.upper(): int(getattr(self, name)) for name in names}
+        return {LocalSettings.variable(name): int(getattr(self, name)) for name in names}
 
 
 def load_local_settings() -> LocalSettings:
-    """Read them from the environment.
+    """Read the settings from the environment.
+
+    Returns:
+        The settings, with defaults for unset variables.
 
     Raises:
-        LocalSettingsError: A value is refused; names the variable.
+        SettingsError: A value is invalid; the message names the variable.
     """
-    try:
-        return LocalSettings()
-    except ValidationError as error:
-        problems = [(str(item["loc"][0]), item["input"]) for item in error.errors()]
-        said = [f"{_PREFIX}{name.upper()} is {given!r}; it must be a port from 1 to 65535." for name, given in problems]
-        raise LocalSettingsError(" ".join(said)) from None
+    return LocalSettings.from_environment()

@@ -1,17 +1,16 @@
 """Settings of alert channels, severities and times."""
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from feature_repo.settings import PREFIX, EnvironmentSettings
 from holdfast.monitoring.findings import Severity
 
 
-class AlertSettings(BaseSettings):
+class AlertSettings(EnvironmentSettings):
     """Channels and times, from the environment (prefix ``HOLDFAST_ALERT_``)."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HOLDFAST_ALERT_", extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}ALERT_", env_ignore_empty=True, hide_input_in_errors=True)
 
     webhook: SecretStr | None = Field(default=None, description="URL that receives each message as JSON in a POST.")
     slack_webhook: SecretStr | None = Field(
@@ -33,4 +32,4 @@ def load_alert_settings() -> AlertSettings:
     Returns:
         The settings, with defaults for unset variables.
     """
-    return AlertSettings()
+    return AlertSettings.from_environment()

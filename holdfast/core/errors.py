@@ -1,29 +1,37 @@
-"""The root of every error that a person can act on."""
+"""Errors that a user can act on."""
 
+from feature_repo.errors import HoldfastError
 
-class HoldfastError(ValueError):
-    """Says what is wrong, where, and what to do. The command line prints it as one line, without a traceback."""
+__all__ = [
+    "ApprovalRefusedError",
+    "HoldfastError",
+    "IngestError",
+    "PackagingError",
+    "PromotionRefusedError",
+    "RollbackError",
+    "TrafficError",
+]
 
 
 class IngestError(HoldfastError):
-    """A source, mapping or batch that ingest refuses. The message says what is wrong, where and what to do."""
+    """Source, mapping or batch that ingest rejects."""
 
 
 class PackagingError(HoldfastError):
-    """The champion cannot be packaged; the message says why and what to do."""
+    """Champion that cannot be packaged."""
 
 
 class PromotionRefusedError(HoldfastError):
-    """The version did not pass its gates or was not approved; the champion stays."""
+    """Promotion of a version that failed its gates or was not approved; the champion is unchanged."""
 
 
 class ApprovalRefusedError(PromotionRefusedError):
-    """A person said no, or nothing in time."""
+    """Approval that was rejected or not given in time."""
 
 
 class TrafficError(HoldfastError):
-    """The challenger gets no other traffic than before."""
+    """Change of the challenger's traffic that failed; the traffic is unchanged."""
 
 
 class RollbackError(HoldfastError):
-    """There is nothing to roll back to; the champion stays."""
+    """Rollback without a version to return to; the champion is unchanged."""

@@ -15,15 +15,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.timestamps import as_utc
+from feature_repo.timestamps import DAY_US, as_utc
 from holdfast.core.types import Bools, Floats, Ints
-
-NO_TIME = np.iinfo(np.int64).min  # the timestamp of a view that does not hold the customer
-DAY_US = 86_400_000_000
 
 Route = Literal["champion", "canary", "shadow"]
 

@@ -1,28 +1,27 @@
-"""Opens the feature store of this repository."""
+"""Feature store of this repository."""
 
-import os
 from datetime import datetime
-from pathlib import Path
 
 from holdfast.feast_stores._feast_imports import FeatureStore, load_repo_config
-
-FEATURE_REPO = Path(__file__).resolve().parents[2] / "feature_repo"
+from holdfast.feast_stores.settings import FEATURE_REPO, load_feature_store_settings
 
 
 def open_store(known_at: datetime | None = None, online_timeout: float | None = None) -> FeatureStore:
-    """The feature store of this repository, as ``feature_store.yaml`` configures it.
+    """Open the feature store that ``feature_store.yaml``, or the file in ``FEAST_FS_YAML_FILE_PATH``, configures.
 
-    ``FEAST_FS_YAML_FILE_PATH``, Feast's own variable, names another configuration. With ``known_at``,
-    point-in-time joins see only snapshots of data that had arrived by then. ``online_timeout``, seconds, limits
-    how long one read waits for the online store, where the configuration does not.
+    Args:
+        known_at: Point-in-time joins read only snapshots of data that had arrived by then; None reads all snapshots.
+        online_timeout: Limit of one read of the online store, seconds, unless the configuration has its own.
+
+    Returns:
+        The feature store.
     """
-    path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or FEATURE_REPO / "feature_store.yaml")
-    config = load_repo_config(FEATURE_REPO, path)
+    config = load_repo_config(FEATURE_REPO, load_feature_store_settings().config_file)
     if known_at is not None:
         config.offline_store.known_at = known_at
     if online_timeout is not None and hasattr(config.online_store, "limit_read_time"):
         config.online_store.limit_read_time(online_timeout)
-    # Else every read fails while a materialisation runs, and after a killed one until the next. The same option
-    # in feature_store.yaml works as well, but warns at each command that a file registry has no use for it.
+    # Without this option each read fails during a materialization, and after a killed one until the next. The same
+    # option in feature_store.yaml works as well, but makes each command warn that a file registry does not use it.
     config.registry.serve_features_while_materializing = True
     return FeatureStore(config=config)

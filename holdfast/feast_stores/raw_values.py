@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from feature_repo.names import ENTITY_KEY
-from feature_repo.timestamps import epoch_us
+from feature_repo.timestamps import NO_TIME, epoch_us
 from holdfast.feast_stores._feast_imports import EntityKeyProto, ValueProto, ValueType
 
 if TYPE_CHECKING:
     from feast import FeatureView, RepoConfig
     from feast.infra.online_stores.online_store import OnlineStore
-
-NO_TIME = int(np.iinfo(np.int64).min)
-"""Instead of an event time: the customer is not in that view."""
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 

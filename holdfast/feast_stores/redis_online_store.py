@@ -1,6 +1,5 @@
 """Feast's Redis online store, read in one round trip; named in ``feature_store.redis.yaml``."""
 
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -19,20 +18,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, NoPermissionError
 from redis.retry import Retry
 
+from feature_repo.timestamps import NO_TIME
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores._feast_imports import RepoConfig
-from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, ViewRequest, entity_keys
+from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
 from holdfast.feast_stores.redis_pipeline import Deadline, Reply, execute_pipeline
+from holdfast.feast_stores.settings import load_feature_store_settings
 
 _LIMIT_SECONDS = 1.0  # without one, a server that hangs would hang every caller for ever
 # Customers per round trip: what the server prepares for one caller, and keeps others waiting for, stays small.
 _BATCH = 1000
 _FILLING_SECONDS = 120
 _READ_SECONDS = 2
-
-
-def _connection_string() -> str:
-    return os.environ.get("HOLDFAST_REDIS") or "localhost:6379"
 
 
 class ConnectionStringError(HoldfastError):
@@ -47,7 +44,7 @@ class SingleRoundTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     """
 
     type: Literal["holdfast.feast_stores.redis_online_store.SingleRoundTripRedisOnlineStore"]  # type: ignore[assignment]
-    connection_string: str = Field(default_factory=_connection_string, validate_default=True)
+    connection_string: str = Field(default_factory=lambda: load_feature_store_settings().redis, validate_default=True)
 
     @field_validator("connection_string")
     @classmethod

@@ -12,8 +12,9 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStor
 from pydantic import PrivateAttr, field_validator
 
 from feature_repo.settings import load_settings
+from feature_repo.timestamps import NO_TIME
 from holdfast.feast_stores._feast_imports import RepoConfig
-from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, ViewRequest, entity_keys
+from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
 
 
 def _epoch_seconds(time: datetime) -> int:

@@ -14,11 +14,12 @@ from pydantic import TypeAdapter
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, transformations_version
+from feature_repo.timestamps import NO_TIME
 from feature_repo.transformations import BUILDERS
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.snapshots import Snapshot, read_customers, snapshot_path
-from holdfast.online_features.reader import NO_TIME, OnlineReader
+from holdfast.online_features.reader import OnlineReader
 
 
 @dataclass(frozen=True)

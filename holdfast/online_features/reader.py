@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.core.types import Bools, Floats, Ints
-from holdfast.feast_stores.raw_values import NO_TIME, RawColumns, RawReader, feast_reader
+from holdfast.feast_stores.raw_values import RawColumns, RawReader, feast_reader
 from holdfast.models.contract import Feature
 from holdfast.online_features.read_plan import OnDemandComputation, ReadPlan, UnreadableServiceError, build_read_plan
 from holdfast.online_features.value_decoder import Fault, Number, decode_values
@@ -22,7 +22,7 @@ from holdfast.online_features.value_decoder import Fault, Number, decode_values
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-__all__ = ["NO_TIME", "Fault", "OnlineFeatures", "OnlineReader", "RawColumns", "UnreadableServiceError"]
+__all__ = ["Fault", "OnlineFeatures", "OnlineReader", "RawColumns", "UnreadableServiceError"]
 
 _Columns = list[list[Number | None]]
 _NONE = int(Fault.NONE)  # an enumeration's member takes a microsecond to look up

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from feature_repo.names import REQUEST_TIME
+from feature_repo.timestamps import DAY_US
 from holdfast.core.types import Floats, Ints
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import Feature, input_matrix
@@ -19,7 +20,7 @@ RequestTime = Callable[[dict[str, list[Any]]], dict[str, list[Any]]]
 SILENCE = "days_since_last_purchase"
 TENURE = "tenure_days"
 _FIRST, _LAST = "first_purchase_us", "last_purchase_us"
-_DAY_US = 86_400_000_000
+
 _ALONE = 50
 
 
@@ -43,7 +44,7 @@ def measure_wrong_direction(
         raise NotComputedError("no test row has a second purchase, so no silence can grow")
     before, falls = score(rows.x), np.zeros(len(rows.y), dtype=bool)
     for step in days:
-        after = score(_moved(rows, stored, np.maximum(stored[_FIRST], stored[_LAST] - step * _DAY_US), request_time))
+        after = score(_moved(rows, stored, np.maximum(stored[_FIRST], stored[_LAST] - step * DAY_US), request_time))
         falls |= after < before - tolerance
         before = after
     return float(falls[telling].mean())
@@ -52,7 +53,7 @@ def measure_wrong_direction(
 def _stored(rows: TrainingSet) -> dict[str, Ints]:
     """What is stored of the purchases, from what was computed of it at the cut-off."""
     as_of = np.asarray(rows.keys["cutoff"].astype("int64"), dtype=np.int64)  # datetime64[us]
-    silence, tenure = (np.rint(rows.column(name) * _DAY_US).astype(np.int64) for name in (SILENCE, TENURE))
+    silence, tenure = (np.rint(rows.column(name) * DAY_US).astype(np.int64) for name in (SILENCE, TENURE))
     return {REQUEST_TIME: as_of, _FIRST: as_of - tenure, _LAST: as_of - silence}
 
 

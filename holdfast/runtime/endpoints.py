@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_repo.settings import EnvironmentSettings
 
 
-class EndpointSettings(BaseSettings):
-    """Addresses and data source, read from the environment (prefix ``HOLDFAST_``)."""
+class EndpointSettings(EnvironmentSettings):
+    """Addresses and data source."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     service_url: str = Field(default="http://127.0.0.1:3000", description="Prediction service.")
     prefect_url: str = Field(default="http://127.0.0.1:4200", description="Prefect UI.")
@@ -27,4 +29,4 @@ def load_endpoint_settings() -> EndpointSettings:
     Returns:
         The settings, with defaults for unset variables.
     """
-    return EndpointSettings()
+    return EndpointSettings.from_environment()

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from feature_repo.labels import churn_labels, closed_cutoffs
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
-from feature_repo.timestamps import epoch_us
+from feature_repo.timestamps import DAY_US, epoch_us
 from feature_repo.transformations import known_transactions
 from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
@@ -90,10 +90,10 @@ def read_purchase_history(settings: Settings, cutoff: datetime, known_at: dateti
     table = pq.read_table(path, columns=["purchase_days", "first_purchase_us", "last_purchase_us"])
     days, first, last = (table[name].to_numpy().astype(np.float64) for name in table.column_names)
     bought = days > 0  # who only ever returned has no first purchase
-    repeats, day_us = days[bought] - 1, 86_400_000_000
+    repeats = days[bought] - 1
     # Two purchases on one day are none that was repeated.
-    last_day = np.where(repeats > 0, (last - first)[bought] / day_us, 0.0)
-    return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first[bought]) / day_us)
+    last_day = np.where(repeats > 0, (last - first)[bought] / DAY_US, 0.0)
+    return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first[bought]) / DAY_US)
 
 
 def list_labeled_cutoffs(

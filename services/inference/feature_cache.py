@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from feature_repo.timestamps import NO_TIME
 from holdfast.core.types import Bools
-from holdfast.online_features.reader import NO_TIME, RawColumns
+from holdfast.online_features.reader import RawColumns
 
 _Row = tuple[tuple[bytes | None, ...], tuple[int, ...]]
 

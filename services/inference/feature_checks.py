@@ -8,10 +8,10 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.timestamps import from_epoch_us
+from feature_repo.timestamps import NO_TIME, from_epoch_us
 from holdfast.core.types import Bools, Ints
 from holdfast.models.contract import Feature
-from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures
+from holdfast.online_features.reader import Fault, OnlineFeatures
 from services.errors import RejectionReason
 from services.inference.feature_definitions import FeatureDefinitions
 

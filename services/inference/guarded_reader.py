@@ -4,7 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.online_features.reader import NO_TIME, OnlineReader, RawColumns
+from feature_repo.timestamps import NO_TIME
+from holdfast.online_features.reader import OnlineReader, RawColumns
 from services.errors import StoreUnavailableError
 from services.inference.circuit_breaker import CircuitBreaker
 from services.observability.logs import LOG

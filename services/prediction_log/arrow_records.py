@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from holdfast.core.prediction_log import INPUTS, NO_TIME, TIMES, TIMESTAMP_TYPE, LogKey, ScoredBatch, log_schema
+from feature_repo.timestamps import NO_TIME
+from holdfast.core.prediction_log import INPUTS, TIMES, TIMESTAMP_TYPE, LogKey, ScoredBatch, log_schema
 from holdfast.core.types import Ints
 
 _MAX_ROWS = 8192

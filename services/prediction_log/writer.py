@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from holdfast.core.prediction_log import DAY_US, LogKey, ScoredBatch
+from feature_repo.timestamps import DAY_US
+from holdfast.core.prediction_log import LogKey, ScoredBatch
 from services.observability.logs import LOG
 from services.prediction_log.arrow_records import records, warm_up
 from services.prediction_log.files import PredictionFiles, delete_days

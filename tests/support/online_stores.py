@@ -17,8 +17,9 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores._feast_imports import FeatureStore
-from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
+from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.raw_values import entity_keys
+from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.online_features.reader import OnlineReader
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.small_shop import AS_OF, at_work_on, build_features, copy_shop

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from holdfast.core.prediction_log import DAY_US, ScoredBatch, log_schema, read_predictions
+from feature_repo.timestamps import DAY_US
+from holdfast.core.prediction_log import ScoredBatch, log_schema, read_predictions
 from services.prediction_log.arrow_records import to_record
 from services.prediction_log.files import PredictionFiles
 

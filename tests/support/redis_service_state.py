@@ -10,8 +10,8 @@ from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from starlette.testclient import TestClient
 
-from holdfast.feast_stores.open_store import FEATURE_REPO
 from holdfast.feast_stores.raw_values import entity_keys
+from holdfast.feast_stores.settings import FEATURE_REPO
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF

@@ -133,7 +133,8 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     import sys
     import tempfile
 
-    from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.feast_stores.settings import FEATURE_REPO
     from holdfast.packaging.bento_stores import save_served_model
 
     apply_environment()

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from feature_repo.settings import Settings, load_settings
+from feature_repo.timestamps import DAY_US
 from tests.support.feature_oracle import Transaction
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.main_job import STATE
@@ -71,7 +72,7 @@ def transactions() -> list[Transaction]:
         leaves = start + float(rng.exponential(260))
         day = start
         while day < min(days, leaves):
-            time = FIRST + timedelta(microseconds=int(day * 86_400_000_000))
+            time = FIRST + timedelta(microseconds=int(day * DAY_US))
             amount = round(float(rng.lognormal(3, 0.8)), 2)
             if len(rows) % 40 == 39 and day > start:
                 amount = -amount

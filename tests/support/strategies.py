@@ -10,6 +10,7 @@ import pyarrow as pa
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from feature_repo.timestamps import DAY_US
 from tests.support.feature_oracle import EPOCH, MICROSECOND, Transaction, microseconds
 
 EXAMPLES = settings(max_examples=60, deadline=None, report_multiple_bugs=False)
@@ -106,7 +107,7 @@ def event_times(as_of: datetime) -> st.SearchStrategy[datetime]:
         instants(as_of - timedelta(days=days) for days in (30, 90, 180)),
         instants([as_of]),
         instants(midnight - timedelta(days=days) for days in (0, 1, 2, 29, 30, 60, 120)),
-        st.integers(1, 365 * 86_400_000_000).map(lambda us: as_of - us * MICROSECOND),
+        st.integers(1, 365 * DAY_US).map(lambda us: as_of - us * MICROSECOND),
         anywhere,
     )
 

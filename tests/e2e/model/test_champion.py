@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from feature_repo.timestamps import DAY_US
 from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
 
-DAY_US = 86_400_000_000
 # On CDNOW no customer's risk rises at all: the smallest fall over a day is 7e-5. Rounding is all that is allowed.
 TOLERANCE = 1e-9
 

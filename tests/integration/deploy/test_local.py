@@ -17,9 +17,10 @@ from deploy.local.components import Part, environment, fresh, parts
 from deploy.local.lock import RunsAlreadyError, running, take_lock
 from deploy.local.orphans import MARK, PART, end_left_over, left_over
 from deploy.local.ports import PortTakenError, require_free
-from deploy.local.settings import LocalSettings, LocalSettingsError, load_local_settings
+from deploy.local.settings import LocalSettings, load_local_settings
 from deploy.local.startup import Watch
 from deploy.local.supervisor import RETRIES, Supervisor, configuration
+from feature_repo.errors import SettingsError
 from feature_repo.settings import Settings
 from tests.support.local_stack import NAMES, up, variables
 from tests.support.main_job import ROOT
@@ -61,7 +62,7 @@ def test_two_parts_cannot_have_one_port(data_dir: Path) -> None:
 @pytest.mark.parametrize("value", ["http", "0", "65536", "-1"])
 def test_a_port_is_a_number(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_SERVICE_PORT", value)
-    with pytest.raises(LocalSettingsError, match=f"HOLDFAST_SERVICE_PORT is '{value}'; it must be a port"):
+    with pytest.raises(SettingsError, match=f"HOLDFAST_SERVICE_PORT is '{value}'; it must be a whole number from 1"):
         load_local_settings()
 
 

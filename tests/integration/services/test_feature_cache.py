@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from feature_repo.timestamps import NO_TIME
 from holdfast.core.prediction_log import read_predictions
-from holdfast.online_features.reader import NO_TIME, RawColumns
+from holdfast.online_features.reader import RawColumns
 from services.inference.feature_cache import FeatureCache
 from services.observability.metrics import METRICS
 from tests.support.redis_service_state import RedisServiceState, redis_service_state

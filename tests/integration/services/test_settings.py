@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from feature_repo.errors import SettingsError
 from holdfast.core.errors import HoldfastError
-from services.settings import ServingSettings, SettingsError, load_serving_settings
+from services.settings import ServingSettings, load_serving_settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from feature_repo.timestamps import epoch_us
-from holdfast.core.prediction_log import DAY_US, NO_TIME, iter_predictions, read_predictions
+from feature_repo.timestamps import DAY_US, NO_TIME, epoch_us
+from holdfast.core.prediction_log import iter_predictions, read_predictions
 from tests.support.prediction_batches import NOON_US, logged_request_ids, make_batch, request_ids, write_log
 
 COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "version", "route", "churn_probability", "stale"]
@@ -164,12 +164,6 @@ def test_any_arrow_reader_finds_values_and_their_names(tmp_path: Path) -> None:
     assert table.schema.metadata[b"version"] == b"1"
     assert table.schema.metadata[b"inputs"] == b'["recency", "gap"]'
     assert table["inputs"].to_pylist() == [[0.0, 1.0], [2.0, 3.0]]
-
-
-def test_online_reads_and_the_log_mean_the_same_by_no_time() -> None:
-    from holdfast.online_features import reader
-
-    assert reader.NO_TIME == NO_TIME
 
 
 def test_the_noon_of_these_tests_is_noon() -> None:

@@ -131,7 +131,7 @@ class TestOpenStore:
     def test_another_configuration_can_be_named(
         self, shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from holdfast.feast_stores.open_store import FEATURE_REPO
+        from holdfast.feast_stores.settings import FEATURE_REPO
 
         other = tmp_path / "other.yaml"
         text = (FEATURE_REPO / "feature_store.yaml").read_text()

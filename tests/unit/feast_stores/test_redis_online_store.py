@@ -20,16 +20,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE
-from feature_repo.timestamps import epoch_us
-from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
+from feature_repo.timestamps import NO_TIME, epoch_us
+from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.redis_online_store import (
     SingleRoundTripRedisOnlineStore,
     SingleRoundTripRedisOnlineStoreConfig,
     _packed_around_key,
 )
+from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.feature_store.materialization import delete_online_state
-from holdfast.online_features.reader import NO_TIME, Fault, OnlineReader
+from holdfast.online_features.reader import Fault, OnlineReader
 from tests.support.online_stores import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
 from tests.support.redis_server import RedisServer
 from tests.support.small_shop import AS_OF, build_features

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.on_demand_feature_views import customer_request_time
+from feature_repo.timestamps import DAY_US
 from tests.support import feature_oracle
 from tests.support.feature_oracle import MICROSECOND, Values, microseconds
 from tests.support.strategies import EXAMPLES, as_ofs, bits
 
 OUTPUTS = [field.name for field in customer_request_time.features]
-DAY_US = 86_400_000_000
 
 
 class History(NamedTuple):

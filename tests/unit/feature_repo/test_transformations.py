@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
 from feature_repo import feature_views
+from feature_repo.timestamps import DAY_US
 from feature_repo.transformations import BUILDERS, known_transactions
 from tests.support import feature_oracle
 from tests.support.feature_oracle import MICROSECOND, Transaction, Values
@@ -265,7 +266,7 @@ def many_rows() -> list[Transaction]:
     return [
         Transaction(
             f"c{rng.randrange(150)}",
-            AS_OF - rng.randrange(1, 900 * 86_400_000_000) * MICROSECOND,
+            AS_OF - rng.randrange(1, 900 * DAY_US) * MICROSECOND,
             rng.choice([1, 1, 1, -1]) * rng.randrange(1, 10 ** rng.randrange(1, 8)) / 100,
             AS_OF,
         )

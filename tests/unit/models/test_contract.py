@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from feature_repo import source_hash
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.source_hash import strip_formatting, transformations_version
-from holdfast.feast_stores.open_store import FEATURE_REPO, open_store
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.models.contract import (
     Feature,
     MissingFeatureError,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from feature_repo.names import FEATURE_SERVICE
-from feature_repo.timestamps import epoch_us
+from feature_repo.timestamps import DAY_US, NO_TIME, epoch_us
 from holdfast.feast_stores.raw_values import feast_reader
 from holdfast.models.contract import model_inputs
-from holdfast.online_features.reader import NO_TIME, Fault, OnlineFeatures, OnlineReader
+from holdfast.online_features.reader import Fault, OnlineFeatures, OnlineReader
 from tests.support.online_stores import (
     ACTIVITY,
     CUSTOMERS,
@@ -162,7 +162,7 @@ class TestFaults:
         found = shop.reader.read(["c000", "one-view-older"], NOW)
         assert not found.faults.any()
         older = epoch_us(AS_OF - DAY)
-        assert found.timestamps_us[1].tolist() == [older if v == ACTIVITY else older + 86_400_000_000 for v in VIEWS]
+        assert found.timestamps_us[1].tolist() == [older if v == ACTIVITY else older + DAY_US for v in VIEWS]
 
     @pytest.mark.parametrize(
         ("customer", "faults"),

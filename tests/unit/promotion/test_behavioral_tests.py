@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.timestamps import epoch_us
+from feature_repo.timestamps import DAY_US, epoch_us
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import Feature
 from holdfast.promotion.behavioral_tests import (
@@ -21,7 +21,6 @@ from holdfast.promotion.behavioral_tests import (
 from holdfast.training.dataset import TrainingSet
 from tests.support.small_shop import at_work_on
 
-DAY_US = 86_400_000_000
 INPUTS = [
     Feature("customer_purchase_rhythm", "mean_gap_days", "Float64", True),
     Feature("customer_request_time", "days_since_last_purchase", "Float64", False),

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
-from holdfast.core.prediction_log import DAY_US, log_schema
+from feature_repo.timestamps import DAY_US
+from holdfast.core.prediction_log import log_schema
 from holdfast.models.contract import RECENCY_FEATURE, ServedModel
 from holdfast.rollout.challenger_predictions import IncrementalPredictions, read_predictions
 from services.prediction_log.arrow_records import to_record

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from feature_repo.settings import Settings
+from feature_repo.timestamps import DAY_US
 from holdfast.core.formatting import render_png
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from holdfast.models.contract import MODEL_NAME, RECENCY_FEATURE
@@ -58,7 +59,7 @@ def log_again(
     frame = read_predictions(settings.predictions).to_pandas()
     inputs = [name for name in frame.columns[8:] if not name.endswith("__timestamp")]
     frame = change(frame[frame["version"] == "1"].reset_index(drop=True))
-    as_of = frame["as_of"].astype("datetime64[us, UTC]").astype("int64").to_numpy() + days * 86_400_000_000
+    as_of = frame["as_of"].astype("datetime64[us, UTC]").astype("int64").to_numpy() + days * DAY_US
     shutil.rmtree(settings.predictions)
     batch = ScoredBatch(
         version=version,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.core.prediction_log import DAY_US, iter_predictions
+from feature_repo.timestamps import DAY_US
+from holdfast.core.prediction_log import iter_predictions
 from services.prediction_log.files import delete_days
 from services.prediction_log.writer import PredictionLog
 from tests.support.main_job import ROOT

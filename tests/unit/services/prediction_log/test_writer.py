@@ -13,7 +13,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from holdfast.core.prediction_log import DAY_US, LogKey
+from feature_repo.timestamps import DAY_US
+from holdfast.core.prediction_log import LogKey
 from services.prediction_log.files import PredictionFiles
 from services.prediction_log.record_queue import PredictionQueue
 from services.prediction_log.writer import PredictionLog
