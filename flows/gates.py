@@ -83,8 +83,8 @@ def verdict_task(settings: Settings, report: "GateReport") -> bool:
         [
             {
                 "gate": gate.name,
-                "value": gate.shown,
-                "wanted": gate.wanted,
+                "value": gate.value_text,
+                "wanted": gate.threshold_text,
                 "verdict": gate.verdict.upper() if gate.verdict == "failed" else gate.verdict,
                 "detail": gate.detail,
             }
@@ -142,7 +142,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     when = datetime.now(UTC)  # before it looks: what happens to the version meanwhile is not judged here
     situation = situation_task(settings, number)
     if version is not None and situation.breach and not flow_run.parent_flow_run_id:
-        situation = situation.in_spite_of_its_breach()
+        situation = situation.without_breach()
     key = situation.key(number, thresholds)
     found = report = find_report(client, number, key)
     if report is None:
@@ -177,7 +177,7 @@ def _show(result: GatesResult) -> None:
     table = Table("gate", "value", "wanted", "verdict", "detail", box=None)
     for gate in result.gates:
         style = {"passed": "green", "failed": "bold red"}.get(gate.verdict, "dim")
-        table.add_row(gate.name, gate.shown, gate.wanted, f"[{style}]{gate.verdict}[/]", gate.detail)
+        table.add_row(gate.name, gate.value_text, gate.threshold_text, f"[{style}]{gate.verdict}[/]", gate.detail)
     console.print(table)
     console.print(
         f"\nVersion {result.version} {_verdict([gate.name for gate in result.failed])}."

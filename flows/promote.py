@@ -44,7 +44,7 @@ def move_task(settings: Settings, version: str, decision: "PromotionDecision") -
 
     client = open_registry(settings)
     previous = promote_champion(client, settings, version, decision, datetime.now(UTC))
-    record = PromotionRecord.of(client, version)
+    record = PromotionRecord.load(client, version)
     thresholds = record.thresholds if record else {}
     result = PromoteResult(version, previous, previous != version, decision.who, decision.why, thresholds)
     create_markdown_artifact(_told(result), key="promotion", description=f"{MODEL_NAME}: {CHAMPION}")

@@ -79,7 +79,7 @@ def record_task(settings: Settings, begun: "RetrainingAttempt", version: str) ->
 
     client = open_registry(settings)
     with promotion_lock(settings):
-        record = RetrainingRecord.of(client, version)
+        record = RetrainingRecord.load(client, version)
         if record is None and registration_time(get_version(client, version)) >= begun.begun.replace(microsecond=0):
             prompted = f"{begun.event} about {begun.subject}" if begun.event else "by hand"
             record = RetrainingRecord(as_of=begun.as_of, why=begun.why, prompted=prompted, when=datetime.now(UTC))

@@ -87,7 +87,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     )
     outcome = run_step(client, settings, work, rules, world)
     finish_step(client, settings, work.version, outcome.record, clock(), current_run_url())
-    create_table_artifact(outcome.table, key="rollout", description=f"Version {work.version}: {outcome.record.told}")
+    create_table_artifact(outcome.table, key="rollout", description=f"Version {work.version}: {outcome.record.summary}")
     return outcome.record
 
 
@@ -203,7 +203,7 @@ def _roll_out(
         return _over(settings, work, end_task(settings, work))
     asks = person.asks and work.record is None  # one that goes on was begun with a person, or without
     if work.record is not None:  # killed before it was told, it would be lost: the next step takes its place
-        work.record.tell(client, work.version)
+        work.record.append_event(client, work.version)
     try:
         if work.record is None:
             if waiting := describe_pending_approval(
@@ -231,7 +231,7 @@ def _roll_out(
 
 def _over(settings: Settings, work: "Work", record: "RolloutRecord") -> RolloutResult:
     refresh_model_cards(settings, work.version, work.champion if record.step == "watch" else None)
-    return RolloutResult(work.version, record.verdict, f"Version {work.version}: {record.told}.")  # type: ignore[arg-type]
+    return RolloutResult(work.version, record.verdict, f"Version {work.version}: {record.summary}.")  # type: ignore[arg-type]
 
 
 def _show(result: RolloutResult) -> None:

@@ -112,7 +112,7 @@ def load_version_history(
     files = read_files(client, run_id, (LINEAGE_FILE, RECIPE_FILE, EVALUATION_FILE))
     lineage = parse_lineage(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
-    gates, approval = GatesRecord.in_tags(tags, number), ApprovalRecord.in_tags(tags, number)
+    gates, approval = GatesRecord.from_tags(tags, number), ApprovalRecord.from_tags(tags, number)
     past = read_champion_history(client)
     promotions = past.promotions.get(number, [])
     report, unreadable = _report(client, number, gates)
@@ -130,13 +130,13 @@ def load_version_history(
         evaluation=Evaluation.model_validate_json(files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
         gates=gates,
         report=report,
-        approval=approval.standing(now or datetime.now(UTC)) if approval else None,
+        approval=approval.evaluate_at(now or datetime.now(UTC)) if approval else None,
         promotion=promotions[-1] if promotions else None,
         rollback=past.rollbacks[number][-1] if past.rollbacks.get(number) else None,
         successors=[
             (name, item) for name, found in past.promotions.items() for item in found if item.previous == number
         ],
-        returns=past.returns_to(number),
+        returns=past.list_returns_to(number),
         events=cast(list[Event], parse_events(tags, number) or []),
         unreadable=unreadable,
     )

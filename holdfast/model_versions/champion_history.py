@@ -14,36 +14,36 @@ from holdfast.model_versions.records import GatesRecord, PromotionRecord, Rollba
 class ChampionHistory:
     """Version to its promotions that moved the alias and to its rollbacks, in the order in which they happened.
 
-    ``followed`` are versions that a record names as the champion before: they were it, whatever else is known.
+    ``former_champions`` are versions that a record names as the champion before: they were it, whatever else is known.
     """
 
     champion: str | None
     promotions: dict[str, list[PromotionRecord]]
     rollbacks: dict[str, list[RollbackRecord]]
-    followed: set[str]
+    former_champions: set[str]
 
     def was_champion(self, version: str) -> bool:
         """Whether the alias has ever been on ``version``."""
         known = self.promotions.get(version) or self.rollbacks.get(version)
-        return version == self.champion or version in self.followed or bool(known)
+        return version == self.champion or version in self.former_champions or bool(known)
 
     def previous(self, version: str) -> str | None:
-        """Whom ``version`` followed when it was last promoted."""
+        """Whom ``version`` former_champions when it was last promoted."""
         promotions = self.promotions.get(version)
         return promotions[-1].previous if promotions else None
 
-    def since(self, version: str) -> datetime | None:
+    def started_at(self, version: str) -> datetime | None:
         """When ``version`` last became champion, by promotion or because another was rolled back to it."""
         promoted = [record.when for record in self.promotions.get(version, [])]
-        return max(promoted + [record.when for _, record in self.returns_to(version)], default=None)
+        return max(promoted + [record.when for _, record in self.list_returns_to(version)], default=None)
 
-    def returns_to(self, version: str) -> list[tuple[str, RollbackRecord]]:
+    def list_returns_to(self, version: str) -> list[tuple[str, RollbackRecord]]:
         """The rollbacks that made ``version`` the champion again, each with the version that went."""
         return [(name, record) for name, found in self.rollbacks.items() for record in found if record.to == version]
 
-    def rolled_back(self, version: str) -> bool:
+    def is_rolled_back(self, version: str) -> bool:
         """Whether ``version`` was rolled back since it last became champion."""
-        since, rollbacks = self.since(version), self.rollbacks.get(version, [])
+        since, rollbacks = self.started_at(version), self.rollbacks.get(version, [])
         return any(since is None or record.when > since for record in rollbacks)
 
 
@@ -51,7 +51,7 @@ def read_champion_history(client: MlflowClient) -> ChampionHistory:
     """As the registry tells it now.
 
     A promotion is written before the alias moves and told after. One that is not told moved the alias if its version
-    is the champion, or was followed or rolled back later; versions without events are taken at their word.
+    is the champion, or was former_champions or rolled back later; versions without events are taken at their word.
     """
     champion, versions = get_champion_version(client), {str(item.version): item.tags for item in list_versions(client)}
     promotions: dict[str, list[PromotionRecord]] = {}
@@ -61,7 +61,7 @@ def read_champion_history(client: MlflowClient) -> ChampionHistory:
         events = parse_events(tags, version)
         promotions[version] = [event for event in events or [] if isinstance(event, PromotionRecord)]
         rollbacks[version] = [event for event in events or [] if isinstance(event, RollbackRecord)]
-        rollback, promotion = RollbackRecord.in_tags(tags, version), PromotionRecord.in_tags(tags, version)
+        rollback, promotion = RollbackRecord.from_tags(tags, version), PromotionRecord.from_tags(tags, version)
         if rollback and rollback not in rollbacks[version] and (events is None or version != champion):
             rollbacks[version].append(rollback)
         if promotion and promotion not in promotions[version]:
@@ -81,10 +81,10 @@ def read_champion_history(client: MlflowClient) -> ChampionHistory:
 
 @dataclass(frozen=True)
 class RolloutBreach:
-    """How such a rollout ended. ``stands``: the version has not passed its gates since."""
+    """How such a rollout ended. ``is_in_force``: the version has not passed its gates since."""
 
     record: RolloutRecord
-    stands: bool
+    is_in_force: bool
 
 
 def find_last_breach(client: MlflowClient, version: str) -> RolloutBreach | None:
@@ -93,12 +93,12 @@ def find_last_breach(client: MlflowClient, version: str) -> RolloutBreach | None
     Of all events, as the next rollout takes the place of the last one's record.
     """
     tags = get_version(client, version).tags
-    known = [*(parse_events(tags, version) or []), RolloutRecord.in_tags(tags, version)]
+    known = [*(parse_events(tags, version) or []), RolloutRecord.from_tags(tags, version)]
     breached = [item for item in known if isinstance(item, RolloutRecord) and item.verdict == "breached"]
     latest = max((item for item in breached if item.step != "watch"), key=lambda item: item.when, default=None)
     if latest is None:
         return None
-    gates = GatesRecord.in_tags(tags, version)
+    gates = GatesRecord.from_tags(tags, version)
     return RolloutBreach(latest, gates is None or gates.verdict == "failed" or gates.when <= latest.when)
 
 

@@ -55,7 +55,7 @@ class ApprovalRecord(TaggedRecord):
     when: datetime | None = None
     why: str = ""
 
-    def standing(self, now: datetime) -> "ApprovalRecord":
+    def evaluate_at(self, now: datetime) -> "ApprovalRecord":
         """The record as it stands at ``now``: who does not answer in time has refused."""
         if self.status != "waiting" or now <= self.until:
             return self
@@ -105,7 +105,7 @@ class TrafficRecord(TaggedRecord):
     until: datetime | None = None
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """In words."""
         given = {"shadow": "tried out in shadow", "off": "tried out no more"}
         return given.get(self.mode) or f"tried out on {self.share:.1%} of the customers"
@@ -154,7 +154,7 @@ class RolloutRecord(TaggedRecord):
         return f"canary of {self.share:.1%}" if self.step == "canary" else self.step
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """In words."""
         after = ""
         if self.verdict != "begun" and self.requests:
@@ -175,7 +175,7 @@ class RetrainingRecord(TaggedRecord):
     when: datetime
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """In words."""
         return f"trained again as of {self.as_of:%Y-%m-%d}: {self.why}"
 

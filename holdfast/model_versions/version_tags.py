@@ -27,16 +27,16 @@ class TaggedRecord(BaseModel):
     TAG: ClassVar[str]
 
     @classmethod
-    def of(cls, client: "MlflowClient", version: str) -> Self | None:
+    def load(cls, client: "MlflowClient", version: str) -> Self | None:
         """The record of a version, None when it has none.
 
         Raises:
             BadRecordError: The tag holds something else.
         """
-        return cls.in_tags(client.get_model_version(MODEL_NAME, version).tags, version)
+        return cls.from_tags(client.get_model_version(MODEL_NAME, version).tags, version)
 
     @classmethod
-    def in_tags(cls, tags: dict[str, str], version: str) -> Self | None:
+    def from_tags(cls, tags: dict[str, str], version: str) -> Self | None:
         """The same, from the tags of a version."""
         if cls.TAG not in tags:
             return None
@@ -50,14 +50,14 @@ class TaggedRecord(BaseModel):
 
     def save(self, client: "MlflowClient", version: str) -> None:
         """Write it as the latest of its kind, and append it to the events."""
-        self.write(client, version)
-        self.tell(client, version)
+        self.write_tag(client, version)
+        self.append_event(client, version)
 
-    def write(self, client: "MlflowClient", version: str) -> None:
+    def write_tag(self, client: "MlflowClient", version: str) -> None:
         """Write it as the latest of its kind. It has not happened until it is told."""
         client.set_model_version_tag(MODEL_NAME, version, self.TAG, self.model_dump_json())
 
-    def tell(self, client: "MlflowClient", version: str) -> None:
+    def append_event(self, client: "MlflowClient", version: str) -> None:
         """Append it to the events, of which the newest 100 are kept; what is told already is not told twice."""
         events = read_events(client.get_model_version(MODEL_NAME, version).tags, version)
         event = {"kind": self.TAG, "record": self.model_dump(mode="json")}

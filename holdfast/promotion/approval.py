@@ -28,7 +28,7 @@ class ApprovalAnswer:
 def find_requested_version(client: MlflowClient, flow_run: str) -> str | None:
     """The version that this flow run asked approval for before it was suspended."""
     for item in list_versions(client):
-        record = ApprovalRecord.in_tags(item.tags, str(item.version))
+        record = ApprovalRecord.from_tags(item.tags, str(item.version))
         if record is not None and record.flow_run == flow_run:
             return str(item.version)
     return None
@@ -55,7 +55,7 @@ def request_approval(
 
 def render_request(client: MlflowClient, version: str, reason: str) -> str:
     """What stands above the form, as Markdown."""
-    record = ApprovalRecord.of(client, version)
+    record = ApprovalRecord.load(client, version)
     report = read_report(client, version, record.gates) if record else None
     if record is None or report is None:
         return f"{MODEL_NAME} version {version}: its gates cannot be read."
@@ -70,9 +70,9 @@ def record_answer(
     Raises:
         ApprovalRefusedError: It was no, or came too late.
     """
-    record = ApprovalRecord.of(client, version)
+    record = ApprovalRecord.load(client, version)
     assert record is not None  # requested_by has found it
-    standing = record.standing(now)
+    standing = record.evaluate_at(now)
     if standing.status == "waiting":
         answer = answer or ApprovalAnswer(False, "nobody", "the run was resumed without an answer")
         status = "approved" if answer.approve else "refused"
@@ -85,7 +85,7 @@ def record_answer(
 
 def find_approval(client: MlflowClient, version: str, gates: GatesRecord) -> PromotionDecision | None:
     """An approval on the same evidence that has not moved the alias yet: it needs no second one."""
-    record = ApprovalRecord.of(client, version)
+    record = ApprovalRecord.load(client, version)
     if record is None or record.status != "approved" or record.gates != gates.key:
         return None
     return PromotionDecision("manual", record.who, record.why, record.gates)
@@ -93,8 +93,8 @@ def find_approval(client: MlflowClient, version: str, gates: GatesRecord) -> Pro
 
 def pending_approval(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
     """What a person was asked about ``version`` and did not approve. No machine undoes that, on whatever evidence."""
-    record = ApprovalRecord.of(client, version)
-    standing = record.standing(now) if record else None
+    record = ApprovalRecord.load(client, version)
+    standing = record.evaluate_at(now) if record else None
     return None if standing is None or standing.status == "approved" else standing
 
 
@@ -138,5 +138,5 @@ def request_text(report: GateReport, reason: str, until: datetime) -> str:
 def gates_table(gates: Sequence[GateResult]) -> str:
     """The gates as a Markdown table."""
     rows = ["| gate | value | wanted | verdict | |", "|---|---|---|---|---|"]
-    rows += [f"| {g.name} | {g.shown} | {g.wanted} | {g.verdict} | {g.detail} |" for g in gates]
+    rows += [f"| {g.name} | {g.value_text} | {g.threshold_text} | {g.verdict} | {g.detail} |" for g in gates]
     return "\n".join(rows)

@@ -84,11 +84,11 @@ def set_traffic_locked(
 def extend_lease(client: MlflowClient, settings: Settings, version: str, traffic: Traffic) -> bool:
     """Let ``version`` have what it has for longer; whether it still had it. Nothing is told: it is no news."""
     with promotion_lock(settings):
-        record = TrafficRecord.of(client, version)
+        record = TrafficRecord.load(client, version)
         had = record is not None and (record.mode, record.share) == (traffic.mode, traffic.share)
         if record is None or not had or record.until is None or get_challenger_version(client) != version:
             return False
-        record.model_copy(update={"until": traffic.until}).write(client, version)
+        record.model_copy(update={"until": traffic.until}).write_tag(client, version)
         return True
 
 

@@ -36,7 +36,7 @@ def require_passed_gates(client: MlflowClient, version: str, champion: str | Non
     """
     again = f"`python -m flows.gates --version {version}`"
     about = f"{MODEL_NAME} version {version}"
-    record, rollback = GatesRecord.of(client, version), RollbackRecord.of(client, version)
+    record, rollback = GatesRecord.load(client, version), RollbackRecord.load(client, version)
     if record is None:
         raise PromotionRefusedError(
             f"{about} has not been through the gates. Run {again}. {unchanged_message(champion)}"
@@ -104,8 +104,8 @@ def promote_champion(
         champion = get_champion_version(client)
         if champion == version:
             drop_challenger(client, version)
-            if record := PromotionRecord.of(client, version):
-                record.tell(client, version)
+            if record := PromotionRecord.load(client, version):
+                record.append_event(client, version)
             return champion
         if why := objection():
             raise PromotionRefusedError(f"{why}. {unchanged_message(champion)}")
@@ -125,9 +125,9 @@ def promote_champion(
             gates=gates.key,
             thresholds=gates.thresholds,
         )
-        record.write(client, version)
+        record.write_tag(client, version)
         set_champion(client, version)
-        record.tell(client, version)
+        record.append_event(client, version)
         return champion
 
 

@@ -35,7 +35,7 @@ def find_previous_decision(client: MlflowClient, version: str) -> PromotionDecis
     Raises:
         PromotionRefusedError: It did not pass its gates, or they were about other circumstances.
     """
-    champion, record = get_champion_version(client), PromotionRecord.of(client, version)
+    champion, record = get_champion_version(client), PromotionRecord.load(client, version)
     if champion == version:
         return _as_recorded(record) if record else PromotionDecision("auto", "unknown", f"it was {CHAMPION} before", "")
     gates = require_passed_gates(client, version, champion)

@@ -38,9 +38,9 @@ class EvaluationContext:
     rollback: RollbackRecord | None
     breach: RolloutBreach | None = None
 
-    def in_spite_of_its_breach(self) -> "EvaluationContext":
+    def without_breach(self) -> "EvaluationContext":
         """The same for whoever names the version to have it judged again: a breach is to be no reason."""
-        return replace(self, breach=replace(self.breach, stands=False)) if self.breach else self
+        return replace(self, breach=replace(self.breach, is_in_force=False)) if self.breach else self
 
     def key(self, version: str, settings: GateSettings) -> str:
         """SHA-256 over all that the verdict over ``version`` depends on: the same key, the same verdict."""
@@ -67,13 +67,13 @@ def load_evaluation_context(client: MlflowClient, settings: Settings, version: s
     """
     champion = get_champion_version(client)
     if champion == version:
-        record = GatesRecord.of(client, version)
+        record = GatesRecord.load(client, version)
         champion = record.champion if record else None
     return EvaluationContext(
         champion,
         compute_or_unavailable(lambda: input_definitions(open_store(), settings)),
         compute_or_unavailable(lambda: load_parity(settings)),
-        RollbackRecord.of(client, version),
+        RollbackRecord.load(client, version),
         find_last_breach(client, version),
     )
 

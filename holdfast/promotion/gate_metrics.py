@@ -186,7 +186,7 @@ def breaches(evidence: Evidence, _: GateSettings) -> Measurement:
         return 0, "never"
     record = evidence.breach.record
     told = f"{record.name} on {record.when:%Y-%m-%d}: {record.why}"
-    if evidence.breach.stands:
+    if evidence.breach.is_in_force:
         return 1, f"{told}; `python -m flows.gates --version ...` judges it all the same"
     return 0, f"judged again, by name, since {told}"
 

@@ -54,7 +54,7 @@ def find_report(client: MlflowClient, version: str, key: str) -> GateReport | No
     A failed one is not for ever: latency is what the machine was doing then, and what could not be computed may be
     there now. One that cannot be read is made anew.
     """
-    record = GatesRecord.of(client, version)
+    record = GatesRecord.load(client, version)
     if record is None or record.key != key:
         return None
     try:

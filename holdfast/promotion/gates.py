@@ -36,12 +36,12 @@ class GateResult(BaseModel):
         return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
 
     @property
-    def shown(self) -> str:
+    def value_text(self) -> str:
         """Its value, as people read it."""
         return "—" if self.value is None else f"{self.value:.4g}"
 
     @property
-    def wanted(self) -> str:
+    def threshold_text(self) -> str:
         """Its threshold, as people read it."""
         return f"{self.direction} {self.threshold:g}"
 

@@ -70,9 +70,9 @@ def roll_back(
         target = _former_champion(client, past, to) if to else _passed(client, find_rollback_target(past, champion))
         times = 1 + (past.rollbacks[champion][-1].times if past.rollbacks[champion] else 0)
         record = RollbackRecord(to=target, when=now, who=who, why=why, times=times, flow_run=flow_run)
-        record.write(client, champion)
+        record.write_tag(client, champion)
         set_champion(client, target)
-        record.tell(client, champion)
+        record.append_event(client, champion)
         return RollbackResult(target, champion, moved=True)
 
 
@@ -83,7 +83,7 @@ def _begun_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord,
         for event in parse_events(item.tags, version) or []:
             if isinstance(event, RollbackRecord) and event.flow_run == flow_run:
                 return version, event, True
-        record = RollbackRecord.in_tags(item.tags, version)
+        record = RollbackRecord.from_tags(item.tags, version)
         if record is not None and record.flow_run == flow_run:
             return version, record, False
     return None
@@ -94,7 +94,7 @@ def _completed(client: MlflowClient, gone: str, record: RollbackRecord, told: bo
     if champion != record.to and (told or champion != gone):
         return RollbackResult(champion, gone, moved=False)
     set_champion(client, record.to)
-    record.tell(client, gone)
+    record.append_event(client, gone)
     return RollbackResult(record.to, gone, moved=True)
 
 
@@ -108,7 +108,7 @@ def find_rollback_target(past: ChampionHistory, champion: str) -> str:
     while (before := past.previous(version)) and before not in seen:
         version = before
         seen.add(version)
-        if not past.rolled_back(version):
+        if not past.is_rolled_back(version):
             return version
     raise RollbackError(
         f"There is no champion before version {champion} that was not rolled back itself. "
@@ -136,7 +136,7 @@ def describe_changed_definitions(client: MlflowClient, settings: Settings, versi
 
 
 def _passed(client: MlflowClient, version: str) -> str:
-    gates = GatesRecord.of(client, version)
+    gates = GatesRecord.load(client, version)
     if gates is not None and gates.verdict == "failed":
         raise RollbackError(
             f"The champion before is version {version}, which failed its last gates ({', '.join(gates.failed)}). The "

@@ -25,7 +25,7 @@ def build_timeline(history: VersionHistory) -> list[tuple[datetime, str]]:
     """Moments and what happened then, the oldest first."""
     told = [(history.registered_at, "registered")]
     for retraining in _all(history, None, RetrainingRecord):
-        told.append((retraining.when, retraining.told))
+        told.append((retraining.when, retraining.summary))
     for gates in _all(history, history.gates, GatesRecord):
         against = f"beside version {gates.champion}" if gates.champion else "no champion to compare with"
         failed = f" ({', '.join(gates.failed)})" if gates.failed else ""
@@ -36,9 +36,9 @@ def build_timeline(history: VersionHistory) -> list[tuple[datetime, str]]:
             by = f" by {approval.who}" if approval.who else ""
             told.append((approval.when, f"{approval.status}{by}: {approval.why}"))
     for traffic in _all(history, None, TrafficRecord):
-        told.append((traffic.when, f"{traffic.told}, by {traffic.who}"))
+        told.append((traffic.when, f"{traffic.summary}, by {traffic.who}"))
     for rollout in _all(history, None, RolloutRecord):
-        told.append((rollout.when, rollout.told))
+        told.append((rollout.when, rollout.summary))
     for promotion in _all(history, history.promotion, PromotionRecord):
         after = f" after version {promotion.previous}" if promotion.previous else ""
         told.append((promotion.when, f"{CHAMPION}{after}, approved {_by(promotion)}: {promotion.why}"))
@@ -62,7 +62,7 @@ def _requests(history: VersionHistory) -> list[ApprovalRecord]:
     """What came of each request, the oldest first. A later request makes one that still waits void."""
     by_run = {record.flow_run: record for record in _all(history, history.approval, ApprovalRecord)}
     found = sorted(by_run.values(), key=lambda record: record.since)
-    return [record.standing(later.since) for record, later in pairwise(found)] + found[-1:]
+    return [record.evaluate_at(later.since) for record, later in pairwise(found)] + found[-1:]
 
 
 def describe_approval(history: VersionHistory) -> str:

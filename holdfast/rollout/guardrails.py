@@ -38,14 +38,14 @@ class Guardrail:
     verdict: Literal["good", "breached", "unknown"]
 
     @property
-    def about(self) -> str:
+    def description(self) -> str:
         """What it is, in words."""
         return DESCRIPTIONS[self.name]
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """With its value, in words."""
-        return f"{self.about} is {self.value:.3g}, the limit {self.limit:.3g} ({self.rows} rows)"
+        return f"{self.description} is {self.value:.3g}, the limit {self.limit:.3g} ({self.rows} rows)"
 
 
 def check_share(name: str, hits: float, of: float, limit: float, certainty: float) -> Guardrail:

@@ -24,7 +24,7 @@ def finish_step(
 
     ``evidence`` is a link for whoever reads the alert.
     """
-    record.write(client, version)
+    record.write_tag(client, version)
     problem = rollback_step(client, settings, version, record, now)
     told = f"{record.why}. {problem}" if problem else record.why
     if record.verdict == "breached":
@@ -38,7 +38,7 @@ def finish_step(
         add_alert(settings, Alert.for_subject(_HELD, f"version {version}", "warning", text, evidence), now)
         emit_event("holdfast.rollout.held", f"version.{version}", _payload(version, record, text))
     resolve_alert(settings, f"{_SILENT}:version {version}", "the step has ended", now)
-    record.tell(client, version)
+    record.append_event(client, version)
     deliver_now(settings)
 
 

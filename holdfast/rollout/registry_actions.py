@@ -39,7 +39,7 @@ def begin_step(
     step = step_of(record)
     assert step is not None
     with promotion_lock(settings):
-        if TrafficRecord.of(client, version) != seen and (by := describe_traffic_override(client, version, step)):
+        if TrafficRecord.load(client, version) != seen and (by := describe_traffic_override(client, version, step)):
             return by
         record.save(client, version)
         if step.name != "watch":
@@ -57,10 +57,10 @@ def extend_step(
 
 def describe_traffic_override(client: MlflowClient, version: str, step: RolloutStep) -> str:
     """Who has given the version other traffic than this rollout, as a sentence; empty where nobody has."""
-    record = TrafficRecord.of(client, version)
+    record = TrafficRecord.load(client, version)
     if record is None or record.who == ACTOR or step.name == "watch":
         return ""
-    return f"{record.who} has changed its traffic ({record.told})"
+    return f"{record.who} has changed its traffic ({record.summary})"
 
 
 def promote_challenger(

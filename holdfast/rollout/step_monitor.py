@@ -67,7 +67,7 @@ class StepResult:
                 "limit": f"{figure.limit:.4g}",
                 "rows": figure.rows,
                 "verdict": figure.verdict.upper() if figure.verdict == "breached" else figure.verdict,
-                "about": figure.about,
+                "about": figure.description,
             }
             for figure in figures
         ]
@@ -195,7 +195,7 @@ class _Watch:
         """Write what must not be lost when the run is killed: that the service was started again, for one."""
         noted = self._counted.in_record(self._record)
         if noted is not self._record:
-            noted.write(self._client, self._version)
+            noted.write_tag(self._client, self._version)
             self._record = noted
 
     def _hold_on(self, now: datetime) -> None:

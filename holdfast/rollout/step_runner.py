@@ -38,7 +38,7 @@ def run_step(
         work = work.after(written)
     state, now = world.look(), world.clock()
     record = _begun(work, step, rules, world.flow_run, state, now)
-    seen = TrafficRecord.of(client, work.version)
+    seen = TrafficRecord.load(client, work.version)
     try:
         why = interruption_reason(client, work.version, record)
         if not why and work.record is not None:
@@ -64,7 +64,7 @@ def _stopped(record: RolloutRecord, why: str, now: datetime) -> StepResult:
 
 def _written_before(client: MlflowClient, work: Work, step: RolloutStep, flow_run: str) -> RolloutRecord | None:
     """What an earlier attempt of this run has written of ``step``, which ``work`` is at; None where there was none."""
-    latest = RolloutRecord.of(client, work.version)
+    latest = RolloutRecord.load(client, work.version)
     if latest is None or step_of(latest) != step or latest.gates != work.gates:
         return None
     return latest if work.record is not None or (flow_run and latest.flow_run == flow_run) else None

@@ -66,7 +66,7 @@ def evaluate_step(seen: StepObservation, pair: ModelPair, rules: RolloutSettings
     waits = _waits_for(seen, rules)
     certainty = rules.early_certainty if waits else rules.certainty
     figures = [*_of_answers(seen, pair, rules, certainty), *_of_service(seen, rules, certainty)]
-    if breached := [figure.told for figure in figures if figure.verdict == "breached"]:
+    if breached := [figure.summary for figure in figures if figure.verdict == "breached"]:
         return StepVerdict("breached", figures, "; ".join(breached))
     if seen.answers.differing:
         return StepVerdict("breached", figures, f"two versions were given different inputs: {seen.answers.differing}")

@@ -19,7 +19,7 @@ class RolloutStep:
     share: float = 0.0
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """In words."""
         return f"canary of {self.share:.1%}" if self.name == "canary" else self.name
 

@@ -37,7 +37,7 @@ class Work:
     def name(self, rules: RolloutSettings) -> str:
         """That step in words."""
         step = self.step(rules)
-        return f"version {self.version}: {step.told}" if step else f"version {self.version}: over"
+        return f"version {self.version}: {step.label}" if step else f"version {self.version}: over"
 
     def is_to_be_promoted(self, rules: RolloutSettings) -> bool:
         """Whether the last step before the promotion is passed."""
@@ -85,9 +85,9 @@ def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
         return f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out."
     if number == champion:
         return f"Version {number} is the {CHAMPION} already."
-    ended, gates = RolloutRecord.of(client, number), GatesRecord.of(client, number)
+    ended, gates = RolloutRecord.load(client, number), GatesRecord.load(client, number)
     if ended is not None and version is None and gates is not None and ended.gates == gates.key:
-        return f"Version {number} has had its rollout: {ended.told}. `--version {number}` begins another."
+        return f"Version {number} has had its rollout: {ended.summary}. `--version {number}` begins another."
     try:
         return Work(number, champion, require_passed_gates(client, number, champion).key)
     except PromotionRefusedError as refused:
@@ -101,7 +101,7 @@ def _unfinished(client: MlflowClient) -> Work | None:
     found: list[tuple[datetime, Work]] = []
     for item in list_versions(client):
         version = str(item.version)
-        record = RolloutRecord.in_tags(item.tags, version)
+        record = RolloutRecord.from_tags(item.tags, version)
         if record is not None and (record.is_open or record not in (parse_events(item.tags, version) or [])):
             found.append((record.when, Work(version, record.champion, record.gates, record)))
     return min(found, key=lambda item: item[0])[1] if found else None
@@ -121,7 +121,7 @@ def describe_pending_approval(
         ApprovalRefusedError: A person refused, or did not answer in time, and this run does not ask again.
     """
     if asks:
-        record = ApprovalRecord.of(client, work.version)
+        record = ApprovalRecord.load(client, work.version)
         if record is None or record.gates != work.gates:
             return _asked_about_another(work.version, asked) if asked else ""
     standing = pending_approval(client, work.version, now)

@@ -28,7 +28,7 @@ def load_models(settings: Settings, places: EndpointSettings) -> ModelStatus:
         return ModelStatus(champion=None, challenger=None)
     known = read_champion_history(client)
     return ModelStatus(
-        champion=_champion(client, places, known.champion, known.since) if known.champion else None,
+        champion=_champion(client, places, known.champion, known.started_at) if known.champion else None,
         challenger=_challenger(client, places, get_challenger_version(client)),
     )
 
@@ -51,11 +51,11 @@ def _challenger(client: "MlflowClient", places: EndpointSettings, version: str |
     if version is None:
         return None
     tags = client.get_model_version(MODEL_NAME, version).tags
-    traffic = TrafficRecord.in_tags(tags, version)
+    traffic = TrafficRecord.from_tags(tags, version)
     until = f", until {traffic.until:%Y-%m-%d %H:%M} UTC" if traffic and traffic.until else ""
     return ChallengerStatus(
         version=version,
-        traffic=f"{traffic.told}{until}" if traffic else "not tried out",
+        traffic=f"{traffic.summary}{until}" if traffic else "not tried out",
         rollout=_rollout(tags, version),
         page=_page(places, version),
     )
@@ -64,8 +64,8 @@ def _challenger(client: "MlflowClient", places: EndpointSettings, version: str |
 def _rollout(tags: dict[str, str], version: str) -> str:
     from holdfast.model_versions.records import RolloutRecord
 
-    record = RolloutRecord.in_tags(tags, version)
-    return f"{record.told} ({record.when:%Y-%m-%d %H:%M} UTC)" if record else ""
+    record = RolloutRecord.from_tags(tags, version)
+    return f"{record.summary} ({record.when:%Y-%m-%d %H:%M} UTC)" if record else ""
 
 
 def _promised(client: "MlflowClient", version: str) -> list[TestMetric]:

@@ -62,7 +62,7 @@ class BadChallenger(Scenario):
         events = [event.event for event in environment.shop.api.list_events(environment.shop.started)]
         rolled_back = events.count("holdfast.rollout.rolled_back")
         by_bad = [item for item in environment.shop.clients.results if item.version == _BAD]
-        stopped = [item.told for item in records if item.verdict == "breached"]
+        stopped = [item.summary for item in records if item.verdict == "breached"]
         day = day_after(START, _DAY)
         return [
             direct_detection(
@@ -83,7 +83,7 @@ class BadChallenger(Scenario):
             ),
             Expectation(
                 expected="forced through, the version is stopped in shadow; started with a canary, in the canary",
-                found="; ".join(item.told for item in records) or "no rollout",
+                found="; ".join(item.summary for item in records) or "no rollout",
                 met=ended == [("shadow", "breached"), ("canary", "breached")],
             ),
             Expectation(
@@ -125,7 +125,7 @@ def _flipped_labels(*arguments: Any) -> "ir.Table":
 def _force(environment: Environment) -> None:
     """Set a passed verdict and the alias, as a person with access to the registry can."""
     client = open_registry(environment.shop.settings)
-    record = GatesRecord.of(client, _BAD)
+    record = GatesRecord.load(client, _BAD)
     assert record is not None
     changed: dict[str, Any] = {
         "verdict": "passed",

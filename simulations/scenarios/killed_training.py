@@ -126,7 +126,7 @@ def _versions(environment: Environment) -> list[str]:
             registry.download_model(contract)
             read_evaluation(client, str(item.run_id))
             descriptions.append(
-                f"version {number}: {'complete' if GatesRecord.of(client, number) else 'without a verdict'}"
+                f"version {number}: {'complete' if GatesRecord.load(client, number) else 'without a verdict'}"
             )
         except Exception as error:  # any missing part
             descriptions.append(f"version {number}: {error}")

@@ -58,7 +58,7 @@ class PriceChange(Scenario):
 def _expect_retraining(environment: Environment, runs: int) -> Expectation:
     """Expect one retrained version, by the record on the version."""
     versions = list_versions(open_registry(environment.shop.settings))
-    records = {item.version: RetrainingRecord.in_tags(item.tags, str(item.version)) for item in versions}
+    records = {item.version: RetrainingRecord.from_tags(item.tags, str(item.version)) for item in versions}
     retrained = [f"version {version}: {record.why}" for version, record in records.items() if record]
     return Expectation(
         expected="once the drift persists (2 of 5 windows) the automation retrains once",
@@ -74,6 +74,6 @@ def _expect_rollout(environment: Environment) -> Expectation:
     ended = [item for item in records if isinstance(item, RolloutRecord) and item.verdict != "begun"]
     return Expectation(
         expected="the new version passes its gates and becomes champion in steps: shadow, 5%, 25%, all, watch",
-        found=f"version {champion} is champion; {'; '.join(item.told for item in ended) or 'no rollout'}",
+        found=f"version {champion} is champion; {'; '.join(item.summary for item in ended) or 'no rollout'}",
         met=champion != "1" and [item.step for item in ended] == ["shadow", "canary", "canary", "watch"],
     )

@@ -20,17 +20,17 @@ DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c"}
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 
 
-def interval(value: float, half: float = 0.02) -> Interval:
+def make_interval(value: float, half: float = 0.02) -> Interval:
     """An interval as wide on either side."""
     return Interval(value=value, low=value - half, high=value + half)
 
 
-def month(cutoff: datetime = NOON, mean_score: float = 0.42) -> MonthResult:
+def make_month(cutoff: datetime = NOON, mean_score: float = 0.42) -> MonthResult:
     """A month in which 40% churned."""
     return MonthResult(cutoff=cutoff, rows=1000, base_rate=0.4, mean_score=mean_score, metrics={}, baselines={})
 
 
-def group(
+def make_slice(
     label: str, rows: int = 1000, gap: Interval | None = None, feature: str = "tenure_days", mean_score: float = 0.4
 ) -> SliceResult:
     """A slice with this gap, in which 40% churned."""
@@ -40,16 +40,19 @@ def group(
         rows=rows,
         base_rate=0.4,
         mean_score=mean_score,
-        roc_auc=interval(0.7),
-        gap=gap or interval(0.03),
+        roc_auc=make_interval(0.7),
+        gap=gap or make_interval(0.03),
         brier=0.2,
     )
 
 
 def good_evaluation(**changed: Any) -> Evaluation:
     """An evaluation that passes, with some fields changed."""
-    metrics = dict.fromkeys(METRIC_LABELS, interval(0.75)) | {"ece": interval(0.04), "brier": interval(0.18)}
-    half = interval(0.0)
+    metrics = dict.fromkeys(METRIC_LABELS, make_interval(0.75)) | {
+        "ece": make_interval(0.04),
+        "brier": make_interval(0.18),
+    }
+    half = make_interval(0.0)
     fields: dict[str, Any] = {
         "rows": 4000,
         "customers": 2000,
@@ -58,11 +61,11 @@ def good_evaluation(**changed: Any) -> Evaluation:
         "family": "boosting",
         "chosen": "boosting max_iter=60",
         "reason": "It won.",
-        "simpler": interval(0.03),
-        "metrics": {"model": metrics, **{name: metrics | {"brier": interval(0.24)} for name in BASELINE_LABELS}},
-        "over_baselines": {name: interval(0.05) for name in BASELINE_LABELS},
-        "months": [month()],
-        "slices": [group("new"), group("tenured")],
+        "simpler": make_interval(0.03),
+        "metrics": {"model": metrics, **{name: metrics | {"brier": make_interval(0.24)} for name in BASELINE_LABELS}},
+        "over_baselines": {name: make_interval(0.05) for name in BASELINE_LABELS},
+        "months": [make_month()],
+        "slices": [make_slice("new"), make_slice("tenured")],
         "calibration": "none",
         "calibration_reason": "It is calibrated.",
         "calibration_methods": [],
@@ -76,17 +79,17 @@ def good_evaluation(**changed: Any) -> Evaluation:
             best=0.0,
         ),
         "importance": [],
-        "instability": interval(0.02, 0.005),
+        "instability": make_interval(0.02, 0.005),
     }
     return Evaluation(**fields | changed)
 
 
-GOOD = Evidence(
+PASSING_EVIDENCE = Evidence(
     evaluation=good_evaluation(),
-    brier_gain=interval(0.05),
+    brier_gain=make_interval(0.05),
     champion="1",
-    over_champion=interval(0.01),
-    brier_over_champion=interval(0.01),
+    over_champion=make_interval(0.01),
+    brier_over_champion=make_interval(0.01),
     compared_on="the same test rows",
     as_tested=0.0,
     wrong_direction=0.0,
@@ -107,6 +110,6 @@ GOOD = Evidence(
 )
 
 
-def but(**changed: Any) -> Evidence:
+def evidence_with(**changed: Any) -> Evidence:
     """The good evidence with some pieces changed."""
-    return replace(GOOD, **changed)
+    return replace(PASSING_EVIDENCE, **changed)

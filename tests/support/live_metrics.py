@@ -125,9 +125,9 @@ def _registered(registry: Registry, data: Path) -> None:
         for seed in range(2):
             served, content = fit(settings, data, seed=seed)
             registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
-    registry.point(CHAMPION, "1")
-    registry.point(CHALLENGER, "2")
-    registry.send("2", '{"mode": "shadow"}')
+    registry.set_alias(CHAMPION, "1")
+    registry.set_alias(CHALLENGER, "2")
+    registry.set_traffic("2", '{"mode": "shadow"}')
 
 
 def _until_both_serve(data: Path, mode: str) -> None:
@@ -168,7 +168,7 @@ def _watch(service_data: Path) -> MetricsRun:
             _until_both_serve(data, "shadow")
             caller.ask_for_everything()
             caller.until(caller.all_counted)
-            registry.send("2", '{"mode": "canary", "share": 0.5}')
+            registry.set_traffic("2", '{"mode": "canary", "share": 0.5}')
             _until_both_serve(data, "canary")
             caller.ask_for_everything()
             well = caller.until(caller.all_counted)

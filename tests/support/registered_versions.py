@@ -44,7 +44,7 @@ LENIENT: dict[str, Any] = {"max_loss_to_champion": 0.05, "max_latency_ms": 1000}
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseShop:
     """The shop with features, parity and an empty registry; read only."""
 
     data: Path
@@ -54,7 +54,7 @@ class Base:
 
 
 @functools.cache
-def base() -> Base:
+def base_shop() -> BaseShop:
     """Made once per process."""
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
@@ -74,15 +74,15 @@ def base() -> Base:
         data = build_training_set(settings, cutoffs, AS_OF, KNOWN_AT)
         development = data.at_cutoffs(select_closed_cutoffs(cutoffs, cutoffs[-4], settings.horizon_days))
         open_tracking(settings).create_registered_model(MODEL_NAME)
-        return Base(settings.data, development, data.at_cutoffs(cutoffs[-4:]), fingerprint(store, 90, 180))
+        return BaseShop(settings.data, development, data.at_cutoffs(cutoffs[-4:]), fingerprint(store, 90, 180))
 
 
 @contextmanager
-def planted_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
+def copy_base_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
     """This process at work on a copy of the base shop; yields its settings and MLflow's client."""
     from holdfast.training.mlflow_tracking import open_tracking
 
-    data = Path(shutil.copytree(base().data, folder / "data"))
+    data = Path(shutil.copytree(base_shop().data, folder / "data"))
     with sqlite3.connect(data / "mlflow" / "mlflow.db") as database:
         place = (data / "mlflow" / "artifacts").as_uri()
         database.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'holdfast-churn'", (place,))
@@ -92,9 +92,9 @@ def planted_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
 
 
 @functools.cache
-def model(kind: str = "good") -> Any:
+def fit_kind(kind: str = "good") -> Any:
     """A fitted model: good, noisy (labels half at random), inverted (it fears those who buy), or of a family."""
-    development = base().development
+    development = base_shop().development
     if kind in FAMILIES:
         classifier = fit_model(kind, FAMILIES[kind].defaults, development, 0)
         log_odds = classifier.decision_function(development.x)
@@ -109,7 +109,7 @@ def model(kind: str = "good") -> Any:
     return make_pipeline(*steps).fit(development.x, churned)
 
 
-def plant(
+def register_version(
     client: Any,
     kind: str = "good",
     evaluation: Evaluation | None = None,
@@ -118,7 +118,7 @@ def plant(
     **contract: Any,
 ) -> str:
     """Register a version as training would; returns its number. ``without`` names a file its run lacks."""
-    fitted, test, development = model(kind), base().test, base().development
+    fitted, test, development = fit_kind(kind), base_shop().test, base_shop().development
     files = {
         EVALUATION_FILE: (evaluation or good_evaluation()).model_dump_json(),
         RECIPE_FILE: Recipe(
@@ -144,7 +144,7 @@ def plant(
         "threshold": 0.4,
         "horizon_days": 90,
         "activity_days": 180,
-        "fingerprint": base().fingerprint,
+        "fingerprint": base_shop().fingerprint,
         "examples": score_examples(fitted, [[0.0] * len(names)]),
     }
     experiment = client.get_experiment_by_name("holdfast-churn").experiment_id
@@ -167,13 +167,15 @@ def plant(
     return str(client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=known).version)
 
 
-def passed(client: Any, version: str, champion: str | None, when: datetime | None = None, key: str = "k") -> None:
+def record_passed_gates(
+    client: Any, version: str, champion: str | None, when: datetime | None = None, key: str = "k"
+) -> None:
     """Leave the verdict on a version that it may follow ``champion``, as the flow does."""
     when = when or datetime.now(UTC)
     GatesRecord(verdict="passed", champion=champion, settings="s", when=when, failed=[], key=key).save(client, version)
 
 
-def die_at(call: str, nth: int = 1) -> None:
+def kill_process_at(call: str, nth: int = 1) -> None:
     """From now on this process is killed when it makes the nth of these calls of MLflow's client."""
     from mlflow import MlflowClient
 
@@ -189,20 +191,20 @@ def die_at(call: str, nth: int = 1) -> None:
     setattr(MlflowClient, call, fatal)
 
 
-def aliases(client: Any) -> dict[str, str]:
+def read_aliases(client: Any) -> dict[str, str]:
     """Alias to version."""
     return {name: str(version) for name, version in client.get_registered_model(MODEL_NAME).aliases.items()}
 
 
-def judged(version: str, **settings: Any) -> Any:
+def run_gates(version: str, **settings: Any) -> Any:
     """The result of the flow, its settings lenient where the shop is small or the machine slow."""
     from flows.gates import gates
 
     return gates(version, GateSettings(**LENIENT | settings))
 
 
-def crown(client: Any, kind: str = "logistic", **contract: Any) -> str:
+def register_champion(client: Any, kind: str = "logistic", **contract: Any) -> str:
     """A planted version that is the champion."""
-    version = plant(client, kind, **contract)
+    version = register_version(client, kind, **contract)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     return version

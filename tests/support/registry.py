@@ -23,7 +23,7 @@ DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c",
 
 
 @functools.cache
-def estimator(seed: int = 0, inputs: int = len(INPUTS)) -> CalibratedModel:
+def fit_classifier(seed: int = 0, inputs: int = len(INPUTS)) -> CalibratedModel:
     """Additive boosting on made-up rows, the last input sometimes missing."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -40,14 +40,14 @@ def estimator(seed: int = 0, inputs: int = len(INPUTS)) -> CalibratedModel:
     return CalibratedModel(boosting, platt)
 
 
-def dumped(model: Any) -> bytes:
+def serialize_model(model: Any) -> bytes:
     """The model as a file."""
     file = io.BytesIO()
     skops.io.dump(model, file)
     return file.getvalue()
 
 
-def contract_of(model: Any, content: bytes, **changed: Any) -> ServedModel:
+def build_contract(model: Any, content: bytes, **changed: Any) -> ServedModel:
     """How training would have it served."""
     rows = [[0.0, 1.0, None], [1.5, -1.0, 0.25], [-2.0, 0.0, 3.0]]
     scores = model.predict_proba(np.array(rows, dtype=float))[:, 1].tolist() if hasattr(model, "predict_proba") else []
@@ -88,24 +88,24 @@ class Registry:
         source = f"{run.info.artifact_uri}/model"
         return str(self.client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=tags).version)
 
-    def plant(self, seed: int = 0, **changed: Any) -> str:
+    def register_model(self, seed: int = 0, **changed: Any) -> str:
         """A version that can be served, but for what is ``changed`` in its contract."""
-        model = estimator(seed)
-        content = dumped(model)
-        return self.register(content, contract_of(model, content, **changed).model_dump_json())
+        model = fit_classifier(seed)
+        content = serialize_model(model)
+        return self.register(content, build_contract(model, content, **changed).model_dump_json())
 
-    def point(self, alias: str, version: str | None) -> None:
+    def set_alias(self, alias: str, version: str | None) -> None:
         """Move an alias, or take it away."""
         if version is None:
             self.client.delete_registered_model_alias(MODEL_NAME, alias)
         else:
             self.client.set_registered_model_alias(MODEL_NAME, alias, version)
 
-    def send(self, version: str, traffic: str) -> None:
+    def set_traffic(self, version: str, traffic: str) -> None:
         """What a challenger gets, as JSON."""
         self.client.set_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG, traffic)
 
-    def file(self, version: str) -> Path:
+    def model_path(self, version: str) -> Path:
         """The file of a version, in the store of artifacts."""
         run = self.client.get_model_version(MODEL_NAME, version).run_id
         (file,) = self.artifacts.rglob(f"{run}/artifacts/model/{MODEL_FILE}")

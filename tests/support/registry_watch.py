@@ -10,7 +10,7 @@ from holdfast.models.registry_client import RegistryClient
 from services.errors import NotReadyError
 from services.models.loader import load_model
 from services.models.registry_watcher import RegistryWatcher
-from tests.support.registry import DEFINITIONS, contract_of, dumped, estimator
+from tests.support.registry import DEFINITIONS, build_contract, fit_classifier, serialize_model
 
 
 def require_definitions(contract: ServedModel) -> None:
@@ -21,8 +21,8 @@ def require_definitions(contract: ServedModel) -> None:
 
 def bento_model() -> LoadedModel:
     """The model of the bento."""
-    content = dumped(model := estimator(99))
-    return load_model(contract_of(model, content, model_version="baked"), content)
+    content = serialize_model(model := fit_classifier(99))
+    return load_model(build_contract(model, content, model_version="baked"), content)
 
 
 def missing_model() -> LoadedModel:

@@ -1,4 +1,4 @@
-"""A shop under trial: a real registry and a real log, a clock that only pauses move, a service that obeys tags."""
+"""A shop under rollout: a real registry and a real log, a clock that only pauses move, a service that obeys tags."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ from holdfast.rollout.step_monitor import StepDependencies, StepResult
 from holdfast.rollout.step_runner import run_step
 from holdfast.rollout.work_queue import Work, find_work
 from tests.support.prediction_batches import write_log
-from tests.support.registered_versions import base, model, passed, plant
+from tests.support.registered_versions import base_shop, fit_kind, record_passed_gates, register_version
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 RULES = RolloutSettings(min_requests=100, watch_minutes=1)
 CANARY = RULES.model_copy(update={"shadow": False})
-SELDOM = RULES.model_copy(update={"poll_seconds": 30.0})  # fewer looks in the same time
+SLOW_POLLING = RULES.model_copy(update={"poll_seconds": 30.0})  # fewer looks in the same time
 
 
 @dataclass
-class Trial:
+class SimulatedRollout:
     """Between two looks the service answers for ``asked`` customers, and for ``inactive`` who last bought long ago.
 
     Its counters are what a test makes them.
@@ -42,52 +42,52 @@ class Trial:
     champion: str
     challenger: str
     kinds: dict[str, str]
-    asked: int = 30
-    inactive: int = 0
+    active_customers: int = 30
+    inactive_customers: int = 0
     now: datetime = NOON
     counters: dict[str, float] = field(default_factory=lambda: {"answered": 0.0, "failed": 0.0, "unavailable": 0.0})
-    answers: bool = True
+    is_reachable: bool = True
     refused: frozenset[str] = frozenset()
     unavailable: frozenset[str] = frozenset()
     ahead_seconds: float = 0
     flow_run: str = ""
     shift: float = 0.0
     skew: str | None = None
-    silences: list[bool] = field(default_factory=list)
-    before_look: Callable[["Trial"], Any] = lambda trial: None
-    looks: int = 0
+    reachability_changes: list[bool] = field(default_factory=list)
+    before_read: Callable[["SimulatedRollout"], Any] = lambda rollout: None
+    reads: int = 0
 
-    def named(self, alias: str) -> Any:
+    def find_by_alias(self, alias: str) -> Any:
         try:
             return RegistryClient(self.settings.mlflow_tracking_uri).get_by_alias(alias)
         except NoSuchAliasError:
             return None
 
-    def serves(self) -> tuple[str, str | None, str | None]:
+    def find_served_versions(self) -> tuple[str, str | None, str | None]:
         """Champion, challenger and mode, as the registry says now."""
-        champion, challenger = self.named(CHAMPION).number, self.named(CHALLENGER)
+        champion, challenger = self.find_by_alias(CHAMPION).number, self.find_by_alias(CHALLENGER)
         traffic = challenger.traffic().active_at(self.now) if challenger and challenger.number != champion else None
         on = traffic is not None and traffic.mode != "off"
         return champion, challenger.number if on else None, traffic.mode if traffic and on else None
 
-    def pause(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Time goes by, and customers are answered."""
         self.now += timedelta(seconds=seconds)
-        if self.asked or self.inactive:
+        if self.active_customers or self.inactive_customers:
             self._answer()
 
     def _answer(self) -> None:
-        champion, challenger, mode = self.serves()
-        rng = np.random.default_rng(self.looks)
-        rows = rng.choice(len(base().test.x), self.asked, replace=False)
+        champion, challenger, mode = self.find_served_versions()
+        rng = np.random.default_rng(self.reads)
+        rows = rng.choice(len(base_shop().test.x), self.active_customers, replace=False)
         routes = [(champion, "champion")] + ([(challenger, mode)] if challenger and mode else [])
-        names = [feature.name for feature in base().test.inputs]
-        others = base().test.x[np.arange(self.inactive) % len(base().test.x)].copy()
+        names = [feature.name for feature in base_shop().test.inputs]
+        others = base_shop().test.x[np.arange(self.inactive_customers) % len(base_shop().test.x)].copy()
         others[:, names.index(RECENCY_FEATURE)] = 400.0
-        customers = [*(f"c{row}" for row in rows), *(f"gone{row}" for row in range(self.inactive))]
+        customers = [*(f"c{row}" for row in rows), *(f"gone{row}" for row in range(self.inactive_customers))]
         for version, route in routes:
-            x = np.vstack([base().test.x[rows], others])
-            scores = model(self.kinds.get(version, "good")).predict_proba(x)[:, 1] + (
+            x = np.vstack([base_shop().test.x[rows], others])
+            scores = fit_kind(self.kinds.get(version, "good")).predict_proba(x)[:, 1] + (
                 self.shift if version == self.challenger else 0
             )
             n = len(x)
@@ -95,7 +95,7 @@ class Trial:
                 version=version,
                 route=route,  # type: ignore[arg-type]
                 answered_at_us=int(self.now.timestamp() * 1e6),
-                request_ids=[f"{self.looks}-{customer}" for customer in customers],
+                request_ids=[f"{self.reads}-{customer}" for customer in customers],
                 customer_ids=customers,
                 as_of_us=np.full(n, int(NOON.timestamp() * 1e6)),
                 input_names=names,
@@ -105,27 +105,29 @@ class Trial:
                 probabilities=np.clip(scores, 0, 1),
                 stale=np.zeros(n, dtype=bool),
             )
-            write_log(self.settings.predictions / f"_{self.looks}", batch)
-            source = next((self.settings.predictions / f"_{self.looks}").rglob("*.arrows"))
-            target = self.settings.predictions / batch.key.date / f"{version}-{route}-{self.looks}.arrows"
+            write_log(self.settings.predictions / f"_{self.reads}", batch)
+            source = next((self.settings.predictions / f"_{self.reads}").rglob("*.arrows"))
+            target = self.settings.predictions / batch.key.date / f"{version}-{route}-{self.reads}.arrows"
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)
-        self.counters["answered"] += self.asked + self.inactive
+        self.counters["answered"] += self.active_customers + self.inactive_customers
 
-    def look(self) -> ServiceState | None:
+    def read_service(self) -> ServiceState | None:
         """As the service would tell; None where it does not answer."""
-        self.looks += 1
-        self.before_look(self)
-        champion, challenger, mode = self.serves()
-        if not self.answers:
+        self.reads += 1
+        self.before_read(self)
+        champion, challenger, mode = self.find_served_versions()
+        if not self.is_reachable:
             return None
         known = (dict(self.counters), champion, challenger, mode, self.refused)
         return ServiceState(*known, True, self.ahead_seconds, self.unavailable)
 
     @property
-    def world(self) -> StepDependencies:
+    def dependencies(self) -> StepDependencies:
         clock, skew = (lambda: self.now), (lambda: self.skew)
-        return StepDependencies(clock, self.pause, self.look, skew, self.silences.append, self.flow_run)
+        return StepDependencies(
+            clock, self.advance, self.read_service, skew, self.reachability_changes.append, self.flow_run
+        )
 
     def work(self) -> Work:
         """What there is to do."""
@@ -133,45 +135,45 @@ class Trial:
         assert isinstance(found, Work), found
         return found
 
-    def step(self, rules: RolloutSettings = RULES) -> StepResult:
+    def run_step(self, rules: RolloutSettings = RULES) -> StepResult:
         """Try the step that is due, without what its end asks for."""
-        return run_step(self.client, self.settings, self.work(), rules, self.world)
+        return run_step(self.client, self.settings, self.work(), rules, self.dependencies)
 
-    def whole_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
+    def finish_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
         """The same with it."""
-        record = self.step(rules).record
+        record = self.run_step(rules).record
         finish_step(self.client, self.settings, self.challenger, record, self.now)
         return record
 
-    def told(self) -> list[tuple[str, float, str]]:
+    def list_recorded_steps(self) -> list[tuple[str, float, str]]:
         """Step, share and verdict of each record among the challenger's events."""
         tags = self.client.get_model_version(MODEL_NAME, self.challenger).tags
         events = [event for event in parse_events(tags, self.challenger) or [] if isinstance(event, RolloutRecord)]
         return [(event.step, event.share, event.verdict) for event in events]
 
 
-def begin(settings: Settings, client: Any, kind: str = "good", **contract: Any) -> Trial:
+def start_rollout(settings: Settings, client: Any, kind: str = "good", **contract: Any) -> SimulatedRollout:
     """A good champion, and a challenger of this kind that has passed its gates."""
-    champion, challenger = plant(client), plant(client, kind, **contract)
+    champion, challenger = register_version(client), register_version(client, kind, **contract)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
-    passed(client, challenger, champion)
+    record_passed_gates(client, challenger, champion)
     set_challenger(client, challenger)
-    return Trial(settings, client, champion, challenger, {champion: "good", challenger: kind})
+    return SimulatedRollout(settings, client, champion, challenger, {champion: "good", challenger: kind})
 
 
-def promoted(trial: Trial) -> RolloutRecord:
+def watch_promoted(rollout: SimulatedRollout) -> RolloutRecord:
     """What comes of the watch of a challenger that got through everything before it."""
-    work = trial.work()
+    work = rollout.work()
     record = RolloutRecord(
         step="canary",
         share=0.25,
-        begun=trial.now,
-        when=trial.now,
+        begun=rollout.now,
+        when=rollout.now,
         verdict="passed",
         champion=work.champion,
         gates=work.gates,
         rules=RULES.changed(),
     )
-    record.save(trial.client, trial.challenger)
-    registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now)
-    return trial.whole_step()
+    record.save(rollout.client, rollout.challenger)
+    registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
+    return rollout.finish_step()

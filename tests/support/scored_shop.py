@@ -12,7 +12,7 @@ from typing import Any
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.support.main_job import STATE
-from tests.support.registered_versions import plant, planted_shop
+from tests.support.registered_versions import copy_base_shop, register_version
 from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
 
 TRAINED = datetime(2024, 1, 20, tzinfo=UTC)
@@ -22,8 +22,8 @@ MONTHS = [datetime(2024, month, 1, tzinfo=UTC) for month in range(1, 7)]  # the 
 @functools.cache
 def scored_shop() -> Path:
     """A data folder whose champion, version 1, scored everybody at ``MONTHS``; read only."""
-    with planted_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="scored-"))) as (settings, client):
-        promote(client, plant(client, tags={"holdfast.as_of": TRAINED.isoformat()}))
+    with copy_base_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="scored-"))) as (settings, client):
+        promote(client, register_version(client, tags={"holdfast.as_of": TRAINED.isoformat()}))
         score(settings, MONTHS)
         return settings.data
 

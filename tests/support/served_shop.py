@@ -14,7 +14,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG
 from holdfast.monitoring.window import Window
 from tests.support.main_job import STATE
-from tests.support.registered_versions import plant, planted_shop
+from tests.support.registered_versions import copy_base_shop, register_version
 from tests.support.small_shop import AS_OF, at_work_on
 
 NOON = AS_OF + timedelta(hours=12)
@@ -23,8 +23,8 @@ NOON = AS_OF + timedelta(hours=12)
 @functools.cache
 def after_a_normal_day() -> Path:
     """A data folder whose service answered for everybody at ``NOON``: version 1, and version 2 in shadow; read only."""
-    with planted_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="served-"))) as (settings, client):
-        champion, challenger = plant(client), plant(client, "noisy")
+    with copy_base_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="served-"))) as (settings, client):
+        champion, challenger = register_version(client), register_version(client, "noisy")
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
         client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger)
         client.set_model_version_tag(MODEL_NAME, challenger, TRAFFIC_TAG, '{"mode": "shadow"}')

@@ -28,18 +28,18 @@ def open_shop(shop: Settings) -> Settings:
 
 
 @pytest.fixture
-def planted(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
+def registry_shop(flows_here: None, tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
     """This process at work on a shop whose registry is for planting versions: its settings and MLflow's client."""
-    from tests.support.registered_versions import planted_shop
+    from tests.support.registered_versions import copy_base_shop
 
-    with planted_shop(tmp_path) as shop:
+    with copy_base_shop(tmp_path) as shop:
         yield shop
 
 
 @pytest.fixture
-def client(planted: tuple[Settings, Any]) -> Any:
-    """MLflow's client of a planted shop."""
-    return planted[1]
+def client(registry_shop: tuple[Settings, Any]) -> Any:
+    """MLflow's client of a shop with a registry."""
+    return registry_shop[1]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from holdfast.training.settings import ValueSettings
 from holdfast.training.time_split import split_by_time
 from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
-from tests.support.registry import Registry, dumped, make_registry
+from tests.support.registry import Registry, make_registry, serialize_model
 from tests.support.small_shop import at_work_on
 
 # Inputs that a version learned from; of the rest it saw zeros. The first is as the champion is made.
@@ -64,7 +64,7 @@ def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
         offline = {}
         for name, version, roc_auc in _registered(settings, registry, known_at):
             offline[version] = {"name": name, "offline": roc_auc}
-            registry.point(CHAMPION, version)
+            registry.set_alias(CHAMPION, version)
             served = load_champion(settings)
             for moment in SERVED:
                 score_customers(settings, served, moment, known_at)
@@ -96,7 +96,7 @@ def _registered(settings: Settings, registry: Registry, known_at: datetime) -> I
     for name, kept in VERSIONS.items():
         unseen = [kept is not None and item.name not in kept for item in rows.inputs]
         model = fit_recipe(recipe, replace(rows, x=np.where(unseen, 0.0, rows.x)))
-        content = dumped(model)
+        content = serialize_model(model)
         digest = hashlib.sha256(content).hexdigest()
         contract = build_contract(settings, recipe, development, definitions, model, digest)
         version = registry.register(content, contract.model_dump_json())

@@ -118,7 +118,9 @@ def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied
         ApprovalRecord(status="waiting", since=until - timedelta(hours=1), until=until, flow_run=run, gates="k").save(
             client, version
         )
-    PromotionRecord(previous=None, when=AS_OF, who="Ada", why="killed", mode="manual", gates="k").write(client, version)
+    PromotionRecord(previous=None, when=AS_OF, who="Ada", why="killed", mode="manual", gates="k").write_tag(
+        client, version
+    )
     code, printed, _ = command(version)
     assert code == 0
     assert printed.count("a person was asked, to answer until") == 2

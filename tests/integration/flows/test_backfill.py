@@ -12,7 +12,7 @@ from feature_repo.settings import Settings
 from holdfast.batch_scoring.backfill_range import BackfillRangeError
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
-from tests.support.registered_versions import crown
+from tests.support.registered_versions import register_champion
 from tests.support.score_tables import files
 from tests.support.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start
 
@@ -20,10 +20,10 @@ FIRST, LAST = date(2024, 5, 1), date(2024, 5, 5)
 
 
 @pytest.fixture
-def settings(planted: tuple[Settings, Any]) -> Settings:
+def settings(registry_shop: tuple[Settings, Any]) -> Settings:
     """Of a planted shop with a champion."""
-    crown(planted[1])
-    return planted[0]
+    register_champion(registry_shop[1])
+    return registry_shop[0]
 
 
 def _scored(settings: Settings) -> list[date]:

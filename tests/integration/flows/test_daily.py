@@ -12,7 +12,7 @@ from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.core.errors import IngestError
 from holdfast.feature_store.materialization import OnlineStoreNewerError
 from holdfast.ingestion.batches import list_batches
-from tests.support.registered_versions import crown
+from tests.support.registered_versions import register_champion
 from tests.support.small_shop import AS_OF, MAPPING, at_work_on
 
 NEXT = AS_OF + timedelta(days=1)
@@ -27,16 +27,16 @@ def today(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_new_transactions_are_in_the_scores_of_the_day(
-    planted: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    registry_shop: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.runtime import flow_run
 
     from flows.daily import daily
 
-    version = crown(client)
+    version = register_champion(client)
     monkeypatch.setitem(vars(flow_run), "scheduled_start_time", NEXT + timedelta(hours=1))
     result = daily(*today)  # of the day that began an hour ago, whose midnight a backfill would ask for
-    assert unscored_days(planted[0], [NEXT]) == []
+    assert unscored_days(registry_shop[0], [NEXT]) == []
     assert result.ingested.rows_added == 2
     assert (result.built.as_of, result.built.materialised, result.built.parity.mismatches) == (NEXT, True, 0)
     assert result.scored is not None
@@ -71,14 +71,14 @@ def test_before_the_first_training_nobody_is_scored_and_it_says_so(
 
 
 def test_a_step_that_fails_ends_it(
-    planted: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    registry_shop: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.daily import daily
     from flows.features import materialize_task
 
     monkeypatch.setattr(materialize_task, "retry_delay_seconds", 0)
-    settings, state = planted[0], (planted[0].feast / "online_state.json").read_bytes()
-    crown(client)
+    settings, state = registry_shop[0], (registry_shop[0].feast / "online_state.json").read_bytes()
+    register_champion(client)
     with pytest.raises(OnlineStoreNewerError, match="would take it back"):
         daily(*today, as_of=AS_OF - timedelta(days=1))
     batches = len(list_batches(settings))

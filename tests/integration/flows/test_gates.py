@@ -14,8 +14,8 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.rollout.work_queue import Work, find_work
-from tests.support.gate_evidence import good_evaluation, interval
-from tests.support.registered_versions import LENIENT, aliases, base, judged, plant
+from tests.support.gate_evidence import good_evaluation, make_interval
+from tests.support.registered_versions import LENIENT, base_shop, read_aliases, register_version, run_gates
 from tests.support.small_shop import AS_OF, KNOWN_AT
 
 
@@ -28,13 +28,13 @@ def stopped_by(result: Any) -> dict[str, str]:
 def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> None:
     from prefect.artifacts import Artifact
 
-    version = plant(client)
-    result = judged(version)
+    version = register_version(client)
+    result = run_gates(version)
     assert stopped_by(result) == {}
     assert (result.version, result.champion, result.challenger, result.computed) == (version, None, True, True)
-    assert aliases(client) == {CHALLENGER: version}
+    assert read_aliases(client) == {CHALLENGER: version}
 
-    record = GatesRecord.of(client, version)
+    record = GatesRecord.load(client, version)
     assert record is not None
     assert (record.verdict, record.champion, record.failed) == ("passed", None, [])
     run = client.get_run(client.get_model_version(MODEL_NAME, version).run_id)
@@ -57,28 +57,28 @@ def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> No
 def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.promotion import evidence_collection
 
-    version = plant(client)
-    first = judged(version)
+    version = register_version(client)
+    first = run_gates(version)
     monkeypatch.setattr(evidence_collection, "collect_evidence", lambda *_: pytest.fail("gathered again"))
-    again = judged(version)
+    again = run_gates(version)
     assert (again.computed, again.gates, again.challenger) == (False, first.gates, True)
     client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)  # as if it had been killed before the alias
-    assert judged(version).challenger is True
+    assert run_gates(version).challenger is True
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
-    champion = judged(version)  # once the champion, it is still judged by whom it followed
+    champion = run_gates(version)  # once the champion, it is still judged by whom it followed
     assert (champion.computed, champion.champion, champion.challenger) == (False, None, False)
-    assert aliases(client) == {CHAMPION: version}
+    assert read_aliases(client) == {CHAMPION: version}
 
 
 def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.promotion import behavioral_tests
 
-    version = plant(client)
+    version = register_version(client)
     with monkeypatch.context() as busy:
         busy.setattr(behavioral_tests, "measure_latency_ms", lambda *_: 5000.0)
-        assert list(stopped_by(judged(version))) == ["latency"]
-    again = judged(version)
+        assert list(stopped_by(run_gates(version))) == ["latency"]
+    again = run_gates(version)
     assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
     told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
     assert [item.verdict for item in told if isinstance(item, GatesRecord)] == ["failed", "passed"]
@@ -87,9 +87,9 @@ def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.Monke
 def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> None:
     from holdfast.promotion.gate_report import BadReportError, read_report
 
-    version = plant(client)
-    judged(version)
-    record = GatesRecord.of(client, version)
+    version = register_version(client)
+    run_gates(version)
+    record = GatesRecord.load(client, version)
     assert record is not None
     run_id = client.get_model_version(MODEL_NAME, version).run_id
     client.log_text(run_id, '{"version": 1}', f"gates/{record.key[:16]}.json")
@@ -98,26 +98,26 @@ def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> 
     ):
         read_report(client, version, record.key)
     assert read_report(client, version, "gone") is None
-    assert judged(version).computed is True
+    assert run_gates(version).computed is True
     assert read_report(client, version, record.key) is not None
 
 
 @pytest.mark.long
 def test_other_circumstances_are_judged_again(client: Any) -> None:
-    first = plant(client)
-    judged(first)
-    assert judged(first, max_size_mb=19).computed is True
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, plant(client))
-    again = judged(first)
+    first = register_version(client)
+    run_gates(first)
+    assert run_gates(first, max_size_mb=19).computed is True
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, register_version(client))
+    again = run_gates(first)
     assert again.computed is True
     found = next(gate for gate in again.gates if gate.name == "not worse than the champion")
     assert (found.value, found.verdict) == (0, "passed"), "the same model is no worse"
 
 
 def test_worse_than_the_champion(client: Any) -> None:
-    champion, worse = plant(client), plant(client, "noisy")
+    champion, worse = register_version(client), register_version(client, "noisy")
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
-    (name, detail), *others = stopped_by(judged(worse)).items()
+    (name, detail), *others = stopped_by(run_gates(worse)).items()
     assert name == "not worse than the champion"
     assert f"from version {champion} on the same test rows" in detail
     assert {other for other, _ in others} <= {
@@ -126,77 +126,79 @@ def test_worse_than_the_champion(client: Any) -> None:
         "not surely worse than the champion",
         "probabilities not surely worse than the champion",
     }
-    assert aliases(client) == {CHAMPION: champion}
-    assert stopped_by(judged(plant(client))) == {}
+    assert read_aliases(client) == {CHAMPION: champion}
+    assert stopped_by(run_gates(register_version(client))) == {}
 
 
 @pytest.mark.long
 def test_a_champion_of_other_features_is_compared_on_shared_rows(client: Any) -> None:
-    other = base().fingerprint | {"feature_service": "other"}
-    champion = plant(client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0], examples=[])
+    other = base_shop().fingerprint | {"feature_service": "other"}
+    champion = register_version(
+        client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0], examples=[]
+    )
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
-    rows = len(base().test.y)
-    better = plant(client)
-    result = judged(better, min_shared_rows=rows)
+    rows = len(base_shop().test.y)
+    better = register_version(client)
+    result = run_gates(better, min_shared_rows=rows)
     found = next(gate for gate in result.gates if gate.name == "not worse than the champion")
     assert (found.verdict, found.value > 0) == ("passed", True)
     assert f"from version {champion} on the test rows they share" in found.detail
-    few = stopped_by(judged(better, min_shared_rows=rows + 1))
+    few = stopped_by(run_gates(better, min_shared_rows=rows + 1))
     assert f"only {rows} same rows" in few["not worse than the champion"]
-    assert CHALLENGER not in aliases(client), "it was, and has failed since"
-    old = plant(client, tags={"holdfast.served_model": "{}"})
+    assert CHALLENGER not in read_aliases(client), "it was, and has failed since"
+    old = register_version(client, tags={"holdfast.served_model": "{}"})
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, old)
-    assert stopped_by(judged(better, min_shared_rows=rows)) == {}, "a champion of an older contract"
+    assert stopped_by(run_gates(better, min_shared_rows=rows)) == {}, "a champion of an older contract"
 
 
 def test_a_model_that_points_the_wrong_way(client: Any) -> None:
-    stops = stopped_by(judged(plant(client, "inverted")))
+    stops = stopped_by(run_gates(register_version(client, "inverted")))
     assert "behaviour: direction" in stops
 
 
 def test_the_registered_model_is_not_the_tested_one(client: Any) -> None:
     import skops.io
 
-    from tests.support.registered_versions import model
+    from tests.support.registered_versions import fit_kind
 
-    version = plant(client)
+    version = register_version(client)
     source = client.get_model_version(MODEL_NAME, version).source.removeprefix("file://")
-    skops.io.dump(model("noisy"), Path(source) / "model.skops")
-    assert "scores as tested" in stopped_by(judged(version))
+    skops.io.dump(fit_kind("noisy"), Path(source) / "model.skops")
+    assert "scores as tested" in stopped_by(run_gates(version))
 
 
 def test_a_forbidden_input(client: Any) -> None:
-    assert stopped_by(judged(plant(client), forbidden_inputs=["*_amount"])) == {
+    assert stopped_by(run_gates(register_version(client), forbidden_inputs=["*_amount"])) == {
         "no forbidden input": "total_amount, mean_purchase_amount"
     }
 
 
 def test_one_that_is_too_slow_or_too_large(client: Any) -> None:
-    version = plant(client)
-    fair = {gate.name: gate.value for gate in judged(version).gates}
+    version = register_version(client)
+    fair = {gate.name: gate.value for gate in run_gates(version).gates}
     for name, limit in (("latency", "max_latency_ms"), ("size", "max_size_mb")):
         assert fair[name] > 0, "measured on the model itself"
-        result = judged(version, **{limit: fair[name] / 100})  # it costs a hundred times what it may
+        result = run_gates(version, **{limit: fair[name] / 100})  # it costs a hundred times what it may
         assert list(stopped_by(result)) == [name]
-        assert aliases(client) == {}
+        assert read_aliases(client) == {}
 
 
 def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
-    version = plant(client)
-    assert judged(version).challenger
+    version = register_version(client)
+    assert run_gates(version).challenger
     RollbackRecord(to="1", when=datetime.now(UTC), who="ann", why="complaints").save(client, version)
-    assert list(stopped_by(judged(version))) == ["not rolled back"]
-    assert aliases(client) == {}
-    assert judged(version, max_rollbacks=1).challenger
+    assert list(stopped_by(run_gates(version))) == ["not rolled back"]
+    assert read_aliases(client) == {}
+    assert run_gates(version, max_rollbacks=1).challenger
 
 
 @pytest.mark.long
 class TestRefutedInProduction:
     def refuted(self, client: Any) -> tuple[str, str]:
         """A champion, and a challenger that passed beside it and was then taken back in its canary."""
-        champion, version = plant(client), plant(client)
+        champion, version = register_version(client), register_version(client)
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
-        assert judged(version).challenger
+        assert run_gates(version).challenger
         now = datetime.now(UTC)
         RolloutRecord(
             step="canary", share=0.05, begun=now, when=now, verdict="breached", champion=champion, gates="k", why="slow"
@@ -220,7 +222,7 @@ class TestRefutedInProduction:
         result: Any = gates(thresholds=thresholds) if judges == "the latest" else by_training()
         assert (result.version, list(stopped_by(result))) == (version, ["not refuted in production"])
         assert "canary of 5.0%" in result.failed[0].detail and "slow" in result.failed[0].detail
-        assert aliases(client) == {CHAMPION: champion}
+        assert read_aliases(client) == {CHAMPION: champion}
 
     def test_nothing_promotes_it(self, client: Any) -> None:
         from flows.promote import promote
@@ -234,7 +236,7 @@ class TestRefutedInProduction:
         from flows.gates import gates
 
         champion, version = self.refuted(client)
-        again = judged(version)
+        again = run_gates(version)
         assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
         work = find_work(client, version)
         assert isinstance(work, Work) and (work.version, work.record) == (version, None)
@@ -247,45 +249,45 @@ class TestRefutedInProduction:
 
 
 @pytest.mark.long
-def test_parity_with_a_mismatch_and_without_a_report(planted: tuple[Settings, Any]) -> None:
-    settings, client = planted
-    version, path = plant(client), settings.feast / "parity.json"
+def test_parity_with_a_mismatch_and_without_a_report(registry_shop: tuple[Settings, Any]) -> None:
+    settings, client = registry_shop
+    version, path = register_version(client), settings.feast / "parity.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"mismatches": 3}))
-    result = judged(version)
+    result = run_gates(version)
     assert list(stopped_by(result)) == ["parity"]
     assert result.failed[0].value == 3
     path.unlink()
-    assert "python -m flows.features" in stopped_by(judged(version))["parity"]
+    assert "python -m flows.features" in stopped_by(run_gates(version))["parity"]
     path.write_text(json.dumps(report | {"definitions": report["definitions"] | {"on_demand": "x"}}))
-    assert "on_demand differ" in stopped_by(judged(version))["parity"]
+    assert "on_demand differ" in stopped_by(run_gates(version))["parity"]
     path.write_text(json.dumps(report))
-    assert judged(version).challenger
+    assert run_gates(version).challenger
 
 
 @pytest.mark.long
-def test_what_the_features_flow_finds_is_what_the_gate_sees(planted: tuple[Settings, Any]) -> None:
+def test_what_the_features_flow_finds_is_what_the_gate_sees(registry_shop: tuple[Settings, Any]) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
 
     from flows.features import features
     from holdfast.feature_store import parity
     from tests.support.online_values import HISTORY, write
 
-    settings, client = planted
-    version = plant(client)
+    settings, client = registry_shop
+    version = register_version(client)
     features(AS_OF, KNOWN_AT)
     assert parity.load_parity(settings).mismatches == 0
     write("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
     with pytest.raises(parity.ParityError):
         features(AS_OF, KNOWN_AT)
-    assert list(stopped_by(judged(version))) == ["parity"]
+    assert list(stopped_by(run_gates(version))) == ["parity"]
     with pytest.MonkeyPatch.context() as patch:  # written to, and killed before it was compared
         patch.setattr(parity, "check_parity", lambda *_: pytest.fail("killed"))
         with pytest.raises(pytest.fail.Exception):
             features(AS_OF, KNOWN_AT)
-    assert "There is no parity report" in stopped_by(judged(version))["parity"]
+    assert "There is no parity report" in stopped_by(run_gates(version))["parity"]
     features(AS_OF, KNOWN_AT)
-    assert judged(version).challenger
+    assert run_gates(version).challenger
 
 
 @pytest.mark.parametrize(
@@ -299,31 +301,31 @@ def test_what_the_features_flow_finds_is_what_the_gate_sees(planted: tuple[Setti
     ],
 )
 def test_what_its_run_lacks_stops_it(client: Any, without: str, stops: str) -> None:
-    stopped = stopped_by(judged(plant(client, without=without)))
+    stopped = stopped_by(run_gates(register_version(client, without=without)))
     assert without.split("/")[-1] in stopped[stops]
-    assert aliases(client) == {}
+    assert read_aliases(client) == {}
 
 
 def test_of_other_definitions_than_the_registry_of_features(client: Any) -> None:
-    version = plant(client, fingerprint=base().fingerprint | {"transformations": "other"})
-    stopped = stopped_by(judged(version))
+    version = register_version(client, fingerprint=base_shop().fingerprint | {"transformations": "other"})
+    stopped = stopped_by(run_gates(version))
     assert "(transformations differ); train again" in stopped["behaviour: direction"]
     assert "(transformations differ)" in stopped["parity"]
 
 
 def test_what_could_not_be_computed_is_tried_again(client: Any) -> None:
-    version = plant(client, without="evaluation.json")
-    assert judged(version).computed is True
+    version = register_version(client, without="evaluation.json")
+    assert run_gates(version).computed is True
     run = client.get_model_version(MODEL_NAME, version).run_id
     client.log_text(run, good_evaluation().model_dump_json(), "evaluation.json")
-    again = judged(version)
+    again = run_gates(version)
     assert (again.computed, stopped_by(again)) == (True, {})
 
 
 def test_a_verdict_of_the_evaluation_names_its_gate(client: Any) -> None:
-    version = plant(client, evaluation=good_evaluation(instability=interval(0.5)))
-    assert list(stopped_by(judged(version))) == ["stability"]
-    record = GatesRecord.of(client, version)
+    version = register_version(client, evaluation=good_evaluation(instability=make_interval(0.5)))
+    assert list(stopped_by(run_gates(version))) == ["stability"]
+    record = GatesRecord.load(client, version)
     assert record is not None
     assert (record.verdict, record.failed) == ("failed", ["stability"])
 
@@ -331,7 +333,7 @@ def test_a_verdict_of_the_evaluation_names_its_gate(client: Any) -> None:
 def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.promotion import evidence_collection
 
-    version, other = plant(client), plant(client)
+    version, other = register_version(client), register_version(client)
     gather = evidence_collection.collect_evidence
 
     def slowly(*arguments: Any) -> Any:
@@ -339,16 +341,16 @@ def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeyp
         return gather(*arguments)
 
     monkeypatch.setattr(evidence_collection, "collect_evidence", slowly)
-    result = judged(version)
+    result = run_gates(version)
     assert (result.passed, result.challenger) == (True, False)
-    assert aliases(client) == {CHAMPION: other}
+    assert read_aliases(client) == {CHAMPION: other}
 
 
 def test_the_latest_is_judged_and_an_unknown_one_is_named(client: Any) -> None:
     from flows.gates import gates
 
-    plant(client)
-    latest = plant(client)
+    register_version(client)
+    latest = register_version(client)
     assert gates(thresholds=GateSettings(**LENIENT)).version == latest
     with pytest.raises(UnknownVersionError, match=f"{MODEL_NAME} has no version 999"):
         gates("999")
@@ -362,7 +364,7 @@ def test_the_command_prints_the_table_and_fails_with_the_gates(
     from flows._cli import run_flow
     from flows.gates import _show, gates
 
-    plant(client)
+    register_version(client)
     for options, code, told in (
         ({}, 0, "It is the challenger: `python -m flows.promote"),
         ({"max_size_mb": 1e-6}, 1, "failed size."),

@@ -10,7 +10,7 @@ from holdfast.model_versions.aliases import CHALLENGER
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import MODEL_NAME
-from tests.support.registered_versions import LENIENT, aliases, die_at, plant
+from tests.support.registered_versions import LENIENT, kill_process_at, read_aliases, register_version
 from tests.support.small_shop import join, prefect_api, start
 
 pytestmark = pytest.mark.long
@@ -19,31 +19,33 @@ pytestmark = pytest.mark.long
 def _judge_and_die(call: str, nth: int, version: str) -> None:
     from flows.gates import gates
 
-    die_at(call, nth)
+    kill_process_at(call, nth)
     print("it survived:", gates(version, GateSettings(**LENIENT)).failed)
 
 
 @pytest.mark.parametrize(
     ("call", "nth"), [("log_text", 2), ("set_tag", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)]
 )
-def test_gates_killed_anywhere_leave_no_challenger_unjudged(planted: tuple[Settings, Any], call: str, nth: int) -> None:
+def test_gates_killed_anywhere_leave_no_challenger_unjudged(
+    registry_shop: tuple[Settings, Any], call: str, nth: int
+) -> None:
     from flows.gates import gates
 
-    settings, client = planted
-    version = plant(client)
+    settings, client = registry_shop
+    version = register_version(client)
     assert join(start(_judge_and_die, settings.data, call, nth, version, api=prefect_api()), 120) == -signal.SIGKILL
-    assert aliases(client) == {}
+    assert read_aliases(client) == {}
     runs = client.search_runs([client.get_experiment_by_name("holdfast-churn").experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert gates(version, GateSettings(**LENIENT)).challenger
-    assert aliases(client) == {CHALLENGER: version}
+    assert read_aliases(client) == {CHALLENGER: version}
 
 
-def test_a_challenger_that_fails_is_none_before_it_is_recorded(planted: tuple[Settings, Any]) -> None:
-    settings, client = planted
-    version = plant(client, without="evaluation.json")
+def test_a_challenger_that_fails_is_none_before_it_is_recorded(registry_shop: tuple[Settings, Any]) -> None:
+    settings, client = registry_shop
+    version = register_version(client, without="evaluation.json")
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     child = start(_judge_and_die, settings.data, "set_model_version_tag", 1, version, api=prefect_api())
     assert join(child, 120) == -signal.SIGKILL
-    assert aliases(client) == {}
-    assert GatesRecord.of(client, version) is None
+    assert read_aliases(client) == {}
+    assert GatesRecord.load(client, version) is None

@@ -16,7 +16,7 @@ from holdfast.model_versions.records import ApprovalRecord, GatesRecord, Promoti
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.gate_report import GateReport
-from tests.support.registered_versions import aliases, die_at, passed, plant
+from tests.support.registered_versions import kill_process_at, read_aliases, record_passed_gates, register_version
 from tests.support.small_shop import join, prefect_api, processes, start
 
 NOW = datetime.now(UTC)
@@ -24,8 +24,8 @@ NOW = datetime.now(UTC)
 
 def challenger(client: Any, champion: str | None) -> str:
     """A planted version that passed its gates beside ``champion`` and is the challenger."""
-    version = plant(client)
-    passed(client, version, champion)
+    version = register_version(client)
+    record_passed_gates(client, version, champion)
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     return version
 
@@ -36,8 +36,8 @@ def test_the_challenger_becomes_the_champion_once(client: Any) -> None:
     first = challenger(client, None)
     result = promote(reason="the first")
     assert (result.version, result.previous, result.moved) == (first, None, True)
-    assert aliases(client) == {CHAMPION: first}
-    record = PromotionRecord.of(client, first)
+    assert read_aliases(client) == {CHAMPION: first}
+    record = PromotionRecord.load(client, first)
     assert record is not None
     assert (record.previous, record.who, record.why, record.mode, record.gates) == (
         None,
@@ -53,21 +53,21 @@ def test_the_challenger_becomes_the_champion_once(client: Any) -> None:
     second = challenger(client, first)
     result = promote(second)
     assert (result.previous, result.moved, result.why) == (first, True, "all gates passed")
-    assert aliases(client) == {CHAMPION: second}
-    found = PromotionRecord.of(client, second)
+    assert read_aliases(client) == {CHAMPION: second}
+    found = PromotionRecord.load(client, second)
     assert found is not None and found.previous == first
-    assert PromotionRecord.of(client, first) == record
+    assert PromotionRecord.load(client, first) == record
 
 
 def test_its_own_thresholds_are_told(client: Any) -> None:
     from flows.promote import _told, promote
 
-    version = plant(client)
+    version = register_version(client)
     GatesRecord(
         verdict="passed", champion=None, settings="s", when=NOW, failed=[], key="k", thresholds={"max_size_mb": 30}
     ).save(client, version)
     assert "Thresholds other than the defaults: max_size_mb 30." in _told(promote(version))
-    record = PromotionRecord.of(client, version)
+    record = PromotionRecord.load(client, version)
     assert record is not None and record.thresholds == {"max_size_mb": 30}
 
 
@@ -91,7 +91,7 @@ def _failed(client: Any, version: str, champion: str) -> None:
 
 
 def _compared_with_another(client: Any, version: str, champion: str) -> None:
-    passed(client, version, None)
+    record_passed_gates(client, version, None)
 
 
 def _rolled_back_since(client: Any, version: str, champion: str) -> None:
@@ -137,14 +137,14 @@ def test_a_version_is_refused_and_the_champion_stays(client: Any, spoil: Any, to
     spoil(client, version, champion)
     with pytest.raises(PromotionRefusedError, match=told.format(v=version, c=champion)):
         promote(version)
-    assert aliases(client) == {CHAMPION: champion, CHALLENGER: version}
-    assert PromotionRecord.of(client, version) is None
+    assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: version}
+    assert PromotionRecord.load(client, version) is None
 
 
 def test_without_a_challenger_it_says_what_to_do(client: Any) -> None:
     from flows.promote import promote
 
-    plant(client)
+    register_version(client)
     with pytest.raises(PromotionRefusedError, match=r"no challenger.*There is still no champion.*flows\.gates"):
         promote()
     with pytest.raises(UnknownVersionError, match="no version 999"):
@@ -159,7 +159,7 @@ def test_a_person_can_only_be_asked_by_a_deployment(client: Any) -> None:
         promote(version, "manual")
     with pytest.raises(PromotionRefusedError, match="timeout_hours above 0"):
         promote(version, "manual", timeout_hours=0)
-    assert ApprovalRecord.of(client, version) is None
+    assert ApprovalRecord.load(client, version) is None
 
 
 def test_an_approval_that_a_kill_kept_from_moving_the_alias_needs_no_second_one(client: Any) -> None:
@@ -168,7 +168,7 @@ def test_an_approval_that_a_kill_kept_from_moving_the_alias_needs_no_second_one(
     version = challenger(client, None)
     _approval(client, version, "approved", NOW, "ann", "fine")
     assert promote(version).who == "ann"
-    record = PromotionRecord.of(client, version)
+    record = PromotionRecord.load(client, version)
     assert record is not None
     assert (record.mode, record.who, record.why) == ("manual", "ann", "fine")
 
@@ -178,7 +178,7 @@ def test_an_approval_of_other_evidence_is_none(client: Any) -> None:
 
     version = challenger(client, None)
     _approval(client, version, "approved", NOW, "ann", "fine")
-    passed(client, version, None, key="other")
+    record_passed_gates(client, version, None, key="other")
     assert promote(version).who == "auto"
 
 
@@ -222,7 +222,7 @@ class TestResumed:
 
     def card(self, client: Any, version: str) -> tuple[str, str]:
         """What a card that is written now would tell."""
-        record = ApprovalRecord.of(client, version)
+        record = ApprovalRecord.load(client, version)
         return version, record.status if record else "nothing"
 
     def yes(self, **_: Any) -> Any:
@@ -234,7 +234,7 @@ class TestResumed:
         self, client: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         version = self.asked(client, monkeypatch)
-        waiting = ApprovalRecord.of(client, version)
+        waiting = ApprovalRecord.load(client, version)
         assert waiting is not None
         assert (waiting.status, waiting.flow_run, waiting.until - waiting.since) == (
             "waiting",
@@ -249,12 +249,12 @@ class TestResumed:
 
     def test_an_answer_that_is_taken_up_too_late_is_none(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         version = self.asked(client, monkeypatch)
-        waiting = ApprovalRecord.of(client, version)
+        waiting = ApprovalRecord.load(client, version)
         assert waiting is not None
         waiting.model_copy(update={"until": NOW - timedelta(seconds=1)}).save(client, version)
         with pytest.raises(PromotionRefusedError, match="Nobody approved"):
             self.ask(client, monkeypatch, self.yes)
-        record = ApprovalRecord.of(client, version)
+        record = ApprovalRecord.load(client, version)
         assert record is not None
         assert (record.status, record.why) == ("timed out", "nobody answered in time")
 
@@ -264,25 +264,25 @@ class TestResumed:
         version = self.asked(client, monkeypatch)
         with pytest.raises(PromotionRefusedError, match="refused by nobody: the run was resumed without an answer"):
             self.ask(client, monkeypatch, lambda **_: Approval())
-        record = ApprovalRecord.of(client, version)
+        record = ApprovalRecord.load(client, version)
         assert record is not None and record.status == "refused"
         assert self.cards == [(version, "waiting"), (version, "refused")]
         told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
         assert [item.status for item in told if isinstance(item, ApprovalRecord)] == ["waiting", "refused"]
 
     def test_a_champion_that_moved_meanwhile_makes_the_approval_void(
-        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+        self, client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         version = self.asked(client, monkeypatch)
         _, decision = self.ask(client, monkeypatch, self.yes)
-        champion = plant(client)
+        champion = register_version(client)
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
         with pytest.raises(PromotionRefusedError, match=f"but champion is now version {champion}"):
-            promote_champion(client, planted[0], version, decision, NOW)
-        passed(client, version, champion, key="other")
+            promote_champion(client, registry_shop[0], version, decision, NOW)
+        record_passed_gates(client, version, champion, key="other")
         with pytest.raises(PromotionRefusedError, match="was judged again since it was approved"):
-            promote_champion(client, planted[0], version, decision, NOW)
-        assert aliases(client)[CHAMPION] == champion
+            promote_champion(client, registry_shop[0], version, decision, NOW)
+        assert read_aliases(client)[CHAMPION] == champion
 
     def test_evidence_that_cannot_be_shown_is_not_asked_about(
         self, client: Any, monkeypatch: pytest.MonkeyPatch
@@ -290,7 +290,7 @@ class TestResumed:
         version = challenger(client, None)
         with pytest.raises(PromotionRefusedError, match="cannot be read from its run"):
             self.ask(client, monkeypatch, self.yes)
-        assert ApprovalRecord.of(client, version) is None
+        assert ApprovalRecord.load(client, version) is None
 
 
 def _promote(version: str, meet: Any) -> None:
@@ -313,23 +313,25 @@ def _promote(version: str, meet: Any) -> None:
 
 
 @pytest.mark.long
-def test_two_at_once_cannot_both_win(planted: tuple[Settings, Any]) -> None:
-    settings, client = planted
+def test_two_at_once_cannot_both_win(registry_shop: tuple[Settings, Any]) -> None:
+    settings, client = registry_shop
     versions = [challenger(client, None) for _ in range(2)]
     meet = processes().Barrier(2)
     children = [start(_promote, settings.data, version, meet, api=prefect_api()) for version in versions]
     codes = [join(child, 120) for child in children]
     assert sorted(code or 0 for code in codes) == [0, 3]
     winner = versions[codes.index(0)]
-    assert aliases(client)[CHAMPION] == winner
-    assert [PromotionRecord.of(client, version) is not None for version in versions] == [v == winner for v in versions]
+    assert read_aliases(client)[CHAMPION] == winner
+    assert [PromotionRecord.load(client, version) is not None for version in versions] == [
+        v == winner for v in versions
+    ]
 
 
 def _killed_before(call: str, version: str) -> None:
     """Promote in a process that dies before it first makes this call of MLflow's client."""
     from flows.promote import promote
 
-    die_at(call)
+    kill_process_at(call)
     promote(version)
 
 
@@ -337,20 +339,20 @@ def _killed_before(call: str, version: str) -> None:
 @pytest.mark.parametrize(
     "call", ["set_model_version_tag", "set_registered_model_alias", "delete_registered_model_alias"]
 )
-def test_killed_anywhere_the_next_run_completes(planted: tuple[Settings, Any], call: str) -> None:
+def test_killed_anywhere_the_next_run_completes(registry_shop: tuple[Settings, Any], call: str) -> None:
     from flows.promote import promote
 
-    settings, client = planted
+    settings, client = registry_shop
     champion = challenger(client, None)
     promote(champion)
     version = challenger(client, champion)
     child = start(_killed_before, settings.data, call, version, api=prefect_api())
     assert join(child, 120) == -signal.SIGKILL
-    assert aliases(client)[CHAMPION] == (version if call.startswith("delete") else champion)
+    assert read_aliases(client)[CHAMPION] == (version if call.startswith("delete") else champion)
     result = promote(version)
     assert result.version == version
-    assert aliases(client) == {CHAMPION: version}
-    record = PromotionRecord.of(client, version)
+    assert read_aliases(client) == {CHAMPION: version}
+    record = PromotionRecord.load(client, version)
     assert record is not None
     assert record.previous == champion
     told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []

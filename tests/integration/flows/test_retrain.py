@@ -99,7 +99,7 @@ def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings,
     seen(home, DRIFTED, 0, 1)
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
     assert (result.retrained, result.version) == (True, trained.result.model_version)
-    assert RetrainingRecord.of(open_tracking(home), result.version) is None
+    assert RetrainingRecord.load(open_tracking(home), result.version) is None
     assert attempts(home) == [Attempt(AS_OF, "done")]
     again = retrained()
     assert not again.retrained
@@ -181,7 +181,7 @@ def test_a_new_version_carries_its_reason_and_the_gates_that_stop_it_are_told(ho
     strict = GateSettings(max_size_mb=0.000001)
     result = retrained(event="holdfast.drift.detected", subject="recency_days", training=OTHER, thresholds=strict)
     client = open_tracking(home)
-    record = RetrainingRecord.of(client, result.version)
+    record = RetrainingRecord.load(client, result.version)
     assert record is not None
     assert record.why == "holdfast.drift.detected about recency_days in 2 of the latest 2 windows"
     assert (record.as_of, record.prompted) == (AS_OF, "holdfast.drift.detected about recency_days")

@@ -13,7 +13,13 @@ from holdfast.core.errors import PromotionRefusedError, RollbackError
 from holdfast.model_versions.aliases import UnknownVersionError
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from tests.support.registered_versions import aliases, base, die_at, passed, plant
+from tests.support.registered_versions import (
+    base_shop,
+    kill_process_at,
+    read_aliases,
+    record_passed_gates,
+    register_version,
+)
 from tests.support.small_shop import join, prefect_api, start
 
 
@@ -23,8 +29,8 @@ def champions(client: Any, number: int) -> list[str]:
 
     versions: list[str] = []
     for _ in range(number):
-        version = plant(client)
-        passed(client, version, versions[-1] if versions else None)
+        version = register_version(client)
+        record_passed_gates(client, version, versions[-1] if versions else None)
         promote(version)
         versions.append(version)
     return versions
@@ -37,8 +43,8 @@ def test_it_walks_back_one_champion_at_a_time(client: Any) -> None:
     first, second, third = champions(client, 3)
     result = rollback("complaints since Monday")
     assert (result.version, result.rolled_back, result.moved) == (second, third, True)
-    assert aliases(client) == {CHAMPION: second}
-    record = RollbackRecord.of(client, third)
+    assert read_aliases(client) == {CHAMPION: second}
+    record = RollbackRecord.load(client, third)
     assert record is not None
     assert (record.to, record.who, record.why) == (second, getpass.getuser(), "complaints since Monday")
     assert abs(record.when - datetime.now(UTC)) < timedelta(minutes=5)
@@ -48,8 +54,8 @@ def test_it_walks_back_one_champion_at_a_time(client: Any) -> None:
     assert rollback("still", who="ann").version == first
     with pytest.raises(RollbackError, match=rf"no champion before version {first}.*stays version {first}"):
         rollback("and again")
-    assert aliases(client) == {CHAMPION: first}
-    assert RollbackRecord.of(client, first) is None
+    assert read_aliases(client) == {CHAMPION: first}
+    assert RollbackRecord.load(client, first) is None
 
 
 def test_a_version_that_was_rolled_back_is_passed_over(client: Any) -> None:
@@ -58,10 +64,10 @@ def test_a_version_that_was_rolled_back_is_passed_over(client: Any) -> None:
 
     first, second, third = champions(client, 3)
     rollback("bad")
-    passed(client, third, second)  # a person let it try again
+    record_passed_gates(client, third, second)  # a person let it try again
     promote(third)
-    fourth = plant(client)
-    passed(client, fourth, third)
+    fourth = register_version(client)
+    record_passed_gates(client, fourth, third)
     promote(fourth)
     assert rollback("worse").version == third, "in good standing since it was promoted again"
     assert rollback("worse still").version == second
@@ -75,11 +81,11 @@ def test_a_version_that_was_put_back_is_in_good_standing(client: Any) -> None:
     first, second = champions(client, 2)
     rollback("bad")
     rollback("no, it was the data", second)
-    third = plant(client)
-    passed(client, third, second)
+    third = register_version(client)
+    record_passed_gates(client, third, second)
     promote(third)
     assert rollback("worse").version == second
-    assert aliases(client) == {CHAMPION: second}
+    assert read_aliases(client) == {CHAMPION: second}
     assert first != second
 
 
@@ -90,8 +96,8 @@ def test_of_two_who_roll_back_at_once_one_is_told(client: Any) -> None:
     assert rollback("complaints", leave=third).version == second
     with pytest.raises(RollbackError, match=rf"version {second}, not version {third}: .*stays version {second}"):
         rollback("complaints", leave=third)
-    assert aliases(client) == {CHAMPION: second}
-    assert RollbackRecord.of(client, second) is None
+    assert read_aliases(client) == {CHAMPION: second}
+    assert RollbackRecord.load(client, second) is None
     assert first != second
 
 
@@ -104,7 +110,7 @@ def test_a_champion_that_failed_its_gates_since_is_taken_only_by_name(client: An
     )
     with pytest.raises(RollbackError, match=rf"version {first}, which failed its last gates \(parity\).*--to {first}"):
         rollback("complaints")
-    assert aliases(client) == {CHAMPION: second}
+    assert read_aliases(client) == {CHAMPION: second}
     assert rollback("all the same", first).version == first
 
 
@@ -112,11 +118,11 @@ def test_of_other_definitions_than_today_it_warns(client: Any) -> None:
     from flows.promote import promote
     from flows.rollback import _told, rollback
 
-    old = plant(client, fingerprint=base().fingerprint | {"on_demand": "other"})
-    passed(client, old, None)
+    old = register_version(client, fingerprint=base_shop().fingerprint | {"on_demand": "other"})
+    record_passed_gates(client, old, None)
     promote(old)
-    new = plant(client)
-    passed(client, new, old)
+    new = register_version(client)
+    record_passed_gates(client, new, old)
     promote(new)
     result = rollback("complaints")
     assert result.version == old
@@ -130,14 +136,14 @@ def test_a_promotion_that_was_killed_before_the_alias_moved_makes_no_former_cham
     from flows.rollback import rollback
 
     first, second = champions(client, 2)
-    never = plant(client)
-    passed(client, never, second)
+    never = register_version(client)
+    record_passed_gates(client, never, second)
     PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="b", mode="auto", gates="k").write(
         client, never
     )
     with pytest.raises(RollbackError, match=f"version {never} never was the champion"):
         rollback("x", never)
-    assert aliases(client) == {CHAMPION: second}
+    assert read_aliases(client) == {CHAMPION: second}
     PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="again", mode="auto", gates="k").write(
         client, first
     )
@@ -149,27 +155,27 @@ def _killed_at(call: str, nth: int, flow_run: str) -> None:
     from flows.rollback import rollback
 
     os.environ["PREFECT__RUNTIME__FLOW_RUN__ID"] = flow_run
-    die_at(call, nth)
+    kill_process_at(call, nth)
     rollback("complaints")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 2)])
 def test_the_same_flow_run_again_goes_back_once(
-    planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
+    registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
 ) -> None:
     from flows.rollback import rollback
 
-    settings, client = planted
+    settings, client = registry_shop
     first, second, third = champions(client, 3)
     assert join(start(_killed_at, settings.data, call, nth, "run-1", api=prefect_api()), 120) == -signal.SIGKILL
-    assert aliases(client) == {CHAMPION: third if nth == 1 else second}
+    assert read_aliases(client) == {CHAMPION: third if nth == 1 else second}
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
     for _ in range(2):
         result = rollback("complaints", leave=third)
         assert (result.version, result.rolled_back, result.moved) == (second, third, True)
-    assert aliases(client) == {CHAMPION: second}
-    record = RollbackRecord.of(client, third)
+    assert read_aliases(client) == {CHAMPION: second}
+    record = RollbackRecord.load(client, third)
     assert record is not None
     assert (record.flow_run, record.times) == ("run-1", 1)
     assert record in (parse_events(client.get_model_version(MODEL_NAME, third).tags, third) or [])
@@ -186,13 +192,13 @@ def test_to_a_former_champion_by_name(client: Any) -> None:
     first, second, third = champions(client, 3)
     assert rollback("skip one", first).version == first
     assert rollback("no, that one", third).version == third  # a person decides
-    record = RollbackRecord.of(client, third)
+    record = RollbackRecord.load(client, third)
     assert record is not None and record.times == 1
     nothing = rollback("again", third)
     assert (nothing.version, nothing.moved) == (third, False)
-    assert RollbackRecord.of(client, third) == record
+    assert RollbackRecord.load(client, third) == record
     assert rollback("bad after all", second).rolled_back == third
-    record = RollbackRecord.of(client, third)
+    record = RollbackRecord.load(client, third)
     assert record is not None and record.times == 2
 
 
@@ -202,7 +208,7 @@ def test_what_makes_no_sense_changes_nothing(client: Any) -> None:
     with pytest.raises(RollbackError, match="nothing to roll back"):
         rollback("why not")
     (champion,) = champions(client, 1)
-    never = plant(client)
+    never = register_version(client)
     for reason, to, error, told in (
         ("  ", None, RollbackError, "needs a reason"),
         ("x", never, RollbackError, f"version {never} never was the champion"),
@@ -211,25 +217,25 @@ def test_what_makes_no_sense_changes_nothing(client: Any) -> None:
     ):
         with pytest.raises(error, match=told):
             rollback(reason, to)
-    assert aliases(client) == {CHAMPION: champion}
-    assert RollbackRecord.of(client, champion) is None
+    assert read_aliases(client) == {CHAMPION: champion}
+    assert RollbackRecord.load(client, champion) is None
 
 
 def _killed_before(call: str) -> None:
     from flows.rollback import rollback
 
-    die_at(call)
+    kill_process_at(call)
     rollback("complaints")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("call", ["set_model_version_tag", "set_registered_model_alias"])
-def test_killed_before_the_alias_moved_the_next_run_completes(planted: tuple[Settings, Any], call: str) -> None:
+def test_killed_before_the_alias_moved_the_next_run_completes(registry_shop: tuple[Settings, Any], call: str) -> None:
     from flows.rollback import rollback
 
-    settings, client = planted
+    settings, client = registry_shop
     _, second, third = champions(client, 3)
     assert join(start(_killed_before, settings.data, call, api=prefect_api()), 120) == -signal.SIGKILL
-    assert aliases(client) == {CHAMPION: third}
+    assert read_aliases(client) == {CHAMPION: third}
     assert rollback("complaints").version == second
-    assert aliases(client) == {CHAMPION: second}
+    assert read_aliases(client) == {CHAMPION: second}

@@ -22,7 +22,7 @@ from holdfast.promotion import approval
 from holdfast.promotion.gate_report import GateReport
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.work_queue import rollout_lock
-from tests.support.registered_versions import aliases, passed, plant
+from tests.support.registered_versions import read_aliases, record_passed_gates, register_version
 
 NOW = datetime.now(UTC)
 NOBODY = "http://127.0.0.1:1"
@@ -31,21 +31,21 @@ OVER = RolloutSettings(max_hours=1e-9, poll_seconds=0.01)
 
 
 @pytest.fixture(autouse=True)
-def _without_a_service(monkeypatch: pytest.MonkeyPatch, planted: tuple[Settings, Any]) -> None:
+def _without_a_service(monkeypatch: pytest.MonkeyPatch, registry_shop: tuple[Settings, Any]) -> None:
     monkeypatch.setenv("HOLDFAST_SERVICE_URL", NOBODY)
 
 
 def _pair(client: Any) -> tuple[str, str]:
     """A champion, and a challenger that has passed its gates beside it."""
-    champion, challenger = plant(client), plant(client)
+    champion, challenger = register_version(client), register_version(client)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
-    passed(client, challenger, champion)
+    record_passed_gates(client, challenger, champion)
     set_challenger(client, challenger)
     return champion, challenger
 
 
 def _record(client: Any, version: str) -> RolloutRecord:
-    found = RolloutRecord.of(client, version)
+    found = RolloutRecord.load(client, version)
     assert found is not None
     return found
 
@@ -70,42 +70,42 @@ def test_with_nothing_to_do_it_says_so(client: Any, caplog: pytest.LogCaptureFix
     assert rollout().told == nothing
     log.removeHandler(caplog.handler)
     assert f"Nothing was done: {nothing}" in caplog.messages
-    champion = plant(client)
+    champion = register_version(client)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     assert rollout(champion).told == f"Version {champion} is the champion already."
     with pytest.raises(UnknownVersionError, match="no version 999"):
         rollout("999")
-    challenger = plant(client)
+    challenger = register_version(client)
     set_challenger(client, challenger)
     assert "has not been through the gates" in rollout().told
     with pytest.raises(PromotionRefusedError, match="has not been through the gates"):
         rollout(challenger)
-    assert RolloutRecord.of(client, challenger) is None
+    assert RolloutRecord.load(client, challenger) is None
 
 
 def test_the_first_champion_has_nobody_to_be_tried_out_beside(client: Any) -> None:
     from flows.rollout import rollout
 
-    version = plant(client)
-    passed(client, version, None)
+    version = register_version(client)
+    record_passed_gates(client, version, None)
     set_challenger(client, version)
     result = rollout()
     assert (result.version, result.verdict) == (version, "passed")
-    assert aliases(client) == {CHAMPION: version}
+    assert read_aliases(client) == {CHAMPION: version}
 
 
-def test_two_at_once_are_one(client: Any, planted: tuple[Settings, Any]) -> None:
+def test_two_at_once_are_one(client: Any, registry_shop: tuple[Settings, Any]) -> None:
     from flows.rollout import rollout
 
     _, challenger = _pair(client)
-    with rollout_lock(planted[0]):
+    with rollout_lock(registry_shop[0]):
         result = rollout()
-    assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+    assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
     assert "Another run of this flow is at work" in result.told
 
 
 def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
-    client: Any, planted: tuple[Settings, Any]
+    client: Any, registry_shop: tuple[Settings, Any]
 ) -> None:
     from flows.rollout import rollout
 
@@ -116,16 +116,18 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
     first = _record(client, challenger)
     assert (first.step, first.is_held, first.rules) == ("shadow", True, OVER.changed())
     assert len(first.flow_run) == 36
-    assert aliases(client) == {CHAMPION: champion, CHALLENGER: challenger}
+    assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: challenger}
     assert '"off"' in client.get_model_version(MODEL_NAME, challenger).tags[TRAFFIC_TAG]
-    assert [alert.key for alert in list_open_alerts(planted[0])] == [f"holdfast.rollout.held:version {challenger}"]
+    assert [alert.key for alert in list_open_alerts(registry_shop[0])] == [
+        f"holdfast.rollout.held:version {challenger}"
+    ]
     again = rollout(rules=OVER)
     assert (again.verdict, _record(client, challenger)) == ("nothing", first)
     assert f"`--version {challenger}` begins another" in again.told
     assert rollout(challenger, rules=OVER).verdict == "stopped"
     second = _record(client, challenger)
     assert second.begun > first.begun
-    passed(client, challenger, champion, key="other evidence")
+    record_passed_gates(client, challenger, champion, key="other evidence")
     assert rollout(rules=OVER).verdict == "stopped"
     assert _record(client, challenger).begun > second.begun
 
@@ -149,11 +151,11 @@ def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest
     assert told == ["begun", "stopped"]
     assert '"off"' in tags[TRAFFIC_TAG]
     assert rollout().verdict == "nothing"
-    assert aliases(client)[CHAMPION] == champion
+    assert read_aliases(client)[CHAMPION] == champion
 
 
 def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
-    client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+    client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.rollout import rollout
     from holdfast.rollout.notifications import finish_step
@@ -167,8 +169,8 @@ def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(RolloutRecord, "tell", die)
-        finish_step(client, planted[0], challenger, passed_it, NOW)
+        patch.setattr(RolloutRecord, "append_event", die)
+        finish_step(client, registry_shop[0], challenger, passed_it, NOW)
     assert rollout().verdict == "stopped"
     events = parse_events(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
     told = [(event.step, event.verdict) for event in events if isinstance(event, RolloutRecord)]
@@ -189,7 +191,7 @@ class TestAPerson:
         _, challenger = _pair(client)
         with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
             rollout(approval="manual")
-        assert RolloutRecord.of(client, challenger) is None
+        assert RolloutRecord.load(client, challenger) is None
         assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
 
     @pytest.mark.parametrize("approval", ["auto", "manual"])
@@ -199,13 +201,13 @@ class TestAPerson:
         _, challenger = _pair(client)
         self.asked(client, challenger, "waiting")
         result = rollout(approval=approval)
-        assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+        assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
         assert "waits for a person's approval until" in result.told
 
     @pytest.mark.parametrize("approval", ["auto", "manual"])
     @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1)])
     def test_a_no_ends_it_before_any_traffic_and_nobody_is_asked_again(
-        self, client: Any, planted: tuple[Settings, Any], status: Any, minutes: float, approval: Any
+        self, client: Any, registry_shop: tuple[Settings, Any], status: Any, minutes: float, approval: Any
     ) -> None:
         from flows.rollout import rollout
 
@@ -215,7 +217,7 @@ class TestAPerson:
         assert (result.version, result.verdict) == (challenger, "stopped")
         assert _record(client, challenger).step == "approval"
         assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
-        assert list_open_alerts(planted[0]) == [], "somebody wanted it so"
+        assert list_open_alerts(registry_shop[0]) == [], "somebody wanted it so"
         assert rollout(approval=approval).verdict == "nothing"
         with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
             rollout(challenger, approval="manual")  # named, a person may be asked again
@@ -227,7 +229,7 @@ class TestAPerson:
 
         champion, challenger = _pair(client)
         self.asked(client, challenger, status, minutes)
-        passed(client, challenger, champion, key="other evidence")
+        record_passed_gates(client, challenger, champion, key="other evidence")
         waits = (status, minutes) == ("waiting", 60)
         assert rollout(rules=OVER).verdict == ("nothing" if waits else "stopped")
         assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
@@ -270,7 +272,7 @@ class TestResumed:
         return champion, challenger
 
     def approval(self, client: Any, version: str) -> ApprovalRecord:
-        found = ApprovalRecord.of(client, version)
+        found = ApprovalRecord.load(client, version)
         assert found is not None
         return found
 
@@ -301,26 +303,26 @@ class TestResumed:
         self, client: Any, monkeypatch: pytest.MonkeyPatch, decision: Any
     ) -> None:
         champion, asked = self.asked(client, monkeypatch)
-        later = plant(client)
-        passed(client, later, champion)
+        later = register_version(client)
+        record_passed_gates(client, later, champion)
         set_challenger(client, later)
         result = self.answer(monkeypatch, decision)
         assert (result.verdict, result.version) == ("nothing", None)
         assert f"Version {asked}, which was asked about, was superseded by version {later}" in result.told
         assert self.approval(client, asked).status == {"approve": "approved", "refuse": "refused"}[decision]
-        assert (ApprovalRecord.of(client, later), RolloutRecord.of(client, later)) == (None, None)
-        assert aliases(client) == {CHAMPION: champion, CHALLENGER: later}
+        assert (ApprovalRecord.load(client, later), RolloutRecord.load(client, later)) == (None, None)
+        assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: later}
 
     def test_the_answer_is_kept_while_another_run_is_at_work(
-        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+        self, client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from flows import rollout as module
 
         _, challenger = self.asked(client, monkeypatch)
         monkeypatch.setattr(module, "_PATIENCE", 0.1)
-        with rollout_lock(planted[0]):
+        with rollout_lock(registry_shop[0]):
             result = self.answer(monkeypatch)
-        assert (result.verdict, RolloutRecord.of(client, challenger)) == ("nothing", None)
+        assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
         assert "it, or the next one, takes up what is new" in result.told
         assert self.approval(client, challenger).status == "approved"
         monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-2")
@@ -329,13 +331,13 @@ class TestResumed:
         assert _record(client, challenger).step == "shadow"
 
     def test_it_waits_for_a_run_that_only_looks(
-        self, client: Any, planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+        self, client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _, challenger = self.asked(client, monkeypatch)
         looking = threading.Event()
 
         def look() -> None:
-            with rollout_lock(planted[0]):
+            with rollout_lock(registry_shop[0]):
                 looking.set()
                 time.sleep(2)
 
@@ -347,16 +349,16 @@ class TestResumed:
 
     def test_judged_again_meanwhile_it_is_asked_about_again(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         champion, challenger = self.asked(client, monkeypatch)
-        passed(client, challenger, champion, key="other evidence")
+        record_passed_gates(client, challenger, champion, key="other evidence")
         assert "was judged again since it was asked about" in self.answer(monkeypatch).told
-        assert RolloutRecord.of(client, challenger) is None
+        assert RolloutRecord.load(client, challenger) is None
 
     def test_a_rollout_that_was_killed_goes_first_and_the_answer_is_not_lost(
         self, client: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         champion, challenger = self.asked(client, monkeypatch)
-        killed = plant(client)
-        passed(client, killed, champion)
+        killed = register_version(client)
+        record_passed_gates(client, killed, champion)
         RolloutRecord(
             step="shadow", share=0, begun=NOW, when=NOW, verdict="begun", champion=champion, gates="k",
             rules=OVER.changed(),

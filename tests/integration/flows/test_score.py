@@ -19,7 +19,7 @@ from holdfast.batch_scoring.scoring_run import NoActiveCustomersError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
-from tests.support.registered_versions import crown
+from tests.support.registered_versions import register_champion
 from tests.support.score_tables import files
 from tests.support.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start, transactions
 
@@ -27,9 +27,9 @@ EVERYBODY = sorted({row.customer_id for row in transactions() if row.amount > 0}
 
 
 @pytest.fixture
-def settings(planted: tuple[Settings, Any]) -> Settings:
+def settings(registry_shop: tuple[Settings, Any]) -> Settings:
     """Of a planted shop."""
-    return planted[0]
+    return registry_shop[0]
 
 
 @pytest.fixture(params=["logistic", pytest.param("boosting", marks=pytest.mark.long)])
@@ -38,7 +38,7 @@ def served(request: pytest.FixtureRequest, settings: Settings, client: Any) -> I
     from holdfast.packaging.bento_stores import save_served_model
     from tests.support.http_service import serve_over_http
 
-    crown(client, request.param)
+    register_champion(client, request.param)
     save_served_model(settings, *RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION))
     with serve_over_http(settings.data, HOLDFAST_CLOCK="data") as address, address.client() as http:
         yield settings, http
@@ -76,7 +76,7 @@ def test_it_is_reported_beside_the_flow_run(settings: Settings, client: Any) -> 
 
     from flows.score import score
 
-    version = crown(client)
+    version = register_champion(client)
     result = score(AS_OF, KNOWN_AT)
     assert f"{len(EVERYBODY)} customers as of 2024-07-01 00:00 UTC by version {version}" in result.summary()
     table, picture = Artifact.get("scores"), Artifact.get("scores-picture")
@@ -91,7 +91,7 @@ def test_it_is_reported_beside_the_flow_run(settings: Settings, client: Any) -> 
 def test_the_same_again_changes_nothing_and_says_so(settings: Settings, client: Any) -> None:
     from flows.score import score
 
-    crown(client)
+    register_champion(client)
     first = score(AS_OF, KNOWN_AT)
     before = files(settings)
     again = score(AS_OF, KNOWN_AT + timedelta(days=1))
@@ -104,10 +104,10 @@ def test_the_same_again_changes_nothing_and_says_so(settings: Settings, client: 
 def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: Settings, client: Any) -> None:
     from flows.score import score
 
-    first = crown(client)
+    first = register_champion(client)
     early = score(AS_OF, KNOWN_AT)
     said = read_scores(early.path)
-    second = crown(client, "boosting")
+    second = register_champion(client, "boosting")
     late = score(AS_OF, KNOWN_AT)
     assert (late.path, late.replaced, late.model_version) == (early.path, first, second)
     assert "The table of version" in late.summary()
@@ -130,7 +130,7 @@ def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: 
 def test_data_that_arrived_later_are_another_table(settings: Settings, client: Any) -> None:
     from flows.score import score
 
-    crown(client)
+    register_champion(client)
     june = datetime(2024, 6, 1, tzinfo=AS_OF.tzinfo)
     score(june, june)  # late rows and all of May come a day later
     late = score(june, KNOWN_AT)
@@ -143,7 +143,7 @@ def test_data_that_arrived_later_are_another_table(settings: Settings, client: A
 def test_somebody_elses_file_is_no_table(settings: Settings, client: Any) -> None:
     from flows.score import score
 
-    crown(client)
+    register_champion(client)
     settings.scores.mkdir()
     (settings.scores / "2024-07-01.parquet").write_bytes(b"PAR1 half")
     read_scores(score(AS_OF, KNOWN_AT).path)
@@ -162,7 +162,7 @@ def test_without_a_champion_it_says_what_to_do(settings: Settings) -> None:
 def test_a_champion_of_other_definitions_scores_nobody(settings: Settings, client: Any) -> None:
     from flows.score import score
 
-    version = crown(client)
+    version = register_champion(client)
     contract = json.loads(client.get_model_version(MODEL_NAME, version).tags[SERVED_MODEL_TAG])
     contract["fingerprint"]["on_demand"] = "0" * 64
     client.set_model_version_tag(MODEL_NAME, version, SERVED_MODEL_TAG, json.dumps(contract))
@@ -174,7 +174,7 @@ def test_a_champion_of_other_definitions_scores_nobody(settings: Settings, clien
 def test_data_that_end_long_before_are_refused(settings: Settings, client: Any) -> None:
     from flows.score import score
 
-    crown(client)
+    register_champion(client)
     with pytest.raises(NoActiveCustomersError, match="Nobody bought in the 180 days before 2025-01-01 00:00 UTC"):
         score(datetime(2025, 1, 1, tzinfo=AS_OF.tzinfo))
     assert files(settings) == {}
@@ -188,7 +188,7 @@ def _score() -> None:
 
 @pytest.mark.long
 def test_two_at_once_end_in_one_whole_file(settings: Settings, client: Any) -> None:
-    crown(client)
+    register_champion(client)
     children = [start(_score, settings.data, api=prefect_api()) for _ in range(2)]
     assert [join(child) for child in children] == [0, 0]
     (path,) = files(settings)
@@ -199,9 +199,9 @@ def test_two_at_once_end_in_one_whole_file(settings: Settings, client: Any) -> N
 def test_a_full_disk_leaves_what_was_there(settings: Settings, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.score import score
 
-    first = crown(client)
+    first = register_champion(client)
     said = read_scores(score(AS_OF, KNOWN_AT).path)
-    crown(client, "boosting")
+    register_champion(client, "boosting")
 
     def full(table: Any, path: Path) -> None:
         path.write_bytes(b"PAR1 half")

@@ -13,12 +13,12 @@ from holdfast.model_versions.records import TrafficRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, Traffic
 from holdfast.models.registry_client import RegistryClient
-from tests.support.registered_versions import base, passed, plant
+from tests.support.registered_versions import base_shop, record_passed_gates, register_version
 
 
 def pair(client: Any, **contract: Any) -> tuple[str, str]:
     """A champion and a challenger."""
-    champion, challenger = plant(client), plant(client, **contract)
+    champion, challenger = register_version(client), register_version(client, **contract)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger)
     return champion, challenger
@@ -30,10 +30,10 @@ def tag(client: Any, version: str) -> str | None:
     return found
 
 
-def test_a_service_reads_what_was_said_and_every_step_is_told(planted: tuple[Settings, Any]) -> None:
+def test_a_service_reads_what_was_said_and_every_step_is_told(registry_shop: tuple[Settings, Any]) -> None:
     from flows.traffic import traffic
 
-    settings, client = planted
+    settings, client = registry_shop
     _, challenger = pair(client)
     registry = RegistryClient(settings.mlflow_tracking_uri)
     steps = [("shadow", None), ("canary", None), ("canary", 0.25), ("canary", 0.5), ("off", None)]
@@ -87,7 +87,7 @@ def test_who_cannot_serve_beside_the_champion_gets_nothing(client: Any) -> None:
     with pytest.raises(TrafficError, match=r"no challenger to try out.*flows\.gates"):
         traffic("shadow")
     champion, challenger = pair(client)
-    third = plant(client)
+    third = register_version(client)
     for version, error, told in (
         (third, TrafficError, f"version {third} is not the challenger; version {challenger} is"),
         (champion, TrafficError, "it is the champion itself"),
@@ -112,7 +112,7 @@ def test_what_services_would_refuse_is_refused_here(client: Any, contract: Any, 
     from flows.traffic import traffic
 
     if "fingerprint" in contract:
-        contract = {"fingerprint": base().fingerprint | contract["fingerprint"]}
+        contract = {"fingerprint": base_shop().fingerprint | contract["fingerprint"]}
     _, challenger = pair(client, **contract)
     with pytest.raises(error, match=told):
         traffic("canary")
@@ -127,13 +127,13 @@ def test_off_is_always_possible(client: Any) -> None:
     for version in (champion, challenger):
         client.set_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG, "canary")
         assert traffic("off", version).changed
-        assert TrafficRecord.of(client, version) is not None
+        assert TrafficRecord.load(client, version) is not None
 
 
 def test_off_without_a_challenger_is_no_fault(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
     from flows.traffic import _show, traffic
 
-    champion = plant(client)
+    champion = register_version(client)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     sent = traffic("off")
     assert (sent.version, sent.changed, sent.traffic) == (None, False, Traffic(mode="off"))
@@ -151,7 +151,7 @@ def test_who_becomes_challenger_again_begins_with_nothing(client: Any) -> None:
     traffic("canary", share=0.25)
     set_challenger(client, challenger)  # judged again meanwhile: nothing changes
     assert tag(client, challenger) is not None
-    passed(client, challenger, champion)
+    record_passed_gates(client, challenger, champion)
     promote(challenger)
     set_challenger(client, challenger)
     assert tag(client, challenger) is None

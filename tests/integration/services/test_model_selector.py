@@ -15,7 +15,7 @@ from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, R
 from services.errors import NotReadyError
 from services.models.loader import load_model
 from services.models.model_selector import ModelSelector, NamedVersions
-from tests.support.registry import DEFINITIONS, contract_of, dumped, estimator
+from tests.support.registry import DEFINITIONS, build_contract, fit_classifier, serialize_model
 
 OTHER = DEFINITIONS | {"on_demand": "other"}
 
@@ -38,9 +38,9 @@ class Shop:
 
     def version(self, number: str, traffic: str = "", **changed: Any) -> RegisteredVersion:
         """A version that can be served, but for what is changed in its contract."""
-        content = dumped(model := estimator(int(number)))
+        content = serialize_model(model := fit_classifier(int(number)))
         self.files[number] = content
-        tags = {SERVED_MODEL_TAG: contract_of(model, content, **changed).model_dump_json()}
+        tags = {SERVED_MODEL_TAG: build_contract(model, content, **changed).model_dump_json()}
         return RegisteredVersion(number, tags | ({TRAFFIC_TAG: traffic} if traffic else {}))
 
     def download(self, contract: ServedModel) -> bytes:

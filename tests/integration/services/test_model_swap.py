@@ -40,7 +40,7 @@ def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for seed in range(3):
             served, content = fit(settings, data, seed=seed)
             registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
-        registry.point(CHAMPION, "1")
+        registry.set_alias(CHAMPION, "1")
         with serve_bento("services.churn:ChurnService", settings) as service:
             yield Shop(service.url, data, registry)
 
@@ -61,7 +61,7 @@ def test_a_moved_alias_is_live_in_seconds_and_no_request_notices(shop: Shop) -> 
     _until(shop.url, "1")
     with under_load(shop.url) as load:
         for version in ("2", "3", "1"):
-            shop.registry.point(CHAMPION, version)
+            shop.registry.set_alias(CHAMPION, version)
             assert _until(shop.url, version) < LIVE_WITHIN
     assert {status for _, status, _ in load.answers} == {200}
     assert len(load.answers) > 100
@@ -79,28 +79,28 @@ def test_a_moved_alias_is_live_in_seconds_and_no_request_notices(shop: Shop) -> 
 
 def test_a_version_that_was_tampered_with_never_serves(shop: Shop) -> None:
     _until(shop.url, "1")
-    file = shop.registry.file("2")
+    file = shop.registry.model_path("2")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     before, _ = file.read_bytes(), file.write_bytes(content)
     try:
-        shop.registry.point(CHAMPION, "3")
+        shop.registry.set_alias(CHAMPION, "3")
         _until(shop.url, "3")
-        shop.registry.point(CHAMPION, "2")
+        shop.registry.set_alias(CHAMPION, "2")
         with under_load(shop.url) as load:
             time.sleep(LIVE_WITHIN)
         assert {(status, answer["model_version"]) for _, status, answer in load.answers} == {(200, "3")}
         assert 'holdfast_refused_versions{reason="unusable",version="2"} 1.0' in httpx.get(f"{shop.url}/metrics").text
     finally:
         file.write_bytes(before)
-        shop.registry.point(CHAMPION, "1")
+        shop.registry.set_alias(CHAMPION, "1")
     _until(shop.url, "1")
 
 
 def test_a_canary_answers_for_its_customers_and_a_shadow_for_nobody(shop: Shop) -> None:
     _until(shop.url, "1")
-    shop.registry.point(CHALLENGER, "2")
-    shop.registry.send("2", '{"mode": "canary", "share": 0.3}')
+    shop.registry.set_alias(CHALLENGER, "2")
+    shop.registry.set_traffic("2", '{"mode": "canary", "share": 0.3}')
     body = {"customer_ids": CUSTOMERS}
     deadline = time.monotonic() + LIVE_WITHIN
     versions: dict[str, str] = {}
@@ -113,13 +113,13 @@ def test_a_canary_answers_for_its_customers_and_a_shadow_for_nobody(shop: Shop) 
         assert _version(shop.url, customer) == ("2" if customer in canaries else "1"), (
             "sticky, one by one as in a batch"
         )
-    shop.registry.send("2", '{"mode": "canary", "share": 0.5}')
+    shop.registry.set_traffic("2", '{"mode": "canary", "share": 0.5}')
     more = canaries
     while len(more) < 121 and time.monotonic() < deadline + LIVE_WITHIN:
         items = httpx.post(f"{shop.url}/predict_batch", json=body).json()["predictions"]
         more = {item["customer_id"] for item in items if item["model_version"] == "2"}
     assert canaries < more, "a growing share keeps all who were in"
-    shop.registry.send("2", '{"mode": "shadow"}')
+    shop.registry.set_traffic("2", '{"mode": "shadow"}')
     started = time.time_ns() // 1000
     deadline = time.monotonic() + LIVE_WITHIN
     routes: set[tuple[str, str]] = set()
@@ -130,4 +130,4 @@ def test_a_canary_answers_for_its_customers_and_a_shadow_for_nobody(shop: Shop) 
         routes = {(row["route"], row["version"]) for row in rows if row["answered_at"].timestamp() * 1e6 > started}
     assert ("shadow", "2") in routes
     assert {_version(shop.url, customer) for customer in sorted(canaries)[:20]} == {"1"}
-    shop.registry.point(CHALLENGER, None)
+    shop.registry.set_alias(CHALLENGER, None)

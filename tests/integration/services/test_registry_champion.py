@@ -40,19 +40,19 @@ def test_a_moved_alias_is_followed_and_a_version_of_other_definitions_is_not(
         first, second, third = (_register(registry, settings, tmp_path, seed) for seed in (1, 2, 3))
         served, _ = fit(settings, tmp_path)
         other = _register(registry, settings, tmp_path, 4, fingerprint=served.fingerprint | {"on_demand": "0" * 64})
-    registry.point(CHAMPION, second)
+    registry.set_alias(CHAMPION, second)
     variables = {"MLFLOW_TRACKING_URI": registry.uri, "HOLDFAST_REGISTRY_POLL_SECONDS": "0.1"}
     with serve_in_process(service_data, **variables) as client:
         version, score = _answer(client)
         assert version == second  # version 1 is in the bento
-        registry.point(CHAMPION, other)
+        registry.set_alias(CHAMPION, other)
         wait_for(lambda: f"Version {other} is named" in service_log.text, 20, lambda: service_log.text)
         assert _answer(client) == (second, score)
         assert client.get("/readyz").status_code == 200
         assert "on_demand differ" in service_log.text
-        registry.point(CHAMPION, third)
+        registry.set_alias(CHAMPION, third)
         wait_for(lambda: _answer(client)[0] == third, 20, lambda: service_log.text)
         assert _answer(client)[1] != score
-        registry.point(CHAMPION, second)
+        registry.set_alias(CHAMPION, second)
         wait_for(lambda: _answer(client) == (second, score), 20, lambda: service_log.text)
     assert first != second

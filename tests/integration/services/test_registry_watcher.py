@@ -20,7 +20,7 @@ from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient
 from services.errors import NotReadyError
 from services.models.registry_watcher import RegistryWatcher
 from services.models.watch_state import ServingState
-from tests.support.registry import DEFINITIONS, Registry, contract_of, dumped, estimator, make_registry
+from tests.support.registry import DEFINITIONS, Registry, build_contract, fit_classifier, make_registry, serialize_model
 from tests.support.registry_watch import missing_model, running_watcher
 from tests.support.server_processes import free_port, running_server, wait_for, wait_for_response
 
@@ -76,7 +76,7 @@ def _looks(watch: RegistryWatcher, number: int = 3) -> None:
 
 class TestFollows:
     def test_the_registrys_champion_serves_from_the_first_request_on(self, registry: Registry) -> None:
-        registry.point(CHAMPION, version := registry.plant())
+        registry.set_alias(CHAMPION, version := registry.register_model())
         before = time.time()
         with running_watcher(registry.uri) as watch:
             assert _champion(watch) == version
@@ -87,19 +87,19 @@ class TestFollows:
             assert (state.refused, state.note) == ({}, "")
 
     def test_promotion_and_rollback(self, registry: Registry) -> None:
-        first, second = registry.plant(1), registry.plant(2)
-        registry.point(CHAMPION, first)
+        first, second = registry.register_model(1), registry.register_model(2)
+        registry.set_alias(CHAMPION, first)
         with running_watcher(registry.uri) as watch:
             for version in (second, first):
-                registry.point(CHAMPION, version)
+                registry.set_alias(CHAMPION, version)
                 _until(watch, lambda state, version=version: state.champion == version)  # type: ignore[misc]
                 assert _champion(watch) == version
 
     def test_a_challenger_comes_grows_and_goes(self, registry: Registry) -> None:
-        registry.point(CHAMPION, champion := registry.plant(1))
-        challenger = registry.plant(2)
+        registry.set_alias(CHAMPION, champion := registry.register_model(1))
+        challenger = registry.register_model(2)
         with running_watcher(registry.uri) as watch:
-            registry.point(CHALLENGER, challenger)
+            registry.set_alias(CHALLENGER, challenger)
             _looks(watch)
             assert watch.lineup.challenger is None
             for traffic, mode, share in (
@@ -108,19 +108,19 @@ class TestFollows:
                 ('{"mode": "canary", "share": 0.25}', "canary", 0.25),
                 ('{"mode": "off"}', None, 0.0),
             ):
-                registry.send(challenger, traffic)
+                registry.set_traffic(challenger, traffic)
                 state = _until(watch, lambda s, m=mode, x=share: (s.mode, s.share) == (m, x))  # type: ignore[misc]
                 assert (watch.lineup.mode, watch.lineup.share) == (mode, share)
                 assert state.challenger == (challenger if mode else None)
                 assert _champion(watch) == champion
 
     def test_what_a_challenger_has_for_a_time_ends_also_while_the_registry_is_away(self, registry: Registry) -> None:
-        registry.point(CHAMPION, champion := registry.plant(1))
-        registry.point(CHALLENGER, challenger := registry.plant(2))
+        registry.set_alias(CHAMPION, champion := registry.register_model(1))
+        registry.set_alias(CHALLENGER, challenger := registry.register_model(2))
         database = Path(registry.uri.removeprefix("sqlite:///"))
         with running_watcher(registry.uri) as watch:
             until = datetime.now(UTC) + timedelta(seconds=2)
-            registry.send(challenger, f'{{"mode": "canary", "share": 0.5, "until": "{until.isoformat()}"}}')
+            registry.set_traffic(challenger, f'{{"mode": "canary", "share": 0.5, "until": "{until.isoformat()}"}}')
             _until(watch, lambda state: state.challenger == challenger)
             away = database.rename(database.with_suffix(".away"))
             try:
@@ -133,9 +133,9 @@ class TestFollows:
     def test_an_alias_that_is_taken_away_is_said_and_changes_nothing(
         self, registry: Registry, service_log: pytest.LogCaptureFixture
     ) -> None:
-        registry.point(CHAMPION, version := registry.plant())
+        registry.set_alias(CHAMPION, version := registry.register_model())
         with running_watcher(registry.uri) as watch:
-            registry.point(CHAMPION, None)
+            registry.set_alias(CHAMPION, None)
             state = _until(watch, lambda state: bool(state.note))
             assert state.note == "The model registry names no champion. What served last goes on."
             assert (state.champion, state.reachable) == (version, True)
@@ -144,26 +144,26 @@ class TestFollows:
 
 
 def _tampered(registry: Registry) -> str:
-    version = registry.plant(3)
-    file = registry.file(version)
+    version = registry.register_model(3)
+    file = registry.model_path(version)
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     return version
 
 
 def _of_another_score(registry: Registry) -> str:
-    content = dumped(estimator(4))
-    contract = contract_of(estimator(5), content)
+    content = serialize_model(fit_classifier(4))
+    contract = build_contract(fit_classifier(5), content)
     return registry.register(content, contract.model_dump_json())
 
 
 def _untrusted(registry: Registry) -> str:
-    content = dumped(FunctionTransformer(os.system))
-    return registry.register(content, contract_of(estimator(), content).model_dump_json())
+    content = serialize_model(FunctionTransformer(os.system))
+    return registry.register(content, build_contract(fit_classifier(), content).model_dump_json())
 
 
 def _without_a_file(registry: Registry) -> str:
-    content = dumped(model := estimator(6))
-    return registry.register(None, contract_of(model, content).model_dump_json())
+    content = serialize_model(model := fit_classifier(6))
+    return registry.register(None, build_contract(model, content).model_dump_json())
 
 
 BAD: dict[str, tuple[Callable[[Registry], str], str]] = {
@@ -173,9 +173,9 @@ BAD: dict[str, tuple[Callable[[Registry], str], str]] = {
     "no file": (_without_a_file, "cannot be downloaded"),
     "no JSON": (lambda registry: registry.register(b"", "no JSON"), "is no model contract"),
     "no contract": (lambda registry: registry.register(b"", None), "no tag holdfast.served_model"),
-    "before examples": (lambda registry: registry.plant(examples=[]), "registered by an earlier Holdfast"),
-    "before digests": (lambda registry: registry.plant(model_sha256=""), "registered by an earlier Holdfast"),
-    "other definitions": (lambda registry: registry.plant(fingerprint=OTHER), "other definitions"),
+    "before examples": (lambda registry: registry.register_model(examples=[]), "registered by an earlier Holdfast"),
+    "before digests": (lambda registry: registry.register_model(model_sha256=""), "registered by an earlier Holdfast"),
+    "other definitions": (lambda registry: registry.register_model(fingerprint=OTHER), "other definitions"),
 }
 
 
@@ -186,12 +186,12 @@ class TestRefuses:
         self, registry: Registry, role: str, name: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         plant, reason = BAD[name]
-        registry.point(CHAMPION, good := registry.plant(1))
+        registry.set_alias(CHAMPION, good := registry.register_model(1))
         bad = plant(registry)
-        registry.send(bad, '{"mode": "canary", "share": 0.5}')
+        registry.set_traffic(bad, '{"mode": "canary", "share": 0.5}')
         with running_watcher(registry.uri) as watch:
             lineup = watch.lineup
-            registry.point(role, bad)
+            registry.set_alias(role, bad)
             state = _until(watch, lambda state: bool(state.refused))
             assert list(state.refused) == [bad]
             assert reason in state.refused[bad]
@@ -200,13 +200,13 @@ class TestRefuses:
             assert watch.lineup is lineup
             assert (state.champion, state.challenger, state.reachable) == (good, None, True)
             if role == CHALLENGER:  # first: beside another champion it would be refused for another reason
-                registry.point(CHALLENGER, None)
-            registry.point(CHAMPION, better := registry.plant(2))
+                registry.set_alias(CHALLENGER, None)
+            registry.set_alias(CHAMPION, better := registry.register_model(2))
             _until(watch, lambda state: state.champion == better and state.refused == {})
         assert service_log.text.count(f"Version {bad} is named by the registry, but not served") == 1
 
     def test_a_bad_version_at_the_start_leaves_the_bentos(self, registry: Registry) -> None:
-        registry.point(CHAMPION, bad := _tampered(registry))
+        registry.set_alias(CHAMPION, bad := _tampered(registry))
         with running_watcher(registry.uri) as watch:
             assert _champion(watch) == "baked"
             assert (watch.state.loaded_from, list(watch.state.refused)) == ("bento", [bad])
@@ -218,11 +218,11 @@ class TestRefuses:
         assert told.value.message == f"Model version {bad} cannot be served."  # the rest is not for callers
 
     def test_a_repaired_file_serves_after_a_while(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-        registry.point(CHAMPION, version := registry.plant(7))
-        content = registry.file(version).read_bytes()
-        registry.file(version).write_bytes(b"damaged")
+        registry.set_alias(CHAMPION, version := registry.register_model(7))
+        content = registry.model_path(version).read_bytes()
+        registry.model_path(version).write_bytes(b"damaged")
         with running_watcher(registry.uri) as watch:
-            registry.file(version).write_bytes(content)
+            registry.model_path(version).write_bytes(content)
             _looks(watch)
             assert _champion(watch) == "baked"
             monkeypatch.setattr(
@@ -236,13 +236,13 @@ class TestRefuses:
         def fails(*_: object) -> None:
             raise RuntimeError("a defect")
 
-        registry.point(CHAMPION, version := registry.plant())
+        registry.set_alias(CHAMPION, version := registry.register_model())
         with running_watcher(registry.uri) as watch:
             with monkeypatch.context() as patch:
                 patch.setattr("services.models.model_selector.ModelSelector.follow", fails)
                 wait_for(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
                 time.sleep(0.2)
-            registry.point(CHAMPION, another := registry.plant(1))
+            registry.set_alias(CHAMPION, another := registry.register_model(1))
             assert _champion(watch) == version
             _until(watch, lambda state: state.champion == another)
         assert service_log.text.count("Unexpected error") == 1
@@ -272,7 +272,7 @@ class TestStart:
             assert (state.champion, state.reachable, state.last_success) == ("baked", None, None)
             assert state.note == "The model registry has not named a champion yet. What served last goes on."
             assert list(tmp_path.iterdir()) == []
-            registry.point(CHAMPION, version := registry.plant())
+            registry.set_alias(CHAMPION, version := registry.register_model())
             database.symlink_to(registry.uri.removeprefix("sqlite:///"))
             _until(watch, lambda state: state.champion == version and state.note == "")
         assert service_log.text.count("has not named a champion yet") == 1
@@ -298,9 +298,9 @@ class TestUnreachable:
     def test_it_goes_on_and_says_so_once_at_either_end(
         self, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
     ) -> None:
-        registry.point(CHAMPION, version := registry.plant())
-        registry.point(CHALLENGER, challenger := registry.plant(1))
-        registry.send(challenger, '{"mode": "shadow"}')
+        registry.set_alias(CHAMPION, version := registry.register_model())
+        registry.set_alias(CHALLENGER, challenger := registry.register_model(1))
+        registry.set_traffic(challenger, '{"mode": "shadow"}')
         link = tmp_path / "mlflow.db"
         link.symlink_to(registry.uri.removeprefix("sqlite:///"))
         with running_watcher(f"sqlite:///{link}") as watch:
@@ -310,7 +310,7 @@ class TestUnreachable:
             time.sleep(0.3)
             assert watch.lineup is lineup
             assert watch.state.last_success == gone.last_success
-            registry.point(CHAMPION, challenger)
+            registry.set_alias(CHAMPION, challenger)
             (tmp_path / "away").rename(link)
             _until(watch, lambda state: state.reachable is True, lambda state: state.champion == challenger)
         assert lineup.champion.contract.model_version == version
@@ -319,11 +319,11 @@ class TestUnreachable:
 
 
 def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
-    first, second = registry.plant(1), registry.plant(2)
-    registry.point(CHAMPION, first)
-    registry.point(CHALLENGER, second)
-    registry.send(first, '{"mode": "canary", "share": 0.1}')
-    registry.send(second, '{"mode": "canary", "share": 0.2}')
+    first, second = registry.register_model(1), registry.register_model(2)
+    registry.set_alias(CHAMPION, first)
+    registry.set_alias(CHALLENGER, second)
+    registry.set_traffic(first, '{"mode": "canary", "share": 0.1}')
+    registry.set_traffic(second, '{"mode": "canary", "share": 0.2}')
     whole = {(first, second, "canary", 0.2), (second, first, "canary", 0.1), (first, None, None, 0), (second, None, None, 0)}  # fmt: skip  # noqa: E501
     seen: set[tuple[str, str | None, str | None, float]] = set()
     ended, rows = threading.Event(), [[0.0, 0.5, 1.0]]
@@ -343,8 +343,8 @@ def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
         for thread in threads:
             thread.start()
         for champion, challenger in ((second, first), (first, second)) * 3:
-            registry.point(CHAMPION, champion)
-            registry.point(CHALLENGER, challenger)
+            registry.set_alias(CHAMPION, champion)
+            registry.set_alias(CHALLENGER, challenger)
             _until(watch, lambda s, c=champion, x=challenger: (s.champion, s.challenger) == (c, x))  # type: ignore[misc]
         ended.set()
         for thread in threads:
@@ -365,12 +365,12 @@ def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCap
     with running_server(command, environment, tmp_path / "first.log") as server:
         wait_for_response(server, f"{uri}/health")
         registry = make_registry(store, uri)
-        registry.point(CHAMPION, first := registry.plant(1))
-        second = registry.plant(2)
+        registry.set_alias(CHAMPION, first := registry.register_model(1))
+        second = registry.register_model(2)
         with running_watcher(uri, poll_seconds=3.0, answer_within=3.0) as watch:
             assert (_champion(watch), watch.state.loaded_from) == (first, "registry")
             moved = time.monotonic()
-            registry.point(CHAMPION, second)
+            registry.set_alias(CHAMPION, second)
             _until(watch, lambda state: state.champion == second)
             assert time.monotonic() - moved < 10
         with running_watcher(uri, poll_seconds=0.5) as watch:

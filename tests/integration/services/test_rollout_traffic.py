@@ -23,7 +23,7 @@ from holdfast.packaging.smoke_test import serve_bento
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.training.contract_builder import score_examples
 from tests.support.model_load import under_load
-from tests.support.registered_versions import passed
+from tests.support.registered_versions import record_passed_gates
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
@@ -59,10 +59,10 @@ class Shop:
     def pair(self, seed: int, flipped: bool = False) -> tuple[str, str]:
         """A champion that serves, and a challenger that has passed its gates beside it."""
         champion = self.version(seed)
-        self.registry.point(CHALLENGER, None)
-        self.registry.point(CHAMPION, champion)
+        self.registry.set_alias(CHALLENGER, None)
+        self.registry.set_alias(CHAMPION, champion)
         challenger = self.version(seed + 1, flipped)
-        passed(self.client, challenger, champion)
+        record_passed_gates(self.client, challenger, champion)
         set_challenger(self.client, challenger)
         _until(lambda: self.serves() == {champion})
         return champion, challenger
@@ -107,7 +107,7 @@ def shop(service_data: Path, prefect_server: None, tmp_path_factory: pytest.Temp
     registry = make_registry(data / "mlflow")
     with service_environment(data) as settings, fast_flows():
         shop = Shop("", data, settings, registry)
-        registry.point(CHAMPION, shop.version(90))
+        registry.set_alias(CHAMPION, shop.version(90))
         with serve_bento("services.churn:ChurnService", settings) as service, pytest.MonkeyPatch.context() as patch:
             patch.setenv("HOLDFAST_SERVICE_URL", service.url)
             shop.url = service.url
@@ -200,7 +200,7 @@ def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop)
         assert result.verdict == "breached", result.told
         _until(lambda: shop.serves() == {champion})
     assert get_champion_version(shop.client) == champion
-    back = RollbackRecord.of(shop.client, challenger)
+    back = RollbackRecord.load(shop.client, challenger)
     assert back is not None and (back.to, back.who) == (champion, "rollout")
     assert "rank correlation" in back.why
     assert shop.told(challenger)[-2:] == [("watch", 1.0, "begun"), ("watch", 1.0, "breached")]
@@ -220,7 +220,7 @@ def test_killed_it_goes_on_and_meanwhile_nobody_is_tried_upon_for_ever(shop: Sho
     with service_environment(shop.data, HOLDFAST_SERVICE_URL=shop.url), under_load(shop.url, callers=2):
         child = start(_roll_out, shop.data, slow, api=prefect_api(), HOLDFAST_SERVICE_URL=shop.url)
         _until(lambda: challenger in shop.serves(), within=60)
-        begun = RolloutRecord.of(shop.client, challenger)
+        begun = RolloutRecord.load(shop.client, challenger)
         time.sleep(12)
         assert challenger in shop.serves(), "while it is watched, the lease is renewed"
         os.kill(child.pid, signal.SIGKILL)
@@ -232,7 +232,7 @@ def test_killed_it_goes_on_and_meanwhile_nobody_is_tried_upon_for_ever(shop: Sho
         assert begun is not None
         # It would go on by the rules it was begun with, for which there are never enough requests.
         patient = begun.model_copy(update={"rules": begun.rules | {"min_requests": 60}})
-        patient.write(shop.client, challenger)
+        patient.write_tag(shop.client, challenger)
         result = rollout()
     assert (result.version, result.verdict) == (challenger, "passed"), result.told
     tags = shop.client.get_model_version(MODEL_NAME, challenger).tags

@@ -8,14 +8,14 @@ import pytest
 from holdfast.models.loaded_model import LoadedModel
 from services.models.loader import load_model
 from services.models.served_models import ServedModels
-from tests.support.registry import contract_of, dumped, estimator
+from tests.support.registry import build_contract, fit_classifier, serialize_model
 
 IDS = [f"customer-{number}" for number in range(20_000)]
 
 
 def _model(version: str) -> LoadedModel:
-    content = dumped(fitted := estimator())
-    return load_model(contract_of(fitted, content, model_version=version), content)
+    content = serialize_model(fitted := fit_classifier())
+    return load_model(build_contract(fitted, content, model_version=version), content)
 
 
 @pytest.fixture(scope="module")

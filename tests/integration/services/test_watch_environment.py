@@ -24,7 +24,7 @@ def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
 ) -> None:
     """Another thread may read it, in C, at any moment."""
     registry = make_registry(tmp_path)
-    registry.point(CHAMPION, registry.plant())
+    registry.set_alias(CHAMPION, registry.register_model())
     for name in FAIL_FAST_ENV:
         monkeypatch.setenv(name, "to be restored")
         monkeypatch.delenv(name)
@@ -42,7 +42,7 @@ def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
     watch = RegistryWatcher(RegistryClient(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_within=20)
     watch.start()
     try:
-        registry.point(CHAMPION, version := registry.plant(1))
+        registry.set_alias(CHAMPION, version := registry.register_model(1))
         wait_until(lambda: watch.state.champion == version)
         assert {name: os.environ[name] for name in FAIL_FAST_ENV} == FAIL_FAST_ENV | {users: "7"}
     finally:

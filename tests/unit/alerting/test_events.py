@@ -13,7 +13,7 @@ from holdfast.alerting import events
 from holdfast.alerting.events import emit_event, emit_finding
 from holdfast.alerting.links import artifact_url, current_run_url, run_url
 from holdfast.monitoring.findings import Finding
-from tests.support.registered_versions import judged, plant
+from tests.support.registered_versions import register_version, run_gates
 from tests.support.server_processes import free_port, wait_for
 from tests.support.small_shop import join, prefect_api, start
 
@@ -89,11 +89,11 @@ def test_without_a_server_emitting_returns_false_and_warns(tmp_path: Path) -> No
 
 
 def test_challenger_ready_is_emitted_once_per_evidence(client: Any) -> None:
-    version, began = plant(client), datetime.now(UTC)
-    assert judged(version).challenger
-    assert judged(version).challenger
-    noisy = plant(client, "inverted")
-    assert not judged(noisy).challenger
+    version, began = register_version(client), datetime.now(UTC)
+    assert run_gates(version).challenger
+    assert run_gates(version).challenger
+    noisy = register_version(client, "inverted")
+    assert not run_gates(noisy).challenger
     emitted = received_events(  # other tests have a version of this number, too
         "holdfast.challenger.ready", lambda event: datetime.fromisoformat(event["occurred"]) >= began
     )

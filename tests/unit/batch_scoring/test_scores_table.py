@@ -16,16 +16,18 @@ from holdfast.batch_scoring.scores_table import build_scores, read_scores, score
 from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
 from holdfast.models.contract import RECENCY_FEATURE, Feature
 from holdfast.models.loaded_model import LoadedModel, load_model
-from tests.support.registry import contract_of, dumped, estimator
+from tests.support.registry import build_contract, fit_classifier, serialize_model
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 INPUTS = [RECENCY_FEATURE, "purchase_days", "mean_gap_days"]
 
 
 def champion(model: Any = None, **changed: Any) -> ScoringModel:
-    model = model or estimator()
-    content = dumped(model)
-    return ScoringModel(load_model(contract_of(model, content, inputs=INPUTS, model_version="7", **changed), content))
+    model = model or fit_classifier()
+    content = serialize_model(model)
+    return ScoringModel(
+        load_model(build_contract(model, content, inputs=INPUTS, model_version="7", **changed), content)
+    )
 
 
 def customers(rows: list[list[float]]) -> ScoringPopulation:

@@ -33,8 +33,8 @@ RECORDS: list[TaggedRecord] = [
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.TAG)
 def test_what_is_written_is_read(record: TaggedRecord) -> None:
     kept = {record.TAG: record.model_dump_json()}
-    assert type(record).in_tags(kept, "3") == record
-    assert type(record).in_tags({}, "3") is None
+    assert type(record).from_tags(kept, "3") == record
+    assert type(record).from_tags({}, "3") is None
     assert "\n" not in kept[record.TAG]
 
 
@@ -51,21 +51,21 @@ def test_every_record_has_a_tag_of_its_own() -> None:
 @pytest.mark.parametrize("text", ["", "passed", "{}", '{"verdict": "fine"}'])
 def test_a_tag_that_somebody_else_wrote_is_named(text: str) -> None:
     with pytest.raises(BadRecordError, match=r"holdfast\.gates of holdfast-churn version 3 is no GatesRecord"):
-        GatesRecord.in_tags({GatesRecord.TAG: text}, "3")
+        GatesRecord.from_tags({GatesRecord.TAG: text}, "3")
 
 
 class TestStanding:
     def test_until_the_last_moment_it_waits(self) -> None:
-        assert WAITING.standing(WAITING.until) == WAITING
+        assert WAITING.evaluate_at(WAITING.until) == WAITING
 
     def test_after_it_nobody_has_approved(self) -> None:
-        late = WAITING.standing(WAITING.until + timedelta(microseconds=1))
+        late = WAITING.evaluate_at(WAITING.until + timedelta(microseconds=1))
         assert (late.status, late.when, late.why) == ("timed out", WAITING.until, "nobody answered in time")
 
     @pytest.mark.parametrize("status", ["approved", "refused", "timed out"])
     def test_an_answer_stands(self, status: str) -> None:
         answered = WAITING.model_copy(update={"status": status})
-        assert answered.standing(NOON + timedelta(days=365)) == answered
+        assert answered.evaluate_at(NOON + timedelta(days=365)) == answered
 
 
 class Registry:
@@ -94,12 +94,12 @@ class TestEvents:
         for record in [*saved, again]:  # said twice, told once
             record.save(registry, "3")
         assert parse_events(registry.tags, "3") == saved
-        assert ApprovalRecord.in_tags(registry.tags, "3") == again
+        assert ApprovalRecord.from_tags(registry.tags, "3") == again
         assert parse_events({}, "3") is None
 
     def test_what_is_written_and_not_told_has_not_happened(self, registry: Any) -> None:
-        RECORDS[2].write(registry, "3")
-        assert PromotionRecord.in_tags(registry.tags, "3") == RECORDS[2]
+        RECORDS[2].write_tag(registry, "3")
+        assert PromotionRecord.from_tags(registry.tags, "3") == RECORDS[2]
         assert parse_events(registry.tags, "3") is None
 
     def test_the_newest_are_kept_within_the_limit_of_a_tag(self, registry: Any) -> None:

@@ -27,7 +27,7 @@ from holdfast.models.registered_version import (
     Traffic,
 )
 from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient, set_fail_fast_env
-from tests.support.registry import Registry, contract_of, dumped, estimator, make_registry
+from tests.support.registry import Registry, build_contract, fit_classifier, make_registry, serialize_model
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,16 +36,16 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry with one version that can be served, behind no alias."""
     registry = make_registry(tmp_path_factory.mktemp("registry"))
-    registry.plant()
+    registry.register_model()
     return registry
 
 
 @pytest.fixture
 def champion(planted: Registry) -> Iterator[Registry]:
     """The same, with version 1 as champion."""
-    planted.point(CHAMPION, "1")
+    planted.set_alias(CHAMPION, "1")
     yield planted
-    planted.point(CHAMPION, None)
+    planted.set_alias(CHAMPION, None)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ class TestAnswers:
     def test_contract_and_file_are_those_of_the_version(self, champion: Registry, scratch: Path) -> None:
         before = dict(os.environ)
         contract, content = RegistryClient(champion.uri).download_by_alias(CHAMPION)
-        assert content == champion.file("1").read_bytes()
+        assert content == champion.model_path("1").read_bytes()
         tag = champion.client.get_model_version(MODEL_NAME, "1").tags[SERVED_MODEL_TAG]
         assert contract == ServedModel.model_validate_json(tag).model_copy(update={"model_version": "1"})
         assert contract.model_sha256 == hashlib.sha256(content).hexdigest()
@@ -78,10 +78,10 @@ class TestAnswers:
     def test_a_moved_alias_is_seen_at_once(self, champion: Registry) -> None:
         registry = RegistryClient(champion.uri)
         assert registry.get_by_alias(CHAMPION).number == "1"
-        version = champion.plant(seed=1)
-        champion.point(CHAMPION, version)
+        version = champion.register_model(seed=1)
+        champion.set_alias(CHAMPION, version)
         assert registry.get_by_alias(CHAMPION).number == version
-        champion.send(version, '{"mode": "shadow"}')
+        champion.set_traffic(version, '{"mode": "shadow"}')
         assert registry.get_by_alias(CHAMPION).traffic() == Traffic(mode="shadow")
 
     @pytest.mark.usefixtures("impatient")
@@ -89,7 +89,7 @@ class TestAnswers:
         database = Path(shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db"))
         registry = RegistryClient(f"sqlite:///{database}")
         assert registry.get_by_alias(CHAMPION).number == "1"
-        champion.point(CHAMPION, version := champion.plant(seed=2))
+        champion.set_alias(CHAMPION, version := champion.register_model(seed=2))
         newer = shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "newer.db")
         Path(newer).rename(database)
         assert registry.get_by_alias(CHAMPION).number == version
@@ -133,8 +133,8 @@ class TestNoDatabase:
 
 class TestFile:
     def test_one_changed_byte_is_found(self, champion: Registry, scratch: Path) -> None:
-        champion.point(CHAMPION, version := champion.plant(seed=3))
-        file = champion.file(version)
+        champion.set_alias(CHAMPION, version := champion.register_model(seed=3))
+        file = champion.model_path(version)
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
@@ -143,8 +143,8 @@ class TestFile:
         assert list(scratch.iterdir()) == []
 
     def test_one_that_is_gone_may_come_back(self, champion: Registry, scratch: Path) -> None:
-        champion.point(CHAMPION, version := champion.plant(seed=4))
-        file = champion.file(version)
+        champion.set_alias(CHAMPION, version := champion.register_model(seed=4))
+        file = champion.model_path(version)
         content = file.read_bytes()
         file.unlink()
         registry = RegistryClient(champion.uri)
@@ -160,7 +160,7 @@ def _version(tags: dict[str, str]) -> RegisteredVersion:
 
 
 def _tag(**changed: Any) -> str:
-    contract = contract_of(model := estimator(), dumped(model))
+    contract = build_contract(model := fit_classifier(), serialize_model(model))
     return contract.model_copy(update=changed).model_dump_json()
 
 

@@ -99,7 +99,7 @@ def registry(shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _trained(registry: Registry, as_of: datetime) -> str:
-    version = registry.plant()
+    version = registry.register_model()
     registry.client.set_model_version_tag(MODEL_NAME, version, "holdfast.as_of", as_of.isoformat())
     return version
 
@@ -110,7 +110,7 @@ def _trained(registry: Registry, as_of: datetime) -> str:
 def test_the_champion_ages_from_the_moment_it_was_trained_as_of(
     shop: Settings, registry: Registry, days: int, breached: bool
 ) -> None:
-    registry.point(CHAMPION, _trained(registry, AS_OF))
+    registry.set_alias(CHAMPION, _trained(registry, AS_OF))
     rows, findings, notes = check_champion(shop, window(24 * days), DataRules())
     assert [(row.metric, row.subject, row.version, row.value, row.limit, row.breached) for row in rows] == [
         ("age_days", "champion", "1", max(days, 0), 100, breached)
@@ -123,26 +123,26 @@ def test_the_champion_ages_from_the_moment_it_was_trained_as_of(
 
 def test_a_stale_champion_is_told_with_its_age_until_another_follows(shop: Settings, registry: Registry) -> None:
     rules = DataRules(max_champion_age_days=30)
-    registry.point(CHAMPION, _trained(registry, AS_OF - 31 * DAY))
+    registry.set_alias(CHAMPION, _trained(registry, AS_OF - 31 * DAY))
     _, (finding,), _ = check_champion(shop, window(0), rules)
     assert "version 1, was trained as of 2024-05-31, 31 days ago; the limit is 30" in finding.summary
     assert (finding.payload["version"], finding.payload["age_days"]) == ("1", 31)
-    registry.point(CHALLENGER, _trained(registry, AS_OF))
+    registry.set_alias(CHALLENGER, _trained(registry, AS_OF))
     assert len(check_champion(shop, window(0), rules)[1]) == 1, "who only waits serves nobody"
-    registry.point(CHAMPION, "2")
+    registry.set_alias(CHAMPION, "2")
     assert check_champion(shop, window(0), rules)[1] == []
 
 
 def test_of_no_champion_nothing_is_said(shop: Settings, request: pytest.FixtureRequest) -> None:
     assert check_champion(shop, window(0), DataRules()) == ([], [], []), "nothing was ever registered"
-    request.getfixturevalue("registry").plant()
+    request.getfixturevalue("registry").register_model()
     assert check_champion(shop, window(0), DataRules()) == ([], [], [])
 
 
 def test_a_champion_of_no_known_age_and_a_registry_that_is_away_are_noted(
     shop: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.point(CHAMPION, registry.plant())
+    registry.set_alias(CHAMPION, registry.register_model())
     rows, findings, notes = check_champion(shop, window(0), DataRules())
     assert (rows, findings) == ([], [])
     assert "version 1, was not registered by training" in notes[0]
@@ -155,7 +155,7 @@ def test_a_champion_of_no_known_age_and_a_registry_that_is_away_are_noted(
 
 
 def test_the_data_view_tells_a_stale_champion(shop: Settings, registry: Registry) -> None:
-    registry.point(CHAMPION, _trained(registry, AS_OF - 101 * DAY))
+    registry.set_alias(CHAMPION, _trained(registry, AS_OF - 101 * DAY))
     found = run_data_view(shop, window(0), MonitorSettings())
     (finding,) = (item for item in found.findings if item.event == "holdfast.freshness.breached")
     assert (finding.subject, finding.payload["age_days"]) == ("champion", 101)

@@ -13,7 +13,7 @@ from holdfast.models.registered_version import NoRegistryError, NotServableError
 from holdfast.models.registry_client import RegistryClient
 from holdfast.packaging.bento_stores import open_model_store, save_served_model
 from holdfast.training.mlflow_tracking import compute_logged_sha256
-from tests.support.registry import contract_of, estimator
+from tests.support.registry import build_contract, fit_classifier
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         experiment = client.create_experiment("churn", artifact_location=(data / "mlflow" / "artifacts").as_uri())
         with mlflow.start_run(experiment_id=experiment):
             info = mlflow.sklearn.log_model(
-                estimator(),
+                fit_classifier(),
                 name="model",
                 serialization_format="skops",
                 skops_trusted_types=TRUSTED_TYPES,
@@ -52,7 +52,7 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: 
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
     with pytest.raises(NotServableError, match=r"Version 1 .*no tag holdfast\.served_model"):
         RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)
-    known = contract_of(estimator(), b"").model_copy(update={"model_sha256": registry.sha256})
+    known = build_contract(fit_classifier(), b"").model_copy(update={"model_sha256": registry.sha256})
     client.set_model_version_tag(MODEL_NAME, "1", SERVED_MODEL_TAG, known.model_dump_json())
 
     monkeypatch.setattr("mlflow.get_tracking_uri", lambda: "sqlite:////nowhere/mlflow.db")  # whatever was asked last
@@ -82,7 +82,7 @@ def test_errors_are_ones_a_person_can_act_on(tmp_path: Path, monkeypatch: pytest
 
 def _version(version: str) -> tuple[ServedModel, bytes]:
     content = version.encode()
-    return contract_of(estimator(), content, model_version=version), content
+    return build_contract(fit_classifier(), content, model_version=version), content
 
 
 def test_saving_again_adds_nothing_and_a_rollback_is_the_latest(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from holdfast.models.contract import CHAMPION
 from holdfast.promotion.decision import decide_automatically
 from tests.support.main_job import environment_of, run
 from tests.support.prefect_server import post
-from tests.support.registered_versions import LENIENT, aliases, plant, planted_shop
+from tests.support.registered_versions import LENIENT, copy_base_shop, read_aliases, register_version
 from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
@@ -85,7 +85,7 @@ class Office:
         from holdfast.promotion.gate_report import GateReport, apply_verdict, record_report
         from holdfast.promotion.gates import evaluate_gates
 
-        version, thresholds = plant(self.client), GateSettings(**LENIENT)
+        version, thresholds = register_version(self.client), GateSettings(**LENIENT)
         situation = load_evaluation_context(self.client, self.settings, version)
         gates = evaluate_gates(collect_evidence(self.client, self.settings, version, situation, thresholds), thresholds)
         report = GateReport(
@@ -102,7 +102,7 @@ class Office:
 
     def approval(self, version: str) -> ApprovalRecord:
         """What the version says of its approval."""
-        found = ApprovalRecord.of(self.client, version)
+        found = ApprovalRecord.load(self.client, version)
         assert found is not None
         return found
 
@@ -111,7 +111,7 @@ class Office:
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """The commands of README.md against a server of the test's own."""
     folder, port = tmp_path_factory.mktemp("approval"), free_port()
-    with planted_shop(folder) as (settings, client):
+    with copy_base_shop(folder) as (settings, client):
         environment = environment_of(settings.data) | settings.environment()
         environment |= {
             "PREFECT_HOME": str(folder / "home"),
@@ -148,7 +148,7 @@ def test_a_person_approves(office: Office) -> None:
     waiting = office.approval(version)
     assert (waiting.status, waiting.flow_run) == ("waiting", asked)
     assert waiting.until - waiting.since == timedelta(hours=72)
-    assert aliases(office.client) == {CHALLENGER: version}
+    assert read_aliases(office.client) == {CHALLENGER: version}
 
     text = office.form(asked, "description")
     assert f"version {version}** asks to become the champion. The champion now: none yet." in text
@@ -162,18 +162,18 @@ def test_a_person_approves(office: Office) -> None:
     assert office.answer(asked, YES)["status"] == "ACCEPT"
     done = office.ended(asked)
     assert done["type"] == "COMPLETED", done
-    assert aliases(office.client) == {CHAMPION: version}
+    assert read_aliases(office.client) == {CHAMPION: version}
     approved = office.approval(version)
     assert (approved.status, approved.who, approved.why) == ("approved", "Ann", "better in every month")
     assert approved.since == waiting.since
-    promoted = PromotionRecord.of(office.client, version)
+    promoted = PromotionRecord.load(office.client, version)
     assert promoted is not None
     assert (promoted.mode, promoted.who, promoted.why) == ("manual", "Ann", "better in every month")
     assert promoted.gates == approved.gates
 
 
 def test_a_person_refuses_and_only_the_latest_request_counts(office: Office) -> None:
-    champion = aliases(office.client)[CHAMPION]
+    champion = read_aliases(office.client)[CHAMPION]
     version = office.challenger()
     earlier = office.start(version=version, approval="manual")
     assert office.waiting(earlier)["type"] == "PAUSED"
@@ -191,24 +191,24 @@ def test_a_person_refuses_and_only_the_latest_request_counts(office: Office) -> 
     ended = office.ended(asked)
     assert ended["type"] == "FAILED"
     assert f"version {version} was refused by Bob: not before Christmas" in ended["message"]
-    assert aliases(office.client)[CHAMPION] == champion
+    assert read_aliases(office.client)[CHAMPION] == champion
     record = office.approval(version)
     assert (record.status, record.who, record.why) == ("refused", "Bob", "not before Christmas")
-    assert PromotionRecord.of(office.client, version) is None
+    assert PromotionRecord.load(office.client, version) is None
 
 
 def test_who_does_not_answer_in_time_has_refused(office: Office) -> None:
-    champion = aliases(office.client)[CHAMPION]
+    champion = read_aliases(office.client)[CHAMPION]
     version = office.challenger()
     asked = office.start(approval="manual", timeout_hours=2 / 3600)
     assert office.ended(asked)["type"] == "FAILED"
     assert office.answer(asked, YES)["status"] != "ACCEPT"
     record = office.approval(version)
     assert (record.status, record.flow_run) == ("waiting", asked)
-    assert record.standing(datetime.now(UTC)).status == "timed out"
+    assert record.evaluate_at(datetime.now(UTC)).status == "timed out"
     with pytest.raises(PromotionRefusedError, match="Nobody approved"):
         decide_automatically(office.client, version, "", datetime.now(UTC))
-    assert aliases(office.client)[CHAMPION] == champion
+    assert read_aliases(office.client)[CHAMPION] == champion
 
 
 def test_two_are_approved_and_one_wins(office: Office) -> None:
@@ -221,7 +221,7 @@ def test_two_are_approved_and_one_wins(office: Office) -> None:
     ended = [office.ended(flow_run) for flow_run in runs]
     assert sorted(state["type"] for state in ended) == ["COMPLETED", "FAILED"]
     winner = versions[[state["type"] for state in ended].index("COMPLETED")]
-    assert aliases(office.client)[CHAMPION] == winner
+    assert read_aliases(office.client)[CHAMPION] == winner
     (lost,) = [state["message"] for state in ended if state["type"] == "FAILED"]
     assert f"but champion is now version {winner}" in lost
     assert {office.approval(version).status for version in versions} == {"approved"}

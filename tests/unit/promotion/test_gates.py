@@ -14,7 +14,16 @@ from holdfast.model_versions.records import RollbackRecord, RolloutRecord
 from holdfast.promotion.gates import GateResult, evaluate_gates
 from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.evaluation_report import Interval
-from tests.support.gate_evidence import DEFINITIONS, GOOD, NOON, but, good_evaluation, group, interval, month
+from tests.support.gate_evidence import (
+    DEFINITIONS,
+    NOON,
+    PASSING_EVIDENCE,
+    evidence_with,
+    good_evaluation,
+    make_interval,
+    make_month,
+    make_slice,
+)
 
 NAMES = [
     "minimum quality",
@@ -55,7 +64,7 @@ def failed(evidence: Evidence, **settings: Any) -> list[str]:
 
 
 def test_one_list_in_one_order_each_with_number_threshold_and_verdict() -> None:
-    gates = evaluate_gates(GOOD, GateSettings())
+    gates = evaluate_gates(PASSING_EVIDENCE, GateSettings())
     assert [gate.name for gate in gates] == IN_ORDER
     assert {gate.verdict for gate in gates} == {"passed"}
     assert all(gate.value is not None and gate.detail for gate in gates)
@@ -69,8 +78,8 @@ def _metrics(**changed: Any) -> dict[str, Any]:
 
 
 def _parity(**changed: Any) -> ParityRecord:
-    assert isinstance(GOOD.parity, ParityRecord)
-    return GOOD.parity.model_copy(update=changed)
+    assert isinstance(PASSING_EVIDENCE.parity, ParityRecord)
+    return PASSING_EVIDENCE.parity.model_copy(update=changed)
 
 
 ROLLBACK = RollbackRecord(to="1", when=NOON, who="ann", why="complaints")
@@ -78,85 +87,115 @@ REFUTED = RolloutRecord(
     step="canary", share=0.05, begun=NOON, when=NOON, verdict="breached", champion="1", gates="k", why="too slow"
 )
 FAILURES: dict[str, tuple[Evidence, str, str]] = {
-    "quality": (but(evaluation=good_evaluation(metrics=_metrics(roc_auc=interval(0.615)))), NAMES[0], "0.595 to"),
+    "quality": (
+        evidence_with(evaluation=good_evaluation(metrics=_metrics(roc_auc=make_interval(0.615)))),
+        NAMES[0],
+        "0.595 to",
+    ),
     **{
         name: (
-            but(evaluation=good_evaluation(over_baselines=GOOD.evaluation.over_baselines | {name: interval(0.01)})),  # type: ignore[union-attr]
+            evidence_with(
+                evaluation=good_evaluation(
+                    over_baselines=PASSING_EVIDENCE.evaluation.over_baselines | {name: make_interval(0.01)}
+                )
+            ),  # type: ignore[union-attr]
             f"better than {title}",
             "(-0.010 to 0.030)",
         )
         for name, title in BASELINE_LABELS.items()
     },
     "no better than a baseline": (
-        but(
+        evidence_with(
             evaluation=good_evaluation(
-                over_baselines=dict.fromkeys(BASELINE_LABELS, interval(0.1)) | {"rfm": interval(0, 0)}
+                over_baselines=dict.fromkeys(BASELINE_LABELS, make_interval(0.1)) | {"rfm": make_interval(0, 0)}
             )
         ),
         "better than RFM logistic",
         "0.000 (0.000 to 0.000)",
     ),
-    "brier": (but(brier_gain=interval(0.01)), NAMES[5], "(-0.010 to 0.030)"),
-    "simpler is as good": (but(evaluation=good_evaluation(simpler=interval(0.02))), NAMES[6], "(0.000 to 0.040)"),
-    "worse than the champion": (but(over_champion=interval(0.009)), NAMES[7], "from version 1 on the same test rows"),
-    "calibration": (but(evaluation=good_evaluation(metrics=_metrics(ece=interval(0.11)))), NAMES[8], "0.110"),
+    "brier": (evidence_with(brier_gain=make_interval(0.01)), NAMES[5], "(-0.010 to 0.030)"),
+    "simpler is as good": (
+        evidence_with(evaluation=good_evaluation(simpler=make_interval(0.02))),
+        NAMES[6],
+        "(0.000 to 0.040)",
+    ),
+    "worse than the champion": (
+        evidence_with(over_champion=make_interval(0.009)),
+        NAMES[7],
+        "from version 1 on the same test rows",
+    ),
+    "calibration": (
+        evidence_with(evaluation=good_evaluation(metrics=_metrics(ece=make_interval(0.11)))),
+        NAMES[8],
+        "0.110",
+    ),
     "a slice": (
-        but(evaluation=good_evaluation(slices=[group("new"), group("one-time", 250, interval(0.23))])),
+        evidence_with(
+            evaluation=good_evaluation(slices=[make_slice("new"), make_slice("one-time", 250, make_interval(0.23))])
+        ),
         NAMES[9],
         "tenure_days: one-time: ROC-AUC 0.230 (0.210 to 0.250) below",
     ),
     "one of two slices of the same label": (
-        but(
+        evidence_with(
             evaluation=good_evaluation(
-                slices=[group("up to 5", 250, interval(0.23)), group("up to 5", feature="purchase_days")]
+                slices=[make_slice("up to 5", 250, make_interval(0.23)), make_slice("up to 5", feature="purchase_days")]
             )
         ),
         NAMES[9],
         "tenure_days: up to 5: ROC-AUC 0.230",
     ),
     "surely worse within the margin": (
-        but(over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),
+        evidence_with(over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),
         WORSE,
         "-0.006 (-0.009 to -0.003) from version 1 on the same test rows",
     ),
     "probabilities surely worse": (
-        but(brier_over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),
+        evidence_with(brier_over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),
         WORSE_BRIER,
         "difference in Brier score -0.006 (-0.009 to -0.003) from version 1",
     ),
     "a month is far off": (
-        but(evaluation=good_evaluation(months=[month(), month(NOON.replace(month=8), 0.29)])),
+        evidence_with(evaluation=good_evaluation(months=[make_month(), make_month(NOON.replace(month=8), 0.29)])),
         BY_MONTH,
         "2024-08-01: predicted 29.0%, observed 40.0%",
     ),
     "a slice is far off": (
-        but(evaluation=good_evaluation(slices=[group("new", mean_score=0.51), group("tiny", 199, mean_score=0.9)])),
+        evidence_with(
+            evaluation=good_evaluation(
+                slices=[make_slice("new", mean_score=0.51), make_slice("tiny", 199, mean_score=0.9)]
+            )
+        ),
         BY_SLICE,
         "tenure_days: new: predicted 51.0%, observed 40.0%",
     ),
-    "unstable": (but(evaluation=good_evaluation(instability=interval(0.04))), NAMES[10], "resampled customers"),
-    "direction": (but(wrong_direction=0.02), NAMES[11], "falls as their silence grows"),
-    "invariance": (but(variance=1e-8), NAMES[12], "in another order"),
-    "reads the id": (but(inputs=["customer_id", "purchase_days"]), NAMES[12], "customer_id is an input"),
-    "another model was registered": (but(as_tested=0.1), NAMES[13], "registered model"),
-    "parity": (but(parity=_parity(mismatches=1)), NAMES[14], "5,400 values compared"),
+    "unstable": (
+        evidence_with(evaluation=good_evaluation(instability=make_interval(0.04))),
+        NAMES[10],
+        "resampled customers",
+    ),
+    "direction": (evidence_with(wrong_direction=0.02), NAMES[11], "falls as their silence grows"),
+    "invariance": (evidence_with(variance=1e-8), NAMES[12], "in another order"),
+    "reads the id": (evidence_with(inputs=["customer_id", "purchase_days"]), NAMES[12], "customer_id is an input"),
+    "another model was registered": (evidence_with(as_tested=0.1), NAMES[13], "registered model"),
+    "parity": (evidence_with(parity=_parity(mismatches=1)), NAMES[14], "5,400 values compared"),
     "parity of other definitions": (
-        but(parity=_parity(definitions=DEFINITIONS | {"on_demand": "x"})),
+        evidence_with(parity=_parity(definitions=DEFINITIONS | {"on_demand": "x"})),
         NAMES[14],
         "(on_demand differ)",
     ),
-    "slow": (but(latency_ms=20.1), NAMES[15], "ms"),
-    "large": (but(size_mb=20.1), NAMES[16], "MB"),
+    "slow": (evidence_with(latency_ms=20.1), NAMES[15], "ms"),
+    "large": (evidence_with(size_mb=20.1), NAMES[16], "MB"),
     **{
-        name: (but(inputs=["purchase_days", name]), NAMES[17], name)
+        name: (evidence_with(inputs=["purchase_days", name]), NAMES[17], name)
         for name in ("age", "age_at_signup", "Gender", "zip_code", "year_of_birth")
     },
     "refuted in production": (
-        but(breach=RolloutBreach(REFUTED, stands=True)),
+        evidence_with(breach=RolloutBreach(REFUTED, is_in_force=True)),
         NAMES[19],
         "canary of 5.0% on 2024-07-01: too slow",
     ),
-    "rolled back": (but(rollback=ROLLBACK), NAMES[18], "by ann on 2024-07-01: complaints"),
+    "rolled back": (evidence_with(rollback=ROLLBACK), NAMES[18], "by ann on 2024-07-01: complaints"),
 }
 
 
@@ -170,18 +209,21 @@ def test_a_planted_failure_is_stopped_by_its_gate(name: str) -> None:
 
 MISSING = Unavailable("the file is gone")
 GONE: dict[str, tuple[Evidence, list[str]]] = {
-    "evaluation": (but(evaluation=MISSING), [*NAMES[:5], *NAMES[6:7], NAMES[8], BY_MONTH, BY_SLICE, *NAMES[9:11]]),
-    "brier_gain": (but(brier_gain=MISSING), NAMES[5:6]),
-    "over_champion": (but(over_champion=MISSING), [NAMES[7], WORSE]),
-    "brier_over_champion": (but(brier_over_champion=MISSING), [WORSE_BRIER]),
-    "wrong_direction": (but(wrong_direction=MISSING), NAMES[11:12]),
-    "variance": (but(variance=MISSING), NAMES[12:13]),
-    "as_tested": (but(as_tested=MISSING), NAMES[13:14]),
-    "parity": (but(parity=MISSING), NAMES[14:15]),
-    "definitions": (but(definitions=MISSING), NAMES[14:15]),
-    "latency": (but(latency_ms=MISSING), NAMES[15:16]),
-    "size": (but(size_mb=MISSING), NAMES[16:17]),
-    "inputs": (but(inputs=MISSING), [NAMES[12], NAMES[17]]),
+    "evaluation": (
+        evidence_with(evaluation=MISSING),
+        [*NAMES[:5], *NAMES[6:7], NAMES[8], BY_MONTH, BY_SLICE, *NAMES[9:11]],
+    ),
+    "brier_gain": (evidence_with(brier_gain=MISSING), NAMES[5:6]),
+    "over_champion": (evidence_with(over_champion=MISSING), [NAMES[7], WORSE]),
+    "brier_over_champion": (evidence_with(brier_over_champion=MISSING), [WORSE_BRIER]),
+    "wrong_direction": (evidence_with(wrong_direction=MISSING), NAMES[11:12]),
+    "variance": (evidence_with(variance=MISSING), NAMES[12:13]),
+    "as_tested": (evidence_with(as_tested=MISSING), NAMES[13:14]),
+    "parity": (evidence_with(parity=MISSING), NAMES[14:15]),
+    "definitions": (evidence_with(definitions=MISSING), NAMES[14:15]),
+    "latency": (evidence_with(latency_ms=MISSING), NAMES[15:16]),
+    "size": (evidence_with(size_mb=MISSING), NAMES[16:17]),
+    "inputs": (evidence_with(inputs=MISSING), [NAMES[12], NAMES[17]]),
 }
 
 
@@ -199,71 +241,75 @@ def test_what_cannot_be_computed_fails_and_says_why(name: str) -> None:
     ("evaluation", "stops", "why"),
     [
         (good_evaluation(metrics={}), NAMES[0], "knows nothing of model"),
-        (good_evaluation(over_baselines={"recency": interval(0.1)}), NAMES[4], "knows nothing of bg_nbd"),
-        (good_evaluation(metrics={"model": {"ece": interval(0.01)}}), NAMES[0], "knows nothing of roc_auc"),
+        (good_evaluation(over_baselines={"recency": make_interval(0.1)}), NAMES[4], "knows nothing of bg_nbd"),
+        (good_evaluation(metrics={"model": {"ece": make_interval(0.01)}}), NAMES[0], "knows nothing of roc_auc"),
         (good_evaluation(slices=[]), NAMES[9], "no slice has 200 rows"),
         (good_evaluation(slices=[]), BY_SLICE, "no slice has 200 rows"),
         (good_evaluation(months=[]), BY_MONTH, "tells no months"),
-        (good_evaluation(months=[month(), month(mean_score=math.nan)]), BY_MONTH, "no mean prediction"),
-        (good_evaluation(slices=[group("new", 199)]), NAMES[9], "no slice has 200 rows"),
+        (good_evaluation(months=[make_month(), make_month(mean_score=math.nan)]), BY_MONTH, "no mean prediction"),
+        (good_evaluation(slices=[make_slice("new", 199)]), NAMES[9], "no slice has 200 rows"),
         (
-            good_evaluation(slices=[group("new"), group("one-time").model_copy(update={"gap": None})]),
+            good_evaluation(slices=[make_slice("new"), make_slice("one-time").model_copy(update={"gap": None})]),
             NAMES[9],
             "no ROC-AUC of tenure_days: one-time",
         ),
         (
-            good_evaluation(metrics=_metrics(roc_auc=interval(math.nan))),
+            good_evaluation(metrics=_metrics(roc_auc=make_interval(math.nan))),
             NAMES[0],
             "has no interval",
         ),
     ],
 )
 def test_a_gap_in_the_evaluation_fails_its_gate(evaluation: Any, stops: str, why: str) -> None:
-    found = gate(but(evaluation=evaluation), stops)
+    found = gate(evidence_with(evaluation=evaluation), stops)
     assert (found.verdict, found.value) == ("failed", None)
     assert why in found.detail
 
 
 class TestNotApplicable:
     def test_without_a_champion_there_is_nothing_to_compare_with(self) -> None:
-        none = but(champion=None, over_champion=None, brier_over_champion=None)
+        none = evidence_with(champion=None, over_champion=None, brier_over_champion=None)
         for name in (NAMES[7], WORSE, WORSE_BRIER):
             found = gate(none, name)
             assert (found.verdict, found.value) == ("not applicable", None)
         assert failed(none) == []
 
     def test_the_simplest_family_has_no_simpler_one(self) -> None:
-        assert gate(but(evaluation=good_evaluation(simpler=None)), NAMES[6]).verdict == "not applicable"
+        assert gate(evidence_with(evaluation=good_evaluation(simpler=None)), NAMES[6]).verdict == "not applicable"
 
 
 class TestLimits:
     def test_a_small_slice_is_skipped_and_named(self) -> None:
-        bad = group("one-time", 199, interval(0.5))
-        found = gate(but(evaluation=good_evaluation(slices=[group("new"), bad])), NAMES[9])
+        bad = make_slice("one-time", 199, make_interval(0.5))
+        found = gate(evidence_with(evaluation=good_evaluation(slices=[make_slice("new"), bad])), NAMES[9])
         assert found.verdict == "passed"
         assert found.detail.endswith("too small to judge: tenure_days: one-time")
-        assert failed(but(evaluation=good_evaluation(slices=[group("new"), bad])), min_slice_rows=199) == [NAMES[9]]
+        assert failed(
+            evidence_with(evaluation=good_evaluation(slices=[make_slice("new"), bad])), min_slice_rows=199
+        ) == [NAMES[9]]
 
     def test_a_limit_that_is_met_exactly_is_met(self) -> None:
-        exactly = good_evaluation(metrics=_metrics(roc_auc=interval(0.75, 0.25), ece=interval(0.125, 0)))
+        exactly = good_evaluation(metrics=_metrics(roc_auc=make_interval(0.75, 0.25), ece=make_interval(0.125, 0)))
         limits = {"min_roc_auc": 0.5, "max_calibration_error": 0.125, "max_latency_ms": 0.5, "max_size_mb": 0.1}
-        assert failed(but(evaluation=exactly), **limits) == []
+        assert failed(evidence_with(evaluation=exactly), **limits) == []
         for name, value in limits.items():
             towards = 1 if name.startswith("min") else 0
-            assert len(failed(but(evaluation=exactly), **limits | {name: math.nextafter(value, towards)})) == 1
+            assert (
+                len(failed(evidence_with(evaluation=exactly), **limits | {name: math.nextafter(value, towards)})) == 1
+            )
 
     def test_who_must_be_better_may_not_be_equal(self) -> None:
-        assert failed(but(brier_gain=interval(0.25, 0.25))) == [NAMES[5]]
-        assert failed(but(brier_gain=interval(0.25, 0.2499))) == []
+        assert failed(evidence_with(brier_gain=make_interval(0.25, 0.25))) == [NAMES[5]]
+        assert failed(evidence_with(brier_gain=make_interval(0.25, 0.2499))) == []
 
     def test_forbidden_names_are_whole_names_and_a_setting(self) -> None:
-        assert failed(but(inputs=["average", "stage", "message_count"])) == []
-        assert failed(GOOD, forbidden_inputs=["*amount"]) == [NAMES[17]]
-        assert gate(GOOD, NAMES[17], forbidden_inputs=["*amount", "purchase_?ays"]).value == 2
+        assert failed(evidence_with(inputs=["average", "stage", "message_count"])) == []
+        assert failed(PASSING_EVIDENCE, forbidden_inputs=["*amount"]) == [NAMES[17]]
+        assert gate(PASSING_EVIDENCE, NAMES[17], forbidden_inputs=["*amount", "purchase_?ays"]).value == 2
 
     def test_a_person_may_let_a_rolled_back_version_try_again(self) -> None:
-        assert failed(but(rollback=ROLLBACK), max_rollbacks=1) == []
-        assert failed(but(breach=RolloutBreach(REFUTED, stands=False))) == []
+        assert failed(evidence_with(rollback=ROLLBACK), max_rollbacks=1) == []
+        assert failed(evidence_with(breach=RolloutBreach(REFUTED, is_in_force=False))) == []
 
     @pytest.mark.parametrize(
         ("name", "value"), [("min_roc_auc", 1.1), ("max_loss_to_champion", -0.1), ("min_slice_rows", 0), ("min_auc", 1)]
@@ -274,11 +320,11 @@ class TestLimits:
 
 
 def test_what_a_gate_measured_is_not_more_than_it_was() -> None:
-    told = gate(GOOD, "stability").detail
+    told = gate(PASSING_EVIDENCE, "stability").detail
     assert "at most 0.025 in the few refits" in told
     assert "(" not in told, "six refits make no 95% interval"
-    assert "by the model alone" in gate(GOOD, "latency").detail
-    assert "on the test rows" in gate(GOOD, NAMES[6]).detail
+    assert "by the model alone" in gate(PASSING_EVIDENCE, "latency").detail
+    assert "on the test rows" in gate(PASSING_EVIDENCE, NAMES[6]).detail
 
 
 def test_thresholds_other_than_the_defaults_are_named() -> None:

@@ -1,4 +1,4 @@
-"""A challenger on trial, a good one and one that fears who buys."""
+"""A challenger on rollout, a good one and one that fears who buys."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.rollout import notifications
-from tests.support.rollout_simulator import Trial, begin
+from tests.support.rollout_simulator import SimulatedRollout, start_rollout
 
 
 @pytest.fixture
-def trial(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(notifications, "tell", lambda *_: True)  # there is no server
-    return begin(*planted)
+def rollout(registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> SimulatedRollout:
+    monkeypatch.setattr(notifications, "emit_event", lambda *_: True)  # there is no server
+    return start_rollout(*registry_shop)
 
 
 @pytest.fixture
-def flipped(planted: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(notifications, "tell", lambda *_: True)
-    return begin(*planted, kind="inverted")
+def inverted_rollout(registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch) -> SimulatedRollout:
+    monkeypatch.setattr(notifications, "emit_event", lambda *_: True)
+    return start_rollout(*registry_shop, kind="inverted")

@@ -111,4 +111,4 @@ def test_every_figure_is_told_in_words() -> None:
     for name in DESCRIPTIONS:
         figure = check_exact(name, 0.5, 0.25, 40)
         assert figure.verdict == "breached"
-        assert figure.told == f"{DESCRIPTIONS[name]} is 0.5, the limit 0.25 (40 rows)"
+        assert figure.summary == f"{DESCRIPTIONS[name]} is 0.5, the limit 0.25 (40 rows)"

@@ -28,157 +28,166 @@ from holdfast.rollout import notifications, registry_actions, step_runner
 from holdfast.rollout.notifications import finish_step
 from holdfast.rollout.step_runner import run_step
 from holdfast.rollout.steps import RolloutStep
-from tests.support.registered_versions import passed, plant
-from tests.support.rollout_simulator import CANARY, NOON, SELDOM, Trial, promoted
+from tests.support.registered_versions import record_passed_gates, register_version
+from tests.support.rollout_simulator import CANARY, NOON, SLOW_POLLING, SimulatedRollout, watch_promoted
 
 
-def passed_the_last_step(trial: Trial) -> None:
+def passed_the_last_step(rollout: SimulatedRollout) -> None:
     """It has the traffic of that, and is not promoted yet."""
     RolloutRecord(
-        step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
-        gates=trial.work().gates,
-    ).save(trial.client, trial.challenger)  # fmt: skip
-    given = RolloutStep("canary", 0.25).traffic(trial.now + timedelta(minutes=3))
-    set_traffic(trial.client, trial.settings, trial.challenger, given, registry_actions.ACTOR, trial.now)
+        step="canary", share=0.25, begun=rollout.now, when=rollout.now, verdict="passed", champion=rollout.champion,
+        gates=rollout.work().gates,
+    ).save(rollout.client, rollout.challenger)  # fmt: skip
+    given = RolloutStep("canary", 0.25).traffic(rollout.now + timedelta(minutes=3))
+    set_traffic(rollout.client, rollout.settings, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
 
 
 class TestInterrupted:
     """Whatever somebody else changes while it is at work ends it, and is left as they wanted it."""
 
-    def after(self, trial: Trial, change: Any) -> RolloutRecord:
-        trial.before_look = lambda now: change() if now.looks == 3 else None
-        record = trial.whole_step(CANARY.model_copy(update={"min_requests": 10_000}))
-        assert (record.verdict, record.is_held, trial.looks) == ("stopped", False, 3)
-        assert list_open_alerts(trial.settings) == []
+    def after(self, rollout: SimulatedRollout, change: Any) -> RolloutRecord:
+        rollout.before_read = lambda now: change() if now.reads == 3 else None
+        record = rollout.finish_step(CANARY.model_copy(update={"min_requests": 10_000}))
+        assert (record.verdict, record.is_held, rollout.reads) == ("stopped", False, 3)
+        assert list_open_alerts(rollout.settings) == []
         return record
 
-    def test_by_the_next_challenger_which_is_then_to_be_rolled_out(self, trial: Trial) -> None:
-        other = plant(trial.client)
-        passed(trial.client, other, trial.champion)
-        record = self.after(trial, lambda: set_challenger(trial.client, other))
+    def test_by_the_next_challenger_which_is_then_to_be_rolled_out(self, rollout: SimulatedRollout) -> None:
+        other = register_version(rollout.client)
+        record_passed_gates(rollout.client, other, rollout.champion)
+        record = self.after(rollout, lambda: set_challenger(rollout.client, other))
         assert record.why == f"superseded by version {other}"
-        work = trial.work()
+        work = rollout.work()
         assert (work.version, work.record) == (other, None)
-        assert TrafficRecord.of(trial.client, trial.challenger).mode == "off"  # type: ignore[union-attr]
+        assert TrafficRecord.load(rollout.client, rollout.challenger).mode == "off"  # type: ignore[union-attr]
 
-    def test_by_another_champion(self, trial: Trial) -> None:
-        other = plant(trial.client)
-        move = trial.client.set_registered_model_alias
-        record = self.after(trial, lambda: move(MODEL_NAME, CHAMPION, other))
+    def test_by_another_champion(self, rollout: SimulatedRollout) -> None:
+        other = register_version(rollout.client)
+        move = rollout.client.set_registered_model_alias
+        record = self.after(rollout, lambda: move(MODEL_NAME, CHAMPION, other))
         assert record.why.startswith(f"the champion is version {other} now")
-        assert trial.serves() == (other, None, None)
+        assert rollout.find_served_versions() == (other, None, None)
 
-    def test_by_its_own_promotion(self, trial: Trial) -> None:
+    def test_by_its_own_promotion(self, rollout: SimulatedRollout) -> None:
         def promoted() -> None:
-            decision = decide_automatically(trial.client, trial.challenger, "", trial.now)
-            promote_champion(trial.client, trial.settings, trial.challenger, decision, trial.now)
+            decision = decide_automatically(rollout.client, rollout.challenger, "", rollout.now)
+            promote_champion(rollout.client, rollout.settings, rollout.challenger, decision, rollout.now)
 
-        assert self.after(trial, promoted).why == "it was made the champion by somebody else"
-        assert get_champion_version(trial.client) == trial.challenger
+        assert self.after(rollout, watch_promoted).why == "it was made the champion by somebody else"
+        assert get_champion_version(rollout.client) == rollout.challenger
 
-    def test_by_gates_that_it_does_not_pass_any_more(self, trial: Trial) -> None:
-        drop = trial.client.delete_registered_model_alias
-        assert self.after(trial, lambda: drop(MODEL_NAME, CHALLENGER)).why == "it is no challenger any more"
+    def test_by_gates_that_it_does_not_pass_any_more(self, rollout: SimulatedRollout) -> None:
+        drop = rollout.client.delete_registered_model_alias
+        assert self.after(rollout, lambda: drop(MODEL_NAME, CHALLENGER)).why == "it is no challenger any more"
 
     @pytest.mark.parametrize(("mode", "share"), [("off", None), ("canary", 0.5), ("shadow", None)])
-    def test_by_traffic_that_somebody_sends(self, trial: Trial, mode: Any, share: Any) -> None:
+    def test_by_traffic_that_somebody_sends(self, rollout: SimulatedRollout, mode: Any, share: Any) -> None:
         def sends() -> None:
-            set_traffic(trial.client, trial.settings, None, build_traffic(mode, share), "ann", trial.now)
+            set_traffic(rollout.client, rollout.settings, None, build_traffic(mode, share), "ann", rollout.now)
 
-        assert self.after(trial, sends).why.startswith("ann has changed its traffic")
-        record = TrafficRecord.of(trial.client, trial.challenger)
+        assert self.after(rollout, sends).why.startswith("ann has changed its traffic")
+        record = TrafficRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == (mode, "ann")
 
-    def test_by_traffic_taken_off_between_the_last_step_and_the_promotion(self, trial: Trial) -> None:
+    def test_by_traffic_taken_off_between_the_last_step_and_the_promotion(self, rollout: SimulatedRollout) -> None:
         """The run was killed there; whoever took the challenger off must not find it to be the champion later."""
-        passed_the_last_step(trial)
-        set_traffic(trial.client, trial.settings, trial.challenger, build_traffic("off", None), "ann", trial.now)
+        passed_the_last_step(rollout)
+        set_traffic(
+            rollout.client, rollout.settings, rollout.challenger, build_traffic("off", None), "ann", rollout.now
+        )
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now)
-        assert get_champion_version(trial.client) == trial.champion
+            registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
+        assert get_champion_version(rollout.client) == rollout.champion
 
     @pytest.mark.parametrize("at", ["first", "next", "resumed"])
     def test_by_traffic_taken_off_while_the_models_are_loaded(
-        self, trial: Trial, at: str, monkeypatch: pytest.MonkeyPatch
+        self, rollout: SimulatedRollout, at: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if at != "first":
             RolloutRecord(
-                step="shadow", share=0, begun=trial.now, when=trial.now, verdict="passed" if at == "next" else "begun",
-                champion=trial.champion, gates=trial.work().gates,
-            ).save(trial.client, trial.challenger)  # fmt: skip
-        given = RolloutStep("shadow").traffic(trial.now + timedelta(minutes=3))
-        set_traffic(trial.client, trial.settings, trial.challenger, given, registry_actions.ACTOR, trial.now)
+                step="shadow", share=0, begun=rollout.now, when=rollout.now,
+                verdict="passed" if at == "next" else "begun",
+                champion=rollout.champion, gates=rollout.work().gates,
+            ).save(rollout.client, rollout.challenger)  # fmt: skip
+        given = RolloutStep("shadow").traffic(rollout.now + timedelta(minutes=3))
+        set_traffic(rollout.client, rollout.settings, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
         load = step_runner.load_pair
 
         def meanwhile(*arguments: Any) -> Any:
-            set_traffic(trial.client, trial.settings, None, build_traffic("off", None), "ann", trial.now)
+            set_traffic(rollout.client, rollout.settings, None, build_traffic("off", None), "ann", rollout.now)
             return load(*arguments)
 
         monkeypatch.setattr(step_runner, "load_pair", meanwhile)
-        record = trial.whole_step()
+        record = rollout.finish_step()
         assert (record.verdict, record.is_held) == ("stopped", False)
         assert record.why.startswith("ann has changed its traffic")
-        traffic = TrafficRecord.of(trial.client, trial.challenger)
+        traffic = TrafficRecord.load(rollout.client, rollout.challenger)
         assert traffic is not None and (traffic.mode, traffic.who) == ("off", "ann")
-        assert list_open_alerts(trial.settings) == []
+        assert list_open_alerts(rollout.settings) == []
 
     def test_by_traffic_taken_off_while_the_promotion_is_decided(
-        self, trial: Trial, monkeypatch: pytest.MonkeyPatch
+        self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        passed_the_last_step(trial)
+        passed_the_last_step(rollout)
 
         def meanwhile(*arguments: Any) -> Any:
-            set_traffic(trial.client, trial.settings, None, build_traffic("off", None), "ann", trial.now)
+            set_traffic(rollout.client, rollout.settings, None, build_traffic("off", None), "ann", rollout.now)
             return decide_automatically(*arguments)
 
         monkeypatch.setattr(registry_actions, "decide_automatically", meanwhile)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now)
-        assert get_champion_version(trial.client) == trial.champion
+            registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
+        assert get_champion_version(rollout.client) == rollout.champion
 
-    def test_traffic_sent_while_it_is_ended_stays(self, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-        trial.asked = 0
-        record = trial.step(CANARY.model_copy(update={"max_hours": 0.01})).record
+    def test_traffic_sent_while_it_is_ended_stays(
+        self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rollout.active_customers = 0
+        record = rollout.run_step(CANARY.model_copy(update={"max_hours": 0.01})).record
         assert record.verdict == "stopped"
         lock = registry_actions.promotion_lock
 
         def just_before(settings: Settings) -> Any:
             monkeypatch.setattr(registry_actions, "promotion_lock", lock)
-            set_traffic(trial.client, trial.settings, None, build_traffic("canary", 0.5), "ann", trial.now)
+            set_traffic(rollout.client, rollout.settings, None, build_traffic("canary", 0.5), "ann", rollout.now)
             return lock(settings)
 
         monkeypatch.setattr(registry_actions, "promotion_lock", just_before)
-        registry_actions.rollback_step(trial.client, trial.settings, trial.challenger, record, trial.now)
-        traffic = TrafficRecord.of(trial.client, trial.challenger)
+        registry_actions.rollback_step(rollout.client, rollout.settings, rollout.challenger, record, rollout.now)
+        traffic = TrafficRecord.load(rollout.client, rollout.challenger)
         assert traffic is not None and (traffic.share, traffic.who) == (0.5, "ann")
 
-    def test_where_a_person_is_asked_only_their_word_about_this_version_promotes_it(self, trial: Trial) -> None:
+    def test_where_a_person_is_asked_only_their_word_about_this_version_promotes_it(
+        self, rollout: SimulatedRollout
+    ) -> None:
         RolloutRecord(
-            step="canary", share=0.25, begun=trial.now, when=trial.now, verdict="passed", champion=trial.champion,
-            gates=trial.work().gates,
-        ).save(trial.client, trial.challenger)  # fmt: skip
+            step="canary", share=0.25, begun=rollout.now, when=rollout.now, verdict="passed", champion=rollout.champion,
+            gates=rollout.work().gates,
+        ).save(rollout.client, rollout.challenger)  # fmt: skip
         word = ApprovalRecord(
             status="approved", since=NOON, until=NOON, flow_run="r", gates="other evidence", who="ann", why="fine"
         )
-        for version in (trial.champion, trial.challenger):
-            word.save(trial.client, version)
-            with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {trial.challenger}"):
+        for version in (rollout.champion, rollout.challenger):
+            word.save(rollout.client, version)
+            with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {rollout.challenger}"):
                 registry_actions.promote_challenger(
-                    trial.client, trial.settings, trial.work(), "why", trial.now, asks=True
+                    rollout.client, rollout.settings, rollout.work(), "why", rollout.now, asks=True
                 )
-        word.model_copy(update={"gates": "k"}).save(trial.client, trial.challenger)
-        registry_actions.promote_challenger(trial.client, trial.settings, trial.work(), "why", trial.now, asks=True)
-        record = PromotionRecord.of(trial.client, trial.challenger)
+        word.model_copy(update={"gates": "k"}).save(rollout.client, rollout.challenger)
+        registry_actions.promote_challenger(
+            rollout.client, rollout.settings, rollout.work(), "why", rollout.now, asks=True
+        )
+        record = PromotionRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == ("manual", "ann")
 
-    def test_by_a_rollback_in_the_watch(self, trial: Trial) -> None:
+    def test_by_a_rollback_in_the_watch(self, rollout: SimulatedRollout) -> None:
         def back() -> None:
-            roll_back(trial.client, trial.settings, None, "complaints", "ann", trial.now)
+            roll_back(rollout.client, rollout.settings, None, "complaints", "ann", rollout.now)
 
-        trial.before_look = lambda now: back() if now.looks == 3 else None
-        record = promoted(trial)
+        rollout.before_read = lambda now: back() if now.reads == 3 else None
+        record = watch_promoted(rollout)
         assert (record.step, record.verdict) == ("watch", "stopped")
-        assert record.why == f"the champion was moved to version {trial.champion} meanwhile"
+        assert record.why == f"the champion was moved to version {rollout.champion} meanwhile"
 
 
 class _Registry:
@@ -196,52 +205,54 @@ class _Registry:
 class TestTheRegistryIsAway:
     """From the second minute on for nine minutes, far longer than a task is tried again, or a lease holds."""
 
-    def away(self, trial: Trial) -> list[Any]:
+    def away(self, rollout: SimulatedRollout) -> list[Any]:
         """Until when the traffic holds, as the last look before each pause found it."""
-        client, pause, leases = trial.client, trial.pause, []
+        client, pause, leases = rollout.client, rollout.advance, []
 
         def trouble(_: str) -> int | None:
-            minutes = (trial.now - NOON).total_seconds() / 60
+            minutes = (rollout.now - NOON).total_seconds() / 60
             return INTERNAL_ERROR if 1 < minutes < 10 else None
 
         def noted(seconds: float) -> None:
-            leases.append((trial.now, getattr(TrafficRecord.of(client, trial.challenger), "until", None)))
+            leases.append((rollout.now, getattr(TrafficRecord.load(client, rollout.challenger), "until", None)))
             pause(seconds)
 
-        trial.client = _Registry(client, trouble)
-        trial.pause = noted  # type: ignore[method-assign]
+        rollout.client = _Registry(client, trouble)
+        rollout.advance = noted  # type: ignore[method-assign]
         return leases
 
-    def test_a_step_waits_without_a_lease_and_goes_on(self, trial: Trial) -> None:
-        leases = self.away(trial)
-        record = trial.step(SELDOM.model_copy(update={"shadow": False, "min_requests": 300})).record
-        assert (record.verdict, trial.silences) == ("passed", [True, False])
-        assert trial.now - NOON > timedelta(minutes=10)
+    def test_a_step_waits_without_a_lease_and_goes_on(self, rollout: SimulatedRollout) -> None:
+        leases = self.away(rollout)
+        record = rollout.run_step(SLOW_POLLING.model_copy(update={"shadow": False, "min_requests": 300})).record
+        assert (record.verdict, rollout.reachability_changes) == ("passed", [True, False])
+        assert rollout.now - NOON > timedelta(minutes=10)
         assert len({until for now, until in leases if now - NOON < timedelta(minutes=9)}) == 1
         assert any(until < now for now, until in leases), "services had stopped by themselves"
         assert leases[-1][1] > leases[-1][0], "it was given again"
 
-    def test_a_bad_champion_is_seen_once_it_is_back(self, flipped: Trial) -> None:
+    def test_a_bad_champion_is_seen_once_it_is_back(self, inverted_rollout: SimulatedRollout) -> None:
         """It is not left unwatched for want of a registry, which alone can take it back."""
-        self.away(flipped)
-        flipped.asked, pause = 0, flipped.pause
+        self.away(inverted_rollout)
+        inverted_rollout.active_customers, pause = 0, inverted_rollout.advance
 
         def asked_at_last(seconds: float) -> None:
-            flipped.asked = 30 if flipped.now - NOON > timedelta(minutes=9) else 0
+            inverted_rollout.active_customers = 30 if inverted_rollout.now - NOON > timedelta(minutes=9) else 0
             pause(seconds)
 
-        flipped.pause = asked_at_last  # type: ignore[method-assign]
-        record = promoted(flipped)
-        assert (record.verdict, flipped.silences) == ("breached", [True]), "the end of the step resolves the alert"
-        assert timedelta(minutes=10) <= flipped.now - NOON < timedelta(minutes=11)
-        assert get_champion_version(flipped.client) == flipped.champion
+        inverted_rollout.advance = asked_at_last  # type: ignore[method-assign]
+        record = watch_promoted(inverted_rollout)
+        assert (record.verdict, inverted_rollout.reachability_changes) == ("breached", [True]), (
+            "the end of the step resolves the alert"
+        )
+        assert timedelta(minutes=10) <= inverted_rollout.now - NOON < timedelta(minutes=11)
+        assert get_champion_version(inverted_rollout.client) == inverted_rollout.champion
 
-    def test_a_version_that_it_does_not_know_is_no_reason_to_wait(self, trial: Trial) -> None:
-        client = trial.client
+    def test_a_version_that_it_does_not_know_is_no_reason_to_wait(self, rollout: SimulatedRollout) -> None:
+        client = rollout.client
         gone = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
-        trial.client = _Registry(client, lambda name: gone.get(name) if trial.looks == 2 else None)
+        rollout.client = _Registry(client, lambda name: gone.get(name) if rollout.reads == 2 else None)
         with pytest.raises(MlflowException, match="says no"):
-            trial.step(CANARY)
+            rollout.run_step(CANARY)
 
 
 class _KilledError(BaseException):
@@ -249,68 +260,78 @@ class _KilledError(BaseException):
 
 
 class TestKilled:
-    def test_in_a_step_it_goes_on_with_it_since_the_same_time(self, trial: Trial) -> None:
-        def die(now: Trial) -> None:
-            if now.looks == 3:
+    def test_in_a_step_it_goes_on_with_it_since_the_same_time(self, rollout: SimulatedRollout) -> None:
+        def die(now: SimulatedRollout) -> None:
+            if now.reads == 3:
                 raise _KilledError
 
-        trial.before_look = die
+        rollout.before_read = die
         with pytest.raises(_KilledError):
-            trial.step(CANARY)
-        began = RolloutRecord.of(trial.client, trial.challenger)
+            rollout.run_step(CANARY)
+        began = RolloutRecord.load(rollout.client, rollout.challenger)
         assert began is not None and began.verdict == "begun"
-        trial.now += timedelta(hours=2)
-        assert trial.serves() == (trial.champion, None, None), "the lease has ended"
-        record = trial.whole_step()  # by the rules it was begun with, whatever those of this run are
+        rollout.now += timedelta(hours=2)
+        assert rollout.find_served_versions() == (rollout.champion, None, None), "the lease has ended"
+        record = rollout.finish_step()  # by the rules it was begun with, whatever those of this run are
         assert (record.step, record.share, record.verdict) == ("canary", 0.05, "passed")
         assert record.begun == began.begun
-        assert trial.told() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
+        assert rollout.list_recorded_steps() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
 
     def test_tried_again_by_the_same_run_the_end_that_it_had_written_stands(
-        self, flipped: Trial, monkeypatch: pytest.MonkeyPatch
+        self, inverted_rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The registry went away between the verdict and what it asks for: the bad canary is not begun once more."""
-        flipped.flow_run = "run-1"
-        work = flipped.work()
-        outcome = run_step(flipped.client, flipped.settings, work, CANARY, flipped.world)
+        inverted_rollout.flow_run = "run-1"
+        work = inverted_rollout.work()
+        outcome = run_step(
+            inverted_rollout.client, inverted_rollout.settings, work, CANARY, inverted_rollout.dependencies
+        )
         assert outcome.record.verdict == "breached"
-        outcome.record.write(flipped.client, flipped.challenger)
-        looks = flipped.looks
-        again = run_step(flipped.client, flipped.settings, work, CANARY, flipped.world)
-        assert (again.record, flipped.looks) == (outcome.record, looks)
+        outcome.record.write_tag(inverted_rollout.client, inverted_rollout.challenger)
+        looks = inverted_rollout.reads
+        again = run_step(
+            inverted_rollout.client, inverted_rollout.settings, work, CANARY, inverted_rollout.dependencies
+        )
+        assert (again.record, inverted_rollout.reads) == (outcome.record, looks)
 
-    def test_tried_again_by_the_same_run_a_step_keeps_its_start(self, trial: Trial) -> None:
-        trial.flow_run = "run-1"
-        work = trial.work()
+    def test_tried_again_by_the_same_run_a_step_keeps_its_start(self, rollout: SimulatedRollout) -> None:
+        rollout.flow_run = "run-1"
+        work = rollout.work()
 
-        def die(now: Trial) -> None:
-            if now.looks == 3:
+        def die(now: SimulatedRollout) -> None:
+            if now.reads == 3:
                 raise _KilledError
 
-        trial.before_look = die
+        rollout.before_read = die
         with pytest.raises(_KilledError):
-            run_step(trial.client, trial.settings, work, CANARY, trial.world)
-        trial.now += timedelta(minutes=5)
-        assert run_step(trial.client, trial.settings, work, CANARY, trial.world).record.begun == NOON
+            run_step(rollout.client, rollout.settings, work, CANARY, rollout.dependencies)
+        rollout.now += timedelta(minutes=5)
+        assert run_step(rollout.client, rollout.settings, work, CANARY, rollout.dependencies).record.begun == NOON
 
-    @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "tell"])
+    @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
     @pytest.mark.parametrize("step", ["canary", "watch"])
     def test_while_it_is_ended_the_next_run_completes(
-        self, flipped: Trial, at: str, step: str, monkeypatch: pytest.MonkeyPatch
+        self, inverted_rollout: SimulatedRollout, at: str, step: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def die(*_: Any) -> Any:
             raise _KilledError
 
         with monkeypatch.context() as patch, pytest.raises(_KilledError):
             patch.setattr(notifications, at, die)
-            _ = promoted(flipped) if step == "watch" else flipped.whole_step(CANARY)
-        work = flipped.work()
+            _ = watch_promoted(inverted_rollout) if step == "watch" else inverted_rollout.finish_step(CANARY)
+        work = inverted_rollout.work()
         assert work.record is not None and not work.record.is_open
         for _ in range(2):
-            finish_step(flipped.client, flipped.settings, flipped.challenger, work.record, flipped.now)
-        assert flipped.serves() == (flipped.champion, None, None)
-        assert get_challenger_version(flipped.client) is None
-        assert [verdict for *_, verdict in flipped.told()].count("breached") == 1
-        assert [alert.severity for alert in list_open_alerts(flipped.settings)] == ["critical"]
-        back = RollbackRecord.of(flipped.client, flipped.challenger)
+            finish_step(
+                inverted_rollout.client,
+                inverted_rollout.settings,
+                inverted_rollout.challenger,
+                work.record,
+                inverted_rollout.now,
+            )
+        assert inverted_rollout.find_served_versions() == (inverted_rollout.champion, None, None)
+        assert get_challenger_version(inverted_rollout.client) is None
+        assert [verdict for *_, verdict in inverted_rollout.list_recorded_steps()].count("breached") == 1
+        assert [alert.severity for alert in list_open_alerts(inverted_rollout.settings)] == ["critical"]
+        back = RollbackRecord.load(inverted_rollout.client, inverted_rollout.challenger)
         assert (back is not None and back.times == 1) == (step == "watch")

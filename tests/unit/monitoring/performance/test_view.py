@@ -22,7 +22,7 @@ from holdfast.monitoring.performance.view import run_outcome_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.prediction_batches import make_batch, write_log
-from tests.support.registered_versions import plant
+from tests.support.registered_versions import register_version
 from tests.support.scored_shop import MONTHS, copy_of_scored_shop, promote, score
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
 
@@ -110,7 +110,7 @@ def test_what_had_not_arrived_is_not_known(scored: tuple[Settings, Any]) -> None
 
 def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
     settings, client = scored
-    version = plant(client, "inverted", tags={"holdfast.as_of": MONTHS[1].isoformat()})
+    version = register_version(client, "inverted", tags={"holdfast.as_of": MONTHS[1].isoformat()})
     promote(client, version)
     score(settings, MONTHS[2:])
     found = run_outcome_view(settings, WINDOW, RULES)
@@ -134,7 +134,7 @@ def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
 
 def test_a_promise_that_cannot_be_read_is_said(scored: tuple[Settings, Any]) -> None:
     settings, client = scored
-    promote(client, plant(client, without="evaluation.json"))
+    promote(client, register_version(client, without="evaluation.json"))
     found = run_outcome_view(settings, WINDOW, RULES)
     assert "What the test of version 2 promised cannot be read" in found.notes[0]
     assert not found.findings
@@ -220,7 +220,10 @@ def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings,
 
     settings, client = scored
     trained = MONTHS[3] - timedelta(days=1)
-    version, when = plant(client, tags={"holdfast.as_of": trained.isoformat()}), datetime(2026, 1, 1, tzinfo=UTC)
+    version, when = (
+        register_version(client, tags={"holdfast.as_of": trained.isoformat()}),
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
     promote(client, version)
     score(settings, MONTHS[3:5])
     said: dict[str, Any] = {"when": when, "who": "me", "why": "so"}

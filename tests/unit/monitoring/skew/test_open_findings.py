@@ -10,7 +10,7 @@ from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.monitoring.skew.open_findings import describe_open_skew
-from tests.support.registered_versions import aliases, base, passed, plant
+from tests.support.registered_versions import base_shop, read_aliases, record_passed_gates, register_version
 
 DAY = datetime(2024, 7, 1, tzinfo=UTC)
 
@@ -43,19 +43,19 @@ def test_the_latest_look_that_compared_anything_counts(shop: Settings) -> None:
     assert describe_open_skew(shop) is None
 
 
-def test_it_stops_a_promotion_and_says_what_to_do(planted: tuple[Settings, Any]) -> None:
+def test_it_stops_a_promotion_and_says_what_to_do(registry_shop: tuple[Settings, Any]) -> None:
     from flows.promote import promote
 
-    settings, client = planted
-    version = plant(client)
-    passed(client, version, None)
+    settings, client = registry_shop
+    version = register_version(client)
+    record_passed_gates(client, version, None)
     looked(settings, 0, skewed())
     with pytest.raises(PromotionRefusedError, match=r"\(recency_days; window up to 2024-07-01") as refused:
         promote(version)
     assert "There is still no champion." in str(refused.value)
     assert "docs/runbook.md#holdfast-skew-detected" in str(refused.value)
     assert "python -m flows.monitor --views skew" in str(refused.value)
-    assert aliases(client) == {}
+    assert read_aliases(client) == {}
     looked(settings, 1, FINE)
     assert promote(version).moved
 
@@ -63,17 +63,17 @@ def test_it_stops_a_promotion_and_says_what_to_do(planted: tuple[Settings, Any])
 @pytest.mark.parametrize("cause", ["changed definition", "stale store"])
 @pytest.mark.parametrize("trained_on", ["today's", "other"])
 def test_a_version_of_the_changed_definitions_ends_the_skew_that_their_change_made(
-    planted: tuple[Settings, Any], cause: str, trained_on: str
+    registry_shop: tuple[Settings, Any], cause: str, trained_on: str
 ) -> None:
     """The service refuses the version of the old ones, so nobody is scored, and no later window would take it back."""
     from flows.promote import promote
 
-    settings, client = planted
+    settings, client = registry_shop
     changed: dict[str, Any] = (
-        {} if trained_on == "today's" else {"fingerprint": base().fingerprint | {"transformations": "other"}}
+        {} if trained_on == "today's" else {"fingerprint": base_shop().fingerprint | {"transformations": "other"}}
     )
-    version = plant(client, **changed)
-    passed(client, version, None)
+    version = register_version(client, **changed)
+    record_passed_gates(client, version, None)
     looked(settings, 0, skewed(), MetricRow("mismatches_by_cause", cause, 7, 300, limit=0, breached=True))
     looked(settings, 1, NOTHING)
     if (cause, trained_on) == ("changed definition", "today's"):
@@ -83,16 +83,16 @@ def test_a_version_of_the_changed_definitions_ends_the_skew_that_their_change_ma
         promote(version)
 
 
-def test_it_never_stops_a_rollback(planted: tuple[Settings, Any]) -> None:
+def test_it_never_stops_a_rollback(registry_shop: tuple[Settings, Any]) -> None:
     from flows.promote import promote
     from flows.rollback import rollback
 
-    settings, client = planted
-    first = plant(client)
-    passed(client, first, None)
+    settings, client = registry_shop
+    first = register_version(client)
+    record_passed_gates(client, first, None)
     promote(first)
-    second = plant(client)
-    passed(client, second, first)
+    second = register_version(client)
+    record_passed_gates(client, second, first)
     promote(second)
     looked(settings, 0, skewed())
     assert promote(second).moved is False, "who is the champion already is not refused"

@@ -17,13 +17,13 @@ from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError
 from holdfast.models.contract import ScoredExample, ServedModel
 from services.errors import NotReadyError
 from services.models.loader import load_model
-from tests.support.registry import contract_of, dumped, estimator
+from tests.support.registry import build_contract, fit_classifier, serialize_model
 
 
 def _saved(model: Any = None, **changed: Any) -> tuple[ServedModel, bytes]:
-    model = model or estimator()
-    content = dumped(model)
-    return contract_of(model, content, model_version="7", **changed), content
+    model = model or fit_classifier()
+    content = serialize_model(model)
+    return build_contract(model, content, model_version="7", **changed), content
 
 
 def _refusal(contract: ServedModel, content: bytes) -> NotReadyError:
@@ -89,15 +89,15 @@ def test_one_changed_byte_is_refused() -> None:
 
 
 def test_types_that_are_not_trusted_are_refused_unread() -> None:
-    content = dumped(FunctionTransformer(hashlib.sha256))
-    refusal = _refusal(contract_of(None, content, model_version="7"), content)
+    content = serialize_model(FunctionTransformer(hashlib.sha256))
+    refusal = _refusal(build_contract(None, content, model_version="7"), content)
     assert "not trusted" in refusal.message
     assert "hashlib" in refusal.remedy
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04", b"PK\x03\x04 and nothing more"])
 def test_what_is_no_model_is_refused(content: bytes) -> None:
-    assert "cannot be read" in _refusal(contract_of(None, content, model_version="7"), content).message
+    assert "cannot be read" in _refusal(build_contract(None, content, model_version="7"), content).message
 
 
 def test_an_archive_of_something_else_is_refused() -> None:
@@ -105,23 +105,23 @@ def test_an_archive_of_something_else_is_refused() -> None:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("schema.json", "{}")
     content = file.getvalue()
-    assert "cannot be read" in _refusal(contract_of(None, content, model_version="7"), content).message
+    assert "cannot be read" in _refusal(build_contract(None, content, model_version="7"), content).message
 
 
 @pytest.mark.parametrize("classes", [[0, 1, 2], [2, 3]])
 def test_no_classifier_of_churn_is_refused(classes: list[int]) -> None:
     x = np.nan_to_num(_rows())
     for fitted in (LogisticRegression().fit(x, np.resize(classes, len(x))), StandardScaler().fit(x)):
-        content = dumped(fitted)
-        assert "two classes" in _refusal(contract_of(estimator(), content, model_version="7"), content).message
+        content = serialize_model(fitted)
+        assert "two classes" in _refusal(build_contract(fit_classifier(), content, model_version="7"), content).message
 
 
 @pytest.mark.parametrize("inputs", [2, 4])
 def test_a_file_that_reads_other_inputs_is_refused(inputs: int) -> None:
-    content = dumped(estimator(inputs=inputs))
+    content = serialize_model(fit_classifier(inputs=inputs))
     assert (
         f"reads {inputs} inputs, its contract names 3"
-        in _refusal(contract_of(estimator(), content, model_version="7"), content).message
+        in _refusal(build_contract(fit_classifier(), content, model_version="7"), content).message
     )
 
 
@@ -154,8 +154,8 @@ class TestExamples:
     def test_a_model_that_cannot_score_them_is_refused(self) -> None:
         x = np.nan_to_num(_rows())
         fitted = LogisticRegression().fit(x, x[:, 0] > 0)  # it takes no missing values, and an example has one
-        content = dumped(fitted)
-        contract = contract_of(estimator(), content, model_version="7")
+        content = serialize_model(fitted)
+        contract = build_contract(fit_classifier(), content, model_version="7")
         refusal = _refusal(contract, content)
         assert "cannot score its examples" in refusal.message
         assert "NaN" in refusal.remedy
