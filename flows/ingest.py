@@ -91,7 +91,6 @@ def ingest(
         IngestError: the source is refused; nothing has changed.
     """
     from holdfast.ingestion.batches import find_batch
-    from holdfast.ingestion.results import already_ingested
 
     configure()
     path, mapping_path = _inputs(source, mapping, dataset)
@@ -102,7 +101,7 @@ def ingest(
     found = read(path, rules)
     batch = find_batch(load_settings(), found.sha256, rules.sha256)
     if batch is not None:
-        return already_ingested(batch)
+        return IngestResult.from_stored(batch)
     checked = validate(found, rules, moment or datetime.now(UTC))
     result = commit(checked, found, rules, moment)
     report(result, checked)

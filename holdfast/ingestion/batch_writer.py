@@ -1,8 +1,8 @@
-"""Store a checked source as one batch, all or nothing.
+"""Atomic storage of a validated source as one batch.
 
-A batch is written and flushed to disk in ``data/staging``; renaming its folder is the commit. A lock is held from
-looking up the rows that are known to that rename, so runs at the same time neither lose nor double a row, and
-what a killed run left in staging is removed by the next.
+A batch is written and flushed to disk in ``data/staging``; renaming its folder is the commit. A lock is held from the
+lookup of the known rows to that rename, so concurrent runs neither lose nor duplicate a row. The next run removes what
+a killed run left in staging.
 """
 
 import json
@@ -22,7 +22,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import MANIFEST, Batch, compute_batch_id, find_batch, list_batches
 from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, find_new_rows
-from holdfast.ingestion.results import IngestResult, already_ingested, committed
+from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.schemas import Quarantine, Transactions
 from holdfast.ingestion.validation import ValidationResult
 
@@ -53,58 +53,66 @@ _QUARANTINE = pa.schema(
 
 def commit_batch(
     settings: Settings,
-    checked: ValidationResult,
+    validated: ValidationResult,
     source: str,
     source_sha256: str,
     mapping_sha256: str,
     ingested_at: datetime | None = None,
 ) -> IngestResult:
-    """Store what is new of a checked source as a batch.
+    """Store the new rows of a validated source as a batch.
 
     Args:
-        ingested_at: when the rows become known (UTC), default now; it must be later than every batch's.
+        settings: Settings with the data folder.
+        validated: Valid and quarantined rows of the source.
+        source: Name of the source.
+        source_sha256: Digest of the source's content.
+        mapping_sha256: Digest of the column mapping.
+        ingested_at: Time at which the rows become known (UTC), later than that of every batch; default now.
 
     Returns:
-        What was done. A batch that would add neither a row nor a quarantined row is not stored.
+        Counts and status. A batch without new valid or quarantined rows is not stored.
 
     Raises:
-        IngestError: ``ingested_at`` is not later than that of the newest batch, or the lock is not to be had.
-        OSError: the disk is full or failed; nothing is stored.
+        IngestError: ``ingested_at`` is not later than that of the newest batch, or another run holds the lock.
+        OSError: The disk is full or failed; nothing is stored.
     """
     with _exclusive(settings) as staging:
         stored = find_batch(settings, source_sha256, mapping_sha256)
-        if stored is not None:  # another process was first
-            return already_ingested(stored)
-        moment = ingested_at or datetime.now(UTC)
+        if stored is not None:  # another process stored the source in the meantime
+            return IngestResult.from_stored(stored)
+        time = ingested_at or datetime.now(UTC)
         spill = staging / f"{_STAGED}spill"
-        good = sorted(settings.batches.glob("*/transactions.parquet"))
-        bad = sorted(settings.batches.glob("*/quarantine.parquet"))
-        rows = checked.transactions.iloc[find_new_rows(checked.transactions, TRANSACTION_KEY, good, spill)]
-        held = checked.quarantine.iloc[find_new_rows(checked.quarantine, QUARANTINE_KEY, bad, spill)]
+        rows, quarantined = (
+            frame.iloc[find_new_rows(frame, key, sorted(settings.batches.glob(f"*/{name}")), spill)]
+            for frame, key, name in (
+                (validated.transactions, TRANSACTION_KEY, "transactions.parquet"),
+                (validated.quarantine, QUARANTINE_KEY, "quarantine.parquet"),
+            )
+        )
         batch = Batch(
             batch_id=compute_batch_id(source_sha256, mapping_sha256),
             source=source,
             source_sha256=source_sha256,
             mapping_sha256=mapping_sha256,
-            ingested_at=moment,
-            rows_read=checked.rows_read,
+            ingested_at=time,
+            rows_read=validated.rows_read,
             rows_added=len(rows),
-            rows_already_known=len(checked.transactions) - len(rows),
-            rows_quarantined=len(held),
-            rows_already_quarantined=len(checked.quarantine) - len(held),
+            rows_already_known=len(validated.transactions) - len(rows),
+            rows_quarantined=len(quarantined),
+            rows_already_quarantined=len(validated.quarantine) - len(quarantined),
             first_event=None if rows.empty else rows["event_timestamp"].min().to_pydatetime(),
             last_event=None if rows.empty else rows["event_timestamp"].max().to_pydatetime(),
         )
-        if rows.empty and held.empty:
-            return committed(batch, checked.reasons, stored=False)
-        _require_later(settings, moment)
-        _store(settings, batch, rows, held, staging / f"{_STAGED}{batch.batch_id}")
-        return committed(batch, checked.reasons, stored=True)
+        if rows.empty and quarantined.empty:
+            return IngestResult.from_commit(batch, validated.reasons, stored=False)
+        _require_later(settings, time)
+        _store(settings, batch, rows, quarantined, staging / f"{_STAGED}{batch.batch_id}")
+        return IngestResult.from_commit(batch, validated.reasons, stored=True)
 
 
 @contextmanager
 def _exclusive(settings: Settings) -> Iterator[Path]:
-    """Hold the lock of the batches and yield the staging folder, clear of what earlier runs left there."""
+    """Hold the lock of the batches and yield the staging folder, emptied of leftovers of earlier runs."""
     staging = settings.data / "staging"
     for folder in (staging, settings.batches):
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +126,7 @@ def _exclusive(settings: Settings) -> Iterator[Path]:
     except Timeout:
         raise IngestError(
             f"Another ingest has held {settings.data / 'batches.lock'} for {LOCK_TIMEOUT_SECONDS} seconds. "
-            "Wait for it or end it, then run this one again."
+            "Wait for it to end, or stop it, then run this one again."
         ) from None
 
 
@@ -127,27 +135,27 @@ def _clear(staging: Path) -> None:
         shutil.rmtree(leftover)
 
 
-def _require_later(settings: Settings, moment: datetime) -> None:
+def _require_later(settings: Settings, time: datetime) -> None:
     batches = list_batches(settings)
-    if batches and moment <= batches[-1].ingested_at:
+    if batches and time <= batches[-1].ingested_at:
         raise IngestError(
-            f"ingested_at {moment.isoformat()} is not later than {batches[-1].ingested_at.isoformat()}, that of the "
-            f"newest batch {batches[-1].batch_id}. Rows added in the past would change training sets 'as known "
-            "at' a time already used. Give a later ingested_at, or none for now (and check the clock)."
+            f"ingested_at {time.isoformat()} is not later than {batches[-1].ingested_at.isoformat()}, that of the "
+            f"newest batch {batches[-1].batch_id}. Rows that become known in the past would change training sets of an "
+            "earlier known_at. Give a later ingested_at, or none for the current time (and check the clock)."
         )
 
 
-def _store(settings: Settings, batch: Batch, rows: pd.DataFrame, held: pd.DataFrame, folder: Path) -> None:
+def _store(settings: Settings, batch: Batch, rows: pd.DataFrame, quarantined: pd.DataFrame, folder: Path) -> None:
     stamp = pd.Timestamp(batch.ingested_at).tz_convert("UTC").as_unit("us")
     folder.mkdir()
-    for name, contract, schema, frame in (
+    for name, model, schema, frame in (
         ("transactions.parquet", Transactions, _TRANSACTIONS, rows),
-        ("quarantine.parquet", Quarantine, _QUARANTINE, held),
+        ("quarantine.parquet", Quarantine, _QUARANTINE, quarantined),
     ):
         stamped = frame.assign(
             ingested_at=pd.Series(stamp, index=frame.index, dtype="datetime64[us, UTC]"), batch_id=batch.batch_id
         ).astype({"batch_id": object})
-        contract.validate(stamped, lazy=True)
+        model.validate(stamped, lazy=True)
         table = pa.Table.from_pandas(stamped, schema=schema, preserve_index=False).replace_schema_metadata()
         pq.write_table(table, folder / name, compression="zstd")
     manifest = json.dumps(json.loads(MANIFEST.dump_json(batch)), indent=2) + "\n"

@@ -1,6 +1,6 @@
-"""The stored batches: immutable folders ``data/batches/BATCH_ID``, and how to find and read them.
+"""Catalog of the stored batches: immutable folders ``data/batches/BATCH_ID``.
 
-Each holds ``transactions.parquet``, ``quarantine.parquet`` and its manifest, ``batch.json``.
+A batch holds ``transactions.parquet``, ``quarantine.parquet`` and its manifest, ``batch.json``.
 """
 
 import hashlib
@@ -15,7 +15,17 @@ from feature_repo.settings import Settings
 
 @dataclass(frozen=True)
 class Batch:
-    """The manifest of a batch (``batch.json``). ``rows_read`` is the sum of the four counts after it."""
+    """Manifest of a batch (``batch.json``).
+
+    Attributes:
+        source: Name of the source file or folder.
+        source_sha256: Digest of the source's content.
+        mapping_sha256: Digest of the column mapping.
+        ingested_at: Time at which the rows became known, UTC.
+        rows_read: Sum of the four counts that follow.
+        first_event: Earliest event of the added rows; None when no row was added.
+        last_event: Latest event of the added rows; None when no row was added.
+    """
 
     batch_id: str
     source: str
@@ -35,13 +45,27 @@ MANIFEST = TypeAdapter(Batch)
 
 
 def list_batches(settings: Settings) -> list[Batch]:
-    """All committed batches, oldest first."""
+    """List all stored batches.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        Batches by ``ingested_at``, oldest first.
+    """
     batches = [MANIFEST.validate_json(path.read_bytes()) for path in settings.batches.glob("*/batch.json")]
     return sorted(batches, key=lambda batch: batch.ingested_at)
 
 
 def end_of_data(batches: Sequence[Batch]) -> datetime | None:
-    """The UTC midnight after the last event; None without events."""
+    """Return the UTC midnight after the last event.
+
+    Args:
+        batches: Batches to search.
+
+    Returns:
+        Midnight in UTC; None without events.
+    """
     last = max((batch.last_event for batch in batches if batch.last_event), default=None)
     if last is None:
         return None
@@ -49,16 +73,40 @@ def end_of_data(batches: Sequence[Batch]) -> datetime | None:
 
 
 def transactions_glob(settings: Settings) -> str:
-    """Pattern of the files that make up the transactions table; it matches none before the first batch."""
+    """Return the glob pattern of the files of the transactions table.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        Pattern, which matches no file before the first batch.
+    """
     return str(settings.batches / "*" / "transactions.parquet")
 
 
 def compute_batch_id(source_sha256: str, mapping_sha256: str) -> str:
-    """The id of the batch that this content, read with this mapping, makes."""
+    """Compute the id of the batch of a source and a mapping.
+
+    Args:
+        source_sha256: Digest of the source's content.
+        mapping_sha256: Digest of the column mapping.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     return hashlib.sha256(f"{source_sha256} {mapping_sha256}".encode()).hexdigest()[:16]
 
 
 def find_batch(settings: Settings, source_sha256: str, mapping_sha256: str) -> Batch | None:
-    """The batch of this very content and mapping, if there is one."""
+    """Find the stored batch of a source and a mapping.
+
+    Args:
+        settings: Settings with the data folder.
+        source_sha256: Digest of the source's content.
+        mapping_sha256: Digest of the column mapping.
+
+    Returns:
+        Batch, or None when the source was not ingested with this mapping.
+    """
     path = settings.batches / compute_batch_id(source_sha256, mapping_sha256) / "batch.json"
     return MANIFEST.validate_json(path.read_bytes()) if path.exists() else None

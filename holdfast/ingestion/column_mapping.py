@@ -1,6 +1,6 @@
-"""The mapping file: how the columns of a source become transactions.
+"""Column mapping from a source to transactions, read from a YAML file.
 
-A mapping is a small YAML::
+Example::
 
     columns:
       customer_id: Customer ID
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -31,7 +32,7 @@ class _Strict(BaseModel):
 
 
 class Columns(_Strict):
-    """Which column of the source holds which field."""
+    """Source column of each transaction field; either ``amount``, or ``quantity`` and ``unit_price``."""
 
     customer_id: str
     event_timestamp: str
@@ -40,35 +41,40 @@ class Columns(_Strict):
     unit_price: str | None = None
 
     @model_validator(mode="after")
-    def _one_way_to_the_amount(self) -> Self:
+    def _require_one_amount(self) -> Self:
         if self.amount is None and (self.quantity is None or self.unit_price is None):
             raise ValueError("map either amount, or both quantity and unit_price")
         if self.amount is not None and self.unit_price is not None:
             raise ValueError("map amount or unit_price, not both: the amount would have two sources")
         names = list(self.by_field.values())
         if len(set(names)) < len(names):
-            raise ValueError("two fields are mapped to the same column: give each its own")
+            raise ValueError("two fields are mapped to the same column: map each field to a different column")
         return self
 
     @property
     def by_field(self) -> dict[str, str]:
-        """Field name to source column, only those that are mapped."""
+        """Return the source column of each mapped field."""
         return {field: column for field, column in self if column is not None}
 
 
 class Cancellation(_Strict):
-    """Rows whose ``column`` starts with ``starts_with`` are returns, whatever sign they carry."""
+    """Rule that marks returns: rows whose ``column`` starts with ``starts_with``, whatever their sign."""
 
     column: str
     starts_with: str = Field(min_length=1)
 
 
 class ColumnMapping(_Strict):
-    """The content of a mapping file."""
+    """Content of a mapping file.
+
+    Attributes:
+        exact_duplicates: Treatment of rows that equal an earlier row of the source in every column.
+        max_bad_share: Share of bad rows above which the source is rejected.
+    """
 
     columns: Columns
     timestamp_format: str | None = Field(default=None, description="strptime format; ISO 8601 when left out.")
-    time_zone: str = Field(default="UTC", description="IANA name, for timestamps without an offset of their own.")
+    time_zone: str = Field(default="UTC", description="IANA name, for timestamps without an offset.")
     cancellation: Cancellation | None = None
     exact_duplicates: Literal["keep", "quarantine"] = "keep"
     encoding: str = "utf-8"
@@ -79,9 +85,7 @@ class ColumnMapping(_Strict):
 
     @field_validator("timestamp_format")
     @classmethod
-    def _known_directives(cls, value: str | None) -> str | None:
-        import pandas as pd
-
+    def _check_directives(cls, value: str | None) -> str | None:
         if value is not None:
             pd.to_datetime(["?"], format=value, errors="coerce")  # a bad directive raises ValueError
             if "%" not in value:
@@ -90,7 +94,7 @@ class ColumnMapping(_Strict):
 
     @field_validator("time_zone")
     @classmethod
-    def _known_zone(cls, value: str) -> str:
+    def _check_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
@@ -99,7 +103,7 @@ class ColumnMapping(_Strict):
 
     @field_validator("encoding")
     @classmethod
-    def _known_encoding(cls, value: str) -> str:
+    def _check_encoding(cls, value: str) -> str:
         try:
             "".encode(value)
             return codecs.lookup(value).name
@@ -108,19 +112,19 @@ class ColumnMapping(_Strict):
 
     @field_validator("delimiter")
     @classmethod
-    def _one_character(cls, value: str) -> str:
+    def _check_delimiter(cls, value: str) -> str:
         if value != "whitespace" and (len(value) != 1 or not value.isascii() or value in '"\r\n'):
             raise ValueError(f"{value!r} must be one character, or the word whitespace")
         return value
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of what the mapping says, not of how its file is written."""
+        """Return the digest of the mapping's values, which does not depend on the formatting of its file."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def required_columns(self) -> list[str]:
-        """The source columns this mapping reads."""
+        """Return the source columns that the mapping reads, each once."""
         extra = [self.cancellation.column] if self.cancellation else []
         return list(dict.fromkeys([*self.columns.by_field.values(), *extra]))
 
@@ -128,8 +132,14 @@ class ColumnMapping(_Strict):
 def load_mapping(path: Path) -> ColumnMapping:
     """Read a mapping file.
 
+    Args:
+        path: YAML file.
+
+    Returns:
+        Validated mapping.
+
     Raises:
-        IngestError: naming the file, the key and what to do.
+        IngestError: The file is missing, is no YAML mapping, or has an invalid key or value.
     """
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))

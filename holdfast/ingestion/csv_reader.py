@@ -1,4 +1,4 @@
-"""CSV, or text in columns parted by blanks, to a table of strings plus the lines that do not fit."""
+"""Reader of CSV and whitespace-separated text: a table of strings, and the malformed lines."""
 
 import csv
 import io
@@ -13,13 +13,18 @@ import pyarrow.csv as pacsv
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 
-_BLOCK = 64 * 1024 * 1024  # the longest row; a block is also what is parsed at once
+_BLOCK = 64 * 1024 * 1024  # bytes parsed at once, which limits the length of a row
 _HEADER = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class MalformedLines:
-    """Lines with too many or too few fields: 1-based data row numbers and their text."""
+    """Lines with too many or too few fields.
+
+    Attributes:
+        row_numbers: 1-based data row numbers, shape (lines,).
+        texts: Text of each line, shape (lines,).
+    """
 
     row_numbers: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
     texts: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
@@ -27,9 +32,13 @@ class MalformedLines:
 
 @dataclass(frozen=True)
 class CsvRows:
-    """The rows that fit the header, their 1-based data row numbers, and those that do not fit.
+    """Rows of a CSV file.
 
-    ``stray_quotes`` marks rows that took in other rows because of a stray quote.
+    Attributes:
+        table: Rows that fit the header, as string columns.
+        row_numbers: 1-based data row numbers of ``table``.
+        malformed: Lines that do not fit the header.
+        stray_quotes: True for rows of ``table`` that swallowed other rows because of a stray quote.
     """
 
     table: pa.Table
@@ -41,10 +50,18 @@ class CsvRows:
 def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
     """Parse text into string columns.
 
+    Args:
+        name: Name of the file, for error messages.
+        content: Bytes of the file, decompressed.
+        mapping: Encoding, delimiter and quoting.
+
+    Returns:
+        Rows, and malformed lines.
+
     Raises:
-        IngestError: the bytes are no text in the mapping's encoding, or no table.
+        IngestError: The bytes are no text in the mapping's encoding, or no table.
     """
-    text = _utf8(name, content, mapping).lstrip(b"\r\n")
+    text = _to_utf8(name, content, mapping).lstrip(b"\r\n")
     if not text.strip():
         raise IngestError(f"{name} is empty. Check the export that wrote it.")
     quoted = mapping.quoted
@@ -54,12 +71,12 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
         delimiter, quoted = "\t", False
     text += b"" if text.endswith(b"\n") else b"\n"
 
-    header = _header(text, delimiter, quoted)
+    header = _read_header(text, delimiter, quoted)
     columns = [f"c{position}" for position in range(len(header))]  # unique, whatever the header holds
     numbers: list[int] = []
     texts: list[str] = []
 
-    def set_aside(row: Any) -> str:
+    def collect_malformed(row: Any) -> str:
         numbers.append(row.number - 1)
         texts.append(row.text)
         return "skip"
@@ -67,7 +84,7 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
     try:
         table = pacsv.read_csv(
             pa.BufferReader(text),
-            # Row numbers are known only when one thread reads.
+            # Arrow reports row numbers only to a single thread.
             read_options=pacsv.ReadOptions(
                 use_threads=False, block_size=_BLOCK, column_names=columns, skip_rows_after_names=1
             ),
@@ -75,7 +92,7 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
                 delimiter=delimiter,
                 quote_char='"' if quoted else False,
                 newlines_in_values=quoted,
-                invalid_row_handler=set_aside,
+                invalid_row_handler=collect_malformed,
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types={column: pa.string() for column in columns}, strings_can_be_null=False
@@ -92,13 +109,13 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
     row_numbers = np.setdiff1d(np.arange(1, total + 1), malformed.row_numbers, assume_unique=True)
     stray_quotes = np.zeros(table.num_rows, dtype=bool)
     if quoted:
-        _refuse_open_quote(name, text, table, malformed)
-        stray_quotes = _stray_quotes(table, text, delimiter)
+        _require_closed_quotes(name, text, table, malformed)
+        stray_quotes = _find_stray_quotes(table, text, delimiter)
     return CsvRows(table, row_numbers, malformed, stray_quotes)
 
 
-def _utf8(name: str, content: bytes, mapping: ColumnMapping) -> bytes:
-    """The text re-encoded as UTF-8 without a byte order mark."""
+def _to_utf8(name: str, content: bytes, mapping: ColumnMapping) -> bytes:
+    """Re-encode text as UTF-8 without a byte order mark."""
     encoding = mapping.encoding
     if encoding == "utf-8" and content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
@@ -115,14 +132,14 @@ def _utf8(name: str, content: bytes, mapping: ColumnMapping) -> bytes:
         ) from error
     if "\x00" in text:
         raise IngestError(
-            f"{name} holds NUL characters: it is binary or in another encoding. Give a CSV or Parquet file, "
+            f"{name} contains NUL characters: it is binary or in another encoding. Give a CSV or Parquet file, "
             "or set `encoding:` in the mapping, for example utf-16."
         )
     return content if encoding == "utf-8" else text.removeprefix("\ufeff").encode()
 
 
-def _header(text: bytes, delimiter: str, quoted: bool) -> list[str]:
-    """Column names, stripped; a column without one is named by its position."""
+def _read_header(text: bytes, delimiter: str, quoted: bool) -> list[str]:
+    """Return the stripped column names; a column without a name is named by its position."""
     lines = io.StringIO(text[:_HEADER].decode(errors="ignore"), newline="")
     if quoted:
         names = next(csv.reader(lines, delimiter=delimiter))
@@ -131,15 +148,15 @@ def _header(text: bytes, delimiter: str, quoted: bool) -> list[str]:
     return [name.strip() or f"(column {position})" for position, name in enumerate(names, 1)]
 
 
-def _stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarray:
-    """Which rows took in whole other rows between two stray quotes.
+def _find_stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarray:
+    """Mark the rows that swallowed other rows between two stray quotes.
 
-    The sign: a value holds a line with as many delimiters as a row, and does not stand in the text as a
-    properly quoted value would.
+    The criterion: a value contains a line with as many delimiters as a row, and the text does not contain that value
+    in properly quoted form.
     """
     stray_quotes = np.zeros(table.num_rows, dtype=bool)
     for column in table.columns:
-        offset = 0  # values stand in the text in the order of their rows
+        offset = 0  # values occur in the text in the order of their rows
         for row in np.flatnonzero(pc.match_substring(column, "\n").to_numpy(zero_copy_only=False)):
             value = column[int(row)].as_py()
             if all(line.count(delimiter) != table.num_columns - 1 for line in value.split("\n")[1:]):
@@ -150,17 +167,17 @@ def _stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarray:
     return stray_quotes
 
 
-def _refuse_open_quote(name: str, text: bytes, table: pa.Table, malformed: MalformedLines) -> None:
-    """A quote that is never closed makes one value of the rest of the file: rows would vanish unseen."""
+def _require_closed_quotes(name: str, text: bytes, table: pa.Table, malformed: MalformedLines) -> None:
+    """Reject a quote that is never closed: it would silently turn the rest of the file into one value."""
     total = table.num_rows + len(malformed.row_numbers)
     if total == 0 or text.count(b'"') % 2 == 0 or text.rstrip().endswith(b'"'):
         return
     if total in malformed.row_numbers:
-        open_ended = "\n" in malformed.texts[-1].rstrip("\r\n")
+        is_open = "\n" in malformed.texts[-1].rstrip("\r\n")
     else:
-        open_ended = table.columns[-1][-1].as_py().endswith("\n")
-    if open_ended:
+        is_open = table.columns[-1][-1].as_py().endswith("\n")
+    if is_open:
         raise IngestError(
-            f"{name}: a quoted value that starts in row {total} is never closed and takes in the rest of the "
-            'file. Correct the row, or set `quoted: false` in the mapping if the character " is an ordinary one.'
+            f"{name}: a quoted value that starts in row {total} is never closed and swallows the rest of "
+            'the file. Correct the row, or set `quoted: false` in the mapping if the character " is an ordinary one.'
         )

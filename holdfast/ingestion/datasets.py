@@ -1,4 +1,4 @@
-"""Data sets that come with an installed package, each with the mapping to read it."""
+"""Data sets of installed packages, each with its column mapping."""
 
 import hashlib
 import importlib.util
@@ -12,7 +12,14 @@ from holdfast.ingestion.batches import list_batches
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where a data set lies and what its bytes must be."""
+    """Location and digest of a data set.
+
+    Attributes:
+        package: Installed package that contains the file.
+        file: Path of the file inside the package.
+        sha256: Expected digest of the file.
+        mapping: Path of the column mapping.
+    """
 
     package: str
     file: str
@@ -31,15 +38,21 @@ DATASETS = {
 
 
 def locate_dataset(name: str) -> tuple[Path, Path]:
-    """Path of a data set's file and of its mapping.
+    """Locate a data set's file and its column mapping.
+
+    Args:
+        name: Key of ``DATASETS``.
+
+    Returns:
+        Path of the file, path of the mapping.
 
     Raises:
-        IngestError: the name is unknown, the package is not installed, or the file is not the expected one.
+        IngestError: The name is unknown, the package is not installed, or the file is not the expected one.
     """
     if name not in DATASETS:
         raise IngestError(f"Data set {name!r} is unknown. Known: {', '.join(DATASETS)}.")
     dataset = DATASETS[name]
-    spec = importlib.util.find_spec(dataset.package)  # finds without importing: lifetimes no longer imports
+    spec = importlib.util.find_spec(dataset.package)  # without importing: lifetimes no longer imports
     if spec is None or spec.origin is None:
         raise IngestError(f"Data set {name!r} is in package {dataset.package}, which is not installed. Install it.")
     path = Path(spec.origin).parent / dataset.file
@@ -55,31 +68,39 @@ def locate_dataset(name: str) -> tuple[Path, Path]:
 
 
 def start_replay(settings: Settings, name: str) -> None:
-    """Make the data folder one that replays a data set: "now" is where its data end, not today.
+    """Mark the data folder as a replay of a data set: the current time is the end of the data, not today.
+
+    Args:
+        settings: Settings with the data folder.
+        name: Key of ``DATASETS``.
 
     Raises:
-        IngestError: the folder holds data of another source, which would mix with the data set for good.
+        IngestError: The folder contains data of another source, which would be mixed with the data set permanently.
     """
     sources = {batch.source for batch in list_batches(settings)}
     if sources and Path(DATASETS[name].file).name not in sources:
         raise IngestError(
-            f"{settings.data} holds {', '.join(sorted(sources))}; data set {name!r} would mix with it for good. "
-            "Give --source and --mapping, or set HOLDFAST_DATA to another folder for the data set."
+            f"{settings.data} contains {', '.join(sorted(sources))}; data set {name!r} would be mixed with it "
+            "permanently. Give --source and --mapping, or set HOLDFAST_DATA to another folder for the data set."
         )
     settings.data.mkdir(parents=True, exist_ok=True)
     (settings.data / REPLAY_MARKER).write_text(
-        "This folder replays a historical data set: now is where its data end.\n"
+        "This folder replays a historical data set: the current time is the end of its data.\n"
     )
 
 
 def require_no_replay(settings: Settings, source: str) -> None:
-    """A source of one's own does not belong into a folder that replays a data set.
+    """Reject a source when the data folder replays a data set.
+
+    Args:
+        settings: Settings with the data folder.
+        source: Name of the source, for the error message.
 
     Raises:
-        IngestError: It would.
+        IngestError: The data folder replays a data set.
     """
     if (settings.data / REPLAY_MARKER).exists():
         raise IngestError(
-            f"{settings.data} replays a historical data set; {source} would mix with it for good. Set HOLDFAST_DATA to "
-            "a folder of its own."
+            f"{settings.data} replays a historical data set; {source} would be mixed with it permanently. Set "
+            "HOLDFAST_DATA to another folder."
         )

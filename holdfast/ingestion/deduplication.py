@@ -1,11 +1,12 @@
-"""Which rows of a source the stored batches already hold.
+"""Deduplication of the rows of a source against the stored batches.
 
 A table is a multiset: the n-th of equal rows in a source is the n-th of equal rows in the table. A grown, an
-overlapping or a re-encoded export therefore adds only what is new, and a real second purchase is kept.
+overlapping or a re-encoded export therefore adds only new rows, and a real second purchase is not lost.
 """
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,17 +16,19 @@ QUARANTINE_KEY = ("raw",)
 
 
 def find_new_rows(frame: pd.DataFrame, key: tuple[str, ...], stored: list[Path], spill: Path) -> np.ndarray:
-    """Positions, in order, of the rows that are not in the stored files yet.
+    """Find the rows that the stored files do not contain yet.
 
     Args:
-        key: the columns that make two rows equal.
+        frame: Rows of the source.
+        key: Columns that make two rows equal.
         stored: Parquet files of all batches.
-        spill: folder for DuckDB's temporary files, should the comparison not fit in memory.
+        spill: Folder for DuckDB's temporary files when the comparison does not fit in memory.
+
+    Returns:
+        Positions of the new rows in ``frame``, ascending.
     """
     if not stored or frame.empty:
         return np.arange(len(frame))
-    import duckdb
-
     source = pa.Table.from_pandas(frame[list(key)].assign(position=np.arange(len(frame))), preserve_index=False)
     columns = ", ".join(key)
     with duckdb.connect(config={"temp_directory": str(spill)}) as connection:

@@ -1,4 +1,4 @@
-"""From strings to the columns of a transaction; what cannot be read becomes null, with a reason."""
+"""Parsing of strings to typed transaction columns; an unreadable value becomes null, with a reason."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.readers import SourceFile
 
-# Ways in which exports write that a value is not there, compared in lower case.
+# Notations of a missing value in exports, in lower case.
 MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
 _NUMBER = r"^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 _ISO_DATE = r"^[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T ].*)?$"
@@ -20,38 +20,51 @@ _OFFSET = r"[T ].*(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 
 @dataclass(frozen=True)
 class RowIssue:
-    """A reason and the rows it holds for."""
+    """Reason for quarantine.
+
+    Attributes:
+        reason: Text that is stored with the row.
+        rows: True for the affected rows of the file, shape (rows,).
+    """
 
     reason: str
-    rows: np.ndarray  # bool, one per row of the part
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
 class ParsedRows:
-    """The typed columns of one part, and why a value of them is null.
+    """Typed columns of one file.
 
-    ``unreadable`` names each field of the mapping without a single readable value.
+    Attributes:
+        frame: Columns ``customer_id`` (object), ``event_timestamp`` (UTC, µs), ``amount`` and ``quantity`` (float64),
+            one row per row of the file.
+        issues: Reasons why values are null.
+        unreadable_fields: Fields of the mapping without a single readable value.
     """
 
     frame: pd.DataFrame
-    problems: list[RowIssue]
-    unreadable: list[str]
+    issues: list[RowIssue]
+    unreadable_fields: list[str]
 
 
-def parse_rows(part: SourceFile, mapping: ColumnMapping) -> ParsedRows:
-    """Type the mapped columns of a part.
+def parse_rows(file: SourceFile, mapping: ColumnMapping) -> ParsedRows:
+    """Convert the mapped columns of a file to their types.
 
-    Returns a frame with ``customer_id`` (object), ``event_timestamp`` (UTC, µs), ``amount`` and ``quantity``
-    (float64), one row per row of the part.
+    Args:
+        file: File of a source.
+        mapping: Column mapping.
+
+    Returns:
+        Typed columns, and the reasons for null values.
     """
     columns = mapping.columns.by_field
-    problems: list[RowIssue] = []
+    issues: list[RowIssue] = []
     values: dict[str, pd.Series] = {}
     for field, column in columns.items():
-        text = pc.utf8_trim_whitespace(part.rows.column(column).combine_chunks())
+        text = pc.utf8_trim_whitespace(file.rows.column(column).combine_chunks())
         missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING_VALUES))
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
-        typed = column in part.typed_columns
+        typed = column in file.typed_columns
         if field == "customer_id":
             value, noun = _customer_ids(text), "an id"
         elif field == "event_timestamp":
@@ -59,10 +72,10 @@ def parse_rows(part: SourceFile, mapping: ColumnMapping) -> ParsedRows:
         else:
             value, noun = _numbers(text, "." if typed else mapping.decimal), "a number"
         absent = missing.to_numpy(zero_copy_only=False)
-        problems.append(RowIssue(f"{field} is missing", absent))
-        problems.append(RowIssue(f"{field} is not {noun}", value.isna().to_numpy() & ~absent))
+        issues.append(RowIssue(f"{field} is missing", absent))
+        issues.append(RowIssue(f"{field} is not {noun}", value.isna().to_numpy() & ~absent))
         values[field] = value
-    amount, quantity = _amount_and_quantity(values, _cancelled(part, mapping))
+    amount, quantity = _amount_and_quantity(values, _cancelled(file, mapping))
     frame = pd.DataFrame(
         {
             "customer_id": values["customer_id"],
@@ -73,13 +86,13 @@ def parse_rows(part: SourceFile, mapping: ColumnMapping) -> ParsedRows:
     )
     return ParsedRows(
         frame=frame,
-        problems=[problem for problem in problems if problem.rows.any()],
-        unreadable=[field for field in columns if values[field].isna().all()],
+        issues=[issue for issue in issues if issue.rows.any()],
+        unreadable_fields=[field for field in columns if values[field].isna().all()],
     )
 
 
 def _customer_ids(text: Any) -> pd.Series:
-    """Ids as strings; a whole number written as a float loses its ".0", leading zeros stay."""
+    """Parse ids as strings; a whole number written as a float loses its ".0", leading zeros are preserved."""
     return pc.replace_substring_regex(text, r"^([0-9]+)\.0+$", r"\1").to_pandas()
 
 
@@ -91,7 +104,7 @@ def _numbers(text: Any, decimal: str) -> pd.Series:
 
 
 def _timestamps(text: Any, mapping: ColumnMapping, typed: bool) -> pd.Series:
-    """UTC timestamps in microseconds; what is out of reach of a nanosecond clock (1677 to 2262) is unreadable."""
+    """Parse UTC timestamps in microseconds; times outside the range of nanoseconds (1677 to 2262) are unreadable."""
     pattern = mapping.timestamp_format
     if pattern is not None and not typed:
         values = text.to_pandas()
@@ -100,45 +113,45 @@ def _timestamps(text: Any, mapping: ColumnMapping, typed: bool) -> pd.Series:
         return _to_utc(pd.to_datetime(values, format=pattern, errors="coerce"), mapping.time_zone)
     # pandas reads "now", "today" and bare years as ISO 8601: a date is required.
     text = pc.if_else(pc.match_substring_regex(text, _ISO_DATE), text, pa.scalar(None, pa.string()))
-    own_offset = pc.fill_null(pc.match_substring_regex(text, _OFFSET), False).to_numpy(zero_copy_only=False)
+    has_offset = pc.fill_null(pc.match_substring_regex(text, _OFFSET), False).to_numpy(zero_copy_only=False)
     values = text.to_pandas()
     result = pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
-    if own_offset.any():
-        aware = pd.to_datetime(values[own_offset], format="ISO8601", errors="coerce", utc=True)
-        result[own_offset] = aware.dt.as_unit("us")
-    if not own_offset.all():
-        local = pd.to_datetime(values[~own_offset], format="ISO8601", errors="coerce")
-        result[~own_offset] = _to_utc(local, mapping.time_zone)
+    if has_offset.any():
+        aware = pd.to_datetime(values[has_offset], format="ISO8601", errors="coerce", utc=True)
+        result[has_offset] = aware.dt.as_unit("us")
+    if not has_offset.all():
+        local = pd.to_datetime(values[~has_offset], format="ISO8601", errors="coerce")
+        result[~has_offset] = _to_utc(local, mapping.time_zone)
     return result
 
 
 def _to_utc(local: pd.Series, zone: str) -> pd.Series:
-    """Local clock times to UTC.
+    """Convert local clock times to UTC.
 
-    A time the clocks show twice (autumn) is the first of the two; a time they skip (spring) is the moment the
-    clocks jump.
+    A time that occurs twice (autumn) is read as the first of the two; a time that does not occur (spring) as the time
+    of the change.
     """
     local = local.dt.as_unit("us")
     first = np.ones(len(local), dtype=bool)
     return local.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").dt.tz_convert("UTC")
 
 
-def _cancelled(part: SourceFile, mapping: ColumnMapping) -> np.ndarray:
+def _cancelled(file: SourceFile, mapping: ColumnMapping) -> np.ndarray:
     if mapping.cancellation is None:
-        return np.zeros(part.rows.num_rows, dtype=bool)
-    text = pc.utf8_trim_whitespace(part.rows.column(mapping.cancellation.column).combine_chunks())
+        return np.zeros(file.rows.num_rows, dtype=bool)
+    text = pc.utf8_trim_whitespace(file.rows.column(mapping.cancellation.column).combine_chunks())
     return pc.starts_with(text, mapping.cancellation.starts_with).to_numpy(zero_copy_only=False)
 
 
 def _amount_and_quantity(values: dict[str, pd.Series], cancelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Amounts to 6 decimals, so that a sum or product does not depend on the file format it came through."""
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite amounts are the contract's to refuse
+    """Compute amounts, rounded to 6 decimals so that they do not depend on the file format, and quantities."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the schema rejects infinite amounts
         if "amount" in values:
             amount = values["amount"].to_numpy(dtype=float)
         else:
             amount = values["quantity"].to_numpy(dtype=float) * values["unit_price"].to_numpy(dtype=float)
         amount = np.where(np.abs(amount) < 1e9, np.round(amount, 6), amount)
-        # Without a quantity one unit was bought or returned, whichever the amount says.
+        # Without a quantity column, one unit was bought or returned, by the sign of the amount.
         one_unit = np.where(amount < 0, -1.0, 1.0)
     quantity = values["quantity"].to_numpy(dtype=float) if "quantity" in values else one_unit
     amount = np.where(cancelled, -np.abs(amount), amount)

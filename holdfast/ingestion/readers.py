@@ -1,4 +1,4 @@
-"""From a file or folder to tables of strings, exactly as found, with the lines that are no rows set aside."""
+"""Readers of a source (file or folder): unchanged values as strings, malformed lines separately."""
 
 import gzip
 import hashlib
@@ -16,19 +16,23 @@ from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.csv_reader import MalformedLines, read_csv
 
-SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
+_SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source.
+    """File of a source.
 
-    ``rows`` holds a string column per column of the file; a missing value is ``""``. ``numbers`` holds the
-    1-based data row number of each of them. ``typed`` names the columns that came with a type (Parquet): their
-    strings are ISO 8601 and plain numbers, whatever format the mapping gives for text. ``stray_quotes`` marks rows that
-    took in other rows because of a stray quote.
+    Attributes:
+        name: Name of the file.
+        rows: A string column per column of the file; a missing value is ``""``.
+        row_numbers: 1-based data row number of each row of ``rows``.
+        malformed: Lines that do not fit the header.
+        typed_columns: Columns with a type of their file format (Parquet): their strings are ISO 8601 and plain
+            numbers, whatever text format the mapping gives.
+        stray_quotes: True for rows that swallowed other rows because of a stray quote; None without such rows.
     """
 
     name: str
@@ -40,12 +44,13 @@ class SourceFile:
 
     @property
     def rows_read(self) -> int:
+        """Return the number of rows and malformed lines."""
         return self.rows.num_rows + len(self.malformed.row_numbers)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file, or a folder of files read as one table in parts. ``sha256`` digests contents, not names."""
+    """File, or folder of files that form one table. ``sha256`` digests contents, not names."""
 
     name: str
     sha256: str
@@ -53,20 +58,27 @@ class Source:
 
     @property
     def rows_read(self) -> int:
+        """Return the number of rows and malformed lines of all files."""
         return sum(file.rows_read for file in self.files)
 
 
 def read_source(path: Path, mapping: ColumnMapping) -> Source:
     """Read a CSV, gzipped CSV or Parquet file, or every such file of a folder sorted by name.
 
+    Args:
+        path: File or folder.
+        mapping: Column mapping.
+
+    Returns:
+        Tables of strings.
+
     Raises:
-        IngestError: nothing usable at ``path``, a file that is not a table, a mapped column that is missing,
-            or no row at all.
-        OSError: the disk or network failed; trying again may help.
+        IngestError: No usable file at ``path``, a file that is no table, a missing mapped column, or no row at all.
+        OSError: The disk or network failed; a retry may succeed.
     """
     files, digests = [], []
-    for location in _files(path):
-        content = _unpacked(location)
+    for location in _list_files(path):
+        content = _read_content(location)
         digests.append(hashlib.sha256(content).hexdigest())
         file = _read_file(location.name, content, mapping)
         _require_columns(file, mapping, location)
@@ -78,24 +90,24 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
     return source
 
 
-def _files(path: Path) -> list[Path]:
+def _list_files(path: Path) -> list[Path]:
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
-        usable = [file for file in files if file.name.lower().endswith(SUFFIXES)]
+        usable = [file for file in files if file.name.lower().endswith(_SUFFIXES)]
         if not usable:
-            raise IngestError(f"Folder {path} has no file to read. Looked for names ending in {', '.join(SUFFIXES)}.")
+            raise IngestError(f"Folder {path} has no readable file. Readable names end in {', '.join(_SUFFIXES)}.")
         return usable
     if not path.exists():
         raise IngestError(f"Source {path} does not exist. Check the path given as --source.")
     return [path]
 
 
-def _unpacked(file: Path) -> bytes:
-    """The content of a file, decompressed if it is gzip: what the digest is taken over."""
+def _read_content(file: Path) -> bytes:
+    """Read a file and decompress gzip; the digest is computed from the result."""
     try:
         content = file.read_bytes()
     except PermissionError:
-        raise IngestError(f"{file} may not be read by this user. Change its permissions.") from None
+        raise IngestError(f"{file} is not readable by this user. Change its permissions.") from None
     if not content:
         raise IngestError(f"{file} is empty. Check the export that wrote it.")
     if content.startswith(_GZIP):
@@ -104,7 +116,7 @@ def _unpacked(file: Path) -> bytes:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise IngestError(f"{file} is a broken gzip file ({error}). Copy or export it again.") from error
     if file.name.lower().endswith(".gz"):
-        raise IngestError(f"{file} is not gzip although its name says so. Rename it or export it again.")
+        raise IngestError(f"{file} is not gzip although its name ends in .gz. Rename it or export it again.")
     return content
 
 
@@ -141,7 +153,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _as_text(column: Any) -> Any:
-    """The strings a CSV of the same column would hold: shortest exact numbers, ISO 8601 times, "" for missing."""
+    """Convert a column to the strings of a CSV: shortest exact numbers, ISO 8601 times, "" for missing."""
     if pa.types.is_float64(column.type):
         text = pa.array([None if v is None or v != v else repr(v) for v in column.to_pylist()], pa.string())
     else:
@@ -156,15 +168,15 @@ def _as_text(column: Any) -> Any:
     return pc.fill_null(text, "")
 
 
-def _require_columns(part: SourceFile, mapping: ColumnMapping, file: Path) -> None:
-    found = part.rows.column_names
+def _require_columns(file: SourceFile, mapping: ColumnMapping, location: Path) -> None:
+    found = file.rows.column_names
     for column in mapping.required_columns:
         if found.count(column) == 1:
             continue
         listing = ", ".join(repr(name) for name in found)
         hint = " Only one column was found: set `delimiter:` in the mapping?" if len(found) == 1 else ""
-        trouble = "is missing" if column not in found else "appears more than once"
+        problem = "is missing" if column not in found else "appears more than once"
         raise IngestError(
-            f"{file}: column {column!r}, named in the mapping, {trouble}. Columns found: {listing}. "
+            f"{location}: column {column!r}, named in the mapping, {problem}. Columns found: {listing}. "
             f"Correct the mapping or the export.{hint}"
         )

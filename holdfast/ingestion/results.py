@@ -1,7 +1,7 @@
-"""What an ingest reports."""
+"""Result of an ingest run."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from holdfast.ingestion.batches import Batch
 
@@ -10,11 +10,15 @@ IngestStatus = Literal["added", "already ingested", "nothing new"]
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What a run did. ``rows_read`` is the sum of the four counts after it.
+    """Counts and status of an ingest run.
 
-    ``status``: ``added``, a batch was stored; ``already ingested``, this very content and mapping are batch
-    ``batch_id``; ``nothing new``, every row is in earlier batches and no batch was stored. ``reasons`` counts
-    the bad rows of the source per reason; a source already ingested is not checked again and has none.
+    Attributes:
+        batch_id: Stored batch; None when no batch was stored.
+        status: ``added``: a batch was stored; ``already ingested``: batch ``batch_id`` has the same content and
+            mapping; ``nothing new``: every row is in earlier batches and no batch was stored.
+        rows_read: Sum of the four counts that follow.
+        reasons: Bad rows of the source per reason; empty for a source that is already ingested, which is not validated
+            again.
     """
 
     batch_id: str | None
@@ -28,39 +32,59 @@ class IngestResult:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The five counts by what they count, in words."""
+        """Return the five counts, by name in words."""
         names = ("rows_read", "rows_added", "rows_already_known", "rows_quarantined", "rows_already_quarantined")
         return {name.replace("_", " "): getattr(self, name) for name in names}
 
     def summary(self) -> str:
-        """One line for people, and one per reason."""
-        counts = ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
+        """Format the result as one line, and one line per reason.
+
+        Returns:
+            Text for the command line.
+        """
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         reasons = "".join(f"\n  {count:>9,}  {reason}" for reason, count in self.reasons.items())
         return f"{self.status} (batch {self.batch_id or 'none'}): {counts}{reasons}"
 
+    @classmethod
+    def from_stored(cls, batch: Batch) -> Self:
+        """Build the result for a source whose batch is stored: all its rows are known.
 
-def already_ingested(batch: Batch) -> IngestResult:
-    """The result for a source whose batch is stored: all it holds is known."""
-    return IngestResult(
-        batch_id=batch.batch_id,
-        status="already ingested",
-        rows_read=batch.rows_read,
-        rows_added=0,
-        rows_already_known=batch.rows_added + batch.rows_already_known,
-        rows_quarantined=0,
-        rows_already_quarantined=batch.rows_quarantined + batch.rows_already_quarantined,
-    )
+        Args:
+            batch: Batch of the same content and mapping.
 
+        Returns:
+            Result with status ``already ingested``.
+        """
+        return cls(
+            batch_id=batch.batch_id,
+            status="already ingested",
+            rows_read=batch.rows_read,
+            rows_added=0,
+            rows_already_known=batch.rows_added + batch.rows_already_known,
+            rows_quarantined=0,
+            rows_already_quarantined=batch.rows_quarantined + batch.rows_already_quarantined,
+        )
 
-def committed(batch: Batch, reasons: dict[str, int], stored: bool) -> IngestResult:
-    """The result of a commit."""
-    return IngestResult(
-        batch_id=batch.batch_id if stored else None,
-        status="added" if stored else "nothing new",
-        rows_read=batch.rows_read,
-        rows_added=batch.rows_added,
-        rows_already_known=batch.rows_already_known,
-        rows_quarantined=batch.rows_quarantined,
-        rows_already_quarantined=batch.rows_already_quarantined,
-        reasons=reasons,
-    )
+    @classmethod
+    def from_commit(cls, batch: Batch, reasons: dict[str, int], stored: bool) -> Self:
+        """Build the result of a commit.
+
+        Args:
+            batch: Manifest of the batch.
+            reasons: Bad rows of the source per reason.
+            stored: False when the batch had no new rows and was not stored.
+
+        Returns:
+            Result with status ``added`` or ``nothing new``.
+        """
+        return cls(
+            batch_id=batch.batch_id if stored else None,
+            status="added" if stored else "nothing new",
+            rows_read=batch.rows_read,
+            rows_added=batch.rows_added,
+            rows_already_known=batch.rows_already_known,
+            rows_quarantined=batch.rows_quarantined,
+            rows_already_quarantined=batch.rows_already_quarantined,
+            reasons=reasons,
+        )

@@ -10,15 +10,14 @@ from pandera.typing import Series
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
 
-MAX_ABSOLUTE_VALUE = 1e12
+_MAX_ABSOLUTE_VALUE = 1e12
 
 
 class Transactions(pa.DataFrameModel):
-    """One purchase (amount and quantity above zero) or one return (both below) per row.
+    """Table of transactions: one purchase (amount and quantity above zero) or one return (both below) per row.
 
-    The ``error`` of each check is the reason a row that breaks it carries into quarantine. Only a few failure
-    cases are kept for the message: the rows are read from the check's output, and formatting each of a
-    million would take longer than checking them.
+    The ``error`` of each check is the quarantine reason of the rows that fail it. ``n_failure_cases`` is small because
+    the rows are read from the check's output: formatting a million failure cases would take longer than the checks.
     """
 
     customer_id: Series[str] = pa.Field(nullable=False)
@@ -51,18 +50,18 @@ class Transactions(pa.DataFrameModel):
     @classmethod
     def _amount_in_range(cls, amounts: pd.Series) -> pd.Series:
         return ~np.isfinite(amounts) | (
-            amounts.abs() <= MAX_ABSOLUTE_VALUE
+            amounts.abs() <= _MAX_ABSOLUTE_VALUE
         )  # sums must fit the decimals of the transformations
 
     @pa.check("quantity", error="quantity is beyond a trillion", n_failure_cases=5)
     @classmethod
     def _quantity_in_range(cls, quantities: pd.Series) -> pd.Series:
-        return ~np.isfinite(quantities) | (quantities.abs() <= MAX_ABSOLUTE_VALUE)
+        return ~np.isfinite(quantities) | (quantities.abs() <= _MAX_ABSOLUTE_VALUE)
 
     @pa.check("event_timestamp", error="event_timestamp is before 1970", n_failure_cases=5)
     @classmethod
-    def _not_a_null_date(cls, times: pd.Series) -> pd.Series:
-        return ~(times < pd.Timestamp(0, tz="UTC"))  # 1900-01-01 is how many systems write "none"
+    def _after_1970(cls, times: pd.Series) -> pd.Series:
+        return ~(times < pd.Timestamp(0, tz="UTC"))  # many systems export a missing date as 1900-01-01
 
     @pa.check("amount", error="amount is 0: neither a purchase nor a return", n_failure_cases=5)
     @classmethod
@@ -86,7 +85,7 @@ class Transactions(pa.DataFrameModel):
 
 
 class Quarantine(pa.DataFrameModel):
-    """A row that broke the contract, as it was found, with every reason."""
+    """Table of quarantined rows: the unchanged row, with every reason."""
 
     source_file: Series[str] = pa.Field(nullable=False)
     row_number: Series[np.int64] = pa.Field(ge=1)

@@ -9,7 +9,7 @@ from holdfast.ingestion.batch_writer import commit_batch
 from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import load_mapping
 from holdfast.ingestion.readers import read_source
-from holdfast.ingestion.results import IngestResult, already_ingested
+from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.validation import validate_source
 
 
@@ -23,7 +23,7 @@ def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: dat
     found = read_source(source, rules)
     batch = find_batch(settings, found.sha256, rules.sha256)
     if batch is not None:
-        return already_ingested(batch)
+        return IngestResult.from_stored(batch)
     moment = as_utc(ingested_at) if ingested_at else None
     checked = validate_source(found, rules, moment or datetime.now(UTC))
     return commit_batch(settings, checked, found.name, found.sha256, rules.sha256, moment)

@@ -98,6 +98,6 @@ def test_a_source_does_not_mix_with_a_replayed_data_set(
     data = tmp_path / "replayed"
     data.mkdir()
     (data / REPLAY_MARKER).touch()
-    with at_work_on(data), pytest.raises(IngestError, match="would mix with it for good"):
+    with at_work_on(data), pytest.raises(IngestError, match="would be mixed with it permanently"):
         daily(*today)
     assert not (data / "batches").exists()

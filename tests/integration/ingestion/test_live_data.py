@@ -41,6 +41,6 @@ def test_the_whole_job_refuses_to_mix_with_a_replayed_data_set(
 
     data_dir.mkdir(parents=True)
     (data_dir / REPLAY_MARKER).touch()
-    with pytest.raises(IngestError, match="would mix with it for good"):
+    with pytest.raises(IngestError, match="would be mixed with it permanently"):
         lifecycle(str(shop[0]), str(shop[1]))
     assert not (data_dir / "batches").exists()

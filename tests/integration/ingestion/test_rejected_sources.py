@@ -45,7 +45,7 @@ def _parquet(path: Path) -> bytes:
         ("x.csv", (HEADER + "Zo\u00eb,2025-01-01,5,1\n").encode("latin-1"), "", r"line 2 has the byte 0xeb.*latin-1"),
         ("x.csv", (HEADER + ROW).encode("utf-16"), "", r"not utf-8 text.*utf-16"),
         ("x.csv", bytes(range(256)) * 9, "", r"binary, not a table"),
-        ("x.csv", bytes(range(256)) * 9, "encoding: latin-1\n", r"holds NUL characters"),
+        ("x.csv", bytes(range(256)) * 9, "encoding: latin-1\n", r"contains NUL characters"),
         (
             "x.csv",
             (HEADER + ROW + '2,2025-01-01,5,"1\n' + ROW * 5).encode(),
@@ -54,7 +54,7 @@ def _parquet(path: Path) -> bytes:
         ),
         ("x.csv", (HEADER + ROW + '2,"2025-01-01,5,1\n' + ROW * 5).encode(), "", r"row 2 is never closed"),
         ("x.csv.gz", gzip.compress((HEADER + ROW * 99).encode(), mtime=0)[:-9], "", r"broken gzip"),
-        ("x.csv.gz", (HEADER + ROW).encode(), "", r"not gzip although its name says so"),
+        ("x.csv.gz", (HEADER + ROW).encode(), "", r"not gzip although its name ends in \.gz"),
         ("x.parquet", b"PAR1 and then nothing", "", r"not a readable Parquet file"),
         ("x.parquet", (HEADER + ROW).encode(), "", r"not a readable Parquet file"),
         ("x.parquet", "parquet", "", r"'when', named in the mapping, is missing"),
@@ -84,7 +84,7 @@ def test_a_path_that_is_not_there_and_a_folder_without_tables(tmp_path: Path, se
     folder.mkdir()
     (folder / "notes.pdf").write_text("x")
     (folder / ".hidden.csv").write_text(HEADER + ROW)
-    with pytest.raises(IngestError, match=r"has no file to read. Looked for names ending in \.csv"):
+    with pytest.raises(IngestError, match=r"has no readable file. Readable names end in \.csv"):
         run_ingest(settings, folder, simple)
 
 
@@ -93,9 +93,9 @@ def test_an_ingestion_time_in_the_past_of_a_batch(
 ) -> None:
     run_ingest(settings, source("1,2025-01-01,5,1"), simple, NOW)
     before = batches()
-    for moment in (NOW, NOW - timedelta(days=1)):
-        with pytest.raises(IngestError, match=r"is not later than 2026-01-01.*as known"):
-            run_ingest(settings, source("2,2025-01-01,5,1"), simple, moment)
+    for time in (NOW, NOW - timedelta(days=1)):
+        with pytest.raises(IngestError, match=r"is not later than 2026-01-01.*earlier known_at"):
+            run_ingest(settings, source("2,2025-01-01,5,1"), simple, time)
     assert batches() == before
     assert list((settings.data / "staging").iterdir()) == []
     assert run_ingest(settings, source("2,2025-01-01,5,1"), simple, NOW + timedelta(microseconds=1)).rows_added == 1

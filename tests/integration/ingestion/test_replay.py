@@ -20,7 +20,7 @@ def test_the_clock_follows_the_data_only_where_a_data_set_is_replayed(settings: 
 
 def test_a_data_set_never_mixes_with_other_data(settings: Settings, source: Callable[..., Path], simple: Path) -> None:
     run_ingest(settings, source("a,2025-01-01,5,1", name="shop.csv"), simple)
-    with pytest.raises(IngestError, match=r"holds shop\.csv; data set 'cdnow' would mix with it for good"):
+    with pytest.raises(IngestError, match=r"contains shop\.csv; data set 'cdnow' would be mixed with it permanently"):
         start_replay(settings, "cdnow")
     assert Settings(data=settings.data).clock == "wall"
 

@@ -54,7 +54,7 @@ def test_the_clock_of_the_data_is_the_midnight_after_the_last_event(tmp_path: Pa
 
 
 def test_the_clock_of_no_data_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ClockError, match=r"[Cc]lock.* data.*python -m flows\.ingest"):
+    with pytest.raises(ClockError, match=r"CLOCK=data needs data.*python -m flows\.ingest"):
         resolve_as_of(None, Settings(data=tmp_path, clock="data"), NOW)
 
 
