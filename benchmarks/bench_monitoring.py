@@ -38,7 +38,7 @@ def alarms(settings: Settings) -> dict[str, Any]:
     rules, found, days = MonitorSettings().data, Counter[str](), 0
     as_of = FIRST
     while as_of <= LAST:
-        window = Window.ending(as_of, 1, datetime.now(UTC))
+        window = Window.ending_at(as_of, 1, datetime.now(UTC))
         counted = count_rows_by_day(settings, window, 0)
         assert counted is not None
         arrived, before = find_arrivals(settings, window)

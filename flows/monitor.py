@@ -129,7 +129,7 @@ def monitor(
             f"as_of {moment:%Y-%m-%d %H:%M} UTC lies ahead: nothing after {latest:%Y-%m-%d %H:%M} UTC can be looked "
             "at. Give an earlier one, or none for now."
         )
-    window = Window.ending(moment, rules.window_days, resolve_known_at(known_at))
+    window = Window.ending_at(moment, rules.window_days, resolve_known_at(known_at))
     past = tuple(view for view in views or VIEWS if _is_past(state, view, moment))
     seen: dict[View, ViewResult] = {}
     failed: dict[View, Exception] = {}

@@ -1,4 +1,4 @@
 """Monitoring views: data quality, drift, training-serving skew, performance.
 
-What follows from a finding belongs to holdfast.retraining and holdfast.alerting.
+The reaction to a finding belongs to holdfast.retraining and holdfast.alerting.
 """

@@ -1,4 +1,4 @@
-"""What monitoring finds wrong: the name of its event, how bad it is, and what shows it."""
+"""Monitoring finding: event name, severity, subject and evidence."""
 
 from typing import Any, Literal
 
@@ -18,10 +18,14 @@ EventName = Literal[
 
 
 class Finding(BaseModel):
-    """One thing that is wrong, as an event carries it and an alert tells it.
+    """Problem that a monitoring view detected, as sent in an event and in an alert.
 
-    ``subject`` says what it is about (a feature, a column, a view, a version): the same event about the same subject
-    is the same trouble going on. ``summary`` is one sentence with the figures in it.
+    Attributes:
+        event: Name of the event.
+        severity: Severity of the alert.
+        subject: Feature, column, component or version that the finding concerns.
+        summary: One sentence with the figures.
+        payload: JSON values only, because they are sent in the event.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,9 +34,9 @@ class Finding(BaseModel):
     severity: Severity
     subject: str
     summary: str
-    payload: dict[str, Any] = Field(default_factory=dict, description="JSON values only: it travels in the event.")
+    payload: dict[str, Any] = Field(default_factory=dict, description="JSON values, sent in the event.")
 
     @property
     def key(self) -> str:
-        """Names the trouble: two findings of one key are one alert."""
+        """Return ``EVENT:SUBJECT``: findings with the same key belong to one alert."""
         return f"{self.event}:{self.subject}"

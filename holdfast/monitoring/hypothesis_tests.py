@@ -1,57 +1,80 @@
-"""The tests of the data view: each a measurement, how probable it is by chance, and what is wrong if it is none."""
+"""Hypothesis tests with Holm-Bonferroni correction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from holdfast.core.types import Floats
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.result import CheckResult
 
 
 @dataclass(frozen=True)
 class HypothesisTest:
-    """``matters``: large enough to act on, if it is no chance. ``shown``: its line in the table."""
+    """Test of one metric, and the finding if the test is significant.
+
+    Attributes:
+        is_material: True if the effect is large enough to act on; small effects are significant in large samples.
+        table_row: Row for the Prefect UI.
+    """
 
     row: MetricRow
     p_value: float
-    matters: bool
+    is_material: bool
     finding: Finding
-    shown: Mapping[str, Any]
+    table_row: Mapping[str, str]
 
 
-def significant_checks(
-    checks: Sequence[HypothesisTest], alpha: float
-) -> tuple[list[MetricRow], list[Finding], list[dict[str, Any]]]:
-    """Rows for the metrics table, findings, one per trouble, and lines for people.
+def significant_checks(tests: Sequence[HypothesisTest], alpha: float) -> tuple[CheckResult, list[dict[str, str]]]:
+    """Select the tests that are material and significant together, and report each subject once.
 
-    Several checks may tell of one trouble; the least probable speaks, and all rows of its subject are breached.
+    Several tests may have the same finding key: the finding of the smallest p-value is returned, and all metric rows of
+    its subject are breached.
+
+    Args:
+        tests: Tests of one view.
+        alpha: Probability of any false finding.
+
+    Returns:
+        Metric rows and findings, and one table row per test.
     """
-    held = holm([check.p_value for check in checks], alpha)
-    sure = [check.matters and holds for check, holds in zip(checks, held, strict=True)]
+    rejected = holm([test.p_value for test in tests], alpha)
+    failed = [test.is_material and is_rejected for test, is_rejected in zip(tests, rejected, strict=True)]
     findings: dict[str, Finding] = {}
-    for check in sorted((check for check, is_sure in zip(checks, sure, strict=True) if is_sure), key=_probability):
-        findings.setdefault(check.finding.key, check.finding)
-    about = {(finding.event, finding.subject) for finding in findings.values()}
-    rows, lines = [], []
-    for check, is_sure in zip(checks, sure, strict=True):
-        breached = is_sure or (check.finding.event, check.row.subject) in about
-        rows.append(replace(check.row, breached=breached))
-        lines.append({**check.shown, "p-value": f"{check.p_value:.2g}", "state": "wrong" if is_sure else ""})
-    return rows, list(findings.values()), lines
+    for test in sorted((test for test, is_failed in zip(tests, failed, strict=True) if is_failed), key=_p_value):
+        findings.setdefault(test.finding.key, test.finding)
+    subjects = {(finding.event, finding.subject) for finding in findings.values()}
+    rows, table = [], []
+    for test, is_failed in zip(tests, failed, strict=True):
+        breached = is_failed or (test.finding.event, test.row.subject) in subjects
+        rows.append(replace(test.row, breached=breached))
+        table.append({**test.table_row, "p-value": f"{test.p_value:.2g}", "state": "wrong" if is_failed else ""})
+    return CheckResult(rows, list(findings.values())), table
 
 
-def more_often(count: int, rows: int, count_before: int, rows_before: int) -> float:
-    """How probable so many of ``rows`` are by chance, where so many were before: Fisher's exact test, one-sided."""
-    return float(stats.hypergeom.sf(count - 1, rows + rows_before, count + count_before, rows))
+def fisher_exact_greater(count: int, rows: int, count_before: int, rows_before: int) -> float:
+    """Compute the p-value that a share has increased, by Fisher's exact test (one-sided).
+
+    Args:
+        count: Rows with the property now.
+        rows: All rows now.
+        count_before: Rows with the property before.
+        rows_before: All rows before.
+
+    Returns:
+        The p-value; 1 if no row or every row has the property.
+    """
+    table = [[count, rows - count], [count_before, rows_before - count_before]]
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
 @dataclass(frozen=True)
 class KsResult:
-    """How far two samples are apart: the largest difference of their distribution functions (Kolmogorov-Smirnov)."""
+    """Kolmogorov-Smirnov test; ``distance`` is the largest difference of the distribution functions."""
 
     distance: float
     p_value: float
@@ -60,29 +83,39 @@ class KsResult:
 
 
 def ks_test(current: Floats, before: Floats) -> KsResult:
-    """Compare two samples, each of shape (rows,), none empty.
+    """Test whether two samples have the same distribution.
 
-    Unlike a test of ranks it also sees values that spread, or become all the same. On values that repeat, as prices
-    do, it is conservative (Noether, *Note on the Kolmogorov statistic in the discrete case*, 1963).
+    Unlike a rank test, the Kolmogorov-Smirnov test detects changes of the spread and values that become constant. On
+    tied values such as prices the test is conservative (Noether, *Note on the Kolmogorov statistic in the discrete
+    case*, 1963).
+
+    Args:
+        current: Sample, shape (rows,), not empty.
+        before: Sample, shape (rows,), not empty.
+
+    Returns:
+        Distance, p-value and medians.
     """
-    found = stats.ks_2samp(current, before, method="asymp")
-    return KsResult(float(found.statistic), float(found.pvalue), float(np.median(current)), float(np.median(before)))
-
-
-def _probability(check: HypothesisTest) -> float:
-    return check.p_value
+    test = stats.ks_2samp(current, before, method="asymp")
+    return KsResult(float(test.statistic), float(test.pvalue), float(np.median(current)), float(np.median(before)))
 
 
 def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
-    """Which of the tests hold when all are looked at: at most ``alpha`` is the chance of any false one.
+    """Select the significant tests by the Holm-Bonferroni correction.
 
-    The smallest p-value is held against alpha / tests, the next against alpha / (tests - 1), and so on up to the first
-    that fails (Holm, *A simple sequentially rejective multiple test procedure*, 1979). The tests may depend on each
-    other, as the features of one customer do.
+    The probability of any false rejection is at most ``alpha`` (Holm, *A simple sequentially rejective multiple test
+    procedure*, 1979). The tests may depend on each other, as the features of one customer do.
+
+    Args:
+        p_values: P-value of each test; may be empty.
+        alpha: Probability of any false rejection.
+
+    Returns:
+        True for each significant test.
     """
-    held = [False] * len(p_values)
-    for place, number in enumerate(np.argsort(p_values, kind="stable")):
-        if p_values[number] > alpha / (len(p_values) - place):
-            break
-        held[number] = True
-    return held
+    rejected: list[bool] = multipletests(p_values, alpha, method="holm")[0].tolist()
+    return rejected
+
+
+def _p_value(test: HypothesisTest) -> float:
+    return test.p_value

@@ -1,7 +1,7 @@
-"""The metrics table: what every monitoring run measured, so that later runs can compare.
+"""Metrics table: measurements of all monitoring runs.
 
-One Parquet file per view and moment, written as a whole: ``monitoring/metrics/VIEW/AS_OF.parquet``. A run that is
-repeated replaces its own rows and no others.
+One Parquet file per view and end of the window, replaced as a whole: ``monitoring/metrics/VIEW/AS_OF.parquet``. A
+repeated run replaces its own rows only.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,21 @@ from holdfast.ingestion.schemas import UtcMicroseconds
 from holdfast.monitoring.findings import View
 
 _NAME = "%Y%m%dT%H%M%SZ"
-_AT_ONCE = 500  # files that are read together
+_CHUNK = 500  # files per query
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One measurement. ``subject`` is a feature, a column or a cohort; ``low`` and ``high`` bound it at 95%.
+    """Row of the metrics table.
 
-    ``rows`` is how many rows it rests on; ``limit`` what it was held against; ``breached`` whether it was beyond.
+    Attributes:
+        subject: Feature, column or cohort.
+        rows: Number of data rows that the value was computed from.
+        low: Lower bound of the 95% interval; None without an interval.
+        high: Upper bound of the 95% interval; None without an interval.
+        limit: Limit of the check; None if the value was not checked.
+        breached: True if the check failed.
+        estimated: True if the value is an estimate made before the labels are known.
     """
 
     metric: str
@@ -45,7 +52,7 @@ class MetricRow:
 
 
 class MetricsTable(pa.DataFrameModel):
-    """Rows of the metrics table: a :class:`MetricRow` with the view and the window it was measured in."""
+    """Schema of the metrics table: fields of ``MetricRow``, the view and the window."""
 
     view: Series[str] = pa.Field(isin=get_args(View))
     as_of: Series[UtcMicroseconds]
@@ -67,7 +74,15 @@ class MetricsTable(pa.DataFrameModel):
 
 
 def write_metrics(settings: Settings, view: View, start: datetime, as_of: datetime, rows: Sequence[MetricRow]) -> None:
-    """Keep what ``view`` measured in the window from ``start`` to ``as_of``, as a whole or not at all."""
+    """Write the metrics of one view and window, atomically.
+
+    Args:
+        settings: Settings with the monitoring folder.
+        view: Name of the view.
+        start: Start of the window.
+        as_of: End of the window.
+        rows: Metrics.
+    """
     frame = pd.DataFrame([asdict(row) for row in rows], columns=list(MetricRow.__dataclass_fields__))
     frame = frame.assign(view=view, as_of=as_of, window_start=start)[list(MetricsTable.to_schema().columns)]
     times, floats = ("as_of", "window_start"), ("value", "low", "high", "limit")
@@ -84,12 +99,22 @@ def read_metrics(
     before: datetime | None = None,
     last_of_day: bool = False,
 ) -> pd.DataFrame:
-    """What ``view`` measured in runs with ``since <= as_of < before``, oldest first.
+    """Read the metrics of the runs with ``since <= as_of < before``, oldest first.
 
-    With ``last_of_day`` only the last such run of each day (UTC). Runs come every hour: no other file is opened.
+    Args:
+        settings: Settings with the monitoring folder.
+        view: Name of the view.
+        since: Earliest end of a window; None for no limit.
+        before: End of the windows, exclusive; None for no limit.
+        last_of_day: Read only the last run of each day (UTC). Runs are hourly; the other files are not opened.
+
+    Returns:
+        Rows of ``MetricsTable``.
     """
     first = None if since is None else _name(since)
-    end = None if before is None else _name(before + timedelta(seconds=1, microseconds=-1))  # names have whole seconds
+    end = (
+        None if before is None else _name(before + timedelta(seconds=1, microseconds=-1))
+    )  # file names have whole seconds
     files = [
         path for path in _files(settings, view) if (not first or path.stem >= first) and (not end or path.stem < end)
     ]
@@ -99,20 +124,35 @@ def read_metrics(
 
 
 def latest_window_end(settings: Settings, view: View, until: datetime) -> datetime | None:
-    """The end, in whole seconds, of the newest window of ``view`` that ends at ``until`` or before."""
+    """Return the end of the latest window of a view that ends at or before ``until``.
+
+    Args:
+        settings: Settings with the monitoring folder.
+        view: Name of the view.
+        until: Latest end of a window.
+
+    Returns:
+        The end in whole seconds; None if there is no such window.
+    """
     names = [path.stem for path in _files(settings, view) if path.stem <= _name(until)]
     return datetime.strptime(names[-1], _NAME).replace(tzinfo=UTC) if names else None
 
 
-def read_latest_metrics(settings: Settings, view: View, of_rows: bool = False) -> pd.DataFrame:
-    """What the run about the latest moment measured; empty where there was none.
+def read_latest_metrics(settings: Settings, view: View, with_rows: bool = False) -> pd.DataFrame:
+    """Read the metrics of the latest window.
 
-    With ``of_rows`` the latest run that measured anything on rows, however many since had none to look at.
+    Args:
+        settings: Settings with the monitoring folder.
+        view: Name of the view.
+        with_rows: Read the latest window in which at least one metric rests on data rows, and skip empty windows.
+
+    Returns:
+        Rows of ``MetricsTable``; empty if there is no such window.
     """
     files = _files(settings, view)[::-1]
-    for part in (files[:1], *(files[start : start + _AT_ONCE] for start in range(1, len(files), _AT_ONCE))):
-        found = _read(part, None, None)
-        if of_rows:
+    for chunk in (files[:1], *(files[start : start + _CHUNK] for start in range(1, len(files), _CHUNK))):
+        found = _read(chunk, None, None)
+        if with_rows:
             found = found[found["as_of"].isin(found.loc[found["rows"] > 0, "as_of"])]
         if len(found):
             return found[found["as_of"] == found["as_of"].max()].reset_index(drop=True)
@@ -134,12 +174,12 @@ def _read(files: Sequence[Path], since: datetime | None, before: datetime | None
 
 
 def _files(settings: Settings, view: View) -> list[Path]:
-    """Oldest first: they are named by their moment."""
+    """List the files, oldest first: their names are the ends of the windows."""
     return sorted((_folder(settings) / view).glob("*.parquet"))
 
 
-def _name(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime(_NAME)
+def _name(time: datetime) -> str:
+    return time.astimezone(UTC).strftime(_NAME)
 
 
 def _folder(settings: Settings) -> Path:

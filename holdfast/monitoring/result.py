@@ -1,4 +1,4 @@
-"""What one view of monitoring gives."""
+"""Results of a monitoring view and of its single checks."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +8,33 @@ from holdfast.monitoring.findings import Finding, View
 from holdfast.monitoring.metrics_store import MetricRow
 
 if TYPE_CHECKING:
-    from evidently import Report
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
-class ViewResult:
-    """Measurements, a table and a picture for people, and what was found wrong.
+class CheckResult:
+    """Metrics, findings and notes of one check.
 
-    ``summary`` is one sentence; ``table`` the rows a person reads in the Prefect UI; ``report`` Evidently's, or
-    what makes it, which takes seconds; None where there was too little to report on (``summary`` says so). ``judged``
-    are the subjects of which it can tell whether anything is wrong, None being all: of others an alert stays open.
+    Attributes:
+        notes: Sentences for the description of the view's table, for example why the check was skipped.
+    """
+
+    metrics: list[MetricRow] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ViewResult:
+    """Metrics, table, plot and findings of one view.
+
+    Attributes:
+        summary: One sentence.
+        table: Rows for the Prefect UI.
+        report: Evidently report, or a function that builds the report (takes seconds); None where the data are too few.
+        notes: Sentences for the description of the table.
+        evaluated_subjects: Subjects for which the view decided whether they have a finding; None means all subjects.
+            An alert about any other subject stays open.
     """
 
     view: View
@@ -27,15 +43,22 @@ class ViewResult:
     table: Sequence[dict[str, Any]]
     plot: "Figure"
     findings: Sequence[Finding] = ()
-    report: "Callable[[], Report | Any | None] | Report | Any | None" = None
-    notes: Sequence[str] = field(default_factory=tuple)
+    report: "Callable[[], Any | None] | Any | None" = None
+    notes: Sequence[str] = ()
     evaluated_subjects: Collection[str] | None = None
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was nothing to look at: no measurement rests on a row, and nothing was found."""
+        """Return True if no metric rests on any row and there is no finding."""
         return not self.findings and not any(row.rows for row in self.metrics)
 
     def is_evaluated(self, key: str) -> bool:
-        """Whether it can tell if the trouble of this key (``EVENT:SUBJECT``) is over."""
+        """Check whether the view evaluated the subject of a finding, so that its alert may be closed.
+
+        Args:
+            key: ``EVENT:SUBJECT``, see ``Finding.key``.
+
+        Returns:
+            True if the subject was evaluated.
+        """
         return self.evaluated_subjects is None or key.partition(":")[2] in self.evaluated_subjects

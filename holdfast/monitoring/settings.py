@@ -1,4 +1,4 @@
-"""What may be set about monitoring."""
+"""Settings of monitoring: windows and limits."""
 
 from typing import Literal
 
@@ -10,95 +10,101 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class DataRules(BaseModel):
-    """When the transactions that arrive are late, few, broken or of another kind."""
+    """Limits of the data view: late, missing, malformed or shifted transactions, and stale results."""
 
     model_config = _FROZEN
 
     alpha: float = Field(
-        default=0.001, gt=0, lt=1, description="False alarms per run, all tests of the view together (Holm)."
+        default=0.001, gt=0, lt=1, description="Probability of a false alarm per run, all tests of the view (Holm)."
     )
     due_hours: float = Field(
-        default=3, ge=0, description="A day's transactions are due so long after midnight UTC; in a replay, at once."
+        default=3,
+        ge=0,
+        description="Hours after midnight UTC at which the transactions of a day are due; in a replay, they are due at "
+        "midnight.",
     )
-    weeks: int = Field(default=8, ge=2, description="A day's volume is predicted from so many weeks before it.")
-    min_days: int = Field(default=14, ge=14, description="Days of history below which a volume is not judged.")
-    min_rows: int = Field(default=10, ge=2, description="Rows below which shares and values are not judged.")
+    weeks: int = Field(default=8, ge=2, description="Weeks of history that the volume of a day is predicted from.")
+    min_days: int = Field(default=14, ge=14, description="Minimum days of history to check the volume.")
+    min_rows: int = Field(default=10, ge=2, description="Minimum rows to check shares and distributions.")
     max_age_hours: float = Field(
-        default=48, gt=0, description="Missing transactions are critical once the newest one is older than this."
+        default=48, gt=0, description="Age of the newest transaction above which missing transactions are critical."
     )
-    max_delay_hours: float = Field(default=48, gt=0, description="A transaction that arrives later than this is late.")
-    max_late_share: float = Field(default=0.05, ge=0, le=1, description="Share of the arrivals that may be late.")
+    max_delay_hours: float = Field(default=48, gt=0, description="Delay above which a transaction is late.")
+    max_late_share: float = Field(default=0.05, ge=0, le=1, description="Maximum share of late transactions.")
     min_share: float = Field(
-        default=0.02, ge=0, le=1, description="Rise of a share (rows refused, values missing, returns) that matters."
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Minimum change of a share (quarantined rows, missing values, returns) to report.",
     )
     min_shift: float = Field(
-        default=0.1, ge=0, le=1, description="Distance of two distributions that matters (Kolmogorov-Smirnov)."
+        default=0.1, ge=0, le=1, description="Minimum distance of two distributions to report (Kolmogorov-Smirnov)."
     )
-    max_scores_age_hours: float = Field(default=36, gt=0, description="The newest batch scores may be so old.")
+    max_scores_age_hours: float = Field(default=36, gt=0, description="Maximum age of the newest batch scores.")
     max_champion_age_days: float = Field(
         default=100,
         gt=0,
-        description="So long ago the champion may have been trained: a horizon of 90 days and a weekly training. By "
-        "then the outcomes of the first customers it scored were there to learn from.",
+        description="Maximum days since the champion was trained: a horizon of 90 days plus a weekly training. At that "
+        "age the outcomes of the first customers that the champion scored are available for training.",
     )
     max_training_ratio: float = Field(
-        default=3, gt=1, description="Processor time of the newest training over the median of those before, at most."
+        default=3, gt=1, description="Maximum ratio of the newest training's CPU time to the median of earlier ones."
     )
 
 
 class DriftRules(BaseModel):
-    """When what the model reads, or says, has moved away from what it knows."""
+    """Limits of the drift view: inputs and scores that differ from both references of a version."""
 
     model_config = _FROZEN
 
     max_psi: float = Field(default=0.25, gt=0, description="PSI from which a feature has drifted.")
-    noted_psi: float = Field(default=0.1, gt=0, description="PSI from which it is shown as moving; no alarm.")
+    noted_psi: float = Field(default=0.1, gt=0, description="PSI from which a feature is shown as moving, no alarm.")
     alpha: float = Field(
-        default=0.01, gt=0, lt=1, description="False alarms per run, all features together (Holm), if none drifted."
+        default=0.01, gt=0, lt=1, description="Probability of a false alarm per run, all features together (Holm)."
     )
-    min_rows: int = Field(default=200, ge=20, description="Customers below which drift is not judged.")
+    min_rows: int = Field(default=200, ge=20, description="Minimum customers of a version to check its drift.")
 
 
 class SkewRules(BaseModel):
-    """When logged features differ from those recomputed."""
+    """Limits of the skew view: logged features that differ from recomputed features."""
 
     model_config = _FROZEN
 
     max_delay_hours: float = Field(
         default=3,
         ge=0,
-        description="After midnight UTC, the features of the day before may serve for so many hours. A shop that "
-        "materialises weekly sets 168 and more.",
+        description="Hours after midnight UTC in which features of the day before may be served. Set 168 or more if "
+        "features are materialized weekly.",
     )
     report_rows: int = Field(
-        default=5000, ge=100, description="Evidently's report compares the distributions of so many predictions."
+        default=5000, ge=100, description="Predictions whose distributions Evidently's report compares."
     )
 
 
 class OutcomeRules(BaseModel):
-    """When quality has dropped."""
+    """Limits of the outcome view: model performance on matured cohorts."""
 
     model_config = _FROZEN
 
-    cohorts: int = Field(default=24, ge=1, description="Only the cohorts of the latest so many months are measured.")
+    cohorts: int = Field(default=24, ge=1, description="Months of cohorts to measure, latest first.")
     every: Literal["month", "week", "day"] = Field(
-        default="month", description="Of the tables of scores, the first of each so long is a cohort."
+        default="month", description="Period of which the first score table is measured as a cohort."
     )
-    min_rows: int = Field(default=50, ge=2, description="Customers below which a cohort is not measured.")
+    min_rows: int = Field(default=50, ge=2, description="Minimum customers to measure a cohort.")
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind each 95% interval.")
     seed: int = Field(default=0, description="Seed of the bootstrap.")
     value: ValueSettings = Field(
-        default=ValueSettings(), description="What an offer costs and brings; that of training, so that both compare."
+        default=ValueSettings(), description="Cost and value of an offer; use the values of training to compare."
     )
 
 
 class MonitorSettings(BaseModel):
-    """Windows, limits and how long reports are kept."""
+    """Window length, limits of the views and retention of reports."""
 
     model_config = _FROZEN
 
-    window_days: float = Field(default=1, gt=0, description="A run looks at so many days before its as_of.")
-    keep_reports_days: int = Field(default=90, ge=1, description="Evidently's reports are removed after so many days.")
+    window_days: float = Field(default=1, gt=0, description="Length of the window before as_of, in days.")
+    keep_reports_days: int = Field(default=90, ge=1, description="Days after which Evidently's reports are removed.")
     data: DataRules = Field(default=DataRules(), description="The data view.")
     drift: DriftRules = Field(default=DriftRules(), description="The drift view.")
     skew: SkewRules = Field(default=SkewRules(), description="The skew view.")

@@ -1,4 +1,4 @@
-"""Whether training takes longer than it did."""
+"""CPU time of the newest training compared with earlier trainings."""
 
 from statistics import median
 
@@ -9,56 +9,64 @@ from holdfast.model_versions.aliases import UnknownVersionError, get_version, op
 from holdfast.model_versions.champion_history import read_training_times
 from holdfast.models.registry_client import fail_fast_env
 from holdfast.monitoring.findings import Finding
-from holdfast.monitoring.freshness import Judged
 from holdfast.monitoring.metrics_store import MetricRow
+from holdfast.monitoring.result import CheckResult
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.window import Window
 from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
 
 _SUBJECT = "training"
-_BEFORE, _FEWEST = 10, 3
+_MAX_EARLIER, _MIN_EARLIER = 10, 3
 
 
-def check_training_duration(settings: Settings, window: Window, rules: DataRules) -> Judged:
-    """Processor time of the newest training up to ``as_of`` against the median of up to ten before it.
+def check_training_duration(settings: Settings, window: Window, rules: DataRules) -> CheckResult:
+    """Compare the CPU time of the newest training with the median of up to ten earlier trainings.
 
-    Of fewer than three before it nothing is said. A training that was cut short, and went on, has no time.
+    With fewer than three earlier trainings the time is measured but not checked. An interrupted and resumed training
+    has no CPU time.
+
+    Args:
+        settings: Settings with the registry's URL.
+        window: Monitoring window; later trainings are ignored.
+        rules: Limits.
+
+    Returns:
+        The metric row, and a finding if the limit is exceeded.
     """
     try:
         with fail_fast_env():
-            times = _times(settings, window)
+            times = _read_cpu_seconds(settings, window)
     except UnknownVersionError:
-        return [], [], []
+        return CheckResult()
     except MlflowException as error:  # the other checks of the view do not need the registry
-        return [], [], [f"How long training takes is not known: {str(error).splitlines()[0]}"]
+        return CheckResult(notes=[f"The CPU time of training cannot be read: {str(error).splitlines()[0]}"])
     if not times:
-        return [], [], []
-    (version, seconds), before = times[-1], [seconds for _, seconds in times[:-1]]
-    if len(before) < _FEWEST:
-        return [MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version)], [], []
-    usual = median(before)
+        return CheckResult()
+    (version, seconds), earlier = times[-1], [seconds for _, seconds in times[:-1]]
+    if len(earlier) < _MIN_EARLIER:
+        return CheckResult([MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version)])
+    usual = median(earlier)
     limit = usual * rules.max_training_ratio
     row = MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version, limit=limit, breached=seconds > limit)
     if seconds <= limit:
-        return [row], [], []
-    text = (
-        f"Training version {version} took {seconds:.0f} s of processor time, {seconds / usual:.1f} times the median of "
-        f"the {len(before)} before it ({usual:.0f} s)."
+        return CheckResult([row])
+    summary = (
+        f"Training version {version} took {seconds:.0f} s of CPU time, {seconds / usual:.1f} times the median of the "
+        f"{len(earlier)} trainings before ({usual:.0f} s)."
     )
     payload = {"version": version, "seconds": seconds, "usual_seconds": usual, "limit": limit}
-    return (
-        [row],
-        [Finding(event="holdfast.training.slow", severity="warning", subject=_SUBJECT, summary=text, payload=payload)],
-        [],
+    finding = Finding(
+        event="holdfast.training.slow", severity="warning", subject=_SUBJECT, summary=summary, payload=payload
     )
+    return CheckResult([row], [finding])
 
 
-def _times(settings: Settings, window: Window) -> list[tuple[str, float]]:
-    """Version and seconds of the latest trainings whose time is known, oldest first."""
+def _read_cpu_seconds(settings: Settings, window: Window) -> list[tuple[str, float]]:
+    """Read version and CPU seconds of the latest trainings with a known CPU time, oldest first."""
     client = open_registry(settings)
-    known = [version for version, moment in read_training_times(client).items() if moment <= window.as_of]
+    versions = [version for version, trained_at in read_training_times(client).items() if trained_at <= window.as_of]
     times = []
-    for version in sorted(known, key=int)[-_BEFORE - 1 :]:
+    for version in sorted(versions, key=int)[-_MAX_EARLIER - 1 :]:
         metrics = client.get_run(str(get_version(client, version).run_id)).data.metrics
         if TRAINING_TIME_METRIC in metrics:
             times.append((version, metrics[TRAINING_TIME_METRIC]))

@@ -1,4 +1,4 @@
-"""The window a monitoring run looks at, and what the service predicted in it."""
+"""Monitoring window, and the predictions logged in the window."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,28 +12,48 @@ from holdfast.core.prediction_log import TIMESTAMP_TYPE, iter_predictions, read_
 
 @dataclass(frozen=True)
 class Window:
-    """From ``start`` on and before ``as_of``. ``known_at``: nothing that arrived later counts."""
+    """Time range from ``start`` (inclusive) to ``as_of`` (exclusive).
+
+    Attributes:
+        known_at: Data that arrived later are ignored.
+    """
 
     start: datetime
     as_of: datetime
     known_at: datetime
 
     @classmethod
-    def ending(cls, as_of: datetime, days: float, known_at: datetime) -> "Window":
-        """The window of ``days`` that ends at ``as_of``."""
+    def ending_at(cls, as_of: datetime, days: float, known_at: datetime) -> "Window":
+        """Create the window of the given length that ends at ``as_of``.
+
+        Args:
+            as_of: End of the window.
+            days: Length in days.
+            known_at: Data that arrived later are ignored.
+
+        Returns:
+            The window.
+        """
         return cls(as_of - timedelta(days=days), as_of, known_at)
 
 
 def read_logged_predictions(settings: Settings, window: Window) -> pa.Table:
-    """The prediction log of the window, by the time each prediction is about (``as_of``); see ``read_predictions``.
+    """Read the prediction log of a window, filtered by the ``as_of`` of each prediction.
 
-    A prediction for the window's very end counts: in a replay all of a day's are about the last materialisation. On
-    the wall clock the time it is about is that of the answer, so only the days of the window are read; any other
-    clock says nothing of when answers were given, and all files are.
+    A prediction with ``as_of`` equal to the end of the window is included: in a replay, all predictions of a day have
+    the time of the latest materialization. On the wall clock, a prediction's ``as_of`` is its response time, so only
+    the days of the window are read; on any other clock the response time is unrelated, and all files are read.
+
+    Args:
+        settings: Settings with the log's folder.
+        window: Monitoring window.
+
+    Returns:
+        The columns of ``read_predictions``; empty if there is no prediction.
     """
-    near = settings.clock == "wall"
-    since, until = (window.start - timedelta(days=1), window.as_of + timedelta(days=1)) if near else (None, None)
-    found = []
+    is_wall = settings.clock == "wall"
+    since, until = (window.start - timedelta(days=1), window.as_of + timedelta(days=1)) if is_wall else (None, None)
+    tables = []
     for table in iter_predictions(settings.predictions, since, until):
         times = table["as_of"]
         inside = pc.and_(
@@ -41,6 +61,6 @@ def read_logged_predictions(settings: Settings, window: Window) -> pa.Table:
             pc.less_equal(times, pa.scalar(window.as_of, TIMESTAMP_TYPE)),
         )
         if (rows := table.filter(inside)).num_rows:
-            found.append(rows)
-    nothing = read_predictions(settings.predictions, until=datetime.fromtimestamp(0, UTC))
-    return pa.concat_tables([nothing, *found], promote_options="default")
+            tables.append(rows)
+    empty = read_predictions(settings.predictions, until=datetime.fromtimestamp(0, UTC))
+    return pa.concat_tables([empty, *tables], promote_options="default")

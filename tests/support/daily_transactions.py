@@ -1,4 +1,4 @@
-"""A shop of about 60 purchases a day, six weeks of history, for tests of what arrives on one day more."""
+"""Shop with about 60 purchases a day and six weeks of history, to test one more day."""
 
 import functools
 import shutil
@@ -26,7 +26,7 @@ _MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount, qu
 
 
 def purchases(day: datetime, rows: int, seed: int = 0) -> pd.DataFrame:
-    """So many purchases of a day; pieces cost about 14."""
+    """Generate the purchases of one day, with unit prices of about 14."""
     rng = np.random.default_rng([seed, int(day.timestamp())])
     quantity = 1 + rng.poisson(1.2, rows)
     return pd.DataFrame(
@@ -40,7 +40,7 @@ def purchases(day: datetime, rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 def deliver(settings: Settings, rows: pd.DataFrame, at: datetime) -> None:
-    """Ingest rows as a file that arrives at a moment."""
+    """Ingest rows as a file that arrives at a time."""
     with tempfile.TemporaryDirectory() as folder:
         source, mapping = Path(folder) / f"{at:%Y%m%d%H}.csv", Path(folder) / "mapping.yaml"
         rows.assign(when=[time.isoformat() for time in rows["when"]]).to_csv(source, index=False)
@@ -61,12 +61,12 @@ def _history() -> Path:
 
 
 @contextmanager
-def busy_shop(folder: Path, clock: str = "data") -> Iterator[Settings]:
-    """This process at work on a copy of the shop, on the evening before ``TODAY``."""
+def daily_shop(folder: Path, clock: str = "data") -> Iterator[Settings]:
+    """Point this process to a copy of the shop, as on the evening before ``TODAY``."""
     with at_work_on(Path(shutil.copytree(_history(), folder / "data")), HOLDFAST_CLOCK=clock) as settings:
         yield settings
 
 
-def look(settings: Settings, as_of: datetime = TODAY + _DAY) -> ViewResult:
-    """The data view of a run at ``as_of`` that knows what arrived up to two hours later."""
-    return run_data_view(settings, Window.ending(as_of, 1, as_of + _DAY / 12), MonitorSettings())
+def run_view(settings: Settings, as_of: datetime = TODAY + _DAY) -> ViewResult:
+    """Run the data view for the day before ``as_of``, with arrivals up to two hours after ``as_of``."""
+    return run_data_view(settings, Window.ending_at(as_of, 1, as_of + _DAY / 12), MonitorSettings())

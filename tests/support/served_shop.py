@@ -64,4 +64,4 @@ def copy_of_a_normal_day(folder: Path, log: bool = True) -> Iterator[Settings]:
 
 def the_day(as_of: datetime = AS_OF) -> Window:
     """The day that begins at ``as_of``, as known now."""
-    return Window.ending(as_of + timedelta(days=1), 1, datetime.now(UTC))
+    return Window.ending_at(as_of + timedelta(days=1), 1, datetime.now(UTC))

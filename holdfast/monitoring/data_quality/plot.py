@@ -1,4 +1,4 @@
-"""The picture of the data view."""
+"""Plot of the data view."""
 
 from datetime import timedelta
 
@@ -18,35 +18,44 @@ _SHOWN_DAYS = 42
 def plot_data_quality(
     days: DailyCounts | None, day: TransactionSample | None, earlier: TransactionSample | None, rules: DataRules
 ) -> Figure:
-    """Rows by day with what was expected of each, and the amounts of the day beside those of the weeks before."""
+    """Plot rows by day with their prediction intervals, and the amounts of the day beside earlier amounts.
+
+    Args:
+        days: Rows by day; None without transactions.
+        day: Sample of the checked day; None without transactions.
+        earlier: Sample of the weeks before; None without transactions.
+        rules: Limits.
+
+    Returns:
+        The figure.
+    """
     figure = Figure(figsize=(12, 4), layout="constrained")
     volume, amounts = figure.subplots(1, 2, width_ratios=[3, 2])
     if days is None:
         draw_message(volume, "no transactions")
     else:
-        _volume(volume, days, rules)
+        _plot_volume(volume, days, rules)
     if day is None or earlier is None or not len(day.values) or not len(earlier.values):
         draw_message(amounts, "no purchases to compare")
     else:
-        _amounts(amounts, day, earlier)
+        _plot_amounts(amounts, day, earlier)
     return figure
 
 
-def _volume(axes: Axes, days: DailyCounts, rules: DataRules) -> None:
+def _plot_volume(axes: Axes, days: DailyCounts, rules: DataRules) -> None:
     shown = list(days.counts.index[-_SHOWN_DAYS:])
-    bands = {day: forecast_volume(days.counts, [day], rules.weeks, rules.min_days) for day in shown}
-    judged = {day: band.interval(1 - rules.alpha) for day, band in bands.items() if band is not None}
-    if judged:
-        low, high = zip(*judged.values(), strict=True)
+    forecasts = {day: forecast_volume(days.counts, [day], rules.weeks, rules.min_days) for day in shown}
+    intervals = {day: forecast.interval(1 - rules.alpha) for day, forecast in forecasts.items() if forecast is not None}
+    if intervals:
+        lows, highs = zip(*intervals.values(), strict=True)
         expected = f"expected, {1 - rules.alpha:.1%}"
-        axes.fill_between(list(judged), low, high, color=LIGHT, alpha=0.7, step="mid", label=expected, lw=0)
-    outside = [not judged[day][0] <= days.counts[day] <= judged[day][1] if day in judged else False for day in shown]
+        axes.fill_between(list(intervals), lows, highs, color=LIGHT, alpha=0.7, step="mid", label=expected, lw=0)
     axes.plot(shown, days.counts[shown], color=GREEN, marker="o", ms=3.5, lw=1.2, label="transactions")
-    wrong = [day for day, is_outside in zip(shown, outside, strict=True) if is_outside]
-    if wrong:
-        axes.plot(wrong, days.counts[wrong], color=RED, marker="o", ms=6, ls="", label="not expected")
-    most = max([high for _, high in judged.values()] + [int(days.counts[shown].max())])
-    axes.set_ylim(-1, 1.18 * most + 1)
+    unexpected = [day for day, (low, high) in intervals.items() if not low <= days.counts[day] <= high]
+    if unexpected:
+        axes.plot(unexpected, days.counts[unexpected], color=RED, marker="o", ms=6, ls="", label="outside the interval")
+    highest = max([high for _, high in intervals.values()] + [int(days.counts[shown].max())])
+    axes.set_ylim(-1, 1.18 * highest + 1)
     axes.set_xlim(shown[0] - timedelta(days=1), shown[-1] + timedelta(days=1))
     axes.set_title(f"Transactions by day, to {days.day:%A, %Y-%m-%d}")
     axes.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
@@ -54,7 +63,7 @@ def _volume(axes: Axes, days: DailyCounts, rules: DataRules) -> None:
     style_axes(axes)
 
 
-def _amounts(axes: Axes, day: TransactionSample, earlier: TransactionSample) -> None:
+def _plot_amounts(axes: Axes, day: TransactionSample, earlier: TransactionSample) -> None:
     amounts = [sample.values["amount"].to_numpy() for sample in (earlier, day)]
     low, high = np.quantile(np.concatenate(amounts), [0.001, 0.999])
     edges = np.geomspace(low, max(high, 1.01 * low), 30)

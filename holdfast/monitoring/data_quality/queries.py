@@ -1,4 +1,4 @@
-"""What the data view reads: rows by day, values of a day and of those before, and what arrived in the window."""
+"""Queries of the data view: rows by day, samples of transactions, batches that arrived in the window."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,14 +13,20 @@ from holdfast.monitoring.window import Window
 
 VALUES = ("amount", "price", "quantity")
 DAYS_BEFORE = 28
-_MOST = 100_000  # rows of a sample: enough for any test, and they fit into memory
+_MAX_ROWS = 100_000  # per sample: enough for each test, and small enough for memory
 _DAY = timedelta(days=1)
-_REPLAYED = timedelta(days=1)  # where a past window is looked at again, what arrived so long after it is of it
+_REPLAY_GRACE = timedelta(days=1)  # arrivals up to this long after a past window belong to it
 
 
 @dataclass(frozen=True)
 class DailyCounts:
-    """``counts``: rows by day, every day from the first to ``day``, the one that is judged. ``newest``: event time."""
+    """Transactions per day.
+
+    Attributes:
+        day: The checked day, the last one that is due.
+        counts: Rows by day (``date``), with every day from the first one to ``day``.
+        newest: Event time of the newest transaction.
+    """
 
     day: date
     counts: pd.Series
@@ -28,19 +34,25 @@ class DailyCounts:
 
     @property
     def rows(self) -> int:
-        """Those of the judged day."""
+        """Return the rows of the checked day."""
         return int(self.counts.iloc[-1])
 
     @property
     def empty(self) -> list[date]:
-        """The judged day and those right before it without rows, oldest first."""
+        """Return the days without rows that end with the checked day, oldest first."""
         filled = self.counts[self.counts > 0].index.max()
         return [day for day in self.counts.index if day > filled]
 
 
 @dataclass(frozen=True)
 class TransactionSample:
-    """Purchases: ``values`` has ``VALUES``, one row each. ``rows`` and ``returns`` count all of them."""
+    """Transactions of some days.
+
+    Attributes:
+        values: ``VALUES`` of up to 100,000 purchases, shape (purchases, 3).
+        rows: Number of all transactions.
+        returns: Number of transactions with a negative amount.
+    """
 
     values: pd.DataFrame
     rows: int
@@ -49,9 +61,11 @@ class TransactionSample:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Batches of the window (or of all time before it), and how many rows were refused for each reason.
+    """Batches that arrived in a window, or before it.
 
-    ``replayed`` are those whose rows came long after the window, with the rest of a history.
+    Attributes:
+        reasons: Quarantined rows by reason.
+        replayed: Identifiers of batches that arrived long after the window, as part of a history.
     """
 
     batches: list[Batch]
@@ -60,50 +74,70 @@ class Arrivals:
 
     @property
     def rows(self) -> int:
-        """New rows, good and bad."""
+        """Return the number of new rows, accepted and quarantined."""
         return sum(batch.rows_added + batch.rows_quarantined for batch in self.batches)
 
     @property
-    def refused(self) -> int:
-        """New bad rows."""
+    def quarantined(self) -> int:
+        """Return the number of new quarantined rows."""
         return sum(batch.rows_quarantined for batch in self.batches)
 
 
 def count_rows_by_day(settings: Settings, window: Window, due_hours: float) -> DailyCounts | None:
-    """Rows by day up to the last one that is due; None without any.
+    """Count the transactions per day up to the last day that is due.
 
-    A day is due some hours after it ended, for its file has to come. In a replay what belongs to a moment is there.
+    On the wall clock a day is due some hours after its end, because its file arrives later; in a replay at its end.
+
+    Args:
+        settings: Settings with the batches' folder.
+        window: Monitoring window.
+        due_hours: Hours after the end of a day at which the day is due, on the wall clock.
+
+    Returns:
+        The counts; None without any transaction.
     """
     due = timedelta(hours=due_hours if settings.clock == "wall" else 0)
     end = datetime.combine((window.as_of - due).astimezone(UTC).date(), time(), UTC)
-    found = _query(
+    days = _query(
         settings,
         "SELECT CAST(event_timestamp AS DATE) AS day, count(*) AS rows, max(event_timestamp) AS newest "
         "FROM read_parquet($files) WHERE ingested_at <= $known AND event_timestamp < $end GROUP BY 1 ORDER BY 1",
         known=window.known_at,
         end=end,
     )
-    if found is None or found.empty:
+    if days is None or days.empty:
         return None
     last = (end - _DAY).date()
-    every = pd.date_range(found["day"].iloc[0], last).date
-    counts = pd.Series(found["rows"].to_numpy(), index=found["day"].dt.date).reindex(every, fill_value=0)
-    return DailyCounts(last, counts, found["newest"].iloc[-1].to_pydatetime().astimezone(UTC))
+    all_days = pd.date_range(days["day"].iloc[0], last).date
+    counts = pd.Series(days["rows"].to_numpy(), index=days["day"].dt.date).reindex(all_days, fill_value=0)
+    return DailyCounts(last, counts, days["newest"].iloc[-1].to_pydatetime().astimezone(UTC))
 
 
 def sample_transactions(settings: Settings, window: Window, first: date, days: int) -> TransactionSample:
-    """What happened on ``days`` days from ``first`` on."""
+    """Sample the transactions of consecutive days.
+
+    Args:
+        settings: Settings with the batches' folder.
+        window: Monitoring window; transactions that arrived after its ``known_at`` are ignored.
+        first: First day.
+        days: Number of days.
+
+    Returns:
+        The sample; the same for the same data.
+    """
     start = datetime.combine(first, time(), UTC)
-    where = {"known": window.known_at, "start": start, "end": start + days * _DAY}
-    chosen = (
+    parameters = {"known": window.known_at, "start": start, "end": start + days * _DAY}
+    source = (
         "FROM read_parquet($files) WHERE ingested_at <= $known AND event_timestamp >= $start AND event_timestamp < $end"
     )
-    counts = _query(settings, f"SELECT count(*) AS rows, count(*) FILTER (amount < 0) AS returns {chosen}", **where)
+    counts = _query(
+        settings, f"SELECT count(*) AS rows, count(*) FILTER (amount < 0) AS returns {source}", **parameters
+    )
     values = _query(
         settings,
-        f"SELECT amount, amount / quantity AS price, quantity FROM (SELECT amount, quantity {chosen} AND amount > 0) "
-        f"USING SAMPLE reservoir({_MOST} ROWS) REPEATABLE (0)",
-        **where,
+        f"SELECT amount, amount / quantity AS price, quantity FROM (SELECT amount, quantity {source} AND amount > 0) "
+        f"USING SAMPLE reservoir({_MAX_ROWS} ROWS) REPEATABLE (0)",
+        **parameters,
     )
     if counts is None or values is None:
         return TransactionSample(pd.DataFrame(columns=list(VALUES), dtype=float), 0, 0)
@@ -111,12 +145,19 @@ def sample_transactions(settings: Settings, window: Window, first: date, days: i
 
 
 def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrivals]:
-    """What arrived in the window, and all that arrived before.
+    """Find the batches that arrived in the window, and those that arrived before.
 
-    Where a history is replayed and its batches carry today's date, they belong to the window of their last event. On
-    the wall clock what arrived within the day after the window is of later ones.
+    If a history is replayed and its batches carry the current date, a batch belongs to the window of its last event.
+    On the wall clock, a batch that arrived within a day after the window belongs to a later window.
+
+    Args:
+        settings: Settings with the batches' folder.
+        window: Monitoring window.
+
+    Returns:
+        Batches of the window, and earlier batches.
     """
-    latest = min(window.known_at, window.as_of + _REPLAYED)
+    latest = min(window.known_at, window.as_of + _REPLAY_GRACE)
     until = window.as_of if settings.clock == "wall" else latest
     since = until - (window.as_of - window.start)
     now, before = [], []
@@ -124,18 +165,27 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
         if batch.ingested_at > window.known_at or until < batch.ingested_at <= latest:
             continue
         replayed = batch.ingested_at > latest
-        moment = batch.last_event if replayed else batch.ingested_at
+        arrived_at = batch.last_event if replayed else batch.ingested_at
         start, end = (window.start, window.as_of) if replayed else (since, until)
-        if moment is not None and start < moment <= end:
+        if arrived_at is not None and start < arrived_at <= end:
             now.append(batch)
-        elif moment is not None and moment <= start:
+        elif arrived_at is not None and arrived_at <= start:
             before.append(batch)
-    afterwards = frozenset(batch.batch_id for batch in now if batch.ingested_at > latest)
-    return Arrivals(now, _reasons(settings, now), afterwards), Arrivals(before, _reasons(settings, before))
+    replayed_ids = frozenset(batch.batch_id for batch in now if batch.ingested_at > latest)
+    return Arrivals(now, _reasons(settings, now), replayed_ids), Arrivals(before, _reasons(settings, before))
 
 
 def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tuple[int, int, float]:
-    """Good rows that arrived, how many of them more than ``hours`` after their event, and the median in hours."""
+    """Measure the delay between event and arrival of the accepted rows; replayed batches are left out.
+
+    Args:
+        settings: Settings with the batches' folder.
+        arrived: Batches of the window.
+        hours: Delay above which a row is late.
+
+    Returns:
+        Number of rows, number of late rows, and median delay in hours (NaN without rows).
+    """
     files = [
         str(settings.batches / batch.batch_id / "transactions.parquet")
         for batch in arrived.batches
@@ -145,25 +195,25 @@ def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tup
         return 0, 0, float("nan")
     with duckdb.connect() as connection:
         rows, late, median = connection.execute(
-            "SELECT count(*), count(*) FILTER (hours > $most), median(hours) FROM "
+            "SELECT count(*), count(*) FILTER (hours > $max_hours), median(hours) FROM "
             "(SELECT epoch(ingested_at - event_timestamp) / 3600 AS hours FROM read_parquet($files))",
-            {"files": files, "most": hours},
+            {"files": files, "max_hours": hours},
         ).fetchall()[0]
     return int(rows), int(late), float(median)
 
 
 def _reasons(settings: Settings, batches: list[Batch]) -> Counter[str]:
-    """From the quarantine tables; one in memory at a time."""
+    """Count quarantined rows by reason, with one quarantine table in memory at a time."""
     reasons: Counter[str] = Counter()
     for batch in batches:
         if batch.rows_quarantined:
             table = pd.read_parquet(settings.batches / batch.batch_id / "quarantine.parquet", columns=["reasons"])
-            reasons.update(reason for these in table["reasons"] for reason in these)
+            reasons.update(reason for row_reasons in table["reasons"] for reason in row_reasons)
     return reasons
 
 
 def _query(settings: Settings, sql: str, **values: datetime) -> pd.DataFrame | None:
-    """The answer; None before the first batch."""
+    """Query the transactions; None before the first batch."""
     if not any(settings.batches.glob("*/transactions.parquet")):
         return None
     with duckdb.connect() as connection:

@@ -1,4 +1,4 @@
-"""How many rows a day should have, from the same weekday of the weeks before."""
+"""Forecast of the daily number of rows from the same weekday of earlier weeks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,49 +14,71 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class VolumeForecast:
-    """A count to come: negative binomial of this mean and variance; Poisson where they are equal.
+    """Distribution of a count: negative binomial with this mean and variance, Poisson if both are equal.
 
-    The variance of counts of people is some multiple of the mean, the overdispersion (McCullagh and Nelder,
-    *Generalized Linear Models*, 1989, 6.2.3); the negative binomial is the usual distribution of such counts.
+    The variance of counts of people is a multiple of the mean, the overdispersion (McCullagh and Nelder, *Generalized
+    Linear Models*, 1989, 6.2.3); the negative binomial is the usual distribution of such counts.
     """
 
     mean: float
     variance: float
 
     def p_value(self, count: int) -> float:
-        """How probable a count as far from the mean is, on either side."""
-        few, many = self._law.cdf(count), self._law.sf(count - 1)
-        return float(min(1.0, 2 * min(few, many)))
+        """Compute the two-sided p-value of an observed count.
+
+        Args:
+            count: Observed rows.
+
+        Returns:
+            The p-value.
+        """
+        return float(min(1.0, 2 * min(self._distribution.cdf(count), self._distribution.sf(count - 1))))
 
     def interval(self, probability: float) -> tuple[float, float]:
-        """Between which counts the count is with this probability."""
+        """Compute the prediction interval.
+
+        Args:
+            probability: Coverage.
+
+        Returns:
+            Lower and upper bound, with equal tails.
+        """
         tail = (1 - probability) / 2
-        return float(self._law.ppf(tail)), float(self._law.ppf(1 - tail))
+        return float(self._distribution.ppf(tail)), float(self._distribution.ppf(1 - tail))
 
     @property
-    def _law(self) -> Any:
+    def _distribution(self) -> Any:
         if self.variance <= self.mean * (1 + 1e-9):
             return stats.poisson(self.mean)
         return stats.nbinom(self.mean**2 / (self.variance - self.mean), self.mean / self.variance)
 
 
 def forecast_volume(counts: pd.Series, days: Sequence[date], weeks: int, min_days: int) -> VolumeForecast | None:
-    """The rows of consecutive ``days`` together, from the ``weeks`` before the first of them; None from too few days.
+    """Forecast the rows of consecutive days together.
 
-    ``counts``: rows by day (``date``), every day from the first on. The mean of a day is that of its weekday; the
-    overdispersion is Pearson's, over all weekdays; the variance has a share for what the mean itself is not sure of.
+    The mean of a day is the mean of its weekday; the overdispersion is Pearson's, over all weekdays; the variance
+    includes the uncertainty of the mean.
+
+    Args:
+        counts: Rows by day (``date``), with every day since the first one.
+        days: Consecutive days to forecast.
+        weeks: Weeks of history before the first of ``days``.
+        min_days: Minimum days of history, at least 14.
+
+    Returns:
+        The forecast; None with less history.
     """
     history = counts[(counts.index >= days[0] - weeks * 7 * _DAY) & (counts.index < days[0])]
     if len(history) < max(min_days, 14):
         return None
     weekdays = np.array([day.weekday() for day in history.index])
     observed = history.to_numpy(dtype=float)
-    # Half a row more: a weekday on which nothing was sold has a mean, too.
+    # Half a row more, so that the mean of a weekday without sales is positive.
     means = np.array(
         [(observed[weekdays == weekday].sum() + 0.5) / (weekdays == weekday).sum() for weekday in range(7)]
     )
-    spread = float(((observed - means[weekdays]) ** 2 / means[weekdays]).sum() / (len(observed) - 7))
-    wanted = [day.weekday() for day in days]
-    unsure = np.mean([1 / (weekdays == weekday).sum() for weekday in wanted])
-    mean = float(means[wanted].sum())
-    return VolumeForecast(mean, mean * max(1.0, spread) * float(1 + unsure))
+    overdispersion = float(((observed - means[weekdays]) ** 2 / means[weekdays]).sum() / (len(observed) - 7))
+    forecast_weekdays = [day.weekday() for day in days]
+    uncertainty = np.mean([1 / (weekdays == weekday).sum() for weekday in forecast_weekdays])
+    mean = float(means[forecast_weekdays].sum())
+    return VolumeForecast(mean, mean * max(1.0, overdispersion) * float(1 + uncertainty))

@@ -33,5 +33,5 @@ def is_definition_change(settings: Settings) -> bool:
 
 
 def _wrong(settings: Settings) -> pd.DataFrame:
-    latest = read_latest_metrics(settings, "skew", of_rows=True)
+    latest = read_latest_metrics(settings, "skew", with_rows=True)
     return latest[latest["breached"] & (latest["rows"] > 0)]

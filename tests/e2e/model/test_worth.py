@@ -69,7 +69,7 @@ def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
             for moment in SERVED:
                 score_customers(settings, served, moment, known_at)
         rules = MonitorSettings.model_validate({"outcome": {"resamples": 50}})
-        found = run_outcome_view(settings, Window.ending(CDNOW_ENDS, 1, known_at), rules)
+        found = run_outcome_view(settings, Window.ending_at(CDNOW_ENDS, 1, known_at), rules)
     assert found.summary.startswith("14 cohorts: 14 measured")
     measured = pd.DataFrame([(row.version, row.metric, row.value) for row in found.metrics], columns=["v", "m", "x"])
     return pd.DataFrame(offline).T.join(measured.pivot_table(index="v", columns="m", values="x")).set_index("name")

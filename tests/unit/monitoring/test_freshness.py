@@ -1,4 +1,4 @@
-"""Whether what is served is of today: by the online store's own state, the newest batch scores, the champion's age."""
+"""Freshness checks of the online store, the batch scores and the champion."""
 
 import sqlite3
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedMod
 from holdfast.monitoring.data_quality.view import run_data_view
 from holdfast.monitoring.freshness import ONLINE, check_batch_scores, check_champion, check_online_store
 from holdfast.monitoring.metrics_store import write_metrics
+from holdfast.monitoring.result import CheckResult
 from holdfast.monitoring.settings import DataRules, MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.registry import Registry, make_registry
@@ -26,79 +27,85 @@ DAY = 24 * HOUR
 
 
 def window(hours: float) -> Window:
-    return Window.ending(AS_OF + hours * HOUR, 1, AS_OF + hours * HOUR)
+    return Window.ending_at(AS_OF + hours * HOUR, 1, AS_OF + hours * HOUR)
 
 
 @pytest.mark.parametrize(
-    ("hours", "severity", "told"),
+    ("hours", "severity", "text"),
     [
         (-5, None, ""),
         (0, None, ""),
         (48, None, ""),
-        (49, "warning", "49 hours old, beyond 48: the service flags its answers"),
-        (721, "critical", "721 hours old, beyond 720: the service refuses them"),
+        (49, "warning", "49 hours old, beyond 48: the service flags its predictions as stale"),
+        (721, "critical", "721 hours old, beyond 720: the service refuses predictions"),
     ],
 )
-def test_the_online_store_ages(open_shop: Settings, hours: float, severity: str | None, told: str) -> None:
-    rows, findings, notes = check_online_store(open_shop, window(hours))
-    assert (rows[0].value, rows[0].limit, rows[0].breached) == (max(hours, 0), 48, severity is not None)
-    assert [item.severity for item in findings] == ([severity] if severity else [])
-    assert all(item.event == "holdfast.freshness.breached" and told in item.summary for item in findings)
-    assert notes == []
+def test_check_online_store_age_beyond_limit_has_finding(
+    open_shop: Settings, hours: float, severity: str | None, text: str
+) -> None:
+    result = check_online_store(open_shop, window(hours))
+    (row,) = result.metrics
+    assert (row.value, row.limit, row.breached) == (max(hours, 0), 48, severity is not None)
+    assert [item.severity for item in result.findings] == ([severity] if severity else [])
+    assert all(item.event == "holdfast.freshness.breached" and text in item.summary for item in result.findings)
+    assert result.notes == []
 
 
-def test_a_store_of_no_known_age_is_critical_once_it_had_one(open_shop: Settings) -> None:
-    rows, findings, _ = check_online_store(open_shop, window(1))
-    delete_online_state(open_shop)  # as a materialisation that was killed leaves it
-    assert check_online_store(open_shop, window(2))[1] == []  # as far as monitoring knows, there never was one
+def test_check_online_store_unknown_age_after_known_age_is_critical(open_shop: Settings) -> None:
+    rows = check_online_store(open_shop, window(1)).metrics
+    delete_online_state(open_shop)  # as a killed materialization does
+    assert check_online_store(open_shop, window(2)).findings == []  # no earlier run knew an age
     write_metrics(open_shop, "data", AS_OF, AS_OF + HOUR, rows)
     with features_lock(open_shop):
-        assert check_online_store(open_shop, window(2)) == (
-            [], [], ["The online store is being filled: its age is not judged."]
-        )  # fmt: skip
-    rows, findings, notes = check_online_store(open_shop, window(2))
-    assert [(item.severity, item.subject) for item in findings] == [("critical", ONLINE)]
-    assert rows[0].breached and notes == []
+        being_filled = CheckResult(notes=["The online store is being filled: its age is not checked."])
+        assert check_online_store(open_shop, window(2)) == being_filled
+    result = check_online_store(open_shop, window(2))
+    assert [(item.severity, item.subject) for item in result.findings] == [("critical", ONLINE)]
+    assert result.metrics[0].breached and result.notes == []
 
 
-def test_a_store_that_lost_what_it_was_filled_with_is_critical(open_shop: Settings) -> None:
+def test_check_online_store_lost_rows_are_critical(open_shop: Settings) -> None:
     with sqlite3.connect(open_shop.feast / "online_store.db") as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             database.execute(f"DELETE FROM {table}")
-    rows, (finding,), _ = check_online_store(open_shop, window(1))
+    result = check_online_store(open_shop, window(1))
+    (finding,) = result.findings
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.freshness.breached", "critical", ONLINE)
     assert "does not hold 150 of a sample" in finding.summary
-    assert rows[0].breached
+    assert result.metrics[0].breached
     (open_shop.feast / "online_store.db").unlink()
-    assert "cannot be read: OperationalError" in check_online_store(open_shop, window(1))[1][0].summary
+    assert "cannot be read: OperationalError" in check_online_store(open_shop, window(1)).findings[0].summary
 
 
-def test_before_the_first_materialisation_it_says_so(shop: Settings) -> None:
-    rows, findings, notes = check_online_store(shop, window(1))
-    assert (rows, findings) == ([], [])
-    assert "python -m flows.features" in notes[0]
+def test_check_online_store_never_materialized_has_note(shop: Settings) -> None:
+    result = check_online_store(shop, window(1))
+    assert (result.metrics, result.findings) == ([], [])
+    assert "python -m flows.features" in result.notes[0]
 
 
-def test_scores_are_missed_once_there_were_some(shop: Settings) -> None:
+def test_check_batch_scores_stale_scores_have_finding(shop: Settings) -> None:
     rules = DataRules()
-    assert check_batch_scores(shop, window(100), rules) == ([], [], [])
-    for moment in (AS_OF, AS_OF + 72 * HOUR):  # of what comes after the window, it knows nothing
-        _scored(shop, moment)
-    assert check_batch_scores(shop, window(36), rules)[1] == []
-    rows, findings, _ = check_batch_scores(shop, window(37), rules)
-    assert (rows[0].value, rows[0].breached) == (37, True)
-    assert findings[0].summary == "The newest batch scores are of 2024-07-01 00:00 UTC, 37 hours old; the limit is 36."
+    assert check_batch_scores(shop, window(100), rules) == CheckResult()
+    for time in (AS_OF, AS_OF + 72 * HOUR):  # the second one is after the windows
+        _write_scores(shop, time)
+    assert check_batch_scores(shop, window(36), rules).findings == []
+    result = check_batch_scores(shop, window(37), rules)
+    assert (result.metrics[0].value, result.metrics[0].breached) == (37, True)
+    assert (
+        result.findings[0].summary
+        == "The newest batch scores are of 2024-07-01 00:00 UTC, 37 hours old; the limit is 36."
+    )
 
 
 @pytest.fixture
 def registry(shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The shop's; nothing in it."""
+    """Create the shop's registry, without versions."""
     made = make_registry(tmp_path / "registry")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", made.uri)
     return made
 
 
-def _trained(registry: Registry, as_of: datetime) -> str:
+def _register(registry: Registry, as_of: datetime) -> str:
     version = registry.register_model()
     registry.client.set_model_version_tag(MODEL_NAME, version, "holdfast.as_of", as_of.isoformat())
     return version
@@ -107,55 +114,55 @@ def _trained(registry: Registry, as_of: datetime) -> str:
 @pytest.mark.parametrize(
     ("days", "breached"), [(-3, False), (0, False), (61, False), (100, False), (101, True), (400, True)]
 )
-def test_the_champion_ages_from_the_moment_it_was_trained_as_of(
+def test_check_champion_age_counts_from_training_as_of(
     shop: Settings, registry: Registry, days: int, breached: bool
 ) -> None:
-    registry.set_alias(CHAMPION, _trained(registry, AS_OF))
-    rows, findings, notes = check_champion(shop, window(24 * days), DataRules())
-    assert [(row.metric, row.subject, row.version, row.value, row.limit, row.breached) for row in rows] == [
+    registry.set_alias(CHAMPION, _register(registry, AS_OF))
+    result = check_champion(shop, window(24 * days), DataRules())
+    assert [(row.metric, row.subject, row.version, row.value, row.limit, row.breached) for row in result.metrics] == [
         ("age_days", "champion", "1", max(days, 0), 100, breached)
     ]
-    assert [(item.event, item.severity, item.subject) for item in findings] == [
+    assert [(item.event, item.severity, item.subject) for item in result.findings] == [
         ("holdfast.freshness.breached", "warning", "champion")
     ] * breached
-    assert notes == []
+    assert result.notes == []
 
 
-def test_a_stale_champion_is_told_with_its_age_until_another_follows(shop: Settings, registry: Registry) -> None:
+def test_check_champion_stale_has_finding_until_promotion(shop: Settings, registry: Registry) -> None:
     rules = DataRules(max_champion_age_days=30)
-    registry.set_alias(CHAMPION, _trained(registry, AS_OF - 31 * DAY))
-    _, (finding,), _ = check_champion(shop, window(0), rules)
+    registry.set_alias(CHAMPION, _register(registry, AS_OF - 31 * DAY))
+    (finding,) = check_champion(shop, window(0), rules).findings
     assert "version 1, was trained as of 2024-05-31, 31 days ago; the limit is 30" in finding.summary
     assert (finding.payload["version"], finding.payload["age_days"]) == ("1", 31)
-    registry.set_alias(CHALLENGER, _trained(registry, AS_OF))
-    assert len(check_champion(shop, window(0), rules)[1]) == 1, "who only waits serves nobody"
+    registry.set_alias(CHALLENGER, _register(registry, AS_OF))
+    assert len(check_champion(shop, window(0), rules).findings) == 1, "a challenger does not replace the champion"
     registry.set_alias(CHAMPION, "2")
-    assert check_champion(shop, window(0), rules)[1] == []
+    assert check_champion(shop, window(0), rules).findings == []
 
 
-def test_of_no_champion_nothing_is_said(shop: Settings, request: pytest.FixtureRequest) -> None:
-    assert check_champion(shop, window(0), DataRules()) == ([], [], []), "nothing was ever registered"
+def test_check_champion_without_champion_is_empty(shop: Settings, request: pytest.FixtureRequest) -> None:
+    assert check_champion(shop, window(0), DataRules()) == CheckResult(), "no version was ever registered"
     request.getfixturevalue("registry").register_model()
-    assert check_champion(shop, window(0), DataRules()) == ([], [], [])
+    assert check_champion(shop, window(0), DataRules()) == CheckResult()
 
 
-def test_a_champion_of_no_known_age_and_a_registry_that_is_away_are_noted(
+def test_check_champion_unknown_age_or_unreachable_registry_has_note(
     shop: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.set_alias(CHAMPION, registry.register_model())
-    rows, findings, notes = check_champion(shop, window(0), DataRules())
-    assert (rows, findings) == ([], [])
-    assert "version 1, was not registered by training" in notes[0]
+    result = check_champion(shop, window(0), DataRules())
+    assert (result.metrics, result.findings) == ([], [])
+    assert "version 1 was not registered by training" in result.notes[0]
     broken = shop.data / "broken.db"
     broken.write_bytes(b"no database" * 1000)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{broken}")
-    rows, findings, notes = check_champion(shop, window(0), DataRules())
-    assert (rows, findings) == ([], [])
-    assert "The age of the champion is not known" in notes[0]
+    result = check_champion(shop, window(0), DataRules())
+    assert (result.metrics, result.findings) == ([], [])
+    assert "The age of the champion is unknown" in result.notes[0]
 
 
-def test_the_data_view_tells_a_stale_champion(shop: Settings, registry: Registry) -> None:
-    registry.set_alias(CHAMPION, _trained(registry, AS_OF - 101 * DAY))
+def test_data_view_stale_champion_has_finding(shop: Settings, registry: Registry) -> None:
+    registry.set_alias(CHAMPION, _register(registry, AS_OF - 101 * DAY))
     found = run_data_view(shop, window(0), MonitorSettings())
     (finding,) = (item for item in found.findings if item.event == "holdfast.freshness.breached")
     assert (finding.subject, finding.payload["age_days"]) == ("champion", 101)
@@ -164,7 +171,7 @@ def test_the_data_view_tells_a_stale_champion(shop: Settings, registry: Registry
     ]
 
 
-def _scored(settings: Settings, moment: datetime) -> None:
+def _write_scores(settings: Settings, as_of: datetime) -> None:
     contract = ServedModel(
         model_name="m",
         model_version="1",
@@ -177,6 +184,6 @@ def _scored(settings: Settings, moment: datetime) -> None:
         fingerprint={},
         model_sha256="0",
     )
-    table = pyarrow.table({"customer_id": ["c1"]}).replace_schema_metadata(score_metadata(contract, moment, KNOWN_AT))
+    table = pyarrow.table({"customer_id": ["c1"]}).replace_schema_metadata(score_metadata(contract, as_of, KNOWN_AT))
     settings.scores.mkdir(exist_ok=True)
-    pq.write_table(table, scores_path(settings.scores, moment))
+    pq.write_table(table, scores_path(settings.scores, as_of))

@@ -39,10 +39,10 @@ def test_what_is_asked_for(settings: Settings) -> None:
 
 def test_the_latest_run_and_the_latest_that_measured_anything(settings: Settings) -> None:
     assert read_latest_metrics(settings, "drift")["value"].tolist() == [7]
-    assert read_latest_metrics(settings, "drift", of_rows=True)["value"].tolist() == [3]
+    assert read_latest_metrics(settings, "drift", with_rows=True)["value"].tolist() == [3]
     assert read_latest_metrics(settings, "skew").empty
     write_metrics(settings, "skew", START, START + HOUR, [MetricRow("values_compared", "all", 0, 0)])
-    assert read_latest_metrics(settings, "skew", of_rows=True).empty
+    assert read_latest_metrics(settings, "skew", with_rows=True).empty
 
 
 def test_no_other_file_is_opened(settings: Settings) -> None:

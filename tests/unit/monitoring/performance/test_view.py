@@ -27,7 +27,7 @@ from tests.support.scored_shop import MONTHS, copy_of_scored_shop, promote, scor
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
 
 RULES = MonitorSettings.model_validate({"outcome": {"min_rows": 30, "resamples": 50}})
-WINDOW = Window.ending(AS_OF, 1, KNOWN_AT)
+WINDOW = Window.ending_at(AS_OF, 1, KNOWN_AT)
 
 
 @pytest.fixture
