@@ -1,4 +1,4 @@
 """All components of Holdfast on one machine: `make up`.
 
-Process helpers that others share belong to holdfast.runtime.
+Process management shared with other packages is in holdfast.runtime.
 """

@@ -1,34 +1,33 @@
-"""`make up`: everything on this machine, until Ctrl-C. See README, "Running it"."""
+"""Run all components on this machine until Ctrl-C: `make up`. See README, "Running it"."""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from types import FrameType
 
-from deploy.local.components import environment, parts
-from deploy.local.lock import take_lock
-from deploy.local.orphans import MARK, end_left_over, end_runs
-from deploy.local.ports import require_free
+from deploy.local.components import component_environment, list_components
+from deploy.local.lock import acquire_lock
+from deploy.local.orphans import DATA_VARIABLE, terminate_flow_runs, terminate_orphans
+from deploy.local.ports import require_free_ports
 from deploy.local.settings import LocalSettings, load_local_settings
-from deploy.local.startup import Watch
+from deploy.local.startup import StartupMonitor
 from deploy.local.supervisor import Supervisor
 from feature_repo.settings import Settings, apply_environment, load_settings
 from holdfast.core.errors import HoldfastError
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main() -> int:
-    """Keep everything running until a signal; 0 when it was told to end."""
-    stop = _on_signals()
+    """Run all components until a signal; returns the exit status."""
+    stop = _stop_on_signals()
     try:
         local, settings = load_local_settings(), load_settings()
-        lock = take_lock(settings, local)
+        lock = acquire_lock(settings, local)
         try:
-            _keep_running(settings, local, stop)
+            _run(settings, local, stop)
         finally:
             lock.release()
     except HoldfastError as error:
@@ -37,59 +36,58 @@ def main() -> int:
     return 0
 
 
-def _keep_running(settings: Settings, local: LocalSettings, stop: threading.Event) -> None:
-    found = parts(settings, local)
-    if killed := end_left_over(settings.data):
-        _tell(f"Ended {killed} processes that an earlier `make up` had left when it was killed.")
-    require_free(local, found)
+def _run(settings: Settings, local: LocalSettings, stop: threading.Event) -> None:
+    components = list_components(settings, local)
+    if count := terminate_orphans(settings.data):
+        _report(f"Terminated {count} orphaned processes of an earlier `make up`.")
+    require_free_ports(local, components)
     apply_environment()
     logs = settings.data / "logs"
-    told = {**environment(settings, local), MARK: str(settings.data)}
-    _tell(f"Starting everything; state in {settings.data}, logs in {logs}")
+    environment = {**component_environment(settings, local), DATA_VARIABLE: str(settings.data)}
+    _report(f"Starting all components; data in {settings.data}, logs in {logs}")
     if local.host not in _LOOPBACK:
-        _tell(
-            f"HOLDFAST_HOST={local.host}: who reaches this machine reaches Prefect and MLflow, which ask nobody's name."
-        )
+        _report(f"HOLDFAST_HOST={local.host}: other machines can access Prefect and MLflow, which need no login.")
     try:
-        with Supervisor(found, told, logs) as supervisor:
-            watch = Watch(found, supervisor, logs, told["PREFECT_API_URL"], _tell)
-            _watch(watch, supervisor, stop, lambda: _tell(f"\nAll of it: {local.url('status')}   (Ctrl-C ends it)\n"))
-            watch.close()
-            _tell("Ending everything")
-            if supervisor.answers() and (worker := supervisor.processes()["worker"].pid):  # 0: there is none
-                end_runs(worker)
+        with Supervisor(components, environment, logs) as supervisor:
+            monitor = StartupMonitor(components, supervisor, logs, environment["PREFECT_API_URL"], _report)
+            _monitor(
+                monitor, supervisor, stop, f"\nStatus page: {local.url('status')}   (Ctrl-C ends all components)\n"
+            )
+            _report("Ending all components")
+            if supervisor.is_ready() and (worker := supervisor.processes()["worker"].pid):  # 0: there is no process
+                terminate_flow_runs(worker)
     finally:
-        end_left_over(settings.data)
+        terminate_orphans(settings.data)
 
 
-def _watch(watch: Watch, supervisor: Supervisor, stop: threading.Event, all_there: Callable[[], None]) -> None:
-    said = False
-    while not stop.wait(_LOOK_SECONDS):
-        if not supervisor.answers():
+def _monitor(monitor: StartupMonitor, supervisor: Supervisor, stop: threading.Event, final_message: str) -> None:
+    reported = False
+    while not stop.wait(_POLL_SECONDS):
+        if not supervisor.is_ready():
             continue
-        watch.look()
-        if watch.settled and not said:
-            said = True
-            all_there()
+        monitor.poll()
+        if monitor.is_done and not reported:
+            reported = True
+            _report(final_message)
 
 
-def _on_signals() -> threading.Event:
-    """Set by Ctrl-C, SIGTERM and a closed terminal."""
+def _stop_on_signals() -> threading.Event:
+    """Create an event that is set by Ctrl-C, SIGTERM and a closed terminal."""
     stop = threading.Event()
 
-    def told(_number: int, _frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, told)
+        signal.signal(number, on_signal)
     return stop
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-    except OSError:  # the terminal is gone; ending goes on
+    except OSError:  # the terminal is closed; ending goes on
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 

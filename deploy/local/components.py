@@ -1,4 +1,4 @@
-"""The parts of a local Holdfast: the command of each, where it answers, and what has to be there before it."""
+"""Components of a local Holdfast: commands, addresses and dependencies."""
 
 import os
 import shlex
@@ -13,88 +13,113 @@ from feature_repo.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "holdfast"
 WORKER = "make-up"
-WAITS = "waits for a champion"
+WAITING_FOR_CHAMPION = "waits for a champion"
 
 
 @dataclass(frozen=True)
-class Part:
-    """A process to keep running; one that is ``once`` ends by itself when it has done its work.
+class Component:
+    """Process of a local Holdfast.
 
-    ``health``: a URL that answers below 400 when it is there; None: it is there when it runs. ``page``: what a person
-    opens. ``needs``: names of the parts that must be there before it starts. ``waits``: what its log says last while it
-    waits for something that may be long in coming; nobody waits for it then.
+    Attributes:
+        description: Noun phrase for messages.
+        page: URL for users; "": none.
+        health: URL that responds with 200 when the component is ready; None: see
+            :class:`deploy.local.startup.StartupMonitor`.
+        port: Port to listen on; None: no server.
+        requires: Names of the components that must be ready first.
+        one_shot: The process ends when its work is done; otherwise the process is restarted when it ends.
+        waiting_message: Text in the last line of the log while the component waits for an event that may be far away;
+            the startup does not wait for such a component.
     """
 
     name: str
-    about: str
+    description: str
     command: tuple[str, ...]
     page: str = ""
     health: str | None = None
     port: int | None = None
-    needs: tuple[str, ...] = ()
-    once: bool = False
-    waits: str = ""
+    requires: tuple[str, ...] = ()
+    one_shot: bool = False
+    waiting_message: str = ""
 
     @property
     def port_variable(self) -> str:
-        """What sets its port."""
+        """Return the environment variable of the port."""
         return f"HOLDFAST_{self.name.upper()}_PORT"
 
     @property
     def command_line(self) -> str:
-        """As a shell would take it."""
+        """Return the command as a shell command line."""
         return shlex.join(self.command)
 
 
-def parts(settings: Settings, local: LocalSettings) -> list[Part]:
-    """All parts, those first that others need. The tracking server of the environment, if one is named, is not ours."""
+def list_components(settings: Settings, local: LocalSettings) -> list[Component]:
+    """List all components, each after those that it requires.
+
+    Args:
+        settings: Data folder and MLflow's tracking server; MLflow's server is no component when the tracking URI is
+            the address of another server.
+        local: Host and ports.
+
+    Returns:
+        The components.
+    """
     tracking = settings.mlflow_tracking_uri
     embedded = not tracking.startswith(("http:", "https:"))
-    found = [
+    components = [
         _server(
             "prefect", "Prefect's server", local, ["prefect", "server", "start"], "/api/health",
         ),
-        Part("prepare", "the databases", _python("deploy.local.prepare"), once=True),
-        Part(
+        Component("prepare", "the databases", _python("deploy.local.prepare"), one_shot=True),
+        Component(
             "deployments",
             "the deployments of prefect.yaml",
             _python("deploy.local.register_deployments"),
-            needs=("prefect",),
-            once=True,
+            requires=("prefect",),
+            one_shot=True,
         ),
-        Part(
+        Component(
             "worker",
             "the worker that runs flows",
             venv_command("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER),
-            needs=("deployments", "prepare"),
+            requires=("deployments", "prepare"),
         ),
         _server(
-            "status", "the status page", local, ["python", "-m", "holdfast.status_page"], "/health", needs=("prepare",),
+            "status", "the status page", local, ["python", "-m", "holdfast.status_page"], "/health",
+            requires=("prepare",),
         ),
         _server(
             "service", "the prediction service", local, ["python", "-m", "deploy.local.service"], "/livez",
-            needs=("prepare",), waits=WAITS,
+            requires=("prepare",), waiting_message=WAITING_FOR_CHAMPION,
         ),
         _server(
-            "mlflow", "MLflow's pages", local,
+            "mlflow", "MLflow's UI", local,
             ["mlflow", "server", "--backend-store-uri", tracking, "--workers", "1",
              "--artifacts-destination", (settings.mlflow / "artifacts").as_uri()],
-            "/health", needs=("prepare",),
+            "/health", requires=("prepare",),
         ),
         _server(
-            "evidently", "Evidently's pages", local, ["evidently", "ui", "--workspace", str(settings.evidently)],
-            "/api/version", needs=("prepare",),
+            "evidently", "Evidently's UI", local, ["evidently", "ui", "--workspace", str(settings.evidently)],
+            "/api/version", requires=("prepare",),
         ),
         _server(
-            "feast", "Feast's pages", local, ["feast", "-c", str(ROOT / "feature_repo"), "ui"], "/",
-            needs=("prepare",),
+            "feast", "Feast's UI", local, ["feast", "-c", str(ROOT / "feature_repo"), "ui"], "/",
+            requires=("prepare",),
         ),
     ]  # fmt: skip
-    return [part for part in found if embedded or part.name != "mlflow"]
+    return [component for component in components if embedded or component.name != "mlflow"]
 
 
-def environment(settings: Settings, local: LocalSettings) -> Mapping[str, str]:
-    """What every part is told: one state, one Prefect server, and where the others are."""
+def component_environment(settings: Settings, local: LocalSettings) -> Mapping[str, str]:
+    """Build the environment variables that all components share.
+
+    Args:
+        settings: Data folder and MLflow's tracking server.
+        local: Host and ports.
+
+    Returns:
+        Variables for the data folder, Prefect's server and the addresses of all components.
+    """
     tracking = settings.mlflow_tracking_uri
     mlflow = tracking if tracking.startswith(("http:", "https:")) else local.url("mlflow")
     return {
@@ -115,22 +140,29 @@ def environment(settings: Settings, local: LocalSettings) -> Mapping[str, str]:
 
 def _server(
     name: str,
-    about: str,
+    description: str,
     local: LocalSettings,
     command: list[str],
     health: str,
-    needs: tuple[str, ...] = (),
-    waits: str = "",
-) -> Part:
+    requires: tuple[str, ...] = (),
+    waiting_message: str = "",
+) -> Component:
     url, port = local.url(name), local.port(name)
     listen = ("--host", local.host, "--port", str(port))
-    return Part(
-        name, about, fresh(name, venv_command(*command) + listen), url, f"{url}{health}", port, needs, waits=waits
-    )
+    start = clean_start_command(name, venv_command(*command) + listen)
+    return Component(name, description, start, url, f"{url}{health}", port, requires, waiting_message=waiting_message)
 
 
-def fresh(name: str, command: tuple[str, ...]) -> tuple[str, ...]:
-    """``command``, once nothing is left of an earlier part of that name."""
+def clean_start_command(name: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    """Extend a command so that processes of an earlier component of the same name are terminated first.
+
+    Args:
+        name: Name of the component.
+        command: Program and arguments.
+
+    Returns:
+        The extended command.
+    """
     return (*_python("deploy.local.orphans"), name, *command)
 
 
@@ -139,5 +171,13 @@ def _python(module: str) -> tuple[str, ...]:
 
 
 def venv_command(name: str, *arguments: str) -> tuple[str, ...]:
-    """The command of that name beside this Python: what is on the path may be another version."""
+    """Build a command of this Python's environment; a program on the path may have another version.
+
+    Args:
+        name: Program.
+        *arguments: Arguments.
+
+    Returns:
+        The command.
+    """
     return (str(Path(sys.executable).parent / name), *arguments)

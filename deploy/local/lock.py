@@ -1,4 +1,4 @@
-"""One `make up` per data folder, and how others find out that it runs."""
+"""Lock of a data folder, held by `make up`, and the addresses of its components for other processes."""
 
 import json
 import shlex
@@ -7,23 +7,31 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from deploy.local.components import environment
+from deploy.local.components import component_environment
 from deploy.local.settings import LocalSettings
 from feature_repo.settings import Settings, load_settings
+from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 
 _STATUS = "HOLDFAST_STATUS_URL"
 
 
-class RunsAlreadyError(HoldfastError):
-    """Another `make up` works on the same data folder."""
+class AlreadyRunningError(HoldfastError):
+    """Another `make up` uses the data folder."""
 
 
-def take_lock(settings: Settings, local: LocalSettings) -> FileLock:
-    """Held for as long as everything runs; beside it is written where the parts are.
+def acquire_lock(settings: Settings, local: LocalSettings) -> FileLock:
+    """Acquire the lock of the data folder, and write the addresses of the components next to it.
+
+    Args:
+        settings: Data folder.
+        local: Host and ports.
+
+    Returns:
+        The acquired lock.
 
     Raises:
-        RunsAlreadyError: Another process holds it.
+        AlreadyRunningError: Another process holds the lock.
     """
     folder = _folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,21 +39,26 @@ def take_lock(settings: Settings, local: LocalSettings) -> FileLock:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        status = (_written(settings) or {}).get(_STATUS, "starting")
-        raise RunsAlreadyError(
-            f"`make up` runs already on {settings.data} ({status}). End it with Ctrl-C where it was started, or set "
-            "HOLDFAST_DATA to another folder, and other ports."
+        status = (_read_endpoints(settings) or {}).get(_STATUS, "starting")
+        raise AlreadyRunningError(
+            f"`make up` already runs on {settings.data} ({status}). End it with Ctrl-C in its terminal, or set "
+            "HOLDFAST_DATA to another folder and choose other ports."
         ) from None
-    from holdfast.core.atomic_files import replace_file  # the flows make folders: not for `make env`
-
     with replace_file(folder / "up.json") as temporary:
-        temporary.touch(0o600)  # the address of a tracking server of the user's may hold a password
-        temporary.write_text(json.dumps(_places(settings, local)))
+        temporary.touch(0o600)  # the address of the user's tracking server may contain a password
+        temporary.write_text(json.dumps(_endpoints(settings, local)))
     return lock
 
 
-def running(settings: Settings) -> dict[str, str] | None:
-    """The variables that say where the parts of the `make up` of this data folder are; None: none runs."""
+def running_endpoints(settings: Settings) -> dict[str, str] | None:
+    """Read the addresses of the components of a running `make up`.
+
+    Args:
+        settings: Data folder.
+
+    Returns:
+        Environment variables with the addresses; None: no `make up` runs on the data folder.
+    """
     file = _folder(settings) / "up.lock"
     if not file.exists():
         return None
@@ -53,18 +66,18 @@ def running(settings: Settings) -> dict[str, str] | None:
     try:
         probe.acquire(blocking=False)
     except Timeout:
-        return _written(settings)
+        return _read_endpoints(settings)
     probe.release()
     return None
 
 
-def _places(settings: Settings, local: LocalSettings) -> dict[str, str]:
-    told = environment(settings, local)
-    urls = {name: value for name, value in told.items() if name.startswith("HOLDFAST_") and name.endswith("_URL")}
-    return {"PREFECT_API_URL": told["PREFECT_API_URL"], **urls, _STATUS: local.url("status")}
+def _endpoints(settings: Settings, local: LocalSettings) -> dict[str, str]:
+    variables = component_environment(settings, local)
+    urls = {name: value for name, value in variables.items() if name.startswith("HOLDFAST_") and name.endswith("_URL")}
+    return {"PREFECT_API_URL": variables["PREFECT_API_URL"], **urls, _STATUS: local.url("status")}
 
 
-def _written(settings: Settings) -> dict[str, str] | None:
+def _read_endpoints(settings: Settings) -> dict[str, str] | None:
     try:
         found: dict[str, str] = json.loads((_folder(settings) / "up.json").read_text())
         return found
@@ -77,7 +90,7 @@ def _folder(settings: Settings) -> Path:
 
 
 if __name__ == "__main__":
-    # Part of `make env`: commands then use the servers that run instead of one of their own on the same database, and
-    # alerts link to what is there.
-    places = running(load_settings()) or {}
-    sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in places.items())
+    # Used by `make env`: commands then use the running servers instead of a second one on the same database, and alerts
+    # link to existing pages.
+    endpoints = running_endpoints(load_settings()) or {}
+    sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in endpoints.items())

@@ -1,4 +1,4 @@
-"""Processes that outlive those that started them: a run of a killed worker, a service's workers."""
+"""Orphaned processes: a flow run of a killed worker, workers of a killed service."""
 
 import os
 import sys
@@ -7,70 +7,77 @@ from pathlib import Path
 
 import psutil
 
-# Every process that a `make up` starts, and what those start, has its data folder in this variable.
-MARK = "HOLDFAST_UP"
-# And in this one the part that it is of, if that is a server.
-PART = "HOLDFAST_UP_PART"
-_POLITE_SECONDS = 3.0
+from holdfast.runtime.processes import apply_to_processes, terminate_processes
+
+# Variable with the data folder, in the environment of each process of `make up` and its descendants.
+DATA_VARIABLE = "HOLDFAST_UP"
+# Variable with the name of the component, in the environment of each server and its descendants.
+COMPONENT_VARIABLE = "HOLDFAST_UP_PART"
+_TERMINATE_SECONDS = 3.0
 
 
-def left_over(data: Path, part: str | None = None) -> list[psutil.Process]:
-    """What still runs of a `make up` on ``data``, or of one part; not this process and those it descends from."""
-    return list(_left_over(data, part))
+def terminate_flow_runs(worker: int) -> None:
+    """Terminate the flow runs of a worker while Prefect's server can still record their end.
 
-
-def end_runs(worker: int) -> None:
-    """Tell the runs of a worker to end while there is a server that they can tell so, and wait a little."""
+    Args:
+        worker: Process id of the worker.
+    """
     try:
         runs = psutil.Process(worker).children(recursive=True)
     except psutil.Error:
         return
-    _signal(runs, kill=False)
-    psutil.wait_procs(runs, timeout=_POLITE_SECONDS)
+    apply_to_processes(runs, psutil.Process.terminate)
+    psutil.wait_procs(runs, timeout=_TERMINATE_SECONDS)
 
 
-def end_left_over(data: Path, part: str | None = None) -> int:
-    """End them, and what they start meanwhile; how many there were."""
-    ended: set[int] = set()
+def terminate_orphans(data: Path, component: str | None = None) -> int:
+    """Terminate the processes of an earlier `make up`, and processes that they start meanwhile.
+
+    Args:
+        data: Data folder of the `make up`.
+        component: Name of a component; None: all.
+
+    Returns:
+        Number of processes.
+    """
+    terminated: set[int] = set()
     for _ in range(3):
-        found = left_over(data, part)
-        if not found:
+        orphans = list(find_orphans(data, component))
+        if not orphans:
             break
-        ended |= {process.pid for process in found}
-        _signal(found, kill=False)
-        _, alive = psutil.wait_procs(found, timeout=_POLITE_SECONDS)
-        _signal(alive, kill=True)
-        psutil.wait_procs(alive, timeout=_POLITE_SECONDS)
-    return len(ended)
+        terminated |= {process.pid for process in orphans}
+        terminate_processes(orphans, _TERMINATE_SECONDS)
+    return len(terminated)
 
 
-def _left_over(data: Path, part: str | None) -> Iterator[psutil.Process]:
+def find_orphans(data: Path, component: str | None = None) -> Iterator[psutil.Process]:
+    """Find the processes of a `make up`, except this process and its ancestors.
+
+    Args:
+        data: Data folder of the `make up`.
+        component: Name of a component; None: all.
+
+    Yields:
+        The processes.
+    """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
         try:
             if process.pid in own or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            told = process.environ()
-            if told.get(MARK) == str(data) and part in (None, told.get(PART)):
+            variables = process.environ()
+            if variables.get(DATA_VARIABLE) == str(data) and component in (None, variables.get(COMPONENT_VARIABLE)):
                 yield process
-        except (psutil.Error, OSError):  # it has just ended, or is another user's
-            continue
-
-
-def _signal(processes: list[psutil.Process], kill: bool) -> None:
-    for process in processes:
-        try:
-            process.kill() if kill else process.terminate()
-        except psutil.Error:
+        except (psutil.Error, OSError):  # the process has ended, or belongs to another user
             continue
 
 
 def main() -> None:
-    """End what the part of that name has left in this data folder, and become the command."""
+    """Terminate orphans of a component, then become the component's command."""
     name, *command = sys.argv[1:]
-    if killed := end_left_over(Path(os.environ[MARK]), name):
-        sys.stderr.write(f"Ended {killed} processes that an earlier {name} had left.\n")
-    os.environ[PART] = name
+    if count := terminate_orphans(Path(os.environ[DATA_VARIABLE]), name):
+        sys.stderr.write(f"Terminated {count} orphaned processes of an earlier {name}.\n")
+    os.environ[COMPONENT_VARIABLE] = name
     os.execv(command[0], command)
 
 

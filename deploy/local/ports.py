@@ -1,44 +1,55 @@
-"""Ports are free before anything starts: a part that finds its port taken would only die later, and say less."""
+"""Port check before the start: a component that finds its port in use would fail later, with a less clear message."""
 
 import socket
 from contextlib import closing
 
-from deploy.local.components import Part
+from deploy.local.components import Component
 from deploy.local.settings import LocalSettings
 from holdfast.core.errors import HoldfastError
 
 
-class PortTakenError(HoldfastError):
-    """Another program listens on a port, or two parts are to have the same one."""
+class PortInUseError(HoldfastError):
+    """A port is used by another program, or given to two components."""
 
 
-def require_free(settings: LocalSettings, parts: list[Part]) -> None:
-    """Raises PortTakenError for all ports that cannot be had: which, for what, and the variable to change."""
+def require_free_ports(settings: LocalSettings, components: list[Component]) -> None:
+    """Check that each component can listen on its port.
+
+    Args:
+        settings: Host and ports.
+        components: Components to start.
+
+    Raises:
+        PortInUseError: Names each port that is in use, its component, and the variable to change.
+    """
     problems: list[str] = []
-    owners: dict[int, Part] = {}
-    for part in parts:
-        if part.port is None:
+    owners: dict[int, Component] = {}
+    for component in components:
+        if component.port is None:
             continue
-        variable = f"{part.port_variable}=..."
-        if part.port in owners:
-            other = owners[part.port]
+        if other := owners.get(component.port):
             problems.append(
-                f"Port {part.port} is given twice, to {other.about} and to {part.about}: set {other.port_variable} or "
-                f"{part.port_variable} to another."
+                f"Port {component.port} is given to both {other.description} and {component.description}: "
+                f"set {other.port_variable} or {component.port_variable} to another."
             )
-        elif why := _taken(settings.host, part.port):
-            problems.append(f"Port {part.port} of {part.about} cannot be had ({why}): free it, or set {variable}")
-        owners[part.port] = part
+        elif reason := _problem(settings.host, component.port):
+            problems.append(
+                f"Port {component.port} of {component.description} cannot be used ({reason}): free it, or set "
+                f"{component.port_variable}=..."
+            )
+        owners[component.port] = component
     if problems:
-        raise PortTakenError(" ".join(problems))
+        raise PortInUseError(" ".join(problems))
 
 
-def _taken(host: str, port: int) -> str | None:
-    """Why nothing can listen there; None if it can."""
+def _problem(host: str, port: int) -> str | None:
+    """Describe why a server cannot listen on a port; None if it can."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with closing(socket.socket(family, kind)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: one that just ended is free
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # as servers do: the port of a server that has just ended is free
             probe.bind(address)
     except OSError as error:
         return error.strerror or str(error)

@@ -1,10 +1,10 @@
-"""What must be there before several processes use it at once: MLflow's database, and the folders."""
+"""Creation of MLflow's database and of folders, before several processes use them at once."""
 
 from feature_repo.settings import load_settings
 
 
 def main() -> None:
-    """Create what is missing; two processes that create MLflow's database together fail."""
+    """Create the missing parts; two processes that create MLflow's database at the same time fail."""
     from holdfast.training.mlflow_tracking import open_tracking
 
     settings = load_settings()

@@ -1,20 +1,22 @@
-"""Tells a running Prefect server about the work pool and the deployments of prefect.yaml."""
+"""Registration of the work pool and the deployments of prefect.yaml at a running Prefect server."""
 
-import os
 import subprocess
 import sys
 
-import httpx
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 
 from deploy.local.components import POOL, ROOT, venv_command
 
 
 def main() -> int:
-    """Create the pool if it is not there, and deploy everything; the exit status of what failed, or 0."""
-    api = os.environ["PREFECT_API_URL"]
-    missing = httpx.get(f"{api}/work_pools/{POOL}", timeout=30).status_code == httpx.codes.NOT_FOUND
-    if missing and (status := _prefect("work-pool", "create", POOL, "--type", "process")):
-        return status
+    """Create the work pool if it is missing, and register all deployments; returns the exit status."""
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_work_pool(POOL)
+        except ObjectNotFound:
+            if status := _prefect("work-pool", "create", POOL, "--type", "process"):
+                return status
     return _prefect("--no-prompt", "deploy", "--all")
 
 

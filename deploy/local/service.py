@@ -1,11 +1,11 @@
-"""Serves the champion from the registry. As long as there is none it waits: a service needs a model to start from."""
+"""Start of the prediction service, which waits until the registry has a champion."""
 
 import argparse
 import os
 import sys
 import time
 
-from deploy.local.components import ROOT, WAITS, venv_command
+from deploy.local.components import ROOT, WAITING_FOR_CHAMPION, venv_command
 from feature_repo.settings import Settings, load_settings
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registered_version import RegistryError
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--port", default="3000")
     options = parser.parse_args()
     settings = load_settings()
-    _give_model(settings)
+    _save_champion(settings)
     command = venv_command(
         "bentoml", "serve", "services.churn:ChurnService", "--host", options.host, "--port", options.port
     )
@@ -29,19 +29,21 @@ def main() -> None:
     os.execv(command[0], command)
 
 
-def _give_model(settings: Settings) -> None:
-    """The champion into BentoML's store, which must hold a model; later champions come from the registry."""
-    registry, said = RegistryClient(settings.mlflow_tracking_uri), ""
+def _save_champion(settings: Settings) -> None:
+    """Save the champion in BentoML's store, which must contain a model; later champions come from the registry."""
+    registry, reported = RegistryClient(settings.mlflow_tracking_uri), ""
     while True:
         try:
             served, content = registry.download_by_alias(CHAMPION)
             break
         except RegistryError as error:
-            if said != str(error):
-                said = str(error)
-                sys.stderr.write(f"It {WAITS}. {said}\n")
+            if reported != str(error):
+                reported = str(error)
+                sys.stderr.write(f"The service {WAITING_FOR_CHAMPION}. {reported}\n")
             time.sleep(_POLL_SECONDS)
-    from holdfast.packaging.bento_stores import save_served_model  # BentoML takes a second: only when there is a model
+    from holdfast.packaging.bento_stores import (
+        save_served_model,  # the import takes a second, so not before there is a model
+    )
 
     save_served_model(settings, served, content)
 

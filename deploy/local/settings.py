@@ -1,4 +1,4 @@
-"""Where the parts of a local Holdfast listen: read from the environment (prefix ``HOLDFAST_``)."""
+"""Host and ports of a local Holdfast."""
 
 from typing import Any
 
@@ -17,27 +17,39 @@ class LocalSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
-    host: str = Field(default="127.0.0.1", description="What all parts listen on; another lets other machines in.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address that all components listen on; any but loopback admits other machines.",
+    )
     prefect_port: int = _port(4200, "Prefect's server")
-    mlflow_port: int = _port(5000, "MLflow's pages")
+    mlflow_port: int = _port(5000, "MLflow's UI")
     service_port: int = _port(3000, "the prediction service")
-    evidently_port: int = _port(8001, "Evidently's pages")
-    feast_port: int = _port(8888, "Feast's pages")
+    evidently_port: int = _port(8001, "Evidently's UI")
+    feast_port: int = _port(8888, "Feast's UI")
     status_port: int = _port(8080, "the status page")
 
-    def url(self, part: str) -> str:
-        """Where ``part`` answers callers on this machine."""
+    def url(self, component: str) -> str:
+        """Build the URL of a component for clients on this machine.
+
+        Args:
+            component: Name of the component.
+
+        Returns:
+            The URL, without a path.
+        """
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port(part)}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port(component)}"
 
-    def port(self, part: str) -> int:
-        """The port of ``part``."""
-        return int(getattr(self, f"{part}_port"))
+    def port(self, component: str) -> int:
+        """Return the port of a component.
 
-    def ports(self) -> dict[str, int]:
-        """The variable that sets each port, and the port."""
-        names = [name for name in LocalSettings.model_fields if name.endswith("_port")]
-        return {LocalSettings.variable(name): int(getattr(self, name)) for name in names}
+        Args:
+            component: Name of the component.
+
+        Returns:
+            The port.
+        """
+        return int(getattr(self, f"{component}_port"))
 
 
 def load_local_settings() -> LocalSettings:

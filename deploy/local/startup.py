@@ -1,109 +1,139 @@
-"""Starts the parts in order, and tells a person what becomes of each."""
+"""Startup of the components in order, with messages about their states."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import httpx
 
-from deploy.local.components import POOL, WORKER, Part
-from deploy.local.supervisor import RETRIES, Process, Supervisor
+from deploy.local.components import POOL, WORKER, Component
+from deploy.local.supervisor import RETRIES, SupervisedProcess, Supervisor
+from holdfast.runtime.processes import health_problem
 
 _LOG_LINES = 12
-_CHARACTERS = 300
+_MAX_CHARACTERS = 300
 
 
 @dataclass
-class _Known:
-    """What has been told of a part. ``process``: its number when last seen; ``waits``: as its log says."""
+class _State:
+    """Last reported state of a component; ``pid`` is 0 before the first start."""
 
-    process: int = 0
+    pid: int = 0
     started: bool = False
     ready: bool = False
-    waits: bool = False
+    waiting: bool = False
     failed: bool = False
 
 
-class Watch:
-    """Call :meth:`look` again and again; it never waits for a part."""
+class StartupMonitor:
+    """Startup of components, driven by repeated calls of :meth:`poll`, which never waits for a component.
+
+    Args:
+        components: Components, each after those that it requires.
+        supervisor: Running Supervisor.
+        logs: Folder of the components' logs.
+        prefect_api: Address of Prefect's API.
+        report: Called with each message.
+    """
 
     def __init__(
-        self, parts: list[Part], supervisor: Supervisor, logs: Path, prefect_api: str, tell: Callable[[str], None]
+        self,
+        components: list[Component],
+        supervisor: Supervisor,
+        logs: Path,
+        prefect_api: str,
+        report: Callable[[str], None],
     ) -> None:
-        self._parts, self._supervisor, self._logs, self._tell = parts, supervisor, logs, tell
-        self._known = {part.name: _Known() for part in parts}
-        self._width = max(len(part.name) for part in parts)
-        self._http = httpx.Client(timeout=3, follow_redirects=True, trust_env=False)
-        self._workers = f"{prefect_api}/work_pools/{POOL}/workers/filter"
+        self._components, self._supervisor, self._logs, self._report = components, supervisor, logs, report
+        self._states = {component.name: _State() for component in components}
+        self._width = max(len(component.name) for component in components)
+        self._prefect_api = prefect_api
 
     @property
-    def settled(self) -> bool:
-        """Whether every part is there, or waits for something, or has been given up."""
-        return all(known.ready or known.waits or known.failed for known in self._known.values())
+    def is_done(self) -> bool:
+        """Return True when each component is ready, waits for an event, or has failed."""
+        return all(state.ready or state.waiting or state.failed for state in self._states.values())
 
-    def look(self) -> None:
-        """Start what can be started, and tell what is new."""
+    def poll(self) -> None:
+        """Start the components whose requirements are ready, and report changed states."""
         processes = self._supervisor.processes()
-        for part in self._parts:
-            known = self._known[part.name]
-            if known.started:
-                self._follow(part, known, processes[part.name])
-            elif all(self._known[name].ready for name in part.needs):
-                self._supervisor.start(part)
-                known.started = True
-            elif lost := [name for name in part.needs if self._known[name].failed]:
-                known.started = known.failed = True
-                self._say(part, f"is not started, for it needs {', '.join(lost)}")
+        for component in self._components:
+            state = self._states[component.name]
+            if state.started:
+                self._update(component, state, processes[component.name])
+            elif all(self._states[name].ready for name in component.requires):
+                self._supervisor.start(component)
+                state.started = True
+            elif failed := [name for name in component.requires if self._states[name].failed]:
+                state.started = state.failed = True
+                self._report_state(component, f"is not started, because it requires {', '.join(failed)}")
 
-    def close(self) -> None:
-        """Ask no more."""
-        self._http.close()
+    def _update(self, component: Component, state: _State, process: SupervisedProcess) -> None:
+        if state.failed:
+            state.failed = not process.is_running  # a user may have started the component again
+        elif process.state == "FATAL" or (
+            component.one_shot and process.state == "EXITED" and process.exit_status != 0
+        ):
+            state.ready, state.failed = False, True
+            attempts = "" if component.one_shot else f" {RETRIES + 1} times; it is not started any more"
+            self._report_state(
+                component,
+                f"ended{attempts}. The last lines of {self._logs / component.name}.log:\n{self._log_tail(component)}",
+            )
+        elif component.one_shot and process.state == "EXITED" and not state.ready:
+            state.ready = True
+            self._report_state(component, "done")
+        elif not component.one_shot and process.is_running:
+            self._update_server(component, state, process)
 
-    def _follow(self, part: Part, known: _Known, process: Process) -> None:
-        if known.failed:
-            known.failed = not process.runs  # a person has started it again
-        elif process.state == "FATAL" or (part.once and process.state == "EXITED" and process.status != 0):
-            known.ready, known.failed = False, True
-            tried = "" if part.once else f" {RETRIES + 1} times; it is not started any more"
-            self._say(part, f"ended{tried}. The last lines of {self._logs / part.name}.log:\n{self._last_lines(part)}")
-        elif part.once and process.state == "EXITED" and not known.ready:
-            known.ready = True
-            self._say(part, "done")
-        elif not part.once:
-            self._follow_server(part, known, process)
+    def _update_server(self, component: Component, state: _State, process: SupervisedProcess) -> None:
+        if state.pid and process.pid != state.pid:
+            state.ready = False
+            self._report_state(
+                component, f"had ended, and is started again (reason: {self._logs / component.name}.log)"
+            )
+        state.pid = process.pid
+        if not state.ready and self._is_ready(component, process):
+            state.ready = True
+            state.waiting = False
+            self._report_state(component, component.page or "ready")
+        elif (
+            not state.ready
+            and not state.waiting
+            and component.waiting_message
+            and component.waiting_message in self._log_tail(component, 1)
+        ):
+            state.waiting = True
+            self._report_state(component, f"{component.waiting_message}; address once there is one: {component.page}")
 
-    def _follow_server(self, part: Part, known: _Known, process: Process) -> None:
-        if not process.runs:
-            return
-        if known.process and process.pid != known.process:
-            known.ready = False
-            self._say(part, f"had ended, and is started again ({self._logs / part.name}.log says why)")
-        known.process = process.pid
-        if not known.ready and self._is_there(part, process):
-            known.ready = True
-            known.waits = False
-            self._say(part, part.page or "ready")
-        elif not known.ready and not known.waits and part.waits and part.waits in self._last_lines(part, 1):
-            known.waits = True
-            self._say(part, f"{part.waits}; it will be at {part.page} as soon as there is one")
+    def _is_ready(self, component: Component, process: SupervisedProcess) -> bool:
+        if component.health is None:
+            return self._has_heartbeat(process.started)
+        return health_problem(component.health) is None
 
-    def _is_there(self, part: Part, process: Process) -> bool:
+    def _has_heartbeat(self, since: float) -> bool:
+        """Check whether Prefect's server received a heartbeat of the worker after a Unix time."""
+        from prefect.client.orchestration import SyncPrefectClient
+        from prefect.exceptions import ObjectNotFound
+        from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
         try:
-            if part.health is not None:
-                return self._http.get(part.health).status_code < 400
-            found = self._http.post(self._workers, json={}).json()
-            beats = [worker["last_heartbeat_time"] for worker in found if worker["name"] == WORKER]
-            return any(datetime.fromisoformat(beat).timestamp() >= process.started for beat in beats)
-        except (httpx.HTTPError, ValueError, TypeError, KeyError):
+            with (
+                temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+                SyncPrefectClient(self._prefect_api, httpx_settings={"timeout": 3}) as client,
+            ):
+                workers = client.read_workers_for_work_pool(POOL)
+        except (httpx.HTTPError, ObjectNotFound):
             return False
+        heartbeats = [worker.last_heartbeat_time for worker in workers if worker.name == WORKER]
+        return any(heartbeat is not None and heartbeat.timestamp() >= since for heartbeat in heartbeats)
 
-    def _last_lines(self, part: Part, count: int = _LOG_LINES) -> str:
+    def _log_tail(self, component: Component, count: int = _LOG_LINES) -> str:
         try:
-            lines = (self._logs / f"{part.name}.log").read_text(errors="replace").splitlines()
+            lines = (self._logs / f"{component.name}.log").read_text(errors="replace").splitlines()
         except OSError:
             lines = ["(there is no log)"]
-        return "\n".join(f"    {line[:_CHARACTERS]}" for line in lines[-count:])
+        return "\n".join(f"    {line[:_MAX_CHARACTERS]}" for line in lines[-count:])
 
-    def _say(self, part: Part, what: str) -> None:
-        self._tell(f"{part.name:<{self._width}}  {what}")
+    def _report_state(self, component: Component, message: str) -> None:
+        self._report(f"{component.name:<{self._width}}  {message}")

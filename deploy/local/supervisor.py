@@ -1,4 +1,4 @@
-"""Supervisor, told what to keep running: its configuration, its process, and its answers."""
+"""Supervisor (supervisord): configuration, process and RPC interface."""
 
 import os
 import shutil
@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, Self, cast
 from xmlrpc.client import Fault, ServerProxy
 
-from deploy.local.components import ROOT, Part
+from deploy.local.components import ROOT, Component
 from holdfast.core.errors import HoldfastError
 
+# A process that ends within this time has not started; Supervisor tries again after 1 s, 2 s, ...
 START_SECONDS = 15
-"""A process that ends sooner than this did not start; it is tried again, after 1 s, 2 s, ..."""
 RETRIES = 3
 _STOP_SECONDS = 8
 _GROUP = "holdfast"
@@ -46,7 +46,7 @@ _PROGRAM = """
 command={command}
 directory={root}
 autostart=false
-autorestart={again}
+autorestart={restart}
 startsecs={start}
 startretries={retries}
 stopsignal=TERM
@@ -65,36 +65,48 @@ class SupervisorError(HoldfastError):
 
 
 @dataclass(frozen=True)
-class Process:
-    """A part as Supervisor has it. ``state`` is one of Supervisor's: STARTING, RUNNING, BACKOFF, EXITED, FATAL, ..."""
+class SupervisedProcess:
+    """Process of a component.
+
+    Attributes:
+        state: State in Supervisor: STARTING, RUNNING, BACKOFF, EXITED, FATAL, ...
+        pid: Process id; 0: there is no process.
+        started: Unix time of the start.
+    """
 
     state: str
     pid: int
     started: float
-    status: int
+    exit_status: int
 
     @property
-    def runs(self) -> bool:
-        """Whether there is a process now."""
+    def is_running(self) -> bool:
+        """Return True while there is a process."""
         return self.state in ("STARTING", "RUNNING")
 
 
 class Supervisor:
-    """Supervisor for ``parts``, from entering the block to its end; nothing is started by itself."""
+    """Supervisor for the duration of a ``with`` block. Components are started by :meth:`start` only.
 
-    def __init__(self, parts: list[Part], environment: Mapping[str, str], logs: Path) -> None:
-        self._parts, self._environment, self._logs = parts, environment, logs
+    Args:
+        components: All components.
+        environment: Additional environment variables of the components.
+        logs: Folder of the components' logs.
+    """
+
+    def __init__(self, components: list[Component], environment: Mapping[str, str], logs: Path) -> None:
+        self._components, self._environment, self._logs = components, environment, logs
         # Not in the data folder: the path of a Unix socket may have about 100 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-"))
+        self._output = self._folder / "output"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
         file = self._folder / "supervisord.conf"
-        file.write_text(configuration(self._parts, self._logs, self._folder))
+        file.write_text(supervisor_configuration(self._components, self._logs, self._folder))
         command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)]
-        said = self._folder / "said"
-        with said.open("wb") as output:
+        with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -102,7 +114,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for this process, which ends the others in order
+                start_new_session=True,  # Ctrl-C signals this process only, which ends the others in order
             )
         return self
 
@@ -119,33 +131,47 @@ class Supervisor:
                 self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def answers(self) -> bool:
-        """Whether it takes orders already.
+    def is_ready(self) -> bool:
+        """Check whether the RPC interface is available.
+
+        Returns:
+            True once other methods can be called.
 
         Raises:
-            SupervisorError: It has ended.
+            SupervisorError: Supervisor has ended.
         """
         assert self._process is not None
         if self._process.poll() is not None:
-            said = (self._folder / "said").read_text(errors="replace").strip()
+            output = self._output.read_text(errors="replace").strip()
             raise SupervisorError(
-                f"Supervisor ended with status {self._process.returncode}, and with it everything else. "
-                f"{said[-500:] or f'{self._logs}/supervisord.log says why.'}"
+                f"Supervisor ended with status {self._process.returncode}, and with it all components. "
+                f"{output[-500:] or f'See {self._logs}/supervisord.log.'}"
             )
         return (self._folder / "rpc.sock").exists()
 
-    def start(self, part: Part) -> None:
-        """Start a part; what becomes of it ``processes`` tells."""
-        try:
-            self._rpc().startProcess(f"{_GROUP}:{part.name}", False)
-        except Fault as fault:
-            raise SupervisorError(f"Supervisor does not start {part.name}: {fault.faultString}") from fault
+    def start(self, component: Component) -> None:
+        """Start a component without waiting for it; see :meth:`processes` for its state.
 
-    def processes(self) -> dict[str, Process]:
-        """Every part by name."""
+        Args:
+            component: One of the components of this Supervisor.
+
+        Raises:
+            SupervisorError: Supervisor refuses.
+        """
+        try:
+            self._rpc().startProcess(f"{_GROUP}:{component.name}", False)
+        except Fault as fault:
+            raise SupervisorError(f"Supervisor does not start {component.name}: {fault.faultString}") from fault
+
+    def processes(self) -> dict[str, SupervisedProcess]:
+        """Read the state of all processes.
+
+        Returns:
+            Name of the component to its process.
+        """
         found = cast(list[dict[str, Any]], self._rpc().getAllProcessInfo())
         return {
-            item["name"]: Process(item["statename"], item["pid"], float(item["start"]), item["exitstatus"])
+            item["name"]: SupervisedProcess(item["statename"], item["pid"], float(item["start"]), item["exitstatus"])
             for item in found
         }
 
@@ -156,25 +182,34 @@ class Supervisor:
         return ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
 
-def configuration(parts: list[Part], logs: Path, folder: Path) -> str:
-    """supervisord.conf. All parts are one group, so that all are told to end at the same time."""
+def supervisor_configuration(components: list[Component], logs: Path, folder: Path) -> str:
+    """Render supervisord.conf. All components are in one group, so that all end at the same time.
 
-    def plain(value: object) -> str:
-        return str(value).replace("%", "%%")  # it expands %(...)s
+    Args:
+        components: All components.
+        logs: Folder of the logs.
+        folder: Folder of Supervisor's socket and process id.
 
-    names = ",".join(part.name for part in parts)
-    daemon = _DAEMON.format(logs=plain(logs), folder=plain(folder), group=_GROUP, programs=names)
+    Returns:
+        The configuration.
+    """
+
+    def escape(value: object) -> str:
+        return str(value).replace("%", "%%")  # Supervisor expands %(...)s
+
+    names = ",".join(component.name for component in components)
+    daemon = _DAEMON.format(logs=escape(logs), folder=escape(folder), group=_GROUP, programs=names)
     programs = [
         _PROGRAM.format(
-            name=part.name,
-            command=plain(part.command_line),
-            root=plain(ROOT),
-            again="false" if part.once else "true",
-            start=0 if part.once else START_SECONDS,
+            name=component.name,
+            command=escape(component.command_line),
+            root=escape(ROOT),
+            restart="false" if component.one_shot else "true",
+            start=0 if component.one_shot else START_SECONDS,
             retries=RETRIES,
             stop=_STOP_SECONDS,
-            logs=plain(logs),
+            logs=escape(logs),
         )
-        for part in parts
+        for component in components
     ]
     return daemon + "".join(programs)

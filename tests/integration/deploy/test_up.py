@@ -1,4 +1,4 @@
-"""`make up` for real, from an empty folder to a champion that serves, with a killed worker in between."""
+"""End-to-end test of `make up`, from an empty folder to a served champion, with killed processes."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.local_stack import NAMES, Up, up, variables
+from tests.support.local_stack import SERVERS, LocalStack, running_stack, stack_environment
 from tests.support.main_job import ROOT
 from tests.support.server_processes import wait_for, wait_for_response
 
@@ -21,82 +21,86 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 PARTS = ("Prefect", "MLflow", "Evidently", "Feast")
 
 
-def run_deployment(up: Up, name: str, parameters: dict[str, str]) -> str:
-    """Have the worker run a deployment; the id of the flow run."""
-    with httpx.Client(base_url=up.url("prefect", "/api"), timeout=60) as api:
+def run_deployment(stack: LocalStack, name: str, parameters: dict[str, str]) -> str:
+    """Start a flow run of a deployment; returns its id."""
+    with httpx.Client(base_url=stack.url("prefect", "/api"), timeout=60) as api:
         found = api.get(f"/deployments/name/{name}/{name}").json()
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
         return str(api.post(f"/deployments/{found['id']}/create_flow_run", json=body).json()["id"])
 
 
-def flow_run(up: Up, number: str) -> dict[str, Any]:
-    """It, as the server has it; nothing where that is too busy to say."""
-    time.sleep(1)  # asking is work for it, too
+def read_flow_run(stack: LocalStack, run_id: str) -> dict[str, Any]:
+    """Read a flow run; returns an empty dict while the server is overloaded."""
+    time.sleep(1)  # requests slow the server down
     try:
-        answer = httpx.get(up.url("prefect", f"/api/flow_runs/{number}"), timeout=60)
+        response = httpx.get(stack.url("prefect", f"/api/flow_runs/{run_id}"), timeout=60)
     except httpx.TimeoutException:
         return {}
-    return dict(answer.json()) if answer.is_success else {}
+    return dict(response.json()) if response.is_success else {}
 
 
-def test_from_nothing_to_a_served_champion_and_down_again(tmp_path: Path) -> None:
-    with up(tmp_path / "data", ["make", "up"], PREFECT_WORKER_QUERY_SECONDS="1") as here:
-        here.says("All of it: ")
-        printed = here.server.output()
-        for name in set(NAMES) - {"service"}:
-            assert f"{name:<11}  {here.url(name).rstrip('/')}\n" in printed
+def test_make_up_serves_a_champion_survives_kills_and_ends_cleanly(tmp_path: Path) -> None:
+    with running_stack(tmp_path / "data", ["make", "up"], PREFECT_WORKER_QUERY_SECONDS="1") as stack:
+        stack.wait_for_output("Status page: ")
+        printed = stack.server.output()
+        for name in set(SERVERS) - {"service"}:
+            assert f"{name:<11}  {stack.url(name).rstrip('/')}\n" in printed
         assert "worker       ready" in printed
         assert "service      waits for a champion" in printed
-        state = here.state()
+        state = stack.state()
         assert {
             part["name"]: part["state"] for part in state["parts"]["value"] if part["name"] in PARTS
         } == dict.fromkeys(PARTS, "up")
         assert state["models"]["value"]["champion"] is None
-        assert "None yet" in httpx.get(here.url("status"), timeout=60).text
+        assert "None yet" in httpx.get(stack.url("status"), timeout=60).text
         assert {run["deployment"] for run in state["runs"]["value"]} >= {"daily", "monitor", "rollout", "recover"}
-        _a_second_one_is_refused(here)
-        _others_find_its_server(here)
-        _a_killed_worker_comes_back(here)
-        _a_champion_is_served_as_soon_as_there_is_one(here)
-        _a_killed_service_comes_back(here)
-        _ends_with_all_its_runs(here)
+        _check_second_start_is_rejected(stack)
+        _check_make_env_exports_addresses(stack)
+        _check_killed_worker_restarts(stack)
+        _check_new_champion_is_served(stack)
+        _check_killed_service_restarts(stack)
+        _check_end_terminates_flow_runs(stack)
 
 
-def _a_second_one_is_refused(here: Up) -> None:
+def _check_second_start_is_rejected(stack: LocalStack) -> None:
     command = [sys.executable, "-m", "deploy.local"]
-    second = subprocess.run(command, cwd=ROOT, env=variables(here.data), capture_output=True, text=True, timeout=60)
+    second = subprocess.run(
+        command, cwd=ROOT, env=stack_environment(stack.data), capture_output=True, text=True, timeout=60
+    )
     assert second.returncode == 1
-    assert f"runs already on {here.data} ({here.url('status').rstrip('/')})" in second.stderr
+    assert f"already runs on {stack.data} ({stack.url('status').rstrip('/')})" in second.stderr
 
 
-def _others_find_its_server(here: Up) -> None:
+def _check_make_env_exports_addresses(stack: LocalStack) -> None:
     command = ["make", "-s", "env"]
-    exported = subprocess.run(command, cwd=ROOT, env=variables(here.data), capture_output=True, text=True, check=True)
-    assert f"export PREFECT_API_URL={here.url('prefect', '/api')}\n" in exported.stdout
-    assert f"export HOLDFAST_SERVICE_URL={here.url('service').rstrip('/')}\n" in exported.stdout
-    assert f"export HOLDFAST_RUNBOOK_URL={here.url('status', '/runbook')}\n" in exported.stdout
+    exported = subprocess.run(
+        command, cwd=ROOT, env=stack_environment(stack.data), capture_output=True, text=True, check=True
+    )
+    assert f"export PREFECT_API_URL={stack.url('prefect', '/api')}\n" in exported.stdout
+    assert f"export HOLDFAST_SERVICE_URL={stack.url('service').rstrip('/')}\n" in exported.stdout
+    assert f"export HOLDFAST_RUNBOOK_URL={stack.url('status', '/runbook')}\n" in exported.stdout
 
 
-def _a_killed_worker_comes_back(here: Up) -> None:
-    killed = here.process("worker start")
+def _check_killed_worker_restarts(stack: LocalStack) -> None:
+    killed = stack.process("worker start")
     os.kill(killed, signal.SIGKILL)
-    here.says("worker       had ended, and is started again")
-    wait_for(lambda: here.server.output().count("worker       ready") == 2, 60, here.server.output)
-    assert here.process("worker start") != killed
+    stack.wait_for_output("worker       had ended, and is started again")
+    wait_for(lambda: stack.server.output().count("worker       ready") == 2, 60, stack.server.output)
+    assert stack.process("worker start") != killed
 
 
-def _a_champion_is_served_as_soon_as_there_is_one(here: Up) -> None:
-    job = run_deployment(here, "lifecycle", {})
+def _check_new_champion_is_served(stack: LocalStack) -> None:
+    job = run_deployment(stack, "lifecycle", {})
 
-    def is_over() -> bool:
-        found = flow_run(here, job)
+    def is_completed() -> bool:
+        found = read_flow_run(stack, job)
         assert found.get("state_type") not in ("FAILED", "CRASHED", "CANCELLED"), found["state"]
         return found.get("state_type") == "COMPLETED"
 
-    wait_for(is_over, 400, here.server.output)
-    here.says(f"service      {here.url('service').rstrip('/')}\n")
-    wait_for(lambda: httpx.get(here.url("service", "/readyz")).status_code == 200, 60, here.server.output)
-    state = here.state()
+    wait_for(is_completed, 400, stack.server.output)
+    stack.wait_for_output(f"service      {stack.url('service').rstrip('/')}\n")
+    wait_for(lambda: httpx.get(stack.url("service", "/readyz")).status_code == 200, 60, stack.server.output)
+    state = stack.state()
     assert state["models"]["value"]["champion"]["version"] == "1"
     assert state["freshness"]["value"]["state"] == "fresh"
     assert {part["state"] for part in state["parts"]["value"]} == {"up"}
@@ -104,20 +108,20 @@ def _a_champion_is_served_as_soon_as_there_is_one(here: Up) -> None:
     assert run["state"] == "Completed"
 
 
-def _a_killed_service_comes_back(here: Up) -> None:
-    """Its workers are in sessions of their own, and keep its port."""
-    os.kill(here.process("bentoml serve services.churn"), signal.SIGKILL)
-    here.says("service      had ended, and is started again")
-    serving = f"service      {here.url('service').rstrip('/')}\n"
-    wait_for(lambda: here.server.output().count(serving) == 2, 90, here.server.output)
-    wait_for_response(here.server, here.url("service", "/readyz"))
+def _check_killed_service_restarts(stack: LocalStack) -> None:
+    """The workers of the killed service are in other sessions and keep its port."""
+    os.kill(stack.process("bentoml serve services.churn"), signal.SIGKILL)
+    stack.wait_for_output("service      had ended, and is started again")
+    serving = f"service      {stack.url('service').rstrip('/')}\n"
+    wait_for(lambda: stack.server.output().count(serving) == 2, 90, stack.server.output)
+    wait_for_response(stack.server, stack.url("service", "/readyz"))
 
 
-def _ends_with_all_its_runs(here: Up) -> None:
-    training = run_deployment(here, "train", {"as_of": "1998-05-01T00:00:00Z"})
-    pid = wait_for(lambda: flow_run(here, training).get("infrastructure_pid"), 60, here.server.output)
-    number = int(str(pid).rpartition(":")[2])
-    assert psutil.pid_exists(number)
-    assert here.end(signal.SIGINT) in (0, 2, -signal.SIGINT)  # make tells of a signal in its own way
-    assert not psutil.pid_exists(number)
-    assert "Traceback" not in here.server.output()
+def _check_end_terminates_flow_runs(stack: LocalStack) -> None:
+    training = run_deployment(stack, "train", {"as_of": "1998-05-01T00:00:00Z"})
+    pid = wait_for(lambda: read_flow_run(stack, training).get("infrastructure_pid"), 60, stack.server.output)
+    process_id = int(str(pid).rpartition(":")[2])
+    assert psutil.pid_exists(process_id)
+    assert stack.end(signal.SIGINT) in (0, 2, -signal.SIGINT)  # make maps a signal to another exit status
+    assert not psutil.pid_exists(process_id)
+    assert "Traceback" not in stack.server.output()
