@@ -1,4 +1,4 @@
-"""The days of a backfill."""
+"""Days of a backfill."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,14 +10,23 @@ from holdfast.ingestion.batches import end_of_data, list_batches
 
 
 class BackfillRangeError(HoldfastError):
-    """A range of days that cannot be scored."""
+    """Range of days that cannot be scored."""
 
 
 def list_backfill_days(settings: Settings, start: date, end: date, every: int) -> list[datetime]:
-    """The midnights, UTC, of every so many days from ``start`` to ``end``, both of them included.
+    """List the scoring times of a backfill.
+
+    Args:
+        settings: Settings with the data folder.
+        start: First day, UTC, included.
+        end: Last day, UTC, included.
+        every: Days between two scoring times, at least 1.
+
+    Returns:
+        Midnights, UTC, in ascending order.
 
     Raises:
-        BackfillRangeError: The range is reversed, or not all of it is covered by data.
+        BackfillRangeError: The range is empty or not covered by data.
     """
     if every < 1:
         raise BackfillRangeError(f"Every {every} days is no step: give 1 or more.")
@@ -39,7 +48,15 @@ def list_backfill_days(settings: Settings, start: date, end: date, every: int) -
 
 
 def unscored_days(settings: Settings, days: Sequence[datetime]) -> list[datetime]:
-    """Those that have no scores yet, by whatever version."""
+    """Select the days without a score table of any version.
+
+    Args:
+        settings: Settings with the data folder.
+        days: Scoring times, UTC.
+
+    Returns:
+        The days without scores, in the given order.
+    """
     return [day for day in days if current_score_table(settings, day) is None]
 
 

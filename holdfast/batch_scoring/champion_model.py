@@ -1,4 +1,4 @@
-"""The champion as the registry holds it, ready to score."""
+"""Champion loaded from the registry for batch scoring."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,29 +19,35 @@ from holdfast.training.dataset import TrainingSet
 
 
 class InputMismatchError(HoldfastError):
-    """The model reads other inputs than the feature service gives."""
+    """Model inputs that differ from the inputs of the feature service."""
 
 
 class DefinitionMismatchError(HoldfastError):
-    """The model was trained on other definitions than those in the registry."""
+    """Model trained on other feature definitions than those in Feast's registry."""
 
 
 @dataclass(frozen=True)
 class ScoringModel:
-    """The model as the service loads it: what it says of a row has the same bits here and there."""
+    """Loaded model version; its scores equal those of the service bit for bit."""
 
     model: LoadedModel
 
     @property
     def contract(self) -> ServedModel:
-        """What it was trained to read, and how it decides."""
+        """Return the contract: inputs, threshold and definitions of the model."""
         return self.model.contract
 
     def score(self, rows: ScoringPopulation | TrainingSet) -> Floats:
-        """The probability of churn, shape (rows,).
+        """Compute churn probabilities.
+
+        Args:
+            rows: Customers with model inputs, ``x`` of shape (rows, inputs).
+
+        Returns:
+            Probabilities, shape (rows,).
 
         Raises:
-            InputMismatchError: The inputs of the rows are not those of the model.
+            InputMismatchError: The inputs of the rows differ from the inputs of the model.
         """
         if (given := [feature.name for feature in rows.inputs]) != self.contract.inputs:
             raise InputMismatchError(
@@ -52,7 +58,14 @@ class ScoringModel:
             return self.model.churn_probabilities(rows.x)
 
     def reasons(self, rows: ScoringPopulation) -> Sequence[list[ReasonCode] | None]:
-        """Why, one list per row, strongest first; None of each where the model is no sum over its inputs."""
+        """Select reason codes, strongest first.
+
+        Args:
+            rows: Customers with model inputs, ``x`` of shape (rows, inputs).
+
+        Returns:
+            One list per row; None per row for a model that is not additive.
+        """
         if not len(rows.x):
             return []
         try:
@@ -65,22 +78,31 @@ class ScoringModel:
 
 
 def load_champion(settings: Settings) -> ScoringModel:
-    """Read contract and model; a file with types that are not trusted is not loaded.
+    """Load contract and model of the champion; a file with untrusted types is not loaded.
+
+    Args:
+        settings: Settings with the address of the registry.
+
+    Returns:
+        The champion.
 
     Raises:
         NoSuchAliasError: There is no champion.
-        NotServableError: It was not registered by ``flows.train``, or its file was changed.
-        UnusableModelError: It does not score here as it did in training.
+        NotServableError: The version was not registered by ``flows.train``, or its file was changed.
+        UnusableModelError: The model does not reproduce the example scores of its training.
         RegistryUnavailableError: The registry or its files cannot be read.
     """
     return ScoringModel(load_model(*RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)))
 
 
 def require_matching_definitions(champion: ScoringModel) -> None:
-    """Its features are those that Feast's registry defines now, which the service asks for, too.
+    """Check that the champion was trained on the definitions in Feast's registry, which the service uses.
+
+    Args:
+        champion: The champion.
 
     Raises:
-        DefinitionMismatchError: They are not; it names the parts that differ.
+        DefinitionMismatchError: The definitions differ; the message names the parts.
     """
     store = open_store()
     inputs = [feature.name for feature in model_inputs(store)]

@@ -1,4 +1,4 @@
-"""What came of those who were scored, once their horizon has closed."""
+"""Outcomes of scored customers: churn labels after the horizon has passed."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,29 +21,62 @@ _LABELS = 500_000  # at once: takes about 300 MB
 
 
 def maturity_time(settings: Settings, cohort: datetime) -> datetime:
-    """When the horizon of those who were scored at ``cohort`` closes."""
+    """Return the time at which the horizon of a cohort ends.
+
+    Args:
+        settings: Settings with the horizon in days.
+        cohort: Scoring time of the cohort.
+
+    Returns:
+        The time, UTC.
+    """
     return cohort + timedelta(days=settings.horizon_days)
 
 
 def labels_known_until(settings: Settings, as_of: datetime, known_at: datetime) -> datetime | None:
-    """Up to when all is known at ``as_of`` from what had arrived by ``known_at``: what matured by then is mature.
+    """Return the time up to which outcomes are known; a cohort that matures by then is mature.
 
-    Where the data end before a horizon does, days without data are not days without purchases. None without data.
+    Days after the end of the data are not days without purchases.
+
+    Args:
+        settings: Settings with the data folder.
+        as_of: Logical time of the evaluation.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        The earlier of ``as_of`` and the end of the data; None without data.
     """
     end = end_of_data([batch for batch in list_batches(settings) if batch.ingested_at <= known_at])
     return None if end is None else min(as_of, end)
 
 
 def is_mature(settings: Settings, cohort: datetime, as_of: datetime, known_at: datetime) -> bool:
-    """Whether the outcomes of a cohort are known at ``as_of`` from what had arrived by ``known_at``."""
+    """Check that the outcomes of a cohort are known.
+
+    Args:
+        settings: Settings with horizon and data folder.
+        cohort: Scoring time of the cohort.
+        as_of: Logical time of the evaluation.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        True for a mature cohort.
+    """
     until = labels_known_until(settings, as_of, known_at)
     return until is not None and maturity_time(settings, cohort) <= until
 
 
 def load_cohort_outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> Bools:
-    """Who of the customers scored at ``cohort`` churned, shape (rows of ``scored``,).
+    """Compute the outcomes of a mature cohort by the label definition of training.
 
-    The label is that of training. The cohort must be mature at ``known_at``.
+    Args:
+        settings: Settings with horizon, activity window and data folder.
+        scored: Score table with ``customer_id``.
+        cohort: Scoring time; the cohort must be mature at ``known_at``.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        True for customers who churned, shape (rows of ``scored``,).
 
     Raises:
         RuntimeError: A scored customer was never active: scores and data do not belong together.
@@ -56,10 +89,18 @@ def load_cohort_outcomes(settings: Settings, scored: pd.DataFrame, cohort: datet
 
 
 def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) -> "pd.Series[bool]":
-    """Who churned, by customer_id and cutoff of ``rows``: nullable, and null of who was not active before the cut-off.
+    """Compute outcomes by customer and cut-off.
 
-    Every cut-off must be mature at ``known_at``. Memory grows with ``rows`` and not with the customers of the shop:
-    those who were not asked about are left out before they are labelled, and cut-offs are labelled some at a time.
+    Memory grows with ``rows``, not with the customers of the shop: other customers are filtered before labeling, and
+    cut-offs are labeled in parts.
+
+    Args:
+        settings: Settings with horizon, activity window and data folder.
+        rows: Columns ``customer_id`` and ``cutoff``; every cut-off must be mature at ``known_at``.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        Nullable booleans, shape (rows,); null for a customer who was not active before the cut-off.
     """
     churned, unknown = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
     cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
@@ -76,7 +117,7 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
 
 
 def _parts(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.NDArray[np.intp]]:
-    """The rows of some cut-offs after those of others: few enough for their customers to be labelled at all of them."""
+    """Yield row positions in groups of cut-offs with at most ``_LABELS`` labels each."""
     codes, distinct = pd.factorize(cutoffs, sort=True)
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(distinct)))
@@ -91,7 +132,7 @@ def _parts(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.N
 
 
 def _labelled(settings: Settings, transactions: ir.Table, asked: pa.Table, known_at: datetime) -> ir.Table:
-    """``row`` and ``churned`` of those of ``asked`` (row, customer_id, cutoff) who were active."""
+    """Return ``row`` and ``churned`` for the active customers of ``asked`` (row, customer_id, cutoff)."""
     cutoffs = sorted(asked["cutoff"].unique().to_pylist())
     rows = ibis.memtable(asked)
     known = known_transactions(transactions, maturity_time(settings, cutoffs[-1]), known_at)

@@ -1,4 +1,4 @@
-"""How good scores turned out to be: each measure with the bootstrap draws that its interval comes from."""
+"""Performance of scores on matured cohorts, with bootstrap intervals."""
 
 from collections.abc import Mapping
 
@@ -24,10 +24,18 @@ Drawn = dict[str, tuple[float, Floats]]
 def measure_performance(
     churned: Bools, scores: Floats, offered: Bools, value: ValueSettings, resamples: CustomerBootstrap
 ) -> Drawn:
-    """Measure to its value and its draws, shape (resamples,); of one class, there is no ``roc_auc``.
+    """Compute performance metrics with their bootstrap draws.
 
-    ``brier``; ``bias``: predicted less observed churn; ``earned``: profit per customer, where those in ``offered`` got
-    an offer; ``ece``: calibration error. All arrays are of shape (rows,).
+    Args:
+        churned: Outcomes, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+        offered: Customers with an offer, shape (rows,).
+        value: Value of a customer, cost and response rate of an offer.
+        resamples: Bootstrap over customers.
+
+    Returns:
+        Metric to value and draws, shape (resamples,): ``brier``; ``bias``, predicted minus observed churn; ``earned``,
+        profit per customer; ``ece``, expected calibration error; ``roc_auc``, only with both classes.
     """
     per_row = {
         "brier": (churned - scores) ** 2,
@@ -42,6 +50,13 @@ def measure_performance(
 
 
 def compute_intervals(drawn: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval]:
-    """The 95% interval of each measure; one that cannot be computed is left out."""
+    """Compute 95% percentile intervals.
+
+    Args:
+        drawn: Metric to value and draws, as :func:`measure_performance` returns them.
+
+    Returns:
+        Metric to interval, without metrics that are not finite.
+    """
     found = {name: percentile_interval(*pair) for name, pair in drawn.items()}
     return {name: item for name, item in found.items() if np.isfinite([item.value, item.low, item.high]).all()}

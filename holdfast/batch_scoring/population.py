@@ -1,4 +1,4 @@
-"""Whom to score, and what the model reads of them."""
+"""Customers to score with their model inputs, and the mask of active customers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,14 @@ from holdfast.training.dataset import assemble_training_set
 
 @dataclass(frozen=True)
 class ScoringPopulation:
-    """Customers at ``as_of``, sorted by id; ``x`` is (customers, inputs), as the model reads it."""
+    """Customers at one time with their model inputs.
+
+    Attributes:
+        as_of: Time of the features.
+        ids: Customer ids, sorted.
+        x: Model inputs, shape (customers, inputs).
+        inputs: Definition of each input, in model order.
+    """
 
     as_of: datetime
     ids: list[str]
@@ -26,21 +33,36 @@ class ScoringPopulation:
     inputs: list[Feature]
 
     def active_mask(self, activity_days: int) -> Bools:
-        """Who bought in the ``activity_days`` before ``as_of``, shape (customers,)."""
+        """Mark active customers.
+
+        Args:
+            activity_days: Length of the activity window in days.
+
+        Returns:
+            True for customers with a purchase in the window before ``as_of``, shape (customers,).
+        """
         recency = [feature.name for feature in self.inputs].index(RECENCY_FEATURE)
         active: Bools = self.x[:, recency] <= activity_days
         return active
 
 
 def load_all_customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
-    """Everybody who ever bought before ``as_of``, active or not, with the features known then.
+    """Load every customer with a purchase before ``as_of``, active or not.
 
-    Snapshots of ``as_of`` that are not there yet are built. The online store, which may stand at another time, is
-    not read: where it stands at ``as_of`` it holds the same, bit for bit, as ``flows.features`` proves.
+    Missing snapshots of ``as_of`` are built. The online store, which may have another time, is not read; at the same
+    time its values are equal bit for bit (parity check of ``flows.features``).
+
+    Args:
+        settings: Settings with the data folder.
+        as_of: Time of the features.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        All customers with their model inputs.
 
     Raises:
-        NoDataError: Nothing from before ``as_of`` had arrived by ``known_at``.
-        MissingFeatureError: A feature that may not be null is.
+        NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
+        MissingFeatureError: A feature that is not nullable is null.
     """
     snapshot = build_snapshots(settings, as_of, known_at)[0]
     store, ids = open_store(snapshot.known_at), read_customers(snapshot)
@@ -50,14 +72,24 @@ def load_all_customers(settings: Settings, as_of: datetime, known_at: datetime) 
 
 
 def load_active_customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
-    """Every customer who bought in the ``activity_days`` before ``as_of``, with the features known then.
+    """Load the customers with a purchase in the activity window before ``as_of``.
 
-    They are chosen and joined by the functions that make the training set: who is scored is who was learned from.
-    Nothing at or after ``as_of`` is read, so the labels say "no purchase so far" of everybody, and are left out.
-    The snapshots of ``as_of`` must have been built at ``known_at``.
+    The functions of the training set select and join them, so scoring and training use the same customers. Nothing at
+    or
+    after ``as_of`` is read; the labels would be "no purchase so far" for all and are dropped. The snapshots of
+    ``as_of``
+    must exist as built at ``known_at``.
+
+    Args:
+        settings: Settings with activity window and data folder.
+        as_of: Time of the features.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        Active customers with their model inputs.
 
     Raises:
-        NoDataError: Nobody was active.
+        NoDataError: No customer was active.
     """
     rows = assemble_training_set(settings, [as_of], as_of, known_at)
     if not len(rows.y):
@@ -69,8 +101,13 @@ def load_active_customers(settings: Settings, as_of: datetime, known_at: datetim
 
 
 def active_mask(recency_days: npt.ArrayLike, activity_days: int) -> Bools:
-    """Who bought in the last ``activity_days``, or of whom it is not known; both of shape (customers,).
+    """Mark active customers by recency; models are trained and therefore evaluated on active customers only.
 
-    A model learns from active customers only. Of others it knows nobody, then as now: no training could change that.
+    Args:
+        recency_days: Days since the last purchase, NaN if unknown, shape (customers,).
+        activity_days: Length of the activity window in days.
+
+    Returns:
+        True for active customers and for unknown recency, shape (customers,).
     """
     return ~(np.asarray(recency_days, dtype=np.float64) > activity_days)

@@ -1,12 +1,12 @@
-"""The tables of scores that are kept: one per moment to act on, and those that it replaced.
+"""Current and replaced score tables.
 
 ::
 
-    scores/1998-03-01.parquet                       what holds: by the champion that scored this moment last
-    scores/replaced/1998-03-01/3-0a1b2c3d4e5f.parquet   what held before: by version 3, from the inputs of that digest
+    scores/1998-03-01.parquet                       current table of this time
+    scores/replaced/1998-03-01/3-0a1b2c3d4e5f.parquet   earlier table, by version 3, from inputs with that digest
 
-A table is never changed. Scored again by another champion, or from data that arrived later, the earlier one moves to
-``replaced``: what was acted on can be held against what then happened.
+A table never changes. Scoring again with another champion or with late data moves the earlier table to ``replaced``, so
+that the scores used for actions can be compared with the outcomes.
 """
 
 import json
@@ -31,7 +31,17 @@ _ABOUT = b"holdfast"
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """A kept table. ``key`` is the same for the same model and inputs; ``current``: it holds, none replaced it."""
+    """Stored score table.
+
+    Attributes:
+        as_of: Time of the scores.
+        known_at: Arrival time of the last used batch.
+        model_version: Version that scored.
+        threshold: Decision threshold of the version.
+        key: Digest of model and inputs.
+        path: Parquet file.
+        current: False for a replaced table.
+    """
 
     as_of: datetime
     known_at: datetime
@@ -43,23 +53,54 @@ class ScoreTable:
 
 
 def scores_lock(settings: Settings) -> FileLock:
-    """Held by who scores a moment: who comes second finds it scored."""
+    """Return the lock for writing score tables; a second process finds the time scored.
+
+    Args:
+        settings: Settings with the data folder, which is created.
+
+    Returns:
+        The lock, not acquired.
+    """
     settings.data.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.data / "scores.lock")
 
 
 def scores_key(contract: ServedModel, as_of: datetime, known_at: datetime) -> str:
-    """Names the model and its inputs: data before ``as_of`` whose last batch arrived at ``known_at``."""
+    """Compute the digest of model and inputs of a score table.
+
+    Args:
+        contract: Contract of the model version.
+        as_of: Time of the scores.
+        known_at: Arrival time of the last batch with events before ``as_of``.
+
+    Returns:
+        SHA-256, hexadecimal.
+    """
     return sha256(json.dumps([contract.model_dump(mode="json"), as_of.isoformat(), known_at.isoformat()]))
 
 
 def current_score_table(settings: Settings, as_of: datetime) -> ScoreTable | None:
-    """The table that holds for a moment; None where there is none that can be read."""
+    """Find the current score table of a time.
+
+    Args:
+        settings: Settings with the data folder.
+        as_of: Time of the scores.
+
+    Returns:
+        The table; None if there is none or it cannot be read.
+    """
     return _scored(scores_path(settings.scores, as_of), current=True)
 
 
 def list_score_tables(settings: Settings) -> list[ScoreTable]:
-    """Every kept table, by moment, the current one of each last; read one with ``scores.read_scores``."""
+    """List all score tables; :func:`holdfast.batch_scoring.scores_table.read_scores` reads one.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        Tables sorted by time, for each time the current table last.
+    """
     current = [_scored(path, current=True) for path in settings.scores.glob("*.parquet")]
     known = {item.key for item in current if item}  # one that was replaced, and came back
     replaced = [_scored(path, current=False) for path in settings.scores.glob("replaced/*/*.parquet")]
@@ -68,19 +109,36 @@ def list_score_tables(settings: Settings) -> list[ScoreTable]:
 
 
 def score_metadata(contract: ServedModel, as_of: datetime, known_at: datetime) -> dict[bytes, bytes]:
-    """What the file of a table says of it, for ``write_scores``."""
-    told = {
+    """Build the file metadata of a score table.
+
+    Args:
+        contract: Contract of the model version.
+        as_of: Time of the scores.
+        known_at: Arrival time of the last batch with events before ``as_of``.
+
+    Returns:
+        Metadata for :func:`holdfast.batch_scoring.scores_table.write_scores`.
+    """
+    about = {
         "as_of": as_of.isoformat(),
         "known_at": known_at.isoformat(),
         "model_version": contract.model_version,
         "threshold": contract.threshold,
         "key": scores_key(contract, as_of, known_at),
     }
-    return {_ABOUT: json.dumps(told).encode()}
+    return {_ABOUT: json.dumps(about).encode()}
 
 
 def archive_previous(settings: Settings, earlier: ScoreTable) -> Path:
-    """Copy the table that is about to be replaced to where it stays; killed in between, it is in both places."""
+    """Copy a table to ``replaced`` before its replacement; after a kill in between it is in both places.
+
+    Args:
+        settings: Settings with the data folder.
+        earlier: Table that is about to be replaced.
+
+    Returns:
+        Path of the copy.
+    """
     folder = settings.scores / "replaced" / timestamp_stem(earlier.as_of)
     place = folder / f"{earlier.model_version}-{earlier.key[:12]}.parquet"
     if not place.exists():
@@ -90,7 +148,15 @@ def archive_previous(settings: Settings, earlier: ScoreTable) -> Path:
 
 
 def count_customers(path: Path, columns: Sequence[str]) -> dict[tuple[bool, ...], int]:
-    """How many customers have each combination of the boolean ``columns``."""
+    """Count customers by boolean columns.
+
+    Args:
+        path: Parquet file.
+        columns: Names of boolean columns.
+
+    Returns:
+        Count of each combination of values, in the order of ``columns``.
+    """
     found = pq.read_table(path, columns=list(columns)).group_by(list(columns)).aggregate([([], "count_all")])
     return {tuple(row[name] for name in columns): row["count_all"] for row in found.to_pylist()}
 

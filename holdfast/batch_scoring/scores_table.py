@@ -1,4 +1,4 @@
-"""The table of scores: its contract, how it is made, and its way to disk and back."""
+"""Schema of score tables, and their construction, writing and reading."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time
@@ -21,14 +21,16 @@ from holdfast.models.reason_codes import MAX_REASONS
 
 
 class ScoresSchema(pa.DataFrameModel):
-    """What one model version said of one customer at one moment, and why.
+    """Score of one customer at one time by one model version, with reason codes.
 
-    ``will_churn``: the probability is at or above ``threshold``. ``active``: the customer bought in the model's
-    activity window, as everybody it learned from; if not, the score is an extrapolation. ``reasons`` are up to three
-    texts, strongest first, and ``reason_details`` the same for machines: ``effect`` (log-odds), ``direction``
-    ("raises" or "lowers" the risk) and ``inputs``; both are null of a version that cannot be explained. Features are
-    computed for ``as_of`` itself: ``feature_timestamp`` is that time, and nothing is ``stale``. They are here because
-    the service's answers have them, where both can differ.
+    Attributes:
+        will_churn: The probability is at or above ``threshold``.
+        active: The customer bought in the activity window; otherwise the score is an extrapolation.
+        reasons: Up to three texts, strongest first; null for a model without exact contributions.
+        reason_details: The same reasons as ``effect`` (log-odds), ``direction`` ("raises" or "lowers" the risk) and
+            ``inputs``; null like ``reasons``.
+        feature_timestamp: Time of the features; always ``as_of``, unlike in responses of the service.
+        stale: Always False, unlike in responses of the service.
     """
 
     customer_id: Series[str] = pa.Field(nullable=False, unique=True)
@@ -81,11 +83,18 @@ _SCHEMA = pyarrow.schema(
 
 
 def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.DataFrame:
-    """The rows of ``Scores``, in the order of ``customers``.
+    """Score customers and build the table.
+
+    Args:
+        customers: Customers with model inputs.
+        champion: Model that scores.
+
+    Returns:
+        Rows of :class:`ScoresSchema`, in the order of ``customers``.
 
     Raises:
-        InputMismatchError: The inputs of the customers are not those of the champion.
-        pandera.errors.SchemaErrors: The champion gave what is no probability.
+        InputMismatchError: The inputs of the customers differ from the inputs of the champion.
+        pandera.errors.SchemaErrors: A score is no probability.
     """
     contract, count = champion.contract, len(customers.ids)
     probabilities, why = champion.score(customers), champion.reasons(customers)
@@ -115,26 +124,55 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
 
 
 def scores_path(folder: Path, as_of: datetime) -> Path:
-    """The file of one moment: ``FOLDER/1998-03-01.parquet``, with the time of day where it is not midnight UTC."""
+    """Return the file of one time: ``FOLDER/1998-03-01.parquet``, with the time of day unless it is midnight UTC.
+
+    Args:
+        folder: Folder of the score tables.
+        as_of: Time of the scores.
+
+    Returns:
+        The path.
+    """
     return folder / f"{timestamp_stem(as_of)}.parquet"
 
 
 def timestamp_stem(as_of: datetime) -> str:
-    """A moment as a file's name."""
+    """Format a time as a file name.
+
+    Args:
+        as_of: Time of the scores.
+
+    Returns:
+        Date, or date and time unless the time is midnight UTC.
+    """
     moment = as_utc(as_of)
     form = "%Y-%m-%d" if moment.time() == time() else "%Y-%m-%dT%H%M%S%fZ"
     return f"{moment:{form}}"
 
 
 def write_scores(frame: pd.DataFrame, path: Path, about: Mapping[bytes, bytes] | None = None) -> None:
-    """Write the table, as a whole or not at all; ``about`` becomes the file's metadata."""
+    """Write a score table atomically.
+
+    Args:
+        frame: Rows of :class:`ScoresSchema`.
+        path: Parquet file.
+        about: File metadata.
+    """
     table = pyarrow.Table.from_pandas(frame, _SCHEMA, preserve_index=False).replace_schema_metadata(dict(about or {}))
     with replace_file(path) as temporary:
         pq.write_table(table, temporary)
 
 
 def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a table that ``write_scores`` wrote; only ``columns`` are much quicker, without the reasons."""
+    """Read a score table.
+
+    Args:
+        path: Parquet file written by :func:`write_scores`.
+        columns: Columns to read, which is faster without reasons; all columns, validated, when None.
+
+    Returns:
+        Rows of :class:`ScoresSchema`.
+    """
     table = pq.read_table(path, columns=list(columns) if columns else None)
     frame = table.to_pandas()
     for name in {"reasons", "reason_details"} & set(table.column_names):  # else arrays in arrays

@@ -1,4 +1,4 @@
-"""Scoring everybody at one moment: once per champion and state of the data."""
+"""Scoring of all customers at one time, once per champion and state of the data."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,15 +24,24 @@ from holdfast.ingestion.batches import list_batches
 
 
 class NoActiveCustomersError(HoldfastError):
-    """The data end so long before the moment that all scores would be extrapolations."""
+    """Data that end so long before the scoring time that every score would be an extrapolation."""
 
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """What is known of everybody at a moment, and where it is.
+    """Result of a scoring run.
 
-    ``will_churn`` are active customers. ``written`` is False where the same champion had scored the same data before.
-    ``replaced`` is the version whose table it took the place of, if there was another.
+    Attributes:
+        as_of: Time of the scores.
+        known_at: Arrival time of the last used batch.
+        model_version: Version that scored.
+        threshold: Decision threshold.
+        customers: All scored customers.
+        active: Active customers.
+        will_churn: Active customers at or above the threshold.
+        written: False if the same champion had scored the same data before.
+        replaced: Version of the replaced table, None without one.
+        path: Parquet file.
     """
 
     as_of: datetime
@@ -47,28 +56,42 @@ class ScoreResult:
     path: Path
 
     def summary(self) -> str:
-        """In one line."""
-        told = (
+        """Format the result as one line.
+
+        Returns:
+            The line.
+        """
+        text = (
             f"{self.customers:,} customers as of {format_minute(self.as_of)} by version {self.model_version}: "
             f"{self.active:,} active, {self.will_churn:,} of them will churn (threshold {self.threshold:.3g})"
         )
         if not self.written:
-            return f"Scored before, from the same data: {told}. Nothing changed. {self.path}"
-        kept = f" The table of version {self.replaced} is kept under {self.path.parent / 'replaced'}."
-        return f"Scored {told}. {self.path}{kept if self.replaced else ''}"
+            return f"Scored before, from the same data: {text}. Nothing changed. {self.path}"
+        archived = f" The table of version {self.replaced} is stored in {self.path.parent / 'replaced'}."
+        return f"Scored {text}. {self.path}{archived if self.replaced else ''}"
 
 
 def score_customers(
     settings: Settings, champion: ScoringModel, as_of: datetime, known_at: datetime, replace: bool = True
 ) -> ScoreResult:
-    """Score every customer known by then, and keep the table.
+    """Score every customer known by ``known_at`` and store the table.
 
-    What the same champion has said of the same data is left as it is; without ``replace``, whatever is there.
+    An existing table of the same champion and data is left unchanged; without ``replace`` any existing table is.
+
+    Args:
+        settings: Settings with the data folder.
+        champion: Model that scores.
+        as_of: Time of the scores.
+        known_at: Arrival time up to which data count.
+        replace: Replace the table of another champion or of earlier data.
+
+    Returns:
+        Counts and path of the table.
 
     Raises:
-        NoDataError: Nothing from before ``as_of`` had arrived by ``known_at``.
-        NoActiveCustomersError: Nobody bought lately.
-        InputMismatchError: The champion reads other inputs than the feature service gives.
+        NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
+        NoActiveCustomersError: No customer was active.
+        InputMismatchError: The inputs of the champion differ from the inputs of the feature service.
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
     with scores_lock(settings):
@@ -87,9 +110,9 @@ def score_customers(
             archive_previous(settings, earlier)
         path = scores_path(settings.scores, as_of)
         write_scores(table, path, score_metadata(champion.contract, as_of, effective))
-        kept = current_score_table(settings, as_of)
-    assert kept is not None
-    return _result(kept, written=True, replaced=earlier.model_version if earlier else None)
+        table_now = current_score_table(settings, as_of)
+    assert table_now is not None
+    return _result(table_now, written=True, replaced=earlier.model_version if earlier else None)
 
 
 def _result(kept: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:

@@ -1,4 +1,4 @@
-"""A table of scores as people look at it: counts by decision, and a picture."""
+"""Summary of a score table: counts by decision, and a histogram."""
 
 from typing import Any
 
@@ -11,7 +11,14 @@ from holdfast.training.plots import GREEN, LIGHT, style_axes
 
 
 def summarize_decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for the active customers and one for the others: how many, how they are decided on, their mean risk."""
+    """Count decisions of active and other customers.
+
+    Args:
+        scores: Rows of ``ScoresSchema``.
+
+    Returns:
+        Table rows: customers, decisions and mean probability.
+    """
     rows = []
     for name, active in (("active", True), ("not active", False)):
         found = scores[scores["active"] == active]
@@ -30,7 +37,14 @@ def summarize_decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plot_score_histogram(scores: pd.DataFrame) -> Figure:
-    """How the probabilities are distributed, those of active customers apart, and where the threshold is."""
+    """Plot the distribution of churn probabilities of active and other customers, with the threshold.
+
+    Args:
+        scores: Rows of ``ScoresSchema``.
+
+    Returns:
+        The figure.
+    """
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots()
     parts = [scores.loc[scores["active"] == active, "churn_probability"].to_numpy() for active in (True, False)]
