@@ -10,10 +10,12 @@ from holdfast.runtime.prefect_states import SKIPPED_STATE
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, Worker
+    from prefect.client.schemas.responses import DeploymentResponse
 
 _WATCHED = "holdfast"  # the tag that all deployments carry
 _UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING")
+_STARTED = ("COMPLETED", "FAILED", "CRASHED", "RUNNING", "PENDING", "PAUSED", "CANCELLING")
 _HEARTBEAT = "prefect.flow-run.heartbeat"
 
 
@@ -143,3 +145,106 @@ def find_completed_since(client: "SyncPrefectClient", deployment: str, since: da
 def read_flow_runs(client: "SyncPrefectClient", ids: Sequence[str]) -> list["FlowRun"]:
     """Flow runs by id."""
     return [client.read_flow_run(UUID(item)) for item in ids]
+
+
+def open_client(url: str, seconds: float) -> "SyncPrefectClient":
+    """Create a client that does not retry connections, for callers with a time limit.
+
+    Args:
+        url: Address of the Prefect UI, without ``/api``.
+        seconds: Timeout of each connection, read and write.
+
+    Returns:
+        The client, to be used as a context manager.
+    """
+    import httpx
+    from prefect.client.orchestration import SyncPrefectClient
+
+    settings = {"timeout": seconds, "transport": httpx.HTTPTransport()}
+    return SyncPrefectClient(f"{url.rstrip('/')}/api", httpx_settings=settings)
+
+
+def list_deployments(client: "SyncPrefectClient") -> "list[DeploymentResponse]":
+    """List the deployments of Holdfast.
+
+    Args:
+        client: Client of the server.
+
+    Returns:
+        The deployments with the tag ``holdfast``, by name.
+    """
+    from prefect.client.schemas.filters import DeploymentFilter
+    from prefect.client.schemas.sorting import DeploymentSort
+
+    tagged = DeploymentFilter.model_validate({"tags": {"all_": [_WATCHED]}})
+    return client.read_deployments(deployment_filter=tagged, sort=DeploymentSort.NAME_ASC)
+
+
+def find_last_run(client: "SyncPrefectClient", flow_id: UUID) -> "FlowRun | None":
+    """Find the last run of a flow that has started or is about to.
+
+    A run that was cancelled before its start does not count: its deployment's concurrency limit was reached.
+
+    Args:
+        client: Client of the server.
+        flow_id: Id of the flow; runs without a deployment count too.
+
+    Returns:
+        The run; None if there is none.
+    """
+    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    for states, limit in (([*_STARTED, "CANCELLED"], 20), (_STARTED, 1)):
+        runs = client.read_flow_runs(
+            flow_filter=FlowFilter.model_validate({"id": {"any_": [flow_id]}}),
+            flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": states}}}),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=limit,
+        )
+        for run in runs:
+            if run.state_type != "CANCELLED" or run.run_count:
+                return run
+    return None
+
+
+def find_next_run(client: "SyncPrefectClient", deployment_id: UUID) -> "FlowRun | None":
+    """Find the next scheduled run of a deployment.
+
+    Args:
+        client: Client of the server.
+        deployment_id: Id of the deployment.
+
+    Returns:
+        The run; None if none is scheduled.
+    """
+    from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    runs = client.read_flow_runs(
+        deployment_filter=DeploymentFilter.model_validate({"id": {"any_": [deployment_id]}}),
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}}),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=1,
+    )
+    return runs[0] if runs else None
+
+
+def list_workers(client: "SyncPrefectClient", pool: str) -> "list[Worker]":
+    """List the workers of a work pool.
+
+    Args:
+        client: Client of the server.
+        pool: Name of the work pool.
+
+    Returns:
+        The workers; none if the pool does not exist.
+    """
+    import httpx
+
+    try:
+        return client.read_workers_for_work_pool(pool)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code == httpx.codes.NOT_FOUND:
+            return []
+        raise

@@ -1,6 +1,7 @@
-"""Serves the status page: `python -m holdfast.status_page`"""
+"""Server of the status page: `python -m holdfast.status_page`"""
 
 import argparse
+import os
 
 import uvicorn
 
@@ -12,13 +13,14 @@ _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 
 
 def main() -> None:
-    """Serve until it is told to end. From other machines only where it listens for them."""
+    """Serve until SIGTERM; to other machines only if ``--host`` is not a loopback address."""
     parser = argparse.ArgumentParser(prog="python -m holdfast.status_page", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
     apply_environment()
     set_fail_fast_env()
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "0")
     hosts = _LOOPBACK if options.host in ("127.0.0.1", "localhost", "::1") else ["*"]
     uvicorn.run(create_app(hosts), host=options.host, port=options.port, log_level="warning")
 

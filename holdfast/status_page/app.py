@@ -1,4 +1,4 @@
-"""The web application: the page, the same facts as JSON, and the runbook."""
+"""Web application: the status page, the same state as JSON, and the runbook."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,37 +26,45 @@ _HEADERS = {
 }
 
 
-def create_app(hosts: list[str], find: Callable[[], SystemStatus] | None = None) -> Starlette:
-    """The application, for requests to ``hosts`` (``["*"]``: to any)."""
-    find = find or CachedStatus()
-    pages = Environment(
+def create_app(hosts: list[str], load: Callable[[], SystemStatus] | None = None) -> Starlette:
+    """Create the web application.
+
+    Args:
+        hosts: Accepted values of the header ``Host``; ``["*"]`` accepts any.
+        load: Returns the system state; by default one that is cached for a few seconds.
+
+    Returns:
+        The application.
+    """
+    load = load or CachedStatus()
+    templates = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals.update(
-        minute=format_minute,
-        ago=filters.format_age,
-        span=filters.format_duration,
-        link=filters.safe_link,
-        figure=filters.format_number,
+    templates.globals.update(
+        format_minute=format_minute,
+        format_age=filters.format_age,
+        format_duration=filters.format_duration,
+        safe_link=filters.safe_link,
+        format_number=filters.format_number,
     )
 
     def page(_request: Request) -> Response:
-        html = pages.get_template("page.html.j2").render(now=find())
+        html = templates.get_template("page.html.j2").render(status=load())
         return HTMLResponse(html, headers=_HEADERS)
 
     def state(_request: Request) -> Response:
-        return Response(find().model_dump_json(indent=2), media_type="application/json", headers=_HEADERS)
+        return Response(load().model_dump_json(indent=2), media_type="application/json", headers=_HEADERS)
 
     def runbook(_request: Request) -> Response:
         try:
             text = render_runbook()
         except OSError as error:
             return PlainTextResponse(f"The runbook cannot be read: {error}", 404, headers=_HEADERS)
-        return HTMLResponse(pages.get_template("runbook.html.j2").render(text=text), headers=_HEADERS)
+        return HTMLResponse(templates.get_template("runbook.html.j2").render(text=text), headers=_HEADERS)
 
     def style(_request: Request) -> Response:
         return Response((_FOLDER / "style.css").read_text(), media_type="text/css", headers=_HEADERS)

@@ -1,4 +1,4 @@
-"""Which parts answer."""
+"""Health of the components."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +9,8 @@ from holdfast.status_page.schemas import ComponentStatus
 from holdfast.status_page.sections import strip_credentials, to_one_line
 
 _SECONDS = 2.0
-_POOL = "holdfast"  # as prefect.yaml names it
-_PARTS = {
+_POOL = "holdfast"  # as prefect.yaml names the work pool
+_COMPONENTS = {
     "prediction service": ("service_url", "/readyz"),
     "Prefect": ("prefect_url", "/api/health"),
     "MLflow": ("mlflow_url", "/health"),
@@ -19,53 +19,61 @@ _PARTS = {
 }
 
 
-def check_components(places: EndpointSettings) -> list[ComponentStatus]:
-    """Every part that has an address, and the worker."""
-    asked = [(name, str(getattr(places, url)).rstrip("/"), health) for name, (url, health) in _PARTS.items()]
-    with ThreadPoolExecutor(len(asked) + 1) as pool:
-        worker = pool.submit(_worker, places.prefect_url.rstrip("/"))
-        return [*pool.map(lambda item: _part(*item), asked), worker.result()]
+def check_components(endpoints: EndpointSettings) -> list[ComponentStatus]:
+    """Check every component that has an address, and the Prefect worker, in parallel.
+
+    Args:
+        endpoints: Addresses of the components.
+
+    Returns:
+        The components in a fixed order, the worker last.
+    """
+    checks = [(name, str(getattr(endpoints, url)).rstrip("/"), path) for name, (url, path) in _COMPONENTS.items()]
+    with ThreadPoolExecutor(len(checks) + 1) as pool:
+        worker = pool.submit(_check_worker, endpoints.prefect_url.rstrip("/"))
+        return [*pool.map(lambda check: _check_url(*check), checks), worker.result()]
 
 
-def _worker(prefect: str) -> ComponentStatus:
-    """Whoever runs what is due; it has no address, Prefect's server hears of it."""
-    page = f"{strip_credentials(prefect)}/work-pools/work-pool/{_POOL}"
+def _check_worker(prefect: str) -> ComponentStatus:
+    """Check the worker by its heartbeats at Prefect's server: a worker has no address."""
+    from holdfast.recovery.flow_runs import list_workers, open_client
+
+    def status(state: str, note: str = "") -> ComponentStatus:
+        url = f"{strip_credentials(prefect)}/work-pools/work-pool/{_POOL}"
+        return ComponentStatus.model_validate({"name": "worker", "url": url, "state": state, "note": note})
+
     try:
-        answer = httpx.post(f"{prefect}/api/work_pools/{_POOL}/workers/filter", json={}, timeout=_SECONDS)
-        if not answer.is_success and answer.status_code != 404:  # as while its database is locked
-            note = f"Prefect's server does not tell: {answer.status_code}"
-            return ComponentStatus(name="worker", url=page, state="not ready", note=note)
-        known = answer.json() if answer.is_success else []
-        is_online = any(worker["status"] == "ONLINE" for worker in known)
+        with open_client(prefect, _SECONDS) as client:
+            workers = list_workers(client, _POOL)
+    except httpx.HTTPStatusError as error:  # as while the server's database is locked
+        return status("not ready", f"unknown: Prefect's server answered {error.response.status_code}")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
-        return ComponentStatus(name="worker", url=page, state="down", note="Prefect's server does not tell")
-    if is_online:
-        return ComponentStatus(name="worker", url=page, state="up")
-    beats = sorted(str(worker.get("last_heartbeat_time")) for worker in known)
-    last = f"; the last was heard of at {beats[-1][:16].replace('T', ' ')} UTC" if beats else ""
-    return ComponentStatus(
-        name="worker", url=page, state="down", note=f"nothing that is due runs: no worker is there{last}"
-    )
+        return status("down", "unknown: Prefect's server does not answer")
+    if any(worker.status == "ONLINE" for worker in workers):
+        return status("up")
+    heartbeats = [worker.last_heartbeat_time for worker in workers if worker.last_heartbeat_time]
+    last = f"; last heartbeat of one at {max(heartbeats):%Y-%m-%d %H:%M} UTC" if heartbeats else ""
+    return status("down", f"no worker is online, so no scheduled run starts{last}")
 
 
-def _part(name: str, url: str, health: str) -> ComponentStatus:
-    shown = strip_credentials(url)
+def _check_url(name: str, url: str, path: str) -> ComponentStatus:
+    public_url = strip_credentials(url)
     try:
-        answer = httpx.get(f"{url}{health}", timeout=_SECONDS, follow_redirects=True)
+        response = httpx.get(f"{url}{path}", timeout=_SECONDS, follow_redirects=True)
     except httpx.TimeoutException:
-        return ComponentStatus(name=name, url=shown, state="down", note=f"no answer within {_SECONDS:.0f} s")
+        return ComponentStatus(name=name, url=public_url, state="down", note=f"no response within {_SECONDS:.0f} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return ComponentStatus(name=name, url=shown, state="down", note=to_one_line(str(error)))
-    if answer.is_success:
-        return ComponentStatus(name=name, url=shown, state="up")
-    return ComponentStatus(name=name, url=shown, state="not ready", note=to_one_line(_said(answer)))
+        return ComponentStatus(name=name, url=public_url, state="down", note=to_one_line(str(error)))
+    if response.is_success:
+        return ComponentStatus(name=name, url=public_url, state="up")
+    return ComponentStatus(name=name, url=public_url, state="not ready", note=to_one_line(_describe(response)))
 
 
-def _said(answer: httpx.Response) -> str:
-    """A problem's own words, where it has some."""
+def _describe(response: httpx.Response) -> str:
+    """Return the status and the detail of a problem (RFC 9457), or the whole body."""
     try:
-        told = answer.json()
-        words = told.get("detail") or told.get("error") or told.get("title")
+        problem = response.json()
+        detail = problem.get("detail") or problem.get("error") or problem.get("title")
     except (ValueError, AttributeError):
-        words = answer.text
-    return f"{answer.status_code}: {words}"
+        detail = response.text
+    return f"{response.status_code}: {detail}"

@@ -1,4 +1,4 @@
-"""The runbook as a page: what alerts link to."""
+"""Runbook as HTML, with anchors that alerts link to."""
 
 import re
 from itertools import pairwise
@@ -11,19 +11,33 @@ _FILE = Path(__file__).resolve().parents[2] / "docs" / "runbook.md"
 
 
 def render_runbook(file: Path = _FILE) -> str:
-    """docs/runbook.md; each heading can be linked to by its words, with hyphens between them."""
+    """Render the runbook; each heading gets an id, see :func:`heading_anchor`.
+
+    Args:
+        file: Markdown; HTML in it is escaped.
+
+    Returns:
+        An HTML fragment.
+    """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(file.read_text())
-    for token, inside in pairwise(tokens):
+    for token, content in pairwise(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", heading_anchor(_text(inside)))
+            token.attrSet("id", heading_anchor(_plain_text(content)))
     return str(parser.renderer.render(tokens, parser.options, {}))
 
 
 def heading_anchor(heading: str) -> str:
-    """``holdfast drift detected`` becomes ``holdfast-drift-detected``, and so does ``holdfast.drift.detected``."""
+    """Convert a heading to an id.
+
+    Args:
+        heading: Such as ``holdfast drift detected`` or ``holdfast.drift.detected``.
+
+    Returns:
+        Such as ``holdfast-drift-detected``.
+    """
     return re.sub(r"[^a-z0-9_]+", "-", heading.lower()).strip("-")
 
 
-def _text(inline: Token) -> str:
+def _plain_text(inline: Token) -> str:
     return "".join(child.content for child in inline.children or [] if child.type in ("text", "code_inline"))

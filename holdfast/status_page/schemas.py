@@ -1,4 +1,4 @@
-"""How everything stands, as the page shows it and ``/state.json`` gives it."""
+"""Schemas of the system state, as the page shows it and ``/state.json`` returns it. Times are in UTC."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict
 from holdfast.monitoring.findings import Severity, View
 
 
-class _Facts(BaseModel):
+class _Status(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class ComponentStatus(_Facts):
-    """A part that answers over HTTP. ``note``: what it says of itself if that is not all well."""
+class ComponentStatus(_Status):
+    """Component of a running Holdfast. ``note`` has the reason if it is not up."""
 
     name: str
     url: str
@@ -21,8 +21,10 @@ class ComponentStatus(_Facts):
     note: str = ""
 
 
-class TestMetric(_Facts):
-    """What the test of a version found, with its 95% interval."""
+class TestMetric(_Status):
+    """Metric of a version on its test period, with the 95% interval."""
+
+    __test__ = False  # not a test class for pytest
 
     metric: str
     value: float
@@ -30,8 +32,8 @@ class TestMetric(_Facts):
     high: float
 
 
-class ChampionStatus(_Facts):
-    """Who serves. ``since`` is None where no promotion is recorded; ``rollout`` is how it came there, in words."""
+class ChampionStatus(_Status):
+    """Champion. ``since``: None if no promotion is recorded; ``promised``: test metrics; ``page``: URL in MLflow."""
 
     version: str
     since: datetime | None
@@ -40,8 +42,8 @@ class ChampionStatus(_Facts):
     page: str
 
 
-class ChallengerStatus(_Facts):
-    """Who is tried out: ``traffic`` and ``rollout`` in words."""
+class ChallengerStatus(_Status):
+    """Challenger. ``traffic`` and ``rollout`` are texts; ``page``: URL in MLflow."""
 
     version: str
     traffic: str
@@ -49,15 +51,18 @@ class ChallengerStatus(_Facts):
     page: str
 
 
-class ModelStatus(_Facts):
-    """The two aliases."""
+class ModelStatus(_Status):
+    """Versions that the two aliases name."""
 
     champion: ChampionStatus | None
     challenger: ChallengerStatus | None
 
 
-class FreshnessStatus(_Facts):
-    """The online store. Ages in hours; beyond ``soft`` answers are flagged, beyond ``hard`` refused."""
+class FreshnessStatus(_Status):
+    """Age of the online store, in hours; ``now`` is the logical time.
+
+    Predictions are flagged beyond ``soft_hours`` and refused beyond ``hard_hours``.
+    """
 
     now: datetime
     as_of: datetime | None
@@ -68,16 +73,27 @@ class FreshnessStatus(_Facts):
     state: Literal["fresh", "stale", "too old", "unknown"]
 
 
-class ParityStatus(_Facts):
-    """The last comparison of online with point-in-time values."""
+class ParityStatus(_Status):
+    """Latest comparison of online values with point-in-time values."""
 
     as_of: datetime
     values_compared: int
     mismatches: int
 
 
-class DeploymentStatus(_Facts):
-    """A deployment: the last run of its flow, if any, and when its next is due. ``seconds``: so far, if it runs."""
+class DeploymentStatus(_Status):
+    """Deployment with the last and the next run of its flow.
+
+    Attributes:
+        deployment: Name.
+        state: State of the last run, "never run" without one.
+        type: Prefect's type of that state; empty without a run.
+        when: Start of the last run.
+        seconds: Duration of the last run, up to now while it runs.
+        message: Message of a failed or crashed run.
+        next: Scheduled start of the next run.
+        page: URL of the last run, or of the deployment.
+    """
 
     deployment: str
     state: str
@@ -89,8 +105,8 @@ class DeploymentStatus(_Facts):
     page: str
 
 
-class LimitBreach(_Facts):
-    """A measurement beyond its limit."""
+class LimitBreach(_Status):
+    """Measurement beyond its limit."""
 
     metric: str
     subject: str
@@ -100,10 +116,16 @@ class LimitBreach(_Facts):
     rows: int
 
 
-class ViewStatus(_Facts):
-    """The last run of a view of monitoring, with the first of its breaches. Without ``as_of`` it has not run yet.
+class ViewStatus(_Status):
+    """Latest run of a monitoring view.
 
-    ``measured`` is how much was held against a limit, 0 where nothing could be: that all is well is then not known.
+    Attributes:
+        view: Name.
+        as_of: End of the window; None before the first run.
+        measured: Number of measurements that were compared with a limit; 0 means that nothing is known.
+        breached: Number of these beyond their limit.
+        breaches: The first of them.
+        page: URL of the artifact in Prefect.
     """
 
     view: View
@@ -114,8 +136,8 @@ class ViewStatus(_Facts):
     page: str
 
 
-class AlertStatus(_Facts):
-    """An open alert."""
+class AlertStatus(_Status):
+    """Open alert."""
 
     severity: Severity
     title: str
@@ -126,8 +148,8 @@ class AlertStatus(_Facts):
     runbook: str
 
 
-class ScoresStatus(_Facts):
-    """The last table of batch scores. ``churning`` is of the ``active`` customers: the model learns from no others."""
+class ScoresStatus(_Status):
+    """Latest table of batch scores. ``churning`` counts active customers: models are trained on no others."""
 
     as_of: datetime
     known_at: datetime

@@ -1,4 +1,4 @@
-"""A part of the page that may fail by itself."""
+"""Sections of the page, which fail independently."""
 
 import logging
 import re
@@ -11,12 +11,12 @@ from holdfast.core.errors import HoldfastError
 
 _Value = TypeVar("_Value")
 _LOG = logging.getLogger(__name__)
-_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _CHARACTERS = 400
 
 
 class Section(BaseModel, Generic[_Value]):
-    """What was found, or else why it could not be, in one line."""
+    """Value of a section, or the error that prevented it, in one line."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,22 +24,43 @@ class Section(BaseModel, Generic[_Value]):
     error: str = ""
 
 
-def load_section(found: Callable[[], _Value]) -> Section[_Value]:
-    """What ``found`` returns. Whatever it raises is shown in its place: the rest of the page is still true."""
+def load_section(load: Callable[[], _Value]) -> Section[_Value]:
+    """Load a section; an error becomes its content, so that the other sections are still shown.
+
+    Args:
+        load: Returns the value.
+
+    Returns:
+        The section.
+    """
     try:
-        return Section(value=found())
+        return Section(value=load())
     except HoldfastError as error:
         return Section(error=to_one_line(str(error)))
     except Exception as error:
-        _LOG.warning("A part of the page is missing", exc_info=True)
+        _LOG.warning("A section of the status page is missing", exc_info=True)
         return Section(error=to_one_line(f"{type(error).__name__}: {error}"))
 
 
 def to_one_line(text: str) -> str:
-    """Short, and without what somebody logs in with."""
+    """Shorten a text to one line of 400 characters, without credentials.
+
+    Args:
+        text: For instance an error message.
+
+    Returns:
+        The line.
+    """
     return strip_credentials(" ".join(text.split()))[:_CHARACTERS]
 
 
 def strip_credentials(text: str) -> str:
-    """Addresses in a text without the name and password that they may hold."""
-    return _LOGIN.sub("", text)
+    """Remove user names and passwords from the URLs in a text.
+
+    Args:
+        text: Text with any number of URLs.
+
+    Returns:
+        The text without them.
+    """
+    return _CREDENTIALS.sub("", text)

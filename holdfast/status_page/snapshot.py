@@ -1,4 +1,4 @@
-"""All sections of the page together."""
+"""System state at one time: all sections of the page."""
 
 import threading
 import time
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from feature_repo.settings import Settings, load_settings
 from holdfast.runtime.endpoints import EndpointSettings, load_endpoint_settings
 from holdfast.status_page import sources
-from holdfast.status_page.flow_runs import list_deployments
+from holdfast.status_page.flow_runs import load_deployments
 from holdfast.status_page.health import check_components
 from holdfast.status_page.models import load_models
 from holdfast.status_page.schemas import (
@@ -30,61 +30,70 @@ CACHE_SECONDS = 3.0
 
 
 class SystemStatus(BaseModel):
-    """How everything stood at ``at``."""
+    """State of all components and data at the time ``at``; ``data`` is the data folder."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     at: datetime
     data: str
-    parts: Section[list[ComponentStatus]]
+    components: Section[list[ComponentStatus]] = Field(alias="parts")
     models: Section[ModelStatus]
     freshness: Section[FreshnessStatus]
     parity: Section[ParityStatus]
     scores: Section[ScoresStatus | None]
     views: Section[list[ViewStatus]]
     alerts: Section[list[AlertStatus]]
-    runs: Section[list[DeploymentStatus]]
+    deployments: Section[list[DeploymentStatus]] = Field(alias="runs")
 
     @property
-    def colour(self) -> Literal["good", "warning", "bad"]:
-        """The worst of it: what is critical, wrong or does not answer; what is a warning or unknown."""
+    def level(self) -> Literal["good", "warning", "bad"]:
+        """Return the worst level: bad for critical, wrong or down, warning for stale, unknown or not ready."""
         severities = {alert.severity for alert in self.alerts.value or []}
-        down = any(part.state == "down" for part in self.parts.value or [])
-        age = self.freshness.value.state if self.freshness.value else "unknown"
-        wrong = self.parity.value is not None and self.parity.value.mismatches > 0
-        if "critical" in severities or down or wrong or age == "too old":
+        states = {component.state for component in self.components.value or []}
+        freshness = self.freshness.value.state if self.freshness.value else "unknown"
+        mismatches = self.parity.value.mismatches if self.parity.value else 0
+        if "critical" in severities or "down" in states or mismatches or freshness == "too old":
             return "bad"
-        sections = (self.models, self.freshness, self.parity, self.views, self.alerts, self.runs)
-        unknown = any(item.error for item in sections) or any(part.state != "up" for part in self.parts.value or [])
-        return "warning" if "warning" in severities or unknown or age != "fresh" else "good"
+        sections = (self.models, self.freshness, self.parity, self.views, self.alerts, self.deployments)
+        unknown = any(section.error for section in sections) or "not ready" in states
+        return "warning" if "warning" in severities or unknown or freshness != "fresh" else "good"
 
 
-def load_system_status(settings: Settings, places: EndpointSettings, at: datetime) -> SystemStatus:
-    """Ask every source; one that fails says so in its section and spoils no other."""
+def load_system_status(settings: Settings, endpoints: EndpointSettings, at: datetime) -> SystemStatus:
+    """Read every source; one that fails is an error in its section only.
+
+    Args:
+        settings: Names the data folder and the registry.
+        endpoints: Addresses of the components.
+        at: Time of the reading.
+
+    Returns:
+        The state.
+    """
     return SystemStatus(
         at=at,
         data=str(settings.data),
-        parts=load_section(lambda: check_components(places)),
-        models=load_section(lambda: load_models(settings, places)),
+        components=load_section(lambda: check_components(endpoints)),
+        models=load_section(lambda: load_models(settings, endpoints)),
         freshness=load_section(lambda: sources.load_freshness(settings)),
         parity=load_section(lambda: sources.load_parity_status(settings)),
         scores=load_section(lambda: sources.load_scores(settings)),
         views=load_section(lambda: sources.load_views(settings)),
         alerts=load_section(lambda: sources.load_alerts(settings)),
-        runs=load_section(lambda: list_deployments(places)),
+        deployments=load_section(lambda: load_deployments(endpoints)),
     )
 
 
 class CachedStatus:
-    """The standing of a few seconds ago, so that many pages cost no more than one."""
+    """System state that is at most ``CACHE_SECONDS`` old, so that many open pages cost as much as one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock, self._clock = threading.Lock(), clock
-        self._found: tuple[float, SystemStatus] | None = None
+        self._cached: tuple[float, SystemStatus] | None = None
 
     def __call__(self) -> SystemStatus:
         with self._lock:
-            if self._found is None or self._clock() - self._found[0] > CACHE_SECONDS:
-                now = load_system_status(load_settings(), load_endpoint_settings(), datetime.now(UTC))
-                self._found = self._clock(), now
-            return self._found[1]
+            if self._cached is None or self._clock() - self._cached[0] > CACHE_SECONDS:
+                status = load_system_status(load_settings(), load_endpoint_settings(), datetime.now(UTC))
+                self._cached = self._clock(), status
+            return self._cached[1]

@@ -1,4 +1,4 @@
-"""The status page over real state: a shop with versions, alerts, measurements and scores, and a Prefect server."""
+"""Status page over real state: versions, alerts, metrics, scores, and a Prefect server."""
 
 import html
 import json
@@ -31,7 +31,7 @@ from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page.app import create_app
-from holdfast.status_page.flow_runs import list_deployments
+from holdfast.status_page.flow_runs import load_deployments
 from holdfast.status_page.health import check_components
 from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
 from holdfast.status_page.snapshot import SystemStatus, load_system_status
@@ -44,13 +44,13 @@ NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
 HOSTILE = "<script>alert('x')</script>\"'&"
 
 
-def client_of(found: SystemStatus) -> TestClient:
-    """A browser for a page about ``found``."""
-    return TestClient(create_app(["testserver"], lambda: found))
+def browser_of(status: SystemStatus) -> TestClient:
+    """Create a client of the page that shows ``status``."""
+    return TestClient(create_app(["testserver"], lambda: status))
 
 
-def nowhere(prefect: str = "") -> EndpointSettings:
-    """EndpointSettings where nothing answers, but for Prefect if given."""
+def unreachable(prefect: str = "") -> EndpointSettings:
+    """Create endpoints where nothing answers, except for Prefect if given."""
     urls = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in ("service", "mlflow", "evidently", "feast")}
     return EndpointSettings(
         **urls, prefect_url=prefect or f"http://127.0.0.1:{free_port()}", runbook_url="http://x/runbook"
@@ -59,7 +59,7 @@ def nowhere(prefect: str = "") -> EndpointSettings:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Settings]:
-    """A champion that was promoted, a challenger on a canary, and features of two days ago."""
+    """Prepare a promoted champion, a challenger on a canary, and features that are two days old."""
     with at_work_on(tmp_path / "data", HOLDFAST_CLOCK=NOW.isoformat()) as settings:
         client = open_tracking(settings)
         client.create_registered_model(MODEL_NAME)
@@ -76,14 +76,14 @@ def state(tmp_path: Path) -> Iterator[Settings]:
         TrafficRecord(mode="canary", share=0.05, when=NOW, who="rollout").save(client, "2")
         begun = {"share": 0.05, "begun": NOW, "when": NOW, "champion": "1", "gates": "k", "why": HOSTILE}
         RolloutRecord(step="canary", verdict="begun", **begun).save(client, "2")
-        held = OnlineState(AS_OF, KNOWN_AT, "t")
+        online = OnlineState(AS_OF, KNOWN_AT, "t")
         settings.feast.mkdir(parents=True)
-        (settings.feast / "online_state.json").write_bytes(TypeAdapter(OnlineState).dump_json(held))
+        (settings.feast / "online_state.json").write_bytes(TypeAdapter(OnlineState).dump_json(online))
         save_parity(settings, ParityReport(AS_OF, 300, 18, 5400, 0, []), KNOWN_AT, {})
         yield settings
 
 
-def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: None) -> None:
+def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: None) -> None:
     settings = state
     finding = Finding(event="holdfast.drift.detected", severity="warning", subject=HOSTILE, summary="PSI 0.41.")
     raise_alerts(settings, "drift", [Alert.from_finding(finding, "javascript:alert(1)")], NOW - timedelta(hours=2))
@@ -94,7 +94,7 @@ def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: N
     write_metrics(settings, "drift", AS_OF - timedelta(days=2), AS_OF - timedelta(days=1), rows[1:])
     write_metrics(settings, "drift", AS_OF - timedelta(days=1), AS_OF, rows)
 
-    found = load_system_status(settings, nowhere(prefect_api().removesuffix("/api")), NOW)
+    found = load_system_status(settings, unreachable(prefect_api().removesuffix("/api")), NOW)
     assert found.models.value is not None
     assert found.models.value.champion is not None
     assert found.models.value.challenger is not None
@@ -110,31 +110,39 @@ def test_the_page_tells_how_everything_stands(state: Settings, prefect_server: N
     assert found.scores == type(found.scores)()
     drift = next(view for view in found.views.value or [] if view.view == "drift")
     assert (drift.as_of, drift.measured, drift.breached) == (AS_OF, 1, 1)
-    assert found.runs.error == ""
-    assert {part.name: part.state for part in found.parts.value or []}["Prefect"] == "up"
-    assert found.colour == "bad"  # four parts do not answer
+    assert found.deployments.error == ""
+    assert {item.name: item.state for item in found.components.value or []}["Prefect"] == "up"
+    assert found.level == "bad"  # four components are down
 
-    with client_of(found) as browser:
-        answer = browser.get("/")
-        text = html.unescape(re.sub(r"<[^>]+>", " ", answer.text))
-        for told in ("version 1", "version 2", "0.711", "5.0% of the customers", "0.410, limit 0.250", "stale", "down"):
-            assert told in text, told
+    with browser_of(found) as browser:
+        response = browser.get("/")
+        text = html.unescape(re.sub(r"<[^>]+>", " ", response.text))
+        for shown in (
+            "version 1",
+            "version 2",
+            "0.711",
+            "5.0% of the customers",
+            "0.410, limit 0.250",
+            "stale",
+            "down",
+        ):
+            assert shown in text, shown
         assert "since 2024-07-03 10:00 UTC" in text
-        assert "<script" not in answer.text
-        assert answer.text.count(str(escape(HOSTILE))) == 3  # in an alert, a measurement and a rollout
-        assert 'href="javascript:' not in answer.text
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "<script" not in response.text
+        assert response.text.count(str(escape(HOSTILE))) == 3  # in an alert, a measurement and a rollout
+        assert 'href="javascript:' not in response.text
+        assert "default-src 'none'" in response.headers["content-security-policy"]
         assert browser.get("/state.json").json()["models"]["value"]["champion"]["version"] == "1"
         assert browser.get("/style.css").headers["content-type"].startswith("text/css")
 
 
-def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> None:
+def test_check_components_finds_the_worker_by_its_heartbeat(prefect_server: None) -> None:
     prefect = prefect_api().removesuffix("/api")
 
     def worker() -> ComponentStatus:
-        return next(part for part in check_components(nowhere(prefect)) if part.name == "worker")
+        return next(item for item in check_components(unreachable(prefect)) if item.name == "worker")
 
-    assert (worker().state, worker().note) == ("down", "nothing that is due runs: no worker is there")
+    assert (worker().state, worker().note) == ("down", "no worker is online, so no scheduled run starts")
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
         post(api, "/work_pools/", {"name": "holdfast", "type": "process"})
         try:
@@ -142,116 +150,115 @@ def test_the_worker_is_a_part_though_it_has_no_address(prefect_server: None) -> 
             assert worker().state == "up"
         finally:
             answered(api, "DELETE", "/work_pools/holdfast")
-    assert next(part for part in check_components(nowhere()) if part.name == "worker").state == "down"
+    assert next(item for item in check_components(unreachable()) if item.name == "worker").state == "down"
 
 
 @pytest.mark.parametrize(
-    ("changed", "colour"),
+    ("changed", "level"),
     [
         ({}, "good"),
         ({"freshness": {"state": "stale"}}, "warning"),
         ({"freshness": {"state": "unknown"}}, "warning"),
         ({"freshness": {"state": "too old"}}, "bad"),
         ({"parity": {"mismatches": 1}}, "bad"),
-        ({"parts": "down"}, "bad"),
-        ({"parts": "not ready"}, "warning"),
+        ({"components": "down"}, "bad"),
+        ({"components": "not ready"}, "warning"),
     ],
 )
-def test_the_headline_is_the_worst_of_it(changed: dict[str, Any], colour: str, state: Settings) -> None:
-    found = load_system_status(state, nowhere(), NOW)
+def test_level_is_the_worst_of_all_sections(changed: dict[str, Any], level: str, state: Settings) -> None:
+    found = load_system_status(state, unreachable(), NOW)
     assert found.freshness.value is not None
     assert found.parity.value is not None
     fresh = found.freshness.value.model_copy(update={"state": "fresh", **changed.get("freshness", {})})
     parity = found.parity.value.model_copy(update=changed.get("parity", {}))
-    part = ComponentStatus(name="worker", url="", state=changed.get("parts", "up"))
-    told: dict[str, Any] = {"freshness": fresh, "parity": parity, "parts": [part], "runs": []}
+    worker = ComponentStatus(name="worker", url="", state=changed.get("components", "up"))
+    values: dict[str, Any] = {"freshness": fresh, "parity": parity, "components": [worker], "deployments": []}
     sections = {
-        name: getattr(found, name).model_copy(update={"value": value, "error": ""}) for name, value in told.items()
+        name: getattr(found, name).model_copy(update={"value": value, "error": ""}) for name, value in values.items()
     }
-    assert found.model_copy(update=sections).colour == colour
+    assert found.model_copy(update=sections).level == level
 
 
-def test_nothing_to_measure_is_not_green(state: Settings) -> None:
+def test_view_without_measurements_is_not_shown_as_good(state: Settings) -> None:
     start = AS_OF - timedelta(days=1)
     write_metrics(state, "skew", start, AS_OF, [MetricRow("values_compared", "all", 0.0, 0)])
     write_metrics(state, "data", start, AS_OF, [MetricRow("rows", "all", 40.0, 40, low=20.0, high=60.0)])
-    write_metrics(state, "drift", start, AS_OF, [MetricRow("rows", "all", 0.0, 0, breached=True)])  # that is a finding
-    found = load_system_status(state, nowhere(), NOW)
+    write_metrics(state, "drift", start, AS_OF, [MetricRow("rows", "all", 0.0, 0, breached=True)])  # a finding
+    found = load_system_status(state, unreachable(), NOW)
     assert {view.view: view.measured for view in found.views.value or []} == {
         "data": 1, "drift": 1, "skew": 0, "outcome": 0,
     }  # fmt: skip
-    with client_of(found) as browser:
+    with browser_of(found) as browser:
         page = browser.get("/").text
-    assert page.count("nothing to judge") == page.count("within limits") == page.count("1 beyond limits") == 1
+    assert page.count("no data") == page.count("within limits") == page.count("1 beyond limits") == 1
 
 
-def test_of_the_scores_only_active_customers_count(state: Settings) -> None:
-    """As the command says it."""
+def test_batch_scores_count_churners_among_active_customers_only(state: Settings) -> None:
     about = {"as_of": AS_OF.isoformat(), "known_at": KNOWN_AT.isoformat(), "model_version": "1", "threshold": 0.5}
     table = pa.table({"active": [True] * 3 + [False] * 4, "will_churn": [True] + [False] * 2 + [True] * 4})
     state.scores.mkdir()
-    told = table.replace_schema_metadata({b"holdfast": json.dumps(about | {"key": "k"}).encode()})
-    pq.write_table(told, scores_path(state.scores, AS_OF))
-    found = load_system_status(state, nowhere(), NOW)
+    stored = table.replace_schema_metadata({b"holdfast": json.dumps(about | {"key": "k"}).encode()})
+    pq.write_table(stored, scores_path(state.scores, AS_OF))
+    found = load_system_status(state, unreachable(), NOW)
     assert found.scores.value is not None
     assert (found.scores.value.customers, found.scores.value.active, found.scores.value.churning) == (7, 3, 1)
-    with client_of(found) as browser:
+    with browser_of(found) as browser:
         page = browser.get("/").text
     assert "3 active customers" in page
-    assert "1 of them will churn" in page
+    assert "Predicted to churn: 1 of the active customers" in page
 
 
-def test_a_refused_second_run_does_not_hide_the_one_under_way(prefect_server: None) -> None:
-    """A run that is cancelled before it begins, as a deployment's concurrency limit does it."""
+def test_run_cancelled_before_its_start_does_not_hide_the_running_one(prefect_server: None) -> None:
+    """A deployment's concurrency limit cancels runs before their start."""
     name = f"limited-{uuid4().hex}"
-    begun = {"type": "RUNNING", "name": "Running"}
-    refused = {"type": "CANCELLED", "name": "Cancelled", "message": "Deployment concurrency limit reached."}
+    running = {"type": "RUNNING", "name": "Running"}
+    cancelled = {"type": "CANCELLED", "name": "Cancelled", "message": "Deployment concurrency limit reached."}
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
         flow = api.post("/flows/", json={"name": name}).json()["id"]
         about = {"name": name, "flow_id": flow, "tags": ["holdfast"]}
         deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
 
-        def last(*states: dict[str, str], by: str | None = deployment) -> DeploymentStatus:
+        def status_after(*states: dict[str, str], by: str | None = deployment) -> DeploymentStatus:
             run = {"flow_id": flow, "deployment_id": by}
             number = api.post("/flow_runs/", json=run | {"state": {"type": "PENDING"}}).json()["id"]
             for state in states:
-                answer = api.post(f"/flow_runs/{number}/set_state", json={"state": state, "force": True}).json()
-                assert answer["status"] == "ACCEPT"
-            places = nowhere(prefect_api().removesuffix("/api"))
-            (facts,) = [item for item in list_deployments(places) if item.deployment == name]
-            return facts
+                response = api.post(f"/flow_runs/{number}/set_state", json={"state": state, "force": True})
+                assert response.json()["status"] == "ACCEPT"
+            endpoints = unreachable(prefect_api().removesuffix("/api"))
+            (status,) = [item for item in load_deployments(endpoints) if item.deployment == name]
+            return status
 
         try:
-            assert last(refused).state == "never run"
-            assert last(begun).state == "Running"
+            assert status_after(cancelled).state == "never run"
+            assert status_after(running).state == "Running"
             time.sleep(0.1)
-            again = last(refused)
+            again = status_after(cancelled)
             assert again.state == "Running"
             assert again.seconds is not None
             assert again.seconds > 0.1
-            found = load_system_status(Settings(), nowhere(prefect_api().removesuffix("/api")), NOW)
-            with client_of(found) as browser:
+            found = load_system_status(Settings(), unreachable(prefect_api().removesuffix("/api")), NOW)
+            with browser_of(found) as browser:
                 assert " so far" in browser.get("/").text
-            assert last(begun, refused | {"message": "A person did."}).state == "Cancelled"
-            from_a_terminal = last(begun, {"type": "COMPLETED", "name": "Completed"}, by=None)
+            assert status_after(running, cancelled | {"message": "By an operator."}).state == "Cancelled"
+            from_a_terminal = status_after(running, {"type": "COMPLETED", "name": "Completed"}, by=None)
             assert from_a_terminal.state == "Completed"
         finally:
             api.delete(f"/deployments/{deployment}")
             api.delete(f"/flows/{flow}")
 
 
-def test_an_empty_folder_is_no_fault(data_dir: Path) -> None:
-    found = load_system_status(Settings(), nowhere(), NOW)
+def test_empty_data_folder_is_not_an_error(data_dir: Path) -> None:
+    found = load_system_status(Settings(), unreachable(), NOW)
     assert found.models.error == found.alerts.error == found.views.error == found.scores.error == ""
     assert "python -m flows.features" in found.parity.error
-    assert "does not answer" in found.runs.error
-    text = client_of(found).get("/").text
+    assert "does not answer" in found.deployments.error
+    text = browser_of(found).get("/").text
     assert "trains and promotes the first" in text
-    assert text.count("has not run yet") == 4
-    assert not data_dir.exists(), "looking creates nothing"
+    assert text.count("no run yet") == 4
+    assert not data_dir.exists(), "reading the state creates nothing"
 
 
-def test_every_source_may_fail_by_itself(state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_fail_independently(state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = state
     settings.alerts.write_bytes(b"no database")
     folder = settings.monitoring / "metrics" / "skew"
@@ -260,18 +267,18 @@ def test_every_source_may_fail_by_itself(state: Settings, monkeypatch: pytest.Mo
     (settings.feast / "online_state.json").write_text("{")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    found = load_system_status(settings, nowhere(), NOW)
-    sections = ("models", "freshness", "views", "alerts", "runs")
+    found = load_system_status(settings, unreachable(), NOW)
+    sections = ("models", "freshness", "views", "alerts", "deployments")
     assert [name for name in sections if not getattr(found, name).error] == []
     assert found.parity.value is not None
-    with client_of(found) as browser:
-        answer = browser.get("/")
-        assert answer.status_code == 200
-        assert answer.text.count("Not known now.") == len(sections) + 1  # champion and challenger are one source
-        assert "secret" not in answer.text + browser.get("/state.json").text
+    with browser_of(found) as browser:
+        response = browser.get("/")
+        assert response.status_code == 200
+        assert response.text.count("Unavailable:") == len(sections) + 1  # champion and challenger are one source
+        assert "secret" not in response.text + browser.get("/state.json").text
 
 
-def test_other_hosts_are_refused(data_dir: Path) -> None:
-    """A page of another site cannot read it by a name that it lets point here."""
-    browser = TestClient(create_app(["127.0.0.1"], lambda: load_system_status(Settings(), nowhere(), NOW)))
+def test_request_with_another_host_header_is_rejected(data_dir: Path) -> None:
+    """Guard against DNS rebinding: a page of another site must not read the state."""
+    browser = TestClient(create_app(["127.0.0.1"], lambda: load_system_status(Settings(), unreachable(), NOW)))
     assert browser.get("/state.json", headers={"host": "evil.example"}).status_code == 400

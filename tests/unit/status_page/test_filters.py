@@ -1,4 +1,4 @@
-"""Facts in words, sections, and the runbook's links."""
+"""Template functions, sections, cache, and anchors of the runbook."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from holdfast.status_page.snapshot import CACHE_SECONDS, CachedStatus
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
 
 
-def test_times_are_told_in_their_largest_unit() -> None:
+def test_durations_use_their_largest_unit() -> None:
     assert [format_duration(seconds) for seconds in (0, 59, 90, 7200, 129_600)] == [
         "0 s",
         "59 s",
@@ -31,20 +31,20 @@ def test_times_are_told_in_their_largest_unit() -> None:
 
 
 @pytest.mark.parametrize("target", ["javascript:alert(1)", "docs/runbook.md#x", "data:text/html,x", "", "//evil/x"])
-def test_only_pages_are_links(target: str) -> None:
+def test_safe_link_rejects_other_schemes(target: str) -> None:
     assert safe_link(target) == ""
 
 
-def test_a_link_holds_no_password() -> None:
+def test_safe_link_has_no_credentials() -> None:
     assert safe_link("https://ann:secret@mlflow.example/x?a=b@c") == "https://mlflow.example/x?a=b@c"
     assert strip_credentials("cannot reach http://u:p@h:1/x and ftp://q@h") == "cannot reach http://h:1/x and ftp://h"
 
 
-def test_figures() -> None:
+def test_format_number_rounds() -> None:
     assert [format_number(value) for value in (None, 0.25, 12345.6)] == ["–", "0.250", "12,346"]
 
 
-def test_a_section_tells_what_failed_in_one_line() -> None:
+def test_load_section_has_the_error_in_one_line() -> None:
     def expected() -> int:
         raise HoldfastError("no\n  table")
 
@@ -53,16 +53,16 @@ def test_a_section_tells_what_failed_in_one_line() -> None:
     assert load_section(lambda: 1 / 0).error == "ZeroDivisionError: division by zero"
 
 
-def test_many_pages_ask_once_in_a_while(data_dir: Path) -> None:
+def test_cached_status_is_loaded_again_after_its_time(data_dir: Path) -> None:
     time = [0.0]
-    kept = CachedStatus(lambda: time[0])
-    first = kept()
-    assert kept() is first
+    cached = CachedStatus(lambda: time[0])
+    first = cached()
+    assert cached() is first
     time[0] += CACHE_SECONDS + 1
-    assert kept() is not first
+    assert cached() is not first
 
 
-def test_headings_of_the_runbook_can_be_linked_to(tmp_path: Path) -> None:
+def test_render_runbook_gives_headings_an_id(tmp_path: Path) -> None:
     file = tmp_path / "runbook.md"
     file.write_text("# Runbook\n\n## holdfast.drift.detected\n\nDo <script>x</script> this.\n\n|a|b|\n|-|-|\n|1|2|\n")
     page = render_runbook(file)
@@ -72,7 +72,7 @@ def test_headings_of_the_runbook_can_be_linked_to(tmp_path: Path) -> None:
     assert heading_anchor("holdfast rollout rolled_back") == "holdfast-rollout-rolled_back"
 
 
-def test_every_entry_of_the_runbook_has_the_place_that_alerts_link_to() -> None:
+def test_runbook_has_an_entry_for_every_event() -> None:
     page = render_runbook()
     for event in get_args(EventName):
         assert f'id="{runbook_entry_url(event).partition("#")[2]}"' in page, event
