@@ -1,4 +1,4 @@
-"""What the prediction log holds of the version on trial since a step began."""
+"""Logged predictions of the challenger since a rollout step began."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +19,16 @@ from holdfast.models.contract import RECENCY_FEATURE, ServedModel
 
 @dataclass(frozen=True)
 class ChallengerPredictions:
-    """Predictions of one version on one route.
+    """Predictions of one version on one route; of each customer the latest prediction.
 
-    ``requests`` is how many there were, ``judged`` how many of them were about active customers. Of each customer the
-    latest one is kept: ``probabilities`` (customers,), the ``x`` (customers, inputs) that they were made of, and who is
-    ``active`` (customers,). ``differing`` names a customer of whom two versions were given different inputs for the
-    same moment from the same stored features; empty where there is none.
+    Attributes:
+        requests: Number of predictions.
+        probabilities: Churn probabilities, shape (customers,).
+        x: Model inputs of these probabilities, shape (customers, inputs).
+        active: Active customers, shape (customers,).
+        judged: Number of predictions about active customers.
+        differing: One customer for whom two versions got different inputs from the same stored features; empty if there
+            is none.
     """
 
     requests: int
@@ -36,16 +40,33 @@ class ChallengerPredictions:
 
     @classmethod
     def none(cls, inputs: int) -> "ChallengerPredictions":
-        """Before there are any."""
+        """Build the value before the first prediction.
+
+        Args:
+            inputs: Number of model inputs.
+
+        Returns:
+            No predictions.
+        """
         return cls(0, np.empty(0), np.empty((0, inputs)), np.empty(0, dtype=bool), 0)
 
 
 def read_predictions(
     settings: Settings, version: str, route: str, contract: ServedModel, since: datetime
 ) -> ChallengerPredictions:
-    """Those answered from ``since`` on, by the clock of the service.
+    """Read the predictions answered since a time, by the clock of the service.
 
-    All replicas whose log is in this folder count; those with a log of their own are not seen.
+    Replicas that log into this folder count; replicas with a separate log do not.
+
+    Args:
+        settings: Settings with the folder of the prediction log.
+        version: Version of the predictions.
+        route: Route of the predictions: shadow, canary or champion.
+        contract: Contract of the version.
+        since: Begin of the step, UTC.
+
+    Returns:
+        The predictions.
     """
     inputs = contract.inputs
     tried: list[pa.Table] = []
@@ -80,11 +101,11 @@ def read_predictions(
 
 
 class IncrementalPredictions:
-    """The same as :func:`read_answers`, again and again over a day: each look reads what is new.
+    """Predictions since a time, read incrementally: each call of :meth:`read` reads new rows only.
 
-    Of each customer the latest row is kept, and of every row two hashes: of the stored features and the moment that its
-    inputs were made of, and of the inputs. Where two versions' hashes of the same moment differ, the whole log says
-    whether, and in what, the inputs do.
+    Of each customer the latest row is stored, and of every row two hashes: of stored features with request time, and of
+    the inputs. If two versions have different input hashes for the same features, the whole log is read to find the
+    difference.
     """
 
     def __init__(self, settings: Settings, version: str, route: str, contract: ServedModel, since: datetime) -> None:
@@ -98,7 +119,11 @@ class IncrementalPredictions:
         self._answers = ChallengerPredictions.none(len(contract.inputs))
 
     def read(self) -> ChallengerPredictions:
-        """Those up to now; the same object where there are no new ones."""
+        """Read new rows of the log.
+
+        Returns:
+            All predictions up to now; the same object if there is no new row.
+        """
         grown = False
         for rows in self._log.read_new():
             is_own, inputs = rows["version"][0].as_py() == self._version, self._contract.inputs
@@ -133,7 +158,7 @@ def _no_hashes() -> pd.DataFrame:
 
 
 def _with_hashes(known: pd.DataFrame, rows: pa.Table, inputs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Those known and those of ``rows``, and the latter alone."""
+    """Return the known hashes with those of ``rows``, and those of ``rows`` alone."""
     views = sorted(name for name in rows.column_names if name.endswith(TIMESTAMP_SUFFIX))
     moments = rows.select([ENTITY_KEY, "as_of", *views]).to_pandas()
     values = rows.select(inputs).to_pandas().to_numpy(np.float64) + 0.0  # a negative zero is a zero,
@@ -153,7 +178,7 @@ def _differ(new: pd.DataFrame, others: pd.DataFrame) -> bool:
 
 
 def _active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
-    """All where the model does not read how long ago a customer bought."""
+    """Mark active customers; all customers if recency is no input of the model."""
     return active_mask(
         rows[RECENCY_FEATURE] if RECENCY_FEATURE in rows else np.zeros(len(rows)), contract.activity_days
     )
@@ -165,7 +190,7 @@ def _latest(table: pa.Table, by: list[str]) -> pd.DataFrame:
 
 
 def _differing(table: pa.Table, others: list[pa.Table], inputs: list[str]) -> str:
-    """Stored features of the same moments and the same ``as_of`` make the same inputs, whoever reads them."""
+    """Find inputs that differ between versions although stored features and ``as_of`` are equal."""
     other = pa.concat_tables(others, promote_options="default")
     views = [name for name in table.column_names if name.endswith(TIMESTAMP_SUFFIX) and name in other.column_names]
     by = [ENTITY_KEY, "as_of", *views]

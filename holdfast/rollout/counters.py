@@ -1,4 +1,4 @@
-"""What the service has counted in a step, whatever restarts it has had."""
+"""Counters of the service during a rollout step, across restarts of the service."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,13 @@ RECENT = timedelta(minutes=5)  # longer than a deployment, shorter than anybody 
 
 
 class CounterTracker:
-    """The counters of a step, one look after another: those of two processes are never subtracted.
+    """Counters of a step; counters of two processes are never subtracted from each other.
 
-    ``base`` is what the service had counted when the step began, which also tells what was usual before. ``carried`` is
-    what the processes that have ended since had counted in the step, empty as long as none has. Both are for the
-    record, from which a rollout that was killed goes on. ``grown`` is what was counted in the step up to now, and
-    ``lately`` what of it since a look that is ``LATELY`` ago, or the last one before that.
+    Attributes:
+        base: Counters of the service at the begin of the step, also the reference for the usual error share.
+        carried: Counts of the step by processes that have ended; empty without a restart.
+        grown: Counts of the step up to now.
+        lately: Counts of the last five minutes.
     """
 
     def __init__(self, record: RolloutRecord, versions: Sequence[str]) -> None:
@@ -49,7 +50,14 @@ class CounterTracker:
         self.lately = {name: value - then.get(name, 0.0) for name, value in self.grown.items()}
 
     def in_record(self, record: RolloutRecord) -> RolloutRecord:
-        """The record with what a rollout that goes on needs; the same one where it has that."""
+        """Store ``base`` and ``carried`` in the record, from which a killed rollout resumes.
+
+        Args:
+            record: Record of the step.
+
+        Returns:
+            The record with both; the same object if nothing changed.
+        """
         if (record.base, record.carried) == (self.base, self.carried):
             return record
         return record.model_copy(update={"base": dict(self.base), "carried": dict(self.carried)})

@@ -1,4 +1,4 @@
-"""Numbers that a step is judged by, each with what it may be and how sure it is."""
+"""Guardrail metrics of a rollout step with confidence bounds."""
 
 import math
 from collections.abc import Mapping
@@ -29,7 +29,15 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class Guardrail:
-    """A number beside its limit. ``rows`` is what it rests on; "unknown": too little, or nothing to hold it against."""
+    """Metric beside its limit.
+
+    Attributes:
+        name: Key of ``DESCRIPTIONS``.
+        value: Value of the metric, NaN if it cannot be computed.
+        limit: Limit of the metric.
+        rows: Number of rows behind the value.
+        verdict: "unknown" with too few rows, or without a reference.
+    """
 
     name: str
     value: float
@@ -39,17 +47,28 @@ class Guardrail:
 
     @property
     def description(self) -> str:
-        """What it is, in words."""
+        """Return the description of the metric."""
         return DESCRIPTIONS[self.name]
 
     @property
     def summary(self) -> str:
-        """With its value, in words."""
+        """Return description, value and limit as text."""
         return f"{self.description} is {self.value:.3g}, the limit {self.limit:.3g} ({self.rows} rows)"
 
 
 def check_share(name: str, hits: float, of: float, limit: float, certainty: float) -> Guardrail:
-    """A share that must not surely be above ``limit``: one-sided exact bound (Clopper and Pearson, 1934)."""
+    """Compare a share with a limit by a one-sided exact bound (Clopper and Pearson, 1934).
+
+    Args:
+        name: Name of the guardrail.
+        hits: Number of hits.
+        of: Number of trials.
+        limit: Largest allowed share.
+        certainty: Confidence of the one-sided bound.
+
+    Returns:
+        Breached if the lower bound is above the limit.
+    """
     n, k = round(of), round(min(hits, of))
     if n == 0:
         return Guardrail(name, math.nan, limit, 0, "unknown")
@@ -60,10 +79,20 @@ def check_share(name: str, hits: float, of: float, limit: float, certainty: floa
 def check_latency(
     own: Mapping[float, float], others: Mapping[float, float], ratio: float, floor_ms: float, certainty: float
 ) -> Guardrail:
-    """Share of requests slower than ``ratio`` times the other version's p95: surely above 5% is too slow.
+    """Compare latencies: a breach is a share of surely more than 5% of requests above ``ratio`` times the reference
+    p95.
 
-    Both map the upper bounds of buckets, in seconds, to how many requests were answered within them. What counts as
-    slow is above the first bound at or beyond that time, so who is as quick as the other never is.
+    The latency limit is rounded up to the next bucket bound, so equal latencies never breach.
+
+    Args:
+        own: Latencies of the version: upper bucket bound in seconds to cumulative number of requests.
+        others: Latencies of the reference version, in the same form.
+        ratio: Allowed ratio to the p95 of the reference.
+        floor_ms: Latency that is never too slow, in milliseconds.
+        certainty: Confidence of the one-sided bound.
+
+    Returns:
+        The guardrail on the share of slow requests.
     """
     mine, theirs = own.get(math.inf, 0), others.get(math.inf, 0)
     if mine < MIN_ROWS or theirs < MIN_ROWS:
@@ -74,10 +103,19 @@ def check_latency(
 
 
 def check_rank_correlation(tried: Floats, champion: Floats, limit: float, certainty: float) -> Guardrail:
-    """Spearman's correlation of two versions' scores of the same customers, which must not surely be below ``limit``.
+    """Compare Spearman's correlation of two versions' scores with a lower limit.
 
-    By Fisher's transformation with the variance 1.06 / (n - 3) (Fieller, Hartley and Pearson, *Tests for rank
-    correlation coefficients I*, 1957). Who says the same of everybody ranks nobody: that is 0.
+    Uses Fisher's transformation with variance 1.06 / (n - 3) (Fieller, Hartley and Pearson, *Tests for rank correlation
+    coefficients I*, 1957). Constant scores have correlation 0.
+
+    Args:
+        tried: Scores of the challenger, shape (customers,).
+        champion: Scores of the champion for the same customers, shape (customers,).
+        limit: Smallest allowed correlation.
+        certainty: Confidence of the one-sided bound.
+
+    Returns:
+        Breached if the upper bound is below the limit.
     """
     name, n = "rank correlation", len(tried)
     if n < MIN_ROWS or np.ptp(champion) < _SAME:
@@ -89,7 +127,17 @@ def check_rank_correlation(tried: Floats, champion: Floats, limit: float, certai
 
 
 def check_mean(name: str, values: Floats, limit: float, certainty: float) -> Guardrail:
-    """The absolute mean of ``values``, which must not surely be above ``limit`` (normal approximation)."""
+    """Compare an absolute mean with a limit (normal approximation).
+
+    Args:
+        name: Name of the guardrail.
+        values: Values, shape (customers,).
+        limit: Largest allowed absolute mean.
+        certainty: Confidence of the one-sided bound.
+
+    Returns:
+        Breached if the lower bound is above the limit.
+    """
     n = len(values)
     if n < MIN_ROWS:
         return Guardrail(name, math.nan, limit, n, "unknown")
@@ -99,7 +147,17 @@ def check_mean(name: str, values: Floats, limit: float, certainty: float) -> Gua
 
 
 def check_psi(tested: Floats, said: Floats, limit: float, certainty: float) -> Guardrail:
-    """PSI of what a version says against what it said in its test; by the chi-squared law it must be no chance."""
+    """Compare the PSI between test scores and production scores with a limit, with a chi-squared test.
+
+    Args:
+        tested: Scores of the version in its test, shape (rows,).
+        said: Scores of the version in production, shape (customers,).
+        limit: Largest allowed PSI.
+        certainty: Confidence of the test.
+
+    Returns:
+        Breached if the PSI is above the limit and significant.
+    """
     if len(said) < _FEW_FOR_PSI or not len(tested):
         return Guardrail("psi", math.nan, limit, len(said), "unknown")
     found = measure_psi("psi", tested, said)
@@ -108,5 +166,15 @@ def check_psi(tested: Floats, said: Floats, limit: float, certainty: float) -> G
 
 
 def check_exact(name: str, value: float, limit: float, rows: int) -> Guardrail:
-    """A number that is no estimate; what is no number at all is a breach."""
+    """Compare a value without sampling error with a limit.
+
+    Args:
+        name: Name of the guardrail.
+        value: Value; NaN is a breach.
+        limit: Largest allowed value.
+        rows: Number of rows behind the value.
+
+    Returns:
+        The guardrail.
+    """
     return Guardrail(name, value, limit, rows, "good" if value <= limit else "breached")

@@ -1,4 +1,4 @@
-"""Whether the prediction log holds what the service says that it scores."""
+"""Requests that the service has scored but not yet written to the prediction log."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,9 @@ MAX_FLUSH_TIME = timedelta(seconds=30)  # far longer than a healthy service take
 
 
 class LogLag:
-    """Whether the log holds what the service says that it scores; nothing can be judged that is not logged."""
+    """Lag of the prediction log behind the counters of the service; predictions without a log entry cannot be
+    evaluated.
+    """
 
     def __init__(self, now: datetime) -> None:
         self._logged, self._scored, self._well = 0, -1.0, now

@@ -1,4 +1,4 @@
-"""The version on trial and the one it is held against, both as the service loads them."""
+"""Challenger and champion, loaded as the service loads them."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,7 +21,13 @@ from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Two models of the same inputs, and what the first said in its test, shape (rows,); None where that is gone."""
+    """Two models with the same inputs.
+
+    Attributes:
+        tried: The challenger.
+        champion: The champion.
+        tested: Scores of the challenger in its test, shape (rows,); None if they are missing.
+    """
 
     tried: LoadedModel
     champion: LoadedModel
@@ -36,10 +42,20 @@ class ModelPair:
 
 
 def load_pair(client: MlflowClient, settings: Settings, tried: str, champion: str) -> ModelPair:
-    """Both from the registry.
+    """Load both models from the registry.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the address of the registry.
+        tried: Version of the challenger.
+        champion: Version of the champion.
+
+    Returns:
+        Both models.
 
     Raises:
-        RegistryError, UnusableModelError: One of them cannot be had, or is not what was registered.
+        RegistryError: A version cannot be downloaded.
+        UnusableModelError: A model file differs from the registered one.
     """
     return ModelPair(_model(client, settings, tried), _model(client, settings, champion), _tested(client, tried))
 

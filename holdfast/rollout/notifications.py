@@ -1,4 +1,4 @@
-"""Who is told of what a rollout did: the record on the version, an event, and an alert."""
+"""Notifications about rollout results: version record, event and alert."""
 
 from datetime import datetime
 from typing import Any
@@ -20,9 +20,15 @@ _ROLLED_BACK, _HELD, _SILENT = "holdfast.rollout.rolled_back", "holdfast.rollout
 def finish_step(
     client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime, evidence: str = ""
 ) -> None:
-    """End a step as ``record`` says: first it is written, then done, then told, so the same again completes.
+    """End a step as its record states: write the record, act, notify. Calling again completes a killed call.
 
-    ``evidence`` is a link for whoever reads the alert.
+    Args:
+        client: MLflow client.
+        settings: Settings with registry and alert store.
+        version: Version of the rollout.
+        record: Record with the verdict of the step.
+        now: Current time, UTC.
+        evidence: URL in the alert.
     """
     record.write_tag(client, version)
     problem = rollback_step(client, settings, version, record, now)
@@ -43,7 +49,12 @@ def finish_step(
 
 
 def notify_promoted(version: str, previous: str | None) -> None:
-    """That the last step but one was passed, and the alias moved."""
+    """Emit the event of a promotion by a rollout.
+
+    Args:
+        version: New champion.
+        previous: Previous champion, None without one.
+    """
     text = f"Version {version} is the champion, after a rollout without a breach."
     emit_event(
         "holdfast.rollout.promoted", f"version.{version}", {"version": version, "previous": previous, "summary": text}
@@ -51,7 +62,15 @@ def notify_promoted(version: str, previous: str | None) -> None:
 
 
 def notify_unreachable(settings: Settings, version: str, url: str, silent: bool, now: datetime) -> None:
-    """That nobody can see how a rollout goes, as the service does not answer; or that it does again."""
+    """Raise or resolve the alert of an unreachable service or registry.
+
+    Args:
+        settings: Settings with the alert store.
+        version: Version of the rollout.
+        url: Address of the service.
+        silent: True if service or registry does not answer.
+        now: Current time, UTC.
+    """
     text = f"The rollout of version {version} waits: {url}/metrics, or the model registry, does not answer."
     alert = Alert.for_subject(_SILENT, f"version {version}", "warning", text)
     if silent:

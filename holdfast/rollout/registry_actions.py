@@ -1,4 +1,4 @@
-"""What a rollout changes in the registry: the challenger's traffic, the aliases, and the record of each step."""
+"""Registry updates of a rollout: challenger traffic, aliases and step records."""
 
 from datetime import datetime
 
@@ -50,7 +50,19 @@ def begin_step(
 def extend_step(
     client: MlflowClient, settings: Settings, version: str, step: RolloutStep, rules: RolloutSettings, now: datetime
 ) -> datetime | None:
-    """Renew the lease; until when it holds, None where the version has not that traffic any more."""
+    """Renew the lease of the challenger's traffic.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the registry.
+        version: Version of the rollout.
+        step: Current step.
+        rules: Settings of the rollout.
+        now: Current time, UTC.
+
+    Returns:
+        End of the new lease; None if the version has other traffic in the meantime.
+    """
     until = lease_end(rules, now)
     return until if extend_lease(client, settings, version, step.traffic(until)) else None
 
@@ -66,10 +78,21 @@ def describe_traffic_override(client: MlflowClient, version: str, step: RolloutS
 def promote_challenger(
     client: MlflowClient, settings: Settings, work: Work, why: str, now: datetime, asks: bool = False
 ) -> str | None:
-    """Make it the champion, as whoever approved it decided; the version before. ``asks``: only if a person has.
+    """Promote the challenger to champion.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the registry.
+        work: The rollout.
+        why: Reason for an automatic decision.
+        now: Current time, UTC.
+        asks: Promote only with the approval of a person.
+
+    Returns:
+        The previous champion, None without one.
 
     Raises:
-        PromotionRefusedError: It may not follow the champion of now, or somebody has taken it off its traffic.
+        PromotionRefusedError: The version may not follow the current champion, or an operator changed its traffic.
     """
     version = work.version
     step = step_of(work.record) if work.record else None
@@ -97,7 +120,7 @@ def rollback_step(client: MlflowClient, settings: Settings, version: str, record
 
 
 def _take_back(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord) -> str:
-    """Roll back to whom it had followed. The run's name is the record's: the same again never goes back one more."""
+    """Roll back to the previous champion; the run name from the record makes a repeated call a no-op."""
     run = f"{ACTOR} {record.begun.isoformat()}"
     try:
         roll_back(client, settings, record.champion, record.why, ACTOR, record.when, leave=version, flow_run=run)

@@ -1,4 +1,4 @@
-"""What the service tells of its versions at ``/metrics``: who serves, who failed, how quickly they answer."""
+"""State of the service from its Prometheus metrics: served versions, errors, latencies."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,13 +17,20 @@ _PLAIN = ("answered", "failed", "unavailable")
 
 @dataclass(frozen=True)
 class ServiceState:
-    """What one look at the service gave.
+    """State of the service at one time.
 
-    ``counters`` only ever grow while it runs: ``answered``, ``failed`` (5xx but 503), ``unavailable`` (503) requests,
-    ``failures:VERSION``, ``scored:VERSION:ROUTE`` and ``seconds:VERSION:LE``, the requests for one prediction answered
-    within LE seconds. ``refused`` are versions that the registry names and that it will not serve, ``unavailable``
-    those that only cannot be downloaded now. ``ahead_seconds``: how far its clock is ahead of ours, 0 where it does not
-    say.
+    Attributes:
+        counters: Monotonic counters: ``answered``, ``failed`` (5xx except 503) and ``unavailable`` (503) requests,
+            ``failures:VERSION``, ``scored:VERSION:ROUTE``, and ``seconds:VERSION:LE``, single predictions answered
+            within
+            LE seconds.
+        champion: Served champion.
+        challenger: Challenger with traffic.
+        mode: Mode of the challenger: shadow or canary.
+        refused: Versions with an alias that the service rejects.
+        ready: The service answers prediction requests.
+        ahead_seconds: Difference between the clock of the service and this machine, 0 if unknown.
+        unavailable: Versions with an alias that cannot be downloaded now.
     """
 
     counters: Mapping[str, float]
@@ -37,10 +44,16 @@ class ServiceState:
 
 
 def read_service(url: str) -> ServiceState | None:
-    """The state of the service at ``url``; None where it does not answer. ``/metrics`` needs no key.
+    """Read the state of the service.
 
-    Of several processes of one service this is the sum. Of several replicas it is the one at this address: name the one
-    whose callers matter, or judge the others by Prometheus; what the log tells is of all that share its folder.
+    Processes of one service are summed. Of several replicas, only the one at this address is read; the prediction log
+    covers all replicas that share its folder.
+
+    Args:
+        url: Address of the service; ``/metrics`` needs no key.
+
+    Returns:
+        The state; None if the service does not answer.
     """
     try:
         answer = httpx.get(f"{url.rstrip('/')}/metrics", timeout=_SECONDS, trust_env=False)
@@ -51,7 +64,17 @@ def read_service(url: str) -> ServiceState | None:
 
 
 def parse_metrics(text: str) -> ServiceState:
-    """The state that a text in Prometheus' format tells; ValueError where it is none."""
+    """Parse the state from Prometheus text.
+
+    Args:
+        text: Text in Prometheus format.
+
+    Returns:
+        The state.
+
+    Raises:
+        ValueError: The text is not in Prometheus format.
+    """
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     challenger = _labels_of_one(samples, "holdfast_challenger")
     return ServiceState(
@@ -66,12 +89,28 @@ def parse_metrics(text: str) -> ServiceState:
 
 
 def is_restarted(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
-    """Whether the service was started again between two looks: its counters only ever grow, and then begin at 0."""
+    """Detect a restart of the service: a counter is lower than before.
+
+    Args:
+        before: Earlier counters.
+        now: Current counters.
+
+    Returns:
+        True after a restart.
+    """
     return any(now.get(name, 0.0) < value for name, value in before.items())
 
 
 def select_counters(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, float]:
-    """Those that a step about ``versions`` needs when it goes on in another process; zeros of theirs tell nothing."""
+    """Select the counters that a rollout needs to resume in another process.
+
+    Args:
+        counters: All counters.
+        versions: Versions of the rollout.
+
+    Returns:
+        Request counters, and nonzero counters of the versions.
+    """
     about = tuple(f"{kind}:{version}" for version in versions for kind in ("failures", "scored", "seconds"))
     return {
         name: value
@@ -81,7 +120,15 @@ def select_counters(counters: Mapping[str, float], versions: Iterable[str]) -> d
 
 
 def latency_buckets(counters: Mapping[str, float], version: str) -> dict[float, float]:
-    """Upper bound of a bucket, in seconds, to how many requests of ``version`` were answered within it."""
+    """Select the latency histogram of a version.
+
+    Args:
+        counters: All counters.
+        version: The version.
+
+    Returns:
+        Upper bucket bound in seconds to cumulative number of requests.
+    """
     prefix = f"seconds:{version}:"
     return {float(name.removeprefix(prefix)): value for name, value in counters.items() if name.startswith(prefix)}
 
@@ -107,7 +154,7 @@ def _counters(samples: Iterable[Sample]) -> dict[str, float]:
 
 
 def _ahead(date: str | None, now: datetime) -> float:
-    """From the header ``Date``, which knows whole seconds."""
+    """Compute the clock difference from the header ``Date``, which has whole seconds."""
     try:
         return (parsedate_to_datetime(date) - now).total_seconds() + 0.5 if date else 0.0
     except (TypeError, ValueError):
@@ -115,11 +162,11 @@ def _ahead(date: str | None, now: datetime) -> float:
 
 
 def _refused(samples: Iterable[Sample], reason: str) -> frozenset[str]:
-    """The versions that are not served for ``reason``."""
+    """Return the versions that are not served for ``reason``."""
     told = (one.labels for one in samples if one.name == "holdfast_refused_versions" and one.value == 1)
     return frozenset(labels["version"] for labels in told if labels.get("reason") == reason)
 
 
 def _labels_of_one(samples: Iterable[Sample], name: str) -> dict[str, str]:
-    """The labels of the series that is 1."""
+    """Return the labels of the series with value 1."""
     return next((dict(one.labels) for one in samples if one.name == name and one.value == 1), {})

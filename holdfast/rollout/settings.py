@@ -1,4 +1,4 @@
-"""The settings of a rollout."""
+"""Settings of a rollout."""
 
 from itertools import pairwise
 from typing import Any, Self
@@ -9,7 +9,7 @@ from holdfast.models.registered_version import MAX_SHARE
 
 
 class RolloutSettings(BaseModel):
-    """Which steps a rollout takes, how long each may be, and what it must not show in any of them."""
+    """Steps of a rollout, their duration and the limits of their guardrails."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,6 +78,10 @@ class RolloutSettings(BaseModel):
         return self
 
     def changed(self) -> dict[str, Any]:
-        """Those other than the defaults, by name: what a rollout that goes on is read from."""
+        """Select the settings that differ from the defaults; a resumed rollout reads them.
+
+        Returns:
+            Changed settings by name, as JSON values.
+        """
         defaults = RolloutSettings().model_dump(mode="json")
         return {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}

@@ -1,4 +1,4 @@
-"""Watches over a step until it has passed, is breached, or cannot go on."""
+"""Monitoring of a rollout step until it passes, is breached, or stops."""
 
 import logging
 from collections.abc import Callable
@@ -51,14 +51,14 @@ class StepDependencies:
 
 @dataclass(frozen=True)
 class StepResult:
-    """The record of how a step ended, and what it was judged by last."""
+    """Record of an ended step with its last verdict."""
 
     record: RolloutRecord
     judgement: StepVerdict | None
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """The figures, as a person reads them."""
+        """Return the guardrails as table rows."""
         figures = self.judgement.figures if self.judgement else []
         return [
             {
@@ -108,7 +108,7 @@ def monitor_step(
 
 
 class _Watch:
-    """What is known of a step from one look to the next."""
+    """State of a step between two polls."""
 
     def __init__(
         self,
@@ -221,7 +221,7 @@ def _too_long(
 
 
 class _Log:
-    """What the prediction log held when it was read last, and what both models say of it."""
+    """Predictions of the step with the scores of both models."""
 
     def __init__(self, settings: Settings, version: str, route: str, pair: ModelPair, since: datetime) -> None:
         self._pair, self._read = pair, IncrementalPredictions(settings, version, route, pair.tried.contract, since).read

@@ -1,4 +1,4 @@
-"""One step of a rollout, from its beginning, or from where a killed run left it, to its end."""
+"""One rollout step, from its begin or the state that a killed run left, to its end."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -24,11 +24,21 @@ MAX_CLOCK_SKEW_SECONDS = 30.0  # seconds
 def run_step(
     client: MlflowClient, settings: Settings, work: Work, rules: RolloutSettings, world: StepDependencies
 ) -> StepResult:
-    """Begin the step that the work is at, or go on with it: its start and its counters stay, the traffic is sent anew.
+    """Run a step, or resume it with its start time and counters.
 
-    How it ended is only said, not done: that is for :func:`holdfast.rollout.notifications.finish_step`. Called again by
-    the same run, which lost the registry on the way, it goes on with what it had written: an end that it had seen
-    stands.
+    The result is returned, not carried out: see :func:`holdfast.rollout.notifications.finish_step`. A retry of the same
+    run
+    after a registry outage resumes from the written record; a written verdict stays.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with registry and prediction log.
+        work: The rollout.
+        rules: Settings of a new rollout; a resumed rollout uses its own.
+        world: Clock, pause, service and monitoring.
+
+    Returns:
+        Record of the ended step.
     """
     step = work.step(rules)
     assert step is not None
@@ -58,12 +68,12 @@ def run_step(
 
 
 def _stopped(record: RolloutRecord, why: str, now: datetime) -> StepResult:
-    """Not begun, or not gone on with, because of what somebody else did."""
+    """Return the record of a step that an operator action stopped."""
     return StepResult(record.model_copy(update={"verdict": "stopped", "when": now, "why": why, "base": {}}), None)
 
 
 def _written_before(client: MlflowClient, work: Work, step: RolloutStep, flow_run: str) -> RolloutRecord | None:
-    """What an earlier attempt of this run has written of ``step``, which ``work`` is at; None where there was none."""
+    """Return the record that an earlier attempt of this run wrote for the step; None without one."""
     latest = RolloutRecord.load(client, work.version)
     if latest is None or step_of(latest) != step or latest.gates != work.gates:
         return None

@@ -1,4 +1,4 @@
-"""The verdict over a step, from what was seen of it so far."""
+"""Verdict on a rollout step from its observations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,21 @@ _AS_REGISTERED = 1e-9
 
 @dataclass(frozen=True)
 class StepObservation:
-    """All that is known of a step. ``state`` is None where the service did not answer.
+    """Observations of a step up to now.
 
-    ``base`` are the service's counters when the step began, ``grown`` what was counted since, ``lately`` that of
-    the last minutes alone; ``lasts_seconds`` is how long ago it began. ``skew`` says why the inputs of the service are
-    in doubt, whatever the version.
+    Attributes:
+        step: The step.
+        version: Version of the rollout.
+        champion: Champion at the begin of the rollout.
+        answers: Logged predictions of the version.
+        tried: Scores of the registered model for the logged inputs, shape (customers,).
+        champions: Scores of the champion for the same inputs, shape (customers,).
+        state: State of the service; None if the service does not answer.
+        base: Counters at the begin of the step.
+        grown: Counts since the begin of the step.
+        lately: Counts of the last five minutes.
+        lasts_seconds: Age of the step in seconds.
+        skew: Open skew finding, which puts the inputs of every version in doubt.
     """
 
     step: RolloutStep
@@ -51,7 +61,13 @@ class StepObservation:
 
 @dataclass(frozen=True)
 class StepVerdict:
-    """``why`` says what is breached, or what a step waits for."""
+    """Verdict on a step.
+
+    Attributes:
+        verdict: "waits" for a step without a breach that is not complete.
+        figures: Evaluated guardrails.
+        why: Breached guardrails, or what the step waits for.
+    """
 
     verdict: Literal["passed", "waits", "breached"]
     figures: Sequence[Guardrail]
@@ -59,9 +75,17 @@ class StepVerdict:
 
 
 def evaluate_step(seen: StepObservation, pair: ModelPair, rules: RolloutSettings) -> StepVerdict:
-    """Breached at once where that is certain; passed with enough requests, and nothing in doubt.
+    """Evaluate a step: breached as soon as a breach is certain, passed with enough requests and no doubt.
 
-    Only the look that would end the step asks for less certainty: all before it are repeated.
+    Polls before the last one are repeated and therefore use the higher ``early_certainty``.
+
+    Args:
+        seen: Observations of the step.
+        pair: Challenger and champion.
+        rules: Settings of the rollout.
+
+    Returns:
+        The verdict.
     """
     waits = _waits_for(seen, rules)
     certainty = rules.early_certainty if waits else rules.certainty
@@ -76,9 +100,9 @@ def evaluate_step(seen: StepObservation, pair: ModelPair, rules: RolloutSettings
 
 
 def _of_answers(seen: StepObservation, pair: ModelPair, rules: RolloutSettings, certainty: float) -> list[Guardrail]:
-    """Its scores beside those of the champion, of the same active customers from the same inputs.
+    """Evaluate scores beside the champion's scores of the same active customers and inputs.
 
-    Decisions are those at the champion's threshold: another threshold is set on purpose, and tells nothing of scores.
+    Decisions use the champion's threshold: another threshold is set on purpose and carries no information about scores.
     """
     active, every = seen.answers.active, seen.answers.probabilities
     said, champions, threshold = every[active], seen.champions[active], pair.champion.contract.threshold
@@ -94,7 +118,7 @@ def _of_answers(seen: StepObservation, pair: ModelPair, rules: RolloutSettings, 
 
 
 def _of_service(seen: StepObservation, rules: RolloutSettings, certainty: float) -> list[Guardrail]:
-    """Errors and time. A 503 is no version's: what the service stands on is away, and the step waits."""
+    """Evaluate errors and latency. A 503 blames no version: a dependency is unavailable, and the step waits."""
     if seen.state is None:
         return []
     grown = seen.grown

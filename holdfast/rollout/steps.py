@@ -1,4 +1,4 @@
-"""The steps of a rollout and their order."""
+"""Steps of a rollout, their order and their lease."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,23 +13,30 @@ StepName = Literal["shadow", "canary", "watch"]
 
 @dataclass(frozen=True)
 class RolloutStep:
-    """What the version gets: everything unseen, the requests of a share, or, in ``watch``, all: it is the champion."""
+    """Step of a rollout: shadow traffic, a share of the customers, or ``watch``, as champion with all traffic."""
 
     name: StepName
     share: float = 0.0
 
     @property
     def label(self) -> str:
-        """In words."""
+        """Return the step as text."""
         return f"canary of {self.share:.1%}" if self.name == "canary" else self.name
 
     @property
     def route(self) -> Literal["shadow", "canary", "champion"]:
-        """Where the prediction log has what it says."""
+        """Return the route of the version's predictions in the log."""
         return "champion" if self.name == "watch" else self.name
 
     def traffic(self, until: datetime) -> Traffic:
-        """What its tag says, for as long as somebody watches."""
+        """Build the traffic of the step.
+
+        Args:
+            until: End of the lease, UTC.
+
+        Returns:
+            Value of the traffic tag.
+        """
         assert self.name != "watch"
         return Traffic(mode=self.name, share=self.share, until=until)
 
@@ -38,7 +45,14 @@ WATCH = RolloutStep("watch", 1.0)
 
 
 def list_steps(rules: RolloutSettings) -> list[RolloutStep]:
-    """All of them; before the last one the version is promoted."""
+    """List the steps in order; the promotion comes before the last one.
+
+    Args:
+        rules: Settings of the rollout.
+
+    Returns:
+        The steps.
+    """
     return [
         *([RolloutStep("shadow")] if rules.shadow else []),
         *(RolloutStep("canary", share) for share in rules.shares),
@@ -47,12 +61,27 @@ def list_steps(rules: RolloutSettings) -> list[RolloutStep]:
 
 
 def step_of(record: RolloutRecord) -> RolloutStep | None:
-    """The step that a record is about; None for an approval, which is none."""
+    """Return the step of a record.
+
+    Args:
+        record: Record of a rollout.
+
+    Returns:
+        The step; None for an approval.
+    """
     return None if record.step == "approval" else RolloutStep(record.step, record.share)
 
 
 def next_step(record: RolloutRecord | None, rules: RolloutSettings) -> RolloutStep:
-    """The step to be at: the first, the one that has begun, or the one after it."""
+    """Return the current step of a rollout.
+
+    Args:
+        record: Latest record, None before the first step.
+        rules: Settings of the rollout.
+
+    Returns:
+        The first step, the step that has begun, or the step after a passed one.
+    """
     order = list_steps(rules)
     step = step_of(record) if record else None
     if record is None or step is None or step not in order:
@@ -61,15 +90,39 @@ def next_step(record: RolloutRecord | None, rules: RolloutSettings) -> RolloutSt
 
 
 def settings_of(record: RolloutRecord) -> RolloutSettings:
-    """The settings that the rollout of a record was begun with."""
+    """Read the settings with which a rollout began.
+
+    Args:
+        record: Record of the rollout.
+
+    Returns:
+        The settings.
+    """
     return RolloutSettings.model_validate(record.rules)
 
 
 def lease_end(rules: RolloutSettings, now: datetime) -> datetime:
-    """Until when what is sent now holds."""
+    """Compute the end of a lease that starts now.
+
+    Args:
+        rules: Settings of the rollout.
+        now: Current time, UTC.
+
+    Returns:
+        End of the lease, UTC.
+    """
     return now + timedelta(seconds=rules.lease_seconds)
 
 
 def needs_renewal(until: datetime, rules: RolloutSettings, now: datetime) -> bool:
-    """Whether a lease is to be renewed: not at every look, each of which would be a write to the registry."""
+    """Check that half of the lease has passed; a renewal at every poll would be a write to the registry each time.
+
+    Args:
+        until: End of the lease, UTC.
+        rules: Settings of the rollout.
+        now: Current time, UTC.
+
+    Returns:
+        True if the lease should be renewed.
+    """
     return until - now < timedelta(seconds=rules.lease_seconds / 2)

@@ -1,4 +1,4 @@
-"""What there is to do: a rollout that has not ended, or a challenger that has had none."""
+"""The next rollout: an unfinished one, or a challenger without a rollout."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,8 +19,13 @@ from holdfast.rollout.steps import RolloutStep, next_step, settings_of
 
 @dataclass(frozen=True)
 class Work:
-    """A version to roll out against ``champion``, on the gates of key ``gates``, from where ``record`` says; None: from
-    the beginning.
+    """A rollout to run or to resume.
+
+    Attributes:
+        version: Version to roll out.
+        champion: Champion to compare with.
+        gates: Key of the passed gates.
+        record: Latest record; None before the first step.
     """
 
     version: str
@@ -29,27 +34,63 @@ class Work:
     record: RolloutRecord | None = None
 
     def step(self, rules: RolloutSettings) -> RolloutStep | None:
-        """The step to be at, None where the rollout is over. One that goes on keeps the rules it was begun with."""
+        """Return the current step; a resumed rollout uses its own settings.
+
+        Args:
+            rules: Settings of a new rollout.
+
+        Returns:
+            The step; None after the end of the rollout.
+        """
         if self.record is not None and not self.record.is_open:
             return None
         return next_step(self.record, settings_of(self.record) if self.record else rules)
 
     def name(self, rules: RolloutSettings) -> str:
-        """That step in words."""
+        """Return version and step as text.
+
+        Args:
+            rules: Settings of a new rollout.
+
+        Returns:
+            The text.
+        """
         step = self.step(rules)
         return f"version {self.version}: {step.label}" if step else f"version {self.version}: over"
 
     def is_to_be_promoted(self, rules: RolloutSettings) -> bool:
-        """Whether the last step before the promotion is passed."""
+        """Check that the last step before the promotion has passed.
+
+        Args:
+            rules: Settings of a new rollout.
+
+        Returns:
+            True if the promotion is next.
+        """
         step = self.step(rules)
         return step is not None and step.name == "watch" and self.record is not None and self.record.step != "watch"
 
     def after(self, record: RolloutRecord) -> "Work":
-        """What is left once ``record`` says how a step ended."""
+        """Replace the record after the end of a step.
+
+        Args:
+            record: Record of the ended step.
+
+        Returns:
+            The remaining rollout.
+        """
         return replace(self, record=record)
 
     def ended(self, why: str, now: datetime) -> RolloutRecord:
-        """The record that ends it here, because of ``why``; the one there is where it has ended already."""
+        """Build the record that ends the rollout here.
+
+        Args:
+            why: Reason.
+            now: Current time, UTC.
+
+        Returns:
+            The record; the existing one if the rollout has ended already.
+        """
         if self.record is None:
             known = {"champion": self.champion, "gates": self.gates, "begun": now, "when": now}
             return RolloutRecord(step="approval", share=0, verdict="stopped", why=why, **known)
@@ -60,8 +101,14 @@ class Work:
 
 
 def rollout_lock(settings: Settings, seconds: float = 0) -> FileLock:
-    """Held by the one run that rolls out; a second one gets filelock's ``Timeout`` after so many seconds. It guards one
-    machine.
+    """Return the lock of the one active rollout; it guards one machine.
+
+    Args:
+        settings: Settings with the MLflow folder, which is created.
+        seconds: Time until filelock raises ``Timeout``.
+
+    Returns:
+        The lock, not acquired.
     """
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.mlflow / "rollout.lock", timeout=seconds)
@@ -97,7 +144,7 @@ def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
 
 
 def _unfinished(client: MlflowClient) -> Work | None:
-    """The oldest rollout that has not ended, or whose end was not told."""
+    """Return the oldest rollout that has not ended, or whose end was not reported."""
     found: list[tuple[datetime, Work]] = []
     for item in list_versions(client):
         version = str(item.version)
