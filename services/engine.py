@@ -1,4 +1,4 @@
-"""All the moving parts of the service, put together: models, features, the scoring thread, the log, the metrics."""
+"""Prediction engine: assembles models, features, scoring thread, prediction log and metrics."""
 
 import threading
 from contextlib import suppress
@@ -10,7 +10,7 @@ import holdfast.feast_stores._feast_imports  # noqa: F401  before anything that 
 from feature_repo.settings import Settings
 from holdfast.models.registry_client import RegistryClient
 from services.api.responses import batch_prediction, prediction
-from services.bentoml_patches import settle_garbage_collector
+from services.bentoml_patches import freeze_garbage_collector
 from services.errors import NotReadyError
 from services.inference.datatypes import ScoringRequest, ScoringResult
 from services.inference.feature_client import FeatureClient
@@ -19,8 +19,8 @@ from services.inference.predictor import Predictor
 from services.inference.recorder import record
 from services.models.loader import load_saved_model, model_folder
 from services.models.registry_watcher import RegistryWatcher
-from services.observability.logs import LOG, forget_causes, log_once
-from services.observability.metrics import METRICS, forget_ended_workers
+from services.observability.logs import LOG, log_once, reset_log_once
+from services.observability.metrics import METRICS, remove_ended_processes
 from services.observability.tracing import StageTracer
 from services.prediction_log.writer import PredictionLog
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
@@ -31,25 +31,32 @@ _WARM_UP_CUSTOMER = "warm-up"
 
 
 class PredictionEngine:
-    """Answers requests until it is closed; ``bento`` is what it runs from, if it is one."""
+    """Serves predictions until it is closed.
+
+    Args:
+        settings: Shared settings.
+        serving: Settings of the service.
+        bento: The bento that runs; None outside a bento.
+    """
 
     def __init__(self, settings: Settings, serving: ServingSettings, bento: Bento | None) -> None:
-        forget_causes()
+        reset_log_once()
+        METRICS.clear()
         self.features = FeatureClient(settings, serving.store_timeout_ms / 1000, serving.last_known)
-        self.models = RegistryWatcher(
+        self.watcher = RegistryWatcher(
             RegistryClient(settings.mlflow_tracking_uri),
             lambda: load_saved_model(model_folder(bento)),
-            self.features.require,
+            self.features.require_match,
             poll_seconds=serving.registry_poll_seconds,
-            answer_within=serving.registry_start_seconds,
+            answer_timeout=serving.registry_start_seconds,
         )
-        self.models.start()
+        self.watcher.start()
         self.log: PredictionLog | None = None
         if serving.prediction_log:
             self.log = PredictionLog(settings.predictions, keep_days=serving.prediction_log_days)
-        self._predictor = Predictor(settings, self.features, lambda: self.models.lineup)
+        self._predictor = Predictor(settings, self.features, lambda: self.watcher.models)
         self._batcher: MicroBatcher[ScoringRequest, ScoringResult] = MicroBatcher(
-            self._predictor.answer, self._record, size=lambda asked: len(asked.customer_ids)
+            self._predictor.score, self._record, size=lambda request: len(request.customer_ids)
         )
         self._tracer = StageTracer()
         self._process = psutil.Process()
@@ -59,36 +66,54 @@ class PredictionEngine:
         self._publisher.start()
 
     async def predict(self, request: PredictRequest, request_id: str) -> Prediction:
-        """The score of one customer.
+        """Predict for one customer.
+
+        Args:
+            request: Validated request.
+            request_id: Id of the request in logs.
+
+        Returns:
+            Prediction.
 
         Raises:
-            ServiceError: There is none.
+            ServiceError: The customer cannot be scored.
         """
-        asked = ScoringRequest([request.customer_id], request.as_of, request.explain, request_id)
-        return prediction(await self._answered(asked))
+        scoring_request = ScoringRequest([request.customer_id], request.as_of, request.explain, request_id)
+        return prediction(await self._score(scoring_request))
 
     async def predict_batch(self, request: PredictBatchRequest, request_id: str) -> BatchPrediction:
-        """What becomes of each of many customers.
+        """Predict for many customers.
+
+        Args:
+            request: Validated request.
+            request_id: Id of the request in logs.
+
+        Returns:
+            One item per customer, with a score or the reason for its absence.
 
         Raises:
-            ServiceError: None of them gets an answer.
+            ServiceError: No customer can be scored.
         """
-        asked = ScoringRequest(request.customer_ids, request.as_of, request.explain, request_id)
-        return batch_prediction(await self._answered(asked))
+        scoring_request = ScoringRequest(request.customer_ids, request.as_of, request.explain, request_id)
+        return batch_prediction(await self._score(scoring_request))
 
-    async def _answered(self, asked: ScoringRequest) -> ScoringResult:
-        answered = await self._batcher.submit(asked)
-        self._tracer.record(answered.batch.stages, len(answered.batch.usable))
-        return answered
+    async def _score(self, request: ScoringRequest) -> ScoringResult:
+        result = await self._batcher.submit(request)
+        self._tracer.record(result.batch.stages, len(result.batch.usable))
+        return result
 
     def require_ready(self) -> None:
-        """Raises NotReadyError, if requests for predictions would not be answered now."""
-        contract = self.models.lineup.champion.contract
+        """Check that predictions are served now.
+
+        Raises:
+            NotReadyError: No model is loaded, or the features cannot be read.
+        """
+        contract = self.watcher.models.champion.contract
         self.features.probe(self.features.definitions(contract), contract)
 
     def close(self) -> None:
-        """Answer what is waiting and write down what was answered."""
-        self.models.stop()
+        """Finish the waiting requests and write all predictions to the log."""
+        self.watcher.stop()
         self._batcher.close()
         self._closing.set()
         self._publisher.join()
@@ -97,23 +122,24 @@ class PredictionEngine:
         self._tracer.close()
 
     def _record(self) -> None:
-        record(self._predictor.taken(), self.log.append if self.log is not None else None)
+        record(self._predictor.take_scored(), self.log.append if self.log is not None else None)
 
     def _warm_up(self) -> None:
-        """Make the first request as quick as the others."""
-        with suppress(NotReadyError):  # it says why in the log, and looks again at the next request
-            self._predictor.answer([ScoringRequest([_WARM_UP_CUSTOMER], None, False, _WARM_UP_CUSTOMER)])
-        self._predictor.taken()
-        settle_garbage_collector()
+        """Score once, so that the first request is as fast as the others."""
+        with suppress(NotReadyError):  # logged by the feature client; checked again at the next request
+            self._predictor.score([ScoringRequest([_WARM_UP_CUSTOMER], None, False, _WARM_UP_CUSTOMER)])
+        self._predictor.take_scored()
+        freeze_garbage_collector()
 
     def _publish(self) -> None:
+        """Publish metrics each second, and once more when the engine closes."""
         last, first = False, True
         while True:
             try:
                 if first:
                     first = False
-                    forget_ended_workers()
-                self._observe()
+                    remove_ended_processes()
+                self._update_gauges()
                 METRICS.publish()
             except Exception:
                 LOG.exception("Metrics could not be published")
@@ -121,7 +147,7 @@ class PredictionEngine:
                 return
             last = self._closing.wait(_PUBLISH_SECONDS)
 
-    def _observe(self) -> None:
+    def _update_gauges(self) -> None:
         try:
             self.require_ready()
             METRICS.ready.set(1)
@@ -129,29 +155,31 @@ class PredictionEngine:
             METRICS.ready.set(0)
         except Exception as error:
             METRICS.ready.set(0)
-            log_once(repr(error), f"Not ready, unexpectedly: {error!r}")
-        self._observe_models()
+            log_once(repr(error), f"Not ready because of an unexpected error: {error!r}")
+        self._update_model_gauges()
         METRICS.memory.set(self._process.memory_info().rss)
         if self.log is not None:
             METRICS.log_queue.set(self.log.queued_rows)
-            METRICS.log_written.reached(self.log.written_rows)
-            METRICS.log_dropped.reached(self.log.dropped_rows)
+            METRICS.log_written.set_total(self.log.written_rows)
+            METRICS.log_dropped.set_total(self.log.dropped_rows)
             METRICS.log_degraded.set(self.log.degraded is not None)
 
-    def _observe_models(self) -> None:
-        state = self.models.state
+    def _update_model_gauges(self) -> None:
+        state = self.watcher.state
         if state.champion:
-            METRICS.champion.set_only(1, state.champion, state.loaded_from or "")
+            METRICS.champion.replace(1, state.champion, state.loaded_from or "")
         if state.challenger and state.mode:
-            METRICS.challenger.set_only(1, state.challenger, state.mode)
-            METRICS.challenger_share.set_only(state.share, state.challenger)
+            METRICS.challenger.replace(1, state.challenger, state.mode)
+            METRICS.challenger_share.replace(state.share, state.challenger)
             METRICS.challenger_failures.add(state.challenger, amount=0)
         else:
             METRICS.challenger.clear()
             METRICS.challenger_share.clear()
-        METRICS.refused_versions.set(0, "none", "none")  # the metric is there before a version is
-        refused = ((version, "unavailable" if version in state.away else "unusable") for version in state.refused)
-        METRICS.refused_versions.set_all(1, refused)
+        METRICS.refused_versions.set(0, "none", "none")  # the metric exists before any version cannot be served
+        unservable = (
+            (version, "unavailable" if version in state.unavailable else "unusable") for version in state.unservable
+        )
+        METRICS.refused_versions.replace_all(1, unservable)
         if state.reachable is not None:
             METRICS.registry_reachable.set(state.reachable)
         if state.last_success is not None:

@@ -1,4 +1,4 @@
-"""What can go wrong while answering, and the one place that turns it into an answer: problem details (RFC 9457)."""
+"""Errors of the service and their HTTP form: problem details (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from starlette.responses import Response
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = 1
 
-# Why one customer gets no score.
+# Reasons for a missing score of one customer.
 RejectionReason = Literal[
     "unknown_customer",
     "features_updating",
@@ -21,7 +21,7 @@ RejectionReason = Literal[
     "store_unavailable",
 ]
 
-# Every kind of problem, with its title.
+# Title of each kind of problem.
 TITLES = {
     "unknown_customer": "Unknown customer",
     "features_updating": "Features are being updated",
@@ -46,7 +46,7 @@ TITLES = {
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 wants it."""
+    """Problem details, RFC 9457."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -60,18 +60,21 @@ class Problem(BaseModel):
         }
     )
 
-    type: str = Field(description="The kind of problem: urn:holdfast:problem:KIND. Kinds stay; titles may change.")
+    type: str = Field(description="Kind of problem: urn:holdfast:problem:KIND. Kinds are stable; titles may change.")
     title: str
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What is wrong, in one sentence, and what would help.")
-    request_id: str = Field(description="Also in the header X-Request-ID, and in the service's log.")
+    detail: str = Field(description="What is wrong and what to do, in one sentence.")
+    request_id: str = Field(description="Id of the request, also in the header X-Request-ID and in the log.")
 
 
 class ServiceError(Exception):
-    """The request gets no answer.
+    """A request fails.
 
-    ``message`` is one sentence for the caller, without internals; the caller may try again after
-    ``retry_after`` seconds.
+    Args:
+        status: HTTP status.
+        kind: Kind of problem, a key of ``TITLES``.
+        message: One sentence for the caller, without internals.
+        retry_after: Seconds after which the caller may try again; None: not stated.
     """
 
     def __init__(self, status: int, kind: str, message: str, retry_after: int | None = None) -> None:
@@ -83,15 +86,18 @@ class ServiceError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the answer's headers say about it."""
+        """Return the headers of the response."""
         headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
         return headers | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
 
 class NotReadyError(ServiceError):
-    """The service must not score now, whatever the request.
+    """The service cannot score any request now.
 
-    ``remedy`` is for who runs the service: it goes to the log, never to a caller.
+    Args:
+        message: One sentence for the caller, without internals.
+        remedy: Cause and remedy for the operator; logged, never sent to a caller.
+        kind: Kind of problem, a key of ``TITLES``.
     """
 
     def __init__(self, message: str, remedy: str = "", kind: str = "not_ready") -> None:
@@ -103,26 +109,39 @@ class NotReadyError(ServiceError):
 
 
 class StoreUnavailableError(NotReadyError):
-    """The online store cannot be read now. Trying again helps once it is back."""
+    """The online store cannot be read now; a later request may succeed."""
 
     def __init__(self, remedy: str = "") -> None:
         super().__init__("The online store cannot be read now.", remedy, "store_unavailable")
 
 
 class NoReasonsError(ServiceError):
-    """The model gives scores, but none that can be explained. ``remedy`` as above."""
+    """The model's scores cannot be explained.
+
+    Args:
+        model_version: Version of the model.
+        remedy: Cause for the operator; logged, never sent to a caller.
+    """
 
     def __init__(self, model_version: str, remedy: str) -> None:
-        message = f"Model version {model_version} gives no exact reasons. Ask without explain."
+        message = f"Model version {model_version} gives no exact reasons. Send the request without explain."
         super().__init__(501, "no_reasons", message)
         self.remedy = remedy
 
 
-def status_of(refusal: RejectionReason, caller_chose_time: bool) -> int:
-    """The HTTP status of a refusal: 4xx where another request would do better, else 503."""
-    if refusal == "unknown_customer":
+def status_of(reason: RejectionReason, caller_chose_time: bool) -> int:
+    """Return the HTTP status of a rejected customer.
+
+    Args:
+        reason: Reason of the rejection.
+        caller_chose_time: The request has an ``as_of``.
+
+    Returns:
+        4xx if another request may succeed now, else 503.
+    """
+    if reason == "unknown_customer":
         return 404
-    if refusal in ("as_of_before_features", "features_too_old") and caller_chose_time:
+    if reason in ("as_of_before_features", "features_too_old") and caller_chose_time:
         return 422
     return 503
 
@@ -130,7 +149,18 @@ def status_of(refusal: RejectionReason, caller_chose_time: bool) -> int:
 def problem_response(
     status: int, kind: str, detail: str, request_id: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Every error answer of the service, whoever found the error."""
+    """Create the response of an error.
+
+    Args:
+        status: HTTP status.
+        kind: Kind of problem, a key of ``TITLES``.
+        detail: One sentence for the caller.
+        request_id: Id of the request.
+        headers: Further headers.
+
+    Returns:
+        Response with problem details.
+    """
     body: dict[str, Any] = {
         "type": f"urn:holdfast:problem:{kind}",
         "title": TITLES[kind],
@@ -142,17 +172,24 @@ def problem_response(
 
 
 def validation_error(error: ValidationError) -> ServiceError:
-    """For a body that does not fit its schema; names the fields, never echoes their values."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    if found[0]["type"] == "json_invalid":
-        detail = f"The body is not valid JSON ({found[0]['msg'].removeprefix('Invalid JSON: ')})."
+    """Convert the error of a body that does not match its schema.
+
+    Args:
+        error: Pydantic's error.
+
+    Returns:
+        Error 400 or 422 that names the fields and never repeats their values.
+    """
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":
+        detail = f"The body is not valid JSON ({errors[0]['msg'].removeprefix('Invalid JSON: ')})."
         return ServiceError(400, "not_json", detail)
-    reasons = [_reason(item["type"], item["loc"], item["msg"]) for item in found[:3]]
-    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    reasons = [_field_error(item["type"], item["loc"], item["msg"]) for item in errors[:3]]
+    more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
     return ServiceError(422, "invalid_request", "; ".join(reasons) + more + ".")
 
 
-def _reason(kind: str, location: tuple[int | str, ...], message: str) -> str:
+def _field_error(kind: str, location: tuple[int | str, ...], message: str) -> str:
     field = ".".join(str(part)[:60] for part in location)
     if kind == "missing":
         return f"{field} is missing"

@@ -1,4 +1,4 @@
-"""Requests and answers. A request has exactly these keys; anything else is refused."""
+"""Request and response bodies. A request has exactly these fields; any other field is an error."""
 
 import re
 from datetime import datetime
@@ -21,22 +21,22 @@ def _parse_as_of(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("give an ISO 8601 time as text, such as 2026-01-31T00:00:00Z")
     if _BEYOND_MICROSECONDS.search(value):
-        raise ValueError("give at most six decimals of a second: features know no finer time")
+        raise ValueError("give at most six decimals of a second, the resolution of the features")
     try:
         return datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError("this is no ISO 8601 time; write it like 2026-01-31T00:00:00Z") from None
+        raise ValueError("this is not an ISO 8601 time; write it like 2026-01-31T00:00:00Z") from None
 
 
 def _to_utc(value: datetime) -> datetime:
-    """A time without a zone is UTC."""
+    """Convert to UTC; a time without a zone is UTC."""
     if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
         raise ValueError(f"give a time between the years {_FIRST_YEAR} and {_LAST_YEAR}")
     return as_utc(value)
 
 
-def _encodable(value: str) -> str:
-    """Python strings can hold half a surrogate pair; no store can."""
+def _require_encodable(value: str) -> str:
+    """Reject half a surrogate pair, which a Python string can hold and a store cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -44,7 +44,7 @@ def _encodable(value: str) -> str:
     return value
 
 
-CustomerId = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_encodable)]
+CustomerId = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_require_encodable)]
 AsOf = Annotated[
     datetime,
     BeforeValidator(_parse_as_of),
@@ -52,16 +52,16 @@ AsOf = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 _ACTIVE = (
-    "The customer bought in the model's activity window, days before as_of, as every customer it learned from. "
+    "The customer bought in the model's activity window, days before as_of, as all customers of its training set. "
     "If not, the score is an extrapolation."
 )
-_EXPLAIN = Field(default=False, strict=True, description="Also say why: see explanation in the answer.")
-_EXPLANATION = "Why the score is what it is; null unless the request says explain."
+_EXPLAIN = Field(default=False, strict=True, description="Explain the score: see explanation in the response.")
+_EXPLANATION = "Explanation of the score; null unless the request has explain."
 _AS_OF = Field(default=None, description="The time to predict for, ISO 8601, UTC if no zone is given. Default: now.")
 
 
 class PredictRequest(IODescriptor):
-    """One customer."""
+    """Request for one customer."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"customer_id": "00003"}})
 
@@ -71,7 +71,7 @@ class PredictRequest(IODescriptor):
 
 
 class PredictBatchRequest(IODescriptor):
-    """Up to 1000 customers, at one time; an id may occur more than once."""
+    """Request for up to 1000 customers at one time; an id may occur more than once."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"example": {"customer_ids": ["00003", "00004"], "explain": False}}
@@ -83,34 +83,34 @@ class PredictBatchRequest(IODescriptor):
 
 
 class Reason(BaseModel):
-    """One of the up to three things that move the score most, strongest first."""
+    """Reason code: one of up to three, strongest first."""
 
-    text: str = Field(description="In plain words, such as: last bought 93 days ago; usually every 31.")
+    text: str = Field(description="Plain text, such as: last bought 93 days ago; usually every 31.")
     effect: float = Field(description="The sum of the contributions of its inputs, log-odds.")
     direction: Literal["raises", "lowers"] = Field(
-        description="What it does to the risk, compared with the typical customer."
+        description="Effect on the risk, compared with the typical customer."
     )
-    inputs: list[str] = Field(description="The model inputs it sums up.")
+    inputs: list[str] = Field(description="Model inputs of the reason.")
 
 
 class Explanation(BaseModel):
-    """An exact account of the score: typical_log_odds and all contributions add up to log_odds.
+    """Exact explanation of the score: typical_log_odds and all contributions add up to log_odds.
 
-    It was checked for this customer that they do.
+    The sum was checked for this customer.
     """
 
     typical_log_odds: float = Field(
-        description="Log-odds of churn of the typical customer, who has the median of each input in training."
+        description="Log-odds of churn of the typical customer, with the training median of each input."
     )
     log_odds: float = Field(
-        description="Log-odds of churn of this customer; churn_probability is the calibrated probability of it."
+        description="Log-odds of churn of this customer; churn_probability is its calibrated probability."
     )
-    contributions: dict[str, float] = Field(description="Model input to what its value adds to the log-odds.")
+    contributions: dict[str, float] = Field(description="Contribution of each model input to the log-odds.")
     reasons: list[Reason]
 
 
 class Prediction(BaseModel):
-    """The score of one customer, and the age of what it rests on."""
+    """Score of one customer, and the age of its features."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -120,21 +120,21 @@ class Prediction(BaseModel):
     threshold: float
     model_version: str
     feature_service: str
-    feature_timestamp: datetime = Field(description="As of when the features were computed, UTC.")
-    feature_age_seconds: float = Field(description="as_of less feature_timestamp.")
+    feature_timestamp: datetime = Field(description="Time that the features are as of, UTC.")
+    feature_age_seconds: float = Field(description="as_of minus feature_timestamp.")
     stale: bool = Field(description="A feature view is older than its soft limit.")
     active: bool = Field(description=_ACTIVE)
     explanation: Explanation | None = Field(description=_EXPLANATION)
 
 
 class BatchItem(BaseModel):
-    """One customer of a batch; the score's fields are null unless ``status`` is ok."""
+    """Result for one customer of a batch; the fields of the score are null unless ``status`` is ok."""
 
     model_config = ConfigDict(protected_namespaces=())
 
     customer_id: str
     status: Literal["ok"] | RejectionReason
-    detail: str | None = Field(default=None, description="Why there is no score.")
+    detail: str | None = Field(default=None, description="Reason for a missing score.")
     churn_probability: float | None = None
     will_churn: bool | None = None
     model_version: str | None = Field(default=None, description="The version that scored this customer.")
@@ -150,8 +150,8 @@ class BatchPrediction(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    model_version: str = Field(description="The champion. Some customers may be scored by its challenger: see there.")
+    model_version: str = Field(description="The champion. Items may have the challenger's version.")
     feature_service: str
-    threshold: float = Field(description="The champion's.")
-    as_of: datetime = Field(description="The time predicted for, UTC.")
+    threshold: float = Field(description="The champion's threshold.")
+    as_of: datetime = Field(description="Time of the predictions, UTC.")
     predictions: list[BatchItem]

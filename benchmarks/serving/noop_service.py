@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import bentoml
 
-from services.bentoml_patches import SERVICE_OPTIONS, remove_bentoml_middlewares, settle_garbage_collector
+from services.bentoml_patches import freeze_garbage_collector, remove_bentoml_middlewares, service_options
 from services.schemas import Prediction, PredictRequest
+from services.settings import load_serving_settings
 
 ANSWER = {
     "churn_probability": 0.5,
@@ -34,12 +35,12 @@ class Noop:
 remove_bentoml_middlewares()
 
 
-@bentoml.service(**SERVICE_OPTIONS)
+@bentoml.service(**service_options(load_serving_settings().workers))
 class NoopTuned:
     """Answers with a constant."""
 
     def __init__(self) -> None:
-        settle_garbage_collector()
+        freeze_garbage_collector()
 
     @bentoml.api(route="/predict", input_spec=PredictRequest)
     async def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:

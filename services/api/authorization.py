@@ -1,4 +1,4 @@
-"""Who may ask for predictions."""
+"""Authorization of requests for predictions."""
 
 import functools
 import ipaddress
@@ -11,51 +11,61 @@ from services.errors import ServiceError
 from services.observability.logs import LOG
 from services.settings import ServingSettings
 
-# Any of them says that a proxy is between caller and service, and "from this machine" means only the proxy.
+# Each of these headers means a proxy between client and service: the peer address is then the proxy's.
 _FORWARDED = frozenset(
     {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
 )
 
 
 class Authorizer:
-    """Those with a valid key; where no keys are set, this machine alone."""
+    """Authorizer by API key; without configured keys, only requests from this machine are allowed."""
 
     def __init__(self, settings: ServingSettings) -> None:
         self._keys = KeyRing.from_settings(settings.api_keys, settings.api_keys_file)
         self._origins = settings.cors_origins
         if not self._keys.configured:
             LOG.warning(
-                "No API keys are set: only requests from this machine are answered. Set HOLDFAST_API_KEYS or "
+                "No API keys are set: only requests from this machine are allowed. Set HOLDFAST_API_KEYS or "
                 "HOLDFAST_API_KEYS_FILE; `python -m services.api.api_keys NAME` makes a key."
             )
 
-    def require(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Raises ServiceError 401, if the request may not be answered."""
+    def authorize(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Check that a request is allowed.
+
+        Args:
+            scope: ASGI scope.
+            headers: Headers by lower-case name.
+
+        Raises:
+            ServiceError: 401 without a valid key.
+        """
         if not self._keys.configured:
             if not self._is_local(scope, headers):
                 raise ServiceError(
-                    401, "unauthorized", "This service has no API keys yet, so it answers only its own machine."
+                    401,
+                    "unauthorized",
+                    "This service has no API keys yet: it allows requests from its machine only.",
                 )
             return
         key = headers.get(b"authorization") or headers.get(b"x-api-key")
-        if self._keys.name_of(key.decode("latin-1") if key else None) is None:
+        if self._keys.find_name(key.decode("latin-1") if key else None) is None:
             raise ServiceError(
                 401, "unauthorized", "Send a valid API key: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."
             )
 
     def _is_local(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
-        """Whether both ends are on this machine, and nobody says that the request was forwarded.
+        """Check that client and server are on this machine and that no proxy forwarded the request.
 
-        Nor does it come from a web page, which may have given itself a name that means this machine.
+        A web page's origin is not allowed: a page may use a host name that resolves to this machine.
         """
         if not _FORWARDED.isdisjoint(headers):
             return False
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1") not in self._origins and "*" not in self._origins:
             return False
-        ends = [scope.get("client"), scope.get("server")]
+        addresses = [scope.get("client"), scope.get("server")]
         return _is_this_machine(headers.get(b"host", b"")) and all(
-            end is not None and _is_loopback(end[0]) for end in ends
+            address is not None and _is_loopback(address[0]) for address in addresses
         )
 
 

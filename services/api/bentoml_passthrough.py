@@ -1,4 +1,4 @@
-"""What BentoML answers, and how its errors leave: in our shape."""
+"""Forwarding of requests to BentoML, with its errors converted to RFC 9457 problem details."""
 
 from http import HTTPStatus
 
@@ -8,35 +8,46 @@ from services.errors import RETRY_SECONDS, TITLES, problem_response
 from services.observability.logs import LOG
 
 DETAILS = {
-    404: "There is nothing at this address. POST /predict or /predict_batch for predictions.",
-    405: "This address does not answer this method. Predictions are asked for with POST.",
-    500: "An unexpected error has occurred; the service's log has the details.",
+    404: "This path does not exist. POST /predict or /predict_batch for predictions.",
+    405: "This path does not allow this method. Use POST for predictions.",
+    500: "An unexpected error has occurred; the service's log holds the details.",
 }
-# BentoML's page of the API loads a tag manager from elsewhere; nothing of this service loads anything from elsewhere.
+# BentoML's API page loads a tag manager from another site; pages of this service load nothing from other sites.
 _PAGE_POLICY = (b"content-security-policy", b"default-src 'self' 'unsafe-inline' data:")
 
 
 class BentoPassthrough:
-    """An answer of BentoML; an error leaves in our shape."""
+    """One request that BentoML handles.
+
+    Args:
+        scope: ASGI scope.
+        receive: ASGI receive function.
+        send: ASGI send function.
+        request_id: Id of the request in logs and errors.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._request_id = request_id
         self._error: Message | None = None
-        self._text = b""
+        self._error_text = b""
         self._started = False
 
-    async def by(self, app: ASGIApp) -> None:
-        """Let ``app`` answer."""
+    async def call(self, app: ASGIApp) -> None:
+        """Send the response of an application, or a problem instead of its error.
+
+        Args:
+            app: BentoML's ASGI application.
+        """
         try:
-            await app(self._scope, self._receive, self._pass)
+            await app(self._scope, self._receive, self._forward)
         except Exception:
             LOG.exception("Unexpected error at %s, request %s", self._scope["path"], self._request_id)
             if self._started:
                 raise
-            await self._refuse(500, "", None)
+            await self._error_response(500, "", None)
 
-    async def _pass(self, message: Message) -> None:
+    async def _forward(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._started = True
             if message["status"] >= 400:
@@ -47,12 +58,12 @@ class BentoPassthrough:
         if self._error is None:
             await self._send(message)
             return
-        self._text += message.get("body", b"")
+        self._error_text += message.get("body", b"")
         if not message.get("more_body", False):
             allow = dict(self._error["headers"]).get(b"allow")
-            await self._refuse(self._error["status"], self._text.decode(errors="replace").strip(), allow)
+            await self._error_response(self._error["status"], self._error_text.decode(errors="replace").strip(), allow)
 
-    async def _refuse(self, status: int, text: str, allow: bytes | None) -> None:
+    async def _error_response(self, status: int, text: str, allow: bytes | None) -> None:
         title = HTTPStatus(status).phrase
         kind = {503: "not_ready", 504: "timeout", 500: "internal_error"}.get(status, title.lower().replace(" ", "_"))
         kind = kind if kind in TITLES else "invalid_request"

@@ -1,6 +1,6 @@
-"""The description of the API at ``/docs.json``.
+"""OpenAPI document at ``/docs.json``.
 
-BentoML's own knows neither our errors nor that a field may be null.
+BentoML's own document lacks the service's errors and nullable fields.
 """
 
 from typing import Any
@@ -12,24 +12,33 @@ from services.errors import PROBLEM_JSON, Problem
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 
 _REFS = "#/components/schemas/{model}"
-_REQUEST_ID = {"X-Request-ID": {"schema": {"type": "string"}, "description": "The request's id, in the log too."}}
+_REQUEST_ID = {"X-Request-ID": {"schema": {"type": "string"}, "description": "The request's id, also in the log."}}
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before trying again."}}
 _PROBLEMS = {
     400: "The body is not JSON.",
     401: "No valid API key.",
     413: "The body is too long.",
     415: "The body is not sent as JSON.",
-    422: "The body does not fit its schema, or as_of is not a time the features can answer for.",
+    422: "The body does not match its schema, or the features cannot be used at as_of.",
     500: "An unexpected error.",
     501: "The model gives no exact reasons.",
     503: "No score now: the service is not ready or has too many requests, or the customer's features are missing, "
     "outdated or being updated.",
-    504: "No answer in time.",
+    504: "No response in time.",
 }
 
 
 def openapi(title: str, description: str, version: str) -> dict[str, Any]:
-    """The API in OpenAPI 3.1."""
+    """Describe the API in OpenAPI 3.1.
+
+    Args:
+        title: Name of the service.
+        description: Description of the service.
+        version: Version of the bento.
+
+    Returns:
+        OpenAPI document.
+    """
     models: list[type[BaseModel]] = [PredictRequest, PredictBatchRequest, Prediction, BatchPrediction, Problem]
     _, schemas = models_json_schema(
         [(model, "validation" if model.__name__.endswith("Request") else "serialization") for model in models],
@@ -45,13 +54,13 @@ def openapi(title: str, description: str, version: str) -> dict[str, Any]:
             "/predict": _post("predict", "Churn probability of one customer.", PredictRequest, Prediction, unknown),
             "/predict_batch": _post(
                 "predict_batch",
-                "Churn probabilities of up to 1000 customers; one that gets none says why and spoils no other.",
+                "Churn probabilities of up to 1000 customers; a customer without a score has the reason instead.",
                 PredictBatchRequest,
                 BatchPrediction,
                 {},
             ),
-            "/livez": _get("livez", "The process answers.", {}),
-            "/readyz": _get("readyz", "Predictions are answered now.", {503: "They are not; it says why."}),
+            "/livez": _get("livez", "The process responds.", {}),
+            "/readyz": _get("readyz", "Predictions are served now.", {503: "Not ready; the text names the reason."}),
             "/metrics": _get("metrics", "Metrics for Prometheus.", {}),
         },
         "components": {
@@ -65,12 +74,12 @@ def openapi(title: str, description: str, version: str) -> dict[str, Any]:
 
 
 def _post(
-    name: str, summary: str, request: type[BaseModel], answer: type[BaseModel], problems: dict[int, str]
+    name: str, summary: str, request: type[BaseModel], response: type[BaseModel], problems: dict[int, str]
 ) -> dict[str, Any]:
     success = {
         "description": "The prediction.",
         "headers": _REQUEST_ID,
-        "content": {"application/json": {"schema": _ref(answer)}},
+        "content": {"application/json": {"schema": _ref(response)}},
     }
     return {
         "post": {
@@ -82,7 +91,7 @@ def _post(
                     "in": "header",
                     "required": False,
                     "schema": {"type": "string"},
-                    "description": "Becomes the request's id if it is up to 64 letters, digits and . _ : -.",
+                    "description": "The request's id, up to 64 letters, digits and . _ : -; otherwise it is replaced.",
                 }
             ],
             "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(request)}}},
@@ -92,7 +101,7 @@ def _post(
 
 
 def _get(name: str, summary: str, problems: dict[int, str]) -> dict[str, Any]:
-    success = {"description": "As it says.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    success = {"description": "The text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     return {
         "get": {
             "operationId": name,

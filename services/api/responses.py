@@ -1,4 +1,4 @@
-"""What is said to the caller of what became of the request."""
+"""Conversion of scoring results to HTTP response bodies."""
 
 from feature_repo.timestamps import from_epoch_us
 from services.errors import RETRY_SECONDS, ServiceError, status_of
@@ -8,17 +8,23 @@ from services.schemas import BatchItem, BatchPrediction, Prediction
 _SECOND_US = 1e6
 
 
-def prediction(answered: ScoringResult) -> Prediction:
-    """The score of the one customer of a request.
+def prediction(result: ScoringResult) -> Prediction:
+    """Convert the result of a request for one customer.
+
+    Args:
+        result: Scoring result of one customer.
+
+    Returns:
+        Response body.
 
     Raises:
-        ServiceError: There is none.
+        ServiceError: The customer was rejected.
     """
-    batch, row = answered.batch, answered.start
+    batch, row = result.batch, result.start
     checked, features = batch.checked, batch.checked.features
-    if refused := checked.refused.get(row):
-        status = status_of(refused.reason, answered.asked.as_of is not None)
-        raise ServiceError(status, refused.reason, refused.detail, RETRY_SECONDS if status == 503 else None)
+    if rejected := checked.rejected.get(row):
+        status = status_of(rejected.reason, result.request.as_of is not None)
+        raise ServiceError(status, rejected.reason, rejected.detail, RETRY_SECONDS if status == 503 else None)
     contract = batch.scores.models[row].contract
     probability = float(batch.scores.probabilities[row])
     newest = int(checked.newest_us[row])
@@ -33,32 +39,39 @@ def prediction(answered: ScoringResult) -> Prediction:
         feature_age_seconds=(int(features.as_of_us[row]) - newest) / _SECOND_US,
         stale=bool(checked.stale[row]),
         active=bool(checked.active[row]),
-        explanation=answered.explanations.get(row),
+        explanation=result.explanations.get(row),
     )
 
 
-def batch_prediction(answered: ScoringResult) -> BatchPrediction:
-    """What is said of each customer of a request."""
-    batch = answered.batch
-    contract = batch.lineup.champion.contract
+def batch_prediction(result: ScoringResult) -> BatchPrediction:
+    """Convert the result of a request for many customers.
+
+    Args:
+        result: Scoring result.
+
+    Returns:
+        Response body with one item per customer.
+    """
+    batch = result.batch
+    contract = batch.models.champion.contract
     return BatchPrediction(
         model_version=contract.model_version,
         feature_service=contract.feature_service,
         threshold=contract.threshold,
-        as_of=from_epoch_us(int(batch.checked.features.as_of_us[answered.start])),
-        predictions=_items(answered),
+        as_of=from_epoch_us(int(batch.checked.features.as_of_us[result.start])),
+        predictions=_items(result),
     )
 
 
-def _items(answered: ScoringResult) -> list[BatchItem]:
-    batch, rows = answered.batch, slice(answered.start, answered.stop)
+def _items(result: ScoringResult) -> list[BatchItem]:
+    batch, rows = result.batch, slice(result.start, result.stop)
     checked, features = batch.checked, batch.checked.features
     times = {newest: from_epoch_us(newest) for newest in set(checked.newest_us[rows].tolist()) if newest >= 0}
     ages = ((features.as_of_us[rows] - checked.newest_us[rows]) / _SECOND_US).tolist()
     items = []
-    for place, (row, probability, newest, stale, active) in enumerate(
+    for position, (row, probability, newest, stale, active) in enumerate(
         zip(
-            range(answered.start, answered.stop),
+            range(result.start, result.stop),
             batch.scores.probabilities[rows].tolist(),
             checked.newest_us[rows].tolist(),
             checked.stale[rows].tolist(),
@@ -67,8 +80,8 @@ def _items(answered: ScoringResult) -> list[BatchItem]:
         )
     ):
         customer_id = features.customer_ids[row]
-        if refused := checked.refused.get(row):
-            items.append(BatchItem(customer_id=customer_id, status=refused.reason, detail=refused.detail))
+        if rejected := checked.rejected.get(row):
+            items.append(BatchItem(customer_id=customer_id, status=rejected.reason, detail=rejected.detail))
             continue
         contract = batch.scores.models[row].contract
         items.append(
@@ -79,10 +92,10 @@ def _items(answered: ScoringResult) -> list[BatchItem]:
                 will_churn=probability >= contract.threshold,
                 model_version=contract.model_version,
                 feature_timestamp=times[newest],
-                feature_age_seconds=ages[place],
+                feature_age_seconds=ages[position],
                 stale=stale,
                 active=active,
-                explanation=answered.explanations.get(row),
+                explanation=result.explanations.get(row),
             )
         )
     return items

@@ -1,6 +1,6 @@
-"""A circuit breaker: what fails again and again is left alone for a moment instead of being waited for.
+"""Circuit breaker: stops calls that fail repeatedly, so that requests do not wait for each failure.
 
-Nygard, *Release It!* (2007). Threads may share one: at worst a failure is not counted, or two try again.
+Nygard, *Release It!* (2007). Threads may share a breaker: at worst a failure is not counted, or two calls are retried.
 """
 
 import time
@@ -11,32 +11,40 @@ OPEN_SECONDS = 1.0
 
 
 class CircuitBreaker:
-    """Opens after so many failures in a row; a second later one call may try again, and its success closes it."""
+    """Breaker that opens after ``FAILURES`` in a row; then one call per ``OPEN_SECONDS`` may try to close it.
+
+    Args:
+        clock: Monotonic time, seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures = 0
-        self._try_again_at = 0.0
+        self._retry_at = 0.0
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are refused, but for one each ``OPEN_SECONDS``."""
+        """Return True while calls are stopped, except for one per ``OPEN_SECONDS``."""
         return self._failures >= FAILURES
 
     def allows(self) -> bool:
-        """Whether to make the call."""
+        """Decide whether to make a call.
+
+        Returns:
+            True while the breaker is closed, or for the one call that retries.
+        """
         if not self.is_open:
             return True
-        if self._clock() < self._try_again_at:
+        if self._clock() < self._retry_at:
             return False
-        self._try_again_at = self._clock() + OPEN_SECONDS  # the others do not wait for what this one finds
+        self._retry_at = self._clock() + OPEN_SECONDS  # other calls do not wait for the result of this one
         return True
 
-    def failed(self) -> None:
-        """The call failed."""
+    def record_failure(self) -> None:
+        """Count a failed call."""
         self._failures += 1
-        self._try_again_at = self._clock() + OPEN_SECONDS
+        self._retry_at = self._clock() + OPEN_SECONDS
 
-    def succeeded(self) -> None:
-        """The call succeeded."""
+    def record_success(self) -> None:
+        """Close the breaker after a successful call."""
         self._failures = 0

@@ -1,4 +1,4 @@
-"""What passes between the front door, the predictor and the records: requests and what became of them."""
+"""Requests, scores and results that are passed between API, predictor and recorder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoringRequest:
-    """A request: customers, the time to predict for (None: now), whether to give reasons, and its id."""
+    """Request for the scores of customers.
+
+    Attributes:
+        customer_ids: Customers.
+        as_of: Time to predict for; None: now.
+        explain: Add explanations.
+        request_id: Id of the request.
+    """
 
     customer_ids: Sequence[str]
     as_of: datetime | None
@@ -31,7 +38,7 @@ class ScoringRequest:
 
 @dataclass(frozen=True)
 class BatchScores:
-    """By row: the churn probability (NaN: none) and the model it is of."""
+    """Churn probability (NaN: not scored) and scoring model of each row."""
 
     probabilities: Floats
     models: list[LoadedModel]
@@ -39,10 +46,20 @@ class BatchScores:
 
 @dataclass(frozen=True)
 class ScoredRequests:
-    """All there is to say of a batch of requests; ``usable`` (rows,) marks who was scored."""
+    """Requests that were scored together; a row is one customer of one request, in order.
 
-    asked: Sequence[ScoringRequest]
-    lineup: "ServedModels"
+    Attributes:
+        requests: The requests.
+        models: Models in service.
+        definitions: Feature definitions.
+        checked: Checked model inputs, with the rejected customers.
+        usable: Rows that were scored.
+        scores: Scores.
+        stages: Times of the stages.
+    """
+
+    requests: Sequence[ScoringRequest]
+    models: "ServedModels"
     definitions: "FeatureDefinitions"
     checked: CheckedInputs
     usable: Bools
@@ -52,9 +69,17 @@ class ScoredRequests:
 
 @dataclass(frozen=True)
 class ScoringResult:
-    """What became of one request: the rows ``start`` to ``stop`` of a batch, and their explanations by row."""
+    """Result of one request.
 
-    asked: ScoringRequest
+    Attributes:
+        request: The request.
+        batch: Requests that were scored together with it.
+        start: First row of the request in the batch.
+        stop: Row after its last row.
+        explanations: Explanations by row of the batch.
+    """
+
+    request: ScoringRequest
     batch: ScoredRequests
     start: int
     stop: int
@@ -62,20 +87,27 @@ class ScoringResult:
 
 
 def merge(batches: Sequence[ScoredRequests]) -> ScoredRequests:
-    """Several batches of the same models and definitions as one, with the stages of the last."""
+    """Concatenate batches of the same models and definitions.
+
+    Args:
+        batches: At least one batch.
+
+    Returns:
+        One batch, with the stages of the last.
+    """
     if len(batches) == 1:
         return batches[0]
     last = batches[-1]
     checked = [batch.checked for batch in batches]
     features = [one.features for one in checked]
-    refused: dict[int, RejectedCustomer] = {}
+    rejected: dict[int, RejectedCustomer] = {}
     start = 0
     for batch in batches:
-        refused |= {start + row: why for row, why in batch.checked.refused.items()}
+        rejected |= {start + row: customer for row, customer in batch.checked.rejected.items()}
         start += len(batch.usable)
     return ScoredRequests(
-        asked=[one for batch in batches for one in batch.asked],
-        lineup=last.lineup,
+        requests=[request for batch in batches for request in batch.requests],
+        models=last.models,
         definitions=last.definitions,
         checked=CheckedInputs(
             features=OnlineFeatures(
@@ -89,7 +121,7 @@ def merge(batches: Sequence[ScoredRequests]) -> ScoredRequests:
             newest_us=np.concatenate([one.newest_us for one in checked]),
             stale=np.concatenate([one.stale for one in checked]),
             active=np.concatenate([one.active for one in checked]),
-            refused=refused,
+            rejected=rejected,
         ),
         usable=np.concatenate([batch.usable for batch in batches]),
         scores=BatchScores(

@@ -1,4 +1,4 @@
-"""The last features of customers who asked, to answer from while the online store is down."""
+"""Cache of the features of recent customers, to score while the online store is down."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,12 @@ _Row = tuple[tuple[bytes | None, ...], tuple[int, ...]]
 
 
 class FeatureCache:
-    """Rows of the online store by customer; of the ``capacity`` customers who asked last.
+    """Rows of the online store by customer, of the ``capacity`` most recently requested customers.
 
-    All are of the definitions with one fingerprint: under others they would not mean what they meant.
+    All rows have definitions with the same fingerprint, because other definitions change the meaning of the values.
+
+    Args:
+        capacity: Maximum number of customers.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -23,12 +26,25 @@ class FeatureCache:
         self._fingerprint: Mapping[str, str] = {}
         self._rows: OrderedDict[str, _Row] = OrderedDict()
 
-    def knows_any(self, fingerprint: Mapping[str, str]) -> bool:
-        """Whether there is anything to recall."""
+    def has_any(self, fingerprint: Mapping[str, str]) -> bool:
+        """Check whether the cache holds rows of these definitions.
+
+        Args:
+            fingerprint: Fingerprint of the definitions.
+
+        Returns:
+            True if there is at least one row.
+        """
         return bool(self._rows) and fingerprint == self._fingerprint
 
-    def remember(self, fingerprint: Mapping[str, str], customer_ids: Sequence[str], raw: RawColumns) -> None:
-        """Keep what the store holds of ``customer_ids``; of customers in no view it is that they are in none."""
+    def put(self, fingerprint: Mapping[str, str], customer_ids: Sequence[str], raw: RawColumns) -> None:
+        """Store rows of the online store; unknown customers are stored as such.
+
+        Args:
+            fingerprint: Fingerprint of the definitions; another one clears the cache.
+            customer_ids: Customers, in the order of ``raw``.
+            raw: Values and times of the online store.
+        """
         if fingerprint != self._fingerprint:
             self._fingerprint = dict(fingerprint)
             self._rows.clear()
@@ -39,13 +55,22 @@ class FeatureCache:
         while len(self._rows) > self._capacity:
             self._rows.popitem(last=False)
 
-    def recall(
-        self, fingerprint: Mapping[str, str], customer_ids: Sequence[str], like: tuple[int, int]
+    def get(
+        self, fingerprint: Mapping[str, str], customer_ids: Sequence[str], width: tuple[int, int]
     ) -> tuple[RawColumns, Bools]:
-        """What is known of ``customer_ids``, and of which nothing is; ``like`` is the number of fields and of views."""
+        """Return the stored rows of customers.
+
+        Args:
+            fingerprint: Fingerprint of the definitions.
+            customer_ids: Customers.
+            width: Number of fields and of views of a row.
+
+        Returns:
+            Rows in the order of ``customer_ids``, and a mask of customers who are not in the cache.
+        """
         rows = self._rows if fingerprint == self._fingerprint else {}
-        nothing: _Row = ((None,) * like[0], (NO_TIME,) * like[1])
-        found = [rows.get(customer_id, nothing) for customer_id in customer_ids]
+        empty: _Row = ((None,) * width[0], (NO_TIME,) * width[1])
+        found = [rows.get(customer_id, empty) for customer_id in customer_ids]
         raw = RawColumns(
             [list(column) for column in zip(*(row[0] for row in found), strict=True)],
             [list(column) for column in zip(*(row[1] for row in found), strict=True)],

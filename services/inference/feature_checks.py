@@ -1,4 +1,4 @@
-"""In what status each model input was found, what that means for the customer, and the scores of who gets one."""
+"""Checks of model inputs: status of each input, and rejection of customers who must not be scored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from services.inference.feature_definitions import FeatureDefinitions
 
 
 class InputStatus(IntEnum):
-    """How a model input was found.
+    """Status of a model input.
 
-    STALE: older than its view's soft limit; EXPIRED: than its hard limit; INVALID: not of its type, or infinite.
+    STALE: older than its view's soft limit; EXPIRED: older than its hard limit; INVALID: wrong type, or infinite.
     """
 
     PRESENT = 0
@@ -30,8 +30,8 @@ class InputStatus(IntEnum):
     UNKNOWN_CUSTOMER = 5
 
 
-# The whole policy: what becomes of a customer of whom an input has this status. None is scored; a STALE one is
-# flagged. Nothing is ever filled in. A null where the view permits one is PRESENT: the model was trained on it.
+# Reason to reject a customer with an input of this status; None: scored. STALE inputs are flagged in the response.
+# No value is imputed. A null that the view permits is PRESENT: the model was trained with it.
 POLICY: dict[InputStatus, RejectionReason | None] = {
     InputStatus.PRESENT: None,
     InputStatus.STALE: None,
@@ -44,10 +44,12 @@ POLICY: dict[InputStatus, RejectionReason | None] = {
 
 @dataclass(frozen=True)
 class RejectedCustomer:
-    """A customer who gets no score, and why.
+    """Rejection of a customer.
 
-    ``detail`` is for the caller; ``remedy`` for who runs the service: the cause, which many customers may share, and
-    what to do about it.
+    Attributes:
+        reason: Reason of the rejection.
+        detail: Sentence for the caller.
+        remedy: Cause and remedy for the operator, the same text for all customers with this cause.
     """
 
     reason: RejectionReason
@@ -60,10 +62,16 @@ _UNAVAILABLE = RejectedCustomer("store_unavailable", "The online store cannot be
 
 @dataclass(frozen=True)
 class CheckedInputs:
-    """What was found of n customers: the status of every input, and who may not be scored.
+    """Checked model inputs of n customers.
 
-    ``statuses`` has shape (n, inputs); ``newest_us`` (n,) is the event time of the view refreshed last, the same for
-    all views of a customer who may be scored; ``stale`` and ``active`` (n,) are as in ``Prediction``.
+    Attributes:
+        features: Features.
+        statuses: ``InputStatus`` of each input, shape (n, inputs).
+        newest_us: Event time of the newest view, µs since 1970, shape (n,); all views of a customer who may be scored
+            have this time.
+        stale: As in ``Prediction``, shape (n,).
+        active: As in ``Prediction``, shape (n,).
+        rejected: Rejected customers by row.
     """
 
     features: OnlineFeatures
@@ -71,7 +79,7 @@ class CheckedInputs:
     newest_us: Ints
     stale: Bools
     active: Bools
-    refused: dict[int, RejectedCustomer]
+    rejected: dict[int, RejectedCustomer]
 
 
 def check(
@@ -82,43 +90,50 @@ def check(
 ) -> CheckedInputs:
     """Apply the policy to each customer.
 
-    ``unknown`` says that the online store is down: of these customers nothing is known, of the others what it held
-    last, which is stale whatever its age.
+    Args:
+        features: Features of n customers.
+        definitions: Feature definitions.
+        activity_days: Days since the last purchase up to which a customer is active.
+        unknown: Given while the online store is down: mask of customers without cached features, shape (n,). Cached
+            features are stale at any age.
+
+    Returns:
+        Checked inputs.
     """
     newest = features.timestamps_us.max(axis=1)
     active = features.inputs[:, definitions.recency] <= activity_days
-    if unknown is None and _is_plain(features, definitions, newest):
-        nobody = np.zeros(len(newest), dtype=bool)
-        return CheckedInputs(features, np.zeros(features.inputs.shape, dtype=np.uint8), newest, nobody, active, {})
+    if unknown is None and _is_valid(features, definitions, newest):
+        stale = np.zeros(len(newest), dtype=bool)
+        return CheckedInputs(features, np.zeros(features.inputs.shape, dtype=np.uint8), newest, stale, active, {})
     statuses = _statuses(features, definitions)
     times, as_of = features.timestamps_us, features.as_of_us
-    materialised_to = definitions.materialised_to_us
-    # Feast writes view by view, and all stored views of a snapshot have the same timestamp. A new customer's first
-    # views have no older ones to differ from. And in replay, where as_of is the end of the last finished
-    # materialisation, features may be complete before the registry says so.
+    materialized_to = definitions.materialized_to_us
+    # Feast writes view by view, and all stored views of a snapshot have the same timestamp. The first views of a new
+    # customer have no older views to differ from. In replay as_of is the end of the last finished materialization, and
+    # features may be complete before the registry records it.
     known = times != NO_TIME
-    partly = (times.min(axis=1, where=known, initial=np.iinfo(np.int64).max) != newest) & known.any(axis=1)
-    ahead = (newest > materialised_to) & (~known.all(axis=1) | (as_of == materialised_to))
-    updating = partly | ahead
+    partial = (times.min(axis=1, where=known, initial=np.iinfo(np.int64).max) != newest) & known.any(axis=1)
+    ahead = (newest > materialized_to) & (~known.all(axis=1) | (as_of == materialized_to))
+    updating = partial | ahead
     early = newest > as_of
     bad = (statuses > InputStatus.STALE).any(axis=1) | updating | early
-    refused = {
-        row: _refusal(row, features, definitions, statuses[row], bool(updating[row]), bool(early[row]))
+    rejected = {
+        row: _reject(row, features, definitions, statuses[row], bool(updating[row]), bool(early[row]))
         for row in np.flatnonzero(bad).tolist()
     }
     stale = (statuses == InputStatus.STALE).any(axis=1)
     if unknown is not None:
         stale[:] = True
-        refused |= dict.fromkeys(np.flatnonzero(unknown).tolist(), _UNAVAILABLE)
-    return CheckedInputs(features, statuses, newest, stale, active, refused)
+        rejected |= dict.fromkeys(np.flatnonzero(unknown).tolist(), _UNAVAILABLE)
+    return CheckedInputs(features, statuses, newest, stale, active, rejected)
 
 
-def _is_plain(features: OnlineFeatures, definitions: FeatureDefinitions, newest: Ints) -> bool:
-    """Whether all is as it should be, which is quicker to see than what is wrong: whole, finished, finite, fresh."""
+def _is_valid(features: OnlineFeatures, definitions: FeatureDefinitions, newest: Ints) -> bool:
+    """Check the common case, faster than all statuses: complete, materialized, finite and fresh."""
     return bool(
         not features.faults.any()
         and (features.timestamps_us == newest[:, np.newaxis]).all()
-        and newest.max() <= definitions.materialised_to_us
+        and newest.max() <= definitions.materialized_to_us
         and newest.min() != NO_TIME
         and (age := features.as_of_us - newest).min() >= 0
         and age.max() <= definitions.shortest_soft_limit
@@ -137,7 +152,7 @@ def _statuses(features: OnlineFeatures, definitions: FeatureDefinitions) -> npt.
         statuses[expired @ uses.T] = InputStatus.EXPIRED
     statuses[np.isinf(features.inputs)] = InputStatus.INVALID
     if not known.all():
-        statuses[~known @ uses.T] = InputStatus.MISSING  # also what is stored without a time: it may be of any age
+        statuses[~known @ uses.T] = InputStatus.MISSING  # also values stored without a time, which may have any age
     if features.faults.any():
         statuses[(features.faults == Fault.ABSENT) | (features.faults == Fault.NULL)] = InputStatus.MISSING
         statuses[features.faults == Fault.WRONG_TYPE] = InputStatus.INVALID
@@ -145,7 +160,7 @@ def _statuses(features: OnlineFeatures, definitions: FeatureDefinitions) -> npt.
     return statuses
 
 
-def _refusal(
+def _reject(
     row: int,
     features: OnlineFeatures,
     definitions: FeatureDefinitions,
@@ -153,61 +168,61 @@ def _refusal(
     updating: bool,
     early: bool,
 ) -> RejectedCustomer:
-    """The first reason that holds; a customer in the middle of an update may look wrong in every other way too."""
+    """Return the first reason that applies; an update in progress may cause all other reasons."""
     customer = f"customer {features.customer_ids[row]!r}"
     if (statuses == InputStatus.UNKNOWN_CUSTOMER).any():
         return RejectedCustomer("unknown_customer", f"C{customer[1:]} is not in the feature store.")
     newest_us = int(features.timestamps_us[row].max())
     if newest_us == NO_TIME:
-        return _unusable(customer, "", definitions.reader.inputs, statuses, features.faults[row])
+        return _reject_input(customer, "", definitions.reader.inputs, statuses, features.faults[row])
     newest, as_of = from_epoch_us(newest_us), from_epoch_us(int(features.as_of_us[row]))
     if updating:
         return RejectedCustomer(
             "features_updating",
             f"The features of {customer} are being updated; try again.",
             f"Stored features are partly of the snapshot of {_iso(newest)}, partly older. Unless a "
-            "materialisation is running, one was cut short: run `python -m flows.features`.",
+            "materialization is running, one was interrupted: run `python -m flows.features`.",
         )
     if early:
         return RejectedCustomer(
             "as_of_before_features",
             f"as_of {_iso(as_of)} is earlier than the stored features of {customer}, which are as of "
-            f"{_iso(newest)}. Only the latest features are kept.",
-            f"Features are as of {_iso(newest)}, after the service's own time: is its clock right?",
+            f"{_iso(newest)}. Only the latest features are stored.",
+            f"Features are as of {_iso(newest)}, later than the service's clock. Check the clock.",
         )
     if (statuses == InputStatus.EXPIRED).any():
-        place = int(np.argmin(definitions.hard_limits))
-        limit = timedelta(microseconds=int(definitions.hard_limits[place]))
+        view = int(np.argmin(definitions.hard_limits))
+        limit = timedelta(microseconds=int(definitions.hard_limits[view]))
         return RejectedCustomer(
             "features_too_old",
             f"The features of {customer} are {_days(as_of - newest)} old (as of {_iso(newest)}); the limit is "
             f"{_days(limit)}.",
-            f"Features as of {_iso(newest)} are beyond the limit of {definitions.reader.views[place]}, "
-            f"{_days(limit)}. Build and materialise newer ones: `python -m flows.features`.",
+            f"Features as of {_iso(newest)} are older than the limit of {definitions.reader.views[view]}, "
+            f"{_days(limit)}. Build and materialize newer features: `python -m flows.features`.",
         )
-    return _unusable(customer, f" as of {_iso(newest)}", definitions.reader.inputs, statuses, features.faults[row])
+    return _reject_input(customer, f" as of {_iso(newest)}", definitions.reader.inputs, statuses, features.faults[row])
 
 
-def _unusable(
+def _reject_input(
     customer: str,
     as_of: str,
     inputs: Sequence[Feature],
     statuses: npt.NDArray[np.uint8],
     faults: npt.NDArray[np.uint8],
 ) -> RejectedCustomer:
-    place = int(np.flatnonzero(statuses > InputStatus.STALE)[0])
-    feature, reason = inputs[place], POLICY[InputStatus(statuses[place])]
+    position = int(np.flatnonzero(statuses > InputStatus.STALE)[0])
+    feature, reason = inputs[position], POLICY[InputStatus(statuses[position])]
     assert reason is not None
-    what = {
-        Fault.NONE: "infinite" if reason == "invalid_feature" else "stored without a time, so it may be of any age",
+    fault = {
+        Fault.NONE: "infinite" if reason == "invalid_feature" else "stored without a time, so it may have any age",
         Fault.ABSENT: "not in the feature store",
-        Fault.NULL: "null, and may not be",
+        Fault.NULL: "null, which its schema forbids",
         Fault.WRONG_TYPE: f"not of its declared type, {feature.dtype}",
-    }[Fault(faults[place])]
+    }[Fault(faults[position])]
     return RejectedCustomer(
         reason,
-        f"Feature {feature.view}:{feature.name} of {customer} is {what}.",
-        f"Feature {feature.view}:{feature.name}{as_of} is {what}, for some customers. Build and materialise the "
+        f"Feature {feature.view}:{feature.name} of {customer} is {fault}.",
+        f"Feature {feature.view}:{feature.name}{as_of} is {fault}, for some customers. Build and materialize the "
         "features again: `python -m flows.features`.",
     )
 

@@ -1,4 +1,4 @@
-"""The feature store as the service needs it: opened when it is there, trusted only while it matches the model."""
+"""Client of the feature store: opened when it exists, used only while its definitions match the model."""
 
 import threading
 import time
@@ -30,79 +30,109 @@ _PROBE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class FetchedFeatures:
-    """What the online store holds; with ``unknown`` (rows,) it is what it held last, of all others than these."""
+    """Stored features.
+
+    Attributes:
+        raw: Values and times of the online store, or of the cache.
+        unknown: Mask of customers who are not in the cache, shape (n,); None if ``raw`` is from the online store.
+    """
 
     raw: RawColumns
     unknown: Bools | None = None
 
 
 class FeatureClient:
-    """Reads features; says which definitions they are of.
+    """Client of the feature store.
 
-    The registry is looked at before and after each read: a file costs one look at its directory entry, a registry
-    elsewhere is asked as often as its ``cache_ttl_seconds`` says. A store that is not there yet is looked for again,
-    at most every two seconds. Each problem is logged once, when it begins.
+    The version of the registry is checked before and after each read: a file costs one ``stat``; a remote registry is
+    read again after its ``cache_ttl_seconds``. A store that does not exist yet is checked at most every two seconds.
+    Each problem is logged once, when it starts.
 
     Args:
-        store_timeout: How long one read of the online store may take, seconds.
-        last_known: Of how many customers the last features are kept, to answer from while it is down.
+        settings: Shared settings.
+        store_timeout: Maximum time of one read of the online store, seconds.
+        cache_size: Number of customers whose last features are cached, to score while the store is down.
     """
 
-    def __init__(self, settings: Settings, store_timeout: float, last_known: int = 0) -> None:
+    def __init__(self, settings: Settings, store_timeout: float, cache_size: int = 0) -> None:
         self._settings = settings
         self._store_timeout = store_timeout
-        self._last_known = FeatureCache(last_known) if last_known else None
+        self._cache = FeatureCache(cache_size) if cache_size else None
         self._store: FeatureStore | None = None
         self._registry_file: Path | None = None
         self._definitions: FeatureDefinitions | None = None
         self._matches: dict[object, NotReadyError | None] = {}
         self._problem: NotReadyError | None = None
-        self._tried: object = None
-        self._look_again_at = 0.0
+        self._tried_version: object = None
+        self._retry_at = 0.0
         self._reads = GuardedReader()
-        self._lock = threading.RLock()  # the scoring thread, /readyz and the watch of the models
+        self._lock = threading.RLock()  # used by the scoring thread, /readyz and the registry watcher
 
     def definitions(self, contract: ServedModel) -> FeatureDefinitions:
-        """The definitions to score with, which are those of the model.
+        """Return the definitions for the served model; a problem is logged.
+
+        Args:
+            contract: Contract of the model.
+
+        Returns:
+            Current definitions, which match the model.
 
         Raises:
-            NotReadyError: The registry cannot be read or holds nothing yet, or its definitions are not the model's.
+            NotReadyError: The registry cannot be read or is empty, or its definitions differ from the model's.
         """
         with self._lock:
             try:
-                definitions = self.require(contract)
+                definitions = self.require_match(contract)
             except NotReadyError as error:
-                self._say(error)
+                self._log_once(error)
                 raise
             self._problem = None
             return definitions
 
-    def require(self, contract: ServedModel) -> FeatureDefinitions:
-        """As ``definitions``, of a model that does not serve: whatever is wrong with it is nobody's problem yet."""
+    def require_match(self, contract: ServedModel) -> FeatureDefinitions:
+        """Return the definitions for a model that may not be served; a problem is not logged.
+
+        Args:
+            contract: Contract of the model.
+
+        Returns:
+            Current definitions, which match the model.
+
+        Raises:
+            NotReadyError: As ``definitions``.
+        """
         with self._lock:
             definitions = self._current()
-            self._require_match(definitions, contract)
+            self._require_contract(definitions, contract)
             return definitions
 
     def fetch(
         self, definitions: FeatureDefinitions, contract: ServedModel, customer_ids: Sequence[str]
     ) -> FetchedFeatures:
-        """What the online store holds of ``customer_ids``, or what it held last if that is kept.
+        """Read the stored features of customers, from the cache while the store is down.
+
+        Args:
+            definitions: Current definitions.
+            contract: Contract of the served model.
+            customer_ids: Customers.
+
+        Returns:
+            Features in the order of ``customer_ids``.
 
         Raises:
-            StoreUnavailableError: It cannot be read, or could not so often that it is left alone for a moment.
+            StoreUnavailableError: The store cannot be read or the circuit breaker is open, and there is no cache.
         """
         fingerprint = contract.fingerprint
         try:
             raw = self._read(definitions, customer_ids)
         except StoreUnavailableError:
-            if self._last_known is None:
+            if self._cache is None:
                 raise
-            raw, unknown = self._last_known.recall(fingerprint, customer_ids, definitions.reader.width)
+            raw, unknown = self._cache.get(fingerprint, customer_ids, definitions.reader.width)
             METRICS.last_known.add(amount=int((~unknown).sum()))
             return FetchedFeatures(raw, unknown)
-        if self._last_known is not None:
-            self._last_known.remember(fingerprint, customer_ids, raw)
+        if self._cache is not None:
+            self._cache.put(fingerprint, customer_ids, raw)
         return FetchedFeatures(raw)
 
     def _read(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> RawColumns:
@@ -110,52 +140,63 @@ class FeatureClient:
         return self._reads.read(self._store, definitions.reader, customer_ids)
 
     def is_current(self, definitions: FeatureDefinitions) -> bool:
-        """Whether the registry is still in the state that ``definitions`` were read in."""
+        """Check that the registry has not changed.
+
+        Args:
+            definitions: Definitions that were used for a read.
+
+        Returns:
+            True if the registry still has the version of ``definitions``.
+        """
         with self._lock:
             return self._definitions is definitions and self._version() == definitions.version
 
     def refresh(self) -> None:
-        """Read the registry anew: one elsewhere may be a minute old in Feast's memory."""
+        """Read the registry again; Feast may have cached a remote registry a minute ago."""
         with self._lock, _reading("registry"):
             if self._store is not None:
                 self._store.refresh_registry()
 
     def probe(self, definitions: FeatureDefinitions, contract: ServedModel) -> None:
-        """Read the store, unless that was done a moment ago.
+        """Check that the store can be read, unless a read succeeded within the last second.
+
+        Args:
+            definitions: Current definitions.
+            contract: Contract of the served model.
 
         Raises:
-            StoreUnavailableError: As ``fetch``, and nothing is kept to answer from.
+            StoreUnavailableError: As ``fetch``, and the cache is empty.
         """
         if self._reads.age <= _PROBE_SECONDS:
             return
         try:
             self._read(definitions, [_PROBE])
         except StoreUnavailableError:
-            if self._last_known is None or not self._last_known.knows_any(contract.fingerprint):
+            if self._cache is None or not self._cache.has_any(contract.fingerprint):
                 raise
 
     def _current(self) -> FeatureDefinitions:
         if self._store is None:
-            self._unless_just_failed(None)
+            self._check_backoff(None)
             self._store = self._open()
         with _reading("registry"):
             while self._definitions is None or self._version() != self._definitions.version:
                 version = self._version()
-                self._unless_just_failed(version)
+                self._check_backoff(version)
                 self._definitions, self._matches = None, {}
                 self._store.refresh_registry()
                 if self._registry_file is None:
                     version = registry_version(self._store)
                 self._definitions = read_definitions(self._store, version)
-                METRICS.materialised_to.set(self._definitions.materialised_to.timestamp())
+                METRICS.materialized_to.set(self._definitions.materialized_to.timestamp())
             return self._definitions
 
-    def _unless_just_failed(self, version: object) -> None:
-        """Reading is slow; the same again is tried every two seconds."""
+    def _check_backoff(self, version: object) -> None:
+        """Raise the last problem again, unless the version changed or two seconds have passed: reading is slow."""
         now = time.monotonic()
-        if self._problem is not None and version == self._tried and now < self._look_again_at:
+        if self._problem is not None and version == self._tried_version and now < self._retry_at:
             raise self._problem.with_traceback(None)
-        self._tried, self._look_again_at = version, now + RETRY_SECONDS
+        self._tried_version, self._retry_at = version, now + RETRY_SECONDS
 
     def _open(self) -> "FeatureStore":
         from holdfast.feast_stores.open_store import open_store
@@ -168,15 +209,17 @@ class FeatureClient:
     def _version(self) -> object:
         assert self._store is not None
         if self._registry_file is None:
-            self._store.registry.list_entities(self._store.project, allow_cache=True)  # renews it when its time is over
+            self._store.registry.list_entities(
+                self._store.project, allow_cache=True
+            )  # reads it again after cache_ttl_seconds
             return registry_version(self._store)
         try:
             file = self._registry_file.stat()
         except FileNotFoundError:
-            raise NotReadyError("The registry does not exist.", _where(self._settings)) from None
+            raise NotReadyError("The registry does not exist.", _missing_remedy(self._settings)) from None
         return file.st_mtime_ns, file.st_ino, file.st_size
 
-    def _require_match(self, definitions: FeatureDefinitions, contract: ServedModel) -> None:
+    def _require_contract(self, definitions: FeatureDefinitions, contract: ServedModel) -> None:
         assert self._store is not None
         model = (contract.model_sha256, frozenset(contract.fingerprint.items()))
         if model not in self._matches:
@@ -190,36 +233,36 @@ class FeatureClient:
         if problem := self._matches[model]:
             raise problem.with_traceback(None)
 
-    def _say(self, problem: NotReadyError) -> None:
+    def _log_once(self, problem: NotReadyError) -> None:
         if self._problem is None or str(self._problem) != str(problem):
             LOG.error("Not ready: %s", problem)
         self._problem = problem
 
 
 def _require_files(config: "RepoConfig", settings: Settings) -> Path | None:
-    """The registry's file, if it is one. Feast would create a missing registry or online store, empty."""
-    places = {"registry": config.registry.path}
+    """Return the registry's file, if it is a file; Feast would create a missing registry or online store, empty."""
+    paths = {"registry": config.registry.path}
     if config.online_store.type == "sqlite":
-        places["online store"] = config.online_store.path
-    for what, place in places.items():
-        if "://" not in place and not (settings.data / place).is_file():
-            raise NotReadyError(f"The {what} does not exist.", _where(settings))
-    return settings.data / places["registry"] if "://" not in places["registry"] else None
+        paths["online store"] = config.online_store.path
+    for name, path in paths.items():
+        if "://" not in path and not (settings.data / path).is_file():
+            raise NotReadyError(f"The {name} does not exist.", _missing_remedy(settings))
+    return settings.data / paths["registry"] if "://" not in paths["registry"] else None
 
 
-def _where(settings: Settings) -> str:
+def _missing_remedy(settings: Settings) -> str:
     return (
-        f"It was looked for under HOLDFAST_DATA, {settings.data}. Build the features there "
-        "(`python -m flows.features`), or name the folder that holds them."
+        f"It is expected in HOLDFAST_DATA, {settings.data}. Build the features there "
+        "(`python -m flows.features`), or set HOLDFAST_DATA to the folder that holds them."
     )
 
 
 @contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Any failure inside is the store's: its reason goes to the log, not to the caller."""
+def _reading(name: str) -> Iterator[None]:
+    """Convert any error to NotReadyError, whose cause is logged and not sent to the caller."""
     try:
         yield
     except NotReadyError:
         raise
     except Exception as error:
-        raise NotReadyError(f"The {what} cannot be read now.", f"{type(error).__name__}: {error}") from error
+        raise NotReadyError(f"The {name} cannot be read now.", f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""What Feast's registry says: how to read the features, how old they may be, and what is materialised."""
+"""Feature definitions in Feast's registry: reader, freshness limits and last materialization."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,18 @@ _CENTURY = timedelta(days=36_525)
 
 @dataclass(frozen=True)
 class FeatureDefinitions:
-    """The registry in one state.
+    """Feature definitions of one version of the registry.
 
-    ``soft_limits`` and ``hard_limits`` are the freshness limits of ``reader.views``, µs, shape (views,).
-    ``materialised_to`` is the end of the last materialisation that every stored view has finished. ``input_names``
-    are in the feature service's order; ``recency`` is the place of the input that tells who is active.
+    Attributes:
+        version: Version of the registry.
+        reader: Reader of the feature service.
+        soft_limits: Age at which each of ``reader.views`` is stale, µs, shape (views,).
+        hard_limits: Age at which each of ``reader.views`` is expired, µs, shape (views,).
+        shortest_soft_limit: Minimum of ``soft_limits``, µs.
+        materialized_to: End of the last materialization that every stored view has finished.
+        materialized_to_us: The same in µs since 1970.
+        input_names: Model inputs in the order of the feature service.
+        recency: Index of the input that defines active customers.
     """
 
     version: object
@@ -40,18 +47,25 @@ class FeatureDefinitions:
     soft_limits: Ints
     hard_limits: Ints
     shortest_soft_limit: int
-    materialised_to: datetime
-    materialised_to_us: int
+    materialized_to: datetime
+    materialized_to_us: int
     input_names: list[str]
     recency: int
 
 
 def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitions:
-    """The definitions as they stand in the registry.
+    """Read the definitions from the registry in memory.
+
+    Args:
+        store: Feature store.
+        version: Version of the registry.
+
+    Returns:
+        Definitions.
 
     Raises:
-        NotReadyError: There is no feature service, a stored view was never materialised, or its limits contradict
-            each other.
+        NotReadyError: There is no feature service, a stored view was never materialized, or a hard limit is below its
+            soft limit.
     """
     if FEATURE_SERVICE not in [service.name for service in store.list_feature_services()]:
         raise NotReadyError(f"The registry has no feature service {FEATURE_SERVICE}.", "Run `feast apply`.")
@@ -59,28 +73,33 @@ def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitio
     limits = freshness_limits(store)
     names = [feature.name for feature in reader.inputs]
     if RECENCY_FEATURE not in names:
-        raise NotReadyError(f"The feature service has no {RECENCY_FEATURE}, which tells whether a customer is active.")
+        raise NotReadyError(f"The feature service has no {RECENCY_FEATURE}, which defines active customers.")
     _require_order({view: limits[view] for view in reader.views})
     soft_limits = _microseconds([limits[view].soft for view in reader.views])
-    materialised_to = _materialised_to([view for view in store.list_feature_views() if view.name in reader.views])
+    materialized_to = _materialized_to([view for view in store.list_feature_views() if view.name in reader.views])
     return FeatureDefinitions(
         version=version,
         reader=reader,
         soft_limits=soft_limits,
         hard_limits=_microseconds([limits[view].hard for view in reader.views]),
         shortest_soft_limit=int(soft_limits.min()),
-        materialised_to=materialised_to,
-        materialised_to_us=epoch_us(materialised_to),
+        materialized_to=materialized_to,
+        materialized_to_us=epoch_us(materialized_to),
         input_names=names,
         recency=names.index(RECENCY_FEATURE),
     )
 
 
 def require_match(store: "FeatureStore", definitions: FeatureDefinitions, contract: ServedModel) -> None:
-    """The definitions are those the model was trained on.
+    """Check that the definitions are those the model was trained on.
+
+    Args:
+        store: Feature store.
+        definitions: Definitions in use.
+        contract: Contract of the model.
 
     Raises:
-        NotReadyError: They are not; it names the parts that differ.
+        NotReadyError: The definitions differ; the message names the differing parts.
     """
     if parts := differing_definitions(store, contract, definitions.input_names):
         raise NotReadyError(
@@ -92,7 +111,7 @@ def require_match(store: "FeatureStore", definitions: FeatureDefinitions, contra
 
 
 def _require_order(limits: Mapping[str, FreshnessLimits]) -> None:
-    """Features are stale before they are refused: a hard limit below the soft one is a slip in one of the two."""
+    """Check that features become stale before they expire."""
     wrong = [
         f"{view}: ttl {_hours(limit.hard)}, soft limit {_hours(limit.soft)}"
         for view, limit in limits.items()
@@ -110,27 +129,34 @@ def _hours(limit: timedelta) -> str:
 
 
 def _microseconds(limits: Sequence[timedelta]) -> Ints:
-    """No limit is a century: timedelta.max has more microseconds than an int64 holds."""
+    """Convert to µs, at most a century: timedelta.max has more microseconds than an int64 holds."""
     return np.array([min(limit, _CENTURY) // timedelta(microseconds=1) for limit in limits], dtype=np.int64)
 
 
-def _materialised_to(views: Sequence["FeatureView"]) -> datetime:
+def _materialized_to(views: Sequence["FeatureView"]) -> datetime:
     never = sorted(view.name for view in views if not view.materialization_intervals)
     if never:
         which = "No feature view is" if len(never) == len(views) else f"{', '.join(never)}: not"
-        raise NotReadyError(f"{which} materialised yet.", "Build the features: `python -m flows.features`.")
+        raise NotReadyError(f"{which} materialized yet.", "Build the features: `python -m flows.features`.")
     ends = [[end for _, end in view.materialization_intervals] for view in views]
     shared = set.intersection(*map(set, ends))
     last = next((end for end in reversed(ends[0]) if end in shared), None)
     if last is None:
         raise NotReadyError(
-            "The feature views were never materialised to the same time.",
-            "Materialise all of them at once: `python -m flows.features`.",
+            "The feature views were never materialized to the same time.",
+            "Materialize all of them at once: `python -m flows.features`.",
         )
     return as_utc(last)
 
 
 def registry_version(store: "FeatureStore") -> object:
-    """Differs whenever the registry in memory does."""
+    """Return a value that differs whenever the registry in memory does.
+
+    Args:
+        store: Feature store.
+
+    Returns:
+        Version of the registry.
+    """
     proto: Any = store.registry.proto()
     return proto.version_id, proto.last_updated.ToNanoseconds()

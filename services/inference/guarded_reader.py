@@ -1,4 +1,4 @@
-"""Reads the online store while it can be read, and leaves it alone for a moment where it cannot."""
+"""Reads of the online store behind a circuit breaker."""
 
 import time
 from collections.abc import Sequence
@@ -16,27 +16,35 @@ if TYPE_CHECKING:
 
 
 class EmptyStoreError(Exception):
-    """The store answers, but has lost what was materialised: to it, every customer is unknown."""
+    """The online store responds, but has lost the materialized features: every customer is unknown to it."""
 
 
 class GuardedReader:
-    """Reads with a circuit breaker. Each outage is logged when it begins and when it ends."""
+    """Reader with a circuit breaker; logs each outage when it starts and when it ends."""
 
     def __init__(self) -> None:
         self._breaker = CircuitBreaker()
-        self._works = True
+        self._reachable = True
         self._read_at = 0.0
 
     @property
     def age(self) -> float:
-        """Seconds since the last read, if that succeeded; else many."""
+        """Return the seconds since the last read; a large number if that read failed."""
         return time.monotonic() - self._read_at
 
     def read(self, store: "FeatureStore", reader: OnlineReader, customer_ids: Sequence[str]) -> RawColumns:
-        """What the online store of ``store`` holds of ``customer_ids``.
+        """Read the stored features of customers.
+
+        Args:
+            store: Feature store.
+            reader: Reader of the feature service.
+            customer_ids: Customers.
+
+        Returns:
+            Values and times in the order of ``customer_ids``.
 
         Raises:
-            StoreUnavailableError: It cannot be read, or could not so often that it is left alone for a moment.
+            StoreUnavailableError: The online store cannot be read, or the circuit breaker is open.
         """
         if not self._breaker.allows():
             raise StoreUnavailableError()
@@ -44,34 +52,35 @@ class GuardedReader:
             raw = reader.fetch(customer_ids)
             _require_contents(store, raw)
         except Exception as error:
-            self._breaker.failed()
+            self._breaker.record_failure()
             self._read_at = 0.0
             METRICS.store_failures.add(type(error).__name__)
             METRICS.breaker_open.set(self._breaker.is_open)
-            problem = StoreUnavailableError(f"{type(error).__name__}: {error}")
-            if self._works:
-                LOG.error("Not ready: %s", problem)
-            self._works = False
-            raise problem from error
-        if not self._works:
-            LOG.info("The online store answers again.")
-            self._works = True
-        self._breaker.succeeded()
+            unavailable = StoreUnavailableError(f"{type(error).__name__}: {error}")
+            if self._reachable:
+                LOG.error("Not ready: %s", unavailable)
+            self._reachable = False
+            raise unavailable from error
+        if not self._reachable:
+            LOG.info("The online store can be read again.")
+            self._reachable = True
+        self._breaker.record_success()
         METRICS.breaker_open.set(0)
         self._read_at = time.monotonic()
         return raw
 
 
 def _require_contents(store: "FeatureStore", raw: RawColumns) -> None:
-    """Where a view lacks somebody the store may have lost everybody, which only a server can: a file would be missing.
+    """Check that the store has not lost its content, if any customer lacks a view.
 
-    While it is filled again, one view after the other, everybody lacks some of them.
+    Only a server can lose its content; a file would be missing. While the content is restored view by view, every
+    customer lacks some views.
     """
     if not any(NO_TIME in column for column in raw.times_us):
         return
     is_empty = getattr(store.provider.online_store, "is_empty", None)
     if is_empty is not None and is_empty(store.config):
         raise EmptyStoreError(
-            "It holds nothing, or not all again yet, although features were materialised. Was it restarted without its "
-            "data, or is it another one? Build the features: `python -m flows.features`."
+            "It is empty or incomplete, although features were materialized. It may have been restarted without its "
+            "data, or be another server. Build the features: `python -m flows.features`."
         )

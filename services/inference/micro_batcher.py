@@ -1,7 +1,7 @@
-"""Micro-batching: what arrives while others are being answered is answered together next.
+"""Micro-batching: requests that arrive while a batch is processed form the next batch.
 
-One thread does all the work on features and model. It never waits to fill a batch, so a lone request is answered at
-once, and under load one read of the store and one call of the model serve many requests.
+One thread does all the work on features and model. The thread never waits to fill a batch: a single request is
+processed at once, and under load one read of the store and one call of the model serve many requests.
 """
 
 import asyncio
@@ -14,48 +14,58 @@ from typing import Generic, TypeVar
 from services.errors import ServiceError
 from services.observability.logs import LOG
 
-_PUT_OFF_SECONDS = 0.005
+_MAX_DEFER_SECONDS = 0.005
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
 class MicroBatcher(Generic[Job, Result]):
-    """Hands jobs to ``process`` in batches, in a thread of its own.
+    """Processor of jobs in batches, in a background thread.
 
     Args:
-        process: Gives one result per job, in order; a result that is an exception is raised to who submitted the job.
-            A ServiceError that it raises concerns all jobs; of another exception, the job that causes it is found.
-        after: For what no caller should wait for, in the same thread: called when nothing waits, and where something
-            always does, every five milliseconds. Right after a batch it would hold up the interpreter, of which the
-            answers on their way out need a share.
-        size: The size of a job.
-        max_size: A batch that has it gets no more jobs; what waits longer is answered sooner, and memory has a limit.
+        process: Returns one result per job, in order; an exception among the results is raised by the ``submit`` of
+            its job. A ServiceError that ``process`` raises is raised for all jobs; after any other exception the batch
+            is halved until the job that causes it is found.
+        deferred: Work that no caller should wait for, called in the same thread: when no job waits, and under load
+            every five milliseconds. Directly after a batch it would hold the GIL, which the responses need.
+        size: Returns the size of a job.
+        max_size: Size at which a batch takes no more jobs; limits memory and the wait of the first job.
     """
 
     def __init__(
         self,
         process: Callable[[Sequence[Job]], Sequence[Result | Exception]],
-        after: Callable[[], None],
+        deferred: Callable[[], None],
         size: Callable[[Job], int],
         max_size: int = 2000,
     ) -> None:
         self._process = process
-        self._after = after
+        self._deferred = deferred
         self._size, self._max_size = size, max_size
-        self._due: float | None = None  # when to call ``after``, if there is a reason to
+        self._deferred_until: float | None = None  # when to call ``deferred``; None: no batch since the last call
         self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._thread.start()
 
     async def submit(self, job: Job) -> Result:
-        """The result of ``job``."""
+        """Process a job in one of the next batches.
+
+        Args:
+            job: Job.
+
+        Returns:
+            Result of the job.
+
+        Raises:
+            Exception: The error of the job or of its batch.
+        """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.put((job, future))
         return await future
 
     def close(self) -> None:
-        """Answer what is waiting, then end the thread."""
+        """Process the waiting jobs, then end the thread."""
         self._queue.put(None)
         self._thread.join()
 
@@ -73,52 +83,52 @@ class MicroBatcher(Generic[Job, Result]):
                 else:
                     batch.append(waiting)
                     size += self._size(waiting[0])
-            self._answer(batch)
+            self._process_batch(batch)
             if last:
                 break
-        self._do_after()
+        self._run_deferred()
 
     def _next(self) -> "tuple[Job, asyncio.Future[Result]] | None":
-        if self._due is not None:
+        if self._deferred_until is not None:
             try:
-                return self._queue.get(timeout=max(self._due - time.monotonic(), 0))
+                return self._queue.get(timeout=max(self._deferred_until - time.monotonic(), 0))
             except Empty:
-                self._do_after()
+                self._run_deferred()
         return self._queue.get()
 
-    def _do_after(self) -> None:
-        self._due = None
+    def _run_deferred(self) -> None:
+        self._deferred_until = None
         try:
-            self._after()
+            self._deferred()
         except Exception:
-            LOG.exception("Unexpected error after a batch")
+            LOG.exception("Unexpected error while predictions were recorded")
 
-    def _answer(self, batch: list[tuple[Job, "asyncio.Future[Result]"]]) -> None:
+    def _process_batch(self, batch: list[tuple[Job, "asyncio.Future[Result]"]]) -> None:
         batch = [(job, future) for job, future in batch if not future.cancelled()]
         if not batch:
             return
-        results = self._results([job for job, _ in batch])
+        results = self._process_or_halve([job for job, _ in batch])
         try:
-            batch[0][1].get_loop().call_soon_threadsafe(_deliver, batch, results)
-        except RuntimeError:  # the loop has ended: nobody waits any more
+            batch[0][1].get_loop().call_soon_threadsafe(_set_results, batch, results)
+        except RuntimeError:  # the event loop has ended: no caller waits
             return
         now = time.monotonic()
-        if self._due is None:
-            self._due = now + _PUT_OFF_SECONDS
-        elif now > self._due:
-            self._do_after()
+        if self._deferred_until is None:
+            self._deferred_until = now + _MAX_DEFER_SECONDS
+        elif now > self._deferred_until:
+            self._run_deferred()
 
-    def _results(self, jobs: Sequence[Job]) -> Sequence[Result | Exception]:
+    def _process_or_halve(self, jobs: Sequence[Job]) -> Sequence[Result | Exception]:
         try:
             return self._process(jobs)
         except Exception as error:
             if len(jobs) == 1 or isinstance(error, ServiceError):
                 return [error] * len(jobs)
         half = len(jobs) // 2
-        return [*self._results(jobs[:half]), *self._results(jobs[half:])]
+        return [*self._process_or_halve(jobs[:half]), *self._process_or_halve(jobs[half:])]
 
 
-def _deliver(batch: list[tuple[Job, "asyncio.Future[Result]"]], results: Sequence[Result | Exception]) -> None:
+def _set_results(batch: list[tuple[Job, "asyncio.Future[Result]"]], results: Sequence[Result | Exception]) -> None:
     for (_, future), result in zip(batch, results, strict=True):
         if future.done():  # cancelled meanwhile
             continue

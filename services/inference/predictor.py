@@ -1,4 +1,4 @@
-"""From requests to predictions: one read of the store, one check, one call of each model for all that came together."""
+"""Scoring of request batches: one read of the store, one check and one call of each model per batch."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -30,69 +30,81 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """Answers batches of requests; see ``services.inference.micro_batcher`` for where they come from.
+    """Scorer of the batches that ``services.inference.micro_batcher`` forms.
 
     Args:
-        lineup: The models to score with, now.
+        settings: Shared settings.
+        features: Client of the feature store.
+        models: Returns the models in service.
     """
 
     def __init__(
         self,
         settings: Settings,
         features: FeatureClient,
-        lineup: "Callable[[], ServedModels]",
+        models: "Callable[[], ServedModels]",
     ) -> None:
         self._settings = settings
         self._features = features
-        self._lineup = lineup
+        self._models = models
         self._scored: list[ScoredRequests] = []
 
-    def answer(self, asked: Sequence[ScoringRequest]) -> list[ScoringResult | Exception]:
-        """One answer or error per request.
+    def score(self, requests: Sequence[ScoringRequest]) -> list[ScoringResult | Exception]:
+        """Score a batch of requests.
+
+        Args:
+            requests: Requests of the batch.
+
+        Returns:
+            One result or error per request, in order.
 
         Raises:
-            NotReadyError: Nobody can be answered.
+            NotReadyError: No request can be scored.
         """
-        lineup = self._lineup()  # once: all of a batch is scored by the same models
+        models = self._models()  # once: the same models score the whole batch
         stages = StageTimes()
-        definitions, features, unknown = self._read(lineup.champion.contract, asked, stages)
-        checked = check(features, definitions, lineup.champion.contract.activity_days, unknown)
+        definitions, features, unknown = self._read(models.champion.contract, requests, stages)
+        checked = check(features, definitions, models.champion.contract.activity_days, unknown)
         stages.transformed = time.time()
         usable = np.ones(len(features.customer_ids), dtype=bool)
-        if checked.refused:
-            usable[list(checked.refused)] = False
-        scores = BatchScores(np.full(len(usable), np.nan), [lineup.champion] * len(usable))
-        self._score(lineup, checked, usable, scores)
+        if checked.rejected:
+            usable[list(checked.rejected)] = False
+        scores = BatchScores(np.full(len(usable), np.nan), [models.champion] * len(usable))
+        self._score(models, checked, usable, scores)
         stages.scored = time.time()
-        batch = ScoredRequests(asked, lineup, definitions, checked, usable, scores, stages)
-        answers: list[ScoringResult | Exception] = []
+        batch = ScoredRequests(requests, models, definitions, checked, usable, scores, stages)
+        results: list[ScoringResult | Exception] = []
         start = 0
-        for one in asked:
-            stop = start + len(one.customer_ids)
-            answers.append(answer := _answered(batch, one, start, stop))
-            if isinstance(answer, Exception):
-                usable[start:stop] = False  # nobody is told these scores: they are no predictions
+        for request in requests:
+            stop = start + len(request.customer_ids)
+            results.append(result := _result(batch, request, start, stop))
+            if isinstance(result, Exception):
+                usable[start:stop] = False  # these scores are not sent, so these are not predictions
             start = stop
         self._scored.append(batch)
-        return answers
+        return results
 
-    def taken(self) -> list[ScoredRequests]:
-        """What was answered since the last call, for :func:`services.inference.recorder.record`."""
+    def take_scored(self) -> list[ScoredRequests]:
+        """Take the batches scored since the last call, for :func:`services.inference.recorder.record`.
+
+        Returns:
+            Batches in order.
+        """
         scored, self._scored = self._scored, []
         return scored
 
     def _read(
-        self, contract: ServedModel, asked: Sequence[ScoringRequest], stages: StageTimes
+        self, contract: ServedModel, requests: Sequence[ScoringRequest], stages: StageTimes
     ) -> "tuple[FeatureDefinitions, OnlineFeatures, Bools | None]":
-        ids = [customer for one in asked for customer in one.customer_ids]
+        ids = [customer for request in requests for customer in request.customer_ids]
         now = self._now()
         refreshed = False
         while True:
             definitions = self._features.definitions(contract)
-            default = now or definitions.materialised_to
-            as_of = np.array([epoch_us(one.as_of or default) for one in asked], dtype=np.int64)
-            if len(ids) > len(asked):
-                as_of = np.repeat(as_of, [len(one.customer_ids) for one in asked])
+            default = now or definitions.materialized_to
+            as_of = np.array([epoch_us(request.as_of or default) for request in requests], dtype=np.int64)
+            if len(ids) > len(requests):
+                as_of = np.repeat(as_of, [len(request.customer_ids) for request in requests])
             fetched = self._features.fetch(definitions, contract, ids)
             stages.fetched = time.time()
             features = definitions.reader.decode(ids, fetched.raw, as_of)
@@ -104,58 +116,70 @@ class Predictor:
 
     @staticmethod
     def _is_behind(definitions: "FeatureDefinitions", features: "OnlineFeatures") -> bool:
-        """In replay: whether the store is ahead of the registry as Feast remembers it."""
-        return bool((features.timestamps_us > definitions.materialised_to_us).any())
+        """Check, in replay, whether the store is ahead of the registry that Feast has cached."""
+        return bool((features.timestamps_us > definitions.materialized_to_us).any())
 
-    def _score(self, lineup: "ServedModels", checked: CheckedInputs, usable: Bools, scores: BatchScores) -> None:
-        if lineup.mode is None and usable.all():
-            scores.probabilities[:] = _probabilities(lineup.champion, checked.features.inputs)
+    def _score(self, models: "ServedModels", checked: CheckedInputs, usable: Bools, scores: BatchScores) -> None:
+        if models.mode is None and usable.all():
+            scores.probabilities[:] = _probabilities(models.champion, checked.features.inputs)
             return
         champion = usable.copy()
-        if lineup.challenger is not None and lineup.mode == "canary":
+        if models.challenger is not None and models.mode == "canary":
             ids = checked.features.customer_ids
-            canary = np.array([bool(may) and lineup.canary(ids[row]) for row, may in enumerate(usable)])
-            if canary.any() and score_by_challenger(lineup.challenger, checked, canary, scores):
+            canary = np.array(
+                [bool(is_usable) and models.routes_to_canary(ids[row]) for row, is_usable in enumerate(usable)]
+            )
+            if canary.any() and score_by_challenger(models.challenger, checked, canary, scores):
                 champion &= ~canary
         if champion.any():
-            scores.probabilities[champion] = _probabilities(lineup.champion, checked.features.inputs[champion])
+            scores.probabilities[champion] = _probabilities(models.champion, checked.features.inputs[champion])
 
     def _now(self) -> datetime | None:
-        """The time of a request that names none; None in replay, which is at the time of the stored features."""
+        """Return the default as_of of a request; None in replay, where it is the time of the stored features."""
         clock = self._settings.clock
         if isinstance(clock, datetime):
             return as_utc(clock)
         return datetime.now(UTC) if clock == "wall" else None
 
 
-def _answered(batch: ScoredRequests, one: ScoringRequest, start: int, stop: int) -> ScoringResult | Exception:
+def _result(batch: ScoredRequests, request: ScoringRequest, start: int, stop: int) -> ScoringResult | Exception:
     explanations: dict[int, Explanation] = {}
-    if one.explain:
+    if request.explain:
         rows = [row for row in range(start, stop) if batch.usable[row]]
         try:
             explanations = _explanations(batch.checked, rows, batch.scores)
         except NoReasonsError as error:
-            log_once(error.message, error.remedy)  # the remedy names the row that failed first
+            log_once(error.message, error.remedy)  # the remedy names the first row that failed
             return error
-        except Exception as error:  # of this request alone: the others of the batch have their answers
+        except Exception as error:  # only this request fails; the other requests of the batch have results
             return error
-    return ScoringResult(one, batch, start, stop, explanations)
+    return ScoringResult(request, batch, start, stop, explanations)
 
 
 def _probabilities(model: LoadedModel, inputs: Floats) -> Floats:
     probabilities = model.churn_probabilities(inputs)
     if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
-        raise ValueError(f"Model version {model.contract.model_version} gave what is no probability.")
+        raise ValueError(f"Model version {model.contract.model_version} returned a value that is not a probability.")
     return probabilities
 
 
 def score_by_challenger(challenger: LoadedModel, checked: CheckedInputs, rows: Bools, scores: BatchScores) -> bool:
-    """Score ``rows`` with the challenger. If it fails the champion answers: a challenger is not trusted yet."""
+    """Score rows with the challenger; an error is logged, and the champion then scores instead.
+
+    Args:
+        challenger: Challenger.
+        checked: Checked inputs of n customers.
+        rows: Mask of the rows to score, shape (n,).
+        scores: Scores, changed in place.
+
+    Returns:
+        True if the challenger has scored the rows.
+    """
     try:
         scores.probabilities[rows] = _probabilities(challenger, checked.features.inputs[rows])
     except Exception:
         METRICS.challenger_failures.add(challenger.contract.model_version)
-        LOG.exception("The challenger, version %s, failed; the champion answers", challenger.contract.model_version)
+        LOG.exception("Challenger version %s failed; the champion scores instead", challenger.contract.model_version)
         return False
     for row in np.flatnonzero(rows).tolist():
         scores.models[row] = challenger
@@ -165,16 +189,23 @@ def score_by_challenger(challenger: LoadedModel, checked: CheckedInputs, rows: B
 def _explanations(checked: CheckedInputs, rows: Sequence[int], scores: BatchScores) -> dict[int, Explanation]:
     explanations: dict[int, Explanation] = {}
     for model in {id(scores.models[row]): scores.models[row] for row in rows}.values():
-        its = [row for row in rows if scores.models[row] is model]
-        explanations |= dict(zip(its, explain(model, checked.features.inputs[its]), strict=True))
+        own_rows = [row for row in rows if scores.models[row] is model]
+        explanations |= dict(zip(own_rows, explain(model, checked.features.inputs[own_rows]), strict=True))
     return explanations
 
 
 def explain(model: LoadedModel, matrix: Floats) -> list[Explanation]:
-    """One explanation per row of ``matrix`` (rows, inputs), in its order.
+    """Explain scores.
+
+    Args:
+        model: Model.
+        matrix: Model inputs, shape (n, inputs).
+
+    Returns:
+        One explanation per row.
 
     Raises:
-        NoReasonsError: The model's score is no sum over its inputs.
+        NoReasonsError: The model's log-odds are not a sum over its inputs.
     """
     try:
         parts = model.contributions(matrix)

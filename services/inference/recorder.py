@@ -1,4 +1,4 @@
-"""What is done with scores when the callers have them: the challenger in shadow, the prediction log, the metrics."""
+"""Recording of scores after the response: challenger in shadow, prediction log, metrics."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,80 +16,82 @@ from services.observability.metrics import METRICS
 from services.observability.tracing import StageTimes
 
 _HOUR_US = 3.6e9
-_MOST_ROWS = 8_000
+_MAX_ROWS = 8_000
 
 
-def record(batches: Sequence[ScoredRequests], keep: Callable[[ScoredBatch], None] | None) -> None:
-    """Log and count batches of requests, those of the same models and definitions at once.
+def record(batches: Sequence[ScoredRequests], append: Callable[[ScoredBatch], None] | None) -> None:
+    """Log and count scored requests, those of the same models and definitions together.
 
-    ``keep`` takes what goes to the prediction log.
+    Args:
+        batches: Scored requests in order.
+        append: Appends to the prediction log; None: no log.
     """
-    for alike in _alike(batches):
+    for group in _same_version_groups(batches):
         try:
-            _record(merge(alike), keep)
-        except Exception:  # what is wrong with some must not lose the others
-            rows = sum(int(batch.usable.sum()) for batch in alike)
+            _record(merge(group), append)
+        except Exception:  # an error in one group must not lose the others
+            rows = sum(int(batch.usable.sum()) for batch in group)
             METRICS.log_dropped.add(amount=rows)
             LOG.exception("%d predictions could not be recorded", rows)
     for batch in batches:
         _record_stages(batch.stages)
 
 
-def _alike(batches: Sequence[ScoredRequests]) -> Iterator[list[ScoredRequests]]:
-    """Neighbours of the same models and definitions, together up to a number of rows that is quickly written."""
-    found: list[ScoredRequests] = []
+def _same_version_groups(batches: Sequence[ScoredRequests]) -> Iterator[list[ScoredRequests]]:
+    """Group consecutive batches of the same models and definitions, up to a number of rows."""
+    group: list[ScoredRequests] = []
     rows = 0
     for batch in batches:
-        is_other = found and (batch.lineup is not found[0].lineup or batch.definitions is not found[0].definitions)
-        if is_other or rows >= _MOST_ROWS:
-            yield found
-            found, rows = [], 0
-        found.append(batch)
+        is_other = group and (batch.models is not group[0].models or batch.definitions is not group[0].definitions)
+        if is_other or rows >= _MAX_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(batch)
         rows += len(batch.usable)
-    if found:
-        yield found
+    if group:
+        yield group
 
 
-def _record(scored: ScoredRequests, keep: Callable[[ScoredBatch], None] | None) -> None:
-    _record_predictions(scored, keep)
-    _record_refusals(scored)
+def _record(scored: ScoredRequests, append: Callable[[ScoredBatch], None] | None) -> None:
+    _record_predictions(scored, append)
+    _record_rejections(scored)
     _record_statuses(scored)
 
 
-def _record_predictions(scored: ScoredRequests, keep: Callable[[ScoredBatch], None] | None) -> None:
-    lineup, usable, scores = scored.lineup, scored.usable, scored.scores
+def _record_predictions(scored: ScoredRequests, append: Callable[[ScoredBatch], None] | None) -> None:
+    models, usable, scores = scored.models, scored.usable, scored.scores
     if not usable.any():
         return
-    is_canary = np.array([model is lineup.challenger for model in scores.models])
-    _record_scores(scored, lineup.champion, "champion", usable & ~is_canary, scores.probabilities, keep)
-    if lineup.challenger is None:
+    is_canary = np.array([model is models.challenger for model in scores.models])
+    _record_scores(scored, models.champion, "champion", usable & ~is_canary, scores.probabilities, append)
+    if models.challenger is None:
         return
-    if lineup.mode == "canary":
-        _record_scores(scored, lineup.challenger, "canary", usable & is_canary, scores.probabilities, keep)
+    if models.mode == "canary":
+        _record_scores(scored, models.challenger, "canary", usable & is_canary, scores.probabilities, append)
         return
     shadow = BatchScores(np.full(len(usable), np.nan), list(scores.models))
-    if score_by_challenger(lineup.challenger, scored.checked, usable, shadow):
-        _record_scores(scored, lineup.challenger, "shadow", usable, shadow.probabilities, keep)
+    if score_by_challenger(models.challenger, scored.checked, usable, shadow):
+        _record_scores(scored, models.challenger, "shadow", usable, shadow.probabilities, append)
         METRICS.challenger_difference.observe_all(
-            np.abs(shadow.probabilities - scores.probabilities)[usable], lineup.challenger.contract.model_version
+            np.abs(shadow.probabilities - scores.probabilities)[usable], models.challenger.contract.model_version
         )
 
 
 def _record_stages(stages: StageTimes) -> None:
-    METRICS.stage_seconds.observe(stages.fetched - stages.began, "store")
+    METRICS.stage_seconds.observe(stages.fetched - stages.started, "store")
     METRICS.stage_seconds.observe(stages.transformed - stages.fetched, "transform")
     METRICS.stage_seconds.observe(stages.scored - stages.transformed, "model")
 
 
-def _record_refusals(scored: ScoredRequests) -> None:
-    """What callers are not to blame for goes to the log, once per cause and snapshot."""
-    if not scored.checked.refused:
+def _record_rejections(scored: ScoredRequests) -> None:
+    """Count rejections, and log those the caller did not cause once per cause and snapshot."""
+    if not scored.checked.rejected:
         return
-    caller_chose_time = [one.as_of is not None for one in scored.asked for _ in one.customer_ids]
-    for row, refused in scored.checked.refused.items():
-        METRICS.refusals.add(refused.reason)
-        if refused.remedy and status_of(refused.reason, caller_chose_time[row]) >= 500:
-            log_once(refused.remedy, refused.remedy)
+    caller_chose_time = [request.as_of is not None for request in scored.requests for _ in request.customer_ids]
+    for row, rejected in scored.checked.rejected.items():
+        METRICS.refusals.add(rejected.reason)
+        if rejected.remedy and status_of(rejected.reason, caller_chose_time[row]) >= 500:
+            log_once(rejected.remedy, rejected.remedy)
 
 
 def _record_statuses(scored: ScoredRequests) -> None:
@@ -112,34 +114,34 @@ def _record_scores(
     route: Route,
     rows: Bools,
     probabilities: Floats,
-    keep: Callable[[ScoredBatch], None] | None,
+    append: Callable[[ScoredBatch], None] | None,
 ) -> None:
-    places: Sequence[int] = np.flatnonzero(rows).tolist()
-    if not places:
+    positions: Sequence[int] = np.flatnonzero(rows).tolist()
+    if not positions:
         return
     version = model.contract.model_version
-    if keep is not None:
-        keep(_logged(scored, model, route, rows, places, probabilities))
-    METRICS.predictions.add(version, route, amount=len(places))
+    if append is not None:
+        append(_log_batch(scored, model, route, rows, positions, probabilities))
+    METRICS.predictions.add(version, route, amount=len(positions))
     METRICS.scores.observe_all(probabilities[rows], version, route)
 
 
-def _logged(
+def _log_batch(
     scored: ScoredRequests,
     model: LoadedModel,
     route: Route,
     rows: Bools,
-    places: Sequence[int],
+    positions: Sequence[int],
     probabilities: Floats,
 ) -> ScoredBatch:
     features = scored.checked.features
-    request_ids = [one.request_id for one in scored.asked for _ in one.customer_ids]
+    request_ids = [request.request_id for request in scored.requests for _ in request.customer_ids]
     return ScoredBatch(
         version=model.contract.model_version,
         route=route,
         answered_at_us=int(scored.stages.scored * 1e6),
-        request_ids=[request_ids[place] for place in places],
-        customer_ids=[features.customer_ids[place] for place in places],
+        request_ids=[request_ids[position] for position in positions],
+        customer_ids=[features.customer_ids[position] for position in positions],
         as_of_us=features.as_of_us[rows],
         input_names=model.contract.inputs,
         inputs=features.inputs[rows],

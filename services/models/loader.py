@@ -1,4 +1,4 @@
-"""A model as it serves: verified byte for byte and score for score before its first request."""
+"""Loading of models for serving: file and example scores are verified before the first request."""
 
 from pathlib import Path
 
@@ -16,13 +16,19 @@ __all__ = ["load_model", "load_saved_model", "model_folder"]
 
 
 def model_folder(bento: bentoml.Bento | None) -> Path:
-    """The folder of the model that the bento was built with; outside a bento, of the model saved last.
+    """Return the folder of the bento's model.
 
-    A bento in the local store keeps its models in the shared model store, where "latest" may have moved on
-    since it was built: its own record of the version decides.
+    A bento in the local store shares its models with the model store, where "latest" may name a newer version than
+    at its build; the bento's record of the version is used instead.
+
+    Args:
+        bento: The bento; None: the model that was saved last.
+
+    Returns:
+        Folder with contract and model file.
 
     Raises:
-        NotReadyError: No such model.
+        NotReadyError: There is no such model.
     """
     tags = [info.tag for info in bento.info.all_models if info.tag.name == MODEL_NAME] if bento else []
     reference = str(tags[0]) if tags else f"{MODEL_NAME}:latest"
@@ -35,10 +41,16 @@ def model_folder(bento: bentoml.Bento | None) -> Path:
 
 
 def load_saved_model(folder: Path) -> LoadedModel:
-    """The model that was saved into ``folder``.
+    """Load the model of a folder.
+
+    Args:
+        folder: Folder with contract and model file.
+
+    Returns:
+        Verified model.
 
     Raises:
-        NotReadyError: A file is missing, or as for ``load_model``.
+        NotReadyError: A file is missing, or ``load_model`` rejects the model.
     """
     try:
         contract = ServedModel.model_validate_json((folder / CONTRACT_FILE).read_bytes())
@@ -54,10 +66,17 @@ def load_saved_model(folder: Path) -> LoadedModel:
 
 
 def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
-    """The model in ``content``, as far as the contract vouches for it.
+    """Load a model and verify it against its contract.
+
+    Args:
+        contract: Contract of the model.
+        content: Model file.
+
+    Returns:
+        Verified model.
 
     Raises:
-        NotReadyError: As ``holdfast.models.loaded_model.load_model`` refuses it.
+        NotReadyError: ``holdfast.models.loaded_model.load_model`` rejects the model.
     """
     try:
         model = loaded_model.load_model(contract, content)

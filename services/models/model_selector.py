@@ -1,4 +1,4 @@
-"""Who serves: what the registry names, as far as it can be followed."""
+"""Selection of the served model versions from the registry's aliases, with the model in the bento as fallback."""
 
 import time
 import weakref
@@ -22,12 +22,12 @@ from services.observability.logs import LOG
 
 _OFF = Traffic(mode="off")
 
-TRY_AGAIN_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class NamedVersions:
-    """The versions that the registry's aliases name; None where there is no such alias."""
+    """Versions that the registry's aliases name; None without the alias."""
 
     champion: RegisteredVersion | None
     challenger: RegisteredVersion | None
@@ -35,94 +35,106 @@ class NamedVersions:
 
 @dataclass(frozen=True)
 class ServingProblem:
-    """Why a version does not serve: for the callers of a service that has no other, and for who runs it.
+    """Reason why a version cannot be served.
 
-    ``is_away``: nothing is known against it, but the registry, or its store of files, does not give it now.
+    Attributes:
+        message: Sentence for callers, if there is no other version.
+        reason: Text for the operator.
+        is_unavailable: The registry or its artifact store cannot be read now; nothing else is wrong.
     """
 
     message: str
     reason: str
-    is_away: bool = False
+    is_unavailable: bool = False
 
-    def not_ready(self) -> NotReadyError:
-        """What a service answers that has no other version."""
+    def to_error(self) -> NotReadyError:
+        """Convert to the error of a service without another version.
+
+        Returns:
+            Error for callers and log.
+        """
         return NotReadyError(self.message, self.reason.removeprefix(self.message).strip())
 
 
 class ModelSelector:
-    """Takes up what the registry names, one look after another. It is no thread's but the caller's.
+    """Selector of the served models; not thread-safe.
 
-    A version that cannot be served is refused and who served goes on, for whatever is served now is better than
-    nothing. What is wrong with a version's file is remembered for a minute, or until another version is named; whether
-    it fits the definitions in use is asked at each look.
+    If a version cannot be served, the models in service stay. A problem with a version's file is remembered for a
+    minute, or until another version is named; the match with the definitions in use is checked at each call.
 
     Args:
-        file_of: Downloads the file of a version.
-        definitions: Raises NotReadyError where the definitions in use are not those of a contract.
-        baked: Serves until the registry names another.
-        clock: The time by which the challenger's traffic ends where it was given for a time only.
+        download: Downloads the file of a version.
+        require_match: Raises NotReadyError if the definitions in use differ from those of a contract.
+        bento_model: Served until the registry names another version.
+        clock: Current time; a challenger's lease ends by it.
     """
 
     def __init__(
         self,
-        file_of: Callable[[ServedModel], bytes],
-        definitions: Callable[[ServedModel], object],
-        baked: LoadedModel | None = None,
+        download: Callable[[ServedModel], bytes],
+        require_match: Callable[[ServedModel], object],
+        bento_model: LoadedModel | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._file_of, self._definitions, self._clock = file_of, definitions, clock
-        self._from_bento = weakref.ref(baked) if baked else None
-        self._before: LoadedModel | None = None  # who served until nobody fitted the definitions
-        self._hopeless: dict[str, tuple[ServedModel, ServingProblem, float]] = {}
-        self.lineup = ServedModels(baked) if baked else None
-        self.refused: dict[str, ServingProblem] = {}
+        self._download, self._require_match, self._clock = download, require_match, clock
+        self._bento_model = weakref.ref(bento_model) if bento_model else None
+        self._previous: LoadedModel | None = None  # served until no model matched the definitions
+        self._failed_loads: dict[str, tuple[ServedModel, ServingProblem, float]] = {}
+        self.models = ServedModels(bento_model) if bento_model else None
+        self.problems: dict[str, ServingProblem] = {}
 
     @property
     def is_from_bento(self) -> bool:
-        """Whether the champion is the model that came with the bento."""
-        return bool(self.lineup and self._from_bento and self._from_bento() is self.lineup.champion)
+        """Return True if the champion is the model in the bento."""
+        return bool(self.models and self._bento_model and self._bento_model() is self.models.champion)
 
-    def follow(self, named: NamedVersions) -> None:
-        """Let serve what is named, or who can instead; ``refused`` says who cannot and why, by version."""
-        refused: dict[str, ServingProblem] = {}
-        champion = self._champion(named.champion, refused)
+    def reconcile(self, named: NamedVersions) -> None:
+        """Serve the named versions as far as possible; ``problems`` holds the others by version.
+
+        Args:
+            named: Versions that the registry's aliases name.
+        """
+        problems: dict[str, ServingProblem] = {}
+        champion = self._select_champion(named.champion, problems)
         if champion is not None:
-            challenger, traffic = self._challenger(champion, named.challenger, refused)
-            self._take(champion, challenger, traffic)
-        for version, refusal in refused.items():
-            if self.refused.get(version) != refusal:
-                LOG.error("Version %s is named by the registry, but not served: %s", version, refusal.reason)
-        self.refused = refused
-        self._hopeless = {version: known for version, known in self._hopeless.items() if version in refused}
+            challenger, traffic = self._select_challenger(champion, named.challenger, problems)
+            self._swap_in(champion, challenger, traffic)
+        for version, problem in problems.items():
+            if self.problems.get(version) != problem:
+                LOG.error("Version %s is named by the registry, but not served: %s", version, problem.reason)
+        self.problems = problems
+        self._failed_loads = {version: failed for version, failed in self._failed_loads.items() if version in problems}
 
-    def _champion(self, version: RegisteredVersion | None, refused: dict[str, ServingProblem]) -> LoadedModel | None:
-        current = self.lineup.champion if self.lineup else None
+    def _select_champion(
+        self, version: RegisteredVersion | None, problems: dict[str, ServingProblem]
+    ) -> LoadedModel | None:
+        current = self.models.champion if self.models else None
         if version is None:
             return current
         try:
             contract = version.contract()
-            model = self._loaded(contract)
-            if model is not None and model is current and self._before is None:
+            model = self._find_loaded(contract)
+            if model is not None and model is current and self._previous is None:
                 return current
-            problem = self._problem(contract)
+            problem = self._match_problem(contract)
             if problem is not None:
-                others = [other for other in (current, self._before) if other is not None and other is not model]
-                fitting = next((other for other in others if self._problem(other.contract) is None), None)
-                if fitting is not None:
-                    self._before = None
-                    refused[version.number] = problem
-                    return fitting
-            # Where nobody fits the definitions, or they cannot be read, nobody answers: then the registry's word holds.
+                others = [other for other in (current, self._previous) if other is not None and other is not model]
+                matching = next((other for other in others if self._match_problem(other.contract) is None), None)
+                if matching is not None:
+                    self._previous = None
+                    problems[version.number] = problem
+                    return matching
+            # If no model matches the definitions, or they cannot be read, no request is served: use the named version.
             model = model or self._load(contract)
-            before = self._before or (current if current is not model else None)
-            self._before = before if problem is not None else None
+            previous = self._previous or (current if current is not model else None)
+            self._previous = previous if problem is not None else None
             return model
         except (RegistryError, _NotServedError) as error:
-            refused[version.number] = _refusal(error, version.number)
+            problems[version.number] = _to_problem(error, version.number)
             return current
 
-    def _challenger(
-        self, champion: LoadedModel, version: RegisteredVersion | None, refused: dict[str, ServingProblem]
+    def _select_challenger(
+        self, champion: LoadedModel, version: RegisteredVersion | None, problems: dict[str, ServingProblem]
     ) -> tuple[LoadedModel | None, Traffic]:
         if version is None or version.number == champion.contract.model_version:
             return None, _OFF
@@ -136,61 +148,61 @@ class ModelSelector:
                     f"Version {version.number} was trained on other definitions than version "
                     f"{champion.contract.model_version}, beside which it would serve: {', '.join(parts)} differ."
                 )
-            return self._loaded(contract) or self._load(contract), traffic
+            return self._find_loaded(contract) or self._load(contract), traffic
         except (RegistryError, _NotServedError) as error:
-            refused[version.number] = _refusal(error, version.number)
+            problems[version.number] = _to_problem(error, version.number)
             return None, _OFF
 
-    def _loaded(self, contract: ServedModel) -> LoadedModel | None:
-        known = [self.lineup.champion, self.lineup.challenger] if self.lineup else []
-        return next((model for model in (*known, self._before) if model and model.contract == contract), None)
+    def _find_loaded(self, contract: ServedModel) -> LoadedModel | None:
+        loaded = [self.models.champion, self.models.challenger] if self.models else []
+        return next((model for model in (*loaded, self._previous) if model and model.contract == contract), None)
 
     def _load(self, contract: ServedModel) -> LoadedModel:
         version = contract.model_version
-        if version in self._hopeless:
-            its, refusal, until = self._hopeless[version]
-            if its == contract and time.monotonic() < until:
-                raise _NotServedError(refusal)
+        if version in self._failed_loads:
+            failed_contract, problem, until = self._failed_loads[version]
+            if failed_contract == contract and time.monotonic() < until:
+                raise _NotServedError(problem)
         try:
-            return load_model(contract, self._file_of(contract))
+            return load_model(contract, self._download(contract))
         except (NotServableError, NotReadyError) as error:
-            refusal = _refusal(error, version)
-        self._hopeless[version] = (contract, refusal, time.monotonic() + TRY_AGAIN_SECONDS)
-        raise _NotServedError(refusal)
+            problem = _to_problem(error, version)
+        self._failed_loads[version] = (contract, problem, time.monotonic() + RETRY_SECONDS)
+        raise _NotServedError(problem)
 
-    def _problem(self, contract: ServedModel) -> ServingProblem | None:
+    def _match_problem(self, contract: ServedModel) -> ServingProblem | None:
         try:
-            self._definitions(contract)
+            self._require_match(contract)
         except NotReadyError as error:
-            return _refusal(error, contract.model_version)
+            return _to_problem(error, contract.model_version)
         return None
 
-    def _take(self, champion: LoadedModel, challenger: LoadedModel | None, traffic: Traffic) -> None:
+    def _swap_in(self, champion: LoadedModel, challenger: LoadedModel | None, traffic: Traffic) -> None:
         mode = None if traffic.mode == "off" else traffic.mode
-        now = self.lineup
+        now = self.models
         if now and (now.champion, now.challenger, now.mode, now.share) == (champion, challenger, mode, traffic.share):
             return
-        self.lineup = ServedModels(champion, challenger, mode, traffic.share)
-        served = f"Version {champion.contract.model_version} serves"
+        self.models = ServedModels(champion, challenger, mode, traffic.share)
+        served = f"Serving version {champion.contract.model_version}"
         if challenger is not None:
             share = f" for {traffic.share:.1%} of the customers" if mode == "canary" else ""
-            served += f", beside it version {challenger.contract.model_version} as {mode}{share}"
+            served += f", with version {challenger.contract.model_version} as {mode}{share}"
         LOG.info("%s.", served)
 
 
 class _NotServedError(Exception):
-    """A version does not serve."""
+    """A version cannot be served."""
 
-    def __init__(self, refusal: ServingProblem) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
+    def __init__(self, problem: ServingProblem) -> None:
+        super().__init__(problem.reason)
+        self.problem = problem
 
 
-def _refusal(error: Exception, version: str) -> ServingProblem:
-    """Its text alone: a traceback would keep alive what was read when it was raised."""
+def _to_problem(error: Exception, version: str) -> ServingProblem:
+    """Convert to text: the traceback of an exception would keep the model file in memory."""
     if isinstance(error, _NotServedError):
-        return error.refusal
+        return error.problem
     if isinstance(error, NotReadyError):
         return ServingProblem(error.message, str(error))
-    is_away = isinstance(error, RegistryUnavailableError)
-    return ServingProblem(f"Model version {version} cannot be served.", str(error), is_away)
+    is_unavailable = isinstance(error, RegistryUnavailableError)
+    return ServingProblem(f"Model version {version} cannot be served.", str(error), is_unavailable)

@@ -1,4 +1,4 @@
-"""Follows the model registry while the service runs: whom its aliases name, serves a few seconds later."""
+"""Watcher of the model registry: versions that its aliases name are served a few seconds later."""
 
 import threading
 import time
@@ -16,86 +16,91 @@ from holdfast.models.registry_client import RegistryClient, set_fail_fast_env
 from services.errors import NotReadyError
 from services.models.model_selector import ModelSelector, NamedVersions
 from services.models.served_models import ServedModels
-from services.models.watch_state import ServingState, state_of
+from services.models.watch_state import ServingState, serving_state
 from services.observability.logs import LOG
 
 
 class RegistryWatcher:
-    """The models in service, and a thread that keeps them those that the registry names.
+    """Models in service, and a thread that updates them from the registry.
 
     Args:
-        registry: None: the model of the bento serves, and no thread is started.
-        baked: Loads the model that came with the bento; raises NotReadyError where there is none.
-        definitions: Raises NotReadyError where the definitions in use are not those of a contract. It is called from
-            the thread and from ``start``.
-        poll_seconds: From one look to the next. A moved alias serves after this and the time of download and loading.
-        answer_within: At the start the registry may take this long to name its champion, so that the model of the
-            bento does not serve where it was replaced since. Then the bento's serves until the registry answers.
-        load_within: Once it has named one, how long its download and loading may hold up the start.
+        registry: Registry; None: the model in the bento is served, and no thread is started.
+        load_bento_model: Loads the model in the bento; raises NotReadyError without one.
+        require_match: Raises NotReadyError if the definitions in use differ from those of a contract. Called from the
+            thread and from ``start``.
+        poll_seconds: Seconds between two polls. A moved alias is served after this time plus download and loading.
+        answer_timeout: Seconds that a start waits for the registry's champion, so that an outdated model in the bento
+            is not served; afterwards it is served until the registry responds.
+        load_timeout: Seconds that a start waits for download and loading of that champion.
     """
 
     def __init__(
         self,
         registry: RegistryClient | None,
-        baked: Callable[[], LoadedModel],
-        definitions: Callable[[ServedModel], object],
+        load_bento_model: Callable[[], LoadedModel],
+        require_match: Callable[[ServedModel], object],
         *,
         poll_seconds: float = 3.0,
-        answer_within: float = 3.0,
-        load_within: float = 30.0,
+        answer_timeout: float = 3.0,
+        load_timeout: float = 30.0,
     ) -> None:
-        self._registry, self._baked, self._definitions = registry, baked, definitions
-        self._poll_seconds, self._answer_within, self._load_within = poll_seconds, answer_within, load_within
-        self._succession: ModelSelector | None = None
+        self._registry, self._load_bento_model, self._require_match = registry, load_bento_model, require_match
+        self._poll_seconds, self._answer_timeout, self._load_timeout = poll_seconds, answer_timeout, load_timeout
+        self._selector: ModelSelector | None = None
         self._named: NamedVersions | None = None
-        self._lineup: ServedModels | None = None
-        self._missing = NotReadyError("The model is not loaded.")
-        self._answered, self._looked, self._wake = threading.Event(), threading.Event(), threading.Event()
+        self._models: ServedModels | None = None
+        self._not_ready = NotReadyError("The model is not loaded.")
+        self._responded, self._polled, self._wake = threading.Event(), threading.Event(), threading.Event()
         self._stopped = False
-        self._unexpected = ""
+        self._last_error = ""
         self._reachable: bool | None = None
         self._last_success: float | None = None
         self._thread: threading.Thread | None = None
         self.state = ServingState()
-        """How things stand; a new object whenever something changes."""
+        """State of model serving; replaced after each poll."""
 
     @property
-    def lineup(self) -> ServedModels:
-        """The models to score with; take it once per request.
+    def models(self) -> ServedModels:
+        """Return the models in service; read this once per batch.
 
         Raises:
-            NotReadyError: There is none yet.
+            NotReadyError: No model is loaded yet.
         """
-        if self._lineup is None:
-            raise NotReadyError(self._missing.message, self._missing.remedy)
-        return self._lineup
+        if self._models is None:
+            raise NotReadyError(self._not_ready.message, self._not_ready.remedy)
+        return self._models
 
     def start(self) -> None:
-        """Load what is to serve first, and follow the registry from then on."""
+        """Load the first models, and start to poll the registry."""
         try:
-            baked: LoadedModel | None = self._baked()
-        except NotReadyError as problem:
-            self._missing, baked = NotReadyError(problem.message, problem.remedy), None
+            bento_model: LoadedModel | None = self._load_bento_model()
+        except NotReadyError as error:
+            self._not_ready, bento_model = NotReadyError(error.message, error.remedy), None
         registry = self._registry
-        self._succession = ModelSelector(registry.download_model if registry else _no_file, self._definitions, baked)
-        del baked  # the succession alone decides how long it is kept
-        self._lineup = self._succession.lineup
-        self.state = state_of(self._succession, None, None, "")
+        self._selector = ModelSelector(
+            registry.download_model if registry else _no_registry, self._require_match, bento_model
+        )
+        del bento_model  # the selector drops it when it is replaced
+        self._models = self._selector.models
+        self.state = serving_state(self._selector, None, None, "")
         if registry is None:
             self._log_if_missing()
             return
         set_fail_fast_env()
         registry.warm_up()
-        self._thread = threading.Thread(target=self._run, name="model-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="registry-watcher", daemon=True)
         self._thread.start()
-        if self._answered.wait(self._answer_within):
-            self._looked.wait(self._load_within)
+        if self._responded.wait(self._answer_timeout):
+            self._polled.wait(self._load_timeout)
         else:
-            LOG.warning("The model registry has not answered within %s s; it goes on without.", self._answer_within)
+            LOG.warning(
+                "The model registry has not responded within %s s; the start continues without it.",
+                self._answer_timeout,
+            )
         self._log_if_missing()
 
     def stop(self) -> None:
-        """End the thread; a question under way is not waited for."""
+        """Stop the thread, without waiting for a request to the registry that is in progress."""
         self._stopped = True
         self._wake.set()
         if self._thread is not None:
@@ -104,39 +109,39 @@ class RegistryWatcher:
     def _run(self) -> None:
         while not self._stopped:
             try:
-                self._look()
-                self._unexpected = ""
-            except Exception as error:  # the thread must live
-                if self._unexpected != repr(error):
-                    LOG.exception("Unexpected error while following the model registry")
-                self._unexpected = repr(error)
-            self._answered.set()
-            self._looked.set()
+                self._poll()
+                self._last_error = ""
+            except Exception as error:  # the thread must survive
+                if self._last_error != repr(error):
+                    LOG.exception("Unexpected error while polling the model registry")
+                self._last_error = repr(error)
+            self._responded.set()
+            self._polled.set()
             self._wake.wait(self._poll_seconds)
 
-    def _look(self) -> None:
-        assert self._succession is not None
-        self._ask()
-        self._answered.set()
-        if self._named is not None:  # also what it said last: it may fit the definitions by now
-            self._succession.follow(self._named)
+    def _poll(self) -> None:
+        assert self._selector is not None
+        self._read_aliases()
+        self._responded.set()
+        if self._named is not None:  # also the last response: the version may match the definitions now
+            self._selector.reconcile(self._named)
         self._publish()
 
-    def _ask(self) -> None:
+    def _read_aliases(self) -> None:
         try:
-            self._named = NamedVersions(self._behind(CHAMPION), self._behind(CHALLENGER))
+            self._named = NamedVersions(self._resolve_alias(CHAMPION), self._resolve_alias(CHALLENGER))
         except NoRegistryError as error:
             if self._last_success is not None:
-                self._lost(error)
+                self._on_registry_down(error)
             return
         except RegistryUnavailableError as error:
-            self._lost(error)
+            self._on_registry_down(error)
             return
         if self._reachable is False:
-            LOG.info("The model registry answers again.")
+            LOG.info("The model registry can be read again.")
         self._reachable, self._last_success = True, time.time()
 
-    def _behind(self, alias: str) -> RegisteredVersion | None:
+    def _resolve_alias(self, alias: str) -> RegisteredVersion | None:
         assert self._registry is not None
         try:
             return self._registry.get_by_alias(alias)
@@ -145,24 +150,24 @@ class RegistryWatcher:
         except NoSuchAliasError:
             return None
 
-    def _lost(self, error: Exception) -> None:
+    def _on_registry_down(self, error: Exception) -> None:
         if self._reachable is not False:
-            LOG.error("The model registry does not answer; what serves goes on serving. %s", error)
+            LOG.error("The model registry cannot be read; the models in service stay. %s", error)
         self._reachable = False
 
     def _publish(self) -> None:
-        assert self._succession is not None
-        succession, lineup, refused = self._succession, self._succession.lineup, self._succession.refused
-        self._lineup = lineup
-        if lineup is None:
-            self._missing = next((refusal.not_ready() for refusal in refused.values()), self._missing)
-        note = self._note(lineup)
+        assert self._selector is not None
+        models = self._models = self._selector.models
+        if models is None:
+            problems = self._selector.problems.values()
+            self._not_ready = next((problem.to_error() for problem in problems), self._not_ready)
+        note = self._alias_note(models)
         if note and note != self.state.note:
             LOG.warning(note)
-        self.state = state_of(succession, self._reachable, self._last_success, note)
+        self.state = serving_state(self._selector, self._reachable, self._last_success, note)
 
-    def _note(self, lineup: ServedModels | None) -> str:
-        serves = "" if lineup is None else " What served last goes on."
+    def _alias_note(self, models: ServedModels | None) -> str:
+        serves = "" if models is None else " The models in service stay."
         if self._registry is not None and self._last_success is None:
             return f"The model registry has not named a champion yet.{serves}"
         if self._named is not None and self._named.champion is None:
@@ -170,9 +175,9 @@ class RegistryWatcher:
         return ""
 
     def _log_if_missing(self) -> None:
-        if self._lineup is None:
-            LOG.error("Not ready: %s", self._missing)
+        if self._models is None:
+            LOG.error("Not ready: %s", self._not_ready)
 
 
-def _no_file(contract: ServedModel) -> bytes:
+def _no_registry(contract: ServedModel) -> bytes:
     raise NotReadyError(f"There is no registry to download version {contract.model_version} from.")

@@ -1,4 +1,4 @@
-"""Who scores a request: the champion, and beside it a challenger that is tried out."""
+"""Models in service: the champion, and a challenger in shadow or canary mode."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,10 +10,15 @@ from holdfast.models.loaded_model import LoadedModel
 
 @dataclass(frozen=True)
 class ServedModels:
-    """The models in service at one moment. It never changes: whoever took it has a whole one.
+    """Models in service at one time; immutable, so that a request uses consistent models.
 
-    The challenger reads the same inputs by the same definitions as the champion. In ``shadow`` it scores every
-    request, unseen; as ``canary`` it answers for the ``share`` of the customers for whom ``canary`` is true.
+    The challenger has the same inputs and definitions as the champion.
+
+    Attributes:
+        champion: Champion.
+        challenger: Challenger; None: none.
+        mode: ``shadow``: the challenger's scores are logged only; ``canary``: it scores a share of the customers.
+        share: Traffic share of the canary, 0 to 1.
     """
 
     champion: LoadedModel
@@ -23,27 +28,33 @@ class ServedModels:
 
     def __post_init__(self) -> None:
         if (self.challenger is None) != (self.mode is None) or (self.mode == "canary") != (self.share > 0):
-            raise ValueError(f"no lineup: challenger {self.challenger}, mode {self.mode}, share {self.share}")
+            raise ValueError(f"inconsistent models: challenger {self.challenger}, mode {self.mode}, share {self.share}")
 
-    def canary(self, customer_id: str) -> bool:
-        """Whether the challenger answers for a customer.
+    def routes_to_canary(self, customer_id: str) -> bool:
+        """Decide whether the challenger scores a customer.
 
-        The same customer gets the same answer in every process, at every time. Each customer has a place from 0 to 1,
-        by a hash; those below the share are in, so a growing share keeps all who were in. The hash is salted with the
-        challenger's version: the next challenger is tried on others.
+        A hash maps each customer to a number from 0 to 1; customers below the share are routed to the challenger. All
+        processes therefore route alike at all times, and a growing share retains all customers it had. The hash is
+        salted with the challenger's version, so that another challenger gets other customers.
+
+        Args:
+            customer_id: Customer.
+
+        Returns:
+            True if the challenger scores the customer.
         """
         if self.mode != "canary":
             return False
-        place = self._salted.copy()
-        place.update(customer_id.encode(errors="surrogatepass"))
-        return place.digest() < self._end
+        bucket = self._salted_hash.copy()
+        bucket.update(customer_id.encode(errors="surrogatepass"))
+        return bucket.digest() < self._share_bound
 
     @cached_property
-    def _salted(self) -> "hashlib.blake2b":
+    def _salted_hash(self) -> "hashlib.blake2b":
         assert self.challenger is not None
         return hashlib.blake2b(digest_size=8, person=self.challenger.contract.model_version.encode()[:16])
 
     @cached_property
-    def _end(self) -> bytes:
-        """The place at which the share ends; bytes compare as the numbers they are."""
+    def _share_bound(self) -> bytes:
+        """Return the upper bound of the share; bytes compare as big-endian numbers."""
         return min(int(self.share * 2**64), 2**64 - 1).to_bytes(8)

@@ -1,7 +1,7 @@
-"""How the models in service stand, for the page and the metrics."""
+"""State of model serving, for metrics and tests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from services.models.model_selector import ModelSelector
@@ -9,12 +9,19 @@ from services.models.model_selector import ModelSelector
 
 @dataclass(frozen=True)
 class ServingState:
-    """Who serves, whom the registry names in vain, and whether it answers.
+    """State of model serving: served versions, versions that cannot be served, reachability of the registry.
 
-    ``last_success``, the last answer of the registry, is in seconds since 1970. ``reachable`` is None where no registry
-    is configured, or none is there yet. ``refused``: version to why it does not serve although the registry names it;
-    ``away``: those of them that only cannot be downloaded now. ``note``: what else is out of the ordinary, as a
-    sentence.
+    Attributes:
+        champion: Version of the champion.
+        loaded_from: Source of the champion.
+        challenger: Version of the challenger.
+        mode: Mode of the challenger.
+        share: Traffic share of the canary, 0 to 1.
+        unservable: Reason by version, for versions that the registry names and that cannot be served.
+        unavailable: Those of ``unservable`` whose file cannot be downloaded now; nothing else is wrong with these.
+        reachable: The last read of the registry succeeded; None without a registry.
+        last_success: Last successful read of the registry, seconds since 1970.
+        note: Sentence about a missing champion in the registry.
     """
 
     champion: str | None = None
@@ -22,29 +29,43 @@ class ServingState:
     challenger: str | None = None
     mode: Literal["shadow", "canary"] | None = None
     share: float = 0.0
-    refused: Mapping[str, str] = field(default_factory=dict)
-    away: frozenset[str] = frozenset()
+    unservable: Mapping[str, str] = field(default_factory=dict)
+    unavailable: frozenset[str] = frozenset()
     reachable: bool | None = None
     last_success: float | None = None
     note: str = ""
 
 
-def state_of(succession: ModelSelector, reachable: bool | None, last_success: float | None, note: str) -> ServingState:
-    """The state with what ``succession`` has decided."""
-    lineup = succession.lineup
-    refused = {version: refusal.reason for version, refusal in succession.refused.items()}
-    away = frozenset(version for version, refusal in succession.refused.items() if refusal.is_away)
-    if lineup is None:
-        return ServingState(refused=refused, away=away, reachable=reachable, last_success=last_success, note=note)
-    return ServingState(
-        champion=lineup.champion.contract.model_version,
-        loaded_from="bento" if succession.is_from_bento else "registry",
-        challenger=lineup.challenger.contract.model_version if lineup.challenger else None,
-        mode=lineup.mode,
-        share=lineup.share,
-        refused=refused,
-        away=away,
+def serving_state(
+    selector: ModelSelector, reachable: bool | None, last_success: float | None, note: str
+) -> ServingState:
+    """Describe the decisions of a selector.
+
+    Args:
+        selector: Selector of the served models.
+        reachable: The last read of the registry succeeded.
+        last_success: Last successful read of the registry, seconds since 1970.
+        note: Sentence about a missing champion in the registry.
+
+    Returns:
+        State of model serving.
+    """
+    problems = selector.problems
+    state = ServingState(
+        unservable={version: problem.reason for version, problem in problems.items()},
+        unavailable=frozenset(version for version, problem in problems.items() if problem.is_unavailable),
         reachable=reachable,
         last_success=last_success,
         note=note,
+    )
+    models = selector.models
+    if models is None:
+        return state
+    return replace(
+        state,
+        champion=models.champion.contract.model_version,
+        loaded_from="bento" if selector.is_from_bento else "registry",
+        challenger=models.challenger.contract.model_version if models.challenger else None,
+        mode=models.mode,
+        share=models.share,
     )

@@ -1,6 +1,7 @@
-"""Counters, histograms and gauges that a request adds to in memory, and that are carried over to Prometheus apart.
+"""Counters, histograms and gauges that are buffered in memory and published to Prometheus apart from requests.
 
-The values of the Prometheus client are memory-mapped files: adding to them costs a request more than its prediction.
+The values of the Prometheus client are memory-mapped files: adding to these within a request costs more than its
+prediction.
 """
 
 import threading
@@ -13,95 +14,126 @@ import numpy as np
 from holdfast.core.types import Floats
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge, Histogram
+    from prometheus_client import Counter, Gauge
+
+    from services.observability.histogram_collector import HistogramCollector
 
 _NAMESPACE = "holdfast"
 
 
 class BufferedCounter:
-    """A counter that is added to in memory."""
+    """Counter that is buffered in memory."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
         self._name, self._documentation, self._labels = name, documentation, labels
-        self._added: dict[tuple[str, ...], float] = {}
-        self._reached = 0.0
+        self._buffer: dict[tuple[str, ...], float] = {}
+        self._total = 0.0
         self._lock = threading.Lock()
         self._counter: Counter | None = None
 
     def add(self, *labels: str, amount: float = 1) -> None:
-        """Add ``amount`` to the series of ``labels``."""
-        with self._lock:
-            self._added[labels] = self._added.get(labels, 0) + amount
+        """Add to one series.
 
-    def reached(self, total: float) -> None:
-        """Add what is missing to ``total``, for a number that somebody else counts, perhaps anew."""
-        self.add(amount=total - (self._reached if total >= self._reached else 0))
-        self._reached = total
+        Args:
+            *labels: Label values of the series.
+            amount: Amount to add.
+        """
+        with self._lock:
+            self._buffer[labels] = self._buffer.get(labels, 0) + amount
+
+    def set_total(self, total: float) -> None:
+        """Add the increase of a count that another object holds; a lower total means that it restarted from 0.
+
+        Args:
+            total: Current value of that count.
+        """
+        self.add(amount=total - (self._total if total >= self._total else 0))
+        self._total = total
 
     def publish(self) -> None:
-        """Carry over to Prometheus what was added since."""
+        """Move the buffered amounts to Prometheus."""
         from prometheus_client import Counter
 
         if self._counter is None:
             self._counter = Counter(self._name, self._documentation, self._labels, namespace=_NAMESPACE)
         with self._lock:
-            added, self._added = self._added, {}
-        for labels, amount in added.items():
+            buffer, self._buffer = self._buffer, {}
+        for labels, amount in buffer.items():
             (self._counter.labels(*labels) if labels else self._counter).inc(amount)
+
+    def clear(self) -> None:
+        """Discard what is not published yet."""
+        with self._lock:
+            self._buffer, self._total = {}, 0.0
 
 
 class BufferedHistogram:
-    """A histogram that is added to in memory."""
+    """Histogram that is buffered in memory."""
 
     def __init__(self, name: str, documentation: str, bounds: Sequence[float], labels: Sequence[str] = ()) -> None:
         self._name, self._documentation, self._labels = name, documentation, labels
         self._bounds = list(bounds)
-        self._added: dict[tuple[str, ...], list[Any]] = {}
+        self._buffer: dict[tuple[str, ...], list[Any]] = {}
         self._lock = threading.Lock()
-        self._histogram: Histogram | None = None
+        self._histogram: HistogramCollector | None = None
 
     def observe(self, value: float, *labels: str) -> None:
-        """Add one value."""
-        place = bisect_left(self._bounds, value)
+        """Add one value.
+
+        Args:
+            value: Value to add.
+            *labels: Label values of the series.
+        """
+        bucket = bisect_left(self._bounds, value)
         with self._lock:
-            added = self._series(labels)
-            added[0][place] += 1
-            added[1] += value
+            series = self._series(labels)
+            series[0][bucket] += 1
+            series[1] += value
 
     def observe_all(self, values: Floats, *labels: str) -> None:
-        """Add many values."""
+        """Add many values.
+
+        Args:
+            values: Values to add, shape (n,).
+            *labels: Label values of the series.
+        """
         counts = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._bounds) + 1).tolist()
         with self._lock:
-            added = self._series(labels)
-            added[0] = [old + new for old, new in zip(added[0], counts, strict=True)]
-            added[1] += float(values.sum())
+            series = self._series(labels)
+            series[0] = [old + new for old, new in zip(series[0], counts, strict=True)]
+            series[1] += float(values.sum())
 
     def _series(self, labels: tuple[str, ...]) -> list[Any]:
-        return self._added.setdefault(labels, [[0] * (len(self._bounds) + 1), 0.0])
+        return self._buffer.setdefault(labels, [[0] * (len(self._bounds) + 1), 0.0])
 
     def publish(self) -> None:
-        """Carry over to Prometheus what was added since."""
-        from prometheus_client import Histogram
+        """Move the buffered values to Prometheus."""
+        from prometheus_client import REGISTRY
+
+        from services.observability.histogram_collector import HistogramCollector
 
         if self._histogram is None:
-            self._histogram = Histogram(
-                self._name, self._documentation, self._labels, namespace=_NAMESPACE, buckets=self._bounds
-            )
+            name = f"{_NAMESPACE}_{self._name}"
+            self._histogram = HistogramCollector(name, self._documentation, self._bounds, self._labels, REGISTRY)
         with self._lock:
-            added, self._added = self._added, {}
-        for labels, (counts, total) in added.items():
-            series: Any = self._histogram.labels(*labels) if labels else self._histogram
-            # The client takes values one by one; these are the numbers it would add them to.
-            series._sum.inc(total)
-            for bucket, count in zip(series._buckets, counts, strict=True):
-                if count:
-                    bucket.inc(count)
+            buffer, self._buffer = self._buffer, {}
+        for labels, (counts, total) in buffer.items():
+            self._histogram.add(counts, total, labels)
+
+    def clear(self) -> None:
+        """Discard what is not published yet."""
+        with self._lock:
+            self._buffer = {}
 
 
 class BufferedGauge:
-    """A gauge: one number, or one per label; none before it is known.
+    """Gauge with one value per series; it is not exported before its first value.
 
-    ``mode`` says how several workers' numbers become one.
+    Args:
+        name: Name without the namespace.
+        documentation: Help text.
+        labels: Label names.
+        mode: How prometheus_client combines the values of several processes.
     """
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = (), mode: Any = "livemax") -> None:
@@ -110,23 +142,38 @@ class BufferedGauge:
         self._gauge: Gauge | None = None
 
     def set(self, value: float, *labels: str) -> None:
-        """The number now."""
+        """Set the value of one series.
+
+        Args:
+            value: New value.
+            *labels: Label values of the series.
+        """
         self._values[labels] = value
 
-    def set_only(self, value: float, *labels: str) -> None:
-        """The number now; the series of all other labels are 0."""
-        self._values = dict.fromkeys(self._values, 0.0) | {labels: value}
+    def replace(self, value: float, *labels: str) -> None:
+        """Set the value of one series, and 0 for all others.
 
-    def set_all(self, value: float, series: Iterable[tuple[str, ...]]) -> None:
-        """The number of each of these series now; those of all other labels are 0."""
+        Args:
+            value: New value.
+            *labels: Label values of the series.
+        """
+        self.replace_all(value, [labels])
+
+    def replace_all(self, value: float, series: Iterable[tuple[str, ...]]) -> None:
+        """Set the same value for several series, and 0 for all others.
+
+        Args:
+            value: New value.
+            series: Label values of each series.
+        """
         self._values = dict.fromkeys(self._values, 0.0) | dict.fromkeys(series, value)
 
     def clear(self) -> None:
-        """Every series is 0 now."""
+        """Set every series to 0."""
         self._values = dict.fromkeys(self._values, 0.0)
 
     def publish(self) -> None:
-        """Carry the numbers over to Prometheus."""
+        """Copy the values to Prometheus."""
         from prometheus_client import Gauge
 
         if not self._values:

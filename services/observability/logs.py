@@ -1,22 +1,27 @@
-"""The service's log."""
+"""Log of the service."""
 
 import logging
 
 LOG = logging.getLogger("bentoml.holdfast")
-_MOST_CAUSES = 1000
-_said: set[str] = set()
+_MAX_CAUSES = 1000
+_logged_causes: set[str] = set()
 
 
 def log_once(cause: str, message: str) -> None:
-    """Warn, unless that was done for the same cause: one that many requests meet is not worth many lines."""
-    if cause in _said:
+    """Log a warning, unless one with the same cause was logged: many requests may have the same cause.
+
+    Args:
+        cause: Key of the cause; 1000 are remembered.
+        message: Text of the warning.
+    """
+    if cause in _logged_causes:
         return
-    if len(_said) >= _MOST_CAUSES:
-        _said.clear()
-    _said.add(cause)
+    if len(_logged_causes) >= _MAX_CAUSES:
+        _logged_causes.clear()
+    _logged_causes.add(cause)
     LOG.warning(message)
 
 
-def forget_causes() -> None:
-    """Say everything again: another service begins."""
-    _said.clear()
+def reset_log_once() -> None:
+    """Forget which causes were logged; called when another service starts in this process."""
+    _logged_causes.clear()

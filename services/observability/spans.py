@@ -1,4 +1,4 @@
-"""Spans and their way to the receiver; imported only where an endpoint is configured."""
+"""Recording and export of OpenTelemetry spans; imported only if a trace endpoint is set."""
 
 import logging
 import threading
@@ -20,22 +20,30 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class SpanRecorder:
-    """Makes spans, and sends them from a thread of its own; what a receiver that is away does not take is lost."""
+    """Recorder of spans, which a background thread exports; spans are lost while the receiver is unreachable."""
 
     def __init__(self) -> None:
         resource = Resource.create({"service.name": "holdfast"}).merge(OTELResourceDetector().detect())
-        # A server that ends itself with a signal runs no exit handlers, and theirs may wait for half a minute.
+        # A server ended by a signal runs no exit handlers, and OpenTelemetry's may wait for half a minute.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(_Sender(OTLPSpanExporter())))
+        self._provider.add_span_processor(BatchSpanProcessor(_LoggingExporter(OTLPSpanExporter())))
         self._tracer = self._provider.get_tracer("holdfast")
-        # They say at each try and for each span what is said here once.
+        # OpenTelemetry logs each failed export and span; _LoggingExporter logs each outage once.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
-    def request(self, path: str, traceparent: str) -> AbstractContextManager[Span]:
-        """The span of a request, which is the current one of the block."""
+    def request_span(self, path: str, traceparent: str) -> AbstractContextManager[Span]:
+        """Record a request.
+
+        Args:
+            path: Path of the endpoint.
+            traceparent: Header of the caller; empty without one.
+
+        Returns:
+            Context manager that makes the span the current one.
+        """
         return self._tracer.start_as_current_span(
             f"POST {path}",
-            # Not the caller's tracestate and baggage, which may hold anything, and which nobody is told further.
+            # The caller's tracestate and baggage may hold anything, so these are not passed on.
             _PROPAGATOR.extract({"traceparent": traceparent}),
             SpanKind.SERVER,
             {"http.request.method": "POST", "http.route": path},
@@ -43,41 +51,53 @@ class SpanRecorder:
             set_status_on_exception=False,
         )
 
-    def answered(self, span: Span, status: int) -> None:
-        """The request of ``span`` has this status."""
+    def set_status(self, span: Span, status: int) -> None:
+        """Store the status of the response.
+
+        Args:
+            span: Span of the request.
+            status: HTTP status.
+        """
         span.set_attribute("http.response.status_code", status)
         if status >= 500:
             span.set_status(Status(StatusCode.ERROR))
 
-    def stage(self, name: str, start: float, end: float, rows: int) -> None:
-        """A part of the current span, from ``start`` to ``end`` in seconds since 1970."""
+    def record_stage(self, name: str, start: float, end: float, rows: int) -> None:
+        """Record a stage within the current span.
+
+        Args:
+            name: Name of the stage.
+            start: Start, seconds since 1970.
+            end: End, seconds since 1970.
+            rows: Number of customers.
+        """
         if get_current_span().is_recording():
             span = self._tracer.start_span(name, start_time=int(start * _NANOSECONDS), attributes={"rows": rows})
             span.end(int(end * _NANOSECONDS))
 
     def close(self) -> None:
-        """Send what is waiting; a receiver that does not answer is given up soon."""
+        """Send the buffered spans, for at most three seconds."""
         closing = threading.Thread(target=self._provider.shutdown, name="traces-closing", daemon=True)
         closing.start()
         closing.join(_CLOSING_SECONDS)
 
 
-class _Sender(SpanExporter):
-    """Says once that the receiver is away, and once that it is back."""
+class _LoggingExporter(SpanExporter):
+    """Exporter that logs once when an outage of the receiver starts, and once when it ends."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        self._works = True
+        self._reachable = True
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
-        works = result is SpanExportResult.SUCCESS
-        if works != self._works:
-            self._works = works
-            if works:
-                LOG.info("Traces arrive again.")
+        reachable = result is SpanExportResult.SUCCESS
+        if reachable != self._reachable:
+            self._reachable = reachable
+            if reachable:
+                LOG.info("Traces are received again.")
             else:
-                LOG.warning("Traces do not arrive; those of now are lost. Is OTEL_EXPORTER_OTLP_ENDPOINT right?")
+                LOG.warning("Traces are lost; the receiver does not accept them. Check OTEL_EXPORTER_OTLP_ENDPOINT.")
         return result
 
     def shutdown(self) -> None:

@@ -1,4 +1,4 @@
-"""Scored batches as Arrow records, what a prediction file is made of."""
+"""Conversion of scored batches to Arrow records of the prediction log."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,53 +17,65 @@ Part = tuple[list[ScoredBatch], pa.RecordBatch | Exception]
 
 
 def warm_up() -> None:
-    """Arrow imports pandas for its first array: longer than a prediction may wait to be written."""
+    """Create a first array: Arrow then imports pandas, which takes longer than a prediction may wait."""
     pa.array([""], pa.string())
 
 
-def records(key: LogKey, batches: Sequence[ScoredBatch]) -> Iterator[Part]:
-    """The batches of ``key`` in order, as many in one record as is good; a batch that is not as declared comes alone.
+def to_records(key: LogKey, batches: Sequence[ScoredBatch]) -> Iterator[Part]:
+    """Convert batches to records of up to 8192 rows; a batch that violates the schema is separated.
+
+    Args:
+        key: Key that all batches share.
+        batches: Scored batches in order.
 
     Yields:
-        Batches, and the record of all of them, or why there is none.
+        Batches, and their record or the error of a single batch.
     """
     part: list[ScoredBatch] = []
     rows = 0
     for batch in batches:
         if part and rows + batch.rows > _MAX_ROWS:
-            yield from _record_or_why(key, part)
+            yield from _to_record_or_error(key, part)
             part, rows = [], 0
         part.append(batch)
         rows += batch.rows
     if part:
-        yield from _record_or_why(key, part)
+        yield from _to_record_or_error(key, part)
 
 
-def _record_or_why(key: LogKey, part: list[ScoredBatch]) -> Iterator[Part]:
+def _to_record_or_error(key: LogKey, part: list[ScoredBatch]) -> Iterator[Part]:
     try:
         record = to_record(part, log_schema(key))
-    except Exception as error:  # whatever is wrong with one batch, it harms no other
+    except Exception as error:  # an error in one batch must not affect the others
         if len(part) == 1:
             yield part, error
             return
     else:
         yield part, record
         return
-    for batch in part:  # one of them spoils the record
-        yield from _record_or_why(key, [batch])
+    for batch in part:  # find the batch that causes the error
+        yield from _to_record_or_error(key, [batch])
 
 
 def to_record(batches: Sequence[ScoredBatch], schema: pa.Schema) -> pa.RecordBatch:
-    """One record of batches that share a key.
+    """Convert batches that share a key to one record.
 
-    There are few calls of Arrow on purpose: in a busy process each that gives up the GIL waits for it again, and what
-    is not yet written when the process is killed is lost.
+    The function calls Arrow rarely: in a busy process each call that releases the GIL waits for it again, and rows
+    that are not written when the process is killed are lost.
+
+    Args:
+        batches: Scored batches.
+        schema: Schema of the key.
+
+    Returns:
+        Record with the rows of all batches.
 
     Raises:
-        ValueError, TypeError: A batch is not as declared.
+        ValueError: Arrays of a batch have inconsistent shapes.
+        TypeError: An array has another type than declared.
     """
     for batch in batches:
-        _check(batch)
+        _check_shapes(batch)
     rows = sum(batch.rows for batch in batches)
     answered = np.repeat([batch.answered_at_us for batch in batches], [batch.rows for batch in batches])
     inputs = _stack([batch.inputs for batch in batches], np.float64, rows, len(batches[0].input_names))
@@ -78,12 +90,12 @@ def to_record(batches: Sequence[ScoredBatch], schema: pa.Schema) -> pa.RecordBat
         ),
         "stale": pa.array(_stack([batch.stale for batch in batches], np.bool_, rows)),
         INPUTS: _lists(_values(inputs.reshape(-1), pa.float64()), rows, schema.field(INPUTS).type),
-        TIMES: _lists(_moments(times.reshape(-1)), rows, schema.field(TIMES).type),
+        TIMES: _lists(_times(times.reshape(-1)), rows, schema.field(TIMES).type),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _check(batch: ScoredBatch) -> None:
+def _check_shapes(batch: ScoredBatch) -> None:
     n, inputs, views = batch.rows, len(batch.input_names), len(batch.views)
     expected = {
         "customer_ids": ((len(batch.customer_ids),), (n,)),
@@ -93,13 +105,13 @@ def _check(batch: ScoredBatch) -> None:
         "probabilities": (batch.probabilities.shape, (n,)),
         "stale": (batch.stale.shape, (n,)),
     }
-    for name, (actual, wanted) in expected.items():
-        if actual != wanted:
-            raise ValueError(f"{name} of {n} predictions have the shape {actual}, not {wanted}")
+    for name, (shape, expected_shape) in expected.items():
+        if shape != expected_shape:
+            raise ValueError(f"{name} of {n} predictions have the shape {shape}, expected {expected_shape}")
 
 
 def _stack(arrays: list[npt.NDArray[Any]], dtype: Any, *shape: int) -> npt.NDArray[Any]:
-    """The arrays one after the other, row by row in memory; TypeError for another type, which might lose bits."""
+    """Concatenate arrays in row-major order; raises TypeError for another type, whose cast might lose bits."""
     return np.concatenate(arrays, out=np.empty(shape, dtype), casting="no")
 
 
@@ -107,7 +119,7 @@ def _values(values: npt.NDArray[Any], dtype: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(dtype, len(values), [None, pa.py_buffer(values)])
 
 
-def _moments(times: Ints) -> pa.Array:
+def _times(times: Ints) -> pa.Array:
     absent = times == NO_TIME
     return pa.array(times, TIMESTAMP_TYPE, mask=absent) if absent.any() else _values(times, TIMESTAMP_TYPE)
 

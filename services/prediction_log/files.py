@@ -1,4 +1,4 @@
-"""The files of the prediction log: whole records appended, a new file where one ends, old days deleted."""
+"""Files of the prediction log: whole records are appended, full files are replaced, old days are deleted."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from holdfast.core.prediction_log import LogKey, list_day_folders
 from services.observability.logs import LOG
 
 _EPOCH = date(1970, 1, 1)
-# Who bought how often is not for every user of the machine.
+# Purchase counts of customers must not be readable for every user of the machine.
 _FILE_MODE, _FOLDER_MODE = 0o640, 0o750
 
 
@@ -23,11 +23,17 @@ _FILE_MODE, _FOLDER_MODE = 0o640, 0o750
 class _File:
     path: Path
     descriptor: int
-    size: int = 0  # up to the end of the last whole record
+    size: int = 0  # bytes up to the end of the last whole record
 
 
 class PredictionFiles:
-    """One open file per key, for one thread."""
+    """Open files, one per key; not thread-safe.
+
+    Args:
+        folder: Folder of the prediction log.
+        max_bytes: Size at which a new file is started.
+        clock_us: Current time, µs since 1970.
+    """
 
     def __init__(self, folder: Path, max_bytes: int, clock_us: Callable[[], int]) -> None:
         self._folder = folder
@@ -37,10 +43,14 @@ class PredictionFiles:
         self._open: dict[LogKey, _File] = {}
 
     def append(self, key: LogKey, record: pa.RecordBatch) -> None:
-        """Hand a record to the operating system; from then on it outlives this process.
+        """Write a record to the operating system, after which the record survives the end of this process.
+
+        Args:
+            key: Key of the record.
+            record: Record.
 
         Raises:
-            OSError: Nothing of the record is in the log. The next one begins a new file.
+            OSError: The record is not in the log; the next record starts a new file.
         """
         data = record.serialize()
         file = self._open.get(key)
@@ -60,7 +70,11 @@ class PredictionFiles:
         file.size += len(memoryview(data))
 
     def close(self, before_day: int | None = None) -> None:
-        """Close all files, or those of the days before ``before_day``, counted since 1970."""
+        """Close files.
+
+        Args:
+            before_day: Close only files of days before this one, in days since 1970; None: all.
+        """
         for key in list(self._open):
             if before_day is None or key.day < before_day:
                 self._close(key)
@@ -72,15 +86,15 @@ class PredictionFiles:
         while True:
             self._number += 1
             path = day / f"{quote(key.version, safe='')}-{self._stamp}-{self._number}.arrows"
-            with contextlib.suppress(FileExistsError):  # another log of this process, begun in the same microsecond
+            with contextlib.suppress(FileExistsError):  # a log of this process from the same microsecond
                 return _File(path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, _FILE_MODE))
 
     def _close(self, key: LogKey) -> None:
-        with contextlib.suppress(OSError):  # all is written; there is nothing to do about a descriptor
+        with contextlib.suppress(OSError):  # all records are written
             os.close(self._open.pop(key).descriptor)
 
     def _abandon(self, key: LogKey) -> None:
-        """Cut off what was written of a record; if even that fails, readers stop there."""
+        """Remove a partly written record; if that fails, readers stop before the record."""
         file = self._open[key]
         with contextlib.suppress(OSError):
             if file.size:
@@ -95,12 +109,17 @@ def _is_deleted(file: _File) -> bool:
 
 
 def delete_days(folder: Path, before_day: int) -> None:
-    """Delete the log of the days before ``before_day``, counted since 1970; says what cannot be deleted."""
+    """Delete old days of the log; a day that cannot be deleted is logged.
+
+    Args:
+        folder: Folder of the prediction log.
+        before_day: First day that stays, in days since 1970.
+    """
     for day, path in list_day_folders(folder):
         if (day - _EPOCH).days < before_day:
             try:
                 shutil.rmtree(path)
-            except FileNotFoundError:  # another process was quicker
+            except FileNotFoundError:  # another process has deleted it
                 continue
             except OSError as error:
-                LOG.warning("Predictions of %s are past their time, and cannot be deleted: %s", day, error)
+                LOG.warning("Predictions of %s are past their retention and cannot be deleted: %s", day, error)

@@ -1,4 +1,4 @@
-"""Logs every prediction with what it saw, from a thread of its own: answers never wait for a disk."""
+"""Writer of the prediction log: a background thread, so that responses never wait for the disk."""
 
 import atexit
 import threading
@@ -9,7 +9,7 @@ from pathlib import Path
 from feature_repo.timestamps import DAY_US
 from holdfast.core.prediction_log import LogKey, ScoredBatch
 from services.observability.logs import LOG
-from services.prediction_log.arrow_records import records, warm_up
+from services.prediction_log.arrow_records import to_records, warm_up
 from services.prediction_log.files import PredictionFiles, delete_days
 from services.prediction_log.record_queue import PredictionQueue
 
@@ -19,14 +19,21 @@ def _wall_us() -> int:
 
 
 class PredictionLog:
-    """Takes scored batches from any thread and appends them to files of ``folder``.
+    """Prediction log, to which any thread appends scored batches.
 
-    Some ``interval`` seconds after :meth:`append` a batch is with the operating system, and outlives a SIGKILL of
-    this process (not a power cut). Where the disk is full or slow, up to ``max_queued_rows`` wait; what comes beyond
-    that is dropped and counted, and ``degraded`` says why. :meth:`close` writes what is left; so does the end of the
-    interpreter, but a process that a signal ends has to call it.
+    About ``interval`` seconds after :meth:`append` a batch is written to the operating system, and survives a SIGKILL
+    of this process (not a power cut). While the disk is full or slow, up to ``max_queued_rows`` rows wait; further
+    rows are dropped and counted, and ``degraded`` holds the reason. :meth:`close` writes the queued rows; so does the
+    end of the interpreter, but a process ended by a signal has to call :meth:`close`.
 
-    Days more than ``keep_days`` ago are deleted at start and at midnight, UTC; None keeps all.
+    Args:
+        folder: Folder of the log.
+        keep_days: Days that the log is retained; older days are deleted at start and at midnight UTC. None: all.
+        max_queued_rows: Maximum number of rows that wait.
+        max_file_bytes: Size at which a new file is started.
+        interval: Seconds between two writes.
+        retry_seconds: Seconds until a failed write is repeated.
+        clock_us: Current time, µs since 1970.
     """
 
     def __init__(
@@ -48,66 +55,74 @@ class PredictionLog:
         self._clock_us = clock_us
         self._queue = PredictionQueue(max_queued_rows)
         self._problem: str | None = None
-        # The writer's own: what it took from the queue and has not written, and what it has said.
+        # Used by the writer's thread only.
         self._files = PredictionFiles(folder, max_file_bytes, clock_us)
         self._pending: dict[LogKey, list[ScoredBatch]] = {}
         self._retry_at = 0.0
         self._today = -1
-        self._refusal = ""
-        self._reported_rows = 0  # of the dropped ones, those that the service's log speaks of
+        self._last_rejection = ""
+        self._reported_rows = 0  # dropped rows that were logged
         warm_up()
-        self._ends = threading.Event()
+        self._closing = threading.Event()
         self._writer = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._writer.start()
         atexit.register(self.close)
 
     @property
     def queued_rows(self) -> int:
-        """Predictions that wait to be written."""
+        """Return the number of predictions that wait to be written."""
         return self._queue.queued_rows
 
     @property
     def written_rows(self) -> int:
-        """Predictions in the log."""
+        """Return the number of predictions written to the log."""
         return self._queue.written_rows
 
     @property
     def dropped_rows(self) -> int:
-        """Predictions that were answered and are not in the log."""
+        """Return the number of served predictions that are not in the log."""
         return self._queue.dropped_rows
 
     @property
     def degraded(self) -> str | None:
-        """Why predictions wait or are lost; None where all is well."""
-        return self._problem or ("predictions come faster than they are written" if self._queue.overflowed else None)
+        """Return the reason why predictions wait or are lost; None without a problem."""
+        return self._problem or ("predictions arrive faster than they are written" if self._queue.overflowed else None)
 
     def append(self, batch: ScoredBatch) -> None:
-        """Log a batch. Never raises; never waits for the disk, but now and then 8 ms for a writer that is late."""
+        """Append a batch; never raises, and waits for at most 8 ms at times when the writer is late.
+
+        Args:
+            batch: Scored batch.
+        """
         self._queue.put(batch)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what is queued and end; says what is lost where that fails or takes longer than ``timeout`` seconds."""
+        """Write the queued predictions and end the thread; lost predictions are logged.
+
+        Args:
+            timeout: Maximum time, seconds.
+        """
         if not self._queue.close():
             return
         atexit.unregister(self.close)
-        self._ends.set()
+        self._closing.set()
         self._writer.join(timeout)
-        if left := self._queue.queued_rows:
-            LOG.error("%d predictions are not in the log: %s", left, self._problem or "no time to write")
+        if lost := self._queue.queued_rows:
+            LOG.error("%d predictions are not in the log: %s", lost, self._problem or "no time left to write")
 
     def _run(self) -> None:
-        while not self._ends.wait(self._interval):
-            self._work()
+        while not self._closing.wait(self._interval):
+            self._write_or_fail()
         self._retry_at = 0.0
-        self._work()
+        self._write_or_fail()
         self._files.close()
 
-    def _work(self) -> None:
+    def _write_or_fail(self) -> None:
         try:
-            self._begin_day(self._clock_us() // DAY_US)
+            self._start_day(self._clock_us() // DAY_US)
             if time.monotonic() >= self._retry_at:
                 self._write()
-        except Exception as error:  # whatever it is, answers go on
+        except Exception as error:  # predictions are served whatever fails here
             self._fail(error)
 
     def _write(self) -> None:
@@ -115,30 +130,30 @@ class PredictionLog:
             self._pending.setdefault(batch.key, []).append(batch)
         while self._pending:
             key, batches = next(iter(self._pending.items()))
-            for part, record in records(key, tuple(batches)):
+            for part, record in to_records(key, tuple(batches)):
                 if isinstance(record, Exception):
-                    self._refuse(part, record)
+                    self._reject(part, record)
                 else:
                     self._files.append(key, record)
-                    self._queue.count(part, written=True)
+                    self._queue.mark(part, written=True)
                 del batches[: len(part)]
             del self._pending[key]
-        dropped = self._queue.all_done()
+        dropped = self._queue.finish()
         if self._problem or dropped > self._reported_rows:
             self._recover(dropped)
 
-    def _refuse(self, part: list[ScoredBatch], error: Exception) -> None:
-        self._reported_rows += self._queue.count(part, written=False)
-        if str(error) != self._refusal:
-            LOG.error("Predictions that are not as declared are not logged: %s", error)
-        self._refusal = str(error)
+    def _reject(self, part: list[ScoredBatch], error: Exception) -> None:
+        self._reported_rows += self._queue.mark(part, written=False)
+        if str(error) != self._last_rejection:
+            LOG.error("Predictions that violate the schema of the log are not logged: %s", error)
+        self._last_rejection = str(error)
 
     def _fail(self, error: Exception) -> None:
         self._retry_at = time.monotonic() + self._retry_seconds
         if self._problem is None:
             LOG.error(
-                "Predictions cannot be logged: %s. Answers go on; up to %d predictions wait, more are lost. Is there "
-                "room in %s, and may it be written?",
+                "Predictions cannot be logged: %s. The service continues; up to %d predictions wait, further ones are "
+                "lost. Check free space and permissions of %s.",
                 error,
                 self._max_queued_rows,
                 self._folder,
@@ -153,10 +168,10 @@ class PredictionLog:
         self._problem = None
         self._queue.is_stuck = False
 
-    def _begin_day(self, day: int) -> None:
+    def _start_day(self, day: int) -> None:
         if day == self._today:
             return
         self._today = day
         self._files.close(before_day=day)
-        if self._keep_days is not None:  # unlinking gigabytes takes seconds, and predictions would wait for them
+        if self._keep_days is not None:  # deleting gigabytes takes seconds, for which predictions would wait
             threading.Thread(target=delete_days, args=(self._folder, day - self._keep_days), daemon=True).start()

@@ -35,7 +35,7 @@ def running_watcher(
     uri: str | None, baked: Callable[[], LoadedModel] = bento_model, **options: Any
 ) -> Iterator[RegistryWatcher]:
     """A watch that has started, and looks very often."""
-    options = {"poll_seconds": 0.05, "answer_within": 10.0} | options
+    options = {"poll_seconds": 0.05, "answer_timeout": 10.0} | options
     watch = RegistryWatcher(RegistryClient(uri) if uri else None, baked, require_definitions, **options)
     watch.start()
     try:

@@ -160,7 +160,7 @@ class TestNoKeys:
     @pytest.mark.parametrize("said", ["203.0.113.7", "127.0.0.1"])
     def test_who_is_forwarded_is_not(self, without_keys: httpx.Client, header: str, said: str) -> None:
         answer = ask(without_keys, {header: said})
-        assert_error(answer, 401, "answers only its own machine")
+        assert_error(answer, 401, "allows requests from its machine only")
         assert problem_kind(answer) == "unauthorized"
 
     def test_others_are_not(self, unlocked: HttpService) -> None:
@@ -171,7 +171,7 @@ class TestNoKeys:
                 pytest.skip("this machine is in no network")
             host = str(probe.getsockname()[0])
         with HttpService(unlocked.port, host).client() as client:
-            assert_error(ask(client), 401, "answers only its own machine")
+            assert_error(ask(client), 401, "allows requests from its machine only")
             assert client.get("/livez").status_code == 200
             assert client.get("/readyz").status_code == 200
 

@@ -125,7 +125,7 @@ def test_the_api_is_described(client: TestClient) -> None:
     assert schema == {"$ref": "#/components/schemas/PredictRequest"}
     assert set(schemas["PredictRequest"]["properties"]) == {"customer_id", "as_of", "explain"}
     assert "activity window" in str(schemas["Prediction"])
-    assert "null unless the request says explain" in str(schemas["Prediction"])
+    assert "null unless the request has explain" in str(schemas["Prediction"])
     assert "features_updating" in str(schemas["BatchItem"])
 
 

@@ -122,7 +122,7 @@ class TestNoSum:
             assert client.post("/predict", json=request).json()["model_version"] == "2"
             for _ in range(3):
                 answer = client.post("/predict", json=request | {"explain": True})
-                assert_error(answer, 501, "Model version 2 gives no exact reasons", "Ask without explain")
+                assert_error(answer, 501, "Model version 2 gives no exact reasons", "Send the request without explain")
             many = {"customer_ids": CUSTOMERS, "explain": True}
             assert_error(client.post("/predict_batch", json=many), 501, "no exact reasons")
             assert client.get("/readyz").status_code == 200

@@ -152,14 +152,14 @@ def test_nothing_is_scored_from_memory_on_changed_definitions(service: TestClien
 def test_what_was_read_under_other_definitions_is_forgotten() -> None:
     raw = RawColumns([[b"a", b"b"]], [[1, 2]])
     kept = FeatureCache(10)
-    assert not kept.knows_any({})
-    kept.remember({"on_demand": "1"}, ["x", "y"], raw)
-    assert kept.recall({"on_demand": "1"}, ["y", "z"], (1, 1))[0] == RawColumns([[b"b", None]], [[2, NO_TIME]])
-    assert kept.knows_any({"on_demand": "1"})
+    assert not kept.has_any({})
+    kept.put({"on_demand": "1"}, ["x", "y"], raw)
+    assert kept.get({"on_demand": "1"}, ["y", "z"], (1, 1))[0] == RawColumns([[b"b", None]], [[2, NO_TIME]])
+    assert kept.has_any({"on_demand": "1"})
     other = {"on_demand": "2"}
-    assert not kept.knows_any(other)
-    found, unknown = kept.recall(other, ["x", "y"], (1, 1))
+    assert not kept.has_any(other)
+    found, unknown = kept.get(other, ["x", "y"], (1, 1))
     assert unknown.tolist() == [True, True]
     assert found == RawColumns([[None, None]], [[NO_TIME, NO_TIME]])
-    kept.remember(other, ["x"], RawColumns([[b"c"]], [[3]]))
-    assert kept.recall(other, ["x", "y"], (1, 1))[1].tolist() == [False, True]
+    kept.put(other, ["x"], RawColumns([[b"c"]], [[3]]))
+    assert kept.get(other, ["x", "y"], (1, 1))[1].tolist() == [False, True]

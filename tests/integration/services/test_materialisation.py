@@ -152,16 +152,16 @@ def test_before_the_first_materialisation_nobody_is_unknown(
     shutil.rmtree(service_data_copy / "feast")
     (service_data_copy / APPLIED_ONLY).rename(service_data_copy / "feast")
     with serve_in_process(service_data_copy) as client:
-        _assert_not_ready(client, "No feature view is materialised yet.")
+        _assert_not_ready(client, "No feature view is materialized yet.")
         _materialise(AS_OF, VIEWS[0])
-        _assert_not_ready(client, f"{VIEWS[2]}, {VIEWS[1]}: not materialised yet.")
+        _assert_not_ready(client, f"{VIEWS[2]}, {VIEWS[1]}: not materialized yet.")
         _materialise(AS_OF + timedelta(hours=1), *VIEWS[1:])
-        _assert_not_ready(client, "never materialised to the same time")
+        _assert_not_ready(client, "never materialized to the same time")
         _materialise(AS_OF, *VIEWS)
         assert client.get("/readyz").status_code == 200
         assert _predict(client).status_code == 200
         assert_error(_predict(client, "nobody"), 404)
-    assert service_log.text.count("No feature view is materialised yet. Build the features") == 1
+    assert service_log.text.count("No feature view is materialized yet. Build the features") == 1
 
 
 def _assert_not_ready(client: TestClient, reason: str) -> None:

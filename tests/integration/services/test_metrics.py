@@ -31,6 +31,7 @@ VALUES = (0.0, 0.1, 0.1000001, 0.5, 0.7, 1.0, 1.5, 40.0)
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[CollectorRegistry]:
     """Where instruments of the test publish to."""
     registry = CollectorRegistry()
+    monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
     for kind in ("Counter", "Gauge", "Histogram"):
         monkeypatch.setattr(prometheus_client, kind, _into(registry, getattr(prometheus_client, kind)))
     yield registry
@@ -92,21 +93,21 @@ class TestInMemory:
     ) -> None:
         total = BufferedCounter("theirs", "")
         for reached in (5, 5, 9, 2, 3):
-            total.reached(reached)
+            total.set_total(reached)
             total.publish()
         assert _samples(exported)["holdfast_theirs_total", ()] == 9 + 3
 
     def test_a_gauge_that_nobody_has_set_does_not_read_0(self, exported: CollectorRegistry) -> None:
         unknown, known = BufferedGauge("unknown", ""), BufferedGauge("known", "", ["version"])
-        known.set_only(1, "1")
-        known.set_only(1, "2")
+        known.replace(1, "1")
+        known.replace(1, "2")
         for state in (unknown, known):
             state.publish()
         assert _samples(exported) == {("holdfast_known", ("1",)): 0, ("holdfast_known", ("2",)): 1}
         known.clear()
         known.publish()
         assert set(_samples(exported).values()) == {0}
-        known.set_all(1, [("2",), ("3",)])
+        known.replace_all(1, [("2",), ("3",)])
         known.publish()
         assert {labels: value for (_, labels), value in _samples(exported).items()} == {("1",): 0, ("2",): 1, ("3",): 1}
 
@@ -130,11 +131,11 @@ def test_a_worker_that_was_killed_has_no_say_any_more(tmp_path: Path) -> None:
         "METRICS.ready.set(0); METRICS.last_known.add(); METRICS.publish(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     replaced = (
-        "from services.observability.metrics import METRICS, forget_ended_workers\n"
+        "from services.observability.metrics import METRICS, remove_ended_processes\n"
         "METRICS.ready.set(1); METRICS.last_known.add(); METRICS.publish()\n"
         "from prometheus_client import CollectorRegistry, generate_latest, multiprocess\n"
         "registry = CollectorRegistry(); multiprocess.MultiProcessCollector(registry)\n"
-        "print(generate_latest(registry).decode()); forget_ended_workers(); print('----')\n"
+        "print(generate_latest(registry).decode()); remove_ended_processes(); print('----')\n"
         "print(generate_latest(registry).decode())"
     )
     killed = subprocess.run([sys.executable, "-c", worker], cwd=ROOT, env=environment, check=False)

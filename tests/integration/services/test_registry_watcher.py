@@ -55,7 +55,7 @@ def registry(module_registry: Registry) -> Iterator[Registry]:
 
 
 def _champion(watch: RegistryWatcher) -> str:
-    return watch.lineup.champion.contract.model_version
+    return watch.models.champion.contract.model_version
 
 
 def _until(watch: RegistryWatcher, *expected: Callable[[ServingState], bool]) -> ServingState:
@@ -84,7 +84,7 @@ class TestFollows:
             assert (state.champion, state.loaded_from, state.reachable) == (version, "registry", True)
             assert state.last_success is not None
             assert before <= state.last_success <= time.time()
-            assert (state.refused, state.note) == ({}, "")
+            assert (state.unservable, state.note) == ({}, "")
 
     def test_promotion_and_rollback(self, registry: Registry) -> None:
         first, second = registry.register_model(1), registry.register_model(2)
@@ -101,7 +101,7 @@ class TestFollows:
         with running_watcher(registry.uri) as watch:
             registry.set_alias(CHALLENGER, challenger)
             _looks(watch)
-            assert watch.lineup.challenger is None
+            assert watch.models.challenger is None
             for traffic, mode, share in (
                 ('{"mode": "shadow"}', "shadow", 0.0),
                 ('{"mode": "canary", "share": 0.05}', "canary", 0.05),
@@ -110,7 +110,7 @@ class TestFollows:
             ):
                 registry.set_traffic(challenger, traffic)
                 state = _until(watch, lambda s, m=mode, x=share: (s.mode, s.share) == (m, x))  # type: ignore[misc]
-                assert (watch.lineup.mode, watch.lineup.share) == (mode, share)
+                assert (watch.models.mode, watch.models.share) == (mode, share)
                 assert state.challenger == (challenger if mode else None)
                 assert _champion(watch) == champion
 
@@ -126,7 +126,7 @@ class TestFollows:
             try:
                 _until(watch, lambda state: state.challenger is None)
                 assert datetime.now(UTC) >= until
-                assert (_champion(watch), watch.lineup.challenger, watch.state.reachable) == (champion, None, False)
+                assert (_champion(watch), watch.models.challenger, watch.state.reachable) == (champion, None, False)
             finally:
                 away.rename(database)
 
@@ -190,31 +190,31 @@ class TestRefuses:
         bad = plant(registry)
         registry.set_traffic(bad, '{"mode": "canary", "share": 0.5}')
         with running_watcher(registry.uri) as watch:
-            lineup = watch.lineup
+            models = watch.models
             registry.set_alias(role, bad)
-            state = _until(watch, lambda state: bool(state.refused))
-            assert list(state.refused) == [bad]
-            assert reason in state.refused[bad]
-            assert (bad in state.away) == (name == "no file")
+            state = _until(watch, lambda state: bool(state.unservable))
+            assert list(state.unservable) == [bad]
+            assert reason in state.unservable[bad]
+            assert (bad in state.unavailable) == (name == "no file")
             _looks(watch, 5)
-            assert watch.lineup is lineup
+            assert watch.models is models
             assert (state.champion, state.challenger, state.reachable) == (good, None, True)
             if role == CHALLENGER:  # first: beside another champion it would be refused for another reason
                 registry.set_alias(CHALLENGER, None)
             registry.set_alias(CHAMPION, better := registry.register_model(2))
-            _until(watch, lambda state: state.champion == better and state.refused == {})
+            _until(watch, lambda state: state.champion == better and state.unservable == {})
         assert service_log.text.count(f"Version {bad} is named by the registry, but not served") == 1
 
     def test_a_bad_version_at_the_start_leaves_the_bentos(self, registry: Registry) -> None:
         registry.set_alias(CHAMPION, bad := _tampered(registry))
         with running_watcher(registry.uri) as watch:
             assert _champion(watch) == "baked"
-            assert (watch.state.loaded_from, list(watch.state.refused)) == ("bento", [bad])
+            assert (watch.state.loaded_from, list(watch.state.unservable)) == ("bento", [bad])
         with (
             running_watcher(registry.uri, missing_model) as watch,
             pytest.raises(NotReadyError, match="changed or damaged") as told,
         ):
-            _ = watch.lineup
+            _ = watch.models
         assert told.value.message == f"Model version {bad} cannot be served."  # the rest is not for callers
 
     def test_a_repaired_file_serves_after_a_while(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ class TestRefuses:
         registry.set_alias(CHAMPION, version := registry.register_model())
         with running_watcher(registry.uri) as watch:
             with monkeypatch.context() as patch:
-                patch.setattr("services.models.model_selector.ModelSelector.follow", fails)
+                patch.setattr("services.models.model_selector.ModelSelector.reconcile", fails)
                 wait_for(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
                 time.sleep(0.2)
             registry.set_alias(CHAMPION, another := registry.register_model(1))
@@ -260,7 +260,7 @@ class TestStart:
                 running_watcher(None, missing_model) as watch,
                 pytest.raises(NotReadyError, match="not in the model store"),
             ):
-                _ = watch.lineup
+                _ = watch.models
         assert service_log.text.count("Not ready: The model holdfast-churn:latest is not in the model store") == 2
 
     def test_before_anything_was_trained_nothing_is_created_and_the_first_champion_is_found(
@@ -285,13 +285,13 @@ class TestStart:
             uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
             RegistryClient(uri).warm_up()
             began = time.monotonic()
-            with running_watcher(uri, answer_within=0.3) as watch:
+            with running_watcher(uri, answer_timeout=0.3) as watch:
                 assert time.monotonic() - began < 1.5
                 assert (_champion(watch), watch.state.reachable) == ("baked", None)
                 state = _until(watch, lambda state: state.reachable is False)
                 assert (state.champion, state.loaded_from) == ("baked", "bento")
-        assert service_log.text.count("has not answered within 0.3 s") == 1
-        assert service_log.text.count("does not answer; what serves goes on") == 1
+        assert service_log.text.count("has not responded within 0.3 s") == 1
+        assert service_log.text.count("cannot be read; the models in service stay") == 1
 
 
 class TestUnreachable:
@@ -304,18 +304,18 @@ class TestUnreachable:
         link = tmp_path / "mlflow.db"
         link.symlink_to(registry.uri.removeprefix("sqlite:///"))
         with running_watcher(f"sqlite:///{link}") as watch:
-            lineup = watch.lineup
+            models = watch.models
             link.rename(tmp_path / "away")
             gone = _until(watch, lambda state: state.reachable is False)
             time.sleep(0.3)
-            assert watch.lineup is lineup
+            assert watch.models is models
             assert watch.state.last_success == gone.last_success
             registry.set_alias(CHAMPION, challenger)
             (tmp_path / "away").rename(link)
             _until(watch, lambda state: state.reachable is True, lambda state: state.champion == challenger)
-        assert lineup.champion.contract.model_version == version
-        assert service_log.text.count("does not answer; what serves goes on") == 1
-        assert service_log.text.count("answers again") == 1
+        assert models.champion.contract.model_version == version
+        assert service_log.text.count("cannot be read; the models in service stay") == 1
+        assert service_log.text.count("can be read again") == 1
 
 
 def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
@@ -332,11 +332,11 @@ def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
         import numpy as np
 
         while not ended.is_set():
-            lineup = watch.lineup
-            challenger = lineup.challenger.contract.model_version if lineup.challenger else None
-            seen.add((lineup.champion.contract.model_version, challenger, lineup.mode, lineup.share))
-            lineup.champion.churn_probabilities(np.array(rows))
-            lineup.canary("anybody")
+            models = watch.models
+            challenger = models.challenger.contract.model_version if models.challenger else None
+            seen.add((models.champion.contract.model_version, challenger, models.mode, models.share))
+            models.champion.churn_probabilities(np.array(rows))
+            models.canary("anybody")
 
     with running_watcher(registry.uri, poll_seconds=0.01) as watch:
         threads = [threading.Thread(target=read, args=(watch,)) for _ in range(3)]
@@ -367,7 +367,7 @@ def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCap
         registry = make_registry(store, uri)
         registry.set_alias(CHAMPION, first := registry.register_model(1))
         second = registry.register_model(2)
-        with running_watcher(uri, poll_seconds=3.0, answer_within=3.0) as watch:
+        with running_watcher(uri, poll_seconds=3.0, answer_timeout=3.0) as watch:
             assert (_champion(watch), watch.state.loaded_from) == (first, "registry")
             moved = time.monotonic()
             registry.set_alias(CHAMPION, second)
@@ -384,4 +384,4 @@ def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCap
                     _until(watch, lambda state: state.reachable is True)
                     _until(started_now, lambda state: state.champion == second)
                     told = service_log.text
-    assert told.count("does not answer") == told.count("answers again") == 2  # once per watch
+    assert told.count("cannot be read; the models") == told.count("can be read again") == 2  # once per watch

@@ -28,8 +28,8 @@ def challenger() -> LoadedModel:
     return _model("2")
 
 
-def _of(lineup: ServedModels) -> set[str]:
-    return {customer for customer in IDS if lineup.canary(customer)}
+def _of(models: ServedModels) -> set[str]:
+    return {customer for customer in IDS if models.routes_to_canary(customer)}
 
 
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.25, 0.5])
@@ -68,9 +68,9 @@ def test_nobody_gets_a_challenger_that_is_no_canary(champion: LoadedModel, chall
 
 
 def test_any_text_is_a_customer(champion: LoadedModel, challenger: LoadedModel) -> None:
-    lineup = ServedModels(champion, challenger, "canary", 0.5)
+    models = ServedModels(champion, challenger, "canary", 0.5)
     for customer in ("", "é", "\ud800", "x" * 100_000):
-        assert lineup.canary(customer) is lineup.canary(customer)
+        assert models.routes_to_canary(customer) is models.routes_to_canary(customer)
 
 
 @pytest.mark.parametrize(
@@ -80,5 +80,5 @@ def test_any_text_is_a_customer(champion: LoadedModel, challenger: LoadedModel) 
 def test_half_a_lineup_is_none(
     champion: LoadedModel, challenger: LoadedModel, with_challenger: bool, mode: Any, share: float
 ) -> None:
-    with pytest.raises(ValueError, match="no lineup"):
+    with pytest.raises(ValueError, match="inconsistent models"):
         ServedModels(champion, challenger if with_challenger else None, mode, share)

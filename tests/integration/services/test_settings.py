@@ -135,7 +135,7 @@ def test_several_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("name", ["HOLDFAST_API_KEY", "HOLDFAST_APIKEYS", "holdfast_api_key_file"])
 def test_a_misspelt_variable_does_not_open_the_service(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "very-secret")
-    with pytest.raises(SettingsError, match=f"^{name} is no setting. Use HOLDFAST_API_KEYS or") as caught:
+    with pytest.raises(SettingsError, match=f"^{name} is not a setting. Use HOLDFAST_API_KEYS or") as caught:
         load_serving_settings()
     assert "very-secret" not in str(caught.value)
 
@@ -165,4 +165,4 @@ def test_settings_do_not_change_and_each_says_what_it_is() -> None:
     with pytest.raises(ValidationError):
         ServingSettings().last_known = 1  # type: ignore[misc]
     assert all(field.description for field in ServingSettings.model_fields.values())
-    assert "only this machine" in str(ServingSettings.model_fields["api_keys"].description)  # as the gate has it
+    assert "only requests from this machine" in str(ServingSettings.model_fields["api_keys"].description)

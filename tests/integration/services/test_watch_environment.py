@@ -39,7 +39,7 @@ def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
 
     monkeypatch.setattr(os, "putenv", noted)
     monkeypatch.setattr(os, "unsetenv", noted)
-    watch = RegistryWatcher(RegistryClient(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_within=20)
+    watch = RegistryWatcher(RegistryClient(registry.uri), _none, lambda _: None, poll_seconds=0.05, answer_timeout=20)
     watch.start()
     try:
         registry.set_alias(CHAMPION, version := registry.register_model(1))

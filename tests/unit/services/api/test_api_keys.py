@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from holdfast.core.errors import HoldfastError
 from services.api import api_keys
-from services.api.api_keys import ApiKeysError, KeyRing, make_key
+from services.api.api_keys import ApiKeysError, KeyRing, create_key
 
 ROOT = Path(__file__).resolve().parents[4]
 OLD, NEW, OTHER = "holdfast_old", "holdfast_new", "holdfast_other"
@@ -63,7 +63,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def test_without_settings_nobody_needs_a_key() -> None:
     ring = KeyRing.from_settings(None, None)
     assert not ring.configured
-    assert ring.name_of(f"Bearer {OLD}") is None
+    assert ring.find_name(f"Bearer {OLD}") is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_without_settings_nobody_needs_a_key() -> None:
 def test_both_headers_carry_a_key(header: str) -> None:
     ring = KeyRing.from_settings(line("shop", OLD), None)
     assert ring.configured
-    assert ring.name_of(header) == "shop"
+    assert ring.find_name(header) == "shop"
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_both_headers_carry_a_key(header: str) -> None:
     ],
 )
 def test_anything_else_is_nobody(header: str | None) -> None:
-    assert KeyRing.from_settings(line("shop", OLD), None).name_of(header) is None
+    assert KeyRing.from_settings(line("shop", OLD), None).find_name(header) is None
 
 
 @given(st.text(max_size=300))
 def test_no_text_gets_in_by_chance(header: str) -> None:
-    assert KeyRing.from_settings(line("shop", OLD), None).name_of(header) is None
+    assert KeyRing.from_settings(line("shop", OLD), None).find_name(header) is None
 
 
 def test_several_keys_by_comma_or_line_with_comments(file: Path) -> None:
@@ -112,15 +112,15 @@ def test_several_keys_by_comma_or_line_with_comments(file: Path) -> None:
     )
     file.write_bytes(b"\xef\xbb\xbf" + text.encode() + b" crm-2.eu_1 : " + line("", OTHER)[1:].encode())
     for ring in (KeyRing.from_settings(None, file), KeyRing.from_settings(text + line("crm-2.eu_1", OTHER), None)):
-        assert [ring.name_of(key) for key in (OLD, NEW, OTHER, "no")] == ["shop", "shop", "crm-2.eu_1", None]
+        assert [ring.find_name(key) for key in (OLD, NEW, OTHER, "no")] == ["shop", "shop", "crm-2.eu_1", None]
 
 
 def test_the_environments_and_the_files_keys_are_both_valid(file: Path, clock: Clock) -> None:
     ring = KeyRing.from_settings(line("crm", OTHER), file)
-    assert (ring.name_of(OTHER), ring.name_of(OLD)) == ("crm", "shop")
+    assert (ring.find_name(OTHER), ring.find_name(OLD)) == ("crm", "shop")
     file.write_text(line("shop", NEW))
     clock.now += 1
-    assert [ring.name_of(key) for key in (OTHER, NEW, OLD)] == ["crm", "shop", None]
+    assert [ring.find_name(key) for key in (OTHER, NEW, OLD)] == ["crm", "shop", None]
 
 
 NO_KEY = {"": "names no key", " \n": "names no key", "# nothing\n,": "names no key", "\xef\xbb\xbf": "names no key"}
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_read_does_not_open_the_service(tmp_path: Path) ->
 def test_the_environment_and_the_file_may_not_disagree_on_a_key(file: Path) -> None:
     with pytest.raises(ApiKeysError, match="crm and shop have the same key"):
         KeyRing.from_settings(line("crm", OLD), file)
-    assert KeyRing.from_settings(line("shop", OLD), file).name_of(OLD) == "shop"
+    assert KeyRing.from_settings(line("shop", OLD), file).find_name(OLD) == "shop"
 
 
 def test_keys_rotate_without_a_restart(file: Path, clock: Clock, log: pytest.LogCaptureFixture) -> None:
@@ -181,9 +181,9 @@ def test_keys_rotate_without_a_restart(file: Path, clock: Clock, log: pytest.Log
     ):
         file.write_text(text)
         clock.now += 1
-        assert {key for key in (OLD, NEW, OTHER) if ring.name_of(key)} == valid
+        assert {key for key in (OLD, NEW, OTHER) if ring.find_name(key)} == valid
     assert [record.levelname for record in log.records] == ["INFO"] * 3
-    assert log.messages[-1] == f"API keys read again from {file}: crm, shop"
+    assert log.messages[-1] == f"API keys reloaded from {file}: crm, shop"
 
 
 @pytest.mark.parametrize("how", ["replaced", "linked", "rewritten with the same size and time"])
@@ -208,20 +208,20 @@ def test_a_change_is_seen_however_it_is_made(how: str, file: Path, clock: Clock)
         file.write_text(line("shop", NEW))
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     clock.now += 1
-    assert (ring.name_of(NEW), ring.name_of(OLD)) == ("shop", None)
+    assert (ring.find_name(NEW), ring.find_name(OLD)) == ("shop", None)
 
 
 def test_the_file_is_looked_at_once_a_second(file: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[float] = []
-    real = api_keys._state
-    monkeypatch.setattr(api_keys, "_state", lambda path: looks.append(clock.now) or real(path))
+    real = api_keys._file_state
+    monkeypatch.setattr(api_keys, "_file_state", lambda path: looks.append(clock.now) or real(path))
     reads: list[Path] = []
     read = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or read(path))
     ring = KeyRing.from_settings(None, file)
     for _ in range(40):
         clock.now += 0.1
-        assert ring.name_of(OLD) == "shop"
+        assert ring.find_name(OLD) == "shop"
     assert len(looks) <= 5
     assert reads == [file]
 
@@ -240,15 +240,15 @@ def test_the_last_key_is_revoked_by_a_file_without_keys_or_none_at_all(
             file.write_bytes(text.encode("latin-1"))
         for _ in range(3):
             clock.now += 1
-            assert (ring.name_of(OLD), ring.name_of(OTHER)) == (None, left)
+            assert (ring.find_name(OLD), ring.find_name(OTHER)) == (None, left)
             assert ring.configured  # nobody gets in without a key instead
         (record,) = log.records
         assert record.levelname == "WARNING"
         assert record.getMessage().startswith(f"{file} (HOLDFAST_API_KEYS_FILE) ")
-        assert record.getMessage().endswith("None of its keys is valid any more.")
+        assert record.getMessage().endswith("All keys of this file are revoked.")
         file.write_text(line("shop", NEW))
         clock.now += 1
-        assert (ring.name_of(NEW), ring.name_of(OLD)) == ("shop", None)
+        assert (ring.find_name(NEW), ring.find_name(OLD)) == ("shop", None)
 
 
 def test_a_file_that_could_not_be_read_is_tried_again_though_it_does_not_change(
@@ -264,11 +264,11 @@ def test_a_file_that_could_not_be_read_is_tried_again_though_it_does_not_change(
         patch.setattr(Path, "read_bytes", fail)
         for _ in range(3):
             clock.now += 1
-            assert (ring.name_of(OLD), ring.name_of(NEW)) == ("shop", None)
+            assert (ring.find_name(OLD), ring.find_name(NEW)) == ("shop", None)
     assert [record.levelname for record in log.records] == ["ERROR"]
     assert "cannot be read: Input/output error." in log.messages[0]
     clock.now += 1
-    assert (ring.name_of(OLD), ring.name_of(NEW)) == (None, "shop")
+    assert (ring.find_name(OLD), ring.find_name(NEW)) == (None, "shop")
 
 
 @pytest.mark.parametrize("text", BROKEN)
@@ -279,23 +279,23 @@ def test_a_broken_change_keeps_the_keys_and_is_logged_once(
     file.write_bytes(text.encode("latin-1"))
     for _ in range(5):
         clock.now += 1
-        assert ring.name_of(OLD) == "shop"
+        assert ring.find_name(OLD) == "shop"
         assert ring.configured
     (record,) = log.records
     assert record.levelname == "ERROR" and record.exc_info is None
     message = record.getMessage()
     assert message.startswith(f"{file} (HOLDFAST_API_KEYS_FILE)")
-    assert message.endswith("The API keys read before stay valid.")
+    assert message.endswith("The previous API keys stay valid.")
     assert not re.search(f"{OLD}|{OTHER}|[0-9a-f]{{32}}", message)
     file.write_text(line("shop", NEW))
     file.chmod(0o600)
     clock.now += 1
-    assert (ring.name_of(NEW), ring.name_of(OLD)) == ("shop", None)
+    assert (ring.find_name(NEW), ring.find_name(OLD)) == ("shop", None)
 
 
 def test_keys_do_not_show(file: Path) -> None:
     ring = KeyRing.from_settings(line("crm", OTHER), file)
-    ring.name_of(OLD)
+    ring.find_name(OLD)
     assert repr(ring) == str(ring) == "KeyRing(2 keys)"
 
 
@@ -307,20 +307,20 @@ def test_a_file_that_is_open_to_all_is_warned_of_once(
     ring = KeyRing.from_settings(None, file)
     file.write_text(line("shop", NEW))
     clock.now += 1
-    assert ring.name_of(NEW) == "shop"
+    assert ring.find_name(NEW) == "shop"
     warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
     assert len(warnings) == (what is not None)
-    assert all(f"every user of this machine may {what} it" in warning for warning in warnings)
+    assert all(f"every user of this machine can {what} it" in warning for warning in warnings)
 
 
 def test_threads_may_ask_while_the_keys_change(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_keys, "_LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(api_keys, "_RELOAD_SECONDS", 0.0)
     ring = KeyRing.from_settings(None, file)
     found: list[str | None] = []
 
     def ask() -> None:
         while not stop.is_set():
-            found.append(ring.name_of(OLD))
+            found.append(ring.find_name(OLD))
 
     stop = threading.Event()
     threads = [threading.Thread(target=ask) for _ in range(3)]
@@ -334,16 +334,16 @@ def test_threads_may_ask_while_the_keys_change(file: Path, monkeypatch: pytest.M
     for thread in threads:
         thread.join()
     assert set(found) == {"shop"}
-    assert ring.name_of("99") == "crm"
+    assert ring.find_name("99") == "crm"
 
 
 def test_a_made_key_is_random_and_its_line_lets_it_in() -> None:
-    made = [make_key("shop") for _ in range(50)]
+    made = [create_key("shop") for _ in range(50)]
     assert len({key for key, _ in made}) == 50
     for key, stored in made:
         assert re.fullmatch(r"holdfast_[\w-]{43}", key)  # 256 bits, six each
         assert key not in stored
-        assert KeyRing.from_settings(stored, None).name_of(f"Bearer {key}") == "shop"
+        assert KeyRing.from_settings(stored, None).find_name(f"Bearer {key}") == "shop"
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -355,23 +355,23 @@ def test_the_command_prints_the_key_once_and_the_line() -> None:
     done = _command("shop")
     assert done.returncode == 0
     key, stored = re.fullmatch(r"key:  (\S+)\nline: (\S+)\n", done.stdout).groups()  # type: ignore[union-attr]
-    assert KeyRing.from_settings(stored, None).name_of(key) == "shop"
+    assert KeyRing.from_settings(stored, None).find_name(key) == "shop"
     assert key not in done.stderr
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a,b", "-a", "x" * 65])
 def test_the_command_refuses_a_name_that_would_not_be_read(name: str) -> None:
     with pytest.raises(ApiKeysError, match="1 to 64 letters"):
-        make_key(name)
+        create_key(name)
 
 
 def test_the_command_says_where_a_name_appears() -> None:
     told = " ".join(_command("--help").stdout.split())
-    assert "the log says it when keys are read again" in told and "metrics" not in told
+    assert "logged when keys are reloaded" in told and "metrics" not in told
 
 
 def test_the_command_says_so_in_one_line() -> None:
     done = _command("a b")
     assert done.returncode == 2
-    assert "A name has 1 to 64 letters" in done.stderr.splitlines()[-1]
+    assert "use 1 to 64 letters" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr and not done.stdout

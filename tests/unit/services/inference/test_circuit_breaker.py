@@ -13,13 +13,13 @@ class Clock:
 def test_it_opens_after_failures_in_a_row_only() -> None:
     breaker = CircuitBreaker(Clock())
     for _ in range(FAILURES):
-        breaker.failed()
-        breaker.failed()
-        breaker.succeeded()
+        breaker.record_failure()
+        breaker.record_failure()
+        breaker.record_success()
     assert breaker.allows() and not breaker.is_open
     for _ in range(FAILURES):
         assert breaker.allows()
-        breaker.failed()
+        breaker.record_failure()
     assert breaker.is_open and not breaker.allows()
 
 
@@ -27,18 +27,18 @@ def test_after_a_while_one_may_try_and_the_others_do_not_wait_for_it() -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
     for _ in range(FAILURES):
-        breaker.failed()
+        breaker.record_failure()
     clock.now += OPEN_SECONDS - 0.01
     assert not breaker.allows()
     clock.now += 0.01
     assert [breaker.allows() for _ in range(3)] == [True, False, False]
     clock.now += 0.5
-    breaker.failed()
+    breaker.record_failure()
     clock.now += OPEN_SECONDS - 0.01
     assert not breaker.allows()
     clock.now += 0.01
     assert breaker.allows()
-    breaker.succeeded()
+    breaker.record_success()
     assert [breaker.allows() for _ in range(3)] == [True, True, True]
 
 
@@ -46,7 +46,7 @@ def test_who_tried_and_never_came_back_does_not_keep_it_open() -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
     for _ in range(FAILURES):
-        breaker.failed()
+        breaker.record_failure()
     clock.now += OPEN_SECONDS
     assert breaker.allows()
     clock.now += OPEN_SECONDS

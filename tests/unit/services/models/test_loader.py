@@ -76,7 +76,7 @@ def test_a_quick_scorer_that_says_something_else_is_not_used(
     def differs(*_: object) -> None:
         raise ScorerMismatchError("row 0 differs")
 
-    monkeypatch.setattr("holdfast.models.loaded_model.verify", differs)
+    monkeypatch.setattr("holdfast.models.loaded_model.verify_scorer", differs)
     assert load_model(*_saved()).scorer is None
     assert "compiled scorer of model version 7 is not used: row 0 differs" in service_log.text
 
@@ -144,7 +144,7 @@ class TestExamples:
 
     def test_the_quick_scorer_is_held_to_them_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Also where it agrees with the model: what answers is what is checked."""
-        monkeypatch.setattr("holdfast.models.loaded_model.verify", lambda *_: None)
+        monkeypatch.setattr("holdfast.models.loaded_model.verify_scorer", lambda *_: None)
         monkeypatch.setattr(CompiledScorer, "probabilities", lambda _, inputs: np.full(len(inputs), 0.25))
         assert "scores its example 0 with 0.25" in _refusal(*_saved()).message
 

@@ -126,8 +126,8 @@ def test_days_are_deleted_by_their_date(tmp_path: Path, service_log: pytest.LogC
     delete_days(tmp_path, NOON_US // DAY_US)
     left = ["2024-02-28", "2024-03-01", "20240101", "elsewhere", "notes"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
-    assert [message.split(",")[0] for message in service_log.messages] == [
-        "Predictions of 2024-02-28 are past their time"
+    assert [message.split(": ")[0] for message in service_log.messages] == [
+        "Predictions of 2024-02-28 are past their retention and cannot be deleted"
     ]
     delete_days(tmp_path / "nowhere", 0)
 

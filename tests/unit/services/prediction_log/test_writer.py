@@ -111,7 +111,7 @@ def test_a_full_queue_drops_and_counts_and_holds_nobody_up(
     log.append(make_batch(["h"]))
     assert time.monotonic() - began < 1
     assert (log.queued_rows, log.dropped_rows) == (5, 3)
-    assert log.degraded == "predictions come faster than they are written"
+    assert log.degraded == "predictions arrive faster than they are written"
     gate.open.set()
     wait_until(lambda: log.degraded is None)
     log.append(make_batch(["i"]))
@@ -155,7 +155,7 @@ def test_close_says_what_it_could_not_write_in_time(
     log.close(timeout=0.05)
     log.close()
     gate.open.set()
-    assert service_log.messages == ["3 predictions are not in the log: no time to write"]
+    assert service_log.messages == ["3 predictions are not in the log: no time left to write"]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_batch_that_is_not_as_declared_spoils_no_other(
     assert logged_request_ids(tmp_path) == ["a", "c"]
     assert (log.written_rows, log.dropped_rows, log.queued_rows) == (2, 2, 0)
     [said] = service_log.messages
-    assert said.startswith("Predictions that are not as declared are not logged: ")
+    assert said.startswith("Predictions that violate the schema of the log are not logged: ")
 
 
 def test_a_new_file_for_each_day_version_route_and_set_of_inputs(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_thread_steps_aside_for_a_late_writer_but_seldom(monkeypatch: pytest.M
     assert not steps_aside()  # it waits for the disk
     queue.is_stuck = False
     queue.take()
-    queue.all_done()
+    queue.finish()
     assert not steps_aside()
     now = 0.5
     assert steps_aside()
