@@ -1,4 +1,4 @@
-"""How good scores are, as numbers and with intervals."""
+"""Evaluation metrics of churn scores, with bootstrap intervals."""
 
 import numpy as np
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
@@ -17,9 +17,15 @@ from holdfast.training.evaluation_report import Interval
 
 
 def compute_metrics(churned: Bools, scores: Floats) -> dict[str, float]:
-    """ROC-AUC and PR-AUC (higher is better), Brier score, log loss and calibration error (lower is better).
+    """Compute ROC-AUC, PR-AUC, Brier score, log loss and expected calibration error.
 
-    Rows of one class have no ROC-AUC, and rows without a churner no PR-AUC: NaN.
+    Args:
+        churned: Labels, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+
+    Returns:
+        Value by metric: ``roc_auc`` and ``pr_auc`` (higher is better), ``brier``, ``log_loss`` and ``ece`` (lower is
+        better). NaN for ``roc_auc`` with one class and for ``pr_auc`` without a churner.
     """
     both = [False, True]
     return {
@@ -32,12 +38,29 @@ def compute_metrics(churned: Bools, scores: Floats) -> dict[str, float]:
 
 
 def roc_auc(churned: Bools, scores: Floats) -> float:
-    """The area under the ROC curve; NaN for rows of one class."""
+    """Compute the area under the ROC curve.
+
+    Args:
+        churned: Labels, shape (rows,).
+        scores: Scores, shape (rows,).
+
+    Returns:
+        The area; NaN with one class.
+    """
     return float(roc_auc_score(churned, scores)) if churned.any() and not churned.all() else float("nan")
 
 
 def compute_metric_intervals(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> dict[str, Interval]:
-    """The same with their 95% intervals."""
+    """Compute the metrics of :func:`compute_metrics` with 95% intervals.
+
+    Args:
+        churned: Labels, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+        bootstrap: Bootstrap over customers.
+
+    Returns:
+        Interval by metric.
+    """
     draws = {
         "roc_auc": roc_auc_draws(churned, scores, bootstrap),
         "pr_auc": pr_auc_draws(churned, scores, bootstrap),
@@ -49,13 +72,31 @@ def compute_metric_intervals(churned: Bools, scores: Floats, bootstrap: Customer
 
 
 def row_log_loss(churned: Bools, scores: Floats) -> Floats:
-    """Log loss of each row, shape (rows,). A certain error costs 36, not infinity, as in scikit-learn."""
+    """Compute the log loss of each row, clipped like scikit-learn: a certain error costs 36, not infinity.
+
+    Args:
+        churned: Labels, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+
+    Returns:
+        Log loss, shape (rows,).
+    """
     certain = np.finfo(np.float64).eps
     clipped = np.clip(scores, certain, 1 - certain)
     return -np.where(churned, np.log(clipped), np.log1p(-clipped))
 
 
 def roc_auc_difference(churned: Bools, left: Floats, right: Floats, bootstrap: CustomerBootstrap) -> Interval:
-    """ROC-AUC of ``left`` less that of ``right``, on the same resamples."""
+    """Compute the difference of two ROC-AUCs on the same resamples.
+
+    Args:
+        churned: Labels, shape (rows,).
+        left: Scores of the first model, shape (rows,).
+        right: Scores of the second model, shape (rows,).
+        bootstrap: Bootstrap over customers.
+
+    Returns:
+        ROC-AUC of ``left`` minus ROC-AUC of ``right`` with its 95% interval.
+    """
     draws = roc_auc_draws(churned, left, bootstrap) - roc_auc_draws(churned, right, bootstrap)
     return percentile_interval(roc_auc(churned, left) - roc_auc(churned, right), draws)

@@ -1,4 +1,4 @@
-"""MLflow: the embedded database, runs and the model registry."""
+"""MLflow tracking of a training: database, runs, artifacts and registration."""
 
 import hashlib
 import json
@@ -48,16 +48,22 @@ _TRIAL = "holdfast.trial"
 
 @dataclass(frozen=True)
 class TrainedVersion:
-    """A registered version and the run it came from."""
+    """Registered version with its run."""
 
     version: str
     run_id: str
 
 
 def open_tracking(settings: Settings) -> MlflowClient:
-    """The tracking client; on first use creates the embedded database and the experiment.
+    """Open the tracking client; the first call creates the embedded database and the experiment.
 
-    One process at a time: MLflow's migrations fail when two create the database together.
+    One process at a time: MLflow's migrations fail when two processes create the database together.
+
+    Args:
+        settings: Settings with the tracking URI.
+
+    Returns:
+        The client.
     """
     uri = settings.mlflow_tracking_uri
     mlflow.set_tracking_uri(uri)
@@ -74,21 +80,41 @@ def open_tracking(settings: Settings) -> MlflowClient:
 
 
 def training_lock(settings: Settings) -> FileLock:
-    """Held from looking for an earlier result to registering a new one, so that two at once give one version."""
+    """Return the lock from the search for an earlier result to the registration, so that concurrent trainings
+    register once.
+
+    Args:
+        settings: Settings with the MLflow folder, which is created.
+
+    Returns:
+        The lock, not acquired.
+    """
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.mlflow / "train.lock")
 
 
 def find_trained_version(client: MlflowClient, lineage: Lineage) -> TrainedVersion | None:
-    """The version that training from this lineage has given already, if any."""
+    """Find the version of an earlier training with the same lineage.
+
+    Args:
+        client: MLflow client.
+        lineage: Lineage of the training.
+
+    Returns:
+        The version; None if there is none.
+    """
     found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{TRAINING_KEY_TAG}` = '{lineage.key}'")
     return TrainedVersion(str(found[0].version), str(found[0].run_id)) if found else None
 
 
 def close_orphaned_runs(client: MlflowClient, settings: Settings) -> None:
-    """End the runs that killed trainings of this data folder left RUNNING. The caller holds the training lock.
+    """Terminate runs that killed trainings of this data folder left RUNNING; the caller holds the training lock.
 
-    A run whose version was registered had finished its work; any other is marked as killed.
+    A run with a registered version is marked as finished, any other as killed.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the data folder.
     """
     for run in _runs(client, f"tags.`{_PLACE}` = '{_place(settings)}' and attributes.status = 'RUNNING'"):
         registered = client.search_model_versions(f"run_id = '{run.info.run_id}'")
@@ -97,10 +123,18 @@ def close_orphaned_runs(client: MlflowClient, settings: Settings) -> None:
 
 @contextmanager
 def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> Iterator[str]:
-    """The parent run of one training; yields its id. It ends FAILED when the body raises.
+    """Open the parent run of a training; an exception in the body marks the run as FAILED.
 
-    A training that was cut short goes on in its own run. On a shared server another machine may be at the same one.
-    One that was not leaves its processor time as ``TRAINING_TIME``, in which what else runs on the machine has no part.
+    An interrupted training resumes its own run. An uninterrupted one logs its processor time, which other load on the
+    machine does not change.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the data folder.
+        lineage: Lineage of the training.
+
+    Yields:
+        Id of the run.
     """
     earlier = _runs(client, f"tags.`{TRAINING_KEY_TAG}` = '{lineage.key}' and tags.`{_PLACE}` = '{_place(settings)}'")
     begun = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
@@ -114,7 +148,7 @@ def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> 
 
 
 class TrialLog:
-    """One child run per trial; a trial that is there already is not written again."""
+    """Child runs of a search, one per trial; an existing run is not written again."""
 
     def __init__(self, client: MlflowClient, parent: str) -> None:
         self._client, self._parent = client, parent
@@ -124,7 +158,11 @@ class TrialLog:
         self._logged = {run.data.tags.get(_TRIAL) for run in children if run.info.status == "FINISHED"}
 
     def log(self, trial: SearchTrial) -> None:
-        """Parameters, ROC-AUC by fold, whether it was pruned."""
+        """Log parameters, ROC-AUC by fold and the pruning of a trial.
+
+        Args:
+            trial: Finished trial.
+        """
         key = f"{trial.family}/{trial.number}"
         if key in self._logged:
             return
@@ -151,18 +189,39 @@ class TrialLog:
 
 
 def log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:
-    """Name the data of a run: the first rows as a sample, the digest of all."""
+    """Log the data set of the active run: the first rows as a sample, and the digest of all rows.
+
+    Args:
+        data: Training set.
+        context: Use of the data, such as "training".
+        digests: SHA-256 of each part.
+    """
     frame = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
     mlflow.log_input(from_pandas(frame, name=f"{context} rows", digest=dataset_digest(digests)), context=context)
 
 
 def dataset_digest(digests: Mapping[str, str]) -> str:
-    """One digest of all parts of a training set, as long as MLflow takes it."""
+    """Combine the digests of a training set into one, with the length that MLflow accepts.
+
+    Args:
+        digests: SHA-256 of each part.
+
+    Returns:
+        Digest, 32 hexadecimal digits.
+    """
     return sha256(json.dumps(dict(digests), sort_keys=True))[:32]
 
 
 def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
-    """The model as skops, never pickle, with its signature."""
+    """Log a model with its signature, as skops instead of pickle.
+
+    Args:
+        model: Fitted classifier.
+        data: Training set, for the signature.
+
+    Returns:
+        MLflow's model info.
+    """
     sample = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
     return mlflow.sklearn.log_model(
         model,
@@ -176,40 +235,71 @@ def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
 
 
 def compute_logged_sha256(client: MlflowClient, model_info: Any) -> str:
-    """The digest of a logged model's file, as the store of artifacts gives it back.
+    """Compute the SHA-256 of a logged model file as read back from the artifact store.
 
-    Kept at registration: a service loads no other file, whoever may write to that store.
+    The digest is registered: a service loads no other file, even if the artifact store was changed.
+
+    Args:
+        client: MLflow client.
+        model_info: Result of :func:`log_model`.
+
+    Returns:
+        SHA-256, hexadecimal.
     """
     content = RegistryClient(str(client.tracking_uri)).download_logged_model(model_info.model_id)
     return hashlib.sha256(content).hexdigest()
 
 
-def log_evaluation(recipe: Recipe, told: Evaluation) -> None:
-    """The evaluation and the recipe as files, and what people sort runs by as metrics and tags."""
-    mlflow.log_text(told.model_dump_json(indent=2), EVALUATION_FILE)
+def log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
+    """Log evaluation and recipe as files, and the main values as metrics and tags of the active run.
+
+    Args:
+        recipe: Recipe of the model.
+        evaluation: Evaluation of the model.
+    """
+    mlflow.log_text(evaluation.model_dump_json(indent=2), EVALUATION_FILE)
     mlflow.log_text(recipe.model_dump_json(indent=2), RECIPE_FILE)
-    for name, values in told.metrics.items():
+    for name, values in evaluation.metrics.items():
         for metric, value in values.items():
             mlflow.log_metric(f"test.{name}.{metric}", value.value)
-    mlflow.log_metrics({f"test.model.{name}.low": i.low for name, i in told.metrics["model"].items()})
-    mlflow.log_metrics({f"test.model.{name}.high": i.high for name, i in told.metrics["model"].items()})
-    mlflow.log_metrics({"value.per_customer": told.value.earned.value, "instability": told.instability.value})
-    mlflow.set_tags({"chosen": told.chosen, "reason": told.reason, "calibration": told.calibration})
+    mlflow.log_metrics({f"test.model.{name}.low": i.low for name, i in evaluation.metrics["model"].items()})
+    mlflow.log_metrics({f"test.model.{name}.high": i.high for name, i in evaluation.metrics["model"].items()})
+    mlflow.log_metrics(
+        {"value.per_customer": evaluation.value.earned.value, "instability": evaluation.instability.value}
+    )
+    mlflow.set_tags({"chosen": evaluation.chosen, "reason": evaluation.reason, "calibration": evaluation.calibration})
 
 
 def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
-    """What the run's test found."""
+    """Read the evaluation of a run.
+
+    Args:
+        client: MLflow client.
+        run_id: Id of the run.
+
+    Returns:
+        The evaluation.
+    """
     return Evaluation.model_validate_json(read_file(client, run_id, EVALUATION_FILE))
 
 
 def log_plots(figures: Mapping[str, Figure]) -> None:
-    """Pictures into the active run."""
+    """Log plots as PNG files of the active run.
+
+    Args:
+        figures: Figure by name.
+    """
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{name}.png")
 
 
 def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None:
-    """What each model said of each test row, as Parquet."""
+    """Log the scores of each model for each test row as Parquet.
+
+    Args:
+        data: Test rows.
+        scores: Scores by model, each of shape (rows,).
+    """
     frame = data.keys.assign(churned=data.y, **scores)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / PREDICTIONS_FILE
@@ -220,7 +310,19 @@ def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None
 def register_version(
     client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
 ) -> TrainedVersion:
-    """Register the model and set what serving and lineage need as tags, in one step."""
+    """Register a model with the tags for serving and lineage in one request.
+
+    Args:
+        client: MLflow client.
+        model_info: Result of :func:`log_model`.
+        run_id: Id of the run.
+        served: Contract of the model.
+        lineage: Lineage of the training.
+        description: Description of the version.
+
+    Returns:
+        The registered version.
+    """
     if not client.search_registered_models(f"name = '{MODEL_NAME}'"):  # one at a time: see training_lock
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
     tags = {
@@ -253,7 +355,9 @@ def _runs(client: MlflowClient, query: str) -> list[Run]:
 
 
 def _place(settings: Settings) -> str:
-    """Names the data folder whose training lock guards a run: a shared tracking server holds those of others, too."""
+    """Return the id of the data folder whose training lock guards a run; a shared server holds runs of other
+    folders.
+    """
     path = settings.mlflow / "place"
     if not path.exists():
         with replace_file(path) as temporary:

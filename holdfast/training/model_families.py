@@ -1,6 +1,6 @@
-"""The model families that are searched, from the simplest to the most complex.
+"""Model families of the search, from the simplest to the most complex.
 
-Both are additive in log-odds, so that the reasons of a prediction are exact (docs/decisions/0006).
+Both are additive in log-odds, so contributions to a prediction are exact (docs/decisions/0006-additive-models.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,16 +18,21 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 if TYPE_CHECKING:
     from optuna import Trial
 
-# Churn grows with the silence: boosting may not learn the opposite from noise.
+# Churn risk grows with these inputs: boosting must not learn the opposite from noise.
 _INCREASING = ("days_since_last_purchase", "lateness_ratio", "silence_share")
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of model.
+    """Model family with its search space.
 
-    ``defaults`` are the first trial's parameters, and the choice where nothing can be searched. ``transformers``
-    do not depend on the parameters, so the search fits them once per fold.
+    Attributes:
+        name: Name of the family.
+        complexity: Rank; the simplest family has the lowest.
+        defaults: Parameters of the first trial, and of the model if a search is not possible.
+        suggest: Search space.
+        transformers: Transformers without parameters, fitted once per fold.
+        classifier: Classifier from parameters, input names and seed.
     """
 
     name: str
@@ -38,7 +43,16 @@ class Family:
     classifier: Callable[[dict[str, Any], Sequence[str], int], BaseEstimator]
 
     def build(self, params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEstimator:
-        """An untrained model of the inputs ``names``."""
+        """Build an unfitted model.
+
+        Args:
+            params: Hyperparameters.
+            names: Names of the model inputs.
+            seed: Random seed.
+
+        Returns:
+            Pipeline or classifier.
+        """
         steps = [*self.transformers(), self.classifier(params, names, seed)]
         return make_pipeline(*steps) if len(steps) > 1 else steps[0]
 
@@ -51,7 +65,7 @@ def _boosting(params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEs
     return HistGradientBoostingClassifier(
         **params,
         early_stopping=False,  # its random hold-out would mix the cut-offs
-        interaction_cst="no_interactions",  # a generalised additive model (Lou, Caruana and Gehrke, 2012)
+        interaction_cst="no_interactions",  # a generalized additive model (Lou, Caruana and Gehrke, 2012)
         monotonic_cst=[int(name in _INCREASING) for name in names],
         random_state=seed,
     )
@@ -94,5 +108,13 @@ FAMILIES = {
 
 
 def describe_model(family: str, params: dict[str, Any]) -> str:
-    """A model in a few words: ``logistic C=0.001``."""
+    """Format family and parameters: ``logistic C=0.001``.
+
+    Args:
+        family: Name of the family.
+        params: Hyperparameters.
+
+    Returns:
+        The text.
+    """
     return " ".join([family, *(f"{name}={value:.3g}" for name, value in params.items())])

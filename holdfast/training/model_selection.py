@@ -1,4 +1,4 @@
-"""Chooses between the families, on the folds, never on the test."""
+"""Selection of family, calibration and threshold on the folds, never on the test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +23,14 @@ from holdfast.training.time_split import TimeSplit
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What ships, why, and how it compares.
+    """Selected model.
 
-    ``simplest`` is the best trial of the simplest family; None when that is the chosen one. ``gain``: ROC-AUC over it
-    on the test rows, None until that is measured.
+    Attributes:
+        recipe: Recipe of the model.
+        reason: Reason of the selection.
+        simplest: Best trial of the simplest family; None if the simplest family is selected.
+        calibration: Selected calibration.
+        gain: ROC-AUC over the simplest family on the test rows; None before the test.
     """
 
     recipe: Recipe
@@ -37,14 +41,21 @@ class ModelChoice:
 
 
 class SingleClassError(HoldfastError):
-    """Everybody churned, or nobody did: there is nothing to learn or to test."""
+    """Data with one class only: a model cannot be fitted or tested."""
 
 
 def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
-    """``split`` without the folds in which all rows to fit on, or all to judge by, have one outcome.
+    """Drop the folds in which all rows for fitting or all rows for validation have one class.
+
+    Args:
+        split: Cut-offs by use.
+        data: Training set.
+
+    Returns:
+        The split with the remaining folds.
 
     Raises:
-        OneOutcomeError: All development or all test rows have.
+        SingleClassError: All development rows or all test rows have one class.
     """
 
     def both(*cutoffs: datetime) -> bool:
@@ -64,9 +75,17 @@ def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
 def choose_model(
     best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, horizon_days: int
 ) -> ModelChoice:
-    """The simplest family that no other beats by more than noise, and its calibration and threshold.
+    """Select the simplest family that no other family beats by more than noise, its calibration and threshold.
 
-    ``best`` holds the best trial of each family, simplest first; it is empty where there are no folds.
+    Args:
+        best: Best trial of each family, simplest first; empty without folds.
+        data: Training set.
+        split: Cut-offs by use.
+        training: Training settings.
+        horizon_days: Horizon of the label in days.
+
+    Returns:
+        The selection.
     """
     if best:
         chosen, folds, reason = _choose_family(best, data, split, training)
@@ -115,7 +134,7 @@ def _choose_family(
 def _mean_roc_auc_difference(
     left: Sequence[FoldScores], right: Sequence[FoldScores], training: TrainingSettings
 ) -> Interval:
-    """The mean over the folds of ROC-AUC of ``left`` less that of ``right``, customers drawn once for all folds."""
+    """Compute the mean ROC-AUC difference over folds, with customers resampled once for all folds."""
     customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold in left])
     fold_of_row = np.repeat(np.arange(len(left)), [len(fold.log_odds) for fold in left])
     everyone = CustomerBootstrap(customers, training.resamples, training.seed)

@@ -1,7 +1,8 @@
-"""What a process computes with. The same sums in another order differ in the last bits.
+"""CPU code paths of BLAS and NumPy that decide the last bits of a result.
 
-OpenBLAS and numpy choose their code by the processor: a model that was fitted on one machine is not the same to the
-last bit on another, unless the other is held to what the first one used.
+OpenBLAS and NumPy select code by processor: a model fitted on one machine differs in the last bits on another, unless
+the
+second uses the code paths of the first.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,12 @@ PINNING_VARIABLES = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
 
 @dataclass(frozen=True)
 class NumericEnvironment:
-    """``blas``: the kernels of OpenBLAS, "" without one. ``simd``: what numpy uses beyond its baseline."""
+    """CPU code paths of a process.
+
+    Attributes:
+        blas: Kernels of OpenBLAS, empty without OpenBLAS.
+        simd: Instruction sets of NumPy beyond its baseline.
+    """
 
     blas: str
     simd: list[str]
@@ -31,7 +37,11 @@ NUMERIC_ENVIRONMENT = TypeAdapter(NumericEnvironment)
 
 
 def current_numeric_environment() -> NumericEnvironment:
-    """That of this process. numpy and scipy each bring an OpenBLAS; both choose alike."""
+    """Read the code paths of this process; NumPy and SciPy each load an OpenBLAS with the same selection.
+
+    Returns:
+        The numeric environment.
+    """
     import scipy.linalg  # noqa: F401  loads the second one
 
     kernels = {str(library.get("architecture", library["internal_api"])) for library in threadpool_info()
@@ -41,14 +51,21 @@ def current_numeric_environment() -> NumericEnvironment:
 
 
 def pinned_environment(recorded: NumericEnvironment) -> Mapping[str, str]:
-    """The variables that hold a new process to ``recorded``, as far as this processor can."""
+    """Build the environment variables that pin a new process to recorded code paths, as far as this processor can.
+
+    Args:
+        recorded: Numeric environment to reproduce.
+
+    Returns:
+        Value by variable.
+    """
     others = [name for names in _simd() for name in names if name not in recorded.simd]
     kernels = {"OPENBLAS_CORETYPE": recorded.blas} if recorded.blas.isalnum() else {}
     return kernels | {"NPY_DISABLE_CPU_FEATURES": " ".join(others)}
 
 
 def _simd() -> tuple[list[str], list[str]]:
-    """Instruction sets that numpy uses here beyond its baseline, and those that it could use elsewhere."""
+    """Return the instruction sets that NumPy uses beyond its baseline, and those that it does not use here."""
     known: Any = np.show_config(mode="dicts")
     extensions = known.get("SIMD Extensions", {})
     return list(extensions.get("found", [])), list(extensions.get("not found", []))

@@ -1,4 +1,4 @@
-"""How a model version is made from its training set: kept as ``recipe.json`` in its run, enough to make it again."""
+"""Recipe of a model version, stored as ``recipe.json`` in its run: sufficient to train the version again."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,7 +10,7 @@ Calibration = Literal["none", "sigmoid", "isotonic"]
 
 
 class FoldCutoffs(BaseModel):
-    """Fitted on ``fit``, judged on ``validation``, whose horizon of outcomes begins after those of ``fit`` ended."""
+    """Cut-offs of one fold; the horizons of ``fit`` end before the cut-off of ``validation``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -19,10 +19,12 @@ class FoldCutoffs(BaseModel):
 
 
 class Recipe(BaseModel):
-    """The choice, the cut-offs and what the data looked like.
+    """Family, parameters, cut-offs and data digests of a model.
 
-    ``digests`` maps "development" and "test" to "rows", "labels" and each input to the SHA-256 of its values, so
-    that a reproduction can say where it parts.
+    Attributes:
+        digests: SHA-256 of "rows", "labels" and each input, for "development" and for "test"; a reproduction reports
+            the
+            first difference.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""What a data scientist may set about training."""
+"""Training settings: search, profit, customer groups and cut-offs."""
 
 from typing import Self
 
@@ -9,22 +9,24 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class SearchSettings(BaseModel):
-    """How long to look for good hyperparameters."""
+    """Budget of the hyperparameter search."""
 
     model_config = _FROZEN
 
-    trials: int = Field(default=10, ge=1, description="Trials per family, pruned ones included.")
-    seconds: float = Field(default=90, gt=0, description="No trial starts after so long; a family's first always does.")
+    trials: int = Field(default=10, ge=1, description="Trials per family, including pruned trials.")
+    seconds: float = Field(
+        default=90, gt=0, description="Time in seconds after which no trial starts, except the first of a family."
+    )
 
 
 class ValueSettings(BaseModel):
-    """What a retention offer costs and brings, in the currency of the transactions."""
+    """Cost and benefit of a retention offer, in the currency of the transactions."""
 
     model_config = _FROZEN
 
-    kept_customer: float = Field(default=30, gt=0, description="Worth of a customer who would have churned and stays.")
-    offer_cost: float = Field(default=2, gt=0, description="Cost of one offer, taken up or not.")
-    response_rate: float = Field(default=0.1, gt=0, le=1, description="Share of churners whom the offer keeps.")
+    kept_customer: float = Field(default=30, gt=0, description="Value of a retained customer who would have churned.")
+    offer_cost: float = Field(default=2, gt=0, description="Cost of one offer.")
+    response_rate: float = Field(default=0.1, gt=0, le=1, description="Share of churners retained by the offer.")
 
     @model_validator(mode="after")
     def _can_pay(self) -> Self:
@@ -34,7 +36,7 @@ class ValueSettings(BaseModel):
 
 
 class Slice(BaseModel):
-    """Groups of customers by one model input: below and from each edge, or by quantiles of the test rows."""
+    """Customer groups by one model input: by edges, or by quantiles of the test rows."""
 
     model_config = _FROZEN
 
@@ -65,19 +67,17 @@ DEFAULT_SLICES = [
 
 
 class TrainingSettings(BaseModel):
-    """Cut-offs, search, value and seed; horizon and activity window are part of the label (Settings)."""
+    """Cut-offs, search, profit and seed; horizon and activity window are part of the label (``Settings``)."""
 
     model_config = _FROZEN
 
     test_cutoffs: int = Field(default=4, ge=1, description="Latest monthly cut-offs, kept for the test.")
-    folds: int = Field(default=5, ge=1, description="Latest cut-offs before the test on which candidates are judged.")
+    folds: int = Field(default=5, ge=1, description="Latest cut-offs before the test for the comparison of candidates.")
     min_fit_cutoffs: int = Field(default=2, ge=1, description="Cut-offs that must be left to fit on in each fold.")
     min_history_days: int = Field(default=30, ge=0, description="History before the earliest cut-off.")
     max_cutoffs: int = Field(default=36, ge=2, description="Only the latest cut-offs are used.")
-    search: SearchSettings = Field(default=SearchSettings(), description="How long is searched for a model.")
-    value: ValueSettings = Field(default=ValueSettings(), description="What customers and offers are worth.")
-    slices: list[Slice] = Field(
-        default=DEFAULT_SLICES, description="Groups of customers that are looked at one by one."
-    )
+    search: SearchSettings = Field(default=SearchSettings(), description="Budget of the model search.")
+    value: ValueSettings = Field(default=ValueSettings(), description="Value of customers and offers.")
+    slices: list[Slice] = Field(default=DEFAULT_SLICES, description="Customer groups that are evaluated separately.")
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind each 95% interval.")
     seed: int = Field(default=0, description="Seed of the search, the candidates and the bootstrap.")

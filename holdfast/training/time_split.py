@@ -1,7 +1,7 @@
-"""Splits monthly cut-offs by time, with an embargo as long as the label's horizon.
+"""Split of monthly cut-offs by time, with an embargo as long as the label's horizon.
 
-A cut-off's label looks ``horizon_days`` ahead. Fitting on a cut-off whose horizon reaches into the period it is
-judged on would leak that period's outcomes, so such cut-offs are left out (de Prado, 2018, ch. 7).
+The label of a cut-off covers the next ``horizon_days``. Fitting on a cut-off whose horizon reaches into the validation
+period would leak its outcomes, so such cut-offs are dropped (de Prado, 2018, ch. 7).
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,10 @@ from holdfast.training.recipe import FoldCutoffs
 class TimeSplit:
     """Cut-offs by use.
 
-    Candidates are judged on ``folds``, each fitted on what was closed before it; the choice is fitted on
-    ``development`` and tested on ``test``. Without folds there is nothing to choose by.
+    Attributes:
+        folds: Folds for the comparison of candidates, each fitted on cut-offs closed before its validation.
+        development: Cut-offs on which the selected model is fitted.
+        test: Cut-offs on which it is tested.
     """
 
     folds: tuple[FoldCutoffs, ...]
@@ -26,24 +28,35 @@ class TimeSplit:
 
     @property
     def cutoffs(self) -> list[datetime]:
-        """Every cut-off that is used at all, ascending."""
+        """Return all used cut-offs, ascending."""
         return sorted({*self.development, *self.test})
 
 
 class NotEnoughHistoryError(HoldfastError):
-    """Too few closed cut-offs."""
+    """Too few closed cut-offs for fitting and testing."""
 
 
 def split_by_time(
     cutoffs: Sequence[datetime], horizon_days: int, test_cutoffs: int, folds: int, min_fit_cutoffs: int
 ) -> TimeSplit:
-    """The latest cut-offs test; those before, less the embargo, are developed on.
+    """Split cut-offs: the latest for the test; the earlier ones, minus the embargo, for development.
 
-    With a short history the folds shrink first, then the test, each down to one. When there is no room for even
-    one fold, the test is as long as leaves something to fit on, and there are no folds.
+    With a short history the number of folds shrinks first, then the test, each to one. Without room for one fold, the
+    test
+    is as long as possible with cut-offs left to fit on, and there are no folds.
+
+    Args:
+        cutoffs: Labeled cut-offs, ascending.
+        horizon_days: Horizon of the label in days.
+        test_cutoffs: Largest number of test cut-offs.
+        folds: Largest number of folds.
+        min_fit_cutoffs: Smallest number of cut-offs to fit a fold.
+
+    Returns:
+        The split.
 
     Raises:
-        NotEnoughHistoryError: Not even one cut-off each to fit on and to test on.
+        NotEnoughHistoryError: There is not one cut-off each for fitting and testing.
     """
     lengths = range(min(test_cutoffs, len(cutoffs)), 0, -1)
     splits = [_split(cutoffs, tested, horizon_days, folds, min_fit_cutoffs) for tested in lengths]
@@ -58,7 +71,16 @@ def split_by_time(
 
 
 def select_closed_cutoffs(cutoffs: Sequence[datetime], moment: datetime, horizon_days: int) -> tuple[datetime, ...]:
-    """The cut-offs whose horizon has closed by ``moment``."""
+    """Select the cut-offs whose horizon has ended.
+
+    Args:
+        cutoffs: Cut-offs.
+        moment: Time, UTC.
+        horizon_days: Horizon of the label in days.
+
+    Returns:
+        Closed cut-offs in the given order.
+    """
     return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=horizon_days) <= moment)
 
 

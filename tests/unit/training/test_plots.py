@@ -163,5 +163,5 @@ def test_importance_from_the_largest_down_with_intervals() -> None:
 
 
 def test_every_model_that_is_evaluated_has_a_name_and_a_colour() -> None:
-    assert plots._COLOURS.keys() == plots._LABELS.keys() == {"model", *BASELINE_LABELS}
-    assert len(set(plots._COLOURS.values())) == len(plots._COLOURS)
+    assert plots._COLORS.keys() == plots._LABELS.keys() == {"model", *BASELINE_LABELS}
+    assert len(set(plots._COLORS.values())) == len(plots._COLORS)

@@ -19,7 +19,7 @@ from tests.support.small_shop import AS_OF
             "challenger",
             ["Version 7 is registered", "is the challenger", "`python -m flows.promote --version 7`"],
         ),
-        (False, ["roc_auc", "value"], "", ["Version 7 was there already", "failed roc_auc, value", "flows.gates"]),
+        (False, ["roc_auc", "value"], "", ["Version 7 exists already", "failed roc_auc, value", "flows.gates"]),
         (False, [], "champion", ["passed every gate, and is the champion already"]),
         (True, [], "", ["passed every gate, but the champion has changed", "flows.gates --version 7"]),
     ],
