@@ -1,4 +1,4 @@
-"""The service in this process behind a real HTTP server, the one BentoML starts, so that tests can look inside both."""
+"""The service in this process behind uvicorn, the HTTP server that BentoML uses."""
 
 import contextlib
 import json
@@ -14,42 +14,43 @@ from typing import Any
 import httpx
 import uvicorn
 
+from tests.support.bentoml_internals import create_asgi_app
 from tests.support.service_fixtures import service_environment
 
 
 @dataclass(frozen=True)
 class HttpService:
-    """Where it listens."""
+    """A service that listens on a port."""
 
     port: int
     host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        """Of the service."""
+        """Return the URL of the service."""
         return f"http://{self.host}:{self.port}"
 
     def client(self, **options: Any) -> httpx.Client:
-        """Not trusting the proxies of the caller's shell."""
+        """Create a client that ignores the proxies of the environment."""
         return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
 
     def connect(self) -> "RawConnection":
-        """A connection on which bytes are sent one by one."""
+        """Open a TCP connection."""
         return RawConnection(socket.create_connection((self.host, self.port), timeout=30))
 
 
 class RawConnection:
-    """A connection to the service, below HTTP."""
+    """A TCP connection on which a test writes HTTP itself."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
     def send(self, data: bytes) -> None:
-        """Just that."""
+        """Send bytes."""
         self._connection.sendall(data)
 
-    def head(self, length: int, path: str = "/predict") -> None:
-        """The head of a request with a body of ``length`` bytes."""
+    def send_head(self, length: int, path: str = "/predict") -> None:
+        """Send the head of a request with a body of ``length`` bytes."""
         lines = [
             f"POST {path} HTTP/1.1",
             "Host: localhost",
@@ -58,39 +59,34 @@ class RawConnection:
         ]
         self.send("\r\n".join([*lines, "", ""]).encode())
 
-    def answer(self) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and JSON of the next answer."""
+    def read_response(self) -> tuple[int, dict[str, str], Any]:
+        """Read status, headers and JSON of the next response."""
         data = b""
         while b"\r\n\r\n" not in data:
-            data += self._more()
+            data += self._receive()
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         while len(body) < int(headers["content-length"]):
-            body += self._more()
+            body += self._receive()
         return int(first.split()[1]), headers, json.loads(body)
 
-    def _more(self) -> bytes:
+    def _receive(self) -> bytes:
         data = self._connection.recv(65_536)
-        assert data, "the connection was closed without an answer"
+        assert data, "the connection was closed without a response"
         return data
 
     def close(self) -> None:
-        """Without a word."""
+        """Close the connection without an HTTP message."""
         self._connection.close()
 
 
 @contextmanager
 def serve_over_http(data: Path, host: str = "127.0.0.1", **variables: str) -> Iterator[HttpService]:
-    """The service on a free port, ready; see ``serve_in_process``."""
-    from _bentoml_impl.server.app import ServiceAppFactory
-
-    from services.churn import ChurnService
-
+    """Serve on a free port; the parameters are those of ``serve_in_process``."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(service_environment(data, **variables))
-        ChurnService.inject_config()
-        app = ServiceAppFactory(ChurnService, is_main=True, enable_metrics=False)()
+        app = create_asgi_app()
         listener = stack.enter_context(socket.create_server((host, 0)))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, server_header=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

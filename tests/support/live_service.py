@@ -1,4 +1,4 @@
-"""The service as `bentoml serve` runs it, in processes of its own, and callers who keep asking it."""
+"""The service run by `bentoml serve` in separate processes, and threads that send requests to it."""
 
 import itertools
 import os
@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from feature_repo.settings import NO_TELEMETRY
+from tests.support.bentoml_internals import WORKER_MODULE
 from tests.support.main_job import environment_of
 from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for_response
 from tests.support.service_state import AS_OF, CUSTOMERS
@@ -23,36 +24,36 @@ from tests.support.service_state import AS_OF, CUSTOMERS
 
 @dataclass(frozen=True)
 class LiveService:
-    """Where it listens, its supervisor, and its data folder."""
+    """URL, supervisor process and data folder of a service."""
 
     url: str
     server: ServerProcess
     data: Path
 
     def workers(self) -> list[int]:
-        """The processes that answer."""
+        """Return the ids of the serving processes."""
         children = psutil.Process(self.server.process.pid).children(recursive=True)
         alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return [child.pid for child in alive if "_bentoml_impl.worker.service" in " ".join(child.cmdline())]
+        return [child.pid for child in alive if WORKER_MODULE in " ".join(child.cmdline())]
 
-    def ready(self) -> None:
-        """Wait until it is."""
+    def wait_until_ready(self) -> None:
+        """Wait until the service is ready."""
         wait_for_response(self.server, f"{self.url}/readyz", within=120)
 
     def end(self) -> int:
-        """As an orchestrator ends it; the exit status of the supervisor."""
+        """End the service by SIGTERM; returns the exit status of the supervisor."""
         self.server.process.send_signal(signal.SIGTERM)
         return self.server.process.wait(60)
 
     def metric(self, name: str) -> float:
-        """The sum of all series of one metric."""
+        """Return the sum of all series of a metric."""
         lines = httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
 
 @contextmanager
 def live_service(data: Path, **variables: str) -> Iterator[LiveService]:
-    """`bentoml serve services.churn:ChurnService` on ``data``, at ``AS_OF``, ready."""
+    """Run `bentoml serve services.churn:ChurnService` on ``data`` at ``AS_OF``; yields when it is ready."""
     port = free_port()
     environment = environment_of(data) | NO_TELEMETRY | {"BENTOML_HOME": str(data / "bentoml")}
     environment |= {"HOLDFAST_CLOCK": AS_OF.isoformat(), "HOLDFAST_REGISTRY_START_SECONDS": "0"} | variables
@@ -62,22 +63,25 @@ def live_service(data: Path, **variables: str) -> Iterator[LiveService]:
         service = LiveService(f"http://127.0.0.1:{port}", server, data)
         workers: list[int] = []
         try:
-            service.ready()
+            service.wait_until_ready()
             yield service
         finally:
             if server.process.poll() is None:
                 workers = service.workers()
                 service.end()
-            for pid in workers:  # they lead sessions of their own, which no signal to the group reaches
+            for pid in workers:  # each leads its session, which a signal to the process group does not reach
                 if psutil.pid_exists(pid):
                     os.kill(pid, signal.SIGKILL)
 
 
 @dataclass
 class CallerThreads:
-    """Threads that ask for one customer after the other, each request with an id of its own, until told to stop.
+    """Threads that send requests with unique ids for one customer each, until they are stopped.
 
-    ``answered``: the time at which the answer 200 to a request was there, by its id; ``others``: all other answers.
+    Attributes:
+        answered: Time of each response 200 by request id, monotonic seconds.
+        others: All other responses.
+        errors: Number of transport errors.
     """
 
     url: str
@@ -88,7 +92,7 @@ class CallerThreads:
     stopped: bool = False
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def keep_asking(self, name: str) -> None:
+    def send_requests(self, name: str) -> None:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         while not self.stopped:
             try:
@@ -108,16 +112,16 @@ class CallerThreads:
             self.others.append(answer)
 
     def wait_for(self, count: int) -> None:
-        """So many more answers."""
+        """Wait for ``count`` more responses 200."""
         wanted = len(self.answered) + count
         wait_until(lambda: len(self.answered) >= wanted)
 
 
 @contextmanager
 def running_callers(url: str, name: str, key: str = "", threads: int = 3) -> Iterator[CallerThreads]:
-    """Callers for the block."""
+    """Run threads that send requests within the block."""
     found = CallerThreads(url, key)
-    workers = [threading.Thread(target=found.keep_asking, args=(f"{name}{i}",)) for i in range(threads)]
+    workers = [threading.Thread(target=found.send_requests, args=(f"{name}{i}",)) for i in range(threads)]
     for worker in workers:
         worker.start()
     try:
@@ -129,8 +133,8 @@ def running_callers(url: str, name: str, key: str = "", threads: int = 3) -> Ite
 
 
 def wait_until(condition: Callable[[], Any], within: float = 60) -> None:
-    """Wait until it holds."""
+    """Poll ``condition`` until it is true."""
     give_up = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < give_up, "this never happened"
+        assert time.monotonic() < give_up, "the condition stayed false"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""One small service_data for all tests of serving, and ways to serve it: in this process, and as a user would."""
+"""Fixtures of the service tests: a small data folder, and the service in this process."""
 
 import contextlib
 import logging
@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from feature_repo.settings import NO_TELEMETRY, Settings
 from holdfast.models.registry_client import FAIL_FAST_ENV
+from tests.support.bentoml_internals import create_asgi_app, model_store
 from tests.support.service_state import AS_OF
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,12 +28,12 @@ _INTERNALS = re.compile(r"python -m|flows\.|HOLDFAST_|BENTOML|bentoml|[Ff]east|M
 
 @pytest.fixture(scope="session")
 def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with registry, online store and one saved model; read only."""
+    """A data folder with registry, online store and one saved model; tests must not change it."""
     folder = tmp_path_factory.mktemp("service_data") / "data"
-    keep = {name: value for name, value in os.environ.items() if not _is_state(name)}
+    inherited = {name: value for name, value in os.environ.items() if not _is_state(name)}
     built = subprocess.run(
         [sys.executable, "-m", "tests.support.service_state"],
-        env=keep | NO_TELEMETRY | {"HOLDFAST_DATA": str(folder), "BENTOML_HOME": str(folder / "bentoml")},
+        env=inherited | NO_TELEMETRY | {"HOLDFAST_DATA": str(folder), "BENTOML_HOME": str(folder / "bentoml")},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -46,7 +47,7 @@ def service_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[pytest.LogCaptureFixture]:
-    """What the service says to who runs it."""
+    """The log of the service."""
     logger = logging.getLogger("bentoml.holdfast")
     monkeypatch.setattr(logger, "propagate", False)
     logger.addHandler(caplog.handler)
@@ -56,56 +57,42 @@ def service_log(
 
 @pytest.fixture
 def service_data_copy(service_data: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
+    """A copy of ``service_data`` that a test may change."""
     return Path(shutil.copytree(service_data, tmp_path / "data", ignore=shutil.ignore_patterns("predictions")))
 
 
 @contextmanager
 def service_environment(data: Path, **variables: str) -> Iterator[Settings]:
-    """This process at work on ``data``, at ``AS_OF`` unless told otherwise."""
-    from bentoml._internal.configuration.containers import BentoMLContainer
-    from bentoml._internal.models import ModelStore
-
-    with pytest.MonkeyPatch.context() as patch:
+    """Set the settings of this process: data folder, clock at ``AS_OF``, and ``variables``."""
+    with pytest.MonkeyPatch.context() as patch, model_store(data / "bentoml" / "models"):
         for name in [name for name in os.environ if _is_state(name)]:
             patch.delenv(name)
         patch.setenv("HOLDFAST_DATA", str(data))
         patch.setenv("HOLDFAST_CLOCK", AS_OF.isoformat())
-        for name, value in (FAIL_FAST_ENV | variables).items():  # a service sets the first itself, for good
+        for name, value in (FAIL_FAST_ENV | variables).items():  # a service sets the first itself
             patch.setenv(name, value)
-        store = ModelStore(data / "bentoml" / "models")
-        BentoMLContainer.model_store.set(store)
-        try:
-            yield Settings()
-        finally:
-            BentoMLContainer.model_store.reset()
+        yield Settings()
 
 
 @contextmanager
 def serve_in_process(data: Path, **variables: str) -> Iterator[TestClient]:
-    """The service's ASGI application in this process, started."""
-    from _bentoml_impl.server.app import ServiceAppFactory
-
-    from services.churn import ChurnService
-
+    """Serve within this process; yields a client of the started ASGI application."""
     with service_environment(data, **variables):
-        # As ChurnService.to_asgi(), but without metrics: a process can register each of BentoML's only once.
-        ChurnService.inject_config()
-        app = ServiceAppFactory(ChurnService, is_main=True, enable_metrics=False)()
-        here = ("127.0.0.1", 50_000)
-        with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False, client=here) as client:
+        address = ("127.0.0.1", 50_000)
+        app = create_asgi_app()
+        with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False, client=address) as client:
             yield client
 
 
-@pytest.fixture(scope="package")  # not for longer: meanwhile this process works on that service_data, at its time
+@pytest.fixture(scope="package")  # it sets the settings of this process
 def client(service_data: Path) -> Iterator[TestClient]:
-    """The service on the shared service_data; "now" is ``AS_OF``."""
+    """A client of the service on ``service_data`` at ``AS_OF``."""
     with contextlib.ExitStack() as stack:
         yield stack.enter_context(serve_in_process(service_data))
 
 
 def assert_error(response: Any, status: int, *fragments: str) -> str:
-    """Problem details, one sentence, nothing of the machine, its commands, variables and tools; returns that one."""
+    """Check problem details without paths, commands, variables and tools of the machine; returns the detail."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
@@ -120,7 +107,7 @@ def assert_error(response: Any, status: int, *fragments: str) -> str:
 
 
 def assert_clean(text: str) -> None:
-    """No traceback and no path."""
+    """Check that a text has no traceback and no path."""
     assert "Traceback" not in text
     assert not _PATHS.search(text), text
 

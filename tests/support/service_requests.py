@@ -1,4 +1,4 @@
-"""Questions to the service, and what its refusals look like, for tests of faults."""
+"""Requests to the service and checks of its problem details."""
 
 import time
 from typing import Any
@@ -11,36 +11,36 @@ UNAVAILABLE = "The online store cannot be read now."
 
 
 def predict(client: TestClient, customer: str = "c001", **more: Any) -> Any:
-    """For one customer's prediction."""
+    """Request the prediction of one customer."""
     return client.post("/predict", json={"customer_id": customer, **more})
 
 
 def predict_batch(client: TestClient, customers: list[str]) -> dict[str, dict[str, Any]]:
-    """For many customers' predictions in one request: each one's item."""
-    answer = client.post("/predict_batch", json={"customer_ids": customers})
-    assert answer.status_code == 200, answer.text
-    return {item["customer_id"]: item for item in answer.json()["predictions"]}
+    """Request the predictions of many customers; returns the item of each."""
+    response = client.post("/predict_batch", json={"customer_ids": customers})
+    assert response.status_code == 200, response.text
+    return {item["customer_id"]: item for item in response.json()["predictions"]}
 
 
 def probabilities(client: TestClient, customers: list[str]) -> dict[str, float]:
-    """As above, the probabilities alone."""
+    """Request the probabilities of many customers."""
     return {customer: item["churn_probability"] for customer, item in predict_batch(client, customers).items()}
 
 
 def problem_kind(response: Any) -> str:
-    """The kind of a problem."""
+    """Return the kind of a problem."""
     return str(response.json()["type"]).removeprefix("urn:holdfast:problem:")
 
 
 def assert_unavailable(response: Any) -> None:
-    """The store is down; the caller may try again."""
+    """Check the response of a service whose online store is down."""
     assert_error(response, 503, UNAVAILABLE)
     assert problem_kind(response) == "store_unavailable"
     assert int(response.headers["retry-after"]) >= 1
 
 
 def wait_until_available(client: TestClient, within: float = 5) -> None:
-    """By itself, without a restart."""
+    """Wait until the service predicts and is ready again, without a restart."""
     give_up = time.monotonic() + within
     while (answer := predict(client)).status_code != 200 or client.get("/readyz").status_code != 200:
         assert time.monotonic() < give_up, answer.text

@@ -100,7 +100,7 @@ class TestConcurrency:
     ) -> None:
         wires = [service.connect() for _ in range(LIMIT)]
         for wire in wires:
-            wire.head(len(BODY))
+            wire.send_head(len(BODY))
             wire.send(BODY[:5])
         time.sleep(ARRIVAL)
         assert ask(client).status_code == 503
@@ -115,7 +115,7 @@ class TestConcurrency:
         try:
             wires = [service.connect() for _ in range(LIMIT)]
             for wire in wires:
-                wire.head(len(BODY))
+                wire.send_head(len(BODY))
                 wire.send(BODY)
             time.sleep(ARRIVAL)
             assert ask(client).status_code == 503
@@ -133,14 +133,14 @@ class TestSlowness:
         wires = [service.connect() for _ in range(LIMIT)]
         began = time.monotonic()
         for wire in wires:
-            wire.head(len(BODY))
+            wire.send_head(len(BODY))
         for byte in BODY[:8]:
             for wire in wires:
                 wire.send(bytes([byte]))
             time.sleep(0.05)
         assert ask(client).status_code == 503, "they hold all places"
         for wire in wires:
-            status, headers, problem = wire.answer()
+            status, headers, problem = wire.read_response()
             assert (status, problem["type"]) == (504, "urn:holdfast:problem:timeout")
             assert headers["content-type"] == "application/problem+json"
             wire.close()
@@ -156,7 +156,7 @@ class TestSlowness:
             assert time.monotonic() - began < 3
         finally:
             shop.server.resume()
-        assert_error(answer, 504, "not answered within")
+        assert_error(answer, 504, "not handled within")
         until(lambda: all_slots_are_free(client))
 
 
@@ -207,7 +207,7 @@ class TestRequestIds:
         if b"\x00" in given:  # no header may hold it: refused before it reaches the service
             wire.close()
             return
-        status, headers, _ = wire.answer()
+        status, headers, _ = wire.read_response()
         wire.close()
         assert status == 200
         new = headers["x-request-id"]

@@ -117,7 +117,7 @@ def test_a_killed_worker_has_logged_what_it_answered_but_for_the_last_moment(liv
         os.kill(worker, signal.SIGKILL)
         killed = time.monotonic()
         wait_until(lambda: live.workers() and worker not in live.workers())
-        live.ready()
+        live.wait_until_ready()
         asked.wait_for(50)  # of the next worker
     assert len([moment for moment in asked.answered.values() if moment < killed]) >= 300
     wait_until(lambda: {one for one, moment in asked.answered.items() if moment > killed + 1} <= set(logged(live)))

@@ -66,6 +66,32 @@ class TestInMemory:
         for (name, labels), value in found.items():
             assert found[name.replace("theirs", "ours"), labels] == pytest.approx(value, rel=1e-12)
 
+    def test_histogram_of_two_processes_equals_that_of_prometheus_client(self, tmp_path: Path) -> None:
+        worker = (
+            "import prometheus_client, numpy; from services.observability.instruments import BufferedHistogram\n"
+            f"values, bounds = {VALUES}, {BOUNDS}\n"
+            "theirs = prometheus_client.Histogram('holdfast_theirs', 'text', ['way'], buckets=bounds)\n"
+            "bare = prometheus_client.Histogram('holdfast_bare_theirs', 'text', buckets=bounds)\n"
+            "for value in values: theirs.labels('one').observe(value)\n"
+            "ours = BufferedHistogram('ours', 'text', bounds, ['way'])\n"
+            "ours.observe_all(numpy.array(values), 'one'); ours.publish()\n"
+            "BufferedHistogram('bare_ours', 'text', bounds).publish()\n"
+        )
+        report = (
+            "from prometheus_client import CollectorRegistry, generate_latest, multiprocess\n"
+            "registry = CollectorRegistry(); multiprocess.MultiProcessCollector(registry)\n"
+            "print(generate_latest(registry).decode())"
+        )
+        environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+        for code in (worker, worker, report):
+            done = subprocess.run(
+                [sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+            )
+        lines = {line for line in done.stdout.splitlines() if "ours" in line}
+        assert lines == {line.replace("theirs", "ours") for line in done.stdout.splitlines() if "theirs" in line}
+        assert 'holdfast_ours_bucket{le="+Inf",way="one"} 16.0' in lines
+        assert "holdfast_bare_ours_count 0.0" in lines
+
     def test_nothing_added_by_several_threads_while_published_is_lost(self, exported: CollectorRegistry) -> None:
         total, distribution = BufferedCounter("added", "", ["by"]), BufferedHistogram("seen", "", BOUNDS)
 
