@@ -1,5 +1,6 @@
-"""Asking a person, in the run of a flow: the form in the Prefect UI, the run that waits for it, and the answer."""
+"""Human approval in a flow run: form in the Prefect UI, suspension of the run, and recorded answer."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -18,24 +19,55 @@ if TYPE_CHECKING:
     from holdfast.promotion.approval import ApprovalAnswer
     from holdfast.promotion.champion_update import PromotionDecision
 
-_ASKING = "approval"  # the name of the one place where a run is suspended
+_PAUSE_KEY = "approval"
+
+
+@dataclass(frozen=True)
+class ApprovalRequest:
+    """Requirements for the approval of a rollout.
+
+    Attributes:
+        required: Whether a person's approval is required.
+        timeout: Time for an answer.
+        requested: The version for which this run has requested approval.
+        repeat: Request approval again where an earlier request on the same evidence was refused.
+    """
+
+    required: bool
+    timeout: timedelta
+    requested: str | None = None
+    repeat: bool = False
 
 
 class Approval(RunInput):
-    """The form in the Prefect UI."""
+    """Form of an approval in the Prefect UI."""
 
-    decision: Literal["approve", "refuse"] = Field(description="Refuse, and the champion stays.")
-    approved_by: str = Field(pattern=r"\S", description="Your name: it stays on the version.")
-    reason: str = Field(pattern=r"\S", description="Why, in a sentence: it stays on the version.")
+    decision: Literal["approve", "refuse"] = Field(description="If refused, the champion is unchanged.")
+    approved_by: str = Field(pattern=r"\S", description="Your name, recorded on the version.")
+    reason: str = Field(pattern=r"\S", description="The reason in a sentence, recorded on the version.")
 
 
 def request_human_approval(
     settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta, deployment: str
 ) -> "tuple[str, PromotionDecision]":
-    """The version, and what a person decided about it. ``deployment`` is whose run this is.
+    """Request a person's approval of a version, and return the decision once there is one.
 
-    The first time this ends the process. Once answered, Prefect runs the flow again from the top, and it comes here
-    knowing which version it asked about. The card tells that it was asked, and that it was refused.
+    The request suspends the run and ends the process. After the answer Prefect runs the flow again from its start; the
+    version that was requested is then read from the registry. Request and refusal are on the model card.
+
+    Args:
+        settings: Data folder.
+        client: The registry.
+        version: The version; the challenger for None.
+        reason: Why approval is requested, shown in the form.
+        timeout: Time for an answer; no answer is a refusal.
+        deployment: Name of the flow's deployment, for the error message.
+
+    Returns:
+        The version and the decision about it.
+
+    Raises:
+        PromotionRefusedError: The version cannot be promoted, the run cannot be suspended, or approval was refused.
     """
     from prefect.runtime import flow_run
 
@@ -44,19 +76,19 @@ def request_human_approval(
     from holdfast.promotion.champion_update import require_passed_gates
     from holdfast.promotion.decision import find_previous_decision, resolve_candidate
 
-    run = str(flow_run.id)
-    number = find_requested_version(client, run)
+    run_id = str(flow_run.id)
+    number = find_requested_version(client, run_id)
     if number is None:
         number = resolve_candidate(client, version)
         if decision := find_previous_decision(client, number):
             return number, decision
-        _require_first_time(number)
+        _require_no_earlier_request(number)
         _require_resumable(number, timeout, deployment)
         gates = require_passed_gates(client, number, get_champion_version(client))
         with promotion_lock(settings):
-            request_approval(client, number, gates, run, datetime.now(UTC), timeout)
+            request_approval(client, number, gates, run_id, datetime.now(UTC), timeout)
         refresh_model_cards(settings, number)
-    answer = _answer(render_request(client, number, reason), timeout)
+    answer = _suspend_for_answer(render_request(client, number, reason), timeout)
     try:
         with promotion_lock(settings):
             return number, record_answer(client, number, answer, datetime.now(UTC))
@@ -65,39 +97,39 @@ def request_human_approval(
         raise
 
 
-def _answer(shown: str, timeout: timedelta) -> "ApprovalAnswer | None":
-    """What a person entered; None when the run was resumed without."""
+def _suspend_for_answer(description: str, timeout: timedelta) -> "ApprovalAnswer | None":
+    """Suspend the run until the form is filled in; None where the run was resumed without an answer."""
     from holdfast.promotion.approval import ApprovalAnswer
 
-    form = Approval.with_initial_data(description=shown)
+    form = Approval.with_initial_data(description=description)
     try:
-        given = suspend_flow_run(wait_for_input=form, timeout=int(timeout.total_seconds()), key=_ASKING)
+        answer = suspend_flow_run(wait_for_input=form, timeout=int(timeout.total_seconds()), key=_PAUSE_KEY)
     except ValidationError:
         return None
-    return ApprovalAnswer(given.decision == "approve", given.approved_by.strip(), given.reason.strip())
+    return ApprovalAnswer(answer.decision == "approve", answer.approved_by.strip(), answer.reason.strip())
 
 
 def _require_resumable(version: str, timeout: timedelta, name: str) -> None:
-    """Only a run of a deployment can be suspended: a worker takes it up again."""
+    """Refuse runs that cannot be suspended: only the run of a deployment is resumed, by a worker."""
     from prefect.runtime import deployment, flow_run
 
-    about = f"{MODEL_NAME} version {version}"
+    model = f"{MODEL_NAME} version {version}"
     if timeout < timedelta(seconds=1):
-        raise PromotionRefusedError(f"{about}: nobody can answer within {timeout}. Give timeout_hours above 0.")
+        raise PromotionRefusedError(f"{model}: no answer is possible within {timeout}. Give timeout_hours above 0.")
     if not deployment.id or flow_run.parent_flow_run_id:
         raise PromotionRefusedError(
-            f"{about} can wait for a person only in a run of the deployment, which a worker resumes: `prefect "
+            f"{model} can wait for approval only in a run of the deployment, which a worker resumes: `prefect "
             f"deployment run {name} -p version='\"{version}\"' -p approval=manual` (README, Schedule)."
         )
 
 
-def _require_first_time(version: str) -> None:
-    """A resumed run that finds its request gone does not ask again: somebody asked after it."""
+def _require_no_earlier_request(version: str) -> None:
+    """Refuse a resumed run whose request was replaced by a later request."""
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
-    if context and context.flow_run and _ASKING in (context.flow_run.empirical_policy.pause_keys or set()):
+    if context and context.flow_run and _PAUSE_KEY in (context.flow_run.empirical_policy.pause_keys or set()):
         raise PromotionRefusedError(
-            f"This run asks about {MODEL_NAME} version {version} no longer: a later request took its place. "
-            "Answer that one."
+            f"The approval of {MODEL_NAME} version {version} requested by this run was replaced by a later request. "
+            "Answer the later one."
         )

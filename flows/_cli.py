@@ -44,7 +44,7 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
 
     Args:
         flow: The flow.
-        show: Prints the result; rich's representation of the result when left out.
+        show: Prints the result; its summary, or else rich's representation of the result, when left out.
     """
 
     def command(**options: Any) -> None:
@@ -52,7 +52,7 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
             logging.getLogger(name).addFilter(_remove_traceback)
         with exit_on_expected_error(expected_errors), _explain_unreachable_server():
             result = flow(**{name: _parameter_value(flow, name, value) for name, value in options.items()})
-        (show or Console().print)(result)
+        (show or _print_result)(result)
 
     parameters = {name: _option(parameter) for name, parameter in inspect.signature(flow.fn).parameters.items()}
     command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -63,13 +63,11 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     app()
 
 
-def print_text(text: str) -> None:
-    """Print text without markup and without line breaks of its own.
-
-    Args:
-        text: What to print.
-    """
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+def _print_result(result: Any) -> None:
+    if hasattr(result, "summary"):
+        typer.echo(result.summary())
+    else:
+        Console().print(result)
 
 
 @contextmanager

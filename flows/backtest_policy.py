@@ -11,14 +11,16 @@ from rich.console import Console
 from feature_repo.settings import Settings, load_settings
 from flows import configure
 from flows._tasks import task
+from flows._training import require_applied_task
 from flows.features import features, snapshots_task
-from flows.promote import PromotionRefusedError, promote
-from flows.train import applied_task, train
+from flows.promote import promote
+from flows.train import train
 from holdfast.backtesting.console_tables import format_step
 from holdfast.backtesting.paths import JOB_FILE, SCORES_FOLDER, STEPS_FILE
 from holdfast.backtesting.plan import BacktestJob, BacktestPlan
 from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
+from holdfast.core.errors import PromotionRefusedError
 from holdfast.feature_store.materialization import load_online_state
 from holdfast.training.time_split import NotEnoughHistoryError
 
@@ -104,7 +106,7 @@ def walk(told: BacktestJob) -> list[BacktestStep]:
     """
     settings, steps = configure(), list[BacktestStep]()
     (settings.data / SCORES_FOLDER).mkdir(parents=True, exist_ok=True)
-    applied_task(settings)
+    require_applied_task(settings)
     for moment in told.plan.steps:
         steps.append(_step(settings, told, steps, moment))
         Console(highlight=False, soft_wrap=True).print(format_step(steps[-1]), markup=False)

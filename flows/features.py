@@ -1,6 +1,5 @@
-"""Features: snapshots, registration, materialisation, parity. `python -m flows.features --as-of 1998-07-01`"""
+"""Features: snapshots, applied definitions, materialization and parity check. `python -m flows.features`"""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from prefect import flow
@@ -14,46 +13,37 @@ from holdfast.feature_store.materialization import features_lock
 from holdfast.feature_store.parity import ParityReport
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots
 from holdfast.ingestion.as_of import ClockError, resolve_daily_as_of, resolve_known_at
-
-
-@dataclass(frozen=True)
-class FeaturesResult:
-    """What serving now reads."""
-
-    as_of: datetime
-    known_at: datetime
-    feature_views: list[str]
-    materialised: bool
-    parity: ParityReport
+from holdfast.reporting.artifact_tables import mismatch_rows, parity_rows
+from holdfast.reporting.flow_results import FeaturesResult
 
 
 @task(task_run_name="snapshots {as_of:%Y-%m-%d}")
 def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> list[Snapshot]:
-    """Build the snapshots of one moment; those already there stay as they are."""
+    """Build the snapshots of one time; existing snapshots are not changed."""
     return build_snapshots(settings, as_of, known_at)
 
 
 @task(name="feast apply")
 def apply_task() -> str:
-    """Register the definitions of this checkout."""
+    """Apply the feature definitions of this checkout to Feast's registry."""
     from holdfast.feature_store.feast_registry import apply_definitions
 
     plan = apply_definitions(open_store())
-    create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="What changed in Feast's registry")
+    create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="Changes in Feast's registry")
     return plan
 
 
-@task(name="feast plan")
+@task(name="require applied definitions")
 def require_applied_task() -> None:
-    """Refuse definitions that nobody has applied: a service of the present champion would answer 503 with them."""
+    """Refuse feature definitions that are not applied: with them the service of the champion would respond 503."""
     from holdfast.feature_store.feast_registry import require_applied
 
     require_applied(open_store())
 
 
-@task(name="materialise", retries=2, retry_delay_seconds=5)
+@task(name="materialize", retries=2, retry_delay_seconds=5)
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
-    """Write the snapshot to the online store; a store out of reach is tried again."""
+    """Write the snapshot to the online store; retried where the store does not respond."""
     from holdfast.feature_store.materialization import materialize
     from holdfast.feature_store.parity import delete_parity
 
@@ -63,7 +53,7 @@ def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
 
 @task(name="parity")
 def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
-    """Compare every online value with its point-in-time value; one difference fails the flow."""
+    """Compare every online value with its point-in-time value; one mismatch fails the flow."""
     from holdfast.feature_store.materialization import delete_online_state
     from holdfast.feature_store.parity import check_parity, input_definitions, require_parity, save_parity
     from holdfast.feature_store.snapshots import read_customers
@@ -71,28 +61,11 @@ def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     online = open_store()
     report = check_parity(online, open_store(snapshot.known_at), read_customers(snapshot), snapshot.as_of)
     save_parity(settings, report, snapshot.known_at, input_definitions(online, settings))
-    create_table_artifact(
-        [
-            {
-                "as_of": f"{report.as_of:%Y-%m-%d %H:%M} UTC",
-                "customers": report.customers,
-                "features": report.features,
-                "values compared": report.values_compared,
-                "mismatches": report.mismatches,
-            }
-        ],
-        key="parity",
-        description="Online values against point-in-time values, bit for bit",
-    )
+    description = "Online values compared with point-in-time values, bit for bit"
+    create_table_artifact(parity_rows(report), key="parity", description=description)
     if report.mismatches:
-        create_table_artifact(
-            [
-                {"customer": m.customer_id, "feature": m.feature, "online": repr(m.online), "offline": repr(m.offline)}
-                for m in report.examples
-            ],
-            key="parity-mismatches",
-            description="The first values that differ",
-        )
+        description = "Examples of values that differ"
+        create_table_artifact(mismatch_rows(report), key="parity-mismatches", description=description)
         delete_online_state(settings)
     require_parity(report)
     return report
@@ -100,27 +73,27 @@ def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
 
 @flow(name="features", flow_run_name=run_name, persist_result=False)
 def features(as_of: datetime | None = None, known_at: datetime | None = None, apply: bool = True) -> FeaturesResult:
-    """Bring the online store to ``as_of`` and prove that it holds what training would see.
+    """Fill the online store with the features of a time, and prove that they equal the features of training.
 
     Args:
-        as_of: The moment the features describe; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
-        known_at: Use only data that had arrived by then; everything when left out.
-        apply: Register the definitions of this checkout first. If not, and the registry holds others, nothing is done:
-            what runs by itself changes no definitions.
+        as_of: Time of the features; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
+        known_at: Use only data that had arrived by then; all data when left out.
+        apply: Apply the feature definitions of this checkout first. Otherwise the flow fails if they are not applied:
+            scheduled runs change no definitions.
     """
     settings = configure()
-    moment = resolve_daily_as_of(as_of, settings, run_time())
-    if moment.microsecond:
-        raise ClockError(f"as_of {moment.isoformat()} has a fraction of a second; online stores keep whole seconds.")
+    time = resolve_daily_as_of(as_of, settings, run_time())
+    if time.microsecond:
+        raise ClockError(f"as_of {time.isoformat()} has a fraction of a second; online stores hold whole seconds.")
     with features_lock(settings):
         if not apply:
             require_applied_task()
-        snapshots = snapshots_task(settings, moment, resolve_known_at(known_at))
+        snapshots = snapshots_task(settings, time, resolve_known_at(known_at))
         if apply:
             apply_task()
-        materialised = materialize_task(settings, snapshots[0])
+        materialized = materialize_task(settings, snapshots[0])
         parity = parity_task(settings, snapshots[0])
-    return FeaturesResult(moment, snapshots[0].known_at, [s.view for s in snapshots], materialised, parity)
+    return FeaturesResult(time, snapshots[0].known_at, [s.view for s in snapshots], materialized, parity)
 
 
 if __name__ == "__main__":

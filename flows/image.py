@@ -1,4 +1,4 @@
-"""Image: the container image of the latest bento. `python -m flows.image --engine podman`"""
+"""Container image of the latest bento. `python -m flows.image --engine podman`"""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from holdfast.container_image.build import BuiltImage
 
 
-@task(name="build and look through")
+@task(name="build and check contents")
 def build_image_task(settings: Settings, name: str | None, engine: str | None, base_image: str | None) -> "BuiltImage":
-    """What `make image` does. Building may take minutes; what the engine prints is in the worker's log."""
+    """Build the image as `make image` does. This may take minutes; the engine's output is in the worker's log."""
     from holdfast.container_image.build import build_latest
 
     built = build_latest(settings, name, engine, base_image)
@@ -23,7 +23,7 @@ def build_image_task(settings: Settings, name: str | None, engine: str | None, b
     create_table_artifact(
         [{"image": built.name} | {f"/{folder}": f"{size:.0f} MB" for folder, size in sizes if size >= 1}],
         key="image",
-        description="The container image, unpacked",
+        description="Size of the container image by folder, unpacked",
     )
     return built
 
@@ -32,12 +32,12 @@ def build_image_task(settings: Settings, name: str | None, engine: str | None, b
 def image(
     name: str | None = None, engine: Literal["docker", "podman"] | None = None, base_image: str | None = None
 ) -> str:
-    """Build the container image of the latest bento and look through it; returns its name.
+    """Build the container image of the latest bento, check its contents and return its name.
 
     Args:
         name: name:tag of the image; the bento's when left out.
-        engine: docker or podman; the first that answers when left out.
-        base_image: A Debian with Python 3.11 and pip; the one of bentofile.yaml when left out.
+        engine: docker or podman; the first that is available when left out.
+        base_image: A Debian image with Python 3.11 and pip; the one of bentofile.yaml when left out.
     """
     return build_image_task(configure(), name, engine, base_image).name
 

@@ -1,4 +1,4 @@
-"""Ingest: check a file or folder of transactions, add what is new as one batch, quarantine the rest.
+"""Ingest: validation of transactions, one batch of new rows, quarantine of bad rows.
 
 python -m flows.ingest --source export.csv --mapping export.yaml
 python -m flows.ingest --dataset cdnow
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
@@ -16,22 +15,21 @@ from prefect.runtime import flow_run
 from feature_repo.settings import load_settings
 from feature_repo.timestamps import as_utc
 from flows import configure
-from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.core.errors import IngestError
+from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import ColumnMapping, load_mapping
 from holdfast.ingestion.datasets import locate_dataset, start_replay
 from holdfast.ingestion.results import IngestResult
+from holdfast.reporting.artifact_tables import ingest_rows, quarantine_markdown
 
 if TYPE_CHECKING:
     from holdfast.ingestion.readers import Source
     from holdfast.ingestion.validation import ValidationResult
 
-SAMPLE_ROWS = 10
 
-
-def _may_help(_task: Any, _run: Any, state: Any) -> bool:
-    """Trying again helps when a disk or network failed, not when the data is refused."""
+def _is_retryable(_task: Any, _run: Any, state: Any) -> bool:
+    """Retry where a disk or network failed, not where the data is refused."""
     return isinstance(state.result(raise_on_failure=False), OSError)
 
 
@@ -40,36 +38,36 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     task_run_name="read {source.name}",
     retries=3,
     retry_delay_seconds=[1, 5, 15],
-    retry_condition_fn=_may_help,
+    retry_condition_fn=_is_retryable,
 )
-def read(source: Path, mapping: ColumnMapping) -> "Source":
-    """Read the source's files as tables of text."""
+def read_task(source: Path, mapping: ColumnMapping) -> "Source":
+    """Read the files of the source as tables of text."""
     from holdfast.ingestion.readers import read_source
 
     return read_source(source, mapping)
 
 
 @task(name="validate", task_run_name="validate {source.name}")
-def validate(source: "Source", mapping: ColumnMapping, moment: datetime) -> "ValidationResult":
-    """Hold every row against the contract."""
+def validate_task(source: "Source", mapping: ColumnMapping, time: datetime) -> "ValidationResult":
+    """Validate every row against the schema."""
     from holdfast.ingestion.validation import validate_source
 
-    return validate_source(source, mapping, moment)
+    return validate_source(source, mapping, time)
 
 
 @task(name="commit", task_run_name="commit {source.name}")
-def commit(
+def commit_task(
     checked: "ValidationResult", source: "Source", mapping: ColumnMapping, ingested_at: datetime | None
 ) -> IngestResult:
-    """Store what is new as one batch."""
-    from holdfast.ingestion.batch_writer import commit_batch as store
+    """Store the new rows as one batch."""
+    from holdfast.ingestion.batch_writer import commit_batch
 
-    return store(load_settings(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
+    return commit_batch(load_settings(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
 
 
 def _run_name() -> str:
-    given = flow_run.parameters
-    return f"ingest {Path(given['source']).name if given.get('source') else given['dataset']}"
+    parameters = flow_run.parameters
+    return f"ingest {Path(parameters['source']).name if parameters.get('source') else parameters['dataset']}"
 
 
 @flow(name="ingest", flow_run_name=_run_name, persist_result=False)
@@ -79,49 +77,39 @@ def ingest(
     dataset: str = "cdnow",
     ingested_at: datetime | None = None,
 ) -> IngestResult:
-    """Add the transactions of a source to the table.
+    """Add the new transactions of a source to the table.
 
     Args:
-        source: file or folder (CSV, gzipped CSV, Parquet) on this machine; needs ``mapping``.
-        mapping: YAML that says which column is what.
-        dataset: a known data set, read when no source is given.
-        ingested_at: when the rows become known; default now. Later than every batch stored before.
+        source: File or folder (CSV, gzipped CSV, Parquet) on this machine; needs a mapping.
+        mapping: YAML file that maps the columns.
+        dataset: Known data set, read where there is no source.
+        ingested_at: Time at which the rows become known, after that of every earlier batch; now when left out.
 
     Raises:
-        IngestError: the source is refused; nothing has changed.
+        IngestError: The source is refused; nothing has changed.
     """
-    from holdfast.ingestion.batches import find_batch
-
-    configure()
+    settings = configure()
     path, mapping_path = _inputs(source, mapping, dataset)
     if source is None:
-        start_replay(load_settings(), dataset)
+        start_replay(settings, dataset)
+        settings = load_settings()  # again: a replay sets the clock
     rules = load_mapping(mapping_path)
-    moment = as_utc(ingested_at) if ingested_at else None
-    found = read(path, rules)
-    batch = find_batch(load_settings(), found.sha256, rules.sha256)
-    if batch is not None:
+    time = as_utc(ingested_at) if ingested_at else None
+    tables = read_task(path, rules)
+    if batch := find_batch(settings, tables.sha256, rules.sha256):
         return IngestResult.from_stored(batch)
-    checked = validate(found, rules, moment or datetime.now(UTC))
-    result = commit(checked, found, rules, moment)
-    report(result, checked)
+    checked = validate_task(tables, rules, time or datetime.now(UTC))
+    result = commit_task(checked, tables, rules, time)
+    _publish(result, checked)
     return result
 
 
-def report(result: IngestResult, checked: "ValidationResult") -> None:
-    """Leave the counts, the reasons and where to find some bad rows (no customer data) beside the flow run."""
-    rows = [{"what": what, "rows": count} for what, count in result.counts.items()]
-    rows += [{"what": f"bad: {reason}", "rows": count} for reason, count in result.reasons.items()]
-    create_table_artifact(table=rows, key="ingest-counts", description=f"{result.status}: {result.batch_id or '-'}")
-    sample = checked.quarantine.head(SAMPLE_ROWS)
-    rows_and_reasons = zip(sample["source_file"], sample["row_number"], sample["reasons"], strict=True)
-    lines = [f"| {file} | {row} | {'; '.join(reasons)} |" for file, row, reasons in rows_and_reasons]
-    table = "\n".join(["| file | row | reasons |", "|---|---|---|", *lines])
-    create_markdown_artifact(
-        markdown=f"The first {len(sample)} of {len(checked.quarantine):,} bad rows.\n\n{table}",
-        key="ingest-quarantine",
-        description="Bad rows: where they are and what is wrong with each",
-    )
+def _publish(result: IngestResult, checked: "ValidationResult") -> None:
+    """Publish counts, reasons and positions of bad rows in the Prefect UI, without customer data."""
+    description = f"{result.status}: {result.batch_id or '-'}"
+    create_table_artifact(ingest_rows(result), key="ingest-counts", description=description)
+    description = "Bad rows: positions and reasons"
+    create_markdown_artifact(quarantine_markdown(checked.quarantine), key="ingest-quarantine", description=description)
 
 
 def _inputs(source: str | None, mapping: str | None, dataset: str) -> tuple[Path, Path]:
@@ -133,4 +121,6 @@ def _inputs(source: str | None, mapping: str | None, dataset: str) -> tuple[Path
 
 
 if __name__ == "__main__":
-    run_flow(ingest, show=lambda result: typer.echo(result.summary()))
+    from flows._cli import run_flow
+
+    run_flow(ingest)

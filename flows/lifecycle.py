@@ -52,11 +52,11 @@ def lifecycle(
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
     settings = load_settings()  # now that there are data, they may say what time it is
     moment = resolve_daily_as_of(as_of, settings, run_time())
-    with stages.stage("features", "building snapshots, materialising, comparing every value") as stage:
+    with stages.stage("features", "building snapshots, materializing, comparing every value") as stage:
         built = features(moment)
         parity = built.parity
         stage.outcome = (
-            f"{'materialised' if built.materialised else 'in place'}; {parity.values_compared:,} values compared, "
+            f"{'materialized' if built.materialized else 'in place'}; {parity.values_compared:,} values compared, "
             f"{parity.mismatches} mismatches"
         )
     with stages.stage("train", "joining features to labels") as stage:

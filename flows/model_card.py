@@ -1,6 +1,4 @@
-"""Model card: write the card of a version anew. `python -m flows.model_card --version 3`"""
-
-from dataclasses import dataclass
+"""Model card of a version. `python -m flows.model_card --version 3`"""
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -9,20 +7,12 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import task
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-
-
-@dataclass(frozen=True)
-class ModelCardResult:
-    """Whose card was written, and in which MLflow run it is."""
-
-    version: str
-    run_id: str
-    files: tuple[str, str]
+from holdfast.reporting.flow_results import ModelCardResult
 
 
 @task(task_run_name="model card of version {version}")
 def model_card_task(settings: Settings, version: str) -> ModelCardResult:
-    """Put the card into the version's MLflow run, and beside the flow run."""
+    """Write the card into the version's MLflow run, and publish it in the Prefect UI."""
     from holdfast.reporting.model_card import HTML_FILE, MARKDOWN_FILE, publish_model_card
 
     card = publish_model_card(settings, version)
@@ -31,9 +21,13 @@ def model_card_task(settings: Settings, version: str) -> ModelCardResult:
 
 
 def refresh_model_cards(settings: Settings, *versions: str | None) -> None:
-    """Write the cards of versions whose standing has changed.
+    """Write the cards of versions whose state has changed.
 
-    A card that cannot be written is a failed task in the UI, and no reason to undo or to hide what happened.
+    A card that cannot be written is a failed task in the Prefect UI; the run of the flow goes on.
+
+    Args:
+        settings: Data folder.
+        versions: The versions; None is skipped.
     """
     for version in filter(None, versions):
         model_card_task(settings, version, return_state=True)
@@ -41,10 +35,10 @@ def refresh_model_cards(settings: Settings, *versions: str | None) -> None:
 
 @flow(name="model-card", flow_run_name="model card of version {version}", persist_result=False)
 def model_card(version: str = CHAMPION) -> ModelCardResult:
-    """Write the model card of a version from what is recorded of it now.
+    """Write the model card of a version from its current records.
 
     Args:
-        version: A number, champion or challenger.
+        version: A version number, champion or challenger.
     """
     return model_card_task(configure(), version)
 

@@ -1,4 +1,4 @@
-"""Package the champion into a bento: `python -m flows.package`"""
+"""Bento of the champion. `python -m flows.package`"""
 
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from holdfast.models.contract import CHAMPION, ServedModel
 _ROOT = Path(__file__).resolve().parents[1]
 
 
-def _may_help(_task: Any, _run: Any, state: Any) -> bool:
-    """Trying again helps when the registry did not answer, not when there is nothing to package."""
+def _is_retryable(_task: Any, _run: Any, state: Any) -> bool:
+    """Retry where the registry does not respond, not where it has no champion."""
     from holdfast.models.registered_version import RegistryUnavailableError
 
     return isinstance(state.result(raise_on_failure=False), RegistryUnavailableError)
@@ -25,10 +25,10 @@ def _may_help(_task: Any, _run: Any, state: Any) -> bool:
     name="champion",
     retries=2,
     retry_delay_seconds=[1, 5],
-    retry_condition_fn=_may_help,
+    retry_condition_fn=_is_retryable,
 )
 def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
-    """Fetch the champion from the registry."""
+    """Download the champion from the registry."""
     from holdfast.models.registry_client import RegistryClient
 
     return RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)
@@ -36,7 +36,7 @@ def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
 
 @task(task_run_name="save model v{served.model_version}")
 def save_model_task(settings: Settings, served: ServedModel, content: bytes) -> str:
-    """Put the model and its contract into BentoML's model store."""
+    """Save model and contract in BentoML's model store."""
     from holdfast.packaging.bento_stores import save_served_model
 
     return str(save_served_model(settings, served, content))
@@ -44,7 +44,7 @@ def save_model_task(settings: Settings, served: ServedModel, content: bytes) -> 
 
 @task(task_run_name="build bento with {model_tag}")
 def build_bento_task(settings: Settings, model_tag: str) -> str:
-    """Build the bento, or find the one with the same content."""
+    """Build the bento, or find an existing one with the same content."""
     from bentoml import Tag
 
     from holdfast.packaging.bento import bento_size, build_bento
@@ -67,7 +67,7 @@ def build_bento_task(settings: Settings, model_tag: str) -> str:
 
 @flow(name="package", flow_run_name="package", persist_result=False)
 def package() -> str:
-    """Build a bento with the champion in it; returns its tag. Nothing new is built when nothing changed."""
+    """Build a bento with the champion and return its tag; without changes, return the tag of the existing bento."""
     settings = configure()
     served, content = champion_task(settings)
     model_tag = save_model_task(settings, served, content)

@@ -1,170 +1,124 @@
-"""Recover: tell of runs that failed; end those whose process died, and run them again. `python -m flows.recover`"""
+"""Recover: reports of failed runs, repetition of crashed ones. `python -m flows.recover [--flow-run-id ID]`"""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
 
 from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import task
+from holdfast.alerting.delivery import deliver_now
+from holdfast.alerting.outbox import add_alert
 from holdfast.core.errors import HoldfastError
-from holdfast.monitoring.findings import Severity
+from holdfast.recovery import flow_runs
+from holdfast.recovery.policy import RunStatus, decide_action
 from holdfast.recovery.settings import RecoverRules
+from holdfast.reporting.flow_results import RecoveredRun
+from holdfast.reporting.run_alerts import build_run_alert
 
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
-
-    from holdfast.alerting.alert import Alert
-    from holdfast.recovery.policy import RunStatus
-
-_PREFIX = "prefect.flow-run."  # how an event names a run
-_WATCHERS = ("daily", "ingest", "features", "score", "monitor", "rollout", "alerts", "recover")
+_PREFIX = "prefect.flow-run."  # events name a run by this and its id
 
 
 class UnknownRunError(HoldfastError):
     """Prefect's server has no such flow run."""
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What was done about which run: crashed or cancelled (marked), again (scheduled anew), or told."""
-
-    run: str
-    deployment: str
-    done: str
-
-
-@task(name="look")
-def look_task(flow_run_id: str | None, rules: RecoverRules) -> "list[RunStatus]":
-    """The run, or all that something may be wrong with."""
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectNotFound
-
-    from holdfast.recovery.flow_runs import find_suspect_runs, read_flow_runs, run_status
-
+@task(name="find runs")
+def find_task(flow_run_id: str | None, rules: RecoverRules) -> list[RunStatus]:
+    """Read the status of one run, or of all runs that may need an action."""
     with get_client(sync_client=True) as client:
         try:
             if flow_run_id:
-                return [run_status(client, run) for run in read_flow_runs(client, [flow_run_id.removeprefix(_PREFIX)])]
+                runs = flow_runs.read_flow_runs(client, [flow_run_id.removeprefix(_PREFIX)])
+                return [flow_runs.run_status(client, run) for run in runs]
         except (ObjectNotFound, ValueError) as error:
-            raise UnknownRunError(f"{flow_run_id} is no flow run that this server knows: {error}") from error
+            raise UnknownRunError(f"The Prefect server knows no flow run {flow_run_id}: {error}") from error
         since = datetime.now(UTC) - timedelta(hours=rules.look_back_hours)
-        return [run_status(client, run) for run in find_suspect_runs(client, since)]
+        return [flow_runs.run_status(client, run) for run in flow_runs.find_suspect_runs(client, since)]
 
 
-@task(name="mark the dead")
-def mark_task(silent: "Sequence[RunStatus]", rules: RecoverRules, beat: float | None) -> list[Recovered]:
-    """Listen for one more heartbeat: a server that was down has missed some. Who is silent then is dead."""
-    from prefect.client.orchestration import get_client
-
-    from holdfast.recovery.flow_runs import mark_ended, read_flow_runs, run_status
-    from holdfast.recovery.policy import decide_action
-
-    if beat and any(run.state != "PENDING" for run in silent):
-        time.sleep(beat + 5)
+@task(name="mark dead runs")
+def mark_dead_task(
+    silent: Sequence[RunStatus], rules: RecoverRules, heartbeat_seconds: float | None
+) -> list[RecoveredRun]:
+    """Mark runs that stay silent for one more heartbeat: a server that was down has missed some."""
+    if heartbeat_seconds and any(run.state != "PENDING" for run in silent):
+        time.sleep(heartbeat_seconds + 5)
     marked = []
     with get_client(sync_client=True) as client:
-        for run in [run_status(client, item) for item in read_flow_runs(client, [item.id for item in silent])]:
-            if decide_action(run, rules, datetime.now(UTC), beat) == "mark dead":
+        for flow_run in flow_runs.read_flow_runs(client, [run.id for run in silent]):
+            run = flow_runs.run_status(client, flow_run)
+            if decide_action(run, rules, datetime.now(UTC), heartbeat_seconds) == "mark dead":
                 last = run.last_heartbeat or run.since
-                said = f"Its process is gone: nothing was heard of it since {last:%H:%M:%S} UTC."
-                marked.append(Recovered(run.id, run.deployment or "", mark_ended(client, run, said)))
+                message = f"The process of the run is gone: its last sign of life was at {last:%H:%M:%S} UTC."
+                marked.append(RecoveredRun(run.id, run.deployment or "", flow_runs.mark_ended(client, run, message)))
     return marked
 
 
-@task(name="see to", task_run_name="see to {run.deployment}")
-def see_to_task(settings: Settings, run: "RunStatus", again: bool) -> Recovered:
-    """Run it again if it may, and tell; last, note that it is done."""
-    from prefect.client.orchestration import get_client
-
-    from holdfast.alerting.delivery import deliver_now
-    from holdfast.alerting.outbox import add_alert
-    from holdfast.recovery.flow_runs import mark_handled, mark_subflows_crashed, schedule_repeat
-
+@task(name="handle run", task_run_name="handle run of {run.deployment}")
+def handle_run_task(settings: Settings, run: RunStatus, repeat: bool) -> RecoveredRun:
+    """Repeat the run if it may be repeated, raise an alert and, last, mark the run as handled."""
     with get_client(sync_client=True) as client:
-        mark_subflows_crashed(client, run)
-        next_id = str(schedule_repeat(client, run, settings.clock == "wall").id) if again else ""
-        add_alert(settings, _alert(client, run, next_id), datetime.now(UTC), "runs")
+        flow_runs.mark_subflows_crashed(client, run)
+        next_id = str(flow_runs.schedule_repeat(client, run, settings.clock == "wall").id) if repeat else ""
+        alert = build_run_alert(run, *flow_runs.read_name_and_message(client, run), next_id)
+        add_alert(settings, alert, datetime.now(UTC), "runs")
         deliver_now(settings)
-        mark_handled(client, run)
-    return Recovered(run.id, run.deployment or "", "again" if again else "told")
+        flow_runs.mark_handled(client, run)
+    return RecoveredRun(run.id, run.deployment or "", "repeated" if repeat else "reported")
 
 
 @flow(name="recover", flow_run_name="recover", persist_result=False)
-def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -> list[Recovered]:
-    """See to a flow run that did not end well, or to all of the last day: killed ones are marked, and run again.
+def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -> list[RecoveredRun]:
+    """Handle a flow run that failed or crashed, or all such runs of the last day.
 
-    A crash is the fate of a process, so what may be repeated runs again with the same parameters. A failure is an
-    answer: running again would fail again, so somebody is told.
+    A run whose process died is marked as crashed. A crashed run is repeated with the same parameters if its deployment
+    may be repeated. A failed run would fail again: it is reported as an alert and not repeated.
 
     Args:
-        flow_run_id: The run, as its id or as an event names it; all that somebody should see to when left out.
-        rules: Which may run again, how often, and when one counts as dead.
+        flow_run_id: The run, as its id or as an event names it; all runs that need an action when left out.
+        rules: Which deployments may be repeated, how often, and when a run counts as dead.
     """
-    from prefect.settings import get_current_settings
-
-    from holdfast.recovery.policy import decide_action
-
     settings, rules = configure(), rules or RecoverRules()
-    beat = get_current_settings().flows.heartbeat_frequency
-    runs = look_task(flow_run_id, rules)
-    todo = [(run, decide_action(run, rules, datetime.now(UTC), beat)) for run in runs]
-    done, problem = [], None
-    for run, what in todo:
-        if what in ("run again", "tell"):
+    heartbeat_seconds = get_current_settings().flows.heartbeat_frequency
+    runs = find_task(flow_run_id, rules)
+    actions = [(run, decide_action(run, rules, datetime.now(UTC), heartbeat_seconds)) for run in runs]
+    done: list[RecoveredRun] = []
+    problem = None
+    for run, action in actions:
+        if action in ("repeat", "report"):
             try:
-                done.append(see_to_task(settings, run, what == "run again"))
-            except Exception as error:  # one that cannot be seen to must not keep the others waiting
+                done.append(handle_run_task(settings, run, action == "repeat"))
+            except Exception as error:  # a run that cannot be handled must not delay the others
                 get_run_logger().error("%s of %s: %s", run.id, run.deployment, error)
                 problem = error
-    if silent := [run for run, what in todo if what == "mark dead"]:
-        done += mark_task(silent, rules, beat)
+    if silent := [run for run, action in actions if action == "mark dead"]:
+        done += mark_dead_task(silent, rules, heartbeat_seconds)
     if done:
         rows = [{"run": item.run, "deployment": item.deployment, "done": item.done} for item in done]
-        create_table_artifact(rows, key="recovered", description=f"{len(done)} run(s) seen to")
-    get_run_logger().info("%d run(s) looked at, %d seen to", len(runs), len(done))
+        create_table_artifact(rows, key="recovered", description=f"{len(done)} run(s) handled")
+    get_run_logger().info("%d run(s) found, %d handled", len(runs), len(done))
     if problem is not None:
         raise problem
     return done
 
 
-def _alert(client: "SyncPrefectClient", run: "RunStatus", next_id: str) -> "Alert":
-    from uuid import UUID
-
-    from holdfast.alerting.alert import Alert
-    from holdfast.alerting.links import run_url
-
-    flow_run = client.read_flow_run(UUID(run.id))
-    said = (flow_run.state.message if flow_run.state else None) or "no message"
-    about = run.deployment or flow_run.name
-    text = f"Run {flow_run.name} of {about}: {said[:500]}"
-    if run.state == "FAILED":
-        severity: Severity = "critical" if run.deployment in _WATCHERS else "warning"
-        return Alert.for_subject("holdfast.run.failed", about, severity, text, run_url(run.id))
-    if next_id:  # the name it has now it changes when it begins
-        text += f" It runs again, repeat {run.attempt + 1}: {run_url(next_id)}"
-        return Alert.for_subject("holdfast.run.crashed", about, "warning", text, run_url(run.id))
-    text += (
-        f" It does not run again by itself: {'it was repeated often enough' if run.attempt else 'nobody repeats it'}."
-    )
-    return Alert.for_subject("holdfast.run.crashed", about, "critical", text, run_url(run.id))
-
-
-def _show(done: list[Recovered]) -> None:
+def _print_runs(done: list[RecoveredRun]) -> None:
     import typer
 
     for item in done:
         typer.echo(f"{item.done:9}  {item.deployment or 'a run without a deployment'}  {item.run}")
     if not done:
-        typer.echo("No run needs anything.")
+        typer.echo("No run needs an action.")
 
 
 if __name__ == "__main__":
     from flows._cli import run_flow
 
-    run_flow(recover, show=_show)
+    run_flow(recover, show=_print_runs)

@@ -1,8 +1,6 @@
-"""Retrain: train again where a finding lasts, and say why, or why not. `python -m flows.retrain --as-of 1998-03-01`"""
+"""Retrain: training where drift or a loss of performance persists. `python -m flows.retrain --as-of 1998-03-01`"""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
@@ -11,39 +9,36 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import run_name, run_time, task
 from flows.model_card import refresh_model_cards
-from flows.train import TrainResult, train
+from flows.train import train
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.delivery import deliver_now
+from holdfast.alerting.events import emit_event
+from holdfast.alerting.links import current_run_url
+from holdfast.alerting.outbox import raise_alerts
 from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
+from holdfast.reporting.flow_results import RetrainResult, TrainResult
+from holdfast.retraining.attempt_log import (
+    RetrainingAttempt,
+    list_attempts,
+    retraining_lock,
+    save_attempt,
+    start_attempt,
+)
+from holdfast.retraining.policy import RetrainingDecision, decide_retraining
 from holdfast.retraining.settings import RetrainingRules
 from holdfast.runtime.prefect_states import skipped_state
 from holdfast.training.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from holdfast.retraining.attempt_log import RetrainingAttempt
-    from holdfast.retraining.policy import RetrainingDecision
-
-
-@dataclass(frozen=True)
-class RetrainResult:
-    """Whether it was trained again, why, and what came of it: a version, and whether it is the challenger."""
-
-    retrained: bool
-    why: str
-    version: str | None = None
-    passed: bool = False
-    challenger: bool = False
 
 
 @task(name="decide")
 def decide_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
-) -> "tuple[RetrainingDecision, RetrainingAttempt | None]":
-    """Look at the findings that last, and at the retrainings there were; one that is decided on has begun."""
+) -> tuple[RetrainingDecision, RetrainingAttempt | None]:
+    """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
     from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, open_registry
     from holdfast.monitoring.skew.open_findings import describe_open_skew
-    from holdfast.retraining.attempt_log import RetrainingAttempt, list_attempts, retraining_lock, start_attempt
-    from holdfast.retraining.policy import decide_retraining
     from holdfast.retraining.signals import read_signals
 
     try:
@@ -51,28 +46,26 @@ def decide_task(
     except UnknownVersionError:
         champion = None
     with retraining_lock(settings):
-        decision = decide_retraining(
-            read_signals(settings, as_of, champion), list_attempts(settings), rules, as_of, describe_open_skew(settings)
-        )
-        begun = None
+        signals = read_signals(settings, as_of, champion)
+        decision = decide_retraining(signals, list_attempts(settings), rules, as_of, describe_open_skew(settings))
+        attempt = None
         if decision.retrain:
-            about = {"why": decision.why, "event": event or "", "subject": subject or ""}
-            begun = start_attempt(
-                settings, RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), outcome="begun", **about)
-            )
-    prompted = f"Prompted by {event} about {subject}." if event else "Prompted by hand."
+            cause = {"why": decision.why, "event": event or "", "subject": subject or ""}
+            attempt = RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), outcome="begun", **cause)
+            attempt = start_attempt(settings, attempt)
+    cause_text = f"Caused by {event} about {subject}." if event else "Started manually."
     create_markdown_artifact(
         f"**{'Retraining' if decision.retrain else 'No retraining'}** as of {as_of:%Y-%m-%d %H:%M} UTC: "
-        f"{decision.why}.\n\n{prompted}",
+        f"{decision.why}.\n\n{cause_text}",
         key="retraining",
-        description=f"{MODEL_NAME}: {'trained again' if decision.retrain else 'not trained again'}",
+        description=f"{MODEL_NAME}: {'retrained' if decision.retrain else 'not retrained'}",
     )
-    return decision, begun
+    return decision, attempt
 
 
-@task(name="record")
-def record_task(settings: Settings, begun: "RetrainingAttempt", version: str) -> None:
-    """The reason, on the version that this retraining gave; one that was there before has other reasons to be."""
+@task(name="record cause")
+def record_task(settings: Settings, attempt: RetrainingAttempt, version: str) -> None:
+    """Record the cause on the version that the retraining registered; an older version keeps its own record."""
     from holdfast.lineage.version_history import registration_time
     from holdfast.model_versions.aliases import get_version, open_registry, promotion_lock
     from holdfast.model_versions.records import RetrainingRecord
@@ -80,34 +73,28 @@ def record_task(settings: Settings, begun: "RetrainingAttempt", version: str) ->
     client = open_registry(settings)
     with promotion_lock(settings):
         record = RetrainingRecord.load(client, version)
-        if record is None and registration_time(get_version(client, version)) >= begun.begun.replace(microsecond=0):
-            prompted = f"{begun.event} about {begun.subject}" if begun.event else "by hand"
-            record = RetrainingRecord(as_of=begun.as_of, why=begun.why, prompted=prompted, when=datetime.now(UTC))
+        if record is None and registration_time(get_version(client, version)) >= attempt.begun.replace(microsecond=0):
+            cause = f"{attempt.event} about {attempt.subject}" if attempt.event else "manually"
+            record = RetrainingRecord(as_of=attempt.as_of, why=attempt.why, prompted=cause, when=datetime.now(UTC))
         if record is not None:
             record.save(client, version)
     refresh_model_cards(settings, version)
 
 
-@task(name="tell")
-def tell_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
-    """An event for automations; and for people, that its gates stopped the new version, until one passes."""
-    from holdfast.alerting.alert import Alert
-    from holdfast.alerting.delivery import deliver_now
-    from holdfast.alerting.events import emit_event
-    from holdfast.alerting.links import current_run_url
-    from holdfast.alerting.outbox import raise_alerts
-
-    judged, version = trained.gates, trained.model_version
-    payload = {"version": version, "passed": judged.passed, "challenger": judged.challenger, "why": why}
+@task(name="report")
+def report_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
+    """Emit the event of a retraining; raise an alert if the version failed its gates, resolve it if it passed."""
+    gates, version = trained.gates, trained.model_version
+    payload = {"version": version, "passed": gates.passed, "challenger": gates.challenger, "why": why}
     emit_event("holdfast.retraining.done", f"version.{version}", payload | {"as_of": as_of.isoformat()})
-    stopped = []
-    if not judged.passed:
+    alerts = []
+    if not gates.passed:
         text = (
-            f"Version {version}, trained again because of {why}, did not pass its gates: "
-            f"{', '.join(gate.name for gate in judged.failed)}. The champion stays."
+            f"Version {version}, retrained because of {why}, did not pass its gates: "
+            f"{', '.join(gate.name for gate in gates.failed)}. The champion is unchanged."
         )
-        stopped = [Alert.for_subject("holdfast.retraining.refused", MODEL_NAME, "info", text, current_run_url())]
-    raise_alerts(settings, "retrain", stopped, datetime.now(UTC))
+        alerts = [Alert.for_subject("holdfast.retraining.refused", MODEL_NAME, "info", text, current_run_url())]
+    raise_alerts(settings, "retrain", alerts, datetime.now(UTC))
     deliver_now(settings)
 
 
@@ -120,52 +107,41 @@ def retrain(
     training: TrainingSettings | None = None,
     thresholds: GateSettings | None = None,
 ) -> RetrainResult:
-    """Train again if drift or a loss of quality lasts, no skew is open, and it was not done lately.
+    """Train a new version if drift or a loss of performance persists, unless skew is open or the last was recent.
 
     Args:
-        event: What prompted it, such as holdfast.drift.detected; by hand when left out. All findings are looked at.
-        subject: What that was about.
-        as_of: The moment to decide and to train for; now when left out.
-        rules: How long a finding has to last, and how often to retrain at most.
-        training: As for train.
-        thresholds: As for train.
+        event: The event that started the run, such as holdfast.drift.detected; none when started manually. The
+            decision considers all findings.
+        subject: The subject of the event.
+        as_of: Time of decision and training; now when left out.
+        rules: How long a finding has to persist, and the time between retrainings.
+        training: Settings of the training, as for train.
+        thresholds: Thresholds of the gates, as for train.
     """
-    from holdfast.retraining.attempt_log import save_attempt
-
     settings = configure()
-    moment = resolve_as_of(as_of, settings, run_time())
-    decision, begun = decide_task(settings, rules or RetrainingRules(), moment, event, subject)
-    get_run_logger().info("%s: %s", "training again" if decision.retrain else "not training again", decision.why)
-    if begun is None:
+    time = resolve_as_of(as_of, settings, run_time())
+    decision, attempt = decide_task(settings, rules or RetrainingRules(), time, event, subject)
+    get_run_logger().info("%s: %s", "retraining" if decision.retrain else "not retraining", decision.why)
+    if attempt is None:
         return skipped_state(decision.why, RetrainResult(False, decision.why))
     try:
-        trained = train(moment, None, training, thresholds)
+        trained = train(time, None, training, thresholds)
     except Exception:
-        save_attempt(settings, begun.model_copy(update={"outcome": "failed"}))
+        save_attempt(settings, attempt.model_copy(update={"outcome": "failed"}))
         raise
-    version, judged = trained.model_version, trained.gates
-    done = begun.model_copy(update={"outcome": "done", "version": version})
+    version, gates = trained.model_version, trained.gates
+    done = attempt.model_copy(update={"outcome": "done", "version": version})
     try:
-        record_task(settings, begun, version)
-        tell_task(settings, moment, decision.why, trained)
-    except Exception:  # it was trained, whoever has heard of it; one that was killed here goes on
+        record_task(settings, attempt, version)
+        report_task(settings, time, decision.why, trained)
+    except Exception:  # the training is done even if it cannot be reported; a run killed here resumes
         save_attempt(settings, done)
         raise
     save_attempt(settings, done)
-    return RetrainResult(True, decision.why, version, judged.passed, judged.challenger)
-
-
-def _show(result: RetrainResult) -> None:
-    import typer
-
-    if not result.retrained:
-        typer.echo(f"Not trained again: {result.why}.")
-        return
-    verdict = "is the challenger" if result.challenger else "passed its gates" if result.passed else "failed its gates"
-    typer.echo(f"Trained again: {result.why}. Version {result.version} {verdict}.")
+    return RetrainResult(True, decision.why, version, gates.passed, gates.challenger)
 
 
 if __name__ == "__main__":
     from flows._cli import run_flow
 
-    run_flow(retrain, show=_show)
+    run_flow(retrain)

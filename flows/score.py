@@ -1,15 +1,15 @@
-"""Score: the champion's word on every customer, with its reasons. `python -m flows.score --as-of 1998-07-01`"""
+"""Batch scores of all customers with reason codes. `python -m flows.score --as-of 1998-07-01`"""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import typer
 from prefect import flow
 from prefect.artifacts import create_image_artifact, create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import run_name, run_time, task
+from holdfast.core.formatting import png_data_url, render_png
 from holdfast.ingestion.as_of import resolve_daily_as_of, resolve_known_at
 from holdfast.runtime.progress import report_progress
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @task(name="champion")
 def champion_task(settings: Settings) -> "ScoringModel":
-    """The champion, if the definitions that it was trained on are those in use."""
+    """Load the champion; refuse a champion that was trained on other feature definitions than the applied ones."""
     from holdfast.batch_scoring.champion_model import load_champion, require_matching_definitions
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.feast_registry import require_applied
@@ -37,44 +37,43 @@ def champion_task(settings: Settings) -> "ScoringModel":
 def score_task(
     settings: Settings, champion: "ScoringModel", as_of: datetime, known_at: datetime, replace: bool = True
 ) -> "ScoreResult":
-    """Point-in-time features, scores and reasons of everybody, as one Parquet file."""
+    """Compute scores and reason codes of all customers, and write one Parquet file."""
     from holdfast.batch_scoring.scoring_run import score_customers
 
     return score_customers(settings, champion, as_of, known_at, replace)
 
 
-@task(name="report")
-def report_task(result: "ScoreResult") -> None:
-    """Leave the counts and the picture beside the flow run."""
+@task(name="publish report")
+def publish_report_task(result: "ScoreResult") -> None:
+    """Publish the counts and the histogram of the scores in the Prefect UI."""
     from holdfast.batch_scoring.scores_table import read_scores
     from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
-    from holdfast.core.formatting import png_data_url, render_png
 
     scores = read_scores(result.path)
     create_table_artifact(summarize_decisions(scores), key="scores", description=result.summary())
-    picture = render_png(plot_score_histogram(scores))
-    create_image_artifact(png_data_url(picture), key="scores-picture", description="How the scores are distributed")
+    plot = render_png(plot_score_histogram(scores))
+    create_image_artifact(png_data_url(plot), key="scores-plot", description="Distribution of the scores")
 
 
 @flow(name="score", flow_run_name=run_name, persist_result=False)
 def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "ScoreResult":
-    """Score every customer known at a moment with the champion: probability, decision and reasons.
+    """Score all customers with the champion: probability, decision and reason codes.
 
     Args:
-        as_of: The moment to score at; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
-        known_at: Use only data that had arrived by then; everything when left out.
+        as_of: Time of the scores; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
+        known_at: Use only data that had arrived by then; all data when left out.
     """
     settings = configure()
-    moment, known = resolve_daily_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
+    time, known = resolve_daily_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
     champion = champion_task(settings)
-    report_progress(f"scoring everybody with version {champion.contract.model_version}")
-    result = score_task(settings, champion, moment, known)
+    report_progress(f"scoring all customers with version {champion.contract.model_version}")
+    result = score_task(settings, champion, time, known)
     if result.written:
-        report_task(result)
+        publish_report_task(result)
     return result
 
 
 if __name__ == "__main__":
     from flows._cli import run_flow
 
-    run_flow(score, show=lambda result: typer.echo(result.summary()))
+    run_flow(score)

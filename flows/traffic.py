@@ -1,4 +1,4 @@
-"""Traffic: try the challenger out beside the champion. `python -m flows.traffic canary --share 0.05`"""
+"""Traffic: share of the requests that the challenger scores. `python -m flows.traffic canary --share 0.05`"""
 
 import getpass
 from datetime import UTC, datetime
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from holdfast.promotion.challenger_traffic import TrafficChange
 
 
-@task(name="send traffic")
-def send_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
-    """Say it on the version."""
+@task(name="set traffic")
+def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
+    """Record the traffic on the version."""
     from holdfast.model_versions.aliases import open_registry
     from holdfast.promotion.challenger_traffic import set_traffic
 
-    sent = set_traffic(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))
-    create_markdown_artifact(_told(sent), key="traffic", description=f"{MODEL_NAME}: what the challenger gets")
-    return sent
+    change = set_traffic(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))
+    create_markdown_artifact(change.summary(), key="traffic", description=f"{MODEL_NAME}: challenger traffic")
+    return change
 
 
 @flow(name="traffic", flow_run_name="traffic: {mode}", persist_result=False)
@@ -36,41 +36,27 @@ def traffic(
     share: float | None = None,
     who: str | None = None,
 ) -> "TrafficChange":
-    """Say what the challenger gets to score; running services follow within seconds.
+    """Set the requests that the challenger scores; running services follow within seconds.
 
-    shadow: every request, unseen and logged. canary: the requests of a share of the customers, always the same ones.
-    off: nothing.
+    shadow: every request; its scores are logged, not returned. canary: the requests of a fixed share of the customers.
+    off: no request.
 
     Args:
         mode: shadow, canary or off.
-        version: The challenger's number; the challenger when left out.
-        share: Of the customers, for a canary: above 0, at most 0.5; 0.05 when left out.
-        who: Who says so; the user of this machine when left out.
+        version: The challenger's version number; the challenger when left out.
+        share: Share of the customers for a canary, above 0 and at most 0.5; 0.05 when left out.
+        who: Who sets the traffic; the user of this machine when left out.
     """
     from holdfast.promotion.challenger_traffic import build_traffic
 
     settings = configure()
-    sent = send_task(settings, version, build_traffic(mode, share), who or getpass.getuser())
-    if sent.changed and sent.version:
-        refresh_model_cards(settings, sent.version)
-    return sent
-
-
-def _told(sent: "TrafficChange") -> str:
-    if sent.version is None:
-        return "There is no challenger: nobody gets traffic beside the champion, as before."
-    share = f" of {sent.traffic.share:.1%} of the customers" if sent.traffic.mode == "canary" else ""
-    gets = {"shadow": "scores in shadow", "canary": f"answers the requests{share}", "off": "gets no traffic"}
-    return f"Version {sent.version} {gets[sent.traffic.mode]}{'' if sent.changed else ', as before'}."
-
-
-def _show(sent: "TrafficChange") -> None:
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=True).print(_told(sent), markup=False)
+    change = set_traffic_task(settings, version, build_traffic(mode, share), who or getpass.getuser())
+    if change.changed and change.version:
+        refresh_model_cards(settings, change.version)
+    return change
 
 
 if __name__ == "__main__":
     from flows._cli import run_flow
 
-    run_flow(traffic, show=_show)
+    run_flow(traffic)

@@ -25,6 +25,18 @@ class TrafficChange:
     traffic: Traffic
     changed: bool
 
+    def summary(self) -> str:
+        """Describe the traffic of the challenger in one line.
+
+        Returns:
+            The line.
+        """
+        if self.version is None:
+            return "There is no challenger: the champion scores all requests, as before."
+        share = f" of {self.traffic.share:.1%} of the customers" if self.traffic.mode == "canary" else ""
+        texts = {"shadow": "scores in shadow", "canary": f"answers the requests{share}", "off": "gets no traffic"}
+        return f"Version {self.version} {texts[self.traffic.mode]}{'' if self.changed else ', as before'}."
+
 
 def build_traffic(mode: Mode, share: float | None) -> Traffic:
     """The traffic that was asked for; a canary begins with 5% of the customers.

@@ -1,4 +1,4 @@
-"""Policy for failed and stale flow runs, and the Prefect calls that apply it.
+"""Recovery of failed and dead flow runs: policy, and the calls of the Prefect client that apply it.
 
 The flow is flows/recover.py.
 """

@@ -1,4 +1,4 @@
-"""What to do about one flow run, decided from what Prefect's server knows of it."""
+"""Recovery policy: the action on one flow run, decided from its status."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,59 +7,82 @@ from typing import Literal
 
 from holdfast.recovery.settings import RecoverRules
 
-HANDLED_TAG = "seen-to"
-"""The tag of a run that is dealt with: nobody is told of it a second time."""
-_AGAIN = "run-again:"
-_FIRST = "first-run:"
+ACTIVE_STATES = ("RUNNING", "PENDING", "CANCELLING")
+HANDLED_TAG = "seen-to"  # runs on existing servers have it: an alert is raised once per run
+_ATTEMPT_TAG = "run-again:"
+_ROOT_TAG = "first-run:"
 
-Action = Literal["nothing", "mark dead", "run again", "tell"]
+Action = Literal["nothing", "mark dead", "repeat", "report"]
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A flow run: in which state since when, of which deployment, and when its last heartbeat was."""
+    """Status of a flow run.
+
+    Attributes:
+        state: Type of its state, in capitals.
+        since: Start of that state.
+        deployment: None for a run without a deployment.
+        is_subflow: Whether another run has started it.
+        last_heartbeat: None where the server has no heartbeat of the run.
+    """
 
     id: str
     state: str
     since: datetime
     deployment: str | None = None
     is_subflow: bool = False
-    """Whether it is part of another run."""
     tags: tuple[str, ...] = ()
     last_heartbeat: datetime | None = None
 
     @property
     def attempt(self) -> int:
-        """How often it has been run again already: 0 for a first run."""
-        return max((int(tag.removeprefix(_AGAIN)) for tag in self.tags if tag.startswith(_AGAIN)), default=0)
+        """Return the number of repetitions before this run: 0 for a first run."""
+        return max(
+            (int(tag.removeprefix(_ATTEMPT_TAG)) for tag in self.tags if tag.startswith(_ATTEMPT_TAG)), default=0
+        )
 
     @property
     def root_run_id(self) -> str:
-        """The id of the run that it repeats; its own if it repeats none."""
-        return next((tag.removeprefix(_FIRST) for tag in self.tags if tag.startswith(_FIRST)), self.id)
+        """Return the id of the run that was repeated first; its own id for a first run."""
+        return next((tag.removeprefix(_ROOT_TAG) for tag in self.tags if tag.startswith(_ROOT_TAG)), self.id)
 
     def repeat_tags(self) -> Sequence[str]:
-        """The tags of the run that repeats this one."""
-        return [f"{_AGAIN}{self.attempt + 1}", f"{_FIRST}{self.root_run_id}"]
+        """Return the tags of the run that repeats this one.
+
+        Returns:
+            A tag with the number of the repetition, and one with the id of the first run.
+        """
+        return [f"{_ATTEMPT_TAG}{self.attempt + 1}", f"{_ROOT_TAG}{self.root_run_id}"]
 
 
-def decide_action(run: RunStatus, rules: RecoverRules, now: datetime, beat_seconds: float | None) -> Action:
-    """What to do about ``run``; ``beat_seconds`` is how often runs beat, None when they do not.
+def decide_action(run: RunStatus, rules: RecoverRules, now: datetime, heartbeat_seconds: float | None) -> Action:
+    """Decide what to do about a flow run.
 
-    A dead one is marked first: as crashed, which is an event, so that this is asked again about it; or as cancelled
-    where somebody had asked for that.
+    A dead run is only marked at first. Marked as crashed, it gives an event, and the next decision is about the crash;
+    where cancellation was requested, it is marked as cancelled and stays so.
+
+    Args:
+        run: The run.
+        rules: The rules.
+        now: Current time.
+        heartbeat_seconds: Interval of heartbeats; None where runs send none.
+
+    Returns:
+        The action.
     """
-    if run.state in ("RUNNING", "PENDING", "CANCELLING"):
-        return "mark dead" if _silent(run, rules, now, beat_seconds) else "nothing"
+    if run.state in ACTIVE_STATES:
+        return "mark dead" if _is_silent(run, rules, now, heartbeat_seconds) else "nothing"
     if run.state not in ("CRASHED", "FAILED") or run.is_subflow or HANDLED_TAG in run.tags:
-        return "nothing"  # of a part of a run, the whole tells
-    again = run.state == "CRASHED" and run.deployment in rules.repeatable and run.attempt < rules.times
-    return "run again" if again else "tell"
+        return "nothing"  # a subflow is handled with its parent
+    repeatable = run.deployment in rules.repeatable and run.attempt < rules.times
+    return "repeat" if run.state == "CRASHED" and repeatable else "report"
 
 
-def _silent(run: RunStatus, rules: RecoverRules, now: datetime, beat_seconds: float | None) -> bool:
+def _is_silent(run: RunStatus, rules: RecoverRules, now: datetime, heartbeat_seconds: float | None) -> bool:
     if run.state == "PENDING":
         return now - run.since > timedelta(minutes=rules.pending_minutes)
-    if beat_seconds is None:
+    if heartbeat_seconds is None:
         return False
-    return now - max(run.last_heartbeat or run.since, run.since) > timedelta(seconds=beat_seconds * rules.missed_beats)
+    last = max(run.last_heartbeat or run.since, run.since)
+    return now - last > timedelta(seconds=heartbeat_seconds * rules.missed_beats)

@@ -22,11 +22,9 @@ DRIFT = Alert.for_subject("holdfast.drift.detected", "recency", "warning", "PSI 
 
 
 def test_what_waits_is_delivered_and_what_is_open_is_listed(
-    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.artifacts import Artifact
-
-    from flows.alerts import _show
 
     add_alert(shop, DRIFT, NOW - timedelta(hours=30))
     with running_receiver() as receiver:
@@ -43,8 +41,7 @@ def test_what_waits_is_delivered_and_what_is_open_is_listed(
         "PSI 0.31",
         "docs/runbook.md#holdfast-drift-detected",
     )
-    _show(result)
-    assert "warning   holdfast.drift.detected:recency" in capsys.readouterr().out
+    assert "warning   holdfast.drift.detected:recency" in result.summary()
 
 
 def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settings) -> None:
@@ -124,7 +121,7 @@ def test_a_failed_run_is_told_once(flows_here: None, shop: Settings) -> None:
 
     state: Any = fragile(return_state=True)
     run = f"prefect.flow-run.{state.state_details.flow_run_id}"
-    assert [item.done for item in recover(run)] == ["told"]
+    assert [item.done for item in recover(run)] == ["reported"]
     assert recover(run) == []
     (alert,) = list_open_alerts(shop)
     assert alert.key.startswith("holdfast.run.failed:")
@@ -156,11 +153,11 @@ def test_the_parts_of_a_run_that_crashed_end_with_it(flows_here: None, shop: Set
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(ids[0]), Crashed(message="SIGKILL"), force=True)
         client.set_flow_run_state(UUID(ids[1]), Running(), force=True)
-        assert [item.done for item in recover(ids[0])] == ["told"]
+        assert [item.done for item in recover(ids[0])] == ["reported"]
         state = client.read_flow_run(UUID(ids[1])).state
     assert state is not None
-    assert (state.name, state.message) == ("Crashed", "The run that it was part of crashed.")
-    assert "It does not run again by itself: nobody repeats it." in list_open_alerts(shop)[0].text
+    assert (state.name, state.message) == ("Crashed", "The parent flow run crashed.")
+    assert "It is not repeated automatically: its deployment is not repeatable." in list_open_alerts(shop)[0].text
 
 
 def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_back(
@@ -212,7 +209,7 @@ def test_recover_one_run_fails_handles_the_others(
     with pytest.raises(RuntimeError, match="the server was away"):
         recover()
     assert ids <= set(tried)
-    assert tried[0] in {item.run for item in recover()}, "it is seen to by the next run"
+    assert tried[0] in {item.run for item in recover()}, "the next run handles it"
 
 
 def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_here: None, shop: Settings) -> None:

@@ -38,7 +38,7 @@ def test_new_transactions_are_in_the_scores_of_the_day(
     result = daily(*today)  # of the day that began an hour ago, whose midnight a backfill would ask for
     assert unscored_days(registry_shop[0], [NEXT]) == []
     assert result.ingested.rows_added == 2
-    assert (result.built.as_of, result.built.materialised, result.built.parity.mismatches) == (NEXT, True, 0)
+    assert (result.built.as_of, result.built.materialized, result.built.parity.mismatches) == (NEXT, True, 0)
     assert result.scored is not None
     assert (result.scored.as_of, result.scored.model_version, result.scored.written) == (NEXT, version, True)
     scores = read_scores(result.scored.path).set_index("customer_id")
@@ -51,7 +51,7 @@ def test_new_transactions_are_in_the_scores_of_the_day(
 
     again = daily(*today, as_of=NEXT)
     assert again.ingested.rows_added == 0
-    assert not again.built.materialised
+    assert not again.built.materialized
     assert again.scored is not None and not again.scored.written
 
 

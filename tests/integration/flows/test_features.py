@@ -21,10 +21,10 @@ def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_here: None, s
     from flows.features import features
 
     first = features(AS_OF, KNOWN_AT)
-    assert (first.as_of, first.known_at, first.materialised) == (AS_OF, KNOWN_AT, True)
+    assert (first.as_of, first.known_at, first.materialized) == (AS_OF, KNOWN_AT, True)
     assert (first.parity.values_compared, first.parity.mismatches) == (5400, 0)
     again = features(AS_OF, KNOWN_AT + timedelta(days=1))
-    assert again.materialised is False
+    assert again.materialized is False
     assert again.parity == first.parity
 
     write("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
@@ -36,7 +36,7 @@ def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_here: None, s
     assert f'"feature": "{HISTORY}:total_amount"' in artifact.data
 
     healed = features(AS_OF, KNOWN_AT)
-    assert healed.materialised is True
+    assert healed.materialized is True
     assert healed.parity.mismatches == 0
 
 
@@ -52,7 +52,7 @@ def test_what_runs_by_itself_changes_no_definitions(
     with pytest.raises(NotAppliedError, match="holds other definitions than this checkout"):
         features(AS_OF, KNOWN_AT, apply=False)
     assert load_online_state(shop) == before
-    assert features(AS_OF, KNOWN_AT).materialised
+    assert features(AS_OF, KNOWN_AT).materialized
     assert open_store().get_feature_service("churn_v1").description == "Another description."
 
 

@@ -362,7 +362,7 @@ def test_the_command_prints_the_table_and_fails_with_the_gates(
     import sys
 
     from flows._cli import run_flow
-    from flows.gates import _show, gates
+    from flows.gates import _print_and_exit, gates
 
     register_version(client)
     for options, code, told in (
@@ -371,6 +371,6 @@ def test_the_command_prints_the_table_and_fails_with_the_gates(
     ):
         monkeypatch.setattr(sys, "argv", ["gates", "--thresholds", json.dumps(LENIENT | options)])
         with pytest.raises(SystemExit) as ended:
-            run_flow(gates, show=_show)
+            run_flow(gates, show=_print_and_exit)
         assert ended.value.code == code
         assert told in " ".join(capsys.readouterr().out.split())

@@ -41,7 +41,7 @@ def test_the_flow_stores_a_batch_and_reports_it(
         return read_bytes(file)
 
     monkeypatch.setattr(readers, "_unpacked", flaky)
-    monkeypatch.setattr(ingest.read, "retry_delay_seconds", 0)
+    monkeypatch.setattr(ingest.read_task, "retry_delay_seconds", 0)
     result = ingest.ingest(*files)
     assert len(attempts) == 2
     assert (result.status, result.rows_added, result.rows_quarantined) == ("added", 2, 1)

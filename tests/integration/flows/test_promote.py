@@ -60,13 +60,13 @@ def test_the_challenger_becomes_the_champion_once(client: Any) -> None:
 
 
 def test_its_own_thresholds_are_told(client: Any) -> None:
-    from flows.promote import _told, promote
+    from flows.promote import promote
 
     version = register_version(client)
     GatesRecord(
         verdict="passed", champion=None, settings="s", when=NOW, failed=[], key="k", thresholds={"max_size_mb": 30}
     ).save(client, version)
-    assert "Thresholds other than the defaults: max_size_mb 30." in _told(promote(version))
+    assert "Thresholds other than the defaults: max_size_mb 30." in promote(version).summary()
     record = PromotionRecord.load(client, version)
     assert record is not None and record.thresholds == {"max_size_mb": 30}
 
@@ -200,7 +200,7 @@ class TestResumed:
         monkeypatch.setattr(asking, "cards_tell", lambda _, *versions: self.cards.append(self.card(client, *versions)))
 
         monkeypatch.setattr(asking, "suspend_flow_run", answer)
-        return asking.by_a_person(settings, client, None, "", timedelta(hours=1), "promote/promote")
+        return asking.request_human_approval(settings, client, None, "", timedelta(hours=1), "promote/promote")
 
     def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         """A version about which a person has been asked."""

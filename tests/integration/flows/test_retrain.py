@@ -118,7 +118,7 @@ def test_one_that_is_killed_before_its_end_is_told_of_by_the_next(
         if len(told) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "tell_task", tell)
+    monkeypatch.setattr(module, "report_task", tell)
     seen(home, DRIFTED, 0, 1)
     with pytest.raises(KeyboardInterrupt):
         retrained()
@@ -135,7 +135,7 @@ def test_one_that_was_trained_and_could_not_be_told_of_cools_down_all_the_same(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "tell_task", full)
+    monkeypatch.setattr(module, "report_task", full)
     seen(home, DRIFTED, 0, 1)
     with pytest.raises(OSError, match="No space left"):
         retrained()

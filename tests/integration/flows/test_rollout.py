@@ -67,17 +67,17 @@ def test_with_nothing_to_do_it_says_so(client: Any, caplog: pytest.LogCaptureFix
     nothing = f"{MODEL_NAME} has no challenger: there is nothing to roll out."
     log = logging.getLogger("prefect.flow_runs")  # which hands nothing on to the root's handlers
     log.addHandler(caplog.handler)
-    assert rollout().told == nothing
+    assert rollout().text == nothing
     log.removeHandler(caplog.handler)
     assert f"Nothing was done: {nothing}" in caplog.messages
     champion = register_version(client)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
-    assert rollout(champion).told == f"Version {champion} is the champion already."
+    assert rollout(champion).text == f"Version {champion} is the champion already."
     with pytest.raises(UnknownVersionError, match="no version 999"):
         rollout("999")
     challenger = register_version(client)
     set_challenger(client, challenger)
-    assert "has not been through the gates" in rollout().told
+    assert "has not been through the gates" in rollout().text
     with pytest.raises(PromotionRefusedError, match="has not been through the gates"):
         rollout(challenger)
     assert RolloutRecord.load(client, challenger) is None
@@ -101,7 +101,7 @@ def test_two_at_once_are_one(client: Any, registry_shop: tuple[Settings, Any]) -
     with rollout_lock(registry_shop[0]):
         result = rollout()
     assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
-    assert "Another run of this flow is at work" in result.told
+    assert "Another run of this flow is active" in result.text
 
 
 def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
@@ -112,7 +112,7 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
     champion, challenger = _pair(client)
     result = rollout(rules=OVER)
     assert (result.version, result.verdict) == (challenger, "stopped")
-    assert "the service does not answer" in result.told
+    assert "the service does not answer" in result.text
     first = _record(client, challenger)
     assert (first.step, first.is_held, first.rules) == ("shadow", True, OVER.changed())
     assert len(first.flow_run) == 36
@@ -123,7 +123,7 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
     ]
     again = rollout(rules=OVER)
     assert (again.verdict, _record(client, challenger)) == ("nothing", first)
-    assert f"`--version {challenger}` begins another" in again.told
+    assert f"`--version {challenger}` begins another" in again.text
     assert rollout(challenger, rules=OVER).verdict == "stopped"
     second = _record(client, challenger)
     assert second.begun > first.begun
@@ -202,7 +202,7 @@ class TestAPerson:
         self.asked(client, challenger, "waiting")
         result = rollout(approval=approval)
         assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
-        assert "waits for a person's approval until" in result.told
+        assert "waits for a person's approval until" in result.text
 
     @pytest.mark.parametrize("approval", ["auto", "manual"])
     @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1)])
@@ -308,7 +308,7 @@ class TestResumed:
         set_challenger(client, later)
         result = self.answer(monkeypatch, decision)
         assert (result.verdict, result.version) == ("nothing", None)
-        assert f"Version {asked}, which was asked about, was superseded by version {later}" in result.told
+        assert f"Version {asked}, which was asked about, was superseded by version {later}" in result.text
         assert self.approval(client, asked).status == {"approve": "approved", "refuse": "refused"}[decision]
         assert (ApprovalRecord.load(client, later), RolloutRecord.load(client, later)) == (None, None)
         assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: later}
@@ -319,11 +319,11 @@ class TestResumed:
         from flows import rollout as module
 
         _, challenger = self.asked(client, monkeypatch)
-        monkeypatch.setattr(module, "_PATIENCE", 0.1)
+        monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
         with rollout_lock(registry_shop[0]):
             result = self.answer(monkeypatch)
         assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
-        assert "it, or the next one, takes up what is new" in result.told
+        assert "that run, or the next one, handles new versions" in result.text
         assert self.approval(client, challenger).status == "approved"
         monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-2")
         monkeypatch.setattr(asking, "suspend_flow_run", lambda **_: pytest.fail("asked again"))
@@ -350,7 +350,7 @@ class TestResumed:
     def test_judged_again_meanwhile_it_is_asked_about_again(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         champion, challenger = self.asked(client, monkeypatch)
         record_passed_gates(client, challenger, champion, key="other evidence")
-        assert "was judged again since it was asked about" in self.answer(monkeypatch).told
+        assert "was judged again since it was asked about" in self.answer(monkeypatch).text
         assert RolloutRecord.load(client, challenger) is None
 
     def test_a_rollout_that_was_killed_goes_first_and_the_answer_is_not_lost(
@@ -370,11 +370,11 @@ class TestResumed:
 
 def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from flows._cli import run_flow
-    from flows.rollout import _show, rollout
+    from flows.rollout import rollout
 
     _pair(client)
     monkeypatch.setattr(sys, "argv", ["rollout", "--rules", OVER.model_dump_json()])
     with pytest.raises(SystemExit) as ended:
-        run_flow(rollout, show=_show)
+        run_flow(rollout)
     assert not ended.value.code
     assert "the service does not answer" in capsys.readouterr().out

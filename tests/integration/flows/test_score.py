@@ -79,7 +79,7 @@ def test_it_is_reported_beside_the_flow_run(settings: Settings, client: Any) -> 
     version = register_champion(client)
     result = score(AS_OF, KNOWN_AT)
     assert f"{len(EVERYBODY)} customers as of 2024-07-01 00:00 UTC by version {version}" in result.summary()
-    table, picture = Artifact.get("scores"), Artifact.get("scores-picture")
+    table, picture = Artifact.get("scores"), Artifact.get("scores-plot")
     assert table is not None and picture is not None
     active, others = json.loads(table.data)
     assert active["scored"] == result.active

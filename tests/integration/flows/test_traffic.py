@@ -48,16 +48,16 @@ def test_a_service_reads_what_was_said_and_every_step_is_told(registry_shop: tup
 
 
 def test_the_same_again_is_no_event(client: Any) -> None:
-    from flows.traffic import _told, traffic
+    from flows.traffic import traffic
 
     _, challenger = pair(client)
-    assert _told(traffic("off")) == f"Version {challenger} gets no traffic, as before."
+    assert traffic("off").summary() == f"Version {challenger} gets no traffic, as before."
     assert tag(client, challenger) is None
-    assert _told(traffic("canary", challenger, who="ann")) == (
+    assert traffic("canary", challenger, who="ann").summary() == (
         f"Version {challenger} answers the requests of 5.0% of the customers."
     )
     before = tag(client, challenger)
-    assert _told(traffic("canary", share=0.05, who="bob")).endswith(", as before.")
+    assert traffic("canary", share=0.05, who="bob").summary().endswith(", as before.")
     assert tag(client, challenger) == before
 
 
@@ -130,15 +130,14 @@ def test_off_is_always_possible(client: Any) -> None:
         assert TrafficRecord.load(client, version) is not None
 
 
-def test_off_without_a_challenger_is_no_fault(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    from flows.traffic import _show, traffic
+def test_traffic_off_without_challenger_changes_nothing(client: Any) -> None:
+    from flows.traffic import traffic
 
     champion = register_version(client)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     sent = traffic("off")
     assert (sent.version, sent.changed, sent.traffic) == (None, False, Traffic(mode="off"))
-    _show(sent)
-    assert "There is no challenger: nobody gets traffic" in capsys.readouterr().out
+    assert "There is no challenger: the champion scores all requests" in sent.summary()
     assert tag(client, champion) is None
 
 
@@ -163,12 +162,12 @@ def test_who_becomes_challenger_again_begins_with_nothing(client: Any) -> None:
 
 def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from flows._cli import run_flow
-    from flows.traffic import _show, traffic
+    from flows.traffic import traffic
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["traffic", *arguments])
         with pytest.raises(SystemExit) as ended:
-            run_flow(traffic, show=_show)
+            run_flow(traffic)
         return int(ended.value.code or 0)
 
     _, challenger = pair(client)

@@ -216,14 +216,9 @@ class TestVersion:
         aliases = client.get_registered_model(MODEL_NAME).aliases
         assert aliases.get("challenger") == (judged.version if judged.passed else None)
 
-    def test_a_person_is_told_in_two_sentences(
-        self, trained: Trained, client: Any, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        from flows.train import _show
-
+    def test_summary_has_the_test_and_the_verdict(self, trained: Trained) -> None:
         result = trained.result
-        _show(result)
-        test, verdict = capsys.readouterr().out.splitlines()
+        test, verdict = result.summary().splitlines()
         assert test.startswith(f"Version {result.model_version} is registered: {result.evaluation.chosen}; ROC-AUC ")
         assert str(result.evaluation.metrics["model"]["roc_auc"]) in test
         names = [gate.name for gate in result.gates.failed]

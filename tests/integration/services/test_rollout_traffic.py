@@ -122,7 +122,7 @@ def test_a_good_challenger_becomes_champion_by_itself(shop: Shop) -> None:
         began = time.monotonic()
         result = rollout(rules=IMPATIENT)
         took = time.monotonic() - began
-    assert (result.version, result.verdict) == (challenger, "passed"), result.told
+    assert (result.version, result.verdict) == (challenger, "passed"), result.text
     print(f"from challenger to watched champion in {took:.1f} s")
     assert get_champion_version(shop.client) == challenger
     assert get_challenger_version(shop.client) is None
@@ -150,8 +150,8 @@ def test_a_flipped_challenger_is_stopped_before_any_customer_sees_it(shop: Shop)
     champion, challenger = shop.pair(3, flipped=True)
     with under_load(shop.url) as load:
         result = rollout(rules=IMPATIENT)
-        assert (result.version, result.verdict) == (challenger, "breached"), result.told
-    assert "rank correlation" in result.told
+        assert (result.version, result.verdict) == (challenger, "breached"), result.text
+    assert "rank correlation" in result.text
     assert shop.told(challenger) == [("shadow", 0.0, "begun"), ("shadow", 0.0, "breached")]
     assert (get_champion_version(shop.client), get_challenger_version(shop.client)) == (champion, None)
     versions = {item["model_version"] for _, _, answer in load.answers for item in answer.get("predictions", [answer])}
@@ -166,7 +166,7 @@ def test_a_flipped_canary_is_taken_back_within_a_minute(shop: Shop) -> None:
     champion, challenger = shop.pair(5, flipped=True)
     with under_load(shop.url, callers=2):
         result = rollout(rules=QUICK.model_copy(update={"shadow": False, "min_requests": 100_000}))
-        assert (result.version, result.verdict) == (challenger, "breached"), result.told
+        assert (result.version, result.verdict) == (challenger, "breached"), result.text
         _until(lambda: shop.serves() == {champion})
         time.sleep(2)
     log = read_predictions(shop.data / "predictions").to_pandas()
@@ -197,7 +197,7 @@ def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop)
     with pytest.MonkeyPatch.context() as patch, under_load(shop.url):
         patch.setattr("holdfast.rollout.step_runner.run_step", only_the_watch_sees)
         result = rollout(rules=rules)
-        assert result.verdict == "breached", result.told
+        assert result.verdict == "breached", result.text
         _until(lambda: shop.serves() == {champion})
     assert get_champion_version(shop.client) == champion
     back = RollbackRecord.load(shop.client, challenger)
@@ -234,7 +234,7 @@ def test_killed_it_goes_on_and_meanwhile_nobody_is_tried_upon_for_ever(shop: Sho
         patient = begun.model_copy(update={"rules": begun.rules | {"min_requests": 60}})
         patient.write_tag(shop.client, challenger)
         result = rollout()
-    assert (result.version, result.verdict) == (challenger, "passed"), result.told
+    assert (result.version, result.verdict) == (challenger, "passed"), result.text
     tags = shop.client.get_model_version(MODEL_NAME, challenger).tags
     events = [event for event in parse_events(tags, challenger) or [] if isinstance(event, RolloutRecord)]
     first = next(event for event in events if event.verdict == "passed")

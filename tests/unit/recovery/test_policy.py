@@ -24,26 +24,26 @@ def ago(seconds: float) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("run", "todo"),
+    ("run", "action"),
     [
         (a_run("RUNNING", last_heartbeat=ago(89)), "nothing"),
         (a_run("RUNNING", last_heartbeat=ago(91)), "mark dead"),
-        (a_run("RUNNING", 60), "nothing"),  # it has not beaten yet
+        (a_run("RUNNING", 60), "nothing"),  # no heartbeat yet
         (a_run("RUNNING", 91), "mark dead"),
         (a_run("RUNNING", 60, last_heartbeat=ago(600)), "nothing"),  # resumed a minute ago
         (a_run("RUNNING", last_heartbeat=ago(600), is_subflow=True), "mark dead"),
         (a_run("CANCELLING", last_heartbeat=ago(600)), "mark dead"),
         (a_run("PENDING", 14 * 60), "nothing"),
         (a_run("PENDING", 16 * 60), "mark dead"),
-        (a_run("CRASHED"), "run again"),
-        (a_run("CRASHED", tags=("run-again:1",)), "run again"),
-        (a_run("CRASHED", tags=("run-again:2",)), "tell"),
-        (a_run("CRASHED", deployment="promote"), "tell"),
-        (a_run("CRASHED", deployment=None), "tell"),
+        (a_run("CRASHED"), "repeat"),
+        (a_run("CRASHED", tags=("run-again:1",)), "repeat"),
+        (a_run("CRASHED", tags=("run-again:2",)), "report"),
+        (a_run("CRASHED", deployment="promote"), "report"),
+        (a_run("CRASHED", deployment=None), "report"),
         (a_run("CRASHED", is_subflow=True), "nothing"),
         (a_run("CRASHED", tags=(HANDLED_TAG,)), "nothing"),
-        (a_run("FAILED"), "tell"),
-        (a_run("FAILED", tags=("run-again:1",)), "tell"),
+        (a_run("FAILED"), "report"),
+        (a_run("FAILED", tags=("run-again:1",)), "report"),
         (a_run("FAILED", is_subflow=True), "nothing"),
         (a_run("FAILED", tags=(HANDLED_TAG,)), "nothing"),
         (a_run("COMPLETED"), "nothing"),
@@ -52,18 +52,18 @@ def ago(seconds: float) -> datetime:
         (a_run("SCHEDULED"), "nothing"),
     ],
 )
-def test_what_is_done(run: RunStatus, todo: Action) -> None:
-    assert decide_action(run, RULES, NOW, BEAT) == todo
+def test_decide_action_run_status_action(run: RunStatus, action: Action) -> None:
+    assert decide_action(run, RULES, NOW, BEAT) == action
 
 
-def test_where_runs_do_not_beat_silence_says_nothing() -> None:
+def test_decide_action_without_heartbeats_silent_run_is_left_alone() -> None:
     assert decide_action(a_run("RUNNING", last_heartbeat=ago(9999)), RULES, NOW, None) == "nothing"
 
 
 @given(st.integers(0, 6))
-def test_a_run_that_always_crashes_ends(times: int) -> None:
+def test_decide_action_run_always_crashes_repetition_ends(times: int) -> None:
     rules, run, runs = RecoverRules(times=times), a_run("CRASHED"), 1
-    while decide_action(run, rules, NOW, BEAT) == "run again":
+    while decide_action(run, rules, NOW, BEAT) == "repeat":
         run = RunStatus(f"id-{runs + 1}", "CRASHED", NOW, "train", tags=tuple(run.repeat_tags()))
         runs += 1
         assert (run.root_run_id, run.attempt) == ("id-1", runs - 1)

@@ -1,0 +1,134 @@
+"""Tasks of the rollout flow, and the rollout of one version."""
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+
+from feature_repo.settings import Settings
+from flows._approval import ApprovalRequest, request_human_approval
+from flows._tasks import task
+from flows.model_card import refresh_model_cards
+from holdfast.alerting.links import current_run_url
+from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.reporting.flow_results import RolloutResult
+from holdfast.rollout.service_metrics import read_service
+from holdfast.rollout.settings import RolloutSettings
+from holdfast.runtime.endpoints import load_endpoint_settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from holdfast.model_versions.records import RolloutRecord
+    from holdfast.rollout.work_queue import Work
+
+DEPLOYMENT = "rollout/rollout"
+APPROVAL_REASON = (
+    "The rollout sends a growing share of the customers to it first; without a breach it becomes the champion."
+)
+
+
+@task(task_run_name="{name}", retries=5, retry_delay_seconds=[5, 10, 20, 40, 60])
+def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSettings) -> "RolloutRecord":
+    """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.monitoring.skew.open_findings import describe_open_skew
+    from holdfast.rollout.notifications import finish_step, notify_unreachable
+    from holdfast.rollout.step_monitor import StepDependencies
+    from holdfast.rollout.step_runner import run_step
+
+    client, url = open_registry(settings), load_endpoint_settings().service_url
+    dependencies = StepDependencies(
+        clock=lambda: datetime.now(UTC),
+        sleep=time.sleep,
+        look=lambda: read_service(url),
+        skew=lambda: describe_open_skew(settings),
+        silent=lambda silent: notify_unreachable(settings, work.version, url, silent, datetime.now(UTC)),
+        flow_run=str(flow_run.id or ""),
+    )
+    result = run_step(client, settings, work, rules, dependencies)
+    finish_step(client, settings, work.version, result.record, datetime.now(UTC), current_run_url())
+    create_table_artifact(result.table, key="rollout", description=f"Version {work.version}: {result.record.summary}")
+    return result.record
+
+
+@task(task_run_name="promote")
+def promote_task(settings: Settings, work: "Work", approval: bool) -> None:
+    """Move the alias champion; with ``approval``, only on a person's approval of this version."""
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.rollout.notifications import notify_promoted
+    from holdfast.rollout.registry_actions import promote_challenger
+
+    reason = "passed every step of its rollout"
+    promote_challenger(open_registry(settings), settings, work, reason, datetime.now(UTC), approval)
+    notify_promoted(work.version, work.champion)
+
+
+@task(task_run_name="end")
+def end_task(settings: Settings, work: "Work", reason: str = "") -> "RolloutRecord":
+    """End a rollout that cannot continue, or complete the end of a rollout that was killed there."""
+    from holdfast.model_versions.aliases import open_registry
+    from holdfast.rollout.notifications import finish_step
+
+    now = datetime.now(UTC)
+    record = work.ended(reason, now)
+    finish_step(open_registry(settings), settings, work.version, record, now, current_run_url())
+    return record
+
+
+def roll_out_version(
+    settings: Settings, client: "MlflowClient", work: "Work", request: ApprovalRequest, rules: RolloutSettings
+) -> RolloutResult:
+    """Roll out one version, from its first step or from the step where an earlier run was killed.
+
+    Args:
+        settings: Data folder.
+        client: The registry.
+        work: The version, its champion and its latest record.
+        request: Whether a person's approval is required.
+        rules: Steps, times and limits of a new rollout; a resumed one has its own.
+
+    Returns:
+        The result; without a version where the rollout has to wait for an approval.
+
+    Raises:
+        PromotionRefusedError: The version may not become the champion, and its rollout has not started.
+    """
+    from holdfast.rollout.work_queue import describe_pending_approval
+
+    if work.record is not None and not work.record.is_open:
+        return _finish(settings, work, end_task(settings, work))
+    approval = request.required and work.record is None  # a resumed rollout was started with an approval or without
+    if work.record is not None:  # the event of a killed step, before the record of the next step replaces it
+        work.record.append_event(client, work.version)
+    try:
+        if work.record is None:
+            now = datetime.now(UTC)
+            if pending := describe_pending_approval(
+                client, work, request.required, request.requested, request.repeat, now
+            ):
+                return RolloutResult(None, "nothing", pending)
+            if request.required and request.requested is None:
+                request_human_approval(settings, client, work.version, APPROVAL_REASON, request.timeout, DEPLOYMENT)
+            if work.champion is None:
+                promote_task(settings, work, approval)
+                refresh_model_cards(settings, work.version)
+                return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
+        while work.step(rules) is not None:
+            if work.is_to_be_promoted(rules):
+                promote_task(settings, work, approval)
+                refresh_model_cards(settings, work.version, work.champion)
+            work = work.after(step_task(settings, work.name(rules), work, rules))
+    except PromotionRefusedError as refused:
+        if work.record is None and not isinstance(refused, ApprovalRefusedError):
+            raise  # the rollout has not started, and no person has refused it
+        work = work.after(end_task(settings, work, str(refused)))
+    assert work.record is not None
+    return _finish(settings, work, work.record)
+
+
+def _finish(settings: Settings, work: "Work", record: "RolloutRecord") -> RolloutResult:
+    refresh_model_cards(settings, work.version, work.champion if record.step == "watch" else None)
+    return RolloutResult(work.version, record.verdict, f"Version {work.version}: {record.summary}.")  # type: ignore[arg-type]

@@ -1,0 +1,140 @@
+"""Tasks of the training flow."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+from prefect import artifacts
+
+from feature_repo.settings import Settings
+from flows._tasks import task
+from holdfast.core.formatting import png_data_url, render_png
+from holdfast.models.contract import MODEL_NAME
+from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, trial_rows
+from holdfast.runtime.progress import report_progress
+from holdfast.training.settings import TrainingSettings
+from holdfast.training.time_split import TimeSplit
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from holdfast.training.dataset import TrainingSet
+    from holdfast.training.hyperparameter_search import SearchTrial
+    from holdfast.training.lineage import Lineage
+    from holdfast.training.mlflow_tracking import TrainedVersion
+    from holdfast.training.model_selection import ModelChoice
+    from holdfast.training.registration import EvaluatedVersion
+
+
+@task(name="require applied definitions")
+def require_applied_task(settings: Settings) -> None:
+    """Refuse feature definitions that are not applied: training and serving have to use the same."""
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.feast_registry import require_applied
+    from holdfast.feature_store.materialization import features_lock
+
+    with features_lock(settings):
+        require_applied(open_store())
+
+
+@task(name="lineage")
+def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime) -> "Lineage":
+    """Collect what the training depends on: batches, definitions, settings, code."""
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.models.fingerprint import fingerprint
+    from holdfast.training.lineage import build_lineage
+
+    definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
+    return build_lineage(settings, training, definition, as_of, known_at)
+
+
+@task(name="find trained version")
+def find_task(settings: Settings, lineage: "Lineage") -> "TrainedVersion | None":
+    """Find the version that an earlier training with the same lineage registered."""
+    from holdfast.training.mlflow_tracking import close_orphaned_runs, find_trained_version, open_tracking
+
+    client = open_tracking(settings)
+    close_orphaned_runs(client, settings)
+    return find_trained_version(client, lineage)
+
+
+@task(name="training set")
+def assemble_task(settings: Settings, cutoffs: list[datetime], as_of: datetime, known_at: datetime) -> "TrainingSet":
+    """Join the labels of each cut-off with its point-in-time features."""
+    from holdfast.training.dataset import assemble_training_set
+
+    return assemble_training_set(settings, cutoffs, as_of, known_at)
+
+
+@task(name="search")
+def search_task(
+    settings: Settings,
+    training: TrainingSettings,
+    lineage: "Lineage",
+    data: "TrainingSet",
+    split: TimeSplit,
+    run_id: str,
+) -> "list[SearchTrial]":
+    """Find the best trial of each family; each trial is a child run. A killed search resumes."""
+    from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
+    from holdfast.training.mlflow_tracking import TrialLog, open_tracking
+    from holdfast.training.model_families import FAMILIES
+
+    if not split.folds:
+        return []
+    log, planned = TrialLog(open_tracking(settings), run_id), training.search.trials * len(FAMILIES)
+    progress = cast("UUID", artifacts.create_progress_artifact(0.0, key="search", description=f"{planned} trials"))
+    trials = []
+    with open_search_storage(settings, lineage.key) as storage:
+        for trial in search_families(data, split.folds, training.search, training.seed, storage):
+            log.log(trial)
+            trials.append(trial)
+            best = max(item.roc_auc for item in trials if item.roc_auc is not None)
+            report_progress(f"searching, trial {len(trials)} of {planned}, best ROC-AUC on the folds {best:.4f}")
+            artifacts.update_progress_artifact(progress, 100 * len(trials) / planned)
+    description = f"{len(trials)} of {planned} trials on {len(split.folds)} folds"
+    artifacts.create_table_artifact(trial_rows(trials), key="trials", description=description)
+    return select_best_trials(trials)
+
+
+@task(name="choose on the folds")
+def choose_task(
+    settings: Settings, training: TrainingSettings, best: "list[SearchTrial]", data: "TrainingSet", split: TimeSplit
+) -> "ModelChoice":
+    """Choose the simplest family not worse than the best by more than noise, its calibration and its threshold."""
+    from holdfast.training.model_selection import choose_model
+
+    report_progress("comparing the families and the calibrations")
+    return choose_model(best, data, split, training, settings.horizon_days)
+
+
+@task(name="test and register")
+def test_and_register_task(
+    settings: Settings,
+    training: TrainingSettings,
+    lineage: "Lineage",
+    choice: "ModelChoice",
+    data: "TrainingSet",
+    run_id: str,
+) -> "EvaluatedVersion":
+    """Fit the chosen model, evaluate it once on the test period beside the baselines, and register it."""
+    from holdfast.training.registration import evaluate_and_register
+
+    report_progress("fitting and testing the chosen model")
+    return evaluate_and_register(settings, training, lineage, choice, data, run_id)
+
+
+@task(name="publish report")
+def publish_report_task(tested: "EvaluatedVersion", lineage: "Lineage") -> None:
+    """Publish the evaluation in the Prefect UI; the MLflow run has ended, so a failure here does not affect it."""
+    evaluation = tested.evaluation
+    description = (
+        f"{evaluation.rows:,} rows at {len(evaluation.cutoffs)} cut-offs from {evaluation.cutoffs[0]:%Y-%m-%d}, "
+        "with 95% intervals over customers"
+    )
+    artifacts.create_table_artifact(evaluation_rows(evaluation), key="test-period", description=description)
+    artifacts.create_table_artifact(month_rows(evaluation), key="test-by-month", description="Test period by month")
+    for name, plot in tested.plots.items():
+        key, content = name.replace("_", "-"), png_data_url(render_png(plot))
+        artifacts.create_image_artifact(content, key=key, description=f"{MODEL_NAME}: {name}")
+    text = tested.markdown(lineage)
+    artifacts.create_markdown_artifact(text, key="registered-model", description="Registered version")

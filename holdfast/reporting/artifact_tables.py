@@ -1,0 +1,205 @@
+"""Rows of the tables that flows publish in the Prefect UI."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from holdfast.core.formatting import format_minute
+from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from holdfast.alerting.alert import OpenAlert
+    from holdfast.batch_scoring.scoring_run import ScoreResult
+    from holdfast.feature_store.parity import ParityReport
+    from holdfast.ingestion.results import IngestResult
+    from holdfast.promotion.gates import GateResult
+    from holdfast.training.hyperparameter_search import SearchTrial
+
+Rows = list[dict[str, Any]]
+
+
+def trial_rows(trials: "Sequence[SearchTrial]") -> Rows:
+    """Tabulate the trials of a hyperparameter search, best first.
+
+    Args:
+        trials: The trials.
+
+    Returns:
+        One row per trial.
+    """
+    return [
+        {
+            "trial": trial.name,
+            "ROC-AUC on the folds": "pruned" if trial.roc_auc is None else round(trial.roc_auc, 4),
+            "seconds": round(trial.seconds, 1),
+        }
+        for trial in sorted(trials, key=lambda trial: trial.roc_auc or 0, reverse=True)
+    ]
+
+
+def evaluation_rows(evaluation: Evaluation) -> Rows:
+    """Tabulate the metrics of the model and of each baseline.
+
+    Args:
+        evaluation: The evaluation on the test period.
+
+    Returns:
+        One row per model.
+    """
+    return [
+        {"model": name} | {METRIC_LABELS[metric]: str(value) for metric, value in values.items()}
+        for name, values in evaluation.metrics.items()
+    ]
+
+
+def month_rows(evaluation: Evaluation) -> Rows:
+    """Tabulate the metrics of each month of the test period.
+
+    Args:
+        evaluation: The evaluation on the test period.
+
+    Returns:
+        One row per cut-off.
+    """
+    return [
+        {
+            "cut-off": f"{month.cutoff:%Y-%m}",
+            "rows": month.rows,
+            "churned": f"{month.base_rate:.1%}",
+            "predicted": f"{month.mean_score:.1%}",
+        }
+        | {METRIC_LABELS[metric]: str(value) for metric, value in month.metrics.items()}
+        for month in evaluation.months
+    ]
+
+
+def gate_rows(gates: "Sequence[GateResult]") -> Rows:
+    """Tabulate the results of gates.
+
+    Args:
+        gates: The results.
+
+    Returns:
+        One row per gate.
+    """
+    return [
+        {
+            "gate": gate.name,
+            "value": gate.value_text,
+            "wanted": gate.threshold_text,
+            "verdict": gate.verdict.upper() if gate.verdict == "failed" else gate.verdict,
+            "detail": gate.detail,
+        }
+        for gate in gates
+    ]
+
+
+def parity_rows(report: "ParityReport") -> Rows:
+    """Tabulate the counts of a parity check.
+
+    Args:
+        report: The check.
+
+    Returns:
+        One row.
+    """
+    return [
+        {
+            "as_of": format_minute(report.as_of),
+            "customers": report.customers,
+            "features": report.features,
+            "values compared": report.values_compared,
+            "mismatches": report.mismatches,
+        }
+    ]
+
+
+def mismatch_rows(report: "ParityReport") -> Rows:
+    """Tabulate examples of values that differ between the online store and the offline store.
+
+    Args:
+        report: The parity check.
+
+    Returns:
+        One row per example.
+    """
+    return [
+        {"customer": m.customer_id, "feature": m.feature, "online": repr(m.online), "offline": repr(m.offline)}
+        for m in report.examples
+    ]
+
+
+def ingest_rows(result: "IngestResult") -> Rows:
+    """Tabulate the row counts of an ingest, and the counts of quarantined rows by reason.
+
+    Args:
+        result: The result of the ingest.
+
+    Returns:
+        One row per count.
+    """
+    rows: Rows = [{"what": what, "rows": count} for what, count in result.counts.items()]
+    return rows + [{"what": f"bad: {reason}", "rows": count} for reason, count in result.reasons.items()]
+
+
+def score_rows(results: "Sequence[ScoreResult]") -> Rows:
+    """Tabulate the results of a backfill.
+
+    Args:
+        results: One result per day.
+
+    Returns:
+        One row per day.
+    """
+    return [
+        {
+            "day": f"{result.as_of:%Y-%m-%d}",
+            "version": result.model_version,
+            "scored": result.customers,
+            "active": result.active,
+            "will churn": result.will_churn,
+        }
+        for result in results
+    ]
+
+
+def alert_rows(alerts: "Sequence[OpenAlert]") -> Rows:
+    """Tabulate open alerts.
+
+    Args:
+        alerts: The alerts.
+
+    Returns:
+        One row per alert.
+    """
+    return [
+        {
+            "severity": item.severity,
+            "alert": item.title,
+            "text": item.text,
+            "since": f"{item.opened:%Y-%m-%d %H:%M}",
+            "raised": item.count,
+            "key": item.key,
+            "evidence": item.evidence,
+            "runbook": item.runbook,
+        }
+        for item in alerts
+    ]
+
+
+def quarantine_markdown(quarantine: "pd.DataFrame", rows: int = 10) -> str:
+    """Tabulate the first rows of the quarantine, without customer data.
+
+    Args:
+        quarantine: The quarantined rows, with file, row number and reasons.
+        rows: Maximum number of rows.
+
+    Returns:
+        Markdown.
+    """
+    sample = quarantine.head(rows)
+    positions = zip(sample["source_file"], sample["row_number"], sample["reasons"], strict=True)
+    lines = [f"| {file} | {row} | {'; '.join(reasons)} |" for file, row, reasons in positions]
+    table = "\n".join(["| file | row | reasons |", "|---|---|---|", *lines])
+    return f"The first {len(sample)} of {len(quarantine):,} bad rows.\n\n{table}"

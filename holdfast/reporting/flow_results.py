@@ -1,0 +1,348 @@
+"""Results of the flows and their summaries for the command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from holdfast.core.formatting import format_minute
+from holdfast.models.contract import CHAMPION
+from holdfast.training.summary import summarize_training
+
+if TYPE_CHECKING:
+    from holdfast.alerting.alert import OpenAlert
+    from holdfast.alerting.delivery import DeliveryCounts
+    from holdfast.batch_scoring.scoring_run import ScoreResult
+    from holdfast.feature_store.parity import ParityReport
+    from holdfast.ingestion.results import IngestResult
+    from holdfast.monitoring.findings import Finding, View
+    from holdfast.promotion.gates import GateResult
+    from holdfast.training.evaluation_report import Evaluation
+
+
+@dataclass(frozen=True)
+class FeaturesResult:
+    """State of the online store after a run of features.
+
+    Attributes:
+        materialized: False where the online store held these features already.
+    """
+
+    as_of: datetime
+    known_at: datetime
+    feature_views: list[str]
+    materialized: bool
+    parity: "ParityReport"
+
+
+@dataclass(frozen=True)
+class DailyResult:
+    """Results of the three steps of a daily run.
+
+    Attributes:
+        scored: None where there is no champion; ``not_scored`` is the reason then.
+    """
+
+    ingested: "IngestResult"
+    built: FeaturesResult
+    scored: "ScoreResult | None"
+    not_scored: str
+
+    def summary(self) -> str:
+        """Describe each step in one line.
+
+        Returns:
+            The lines.
+        """
+        built = "materialized" if self.built.materialized else "in place"
+        parity = self.built.parity
+        lines = [
+            self.ingested.summary(),
+            f"Features as of {format_minute(self.built.as_of)} {built}; {parity.values_compared:,} values compared "
+            f"with training's, {parity.mismatches} mismatches.",
+            self.scored.summary() if self.scored else self.not_scored,
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class BackfillResult:
+    """Days of a backfill: those scored in this run, and those skipped because they had scores."""
+
+    scored: list[datetime]
+    skipped: list[datetime]
+    model_version: str | None
+
+    def summary(self) -> str:
+        """Describe the backfill in one line.
+
+        Returns:
+            The line.
+        """
+        version = f" with version {self.model_version}" if self.scored else ""
+        skipped = f"; skipped {_days(self.skipped)}, which have scores" if self.skipped else ""
+        return f"Scored {_days(self.scored)}{version}{skipped}."
+
+
+@dataclass(frozen=True)
+class MonitorResult:
+    """Summaries and findings of the monitoring views.
+
+    Attributes:
+        views: One sentence per view.
+        empty: Views without any data in the window.
+        past: Views for which a later window was monitored before; events and alerts follow from none of these.
+    """
+
+    as_of: datetime
+    views: "dict[View, str]"
+    findings: "tuple[Finding, ...]"
+    empty: "tuple[View, ...]" = ()
+    past: "tuple[View, ...]" = ()
+
+    def summary(self) -> str:
+        """Describe each view and each finding in one line.
+
+        Returns:
+            The lines.
+        """
+        lines = [f"as of {format_minute(self.as_of)}", *(f"{view}: {summary}" for view, summary in self.views.items())]
+        lines += [f"{item.severity}: {item.event} {item.subject}: {item.summary}" for item in self.findings]
+        if not self.findings:
+            lines.append("no data in the window" if len(self.empty) == len(self.views) else "no findings")
+        if self.past:
+            lines.append(f"{', '.join(self.past)}: window in the past, without events and alerts")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class AlertsResult:
+    """Open alerts, worst first, and the counts of the delivery."""
+
+    open: "list[OpenAlert]"
+    delivered: "DeliveryCounts"
+
+    def summary(self) -> str:
+        """Describe each open alert and the delivery.
+
+        Returns:
+            The lines.
+        """
+        lines = []
+        for item in self.open:
+            lines += [
+                f"{item.severity:8}  {item.key}  since {item.opened:%Y-%m-%d %H:%M}, raised {item.count} times",
+                f"          {item.text}",
+            ]
+            links = (("evidence", item.evidence), ("runbook", item.runbook))
+            lines += [f"          {name}: {link}" for name, link in links if link]
+        sent = self.delivered
+        lines.append(f"{len(self.open)} open. Sent {sent.sent}, waiting {sent.waiting}, given up {sent.given_up}.")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class RecoveredRun:
+    """What was done about a flow run: crashed or cancelled (its new state), repeated, or reported."""
+
+    run: str
+    deployment: str
+    done: str
+
+
+@dataclass(frozen=True)
+class GatesResult:
+    """Verdict of the gates on a version.
+
+    Attributes:
+        champion: The version it was compared with; None where there was no champion.
+        challenger: Whether the version is the challenger now.
+        computed: False where an earlier run had passed the version on the same evidence.
+    """
+
+    version: str
+    champion: str | None
+    passed: bool
+    challenger: bool
+    computed: bool
+    gates: "list[GateResult]"
+
+    @property
+    def failed(self) -> "list[GateResult]":
+        """Return the failed gates."""
+        return [gate for gate in self.gates if gate.verdict == "failed"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A registered version, its evaluation on the test period, and the verdict of its gates.
+
+    Attributes:
+        trained: False where an earlier training had given this version from the same data, definitions and settings.
+        is_champion: Whether the version is the champion.
+    """
+
+    model_name: str
+    model_version: str
+    run_id: str
+    trained: bool
+    training_rows: int
+    evaluation: "Evaluation"
+    gates: GatesResult
+    is_champion: bool
+
+    def summary(self) -> str:
+        """Describe version, test, verdict and next step.
+
+        Returns:
+            Two lines.
+        """
+        failed = [gate.name for gate in self.gates.failed]
+        challenger = self.gates.challenger
+        return summarize_training(
+            self.model_version, self.trained, self.evaluation, failed, challenger, self.is_champion
+        )
+
+
+@dataclass(frozen=True)
+class RetrainResult:
+    """Decision about a retraining, its reason, and the resulting version."""
+
+    retrained: bool
+    why: str
+    version: str | None = None
+    passed: bool = False
+    challenger: bool = False
+
+    def summary(self) -> str:
+        """Describe decision, reason and verdict in one line.
+
+        Returns:
+            The line.
+        """
+        if not self.retrained:
+            return f"Not retrained: {self.why}."
+        verdict = "is the challenger" if self.challenger else "passed its gates" if self.passed else "failed its gates"
+        return f"Retrained: {self.why}. Version {self.version} {verdict}."
+
+
+@dataclass(frozen=True)
+class PromoteResult:
+    """The champion after a promotion.
+
+    Attributes:
+        previous: The champion before.
+        who: Who decided.
+        thresholds: Gate thresholds other than the defaults.
+    """
+
+    version: str
+    previous: str | None
+    moved: bool
+    who: str
+    why: str
+    thresholds: dict[str, Any] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """Describe the champion, who decided and why.
+
+        Returns:
+            One line.
+        """
+        from holdfast.model_versions.gate_settings import describe_changed_thresholds
+
+        if not self.moved:
+            return f"Version {self.version} is the {CHAMPION} already: nothing was decided, no approval was requested."
+        before = f"after version {self.previous}" if self.previous else "the first"
+        changed = describe_changed_thresholds(self.thresholds)
+        parts = [f"{CHAMPION} is version {self.version}, {before}.", changed, f"{self.who}: {self.why}"]
+        return " ".join(filter(None, parts))
+
+
+@dataclass(frozen=True)
+class RollbackReport:
+    """The champion after a rollback.
+
+    Attributes:
+        version: The champion now.
+        rolled_back: The champion before.
+        warning: Set where ``version`` was trained on other feature definitions than the registry holds.
+    """
+
+    version: str
+    rolled_back: str
+    moved: bool
+    why: str
+    warning: str = ""
+
+    def summary(self) -> str:
+        """Describe the champion and the next step.
+
+        Returns:
+            One line, and one for a warning.
+        """
+        warning = f"Warning: {self.warning}\n" if self.warning else ""
+        again = " again" if self.moved else ", as before"
+        return f"{warning}{CHAMPION} is version {self.version}{again}. `python -m flows.package` puts it into a bento."
+
+    def markdown(self) -> str:
+        """Describe the rollback and its reason for the Prefect UI.
+
+        Returns:
+            Markdown.
+        """
+        if not self.moved:
+            return f"{CHAMPION} is version {self.version}, as before."
+        text = f"{CHAMPION} is version {self.version} again. Version {self.rolled_back} was rolled back: {self.why}"
+        return f"{text}\n\n**Warning.** {self.warning}" if self.warning else text
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """Result of the last rollout of a run.
+
+    Attributes:
+        version: None where there was nothing to do; ``text`` is the reason then.
+    """
+
+    version: str | None
+    verdict: Literal["passed", "breached", "stopped", "nothing"]
+    text: str
+
+    def summary(self) -> str:
+        """Describe the result.
+
+        Returns:
+            One line.
+        """
+        return self.text
+
+
+@dataclass(frozen=True)
+class ModelCardResult:
+    """A model card and the MLflow run that holds it.
+
+    Attributes:
+        files: Names of the card's artifacts: Markdown, HTML.
+    """
+
+    version: str
+    run_id: str
+    files: tuple[str, str]
+
+
+def describe_verdict(failed: Sequence[str]) -> str:
+    """Describe the verdict of the gates.
+
+    Args:
+        failed: Names of the failed gates.
+
+    Returns:
+        The predicate of a sentence about the version.
+    """
+    return f"failed {', '.join(failed)}" if failed else "passed every gate"
+
+
+def _days(days: list[datetime]) -> str:
+    count = f"{len(days):,} day{'' if len(days) == 1 else 's'}"
+    return f"{count} ({days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d})" if days else "no day"
