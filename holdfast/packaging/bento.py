@@ -1,4 +1,4 @@
-"""The bento: services, feature repository, locked dependencies and the champion's model in one archive."""
+"""Bento with the service, the feature repository, the locked dependencies and the champion."""
 
 import hashlib
 import os
@@ -16,11 +16,19 @@ from holdfast.packaging.bento_stores import open_bento_store, open_model_store, 
 
 BENTO_NAME = "holdfast"
 BENTOFILE = "bentofile.yaml"
-_DIGEST_LABEL = "content"
+DIGEST_LABEL = "content"
 
 
 def content_digest(project_root: Path, model: Tag) -> str:
-    """Sixteen hex digits that name what a bento of ``project_root`` with ``model`` would hold."""
+    """Compute a digest of the content of a bento.
+
+    Args:
+        project_root: Folder with bentofile.yaml.
+        model: The model in the bento.
+
+    Returns:
+        The first 16 hex digits of a SHA-256 over the included files and the model's tag.
+    """
     build = yaml.safe_load((project_root / BENTOFILE).read_text())
     template = build.get("docker", {}).get("dockerfile_template")
     patterns = [BENTOFILE, build["python"]["requirements_txt"], *build["include"], *([template] if template else [])]
@@ -33,23 +41,42 @@ def content_digest(project_root: Path, model: Tag) -> str:
 
 
 def build_bento(project_root: Path, settings: Settings, model: Tag) -> Tag:
-    """The bento of ``bentofile.yaml`` with ``model``, which is the store's latest; it is the latest bento then.
+    """Build the bento of bentofile.yaml, or find one with the same content, and make it the latest bento.
 
-    The same content is not built twice.
+    Args:
+        project_root: Folder with bentofile.yaml.
+        settings: Data folder.
+        model: The model in the bento; has to be the latest of the model store.
+
+    Returns:
+        The tag of the bento.
 
     Raises:
-        PackagingError: ``bentoml build`` failed, or took up another model.
+        PackagingError: ``bentoml build`` failed, or the bento has another model.
     """
     digest = content_digest(project_root, model)
-    tag = _bento_of(settings, digest) or _build(project_root, settings, model, digest)
+    tag = _find_bento(settings, digest) or _build(project_root, settings, model, digest)
     set_latest(Path(open_bento_store(settings).get(tag).path).parent, tag)
     return tag
 
 
+def bento_size(settings: Settings, tag: Tag) -> int:
+    """Return the size of a bento and its model.
+
+    Args:
+        settings: Data folder.
+        tag: The bento.
+
+    Returns:
+        Bytes.
+    """
+    return int(open_bento_store(settings).get(tag).total_size(open_model_store(settings)))
+
+
 def _build(project_root: Path, settings: Settings, model: Tag, digest: str) -> Tag:
-    """BentoML's own command in a process of its own: it imports the service, of which this may hold another state."""
-    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "--label", f"{_DIGEST_LABEL}={digest}"]
-    built = subprocess.run(
+    """Run ``bentoml build`` in another process: it imports the service, which may be loaded here in another state."""
+    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "--label", f"{DIGEST_LABEL}={digest}"]
+    completed = subprocess.run(
         [*command, str(project_root)],
         env=os.environ | settings.environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         cwd=project_root,
@@ -57,26 +84,22 @@ def _build(project_root: Path, settings: Settings, model: Tag, digest: str) -> T
         text=True,
         check=False,
     )
-    if built.returncode != 0:
-        lines = (built.stderr or built.stdout).strip().splitlines()
+    if completed.returncode != 0:
+        lines = (completed.stderr or completed.stdout).strip().splitlines()
         raise PackagingError("bentoml build failed: " + " ".join(line.strip() for line in lines[-3:]))
-    tag = Tag.from_str(built.stdout.strip().splitlines()[-1].removeprefix("__tag__:"))
-    holds = [str(info.tag) for info in open_bento_store(settings).get(tag).info.all_models]
-    if holds != [str(model)]:
+    tag = Tag.from_str(completed.stdout.strip().splitlines()[-1].removeprefix("__tag__:"))
+    models = [str(info.tag) for info in open_bento_store(settings).get(tag).info.all_models]
+    if models != [str(model)]:
         open_bento_store(settings).delete(tag)
-        raise PackagingError(f"The bento holds {', '.join(holds)} instead of {model}: another run saved a model.")
+        raise PackagingError(f"The bento has {', '.join(models)} instead of {model}: another run saved a model.")
     return tag
 
 
-def bento_size(settings: Settings, tag: Tag) -> int:
-    """Bytes of the bento and the model in it."""
-    return int(open_bento_store(settings).get(tag).total_size(open_model_store(settings)))
-
-
-def _bento_of(settings: Settings, digest: str) -> Tag | None:
+def _find_bento(settings: Settings, digest: str) -> Tag | None:
+    """Return the newest bento with a digest."""
     try:
-        store = open_bento_store(settings).list(BENTO_NAME)
+        bentos = open_bento_store(settings).list(BENTO_NAME)
     except NotFound:
         return None
-    bentos = [bento for bento in store if bento.info.labels.get(_DIGEST_LABEL) == digest]
-    return max(bentos, key=lambda bento: bento.creation_time).tag if bentos else None
+    same = [bento for bento in bentos if bento.info.labels.get(DIGEST_LABEL) == digest]
+    return max(same, key=lambda bento: bento.creation_time).tag if same else None

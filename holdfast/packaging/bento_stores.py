@@ -1,4 +1,4 @@
-"""A model version into BentoML's model store."""
+"""BentoML's model store and bento store of a data folder."""
 
 import hashlib
 import os
@@ -6,24 +6,55 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import bentoml
 from bentoml import Tag
-from bentoml._internal.bento import BentoStore
-from bentoml._internal.models import ModelStore
 from bentoml.exceptions import NotFound
+from bentoml.models import ModelContext
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import PackagingError
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, ServedModel
+from holdfast.packaging.bentoml_internals import BentoStore, ModelStore, create_model
+
+
+def open_model_store(settings: Settings) -> ModelStore:
+    """Open the model store; create its folder if necessary.
+
+    Args:
+        settings: Data folder.
+
+    Returns:
+        The store.
+    """
+    return ModelStore(_create_folder(settings, "models"))
+
+
+def open_bento_store(settings: Settings) -> BentoStore:
+    """Open the bento store; create its folder if necessary.
+
+    Args:
+        settings: Data folder.
+
+    Returns:
+        The store.
+    """
+    return BentoStore(_create_folder(settings, "bentos"))
 
 
 def save_served_model(settings: Settings, served: ServedModel, content: bytes) -> Tag:
-    """Put model and contract into the model store and make them its latest; the same model again adds nothing.
+    """Save model and contract in the model store, and make them its latest; an existing model is not saved again.
 
-    The model is put together beside the store and renamed into it, so the store never holds half of one.
+    The model is assembled next to the store and renamed into it, so the store never holds an incomplete model.
+
+    Args:
+        settings: Data folder.
+        served: Contract of the model.
+        content: The model file.
+
+    Returns:
+        The tag in the model store.
 
     Raises:
-        PackagingError: ``content`` is not that of the file the contract names.
+        PackagingError: ``content`` is not the file that the contract names.
     """
     if (digest := hashlib.sha256(content).hexdigest()) != served.model_sha256:
         raise PackagingError(
@@ -31,20 +62,41 @@ def save_served_model(settings: Settings, served: ServedModel, content: bytes) -
             "Nothing was saved."
         )
     tag = Tag(served.model_name, f"v{served.model_version}-{served.model_sha256[:8]}")
-    place = settings.data / "bentoml" / "models" / tag.path()
+    folder = settings.data / "bentoml" / "models" / tag.path()
     try:
         open_model_store(settings).get(tag)
     except NotFound:
-        _create(tag, served, content, place)
-    set_latest(place.parent, tag)  # also when the model was there: a rollback makes it the latest again
+        _create(tag, served, content, folder)
+    set_latest(folder.parent, tag)  # also for an existing model: a rollback makes it the latest again
     return tag
 
 
-def _create(tag: Tag, served: ServedModel, content: bytes, place: Path) -> None:
-    scratch = place.parents[2] / "tmp"
+def set_latest(versions: Path, tag: Tag) -> None:
+    """Let ``NAME:latest`` name a tag, atomically.
+
+    BentoML itself sets it for newly saved models and bentos only, so a rollback would not move it back.
+
+    Args:
+        versions: Folder with all versions of the name.
+        tag: The tag.
+    """
+    scratch = versions / f".latest-{os.getpid()}"
+    scratch.write_text(str(tag.version))
+    scratch.replace(versions / "latest")
+
+
+def _create_folder(settings: Settings, name: str) -> Path:
+    folder = settings.data / "bentoml" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _create(tag: Tag, served: ServedModel, content: bytes, folder: Path) -> None:
+    scratch = folder.parents[2] / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        with bentoml.models.create(
+    with tempfile.TemporaryDirectory(dir=scratch) as store:
+        with create_model(
+            Path(store),
             tag,
             module="holdfast.models.contract",
             labels={
@@ -60,41 +112,16 @@ def _create(tag: Tag, served: ServedModel, content: bytes, place: Path) -> None:
                 "fingerprint": dict(served.fingerprint),
                 "model_sha256": served.model_sha256,
             },
-            context=bentoml.models.ModelContext(
+            context=ModelContext(
                 framework_name="scikit-learn",
                 framework_versions={name: version(name) for name in ("scikit-learn", "skops")},
             ),
-            _model_store=ModelStore(folder),
         ) as model:
             Path(model.path_of(MODEL_FILE)).write_bytes(content)
             Path(model.path_of(CONTRACT_FILE)).write_text(served.model_dump_json(indent=2) + "\n")
-        place.parent.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            (Path(folder) / tag.path()).rename(place)
+            (Path(store) / tag.path()).rename(folder)
         except OSError:
-            if not place.is_dir():
-                raise  # else another process saved the same model meanwhile
-
-
-def open_model_store(settings: Settings) -> ModelStore:
-    """The models, created if need be."""
-    folder = settings.data / "bentoml" / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    return ModelStore(folder)
-
-
-def open_bento_store(settings: Settings) -> BentoStore:
-    """The bentos, created if need be."""
-    folder = settings.data / "bentoml" / "bentos"
-    folder.mkdir(parents=True, exist_ok=True)
-    return BentoStore(folder)
-
-
-def set_latest(versions: Path, tag: Tag) -> None:
-    """Let ``NAME:latest`` name ``tag``, in one step; ``versions`` is the folder of all versions of the name.
-
-    BentoML itself moves it only to what is newly saved, so a rollback would not move it back.
-    """
-    scratch = versions / f".latest-{os.getpid()}"
-    scratch.write_text(str(tag.version))
-    scratch.replace(versions / "latest")
+            if not folder.is_dir():
+                raise  # otherwise another process has saved the same model meanwhile
