@@ -32,7 +32,7 @@ def test_the_flow_stores_a_batch_and_reports_it(
     from flows import ingest
     from holdfast.ingestion import readers
 
-    attempts, read_bytes = [], readers._unpacked
+    attempts, read_bytes = [], readers._read_content
 
     def flaky(file: Path) -> bytes:
         attempts.append(file)
@@ -40,7 +40,7 @@ def test_the_flow_stores_a_batch_and_reports_it(
             raise OSError("stale file handle")
         return read_bytes(file)
 
-    monkeypatch.setattr(readers, "_unpacked", flaky)
+    monkeypatch.setattr(readers, "_read_content", flaky)
     monkeypatch.setattr(ingest.read_task, "retry_delay_seconds", 0)
     result = ingest.ingest(*files)
     assert len(attempts) == 2

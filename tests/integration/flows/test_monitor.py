@@ -11,7 +11,7 @@ from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import add_alert, list_open_alerts
 from holdfast.monitoring.evidently_workspace import project_name
 from holdfast.monitoring.metrics_store import read_metrics
-from tests.support.daily_transactions import TODAY, busy_shop, deliver, purchases
+from tests.support.daily_transactions import TODAY, daily_shop, deliver, purchases
 from tests.support.small_shop import at_work_on
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -19,7 +19,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @pytest.fixture
 def busy(flows_here: None, tmp_path: Path) -> Iterator[Settings]:
-    with busy_shop(tmp_path) as settings:
+    with daily_shop(tmp_path) as settings:
         yield settings
 
 
@@ -116,19 +116,19 @@ def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
 
 def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.monitor import MonitorError, monitor
-    from holdfast.alerting import events, outbox
+    from holdfast.alerting import finding_alerts
     from holdfast.monitoring import metrics_store
 
     def full(*_told: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
     emitted: list[str] = []
-    monkeypatch.setattr(events, "emit_finding", lambda finding, *_: emitted.append(finding.key))
+    monkeypatch.setattr(finding_alerts, "emit_finding", lambda finding, *_: emitted.append(finding.key))
     monkeypatch.setattr(metrics_store, "write_metrics", full)
     with pytest.raises(MonitorError, match="No space left"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
     assert [alert.key for alert in list_open_alerts(busy)] == emitted == ["holdfast.data.late:transactions"]
-    monkeypatch.setattr(outbox, "raise_alerts", full)
+    monkeypatch.setattr(finding_alerts, "raise_alerts", full)
     with pytest.raises(MonitorError, match="No space left"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
     assert len(emitted) == 2
@@ -162,7 +162,7 @@ def test_what_lies_ahead_is_refused(flows_here: None, tmp_path: Path, clock: str
     from flows.monitor import monitor
     from holdfast.ingestion.as_of import ClockError
 
-    with busy_shop(tmp_path, clock) as settings:
+    with daily_shop(tmp_path, clock) as settings:
         with pytest.raises(ClockError, match="in the future"):
             monitor(ahead)
         assert not len(read_metrics(settings, "data"))
