@@ -46,7 +46,7 @@ def test_what_waits_is_delivered_and_what_is_open_is_listed(
 
 def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settings) -> None:
     add_alert(shop, DRIFT, NOW)
-    with pytest.raises(NoReasonError, match="Say why"):
+    with pytest.raises(NoReasonError, match="Give a reason"):
         alerts(resolve=DRIFT.key)
     with pytest.raises(UnknownAlertError, match=r"No alert holdfast\.broken is open"):
         alerts(resolve="holdfast.broken")
