@@ -1,4 +1,4 @@
-"""`feast apply`, as a function: the definitions of this checkout into Feast's registry."""
+"""Application of the feature definitions of this checkout to Feast's registry, as `feast apply` does."""
 
 import contextlib
 import io
@@ -16,10 +16,14 @@ from holdfast.core.errors import HoldfastError
 
 
 def collect_definitions() -> RepoContents:
-    """The objects named in ``feature_repo.definitions``, as Feast's own commands collect them."""
-    from feature_repo import definitions as module
+    """Collect the objects of ``feature_repo.definitions`` in the form that Feast's commands use.
 
-    objects = [getattr(module, name) for name in module.__all__]
+    Returns:
+        Feast objects by type.
+    """
+    from feature_repo import definitions  # builds the Feast objects
+
+    objects = [getattr(definitions, name) for name in definitions.__all__]
 
     def of_type(*types: type) -> list[Any]:
         return [item for item in objects if isinstance(item, types)]
@@ -38,22 +42,32 @@ def collect_definitions() -> RepoContents:
 
 
 class NotAppliedError(HoldfastError):
-    """The registry holds other definitions than this checkout."""
+    """Feast's registry contains other definitions than this checkout."""
 
 
 def apply_definitions(store: FeatureStore) -> str:
-    """What `feast apply` does; returns what it printed. An up-to-date registry is left untouched."""
-    wanted = collect_definitions()
-    if _is_up_to_date(store, wanted):
+    """Apply the definitions of this checkout, unless the registry is up to date.
+
+    Args:
+        store: Feast store of the registry.
+
+    Returns:
+        Output of `feast apply`.
+    """
+    contents = collect_definitions()
+    if _is_up_to_date(store, contents):
         return "No changes"
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        apply_total_with_repo_instance(store, store.project, store.registry, wanted, skip_source_validation=True)
-    return re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).strip()
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        apply_total_with_repo_instance(store, store.project, store.registry, contents, skip_source_validation=True)
+    return re.sub(r"\x1b\[[0-9;]*m", "", output.getvalue()).strip()
 
 
 def require_applied(store: FeatureStore) -> None:
-    """Apply to an empty registry; one that serves others is changed on purpose only.
+    """Check that the registry contains the definitions of this checkout; apply them to an empty registry.
+
+    Args:
+        store: Feast store of the registry.
 
     Raises:
         NotAppliedError: The registry holds other definitions than this checkout.
@@ -62,14 +76,14 @@ def require_applied(store: FeatureStore) -> None:
         apply_definitions(store)
     elif not _is_up_to_date(store, collect_definitions()):
         raise NotAppliedError(
-            "Feast's registry holds other definitions than this checkout. See `feast -c feature_repo plan`. If they "
-            "are meant, `python -m flows.features` applies them and proves parity; then train on them, and promote. "
-            "If not, go back to the code that was applied."
+            "Feast's registry holds other definitions than this checkout. See `feast -c feature_repo plan`. If the "
+            "change is intended, `python -m flows.features` applies the definitions and checks parity; then train and "
+            "promote. If not, go back to the code that was applied."
         )
 
 
-def _is_up_to_date(store: FeatureStore, wanted: RepoContents) -> bool:
-    diff, infra_diff, _ = store.plan(wanted)
+def _is_up_to_date(store: FeatureStore, contents: RepoContents) -> bool:
+    diff, infra_diff, _ = store.plan(contents)
     transitions = [item.transition_type for item in diff.feast_object_diffs]
     transitions += [item.transition_type for item in infra_diff.infra_object_diffs]
     return set(transitions) <= {TransitionType.UNCHANGED}

@@ -1,4 +1,4 @@
-"""Features as they were at one moment, through the feature service."""
+"""Point-in-time features of customers, through the feature service."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,14 +13,21 @@ from feature_repo.timestamps import epoch_us
 
 
 def read_features_at(store: FeatureStore, customer_ids: Sequence[str], as_of: datetime) -> dict[str, pa.Array]:
-    """Every column of the join at ``as_of``, each in the order of ``customer_ids``, which are all different.
+    """Read the features of customers at ``as_of``.
 
-    ``store`` was opened at the ``known_at`` of a snapshot of ``as_of``, or of one not older than its views allow.
+    Args:
+        store: Feast store, opened at the ``known_at`` of a snapshot of ``as_of`` or of an earlier snapshot whose age
+            the views allow.
+        customer_ids: Distinct customer ids.
+        as_of: Time of the features.
+
+    Returns:
+        Column name to values, in the order of ``customer_ids``.
     """
     entities = pd.DataFrame({ENTITY_KEY: customer_ids, "event_timestamp": as_of, REQUEST_TIME: epoch_us(as_of)})
     table = store.get_historical_features(
         features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
     ).to_arrow()
-    # Feast does not keep the order of the rows asked for.
+    # Feast does not preserve the order of the requested rows.
     order = pc.index_in(pa.array(customer_ids), table[ENTITY_KEY].combine_chunks())
     return {name: table[name].take(order).combine_chunks() for name in table.column_names}

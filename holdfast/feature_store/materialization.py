@@ -1,4 +1,4 @@
-"""Materialises a snapshot into the online store, and remembers which one it holds."""
+"""Materialization of a snapshot into the online store, and the record of the materialized snapshot."""
 
 import contextlib
 import io
@@ -24,7 +24,12 @@ from holdfast.online_features.reader import OnlineReader
 
 @dataclass(frozen=True)
 class OnlineState:
-    """Which snapshot an online store holds; ``store`` tells stores apart, and says nothing of passwords."""
+    """Record of the snapshot that an online store contains (``online_state.json``).
+
+    Attributes:
+        transformations: Version of the transformations that built the snapshot.
+        store: Digest of the online store's configuration, which identifies the store.
+    """
 
     as_of: datetime
     known_at: datetime
@@ -36,7 +41,7 @@ _STATE = TypeAdapter(OnlineState)
 
 
 class OnlineStoreNewerError(HoldfastError):
-    """The online store holds a later snapshot already."""
+    """The online store contains a later snapshot already."""
 
 
 class UnserveableStoreError(HoldfastError):
@@ -44,19 +49,40 @@ class UnserveableStoreError(HoldfastError):
 
 
 def load_online_state(settings: Settings) -> OnlineState | None:
-    """The snapshot that the last finished materialisation wrote; None when one was cut short."""
+    """Load the record of the last materialization.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        Record; None when nothing was materialized or the last materialization did not finish.
+    """
     path = _state_path(settings)
     return _STATE.validate_json(path.read_bytes()) if path.exists() else None
 
 
 def features_lock(settings: Settings) -> FileLock:
-    """Held by whoever changes the registry or the online store: one at a time."""
+    """Return the lock that guards changes of Feast's registry and the online store.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        Lock, not acquired.
+    """
     settings.data.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.data / "features.lock")
 
 
 def is_materializing(settings: Settings) -> bool:
-    """Whether a run may be at work on the online store right now; its state is of no known time meanwhile."""
+    """Check whether another run holds the features lock, and so may be writing to the online store.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        True while the lock is held; the record of the online store is missing meanwhile.
+    """
     try:
         with features_lock(settings).acquire(blocking=False):
             return False
@@ -65,49 +91,64 @@ def is_materializing(settings: Settings) -> bool:
 
 
 def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> bool:
-    """Write the snapshots of ``snapshot.as_of`` to the online store; False when it holds them already.
+    """Write the snapshots of ``snapshot.as_of`` to the online store, unless the store contains them already.
 
-    A store that has lost them, as a server without persistence does when it is restarted, is filled again.
+    A store that has lost them, such as a restarted server without persistence, is filled again.
 
-    Feast's incremental mode starts from the wall clock less the ttl when it has no history, which misses
-    every snapshot of a replayed past. A snapshot holds all customers, so its own moment is the range.
+    Feast's incremental mode starts at the wall clock minus the TTL when there is no history, which misses every
+    snapshot of a replayed past. A snapshot contains all customers, so the range is ``as_of`` alone.
+
+    Args:
+        settings: Settings with the data folder.
+        store: Feast store of the registry and the online store.
+        snapshot: Snapshot of any view; the snapshots of all views are written.
+
+    Returns:
+        False when the store contained the snapshots already.
 
     Raises:
-        OlderThanOnlineError: The online store would go back in time.
+        OnlineStoreNewerError: The online store contains a later snapshot.
     """
     name = sha256(store.config.online_store.model_dump_json())
-    wanted = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
+    requested = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
     current = load_online_state(settings)
-    if current == wanted and not count_missing_customers(store, read_customers(snapshot)):
+    if current == requested and not count_missing_customers(store, read_customers(snapshot)):
         return False
     if current is not None and current.store != name:
-        current = None  # another store was in use
-    if current is not None and (current.as_of, current.known_at) > (wanted.as_of, wanted.known_at):
+        current = None  # the record is of another store
+    if current is not None and (current.as_of, current.known_at) > (requested.as_of, requested.known_at):
         raise OnlineStoreNewerError(
-            f"The online store serves {_moment(current)}; materialising {_moment(wanted)} would take it back, and "
-            "leave what is newer in it. To look at the past, set HOLDFAST_DATA to "
-            "another folder."
+            f"The online store serves {_format_times(current)}; materializing {_format_times(requested)} would leave "
+            "newer values in the store. To use past data, set HOLDFAST_DATA to another folder."
         )
     delete_online_state(settings)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        store.materialize(start_date=wanted.as_of, end_date=wanted.as_of)
+        store.materialize(start_date=requested.as_of, end_date=requested.as_of)
     mark_filled = getattr(store.provider.online_store, "mark_filled", None)
     if mark_filled is not None:
         mark_filled(store.config)
     with replace_file(_state_path(settings)) as temporary:
-        temporary.write_bytes(_STATE.dump_json(wanted))
+        temporary.write_bytes(_STATE.dump_json(requested))
     return True
 
 
 def count_missing_customers(store: FeatureStore, customers: Sequence[str], sample: int = 200) -> int:
-    """How many of a sample of ``customers``, who were materialised, the online store does not hold in every view.
+    """Count the customers of a sample that the online store lacks in at least one view.
+
+    Args:
+        store: Feast store of the online store.
+        customers: Customers that were materialized.
+        sample: Largest size of the sample.
+
+    Returns:
+        Number of missing customers.
 
     Raises:
-        Exception: The store cannot be read; the error is the store's own.
+        Exception: The store cannot be read; the type depends on the store.
     """
-    asked = customers[:: -(-len(customers) // sample)] if customers else []
-    times = OnlineReader(store, FEATURE_SERVICE).fetch(asked).times_us
-    return sum(NO_TIME in of_one for of_one in zip(*times, strict=True))
+    sampled = customers[:: -(-len(customers) // sample)] if customers else []
+    times = OnlineReader(store, FEATURE_SERVICE).fetch(sampled).times_us
+    return sum(NO_TIME in view_times for view_times in zip(*times, strict=True))
 
 
 def check_serveable(settings: Settings, store: FeatureStore) -> None:
@@ -143,11 +184,15 @@ def check_serveable(settings: Settings, store: FeatureStore) -> None:
 
 
 def delete_online_state(settings: Settings) -> None:
-    """Make the next run materialise again."""
+    """Delete the record of the online store, so that the next run materializes again.
+
+    Args:
+        settings: Settings with the data folder.
+    """
     _state_path(settings).unlink(missing_ok=True)
 
 
-def _moment(state: OnlineState) -> str:
+def _format_times(state: OnlineState) -> str:
     return f"{state.as_of:%Y-%m-%d %H:%M} UTC as known at {state.known_at:%Y-%m-%d %H:%M} UTC"
 
 

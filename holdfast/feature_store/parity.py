@@ -1,6 +1,6 @@
-"""The proof that serving sees what training sees: online values equal point-in-time values, bit for bit."""
+"""Parity of training and serving: online values equal point-in-time values, bit for bit."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ _PYTHON_TYPES: dict[str, type] = {"Int64": int, "Float64": float, "String": str,
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One value that differs; None stands for null."""
+    """Value that differs between the stores; None stands for null."""
 
     customer_id: str
     feature: str
@@ -43,7 +43,12 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """The outcome over all customers and all features of the feature service."""
+    """Result of a comparison of all customers and all features of the feature service.
+
+    Attributes:
+        mismatches: Number of values that differ.
+        examples: The first 20 mismatches.
+    """
 
     as_of: datetime
     customers: int
@@ -54,7 +59,7 @@ class ParityReport:
 
 
 class ParityError(HoldfastError):
-    """Training and serving would see different values."""
+    """Values of training and serving differ."""
 
 
 def check_parity(
@@ -62,8 +67,17 @@ def check_parity(
 ) -> ParityReport:
     """Compare every feature of every customer at ``as_of``.
 
-    ``offline`` is a store opened at the ``known_at`` of the materialised snapshot. Values are equal when both
-    are null or their bits are the same: 0.0 and -0.0 differ, and so do null and NaN.
+    Values are equal when both are null or their bits are the same: 0.0 and -0.0 differ, and so do null and NaN.
+
+    Args:
+        online: Feast store of the online store.
+        offline: Feast store opened at the ``known_at`` of the materialized snapshot.
+        customer_ids: Customers to compare.
+        as_of: Time of the materialized snapshot.
+        chunk: Customers per request to the online store.
+
+    Returns:
+        Counts, and the first mismatches.
     """
     features = model_inputs(online)
     service = online.get_feature_service(FEATURE_SERVICE)
@@ -77,23 +91,27 @@ def check_parity(
         ).to_dict()
         for feature in features:
             values = response[feature.name]
-            wanted = expected[feature.name].slice(start, len(ids))
-            found = to_arrow(values, feature)
-            different = np.flatnonzero(compare_bits(found, wanted) | has_wrong_type(values, feature))
+            point_in_time = expected[feature.name].slice(start, len(ids))
+            different = np.flatnonzero(
+                compare_bits(to_arrow(values, feature), point_in_time) | has_wrong_type(values, feature)
+            )
             compared += len(ids)
             mismatches += len(different)
             examples += [
-                Mismatch(ids[i], f"{feature.view}:{feature.name}", values[i], wanted[i].as_py())
+                Mismatch(ids[i], f"{feature.view}:{feature.name}", values[i], point_in_time[i].as_py())
                 for i in different[: max(0, 20 - len(examples))]
             ]
     return ParityReport(as_of, len(customer_ids), len(features), compared, mismatches, examples)
 
 
 def require_parity(report: ParityReport) -> None:
-    """Raise when a value differs.
+    """Check that no value differs.
+
+    Args:
+        report: Result of the comparison.
 
     Raises:
-        ParityError: Names the first customers, features and both values.
+        ParityError: Values differ; the message lists the first mismatches.
     """
     if report.mismatches:
         listed = "\n".join(f"  {example}" for example in report.examples)
@@ -104,20 +122,43 @@ def require_parity(report: ParityReport) -> None:
 
 
 def to_arrow(values: list[Any], feature: Feature) -> pa.Array:
-    """Values as Arrow sees them; nothing but nulls has the type that the feature declares."""
+    """Convert values to an Arrow array of the type that their Python types imply.
+
+    Args:
+        values: Values of one feature.
+        feature: Feature, whose type an array of nulls gets.
+
+    Returns:
+        Array, shape (values,).
+    """
     array = pa.array(values)
-    wanted = _ARROW_TYPES[feature.dtype]
-    return array.cast(wanted) if array.type == pa.null() else array
+    return array.cast(_ARROW_TYPES[feature.dtype]) if array.type == pa.null() else array
 
 
 def has_wrong_type(values: list[Any], feature: Feature) -> Bools:
-    """True where a value is of another Python type than the feature's: Arrow would read 0 among floats as 0.0."""
-    wanted = _PYTHON_TYPES[feature.dtype]
-    return np.array([value is not None and type(value) is not wanted for value in values], dtype=bool)
+    """Find values of another Python type than the feature's: Arrow would convert 0 among floats to 0.0.
+
+    Args:
+        values: Values of one feature.
+        feature: Feature with the expected type.
+
+    Returns:
+        True for values of another type, shape (values,).
+    """
+    expected = _PYTHON_TYPES[feature.dtype]
+    return np.array([value is not None and type(value) is not expected for value in values], dtype=bool)
 
 
 def compare_bits(left: pa.Array, right: pa.Array) -> np.ndarray:
-    """Boolean array, True where the two differ in type, nullness or bits."""
+    """Compare two arrays in type, nullness and bits.
+
+    Args:
+        left: Array, shape (values,).
+        right: Array, shape (values,).
+
+    Returns:
+        True where the arrays differ, shape (values,).
+    """
     if left.type != right.type:
         return np.ones(len(left), dtype=bool)
     nulls = np.asarray(left.is_null()) != np.asarray(right.is_null())
@@ -132,7 +173,13 @@ def _bits(array: pa.Array) -> np.ndarray:
 
 
 class ParityRecord(BaseModel):
-    """What the last comparison found, of data known at ``known_at``, under which definitions of the inputs."""
+    """Record of the last comparison (``parity.json``).
+
+    Attributes:
+        known_at: Time at which the compared data was known.
+        transformations: Version of the transformations.
+        definitions: Fingerprint of the model inputs.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -145,21 +192,43 @@ class ParityRecord(BaseModel):
 
 
 def input_definitions(store: FeatureStore, settings: Settings) -> dict[str, str]:
-    """The fingerprint of the model's inputs as Feast's registry holds them; that of the label is left out."""
+    """Compute the fingerprint of the model inputs in Feast's registry, without that of the label.
+
+    Args:
+        store: Feast store of the registry.
+        settings: Settings with horizon and activity window.
+
+    Returns:
+        Part of the definitions to its digest.
+    """
     return without_label(fingerprint(store, settings.horizon_days, settings.activity_days))
 
 
 def without_label(parts: dict[str, str]) -> dict[str, str]:
-    """The parts of a fingerprint that say what the inputs are."""
+    """Select the parts of a fingerprint that define the model inputs.
+
+    Args:
+        parts: Part of the definitions to its digest.
+
+    Returns:
+        Parts without the label.
+    """
     return {part: value for part, value in parts.items() if part != "labels"}
 
 
 class MissingParityError(HoldfastError):
-    """The online store has not been compared since it was last written to."""
+    """The online store was not compared since the last write."""
 
 
 def save_parity(settings: Settings, report: ParityReport, known_at: datetime, definitions: dict[str, str]) -> None:
-    """Keep the outcome, good or bad; the caller holds the features lock."""
+    """Save the result of a comparison. The caller holds the features lock.
+
+    Args:
+        settings: Settings with the data folder.
+        report: Result of the comparison.
+        known_at: Time at which the compared data was known.
+        definitions: Fingerprint of the model inputs.
+    """
     record = ParityRecord(
         as_of=report.as_of,
         known_at=known_at,
@@ -173,22 +242,32 @@ def save_parity(settings: Settings, report: ParityReport, known_at: datetime, de
 
 
 def delete_parity(settings: Settings) -> None:
-    """The online store is about to change: what was found before says nothing any more."""
+    """Delete the record of the last comparison, before the online store changes.
+
+    Args:
+        settings: Settings with the data folder.
+    """
     _record_path(settings).unlink(missing_ok=True)
 
 
 def load_parity(settings: Settings) -> ParityRecord:
-    """The last outcome.
+    """Load the record of the last comparison.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        Record of the comparison.
 
     Raises:
-        NoParityError: There is none, or it cannot be read.
+        MissingParityError: There is no record, or the record cannot be read.
     """
     path = _record_path(settings)
     try:
         return ParityRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise MissingParityError(
-            f"There is no parity report of the online store ({path}). `python -m flows.features` makes one."
+            f"There is no parity report of the online store ({path}). Run `python -m flows.features` to create one."
         ) from error
 
 
@@ -197,5 +276,4 @@ def _record_path(settings: Settings) -> Path:
 
 
 def _chunks(ids: list[str], size: int) -> Iterator[tuple[int, list[str]]]:
-    starts: Iterable[int] = range(0, len(ids), size)
-    return ((start, ids[start : start + size]) for start in starts)
+    return ((start, ids[start : start + size]) for start in range(0, len(ids), size))

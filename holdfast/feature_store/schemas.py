@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Labels(pa.DataFrameModel):
-    """Whether a customer active before the cut-off churned after it."""
+    """Table of labels: churn of each customer who was active before the cut-off."""
 
     customer_id: Series[str] = pa.Field(nullable=False)
     cutoff: Series[UtcMicroseconds] = pa.Field(nullable=False)
@@ -26,9 +26,13 @@ class Labels(pa.DataFrameModel):
 
 
 def snapshot_schema(view: "FeatureView") -> pa.DataFrameSchema:
-    """The contract of a view's snapshot, from the view itself: one row per customer, the declared types.
+    """Build the schema of a view's snapshot: one row per customer, the declared types.
 
-    Only the fields that the view's tag ``nullable`` lists may be null.
+    Args:
+        view: Feature view; only the fields in its tag ``nullable`` may be null.
+
+    Returns:
+        Pandera schema.
     """
     nullable = view.tags.get("nullable", "").split(",")
     dtypes = {"String": str, "Int64": np.int64, "Float64": np.float64}

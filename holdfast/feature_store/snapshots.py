@@ -1,4 +1,4 @@
-"""Builds the feature snapshots that Feast reads: one Parquet file per view, ``as_of`` and ``known_at``."""
+"""Feature snapshots, from which Feast reads: one Parquet file per view, ``as_of`` and ``known_at``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,29 +22,40 @@ _STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
 class NoDataError(HoldfastError):
-    """Nothing was known by then."""
+    """No transaction was known at the requested time."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One view's features of every customer known by ``as_of``, from data that had arrived by ``known_at``."""
+    """Features of one view for every customer known by ``as_of``, from data that had arrived by ``known_at``.
+
+    Attributes:
+        built: False when the file existed already; a snapshot never changes.
+    """
 
     view: str
     as_of: datetime
     known_at: datetime
     path: Path
     built: bool
-    """False when it was there already: a snapshot never changes."""
 
 
 def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: datetime) -> datetime:
-    """The arrival of the last batch that can matter to a snapshot at ``as_of`` as known at ``known_at``.
+    """Compute the arrival of the last batch that affects a snapshot.
 
-    Batches whose events all lie at or after ``as_of`` change nothing, so tomorrow's data leave yesterday's
-    snapshots valid.
+    Batches whose events all lie at or after ``as_of`` do not affect the snapshot, so tomorrow's data does not
+    invalidate yesterday's snapshots.
+
+    Args:
+        batches: Stored batches.
+        as_of: Time of the snapshot.
+        known_at: Latest arrival of the data.
+
+    Returns:
+        Arrival time of a batch.
 
     Raises:
-        NoDataError: No such batch.
+        NoDataError: No batch affects the snapshot.
     """
     arrivals = [
         batch.ingested_at
@@ -62,19 +73,47 @@ def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: date
 def snapshot_path(
     settings: Settings, view: str, as_of: datetime, known_at: datetime, transformations: str | None = None
 ) -> Path:
-    """Where the snapshot is, or will be; by the transformations of this checkout, or by those of another version."""
+    """Return the path of a snapshot, which may not exist yet.
+
+    Args:
+        settings: Settings with the data folder.
+        view: Name of the feature view.
+        as_of: Time of the snapshot.
+        known_at: Effective ``known_at`` of the snapshot.
+        transformations: Version of the transformations; default that of this checkout.
+
+    Returns:
+        Parquet file.
+    """
     version = transformations or transformations_version()
     return settings.snapshots / view / version / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
 
 
 def list_known_at_times(settings: Settings, view: str, as_of: datetime) -> list[datetime]:
-    """The arrival times as known at which a view's snapshot of ``as_of`` has been built, by the definitions of now."""
+    """List the ``known_at`` of each existing snapshot of a view, built by the transformations of this checkout.
+
+    Args:
+        settings: Settings with the data folder.
+        view: Name of the feature view.
+        as_of: Time of the snapshots.
+
+    Returns:
+        Times in UTC, ascending.
+    """
     files = snapshot_path(settings, view, as_of, as_of).parent.glob("*.parquet")
     return sorted(datetime.strptime(file.stem, _STAMP).replace(tzinfo=UTC) for file in files)
 
 
 def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> list[Snapshot]:
-    """Build the snapshot of every view, except those that are there already.
+    """Build the snapshot of every view, except existing snapshots.
+
+    Args:
+        settings: Settings with the data folder.
+        as_of: Time of the snapshots.
+        known_at: Latest arrival of the data.
+
+    Returns:
+        Snapshot per view.
 
     Raises:
         NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
@@ -89,7 +128,7 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
         missing = not path.exists()
         if missing:
             features = build(known, as_of).order_by("customer_id").to_pyarrow()
-            _contract_of(view).validate(features.to_pandas(), lazy=True)
+            _view_schema(view).validate(features.to_pandas(), lazy=True)
             with replace_file(path) as temporary:
                 pq.write_table(_stamped(features, as_of, effective), temporary)
         snapshots.append(Snapshot(view, as_of, effective, path, built=missing))
@@ -98,12 +137,19 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
 
 
 def read_customers(snapshot: Snapshot) -> list[str]:
-    """The ids of the customers in a snapshot, sorted."""
+    """Read the ids of the customers in a snapshot.
+
+    Args:
+        snapshot: Existing snapshot.
+
+    Returns:
+        Customer ids, sorted.
+    """
     return pq.read_table(snapshot.path, columns=["customer_id"])["customer_id"].to_pylist()
 
 
-def _contract_of(view: str) -> DataFrameSchema:
-    from feature_repo import feature_views
+def _view_schema(view: str) -> DataFrameSchema:
+    from feature_repo import feature_views  # imports Feast
 
     return snapshot_schema(getattr(feature_views, view))
 
@@ -120,7 +166,16 @@ def _stamp(time: datetime) -> str:
 
 
 def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime) -> str:
-    """The first customer who bought in the last 180 days before ``as_of``."""
+    """Find a customer who bought in the last 180 days before ``as_of``.
+
+    Args:
+        settings: Settings with the data folder.
+        as_of: Time of the snapshot.
+        known_at: Effective ``known_at`` of the snapshot.
+
+    Returns:
+        First such customer id.
+    """
     table = pq.read_table(
         snapshot_path(settings, "customer_recent_activity", as_of, known_at),
         columns=["customer_id"],

@@ -79,7 +79,7 @@ def test_a_step_that_fails_ends_it(
     monkeypatch.setattr(materialize_task, "retry_delay_seconds", 0)
     settings, state = registry_shop[0], (registry_shop[0].feast / "online_state.json").read_bytes()
     register_champion(client)
-    with pytest.raises(OnlineStoreNewerError, match="would take it back"):
+    with pytest.raises(OnlineStoreNewerError, match="would leave newer values in the store"):
         daily(*today, as_of=AS_OF - timedelta(days=1))
     batches = len(list_batches(settings))
     Path(today[0]).write_text("id,amount\n1,5\n")
