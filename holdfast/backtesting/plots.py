@@ -9,9 +9,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from holdfast.backtesting.policies import Policy, policy_title
 from holdfast.backtesting.results import BacktestResult
-from holdfast.training.plots import GREEN, GREY, LIGHT, style_axes
+from holdfast.training.plots import GRAY, GREEN, LIGHT, style_axes
 
-_COLOURS: dict[Policy, str] = {"never": GREY, "always": GREEN, "drift": "#c46210", "decay": "#2563eb"}
+_COLOURS: dict[Policy, str] = {"never": GRAY, "always": GREEN, "drift": "#c46210", "decay": "#2563eb"}
 _WIDTH = 2.2  # points
 _PANELS = {
     "roc_auc": "ROC-AUC, higher is better",

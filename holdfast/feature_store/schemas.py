@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Labels(pa.DataFrameModel):
-    """Table of labels: churn of each customer who was active before the cut-off."""
+    """Table of labels: churn of each customer active before the cut-off."""
 
     customer_id: Series[str] = pa.Field(nullable=False)
     cutoff: Series[UtcMicroseconds] = pa.Field(nullable=False)

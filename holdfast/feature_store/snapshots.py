@@ -166,7 +166,7 @@ def _stamp(time: datetime) -> str:
 
 
 def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime) -> str:
-    """Find a customer who bought in the last 180 days before ``as_of``.
+    """Find a customer with a purchase in the 180 days before ``as_of``.
 
     Args:
         settings: Settings with the data folder.

@@ -59,7 +59,7 @@ def load_parity_status(settings: Settings) -> ParityStatus:
         Its counts.
 
     Raises:
-        NoParityError: There is none since the last materialization.
+        MissingParityError: There is none since the last materialization.
     """
     from holdfast.feature_store.parity import load_parity
 

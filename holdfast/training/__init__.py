@@ -1,4 +1,4 @@
-"""Training set, model search, calibration, evaluation, MLflow tracking.
+"""Training set, model search, calibration, evaluation and MLflow tracking.
 
-Gates and aliases belong to holdfast.promotion and holdfast.model_versions.
+Gates and aliases are in holdfast.promotion and holdfast.model_versions.
 """

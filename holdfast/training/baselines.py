@@ -1,4 +1,4 @@
-"""The simple models that every candidate must beat."""
+"""Baseline models that every candidate must beat: base rate, recency, RFM and BG/NBD."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lifetimes import BetaGeoFitter
 
 
-# As people read them.
+# Labels in reports.
 BASELINE_LABELS = {
     "base_rate": "base rate",
     "recency": "recency alone",
@@ -29,17 +29,24 @@ _RFM = ["days_since_last_purchase", "purchase_days", "mean_purchase_amount"]
 
 
 def score_baselines(
-    train: TrainingSet, everybody: PurchaseHistory, test: TrainingSet, horizon_days: int
+    train: TrainingSet, history: PurchaseHistory, test: TrainingSet, horizon_days: int
 ) -> dict[str, Floats]:
-    """Churn probabilities of the test rows by each baseline.
+    """Compute the churn probabilities of the test rows by each baseline.
 
-    Fitted on ``train``; BG/NBD, which learns from purchases and not from outcomes, on ``everybody``.
+    Args:
+        train: Rows on which the baselines are fitted, except BG/NBD.
+        history: Purchase history of all customers, from which BG/NBD learns instead of from outcomes.
+        test: Rows to score.
+        horizon_days: Horizon of the label in days.
+
+    Returns:
+        Baseline to scores, shape (test rows,).
     """
     methods: dict[str, Callable[[], Floats]] = {
         "base_rate": lambda: np.full(len(test.y), train.y.mean()),
         "recency": lambda: _logistic(train, test, _RFM[:1]),
         "rfm": lambda: _logistic(train, test, _RFM),
-        "bg_nbd": lambda: _bg_nbd(everybody, test, horizon_days),
+        "bg_nbd": lambda: _bg_nbd(history, test, horizon_days),
     }
     return {name: methods[name]() for name in BASELINE_LABELS}
 
@@ -50,23 +57,24 @@ def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Floats
     return model.predict_proba(_columns(test, names))[:, 1]
 
 
-def _bg_nbd(everybody: PurchaseHistory, test: TrainingSet, horizon_days: int) -> Floats:
-    """The probability of no purchase in the horizon under BG/NBD (Fader, Hardie and Lee, 2005).
+def _bg_nbd(history: PurchaseHistory, test: TrainingSet, horizon_days: int) -> Floats:
+    """Compute the probability of no purchase in the horizon under BG/NBD (Fader, Hardie and Lee, 2005).
 
-    Fitted by ``lifetimes`` on all customers, silent ones too: without them it would not see anybody drop out. It gives
-    the probability of being alive; of those, the rate of purchases given the history is Gamma(r + x, alpha + T), so
-    none falls into the horizon with probability ((alpha + T) / (alpha + T + horizon)) ** (r + x).
+    ``lifetimes`` fits on all customers, including inactive ones: without these, no customer would drop out. The fit
+    gives the probability of being alive. The purchase rate of a living customer given the history is
+    Gamma(r + x, alpha + T), so the horizon has no purchase with probability
+    ((alpha + T) / (alpha + T + horizon)) ** (r + x).
     """
-    model = _fitted_bg_nbd(everybody)
-    x, last, age = _history(test)
+    model = _fit_bg_nbd(history)
+    x, last, age = _test_history(test)
     alive = np.asarray(model.conditional_probability_alive(x, last, age))
     r, alpha = model.params_["r"], model.params_["alpha"]
     silent = ((alpha + age) / (alpha + age + horizon_days)) ** (r + x)
     return 1 - alive * (1 - silent)
 
 
-def _fitted_bg_nbd(history: PurchaseHistory) -> "BetaGeoFitter":
-    """The fit with the smallest penalty that converges: where nobody ever drops out, none has no maximum."""
+def _fit_bg_nbd(history: PurchaseHistory) -> "BetaGeoFitter":
+    """Fit with the smallest penalty that converges; without drop-outs the unpenalized likelihood has no maximum."""
     from lifetimes import BetaGeoFitter
     from lifetimes.utils import ConvergenceError
 
@@ -76,7 +84,7 @@ def _fitted_bg_nbd(history: PurchaseHistory) -> "BetaGeoFitter":
     return BetaGeoFitter(penalizer_coef=_PENALTIES[-1]).fit(*history)
 
 
-def _history(data: TrainingSet) -> PurchaseHistory:
+def _test_history(data: TrainingSet) -> PurchaseHistory:
     age, silence = data.column("tenure_days"), data.column("days_since_last_purchase")
     repeats = data.column("purchase_days") - 1
     return PurchaseHistory(repeats, np.where(repeats > 0, age - silence, 0.0), age)

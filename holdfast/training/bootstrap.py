@@ -1,7 +1,7 @@
 """95% intervals from a bootstrap over customers (Field and Welsh, 2007).
 
-A customer's rows at several cut-offs are not independent, so whole customers are drawn. Two models compared on the
-same draws give the interval of their difference.
+A customer's rows at several cut-offs are not independent, so whole customers are drawn. The scores of two models on
+the same draws give the interval of their difference.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,15 +17,20 @@ from holdfast.core.types import Bools, Floats
 from holdfast.training.evaluation_report import Interval
 
 CALIBRATION_BINS = 10
-_CHUNK = 10  # few enough to stay in the processor's cache
-_CELLS = 4_000_000  # of an array of some resamples by all rows: 32 MB of float64
+_CHUNK = 10  # resamples at a time, which fit into the processor's cache
+_CELLS = 4_000_000  # of an array (resamples of a chunk, rows): 32 MB of float64
 
 
 class CustomerBootstrap:
-    """Resamples of customers: how often each row counts in each of them.
+    """Resamples of customers, as the weight of each row in each resample.
 
-    A byte is kept per customer and resample. What is as long as the rows is made for some resamples at a time: a month
-    of requests has thirty rows of a customer.
+    Counts take one byte per customer and resample. Arrays as long as the rows are made in chunks of resamples: a month
+    of requests has thirty rows per customer.
+
+    Args:
+        customers: Customer of each row, shape (rows,).
+        resamples: Number of resamples.
+        seed: Seed of the draws.
     """
 
     def __init__(self, customers: Sequence[str] | npt.NDArray[Any], resamples: int, seed: int) -> None:
@@ -35,7 +40,7 @@ class CustomerBootstrap:
 
     @cached_property
     def _counts(self) -> npt.NDArray[np.uint8]:
-        """How often each customer is drawn, shape (resamples, customers)."""
+        """Count the draws of each customer, shape (resamples, customers)."""
         generator = np.random.default_rng(self._seed)
         counts = np.empty((self.resamples, self._customers), dtype=np.uint8)
         for row in counts:
@@ -45,33 +50,60 @@ class CustomerBootstrap:
 
     @property
     def weights(self) -> npt.NDArray[np.uint8]:
-        """How often each row is drawn, shape (resamples, rows), all at once: see :meth:`weight_chunks`."""
+        """Return the draws of each row, shape (resamples, rows); :meth:`weight_chunks` takes less memory."""
         return self._counts.take(self._codes, axis=1)
 
     def subset(self, rows: Bools) -> "CustomerBootstrap":
-        """The same resamples of some of the rows, ``rows`` of shape (rows,)."""
+        """Select rows of the same resamples.
+
+        Args:
+            rows: True for the rows to select, shape (rows,).
+
+        Returns:
+            The same draws for the selected rows.
+        """
         part = copy(self)
-        part._counts, part._codes = self._counts, self._codes[rows]  # drawn once for all parts
+        part._counts, part._codes = self._counts, self._codes[rows]  # drawn once for all subsets
         return part
 
     def weight_chunks(self, order: npt.NDArray[np.intp] | None = None) -> Iterator[Floats]:
-        """The weights as float64, some resamples at a time, the rows in ``order``."""
+        """Iterate over the weights in chunks of resamples.
+
+        Args:
+            order: Order of the rows, shape (rows,); None for their own order.
+
+        Yields:
+            Weights, shape (resamples of the chunk, rows).
+        """
         step = chunk_size(_CHUNK, len(self._codes))
         for start in range(0, self.resamples, step):
             part = self._counts[start : start + step]
-            # One is ordered by rows, the other by resamples: what sums them up rounds accordingly.
+            # The memory order differs (by rows or by resamples), and so does the rounding of sums.
             yield (part.take(self._codes, axis=1) if order is None else part[:, self._codes[order]]).astype(np.float64)
 
 
-def chunk_size(most: int, rows: int) -> int:
-    """Of how many resamples arrays (resamples, rows) are made at once: ``most``, or fewer of many rows."""
-    return max(1, min(most, _CELLS // max(rows, 1)))
+def chunk_size(max_resamples: int, rows: int) -> int:
+    """Compute the number of resamples whose arrays (resamples, rows) are made at once.
+
+    Args:
+        max_resamples: Upper limit.
+        rows: Number of rows.
+
+    Returns:
+        ``max_resamples``, or fewer for many rows.
+    """
+    return max(1, min(max_resamples, _CELLS // max(rows, 1)))
 
 
 def percentile_interval(value: float, draws: Floats) -> Interval:
-    """``value`` with the 2.5th and 97.5th percentile of ``draws``; draws that could not be computed are left out.
+    """Build a 95% interval from the 2.5th and 97.5th percentiles of bootstrap draws.
 
-    A value of which most draws cannot be computed (a slice of one class) has no interval: its ends are NaN.
+    Args:
+        value: Value of the sample.
+        draws: Values of the resamples, shape (resamples,); NaN values are left out.
+
+    Returns:
+        Interval; its ends are NaN when most draws are NaN (a slice of one class).
     """
     usable = draws[np.isfinite(draws)]
     if len(usable) < len(draws) / 2:
@@ -81,18 +113,36 @@ def percentile_interval(value: float, draws: Floats) -> Interval:
 
 
 def roc_auc_draws(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Floats:
-    """ROC-AUC of each resample, ties counted half; shape (resamples,). NaN where a resample has one class."""
+    """Compute the ROC-AUC of each resample, with ties counted half.
+
+    Args:
+        churned: Outcomes, shape (rows,).
+        scores: Scores, shape (rows,).
+        bootstrap: Resamples of the rows.
+
+    Returns:
+        ROC-AUC, shape (resamples,); NaN where a resample has one class.
+    """
 
     def auc(positive: Floats, negative: Floats) -> Floats:
         below = np.cumsum(negative, axis=1)
         below -= negative / 2
         return np.einsum("ij,ij->i", positive, below) / (positive.sum(axis=1) * negative.sum(axis=1))
 
-    return _ranked(churned, scores, bootstrap, auc)
+    return _rank_statistic(churned, scores, bootstrap, auc)
 
 
 def pr_auc_draws(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Floats:
-    """Average precision of each resample, shape (resamples,)."""
+    """Compute the average precision of each resample.
+
+    Args:
+        churned: Outcomes, shape (rows,).
+        scores: Scores, shape (rows,).
+        bootstrap: Resamples of the rows.
+
+    Returns:
+        Average precision, shape (resamples,).
+    """
 
     def average_precision(positive: Floats, negative: Floats) -> Floats:
         found = np.cumsum(positive, axis=1)
@@ -100,16 +150,33 @@ def pr_auc_draws(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -
         precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
         return (positive * precision).sum(axis=1) / positive.sum(axis=1)
 
-    return _ranked(churned, -scores, bootstrap, average_precision)
+    return _rank_statistic(churned, -scores, bootstrap, average_precision)
 
 
 def mean_draws(values: Floats, bootstrap: CustomerBootstrap) -> Floats:
-    """The mean of a per-row value in each resample, shape (resamples,)."""
+    """Compute the mean of a value per row in each resample.
+
+    Args:
+        values: Values, shape (rows,).
+        bootstrap: Resamples of the rows.
+
+    Returns:
+        Means, shape (resamples,).
+    """
     return np.concatenate([weights @ values / weights.sum(axis=1) for weights in bootstrap.weight_chunks()])
 
 
 def calibration_error_draws(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Floats:
-    """Expected calibration error of each resample over the same bins, shape (resamples,)."""
+    """Compute the expected calibration error of each resample over the same bins.
+
+    Args:
+        churned: Outcomes, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+        bootstrap: Resamples of the rows.
+
+    Returns:
+        Calibration errors, shape (resamples,).
+    """
     bins = calibration_bins(scores)
     surplus = np.zeros((len(scores), bins.max() + 1))
     surplus[np.arange(len(scores)), bins] = churned - scores
@@ -117,21 +184,36 @@ def calibration_error_draws(churned: Bools, scores: Floats, bootstrap: CustomerB
 
 
 def calibration_bins(scores: Floats) -> npt.NDArray[np.intp]:
-    """Ten bins of equally many rows; equal scores share a bin."""
+    """Assign scores to ten bins of equally many rows; equal scores share a bin.
+
+    Args:
+        scores: Scores, shape (rows,).
+
+    Returns:
+        Bin of each row, shape (rows,).
+    """
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]))
     return np.searchsorted(edges, scores, side="right")
 
 
 def expected_calibration_error(churned: Bools, scores: Floats) -> float:
-    """Mean distance of predicted from observed churn over ten bins of equally many rows (Naeini et al., 2015)."""
+    """Compute the expected calibration error over ten bins of equally many rows (Naeini et al., 2015).
+
+    Args:
+        churned: Outcomes, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+
+    Returns:
+        Mean distance of predicted from observed churn.
+    """
     bins = calibration_bins(scores)
     return float(np.abs(np.bincount(bins, weights=churned - scores)).sum() / len(scores))
 
 
-def _ranked(
-    churned: Bools, scores: Floats, bootstrap: CustomerBootstrap, measure: Callable[[Floats, Floats], Floats]
+def _rank_statistic(
+    churned: Bools, scores: Floats, bootstrap: CustomerBootstrap, statistic: Callable[[Floats, Floats], Floats]
 ) -> Floats:
-    """``measure`` of the weights of churners and others at each distinct score, ascending."""
+    """Apply ``statistic`` to the weights of churners and others at each distinct score, ascending."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     churn = churned[order].astype(np.float64)
@@ -142,5 +224,5 @@ def _ranked(
             negative = weights - positive
             if len(starts) < len(order):
                 positive, negative = (np.add.reduceat(part, starts, axis=1) for part in (positive, negative))
-            draws.append(measure(positive, negative))
+            draws.append(statistic(positive, negative))
     return np.concatenate(draws)

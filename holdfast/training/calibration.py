@@ -1,4 +1,4 @@
-"""Whether probabilities need calibration, judged on folds later than those it was fitted on."""
+"""Calibration of probabilities, chosen on folds later than those of the fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +13,25 @@ from sklearn.linear_model import LogisticRegression
 from holdfast.core.types import Bools, Floats
 from holdfast.models.calibrated_classifier import apply_calibrator
 from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval
-from holdfast.training.evaluation_report import CalibrationMethod
-from holdfast.training.metrics import compute_metrics, row_log_loss
+from holdfast.training.evaluation_report import CalibrationMethod, Interval
+from holdfast.training.metrics import compute_metrics, log_loss_per_row
 from holdfast.training.recipe import Calibration
 
 if TYPE_CHECKING:
     from holdfast.training.fitting import FoldScores
 
-CALIBRATION_METHODS: tuple[Calibration, ...] = get_args(Calibration)  # from the simplest to the most complex
+CALIBRATION_METHODS: tuple[Calibration, ...] = get_args(Calibration)  # simplest first
 
 
 @dataclass(frozen=True)
 class CalibrationChoice:
-    """The method that ships and, in one sentence, why."""
+    """Chosen calibration method.
+
+    Attributes:
+        method: Method of the shipped model.
+        reason: Explanation in one sentence.
+        methods: Performance of every method; empty without enough history.
+    """
 
     method: Calibration
     reason: str
@@ -33,9 +39,17 @@ class CalibrationChoice:
 
 
 def fit_calibrator(method: Calibration, log_odds: Floats, churned: Bools) -> Any:
-    """A fitted map from log-odds to probability that never falls; None for "none".
+    """Fit a non-decreasing map from log-odds to probability.
 
-    Where higher log-odds went with less churn, the best sigmoid that does not fall is the base rate for all.
+    Where higher log-odds went with less churn, the best non-decreasing sigmoid is the base rate for all.
+
+    Args:
+        method: Calibration method.
+        log_odds: Out-of-fold log-odds, shape (rows,).
+        churned: Outcomes, shape (rows,).
+
+    Returns:
+        Fitted scikit-learn estimator; None for the method "none".
     """
     if method == "sigmoid":
         sigmoid = LogisticRegression(C=1e9).fit(log_odds.reshape(-1, 1), churned)
@@ -50,21 +64,32 @@ def fit_calibrator(method: Calibration, log_odds: Floats, churned: Bools) -> Any
 def choose_calibration(
     folds: "Sequence[FoldScores]", horizon_days: int, resamples: int, seed: int
 ) -> CalibrationChoice:
-    """The simplest method whose log loss no other undercuts by more than noise.
+    """Choose the simplest method whose log loss no other method undercuts by more than noise.
 
-    Each fold is predicted by calibrators fitted on the folds whose outcomes were known by then; the base rate may
-    have moved in between, as it will in production.
+    Each fold is predicted by calibrators that are fitted on the folds whose outcomes were known by then. The base rate
+    may change in between, as in production.
+
+    Args:
+        folds: Out-of-fold log-odds.
+        horizon_days: Horizon of the label in days.
+        resamples: Bootstrap resamples behind the intervals.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Method with its reason.
     """
-    judged = [(fold, earlier) for fold in folds if (earlier := _closed_before(folds, fold, horizon_days))]
-    if not judged:
+    comparable = [(fold, earlier) for fold in folds if (earlier := _closed_before(folds, fold, horizon_days))]
+    if not comparable:
         return CalibrationChoice("none", "Too little history to compare calibrations: none is used.", [])
-    churned = np.concatenate([fold.validation.y for fold, _ in judged])
-    customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold, _ in judged])
+    churned = np.concatenate([fold.validation.y for fold, _ in comparable])
+    customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold, _ in comparable])
     bootstrap = CustomerBootstrap(customers, resamples, seed)
-    scores = {method: np.concatenate([_calibrated(method, *pair) for pair in judged]) for method in CALIBRATION_METHODS}
-    losses = {method: row_log_loss(churned, values) for method, values in scores.items()}
+    scores = {
+        method: np.concatenate([_calibrate(method, *pair) for pair in comparable]) for method in CALIBRATION_METHODS
+    }
+    losses = {method: log_loss_per_row(churned, values) for method, values in scores.items()}
 
-    def gain(over: Calibration, method: Calibration) -> Any:
+    def gain(over: Calibration, method: Calibration) -> Interval:
         saved = losses[over] - losses[method]
         return percentile_interval(float(saved.mean()), mean_draws(saved, bootstrap))
 
@@ -74,23 +99,23 @@ def choose_calibration(
         saved = gain(chosen, rival)
         wins = saved.low > 0
         reasons.append(
-            f"{rival} {'is better than' if wins else 'does not better'} {chosen} "
+            f"{rival} {'is better than' if wins else 'is not better than'} {chosen} "
             f"(log loss lower by {saved.value:.4f}, 95% interval {saved.low:.4f} to {saved.high:.4f})"
         )
         chosen = rival if wins else chosen
-    compared = []
+    methods = []
     for method in CALIBRATION_METHODS:
-        told = compute_metrics(churned, scores[method])
-        compared.append(
+        values = compute_metrics(churned, scores[method])
+        methods.append(
             CalibrationMethod(
                 method=method,
-                brier=told["brier"],
-                log_loss=told["log_loss"],
-                ece=told["ece"],
+                brier=values["brier"],
+                log_loss=values["log_loss"],
+                ece=values["ece"],
                 gain=None if method == "none" else gain("none", method),
             )
         )
-    return CalibrationChoice(chosen, "; ".join(reasons) + ".", compared)
+    return CalibrationChoice(chosen, "; ".join(reasons) + ".", methods)
 
 
 def _closed_before(folds: "Sequence[FoldScores]", fold: "FoldScores", horizon_days: int) -> "list[FoldScores]":
@@ -98,7 +123,7 @@ def _closed_before(folds: "Sequence[FoldScores]", fold: "FoldScores", horizon_da
     return [item for item in folds if item.validation.keys["cutoff"].iloc[0] + horizon <= start]
 
 
-def _calibrated(method: Calibration, fold: "FoldScores", earlier: "Sequence[FoldScores]") -> Floats:
+def _calibrate(method: Calibration, fold: "FoldScores", earlier: "Sequence[FoldScores]") -> Floats:
     log_odds = np.concatenate([item.log_odds for item in earlier])
     churned = np.concatenate([item.validation.y for item in earlier])
     return apply_calibrator(fit_calibrator(method, log_odds, churned), fold.log_odds)

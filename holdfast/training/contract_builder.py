@@ -1,4 +1,4 @@
-"""What serving must know of a model, as far as training knows it."""
+"""Serving contract of a model: inputs, threshold, fingerprint, reference inputs and scored examples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,19 @@ _LOW, _HIGH = 0.05, 0.95
 def build_contract(
     settings: Settings, recipe: Recipe, development: TrainingSet, fingerprint: dict[str, str], model: Any, sha256: str
 ) -> ServedModel:
-    """The contract of a fitted model whose file has the digest ``sha256``; the registry alone knows its version."""
+    """Build the serving contract of a fitted model.
+
+    Args:
+        settings: Settings with horizon and activity window.
+        recipe: Recipe of the model.
+        development: Rows on which the model was fitted.
+        fingerprint: Fingerprint of the definitions.
+        model: Fitted model.
+        sha256: Digest of the model's file.
+
+    Returns:
+        Contract without a version, which only the registry assigns.
+    """
     latest = development.at_cutoffs([development.keys["cutoff"].max()]).x
     reference = typical_inputs(latest)
     return ServedModel(
@@ -38,10 +50,16 @@ def build_contract(
 
 
 def typical_inputs(latest: Floats) -> list[float | None]:
-    """The median of each input over the rows of the latest cut-off; None where at least half of them have no value.
+    """Compute the reference customer of the reason codes: the median of each input at the latest cut-off.
 
-    Reasons compare a customer with this one. Over all cut-offs, inputs that few have would belong to other
-    customers than the rest: one purchase day, and yet a usual gap.
+    Inputs that few customers have are None. Their median would come from other customers than the rest: one purchase
+    day, and still a usual gap between purchases.
+
+    Args:
+        latest: Inputs at the latest cut-off, shape (rows, inputs).
+
+    Returns:
+        Median per input; None where at least half of the rows have no value.
     """
     known = np.isfinite(latest)
     return [
@@ -51,10 +69,16 @@ def typical_inputs(latest: Floats) -> list[float | None]:
 
 
 def build_example_rows(typical: Sequence[float | None], latest: Floats) -> list[list[float | None]]:
-    """The typical customer, and the same with one input low, high, or missing where it is missing for some.
+    """Build example rows: the reference customer, and variants with one input low, high or missing.
 
-    Low and high are the 5% and 95% quantiles of ``latest``, shape (rows, inputs). So every input has its say in some
-    row, and no row is a customer's.
+    Low and high are the 5% and 95% quantiles. So every input varies in some row, and no row is a customer's.
+
+    Args:
+        typical: Inputs of the reference customer.
+        latest: Inputs at the latest cut-off, shape (rows, inputs).
+
+    Returns:
+        Distinct rows; an input is missing only if it is missing for some customers.
     """
     rows = [list(typical)]
     for i, column in enumerate(latest.T):
@@ -66,7 +90,15 @@ def build_example_rows(typical: Sequence[float | None], latest: Floats) -> list[
 
 
 def score_examples(model: Any, rows: Sequence[Sequence[float | None]]) -> list[ScoredExample]:
-    """``rows`` with what the model says of them."""
+    """Score example rows, with which the service checks a loaded model.
+
+    Args:
+        model: Fitted model.
+        rows: Inputs per row; None for a missing value.
+
+    Returns:
+        Rows with their churn probabilities.
+    """
     scores = predict_churn(model, np.array(rows, dtype=np.float64))  # None becomes NaN
     return [
         ScoredExample(inputs=list(row), churn_probability=score)

@@ -1,4 +1,4 @@
-"""The training set: labels at each cut-off joined with features as they were then, through the feature service."""
+"""Training set: labels at each cut-off, joined with point-in-time features through the feature service."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +38,9 @@ def use_label_function(function: LabelFunction) -> Iterator[None]:
 
     Args:
         function: Label function with the parameters and the columns of :func:`feature_repo.labels.churn_labels`.
+
+    Yields:
+        None, while the function is in use.
     """
     token = _label_function.set(function)
     try:
@@ -48,7 +51,14 @@ def use_label_function(function: LabelFunction) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Rows sorted by cut-off and customer. ``keys`` has customer_id and cutoff; ``x`` is (rows, inputs)."""
+    """Labeled rows, sorted by cut-off and customer.
+
+    Attributes:
+        keys: Columns customer_id and cutoff.
+        x: Inputs, shape (rows, inputs).
+        y: True for churn, shape (rows,).
+        inputs: Features in the order of the columns of ``x``.
+    """
 
     keys: pd.DataFrame
     x: Floats
@@ -56,19 +66,44 @@ class TrainingSet:
     inputs: list[Feature]
 
     def at_cutoffs(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
-        """The rows of some cut-offs."""
+        """Select the rows of cut-offs.
+
+        Args:
+            cutoffs: Cut-offs to select.
+
+        Returns:
+            Rows in their order.
+        """
         return self.take(np.flatnonzero(self.keys["cutoff"].isin(list(cutoffs))))
 
     def take(self, rows: npt.NDArray[np.intp]) -> "TrainingSet":
-        """The rows of these numbers, in their order; a number may occur more than once."""
+        """Select rows by position.
+
+        Args:
+            rows: Positions; a position may occur more than once.
+
+        Returns:
+            Rows in the order of the positions.
+        """
         return TrainingSet(self.keys.iloc[rows].reset_index(drop=True), self.x[rows], self.y[rows], self.inputs)
 
     def column(self, name: str) -> Floats:
-        """One input, shape (rows,)."""
+        """Return one input.
+
+        Args:
+            name: Name of the input.
+
+        Returns:
+            Values, shape (rows,).
+        """
         return self.x[:, [feature.name for feature in self.inputs].index(name)]
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of the keys ("rows"), the labels and the bits of each input."""
+        """Compute the digests of the keys ("rows"), the labels and the bits of each input.
+
+        Returns:
+            Name to SHA-256.
+        """
         columns = {feature.name: np.ascontiguousarray(self.x[:, i]) for i, feature in enumerate(self.inputs)}
         rows = "\n".join(self.keys["customer_id"]).encode() + self.keys["cutoff"].astype("int64").to_numpy().tobytes()
         parts = {"rows": rows, "labels": self.y.tobytes()} | {name: x.tobytes() for name, x in columns.items()}
@@ -76,7 +111,13 @@ class TrainingSet:
 
 
 class PurchaseHistory(NamedTuple):
-    """Repeat purchase days; days from the first to the last purchase and to the cut-off. Each of shape (customers,)."""
+    """Purchase history of customers, in the terms of BG/NBD; each field of shape (customers,).
+
+    Attributes:
+        repeats: Purchase days after the first.
+        last: Days from the first to the last purchase.
+        age: Days from the first purchase to the cut-off.
+    """
 
     repeats: Floats
     last: Floats
@@ -84,14 +125,23 @@ class PurchaseHistory(NamedTuple):
 
 
 def read_purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -> PurchaseHistory:
-    """Of every customer known at the cut-off, active or not, from the snapshot built at ``known_at``."""
+    """Read the purchase history of every customer known at a cut-off, active or not.
+
+    Args:
+        settings: Settings with the data folder.
+        cutoff: Cut-off, whose snapshot exists.
+        known_at: Latest arrival of the data.
+
+    Returns:
+        History of the customers with a purchase.
+    """
     batches = list_batches(settings)
     path = snapshot_path(settings, "customer_purchase_history", cutoff, effective_known_at(batches, cutoff, known_at))
     table = pq.read_table(path, columns=["purchase_days", "first_purchase_us", "last_purchase_us"])
     days, first, last = (table[name].to_numpy().astype(np.float64) for name in table.column_names)
-    bought = days > 0  # who only ever returned has no first purchase
+    bought = days > 0  # customers with returns only have no first purchase
     repeats = days[bought] - 1
-    # Two purchases on one day are none that was repeated.
+    # Two purchases on one day are no repeat purchase.
     last_day = np.where(repeats > 0, (last - first)[bought] / DAY_US, 0.0)
     return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first[bought]) / DAY_US)
 
@@ -99,12 +149,21 @@ def read_purchase_history(settings: Settings, cutoff: datetime, known_at: dateti
 def list_labeled_cutoffs(
     settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int
 ) -> list[datetime]:
-    """Monthly cut-offs whose horizon has closed by ``as_of`` and is covered by data.
+    """List the monthly cut-offs whose horizon has closed by ``as_of`` and is covered by data.
 
-    Where the data end before ``as_of``, days without data are not days without purchases.
+    Where the data ends before ``as_of``, days without data are not days without purchases.
+
+    Args:
+        settings: Settings with the data folder and the horizon.
+        as_of: Time of the training.
+        known_at: Latest arrival of the data.
+        min_history_days: History before the earliest cut-off, in days.
+
+    Returns:
+        Cut-offs, ascending.
 
     Raises:
-        NoDataError: Nothing had arrived by ``known_at``.
+        NoDataError: No transaction had arrived by ``known_at``.
     """
     known = [batch for batch in list_batches(settings) if batch.ingested_at <= known_at]
     first = min((batch.first_event for batch in known if batch.first_event), default=None)
@@ -119,12 +178,19 @@ def list_labeled_cutoffs(
 def assemble_training_set(
     settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime
 ) -> TrainingSet:
-    """Label every active customer at every cut-off and join the features as known then.
+    """Label every active customer at every cut-off and join the point-in-time features.
 
-    The snapshots of the cut-offs must have been built at ``known_at``.
+    Args:
+        settings: Settings with the data folder, the horizon and the activity window.
+        cutoffs: Cut-offs, whose snapshots must exist.
+        as_of: Latest event of the labels.
+        known_at: Latest arrival of the data.
+
+    Returns:
+        Training set.
 
     Raises:
-        MissingFeatureError: A labelled customer without features.
+        MissingFeatureError: A labeled customer without features.
     """
     labels = _labels(settings, cutoffs, as_of, known_at)
     entities = labels.rename(columns={"cutoff": "event_timestamp"})[[ENTITY_KEY, "event_timestamp"]]
@@ -133,13 +199,13 @@ def assemble_training_set(
     joined = store.get_historical_features(
         features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
     ).to_arrow()
-    # Feast does not keep the order of the rows asked for.
+    # Feast does not preserve the order of the requested rows.
     joined = joined.sort_by([("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")])
     inputs = model_inputs(store)
     columns = {feature.name: joined[feature.name].to_numpy() for feature in inputs}
     keys = labels[[ENTITY_KEY, "cutoff"]]
     if joined[ENTITY_KEY].to_pylist() != keys[ENTITY_KEY].tolist():
-        raise RuntimeError("The point-in-time join returned other rows than were asked for.")
+        raise RuntimeError("The point-in-time join returned other rows than the labels.")
     return TrainingSet(keys, input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool), inputs)
 
 
@@ -148,18 +214,28 @@ def build_training_set(
     cutoffs: Sequence[datetime],
     as_of: datetime,
     known_at: datetime,
-    say: Callable[[str], object] = lambda doing: None,
+    report: Callable[[str], object] = lambda text: None,
 ) -> TrainingSet:
-    """The same after building the snapshots of the cut-offs; ``say`` is told what is going on.
+    """Build the snapshots of the cut-offs and assemble the training set.
+
+    Args:
+        settings: Settings with the data folder, the horizon and the activity window.
+        cutoffs: Cut-offs.
+        as_of: Latest event of the labels.
+        known_at: Latest arrival of the data.
+        report: Called with a description of each step.
+
+    Returns:
+        Training set.
 
     Raises:
-        NoDataError: Nothing from before a cut-off had arrived by ``known_at``.
-        MissingFeatureError: A labelled customer without features.
+        NoDataError: No transaction before a cut-off had arrived by ``known_at``.
+        MissingFeatureError: A labeled customer without features.
     """
     for number, cutoff in enumerate(cutoffs, start=1):
-        say(f"building the features of cut-off {number} of {len(cutoffs)}")
+        report(f"building the features of cut-off {number} of {len(cutoffs)}")
         build_snapshots(settings, cutoff, known_at)
-    say("joining labels and features")
+    report("joining labels and features")
     return assemble_training_set(settings, cutoffs, as_of, known_at)
 
 

@@ -1,4 +1,4 @@
-"""Tests a fitted model once, on the test period, beside the baselines."""
+"""Evaluation of a fitted model on the test period, compared with the baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,13 +35,22 @@ def evaluate_model(
     choice: ModelChoice,
     training: TrainingSettings,
 ) -> Evaluation:
-    """Everything that is said of the model: ``scores`` maps "model" and each baseline to its test scores.
+    """Evaluate a fitted model on the test rows.
 
-    The gain of ``choice`` over the simplest family has been measured.
+    Args:
+        model: Fitted model.
+        scores: "model" and each baseline to its scores of the test rows, shape (rows,).
+        development: Rows on which the model was fitted.
+        test: Test rows.
+        choice: Chosen recipe, with its measured gain over the simplest family.
+        training: Value of offers, slices, resamples and seed.
+
+    Returns:
+        Evaluation report.
     """
     assert choice.simplest is None or choice.gain is not None
     bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
-    told, recipe = scores["model"], choice.recipe
+    model_scores, recipe = scores["model"], choice.recipe
     return Evaluation(
         rows=len(test.y),
         customers=int(test.keys["customer_id"].nunique()),
@@ -53,30 +62,34 @@ def evaluate_model(
         simpler=choice.gain,
         metrics={name: compute_metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
         over_baselines={
-            name: roc_auc_difference(test.y, told, values, bootstrap)
+            name: roc_auc_difference(test.y, model_scores, values, bootstrap)
             for name, values in scores.items()
             if name != "model"
         },
-        months=_months(test, scores, bootstrap),
-        slices=[result for group in training.slices for result in evaluate_slice(group, test, told, bootstrap)],
+        months=_evaluate_months(test, scores, bootstrap),
+        slices=[result for group in training.slices for result in evaluate_slice(group, test, model_scores, bootstrap)],
         calibration=recipe.calibration,
         calibration_reason=choice.calibration.reason,
         calibration_methods=choice.calibration.methods,
-        value=estimate_profit(test.y, told, recipe.threshold, training.value, bootstrap),
+        value=estimate_profit(test.y, model_scores, recipe.threshold, training.value, bootstrap),
         importance=compute_permutation_importance(lambda x: predict_churn(model, x), test, training.seed),
         instability=measure_instability(recipe, development, test, training.seed),
     )
 
 
 class UnknownInputError(HoldfastError):
-    """The settings name an input that the model does not have."""
+    """The settings name an unknown model input."""
 
 
 def require_slice_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None:
-    """Every slice is by an input of the model.
+    """Check that every slice is defined by a model input.
+
+    Args:
+        slices: Slices of the settings.
+        inputs: Names of the model inputs.
 
     Raises:
-        UnknownInputError: Names the first that is not, and the inputs there are.
+        UnknownInputError: A slice is defined by an unknown input.
     """
     for group in slices:
         if group.feature not in inputs:
@@ -88,9 +101,19 @@ def require_slice_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None
 def veto_on_test(
     choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings, horizon_days: int
 ) -> tuple[ModelChoice, Any]:
-    """The choice and its model, unless on the test rows it is not surely better than the simplest family's.
+    """Replace the choice by the simplest family unless the choice is significantly better on the test rows.
 
-    Then that ships. The folds flatter whoever won on them among many trials; this one veto is the test's.
+    The folds overestimate the winner of many trials on the same folds; the test rows have this one veto.
+
+    Args:
+        choice: Choice made on the folds.
+        model: Fitted model of the choice.
+        data: Training set.
+        training: Training settings.
+        horizon_days: Horizon of the label in days.
+
+    Returns:
+        Shipped choice with its measured gain, and its fitted model.
     """
     choice = measure_gain(choice, model, data, training)
     recipe, gain = choice.recipe, choice.gain
@@ -99,14 +122,24 @@ def veto_on_test(
     split = TimeSplit(recipe.folds, recipe.development, recipe.test)
     simpler = choose_model([choice.simplest], data, split, training, horizon_days)
     reason = (
-        f"{choice.reason} On the test rows it is not surely better than {choice.simplest.name} (ROC-AUC "
+        f"{choice.reason} On the test rows it is not significantly better than {choice.simplest.name} (ROC-AUC "
         f"{gain.value:+.4f}, 95% interval {gain.low:+.4f} to {gain.high:+.4f}): the simpler model ships."
     )
     return replace(simpler, reason=reason), fit_recipe(simpler.recipe, data)
 
 
 def measure_gain(choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings) -> ModelChoice:
-    """The choice with its gain over the simplest family, on rows that had no say in it; as it is where that ships."""
+    """Measure the ROC-AUC gain of the choice over the simplest family on the test rows.
+
+    Args:
+        choice: Choice made on the folds.
+        model: Fitted model of the choice.
+        data: Training set.
+        training: Training settings.
+
+    Returns:
+        Choice with its gain; unchanged when the simplest family was chosen.
+    """
     if choice.simplest is None:
         return choice
     recipe, test = choice.recipe, data.at_cutoffs(choice.recipe.test)
@@ -114,22 +147,24 @@ def measure_gain(choice: ModelChoice, model: Any, data: TrainingSet, training: T
         choice.simplest.family, choice.simplest.params, data.at_cutoffs(recipe.development), recipe.seed
     )
     bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
-    ours, theirs = predict_churn(model, test.x), predict_churn(simplest, test.x)
-    return replace(choice, gain=roc_auc_difference(test.y, ours, theirs, bootstrap))
+    difference = roc_auc_difference(test.y, predict_churn(model, test.x), predict_churn(simplest, test.x), bootstrap)
+    return replace(choice, gain=difference)
 
 
-def _months(test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap) -> list[MonthResult]:
+def _evaluate_months(
+    test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap
+) -> list[MonthResult]:
     months = []
     for cutoff in test.keys["cutoff"].unique():
         rows = (test.keys["cutoff"] == cutoff).to_numpy()
-        churned, told = test.y[rows], scores["model"][rows]
+        churned, model_scores = test.y[rows], scores["model"][rows]
         months.append(
             MonthResult(
                 cutoff=cutoff,
                 rows=int(rows.sum()),
                 base_rate=float(churned.mean()),
-                mean_score=float(told.mean()),
-                metrics=compute_metric_intervals(churned, told, bootstrap.subset(rows)),
+                mean_score=float(model_scores.mean()),
+                metrics=compute_metric_intervals(churned, model_scores, bootstrap.subset(rows)),
                 baselines={
                     name: compute_metrics(churned, values[rows]) for name, values in scores.items() if name != "model"
                 },
@@ -139,7 +174,15 @@ def _months(test: TrainingSet, scores: Mapping[str, Floats], bootstrap: Customer
 
 
 def assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
-    """The number of each row's group, shape (rows,); rows without a value are a group of their own, the last."""
+    """Assign rows to the groups of a slice.
+
+    Args:
+        group: Slice.
+        values: Input that defines the slice, shape (rows,).
+
+    Returns:
+        Number of each row's group, shape (rows,); rows without a value form an additional last group.
+    """
     known = ~np.isnan(values)
     numbers = np.full(len(values), len(group.labels))
     if known.any():
@@ -149,7 +192,17 @@ def assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
 
 
 def evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: CustomerBootstrap) -> list[SliceResult]:
-    """Quality in each group of customers. A group without rows is left out."""
+    """Evaluate a model in each group of customers.
+
+    Args:
+        group: Slice.
+        test: Test rows.
+        scores: Scores of the test rows, shape (rows,).
+        bootstrap: Resamples of the test rows.
+
+    Returns:
+        Result per group with rows.
+    """
     overall = roc_auc_draws(test.y, scores, bootstrap)
     overall_value = float(roc_auc_score(test.y, scores))
     numbers = assign_groups(group, test.column(group.feature))
@@ -158,11 +211,11 @@ def evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: C
         rows = numbers == number
         if not rows.any():
             continue
-        churned, told = test.y[rows], scores[rows]
+        churned, group_scores = test.y[rows], scores[rows]
         roc_auc = gap = None
         if 0 < churned.mean() < 1:
-            draws = roc_auc_draws(churned, told, bootstrap.subset(rows))
-            roc_auc = percentile_interval(float(roc_auc_score(churned, told)), draws)
+            draws = roc_auc_draws(churned, group_scores, bootstrap.subset(rows))
+            roc_auc = percentile_interval(float(roc_auc_score(churned, group_scores)), draws)
             gap = percentile_interval(overall_value - roc_auc.value, overall - draws)
         results.append(
             SliceResult(
@@ -170,25 +223,34 @@ def evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: C
                 label=label,
                 rows=int(rows.sum()),
                 base_rate=float(churned.mean()),
-                mean_score=float(told.mean()),
+                mean_score=float(group_scores.mean()),
                 roc_auc=roc_auc,
                 gap=gap,
-                brier=float(brier_score_loss(churned, told, labels=[False, True])),
+                brier=float(brier_score_loss(churned, group_scores, labels=[False, True])),
             )
         )
     return results
 
 
 def measure_instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
-    """Mean absolute change of a test row's probability when the model is fitted on resampled customers.
+    """Measure the mean absolute change of a test row's probability when the model is fitted on resampled customers.
 
-    Before calibration: it is the fit that is in question. The ends are the smallest and the largest of the refits.
+    Uncalibrated probabilities are compared, because the measure concerns the fit.
+
+    Args:
+        recipe: Recipe of the model.
+        development: Rows on which the model was fitted.
+        test: Test rows.
+        seed: Seed of the resamples.
+
+    Returns:
+        Mean; the ends are the smallest and the largest mean of a refit.
     """
-    told = predict_churn(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
-    drawn = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
+    expected = predict_churn(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
+    bootstrap = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
     changes = []
-    for weights in drawn.weights:
+    for weights in bootstrap.weights:
         rows = np.repeat(np.arange(len(development.y)), weights)
-        again = fit_model(recipe.family, recipe.params, development.take(rows), recipe.seed)
-        changes.append(np.abs(predict_churn(again, test.x) - told).mean())
+        refitted = fit_model(recipe.family, recipe.params, development.take(rows), recipe.seed)
+        changes.append(np.abs(predict_churn(refitted, test.x) - expected).mean())
     return Interval(value=float(np.mean(changes)), low=float(min(changes)), high=float(max(changes)))

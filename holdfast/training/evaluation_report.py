@@ -1,13 +1,13 @@
-"""What is known of a model after its one test: kept as ``evaluation.json`` in its run.
+"""Evaluation report of a model version, stored as ``evaluation.json`` in its run.
 
-Gates judge it, the model card shows it, the backtest compares it.
+Gates, the model card and the backtest read the report.
 """
 
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-# The metrics of `holdfast.training.metrics.compute_metrics`, as people know them.
+# Labels of the metrics of `holdfast.training.metrics.compute_metrics`.
 METRIC_LABELS = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "PR-AUC",
@@ -19,12 +19,12 @@ EVALUATION_FILE = "evaluation.json"
 
 
 class _Record(BaseModel):
-    # What cannot be computed is NaN; JSON has no number for it, so it is written as a string and read back.
+    # A value that cannot be computed is NaN, which JSON has no number for: it is written as a string.
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
 
 class Interval(_Record):
-    """A value and its 95% interval, from a bootstrap over customers."""
+    """Value with its 95% interval from a bootstrap over customers."""
 
     value: float
     low: float
@@ -35,7 +35,12 @@ class Interval(_Record):
 
 
 class MonthResult(_Record):
-    """One test cut-off. ``metrics`` as in METRICS; ``mean_score`` beside ``base_rate`` shows the calibration."""
+    """Result at one test cut-off; ``mean_score`` compared with ``base_rate`` shows the calibration.
+
+    Attributes:
+        metrics: Metric of METRIC_LABELS to the model's value.
+        baselines: Baseline to metric to value.
+    """
 
     cutoff: datetime
     rows: int
@@ -43,11 +48,15 @@ class MonthResult(_Record):
     mean_score: float
     metrics: dict[str, Interval]
     baselines: dict[str, dict[str, float]]
-    """Baseline -> metric -> value."""
 
 
 class SliceResult(_Record):
-    """One group of customers. ``gap``: ROC-AUC of all test rows less that of the group; None where not computable."""
+    """Result in one group of customers.
+
+    Attributes:
+        roc_auc: None for rows of one class.
+        gap: ROC-AUC of all test rows minus that of the group; None for rows of one class.
+    """
 
     feature: str
     label: str
@@ -60,7 +69,11 @@ class SliceResult(_Record):
 
 
 class CalibrationMethod(_Record):
-    """One way to calibrate, on later folds than it was fitted on. ``gain``: log loss less than with none."""
+    """Performance of a calibration method on later folds than those of the fit.
+
+    Attributes:
+        gain: Log loss without calibration minus log loss with the method; None for the method "none".
+    """
 
     method: str
     brier: float
@@ -70,7 +83,17 @@ class CalibrationMethod(_Record):
 
 
 class ProfitEstimate(_Record):
-    """Money per test row. ``lost_by_half``: earned at ``threshold`` less earned at 0.5."""
+    """Profit of offers per test row, in the currency of the transactions.
+
+    Attributes:
+        threshold: Threshold of the model.
+        earned: Profit at ``threshold``.
+        at_half: Profit at the threshold 0.5.
+        lost_by_half: ``earned`` minus ``at_half``.
+        offers_to_all: Profit when every customer gets an offer.
+        best_threshold: Threshold with the highest profit on the test rows: hindsight, never used.
+        best: Profit at ``best_threshold``.
+    """
 
     threshold: float
     earned: Interval
@@ -78,25 +101,32 @@ class ProfitEstimate(_Record):
     lost_by_half: Interval
     offers_to_all: float
     best_threshold: float
-    """The threshold that would have earned most on the test rows: hindsight, never used."""
     best: float
 
 
 class Importance(_Record):
-    """``drop``: ROC-AUC lost on the test rows when the feature's values are shuffled."""
+    """Permutation importance of a feature.
+
+    Attributes:
+        drop: ROC-AUC lost on the test rows when the feature's values are shuffled.
+    """
 
     feature: str
     drop: Interval
 
 
 class Evaluation(_Record):
-    """The test of a model version.
+    """Evaluation of a model version on the test period.
 
-    ``metrics`` maps "model" and each baseline to metric to interval; ``over_baselines`` maps each baseline to the
-    ROC-AUC of the model less its own, on the same resamples; ``simpler`` is the same against the simplest family that
-    it was chosen over (None: it is the simplest).
-    ``instability``: mean absolute change of a test row's probability when the model is fitted again on resampled
-    customers; its ends are the smallest and the largest of the refits, no 95% interval.
+    Attributes:
+        cutoffs: Test cut-offs.
+        chosen: Description of the model.
+        reason: Explanation of the choice.
+        simpler: ROC-AUC gain over the simplest family; None when the model is of the simplest family.
+        metrics: "model" and each baseline to metric to interval.
+        over_baselines: Baseline to the ROC-AUC of the model minus that of the baseline, on the same resamples.
+        instability: Mean absolute change of a test row's probability when the model is fitted on resampled customers;
+            the ends are the smallest and the largest refit, not a 95% interval.
     """
 
     rows: int

@@ -1,4 +1,4 @@
-"""Fits models: one family on a fold, and a whole recipe."""
+"""Fitting of models: a family on a fold, and a whole recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,28 +19,46 @@ from holdfast.training.recipe import FoldCutoffs, Recipe
 
 @dataclass(frozen=True)
 class FoldScores:
-    """What a model that was fitted on a fold says of its validation rows: log-odds, shape (rows,)."""
+    """Scores of a fold's validation rows by a model fitted on the fold.
+
+    Attributes:
+        log_odds: Uncalibrated log-odds, shape (rows,).
+    """
 
     validation: TrainingSet
     log_odds: Floats
 
 
 class PreparedFold:
-    """A fold of one family, its inputs transformed once for all parameters."""
+    """Fold of one family; its inputs are transformed once for all parameters.
+
+    Args:
+        family: Model family.
+        data: Training set.
+        fold: Cut-offs of the fold.
+        seed: Seed of the classifier.
+    """
 
     def __init__(self, family: Family, data: TrainingSet, fold: FoldCutoffs, seed: int) -> None:
         fit = data.at_cutoffs(fold.fit)
         self.validation = data.at_cutoffs([fold.validation])
         self._family, self._seed, self._fit_y = family, seed, fit.y
         self._names = [feature.name for feature in data.inputs]
-        self._fit_x, self._x = _fittable(fit.x), self.validation.x
+        self._fit_x, self._x = _fill_empty_inputs(fit.x), self.validation.x
         if transformers := family.transformers():
             steps = make_pipeline(*transformers)
             self._fit_x = steps.fit_transform(self._fit_x)
             self._x = steps.transform(self.validation.x)
 
     def score(self, params: dict[str, Any]) -> FoldScores:
-        """Fit with ``params`` and score the validation rows. The caller limits the threads."""
+        """Fit a classifier and score the validation rows. The caller limits the threads.
+
+        Args:
+            params: Hyperparameters of the family.
+
+        Returns:
+            Scores of the validation rows.
+        """
         classifier = self._family.classifier(params, self._names, self._seed)
         classifier.fit(self._fit_x, self._fit_y)
         return FoldScores(self.validation, classifier.decision_function(self._x))
@@ -49,25 +67,52 @@ class PreparedFold:
 def score_out_of_fold(
     family: str, params: dict[str, Any], data: TrainingSet, folds: Sequence[FoldCutoffs], seed: int
 ) -> list[FoldScores]:
-    """The scores of each fold's validation rows by a model that was fitted before them."""
+    """Score the validation rows of each fold by a model that is fitted on the fold.
+
+    Args:
+        family: Name of the model family.
+        params: Hyperparameters of the family.
+        data: Training set.
+        folds: Cut-offs of the folds.
+        seed: Seed of the classifiers.
+
+    Returns:
+        Scores per fold.
+    """
     with threadpool_limits(limits=1):
         return [PreparedFold(FAMILIES[family], data, fold, seed).score(params) for fold in folds]
 
 
 def fit_model(family: str, params: dict[str, Any], data: TrainingSet, seed: int) -> BaseEstimator:
-    """A fresh model, fitted on ``data`` by one thread.
+    """Fit a model on one thread.
 
     Boosting's threads wait for each other by spinning: on a busy machine two were 20 times slower than one.
+
+    Args:
+        family: Name of the model family.
+        params: Hyperparameters of the family.
+        data: Rows to fit on.
+        seed: Seed of the classifier.
+
+    Returns:
+        Fitted, uncalibrated model.
     """
     model = FAMILIES[family].build(params, [feature.name for feature in data.inputs], seed)
     with threadpool_limits(limits=1):
-        return model.fit(_fittable(data.x), data.y)
+        return model.fit(_fill_empty_inputs(data.x), data.y)
 
 
 def fit_recipe(recipe: Recipe, data: TrainingSet) -> BaseEstimator:
-    """The model of ``recipe``: fitted on its development rows, calibrated on its out-of-fold scores.
+    """Fit the model of a recipe on its development rows and calibrate it on its out-of-fold scores.
 
     The same recipe and rows give the same model, bit for bit.
+
+    Args:
+        recipe: Recipe of the model.
+        data: Training set.
+
+    Returns:
+        Fitted model.
     """
     model = fit_model(recipe.family, recipe.params, data.at_cutoffs(recipe.development), recipe.seed)
     if recipe.calibration == "none":
@@ -78,13 +123,21 @@ def fit_recipe(recipe: Recipe, data: TrainingSet) -> BaseEstimator:
     return CalibratedModel(model, fit_calibrator(recipe.calibration, log_odds, churned))
 
 
-def _fittable(x: Floats) -> Floats:
-    """An input that is null in every row as a constant, which says as little; scikit-learn 1.9 cannot bin the nulls."""
-    nowhere = np.isnan(x).all(axis=0)
-    return np.where(nowhere, 0.0, x) if nowhere.any() else x
+def _fill_empty_inputs(x: Floats) -> Floats:
+    """Replace inputs that are null in every row by a constant; scikit-learn 1.9 cannot bin an input of nulls."""
+    empty = np.isnan(x).all(axis=0)
+    return np.where(empty, 0.0, x) if empty.any() else x
 
 
 def predict_churn(model: Any, x: Floats) -> Floats:
-    """The probability of churn, shape (rows,)."""
+    """Predict churn probabilities on one thread.
+
+    Args:
+        model: Fitted model.
+        x: Inputs, shape (rows, inputs).
+
+    Returns:
+        Probabilities, shape (rows,).
+    """
     with threadpool_limits(limits=1):
         return model.predict_proba(x)[:, 1]

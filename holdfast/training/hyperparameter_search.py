@@ -1,4 +1,4 @@
-"""Searches each family's parameters with Optuna on time-ordered folds; a killed search goes on where it was."""
+"""Resumable hyperparameter search of each model family with Optuna, on time-ordered folds."""
 
 import logging
 import queue
@@ -26,7 +26,7 @@ from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-_RANDOM_TRIALS = 4  # before the sampler and the pruner have something to go by
+_RANDOM_TRIALS = 4  # before the sampler and the pruner use earlier trials
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -34,7 +34,12 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 @dataclass(frozen=True)
 class SearchTrial:
-    """One finished trial: ROC-AUC on each fold it came to, and their mean unless it was pruned."""
+    """Finished trial of the search.
+
+    Attributes:
+        fold_roc_auc: ROC-AUC on each evaluated fold.
+        roc_auc: Mean over all folds; None for a pruned trial.
+    """
 
     family: str
     number: int
@@ -45,13 +50,21 @@ class SearchTrial:
 
     @property
     def name(self) -> str:
-        """As people see it in MLflow."""
+        """Return the name of the trial's MLflow run."""
         return describe_model(self.family, self.params)
 
 
 @contextmanager
 def open_search_storage(settings: Settings, key: str) -> Iterator[Path]:
-    """The file that remembers the search of a training; one process at a time has it."""
+    """Lock and return the file with the state of a training's search.
+
+    Args:
+        settings: Settings with the data folder.
+        key: Training key.
+
+    Yields:
+        SQLite file, which may not exist yet.
+    """
     folder = settings.data / "search"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{key}.lock"):
@@ -61,16 +74,25 @@ def open_search_storage(settings: Settings, key: str) -> Iterator[Path]:
 def search_families(
     data: TrainingSet, folds: Sequence[FoldCutoffs], budget: SearchSettings, seed: int, storage: Path
 ) -> Iterator[SearchTrial]:
-    """Yield every finished trial of every family, those of an earlier, killed search first.
+    """Search the hyperparameters of every family, and resume an earlier, killed search.
 
-    Families are searched side by side, each by a sequence of trials that depends only on ``seed`` and on the trials
-    before: however often it is killed, a search that ends by number of trials gives the same ones. ``storage`` is
-    the SQLite file that remembers them.
+    Families are searched in parallel, each by a sequence of trials that depends only on ``seed`` and on the earlier
+    trials: a search that ends by number of trials gives the same trials however often it is killed.
+
+    Args:
+        data: Training set.
+        folds: Cut-offs of the folds.
+        budget: Number of trials and time limit.
+        seed: Seed of the sampler and the classifiers.
+        storage: SQLite file with the state of the search.
+
+    Yields:
+        Finished trials, those of the earlier search first.
     """
     studies = {family.name: _study(family, storage) for family in FAMILIES.values()}
     for name, study in studies.items():
-        yield from (_told(name, trial) for trial in study.get_trials(deepcopy=False, states=_FINISHED))
-    found: queue.Queue[SearchTrial | None] = queue.Queue()
+        yield from (_convert_trial(name, trial) for trial in study.get_trials(deepcopy=False, states=_FINISHED))
+    finished: queue.Queue[SearchTrial | None] = queue.Queue()
     deadline, abandoned = time.monotonic() + budget.seconds, threading.Event()
 
     def may_start(done: int) -> bool:
@@ -78,24 +100,31 @@ def search_families(
 
     def run(family: Family) -> None:
         try:
-            with threadpool_limits(limits=1, user_api="openmp"):  # it keeps the limit per thread, BLAS for all
-                _run(studies[family.name], family, data, folds, may_start, seed, found.put)
+            with threadpool_limits(limits=1, user_api="openmp"):  # OpenMP limits each thread, BLAS the process
+                _run_trials(studies[family.name], family, data, folds, may_start, seed, finished.put)
         finally:
-            found.put(None)
+            finished.put(None)
 
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(len(studies)) as pool:
         running = [pool.submit(run, family) for family in FAMILIES.values()]
         try:
             for _ in running:
-                yield from iter(found.get, None)
+                yield from iter(finished.get, None)
         finally:
-            abandoned.set()  # by Ctrl-C, or an error where the trials are logged: the rest is not waited for
+            abandoned.set()  # after Ctrl-C or an error of the consumer, no further trial starts
         for future in running:
             future.result()
 
 
 def select_best_trials(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
-    """The best trial of each family, from the simplest family to the most complex."""
+    """Select the best trial of each family.
+
+    Args:
+        trials: Finished trials, with at least one completed trial per family.
+
+    Returns:
+        Trial per family, simplest family first.
+    """
     best = []
     for family in sorted(FAMILIES.values(), key=lambda item: item.complexity):
         completed = [trial for trial in trials if trial.family == family.name and trial.roc_auc is not None]
@@ -112,11 +141,11 @@ def _study(family: Family, storage: Path) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_RANDOM_TRIALS, n_warmup_steps=1),
     )
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)  # of a killed search: it is tried again
+        study.tell(trial.number, state=TrialState.FAIL)  # a trial of a killed search is repeated
     return study
 
 
-def _run(
+def _run_trials(
     study: optuna.Study,
     family: Family,
     data: TrainingSet,
@@ -139,14 +168,14 @@ def _run(
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, float(np.mean(values)))
-        report(_told(family.name, study.get_trials(deepcopy=False)[trial.number]))
+        report(_convert_trial(family.name, study.get_trials(deepcopy=False)[trial.number]))
         done += 1
 
 
 def _objective(trial: optuna.Trial, params: dict[str, Any], folds: Sequence[PreparedFold]) -> list[float]:
-    """ROC-AUC on each fold, ascending in time; the later, costlier folds are left out for a hopeless trial.
+    """Compute ROC-AUC on each fold, ascending in time, until the trial is pruned.
 
-    Ranking decides, because the base rate differs from period to period and moves the other metrics with it.
+    The objective is a ranking metric, because the base rate changes from period to period and affects other metrics.
     """
     values: list[float] = []
     for step, fold in enumerate(folds):
@@ -158,7 +187,7 @@ def _objective(trial: optuna.Trial, params: dict[str, Any], folds: Sequence[Prep
     return values
 
 
-def _told(family: str, trial: FrozenTrial) -> SearchTrial:
+def _convert_trial(family: str, trial: FrozenTrial) -> SearchTrial:
     return SearchTrial(
         family=family,
         number=trial.number,

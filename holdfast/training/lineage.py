@@ -1,4 +1,4 @@
-"""What a model was made from: enough to trace it, and to make it again."""
+"""Lineage of a training run: the inputs that are needed to trace and to reproduce a model."""
 
 import platform
 import subprocess
@@ -17,17 +17,28 @@ from holdfast.ingestion.batches import list_batches
 from holdfast.training.numeric_environment import current_numeric_environment
 from holdfast.training.settings import TrainingSettings
 
-_MODEL_MODULES = ("calibrated_classifier", "contract", "fingerprint")  # of holdfast.models; the rest only serves
+_MODEL_MODULES = (
+    "calibrated_classifier",
+    "contract",
+    "fingerprint",
+)  # of holdfast.models; the other modules only serve
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
-Utc = Annotated[datetime, AfterValidator(as_utc)]  # else what is read back has a zone, and so a key, of its own
+Utc = Annotated[datetime, AfterValidator(as_utc)]  # a stored time in another zone would change the training key
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """The inputs of a training run.
+    """Inputs of a training run.
 
-    ``key`` is the same when training would give the same model, unless the search's time runs out on a slow machine.
+    Attributes:
+        batches: Ids of the batches that were used.
+        fingerprint: Part of the feature and label definitions to its digest.
+        settings: Training settings.
+        training_code: Digest of the code that decides the model, without comments and formatting.
+        lock: Digest of ``requirements.lock``.
+        arithmetic: Numeric environment; computations of another one differ in the last bits. None for runs before it
+            was recorded.
     """
 
     as_of: Utc
@@ -42,18 +53,18 @@ class Lineage:
     python: str
     git_commit: str
     arithmetic: dict[str, Any] | None = None
-    """The processor code that computed it: another one differs in the last bits. Runs before it was kept have none."""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The settings, nested ones as ``search.trials``, and the two numbers of the label."""
-        return _flat(self.settings) | {"horizon_days": self.horizon_days, "activity_days": self.activity_days}
+        """Return the settings, nested ones as ``search.trials``, with horizon and activity window."""
+        return _flatten(self.settings) | {"horizon_days": self.horizon_days, "activity_days": self.activity_days}
 
     @property
     def key(self) -> str:
-        """SHA-256 over what decides which model comes out.
+        """Return the training key: a SHA-256 over the inputs that decide the model.
 
-        The commit changes with files that do not matter here, the arithmetic with the machine.
+        The key is the same when training would give the same model, unless the search runs out of time on a slow
+        machine. It excludes the commit, which changes with unrelated files, and the numeric environment of the machine.
         """
         parts = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_KEY}
         return sha256(repr(sorted(parts.items(), key=lambda item: item[0])))
@@ -65,7 +76,18 @@ LINEAGE = TypeAdapter(Lineage)
 def build_lineage(
     settings: Settings, training: TrainingSettings, fingerprint: dict[str, str], as_of: datetime, known_at: datetime
 ) -> Lineage:
-    """The lineage of a training run of this checkout."""
+    """Build the lineage of a training run of this checkout.
+
+    Args:
+        settings: Settings with the data folder, the horizon and the activity window.
+        training: Training settings.
+        fingerprint: Fingerprint of the definitions.
+        as_of: Time of the training.
+        known_at: Latest arrival of the data.
+
+    Returns:
+        Lineage.
+    """
     files = [
         *sorted((ROOT / "holdfast" / "training").glob("*.py")),
         ROOT / "flows" / "train.py",
@@ -76,9 +98,9 @@ def build_lineage(
         as_of=as_of,
         known_at=known_at,
         batches=[
-            b.batch_id
-            for b in list_batches(settings)
-            if b.ingested_at <= known_at and b.first_event is not None and b.first_event < as_of
+            batch.batch_id
+            for batch in list_batches(settings)
+            if batch.ingested_at <= known_at and batch.first_event is not None and batch.first_event < as_of
         ],
         fingerprint=fingerprint,
         settings=training.model_dump(),
@@ -92,15 +114,19 @@ def build_lineage(
     )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
 
 
 def read_git_commit() -> str:
-    """The commit of the checkout, marked when files differ from it; "unknown" outside a checkout."""
+    """Read the commit of the checkout.
+
+    Returns:
+        Commit, marked when tracked files have local changes; "unknown" outside a checkout.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
         return f"{commit} with local changes" if _git("status", "--porcelain", "--untracked-files=no") else commit

@@ -1,4 +1,4 @@
-"""Evaluation metrics of churn scores, with bootstrap intervals."""
+"""Metrics of churn scores, with bootstrap intervals."""
 
 import numpy as np
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
@@ -17,19 +17,18 @@ from holdfast.training.evaluation_report import Interval
 
 
 def compute_metrics(churned: Bools, scores: Floats) -> dict[str, float]:
-    """Compute ROC-AUC, PR-AUC, Brier score, log loss and expected calibration error.
+    """Compute ROC-AUC and PR-AUC (higher is better), Brier score, log loss and calibration error (lower is better).
 
     Args:
-        churned: Labels, shape (rows,).
+        churned: Outcomes, shape (rows,).
         scores: Churn probabilities, shape (rows,).
 
     Returns:
-        Value by metric: ``roc_auc`` and ``pr_auc`` (higher is better), ``brier``, ``log_loss`` and ``ece`` (lower is
-        better). NaN for ``roc_auc`` with one class and for ``pr_auc`` without a churner.
+        Metric to value. ROC-AUC is NaN for rows of one class, PR-AUC for rows without churn.
     """
     both = [False, True]
     return {
-        "roc_auc": roc_auc(churned, scores),
+        "roc_auc": _roc_auc(churned, scores),
         "pr_auc": float(average_precision_score(churned, scores)) if churned.any() else float("nan"),
         "brier": float(brier_score_loss(churned, scores, labels=both)),
         "log_loss": float(log_loss(churned, scores, labels=both)),
@@ -37,52 +36,44 @@ def compute_metrics(churned: Bools, scores: Floats) -> dict[str, float]:
     }
 
 
-def roc_auc(churned: Bools, scores: Floats) -> float:
-    """Compute the area under the ROC curve.
-
-    Args:
-        churned: Labels, shape (rows,).
-        scores: Scores, shape (rows,).
-
-    Returns:
-        The area; NaN with one class.
-    """
+def _roc_auc(churned: Bools, scores: Floats) -> float:
+    """Compute the area under the ROC curve."""
     return float(roc_auc_score(churned, scores)) if churned.any() and not churned.all() else float("nan")
 
 
 def compute_metric_intervals(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> dict[str, Interval]:
-    """Compute the metrics of :func:`compute_metrics` with 95% intervals.
+    """Compute the metrics of :func:`compute_metrics` with their 95% intervals.
 
     Args:
-        churned: Labels, shape (rows,).
+        churned: Outcomes, shape (rows,).
         scores: Churn probabilities, shape (rows,).
-        bootstrap: Bootstrap over customers.
+        bootstrap: Resamples of the rows.
 
     Returns:
-        Interval by metric.
+        Metric to interval.
     """
     draws = {
         "roc_auc": roc_auc_draws(churned, scores, bootstrap),
         "pr_auc": pr_auc_draws(churned, scores, bootstrap),
         "brier": mean_draws((churned - scores) ** 2, bootstrap),
-        "log_loss": mean_draws(row_log_loss(churned, scores), bootstrap),
+        "log_loss": mean_draws(log_loss_per_row(churned, scores), bootstrap),
         "ece": calibration_error_draws(churned, scores, bootstrap),
     }
     return {name: percentile_interval(value, draws[name]) for name, value in compute_metrics(churned, scores).items()}
 
 
-def row_log_loss(churned: Bools, scores: Floats) -> Floats:
-    """Compute the log loss of each row, clipped like scikit-learn: a certain error costs 36, not infinity.
+def log_loss_per_row(churned: Bools, scores: Floats) -> Floats:
+    """Compute the log loss of each row; as in scikit-learn, a certain error costs 36 instead of infinity.
 
     Args:
-        churned: Labels, shape (rows,).
+        churned: Outcomes, shape (rows,).
         scores: Churn probabilities, shape (rows,).
 
     Returns:
-        Log loss, shape (rows,).
+        Losses, shape (rows,).
     """
-    certain = np.finfo(np.float64).eps
-    clipped = np.clip(scores, certain, 1 - certain)
+    epsilon = np.finfo(np.float64).eps
+    clipped = np.clip(scores, epsilon, 1 - epsilon)
     return -np.where(churned, np.log(clipped), np.log1p(-clipped))
 
 
@@ -90,13 +81,13 @@ def roc_auc_difference(churned: Bools, left: Floats, right: Floats, bootstrap: C
     """Compute the difference of two ROC-AUCs on the same resamples.
 
     Args:
-        churned: Labels, shape (rows,).
-        left: Scores of the first model, shape (rows,).
-        right: Scores of the second model, shape (rows,).
-        bootstrap: Bootstrap over customers.
+        churned: Outcomes, shape (rows,).
+        left: Scores, shape (rows,).
+        right: Scores, shape (rows,).
+        bootstrap: Resamples of the rows.
 
     Returns:
-        ROC-AUC of ``left`` minus ROC-AUC of ``right`` with its 95% interval.
+        ROC-AUC of ``left`` minus that of ``right``.
     """
     draws = roc_auc_draws(churned, left, bootstrap) - roc_auc_draws(churned, right, bootstrap)
-    return percentile_interval(roc_auc(churned, left) - roc_auc(churned, right), draws)
+    return percentile_interval(_roc_auc(churned, left) - _roc_auc(churned, right), draws)

@@ -1,4 +1,4 @@
-"""MLflow tracking of a training: database, runs, artifacts and registration."""
+"""MLflow tracking: the embedded database, training runs and registration of versions."""
 
 import hashlib
 import json
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 from filelock import FileLock
 from matplotlib.figure import Figure
@@ -28,6 +27,7 @@ from sklearn.base import BaseEstimator
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
@@ -42,28 +42,28 @@ TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
 PREDICTIONS_FILE = "test_predictions.parquet"
 TRAINING_TIME_METRIC = "training_cpu_seconds"
-_PLACE = "holdfast.place"
+_WORKSPACE = "holdfast.place"
 _TRIAL = "holdfast.trial"
 
 
 @dataclass(frozen=True)
 class TrainedVersion:
-    """Registered version with its run."""
+    """Registered version and its training run."""
 
     version: str
     run_id: str
 
 
 def open_tracking(settings: Settings) -> MlflowClient:
-    """Open the tracking client; the first call creates the embedded database and the experiment.
+    """Open the tracking client; the first use creates the embedded database and the experiment.
 
-    One process at a time: MLflow's migrations fail when two processes create the database together.
+    A lock allows one process at a time: MLflow's migrations fail when two processes create the database together.
 
     Args:
-        settings: Settings with the tracking URI.
+        settings: Settings with the tracking URI and the data folder.
 
     Returns:
-        The client.
+        Client, also for the registry.
     """
     uri = settings.mlflow_tracking_uri
     mlflow.set_tracking_uri(uri)
@@ -80,85 +80,91 @@ def open_tracking(settings: Settings) -> MlflowClient:
 
 
 def training_lock(settings: Settings) -> FileLock:
-    """Return the lock from the search for an earlier result to the registration, so that concurrent trainings
-    register once.
+    """Return the lock from the search for an earlier version to registration; concurrent runs give one version.
 
     Args:
-        settings: Settings with the MLflow folder, which is created.
+        settings: Settings with the data folder.
 
     Returns:
-        The lock, not acquired.
+        Lock, not acquired.
     """
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.mlflow / "train.lock")
 
 
 def find_trained_version(client: MlflowClient, lineage: Lineage) -> TrainedVersion | None:
-    """Find the version of an earlier training with the same lineage.
+    """Find the version of an earlier training with the same key.
 
     Args:
-        client: MLflow client.
+        client: Tracking client.
         lineage: Lineage of the training.
 
     Returns:
-        The version; None if there is none.
+        Version and run; None without such a training.
     """
     found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{TRAINING_KEY_TAG}` = '{lineage.key}'")
     return TrainedVersion(str(found[0].version), str(found[0].run_id)) if found else None
 
 
 def close_orphaned_runs(client: MlflowClient, settings: Settings) -> None:
-    """Terminate runs that killed trainings of this data folder left RUNNING; the caller holds the training lock.
+    """End the RUNNING runs of killed trainings of this data folder. The caller holds the training lock.
 
-    A run with a registered version is marked as finished, any other as killed.
+    A run with a registered version becomes FINISHED, any other run KILLED.
 
     Args:
-        client: MLflow client.
+        client: Tracking client.
         settings: Settings with the data folder.
     """
-    for run in _runs(client, f"tags.`{_PLACE}` = '{_place(settings)}' and attributes.status = 'RUNNING'"):
+    for run in _runs(client, f"tags.`{_WORKSPACE}` = '{_workspace_id(settings)}' and attributes.status = 'RUNNING'"):
         registered = client.search_model_versions(f"run_id = '{run.info.run_id}'")
         client.set_terminated(run.info.run_id, "FINISHED" if registered else "KILLED")
 
 
 @contextmanager
 def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> Iterator[str]:
-    """Open the parent run of a training; an exception in the body marks the run as FAILED.
+    """Open the parent run of a training, or resume the run of an interrupted training of this data folder.
 
-    An interrupted training resumes its own run. An uninterrupted one logs its processor time, which other load on the
-    machine does not change.
+    The run ends FAILED when the body raises. An uninterrupted training logs its processor time as
+    ``TRAINING_TIME_METRIC``, which other processes on the machine do not affect.
 
     Args:
-        client: MLflow client.
-        settings: Settings with the data folder.
+        client: Tracking client.
+        settings: Settings with the data folder, which distinguishes trainings on a shared tracking server.
         lineage: Lineage of the training.
 
     Yields:
-        Id of the run.
+        Run id.
     """
-    earlier = _runs(client, f"tags.`{TRAINING_KEY_TAG}` = '{lineage.key}' and tags.`{_PLACE}` = '{_place(settings)}'")
-    begun = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
-    with mlflow.start_run(**begun, tags={TRAINING_KEY_TAG: lineage.key, _PLACE: _place(settings)}) as run:
+    earlier = _runs(
+        client, f"tags.`{TRAINING_KEY_TAG}` = '{lineage.key}' and tags.`{_WORKSPACE}` = '{_workspace_id(settings)}'"
+    )
+    target = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
+    with mlflow.start_run(**target, tags={TRAINING_KEY_TAG: lineage.key, _WORKSPACE: _workspace_id(settings)}) as run:
         mlflow.log_params(lineage.parameters)
-        mlflow.log_dict(_plain(asdict(lineage)), LINEAGE_FILE)
-        began = time.process_time()
+        mlflow.log_dict(_to_json(asdict(lineage)), LINEAGE_FILE)
+        start = time.process_time()
         yield run.info.run_id
-        if not earlier:  # else this is only the rest of it
-            mlflow.log_metric(TRAINING_TIME_METRIC, time.process_time() - began)
+        if not earlier:  # a resumed training measures only its last part
+            mlflow.log_metric(TRAINING_TIME_METRIC, time.process_time() - start)
 
 
 class TrialLog:
-    """Child runs of a search, one per trial; an existing run is not written again."""
+    """Log of one child run per trial; a trial that is logged already is skipped.
+
+    Args:
+        client: Tracking client.
+        parent: Run id of the training.
+    """
 
     def __init__(self, client: MlflowClient, parent: str) -> None:
         self._client, self._parent = client, parent
         run = client.get_run(parent)
-        self._experiment, self._place = run.info.experiment_id, run.data.tags[_PLACE]
+        self._experiment, self._workspace = run.info.experiment_id, run.data.tags[_WORKSPACE]
         children = _runs(client, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
         self._logged = {run.data.tags.get(_TRIAL) for run in children if run.info.status == "FINISHED"}
 
     def log(self, trial: SearchTrial) -> None:
-        """Log parameters, ROC-AUC by fold and the pruning of a trial.
+        """Log the parameters of a trial, its ROC-AUC by fold, and whether it was pruned.
 
         Args:
             trial: Finished trial.
@@ -173,7 +179,7 @@ class TrialLog:
             tags={
                 MLFLOW_PARENT_RUN_ID: self._parent,
                 MLFLOW_RUN_NAME: trial.name,
-                _PLACE: self._place,
+                _WORKSPACE: self._workspace,
                 _TRIAL: key,
                 "family": trial.family,
                 "pruned": str(trial.roc_auc is None).lower(),
@@ -189,35 +195,35 @@ class TrialLog:
 
 
 def log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:
-    """Log the data set of the active run: the first rows as a sample, and the digest of all rows.
+    """Log a data set of the active run: five rows as a sample, the digest of all rows.
 
     Args:
-        data: Training set.
-        context: Use of the data, such as "training".
-        digests: SHA-256 of each part.
+        data: Rows of the data set.
+        context: "development" or "test".
+        digests: Digests of the rows.
     """
     frame = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
     mlflow.log_input(from_pandas(frame, name=f"{context} rows", digest=dataset_digest(digests)), context=context)
 
 
 def dataset_digest(digests: Mapping[str, str]) -> str:
-    """Combine the digests of a training set into one, with the length that MLflow accepts.
+    """Combine the digests of a training set to one digest of the length that MLflow allows.
 
     Args:
-        digests: SHA-256 of each part.
+        digests: Name to SHA-256.
 
     Returns:
-        Digest, 32 hexadecimal digits.
+        32 hexadecimal digits.
     """
     return sha256(json.dumps(dict(digests), sort_keys=True))[:32]
 
 
 def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
-    """Log a model with its signature, as skops instead of pickle.
+    """Log a model to the active run as skops, never pickle, with its signature.
 
     Args:
-        model: Fitted classifier.
-        data: Training set, for the signature.
+        model: Fitted model.
+        data: Rows for the signature.
 
     Returns:
         MLflow's model info.
@@ -235,23 +241,23 @@ def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
 
 
 def compute_logged_sha256(client: MlflowClient, model_info: Any) -> str:
-    """Compute the SHA-256 of a logged model file as read back from the artifact store.
+    """Compute the digest of a logged model's file, as downloaded from the artifact store.
 
-    The digest is registered: a service loads no other file, even if the artifact store was changed.
+    The contract records the digest: the service loads no other file, even if the artifact store is overwritten.
 
     Args:
-        client: MLflow client.
-        model_info: Result of :func:`log_model`.
+        client: Tracking client.
+        model_info: MLflow's model info.
 
     Returns:
-        SHA-256, hexadecimal.
+        SHA-256 of the file.
     """
     content = RegistryClient(str(client.tracking_uri)).download_logged_model(model_info.model_id)
     return hashlib.sha256(content).hexdigest()
 
 
 def log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
-    """Log evaluation and recipe as files, and the main values as metrics and tags of the active run.
+    """Log evaluation and recipe to the active run as files, and the main results as metrics and tags.
 
     Args:
         recipe: Recipe of the model.
@@ -262,8 +268,8 @@ def log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
     for name, values in evaluation.metrics.items():
         for metric, value in values.items():
             mlflow.log_metric(f"test.{name}.{metric}", value.value)
-    mlflow.log_metrics({f"test.model.{name}.low": i.low for name, i in evaluation.metrics["model"].items()})
-    mlflow.log_metrics({f"test.model.{name}.high": i.high for name, i in evaluation.metrics["model"].items()})
+    mlflow.log_metrics({f"test.model.{name}.low": value.low for name, value in evaluation.metrics["model"].items()})
+    mlflow.log_metrics({f"test.model.{name}.high": value.high for name, value in evaluation.metrics["model"].items()})
     mlflow.log_metrics(
         {"value.per_customer": evaluation.value.earned.value, "instability": evaluation.instability.value}
     )
@@ -271,34 +277,34 @@ def log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
-    """Read the evaluation of a run.
+    """Read the evaluation of a training run.
 
     Args:
-        client: MLflow client.
-        run_id: Id of the run.
+        client: Tracking client.
+        run_id: Run id of the training.
 
     Returns:
-        The evaluation.
+        Evaluation.
     """
     return Evaluation.model_validate_json(read_file(client, run_id, EVALUATION_FILE))
 
 
 def log_plots(figures: Mapping[str, Figure]) -> None:
-    """Log plots as PNG files of the active run.
+    """Log plots to the active run as PNG.
 
     Args:
-        figures: Figure by name.
+        figures: File name without suffix to figure.
     """
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{name}.png")
 
 
-def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None:
-    """Log the scores of each model for each test row as Parquet.
+def log_predictions(data: TrainingSet, scores: Mapping[str, Floats]) -> None:
+    """Log the scores of the test rows to the active run as Parquet.
 
     Args:
         data: Test rows.
-        scores: Scores by model, each of shape (rows,).
+        scores: "model" and each baseline to scores, shape (rows,).
     """
     frame = data.keys.assign(churned=data.y, **scores)
     with tempfile.TemporaryDirectory() as folder:
@@ -310,20 +316,22 @@ def log_predictions(data: TrainingSet, scores: Mapping[str, np.ndarray]) -> None
 def register_version(
     client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
 ) -> TrainedVersion:
-    """Register a model with the tags for serving and lineage in one request.
+    """Register a model version together with the tags that serving and lineage need.
 
     Args:
-        client: MLflow client.
-        model_info: Result of :func:`log_model`.
-        run_id: Id of the run.
+        client: Tracking client.
+        model_info: MLflow's model info.
+        run_id: Run id of the training.
         served: Contract of the model.
         lineage: Lineage of the training.
         description: Description of the version.
 
     Returns:
-        The registered version.
+        Version and run.
     """
-    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):  # one at a time: see training_lock
+    if not client.search_registered_models(
+        f"name = '{MODEL_NAME}'"
+    ):  # without a race, as the caller holds the training lock
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
     tags = {
         SERVED_MODEL_TAG: served.model_dump_json(),
@@ -348,16 +356,14 @@ def register_version(
 
 def _runs(client: MlflowClient, query: str) -> list[Run]:
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None  # open_mlflow made it
+    assert experiment is not None  # created by open_tracking
     return list(
         client.search_runs([experiment.experiment_id], query, ViewType.ACTIVE_ONLY, 1000, ["attributes.start_time ASC"])
     )
 
 
-def _place(settings: Settings) -> str:
-    """Return the id of the data folder whose training lock guards a run; a shared server holds runs of other
-    folders.
-    """
+def _workspace_id(settings: Settings) -> str:
+    """Return the id of the data folder, which distinguishes its runs on a shared tracking server."""
     path = settings.mlflow / "place"
     if not path.exists():
         with replace_file(path) as temporary:
@@ -365,5 +371,5 @@ def _place(settings: Settings) -> str:
     return path.read_text()
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def _to_json(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in values.items()}

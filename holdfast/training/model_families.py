@@ -1,6 +1,6 @@
-"""Model families of the search, from the simplest to the most complex.
+"""Model families of the search, simplest first.
 
-Both are additive in log-odds, so contributions to a prediction are exact (docs/decisions/0006-additive-models.md).
+Both are additive in log-odds, so that the reason codes of a prediction are exact (docs/decisions/0006).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,21 +18,20 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 if TYPE_CHECKING:
     from optuna import Trial
 
-# Churn risk grows with these inputs: boosting must not learn the opposite from noise.
+# Churn increases with inactivity: the constraint keeps boosting from learning the opposite from noise.
 _INCREASING = ("days_since_last_purchase", "lateness_ratio", "silence_share")
 
 
 @dataclass(frozen=True)
 class Family:
-    """Model family with its search space.
+    """Model family.
 
     Attributes:
-        name: Name of the family.
-        complexity: Rank; the simplest family has the lowest.
-        defaults: Parameters of the first trial, and of the model if a search is not possible.
-        suggest: Search space.
-        transformers: Transformers without parameters, fitted once per fold.
-        classifier: Classifier from parameters, input names and seed.
+        complexity: Rank of the family; 0 is the simplest.
+        defaults: Hyperparameters of the first trial, and of the model where there are no folds for a search.
+        suggest: Function that draws hyperparameters for an Optuna trial.
+        transformers: Function that builds the transformers, which do not depend on the hyperparameters.
+        classifier: Function of hyperparameters, input names and seed that builds the classifier.
     """
 
     name: str
@@ -47,11 +46,11 @@ class Family:
 
         Args:
             params: Hyperparameters.
-            names: Names of the model inputs.
-            seed: Random seed.
+            names: Names of the inputs.
+            seed: Seed of the classifier.
 
         Returns:
-            Pipeline or classifier.
+            Pipeline, or the classifier alone when the family has no transformers.
         """
         steps = [*self.transformers(), self.classifier(params, names, seed)]
         return make_pipeline(*steps) if len(steps) > 1 else steps[0]
@@ -78,7 +77,9 @@ FAMILIES = {
         defaults={"C": 0.01},
         suggest=lambda trial: {"C": trial.suggest_float("C", 1e-3, 10, log=True)},
         transformers=lambda: [
-            FunctionTransformer(np.arcsinh),  # a logarithm that takes zero and returns
+            FunctionTransformer(
+                np.arcsinh
+            ),  # like a logarithm, but defined for zero and for negative amounts (returns)
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
             StandardScaler(),
         ],
@@ -108,13 +109,13 @@ FAMILIES = {
 
 
 def describe_model(family: str, params: dict[str, Any]) -> str:
-    """Format family and parameters: ``logistic C=0.001``.
+    """Describe a model in a few words, such as ``logistic C=0.001``.
 
     Args:
         family: Name of the family.
         params: Hyperparameters.
 
     Returns:
-        The text.
+        Description.
     """
     return " ".join([family, *(f"{name}={value:.3g}" for name, value in params.items())])

@@ -1,4 +1,4 @@
-"""Selection of family, calibration and threshold on the folds, never on the test."""
+"""Selection of the model family on the folds, never on the test rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from holdfast.training.time_split import TimeSplit
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Selected model.
+    """Chosen model.
 
     Attributes:
         recipe: Recipe of the model.
-        reason: Reason of the selection.
-        simplest: Best trial of the simplest family; None if the simplest family is selected.
-        calibration: Selected calibration.
-        gain: ROC-AUC over the simplest family on the test rows; None before the test.
+        reason: Explanation of the choice of the family.
+        simplest: Best trial of the simplest family; None when the simplest family was chosen.
+        calibration: Chosen calibration.
+        gain: ROC-AUC gain over ``simplest`` on the test rows; None until the gain is measured.
     """
 
     recipe: Recipe
@@ -41,58 +41,58 @@ class ModelChoice:
 
 
 class SingleClassError(HoldfastError):
-    """Data with one class only: a model cannot be fitted or tested."""
+    """All rows of a period have the same outcome."""
 
 
 def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
-    """Drop the folds in which all rows for fitting or all rows for validation have one class.
+    """Drop the folds in which all fitted rows, or all validation rows, have the same outcome.
 
     Args:
-        split: Cut-offs by use.
+        split: Split of the cut-offs.
         data: Training set.
 
     Returns:
-        The split with the remaining folds.
+        Split with the remaining folds.
 
     Raises:
-        SingleClassError: All development rows or all test rows have one class.
+        SingleClassError: All development rows or all test rows have the same outcome.
     """
 
-    def both(*cutoffs: datetime) -> bool:
+    def has_both(*cutoffs: datetime) -> bool:
         return 0 < data.at_cutoffs(cutoffs).y.sum() < len(data.at_cutoffs(cutoffs).y)
 
     for period, cutoffs in (("development", split.development), ("test", split.test)):
-        if not both(*cutoffs):
+        if not has_both(*cutoffs):
             rows = data.at_cutoffs(cutoffs).y
             raise SingleClassError(
                 f"Of the {len(rows)} {period} rows ({cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}) {rows.sum()} "
                 "churned: a model needs both outcomes. Ingest more history, or choose another HOLDFAST_HORIZON_DAYS."
             )
-    folds = [fold for fold in split.folds if both(*fold.fit) and both(fold.validation)]
+    folds = [fold for fold in split.folds if has_both(*fold.fit) and has_both(fold.validation)]
     return TimeSplit(tuple(folds), split.development, split.test)
 
 
 def choose_model(
     best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, horizon_days: int
 ) -> ModelChoice:
-    """Select the simplest family that no other family beats by more than noise, its calibration and threshold.
+    """Choose the simplest family that no other family beats by more than noise, its calibration and threshold.
 
     Args:
         best: Best trial of each family, simplest first; empty without folds.
         data: Training set.
-        split: Cut-offs by use.
+        split: Split of the cut-offs.
         training: Training settings.
         horizon_days: Horizon of the label in days.
 
     Returns:
-        The selection.
+        Choice, without its measured gain.
     """
     if best:
         chosen, folds, reason = _choose_family(best, data, split, training)
-        family, params, other = chosen.family, chosen.params, None if chosen is best[0] else best[0]
+        family, params, simpler = chosen.family, chosen.params, None if chosen is best[0] else best[0]
     else:
         simplest = min(FAMILIES.values(), key=lambda item: item.complexity)
-        family, params, folds, other = simplest.name, simplest.defaults, [], None
+        family, params, folds, simpler = simplest.name, simplest.defaults, [], None
         reason = "Too little history to compare candidates: the simplest family with its defaults ships."
     calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed)
     recipe = Recipe(
@@ -109,7 +109,7 @@ def choose_model(
             "test": data.at_cutoffs(split.test).digests(),
         },
     )
-    return ModelChoice(recipe, reason, other, calibration)
+    return ModelChoice(recipe, reason, simpler, calibration)
 
 
 def _choose_family(
@@ -134,13 +134,13 @@ def _choose_family(
 def _mean_roc_auc_difference(
     left: Sequence[FoldScores], right: Sequence[FoldScores], training: TrainingSettings
 ) -> Interval:
-    """Compute the mean ROC-AUC difference over folds, with customers resampled once for all folds."""
+    """Average the ROC-AUC of ``left`` minus that of ``right`` over the folds, with the same draws for all folds."""
     customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold in left])
     fold_of_row = np.repeat(np.arange(len(left)), [len(fold.log_odds) for fold in left])
-    everyone = CustomerBootstrap(customers, training.resamples, training.seed)
+    bootstrap = CustomerBootstrap(customers, training.resamples, training.seed)
     values, draws = [], []
-    for number, (ours, theirs) in enumerate(zip(left, right, strict=True)):
-        drawn, churned = everyone.subset(fold_of_row == number), ours.validation.y
-        values.append(roc_auc_score(churned, ours.log_odds) - roc_auc_score(churned, theirs.log_odds))
-        draws.append(roc_auc_draws(churned, ours.log_odds, drawn) - roc_auc_draws(churned, theirs.log_odds, drawn))
+    for number, (fold, other) in enumerate(zip(left, right, strict=True)):
+        drawn, churned = bootstrap.subset(fold_of_row == number), fold.validation.y
+        values.append(roc_auc_score(churned, fold.log_odds) - roc_auc_score(churned, other.log_odds))
+        draws.append(roc_auc_draws(churned, fold.log_odds, drawn) - roc_auc_draws(churned, other.log_odds, drawn))
     return percentile_interval(float(np.mean(values)), np.mean(draws, axis=0))

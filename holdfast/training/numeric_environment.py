@@ -1,8 +1,7 @@
-"""CPU code paths of BLAS and NumPy that decide the last bits of a result.
+"""Numeric environment of a process: the CPU-specific code of OpenBLAS and NumPy.
 
-OpenBLAS and NumPy select code by processor: a model fitted on one machine differs in the last bits on another, unless
-the
-second uses the code paths of the first.
+OpenBLAS and NumPy choose their code by the processor, and sums in another order differ in the last bits: a model that
+is fitted on another machine is the same bit for bit only if that machine is pinned to the same code.
 """
 
 from collections.abc import Mapping
@@ -13,17 +12,17 @@ import numpy as np
 from pydantic import TypeAdapter
 from threadpoolctl import threadpool_info
 
-# Where nothing is recorded, what the caller has set of these counts.
+# Variables of the caller that apply when no numeric environment is recorded.
 PINNING_VARIABLES = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
 
 
 @dataclass(frozen=True)
 class NumericEnvironment:
-    """CPU code paths of a process.
+    """Numeric environment of a process.
 
     Attributes:
-        blas: Kernels of OpenBLAS, empty without OpenBLAS.
-        simd: Instruction sets of NumPy beyond its baseline.
+        blas: Kernels of OpenBLAS; "" without OpenBLAS.
+        simd: Instruction sets that NumPy uses beyond its baseline.
     """
 
     blas: str
@@ -37,27 +36,29 @@ NUMERIC_ENVIRONMENT = TypeAdapter(NumericEnvironment)
 
 
 def current_numeric_environment() -> NumericEnvironment:
-    """Read the code paths of this process; NumPy and SciPy each load an OpenBLAS with the same selection.
+    """Detect the numeric environment of this process.
+
+    NumPy and SciPy each contain an OpenBLAS; both choose the same kernels.
 
     Returns:
-        The numeric environment.
+        Numeric environment.
     """
-    import scipy.linalg  # noqa: F401  loads the second one
+    import scipy.linalg  # noqa: F401  loads the second OpenBLAS
 
     kernels = {str(library.get("architecture", library["internal_api"])) for library in threadpool_info()
                if library["user_api"] == "blas"}  # fmt: skip
-    found, _ = _simd()
-    return NumericEnvironment(" ".join(sorted(kernels)), found)
+    used, _ = _simd()
+    return NumericEnvironment(" ".join(sorted(kernels)), used)
 
 
 def pinned_environment(recorded: NumericEnvironment) -> Mapping[str, str]:
-    """Build the environment variables that pin a new process to recorded code paths, as far as this processor can.
+    """Compute the variables that pin a new process to a numeric environment, as far as this processor supports it.
 
     Args:
         recorded: Numeric environment to reproduce.
 
     Returns:
-        Value by variable.
+        Environment variables.
     """
     others = [name for names in _simd() for name in names if name not in recorded.simd]
     kernels = {"OPENBLAS_CORETYPE": recorded.blas} if recorded.blas.isalnum() else {}
@@ -65,7 +66,7 @@ def pinned_environment(recorded: NumericEnvironment) -> Mapping[str, str]:
 
 
 def _simd() -> tuple[list[str], list[str]]:
-    """Return the instruction sets that NumPy uses beyond its baseline, and those that it does not use here."""
+    """Return the instruction sets beyond NumPy's baseline: those in use, and those of other processors."""
     known: Any = np.show_config(mode="dicts")
     extensions = known.get("SIMD Extensions", {})
     return list(extensions.get("found", [])), list(extensions.get("not found", []))

@@ -1,4 +1,4 @@
-"""Permutation importance of model inputs."""
+"""Permutation importance of the features."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,31 +23,29 @@ def compute_permutation_importance(
     max_rows: int = 25_000,
     resamples: int = 200,
 ) -> list[Importance]:
-    """Compute the ROC-AUC lost by shuffling one feature (Breiman, 2001; Fisher, Rudin and Dominici, 2019).
+    """Compute the ROC-AUC lost when a feature is shuffled (Breiman, 2001; Fisher, Rudin and Dominici, 2019).
 
-    Values are shuffled within their cut-off, because the base rate changes from month to month. Correlated features
-    replace
-    each other, so each of them can have a low importance.
+    Values are shuffled within their cut-off, because changes of the base rate between months are no merit of a feature.
+    Correlated features substitute for each other, so each of them can seem unimportant.
 
     Args:
-        model_scores: Function from inputs, shape (rows, inputs), to scores, shape (rows,), higher for churn.
-        data: Rows outside the training of the model, with both classes.
-        seed: Seed of shuffles, resamples and the sample of customers.
+        model_scores: Matrix (rows, inputs) to scores (rows,), higher for churn; only their order counts.
+        data: Rows of both outcomes on which the model was not fitted.
+        seed: Seed of the shuffles, the resamples and the choice of customers.
         repeats: Shuffles per feature; the drop is their mean.
-        max_rows: A larger set is reduced to a random sample of its customers.
-        resamples: Resamples of customers for the 95% interval. Rows are drawn with their shuffled values, so the
-            interval
-            includes the shuffling: over simulated tests it covered the true drop in 93 to 94%.
+        max_rows: Larger data is reduced to a random part of its customers.
+        resamples: Resamples of customers behind the 95% interval. Rows are drawn with their shuffled values, so that
+            the interval covers the shuffling too: in simulations it contained the true drop in 93 to 94% of the tests.
 
     Returns:
-        One entry per feature, the largest drop first.
+        Importance per feature, the largest drop first.
     """
     shuffles, choice = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
-    data = _some_customers(data, max_rows, choice)
+    data = _sample_customers(data, max_rows, choice)
     bootstrap = CustomerBootstrap(data.keys["customer_id"].to_numpy(), resamples, int(choice.integers(2**32)))
 
     def aucs(x: Floats) -> Floats:
-        """Of the rows themselves, then of each resample."""
+        """Compute ROC-AUC of the rows, then of each resample."""
         scores = model_scores(x)
         return np.r_[roc_auc_score(data.y, scores), roc_auc_draws(data.y, scores, bootstrap)]
 
@@ -61,17 +59,17 @@ def compute_permutation_importance(
 
 
 def _shuffled(data: TrainingSet, column: int, repeats: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """Yield the inputs with one column shuffled within each cut-off, ``repeats`` times, in the same matrix."""
+    """Yield the inputs with one column shuffled within each cut-off; every time the same matrix."""
     cutoffs = pd.factorize(data.keys["cutoff"])[0]
-    places = np.argsort(cutoffs, kind="stable")
+    order = np.argsort(cutoffs, kind="stable")
     x = data.x.copy()
     for _ in range(repeats):
-        x[places, column] = data.x[np.lexsort((generator.random(len(x)), cutoffs)), column]
+        x[order, column] = data.x[np.lexsort((generator.random(len(x)), cutoffs)), column]
         yield x
 
 
-def _some_customers(data: TrainingSet, max_rows: int, generator: np.random.Generator) -> TrainingSet:
-    """Return all rows of a random sample of customers with at most ``max_rows`` rows."""
+def _sample_customers(data: TrainingSet, max_rows: int, generator: np.random.Generator) -> TrainingSet:
+    """Select all rows of as many random customers as ``max_rows`` allows."""
     if len(data.y) <= max_rows:
         return data
     codes, known = pd.factorize(data.keys["customer_id"])

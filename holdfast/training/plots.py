@@ -1,9 +1,8 @@
-"""Plots of a training run, and the style of all plots."""
+"""Plots of a training run."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib
-import matplotlib.axes
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,21 +19,21 @@ from holdfast.training.settings import ValueSettings
 matplotlib.use("Agg")
 
 
-GREEN, GREY, LIGHT = "#0b6e4f", "#6b7280", "#d1d5db"
+GREEN, GRAY, LIGHT = "#0b6e4f", "#6b7280", "#d1d5db"
 RED, AMBER = "#b91c1c", "#c46210"
-_COLORS = {"model": GREEN, "recency": "#c46210", "rfm": "#2563eb", "bg_nbd": "#9333ea", "base_rate": GREY}
+_COLORS = {"model": GREEN, "recency": AMBER, "rfm": "#2563eb", "bg_nbd": "#9333ea", "base_rate": GRAY}
 _LABELS = {"model": "Holdfast"} | BASELINE_LABELS
 
 
 def plot_roc_and_pr(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
-    """Plot ROC and precision-recall curves of each model on the test period.
+    """Plot the ROC and precision-recall curves of each model on the test period.
 
     Args:
-        churned: Labels, shape (rows,).
-        scores: Scores by model, each of shape (rows,).
+        churned: Outcomes, shape (rows,).
+        scores: "model" and each baseline to scores, shape (rows,).
 
     Returns:
-        The figure.
+        Figure.
     """
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     roc, pr = figure.subplots(1, 2)
@@ -42,11 +41,11 @@ def plot_roc_and_pr(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
         style = {"color": _COLORS[name], "label": _LABELS[name], "lw": 2.2 if name == "model" else 1.2}
         false_positive, true_positive, _ = roc_curve(churned, values)
         roc.plot(false_positive, true_positive, **style)
-        if np.ptp(values) == 0:  # one score for all: every subset is as precise as the base rate
+        if np.ptp(values) == 0:  # with equal scores the precision of every subset is the base rate
             pr.axhline(churned.mean(), **style)
         else:
             precision, recall, _ = precision_recall_curve(churned, values)
-            shown = recall > 0.01  # of the first few customers the precision is mostly chance
+            shown = recall > 0.01  # the precision of the first few customers is mostly chance
             pr.plot(recall[shown], precision[shown], **style)
     for axes, title, x, y in (
         (roc, "ROC", "false positive rate", "true positive rate"),
@@ -65,7 +64,7 @@ def plot_months(months: Sequence[MonthResult]) -> Figure:
         months: Results by test cut-off.
 
     Returns:
-        The figure.
+        Figure.
     """
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     names = [f"{month.cutoff:%Y-%m}" for month in months]
@@ -86,15 +85,15 @@ def plot_months(months: Sequence[MonthResult]) -> Figure:
 
 
 def plot_reliability(test: TrainingSet, scores: Floats, months: Sequence[MonthResult]) -> Figure:
-    """Plot predicted and observed churn: reliability over the test period, and means by month.
+    """Plot predicted and observed churn: the reliability diagram, and means by month.
 
     Args:
         test: Test rows.
-        scores: Churn probabilities, shape (rows,).
+        scores: Churn probabilities of the test rows, shape (rows,).
         months: Results by test cut-off.
 
     Returns:
-        The figure.
+        Figure.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -110,7 +109,7 @@ def plot_reliability(test: TrainingSet, scores: Floats, months: Sequence[MonthRe
     left.legend(frameon=False, loc="upper left")
     names = [f"{month.cutoff:%Y-%m}" for month in months]
     right.plot(names, [month.mean_score for month in months], color=GREEN, lw=2.2, marker="o", ms=4, label="predicted")
-    right.plot(names, [month.base_rate for month in months], color=GREY, lw=1.4, marker="o", ms=4, label="observed")
+    right.plot(names, [month.base_rate for month in months], color=GRAY, lw=1.4, marker="o", ms=4, label="observed")
     right.set(title="Mean churn by month", xlabel="test cut-off", ylim=(0, 1))
     right.legend(frameon=False, loc="lower right")
     for axes in (left, right):
@@ -118,38 +117,28 @@ def plot_reliability(test: TrainingSet, scores: Floats, months: Sequence[MonthRe
     return figure
 
 
-def plot_profit(churned: Bools, scores: Floats, value: ValueSettings, estimate: ProfitEstimate) -> Figure:
+def plot_profit(churned: Bools, scores: Floats, value: ValueSettings, profit: ProfitEstimate) -> Figure:
     """Plot the profit per customer on the test period by threshold.
 
     Args:
-        churned: Labels, shape (rows,).
+        churned: Outcomes, shape (rows,).
         scores: Churn probabilities, shape (rows,).
-        value: Value of a customer, cost and response rate of an offer.
-        estimate: Profit at the chosen threshold, at 0.5 and in hindsight.
+        value: Value of customers and offers.
+        profit: Profit of the model's threshold.
 
     Returns:
-        The figure.
+        Figure.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(*profit_curve(churned, scores, value), color=GREEN, lw=2.2)
     axes.axhline(0, color=LIGHT, zorder=0)
-    for threshold, money, name, color in (
-        (
-            estimate.threshold,
-            estimate.earned.value,
-            f"chosen {estimate.threshold:.2f}: {estimate.earned.value:+.3f}",
-            GREEN,
-        ),
-        (0.5, estimate.at_half.value, f"0.50: {estimate.at_half.value:+.3f}", "#c46210"),
-        (
-            estimate.best_threshold,
-            estimate.best,
-            f"hindsight {estimate.best_threshold:.2f}: {estimate.best:+.3f}",
-            GREY,
-        ),
+    for threshold, amount, name, color in (
+        (profit.threshold, profit.earned.value, f"chosen {profit.threshold:.2f}: {profit.earned.value:+.3f}", GREEN),
+        (0.5, profit.at_half.value, f"0.50: {profit.at_half.value:+.3f}", AMBER),
+        (profit.best_threshold, profit.best, f"hindsight {profit.best_threshold:.2f}: {profit.best:+.3f}", GRAY),
     ):
-        axes.plot([threshold], [money], marker="o", ms=8, ls="", color=color, label=name)
+        axes.plot([threshold], [amount], marker="o", ms=8, ls="", color=color, label=name)
     axes.set(
         title=f"Profit per customer: worth {value.kept_customer:g}, offer {value.offer_cost:g}, "
         f"response {value.response_rate:.0%}",
@@ -161,22 +150,22 @@ def plot_profit(churned: Bools, scores: Floats, value: ValueSettings, estimate: 
     return figure
 
 
-def plot_importance(importances: Sequence[Importance]) -> Figure:
-    """Plot permutation importances with 95% intervals.
+def plot_importance(importance: Sequence[Importance]) -> Figure:
+    """Plot the ROC-AUC lost when a feature is shuffled, with 95% intervals.
 
     Args:
-        importances: Importance by feature, the largest first.
+        importance: Importance per feature, the largest drop first.
 
     Returns:
-        The figure.
+        Figure.
     """
-    figure = Figure(figsize=(8, 0.3 * len(importances) + 1.2), layout="constrained")
+    figure = Figure(figsize=(8, 0.3 * len(importance) + 1.2), layout="constrained")
     axes = figure.subplots()
-    drops = [item.drop for item in reversed(importances)]
+    drops = [item.drop for item in reversed(importance)]
     low = [max(0.0, drop.value - drop.low) for drop in drops]
     high = [max(0.0, drop.high - drop.value) for drop in drops]
-    axes.barh([item.feature for item in reversed(importances)], [drop.value for drop in drops], color=GREEN, alpha=0.75,
-              xerr=[low, high], error_kw={"ecolor": GREY, "elinewidth": 1})  # fmt: skip
+    axes.barh([item.feature for item in reversed(importance)], [drop.value for drop in drops], color=GREEN, alpha=0.75,
+              xerr=[low, high], error_kw={"ecolor": GRAY, "elinewidth": 1})  # fmt: skip
     axes.set(title="ROC-AUC lost when a feature is shuffled", xlabel="drop, with 95% interval")
     style_axes(axes)
     return figure
@@ -192,11 +181,11 @@ def _reliability(churned: Bools, scores: Floats) -> tuple[Floats, Floats]:
     )
 
 
-def style_axes(axes: matplotlib.axes.Axes) -> None:
-    """Apply the common style to axes.
+def style_axes(axes: Axes) -> None:
+    """Apply the style of all plots.
 
     Args:
-        axes: Axes to change.
+        axes: Axes to style.
     """
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#eef0f2")
@@ -204,11 +193,11 @@ def style_axes(axes: matplotlib.axes.Axes) -> None:
 
 
 def draw_message(axes: Axes, text: str) -> None:
-    """Replace empty axes by a message.
+    """Draw a message instead of a plot without data.
 
     Args:
-        axes: Axes to change.
-        text: Message.
+        axes: Axes to replace.
+        text: Reason why there is no data.
     """
-    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=GRAY)
     axes.set_axis_off()

@@ -1,4 +1,4 @@
-"""Recipe of a model version, stored as ``recipe.json`` in its run: sufficient to train the version again."""
+"""Recipe that makes a model version from its training set, stored as ``recipe.json`` in its run."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,7 +10,7 @@ Calibration = Literal["none", "sigmoid", "isotonic"]
 
 
 class FoldCutoffs(BaseModel):
-    """Cut-offs of one fold; the horizons of ``fit`` end before the cut-off of ``validation``."""
+    """Cut-offs of a fold: the horizons of ``fit`` end before ``validation``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -19,12 +19,16 @@ class FoldCutoffs(BaseModel):
 
 
 class Recipe(BaseModel):
-    """Family, parameters, cut-offs and data digests of a model.
+    """Recipe of a model version.
 
     Attributes:
-        digests: SHA-256 of "rows", "labels" and each input, for "development" and for "test"; a reproduction reports
-            the
-            first difference.
+        family: Name of the model family.
+        params: Hyperparameters of the family.
+        threshold: Churn probability from which customers get an offer.
+        development: Cut-offs of the rows to fit on.
+        test: Cut-offs of the test rows.
+        digests: "development" and "test" to "rows", "labels" and each input to the SHA-256 of its values, by which a
+            reproduction locates differences.
     """
 
     model_config = ConfigDict(frozen=True)

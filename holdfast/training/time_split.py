@@ -1,7 +1,7 @@
 """Split of monthly cut-offs by time, with an embargo as long as the label's horizon.
 
-The label of a cut-off covers the next ``horizon_days``. Fitting on a cut-off whose horizon reaches into the validation
-period would leak its outcomes, so such cut-offs are dropped (de Prado, 2018, ch. 7).
+A cut-off's label covers the next ``horizon_days``. A fit on a cut-off whose horizon reaches into the validation period
+would leak outcomes of that period, so such cut-offs are left out (de Prado, 2018, ch. 7).
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ class TimeSplit:
     """Cut-offs by use.
 
     Attributes:
-        folds: Folds for the comparison of candidates, each fitted on cut-offs closed before its validation.
-        development: Cut-offs on which the selected model is fitted.
-        test: Cut-offs on which it is tested.
+        folds: Folds on which candidates are compared; empty with a short history.
+        development: Cut-offs on which the chosen model is fitted.
+        test: Cut-offs on which the chosen model is tested.
     """
 
     folds: tuple[FoldCutoffs, ...]
@@ -28,35 +28,34 @@ class TimeSplit:
 
     @property
     def cutoffs(self) -> list[datetime]:
-        """Return all used cut-offs, ascending."""
+        """Return the cut-offs of development and test, ascending."""
         return sorted({*self.development, *self.test})
 
 
 class NotEnoughHistoryError(HoldfastError):
-    """Too few closed cut-offs for fitting and testing."""
+    """Too few cut-offs with a closed horizon."""
 
 
 def split_by_time(
     cutoffs: Sequence[datetime], horizon_days: int, test_cutoffs: int, folds: int, min_fit_cutoffs: int
 ) -> TimeSplit:
-    """Split cut-offs: the latest for the test; the earlier ones, minus the embargo, for development.
+    """Split cut-offs: the latest are for the test, those before the embargo for development.
 
-    With a short history the number of folds shrinks first, then the test, each to one. Without room for one fold, the
-    test
-    is as long as possible with cut-offs left to fit on, and there are no folds.
+    With a short history the number of folds is reduced first, then that of test cut-offs, each down to one. When not
+    even one fold is possible, there are no folds, and the test is as long as development allows.
 
     Args:
-        cutoffs: Labeled cut-offs, ascending.
-        horizon_days: Horizon of the label in days.
+        cutoffs: Cut-offs with a closed horizon, ascending.
+        horizon_days: Horizon of the label in days, which is also the embargo.
         test_cutoffs: Largest number of test cut-offs.
         folds: Largest number of folds.
-        min_fit_cutoffs: Smallest number of cut-offs to fit a fold.
+        min_fit_cutoffs: Smallest number of cut-offs to fit on in a fold.
 
     Returns:
-        The split.
+        Split.
 
     Raises:
-        NotEnoughHistoryError: There is not one cut-off each for fitting and testing.
+        NotEnoughHistoryError: There is not one cut-off each for development and test.
     """
     lengths = range(min(test_cutoffs, len(cutoffs)), 0, -1)
     splits = [_split(cutoffs, tested, horizon_days, folds, min_fit_cutoffs) for tested in lengths]
@@ -70,28 +69,28 @@ def split_by_time(
     return usable[0]
 
 
-def select_closed_cutoffs(cutoffs: Sequence[datetime], moment: datetime, horizon_days: int) -> tuple[datetime, ...]:
-    """Select the cut-offs whose horizon has ended.
+def select_closed_cutoffs(cutoffs: Sequence[datetime], time: datetime, horizon_days: int) -> tuple[datetime, ...]:
+    """Select the cut-offs whose horizon has closed by a time.
 
     Args:
         cutoffs: Cut-offs.
-        moment: Time, UTC.
+        time: Time by which the horizon must have closed.
         horizon_days: Horizon of the label in days.
 
     Returns:
-        Closed cut-offs in the given order.
+        Cut-offs in their order.
     """
-    return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=horizon_days) <= moment)
+    return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=horizon_days) <= time)
 
 
 def _split(cutoffs: Sequence[datetime], tested: int, horizon_days: int, folds: int, min_fit_cutoffs: int) -> TimeSplit:
     development = select_closed_cutoffs(cutoffs, cutoffs[-tested], horizon_days)
-    judged = [
+    candidates = [
         FoldCutoffs(fit=select_closed_cutoffs(development, cutoff, horizon_days), validation=cutoff)
         for cutoff in development
     ]
     return TimeSplit(
-        tuple([fold for fold in judged if len(fold.fit) >= min_fit_cutoffs][-folds:]),
+        tuple([fold for fold in candidates if len(fold.fit) >= min_fit_cutoffs][-folds:]),
         development,
         tuple(cutoffs[-tested:]),
     )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from holdfast.monitoring.data_quality.queries import DailyCounts, TransactionSample
 from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.settings import DataRules
-from holdfast.training.plots import GREEN, GREY, LIGHT, RED, draw_message, style_axes
+from holdfast.training.plots import GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 
 _SHOWN_DAYS = 42
 
@@ -68,7 +68,7 @@ def _plot_amounts(axes: Axes, day: TransactionSample, earlier: TransactionSample
     low, high = np.quantile(np.concatenate(amounts), [0.001, 0.999])
     edges = np.geomspace(low, max(high, 1.01 * low), 30)
     shares = [np.histogram(np.clip(values, low, edges[-1]), edges)[0] / len(values) for values in amounts]
-    axes.stairs(shares[0], edges, fill=True, color=GREY, alpha=0.35, label="the weeks before")
+    axes.stairs(shares[0], edges, fill=True, color=GRAY, alpha=0.35, label="the weeks before")
     axes.stairs(shares[1], edges, color=GREEN, lw=1.8, label="the day")
     axes.set(title="Amounts of purchases", xlabel="amount (log scale)", ylabel="share", xscale="log")
     axes.legend(frameon=False)

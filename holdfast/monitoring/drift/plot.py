@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.rule import FeatureDrift
 from holdfast.monitoring.settings import DriftRules
-from holdfast.training.plots import AMBER, GREEN, GREY, LIGHT, RED, draw_message, style_axes
+from holdfast.training.plots import AMBER, GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 
 _SHOWN = 2.0  # PSI beyond which a bar is cut: one ageing feature would make the others invisible
 
@@ -51,15 +51,15 @@ def _bars(axes: Axes, shown: Sequence[FeatureDrift], rules: DriftRules) -> None:
     places = range(len(shown))
     for offset, colour, label, values in (
         (0.2, LIGHT, "vs. training set", [item.vs_training.psi for item in shown]),
-        (-0.2, GREY, "vs. population at training", [item.vs_training_population.psi for item in shown]),
+        (-0.2, GRAY, "vs. population at training", [item.vs_training_population.psi for item in shown]),
     ):
-        colours = [RED if item.drifted and colour == GREY else colour for item in shown]
+        colours = [RED if item.drifted and colour == GRAY else colour for item in shown]
         axes.barh(
             [place + offset for place in places], [min(v, _SHOWN) for v in values], 0.38, color=colours, label=label
         )
         for place, value in zip(places, values, strict=True):
             if value > _SHOWN:
-                axes.text(_SHOWN, place + offset, f" {value:.1f}", va="center", fontsize=7, color=GREY)
+                axes.text(_SHOWN, place + offset, f" {value:.1f}", va="center", fontsize=7, color=GRAY)
     axes.axvline(rules.noted_psi, color=AMBER, lw=1, ls=":")
     axes.axvline(rules.max_psi, color=RED, lw=1, ls="--")
     axes.set_yticks(list(places), [item.name for item in shown])

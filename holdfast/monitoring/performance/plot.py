@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance
 from holdfast.monitoring.performance.model_events import EventKind, ModelEvent
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.plots import GREEN, GREY, LIGHT, style_axes
+from holdfast.training.plots import GRAY, GREEN, LIGHT, style_axes
 
 _PANELS = {
     "roc_auc": "ROC-AUC, higher is better",
@@ -47,7 +47,7 @@ def plot_performance(
                 axes.axvline(mdates.date2num(mark.time), color=colours[mark.version], lw=1.3, ls=":", zorder=0)
         if measure in promised:
             axes.axhspan(promised[measure].low, promised[measure].high, color=LIGHT, alpha=0.45, lw=0, zorder=0)
-            axes.axhline(promised[measure].value, color=GREY, lw=0.8, zorder=0)
+            axes.axhline(promised[measure].value, color=GRAY, lw=0.8, zorder=0)
         for version in versions:
             for source in _SHAPES:
                 items = [i for i in known if (i.cohort.version, i.cohort.source) == (version, source)]
@@ -133,10 +133,10 @@ def _legend(
 ) -> list[Line2D | Patch]:
     shown = [version for version in colours if any(item.cohort.version == version for item in known)]
     told: list[Line2D | Patch] = [Line2D([], [], color=colours[item], lw=2, label=f"version {item}") for item in shown]
-    told.append(Line2D([], [], color=GREY, marker="o", label="measured, 95% interval"))
-    told.append(Line2D([], [], color=GREY, marker="o", mfc="white", ls="--", label="expected of calibrated scores"))
+    told.append(Line2D([], [], color=GRAY, marker="o", label="measured, 95% interval"))
+    told.append(Line2D([], [], color=GRAY, marker="o", mfc="white", ls="--", label="expected of calibrated scores"))
     if any(item.cohort.source == "requests" for item in known):
-        told.append(Line2D([], [], color=GREY, marker="s", ls="", label="requests of a month"))
+        told.append(Line2D([], [], color=GRAY, marker="s", ls="", label="requests of a month"))
     if promised:
         told.append(Patch(color=LIGHT, alpha=0.45, label=f"accepted: what the test of version {champion} promised"))
     return told

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from holdfast.monitoring.evidently_workspace import plot_message
 from holdfast.monitoring.skew.causes import CAUSES, Cause, FeatureComparison
-from holdfast.training.plots import GREY, style_axes
+from holdfast.training.plots import GRAY, style_axes
 
 _COLOURS: dict[Cause, str] = {
     "changed definition": "#9333ea",
@@ -33,7 +33,7 @@ def plot_mismatches(different: pd.DataFrame, summary: str) -> Figure:
         axes.barh(counts.index, counts[cause], left=left, height=0.7, color=_COLOURS[cause], label=cause)
         left += counts[cause].to_numpy()
     for place, total in enumerate(left):
-        axes.annotate(f"{total:,.0f}", (total, place), (4, 0), textcoords="offset points", va="center", color=GREY)
+        axes.annotate(f"{total:,.0f}", (total, place), (4, 0), textcoords="offset points", va="center", color=GRAY)
     axes.set(title="Logged values that differ from those recomputed", xlabel="values")
     axes.margins(x=0.08)
     style_axes(axes)

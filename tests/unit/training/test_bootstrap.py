@@ -23,7 +23,7 @@ from holdfast.training.bootstrap import (
     pr_auc_draws,
     roc_auc_draws,
 )
-from holdfast.training.metrics import row_log_loss
+from holdfast.training.metrics import log_loss_per_row
 from tests.support.strategies import EXAMPLES, FEWER_EXAMPLES
 
 RESAMPLES = 13  # no multiple of the size of a chunk
@@ -63,7 +63,7 @@ class TestDraws:
         _same(roc_auc_draws(churned, scores, bootstrap), expected["roc_auc"])
         _same(pr_auc_draws(churned, scores, bootstrap), expected["pr_auc"])
         _same(mean_draws((churned - scores) ** 2, bootstrap), expected["brier"])
-        _same(mean_draws(row_log_loss(churned, scores), bootstrap), expected["log_loss"])
+        _same(mean_draws(log_loss_per_row(churned, scores), bootstrap), expected["log_loss"])
 
     @given(_samples())
     @EXAMPLES

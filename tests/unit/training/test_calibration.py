@@ -58,7 +58,7 @@ class TestChoice:
         assert (sigmoid.log_loss, sigmoid.ece) < (none.log_loss, none.ece)
         assert sigmoid.brier < none.brier
         assert found.reason.startswith("sigmoid is better than none (log loss lower by 0.")
-        assert "; isotonic does not better sigmoid (log loss lower by " in found.reason
+        assert "; isotonic is not better than sigmoid (log loss lower by " in found.reason
 
     def test_shifted_log_odds_get_a_sigmoid(self) -> None:
         """A model that expects more churn than there is."""
@@ -68,8 +68,8 @@ class TestChoice:
     def test_calibrated_log_odds_are_left_alone(self, rows: int) -> None:
         found = _choose(_folds(rows, _same))
         assert found.method == "none"
-        assert found.reason.startswith("sigmoid does not better none (log loss lower by ")
-        assert "; isotonic does not better none (" in found.reason
+        assert found.reason.startswith("sigmoid is not better than none (log loss lower by ")
+        assert "; isotonic is not better than none (" in found.reason
 
     def test_only_what_no_sigmoid_can_mend_with_plenty_of_rows_gets_isotonic(self) -> None:
         found = _choose(_folds(2000, lambda hidden: 2 * hidden, _step))

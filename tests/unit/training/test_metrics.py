@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
-from holdfast.training.metrics import compute_metric_intervals, compute_metrics, roc_auc_difference, row_log_loss
+from holdfast.training.metrics import compute_metric_intervals, compute_metrics, log_loss_per_row, roc_auc_difference
 from tests.support.strategies import EXAMPLES
 
 ROWS = 600
@@ -75,11 +75,13 @@ class TestLogLosses:
     def test_their_mean_is_scikit_learns(self, rows: list[tuple[bool, float]]) -> None:
         churned, scores = np.array([y for y, _ in rows]), np.array([s for _, s in rows])
         expected = log_loss(churned, scores, labels=[False, True])
-        assert row_log_loss(churned, scores).mean() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert log_loss_per_row(churned, scores).mean() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
     def test_a_certain_error_is_dear_but_finite(self) -> None:
-        assert row_log_loss(np.array([True, False]), np.array([0.0, 1.0])) == pytest.approx([36.04, 36.04], abs=0.01)
-        assert row_log_loss(np.array([True, False]), np.array([1.0, 0.0])) == pytest.approx([0, 0], abs=1e-12)
+        assert log_loss_per_row(np.array([True, False]), np.array([0.0, 1.0])) == pytest.approx(
+            [36.04, 36.04], abs=0.01
+        )
+        assert log_loss_per_row(np.array([True, False]), np.array([1.0, 0.0])) == pytest.approx([0, 0], abs=1e-12)
 
 
 class TestIntervals:
