@@ -286,13 +286,13 @@ def _killed(place: str, training: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if place == "in the search":
-        original, calls = hyperparameter_search._told, []
+        original, calls = hyperparameter_search._convert_trial, []
 
         def second(*arguments: Any) -> Any:
             calls.append(arguments)
             return original(*arguments) if len(calls) < 3 else dies()
 
-        hyperparameter_search._told = second
+        hyperparameter_search._convert_trial = second
     elif place == "before the test":
         evaluation.evaluate_model = dies
     elif place == "before the registration":

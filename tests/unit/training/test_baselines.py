@@ -131,7 +131,7 @@ class TestBgNbd:
     @pytest.fixture(scope="class")
     def world(self) -> tuple[TrainingSet, Floats]:
         test = _simulated(60_000, 1)
-        return test, baselines._bg_nbd(baselines._history(_simulated(4_000, 0)), test, HORIZON)
+        return test, baselines._bg_nbd(baselines._test_history(_simulated(4_000, 0)), test, HORIZON)
 
     @pytest.mark.parametrize(
         ("name", "group"),
@@ -163,7 +163,7 @@ class TestBgNbd:
     def test_a_longer_horizon_is_silent_less_often(self) -> None:
         train, test = _simulated(2_000, 0), _simulated(500, 2)
         horizons: Sequence[int] = (30, 90, 365)
-        told = [baselines._bg_nbd(baselines._history(train), test, horizon) for horizon in horizons]
+        told = [baselines._bg_nbd(baselines._test_history(train), test, horizon) for horizon in horizons]
         assert (told[0] > told[1]).all()
         assert (told[1] > told[2]).all()
 
@@ -172,9 +172,9 @@ class TestBgNbd:
         train = _simulated(2_000, 0)
         new = training_set([True], ["new"], monthly(1), purchase_days=[1], mean_purchase_amount=[1],
                            days_since_last_purchase=[0], tenure_days=[0])  # fmt: skip
-        model = baselines._fitted_bg_nbd(baselines._history(train))
+        model = baselines._fit_bg_nbd(baselines._test_history(train))
         expected = model.probability_of_n_purchases_up_to_time(HORIZON, 0)
-        assert baselines._bg_nbd(baselines._history(train), new, HORIZON)[0] == pytest.approx(float(expected))
+        assert baselines._bg_nbd(baselines._test_history(train), new, HORIZON)[0] == pytest.approx(float(expected))
 
     @pytest.mark.parametrize(
         "customers",
@@ -192,6 +192,6 @@ class TestBgNbd:
         age = np.arange(rows) + 40.0
         train = training_set([True] * rows, range(rows), monthly(1) * rows, tenure_days=age,
                              mean_purchase_amount=[1.0] * rows, **customers)  # fmt: skip
-        told = baselines._bg_nbd(baselines._history(train), train, HORIZON)
+        told = baselines._bg_nbd(baselines._test_history(train), train, HORIZON)
         assert ((told >= 0) & (told <= 1)).all()
         assert capsys.readouterr().out == ""

@@ -69,7 +69,7 @@ class OnTest:
 def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: Any, **scores: Floats) -> OnTest:
     every = {
         "model": predict_churn(model, test.x),
-        **(scores or score_baselines(development, baselines._history(development), test, 90)),
+        **(scores or score_baselines(development, baselines._test_history(development), test, 90)),
     }
     choice = ModelChoice(recipe, "It is the only one.", None, CHOICE)
     return OnTest(development, test, every, evaluate_model(model, every, development, test, choice, TRAINING))

@@ -139,7 +139,7 @@ class TestTrainingRun:
         """On a shared server somebody may be at the same training: nothing locks the two out."""
         with training_run(client, settings, lineage) as first:
             pass
-        client.set_tag(first, mlflow_tracking._PLACE, "elsewhere:/data")
+        client.set_tag(first, mlflow_tracking._WORKSPACE, "elsewhere:/data")
         client.update_run(first, status="RUNNING")
         with training_run(client, settings, lineage) as second:
             pass
@@ -208,7 +208,7 @@ class TestOrphans:
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
-        client.set_tag(run_id, mlflow_tracking._PLACE, f"another-machine:{settings.data}")
+        client.set_tag(run_id, mlflow_tracking._WORKSPACE, f"another-machine:{settings.data}")
         with (
             pytest.raises(ZeroDivisionError),
             training_run(client, settings, replace(lineage, lock="another")) as failed,
