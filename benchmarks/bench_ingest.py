@@ -1,10 +1,10 @@
-"""How fast a raw export becomes checked, stored transactions, next to a bare DuckDB read and write of it.
+"""Benchmark of the ingestion of a raw export, compared with a DuckDB copy of the file.
 
     python -m benchmarks.bench_ingest [--rows 1000000]
 
 The export is generated (seeded) in the shape and with the faults of UCI Online Retail II: ids such as 13085.0,
 25% of them missing, 2% returns, cancellations "C...", prices of 0, exact duplicates, latin-1 characters.
-The reference neither types, checks, quarantines nor makes anything idempotent: it is the floor.
+The reference is a lower bound: no types, checks, quarantine or idempotence.
 """
 
 import argparse
@@ -26,7 +26,13 @@ encoding: latin-1
 
 
 def retail_export(path: Path, rows: int, seed: int = 7) -> None:
-    """Write the export as CSV in latin-1."""
+    """Write an export as CSV in latin-1.
+
+    Args:
+        path: File.
+        rows: Number of rows before duplicates.
+        seed: Seed.
+    """
     random = np.random.default_rng(seed)
     cancelled = random.random(rows) < 0.015
     returned = cancelled | (random.random(rows) < 0.005)
@@ -52,13 +58,14 @@ def retail_export(path: Path, rows: int, seed: int = 7) -> None:
     table.to_csv(path, index=False, encoding="latin-1")
 
 
-def seconds(work: Callable[[], object]) -> float:
+def _measure_seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def main() -> None:
+    """Run the benchmark and print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
@@ -75,17 +82,19 @@ def main() -> None:
         retail_export(export, arguments.rows)
         mapping.write_text(MAPPING)
         copy = f"COPY (SELECT * FROM read_csv('{export}', encoding='latin-1')) TO '{folder / 'copy.parquet'}'"
-        reference = min(seconds(lambda: duckdb.connect().execute(copy)) for _ in range(arguments.repeats))
+        reference = min(_measure_seconds(lambda: duckdb.connect().execute(copy)) for _ in range(arguments.repeats))
         results = []
         times = []
         for run in range(arguments.repeats):
             settings = Settings(data=folder / f"data{run}")
-            times.append(seconds(lambda settings=settings: results.append(run_ingest(settings, export, mapping))))
-        again = seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
-        # The same rows once more under another digest: every row is looked up, none is new.
+            times.append(
+                _measure_seconds(lambda settings=settings: results.append(run_ingest(settings, export, mapping)))
+            )
+        again = _measure_seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
+        # The same rows with another digest: every row is a duplicate.
         with export.open("a", encoding="latin-1") as file:
             file.write("489434,10000,NOT AN ID,1,2009-12-01 07:45:00,1.00,,United Kingdom\n")
-        grown = seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
+        grown = _measure_seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
         size = export.stat().st_size / 1e6
     figures = {
         "rows": arguments.rows,

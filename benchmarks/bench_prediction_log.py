@@ -1,9 +1,9 @@
-"""What logging a prediction costs: processor time per row, the writer thread included, next to bentoml.monitor.
+"""Benchmark of the prediction log: CPU time per row, including the writer thread, compared with bentoml.monitor.
 
     python -m benchmarks.bench_prediction_log
 
-Rows come as the service makes them: micro-batches of 8 single requests, 2,500 requests a second, and batches of 1,000
-customers, 20,000 rows a second. What the same loop costs without a log is subtracted.
+The rows are those of the service: micro-batches of 8 single requests at 2,500 requests per second, and batches of 1,000
+customers at 20,000 rows per second. The CPU time of the same loop without a log is subtracted.
 """
 
 import json
@@ -27,37 +27,38 @@ PACES = {"batches of 8": (8, 2_500), "batches of 1000": (1_000, 20_000)}
 
 
 def main() -> None:
+    """Run the benchmark and print the figures as JSON."""
     with tempfile.TemporaryDirectory() as name:
-        print(json.dumps(measure(Path(name)), indent=2))
+        print(json.dumps(_measure(Path(name)), indent=2))
 
 
-def measure(folder: Path) -> dict[str, dict[str, float]]:
-    logging.getLogger("bentoml").setLevel(logging.ERROR)  # the monitor warns of each column at its first record
-    return {label: compare(folder / label, *pace) for label, pace in PACES.items()}
+def _measure(folder: Path) -> dict[str, dict[str, float]]:
+    logging.getLogger("bentoml").setLevel(logging.ERROR)  # the monitor warns about each new column
+    return {label: _compare(folder / label, *pace) for label, pace in PACES.items()}
 
 
-def compare(folder: Path, rows: int, per_second: int) -> dict[str, float]:
-    batch = batch_of(rows)
-    idle = paced(lambda _: None, batch, per_second)
-    log = PredictionLog(folder / "ours")
-    ours = paced(log.append, batch, per_second)
+def _compare(folder: Path, rows: int, per_second: int) -> dict[str, float]:
+    batch = _create_batch(rows)
+    idle = _cpu_per_row(lambda _: None, batch, per_second)
+    log = PredictionLog(folder / "holdfast")
+    holdfast = _cpu_per_row(log.append, batch, per_second)
     log.close()
-    assert read_predictions(folder / "ours").num_rows == log.written_rows, "a prediction is missing"
-    monitored = paced(monitor_into(folder), batch, per_second)
+    assert read_predictions(folder / "holdfast").num_rows == log.written_rows, "a prediction is missing"
+    monitored = _cpu_per_row(_bentoml_monitor(folder), batch, per_second)
     return {
-        "holdfast_us_per_row": round(ours - idle, 2),
-        "holdfast_bytes_per_row": round(size(folder / "ours") / log.written_rows),
+        "holdfast_us_per_row": round(holdfast - idle, 2),
+        "holdfast_bytes_per_row": round(_total_bytes(folder / "holdfast") / log.written_rows),
         "bentoml_monitor_us_per_row": round(monitored - idle, 2),
-        "bentoml_monitor_bytes_per_row": round(size(folder / folder.name / "data") / log.written_rows),
+        "bentoml_monitor_bytes_per_row": round(_total_bytes(folder / folder.name / "data") / log.written_rows),
     }
 
 
-def size(folder: Path) -> int:
+def _total_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*.*"))
 
 
-def paced(log: Callable[[ScoredBatch], None], batch: ScoredBatch, per_second: int) -> float:
-    """Microseconds of processor time per row."""
+def _cpu_per_row(log: Callable[[ScoredBatch], None], batch: ScoredBatch, per_second: int) -> float:
+    """Measure the CPU time per row in microseconds."""
     pause = batch.rows / per_second
     count = round(SECONDS / pause)
     start, began = time.monotonic(), time.process_time()
@@ -67,7 +68,7 @@ def paced(log: Callable[[ScoredBatch], None], batch: ScoredBatch, per_second: in
     return (time.process_time() - began) / (count * batch.rows) * 1e6
 
 
-def batch_of(rows: int) -> ScoredBatch:
+def _create_batch(rows: int) -> ScoredBatch:
     rng = np.random.default_rng(7)
     now = time.time_ns() // 1000
     inputs = np.round(rng.lognormal(3, 1, (rows, len(INPUTS))), 2) / 7
@@ -88,8 +89,8 @@ def batch_of(rows: int) -> ScoredBatch:
     )
 
 
-def monitor_into(folder: Path) -> Callable[[ScoredBatch], None]:
-    """The same columns through bentoml.monitor, as its documentation has it: a column at a time."""
+def _bentoml_monitor(folder: Path) -> Callable[[ScoredBatch], None]:
+    """Create a function that logs a batch with bentoml.monitor, one column at a time as documented."""
 
     def log(batch: ScoredBatch) -> None:
         numbers = {name: batch.inputs[:, i] for i, name in enumerate(batch.input_names)}

@@ -1,9 +1,9 @@
-"""How fast the search is, next to the naive way: fetch the training set and refit every fold anew in each trial.
+"""Benchmark of the hyperparameter search, compared with a naive objective that loads the training set in each trial.
 
     python -m benchmarks.bench_search
 
-On CDNOW, in a folder of its own. The naive way runs the very trials that the search chose (it has no pruning, so
-each sees every fold), in one process, one after the other, as a plain Optuna objective does.
+On CDNOW, in a temporary folder. The naive objective runs the same trials as the search, without pruning, on every fold,
+sequentially in one process, as a plain Optuna objective does.
 """
 
 import json
@@ -16,12 +16,13 @@ AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 
 
 def main() -> None:
+    """Run the benchmark and print the figures as JSON."""
     with tempfile.TemporaryDirectory() as name:
-        os.environ["HOLDFAST_DATA"] = name  # before anything reads it
-        print(json.dumps(measure(), indent=2))
+        os.environ["HOLDFAST_DATA"] = name  # before any module reads the variable
+        print(json.dumps(_measure(), indent=2))
 
 
-def measure() -> dict[str, float]:
+def _measure() -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     from feature_repo.settings import load_settings
@@ -46,7 +47,7 @@ def measure() -> dict[str, float]:
     apply_definitions(open_store())
     for cutoff in split.cutoffs:
         build_snapshots(settings, cutoff, known_at)
-    assemble_training_set(settings, split.cutoffs, AS_OF, known_at)  # both start with warm imports and files
+    assemble_training_set(settings, split.cutoffs, AS_OF, known_at)  # warm imports and files for both
 
     start = time.perf_counter()
     data = assemble_training_set(settings, split.cutoffs, AS_OF, known_at)

@@ -1,9 +1,9 @@
-"""How fast Holdfast serves, beside what BentoML can do at all, a naive service, and the two tools' own servers.
+"""Serving benchmark: Holdfast compared with a no-op BentoML service, a naive service, Feast's and MLflow's servers.
 
     python -m benchmarks.bench_serving [--quick] [--memory] [--family boosting] [--only holdfast,noop_tuned]
 
-One run on one machine: Redis, one worker each, every server alone while it is measured. Several short rounds over
-all of them; each number is that of the median round. Prints two tables and writes data/bench-serving.json.
+All servers run on one machine with Redis and one worker each, and are paused while another one is measured. The
+numbers are medians over several short rounds. Prints two tables and writes data/bench-serving.json.
 """
 
 import argparse
@@ -18,106 +18,137 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.serving.contenders import Contender, holdfast, others
-from benchmarks.serving.fixture import SHADOW_REGISTRY, Scene, make_scene
-from benchmarks.serving.generator_limit import ceiling
-from benchmarks.serving.idle_wait import Patience
+from benchmarks.serving.contenders import Contender, holdfast_contender, other_contenders
+from benchmarks.serving.fixture import SHADOW_REGISTRY, BenchmarkFixture, make_fixture
+from benchmarks.serving.generator_limit import measure_generator_limit
+from benchmarks.serving.idle_wait import WaitBudget
 from benchmarks.serving.load import generator_name
-from benchmarks.serving.machine import machine
+from benchmarks.serving.machine import describe_machine
 from benchmarks.serving.memory import measure_memory
-from benchmarks.serving.processes import Processes
-from benchmarks.serving.progress import Progress
-from benchmarks.serving.report import Goal, Line, lines
-from benchmarks.serving.response_checks import same_batches
-from benchmarks.serving.rounds import Subject, measure_all, subject
-from benchmarks.serving.running_contender import Running
-from benchmarks.serving.tables import show
-from benchmarks.serving.targets import BATCH_NAME, EACH, MANY, NO_LOG, SHADOW, TWO_WORKERS, goals
+from benchmarks.serving.processes import BenchmarkProcesses
+from benchmarks.serving.progress import BenchmarkProgress
+from benchmarks.serving.report import Goal, SubjectSummary, summarize_rounds
+from benchmarks.serving.response_checks import check_batches
+from benchmarks.serving.rounds import Subject, create_subject, measure_all
+from benchmarks.serving.running_contender import RunningContender
+from benchmarks.serving.tables import print_result
+from benchmarks.serving.targets import (
+    BATCH_NAME,
+    CONNECTIONS,
+    CONNECTIONS_PER_WORKER,
+    NO_LOG,
+    SHADOW,
+    TWO_WORKERS,
+    evaluate_goals,
+)
 from feature_repo.settings import load_settings
 from holdfast.core.errors import HoldfastError
 
-CONNECTIONS = (1, MANY, EACH)
+ALL_CONNECTIONS = (1, CONNECTIONS, CONNECTIONS_PER_WORKER)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Holdfast set otherwise, measured at some numbers of connections only."""
+    """Variant of Holdfast with the numbers of connections to measure."""
 
     contender: Contender
     connections: Sequence[int]
 
 
-def variants(scene: Scene) -> list[Variant]:
-    """What is compared with Holdfast as it is; goals.py says how."""
-    in_shadow = {"MLFLOW_TRACKING_URI": f"sqlite:///{scene.data / SHADOW_REGISTRY / 'mlflow.db'}"}
+def variants(fixture: BenchmarkFixture) -> list[Variant]:
+    """Create the variants of Holdfast that the goals compare with the default.
+
+    Args:
+        fixture: Shared fixture.
+
+    Returns:
+        The variants.
+    """
+    in_shadow = {"MLFLOW_TRACKING_URI": f"sqlite:///{fixture.data / SHADOW_REGISTRY / 'mlflow.db'}"}
     return [
-        Variant(holdfast(scene, NO_LOG, environment={"HOLDFAST_PREDICTION_LOG": "false"}), [MANY]),
-        Variant(holdfast(scene, SHADOW, says='mode="shadow"', environment=in_shadow), [1, MANY]),
-        Variant(holdfast(scene, TWO_WORKERS, workers=2), [EACH, 2 * EACH]),
+        Variant(holdfast_contender(fixture, NO_LOG, environment={"HOLDFAST_PREDICTION_LOG": "false"}), [CONNECTIONS]),
+        Variant(
+            holdfast_contender(fixture, SHADOW, required_metric='mode="shadow"', environment=in_shadow),
+            [1, CONNECTIONS],
+        ),
+        Variant(
+            holdfast_contender(fixture, TWO_WORKERS, workers=2), [CONNECTIONS_PER_WORKER, 2 * CONNECTIONS_PER_WORKER]
+        ),
     ]
 
 
 def main() -> None:
+    """Run the benchmark, write the result and print the tables."""
     arguments = _arguments()
-    # So that Ctrl-C and a plain kill both unwind to what ends the servers.
+    # SIGTERM unwinds the stack as Ctrl-C does, so that the servers end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=None if sys.stdout.isatty() else 100)
     try:
         with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
-            result, table, told = _run(arguments, Path(name), Progress(console))
+            result, table, goals = _run(arguments, Path(name), BenchmarkProgress(console))
     except KeyboardInterrupt:
         sys.exit(130)
     except HoldfastError as error:
         sys.exit(str(error))
-    place = load_settings().data / "bench-serving.json"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(result, indent=2) + "\n")
-    show(console, result, table, told)
-    console.print(f"Written: {place}", soft_wrap=True)
-    if any(line.errors for by_connections in table.values() for line in by_connections.values()):
-        sys.exit("Some requests were not answered with 200: see errors.")
+    path = load_settings().data / "bench-serving.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print_result(console, result, table, goals)
+    console.print(f"Written: {path}", soft_wrap=True)
+    if any(summary.errors for by_connections in table.values() for summary in by_connections.values()):
+        sys.exit("Some requests failed: see the column errors.")
 
 
 def _run(
-    arguments: argparse.Namespace, folder: Path, progress: Progress
-) -> tuple[dict[str, Any], dict[str, dict[str, Line]], list[Goal]]:
-    before = machine()
-    with progress, Processes(folder / "logs") as processes:
-        progress.say("features, model and bento of the benchmark")
-        scene, redis = make_scene(processes, folder, arguments.customers, arguments.family)
-        limit = ceiling(processes, scene.environment, scene.questions("predict"), MANY)
-        running, subjects = _start(arguments, scene, processes, progress)
+    arguments: argparse.Namespace, folder: Path, progress: BenchmarkProgress
+) -> tuple[dict[str, Any], dict[str, dict[str, SubjectSummary]], list[Goal]]:
+    machine = describe_machine()
+    with progress, BenchmarkProcesses(folder / "logs") as processes:
+        progress.show("build features, model and bento")
+        fixture, redis = make_fixture(processes, folder, arguments.customers, arguments.family)
+        limit = measure_generator_limit(processes, fixture.environment, fixture.requests("predict"), CONNECTIONS)
+        running, subjects = _start(arguments, fixture, processes, progress)
         ready = {item.contender.name: round(item.seconds_to_ready, 2) for item in running}
-        progress.expect(len(subjects) * arguments.rounds)
-        found = measure_all(
-            subjects, [redis], arguments.rounds, arguments.seconds, Patience(arguments.patience), progress.step
-        )
+        progress.start_steps(len(subjects) * arguments.rounds)
+        budget = WaitBudget(arguments.patience)
+        rounds = measure_all(subjects, [redis.process], arguments.rounds, arguments.seconds, budget, progress.step)
         memory = {}
         if arguments.memory:
-            progress.say("start of another, to look at its memory")
-            memory = measure_memory(Running(holdfast(scene, "holdfast_memory"), scene, processes), MANY, progress.say)
-    told = goals(found, [ready[name] for name in ("holdfast", NO_LOG) if name in ready], list(memory.values()))
-    table = lines(found)
+            progress.show("start a server for the memory measurement")
+            memory = measure_memory(
+                RunningContender(holdfast_contender(fixture, "holdfast_memory"), fixture, processes),
+                CONNECTIONS,
+                progress.show,
+            )
+    goals = evaluate_goals(
+        rounds, [ready[name] for name in ("holdfast", NO_LOG) if name in ready], list(memory.values())
+    )
+    table = summarize_rounds(rounds)
     result = {
-        "machine": before,
+        "machine": machine,
         "generator": {"name": generator_name(), "requests_per_second_at_most": limit},
         "family": arguments.family,
         "customers": arguments.customers,
         "rounds": arguments.rounds,
         "seconds_per_round": arguments.seconds,
-        "contenders": _plain(table),
+        "contenders": _to_json(table),
         "seconds_to_ready": ready,
         "worker_rss_mb_after_requests": {str(step): value for step, value in memory.items()},
-        "goals": [goal.as_json() for goal in told],
+        "goals": [goal.as_json() for goal in goals],
     }
-    return result, table, told
+    return result, table, goals
 
 
 def _start(
-    arguments: argparse.Namespace, scene: Scene, processes: Processes, progress: Progress
-) -> tuple[list[Running], list[Subject]]:
-    """Every server, started alone and asked for its first answers, and what is measured of it."""
-    chosen = [Variant(item, CONNECTIONS) for item in [holdfast(scene), *others(scene)]] + variants(scene)
+    arguments: argparse.Namespace,
+    fixture: BenchmarkFixture,
+    processes: BenchmarkProcesses,
+    progress: BenchmarkProgress,
+) -> tuple[list[RunningContender], list[Subject]]:
+    """Start and check each server alone; returns the servers and the subjects."""
+    chosen = [
+        Variant(item, ALL_CONNECTIONS) for item in [holdfast_contender(fixture), *other_contenders(fixture)]
+    ] + variants(fixture)
     if arguments.only:
         names = {item.contender.name for item in chosen}
         if unknown := set(arguments.only) - names:
@@ -125,32 +156,38 @@ def _start(
         chosen = [item for item in chosen if item.contender.name in arguments.only]
     running, subjects = [], []
     for item in chosen:
-        progress.say(f"start of {item.contender.name}")
-        server = Running(item.contender, scene, processes)
+        progress.show(f"start {item.contender.name}")
+        server = RunningContender(item.contender, fixture, processes)
         server.check()
-        subjects += [subject(server, connections) for connections in item.connections]
+        subjects += [create_subject(server, connections) for connections in item.connections]
         if item.contender.name == "holdfast":
-            server.check_at("/predict_batch", "predict_batch", same_batches, 1)
-            subjects += [subject(server, n, BATCH_NAME, "/predict_batch", "predict_batch") for n in (1, MANY)]
+            server.check_at("/predict_batch", "predict_batch", check_batches, 1)
+            subjects += [
+                create_subject(server, n, BATCH_NAME, "/predict_batch", "predict_batch") for n in (1, CONNECTIONS)
+            ]
         server.process.pause()
         running.append(server)
     return running, subjects
 
 
-def _plain(table: dict[str, dict[str, Line]]) -> dict[str, Any]:
-    return {name: {n: vars(line) for n, line in by_connections.items()} for name, by_connections in table.items()}
+def _to_json(table: dict[str, dict[str, SubjectSummary]]) -> dict[str, Any]:
+    return {name: {n: vars(summary) for n, summary in by_connections.items()} for name, by_connections in table.items()}
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="two rounds of a second, 2,000 customers")
-    parser.add_argument("--memory", action="store_true", help="also the worker's memory over 300,000 requests: minutes")
-    parser.add_argument("--family", choices=["logistic", "boosting"], default="logistic", help="the model's family")
-    parser.add_argument("--only", type=lambda text: text.split(","), help="names of servers, to measure only those")
+    parser.add_argument(
+        "--memory", action="store_true", help="also measure the worker's memory over 300,000 requests (minutes)"
+    )
+    parser.add_argument("--family", choices=["logistic", "boosting"], default="logistic", help="family of the model")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), help="comma-separated names of the servers to measure"
+    )
     parser.add_argument("--customers", type=int)
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=int, help="of one measurement")
-    parser.add_argument("--patience", type=float, default=45, help="seconds to lose, all in all, to other work")
+    parser.add_argument("--seconds", type=int, help="duration of one measurement")
+    parser.add_argument("--patience", type=float, default=45, help="total seconds to wait for an idle machine")
     arguments = parser.parse_args()
     defaults = {"customers": 2_000, "rounds": 2, "seconds": 1} if arguments.quick else {}
     for name, value in ({"customers": 10_000, "rounds": 4, "seconds": 2} | defaults).items():

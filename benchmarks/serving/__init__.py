@@ -1,4 +1,4 @@
-"""Serving benchmark: Holdfast beside a no-op, a naive service, `feast serve` and `mlflow models serve`.
+"""Serving benchmark: Holdfast compared with a no-op, a naive service, `feast serve` and `mlflow models serve`.
 
-Only bench_serving.py runs it.
+benchmarks/bench_serving.py runs the benchmark.
 """

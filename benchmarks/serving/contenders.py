@@ -1,84 +1,125 @@
-"""Who is measured, and how each is started as its own documentation says."""
+"""Contenders of the benchmark, each started as its documentation recommends."""
 
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.serving.fixture import BIN, Scene
-from benchmarks.serving.processes import HOST
-from benchmarks.serving.response_checks import all_features, same_model, same_probabilities, same_schema
+from benchmarks.serving.fixture import BIN, BenchmarkFixture
+from benchmarks.serving.response_checks import (
+    check_features,
+    check_model_server,
+    check_predictions,
+    check_schema,
+)
+from holdfast.runtime.processes import HOST
 
-Check = Callable[[Scene, list[Any]], None]
+ResponseCheck = Callable[[BenchmarkFixture, list[Any]], None]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One server: ``command`` holds ``{port}``; ``check`` gets the answers to the first questions.
+    """Server to measure.
 
-    ``says`` is what its metrics must hold before it is measured: that it runs as it should.
+    Attributes:
+        command: Program and arguments, with ``{port}`` for the port.
+        path: Path of the requests.
+        requests: Name of the file with request bodies.
+        check: Check of the first responses.
+        ready: Path that responds with 200 when the server is ready.
+        required_metric: Text that the metrics must contain before the measurement; "": no requirement.
     """
 
     name: str
     command: list[str]
     path: str
-    questions: str
-    check: Check
+    requests: str
+    check: ResponseCheck
     environment: dict[str, str] = field(default_factory=dict)
     ready: str = "/readyz"
-    says: str = ""
+    required_metric: str = ""
     workers: int = 1
 
 
-def bentoml_serve(target: str) -> list[str]:
-    """As a user would."""
+def _bentoml_serve(target: str) -> list[str]:
+    """Build the command of `bentoml serve`."""
     return [sys.executable, "-m", "bentoml", "serve", target, "--host", HOST, "--port", "{port}"]
 
 
-def holdfast(
-    scene: Scene, name: str = "holdfast", workers: int = 1, says: str = "", environment: Mapping[str, str] | None = None
+def holdfast_contender(
+    fixture: BenchmarkFixture,
+    name: str = "holdfast",
+    workers: int = 1,
+    required_metric: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> Contender:
-    """The built bento as a user would serve it; variants by what is in their environment."""
+    """Create Holdfast's contender: the bento, served as a user would.
+
+    Args:
+        fixture: Shared fixture.
+        name: Name in the result.
+        workers: Number of workers.
+        required_metric: As in :class:`Contender`.
+        environment: Additional environment variables of a variant.
+
+    Returns:
+        The contender.
+    """
     return Contender(
         name,
-        bentoml_serve(scene.bento),
+        _bentoml_serve(fixture.bento),
         "/predict",
         "predict",
-        same_probabilities,
-        {"FEAST_FS_YAML_FILE_PATH": str(scene.store), "HOLDFAST_WORKERS": str(workers), **(environment or {})},
+        check_predictions,
+        {"FEAST_FS_YAML_FILE_PATH": str(fixture.store), "HOLDFAST_WORKERS": str(workers), **(environment or {})},
         workers=workers,
-        says=says,
+        required_metric=required_metric,
     )
 
 
-def others(scene: Scene) -> list[Contender]:
-    """The no-ops, the naive service and the tools' own servers, each in the better of its settings."""
-    stock = {"FEAST_FS_YAML_FILE_PATH": str(scene.stock_store)}
-    model = next((scene.data / "bentoml" / "models" / "holdfast-churn").glob("v1-*"))
-    # Without --max-requests 0 it would restart its worker after every thousand requests.
-    feast = [str(BIN / "feast"), "-c", str(scene.stock_store.parent), "serve", "--host", HOST, "--port", "{port}"]
-    mlflow = [str(BIN / "mlflow"), "models", "serve", "-m", str(scene.data / "mlflow-model"), "--env-manager", "local"]
+def other_contenders(fixture: BenchmarkFixture) -> list[Contender]:
+    """Create the other contenders: no-ops, naive service and the tools' servers, each with its best settings.
+
+    Args:
+        fixture: Shared fixture.
+
+    Returns:
+        The contenders.
+    """
+    stock = {"FEAST_FS_YAML_FILE_PATH": str(fixture.stock_store)}
+    model = next((fixture.data / "bentoml" / "models" / "holdfast-churn").glob("v1-*"))
+    # Without --max-requests 0 Feast restarts its worker after every thousand requests.
+    feast = [str(BIN / "feast"), "-c", str(fixture.stock_store.parent), "serve", "--host", HOST, "--port", "{port}"]
+    mlflow = [
+        str(BIN / "mlflow"),
+        "models",
+        "serve",
+        "-m",
+        str(fixture.data / "mlflow-model"),
+        "--env-manager",
+        "local",
+    ]
     return [
         Contender(
             "noop",
-            bentoml_serve("benchmarks.serving.noop_service:Noop"),
+            _bentoml_serve("benchmarks.serving.noop_service:Noop"),
             "/predict",
             "predict",
-            same_schema,
+            check_schema,
         ),
         Contender(
             "noop_tuned",
-            bentoml_serve("benchmarks.serving.noop_service:NoopTuned"),
+            _bentoml_serve("benchmarks.serving.noop_tuned_service:NoopTuned"),
             "/predict",
             "predict",
-            same_schema,
+            check_schema,
         ),
         Contender(
             "naive",
-            bentoml_serve("benchmarks.serving.naive_service:NaiveChurn"),
+            _bentoml_serve("benchmarks.serving.naive_service:NaiveChurn"),
             "/predict",
             "predict",
-            same_probabilities,
+            check_predictions,
             stock | {"NAIVE_MODEL": str(model)},
         ),
         Contender(
@@ -86,7 +127,7 @@ def others(scene: Scene) -> list[Contender]:
             [*feast, "--workers", "1", "--no-access-log", "--max-requests", "0"],
             "/get-online-features",
             "feast",
-            all_features,
+            check_features,
             stock,
             ready="/health",
         ),
@@ -95,7 +136,7 @@ def others(scene: Scene) -> list[Contender]:
             [*mlflow, "--workers", "1", "--host", HOST, "--port", "{port}"],
             "/invocations",
             "mlflow",
-            same_model,
+            check_model_server,
             ready="/ping",
         ),
     ]

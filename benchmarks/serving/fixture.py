@@ -1,4 +1,4 @@
-"""What all contenders share."""
+"""Fixture that all contenders share: data folder, bento, online store and environment."""
 
 import json
 import os
@@ -9,21 +9,29 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.serving.processes import HOST, Process, Processes
-from benchmarks.serving.redis import start_redis
+from benchmarks.serving.processes import BenchmarkProcesses
 from feature_repo.settings import NO_TELEMETRY, Settings
 from holdfast.core.errors import HoldfastError
+from simulations.redis_server import RedisServer, running_redis
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 BATCH = 1000
 SHADOW_REGISTRY = "mlflow-shadow"
-_STATE = ("HOLDFAST_", "FEAST_", "BENTOML_", "MLFLOW_", "PREFECT_", "OTEL_")
+_TOOLS = ("HOLDFAST_", "FEAST_", "BENTOML_", "MLFLOW_", "PREFECT_", "OTEL_")
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The data folder, the bento, the configurations of the store (Feast's own and Holdfast's), and the environment."""
+class BenchmarkFixture:
+    """Fixture of the benchmark.
+
+    Attributes:
+        data: Data folder.
+        bento: Tag of the bento.
+        stock_store: Configuration of Feast's online store.
+        store: Configuration of Holdfast's online store, on the same Redis server and registry.
+        environment: Environment variables of all servers.
+    """
 
     data: Path
     bento: str
@@ -31,21 +39,36 @@ class Scene:
     store: Path
     environment: dict[str, str]
 
-    def questions(self, name: str) -> Path:
-        """A file of request bodies, one per line."""
-        return self.data / "questions" / f"{name}.jsonl"
+    def requests(self, name: str) -> Path:
+        """Return a file with request bodies, one per line.
+
+        Args:
+            name: Name of the file, without suffix.
+
+        Returns:
+            Path of the file.
+        """
+        return self.data / "requests" / f"{name}.jsonl"
 
     @property
     def expected(self) -> dict[str, float]:
-        """Customer to probability, of scikit-learn on the offline features."""
-        found: dict[str, float] = json.loads((self.data / "questions" / "expected.json").read_text())
+        """Return customer to probability, computed by scikit-learn on the offline features."""
+        found: dict[str, float] = json.loads((self.data / "requests" / "expected.json").read_text())
         return found
 
 
 def common_environment(data: Path, clock: str) -> dict[str, str]:
-    """What every server is started with, whatever the caller's shell says; the time of every request is the same."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(_STATE)}
-    return bare | {
+    """Build the environment of all servers, without settings of the user's shell.
+
+    Args:
+        data: Data folder.
+        clock: Time of every request, ISO 8601.
+
+    Returns:
+        All environment variables.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_TOOLS)}
+    return inherited | {
         **NO_TELEMETRY,
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOLDFAST_DATA": str(data),
@@ -55,15 +78,26 @@ def common_environment(data: Path, clock: str) -> dict[str, str]:
     }
 
 
-class SceneError(HoldfastError):
-    """The scene could not be made; holds the end of what the failed step said."""
+class FixtureError(HoldfastError):
+    """The fixture cannot be built."""
 
 
-def make_scene(processes: Processes, folder: Path, customers: int, family: str) -> tuple[Scene, Process]:
-    """The scene and its Redis.
+def make_fixture(
+    processes: BenchmarkProcesses, folder: Path, customers: int, family: str
+) -> tuple[BenchmarkFixture, RedisServer]:
+    """Build the fixture and start its Redis server.
+
+    Args:
+        processes: Processes of the benchmark, which end the Redis server.
+        folder: Empty folder.
+        customers: Number of customers.
+        family: Family of the model.
+
+    Returns:
+        The fixture and the Redis server.
 
     Raises:
-        SceneError: The world or the bento could not be built.
+        FixtureError: The data folder cannot be built; contains the end of the error output.
     """
     from holdfast.packaging.bento import build_bento
     from holdfast.packaging.bento_stores import open_model_store
@@ -71,9 +105,10 @@ def make_scene(processes: Processes, folder: Path, customers: int, family: str) 
 
     data = folder / "data"
     data.mkdir(parents=True)
-    redis, port = start_redis(processes, folder)
-    store, stock = _store_files(folder, data, f"{HOST}:{port}")
-    environment = common_environment(data, AS_OF.isoformat()) | {"HOLDFAST_REDIS": f"{HOST}:{port}"}
+    redis = processes.enter_context(running_redis(folder / "redis", append_only=False))
+    address = redis.connection_string
+    store, stock = _store_files(folder, data, address)
+    environment = common_environment(data, AS_OF.isoformat()) | {"HOLDFAST_REDIS": address}
     command = [
         sys.executable,
         "-m",
@@ -92,14 +127,14 @@ def make_scene(processes: Processes, folder: Path, customers: int, family: str) 
         check=False,
     )
     if built.returncode != 0:
-        raise SceneError(f"The data folder could not be built:\n{built.stderr[-3000:]}")
+        raise FixtureError(f"The data folder could not be built:\n{built.stderr[-3000:]}")
     settings = Settings(data=data)
     bento = build_bento(ROOT, settings, open_model_store(settings).get("holdfast-churn:latest").tag)
-    return Scene(data, str(bento), stock, store, environment), redis
+    return BenchmarkFixture(data, str(bento), stock, store, environment), redis
 
 
 def _store_files(folder: Path, data: Path, address: str) -> tuple[Path, Path]:
-    """Holdfast's configuration of the store, and Feast's own for the others: of the same Redis and registry."""
+    """Write Feast's configuration of the online store; returns Holdfast's and Feast's configuration."""
     profile = ROOT / "feature_repo" / "feature_store.redis.yaml"
     config = yaml.safe_load(profile.read_text())
     config["registry"] = {"path": str(data / config["registry"]["path"]), "cache_ttl_seconds": 60}

@@ -1,13 +1,13 @@
-"""The data folder that every contender is measured on, and what it is asked.
+"""Data folder and request bodies of the benchmark.
 
     HOLDFAST_DATA=... python -m benchmarks.serving.fixture_data --customers 10000 --family logistic
 
-In a process of its own, because the feature definitions take the data folder from the environment when they are
-imported. The store is the one of ``FEAST_FS_YAML_FILE_PATH``. Beside what the flows would leave there are
+A separate process, because the feature definitions read the data folder from the environment when they are imported.
+The online store is that of ``FEAST_FS_YAML_FILE_PATH``. In addition to the output of the flows the folder contains
 
-- ``questions/*.jsonl``: request bodies, one per line, of each kind of contender, in the same order of customers;
-- ``questions/expected.json``: customer id to the probability that scikit-learn gives on the offline features;
-- ``mlflow-model``: the model as the flows log it, for ``mlflow models serve``;
+- ``requests/*.jsonl``: request bodies, one per line, for each kind of contender, in the same order of customers;
+- ``requests/expected.json``: customer id to the probability by scikit-learn on the offline features;
+- ``mlflow-model``: the model in the format of the flows, for ``mlflow models serve``;
 - ``mlflow`` and ``mlflow-shadow``: registries whose champion is the model, the second with a challenger in shadow.
 """
 
@@ -37,20 +37,27 @@ from holdfast.models.contract import (
 from tests.support.registry import Registry, make_registry
 from tests.support.service_state import AS_OF, build, fit, offline_matrix
 
-EXPECTED = 20
-BATCHES = 20
+_EXPECTED = 20  # customers with a known probability
+_BATCHES = 20
 
 
 def main() -> None:
+    """Build the data folder of the environment."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--customers", type=int, required=True)
     parser.add_argument("--family", choices=["logistic", "boosting"], required=True)
     arguments = parser.parse_args()
     apply_environment()
-    build_world([f"c{number:05d}" for number in range(arguments.customers)], arguments.family)
+    build_data([f"c{number:05d}" for number in range(arguments.customers)], arguments.family)
 
 
-def build_world(customers: list[str], family: str) -> None:
+def build_data(customers: list[str], family: str) -> None:
+    """Build the data folder of this process.
+
+    Args:
+        customers: Customer ids.
+        family: Family of the model.
+    """
     from feature_repo.feature_services import churn_v1
     from holdfast.training.model_families import FAMILIES
 
@@ -64,18 +71,18 @@ def build_world(customers: list[str], family: str) -> None:
         settings = load_settings()
         challenger = fit(settings, Path(folder), "2", seed=1, customers=customers, untrained=untrained(1))
     _register(*challenger)
-    # Neighbours in the file are no neighbours in the store.
+    # Consecutive requests must not read neighboring keys of the store.
     random.Random(0).shuffle(customers)
     matrix = offline_matrix(customers, AS_OF)
     model = _saved_model()
     _save_for_mlflow(model, matrix, names)
-    _write_questions(customers, matrix.tolist(), names)
+    _write_requests(customers, matrix.tolist(), names)
     expected = dict(zip(customers, model.predict_proba(matrix)[:, 1].tolist(), strict=True))
-    _questions("expected.json").write_text(json.dumps(dict(list(expected.items())[:EXPECTED])))
+    _request_file("expected.json").write_text(json.dumps(dict(list(expected.items())[:_EXPECTED])))
 
 
-def _questions(name: str) -> Path:
-    folder = load_settings().data / "questions"
+def _request_file(name: str) -> Path:
+    folder = load_settings().data / "requests"
     folder.mkdir(exist_ok=True)
     return folder / name
 
@@ -93,28 +100,30 @@ def _saved_model() -> Any:
 
 
 def _register(challenger: ServedModel, content: bytes) -> None:
-    """The registries, the champion's version 1."""
+    """Create the registries; the champion is version 1."""
     from mlflow import MlflowClient
 
-    place = load_settings().mlflow
-    alone = make_registry(place)
-    alone.point(CHAMPION, alone.register((_saved() / MODEL_FILE).read_bytes(), (_saved() / CONTRACT_FILE).read_text()))
-    shadow = place.with_name(SHADOW_REGISTRY)
-    shutil.copytree(place, shadow)
+    folder = load_settings().mlflow
+    alone = make_registry(folder)
+    alone.set_alias(
+        CHAMPION, alone.register((_saved() / MODEL_FILE).read_bytes(), (_saved() / CONTRACT_FILE).read_text())
+    )
+    shadow = folder.with_name(SHADOW_REGISTRY)
+    shutil.copytree(folder, shadow)
     uri = f"sqlite:///{shadow / 'mlflow.db'}"
     both = Registry(MlflowClient(uri, registry_uri=uri), uri, alone.artifacts)
-    both.point(CHALLENGER, both.register(content, challenger.model_dump_json()))
-    both.send("2", '{"mode": "shadow"}')
+    both.set_alias(CHALLENGER, both.register(content, challenger.model_dump_json()))
+    both.set_traffic("2", '{"mode": "shadow"}')
 
 
-def _write_questions(customers: list[str], rows: list[list[float]], names: list[str]) -> None:
+def _write_requests(customers: list[str], rows: list[list[float]], names: list[str]) -> None:
     def write(name: str, bodies: list[dict[str, Any]]) -> None:
-        _questions(name).write_text("".join(f"{json.dumps(body)}\n" for body in bodies))
+        _request_file(name).write_text("".join(f"{json.dumps(body)}\n" for body in bodies))
 
     write("predict.jsonl", [{"customer_id": customer} for customer in customers])
-    firsts = [i * BATCH % len(customers) for i in range(BATCHES)]
-    around = customers * (1 + BATCH // len(customers))
-    write("predict_batch.jsonl", [{"customer_ids": (around[i:] + around)[:BATCH]} for i in firsts])
+    firsts = [i * BATCH % len(customers) for i in range(_BATCHES)]
+    repeated = customers * (1 + BATCH // len(customers))
+    write("predict_batch.jsonl", [{"customer_ids": (repeated[i:] + repeated)[:BATCH]} for i in firsts])
     as_of = epoch_us(AS_OF)
     write(
         "feast.jsonl",
@@ -128,7 +137,7 @@ def _write_questions(customers: list[str], rows: list[list[float]], names: list[
 
 
 def _save_for_mlflow(model: Any, matrix: Any, names: list[str]) -> None:
-    """As ``holdfast.training.mlflow_tracking.log_model``, without a registry."""
+    """Save the model as ``holdfast.training.mlflow_tracking.log_model`` does, without a registry."""
     import mlflow
     import pandas as pd
     from mlflow.models import infer_signature

@@ -1,4 +1,4 @@
-"""What else the machine does, and how long to wait until it does less."""
+"""CPU use of other processes, and waits until the machine is idle."""
 
 import os
 import time
@@ -6,49 +6,67 @@ from collections.abc import Sequence
 
 import psutil
 
-from benchmarks.serving.processes import Process
+from holdfast.runtime.processes import ManagedProcess
 
 QUIET_CORES = 0.2
-_LOOK_SECONDS = 0.25
-_LOOKS = 20
+_INTERVAL_SECONDS = 0.25
+_MAX_INTERVALS = 20
 
 
-class Watch:
-    """The CPU use of everything but ``ours`` and this process, from now on."""
+class CpuMonitor:
+    """CPU use of other processes since the construction.
 
-    def __init__(self, ours: Sequence[Process] = ()) -> None:
-        self._ours = ours
+    Args:
+        own: Processes that are ignored, as is this process.
+    """
+
+    def __init__(self, own: Sequence[ManagedProcess] = ()) -> None:
+        self._own = own
         self._start = time.monotonic()
         self._before = self._use()
 
-    def others_cores(self, also_ours: float = 0.0) -> float:
-        """Cores that others kept busy so far. ``also_ours``: CPU seconds of a process that has ended meanwhile."""
-        return max(0.0, self._use() - self._before - also_ours) / (time.monotonic() - self._start)
+    def busy_cores(self, ended_seconds: float = 0.0) -> float:
+        """Compute the number of cores that other processes used.
+
+        Args:
+            ended_seconds: CPU seconds of an own process that has ended meanwhile.
+
+        Returns:
+            Mean number of busy cores.
+        """
+        return max(0.0, self._use() - self._before - ended_seconds) / (time.monotonic() - self._start)
 
     def _use(self) -> float:
-        # Time stolen by the host counts as others'; interrupts, of the network for instance, do not.
+        # Time stolen by the host counts as other use; interrupts, of the network for instance, do not.
         times = psutil.cpu_times()
         whole = times.user + times.nice + times.system + getattr(times, "steal", 0.0)
-        return float(whole) - sum(process.cpu_seconds() for process in self._ours) - sum(os.times()[:2])
+        return float(whole) - sum(process.cpu_seconds() for process in self._own) - sum(os.times()[:2])
 
 
-class Patience:
-    """Seconds that a benchmark may lose to a busy machine, all in all."""
+class WaitBudget:
+    """Seconds that a benchmark may wait in total because of a busy machine."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
 
     def spend(self, seconds: float) -> bool:
-        """Whether there is as much left; it is gone then."""
+        """Spend seconds of the budget.
+
+        Args:
+            seconds: Seconds to spend.
+
+        Returns:
+            False if fewer seconds are left; nothing is spent then.
+        """
         if seconds > self._left:
             return False
         self._left -= seconds
         return True
 
     def wait(self) -> None:
-        """Until nobody else needs much CPU, but not long. Every process of ours is idle meanwhile."""
-        for _ in range(_LOOKS):
-            watch = Watch()
-            time.sleep(_LOOK_SECONDS)
-            if watch.others_cores() <= QUIET_CORES or not self.spend(_LOOK_SECONDS):
+        """Wait up to five seconds until other processes use little CPU. All own processes must be idle."""
+        for _ in range(_MAX_INTERVALS):
+            monitor = CpuMonitor()
+            time.sleep(_INTERVAL_SECONDS)
+            if monitor.busy_cores() <= QUIET_CORES or not self.spend(_INTERVAL_SECONDS):
                 return

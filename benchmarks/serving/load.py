@@ -1,4 +1,4 @@
-"""Load: a number of connections, each sending its next request as soon as it has the answer to the last."""
+"""Closed-loop load: connections that send the next request when the response has arrived."""
 
 import json
 import resource
@@ -15,8 +15,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Load:
-    """What one measurement found; ``cpu_seconds`` is what the generator itself used."""
+class LoadResult:
+    """Result of one load; ``cpu_seconds`` is the CPU time of the generator."""
 
     requests: int
     seconds: float
@@ -27,39 +27,54 @@ class Load:
 
     @property
     def requests_per_second(self) -> float:
-        """Answers by time, bad ones included."""
+        """Return responses per second, including errors."""
         return self.requests / self.seconds
 
 
 class LoadError(HoldfastError):
-    """The generator itself failed."""
+    """The load generator failed."""
 
 
 def generator_name() -> str:
-    """wrk where it is installed; it costs a tenth of the CPU of the one in Python."""
+    """Return the default generator: wrk where installed, which needs a tenth of the CPU of the one in Python.
+
+    Returns:
+        "wrk" or "python".
+    """
     return "wrk" if shutil.which("wrk") else "python"
 
 
 def send_load(
     url: str, bodies: Path, connections: int, seconds: int, first: int = 0, generator: str | None = None
-) -> Load:
-    """POST the bodies, one per line of the file, to ``url`` for whole seconds, beginning with body ``first``.
+) -> LoadResult:
+    """Send requests with a load generator.
+
+    Args:
+        url: Address of the POST requests.
+        bodies: File with request bodies, one per line, which are used in turn.
+        connections: Number of connections.
+        seconds: Duration.
+        first: Number of the first body.
+        generator: Name of the generator; None: the default.
+
+    Returns:
+        The result.
 
     Raises:
-        LoadError: The generator failed, or nothing was answered at all.
+        LoadError: The generator failed, or there was no response.
     """
-    make = _wrk if (generator or generator_name()) == "wrk" else _python
+    build_command = _wrk if (generator or generator_name()) == "wrk" else _python
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = make(url, bodies, connections, seconds, first)
+    command = build_command(url, bodies, connections, seconds, first)
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise LoadError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[-500:]}")
     found = json.loads(done.stdout.strip().splitlines()[-1])
     if found["requests"] == 0:
-        raise LoadError(f"No answer from {url} in {seconds} s.")
+        raise LoadError(f"No response from {url} in {seconds} s.")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Load(**found, cpu_seconds=cpu)
+    return LoadResult(**found, cpu_seconds=cpu)
 
 
 def _wrk(url: str, bodies: Path, connections: int, seconds: int, first: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""Description of the machine."""
 
 import os
 import platform
@@ -11,8 +11,12 @@ _CPU_INFO = Path("/proc/cpuinfo")
 _LIBRARIES = ("bentoml", "feast", "mlflow", "scikit-learn", "numpy", "redis", "uvicorn")
 
 
-def machine() -> dict[str, Any]:
-    """The machine, the versions, and how busy it was before the benchmark began."""
+def describe_machine() -> dict[str, Any]:
+    """Describe the machine, its load before the benchmark, and the versions of libraries.
+
+    Returns:
+        A JSON object.
+    """
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "system": platform.platform(),

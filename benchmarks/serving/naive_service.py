@@ -1,7 +1,7 @@
-"""The service as a careful tutorial would write it: everything opened once, then Feast and scikit-learn as they are.
+"""Naive service, as in a careful tutorial: store and model are opened once, then Feast and scikit-learn do the work.
 
-It has the same features, the same model and the same time of the request as Holdfast, and none of its checks.
-``NAIVE_MODEL`` is the folder of the model; Feast finds its configuration by its own variable.
+Features, model and time of the request are those of Holdfast, without its checks. ``NAIVE_MODEL`` is the folder of the
+model; Feast reads its configuration from FEAST_FS_YAML_FILE_PATH.
 """
 
 import os
@@ -23,8 +23,8 @@ TRUSTED = [
 ]
 
 
-class Answer(BaseModel):
-    """The score of one customer."""
+class Response(BaseModel):
+    """Score of one customer."""
 
     customer_id: str
     churn_probability: float
@@ -32,7 +32,7 @@ class Answer(BaseModel):
 
 @bentoml.service
 class NaiveChurn:
-    """Reads the features of a customer and scores them."""
+    """Prediction from online features."""
 
     def __init__(self) -> None:
         self.store = FeatureStore(fs_yaml_file=Path(os.environ["FEAST_FS_YAML_FILE_PATH"]))
@@ -41,9 +41,9 @@ class NaiveChurn:
         self.model = skops.io.load(MODEL / "model.skops", trusted=TRUSTED)
 
     @bentoml.api(route="/predict")
-    def predict(self, customer_id: str) -> Answer:
-        """The probability of churn."""
+    def predict(self, customer_id: str) -> Response:
+        """Predict the probability of churn."""
         entity = {"customer_id": customer_id, "as_of_us": AS_OF_US}
         values = self.store.get_online_features(features=self.features, entity_rows=[entity]).to_dict()
         row = pd.DataFrame(values)[self.names].astype(float)
-        return Answer(customer_id=customer_id, churn_probability=self.model.predict_proba(row.to_numpy())[0, 1])
+        return Response(customer_id=customer_id, churn_probability=self.model.predict_proba(row.to_numpy())[0, 1])

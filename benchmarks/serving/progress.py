@@ -1,18 +1,21 @@
-"""What the benchmark is at: a line at the end of a terminal, else one line for each step of some length."""
+"""Progress of the benchmark: a status line in a terminal, otherwise one line per step."""
 
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-class Progress:
-    """Used in a ``with`` block."""
+class BenchmarkProgress:
+    """Progress display for a ``with`` block.
+
+    Args:
+        console: Terminal or file.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Bar(
+        self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -23,25 +26,37 @@ class Progress:
         )
         self._task = self._bar.add_task("", total=None)
 
-    def say(self, doing: str) -> None:
-        """Something of unknown length, or a new state of it."""
-        self._bar.update(self._task, description=doing)
-        self._print(doing)
+    def show(self, activity: str) -> None:
+        """Show an activity of unknown length.
 
-    def expect(self, steps: int) -> None:
-        """From now on ``step`` is called so many times."""
+        Args:
+            activity: Description.
+        """
+        self._bar.update(self._task, description=activity)
+        self._print(activity)
+
+    def start_steps(self, steps: int) -> None:
+        """Start a sequence of calls of :meth:`step`.
+
+        Args:
+            steps: Number of steps.
+        """
         self._bar.reset(self._task, total=steps, completed=0, description="")
         self._done = 0
 
-    def step(self, doing: str) -> None:
-        """The next of the expected steps begins."""
-        self._bar.update(self._task, description=doing, completed=self._done)
-        self._done += 1
-        self._print(doing)
+    def step(self, activity: str) -> None:
+        """Start the next step.
 
-    def _print(self, doing: str) -> None:
+        Args:
+            activity: Description.
+        """
+        self._bar.update(self._task, description=activity, completed=self._done)
+        self._done += 1
+        self._print(activity)
+
+    def _print(self, activity: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(doing, highlight=False, soft_wrap=True)
+            self._console.print(activity, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._bar.start()

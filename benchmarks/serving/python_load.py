@@ -1,8 +1,8 @@
-"""The load generator where wrk is not installed: one thread, raw sockets, no client library.
+"""Load generator in Python, for machines without wrk: one thread, raw sockets, no client library.
 
     python -m benchmarks.serving.python_load URL BODIES CONNECTIONS SECONDS FIRST
 
-Everything that can be done before the clock runs is done before: requests are whole byte strings.
+Requests are byte strings that are prepared before the measurement.
 """
 
 import json
@@ -22,13 +22,13 @@ _TIMEOUT = 30.0
 
 
 class _Connection:
-    """One connection with one request under way."""
+    """Connection with one pending request."""
 
     def __init__(self, address: tuple[str, int], selector: selectors.BaseSelector) -> None:
         self._address, self._selector = address, selector
         self._socket: socket.socket | None = None
         self.sent_at = 0.0
-        self._answer = b""
+        self._response = b""
         self._missing = -1  # bytes of the body still to come; -1 while the head is incomplete
 
     def send(self, request: bytes) -> None:
@@ -36,12 +36,12 @@ class _Connection:
             self._socket = socket.create_connection(self._address, timeout=_TIMEOUT)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(self._socket, selectors.EVENT_READ, self)
-        self._answer, self._missing = b"", -1
+        self._response, self._missing = b"", -1
         self.sent_at = time.perf_counter()
         self._socket.sendall(request)
 
     def receive(self) -> bool | None:
-        """Whether the answer was a 200; None while it is incomplete."""
+        """Receive data; returns True for a complete 200, False for an error, None while incomplete."""
         assert self._socket is not None
         try:
             data = self._socket.recv(_CHUNK)
@@ -53,14 +53,14 @@ class _Connection:
         if self._missing >= 0:
             self._missing -= len(data)
         else:
-            self._answer += data
-            head, found, body = self._answer.partition(b"\r\n\r\n")
+            self._response += data
+            head, found, body = self._response.partition(b"\r\n\r\n")
             if not found:
                 return None
             self._missing = _content_length(head) - len(body)
         if self._missing > 0:
             return None
-        return self._answer.startswith(b"HTTP/1.1 200")
+        return self._response.startswith(b"HTTP/1.1 200")
 
     def close(self) -> None:
         if self._socket is not None:
@@ -72,12 +72,23 @@ class _Connection:
 def _content_length(head: bytes) -> int:
     _, found, rest = head.lower().partition(b"\r\ncontent-length:")
     if not found:
-        raise SystemExit("The answer has no Content-Length; chunked answers need wrk.")
+        raise SystemExit("The response has no Content-Length; chunked responses need wrk.")
     return int(rest.partition(b"\r\n")[0])
 
 
 def run(url: str, bodies: Path, connections: int, seconds: float, first: int) -> dict[str, float]:
-    """Closed loop for some seconds. Answers that come later are waited for and not counted: the server is idle then."""
+    """Run a closed loop; later responses are received but not counted, so that the server is idle afterwards.
+
+    Args:
+        url: Address of the POST requests.
+        bodies: File with request bodies, one per line.
+        connections: Number of connections.
+        seconds: Duration.
+        first: Number of the first body.
+
+    Returns:
+        Requests, seconds, p50_ms, p99_ms and errors.
+    """
     parts = urlsplit(url)
     assert parts.hostname
     requests = _requests(parts.netloc, parts.path or "/", bodies, first)
@@ -87,24 +98,24 @@ def run(url: str, bodies: Path, connections: int, seconds: float, first: int) ->
     clock = time.perf_counter
     start = clock()
     end = start + seconds
-    live = [_Connection(address, selector) for _ in range(connections)]
-    for connection in live:
+    open_connections = [_Connection(address, selector) for _ in range(connections)]
+    for connection in open_connections:
         connection.send(next(requests))
     while (now := clock()) < end:
         for key, _ in selector.select(timeout=end - now):
             connection = key.data
-            good = connection.receive()
-            if good is None:
+            ok = connection.receive()
+            if ok is None:
                 continue
             latencies.append(clock() - connection.sent_at)
-            errors += not good
+            errors += not ok
             connection.send(next(requests))
     elapsed = clock() - start
     while selector.get_map() and (ready := selector.select(timeout=_TIMEOUT)):
         for key, _ in ready:
             if key.data.receive() is not None:
                 key.data.close()
-    for connection in live:
+    for connection in open_connections:
         connection.close()
     return _summary(latencies, errors, elapsed)
 
@@ -112,15 +123,15 @@ def run(url: str, bodies: Path, connections: int, seconds: float, first: int) ->
 def _requests(host: str, path: str, bodies: Path, first: int) -> Iterator[bytes]:
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
     lines = [line.encode() for line in bodies.read_text().splitlines()]
-    made = [f"{head}{len(line)}\r\n\r\n".encode() + line for line in lines]
-    return islice(cycle(made), first % len(made), None)
+    prepared = [f"{head}{len(line)}\r\n\r\n".encode() + line for line in lines]
+    return islice(cycle(prepared), first % len(prepared), None)
 
 
 def _summary(latencies: "array[float]", errors: int, elapsed: float) -> dict[str, float]:
     ordered = sorted(latencies)
 
     def percentile(share: float) -> float:
-        """The nearest rank, in milliseconds."""
+        """Compute a percentile by nearest rank, in milliseconds."""
         return ordered[math.ceil(len(ordered) * share) - 1] * 1000 if ordered else 0.0
 
     return {
@@ -133,6 +144,7 @@ def _summary(latencies: "array[float]", errors: int, elapsed: float) -> dict[str
 
 
 def main() -> None:
+    """Run the load of the command line and print the result as JSON."""
     url, bodies, connections, seconds, first = sys.argv[1:]
     print(json.dumps(run(url, Path(bodies), int(connections), float(seconds), int(first))))
 

@@ -1,17 +1,17 @@
-"""From measurements to numbers, and from numbers to goals."""
+"""Summary of measurements, and evaluation of performance goals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
-from benchmarks.serving.load import Load
+from benchmarks.serving.load import LoadResult
 from benchmarks.serving.rounds import Measurement, Rounds
 
 
 @dataclass(frozen=True)
-class Line:
-    """The median round of one subject, and the spread of its rounds."""
+class SubjectSummary:
+    """Medians over the rounds of one subject, and the range of its throughput."""
 
     requests_per_second: float
     p50_ms: float
@@ -26,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Goal:
-    """A number that was promised. ``lowest`` and ``highest`` are those of single rounds."""
+    """Performance goal and its value; ``lowest`` and ``highest`` are the range over single rounds."""
 
     name: str
     value: float
@@ -38,19 +38,30 @@ class Goal:
 
     @property
     def met(self) -> bool:
-        """Whether the value keeps the limit."""
+        """Return True when the value is within the limit."""
         return self.value >= self.limit if self.direction == ">=" else self.value <= self.limit
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, and whether it is met."""
+        """Convert the goal to JSON.
+
+        Returns:
+            All fields and ``met``.
+        """
         return asdict(self) | {"met": self.met}
 
 
-def line(measurements: Sequence[Measurement]) -> Line:
-    """Errors are summed; everything else is the median."""
+def summarize(measurements: Sequence[Measurement]) -> SubjectSummary:
+    """Summarize the rounds of one subject.
+
+    Args:
+        measurements: One measurement per round.
+
+    Returns:
+        Sum of the errors, medians of the other values.
+    """
     loads = [measurement.load for measurement in measurements]
     rates = [load.requests_per_second for load in loads]
-    return Line(
+    return SubjectSummary(
         requests_per_second=round(median(rates), 1),
         p50_ms=round(median(load.p50_ms for load in loads), 3),
         p99_ms=round(median(load.p99_ms for load in loads), 3),
@@ -63,68 +74,124 @@ def line(measurements: Sequence[Measurement]) -> Line:
     )
 
 
-def lines(found: Rounds) -> dict[str, dict[str, Line]]:
-    """Name, then number of connections."""
-    table: dict[str, dict[str, Line]] = {}
-    for (name, connections), measurements in found.items():
-        table.setdefault(name, {})[str(connections)] = line(measurements)
+def summarize_rounds(rounds: Rounds) -> dict[str, dict[str, SubjectSummary]]:
+    """Summarize the rounds of all subjects.
+
+    Args:
+        rounds: All measurements.
+
+    Returns:
+        Name to number of connections to summary.
+    """
+    table: dict[str, dict[str, SubjectSummary]] = {}
+    for (name, connections), measurements in rounds.items():
+        table.setdefault(name, {})[str(connections)] = summarize(measurements)
     return table
 
 
-def rate(load: Load) -> float:
-    """Requests per second."""
+def throughput(load: LoadResult) -> float:
+    """Return the requests per second.
+
+    Args:
+        load: Result of a load.
+
+    Returns:
+        Requests per second.
+    """
     return load.requests_per_second
 
 
-def p50(load: Load) -> float:
-    """Median latency, milliseconds."""
+def median_latency(load: LoadResult) -> float:
+    """Return the median latency.
+
+    Args:
+        load: Result of a load.
+
+    Returns:
+        Milliseconds.
+    """
     return load.p50_ms
 
 
-class Goals:
-    """Compares subjects: the ratio of their median rounds, beside the ratios of the single rounds.
+class GoalEvaluator:
+    """Evaluation of goals from medians over rounds; a subject that was not measured gives no goal.
 
-    A subject that was not measured gives no goal.
+    Args:
+        rounds: All measurements.
+
+    Attributes:
+        all: Evaluated goals.
     """
 
-    def __init__(self, found: Rounds) -> None:
-        self._found = found
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
         self.all: list[Goal] = []
 
-    def ratio(
+    def add_ratio(
         self,
         name: str,
-        upper: tuple[str, int],
-        lower: tuple[str, int],
+        numerator: tuple[str, int],
+        denominator: tuple[str, int],
         direction: Literal[">=", "<="],
         limit: float,
-        of: Callable[[Load], float] = rate,
+        metric: Callable[[LoadResult], float] = throughput,
     ) -> None:
-        """Of one quantity of two subjects, measured shortly after each other in each round."""
-        if upper not in self._found or lower not in self._found:
+        """Add a goal for the ratio of a metric of two subjects, which are measured shortly after each other.
+
+        Args:
+            name: Name of the goal.
+            numerator: Name and connections of the first subject.
+            denominator: Name and connections of the second subject.
+            direction: Direction of the limit.
+            limit: Limit of the ratio.
+            metric: Metric of a load.
+        """
+        if numerator not in self._rounds or denominator not in self._rounds:
             return
-        above, below = ([of(item.load) for item in self._found[key]] for key in (upper, lower))
+        above, below = ([metric(item.load) for item in self._rounds[subject]] for subject in (numerator, denominator))
         singles = [a / b for a, b in zip(above, below, strict=True)]
         self._add(name, median(above) / median(below), limit, direction, "x", singles)
 
-    def tail(self, name: str, of: tuple[str, int], limit: float) -> None:
-        """p99 over p50."""
-        loads = [item.load for item in self._found.get(of, [])]
+    def add_tail(self, name: str, subject: tuple[str, int], limit: float) -> None:
+        """Add a goal for p99 divided by p50.
+
+        Args:
+            name: Name of the goal.
+            subject: Name and connections of the subject.
+            limit: Upper limit of the ratio.
+        """
+        loads = [item.load for item in self._rounds.get(subject, [])]
         if loads:
             singles = [load.p99_ms / load.p50_ms for load in loads]
             value = median(load.p99_ms for load in loads) / median(load.p50_ms for load in loads)
             self._add(name, value, limit, "<=", "x", singles)
 
-    def throughput(self, name: str, of: tuple[str, int], each: int, limit: float, unit: str) -> None:
-        """Requests per second times what each request holds."""
-        if of in self._found:
-            rates = [item.load.requests_per_second * each for item in self._found[of]]
+    def add_throughput(self, name: str, subject: tuple[str, int], items: int, limit: float, unit: str) -> None:
+        """Add a goal for the throughput.
+
+        Args:
+            name: Name of the goal.
+            subject: Name and connections of the subject.
+            items: Number of items per request.
+            limit: Lower limit of the items per second.
+            unit: Unit for the report.
+        """
+        if subject in self._rounds:
+            rates = [item.load.requests_per_second * items for item in self._rounds[subject]]
             self._add(name, median(rates), limit, ">=", unit, rates)
 
-    def number(
+    def add_median(
         self, name: str, values: Sequence[float], direction: Literal[">=", "<="], limit: float, unit: str
     ) -> None:
-        """The median of some values of which each was measured by itself."""
+        """Add a goal for the median of separately measured values.
+
+        Args:
+            name: Name of the goal.
+            values: Measured values.
+            direction: Direction of the limit.
+            limit: Limit of the median.
+            unit: Unit for the report.
+        """
         if values:
             self._add(name, median(values), limit, direction, unit, values)
 

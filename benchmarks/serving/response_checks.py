@@ -1,49 +1,79 @@
-"""What a right answer of each contender looks like. The checks raise AssertionError, or what a wrong shape raises."""
+"""Checks of the responses of each contender.
+
+A check raises AssertionError, or the error that an unexpected structure causes.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.serving.fixture import Scene
+from benchmarks.serving.fixture import BenchmarkFixture
 
 TOLERANCE = 1e-9
 
 
-def same_probabilities(scene: Scene, answers: list[Any]) -> None:
-    """The probability of each customer is that of scikit-learn on the offline features."""
-    _same(scene, {answer["customer_id"]: answer["churn_probability"] for answer in answers})
+def check_predictions(fixture: BenchmarkFixture, responses: list[Any]) -> None:
+    """Check that each probability is that of scikit-learn on the offline features.
+
+    Args:
+        fixture: Shared fixture with the expected probabilities.
+        responses: Responses in the order of the expected customers.
+    """
+    _compare(fixture, {response["customer_id"]: response["churn_probability"] for response in responses})
 
 
-def same_batches(scene: Scene, answers: list[Any]) -> None:
-    """As above, of whole batches; everybody in them gets a score."""
-    items = [item for answer in answers for item in answer["predictions"]]
+def check_batches(fixture: BenchmarkFixture, responses: list[Any]) -> None:
+    """Check batches: each customer has a score, and the probabilities are the expected ones.
+
+    Args:
+        fixture: Shared fixture with the expected probabilities.
+        responses: Responses to batch requests.
+    """
+    items = [item for response in responses for item in response["predictions"]]
     assert {item["status"] for item in items} == {"ok"}
-    _same(scene, {item["customer_id"]: item["churn_probability"] for item in items})
+    _compare(fixture, {item["customer_id"]: item["churn_probability"] for item in items})
 
 
-def same_schema(scene: Scene, answers: list[Any]) -> None:
-    """The no-op answers in the words of the service."""
+def check_schema(fixture: BenchmarkFixture, responses: list[Any]) -> None:
+    """Check that the no-op has the schema of the service.
+
+    Args:
+        fixture: Shared fixture with the expected customers.
+        responses: Responses in the order of the expected customers.
+    """
     from services.schemas import Prediction
 
-    assert all(set(answer) == set(Prediction.model_fields) for answer in answers), "another schema"
-    assert [answer["customer_id"] for answer in answers] == list(scene.expected), "other customers"
+    assert all(set(response) == set(Prediction.model_fields) for response in responses), "another schema"
+    assert [response["customer_id"] for response in responses] == list(fixture.expected), "other customers"
 
 
-def all_features(scene: Scene, answers: list[Any]) -> None:
-    """Every feature is there, of the customer who was asked for."""
-    for customer, answer in zip(scene.expected, answers, strict=True):
-        names, results = answer["metadata"]["feature_names"], answer["results"]
+def check_features(fixture: BenchmarkFixture, responses: list[Any]) -> None:
+    """Check that each response of Feast contains all features of the requested customer.
+
+    Args:
+        fixture: Shared fixture with the expected customers.
+        responses: Responses in the order of the expected customers.
+    """
+    for customer, response in zip(fixture.expected, responses, strict=True):
+        names, results = response["metadata"]["feature_names"], response["results"]
         found = {name: result["values"][0] for name, result in zip(names, results, strict=True)}
         assert found["customer_id"] == customer, "another customer"
         assert isinstance(found["days_since_last_purchase"], float), "no features"
         assert len(found) > 15, "too few features"
 
 
-def same_model(scene: Scene, answers: list[Any]) -> None:
-    """The model server's second column is the probability."""
-    _same(scene, {c: answer["predictions"][0][1] for c, answer in zip(scene.expected, answers, strict=True)})
+def check_model_server(fixture: BenchmarkFixture, responses: list[Any]) -> None:
+    """Check that the second column of MLflow's model server is the expected probability.
+
+    Args:
+        fixture: Shared fixture with the expected probabilities.
+        responses: Responses in the order of the expected customers.
+    """
+    _compare(
+        fixture, {c: response["predictions"][0][1] for c, response in zip(fixture.expected, responses, strict=True)}
+    )
 
 
-def _same(scene: Scene, probabilities: Mapping[str, float]) -> None:
-    for customer, expected in scene.expected.items():
+def _compare(fixture: BenchmarkFixture, probabilities: Mapping[str, float]) -> None:
+    for customer, expected in fixture.expected.items():
         difference = abs(probabilities[customer] - expected)
         assert difference <= TOLERANCE, f"{customer}: {probabilities[customer]} instead of {expected}"

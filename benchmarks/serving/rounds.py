@@ -1,4 +1,4 @@
-"""Several short rounds over all that is measured, in another order each, so that a noisy machine is noisy for all."""
+"""Interleaved measurement: short rounds over all subjects in random order, so that noise affects all of them."""
 
 import random
 import time
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.serving import python_load
-from benchmarks.serving.idle_wait import QUIET_CORES, Patience, Watch
-from benchmarks.serving.load import Load, LoadError, send_load
-from benchmarks.serving.processes import Process
-from benchmarks.serving.running_contender import Running
+from benchmarks.serving.idle_wait import QUIET_CORES, CpuMonitor, WaitBudget
+from benchmarks.serving.load import LoadError, LoadResult, send_load
+from benchmarks.serving.running_contender import RunningContender
+from holdfast.runtime.processes import ManagedProcess, log_tail
 
 _WARM_SECONDS = 0.3
 _SETTLE_SECONDS = 3.0
-_PER_ROUND = 1009  # each round begins with other customers
+_BODIES_PER_ROUND = 1009  # each round starts with other customers
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One line of the result: a running contender, asked at one address over a number of connections."""
+    """Running contender with a path and a number of connections: one row of the result."""
 
     name: str
-    running: Running
+    running: RunningContender
     connections: int
     path: str
     bodies: Path
@@ -30,13 +30,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One round of one subject.
+    """Measurement of one subject in one round.
 
-    ``others_cores``: how many cores work outside the benchmark kept busy meanwhile. ``cpu_ms``: what the server, not
-    its Redis, computed for each request; a busy machine changes that least.
+    Attributes:
+        others_cores: Cores that other processes used meanwhile.
+        cpu_ms: CPU time of the server, without Redis, per request; a busy machine changes this value least.
     """
 
-    load: Load
+    load: LoadResult
     others_cores: float
     cpu_ms: float
 
@@ -44,33 +45,57 @@ class Measurement:
 Rounds = dict[tuple[str, int], list[Measurement]]
 
 
-def subject(running: Running, connections: int, name: str = "", path: str = "", questions: str = "") -> Subject:
-    """``running`` on its own address, unless told otherwise."""
+def create_subject(
+    running: RunningContender, connections: int, name: str = "", path: str = "", requests: str = ""
+) -> Subject:
+    """Create a subject.
+
+    Args:
+        running: Running contender.
+        connections: Number of connections.
+        name: Name in the result; "": that of the contender.
+        path: Path of the requests; "": that of the contender.
+        requests: Name of the request file; "": that of the contender.
+
+    Returns:
+        The subject.
+    """
     contender = running.contender
     return Subject(
         name or contender.name,
         running,
         connections,
         path or contender.path,
-        running.scene.questions(questions or contender.questions),
+        running.fixture.requests(requests or contender.requests),
     )
 
 
 def measure_all(
     subjects: Sequence[Subject],
-    backing: Sequence[Process],
+    backing: Sequence[ManagedProcess],
     rounds: int,
     seconds: int,
-    patience: Patience,
-    tell: Callable[[str], None],
+    budget: WaitBudget,
+    report: Callable[[str], None],
 ) -> Rounds:
-    """Every subject once per round, alone: all other servers are stopped meanwhile.
+    """Measure each subject once per round while all other servers are paused.
 
-    Those of one number of connections follow each other, because they are compared. ``backing`` are the processes
-    that all of them need. What other work on the machine disturbed is measured again, while there is ``patience``.
+    Subjects with the same number of connections follow each other, because they are compared. A measurement that other
+    processes disturbed is repeated as long as the budget lasts.
+
+    Args:
+        subjects: Subjects.
+        backing: Processes that all servers need.
+        rounds: Number of rounds.
+        seconds: Duration of one measurement.
+        budget: Budget for waits and repetitions.
+        report: Called with the progress.
+
+    Returns:
+        Name and connections of a subject to its measurements.
 
     Raises:
-        LoadError: A server did not answer; holds the end of its log.
+        LoadError: A server did not respond; contains the end of its log.
     """
     servers = {id(item.running): item.running for item in subjects}.values()
     for server in servers:
@@ -81,8 +106,8 @@ def measure_all(
         for number in range(rounds):
             shuffled = sorted(order.sample(list(subjects), len(subjects)), key=lambda item: item.connections)
             for item in shuffled:
-                tell(f"round {number + 1} of {rounds}: {item.name}, {item.connections} connections")
-                measurement = _least_disturbed(item, backing, seconds, number * _PER_ROUND, patience)
+                report(f"round {number + 1} of {rounds}: {item.name}, {item.connections} connections")
+                measurement = _least_disturbed(item, backing, seconds, number * _BODIES_PER_ROUND, budget)
                 found[item.name, item.connections].append(measurement)
     finally:
         for server in servers:
@@ -91,37 +116,37 @@ def measure_all(
 
 
 def _least_disturbed(
-    item: Subject, backing: Sequence[Process], seconds: int, first: int, patience: Patience
+    item: Subject, backing: Sequence[ManagedProcess], seconds: int, first: int, budget: WaitBudget
 ) -> Measurement:
-    """Of up to three attempts, the one during which others did least: chosen by that, never by its outcome."""
-    patience.wait()
+    """Return that of up to three attempts with the least other CPU use; the choice ignores the result."""
+    budget.wait()
     best = _measure(item, backing, seconds, first)
     for _ in range(2):
-        if best.others_cores <= QUIET_CORES or not patience.spend(seconds):
+        if best.others_cores <= QUIET_CORES or not budget.spend(seconds):
             break
-        patience.wait()
+        budget.wait()
         best = min(best, _measure(item, backing, seconds, first), key=lambda found: found.others_cores)
     return best
 
 
-def _measure(item: Subject, backing: Sequence[Process], seconds: int, first: int) -> Measurement:
+def _measure(item: Subject, backing: Sequence[ManagedProcess], seconds: int, first: int) -> Measurement:
     url, process = f"{item.running.url}{item.path}", item.running.process
     process.resume()
     try:
         python_load.run(url, item.bodies, item.connections, _WARM_SECONDS, first)
-        watch, used = Watch([process, *backing]), process.cpu_seconds()
+        monitor, used = CpuMonitor([process, *backing]), process.cpu_seconds()
         load = send_load(url, item.bodies, item.connections, seconds, first)
         used = process.cpu_seconds() - used
-        return Measurement(load, watch.others_cores(load.cpu_seconds), used / load.requests * 1000)
+        return Measurement(load, monitor.busy_cores(load.cpu_seconds), used / load.requests * 1000)
     except (LoadError, OSError) as error:
-        raise LoadError(f"{item.name}: {error}\n{process.last_lines()}") from error
+        raise LoadError(f"{item.name}: {error}\n{log_tail(process.log)}") from error
     finally:
         _settle(process)
         process.pause()
 
 
-def _settle(process: Process) -> None:
-    """Let it finish what the generator has left under way; a request that is stopped would time out afterwards."""
+def _settle(process: ManagedProcess) -> None:
+    """Wait until the server has finished pending requests, which would time out if the server were paused."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     used = process.cpu_seconds()
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Contenders that are up, and whether they answer what they should."""
+"""Running contenders, and the check of their responses."""
 
 import json
 import shutil
@@ -11,83 +11,114 @@ from typing import Any
 
 import psutil
 
-from benchmarks.serving.contenders import Check, Contender
-from benchmarks.serving.fixture import ROOT, Scene
-from benchmarks.serving.processes import HOST, Process, Processes, free_port
+from benchmarks.serving.contenders import Contender, ResponseCheck
+from benchmarks.serving.fixture import ROOT, BenchmarkFixture
+from benchmarks.serving.processes import BenchmarkProcesses
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.processes import HOST, ManagedProcess, free_port, log_tail
 
-_STARTS_WITHIN = 30.0
-
-
-class WrongAnswerError(HoldfastError):
-    """A contender does not answer what it should; its numbers would mean nothing."""
+_START_SECONDS = 30.0
 
 
-class Running:
-    """A contender that is up."""
+class WrongResponseError(HoldfastError):
+    """A contender gives a wrong response, so that its measurements would be meaningless."""
 
-    def __init__(self, contender: Contender, scene: Scene, processes: Processes) -> None:
-        self.contender, self.scene = contender, scene
+
+class RunningContender:
+    """Started contender, which is ready.
+
+    Args:
+        contender: Contender.
+        fixture: Shared fixture.
+        processes: Processes of the benchmark.
+
+    Attributes:
+        seconds_to_ready: Seconds from the start until the contender was ready.
+    """
+
+    def __init__(self, contender: Contender, fixture: BenchmarkFixture, processes: BenchmarkProcesses) -> None:
+        self.contender, self.fixture = contender, fixture
         port = free_port()
-        home = {"BENTOML_HOME": str(_bentoml_home(scene, contender.name))}
-        environment = scene.environment | contender.environment | home
+        home = {"BENTOML_HOME": str(_bentoml_home(fixture, contender.name))}
+        environment = fixture.environment | contender.environment | home
         self.url = f"http://{HOST}:{port}"
         command = [part.format(port=port) for part in contender.command]
-        self.process: Process = processes.start(contender.name, command, environment, ROOT)
-        self.seconds_to_ready = self.process.wait_until(f"{self.url}{contender.ready}")
+        self.process = processes.start(contender.name, command, environment, ROOT)
+        self.seconds_to_ready = self.process.seconds_to_ready(f"{self.url}{contender.ready}")
 
     def check(self) -> None:
-        """Ask the questions whose answers are known.
+        """Check the responses to requests with known results.
 
         Raises:
-            WrongAnswerError: Not the status, or not the content.
+            WrongResponseError: A status or a content is wrong.
         """
         contender = self.contender
-        self.check_at(contender.path, contender.questions, contender.check, len(self.scene.expected))
-        self._until(lambda: contender.says in self._metrics(), f"{contender.says!r} in its metrics")
+        self.check_at(contender.path, contender.requests, contender.check, len(self.fixture.expected))
+        required = contender.required_metric
+        self._wait_until(lambda: required in self._metrics(), f"metric {required!r}")
         if len(workers := bentoml_workers(self.process)) not in (0, contender.workers):
-            raise WrongAnswerError(f"{contender.name} has {len(workers)} workers instead of {contender.workers}.")
+            raise WrongResponseError(f"{contender.name} has {len(workers)} workers instead of {contender.workers}.")
 
-    def check_at(self, path: str, questions: str, check: Check, count: int) -> None:
-        """As above, with the first ``count`` questions of another kind."""
-        bodies = self.scene.questions(questions).read_text().splitlines()[:count]
-        answers = [self._ask(path, body) for body in bodies]
+    def check_at(self, path: str, requests: str, check: ResponseCheck, count: int) -> None:
+        """Check the responses to other requests.
+
+        Args:
+            path: Path of the requests.
+            requests: Name of the request file.
+            check: Check of the responses.
+            count: Number of requests.
+
+        Raises:
+            WrongResponseError: A status or a content is wrong.
+        """
+        bodies = self.fixture.requests(requests).read_text().splitlines()[:count]
+        responses = [self._post(path, body) for body in bodies]
         try:
-            check(self.scene, answers)
+            check(self.fixture, responses)
         except (KeyError, TypeError, IndexError, AssertionError) as error:
-            told = f"{self.contender.name} answers wrongly at {path}: {error!r}; {str(answers[0])[:500]}"
-            raise WrongAnswerError(told) from error
+            raise WrongResponseError(
+                f"{self.contender.name} gives a wrong response at {path}: {error!r}; {str(responses[0])[:500]}"
+            ) from error
 
     def _metrics(self) -> str:
-        if not self.contender.says:
+        if not self.contender.required_metric:
             return ""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
-            return str(answer.read().decode())
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as response:
+            return str(response.read().decode())
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _STARTS_WITHIN
+    def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _START_SECONDS
         while not condition():
             if time.monotonic() > deadline:
-                raise WrongAnswerError(f"{self.contender.name}: no {what}.\n{self.process.last_lines()}")
+                raise WrongResponseError(f"{self.contender.name}: no {what}.\n{log_tail(self.process.log)}")
             time.sleep(0.2)
 
-    def _ask(self, path: str, body: str) -> Any:
+    def _post(self, path: str, body: str) -> Any:
         request = urllib.request.Request(f"{self.url}{path}", body.encode(), {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return json.load(response)
         except urllib.error.HTTPError as error:
-            raise WrongAnswerError(f"{self.contender.name} answers {error.code}: {error.read()[:500]!r}") from error
+            raise WrongResponseError(
+                f"{self.contender.name} responds with {error.code}: {error.read()[:500]!r}"
+            ) from error
 
 
-def bentoml_workers(process: Process) -> list[psutil.Process]:
-    """The workers of `bentoml serve`, without its supervisor; of other servers none."""
+def bentoml_workers(process: ManagedProcess) -> list[psutil.Process]:
+    """List the workers of `bentoml serve`, without its supervisor.
+
+    Args:
+        process: Process of a contender.
+
+    Returns:
+        The workers; none for other servers.
+    """
     return [item for item in process.tree() if "_bentoml_impl.worker.service" in item.cmdline()]
 
 
-def _bentoml_home(scene: Scene, name: str) -> Path:
-    """A copy for each server: as it starts, it clears the folder of the metrics in it."""
-    home = scene.data / f"bentoml-{name}"
+def _bentoml_home(fixture: BenchmarkFixture, name: str) -> Path:
+    """Copy BentoML's home for a server, which clears the folder of the metrics at its start."""
+    home = fixture.data / f"bentoml-{name}"
     if not home.exists():
-        shutil.copytree(scene.data / "bentoml", home)
+        shutil.copytree(fixture.data / "bentoml", home)
     return home

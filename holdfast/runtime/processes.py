@@ -65,6 +65,18 @@ class ManagedProcess:
         """Resume all processes of the tree (SIGCONT)."""
         apply_to_processes(self.tree(), psutil.Process.resume)
 
+    def cpu_seconds(self) -> float:
+        """Sum the CPU time of the tree.
+
+        Returns:
+            User and system time in seconds, of the processes that still exist.
+        """
+        total = 0.0
+        for process in self.tree():
+            with suppress(psutil.Error):
+                total += sum(process.cpu_times()[:2])
+        return total
+
     def kill(self) -> None:
         """Kill all processes of the tree at once (SIGKILL), as the kernel does when memory is short."""
         apply_to_processes(self.tree(), psutil.Process.kill)

@@ -1,4 +1,4 @@
-"""Tiny servers in processes of their own."""
+"""Fixtures with small HTTP servers as separate processes."""
 
 import os
 import sys
@@ -9,28 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serving.processes import HOST, Process, Processes, free_port
+from benchmarks.serving.processes import BenchmarkProcess, BenchmarkProcesses
+from holdfast.runtime.processes import HOST, free_port
 from tests.support.main_job import ROOT
 
 
 @dataclass(frozen=True)
-class Tiny:
-    """A tiny server, and the bodies it was sent."""
+class SmallServer:
+    """Running server of `tests.support.small_server`, and its log of request bodies."""
 
     url: str
-    process: Process
+    process: BenchmarkProcess
     log: Path
 
     @property
-    def asked(self) -> list[str]:
+    def bodies(self) -> list[str]:
+        """Return the received request bodies."""
         return self.log.read_text().splitlines()
 
 
-StartTiny = Callable[..., Tiny]
+StartServer = Callable[..., SmallServer]
 
 
-def becomes(condition: Callable[[], bool], within: float = 15) -> bool:
-    """Whether the condition holds in time."""
+def becomes_true(condition: Callable[[], bool], within: float = 15) -> bool:
+    """Poll a condition; returns whether it became true in time."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if condition():
@@ -40,22 +42,22 @@ def becomes(condition: Callable[[], bool], within: float = 15) -> bool:
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    with Processes(tmp_path / "logs") as started:
+def processes(tmp_path: Path) -> Iterator[BenchmarkProcesses]:
+    with BenchmarkProcesses(tmp_path / "logs") as started:
         yield started
 
 
 @pytest.fixture
-def tiny(processes: Processes, tmp_path: Path) -> StartTiny:
-    """Starts one: ``tiny(delay=0.02, fail_every=10)``; ``mark`` is a word more in its command line."""
+def start_server(processes: BenchmarkProcesses, tmp_path: Path) -> StartServer:
+    """A function that starts a server; ``mark`` is an additional argument in its command line."""
 
-    def start(name: str = "tiny", delay: float = 0.0, fail_every: int = 0, mark: str = "") -> Tiny:
-        port, log = free_port(), tmp_path / f"{name}-asked"
+    def start(name: str = "small", delay: float = 0.0, fail_every: int = 0, mark: str = "") -> SmallServer:
+        port, log = free_port(), tmp_path / f"{name}-bodies"
         options = [str(port), str(log), str(delay), str(fail_every), mark]
-        command = [sys.executable, "-m", "tests.support.tiny_server", *options]
+        command = [sys.executable, "-m", "tests.support.small_server", *options]
         process = processes.start(name, command, os.environ, ROOT)
         url = f"http://{HOST}:{port}"
-        process.wait_until(f"{url}/readyz")
-        return Tiny(url, process, log)
+        process.seconds_to_ready(f"{url}/readyz")
+        return SmallServer(url, process, log)
 
     return start

@@ -1,8 +1,8 @@
-"""A real HTTP server that can be told to be slow, to fail, to answer in pieces, and that remembers what it was asked.
+"""Small HTTP server with a delay and failures, which responds in chunks and logs the request bodies.
 
-    python -m tests.support.tiny_server PORT LOG DELAY FAIL_EVERY
+    python -m tests.support.small_server PORT LOG DELAY FAIL_EVERY
 
-``LOG`` gets each body on a line; every ``FAIL_EVERY``-th answer is a 503 (0: none). GET answers 200.
+``LOG`` contains each body on a line; every ``FAIL_EVERY``-th response is a 503 (0: none). GET responds with 200.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 
-class Server:
-    """Answers in two pieces, the head and half a body first."""
+class SmallServerProtocol:
+    """Handler of connections; a response consists of three chunks."""
 
     def __init__(self, log: Path, delay: float, fail_every: int) -> None:
         self._log, self._delay, self._fail_every = log.open("a", buffering=1), delay, fail_every
         self._count = 0
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -27,10 +27,10 @@ class Server:
                 (line.split(b":")[1] for line in head.split(b"\r\n") if line.lower()[:15] == b"content-length:"), 0
             )
             body = await reader.readexactly(int(length))
-            await self._answer(head, body, writer)
+            await self._respond(head, body, writer)
         writer.close()
 
-    async def _answer(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
         status = b"200 OK"
         if head.startswith(b"POST"):
             self._log.write(body.decode() + "\n")
@@ -47,9 +47,9 @@ class Server:
 
 async def main() -> None:
     port, log, delay, fail_every = sys.argv[1:5]
-    server = Server(Path(log), float(delay), int(fail_every))
-    async with await asyncio.start_server(server.connected, "127.0.0.1", int(port)) as listening:
-        await listening.serve_forever()
+    protocol = SmallServerProtocol(Path(log), float(delay), int(fail_every))
+    async with await asyncio.start_server(protocol.handle, "127.0.0.1", int(port)) as server:
+        await server.serve_forever()
 
 
 if __name__ == "__main__":
