@@ -102,13 +102,23 @@ def test_every_flow_command_it_names_exists_with_its_options() -> None:
 
 
 def assert_command_exists(name: str, arguments: str) -> None:
-    """A module to be run by ``python -m``, whose function of its own name has all the options that are given."""
-    tree = ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text())
+    """Check that a module for ``python -m`` exists and that its function has all given options.
+
+    A package is run by its ``__main__``; a command of ``holdfast`` is a function of its module in ``holdfast.cli``.
+    """
+    path = ROOT / name.replace(".", "/")
+    if name == "holdfast" and not arguments.startswith("-"):
+        command, _, arguments = arguments.partition(" ")
+        name, text = f"holdfast.{command}", (ROOT / "holdfast" / "cli" / f"{command}.py").read_text()
+        tree = ast.parse(text + (path / "__main__.py").read_text())
+    else:
+        tree = ast.parse((path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
     assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, name
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    options = set(re.findall(r"--[\w-]+", arguments))
+    options = set(re.findall(r"--[\w-]+", arguments)) - {"--help"}
     if options:
-        parameters = functions[name.split(".")[1]].args.args
+        entry = {"simulations": "simulate"}.get(name, name.rpartition(".")[2])
+        parameters = functions[entry].args.args
         given = {f"--{argument.arg.replace('_', '-')}" for argument in parameters}
         given |= {f"--no-{argument.arg.replace('_', '-')}" for argument in parameters}
         given |= set(re.findall(r"--[\w-]+", " ".join(ast.unparse(argument) for argument in parameters)))

@@ -26,7 +26,8 @@ BLOCKS = [block for block in blocks(TEXT) if block.info == "bash"]
 
 def alerted() -> set[str]:
     """Every event that the product raises an alert about."""
-    source = "\n".join(file.read_text() for file in (ROOT / "flows").rglob("*.py"))
+    files = [file for folder in ("flows", "holdfast") for file in (ROOT / folder).rglob("*.py")]
+    source = "\n".join(file.read_text() for file in files)
     return set(get_args(EventName)) | set(
         re.findall(r'"(holdfast\.(?:run|rollout|retraining)\.(?!done|promoted)\w+)"', source)
     )

@@ -55,7 +55,7 @@ def make_targets(text: str = TEXT) -> set[str]:
 
 def module_commands(text: str = TEXT) -> list[tuple[str, str]]:
     """The module and the arguments of every `python -m MODULE ...`, but for those of Python itself."""
-    found = re.findall(r"python -m ((?:flows|feature_repo|benchmarks|services)[\w.]*)([^`\n|]*)", text)
+    found = re.findall(r"python -m ((?:flows|feature_repo|benchmarks|services|holdfast|simulations)[\w.]*)([^`\n|]*)", text)
     return [(module, arguments.strip()) for module, arguments in found]
 
 
