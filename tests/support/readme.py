@@ -54,8 +54,9 @@ def make_targets(text: str = TEXT) -> set[str]:
 
 
 def module_commands(text: str = TEXT) -> list[tuple[str, str]]:
-    """The module and the arguments of every `python -m MODULE ...`, but for those of Python itself."""
-    found = re.findall(r"python -m ((?:flows|feature_repo|benchmarks|services|holdfast|simulations)[\w.]*)([^`\n|]*)", text)
+    """Find the module and the arguments of every `python -m MODULE ...`, except modules of Python itself."""
+    packages = "flows|feature_repo|benchmarks|services|holdfast|simulations"
+    found = re.findall(rf"python -m ((?:{packages})[\w.]*)([^`\n|]*)", text)
     return [(module, arguments.strip()) for module, arguments in found]
 
 
