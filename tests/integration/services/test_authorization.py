@@ -1,4 +1,4 @@
-"""Who may ask, over real HTTP: holders of a key, else only this machine; and pages of other sites only if named."""
+"""Authorization over HTTP: API keys, requests from this machine, and CORS."""
 
 import hashlib
 import socket
@@ -37,14 +37,14 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def locked(service_data: Path, keys: Path) -> Iterator[HttpService]:
-    """A service with keys, for pages of ``SHOP``."""
+    """A service with keys that allows the origin ``SHOP``."""
     with serve_over_http(service_data, HOLDFAST_API_KEYS_FILE=str(keys), HOLDFAST_CORS_ORIGINS=SHOP) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def unlocked(service_data: Path) -> Iterator[HttpService]:
-    """A service without keys that listens to all the service_data, for no other site's pages."""
+    """A service without keys on all network interfaces, without allowed origins."""
     with serve_over_http(service_data, host="0.0.0.0") as address:
         yield HttpService(address.port)
 
@@ -75,7 +75,9 @@ class TestKeys:
             {"Authorization": "Bearer wrong", "X-API-Key": OLD},
         ],
     )
-    def test_without_a_valid_one_nobody_is_answered(self, with_keys: httpx.Client, headers: dict[str, str]) -> None:
+    def test_prediction_without_valid_key_is_unauthorized(
+        self, with_keys: httpx.Client, headers: dict[str, str]
+    ) -> None:
         for path, body in (("/predict", {"customer_id": "c001"}), ("/predict_batch", {"customer_ids": ["c001"]})):
             answer = with_keys.post(path, json=body, headers=headers)
             assert_error(answer, 401, "Send a valid API key")
@@ -84,11 +86,11 @@ class TestKeys:
         assert_error(with_keys.post("/predict", content=b"{" * 100, headers=headers), 401)
 
     @pytest.mark.parametrize("key", [OLD, OTHER])
-    def test_with_any_valid_one_everybody_is(self, with_keys: httpx.Client, key: str) -> None:
+    def test_prediction_with_any_valid_key_succeeds(self, with_keys: httpx.Client, key: str) -> None:
         assert ask(with_keys, {"Authorization": f"Bearer {key}"}).status_code == 200
         assert ask(with_keys, {"X-API-Key": key}).status_code == 200
 
-    def test_they_change_without_a_restart(self, with_keys: httpx.Client, keys: Path) -> None:
+    def test_key_file_changed_applies_without_restart(self, with_keys: httpx.Client, keys: Path) -> None:
         def status(key: str) -> int:
             return ask(with_keys, {"Authorization": f"Bearer {key}"}).status_code
 
@@ -110,31 +112,31 @@ class TestKeys:
         assert status(NEW) == 200
         change(before, OLD, 200)
 
-    def test_the_machinery_around_needs_none(self, with_keys: httpx.Client) -> None:
+    def test_health_and_metrics_need_no_key(self, with_keys: httpx.Client) -> None:
         for path in ("/livez", "/readyz", "/docs.json"):
             assert with_keys.get(path).status_code == 200
 
-    def test_who_is_forwarded_needs_one_too(self, with_keys: httpx.Client) -> None:
+    def test_forwarded_request_needs_key(self, with_keys: httpx.Client) -> None:
         forwarded = {"X-Forwarded-For": "127.0.0.1"}
         assert ask(with_keys, forwarded).status_code == 401
         assert ask(with_keys, forwarded | {"X-API-Key": OLD}).status_code == 200
 
 
-class TestAddresses:
-    """BentoML's router takes more addresses for one of ours than the gate does."""
+class TestPaths:
+    """BentoML's router maps more paths to an endpoint than the middleware does."""
 
     @pytest.mark.parametrize(
         "path", ["/predict%0A", "/predict%0A?x=1", "/predict_batch%0a", "/predict/", "//predict", "/%70redict%0A", "/x"]
     )
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
-    def test_no_other_address_predicts(self, with_keys: httpx.Client, path: str, method: str) -> None:
+    def test_other_paths_do_not_predict(self, with_keys: httpx.Client, path: str, method: str) -> None:
         body = {"customer_id": "c001", "customer_ids": ["c001"]}
         answer = with_keys.request(method, path, json=body)
         assert_error(answer, answer.status_code)
         assert answer.status_code in (401, 404, 405), answer.text
         assert "churn_probability" not in answer.text
 
-    def test_an_encoded_address_is_the_address(self, with_keys: httpx.Client) -> None:
+    def test_encoded_path_equals_path(self, with_keys: httpx.Client) -> None:
         assert_error(with_keys.post("/%70redict", json={"customer_id": "c001"}), 401)
         headers = {"X-API-Key": OTHER}
         assert with_keys.post("/%70redict", json={"customer_id": "c001"}, headers=headers).status_code == 200
@@ -142,28 +144,30 @@ class TestAddresses:
 
 class TestNoKeys:
     @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
-    def test_a_page_that_named_itself_this_machine_is_not_answered(
+    def test_page_with_local_host_name_is_unauthorized(
         self, without_keys: httpx.Client, headers: dict[str, str]
     ) -> None:
         assert_error(ask(without_keys, headers), 401)
         assert ask(without_keys, {"Host": "localhost:3000"}).status_code == 200
 
-    def test_a_body_of_no_declared_kind_is_not_read(self, without_keys: httpx.Client) -> None:
+    def test_body_without_content_type_is_unsupported(self, without_keys: httpx.Client) -> None:
         assert_error(without_keys.post("/predict", content=b'{"customer_id": "c001"}'), 415)
 
-    def test_this_machine_is_answered(self, without_keys: httpx.Client) -> None:
+    def test_local_request_without_keys_succeeds(self, without_keys: httpx.Client) -> None:
         assert ask(without_keys).status_code == 200
 
     @pytest.mark.parametrize(
         "header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
     )
     @pytest.mark.parametrize("said", ["203.0.113.7", "127.0.0.1"])
-    def test_who_is_forwarded_is_not(self, without_keys: httpx.Client, header: str, said: str) -> None:
+    def test_forwarded_request_without_keys_is_unauthorized(
+        self, without_keys: httpx.Client, header: str, said: str
+    ) -> None:
         answer = ask(without_keys, {header: said})
         assert_error(answer, 401, "allows requests from its machine only")
         assert problem_kind(answer) == "unauthorized"
 
-    def test_others_are_not(self, unlocked: HttpService) -> None:
+    def test_remote_request_without_keys_is_unauthorized(self, unlocked: HttpService) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect(("192.0.2.1", 9))  # nothing is sent; it tells the address this machine would send from
@@ -176,15 +180,15 @@ class TestNoKeys:
             assert client.get("/readyz").status_code == 200
 
 
-class TestOtherSites:
-    def test_none_may_ask_if_none_is_named(self, without_keys: httpx.Client) -> None:
+class TestCors:
+    def test_cors_without_origins_allows_none(self, without_keys: httpx.Client) -> None:
         preflight = without_keys.options("/predict", headers={"Origin": SHOP} | PREFLIGHT)
         assert preflight.status_code == 405
         answer = ask(without_keys, {"Origin": SHOP})
         for found in (preflight, answer):
             assert not [name for name in found.headers if name.startswith("access-control")]
 
-    def test_a_named_one_may(self, with_keys: httpx.Client) -> None:
+    def test_cors_named_origin_is_allowed(self, with_keys: httpx.Client) -> None:
         for path in ("/predict", "/predict_batch"):
             preflight = with_keys.options(path, headers={"Origin": SHOP} | PREFLIGHT)
             assert preflight.status_code == 200
@@ -195,12 +199,12 @@ class TestOtherSites:
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SHOP)
         assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
 
-    def test_it_can_read_why_it_is_refused(self, with_keys: httpx.Client) -> None:
+    def test_cors_named_origin_can_read_errors(self, with_keys: httpx.Client) -> None:
         answer = ask(with_keys, {"Origin": SHOP})
         assert_error(answer, 401)
         assert answer.headers["access-control-allow-origin"] == SHOP
 
-    def test_another_may_not(self, with_keys: httpx.Client) -> None:
+    def test_cors_other_origin_is_not_allowed(self, with_keys: httpx.Client) -> None:
         preflight = with_keys.options("/predict", headers={"Origin": ELSEWHERE} | PREFLIGHT)
         assert preflight.status_code == 400
         answer = ask(with_keys, {"Origin": ELSEWHERE, "X-API-Key": OLD})

@@ -1,4 +1,4 @@
-"""Many customers at once: nobody is lost, counted twice, or answered with what is no probability."""
+"""Concurrent batches: no customer is lost, counted twice or scored with an invalid probability."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +19,7 @@ def _logged(data: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.long
-def test_many_large_batches_at_once_are_all_in_the_log(service_data_copy: Path) -> None:
+def test_concurrent_large_batches_are_all_logged(service_data_copy: Path) -> None:
     ids = [CUSTOMERS[i % 300] for i in range(1000)]
     with serve_in_process(service_data_copy) as client:
 
@@ -37,7 +37,7 @@ def test_many_large_batches_at_once_are_all_in_the_log(service_data_copy: Path) 
     assert len(rows) == 1000 * len(answered)
 
 
-def test_a_request_that_fails_is_no_prediction_and_its_neighbours_are_logged_once(
+def test_failed_request_of_batch_is_not_logged_and_others_once(
     service_data_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -58,7 +58,7 @@ def test_a_request_that_fails_is_no_prediction_and_its_neighbours_are_logged_onc
     assert logged == sorted(f"r{number}" for number in range(96) if number % 8 != 3)
 
 
-def test_what_is_no_probability_is_never_an_answer(service_data_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_probability_is_an_error(service_data_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_in_process(service_data_copy) as client:
         monkeypatch.setattr(LoadedModel, "churn_probabilities", lambda self, matrix: np.full(len(matrix), np.nan))
         assert_error(_ask(client), 500)

@@ -1,4 +1,4 @@
-"""A really built bento, served by `bentoml serve` in its own processes, asked over real HTTP."""
+"""A built bento, served by `bentoml serve` and requested over HTTP."""
 
 import os
 import shutil
@@ -46,20 +46,20 @@ def live(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             yield Live(settings, bento, model, service, client)
 
 
-def test_it_is_alive_and_ready(live: Live) -> None:
+def test_served_bento_is_alive_and_ready(live: Live) -> None:
     assert live.client.get("/livez").status_code == 200
     assert live.client.get("/readyz").status_code == 200
     assert live.service.seconds_to_ready < 60
     assert "holdfast" in live.client.get("/metrics").text
 
 
-def test_a_bento_serves_the_model_it_was_built_with(live: Live) -> None:
+def test_served_bento_uses_model_of_its_build(live: Live) -> None:
     answer = live.client.post("/predict", json={"customer_id": "c001"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["model_version"] == "1"
 
 
-def test_reasons_over_http(live: Live) -> None:
+def test_explain_over_http_adds_up(live: Live) -> None:
     answer = live.client.post("/predict", json={"customer_id": "c001", "explain": True})
     assert answer.status_code == 200, answer.text
     told = answer.json()["explanation"]
@@ -67,7 +67,7 @@ def test_reasons_over_http(live: Live) -> None:
     assert 1 <= len(told["reasons"]) <= 3
 
 
-def test_many_at_once_and_in_batches_get_the_same_answers(live: Live) -> None:
+def test_concurrent_and_batch_requests_get_equal_probabilities(live: Live) -> None:
     ids = [CUSTOMERS[i % 300] for i in range(1000)]
     answer = live.client.post("/predict_batch", json={"customer_ids": ids, "as_of": AS_OF.isoformat()})
     batch = {item["customer_id"]: item["churn_probability"] for item in answer.json()["predictions"]}
@@ -79,7 +79,7 @@ def test_many_at_once_and_in_batches_get_the_same_answers(live: Live) -> None:
         assert list(pool.map(single, CUSTOMERS[:80])) == [batch[customer] for customer in CUSTOMERS[:80]]
 
 
-def test_errors_over_http(live: Live) -> None:
+def test_errors_over_http_are_problem_details(live: Live) -> None:
     json = {"Content-Type": "application/json"}
     assert_error(live.client.post("/predict", json={"customer_id": "nobody"}), 404, "'nobody'")
     assert_error(live.client.post("/predict", json={"customer_id": "c001", "as_of": "2024-02-01"}), 422, "earlier")
@@ -95,12 +95,12 @@ def test_errors_over_http(live: Live) -> None:
     assert "Deprecated" not in log
 
 
-def test_the_same_content_is_not_built_twice(live: Live) -> None:
+def test_build_bento_same_content_reuses_bento(live: Live) -> None:
     assert build_bento(ROOT, live.settings, live.model) == live.bento
     assert len(open_bento_store(live.settings).list("holdfast")) == 1
 
 
-def test_the_bento_holds_what_serving_needs_and_nothing_else(live: Live) -> None:
+def test_bento_contains_exactly_the_shipped_packages(live: Live) -> None:
     source = Path(open_bento_store(live.settings).get(live.bento).path_of("src"))
     held = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     library = [f"holdfast/{name}" for name in ("core", "feast_stores", "models", "online_features")]
@@ -116,17 +116,17 @@ def test_the_bento_holds_what_serving_needs_and_nothing_else(live: Live) -> None
     assert info.labels["content"] == content_digest(ROOT, live.model)
 
 
-def test_the_bentofile_has_the_one_environment_block() -> None:
+def test_bentofile_envs_equal_no_telemetry() -> None:
     envs = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["envs"]
     assert {env["name"]: env["value"] for env in envs} == NO_TELEMETRY
 
 
-def test_a_service_that_does_not_start_is_an_error_with_its_log(live: Live) -> None:
+def test_smoke_test_of_service_that_does_not_start_reports_log(live: Live) -> None:
     with pytest.raises(SmokeTestError, match=r"(?s)ended with status .*holdfast:nosuch.*not found"):
         run_smoke_test("holdfast:nosuch", live.settings, "c001", AS_OF)
 
 
-def test_no_process_outlives_a_refused_question(live: Live) -> None:
+def test_smoke_test_with_failed_request_leaves_no_process(live: Live) -> None:
     def servers() -> set[str]:
         found = set()
         for entry in Path("/proc").iterdir():

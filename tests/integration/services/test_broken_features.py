@@ -1,4 +1,4 @@
-"""A customer whose stored features are broken is refused with the reason, and nobody else is."""
+"""A customer with broken features is rejected with the reason; no other customer is."""
 
 import math
 import time
@@ -45,7 +45,7 @@ def service(shop: RedisServiceState) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def right(service: TestClient) -> dict[str, float]:
-    """The probability of each of the others."""
+    """The probability of each other customer."""
     return probabilities(service, OTHERS)
 
 
@@ -123,7 +123,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_customer_is_refused_with_the_reason_and_the_others_are_answered(
+def test_broken_customer_is_rejected_and_others_are_scored(
     service: TestClient, shop: RedisServiceState, right: dict[str, float], fault: str
 ) -> None:
     change, refusal, said = FAULTS[fault]
@@ -138,7 +138,7 @@ def test_a_broken_customer_is_refused_with_the_reason_and_the_others_are_answere
 
 
 class Together:
-    """Lets requests arrive while another waits for the store, so that they are answered in one batch."""
+    """Sender of requests that are scored in one batch, because another request holds the store."""
 
     def __init__(self, service: TestClient, shop: RedisServiceState, monkeypatch: pytest.MonkeyPatch) -> None:
         self._service, self._shop = service, shop
@@ -171,7 +171,7 @@ def together(service: TestClient, shop: RedisServiceState, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("fault", ["a key of another kind", "a time beyond all calendars", "garbage"])
-def test_a_broken_customer_spoils_no_request_that_is_answered_together_with_it(
+def test_broken_customer_does_not_affect_other_requests_of_batch(
     shop: RedisServiceState, right: dict[str, float], together: Together, fault: str
 ) -> None:
     change, refusal, _ = FAULTS[fault]
@@ -182,7 +182,7 @@ def test_a_broken_customer_spoils_no_request_that_is_answered_together_with_it(
     assert {customer: answer.json()["churn_probability"] for customer, answer in answers.items()} == right
 
 
-def test_an_error_nobody_thought_of_is_that_of_one_request(
+def test_unexpected_error_fails_one_request_only(
     shop: RedisServiceState, right: dict[str, float], together: Together, service_log: pytest.LogCaptureFixture
 ) -> None:
     shop.put(

@@ -1,4 +1,4 @@
-"""Definitions that change while requests pour in: not one answer mixes the old model with the new definitions."""
+"""Definitions that change under load: no response combines the old model with the new definitions."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ CHANGES = [(change_limit, "feature_service"), (drop_feature, "inputs"), (change_
 
 @dataclass
 class Load:
-    """What was asked, when, and what became of it."""
+    """Requests with their times and responses."""
 
     answers: list[tuple[float, str, Any]] = field(default_factory=list)
     stopped: bool = False
@@ -38,11 +38,11 @@ class Load:
             self.answers.append((sent, customer, predict(client, customer)))
 
     def since(self, moment: float) -> list[Any]:
-        """Answers to what was sent after ``moment``."""
+        """Return the responses to requests after ``moment``."""
         return [answer for sent, _, answer in list(self.answers) if sent > moment]
 
     def wait_for(self, moment: float, count: int) -> list[Any]:
-        """So many answers."""
+        """Wait for ``count`` more responses."""
         give_up = time.monotonic() + 30
         while len(found := self.since(moment)) < count:
             assert time.monotonic() < give_up, f"only {len(found)} answers"
@@ -65,7 +65,7 @@ def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
 
 
 @pytest.mark.parametrize(("change", "part"), CHANGES)
-def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
+def test_changed_definitions_are_never_scored_with_old_model(
     service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
@@ -99,7 +99,7 @@ def test_no_answer_comes_from_the_old_model_on_the_new_definitions(
 
 
 @pytest.mark.parametrize(("change", "part"), CHANGES)
-def test_a_change_while_the_store_is_read_spoils_what_was_read(
+def test_definitions_changed_during_read_discard_the_read(
     service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
     from holdfast.feast_stores.open_store import open_store

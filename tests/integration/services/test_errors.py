@@ -1,4 +1,4 @@
-"""Whatever is sent: one shape of error, a status that blames the right side, nothing of the machine."""
+"""Errors: one format, the right status, no internals."""
 
 import json
 from typing import Any
@@ -41,11 +41,11 @@ JSON = {"Content-Type": "application/json"}
         (None, ["object"]),
     ],
 )
-def test_a_body_that_does_not_fit_names_the_field(client: TestClient, body: Any, fragments: list[str]) -> None:
+def test_invalid_body_names_the_field(client: TestClient, body: Any, fragments: list[str]) -> None:
     assert_error(client.post("/predict", content=json.dumps(body), headers=JSON), 422, *fragments)
 
 
-def test_a_batch_names_the_item_that_does_not_fit(client: TestClient) -> None:
+def test_invalid_batch_names_the_item(client: TestClient) -> None:
     error = client.post("/predict_batch", json={"customer_ids": ["c001", 7, "c002", "", None, False]})
     sentence = assert_error(error, 422, "customer_ids.1", "customer_ids.3", "customer_ids.4", "and 1 more")
     assert "customer_ids.5" not in sentence
@@ -66,17 +66,17 @@ def test_a_batch_names_the_item_that_does_not_fit(client: TestClient) -> None:
         b'{"a":' * 50_000,
     ],
 )
-def test_a_body_that_is_no_json_is_a_bad_request(client: TestClient, body: bytes) -> None:
+def test_non_json_body_is_bad_request(client: TestClient, body: bytes) -> None:
     assert_error(client.post("/predict", content=body, headers=JSON), 400, "not valid JSON")
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"-0", b"1" * 400])
-def test_strange_numbers_are_not_ids(client: TestClient, number: bytes) -> None:
+def test_numbers_as_customer_id_are_invalid(client: TestClient, number: bytes) -> None:
     body = b'{"customer_id": ' + number + b"}"
     assert_error(client.post("/predict", content=body, headers=JSON), 422, "customer_id", "string")
 
 
-def test_only_json_is_read(client: TestClient) -> None:
+def test_other_content_types_are_unsupported(client: TestClient) -> None:
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/vnd.bentoml+pickle", "x"]:
         assert_error(client.post("/predict", content=b"{}", headers={"Content-Type": kind}), 415, "JSON")
     assert_error(client.post("/predict", files={"customer_id": b"c001"}), 415, "JSON")
@@ -84,11 +84,11 @@ def test_only_json_is_read(client: TestClient) -> None:
     assert client.post("/predict", content=body, headers={"Content-Type": "Application/JSON; charset=utf-8"}).is_success
 
 
-def test_a_body_may_not_be_endless(client: TestClient) -> None:
+def test_body_above_limit_is_too_large(client: TestClient) -> None:
     assert_error(client.post("/predict", content=b" " * 1_048_577, headers=JSON), 413, "1048576")
 
 
-def test_addresses_and_methods(client: TestClient) -> None:
+def test_unknown_paths_and_methods_are_404_and_405(client: TestClient) -> None:
     assert_error(client.get("/nothing/here"), 404, "/predict")
     assert_error(client.post("/predict/x", json={}), 404)
     for method in ["GET", "PUT", "DELETE", "PATCH"]:
@@ -97,19 +97,19 @@ def test_addresses_and_methods(client: TestClient) -> None:
         assert response.headers["allow"] == "POST"
 
 
-def test_pages_are_only_read(client: TestClient) -> None:
+def test_pages_allow_get_only(client: TestClient) -> None:
     for path in ["/livez", "/readyz", "/docs.json"]:
         response = client.post(path, json={})
         assert_error(response, 405)
         assert response.headers["allow"] == "GET"
 
 
-def test_an_unknown_customer_is_named(client: TestClient) -> None:
+def test_unknown_customer_is_404_with_id(client: TestClient) -> None:
     for name in ["nobody", "C001", "ünïcödé", "a\x00b", "'; DROP TABLE x;--"]:
         assert_error(client.post("/predict", json={"customer_id": name}), 404, repr(name))
 
 
-def test_an_unexpected_error_tells_nothing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_reveals_no_internals(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("secret in /srv/holdfast/services/churn.py")
 
@@ -117,7 +117,7 @@ def test_an_unexpected_error_tells_nothing(client: TestClient, monkeypatch: pyte
     assert_error(client.post("/predict", json={"customer_id": "c001"}), 500, "unexpected error")
 
 
-def test_the_api_is_described(client: TestClient) -> None:
+def test_docs_json_describes_the_api(client: TestClient) -> None:
     described = client.get("/docs.json").json()
     paths, schemas = described["paths"], described["components"]["schemas"]
     assert {"/predict", "/predict_batch"} <= set(paths)
@@ -157,7 +157,7 @@ _bodies = st.one_of(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=_bodies, route=st.sampled_from(["/predict", "/predict_batch"]))
-def test_no_body_is_the_services_fault(client: TestClient, body: bytes, route: str) -> None:
+def test_any_body_gets_no_5xx(client: TestClient, body: bytes, route: str) -> None:
     response = client.post(route, content=body, headers=JSON)
     assert response.status_code < 500, response.text
     if response.status_code == 200:
@@ -167,7 +167,7 @@ def test_no_body_is_the_services_fault(client: TestClient, body: bytes, route: s
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(as_of=st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(str) | _words)
-def test_no_time_is_the_services_fault(client: TestClient, as_of: str) -> None:
+def test_any_as_of_gets_no_5xx(client: TestClient, as_of: str) -> None:
     response = client.post("/predict", json={"customer_id": "c001", "as_of": as_of})
     assert response.status_code in (200, 422), response.text
     assert_clean(response.text)

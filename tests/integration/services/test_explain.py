@@ -1,4 +1,4 @@
-"""Reasons on request: they add up to the score that was given, or none are given."""
+"""Explanations: contributions add up to the score, or there are none."""
 
 import json
 import tempfile
@@ -19,7 +19,7 @@ from tests.support.service_state import AS_OF, CUSTOMERS, ONE_PURCHASE, fit, off
 
 @pytest.fixture(scope="module")
 def model(service_data: Path) -> LoadedModel:
-    """The model that the service uses."""
+    """The served model."""
     with service_environment(service_data):
         return load_saved_model(next((service_data / "bentoml/models/holdfast-churn").glob("v1-*")))
 
@@ -30,7 +30,7 @@ def _explained(client: TestClient, *ids: str) -> list[dict]:
     return answer.json()["predictions"]
 
 
-def test_contributions_add_up_to_the_score_that_was_given(client: TestClient, model: LoadedModel) -> None:
+def test_contributions_add_up_to_log_odds_of_score(client: TestClient, model: LoadedModel) -> None:
     platt = model.estimator.calibrator
     for item in _explained(client, *CUSTOMERS):
         told = item["explanation"]
@@ -42,16 +42,14 @@ def test_contributions_add_up_to_the_score_that_was_given(client: TestClient, mo
         assert item["churn_probability"] == pytest.approx(calibrated, abs=1e-12)
 
 
-def test_the_typical_customer_is_that_of_the_contract(client: TestClient, model: LoadedModel) -> None:
+def test_typical_log_odds_are_those_of_the_contract(client: TestClient, model: LoadedModel) -> None:
     typical = np.array([model.contract.reference], dtype=float)
     [item] = _explained(client, "c005")
     told = item["explanation"]["typical_log_odds"]
     assert told == pytest.approx(model.estimator.decision_function(typical)[0], abs=1e-12)
 
 
-def test_reasons_are_in_words_of_the_values_the_model_got(
-    client: TestClient, model: LoadedModel, service_data: Path
-) -> None:
+def test_reasons_contain_the_model_inputs(client: TestClient, model: LoadedModel, service_data: Path) -> None:
     with service_environment(service_data):
         matrix = offline_matrix(CUSTOMERS, AS_OF)
     raised = lowered = 0
@@ -70,13 +68,13 @@ def test_reasons_are_in_words_of_the_values_the_model_got(
     assert lowered > 100
 
 
-def test_a_one_time_buyer(client: TestClient) -> None:
+def test_reasons_of_one_time_buyer_name_no_rhythm(client: TestClient) -> None:
     [item] = _explained(client, ONE_PURCHASE)
     texts = [reason["text"] for reason in item["explanation"]["reasons"]]
     assert any("bought on one day only" in text for text in texts), texts
 
 
-def test_one_and_many_are_told_the_same_and_asking_changes_no_score(client: TestClient) -> None:
+def test_explain_single_equals_batch_and_keeps_scores(client: TestClient) -> None:
     plain = client.post("/predict", json={"customer_id": "c005"}).json()
     assert plain["explanation"] is None
     assert client.post("/predict", json={"customer_id": "c005", "explain": False}).json() == plain
@@ -89,7 +87,7 @@ def test_one_and_many_are_told_the_same_and_asking_changes_no_score(client: Test
     assert batch[2]["explanation"] == single["explanation"]
 
 
-def test_reasons_follow_the_time_of_the_request(client: TestClient) -> None:
+def test_reasons_depend_on_as_of(client: TestClient) -> None:
     def told(as_of: str) -> str:
         answer = client.post("/predict", json={"customer_id": "c005", "as_of": as_of, "explain": True})
         return json.dumps(answer.json()["explanation"])
@@ -97,13 +95,13 @@ def test_reasons_follow_the_time_of_the_request(client: TestClient) -> None:
     assert told("2024-03-01") != told("2024-03-21")
 
 
-def test_a_batch_of_a_thousand_is_explained(client: TestClient) -> None:
+def test_explain_batch_of_1000_succeeds(client: TestClient) -> None:
     found = _explained(client, *[CUSTOMERS[i % 300] for i in range(1000)])
     assert all(item["explanation"]["reasons"] for item in found)
 
 
-class TestNoSum:
-    """A model whose inputs act together: scores, but no reasons, rather than false ones."""
+class TestNonAdditiveModel:
+    """A model with interactions has scores, but no reasons."""
 
     @pytest.fixture(scope="class")
     def interacting(self, service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -116,7 +114,9 @@ class TestNoSum:
             save_served_model(settings, *fit(settings, Path(folder), version="2", additive=False))
         yield data
 
-    def test_it_scores_and_gives_no_reasons(self, interacting: Path, service_log: pytest.LogCaptureFixture) -> None:
+    def test_non_additive_model_scores_without_reasons(
+        self, interacting: Path, service_log: pytest.LogCaptureFixture
+    ) -> None:
         request = {"customer_id": "c005"}
         with serve_in_process(interacting) as client:
             assert client.post("/predict", json=request).json()["model_version"] == "2"
@@ -130,14 +130,14 @@ class TestNoSum:
         assert message.startswith("Model version 2 cannot be explained.")
         assert "no_interactions" in message
 
-    def test_a_model_without_log_odds(self, service_data: Path, model: LoadedModel) -> None:
+    def test_explain_model_without_log_odds_raises(self, service_data: Path, model: LoadedModel) -> None:
         from holdfast.models.contributions import NotAdditiveError
 
         with pytest.raises(NotAdditiveError, match="no decision_function"):
             LoadedModel(model.contract, object(), 1).contributions(np.zeros((1, 18)))
 
-    def test_the_second_class_may_be_staying(self, model: LoadedModel) -> None:
-        """Log-odds are of churn, in whatever order the model has its classes."""
+    def test_explain_with_reversed_classes_flips_signs(self, model: LoadedModel) -> None:
+        """Log-odds are those of churn in any order of the classes."""
         x = np.nan_to_num(np.array([model.contract.reference], dtype=float)) + 1
         churn, stay = (LoadedModel(model.contract, model.estimator, column).contributions(x) for column in (1, 0))
         assert stay.base == -churn.base

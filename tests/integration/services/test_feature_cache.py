@@ -1,4 +1,4 @@
-"""HOLDFAST_LAST_KNOWN: while the store is down, customers who asked before are answered from what it held then."""
+"""HOLDFAST_LAST_KNOWN: while the store is down, recent customers are scored from cached features."""
 
 import time
 from collections.abc import Iterator
@@ -44,14 +44,14 @@ def _running(shop: RedisServiceState) -> Iterator[None]:
 
 @pytest.fixture
 def service(shop: RedisServiceState) -> Iterator[TestClient]:
-    """It has been asked for ``KNOWN``, in this order, and for somebody unknown."""
+    """A service with requests for ``KNOWN``, in this order, and for an unknown customer."""
     with shop.served(HOLDFAST_LAST_KNOWN="4") as client:
         for customer in ("nobody", *KNOWN):
             predict(client, customer)
         yield client
 
 
-def test_who_asked_before_gets_the_same_score_marked_stale(service: TestClient, shop: RedisServiceState) -> None:
+def test_cached_customer_gets_same_score_marked_stale(service: TestClient, shop: RedisServiceState) -> None:
     before = predict(service).json()
     assert before["stale"] is False
     shop.server.kill()
@@ -67,7 +67,7 @@ def test_who_asked_before_gets_the_same_score_marked_stale(service: TestClient, 
         time.sleep(0.05)
 
 
-def test_who_did_not_is_told_that_the_store_is_down(service: TestClient, shop: RedisServiceState) -> None:
+def test_uncached_customer_gets_store_unavailable(service: TestClient, shop: RedisServiceState) -> None:
     shop.server.kill()
     assert_unavailable(predict(service, "c003"))
     assert predict(service, "nobody").status_code == 404
@@ -77,14 +77,14 @@ def test_who_did_not_is_told_that_the_store_is_down(service: TestClient, shop: R
     assert items["c003"]["detail"] == UNAVAILABLE
 
 
-def test_of_too_many_those_who_asked_last_are_known(service: TestClient, shop: RedisServiceState) -> None:
+def test_cache_above_capacity_retains_most_recent(service: TestClient, shop: RedisServiceState) -> None:
     predict_batch(service, ["c001", "c003", "c004", "c005"])
     shop.server.kill()
     assert [predict(service, customer).status_code for customer in ("c001", "c005")] == [200, 200]
     assert_unavailable(predict(service, "c002"))
 
 
-def test_it_is_logged_and_counted(shop: RedisServiceState) -> None:
+def test_cached_predictions_are_logged_and_counted(shop: RedisServiceState) -> None:
     from feature_repo.settings import load_settings
 
     counted: list[Any] = []
@@ -100,7 +100,7 @@ def test_it_is_logged_and_counted(shop: RedisServiceState) -> None:
     assert counted == [2]
 
 
-def test_features_beyond_the_hard_limit_stay_refused(service: TestClient, shop: RedisServiceState) -> None:
+def test_cached_features_beyond_hard_limit_are_rejected(service: TestClient, shop: RedisServiceState) -> None:
     shop.server.kill()
     late = (AS_OF + timedelta(days=30)).isoformat()
     too_late = (AS_OF + timedelta(days=30, seconds=1)).isoformat()
@@ -108,16 +108,14 @@ def test_features_beyond_the_hard_limit_stay_refused(service: TestClient, shop: 
     assert_error(predict(service, "c001", as_of=too_late), 422, "the limit is 30.00 days")
 
 
-def test_a_store_that_came_back_empty_does_not_make_anybody_forget(
-    service: TestClient, shop: RedisServiceState
-) -> None:
+def test_empty_store_does_not_clear_cache(service: TestClient, shop: RedisServiceState) -> None:
     shop.server.client().flushall()
     for _ in range(5):
         assert predict(service).json()["stale"] is True
     assert_unavailable(predict(service, "c003"))
 
 
-def test_a_service_that_knows_nobody_yet_is_not_ready(shop: RedisServiceState) -> None:
+def test_service_with_empty_cache_is_not_ready(shop: RedisServiceState) -> None:
     shop.server.kill()
     with shop.served(HOLDFAST_LAST_KNOWN="4") as client:
         assert_unavailable(predict(client))
@@ -129,7 +127,7 @@ def test_a_service_that_knows_nobody_yet_is_not_ready(shop: RedisServiceState) -
         assert client.get("/readyz").status_code == 200
 
 
-def test_nothing_is_scored_from_memory_on_changed_definitions(service: TestClient, shop: RedisServiceState) -> None:
+def test_cache_is_not_used_on_changed_definitions(service: TestClient, shop: RedisServiceState) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     registry = shop.data / "feast" / "registry.redis.db"
@@ -149,7 +147,7 @@ def test_nothing_is_scored_from_memory_on_changed_definitions(service: TestClien
         registry.write_bytes(before)
 
 
-def test_what_was_read_under_other_definitions_is_forgotten() -> None:
+def test_cache_is_cleared_by_other_definitions() -> None:
     raw = RawColumns([[b"a", b"b"]], [[1, 2]])
     kept = FeatureCache(10)
     assert not kept.has_any({})

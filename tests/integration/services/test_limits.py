@@ -1,4 +1,4 @@
-"""Too much at once, too long, too slow: whoever asks too much is told so at once, and costs nobody else an answer."""
+"""Limits of concurrency, size and time: excess requests fail at once and affect no other request."""
 
 import json
 import time
@@ -59,14 +59,14 @@ def until(condition: Callable[[], Any], within: float = 20) -> None:
 
 
 def all_slots_are_free(client: httpx.Client) -> bool:
-    """As many as there are can be held at once."""
+    """Check that all slots can be used at once."""
     with ThreadPoolExecutor(LIMIT) as pool:
         return {answer.status_code for answer in pool.map(lambda _: ask(client), range(LIMIT))} == {200}
 
 
 @contextmanager
 def all_slots_taken(shop: RedisServiceState, client: httpx.Client) -> Iterator[list["Future[httpx.Response]"]]:
-    """By requests that wait for the store, until the block ends."""
+    """Hold all slots by requests that wait for the store, within the block."""
     with ThreadPoolExecutor(LIMIT) as pool:
         shop.server.pause()
         try:
@@ -78,7 +78,7 @@ def all_slots_taken(shop: RedisServiceState, client: httpx.Client) -> Iterator[l
 
 
 class TestConcurrency:
-    def test_what_is_too_much_is_refused_at_once_and_the_others_are_answered(
+    def test_requests_above_limit_get_503_and_others_succeed(
         self, shop: RedisServiceState, client: httpx.Client
     ) -> None:
         with all_slots_taken(shop, client) as waiting:
@@ -95,7 +95,7 @@ class TestConcurrency:
         assert [one.result().json()["customer_id"] for one in waiting] == [f"c00{i}" for i in range(LIMIT)]
         until(lambda: all_slots_are_free(client))
 
-    def test_who_has_gone_frees_the_place(
+    def test_disconnected_client_frees_its_slot(
         self, service: HttpService, shop: RedisServiceState, client: httpx.Client
     ) -> None:
         wires = [service.connect() for _ in range(LIMIT)]
@@ -108,7 +108,7 @@ class TestConcurrency:
             wire.close()
         until(lambda: all_slots_are_free(client))
 
-    def test_who_goes_while_the_store_is_asked_harms_nobody(
+    def test_client_disconnecting_during_read_affects_no_other(
         self, service: HttpService, shop: RedisServiceState, client: httpx.Client
     ) -> None:
         shop.server.pause()
@@ -126,8 +126,8 @@ class TestConcurrency:
         until(lambda: all_slots_are_free(client))
 
 
-class TestSlowness:
-    def test_a_body_that_dribbles_ends_in_time_and_frees_the_place(
+class TestTimeouts:
+    def test_slow_body_times_out_and_frees_its_slot(
         self, service: HttpService, client: httpx.Client, short_deadline: float
     ) -> None:
         wires = [service.connect() for _ in range(LIMIT)]
@@ -148,7 +148,7 @@ class TestSlowness:
         until(lambda: all_slots_are_free(client))
 
     @pytest.mark.usefixtures("short_deadline")
-    def test_a_store_slower_than_any_patience_ends_in_time(self, shop: RedisServiceState, client: httpx.Client) -> None:
+    def test_hanging_store_gets_504_at_deadline(self, shop: RedisServiceState, client: httpx.Client) -> None:
         shop.server.pause()
         try:
             began = time.monotonic()
@@ -162,9 +162,7 @@ class TestSlowness:
 
 class TestSize:
     @pytest.mark.parametrize("announced", [True, False])
-    def test_a_body_that_is_too_long_is_refused(
-        self, service: HttpService, client: httpx.Client, announced: bool
-    ) -> None:
+    def test_too_long_body_is_413(self, service: HttpService, client: httpx.Client, announced: bool) -> None:
         long = b'{"customer_id": "%s"}' % (b"x" * 2**20)
         body = long if announced else (long[i : i + 10_000] for i in range(0, len(long), 10_000))
         with service.client() as other:
@@ -172,14 +170,14 @@ class TestSize:
         assert_error(answer, 413, "longer than 1048576 bytes")
         assert all_slots_are_free(client)
 
-    def test_a_body_as_long_as_may_be_is_read(self, client: httpx.Client) -> None:
+    def test_body_of_maximum_length_is_read(self, client: httpx.Client) -> None:
         body = BODY + b" " * (2**20 - len(BODY))
         answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 200
         answer = client.post("/predict", content=body + b" ", headers={"Content-Type": "application/json"})
         assert_error(answer, 413)
 
-    def test_a_batch_has_a_limit(self, client: httpx.Client) -> None:
+    def test_batch_above_1000_customers_is_invalid(self, client: httpx.Client) -> None:
         def batch(count: int) -> httpx.Response:
             return client.post("/predict_batch", json={"customer_ids": ["c001"] * count})
 
@@ -190,7 +188,7 @@ class TestSize:
 
 class TestRequestIds:
     @pytest.mark.parametrize("given", ["abc-123_4.5:6", "0" * 64, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"])
-    def test_a_harmless_one_is_kept(self, shop: RedisServiceState, client: httpx.Client, given: str) -> None:
+    def test_valid_request_id_is_used(self, shop: RedisServiceState, client: httpx.Client, given: str) -> None:
         assert ask(client, **{"X-Request-ID": given}).headers["x-request-id"] == given
         problem = ask(client, "nobody", **{"X-Request-ID": given})
         assert_error(problem, 404)
@@ -199,7 +197,9 @@ class TestRequestIds:
         until(lambda: given in logged(shop))
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, 'a"b', "a\tb", "<script>", "ä".encode(), b"a\x00b"])
-    def test_any_other_is_replaced(self, service: HttpService, shop: RedisServiceState, given: str | bytes) -> None:
+    def test_invalid_request_id_is_replaced(
+        self, service: HttpService, shop: RedisServiceState, given: str | bytes
+    ) -> None:
         given = given.encode() if isinstance(given, str) else given
         wire = service.connect()
         wire.send(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: " + given + b"\r\n")
@@ -214,11 +214,11 @@ class TestRequestIds:
         assert len(new) == 32 and new.isalnum()
         until(lambda: new in logged(shop))
 
-    def test_each_request_has_its_own(self, client: httpx.Client) -> None:
+    def test_requests_without_id_get_unique_ids(self, client: httpx.Client) -> None:
         found = [ask(client).headers["x-request-id"] for _ in range(20)]
         assert len(set(found)) == 20
 
 
 def logged(shop: RedisServiceState) -> set[str]:
-    """The request ids of the prediction log."""
+    """Return the request ids in the prediction log."""
     return set(read_predictions(shop.data / "predictions")["request_id"].to_pylist())

@@ -1,4 +1,4 @@
-"""A service in processes of its own loses no prediction that it answered, and no secret, whatever ends or fills up."""
+"""A served process loses no prediction and reveals no secret when it is ended or its disk is full."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ UNKNOWN = "somebody-whom-nobody-knows"
 
 @pytest.fixture(scope="module")
 def live(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
-    """With a key, and with BentoML's access log switched on; its prediction log is on a disk of its own, if root."""
+    """A service with a key and BentoML's access log; as root its prediction log has a separate disk."""
     data = Path(shutil.copytree(service_data, tmp_path_factory.mktemp("live") / "data"))
     predictions = data / "predictions"
     predictions.mkdir(exist_ok=True)  # others may have served from this service_data
@@ -62,7 +62,7 @@ def assert_all_logged_once(live: LiveService, asked: CallerThreads) -> None:
     assert not missing, f"{len(missing)} of {len(asked.answered)} are lost, such as {sorted(missing)[:3]}"
 
 
-def test_logged_inputs_are_what_the_online_reader_reads_bit_for_bit(live: LiveService) -> None:
+def test_logged_inputs_equal_online_reader_bit_for_bit(live: LiveService) -> None:
     answer = httpx.post(f"{live.url}/predict_batch", json={"customer_ids": CUSTOMERS}, headers=BEARER, trust_env=False)
     scores = {item["customer_id"]: item["churn_probability"] for item in answer.json()["predictions"]}
     request_id = answer.headers["x-request-id"]
@@ -81,7 +81,7 @@ def test_logged_inputs_are_what_the_online_reader_reads_bit_for_bit(live: LiveSe
     assert {row["as_of"] for row in rows} == {AS_OF}
 
 
-def test_a_full_disk_degrades_the_log_and_no_answer(live: LiveService) -> None:
+def test_full_disk_degrades_log_and_no_response(live: LiveService) -> None:
     predictions = live.data / "predictions"
     if not predictions.is_mount():
         pytest.skip("mounting a small disk takes root")
@@ -110,7 +110,7 @@ def test_a_full_disk_degrades_the_log_and_no_answer(live: LiveService) -> None:
     assert live.metric("holdfast_prediction_log_dropped_rows_total") == 0
 
 
-def test_a_killed_worker_has_logged_what_it_answered_but_for_the_last_moment(live: LiveService) -> None:
+def test_killed_worker_has_logged_all_but_the_last_responses(live: LiveService) -> None:
     with running_callers(live.url, "killed", KEY) as asked:
         asked.wait_for(300)
         (worker,) = live.workers()
@@ -125,7 +125,7 @@ def test_a_killed_worker_has_logged_what_it_answered_but_for_the_last_moment(liv
     assert all(killed - moment <= 0.1 for moment in lost.values()), sorted(killed - moment for moment in lost.values())
 
 
-def test_neither_keys_nor_customers_are_printed(live: LiveService) -> None:
+def test_output_contains_no_keys_and_no_customers(live: LiveService) -> None:
     with httpx.Client(base_url=live.url, trust_env=False) as client:
         body = {"customer_id": "c042"}
         assert client.post("/predict", json=body, headers=BEARER).status_code == 200
@@ -148,7 +148,7 @@ def test_neither_keys_nor_customers_are_printed(live: LiveService) -> None:
     assert "Traceback" not in printed
 
 
-def test_a_service_that_is_ended_has_logged_all_that_it_answered(live: LiveService) -> None:
+def test_terminated_service_has_logged_all_responses(live: LiveService) -> None:
     with running_callers(live.url, "ended", KEY) as asked:
         asked.wait_for(300)
         assert live.end() == 0
@@ -157,9 +157,7 @@ def test_a_service_that_is_ended_has_logged_all_that_it_answered(live: LiveServi
     assert asked.others == []
 
 
-def test_what_waits_to_be_written_is_written_at_the_end(
-    service_data_copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_queued_predictions_are_written_at_shutdown(service_data_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.engine.PredictionLog", partial(PredictionLog, interval=600.0))
     with serve_in_process(service_data_copy) as client:
         answers = [client.post("/predict", json={"customer_id": customer}) for customer in CUSTOMERS[:20]]
@@ -167,7 +165,7 @@ def test_what_waits_to_be_written_is_written_at_the_end(
     assert {answer.headers["x-request-id"] for answer in answers} <= set(found)
 
 
-def test_a_service_that_shall_not_log_writes_nothing(service_data_copy: Path) -> None:
+def test_service_with_log_off_writes_nothing(service_data_copy: Path) -> None:
     shutil.rmtree(service_data_copy / "predictions", ignore_errors=True)
     with serve_in_process(service_data_copy, HOLDFAST_PREDICTION_LOG="false") as client:
         assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200

@@ -1,4 +1,4 @@
-"""Serving while features are being materialised: not before the first time, never of two snapshots at once."""
+"""Serving during a materialization: never before the first one, never from two snapshots."""
 
 import shutil
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def replay(service_data_copy: Path) -> Iterator[TestClient]:
-    """A service in replay, on features as of ``AS_OF``; the snapshots of ``NEXT`` are there, with a new customer."""
+    """A service in replay on features as of ``AS_OF``; snapshots of ``NEXT`` exist, with a new customer."""
     for file in list((service_data_copy / "snapshots").rglob("*.parquet")):
         rows = pd.read_parquet(file)
         rows = pd.concat([rows, rows[rows.customer_id == "c001"].assign(customer_id="new")])
@@ -55,7 +55,7 @@ def _assert_updating(client: TestClient, customer_id: str, **request: str) -> No
     assert batch.json()["predictions"][0]["status"] == "features_updating"
 
 
-def test_half_a_materialisation_is_never_served(replay: TestClient) -> None:
+def test_partial_materialization_is_never_served(replay: TestClient) -> None:
     before = _predict(replay)
     assert before.status_code == 200, before.text
     assert _predict(replay, "new").status_code == 404
@@ -71,7 +71,7 @@ def test_half_a_materialisation_is_never_served(replay: TestClient) -> None:
         assert (after["feature_timestamp"], after["feature_age_seconds"]) == ("2024-03-02T00:00:00Z", 0)
 
 
-def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
+def test_interrupted_materialization_rejects_updated_customers(
     replay: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from holdfast.feast_stores.sqlite_online_store import DataFolderSqliteOnlineStore
@@ -95,7 +95,7 @@ def test_a_materialisation_cut_short_refuses_whom_it_reached_until_it_is_done(
     assert _predict(replay, "c001").json()["feature_timestamp"] == "2024-03-02T00:00:00Z"
 
 
-def test_features_that_the_registry_does_not_know_yet_are_not_the_past(service_data_copy: Path) -> None:
+def test_features_newer_than_registry_are_updating(service_data_copy: Path) -> None:
     registry = service_data_copy / "feast" / "registry.db"
     before = registry.read_bytes()
     with serve_in_process(service_data_copy, HOLDFAST_CLOCK="data") as client:
@@ -112,7 +112,7 @@ def test_features_that_the_registry_does_not_know_yet_are_not_the_past(service_d
         assert_error(_predict(client, as_of="2024-02-29"), 422, "earlier than the stored features")
 
 
-def test_replay_has_one_time_for_everybody(service_data: Path, tmp_path: Path) -> None:
+def test_replay_uses_one_as_of_for_all_customers(service_data: Path, tmp_path: Path) -> None:
     folder = add_edge_case_customers(service_data, tmp_path / "data")
     with serve_in_process(folder, HOLDFAST_CLOCK="data") as client:
         at_its_time = _predict(client, as_of=AS_OF.isoformat()).json()
@@ -134,7 +134,7 @@ def test_replay_has_one_time_for_everybody(service_data: Path, tmp_path: Path) -
         assert unknown["as_of"] == "2024-03-01T00:00:00Z"
 
 
-def test_a_request_is_one_read(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_reads_store_once(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.online_features.reader import OnlineReader
 
     with serve_in_process(service_data, HOLDFAST_CLOCK="data") as client:
@@ -146,7 +146,7 @@ def test_a_request_is_one_read(service_data: Path, monkeypatch: pytest.MonkeyPat
     assert reads == [["c001"]]
 
 
-def test_before_the_first_materialisation_nobody_is_unknown(
+def test_service_before_first_materialization_is_not_ready(
     service_data_copy: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
     shutil.rmtree(service_data_copy / "feast")

@@ -1,4 +1,4 @@
-"""What the service counts is what happened: in memory, and in a served process of two workers."""
+"""Metrics of the service, in memory and in a service with two processes."""
 
 import itertools
 import math
@@ -29,7 +29,7 @@ VALUES = (0.0, 0.1, 0.1000001, 0.5, 0.7, 1.0, 1.5, 40.0)
 
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[CollectorRegistry]:
-    """Where instruments of the test publish to."""
+    """The registry to which instruments of the test publish."""
     registry = CollectorRegistry()
     monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
     for kind in ("Counter", "Gauge", "Histogram"):
@@ -47,9 +47,7 @@ def _samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[str, ...]], f
 
 
 class TestInMemory:
-    def test_a_distribution_is_the_histogram_that_prometheus_makes_of_the_same_values(
-        self, exported: CollectorRegistry
-    ) -> None:
+    def test_histogram_equals_that_of_prometheus_client(self, exported: CollectorRegistry) -> None:
         theirs = prometheus_client.Histogram("theirs", "", ["way"], buckets=BOUNDS, namespace="holdfast")
         ours = BufferedHistogram("ours", "", BOUNDS, ["way"])
         for value in VALUES:
@@ -92,7 +90,7 @@ class TestInMemory:
         assert 'holdfast_ours_bucket{le="+Inf",way="one"} 16.0' in lines
         assert "holdfast_bare_ours_count 0.0" in lines
 
-    def test_nothing_added_by_several_threads_while_published_is_lost(self, exported: CollectorRegistry) -> None:
+    def test_instruments_used_by_threads_while_published_lose_nothing(self, exported: CollectorRegistry) -> None:
         total, distribution = BufferedCounter("added", "", ["by"]), BufferedHistogram("seen", "", BOUNDS)
 
         def add(name: str) -> None:
@@ -114,16 +112,14 @@ class TestInMemory:
         assert found["holdfast_added_total", ("all",)] == 24_000
         assert found["holdfast_seen_count", ()] == 12_000
 
-    def test_a_number_that_somebody_else_counts_goes_on_where_they_begin_anew(
-        self, exported: CollectorRegistry
-    ) -> None:
+    def test_counter_set_total_continues_after_restart(self, exported: CollectorRegistry) -> None:
         total = BufferedCounter("theirs", "")
         for reached in (5, 5, 9, 2, 3):
             total.set_total(reached)
             total.publish()
         assert _samples(exported)["holdfast_theirs_total", ()] == 9 + 3
 
-    def test_a_gauge_that_nobody_has_set_does_not_read_0(self, exported: CollectorRegistry) -> None:
+    def test_gauge_without_value_is_not_exported(self, exported: CollectorRegistry) -> None:
         unknown, known = BufferedGauge("unknown", ""), BufferedGauge("known", "", ["version"])
         known.replace(1, "1")
         known.replace(1, "2")
@@ -137,7 +133,7 @@ class TestInMemory:
         known.publish()
         assert {labels: value for (_, labels), value in _samples(exported).items()} == {("1",): 0, ("2",): 1, ("3",): 1}
 
-    def test_every_reason_to_refuse_is_there_before_the_first_refusal(self, exported: CollectorRegistry) -> None:
+    def test_rejection_reasons_are_exported_before_first_rejection(self, exported: CollectorRegistry) -> None:
         metrics = ServiceMetrics()
         metrics.publish()
         found = _samples(exported)
@@ -150,7 +146,7 @@ class TestInMemory:
         assert _samples(exported)["holdfast_refusals_total", ("unknown_customer",)] == before + 1
 
 
-def test_a_worker_that_was_killed_has_no_say_any_more(tmp_path: Path) -> None:
+def test_gauges_of_killed_worker_are_removed(tmp_path: Path) -> None:
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     worker = (
         "import os, signal; from services.observability.metrics import METRICS\n"
@@ -180,7 +176,7 @@ class TestServed:
     def seen(self, service_data: Path) -> MetricsRun:
         return collect_metrics(service_data)
 
-    def test_requests_add_up_over_two_workers_by_path_and_status(self, seen: MetricsRun) -> None:
+    def test_requests_of_two_workers_add_up(self, seen: MetricsRun) -> None:
         found: Counter[tuple[str, str]] = Counter()
         for (path, status, version), value in seen.ill.by(
             "holdfast_requests_total", "path", "status", "version"
@@ -200,7 +196,7 @@ class TestServed:
             its = [count for (to, _, of), count in requests.items() if (to, of) == (path, version)]
             assert by_version[path, version] == sum(its)
 
-    def test_customers_add_up_over_routes_features_and_refusals(self, seen: MetricsRun) -> None:
+    def test_customers_add_up_over_routes_features_and_rejections(self, seen: MetricsRun) -> None:
         found, sent = seen.well, seen.sent
         routes = found.by("holdfast_predictions_total", "version", "route")
         assert set(routes) == {("1", "champion"), ("2", "shadow"), ("2", "canary")}
@@ -222,7 +218,7 @@ class TestServed:
             "unknown_customer": 4,
         }
 
-    def test_every_histogram_is_proper(self, seen: MetricsRun) -> None:
+    def test_histograms_are_consistent(self, seen: MetricsRun) -> None:
         histograms = [
             family
             for name, family in seen.ill.families.items()
@@ -237,7 +233,7 @@ class TestServed:
             for samples in series.values():
                 _assert_proper(family.name, samples)
 
-    def test_scores_and_ages_are_those_of_the_answers(self, seen: MetricsRun) -> None:
+    def test_scores_and_ages_equal_those_of_responses(self, seen: MetricsRun) -> None:
         found = seen.well
         scored = found.by("holdfast_predictions_total", "version", "route")
         assert found.by("holdfast_score_count", "version", "route") == scored
@@ -246,7 +242,7 @@ class TestServed:
         assert found.total("holdfast_feature_age_hours_sum") == pytest.approx(2 * 72), "two were asked for 3 days later"
         assert found.total("holdfast_feature_age_hours_bucket", le="48.0") == seen.sent.scored - 2
 
-    def test_every_micro_batch_has_its_three_stages(self, seen: MetricsRun) -> None:
+    def test_micro_batches_have_three_stages(self, seen: MetricsRun) -> None:
         found = seen.well
         batches = found.by("holdfast_stage_seconds_count", "stage")
         assert set(batches) == {("store",), ("transform",), ("model",)}
@@ -258,7 +254,7 @@ class TestServed:
         whole, parts = found.total("holdfast_request_seconds_sum"), found.total("holdfast_stage_seconds_sum")
         assert 0 < parts < whole
 
-    def test_the_models_are_told_of(self, seen: MetricsRun) -> None:
+    def test_served_models_are_exported(self, seen: MetricsRun) -> None:
         found = seen.well
         assert found.by("holdfast_champion", "version", "source") == {("1", "registry"): 1}
         assert found.by("holdfast_challenger", "version", "mode") == {("2", "canary"): 1}
@@ -268,12 +264,12 @@ class TestServed:
         assert found.total("holdfast_registry_last_success_seconds") > 1.7e9
         assert found.total("holdfast_challenger_failures_total", version="2") == 0
 
-    def test_the_memory_of_both_workers_is_told(self, seen: MetricsRun) -> None:
+    def test_memory_of_both_workers_is_exported(self, seen: MetricsRun) -> None:
         told = seen.ill.total("holdfast_memory_bytes")
         assert told == pytest.approx(seen.resident, rel=0.2)
         assert told > 2 * 50e6, "each has loaded Feast"
 
-    def test_every_prediction_is_in_the_log(self, seen: MetricsRun) -> None:
+    def test_predictions_are_all_logged(self, seen: MetricsRun) -> None:
         found = seen.ill
         logged = found.total("holdfast_prediction_log_written_rows_total")
         waiting = found.total("holdfast_prediction_log_queue_rows")
@@ -281,14 +277,14 @@ class TestServed:
         assert logged
         assert found.total("holdfast_prediction_log_dropped_rows_total") == 0
 
-    def test_a_broken_store_is_seen(self, seen: MetricsRun) -> None:
+    def test_broken_store_is_exported(self, seen: MetricsRun) -> None:
         well, ill = seen.well, seen.ill
         assert (well.total("holdfast_ready"), ill.total("holdfast_ready")) == (1, 0)
         assert (well.total("holdfast_breaker_open"), ill.total("holdfast_breaker_open")) == (0, 1)
         assert well.by("holdfast_store_failures_total", "error") == {}
         assert ill.by("holdfast_store_failures_total", "error").keys() == {("DatabaseError",)}
 
-    def test_what_callers_send_makes_no_series(self, seen: MetricsRun) -> None:
+    def test_values_sent_by_callers_create_no_series(self, seen: MetricsRun) -> None:
         labels = {value for sample in seen.ill.samples for value in sample.labels.values()}
         assert not {value for value in labels if "nobody" in value or "c001" in value}
         assert {sample.labels["path"] for sample in seen.ill.samples if "path" in sample.labels} == {PREDICT, BATCH}

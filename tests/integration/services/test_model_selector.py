@@ -1,4 +1,4 @@
-"""Whom the registry names serves, unless that cannot be; then who served goes on."""
+"""Selection of served versions: named versions are served if possible, otherwise the current ones stay."""
 
 import gc
 import time
@@ -21,7 +21,7 @@ OTHER = DEFINITIONS | {"on_demand": "other"}
 
 
 class Shop:
-    """Versions and their files, the definitions in use, and whoever serves."""
+    """A registry with model files, the definitions in use, and a selector."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -31,13 +31,13 @@ class Shop:
         self.selector = ModelSelector(self.download, self.require, clock=lambda: self.now)
 
     def with_baked(self, version: RegisteredVersion) -> LoadedModel:
-        """This version came with the bento."""
+        """Make a version the model in the bento."""
         model = load_model(version.contract(), self.files[version.number])
         self.selector = ModelSelector(self.download, self.require, model)
         return model
 
     def version(self, number: str, traffic: str = "", **changed: Any) -> RegisteredVersion:
-        """A version that can be served, but for what is changed in its contract."""
+        """Create a version that can be served, with changes of its contract."""
         content = serialize_model(model := fit_classifier(int(number)))
         self.files[number] = content
         tags = {SERVED_MODEL_TAG: build_contract(model, content, **changed).model_dump_json()}
@@ -56,7 +56,7 @@ class Shop:
             raise NotReadyError(f"Model version {contract.model_version} was trained on other definitions.")
 
     def reconcile(self, champion: RegisteredVersion | None, challenger: RegisteredVersion | None = None) -> None:
-        """Two looks, as the second must change nothing."""
+        """Reconcile twice; the second call must change nothing."""
         named = NamedVersions(champion, challenger)
         self.selector.reconcile(named)
         models = self.selector.models
@@ -65,7 +65,7 @@ class Shop:
 
     @property
     def serving(self) -> tuple[str | None, str | None, str | None, float]:
-        """Champion, challenger, mode and share."""
+        """Return champion, challenger, mode and share."""
         models = self.selector.models
         if models is None:
             return None, None, None, 0.0
@@ -83,14 +83,14 @@ def shop() -> Shop:
 
 
 class TestChampion:
-    def test_it_serves_and_another_follows_it(self, shop: Shop) -> None:
+    def test_reconcile_new_champion_is_served(self, shop: Shop) -> None:
         for number in ("1", "2", "1"):
             shop.reconcile(shop.version(number))
             assert shop.serving[0] == number
         assert shop.downloads == ["1", "2", "1"]
         assert shop.problems == {}
 
-    def test_the_bentos_is_not_downloaded_when_it_is_the_champion(self, shop: Shop) -> None:
+    def test_reconcile_champion_equal_to_bento_model_is_not_downloaded(self, shop: Shop) -> None:
         baked = shop.with_baked(version := shop.version("1"))
         shop.reconcile(version)
         assert shop.selector.models is not None
@@ -100,20 +100,20 @@ class TestChampion:
         assert not shop.selector.is_from_bento
         assert shop.downloads == ["2"]
 
-    def test_a_bentos_of_the_same_number_from_another_registry_is_another(self, shop: Shop) -> None:
+    def test_reconcile_same_version_with_other_contract_is_downloaded(self, shop: Shop) -> None:
         shop.with_baked(shop.version("1"))
         shop.reconcile(shop.version("1", threshold=0.7))
         assert shop.downloads == ["1"]
         assert not shop.selector.is_from_bento
 
-    def test_without_an_alias_the_last_goes_on(self, shop: Shop) -> None:
+    def test_reconcile_without_alias_retains_champion(self, shop: Shop) -> None:
         shop.reconcile(None)
         assert shop.serving[0] is None
         shop.reconcile(shop.version("1"))
         shop.reconcile(None)
         assert shop.serving[0] == "1"
 
-    def test_a_challenger_that_is_promoted_is_not_downloaded_again(self, shop: Shop) -> None:
+    def test_reconcile_promoted_challenger_is_not_downloaded_again(self, shop: Shop) -> None:
         one, two = shop.version("1"), shop.version("2", '{"mode": "shadow"}')
         shop.reconcile(one, two)
         assert shop.serving == ("1", "2", "shadow", 0.0)
@@ -122,9 +122,9 @@ class TestChampion:
         assert shop.downloads == ["1", "2"]
 
 
-class TestRefused:
+class TestUnservable:
     @pytest.mark.parametrize("role", ["champion", "challenger"])
-    def test_a_bad_file_is_downloaded_once_and_told_once(
+    def test_reconcile_bad_file_is_downloaded_and_logged_once(
         self, shop: Shop, role: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         good, bad = shop.version("1"), shop.version("2", '{"mode": "shadow"}')
@@ -139,14 +139,14 @@ class TestRefused:
         assert not shop.selector.problems["2"].is_unavailable
         assert service_log.text.count("Version 2 is named by the registry, but not served") == 1
 
-    def test_one_version_as_both_is_downloaded_once(self, shop: Shop) -> None:
+    def test_reconcile_version_with_both_aliases_is_downloaded_once(self, shop: Shop) -> None:
         shop.reconcile(shop.version("1"))
         bad = shop.version("2", '{"mode": "shadow"}')
         shop.files["2"] = b"other"
         shop.reconcile(bad, bad)
         assert (shop.serving[0], shop.downloads) == ("1", ["1", "2"])
 
-    def test_it_is_looked_at_again_after_a_while_or_when_another_was_named_meanwhile(
+    def test_reconcile_bad_file_is_retried_after_a_minute_or_another_version(
         self, shop: Shop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         good, bad = shop.version("1"), shop.version("2")
@@ -166,7 +166,7 @@ class TestRefused:
         assert shop.serving[0] == "2"
         assert shop.problems == {}
 
-    def test_a_file_that_is_not_there_is_tried_again_at_each_look(
+    def test_reconcile_missing_file_is_retried_each_time(
         self, shop: Shop, service_log: pytest.LogCaptureFixture
     ) -> None:
         shop.reconcile(shop.version("1"))
@@ -180,7 +180,7 @@ class TestRefused:
         assert (shop.serving[0], shop.problems) == ("2", {})
         assert service_log.text.count("cannot be downloaded") == 1
 
-    def test_what_is_wrong_with_a_tag_is_not_asked_of_the_store(self, shop: Shop) -> None:
+    def test_reconcile_invalid_tag_is_not_downloaded(self, shop: Shop) -> None:
         shop.reconcile(shop.version("1"))
         shop.reconcile(RegisteredVersion("2", {SERVED_MODEL_TAG: "no JSON"}))
         assert "no model contract" in shop.problems["2"]
@@ -188,7 +188,7 @@ class TestRefused:
 
 
 class TestChallenger:
-    def test_it_gets_what_its_tag_says(self, shop: Shop) -> None:
+    def test_challenger_gets_traffic_of_its_tag(self, shop: Shop) -> None:
         one = shop.version("1")
         for traffic, serving in (
             ("", ("1", None, None, 0.0)),
@@ -202,8 +202,8 @@ class TestChallenger:
         assert shop.problems == {}
 
     @pytest.mark.parametrize("given", ['"shadow"', '"canary", "share": 0.25'])
-    def test_what_it_has_for_a_time_ends_by_itself_unless_renewed(self, shop: Shop, given: str) -> None:
-        """The registry may say the same for ever, or not answer any more: whoever watched may be gone."""
+    def test_challenger_lease_ends_unless_renewed(self, shop: Shop, given: str) -> None:
+        """A lease ends even if the registry does not change or cannot be read."""
         one = shop.version("1")
 
         def sent(until: datetime) -> RegisteredVersion:
@@ -227,13 +227,13 @@ class TestChallenger:
         assert shop.serving == ("1", None, None, 0.0)
         assert shop.problems == {}, "it is no fault of the version"
 
-    def test_a_tag_that_cannot_be_understood_gets_it_nothing(self, shop: Shop) -> None:
+    def test_challenger_with_invalid_tag_gets_no_traffic(self, shop: Shop) -> None:
         shop.reconcile(shop.version("1"), shop.version("2", '{"mode": "canary", "share": 0.9}'))
         assert shop.serving == ("1", None, None, 0.0)
         assert "holdfast.traffic" in shop.problems["2"]
 
-    def test_of_other_definitions_than_the_champion_it_gets_nothing(self, shop: Shop) -> None:
-        """One row of features is read for both."""
+    def test_challenger_with_other_definitions_gets_no_traffic(self, shop: Shop) -> None:
+        """Champion and challenger score the same row of features."""
         one, other = shop.version("1"), shop.version("2", '{"mode": "shadow"}', fingerprint=OTHER)
         shop.reconcile(one, other)
         assert shop.serving == ("1", None, None, 0.0)
@@ -245,7 +245,7 @@ class TestChallenger:
 
 
 class TestDefinitions:
-    def test_a_champion_of_others_waits_until_they_are_in_use(
+    def test_champion_with_other_definitions_waits_for_them(
         self, shop: Shop, service_log: pytest.LogCaptureFixture
     ) -> None:
         shop.reconcile(shop.version("1"))
@@ -258,14 +258,14 @@ class TestDefinitions:
         shop.reconcile(new)
         assert (shop.serving[0], shop.problems) == ("2", {})
 
-    def test_where_they_changed_already_the_new_champion_takes_over(self, shop: Shop) -> None:
+    def test_champion_with_changed_definitions_is_served(self, shop: Shop) -> None:
         shop.reconcile(shop.version("1"))
         shop.in_use = OTHER
         shop.reconcile(shop.version("2", fingerprint=OTHER))
         assert (shop.serving[0], shop.problems) == ("2", {})
 
-    def test_where_nobody_fits_the_registrys_word_holds(self, shop: Shop) -> None:
-        """A bento starts before its feature store: what was rolled back must not serve once that is there."""
+    def test_champion_named_is_served_if_no_model_matches(self, shop: Shop) -> None:
+        """A version that was rolled back before the feature store existed must not be served afterwards."""
         shop.with_baked(shop.version("1"))
         shop.in_use = None
         back = shop.version("2")
@@ -275,8 +275,8 @@ class TestDefinitions:
         shop.reconcile(back)
         assert (shop.serving[0], shop.problems) == ("2", {})
 
-    def test_who_served_before_comes_back_if_it_fits_and_the_new_one_does_not(self, shop: Shop) -> None:
-        """The new one was named at a moment when the store could not be read."""
+    def test_previous_champion_returns_if_only_it_matches(self, shop: Shop) -> None:
+        """The new version is named while the store cannot be read."""
         shop.reconcile(shop.version("1"))
         shop.in_use = None
         new = shop.version("2", fingerprint=OTHER)
@@ -292,16 +292,16 @@ class TestDefinitions:
         shop.reconcile(newest)
         assert (shop.serving[0], shop.problems) == ("3", {})
 
-    def test_a_champion_in_service_is_not_asked_about_again(self, shop: Shop) -> None:
-        """Whether it still fits, every request asks."""
+    def test_champion_in_service_is_not_checked_again(self, shop: Shop) -> None:
+        """Each request checks whether the champion still matches."""
         shop.reconcile(one := shop.version("1"))
         shop.in_use = OTHER
         shop.reconcile(one)
         assert (shop.serving[0], shop.problems) == ("1", {})
 
 
-def test_who_no_longer_serves_is_freed_at_once(shop: Shop) -> None:
-    """By counting references: the service's garbage collector seldom looks."""
+def test_replaced_models_are_freed_at_once(shop: Shop) -> None:
+    """Models are freed by reference counting, as the service rarely collects garbage."""
     baked = weakref.ref(shop.with_baked(shop.version("1")))
     bad = shop.version("9", fingerprint=OTHER)
     damaged = shop.version("8", '{"mode": "shadow"}')

@@ -1,4 +1,4 @@
-"""A served process follows the registry under load: no request fails, none is scored by two versions."""
+"""A model swap under load: no request fails, none is scored by two versions."""
 
 import shutil
 import time
@@ -24,7 +24,7 @@ LIVE_WITHIN = 10.0
 
 @dataclass
 class Shop:
-    """A served process, its registry, and the versions in it: 1 to 3 are good, each scores differently."""
+    """A served process and its registry; versions 1 to 3 are good and score differently."""
 
     url: str
     data: Path
@@ -57,7 +57,7 @@ def _until(url: str, version: str) -> float:
     return time.monotonic() - start
 
 
-def test_a_moved_alias_is_live_in_seconds_and_no_request_notices(shop: Shop) -> None:
+def test_moved_alias_is_served_within_seconds_without_errors(shop: Shop) -> None:
     _until(shop.url, "1")
     with under_load(shop.url) as load:
         for version in ("2", "3", "1"):
@@ -77,7 +77,7 @@ def test_a_moved_alias_is_live_in_seconds_and_no_request_notices(shop: Shop) -> 
     assert len(set(of_one)) == 3, "the versions can be told apart"
 
 
-def test_a_version_that_was_tampered_with_never_serves(shop: Shop) -> None:
+def test_tampered_version_is_never_served(shop: Shop) -> None:
     _until(shop.url, "1")
     file = shop.registry.model_path("2")
     content = bytearray(file.read_bytes())
@@ -97,7 +97,7 @@ def test_a_version_that_was_tampered_with_never_serves(shop: Shop) -> None:
     _until(shop.url, "1")
 
 
-def test_a_canary_answers_for_its_customers_and_a_shadow_for_nobody(shop: Shop) -> None:
+def test_canary_scores_its_customers_and_shadow_none(shop: Shop) -> None:
     _until(shop.url, "1")
     shop.registry.set_alias(CHALLENGER, "2")
     shop.registry.set_traffic("2", '{"mode": "canary", "share": 0.3}')

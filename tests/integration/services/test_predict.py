@@ -1,4 +1,4 @@
-"""What a prediction says, and that it is the model's own answer on the features training would see."""
+"""Predictions equal the model's scores on the features that training reads."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ SOFT, HARD = timedelta(hours=48), timedelta(days=30)
 
 
 @pytest.fixture(scope="module")
-def odd_world(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A service_data with customers whose features are not as they should be."""
-    return add_edge_case_customers(service_data, tmp_path_factory.mktemp("odd") / "data")
+def edge_case_data(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with customers whose features are incomplete or old."""
+    return add_edge_case_customers(service_data, tmp_path_factory.mktemp("edge_case_client") / "data")
 
 
 @pytest.fixture(scope="module")
-def odd(odd_world: Path) -> Iterator[TestClient]:
-    """The service on that service_data."""
-    with serve_in_process(odd_world) as client:
+def edge_case_client(edge_case_data: Path) -> Iterator[TestClient]:
+    """A client of the service on ``edge_case_data``."""
+    with serve_in_process(edge_case_data) as client:
         yield client
 
 
@@ -40,7 +40,7 @@ def _predict(client: TestClient, customer_id: str, as_of: datetime | str | None 
     return answer.json()
 
 
-def test_a_prediction_has_these_fields_in_this_order(client: TestClient) -> None:
+def test_prediction_has_documented_fields_in_order(client: TestClient) -> None:
     answer = _predict(client, "c005", AS_OF + timedelta(hours=12))
     assert list(answer) == [
         "customer_id",
@@ -71,9 +71,7 @@ def test_a_prediction_has_these_fields_in_this_order(client: TestClient) -> None
 
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(days=9, microseconds=1)])
-def test_scores_are_the_models_own_on_the_features_training_would_see(
-    client: TestClient, service_data: Path, later: timedelta
-) -> None:
+def test_scores_equal_model_on_offline_features(client: TestClient, service_data: Path, later: timedelta) -> None:
     as_of = AS_OF + later
     with service_environment(service_data):
         model = load_saved_model(next((service_data / "bentoml/models/holdfast-churn").glob("v1-*")))
@@ -87,7 +85,7 @@ def test_scores_are_the_models_own_on_the_features_training_would_see(
     assert {item["will_churn"] for item in predictions} == {True, False}
 
 
-def test_a_batch_keeps_the_order_and_duplicates_and_equals_single_predictions_bit_for_bit(client: TestClient) -> None:
+def test_batch_retains_order_and_equals_single_predictions(client: TestClient) -> None:
     ids = ["c042", "c007", "nobody", "c042", ONE_PURCHASE, "c007"]
     batch = client.post("/predict_batch", json={"customer_ids": ids, "as_of": "2024-03-02"}).json()
     assert list(batch) == ["model_version", "feature_service", "threshold", "as_of", "predictions"]
@@ -115,7 +113,7 @@ def test_a_batch_keeps_the_order_and_duplicates_and_equals_single_predictions_bi
         assert item == {name: single[name] for name in item}
 
 
-def test_a_batch_may_have_a_thousand_customers(client: TestClient) -> None:
+def test_batch_of_1000_customers_succeeds(client: TestClient) -> None:
     ids = [CUSTOMERS[i % 300] for i in range(1000)]
     predictions = client.post("/predict_batch", json={"customer_ids": ids}).json()["predictions"]
     assert [item["customer_id"] for item in predictions] == ids
@@ -128,43 +126,45 @@ def test_a_batch_may_have_a_thousand_customers(client: TestClient) -> None:
     ("as_of", "age"),
     [("2024-03-01T10:00:00", 36000.0), ("2024-03-01T12:00:00+02:00", 36000.0), ("2024-03-01T00:00:00.000001Z", 1e-6)],
 )
-def test_as_of_may_have_any_zone_and_none_is_utc(client: TestClient, as_of: str, age: float) -> None:
+def test_as_of_with_any_zone_is_converted_to_utc(client: TestClient, as_of: str, age: float) -> None:
     assert _predict(client, "c001", as_of)["feature_age_seconds"] == age
 
 
 @pytest.mark.parametrize(
     ("age", "stale"), [(SOFT, False), (SOFT + MICROSECOND, True), (HARD, True), (timedelta(0), False)]
 )
-def test_features_beyond_the_soft_limit_are_flagged(client: TestClient, age: timedelta, stale: bool) -> None:
+def test_features_beyond_soft_limit_are_stale(client: TestClient, age: timedelta, stale: bool) -> None:
     assert _predict(client, "c001", AS_OF + age)["stale"] is stale
 
 
-def test_features_beyond_the_hard_limit_are_refused(client: TestClient) -> None:
+def test_features_beyond_hard_limit_are_rejected(client: TestClient) -> None:
     request = {"customer_id": "c001", "as_of": (AS_OF + HARD + MICROSECOND).isoformat()}
     assert_error(
         client.post("/predict", json=request), 422, "'c001'", "30.00 days old", "limit is 30.00 days", "2024-03-01T00"
     )
 
 
-def test_the_past_is_refused(client: TestClient) -> None:
+def test_as_of_before_features_is_rejected(client: TestClient) -> None:
     request = {"customer_id": "c001", "as_of": (AS_OF - MICROSECOND).isoformat()}
     assert_error(client.post("/predict", json=request), 422, "2024-02-29T23:59:59.999999Z", "2024-03-01T00:00:00Z")
     item = client.post("/predict_batch", json={"customer_ids": ["c001"], "as_of": "2024-02-01"}).json()["predictions"]
     assert item[0]["status"] == "as_of_before_features"
 
 
-def test_views_of_different_snapshots_are_refused_for_now(odd: TestClient) -> None:
+def test_views_of_different_snapshots_are_updating(edge_case_client: TestClient) -> None:
     request = {"customer_id": "one-view-1-day-older"}
     for as_of in ({}, {"as_of": AS_OF.isoformat()}):
-        answer = odd.post("/predict", json=request | as_of)
+        answer = edge_case_client.post("/predict", json=request | as_of)
         assert_error(answer, 503, "features", "'one-view-1-day-older'", "are being updated; try again")
         assert answer.headers["retry-after"] == "1"
-    batch = odd.post("/predict_batch", json={"customer_ids": ["one-view-1-day-older", "c001"]}).json()["predictions"]
+    batch = edge_case_client.post("/predict_batch", json={"customer_ids": ["one-view-1-day-older", "c001"]}).json()[
+        "predictions"
+    ]
     assert [item["status"] for item in batch] == ["features_updating", "ok"]
     assert batch[0]["churn_probability"] is None
 
 
-def test_active_means_what_it_means_in_the_labels(client: TestClient) -> None:
+def test_active_equals_label_definition(client: TestClient) -> None:
     labelled = churn_labels(ibis.memtable(transactions()), [AS_OF], horizon_days=90, activity_days=180).to_pandas()
     body = {"customer_ids": CUSTOMERS, "as_of": AS_OF.isoformat()}
     predictions = client.post("/predict_batch", json=body).json()["predictions"]
@@ -173,10 +173,10 @@ def test_active_means_what_it_means_in_the_labels(client: TestClient) -> None:
     assert {item["status"] for item in predictions} == {"ok"}
 
 
-def test_the_activity_window_is_closed_at_its_start_and_moves_with_as_of(odd: TestClient) -> None:
-    assert _predict(odd, "bought-180-days-ago", AS_OF)["active"] is True
-    assert _predict(odd, "bought-longer-ago", AS_OF)["active"] is False
-    assert _predict(odd, "bought-180-days-ago", AS_OF + MICROSECOND)["active"] is False
+def test_active_window_includes_its_start_and_moves_with_as_of(edge_case_client: TestClient) -> None:
+    assert _predict(edge_case_client, "bought-180-days-ago", AS_OF)["active"] is True
+    assert _predict(edge_case_client, "bought-longer-ago", AS_OF)["active"] is False
+    assert _predict(edge_case_client, "bought-180-days-ago", AS_OF + MICROSECOND)["active"] is False
 
 
 @pytest.mark.parametrize(
@@ -187,20 +187,22 @@ def test_the_activity_window_is_closed_at_its_start_and_moves_with_as_of(odd: Te
         ("no-rhythm", "customer_purchase_rhythm:mean_gap_days", "not in the feature store"),
     ],
 )
-def test_a_missing_feature_is_refused_and_never_filled(odd: TestClient, customer: str, feature: str, why: str) -> None:
-    assert_error(odd.post("/predict", json={"customer_id": customer}), 503, feature, why, repr(customer))
-    batch = odd.post("/predict_batch", json={"customer_ids": [customer, "c001"]}).json()["predictions"]
+def test_missing_feature_is_rejected_and_not_imputed(
+    edge_case_client: TestClient, customer: str, feature: str, why: str
+) -> None:
+    assert_error(edge_case_client.post("/predict", json={"customer_id": customer}), 503, feature, why, repr(customer))
+    batch = edge_case_client.post("/predict_batch", json={"customer_ids": [customer, "c001"]}).json()["predictions"]
     assert [item["status"] for item in batch] == ["missing_feature", "ok"]
 
 
-def test_a_permitted_null_is_scored(client: TestClient) -> None:
+def test_permitted_null_is_scored(client: TestClient) -> None:
     assert 0 <= _predict(client, ONE_PURCHASE)["churn_probability"] <= 1
 
 
-def test_what_a_caller_cannot_help_is_logged_once_per_cause_with_its_remedy(
-    odd_world: Path, service_log: pytest.LogCaptureFixture
+def test_rejections_not_caused_by_caller_are_logged_once(
+    edge_case_data: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
-    with serve_in_process(odd_world) as client:
+    with serve_in_process(edge_case_data) as client:
         for _ in range(3):
             ids = ["31-days-old", "null-total", "no-rhythm", "one-view-1-day-older"]
             client.post("/predict_batch", json={"customer_ids": ids * 2})
@@ -214,7 +216,7 @@ def test_what_a_caller_cannot_help_is_logged_once_per_cause_with_its_remedy(
     assert "nobody" not in service_log.text
 
 
-def test_now_is_what_the_clock_says(service_data: Path) -> None:
+def test_default_as_of_is_the_clock(service_data: Path) -> None:
     request = {"customer_id": "c001"}
     with serve_in_process(service_data, HOLDFAST_CLOCK="wall") as client:
         assert_error(client.post("/predict", json=request), 503, "days old")
@@ -222,7 +224,7 @@ def test_now_is_what_the_clock_says(service_data: Path) -> None:
         assert_error(client.post("/predict", json=request), 503, "earlier than the stored features")
 
 
-def test_the_class_can_be_called_directly(service_data: Path) -> None:
+def test_churn_service_can_be_called_directly(service_data: Path) -> None:
     from services.churn import ChurnService
     from services.schemas import Prediction
 

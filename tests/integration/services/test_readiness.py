@@ -1,4 +1,4 @@
-"""The service scores only with its own model, on the definitions that model was trained on, and says what differs."""
+"""Readiness: the service scores only on the definitions that its model was trained on, and names differences."""
 
 import hashlib
 import sqlite3
@@ -46,7 +46,7 @@ def _rewrite_contract(data: Path, change: Callable[[ServedModel], dict[str, obje
     file.write_text(contract.model_copy(update=change(contract)).model_dump_json())
 
 
-def test_ready_when_everything_matches(client: TestClient) -> None:
+def test_readyz_with_matching_definitions_is_ready(client: TestClient) -> None:
     _assert_ready(client)
 
 
@@ -67,7 +67,7 @@ def _change_a_type(store: Any) -> None:
         (change_function, ["on_demand"]),
     ],
 )
-def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
+def test_readyz_after_registry_change_names_the_part(
     service_data_copy: Path, change: Callable[[Any], None], parts: list[str]
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
@@ -82,7 +82,7 @@ def test_a_registry_that_changes_under_the_service_stops_it_and_names_the_part(
         _assert_ready(client)
 
 
-def test_a_hard_limit_below_the_soft_one_is_named_not_ignored(
+def test_readyz_with_hard_limit_below_soft_limit_names_the_view(
     service_data_copy: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
     from holdfast.feast_stores.open_store import open_store
@@ -104,13 +104,13 @@ def test_a_hard_limit_below_the_soft_one_is_named_not_ignored(
 
 
 @pytest.mark.parametrize("days", ["horizon_days", "activity_days"])
-def test_another_definition_of_churn_is_named(service_data_copy: Path, days: str) -> None:
+def test_readyz_with_other_label_days_names_labels(service_data_copy: Path, days: str) -> None:
     _rewrite_contract(service_data_copy, lambda c: {days: getattr(c, days) + 1})
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "labels differ")
 
 
-def test_another_source_of_the_labels_is_named(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_with_other_label_source_names_labels(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.models import fingerprint
 
     source = fingerprint.module_source
@@ -119,25 +119,25 @@ def test_another_source_of_the_labels_is_named(service_data: Path, monkeypatch: 
         _assert_not_ready(client, "labels differ")
 
 
-def test_the_service_needs_no_settings_of_training(service_data: Path) -> None:
+def test_readyz_ignores_settings_of_training(service_data: Path) -> None:
     with serve_in_process(service_data, HOLDFAST_HORIZON_DAYS="7", HOLDFAST_ACTIVITY_DAYS="1") as client:
         _assert_ready(client)
         assert client.post("/predict", json={"customer_id": "c005"}).json()["active"] is True
 
 
-def test_other_transformations_are_named(service_data_copy: Path) -> None:
+def test_readyz_with_other_transformations_names_them(service_data_copy: Path) -> None:
     _rewrite_contract(service_data_copy, lambda c: {"fingerprint": c.fingerprint | {"transformations": "0" * 64}})
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "transformations differ")
 
 
-def test_another_order_of_inputs_is_named(service_data_copy: Path) -> None:
+def test_readyz_with_other_input_order_names_inputs(service_data_copy: Path) -> None:
     _rewrite_contract(service_data_copy, lambda c: {"inputs": [*c.inputs[1:], c.inputs[0]]})
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "inputs differ")
 
 
-def test_one_changed_byte_of_the_model_is_found(service_data_copy: Path) -> None:
+def test_readyz_with_one_changed_byte_is_not_ready(service_data_copy: Path) -> None:
     file = _model_folder(service_data_copy) / "model.skops"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -146,7 +146,7 @@ def test_one_changed_byte_of_the_model_is_found(service_data_copy: Path) -> None
         _assert_not_ready(client, "SHA-256", "version 1")
 
 
-def test_a_model_with_untrusted_types_is_not_loaded(service_data_copy: Path) -> None:
+def test_readyz_with_untrusted_types_is_not_ready(service_data_copy: Path) -> None:
     import skops.io
     from sklearn.preprocessing import FunctionTransformer
 
@@ -158,23 +158,23 @@ def test_a_model_with_untrusted_types_is_not_loaded(service_data_copy: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["model.skops", "contract.json"])
-def test_an_incomplete_model_is_said(service_data_copy: Path, name: str, service_log: pytest.LogCaptureFixture) -> None:
+def test_readyz_with_incomplete_model_names_file_in_log(
+    service_data_copy: Path, name: str, service_log: pytest.LogCaptureFixture
+) -> None:
     (_model_folder(service_data_copy) / name).unlink()
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "incomplete")
     assert f"{name} cannot be read" in service_log.text
 
 
-def test_no_saved_model_is_said(service_data_copy: Path) -> None:
+def test_readyz_without_saved_model_is_not_ready(service_data_copy: Path) -> None:
     (service_data_copy / "bentoml/models/holdfast-churn").rename(service_data_copy / "bentoml/models/other")
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "holdfast-churn:latest")
 
 
 @pytest.mark.parametrize(("name", "what"), [("registry.db", "registry"), ("online_store.db", "online store")])
-def test_a_missing_store_is_said_not_created_and_found_when_it_comes(
-    service_data_copy: Path, name: str, what: str
-) -> None:
+def test_readyz_with_missing_store_recovers_when_created(service_data_copy: Path, name: str, what: str) -> None:
     file = service_data_copy / "feast" / name
     away = file.rename(service_data_copy / "away")
     with serve_in_process(service_data_copy) as client:
@@ -184,21 +184,19 @@ def test_a_missing_store_is_said_not_created_and_found_when_it_comes(
         _assert_ready(client)
 
 
-def test_an_empty_registry_is_said(service_data_copy: Path) -> None:
+def test_readyz_with_empty_registry_is_not_ready(service_data_copy: Path) -> None:
     (service_data_copy / "feast" / "registry.db").write_bytes(b"")
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "no feature service churn_v1")
 
 
-def test_a_broken_registry_is_said(service_data_copy: Path) -> None:
+def test_readyz_with_broken_registry_is_not_ready(service_data_copy: Path) -> None:
     (service_data_copy / "feast" / "registry.db").write_bytes(b"\xff" * 100)
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "registry cannot be read")
 
 
-def test_an_online_store_that_goes_away_is_a_503(
-    service_data_copy: Path, service_log: pytest.LogCaptureFixture
-) -> None:
+def test_readyz_with_broken_online_store_is_503(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
     with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
         _rename_table(service_data_copy, "holdfast_customer_recent_activity", "gone")
@@ -215,9 +213,7 @@ def _rename_table(data: Path, name: str, new: str) -> None:
         database.execute(f"ALTER TABLE {name} RENAME TO {new}")
 
 
-def test_the_log_has_the_reason_and_the_remedy_once(
-    service_data_copy: Path, service_log: pytest.LogCaptureFixture
-) -> None:
+def test_not_ready_is_logged_once_with_remedy(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
     (service_data_copy / "feast" / "registry.db").unlink()
     with serve_in_process(service_data_copy) as client:
         for _ in range(3):
@@ -228,7 +224,7 @@ def test_the_log_has_the_reason_and_the_remedy_once(
     assert "python -m flows.features" in messages[0]
 
 
-def test_the_log_names_the_part(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
+def test_not_ready_log_names_the_part(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
     from services.churn import ChurnService
 
     _rewrite_contract(service_data_copy, lambda c: {"activity_days": 90})
@@ -238,7 +234,7 @@ def test_the_log_names_the_part(service_data_copy: Path, service_log: pytest.Log
     assert "feast apply" in service_log.text
 
 
-def test_features_without_recency_cannot_tell_who_is_active(service_data_copy: Path) -> None:
+def test_readyz_without_recency_is_not_ready(service_data_copy: Path) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     with serve_in_process(service_data_copy) as client:

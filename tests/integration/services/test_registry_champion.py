@@ -1,4 +1,4 @@
-"""The service answers with the registry's champion, and with another as soon as the alias has moved."""
+"""The service scores with the registry's champion, and follows a moved alias."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 def _register(registry: Registry, settings: Settings, folder: Path, seed: int, **changed: Any) -> str:
-    """A version of the service_data's own features."""
+    """Register a version trained on the features of ``service_data``."""
     served, content = fit(settings, folder, version="", seed=seed)
     return registry.register(content, served.model_copy(update=changed).model_dump_json())
 
@@ -33,7 +33,7 @@ def _answer(client: TestClient) -> tuple[str, float]:
     return answer.json()["model_version"], answer.json()["churn_probability"]
 
 
-def test_a_moved_alias_is_followed_and_a_version_of_other_definitions_is_not(
+def test_moved_alias_is_served_and_other_definitions_are_not(
     service_data: Path, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
     with service_environment(service_data) as settings:

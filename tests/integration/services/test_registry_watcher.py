@@ -1,4 +1,4 @@
-"""The service follows a real MLflow registry: in a database, and on a server that comes and goes."""
+"""The registry watcher on an MLflow registry: in a database, and on a server that restarts."""
 
 import os
 import signal
@@ -41,14 +41,14 @@ def _everything_is_logged(service_log: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(autouse=True)
 def _only_this_test_is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service is, and for as long as it lives; other tests in this process are not."""
+    """Set FAIL_FAST_ENV for these tests only, as a service sets it for its process."""
     for name, value in FAIL_FAST_ENV.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
 def registry(module_registry: Registry) -> Iterator[Registry]:
-    """A registry without aliases; version numbers go on from test to test."""
+    """A registry without aliases; version numbers continue from test to test."""
     yield module_registry
     for alias in (CHAMPION, CHALLENGER):
         module_registry.client.delete_registered_model_alias(MODEL_NAME, alias)
@@ -68,14 +68,14 @@ def _until(watch: RegistryWatcher, *expected: Callable[[ServingState], bool]) ->
 
 
 def _looks(watch: RegistryWatcher, number: int = 3) -> None:
-    """Wait until it has looked that often again."""
+    """Wait for this number of polls."""
     for _ in range(number):
         before = watch.state.last_success
         _until(watch, lambda state, before=before: state.last_success != before)  # type: ignore[misc]
 
 
-class TestFollows:
-    def test_the_registrys_champion_serves_from_the_first_request_on(self, registry: Registry) -> None:
+class TestReconcile:
+    def test_watcher_start_serves_registry_champion(self, registry: Registry) -> None:
         registry.set_alias(CHAMPION, version := registry.register_model())
         before = time.time()
         with running_watcher(registry.uri) as watch:
@@ -86,7 +86,7 @@ class TestFollows:
             assert before <= state.last_success <= time.time()
             assert (state.unservable, state.note) == ({}, "")
 
-    def test_promotion_and_rollback(self, registry: Registry) -> None:
+    def test_watcher_follows_promotion_and_rollback(self, registry: Registry) -> None:
         first, second = registry.register_model(1), registry.register_model(2)
         registry.set_alias(CHAMPION, first)
         with running_watcher(registry.uri) as watch:
@@ -95,7 +95,7 @@ class TestFollows:
                 _until(watch, lambda state, version=version: state.champion == version)  # type: ignore[misc]
                 assert _champion(watch) == version
 
-    def test_a_challenger_comes_grows_and_goes(self, registry: Registry) -> None:
+    def test_watcher_follows_challenger_traffic(self, registry: Registry) -> None:
         registry.set_alias(CHAMPION, champion := registry.register_model(1))
         challenger = registry.register_model(2)
         with running_watcher(registry.uri) as watch:
@@ -114,7 +114,7 @@ class TestFollows:
                 assert state.challenger == (challenger if mode else None)
                 assert _champion(watch) == champion
 
-    def test_what_a_challenger_has_for_a_time_ends_also_while_the_registry_is_away(self, registry: Registry) -> None:
+    def test_watcher_ends_lease_while_registry_is_down(self, registry: Registry) -> None:
         registry.set_alias(CHAMPION, champion := registry.register_model(1))
         registry.set_alias(CHALLENGER, challenger := registry.register_model(2))
         database = Path(registry.uri.removeprefix("sqlite:///"))
@@ -130,7 +130,7 @@ class TestFollows:
             finally:
                 away.rename(database)
 
-    def test_an_alias_that_is_taken_away_is_said_and_changes_nothing(
+    def test_watcher_removed_alias_is_logged_and_champion_stays(
         self, registry: Registry, service_log: pytest.LogCaptureFixture
     ) -> None:
         registry.set_alias(CHAMPION, version := registry.register_model())
@@ -179,10 +179,10 @@ BAD: dict[str, tuple[Callable[[Registry], str], str]] = {
 }
 
 
-class TestRefuses:
+class TestUnservable:
     @pytest.mark.parametrize("name", BAD)
     @pytest.mark.parametrize("role", [CHAMPION, CHALLENGER])
-    def test_a_bad_version_by_name_and_the_old_one_goes_on(
+    def test_watcher_bad_version_is_logged_and_old_version_stays(
         self, registry: Registry, role: str, name: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         plant, reason = BAD[name]
@@ -205,7 +205,7 @@ class TestRefuses:
             _until(watch, lambda state: state.champion == better and state.unservable == {})
         assert service_log.text.count(f"Version {bad} is named by the registry, but not served") == 1
 
-    def test_a_bad_version_at_the_start_leaves_the_bentos(self, registry: Registry) -> None:
+    def test_watcher_bad_version_at_start_serves_bento_model(self, registry: Registry) -> None:
         registry.set_alias(CHAMPION, bad := _tampered(registry))
         with running_watcher(registry.uri) as watch:
             assert _champion(watch) == "baked"
@@ -217,7 +217,7 @@ class TestRefuses:
             _ = watch.models
         assert told.value.message == f"Model version {bad} cannot be served."  # the rest is not for callers
 
-    def test_a_repaired_file_serves_after_a_while(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_watcher_repaired_file_is_served(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
         registry.set_alias(CHAMPION, version := registry.register_model(7))
         content = registry.model_path(version).read_bytes()
         registry.model_path(version).write_bytes(b"damaged")
@@ -230,7 +230,7 @@ class TestRefuses:
             )
             _until(watch, lambda state: state.champion == version)
 
-    def test_the_thread_outlives_what_nobody_thought_of(
+    def test_watcher_thread_survives_unexpected_error(
         self, registry: Registry, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
     ) -> None:
         def fails(*_: object) -> None:
@@ -249,12 +249,12 @@ class TestRefuses:
 
 
 class TestStart:
-    def test_without_a_registry_the_bentos_serves(self) -> None:
+    def test_watcher_without_registry_serves_bento_model(self) -> None:
         with running_watcher(None) as watch:
             assert _champion(watch) == "baked"
             assert (watch.state.loaded_from, watch.state.reachable, watch.state.note) == ("bento", None, "")
 
-    def test_without_any_model_it_says_which(self, service_log: pytest.LogCaptureFixture) -> None:
+    def test_watcher_without_any_model_is_not_ready(self, service_log: pytest.LogCaptureFixture) -> None:
         for _ in range(2):
             with (
                 running_watcher(None, missing_model) as watch,
@@ -263,7 +263,7 @@ class TestStart:
                 _ = watch.models
         assert service_log.text.count("Not ready: The model holdfast-churn:latest is not in the model store") == 2
 
-    def test_before_anything_was_trained_nothing_is_created_and_the_first_champion_is_found(
+    def test_watcher_without_database_creates_none_and_finds_first_champion(
         self, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
     ) -> None:
         database = tmp_path / "mlflow.db"
@@ -277,7 +277,7 @@ class TestStart:
             _until(watch, lambda state: state.champion == version and state.note == "")
         assert service_log.text.count("has not named a champion yet") == 1
 
-    def test_a_registry_that_hangs_holds_the_start_up_no_longer_than_told(
+    def test_watcher_start_with_hanging_registry_ends_at_timeout(
         self, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
@@ -295,7 +295,7 @@ class TestStart:
 
 
 class TestUnreachable:
-    def test_it_goes_on_and_says_so_once_at_either_end(
+    def test_watcher_outage_is_logged_once_at_start_and_end(
         self, registry: Registry, tmp_path: Path, service_log: pytest.LogCaptureFixture
     ) -> None:
         registry.set_alias(CHAMPION, version := registry.register_model())
@@ -318,7 +318,7 @@ class TestUnreachable:
         assert service_log.text.count("can be read again") == 1
 
 
-def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
+def test_watcher_models_are_consistent_for_readers(registry: Registry) -> None:
     first, second = registry.register_model(1), registry.register_model(2)
     registry.set_alias(CHAMPION, first)
     registry.set_alias(CHALLENGER, second)
@@ -353,8 +353,8 @@ def test_readers_never_see_half_of_a_swap(registry: Registry) -> None:
     assert {(first, second, "canary", 0.2), (second, first, "canary", 0.1)} <= seen
 
 
-def test_a_server_that_comes_and_goes(tmp_path: Path, service_log: pytest.LogCaptureFixture) -> None:
-    """Over HTTP, with the settings that a service has; a moved alias is live within ten seconds."""
+def test_watcher_follows_restarted_server(tmp_path: Path, service_log: pytest.LogCaptureFixture) -> None:
+    """Over HTTP with default settings, a moved alias is served within ten seconds."""
     port, store = free_port(), tmp_path / "server"
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

@@ -1,4 +1,4 @@
-"""A rollout for real: a served process under load, its registry, its log, and the flow that moves the challenger."""
+"""Rollouts of a served process under load, with registry, prediction log and flow."""
 
 import dataclasses
 import hashlib
@@ -38,7 +38,7 @@ IMPATIENT = QUICK.model_copy(update={"poll_seconds": 1.0})
 
 @dataclasses.dataclass
 class Shop:
-    """A served process and its registry: each test brings versions of its own."""
+    """A served process and its registry; each test registers its versions."""
 
     url: str
     data: Path
@@ -50,14 +50,14 @@ class Shop:
         return self.registry.client
 
     def version(self, seed: int, flipped: bool = False) -> str:
-        """A version that fears those who are silent, or, flipped, those who buy."""
+        """Register a version; a flipped version scores active customers as churning."""
         served, content = fit(self.settings, self.data, seed=seed)
         if flipped:
             served, content = _flipped(served, content)
         return self.registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
 
     def pair(self, seed: int, flipped: bool = False) -> tuple[str, str]:
-        """A champion that serves, and a challenger that has passed its gates beside it."""
+        """Serve a champion, and register a challenger that has passed its gates."""
         champion = self.version(seed)
         self.registry.set_alias(CHALLENGER, None)
         self.registry.set_alias(CHAMPION, champion)
@@ -68,20 +68,20 @@ class Shop:
         return champion, challenger
 
     def serves(self) -> set[str]:
-        """The versions that answer for thirty customers."""
+        """Return the versions that score thirty customers."""
         body = {"customer_ids": CUSTOMERS[:30]}
         found = httpx.post(f"{self.url}/predict_batch", json=body, timeout=30).json()["predictions"]
         return {item["model_version"] for item in found}
 
     def told(self, version: str) -> list[tuple[str, float, str]]:
-        """Step, share and verdict of all that was told of its rollout."""
+        """Return step, share and verdict of each event of the rollout."""
         tags = self.client.get_model_version(MODEL_NAME, version).tags
         events = [event for event in parse_events(tags, version) or [] if isinstance(event, RolloutRecord)]
         return [(event.step, event.share, event.verdict) for event in events]
 
 
 def _flipped(served: ServedModel, content: bytes) -> tuple[ServedModel, bytes]:
-    """The same model, trained on labels turned round, as it were."""
+    """Reverse the classes of a model, as if its labels were flipped."""
     model = skops.io.loads(content, trusted=TRUSTED_TYPES)
     model.calibrator.coef_ = -model.calibrator.coef_
     file = io.BytesIO()
@@ -114,7 +114,7 @@ def shop(service_data: Path, prefect_server: None, tmp_path_factory: pytest.Temp
             yield shop
 
 
-def test_a_good_challenger_becomes_champion_by_itself(shop: Shop) -> None:
+def test_good_challenger_becomes_champion(shop: Shop) -> None:
     from flows.rollout import rollout
 
     champion, challenger = shop.pair(1)
@@ -144,7 +144,7 @@ def test_a_good_challenger_becomes_champion_by_itself(shop: Shop) -> None:
     assert rollout().verdict == "nothing"
 
 
-def test_a_flipped_challenger_is_stopped_before_any_customer_sees_it(shop: Shop) -> None:
+def test_flipped_challenger_is_stopped_in_shadow(shop: Shop) -> None:
     from flows.rollout import rollout
 
     champion, challenger = shop.pair(3, flipped=True)
@@ -159,8 +159,8 @@ def test_a_flipped_challenger_is_stopped_before_any_customer_sees_it(shop: Shop)
     assert f"holdfast.rollout.rolled_back:version {challenger}" in [one.key for one in list_open_alerts(shop.settings)]
 
 
-def test_a_flipped_canary_is_taken_back_within_a_minute(shop: Shop) -> None:
-    """From its first answer to its last, looked at as often as by default."""
+def test_flipped_canary_is_rolled_back_within_a_minute(shop: Shop) -> None:
+    """The time from the first to the last canary score, with the default interval."""
     from flows.rollout import rollout
 
     champion, challenger = shop.pair(5, flipped=True)
@@ -178,8 +178,8 @@ def test_a_flipped_canary_is_taken_back_within_a_minute(shop: Shop) -> None:
     assert get_challenger_version(shop.client) is None
 
 
-def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(shop: Shop) -> None:
-    """It got through the canary, which was not looked at closely."""
+def test_worse_champion_is_rolled_back(shop: Shop) -> None:
+    """The canary passes, because its guardrails are loose."""
     from flows.rollout import rollout
     from holdfast.rollout.step_runner import run_step
     from holdfast.rollout.steps import WATCH
@@ -212,7 +212,7 @@ def _roll_out(rules: RolloutSettings) -> None:
     rollout(rules=rules)
 
 
-def test_killed_it_goes_on_and_meanwhile_nobody_is_tried_upon_for_ever(shop: Shop) -> None:
+def test_killed_rollout_resumes_and_its_lease_ends(shop: Shop) -> None:
     from flows.rollout import rollout
 
     champion, challenger = shop.pair(9)

@@ -1,4 +1,4 @@
-"""Whom a canary answers for: always the same customers, evenly spread, and more of them as the share grows."""
+"""Canary routing: the same customers at all times, uniformly chosen, and retained as the share grows."""
 
 from typing import Any
 
@@ -33,41 +33,41 @@ def _of(models: ServedModels) -> set[str]:
 
 
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.25, 0.5])
-def test_the_share_is_that_of_the_customers(champion: LoadedModel, challenger: LoadedModel, share: float) -> None:
+def test_canary_share_equals_share_of_customers(champion: LoadedModel, challenger: LoadedModel, share: float) -> None:
     found = len(_of(ServedModels(champion, challenger, "canary", share)))
     assert abs(found - share * len(IDS)) < 5 * np.sqrt(share * (1 - share) * len(IDS))
 
 
-def test_places_are_uniform(champion: LoadedModel, challenger: LoadedModel) -> None:
+def test_canary_buckets_are_uniform(champion: LoadedModel, challenger: LoadedModel) -> None:
     """Chi-square over twenty equal parts; 43.8 is beyond 0.999 of its distribution."""
     edges = [len(_of(ServedModels(champion, challenger, "canary", share))) for share in np.linspace(0.05, 1, 20)]
     parts = np.diff([0, *edges])
     assert ((parts - len(IDS) / 20) ** 2 / (len(IDS) / 20)).sum() < 43.8
 
 
-def test_a_growing_share_keeps_all_who_were_in(champion: LoadedModel, challenger: LoadedModel) -> None:
+def test_canary_growing_share_retains_customers(champion: LoadedModel, challenger: LoadedModel) -> None:
     small, large = (_of(ServedModels(champion, challenger, "canary", share)) for share in (0.05, 0.25))
     assert small < large
 
 
-def test_another_challenger_is_tried_on_others(champion: LoadedModel, challenger: LoadedModel) -> None:
+def test_canary_other_challenger_gets_other_customers(champion: LoadedModel, challenger: LoadedModel) -> None:
     second, third = (_of(ServedModels(champion, model, "canary", 0.25)) for model in (challenger, _model("3")))
     assert len(second & third) / len(IDS) == pytest.approx(0.0625, abs=0.01)
 
 
-def test_another_champion_or_process_changes_nothing(champion: LoadedModel, challenger: LoadedModel) -> None:
+def test_canary_routing_is_independent_of_champion_and_process(champion: LoadedModel, challenger: LoadedModel) -> None:
     here = _of(ServedModels(champion, challenger, "canary", 0.05))
     assert _of(ServedModels(_model("9"), challenger, "canary", 0.05)) == here
     first = ["customer-10", "customer-14", "customer-15", "customer-40", "customer-49", "customer-67"]
     assert [customer for customer in IDS if customer in here][:6] == first  # in whatever process, for ever
 
 
-def test_nobody_gets_a_challenger_that_is_no_canary(champion: LoadedModel, challenger: LoadedModel) -> None:
+def test_canary_routing_without_canary_is_empty(champion: LoadedModel, challenger: LoadedModel) -> None:
     assert not _of(ServedModels(champion))
     assert not _of(ServedModels(champion, challenger, "shadow"))
 
 
-def test_any_text_is_a_customer(champion: LoadedModel, challenger: LoadedModel) -> None:
+def test_canary_routing_accepts_any_text(champion: LoadedModel, challenger: LoadedModel) -> None:
     models = ServedModels(champion, challenger, "canary", 0.5)
     for customer in ("", "é", "\ud800", "x" * 100_000):
         assert models.routes_to_canary(customer) is models.routes_to_canary(customer)
@@ -77,7 +77,7 @@ def test_any_text_is_a_customer(champion: LoadedModel, challenger: LoadedModel) 
     ("with_challenger", "mode", "share"),
     [(False, "shadow", 0.0), (True, None, 0.0), (True, "canary", 0.0), (True, "shadow", 0.1), (False, None, 0.1)],
 )
-def test_half_a_lineup_is_none(
+def test_served_models_inconsistent_raise(
     champion: LoadedModel, challenger: LoadedModel, with_challenger: bool, mode: Any, share: float
 ) -> None:
     with pytest.raises(ValueError, match="inconsistent models"):

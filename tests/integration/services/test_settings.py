@@ -1,4 +1,4 @@
-"""What the service's settings allow, and the one sentence that refuses the rest."""
+"""Settings of the service: bounds and error messages."""
 
 import os
 from pathlib import Path
@@ -13,12 +13,12 @@ from services.settings import ServingSettings, load_serving_settings
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the session counts."""
+    """Remove the settings of the session."""
     for name in [name for name in os.environ if name.upper().startswith("HOLDFAST_")]:
         monkeypatch.delenv(name)
 
 
-def test_nothing_needs_to_be_set() -> None:
+def test_settings_have_defaults() -> None:
     assert load_serving_settings().model_dump() == {
         "api_keys": None,
         "api_keys_file": None,
@@ -34,7 +34,7 @@ def test_nothing_needs_to_be_set() -> None:
     }
 
 
-def test_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_are_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in {
         "HOLDFAST_API_KEYS": "shop:00",
         "HOLDFAST_API_KEYS_FILE": str(tmp_path / "keys"),
@@ -81,7 +81,7 @@ NUMBERS = {
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, (_, values) in NUMBERS.items() for value in values]
 )
-def test_a_value_out_of_bounds_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_value_out_of_bounds_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"HOLDFAST_{name}", value)
     with pytest.raises(SettingsError) as caught:
         load_serving_settings()
@@ -104,7 +104,7 @@ def test_a_value_out_of_bounds_is_one_sentence(monkeypatch: pytest.MonkeyPatch, 
         ("LAST_KNOWN", 10_000_000),
     ],
 )
-def test_the_bounds_themselves_are_allowed(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
+def test_value_at_bounds_is_valid(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
     monkeypatch.setenv(f"HOLDFAST_{name}", str(value))
     assert getattr(load_serving_settings(), name.lower()) == value
 
@@ -113,19 +113,19 @@ def test_the_bounds_themselves_are_allowed(monkeypatch: pytest.MonkeyPatch, name
     "value",
     ["shop.example", "https://shop.example/", "https://shop.example/page", "ftp://x", "*,https://x", "https://"],
 )
-def test_an_origin_that_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_cors_origin_invalid_raises(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("HOLDFAST_CORS_ORIGINS", value)
     with pytest.raises(SettingsError, match=r"^HOLDFAST_CORS_ORIGINS is .* must be origins such as https://shop"):
         load_serving_settings()
 
 
-def test_origins_are_in_the_case_that_browsers_send_or_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cors_origins_are_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
     for value, expected in (("HTTPS://Shop.Example", ("https://shop.example",)), ("*", ("*",)), ("", ())):
         monkeypatch.setenv("HOLDFAST_CORS_ORIGINS", value)
         assert load_serving_settings().cors_origins == expected
 
 
-def test_several_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_invalid_values_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_MAX_CONCURRENCY", "0")
     monkeypatch.setenv("HOLDFAST_LAST_KNOWN", "x")
     with pytest.raises(SettingsError, match=r"MAX_CONCURRENCY is '0'; .*\. HOLDFAST_LAST_KNOWN is 'x'; .*\.$"):
@@ -133,22 +133,22 @@ def test_several_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", ["HOLDFAST_API_KEY", "HOLDFAST_APIKEYS", "holdfast_api_key_file"])
-def test_a_misspelt_variable_does_not_open_the_service(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_misspelt_key_variable_raises(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "very-secret")
     with pytest.raises(SettingsError, match=f"^{name} is not a setting. Use HOLDFAST_API_KEYS or") as caught:
         load_serving_settings()
     assert "very-secret" not in str(caught.value)
 
 
-def test_keys_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_not_in_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_API_KEYS", "a-key-by-mistake")
     settings = load_serving_settings()
     assert settings.api_keys == "a-key-by-mistake"
     assert "mistake" not in f"{settings!r} {settings}"
 
 
-def test_the_file_of_keys_is_absolute_and_its_links_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A secret that Kubernetes mounts is a link whose target is removed when the secret changes."""
+def test_key_file_is_absolute_and_retains_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A mounted Kubernetes secret is a link whose target is removed when the secret changes."""
     (tmp_path / "first").write_text("")
     (tmp_path / "keys").symlink_to("first")
     monkeypatch.chdir(tmp_path)
@@ -161,7 +161,7 @@ def test_the_file_of_keys_is_absolute_and_its_links_stay(monkeypatch: pytest.Mon
         load_serving_settings()
 
 
-def test_settings_do_not_change_and_each_says_what_it_is() -> None:
+def test_settings_are_frozen_and_described() -> None:
     with pytest.raises(ValidationError):
         ServingSettings().last_known = 1  # type: ignore[misc]
     assert all(field.description for field in ServingSettings.model_fields.values())

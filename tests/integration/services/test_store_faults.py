@@ -1,4 +1,4 @@
-"""The online store dies, hangs, breaks off, comes back empty: every request gets a right answer or a clear refusal."""
+"""Faults of the online store: each request gets a correct prediction or a clear problem."""
 
 import contextlib
 import shutil
@@ -35,7 +35,7 @@ def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def network(shop: RedisServiceState) -> Iterator[TcpProxy]:
-    """Between the service and the server."""
+    """A TCP proxy between service and Redis."""
     with tcp_proxy(shop.server.port) as network:
         yield network
 
@@ -48,13 +48,13 @@ def service(shop: RedisServiceState, network: TcpProxy) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def right(service: TestClient) -> dict[str, float]:
-    """The probability of each customer."""
+    """The probability of each customer without a fault."""
     return probabilities(service, CUSTOMERS)
 
 
 @pytest.fixture(autouse=True)
 def _whole(service: TestClient, shop: RedisServiceState, network: TcpProxy, right: dict[str, float]) -> Iterator[None]:
-    """Whatever a test did, the next begins with a service that answers."""
+    """Restore the server after each test, until the service predicts again."""
     yield
     network.delay, network.cuts, network.piece = 0.0, 0, 65_536
     shop.restore()
@@ -62,13 +62,13 @@ def _whole(service: TestClient, shop: RedisServiceState, network: TcpProxy, righ
 
 
 def refused(client: TestClient) -> float:
-    """Asks what cannot be answered now; the seconds that took."""
+    """Send a request that fails; returns its duration in seconds."""
     began = time.monotonic()
     assert_unavailable(predict(client))
     return time.monotonic() - began
 
 
-def test_a_dead_store_is_said_at_once_and_answers_go_on_when_it_is_back(
+def test_stopped_store_is_unavailable_until_it_restarts(
     service: TestClient, shop: RedisServiceState, right: dict[str, float], service_log: pytest.LogCaptureFixture
 ) -> None:
     shop.server.kill()
@@ -83,9 +83,7 @@ def test_a_dead_store_is_said_at_once_and_answers_go_on_when_it_is_back(
     assert [record.getMessage().split(":")[0] for record in service_log.records] == ["Not ready"]
 
 
-def test_a_service_that_starts_without_its_store_answers_when_the_store_comes(
-    shop: RedisServiceState, right: dict[str, float]
-) -> None:
+def test_service_started_without_store_recovers(shop: RedisServiceState, right: dict[str, float]) -> None:
     shop.server.kill()
     with shop.served(**TIMEOUTS) as client:
         assert_unavailable(predict(client))
@@ -95,7 +93,7 @@ def test_a_service_that_starts_without_its_store_answers_when_the_store_comes(
         assert probabilities(client, SOME) == {customer: right[customer] for customer in SOME}
 
 
-def test_a_hanging_store_is_given_up_in_time_and_then_left_alone(
+def test_hanging_store_times_out_and_opens_breaker(
     service: TestClient, shop: RedisServiceState, right: dict[str, float]
 ) -> None:
     shop.server.pause()
@@ -113,7 +111,7 @@ def test_a_hanging_store_is_given_up_in_time_and_then_left_alone(
     assert probabilities(service, CUSTOMERS) == right
 
 
-def test_a_store_that_answers_bit_by_bit_is_given_up_in_time_and_then_left_alone(
+def test_slow_store_times_out_and_opens_breaker(
     service: TestClient, network: TcpProxy, right: dict[str, float]
 ) -> None:
     network.delay, network.piece = 0.8 * TIMEOUT, 1000
@@ -127,7 +125,7 @@ def test_a_store_that_answers_bit_by_bit_is_given_up_in_time_and_then_left_alone
     assert probabilities(service, CUSTOMERS) == right
 
 
-def test_a_locked_file_is_given_up_in_time_and_then_left_alone(service_data: Path, tmp_path: Path) -> None:
+def test_locked_file_times_out_and_opens_breaker(service_data: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(service_data, tmp_path / "data"))
     with (
         serve_in_process(data, **TIMEOUTS) as client,
@@ -144,7 +142,7 @@ def test_a_locked_file_is_given_up_in_time_and_then_left_alone(service_data: Pat
         assert probabilities(client, SOME) == wanted
 
 
-def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisServiceState) -> None:
+def test_livez_responds_while_requests_wait_for_store(shop: RedisServiceState) -> None:
     with shop.served(HOLDFAST_STORE_TIMEOUT_MS="3000") as client, ThreadPoolExecutor(2) as pool:
         shop.server.pause()
         try:
@@ -161,7 +159,7 @@ def test_it_is_alive_while_requests_wait_for_the_store(shop: RedisServiceState) 
 
 
 @pytest.mark.parametrize(("milliseconds", "at_least", "below"), [("150", 0.15, 1.2), ("1500", 1.4, 2.9)])
-def test_the_time_limit_is_the_one_of_the_settings(
+def test_store_timeout_is_that_of_the_settings(
     shop: RedisServiceState, milliseconds: str, at_least: float, below: float
 ) -> None:
     with shop.served(HOLDFAST_STORE_TIMEOUT_MS=milliseconds) as client:
@@ -173,7 +171,9 @@ def test_the_time_limit_is_the_one_of_the_settings(
         assert at_least <= min(waits) <= max(waits) < below
 
 
-def test_a_late_answer_is_nobody_elses(service: TestClient, network: TcpProxy, right: dict[str, float]) -> None:
+def test_late_store_reply_is_not_used_for_another_request(
+    service: TestClient, network: TcpProxy, right: dict[str, float]
+) -> None:
     for customer, other in zip(CUSTOMERS[:3], CUSTOMERS[3:6], strict=True):
         network.delay = 2 * TIMEOUT
         assert_unavailable(predict(service, customer))
@@ -185,7 +185,7 @@ def test_a_late_answer_is_nobody_elses(service: TestClient, network: TcpProxy, r
     assert probabilities(service, CUSTOMERS) == right
 
 
-def test_a_connection_that_breaks_during_a_read_costs_no_answer(
+def test_connection_broken_during_read_is_retried(
     service: TestClient, network: TcpProxy, right: dict[str, float]
 ) -> None:
     for cut_after in (0, 1, 100, 5000):
@@ -194,7 +194,7 @@ def test_a_connection_that_breaks_during_a_read_costs_no_answer(
         assert network.cuts == 0
 
 
-def test_connections_that_always_break_are_an_outage(
+def test_connections_always_broken_are_unavailable(
     service: TestClient, network: TcpProxy, right: dict[str, float]
 ) -> None:
     network.cut_after, network.cuts = 100, 10_000
@@ -205,7 +205,7 @@ def test_connections_that_always_break_are_an_outage(
     assert probabilities(service, CUSTOMERS) == right
 
 
-def test_connections_that_went_stale_cost_no_answer(service: TestClient, shop: RedisServiceState) -> None:
+def test_stale_connections_are_replaced(service: TestClient, shop: RedisServiceState) -> None:
     for _ in range(3):
         shop.server.client().client_kill_filter(_type="normal", skipme=True)
         assert predict(service).status_code == 200
@@ -213,7 +213,7 @@ def test_connections_that_went_stale_cost_no_answer(service: TestClient, shop: R
     assert predict(service).status_code == 200
 
 
-def test_a_store_that_lost_everything_does_not_call_its_customers_unknown(
+def test_emptied_store_is_unavailable(
     service: TestClient, shop: RedisServiceState, service_log: pytest.LogCaptureFixture
 ) -> None:
     assert predict(service, "nobody").status_code == 404
@@ -229,10 +229,10 @@ def test_a_store_that_lost_everything_does_not_call_its_customers_unknown(
     assert predict(service, "nobody").status_code == 404
 
 
-def test_while_a_store_that_lost_everything_is_filled_nobody_is_unknown(
+def test_emptied_store_while_refilled_has_no_unknown_customers(
     service: TestClient, shop: RedisServiceState, right: dict[str, float]
 ) -> None:
-    """Half of the customers are there again, as while features are materialised into an empty server."""
+    """Half of the customers are restored, as during a materialization into an empty server."""
     client = shop.server.client()
     client.flushall()
     client.set(FILLING, b"")
@@ -248,10 +248,8 @@ def test_while_a_store_that_lost_everything_is_filled_nobody_is_unknown(
     assert predict(service, "c002").status_code == 200
 
 
-def test_while_a_store_is_filled_view_by_view_nobody_lacks_a_feature_for_good(
-    service: TestClient, shop: RedisServiceState
-) -> None:
-    """Everybody's first view is there again, of the second none, of the third some."""
+def test_store_filled_view_by_view_is_unavailable(service: TestClient, shop: RedisServiceState) -> None:
+    """The first view is restored for all customers, the second for none, the third for some."""
     client = shop.server.client()
     client.set(FILLING, b"")
     shop.put("c001", "customer_purchase_rhythm", "_ts", None)
@@ -264,7 +262,7 @@ def test_while_a_store_is_filled_view_by_view_nobody_lacks_a_feature_for_good(
     shop.restore()
 
 
-def test_a_server_that_is_not_the_one_that_was_filled_is_said(shop: RedisServiceState) -> None:
+def test_other_server_is_unavailable_and_logged(shop: RedisServiceState) -> None:
     with shop.served(HOLDFAST_REDIS=f"{shop.server.connection_string},db=7") as client:
         assert_unavailable(predict(client))
 
@@ -274,12 +272,12 @@ class TestAccess:
 
     @pytest.fixture
     def user(self, shop: RedisServiceState) -> Iterator[str]:
-        """A connection string, of somebody who may do nothing yet."""
+        """Return the connection string of a user without permissions."""
         shop.server.client().execute_command("ACL", "SETUSER", "limited", "on", f">{self.SECRET}", "~*", "+ping")
         yield f"127.0.0.1:{shop.server.port},username=limited,password={self.SECRET}"
         shop.server.client().execute_command("ACL", "DELUSER", "limited")
 
-    def test_a_wrong_password_is_an_outage_that_tells_nothing(
+    def test_wrong_password_is_unavailable_and_not_revealed(
         self, shop: RedisServiceState, user: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         wrong = f"{self.SECRET}-of-yesterday"
@@ -291,9 +289,7 @@ class TestAccess:
             wait_until_available(client)
         assert self.SECRET not in service_log.text
 
-    def test_a_password_that_is_asked_for_all_at_once_is_an_outage(
-        self, service: TestClient, shop: RedisServiceState
-    ) -> None:
+    def test_password_set_later_is_unavailable(self, service: TestClient, shop: RedisServiceState) -> None:
         with ExitStack() as stack:
             stack.callback(shop.server.set_password, "")
             shop.server.set_password(self.SECRET)
@@ -301,7 +297,7 @@ class TestAccess:
             assert_unavailable(predict(service))
         wait_until_available(service)
 
-    def test_a_user_who_may_not_read_is_an_outage_that_tells_nothing(
+    def test_user_without_read_permission_is_unavailable(
         self, shop: RedisServiceState, user: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         with shop.served(HOLDFAST_REDIS=user) as client:
@@ -309,14 +305,14 @@ class TestAccess:
             assert "NoPermissionError" in service_log.text
         assert self.SECRET not in service_log.text
 
-    def test_a_user_who_may_only_read_is_enough(self, shop: RedisServiceState, user: str) -> None:
+    def test_user_with_read_permission_only_succeeds(self, shop: RedisServiceState, user: str) -> None:
         shop.server.client().execute_command("ACL", "SETUSER", "limited", "+hmget")
         with shop.served(HOLDFAST_REDIS=user) as client:
             assert predict(client).status_code == 200
             assert predict(client, "nobody").status_code == 404
             assert client.get("/readyz").status_code == 200
 
-    def test_a_url_instead_of_a_connection_string_tells_no_password(
+    def test_url_as_connection_string_reveals_no_password(
         self, shop: RedisServiceState, service_log: pytest.LogCaptureFixture
     ) -> None:
         for url in (f"redis://:{self.SECRET}@127.0.0.1:6379/0", f"redis://{self.SECRET}@127.0.0.1:6379"):

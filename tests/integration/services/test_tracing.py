@@ -1,4 +1,4 @@
-"""Traces of a really served process, taken by a real receiver; and none where nobody takes them."""
+"""Traces of a served process, received over OTLP; without an endpoint nothing is traced."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 @contextmanager
 def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[ServedBento]:
-    """The service, told where traces go."""
+    """Serve with a trace endpoint."""
     known = hashlib.sha256(KEY.encode()).hexdigest()
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "HOLDFAST_API_KEYS": f"shop:{known}"}
     with (
@@ -42,7 +42,7 @@ def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[Serv
 
 @dataclass(frozen=True)
 class Traced:
-    """A service, and who takes its traces."""
+    """A service and the receiver of its traces."""
 
     service: ServedBento
     receiver: OtlpReceiver
@@ -52,7 +52,7 @@ class Traced:
         return httpx.post(self.service.url + path, json=body, headers=AUTHORISED | headers, timeout=30)
 
     def predict(self, trace: str, flags: str = "01", customer: str = "c001", **headers: str) -> httpx.Response:
-        """Ask for one customer within a trace."""
+        """Request the prediction of one customer within a trace."""
         headers |= {"traceparent": f"00-{trace}-{PARENT}-{flags}"}
         return self.post("/predict", {"customer_id": customer}, **headers)
 
@@ -69,7 +69,7 @@ def _attributes(span: Span) -> dict[str, Any]:
     return {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in span.attributes}
 
 
-def test_a_request_is_one_trace_with_its_stages(traced: Traced) -> None:
+def test_request_is_one_trace_with_stages(traced: Traced) -> None:
     before = time.time_ns()
     assert traced.predict(TRACE).status_code == 200
     after = time.time_ns()
@@ -102,7 +102,7 @@ def _ends(span: Span) -> tuple[int, int]:
     return round(span.start_time_unix_nano, -3), round(span.end_time_unix_nano, -3)
 
 
-def test_a_batch_is_one_trace_too(traced: Traced) -> None:
+def test_batch_request_is_one_trace(traced: Traced) -> None:
     trace = "a" * 32
     body = {"customer_ids": ["c001", "c002", "nobody"]}
     assert traced.post("/predict_batch", body, traceparent=f"00-{trace}-{PARENT}-01").status_code == 200
@@ -111,7 +111,7 @@ def test_a_batch_is_one_trace_too(traced: Traced) -> None:
     assert [_attributes(span) for span in spans if span.name == "model"] == [{"rows": 3}]
 
 
-def test_a_request_without_a_trace_begins_one(traced: Traced) -> None:
+def test_request_without_traceparent_starts_trace(traced: Traced) -> None:
     known = {span.trace_id for span in traced.receiver.spans}
     for headers in ({}, {"traceparent": "nonsense"}, {"traceparent": f"00-{'0' * 32}-{PARENT}-01"}):
         assert traced.post("/predict", {"customer_id": "c003"}, **headers).status_code == 200
@@ -120,7 +120,7 @@ def test_a_request_without_a_trace_begins_one(traced: Traced) -> None:
     assert [span.parent_span_id for span in begun] == [b""] * 3
 
 
-def test_what_the_caller_does_not_trace_is_not_traced(traced: Traced) -> None:
+def test_unsampled_request_is_not_traced(traced: Traced) -> None:
     untraced, then = "b" * 32, "c" * 32
     assert traced.predict(untraced, flags="00").status_code == 200
     assert traced.predict(then).status_code == 200
@@ -128,7 +128,7 @@ def test_what_the_caller_does_not_trace_is_not_traced(traced: Traced) -> None:
     assert untraced not in {span.trace_id.hex() for span in traced.receiver.spans}
 
 
-def test_refused_requests_have_their_status_and_no_stages(traced: Traced) -> None:
+def test_failed_requests_have_status_and_no_stages(traced: Traced) -> None:
     asked = {"d" * 32: ("/predict", {"customer": 1}), "e" * 32: ("/predict_batch", {"customer_ids": []})}
     for trace, (path, body) in asked.items():
         assert traced.post(path, body, traceparent=f"00-{trace}-{PARENT}-01").status_code == 422
@@ -139,7 +139,7 @@ def test_refused_requests_have_their_status_and_no_stages(traced: Traced) -> Non
     assert len(traced.receiver.trace("f" * 32, 4)) == 4, "it was looked up"
 
 
-def test_no_customer_no_key_and_nothing_else_of_the_caller_is_in_a_span(traced: Traced) -> None:
+def test_spans_contain_no_data_of_the_caller(traced: Traced) -> None:
     hidden = "customer-4711-of-somewhere"
     trace = "1" * 32
     headers = {"X-Request-ID": hidden, "User-Agent": hidden, "tracestate": f"shop={hidden}", "baggage": f"id={hidden}"}
@@ -167,7 +167,7 @@ def test_no_customer_no_key_and_nothing_else_of_the_caller_is_in_a_span(traced: 
         assert secret.encode() not in sent
 
 
-def test_the_process_has_a_name(traced: Traced) -> None:
+def test_resource_has_service_name(traced: Traced) -> None:
     assert traced.predict("3" * 32).status_code == 200
     traced.receiver.trace("3" * 32, 4)
     assert traced.receiver.paths == {"/v1/traces"}
@@ -177,7 +177,7 @@ def test_the_process_has_a_name(traced: Traced) -> None:
     assert not any(name.startswith(("host.", "process.")) for name in named)
 
 
-def test_our_own_failures_are_errors(traced: Traced) -> None:
+def test_server_errors_set_error_status(traced: Traced) -> None:
     store = traced.data / "feast" / "online_store.db"
     held = store.read_bytes()
     try:
@@ -200,7 +200,7 @@ def _until_logged(service: ServedBento, text: str) -> None:
 
 
 @pytest.mark.long
-def test_a_receiver_that_comes_and_goes_costs_no_answer_and_two_lines(service_data: Path, tmp_path: Path) -> None:
+def test_receiver_outage_is_logged_twice_and_delays_no_response(service_data: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(service_data, tmp_path / "data"))
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "5"}
@@ -265,7 +265,7 @@ def _in_process(service_data: Path, **variables: str) -> list[str]:
 
 
 @pytest.mark.long
-def test_without_an_endpoint_there_is_no_layer_no_span_no_thread_and_no_exporter(service_data: Path) -> None:
+def test_service_without_endpoint_has_no_tracing(service_data: Path) -> None:
     for variables in ({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}):
         layers, made = _in_process(service_data, **variables)
         assert "ApiMiddleware" in layers
@@ -275,7 +275,7 @@ def test_without_an_endpoint_there_is_no_layer_no_span_no_thread_and_no_exporter
 
 
 @pytest.mark.long
-def test_what_waits_is_sent_when_the_service_ends(service_data: Path) -> None:
+def test_buffered_spans_are_sent_at_shutdown(service_data: Path) -> None:
     with otlp_receiver() as receiver:
         waits = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
         layers, made = _in_process(service_data, **waits)
@@ -287,7 +287,7 @@ def test_what_waits_is_sent_when_the_service_ends(service_data: Path) -> None:
 
 
 @pytest.mark.long
-def test_settings_that_cannot_be_mean_no_traces_but_a_service(service_data: Path) -> None:
+def test_invalid_trace_settings_disable_tracing_only(service_data: Path) -> None:
     cannot = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_BSP_MAX_QUEUE_SIZE": "1"}
     _, made = _in_process(service_data, **cannot)
     assert made.startswith("[] []")

@@ -1,4 +1,4 @@
-"""The watch of the models leaves the environment alone while threads may read it."""
+"""The registry watcher does not change the environment while threads may read it."""
 
 import os
 import threading
@@ -19,10 +19,8 @@ def _none() -> LoadedModel:
     raise NotReadyError("There is no model.")
 
 
-def test_the_environment_is_changed_at_the_start_and_never_by_the_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another thread may read it, in C, at any moment."""
+def test_watcher_changes_environment_at_start_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may read the environment, in C, at any time."""
     registry = make_registry(tmp_path)
     registry.set_alias(CHAMPION, registry.register_model())
     for name in FAIL_FAST_ENV:

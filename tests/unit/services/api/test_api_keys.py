@@ -1,4 +1,4 @@
-"""Who gets in: keys are known by their hashes, change without a restart, and show nowhere."""
+"""API keys: only hashes are stored, changes need no restart, keys are never printed."""
 
 import errno
 import hashlib
@@ -24,12 +24,12 @@ OLD, NEW, OTHER = "holdfast_old", "holdfast_new", "holdfast_other"
 
 
 def line(name: str, key: str) -> str:
-    """The line to store, by the book."""
+    """Return the line of a key in the file of keys."""
     return f"{name}:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 class Clock:
-    """Stands still until told otherwise."""
+    """Clock that a test sets."""
 
     now = 1000.0
 
@@ -39,7 +39,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time as the key ring sees it."""
+    """The clock of the key ring."""
     clock = Clock()
     monkeypatch.setattr(api_keys, "time", clock)
     return clock
@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file with one key, for its owner's eyes."""
+    """A file with one key, readable by its owner only."""
     path = tmp_path / "keys"
     path.touch(mode=0o600)
     path.write_text(line("shop", OLD))
@@ -60,7 +60,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_without_settings_nobody_needs_a_key() -> None:
+def test_key_ring_without_keys_is_not_configured() -> None:
     ring = KeyRing.from_settings(None, None)
     assert not ring.configured
     assert ring.find_name(f"Bearer {OLD}") is None
@@ -69,7 +69,7 @@ def test_without_settings_nobody_needs_a_key() -> None:
 @pytest.mark.parametrize(
     "header", [f"Bearer {OLD}", f"bearer {OLD}", f"BEARER   {OLD} ", OLD, f"  {OLD} "], ids=lambda value: repr(value)
 )
-def test_both_headers_carry_a_key(header: str) -> None:
+def test_find_name_accepts_both_headers(header: str) -> None:
     ring = KeyRing.from_settings(line("shop", OLD), None)
     assert ring.configured
     assert ring.find_name(header) == "shop"
@@ -97,16 +97,16 @@ def test_both_headers_carry_a_key(header: str) -> None:
         "x" * 100_000,
     ],
 )
-def test_anything_else_is_nobody(header: str | None) -> None:
+def test_find_name_of_invalid_header_is_none(header: str | None) -> None:
     assert KeyRing.from_settings(line("shop", OLD), None).find_name(header) is None
 
 
 @given(st.text(max_size=300))
-def test_no_text_gets_in_by_chance(header: str) -> None:
+def test_find_name_of_any_text_is_none(header: str) -> None:
     assert KeyRing.from_settings(line("shop", OLD), None).find_name(header) is None
 
 
-def test_several_keys_by_comma_or_line_with_comments(file: Path) -> None:
+def test_from_settings_parses_commas_lines_and_comments(file: Path) -> None:
     text = (
         f"# for a, b: c\n{line('shop', OLD)}, {line('shop', NEW).upper().replace('SHOP', 'shop')} # both, for now\r\n\n"
     )
@@ -115,7 +115,7 @@ def test_several_keys_by_comma_or_line_with_comments(file: Path) -> None:
         assert [ring.find_name(key) for key in (OLD, NEW, OTHER, "no")] == ["shop", "shop", "crm-2.eu_1", None]
 
 
-def test_the_environments_and_the_files_keys_are_both_valid(file: Path, clock: Clock) -> None:
+def test_from_settings_combines_environment_and_file(file: Path, clock: Clock) -> None:
     ring = KeyRing.from_settings(line("crm", OTHER), file)
     assert (ring.find_name(OTHER), ring.find_name(OLD)) == ("crm", "shop")
     file.write_text(line("shop", NEW))
@@ -144,7 +144,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", [*NO_KEY, *BROKEN])
-def test_a_broken_start_is_one_clear_error_without_what_was_read(text: str, file: Path) -> None:
+def test_from_settings_invalid_text_raises_without_content(text: str, file: Path) -> None:
     file.write_bytes(text.encode("latin-1"))
     why = re.escape((NO_KEY | BROKEN)[text])
     as_variable = text.removeprefix("\xef\xbb\xbf")  # only a file begins with a byte order mark
@@ -158,7 +158,7 @@ def test_a_broken_start_is_one_clear_error_without_what_was_read(text: str, file
     assert issubclass(ApiKeysError, HoldfastError)
 
 
-def test_a_file_that_cannot_be_read_does_not_open_the_service(tmp_path: Path) -> None:
+def test_from_settings_unreadable_file_raises(tmp_path: Path) -> None:
     for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(ApiKeysError, match=f"HOLDFAST_API_KEYS_FILE.* cannot be read: {why}"):
             KeyRing.from_settings(None, path)
@@ -166,13 +166,13 @@ def test_a_file_that_cannot_be_read_does_not_open_the_service(tmp_path: Path) ->
             KeyRing.from_settings(line("shop", OLD), path)
 
 
-def test_the_environment_and_the_file_may_not_disagree_on_a_key(file: Path) -> None:
+def test_from_settings_conflicting_names_raise(file: Path) -> None:
     with pytest.raises(ApiKeysError, match="crm and shop have the same key"):
         KeyRing.from_settings(line("crm", OLD), file)
     assert KeyRing.from_settings(line("shop", OLD), file).find_name(OLD) == "shop"
 
 
-def test_keys_rotate_without_a_restart(file: Path, clock: Clock, log: pytest.LogCaptureFixture) -> None:
+def test_key_file_rotation_needs_no_restart(file: Path, clock: Clock, log: pytest.LogCaptureFixture) -> None:
     ring = KeyRing.from_settings(None, file)
     for text, valid in (
         (f"{line('shop', OLD)}\n{line('shop', NEW)}", {OLD, NEW}),
@@ -187,7 +187,7 @@ def test_keys_rotate_without_a_restart(file: Path, clock: Clock, log: pytest.Log
 
 
 @pytest.mark.parametrize("how", ["replaced", "linked", "rewritten with the same size and time"])
-def test_a_change_is_seen_however_it_is_made(how: str, file: Path, clock: Clock) -> None:
+def test_key_file_change_is_detected(how: str, file: Path, clock: Clock) -> None:
     if how == "linked":  # as Kubernetes does
         file.rename(file.with_name("first"))
         file.symlink_to("first")
@@ -211,7 +211,7 @@ def test_a_change_is_seen_however_it_is_made(how: str, file: Path, clock: Clock)
     assert (ring.find_name(NEW), ring.find_name(OLD)) == ("shop", None)
 
 
-def test_the_file_is_looked_at_once_a_second(file: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_file_is_checked_once_a_second(file: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[float] = []
     real = api_keys._file_state
     monkeypatch.setattr(api_keys, "_file_state", lambda path: looks.append(clock.now) or real(path))
@@ -227,7 +227,7 @@ def test_the_file_is_looked_at_once_a_second(file: Path, clock: Clock, monkeypat
 
 
 @pytest.mark.parametrize("text", [None, *NO_KEY])
-def test_the_last_key_is_revoked_by_a_file_without_keys_or_none_at_all(
+def test_key_file_without_keys_revokes_all(
     text: str | None, file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
     for keys, left in ((None, None), (line("crm", OTHER), "crm")):
@@ -251,7 +251,7 @@ def test_the_last_key_is_revoked_by_a_file_without_keys_or_none_at_all(
         assert (ring.find_name(NEW), ring.find_name(OLD)) == ("shop", None)
 
 
-def test_a_file_that_could_not_be_read_is_tried_again_though_it_does_not_change(
+def test_key_file_unreadable_is_read_again(
     file: Path, clock: Clock, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = KeyRing.from_settings(None, file)
@@ -272,7 +272,7 @@ def test_a_file_that_could_not_be_read_is_tried_again_though_it_does_not_change(
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_change_keeps_the_keys_and_is_logged_once(
+def test_key_file_invalid_retains_keys_and_is_logged_once(
     text: str, file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
     ring = KeyRing.from_settings(None, file)
@@ -293,14 +293,14 @@ def test_a_broken_change_keeps_the_keys_and_is_logged_once(
     assert (ring.find_name(NEW), ring.find_name(OLD)) == ("shop", None)
 
 
-def test_keys_do_not_show(file: Path) -> None:
+def test_keys_are_not_in_repr(file: Path) -> None:
     ring = KeyRing.from_settings(line("crm", OTHER), file)
     ring.find_name(OLD)
     assert repr(ring) == str(ring) == "KeyRing(2 keys)"
 
 
 @pytest.mark.parametrize(("mode", "what"), [(0o644, "read"), (0o602, "change"), (0o666, "change"), (0o640, None)])
-def test_a_file_that_is_open_to_all_is_warned_of_once(
+def test_key_file_readable_by_all_is_logged_once(
     mode: int, what: str | None, file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
     file.chmod(mode)
@@ -313,7 +313,7 @@ def test_a_file_that_is_open_to_all_is_warned_of_once(
     assert all(f"every user of this machine can {what} it" in warning for warning in warnings)
 
 
-def test_threads_may_ask_while_the_keys_change(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_name_by_threads_during_changes_succeeds(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_keys, "_RELOAD_SECONDS", 0.0)
     ring = KeyRing.from_settings(None, file)
     found: list[str | None] = []
@@ -337,7 +337,7 @@ def test_threads_may_ask_while_the_keys_change(file: Path, monkeypatch: pytest.M
     assert ring.find_name("99") == "crm"
 
 
-def test_a_made_key_is_random_and_its_line_lets_it_in() -> None:
+def test_create_key_is_random_and_its_line_is_valid() -> None:
     made = [create_key("shop") for _ in range(50)]
     assert len({key for key, _ in made}) == 50
     for key, stored in made:
@@ -351,7 +351,7 @@ def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_the_command_prints_the_key_once_and_the_line() -> None:
+def test_command_prints_key_and_line() -> None:
     done = _command("shop")
     assert done.returncode == 0
     key, stored = re.fullmatch(r"key:  (\S+)\nline: (\S+)\n", done.stdout).groups()  # type: ignore[union-attr]
@@ -360,17 +360,17 @@ def test_the_command_prints_the_key_once_and_the_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a,b", "-a", "x" * 65])
-def test_the_command_refuses_a_name_that_would_not_be_read(name: str) -> None:
+def test_create_key_invalid_name_raises(name: str) -> None:
     with pytest.raises(ApiKeysError, match="1 to 64 letters"):
         create_key(name)
 
 
-def test_the_command_says_where_a_name_appears() -> None:
+def test_command_help_explains_name() -> None:
     told = " ".join(_command("--help").stdout.split())
     assert "logged when keys are reloaded" in told and "metrics" not in told
 
 
-def test_the_command_says_so_in_one_line() -> None:
+def test_command_invalid_name_is_one_line() -> None:
     done = _command("a b")
     assert done.returncode == 2
     assert "use 1 to 64 letters" in done.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""What fails again and again is left alone for a moment, then tried by one caller at a time."""
+"""The circuit breaker opens after repeated failures, and then allows one call at a time."""
 
 from services.inference.circuit_breaker import FAILURES, OPEN_SECONDS, CircuitBreaker
 
@@ -10,7 +10,7 @@ class Clock:
         return self.now
 
 
-def test_it_opens_after_failures_in_a_row_only() -> None:
+def test_breaker_opens_after_consecutive_failures_only() -> None:
     breaker = CircuitBreaker(Clock())
     for _ in range(FAILURES):
         breaker.record_failure()
@@ -23,7 +23,7 @@ def test_it_opens_after_failures_in_a_row_only() -> None:
     assert breaker.is_open and not breaker.allows()
 
 
-def test_after_a_while_one_may_try_and_the_others_do_not_wait_for_it() -> None:
+def test_breaker_after_open_time_allows_one_call() -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
     for _ in range(FAILURES):
@@ -42,7 +42,7 @@ def test_after_a_while_one_may_try_and_the_others_do_not_wait_for_it() -> None:
     assert [breaker.allows() for _ in range(3)] == [True, True, True]
 
 
-def test_who_tried_and_never_came_back_does_not_keep_it_open() -> None:
+def test_breaker_with_lost_call_allows_another() -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
     for _ in range(FAILURES):

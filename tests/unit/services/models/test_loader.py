@@ -1,4 +1,4 @@
-"""A model is loaded only if it is the one that was registered, and scores as it did in training."""
+"""A model is loaded only if its file is the registered one and it scores as in training."""
 
 import hashlib
 import io
@@ -52,7 +52,7 @@ def _rows(count: int = 500) -> np.ndarray:
     ],
     ids=["boosting", "logistic"],
 )
-def test_it_scores_as_the_model_in_the_file(pipeline: Any) -> None:
+def test_load_model_scores_as_the_file(pipeline: Any) -> None:
     x = _rows()
     fitted = pipeline.fit(x, x[:, 0] > 0)
     model = load_model(*_saved(fitted))
@@ -62,7 +62,7 @@ def test_it_scores_as_the_model_in_the_file(pipeline: Any) -> None:
     assert one_by_one == model.churn_probabilities(x)[:50].tolist()
 
 
-def test_a_model_of_another_kind_scores_itself() -> None:
+def test_load_model_without_compiled_scorer_scores_as_the_file() -> None:
     x = np.nan_to_num(_rows())
     fitted = make_pipeline(SimpleImputer(), LogisticRegression()).fit(x, x[:, 0] > 0)
     model = load_model(*_saved(fitted))
@@ -70,7 +70,7 @@ def test_a_model_of_another_kind_scores_itself() -> None:
     assert model.churn_probabilities(x).tolist() == fitted.predict_proba(x)[:, 1].tolist()
 
 
-def test_a_quick_scorer_that_says_something_else_is_not_used(
+def test_load_model_with_differing_scorer_does_not_use_it(
     monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
 ) -> None:
     def differs(*_: object) -> None:
@@ -81,14 +81,14 @@ def test_a_quick_scorer_that_says_something_else_is_not_used(
     assert "compiled scorer of model version 7 is not used: row 0 differs" in service_log.text
 
 
-def test_one_changed_byte_is_refused() -> None:
+def test_load_model_with_changed_byte_raises() -> None:
     contract, content = _saved()
     changed = bytearray(content)
     changed[len(changed) // 2] ^= 1
     assert "SHA-256" in _refusal(contract, bytes(changed)).message
 
 
-def test_types_that_are_not_trusted_are_refused_unread() -> None:
+def test_load_model_with_untrusted_types_raises() -> None:
     content = serialize_model(FunctionTransformer(hashlib.sha256))
     refusal = _refusal(build_contract(None, content, model_version="7"), content)
     assert "not trusted" in refusal.message
@@ -96,11 +96,11 @@ def test_types_that_are_not_trusted_are_refused_unread() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04", b"PK\x03\x04 and nothing more"])
-def test_what_is_no_model_is_refused(content: bytes) -> None:
+def test_load_model_of_invalid_content_raises(content: bytes) -> None:
     assert "cannot be read" in _refusal(build_contract(None, content, model_version="7"), content).message
 
 
-def test_an_archive_of_something_else_is_refused() -> None:
+def test_load_model_of_other_archive_raises() -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("schema.json", "{}")
@@ -109,7 +109,7 @@ def test_an_archive_of_something_else_is_refused() -> None:
 
 
 @pytest.mark.parametrize("classes", [[0, 1, 2], [2, 3]])
-def test_no_classifier_of_churn_is_refused(classes: list[int]) -> None:
+def test_load_model_with_other_classes_raises(classes: list[int]) -> None:
     x = np.nan_to_num(_rows())
     for fitted in (LogisticRegression().fit(x, np.resize(classes, len(x))), StandardScaler().fit(x)):
         content = serialize_model(fitted)
@@ -117,7 +117,7 @@ def test_no_classifier_of_churn_is_refused(classes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("inputs", [2, 4])
-def test_a_file_that_reads_other_inputs_is_refused(inputs: int) -> None:
+def test_load_model_with_other_inputs_raises(inputs: int) -> None:
     content = serialize_model(fit_classifier(inputs=inputs))
     assert (
         f"reads {inputs} inputs, its contract names 3"
@@ -126,7 +126,7 @@ def test_a_file_that_reads_other_inputs_is_refused(inputs: int) -> None:
 
 
 class TestExamples:
-    def test_one_that_scores_otherwise_is_named_with_both_scores(self) -> None:
+    def test_example_with_other_score_is_named_with_both_scores(self) -> None:
         contract, content = _saved()
         first, second, third = contract.examples
         told = second.churn_probability + 2e-12
@@ -134,7 +134,7 @@ class TestExamples:
         refusal = _refusal(contract.model_copy(update={"examples": wrong}), content)
         assert f"scores its example 1 with {second.churn_probability!r}; in training it was {told!r}" in refusal.message
 
-    def test_a_rounding_is_no_other_score(self) -> None:
+    def test_example_with_rounding_difference_is_accepted(self) -> None:
         contract, content = _saved()
         close = [
             ScoredExample(inputs=item.inputs, churn_probability=item.churn_probability + 5e-13)
@@ -142,16 +142,16 @@ class TestExamples:
         ]
         load_model(contract.model_copy(update={"examples": close}), content)
 
-    def test_the_quick_scorer_is_held_to_them_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Also where it agrees with the model: what answers is what is checked."""
+    def test_example_with_other_compiled_score_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The compiled scorer is checked itself, even if it agrees with the model."""
         monkeypatch.setattr("holdfast.models.loaded_model.verify_scorer", lambda *_: None)
         monkeypatch.setattr(CompiledScorer, "probabilities", lambda _, inputs: np.full(len(inputs), 0.25))
         assert "scores its example 0 with 0.25" in _refusal(*_saved()).message
 
-    def test_without_any_nothing_vouches_for_it(self) -> None:
+    def test_contract_without_examples_raises(self) -> None:
         assert "no examples" in _refusal(*_saved(examples=[])).message
 
-    def test_a_model_that_cannot_score_them_is_refused(self) -> None:
+    def test_example_that_cannot_be_scored_raises(self) -> None:
         x = np.nan_to_num(_rows())
         fitted = LogisticRegression().fit(x, x[:, 0] > 0)  # it takes no missing values, and an example has one
         content = serialize_model(fitted)
@@ -161,7 +161,7 @@ class TestExamples:
         assert "NaN" in refusal.remedy
 
 
-def test_the_first_request_finds_it_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_model_warms_up(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     original = CompiledScorer.probabilities
 

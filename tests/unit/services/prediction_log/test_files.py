@@ -1,4 +1,4 @@
-"""No prediction is lost, but what a full disk leaves no room for and the last moment before a kill."""
+"""Files of the prediction log: a full disk and SIGKILL lose only a bounded number of rows."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_loses_only_what_cannot_wait_and_says_so(
+def test_full_disk_drops_only_rows_beyond_queue_and_logs(
     small_disk: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
     log = PredictionLog(small_disk / "log", max_queued_rows=1_000, retry_seconds=0.02)
@@ -80,13 +80,13 @@ def test_a_full_disk_loses_only_what_cannot_wait_and_says_so(
 
 @pytest.fixture
 def file_limit() -> Iterator[Callable[[int], None]]:
-    """Sets the largest size a file of this process may have."""
+    """Set the maximum file size of this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_record_written_in_part_is_cut_off_and_written_again(
+def test_partly_written_record_is_removed_and_written_again(
     tmp_path: Path, file_limit: Callable[[int], None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.prediction_log.arrow_records._MAX_ROWS", 20)  # several records at once
@@ -103,9 +103,7 @@ def test_a_record_written_in_part_is_cut_off_and_written_again(
     assert log.dropped_rows == 0
 
 
-def test_a_folder_that_may_not_be_written_degrades_the_log(
-    tmp_path: Path, service_log: pytest.LogCaptureFixture
-) -> None:
+def test_unwritable_folder_degrades_the_log(tmp_path: Path, service_log: pytest.LogCaptureFixture) -> None:
     (tmp_path / "log").write_text("in the way")
     log = PredictionLog(tmp_path / "log", retry_seconds=0.01)
     log.append(make_batch(["a"]))
@@ -117,7 +115,7 @@ def test_a_folder_that_may_not_be_written_degrades_the_log(
     assert [record.levelname for record in service_log.records] == ["ERROR", "WARNING"]
 
 
-def test_days_are_deleted_by_their_date(tmp_path: Path, service_log: pytest.LogCaptureFixture) -> None:
+def test_delete_days_deletes_by_date(tmp_path: Path, service_log: pytest.LogCaptureFixture) -> None:
     for day in ("1970-01-01", "2024-02-29", "2024-03-01", "20240101", "notes"):
         (tmp_path / day).mkdir()
         (tmp_path / day / "1-2-3-4.arrows").write_bytes(b"old")
@@ -133,13 +131,13 @@ def test_days_are_deleted_by_their_date(tmp_path: Path, service_log: pytest.LogC
 
 
 def answering(folder: Path, ending: str) -> "subprocess.Popen[str]":
-    """A process that answers and logs."""
+    """Start a process that logs predictions."""
     command = [sys.executable, "-m", "tests.support.prediction_batches", str(folder), ending]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def end(process: "subprocess.Popen[str]", number: int) -> list[tuple[str, float]]:
-    """What it had answered, and when, once it has ended by the signal ``number`` in the midst of answering."""
+    """End the process by a signal; returns request ids and times of its predictions."""
     assert process.stdout is not None
     lines: list[str] = []
     while len(lines) < 300 or time.monotonic() - float(lines[-1].split()[1]) > 0.01:
@@ -150,7 +148,7 @@ def end(process: "subprocess.Popen[str]", number: int) -> list[tuple[str, float]
     return [(line.split()[0], float(line.split()[1])) for line in lines if line.endswith("\n")]
 
 
-def test_a_process_that_ends_or_is_killed_has_logged_what_it_answered(tmp_path: Path) -> None:
+def test_ended_or_killed_process_has_logged_predictions(tmp_path: Path) -> None:
     endings = {"killed": signal.SIGKILL, "signal": signal.SIGTERM, "exit": signal.SIGTERM}
     started = {ending: answering(tmp_path / ending, ending) for ending in endings}
     for ending, number in endings.items():
@@ -165,7 +163,7 @@ def test_a_process_that_ends_or_is_killed_has_logged_what_it_answered(tmp_path: 
     assert started["exit"].returncode == 0
 
 
-def test_two_processes_write_side_by_side_and_end_without_a_word(tmp_path: Path) -> None:
+def test_two_processes_write_concurrently_without_output(tmp_path: Path) -> None:
     processes = [answering(tmp_path, "count") for _ in range(2)]
     for process in processes:
         process.communicate(timeout=20)
@@ -175,8 +173,8 @@ def test_two_processes_write_side_by_side_and_end_without_a_word(tmp_path: Path)
     assert sum(table.num_rows for table in iter_predictions(tmp_path)) == 198
 
 
-def test_only_the_owner_writes_and_only_the_group_reads(tmp_path: Path) -> None:
-    """Who bought how often is in the log."""
+def test_log_files_are_group_readable_only(tmp_path: Path) -> None:
+    """The log contains purchase counts of customers."""
     usual = os.umask(0)
     try:
         write_log(tmp_path / "log", make_batch(["a"]), make_batch(["b"], version="2"))

@@ -1,4 +1,4 @@
-"""The prediction log writes every prediction, whatever happens, and never holds up an answer."""
+"""The prediction log writes every prediction and never delays a response."""
 
 import shutil
 import sys
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("service_log")
 
 
 class Gate:
-    """Lets the writer through only while it is open, and says that the writer waits."""
+    """A gate at the disk: the writer passes while it is open, and sets ``waiting`` before."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waiting, self.open = threading.Event(), threading.Event()
@@ -38,7 +38,7 @@ class Gate:
         monkeypatch.setattr(PredictionFiles, "append", wait)
 
 
-def test_what_is_appended_is_in_the_log_before_it_is_closed(tmp_path: Path) -> None:
+def test_append_is_written_before_close(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / "log")
     assert (log.queued_rows, log.written_rows, log.dropped_rows) == (0, 0, 0)
     log.append(make_batch(["a", "b"]))
@@ -50,7 +50,7 @@ def test_what_is_appended_is_in_the_log_before_it_is_closed(tmp_path: Path) -> N
 
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
-    """Threads take turns as often as they can."""
+    """Switch threads as often as possible."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -58,7 +58,7 @@ def hasty_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hasty_threads")
-def test_every_batch_of_every_thread_is_logged_once(tmp_path: Path) -> None:
+def test_append_by_threads_writes_each_batch_once(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, interval=0.0001)
 
     def append(name: str) -> None:
@@ -75,7 +75,7 @@ def test_every_batch_of_every_thread_is_logged_once(tmp_path: Path) -> None:
     assert (log.written_rows, log.queued_rows) == (1200, 0)
 
 
-def test_logs_begun_in_the_same_microsecond_write_files_of_their_own(tmp_path: Path) -> None:
+def test_logs_of_same_microsecond_write_separate_files(tmp_path: Path) -> None:
     logs = [PredictionLog(tmp_path, clock_us=lambda: NOON_US) for _ in range(2)]
     for name, log in zip("ab", logs, strict=True):
         log.append(make_batch([name]))
@@ -84,7 +84,7 @@ def test_logs_begun_in_the_same_microsecond_write_files_of_their_own(tmp_path: P
     assert logged_request_ids(tmp_path) == ["a", "b"]
 
 
-def test_micro_batches_become_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_append_micro_batches_writes_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
     log = PredictionLog(tmp_path)
     log.append(make_batch(["first"]))
@@ -97,7 +97,7 @@ def test_micro_batches_become_one_record(tmp_path: Path, monkeypatch: pytest.Mon
     assert [record.num_rows for record in pa.ipc.open_stream(file.read_bytes())] == [1, 50]
 
 
-def test_a_full_queue_drops_and_counts_and_holds_nobody_up(
+def test_append_to_full_queue_drops_without_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate(monkeypatch)
@@ -120,9 +120,7 @@ def test_a_full_queue_drops_and_counts_and_holds_nobody_up(
     assert service_log.messages == ["Predictions are logged again. Lost: 3."]
 
 
-def test_a_batch_larger_than_the_queue_is_logged_if_it_is_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_append_large_batch_to_empty_queue_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
     log = PredictionLog(tmp_path, max_queued_rows=5)
     log.append(make_batch(list("abcdefg")))
@@ -136,7 +134,7 @@ def test_a_batch_larger_than_the_queue_is_logged_if_it_is_alone(
     assert logged_request_ids(tmp_path) == list("abcdefgopqrst")
 
 
-def test_after_close_predictions_are_counted_as_dropped(tmp_path: Path) -> None:
+def test_append_after_close_is_counted_as_dropped(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
     log.append(make_batch(["a"]))
     log.close()
@@ -146,7 +144,7 @@ def test_after_close_predictions_are_counted_as_dropped(tmp_path: Path) -> None:
     assert log.dropped_rows == 2
 
 
-def test_close_says_what_it_could_not_write_in_time(
+def test_close_after_timeout_logs_lost_predictions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate(monkeypatch)
@@ -173,7 +171,7 @@ def test_close_says_what_it_could_not_write_in_time(
     ],
     ids=str,
 )
-def test_a_batch_that_is_not_as_declared_spoils_no_other(
+def test_append_invalid_batch_drops_only_this_batch(
     tmp_path: Path, wrong: dict[str, Any], service_log: pytest.LogCaptureFixture
 ) -> None:
     log = PredictionLog(tmp_path, interval=60)
@@ -187,7 +185,7 @@ def test_a_batch_that_is_not_as_declared_spoils_no_other(
     assert said.startswith("Predictions that violate the schema of the log are not logged: ")
 
 
-def test_a_new_file_for_each_day_version_route_and_set_of_inputs(tmp_path: Path) -> None:
+def test_append_writes_file_per_day_version_route_and_inputs(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
     midnight = NOON_US + DAY_US // 2
     log.append(make_batch(["a"], answered_at_us=midnight - 1))
@@ -202,7 +200,7 @@ def test_a_new_file_for_each_day_version_route_and_set_of_inputs(tmp_path: Path)
     assert logged_request_ids(tmp_path) == list("abcdefg")
 
 
-def test_a_file_that_would_grow_beyond_its_limit_is_followed_by_another(tmp_path: Path) -> None:
+def test_append_beyond_file_limit_starts_new_file(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, max_file_bytes=5_000)
     for i in range(20):
         log.append(make_batch([f"{i:02d}"]))
@@ -214,7 +212,7 @@ def test_a_file_that_would_grow_beyond_its_limit_is_followed_by_another(tmp_path
     assert logged_request_ids(tmp_path) == [f"{i:02d}" for i in range(20)]
 
 
-def test_a_file_that_somebody_deleted_is_followed_by_another(tmp_path: Path) -> None:
+def test_append_after_file_deletion_starts_new_file(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
     for name in "ab":
         log.append(make_batch([name]))
@@ -225,7 +223,7 @@ def test_a_file_that_somebody_deleted_is_followed_by_another(tmp_path: Path) -> 
     assert logged_request_ids(tmp_path) == ["c"]
 
 
-def test_a_thread_steps_aside_for_a_late_writer_but_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_put_with_late_writer_waits_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     queue = PredictionQueue(100, lambda: now)
     asides: list[float] = []
@@ -257,7 +255,7 @@ def test_a_thread_steps_aside_for_a_late_writer_but_seldom(monkeypatch: pytest.M
     assert steps_aside()
 
 
-def test_old_days_are_deleted_at_start_and_at_midnight(tmp_path: Path) -> None:
+def test_old_days_are_deleted_at_start_and_midnight(tmp_path: Path) -> None:
     for day in ("2024-01-31", "2024-02-01", "2024-02-28"):
         (tmp_path / day).mkdir()
         (tmp_path / day / "1-2-3-4.arrows").write_bytes(b"old")
@@ -276,6 +274,6 @@ def test_old_days_are_deleted_at_start_and_at_midnight(tmp_path: Path) -> None:
 
 
 def open_files(folder: Path) -> list[str]:
-    """The days of the log's files that this process holds open."""
+    """Return the days of the log files that this process has open."""
     files = (Path(file.path) for file in psutil.Process().open_files())
     return [file.parent.name for file in files if file.is_relative_to(folder)]
