@@ -1,4 +1,4 @@
-"""Feature definitions: what a data scientist edits.
+"""Feature definitions, labels and reason texts: the files that a data scientist edits.
 
-Everything that is no definition, label or reason text belongs to holdfast/.
+All other code belongs to holdfast/.
 """

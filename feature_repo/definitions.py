@@ -1,7 +1,7 @@
-"""Everything `feast apply` registers.
+"""All objects that `feast apply` registers.
 
-Feast imports each file of this folder as a module of its own, and would meet an object imported by another
-file twice. So `.feastignore` leaves this file alone to be read, and this file names every definition once.
+Feast imports each file of the folder separately and would register an object twice that one file imports from another.
+Therefore `.feastignore` excludes all files but this one, which imports each object once. Add new objects here.
 """
 
 from feast import Project

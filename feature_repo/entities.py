@@ -1,4 +1,4 @@
-"""Who the features describe."""
+"""Entities: the keys of the features."""
 
 from feast import Entity, ValueType
 
@@ -6,7 +6,7 @@ customer = Entity(
     name="customer",
     join_keys=["customer_id"],
     value_type=ValueType.STRING,
-    description="A buyer, by the id the shop gives them.",
+    description="Customer, identified by the id in the transactions.",
     owner="data@holdfast.example",
     tags={"domain": "retention"},
 )

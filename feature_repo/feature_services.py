@@ -1,4 +1,4 @@
-"""What a model reads: its inputs, in their order."""
+"""Feature services: the inputs of a model, in their order."""
 
 from feast import FeatureService
 

@@ -1,8 +1,8 @@
-"""Features that are stored: what a snapshot knows of each customer.
+"""Stored features, read from snapshots.
 
-``ttl`` is the hard freshness limit (older values are refused), the tag ``soft_limit_hours`` the soft one
-(older values are served and flagged). The tag ``nullable`` lists the fields that may be null; the description
-says what null means there. In any other field a null is an error.
+``ttl`` is the hard freshness limit: older values are rejected. The tag ``soft_limit_hours`` is the soft limit: older
+values are served and flagged as stale. The tag ``nullable`` lists the fields that may be null, and the description of
+the view explains null there; in any other field a null is an error.
 """
 
 from datetime import timedelta
@@ -36,7 +36,7 @@ customer_purchase_history = SnapshotView(
     ],
     source=purchase_history_snapshots,
     ttl=_HARD_LIMIT,
-    description="Lifetime of the customer: how often, how much, since when.",
+    description="Purchase history of the customer: frequency, amounts, first and last purchase.",
     owner=_OWNER,
     tags=_TAGS,
 )
@@ -60,7 +60,7 @@ customer_recent_activity = SnapshotView(
     ],
     source=recent_activity_snapshots,
     ttl=_HARD_LIMIT,
-    description="What the customer did lately, and whether it is more or less than before.",
+    description="Recent activity of the customer, and its change since the period before.",
     owner=_OWNER,
     tags=_TAGS,
 )
@@ -81,7 +81,7 @@ customer_purchase_rhythm = SnapshotView(
     ],
     source=purchase_rhythm_snapshots,
     ttl=_HARD_LIMIT,
-    description="The customer's own rhythm: gaps between purchase days. Null after a single purchase day.",
+    description="Gaps between the customer's purchase days. Null after a single purchase day.",
     owner=_OWNER,
     tags=_TAGS | {"nullable": "mean_gap_days,std_gap_days,max_gap_days,last_gap_days"},
 )

@@ -1,8 +1,7 @@
-"""What "churned" means, as a pure Ibis expression.
+"""Churn labels, as a pure Ibis expression.
 
-A customer who bought in the ``activity_days`` before a cut-off churned when no purchase follows within
-``horizon_days``: an event in ``[cutoff - activity_days, cutoff)`` and none in
-``[cutoff, cutoff + horizon_days)``.
+A customer is active at a cut-off if they purchased in ``[cutoff - activity_days, cutoff)``. An active customer has
+churned if they made no purchase in ``[cutoff, cutoff + horizon_days)``.
 """
 
 from collections.abc import Sequence
@@ -16,23 +15,29 @@ import pyarrow as pa
 def churn_labels(
     transactions: ir.Table, cutoffs: Sequence[datetime], horizon_days: int, activity_days: int
 ) -> ir.Table:
-    """One row per cut-off and customer active before it: ``customer_id``, ``cutoff``, ``churned`` (bool).
+    """Label the active customers of each cut-off.
 
-    ``transactions`` are those known at the time of training. Whether a horizon has closed is the caller's
-    question: see :func:`closed_cutoffs`.
+    Args:
+        transactions: Transactions known at the time of training.
+        cutoffs: Times that separate history from outcome. Their horizons must have closed: see :func:`closed_cutoffs`.
+        horizon_days: Days after the cut-off without a purchase that make a customer churned.
+        activity_days: Days before the cut-off with a purchase that make a customer active.
+
+    Returns:
+        Table with one row per cut-off and active customer: ``customer_id``, ``cutoff``, ``churned`` (bool).
     """
     purchases = transactions.filter(transactions.amount > 0).select("customer_id", "event_timestamp")
     times = ibis.memtable(pa.table({"cutoff": pa.array(cutoffs, pa.timestamp("us", "UTC"))}))
-    seen = purchases.join(
+    joined = purchases.join(
         times,
         [
             purchases.event_timestamp >= times.cutoff - ibis.interval(days=activity_days),
             purchases.event_timestamp < times.cutoff + ibis.interval(days=horizon_days),
         ],
     )
-    per_customer = seen.group_by("customer_id", "cutoff").aggregate(
-        active=(seen.event_timestamp < seen.cutoff).any(),
-        churned=~(seen.event_timestamp >= seen.cutoff).any(),
+    per_customer = joined.group_by("customer_id", "cutoff").aggregate(
+        active=(joined.event_timestamp < joined.cutoff).any(),
+        churned=~(joined.event_timestamp >= joined.cutoff).any(),
     )
     return per_customer.filter(per_customer.active).drop("active")
 
@@ -40,9 +45,16 @@ def churn_labels(
 def closed_cutoffs(
     first_event: datetime, as_of: datetime, horizon_days: int, min_history_days: int = 30
 ) -> list[datetime]:
-    """The first of each month whose horizon has closed by ``as_of``.
+    """List the first days of months whose horizon has closed.
 
-    The earliest leaves ``min_history_days`` of history before it, so that the shortest window is full.
+    Args:
+        first_event: Time of the first transaction.
+        as_of: Time by which the horizon must have closed.
+        horizon_days: Length of the horizon, days.
+        min_history_days: Least history before the earliest cut-off, days; the default fills the shortest window.
+
+    Returns:
+        Cut-offs, earliest first.
     """
     year, month = first_event.year, first_event.month
     cutoffs: list[datetime] = []

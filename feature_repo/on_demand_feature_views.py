@@ -1,4 +1,4 @@
-"""Features that change with time alone: computed at the request, in training and in serving by one function."""
+"""On-demand features: computed at the time of the request, by one function in training and serving."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from feature_repo.feature_views import customer_purchase_history, customer_purch
 request_time = RequestSource(
     name="request_time",
     schema=[Field(name="as_of_us", dtype=Int64, description="The request's as_of, µs since 1970.")],
-    description="The time the prediction is for.",
+    description="Time of the prediction.",
     owner="data@holdfast.example",
     tags={"domain": "retention"},
 )
 
 
-# Feast stores this function by value: whatever it needs stands inside it.
+# Feast stores the source of this function, so it can use nothing defined outside, such as DAY_US.
 @on_demand_feature_view(
     name="customer_request_time",
     entities=[customer],
@@ -27,7 +27,7 @@ request_time = RequestSource(
         customer_purchase_rhythm[["mean_gap_days"]],
         request_time,
     ],
-    # Feast infers these fields from the function and wants them equal: no description or tag of their own.
+    # Feast requires these fields to equal those that it infers from the function: without descriptions and tags.
     schema=[
         Field(name="days_since_last_purchase", dtype=Float64),
         Field(name="tenure_days", dtype=Float64),
@@ -35,14 +35,21 @@ request_time = RequestSource(
         Field(name="silence_share", dtype=Float64),
     ],
     mode="python",
-    description="What depends on the time of the request. days_since_last_purchase and tenure_days: days from the "
+    description="Features that depend on the request time. days_since_last_purchase and tenure_days: days from the "
     "last and first purchase to as_of. lateness_ratio: days since the last purchase over the customer's mean gap, "
     "above 1 is late. silence_share: share of the tenure that passed since the last purchase, 0 to 1.",
     owner="data@holdfast.example",
     tags={"domain": "retention", "nullable": "lateness_ratio"},
 )
 def customer_request_time(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Recency, tenure, lateness and silence of each customer at ``as_of_us``; null where history is."""
+    """Compute recency, tenure, lateness and silence of customers.
+
+    Args:
+        inputs: Feature or request field to one value per customer.
+
+    Returns:
+        Feature to one value per customer; None where the customer's history is missing.
+    """
     day_us = 86_400_000_000
     outputs: dict[str, list[Any]] = {
         "days_since_last_purchase": [],

@@ -1,6 +1,7 @@
-"""The stories that inputs tell, in the words of those who talk to customers.
+"""Reason texts for groups of model inputs, in the words of customer service.
 
-Inputs of one theme share its weight among them: a model can give it to either, so reasons add them up.
+The inputs of a group are correlated, and a model can give its weight to any of them. So a reason sums their
+contributions.
 """
 
 import math
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 InputValues = Mapping[str, float]
-_ONE_DAY = "bought on one day only"  # what a missing gap means
+_ONE_DAY = "bought on one day only"  # the meaning of a missing gap
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,15 @@ class ReasonText:
 
 
 def describe_input(name: str, values: InputValues) -> str:
-    """An input that speaks for itself."""
+    """Describe one input by its name and value, for inputs without a reason text.
+
+    Args:
+        name: Name of the input.
+        values: Input to value; NaN is missing.
+
+    Returns:
+        Text such as "visits is 3".
+    """
     value = values[name]
     if math.isnan(value):
         return f"{name} is not known"
@@ -99,7 +108,7 @@ def _money(amount: float) -> str:
 
 
 def _spent(amount: float) -> str:
-    """Spend less returns, in the currency of the transactions."""
+    """Format spend less returns, in the currency of the transactions."""
     return f"returned {_money(-amount)} more than was bought" if round(amount, 2) < 0 else f"spent {_money(amount)}"
 
 

@@ -1,4 +1,4 @@
-"""A feature view whose materialisation is not a change of its definition."""
+"""Feature view that is compared without its materialization history."""
 
 from typing import Any
 
@@ -6,19 +6,20 @@ from feast import FeatureView
 
 
 class SnapshotView(FeatureView):
-    """Feast's feature view, equal to another of the same definition.
+    """Feature view that equals any feature view with the same definition.
 
-    Feast compares the materialisation history too, so that after each materialisation `feast plan` reports
-    views as updated that nobody touched.
+    Feast also compares the materialization history, so that `feast plan` reports unchanged views as updated after each
+    materialization.
     """
 
     def __eq__(self, other: Any) -> bool:
-        if not isinstance(other, FeatureView):
-            return False
-        mine, self.materialization_intervals = self.materialization_intervals, other.materialization_intervals
-        try:
-            return bool(super().__eq__(other))
-        finally:
-            self.materialization_intervals = mine
+        return isinstance(other, FeatureView) and bool(_comparison_key(self) == _comparison_key(other))
 
     __hash__ = FeatureView.__hash__
+
+
+def _comparison_key(view: FeatureView) -> FeatureView:
+    """Return a plain feature view with the definition of ``view`` and no materialization history."""
+    key = FeatureView.__new__(FeatureView)
+    vars(key).update(vars(view), materialization_intervals=[])
+    return key

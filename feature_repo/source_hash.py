@@ -1,4 +1,4 @@
-"""A hash of what source code does: comments, docstrings, decorators and layout do not count."""
+"""Hashes of source code that ignore comments, docstrings, decorators and layout."""
 
 import ast
 import hashlib
@@ -9,18 +9,39 @@ _FOLDER = Path(__file__).resolve().parent
 
 
 def sha256(text: str) -> str:
-    """SHA-256 of ``text``, hexadecimal."""
+    """Compute the SHA-256 of a text.
+
+    Args:
+        text: Any text; it is encoded as UTF-8.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def module_source(name: str) -> str:
-    """The normalised source of a module of this folder, without importing it."""
+    """Read the source of a module of this folder, without importing the module.
+
+    Args:
+        name: Name of the module, such as ``labels``.
+
+    Returns:
+        Source as :func:`strip_formatting` returns it.
+    """
     return strip_formatting((_FOLDER / f"{name}.py").read_text())
 
 
-@lru_cache(maxsize=256)  # each judgement names the code of all that judges
+@lru_cache(maxsize=256)  # each evaluation records the code of all gates
 def strip_formatting(source: str) -> str:
-    """``source`` without comments, docstrings and decorators, in one layout."""
+    """Remove comments, docstrings, decorators and layout from source code.
+
+    Args:
+        source: Python source.
+
+    Returns:
+        Equivalent source, as ``ast.unparse`` prints it.
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
@@ -31,5 +52,9 @@ def strip_formatting(source: str) -> str:
 
 
 def transformations_version() -> str:
-    """Twelve hex digits that name the transformations as they stand: the folder of the snapshots they build."""
+    """Compute the version of the transformations, which names the folder of their snapshots.
+
+    Returns:
+        First 12 hexadecimal digits of the SHA-256 of the source of ``transformations``.
+    """
     return sha256(module_source("transformations"))[:12]

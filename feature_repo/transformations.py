@@ -1,11 +1,11 @@
-"""Transactions to feature tables, as pure Ibis expressions: DuckDB runs them here, Spark on a cluster.
+"""Transformations of transactions to feature tables: pure Ibis, run by DuckDB here and by Spark on a cluster.
 
-Each builder takes the transactions known at some time (see :func:`known_transactions`) and ``as_of``, and
-returns one row per customer with at least one purchase before ``as_of``. Windows are half open:
-``[as_of - days, as_of)``. A purchase is a row with ``amount > 0``; rows below zero are returns.
+A builder takes the transactions known at some time (see :func:`known_transactions`) and ``as_of``, and returns one row
+per customer with at least one purchase before ``as_of``. Windows are half open: ``[as_of - days, as_of)``. A purchase
+is a row with ``amount > 0``; rows below zero are returns.
 
-Results are the same to the bit however the engine orders or splits its work: money is summed as decimals
-and gaps as whole days, and only the last step is floating point.
+Results do not depend on the order or partitions in which the engine works, to the last bit: money is summed as
+decimals and gaps as whole days, and only the last step is floating point.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,21 @@ from datetime import UTC, datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-# Exact for the six decimals that ingest keeps.
+# Exact for the six decimals that ingest stores.
 _MONEY = "decimal(38, 6)"
 
 
 def known_transactions(transactions: ir.Table, as_of: datetime, known_at: datetime) -> ir.Table:
-    """What could be known: events before ``as_of`` that had arrived by ``known_at``."""
+    """Select the events before ``as_of`` that had arrived by ``known_at``.
+
+    Args:
+        transactions: All transactions.
+        as_of: Time that the features describe; later events are excluded.
+        known_at: Time by which a transaction must have been ingested.
+
+    Returns:
+        The selected transactions.
+    """
     return transactions.filter(
         transactions.event_timestamp < ibis.literal(as_of),
         transactions.ingested_at <= ibis.literal(known_at),
@@ -27,7 +36,15 @@ def known_transactions(transactions: ir.Table, as_of: datetime, known_at: dateti
 
 
 def purchase_history(transactions: ir.Table, as_of: datetime) -> ir.Table:
-    """Lifetime of the customer: purchase days, net spend, and when the first and last purchase were."""
+    """Build purchase days, amounts, first and last purchase over the customer's whole history.
+
+    Args:
+        transactions: Transactions as :func:`known_transactions` selects them.
+        as_of: Time that the features describe; not used here.
+
+    Returns:
+        Table of the feature view ``customer_purchase_history``.
+    """
     bought = transactions.amount > 0
     money = transactions.amount.cast(_MONEY)
     totals = transactions.group_by("customer_id").aggregate(
@@ -49,7 +66,15 @@ def purchase_history(transactions: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def recent_activity(transactions: ir.Table, as_of: datetime) -> ir.Table:
-    """Purchase days and net spend over the last 30, 90 and 180 days, and the trend between two quarters."""
+    """Build purchase days and net spend over the last 30, 90 and 180 days, and the 90-day trend.
+
+    Args:
+        transactions: Transactions as :func:`known_transactions` selects them.
+        as_of: End of the windows.
+
+    Returns:
+        Table of the feature view ``customer_recent_activity``.
+    """
     t = transactions
     bought = t.amount > 0
     now = as_of.astimezone(UTC)  # a zone with summer time would make some days 23 hours long
@@ -75,7 +100,15 @@ def recent_activity(transactions: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def purchase_rhythm(transactions: ir.Table, as_of: datetime) -> ir.Table:
-    """Gaps in whole days between a customer's purchase days; null for customers with a single one."""
+    """Build statistics of the gaps between a customer's purchase days.
+
+    Args:
+        transactions: Transactions as :func:`known_transactions` selects them.
+        as_of: Time that the features describe; not used here.
+
+    Returns:
+        Table of the feature view ``customer_purchase_rhythm``; null for customers with a single purchase day.
+    """
     days = (
         transactions.filter(transactions.amount > 0)
         .select("customer_id", day=lambda t: t.event_timestamp.date())
@@ -103,11 +136,11 @@ def purchase_rhythm(transactions: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def _epoch_us(timestamp: ir.TimestampScalar) -> ir.IntegerScalar:
-    """Microseconds since 1970. Feast's online timestamps keep whole seconds only, an integer keeps all."""
+    """Convert to microseconds since 1970: Feast's online timestamps have whole seconds only."""
     return timestamp.truncate("s").epoch_seconds() * 1_000_000 + timestamp.microsecond()
 
 
-# Feature view name -> its builder. The name is also the snapshot's folder and Feast's feature view.
+# Name of the feature view, which is also the folder of its snapshots, to its builder.
 BUILDERS: dict[str, Callable[[ir.Table, datetime], ir.Table]] = {
     "customer_purchase_history": purchase_history,
     "customer_recent_activity": recent_activity,

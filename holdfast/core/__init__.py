@@ -1,4 +1,1 @@
-"""Errors, atomic file writes, locks, text formatting and the prediction log format.
-
-Nothing here knows a feature, a model or a framework.
-"""
+"""Errors, atomic file writes, formats and the prediction log, without knowledge of features, models or frameworks."""

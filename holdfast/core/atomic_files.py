@@ -1,4 +1,4 @@
-"""Writing files so that a reader, a crash or a full disk never meets half of one."""
+"""Atomic file writes."""
 
 import os
 import tempfile
@@ -9,7 +9,14 @@ from pathlib import Path
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it takes the place of ``path``, on failure it goes."""
+    """Write a file so that no reader, crash or full disk leaves half of it.
+
+    Args:
+        path: File to create or replace; its folder is created.
+
+    Yields:
+        Temporary path in the same folder. It replaces ``path`` if the block succeeds and is deleted if it fails.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
         temporary = Path(folder) / path.name

@@ -1,4 +1,4 @@
-"""Text and picture formatting shared by reports, tables and pages."""
+"""Formats of times, cut-offs and plots, shared by reports, tables and pages."""
 
 import base64
 import io
@@ -11,24 +11,52 @@ if TYPE_CHECKING:
 
 
 def format_minute(time: datetime | None) -> str:
-    """Format a time in UTC to the minute, "never" for None."""
+    """Format a time to the minute.
+
+    Args:
+        time: Time in UTC, or None.
+
+    Returns:
+        Text such as "2024-03-01 12:00 UTC"; "never" for None.
+    """
     return f"{time:%Y-%m-%d %H:%M} UTC" if time else "never"
 
 
 def format_cutoffs(cutoffs: Sequence[datetime]) -> str:
-    """Format cut-offs as first day, last day and count."""
+    """Format cut-offs as first day, last day and count.
+
+    Args:
+        cutoffs: Cut-offs in ascending order.
+
+    Returns:
+        Text such as "2024-01-01 to 2024-03-01 (3)"; "none" without cut-offs.
+    """
     if not cutoffs:
         return "none"
     return f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d} ({len(cutoffs)})"
 
 
 def render_png(figure: "Figure") -> bytes:
-    """The figure as a PNG."""
+    """Render a figure as PNG.
+
+    Args:
+        figure: Matplotlib figure.
+
+    Returns:
+        Content of the PNG file.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
 
 
 def png_data_url(content: bytes) -> str:
-    """A PNG as an address that holds it."""
+    """Embed a PNG in a data URL.
+
+    Args:
+        content: Content of the PNG file.
+
+    Returns:
+        URL that contains the plot.
+    """
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -1,9 +1,9 @@
-"""The prediction log: what was predicted, and what the model saw. Its format and its reader.
+"""Format and reader of the prediction log: predictions with the inputs that the model received.
 
-A file is an Arrow IPC stream of predictions of one day, model version and route:
-``FOLDER/2026-11-21/VERSION-PID-START-N.arrows``. Feature values are stored as the model received them, one row of
-float64 after the other, in a fixed-size list; their names, the version and the route are in the schema's metadata.
-A writer that is killed leaves a file without an end, or with part of a record: both are read up to there.
+A file is an Arrow IPC stream of the predictions of one day, model version and route:
+``FOLDER/2026-11-21/VERSION-PID-START-N.arrows``. Inputs are float64 in a fixed-size list per row; their names, the
+version and the route are in the schema's metadata. A killed writer leaves a file without an end, or with a partial
+record: such a file is read up to its last complete record.
 """
 
 import functools
@@ -25,7 +25,7 @@ Route = Literal["champion", "canary", "shadow"]
 
 _log = logging.getLogger(__name__)
 TIMESTAMP_TYPE = pa.timestamp("us", "UTC")
-# What every prediction has, in the order of the table that is read.
+# Columns of every prediction, in the order of the returned table.
 _COLUMNS = {
     "request_id": pa.string(),
     "answered_at": TIMESTAMP_TYPE,
@@ -37,12 +37,20 @@ _COLUMNS = {
     "stale": pa.bool_(),
 }
 _IN_METADATA = ("version", "route")
-INPUTS, TIMES = "inputs", "feature_timestamps"  # the columns that hold lists
-TIMESTAMP_SUFFIX = "__timestamp"  # what ends the name of the column of a view's timestamp, once read
+INPUTS, TIMES = "inputs", "feature_timestamps"  # columns of lists
+TIMESTAMP_SUFFIX = "__timestamp"  # of a feature view's column of event times, in the returned table
 
 
 class LogKey(NamedTuple):
-    """What the predictions of one file have in common."""
+    """Common properties of the predictions in one file.
+
+    Attributes:
+        day: Days since 1970, UTC.
+        version: Model version.
+        route: Route of the requests.
+        input_names: Model inputs, in their order.
+        views: Stored feature views behind the inputs.
+    """
 
     day: int
     version: str
@@ -52,16 +60,16 @@ class LogKey(NamedTuple):
 
     @property
     def date(self) -> str:
-        """The name of the day's folder."""
+        """Return the name of the day's folder."""
         return datetime.fromtimestamp(self.day * 86_400, UTC).date().isoformat()
 
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """n predictions that one version answered at one moment; who hands it over changes nothing in it any more.
+    """Batch of n predictions of one version, computed at one time. Its arrays must not change after creation.
 
-    Times are microseconds since 1970, UTC. ``inputs`` has shape (n, len(input_names)), ``timestamps_us``
-    (n, len(views)), ``NO_TIME`` where the view does not hold the customer.
+    Times are microseconds since 1970, UTC. ``inputs`` has shape (n, len(input_names)) and ``timestamps_us``
+    (n, len(views)), with ``NO_TIME`` where the view does not contain the customer.
     """
 
     version: str
@@ -79,26 +87,32 @@ class ScoredBatch:
 
     @property
     def rows(self) -> int:
-        """How many predictions these are."""
+        """Return the number of predictions."""
         return len(self.request_ids)
 
     @property
     def key(self) -> LogKey:
-        """Which file they go to."""
+        """Return the properties that select the file."""
         names, views = tuple(self.input_names), tuple(self.views)
         return LogKey(self.answered_at_us // DAY_US, self.version, self.route, names, views)
 
 
 @functools.lru_cache(maxsize=64)
 def log_schema(key: LogKey) -> pa.Schema:
-    """The schema of a file.
+    """Build the Arrow schema of a file.
+
+    Args:
+        key: Common properties of the predictions in the file.
+
+    Returns:
+        The schema; its metadata contain names, version and route.
 
     Raises:
-        ValueError: An input has the name of another column of the table that is read.
+        ValueError: An input has the name of another column of the returned table.
     """
     columns = [*_COLUMNS, *key.input_names, *map(_timestamp_column, key.views)]
     if len(set(columns)) < len(columns):
-        raise ValueError(f"two columns of the prediction log would have one name: {sorted(columns)}")
+        raise ValueError(f"two columns of the prediction log would have the same name: {sorted(columns)}")
     fields = [(name, dtype) for name, dtype in _COLUMNS.items() if name not in _IN_METADATA]
     fields += [
         (INPUTS, pa.list_(pa.float64(), len(key.input_names))),
@@ -109,48 +123,72 @@ def log_schema(key: LogKey) -> pa.Schema:
 
 
 def read_predictions(folder: Path | str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
-    """Predictions answered from ``since`` on and before ``until``, of every version, in no particular order.
+    """Read the predictions of all versions in a time range.
 
-    Columns: ``request_id``, ``answered_at``, ``customer_id``, ``as_of``, ``version``, ``route``,
-    ``churn_probability``, ``stale``; one per model input; ``VIEW__timestamp`` per stored view. An input that a
-    version does not have is null; one that had no value is NaN, as the model received it. A timestamp is null where
-    the view did not hold the customer.
+    Args:
+        folder: Folder of the prediction log.
+        since: First time of ``answered_at``; None for no lower limit.
+        until: End of the range, exclusive; None for no upper limit.
+
+    Returns:
+        Table in no particular order. Columns: ``request_id``, ``answered_at``, ``customer_id``, ``as_of``, ``version``,
+        ``route``, ``churn_probability``, ``stale``; one per model input; ``VIEW__timestamp`` per stored view. An input
+        is null if the version does not have it, and NaN if it had no value. A timestamp is null if the view did not
+        contain the customer.
     """
     tables = list(iter_predictions(folder, since, until))
-    nothing = pa.schema(list(_COLUMNS.items())).empty_table()
-    return pa.concat_tables([nothing, *tables], promote_options="default")
+    empty = pa.schema(list(_COLUMNS.items())).empty_table()
+    return pa.concat_tables([empty, *tables], promote_options="default")
 
 
 def iter_predictions(
     folder: Path | str, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[pa.Table]:
-    """As :func:`read_predictions`, a table per file: for more than fits into memory."""
+    """Read predictions as :func:`read_predictions` does, one file at a time, to limit memory.
+
+    Args:
+        folder: Folder of the prediction log.
+        since: First time of ``answered_at``; None for no lower limit.
+        until: End of the range, exclusive; None for no upper limit.
+
+    Yields:
+        Table of one file with predictions in the range.
+    """
     first, last = since and as_utc(since), until and as_utc(until)
     for day, day_folder in list_day_folders(folder):
         if (first and day < first.date()) or (last and day > last.date()):
             continue
         for table in iter_day_predictions(day_folder):
-            for bound, keeps in ((first, pc.greater_equal), (last, pc.less)):
+            for bound, compare in ((first, pc.greater_equal), (last, pc.less)):
                 if bound and day == bound.date():
-                    table = table.filter(keeps(table["answered_at"], pa.scalar(bound, TIMESTAMP_TYPE)))
+                    table = table.filter(compare(table["answered_at"], pa.scalar(bound, TIMESTAMP_TYPE)))
             if table.num_rows:
                 yield table
 
 
 class IncrementalReader:
-    """A log that is read again and again: each time only what was written since the time before."""
+    """Reader that returns only the predictions that were written since its last call.
+
+    Args:
+        folder: Folder of the prediction log.
+        since: First time of ``answered_at``.
+    """
 
     def __init__(self, folder: Path | str, since: datetime) -> None:
         self._folder, self._since = folder, as_utc(since)
-        self._read: dict[Path, _Read] = {}
+        self._positions: dict[Path, _Position] = {}
 
     def read_new(self) -> Iterator[pa.Table]:
-        """Predictions answered from ``since`` on that no earlier call gave, a table per file."""
+        """Read the predictions that no earlier call has returned.
+
+        Yields:
+            Table of one file.
+        """
         for day, day_folder in list_day_folders(self._folder):
             if day < self._since.date():
                 continue
             for file in sorted(day_folder.glob("*.arrows")):
-                table, self._read[file] = _read_on(file, self._read.get(file, _Read()))
+                table, self._positions[file] = _read_from(file, self._positions.get(file, _Position()))
                 if table.num_rows:
                     table = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(self._since, TIMESTAMP_TYPE)))
                 if table.num_rows:
@@ -158,14 +196,28 @@ class IncrementalReader:
 
 
 def iter_day_predictions(day_folder: Path) -> Iterator[pa.Table]:
-    """All of one of :func:`day_folders`, a table per file."""
+    """Read all predictions of a day.
+
+    Args:
+        day_folder: Folder as :func:`list_day_folders` returns it.
+
+    Yields:
+        Table of one file.
+    """
     for file in sorted(day_folder.glob("*.arrows")):
-        if (table := _read_file(file)).num_rows:
+        if (table := _read_from(file, _Position())[0]).num_rows:
             yield table
 
 
 def list_day_folders(folder: Path | str) -> list[tuple[date, Path]]:
-    """The log's days, oldest first; nothing else that may lie in ``folder``."""
+    """List the days of the log.
+
+    Args:
+        folder: Folder of the prediction log; other files and folders in it are ignored.
+
+    Returns:
+        Day and folder, earliest first; empty if ``folder`` does not exist.
+    """
     found, root = [], Path(folder)
     for path in root.iterdir() if root.is_dir() else ():
         try:
@@ -177,45 +229,41 @@ def list_day_folders(folder: Path | str) -> list[tuple[date, Path]]:
     return sorted(found)
 
 
-class _Read(NamedTuple):
-    """Up to which byte a file was read: the end of its last whole record. ``schema`` is None before there is one."""
+class _Position(NamedTuple):
+    """End of the last complete record that was read, bytes, and the schema of the file once it was read."""
 
     end: int = 0
     schema: pa.Schema | None = None
 
 
-def _read_file(file: Path) -> pa.Table:
-    return _read_on(file, _Read())[0]
-
-
-def _read_on(file: Path, read: _Read) -> tuple[pa.Table, _Read]:
-    """All whole records from there on. They are read in one go: a writer may cut a torn end off under a memory map."""
+def _read_from(file: Path, start: _Position) -> tuple[pa.Table, _Position]:
+    """Read all complete records after ``start``, without a memory map: a writer may cut off a partial record."""
     records: list[pa.RecordBatch] = []
-    header = read.schema.serialize().to_pybytes() if read.schema is not None else b""  # a stream begins with it
-    schema, good = read.schema, read.end
+    header = start.schema.serialize().to_pybytes() if start.schema is not None else b""  # begins each stream
+    schema, end = start.schema, start.end
     try:
-        if read.end and file.stat().st_size <= read.end:
-            return pa.table({}), read
+        if start.end and file.stat().st_size <= start.end:
+            return pa.table({}), start
         with file.open("rb") as opened:
-            opened.seek(read.end)
+            opened.seek(start.end)
             data = pa.BufferReader(header + opened.read())
         with pa.ipc.open_stream(data) as stream:
-            schema, before = stream.schema, read.end - len(header)
-            good = before + data.tell()
+            schema, offset = stream.schema, start.end - len(header)
+            end = offset + data.tell()
             for record in stream:
                 records.append(record)
-                good = before + data.tell()
-    except FileNotFoundError:  # its day ended its time here
+                end = offset + data.tell()
+    except FileNotFoundError:  # the day was deleted after its retention period
         pass
     except (pa.ArrowException, OSError) as error:
-        _log.warning("%s is cut off, or being written: read up to byte %d (%s)", file, good, error)
+        _log.warning("%s is incomplete or being written: read up to byte %d (%s)", file, end, error)
     if schema is None or not records:
-        return pa.table({}), _Read(good, schema)
-    return _expand(pa.Table.from_batches(records, schema).combine_chunks()), _Read(good, schema)
+        return pa.table({}), _Position(end, schema)
+    return _expand(pa.Table.from_batches(records, schema).combine_chunks()), _Position(end, schema)
 
 
 def _expand(table: pa.Table) -> pa.Table:
-    """A column per input and per view, and those that a file has in common."""
+    """Convert the lists to one column per input and view, and add the columns that a file has in common."""
     metadata = {name.decode(): value.decode() for name, value in table.schema.metadata.items()}
     columns = {
         name: pa.repeat(pa.scalar(metadata[name]), table.num_rows) if name in _IN_METADATA else table[name]
