@@ -2,7 +2,7 @@
 
 
 class HoldfastError(ValueError):
-    """Expected error: the message names problem, place and remedy, and the command line prints it as one line."""
+    """Expected error: its message names the problem, its location and the remedy, and is printed as one line."""
 
 
 class SettingsError(HoldfastError):

@@ -1,4 +1,4 @@
-"""Feast plugins: offline store, online stores, registry store.
+"""Feast plugins: offline store, online stores and registry store.
 
-Reading model inputs belongs to holdfast.online_features, applying definitions to holdfast.feature_store.
+Reads of model inputs belong to holdfast.online_features, registration of definitions to holdfast.feature_store.
 """

@@ -1,8 +1,8 @@
-"""What this repository imports from Feast, imported without the run-time type checks of Feast's classes.
+"""Names that this repository imports from Feast, imported without the run-time type checks of Feast's classes.
 
-Feast decorates 22 classes with typeguard's ``@typechecked``, which reads, rewrites and compiles the source of each
-anew in every process: two of the 2.6 seconds until a service can read its first feature. While Feast is imported
-here the decorator does nothing. Feast's own command line imports Feast before us, and keeps the checks.
+Feast decorates 22 classes with typeguard's ``@typechecked``, which rewrites and compiles the source of each class in
+every process: 2.0 of the 2.6 seconds until a service can read its first feature. During this import the decorator does
+nothing. Feast's own command line imports Feast before this module and retains its checks.
 """
 
 import warnings
@@ -17,10 +17,10 @@ import typeguard
 def _without_type_checks() -> Iterator[None]:
     decorator = typeguard.typechecked
 
-    def as_it_is(target: Any) -> Any:
+    def unchanged(target: Any) -> Any:
         return target
 
-    setattr(typeguard, "typechecked", as_it_is)  # noqa: B010  mypy forbids to assign a function
+    setattr(typeguard, "typechecked", unchanged)  # noqa: B010  mypy forbids to assign a function
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The offline store's configuration, and the store as soon as somebody asks for it; named in ``feature_store.yaml``.
+"""Configuration of the offline store, with a deferred import of the store; named in ``feature_store.yaml``.
 
-Feast reads the configuration of the offline store wherever the feature store is opened. Whoever only reads online
-features shall not import DuckDB and Ibis for that, so the store itself is in a module of its own.
+Feast reads this configuration whenever it opens the feature store. The store itself is in another module, so that
+processes that only read online features do not import DuckDB and Ibis.
 """
 
 from datetime import datetime
@@ -16,14 +16,18 @@ __all__ = ["SnapshotOfflineStore", "SnapshotOfflineStoreConfig"]
 
 
 class SnapshotOfflineStoreConfig(FeastConfigBaseModel):
-    """``known_at``: ignore snapshots of data that arrived later."""
+    """Configuration of the offline store.
+
+    Attributes:
+        known_at: Ignore snapshots of data that arrived later; None reads all snapshots.
+    """
 
     type: Literal["holdfast.feast_stores.offline_store.SnapshotOfflineStore"]
     known_at: datetime | None = None
 
 
 def __getattr__(name: str) -> Any:
-    # Feast takes the store from the module of its configuration, by name.
+    # Feast looks the store up by its name in the module of its configuration.
     if name == "SnapshotOfflineStore":
         from holdfast.feast_stores.snapshot_offline_store import SnapshotOfflineStore
 

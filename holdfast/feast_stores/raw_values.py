@@ -1,4 +1,4 @@
-"""One read of several feature views: the bytes that an online store holds, by column, before anybody decodes them."""
+"""Stored bytes of several feature views, by column, as an online store returns them before decoding."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from feast import FeatureView, RepoConfig
     from feast.infra.online_stores.online_store import OnlineStore
 
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class ViewRequest:
 
 @dataclass(frozen=True)
 class RawColumns:
-    """What a store holds of n customers, in the order they were asked for.
+    """Stored values of n customers, in the order of the request.
 
-    ``values`` has a column for each field, view by view: Feast's value as bytes, or None where there is none.
-    ``times_us`` has one for each view: its event time in µs since 1970, or ``NO_TIME``.
+    Attributes:
+        values: A column per field, view by view: Feast's value as bytes, or None for a missing value.
+        times_us: A column per view: the event time in µs since 1970, or ``NO_TIME``.
     """
 
     values: list[Sequence[bytes | None]]
@@ -41,9 +42,15 @@ RawReader = Callable[[Sequence[str]], RawColumns]
 
 
 def entity_keys(customer_ids: Sequence[str]) -> list[bytes]:
-    """Feast's serialised entity keys (version 3) of customers, made directly.
+    """Serialize Feast's entity keys (version 3) of customers.
 
-    Feast makes a message of each id first, which takes longer than a store needs to answer.
+    Feast's own function builds a message per id, which takes longer than the read of a store.
+
+    Args:
+        customer_ids: Ids of the customers.
+
+    Returns:
+        One key per customer.
     """
     length = struct.Struct("<I").pack
     encoded = [customer_id.encode() for customer_id in customer_ids]
@@ -51,7 +58,7 @@ def entity_keys(customer_ids: Sequence[str]) -> list[bytes]:
 
 
 def _key_prefix() -> bytes:
-    """One join key of type string, its name, and the type of its value."""
+    """Serialize one join key of type string, its name, and the type of its value."""
     name = ENTITY_KEY.encode()
     return struct.pack(f"<III{len(name)}sI", 1, ValueType.STRING, len(name), name, ValueType.STRING)
 
@@ -59,8 +66,17 @@ def _key_prefix() -> bytes:
 _KEY_PREFIX = _key_prefix()
 
 
-def feast_reader(store: "OnlineStore", config: "RepoConfig", wanted: Sequence[ViewRequest]) -> RawReader:
-    """Reads any of Feast's online stores through its own ``online_read``, view by view."""
+def feast_reader(store: "OnlineStore", config: "RepoConfig", requests: Sequence[ViewRequest]) -> RawReader:
+    """Create a reader of any online store of Feast, through ``online_read``, view by view.
+
+    Args:
+        store: The online store.
+        config: Configuration of the feature store.
+        requests: Views and fields to read.
+
+    Returns:
+        Function from customer ids to the stored values.
+    """
 
     def read(customer_ids: Sequence[str]) -> RawColumns:
         keys = [
@@ -69,13 +85,13 @@ def feast_reader(store: "OnlineStore", config: "RepoConfig", wanted: Sequence[Vi
         ]
         values: list[Sequence[bytes | None]] = []
         times: list[Sequence[int]] = []
-        for item in wanted:
-            # Some stores append to the list they are given.
-            rows = store.online_read(config, item.view, keys, list(item.fields))
-            # Some give an unknown customer a row of nulls, at the beginning of time.
-            known = [(time, row) if row and time and time > _NEVER else (None, {}) for time, row in rows]
+        for request in requests:
+            # A copy of the fields, because some stores append to the list.
+            rows = store.online_read(config, request.view, keys, list(request.fields))
+            # Some stores return an unknown customer as a row of nulls at the epoch.
+            known = [(time, row) if row and time and time > _EPOCH else (None, {}) for time, row in rows]
             times.append([NO_TIME if time is None else epoch_us(time) for time, _ in known])
-            for field in item.fields:
+            for field in request.fields:
                 values.append([row[field].SerializeToString() if field in row else None for _, row in known])
         return RawColumns(values, times)
 

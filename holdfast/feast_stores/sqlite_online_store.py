@@ -1,4 +1,4 @@
-"""Feast's SQLite online store, with what Holdfast adds to it; named in ``feature_store.yaml``."""
+"""Feast's SQLite online store with reads of several views in one transaction; named in ``feature_store.yaml``."""
 
 import sqlite3
 import threading
@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig, _table_id
+from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from pydantic import PrivateAttr, field_validator
 
 from feature_repo.settings import load_settings
@@ -16,47 +17,74 @@ from feature_repo.timestamps import NO_TIME
 from holdfast.feast_stores._feast_imports import RepoConfig
 from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
 
+_BATCH = 10_000  # SQLite binds at most 32,766 values in one statement
+_BUSY_SECONDS = 5.0  # default limit of a wait for a lock of the file
+_TIME_COLUMNS = ("event_ts", "created_ts")
 
-def _epoch_seconds(time: datetime) -> int:
-    return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp())
-
-
-def _naive_utc(seconds: bytes) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
-
-
-# Feast hands SQLite naive UTC times and converts them as local ones: a store written in one time zone and read
-# in another would be hours older or younger than it is.
-sqlite3.register_adapter(datetime, _epoch_seconds)
-sqlite3.register_converter("timestamp", _naive_utc)
+# A customer's row of one view: event time in seconds, then the value of each field; all None for an unknown customer.
+_Row = tuple[Any, ...]
 
 
 class DataFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
-    """SQLite's own options; ``path`` is relative to the state folder."""
+    """Options of Feast's SQLite store; ``path`` is relative to the data folder."""
 
     type: str = "sqlite"  # type: ignore[assignment]
-    _limit: float | None = PrivateAttr(None)
+    _read_limit: float | None = PrivateAttr(None)
 
     @field_validator("type")
     @classmethod
-    def _stays_sqlite(cls, value: str) -> str:
-        # Feast plans (and says "No changes") only for a store whose type is "sqlite".
+    def _remain_sqlite(cls, value: str) -> str:
+        # `feast plan` supports only a store whose type is "sqlite"; for others it reports "No changes".
         return "sqlite"
 
     def limit_read_time(self, seconds: float) -> None:
-        """Limit how long a read waits for other readers and for who writes; without this, no number of seconds does."""
-        self._limit = seconds
+        """Limit the time that a read waits for other readers and for a writer.
+
+        Args:
+            seconds: The limit; without a call a read waits for other readers without limit.
+        """
+        self._read_limit = seconds
 
     @property
-    def limit(self) -> float | None:
-        """Seconds that a read may wait."""
-        return self._limit
+    def read_limit(self) -> float | None:
+        """Return the limit of a read, seconds, or None."""
+        return self._read_limit
+
+
+class _UtcConnection(sqlite3.Connection):
+    """Connection that stores datetimes as seconds since 1970 and reads time columns as naive UTC.
+
+    Feast passes naive UTC times to SQLite, and its process-wide adapters convert them as local times: a store that is
+    written in one time zone and read in another would be hours older or younger than it is.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.row_factory = _with_utc_times
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return super().execute(sql, [_epoch_seconds(value) for value in parameters])
+
+
+def _epoch_seconds(value: Any) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
+
+
+def _with_utc_times(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(
+        datetime.fromtimestamp(value, UTC).replace(tzinfo=None)
+        if column[0] in _TIME_COLUMNS and value is not None
+        else value
+        for column, value in zip(cursor.description, row, strict=True)
+    )
 
 
 class DataFolderSqliteOnlineStore(SqliteOnlineStore):
-    """Feast's SQLite online store, in the state folder.
+    """Feast's SQLite online store, in the data folder.
 
-    Its path has one spelling, whoever asks: given two for one file, Feast's plan drops the tables of the first.
+    The path of the file has one spelling in all processes: with two spellings, Feast's plan drops the tables of one.
     """
 
     @staticmethod
@@ -65,109 +93,110 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
         path.parent.mkdir(parents=True, exist_ok=True)
         return str(path)
 
-    def reader(self, config: RepoConfig, wanted: Sequence[ViewRequest]) -> RawReader:
-        """A function that reads ``wanted`` of n customers, all views as they are at one moment.
+    def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
+        if self._conn is None:
+            self._conn = sqlite3.connect(self._get_db_path(config), check_same_thread=False, factory=_UtcConnection)
+        return self._conn
 
-        Threads may share it. It opens the file for reading only: one that is not there is an error, and so is one
-        that another keeps locked for longer than the configuration lets a read wait.
+    def reader(self, config: RepoConfig, requests: Sequence[ViewRequest]) -> RawReader:
+        """Create a reader that returns all views as of the same time. Threads may share it.
+
+        The reader opens the file for reading only: a missing file is an error, and so is a file that another process
+        locks for longer than the limit of the configuration.
+
+        Args:
+            config: Configuration of the feature store.
+            requests: Views and fields to read.
+
+        Returns:
+            Function from customer ids to the stored values.
         """
         versioned = config.registry.enable_online_feature_view_versioning
-        tables = [(_table_id(config.project, item.view, versioned), item.fields) for item in wanted]
+        tables = [(compute_table_id(config.project, request.view, versioned), request.fields) for request in requests]
         uri = f"{Path(self._get_db_path(config)).as_uri()}?mode=ro"
-        limit: float | None = config.online_store.limit
+        limit: float | None = config.online_store.read_limit
         busy = _BUSY_SECONDS if limit is None else limit
         lock = threading.Lock()
         opened: list[sqlite3.Connection] = []
 
         def read(customer_ids: Sequence[str]) -> RawColumns:
             keys = entity_keys(customer_ids)
-            left = _take(lock, limit)
+            remaining = _acquire(lock, limit)
             try:
                 if not opened:
                     opened.append(sqlite3.connect(uri, busy, uri=True, check_same_thread=False, isolation_level=None))
-                if left is not None:
-                    _wait_at_most(opened[0], left)
-                found = _at_one_moment(opened[0], tables, keys)
-                if left is not None:
-                    _wait_at_most(opened[0], busy)
+                if remaining is not None:
+                    _set_busy_timeout(opened[0], remaining)
+                rows = _read_tables(opened[0], tables, keys)
+                if remaining is not None:
+                    _set_busy_timeout(opened[0], busy)
             except BaseException:
                 if opened:
-                    opened.pop().close()  # the next read opens the file anew: it may be another by then
+                    opened.pop().close()  # the next read opens the file again, which may have been replaced
                 raise
             finally:
                 lock.release()
-            return _columns(found, [len(fields) for _, fields in tables], keys)
+            return _to_columns(rows, [len(fields) for _, fields in tables], keys)
 
         return read
 
 
-# How long SQLite waits for a lock where nobody says otherwise.
-_BUSY_SECONDS = 5.0
-
-
-def _take(lock: threading.Lock, limit: float | None) -> float | None:
-    """Acquire it within ``limit`` seconds; what is left of them, or None if nobody had to be waited for.
+def _acquire(lock: threading.Lock, limit: float | None) -> float | None:
+    """Acquire a lock within ``limit`` seconds; return the remaining seconds, or None if the lock was free.
 
     Raises:
-        TimeoutError: Others held it all that time.
+        TimeoutError: Other reads held the lock all that time.
     """
     if lock.acquire(blocking=False):
         return None
-    began = time.monotonic()
+    started = time.monotonic()
     if not lock.acquire(timeout=-1 if limit is None else limit):
-        raise TimeoutError(f"Other reads of the online store took all of the {limit} s that this one may wait.")
-    return None if limit is None else max(0.0, began + limit - time.monotonic())
+        raise TimeoutError(f"Waited {limit} s for other reads of the online store, the limit of a read.")
+    return None if limit is None else max(0.0, started + limit - time.monotonic())
 
 
-def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+def _set_busy_timeout(connection: sqlite3.Connection, seconds: float) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
-# SQLite binds at most 32,766 values in one statement.
-_BATCH = 10_000
-
-# Of one customer in one view: the event time in seconds, then the value of each field; all None if not there.
-_Row = tuple[Any, ...]
-
-
-def _at_one_moment(
+def _read_tables(
     connection: sqlite3.Connection, tables: Sequence[tuple[str, Sequence[str]]], keys: Sequence[bytes]
 ) -> list[dict[bytes, _Row]]:
-    """What each table holds of ``keys``; one transaction, so that no write comes between two tables."""
+    """Read the rows of ``keys`` from each table, in one transaction: no write comes between two tables."""
     connection.execute("BEGIN")
     try:
-        return [_rows(connection, table, fields, keys) for table, fields in tables]
+        return [_read_rows(connection, table, fields, keys) for table, fields in tables]
     finally:
         connection.execute("ROLLBACK")
 
 
-def _rows(
+def _read_rows(
     connection: sqlite3.Connection, table: str, fields: Sequence[str], keys: Sequence[bytes]
 ) -> dict[bytes, _Row]:
-    # Rows of fields that the view had once are still there, with times of then.
-    time = f"min(CASE WHEN feature_name IN ({_marks(fields)}) THEN event_ts END)"
+    # Rows of removed fields remain in the table, with old times.
+    time = f"min(CASE WHEN feature_name IN ({_placeholders(fields)}) THEN event_ts END)"
     values = ", ".join(["max(CASE feature_name WHEN ? THEN value END)"] * len(fields))
-    found: dict[bytes, _Row] = {}
+    rows: dict[bytes, _Row] = {}
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]
         statement = (
-            f'SELECT entity_key, {time}, {values} FROM "{table}" WHERE entity_key IN ({_marks(batch)}) '
+            f'SELECT entity_key, {time}, {values} FROM "{table}" WHERE entity_key IN ({_placeholders(batch)}) '
             "GROUP BY entity_key"
         )
-        found |= {key: row for key, *row in connection.execute(statement, [*fields, *fields, *batch])}
-    return found
+        rows |= {key: row for key, *row in connection.execute(statement, [*fields, *fields, *batch])}
+    return rows
 
 
-def _columns(found: Sequence[dict[bytes, _Row]], widths: Sequence[int], keys: Sequence[bytes]) -> RawColumns:
+def _to_columns(tables: Sequence[dict[bytes, _Row]], widths: Sequence[int], keys: Sequence[bytes]) -> RawColumns:
     values: list[Sequence[bytes | None]] = []
     times: list[Sequence[int]] = []
-    for rows, width in zip(found, widths, strict=True):
-        nothing = (None,) * (width + 1)
-        seconds, *columns = zip(*(rows.get(key, nothing) for key in keys), strict=True) if keys else [()] * (width + 1)
+    for rows, width in zip(tables, widths, strict=True):
+        empty = (None,) * (width + 1)
+        seconds, *columns = zip(*(rows.get(key, empty) for key in keys), strict=True) if keys else [()] * (width + 1)
         times.append([NO_TIME if time is None else time * 1_000_000 for time in seconds])
         values += columns
     return RawColumns(values, times)
 
 
-def _marks(values: Sequence[object]) -> str:
+def _placeholders(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))

@@ -1,4 +1,4 @@
-"""Trained models as they are served: contract, fingerprint, scoring, explanations, registry reads.
+"""Trained models as they are served: contract, fingerprint, scoring, explanations and reads of the model registry.
 
-Fitting and evaluation belong to holdfast.training, changes to the registry to holdfast.model_versions.
+Fitting and evaluation belong to holdfast.training, changes of the registry to holdfast.model_versions.
 """

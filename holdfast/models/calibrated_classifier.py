@@ -1,4 +1,4 @@
-"""A classifier whose probabilities are calibrated: the one class of ours that a model file may contain."""
+"""Calibrated classifier: the only class of this repository that a model file may contain."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from holdfast.core.types import Bools, Floats
 
 
 class CalibratedModel(ClassifierMixin, BaseEstimator):
-    """A fitted binary classifier and a fitted map from its log-odds to a probability.
+    """Fitted binary classifier with a fitted calibration of its log-odds.
 
-    scikit-learn's ``CalibratedClassifierCV`` calibrates on scores of a partition of the rows. Folds ordered by time
-    are none: the earliest rows are never scored. So both parts are fitted apart and put together here.
+    scikit-learn's ``CalibratedClassifierCV`` calibrates on scores of a partition of the rows. Folds ordered by time are
+    not a partition, because the earliest rows are never scored. Therefore both parts are fitted separately.
 
     Args:
-        classifier: Fitted; its ``decision_function`` gives log-odds.
+        classifier: Fitted classifier; its ``decision_function`` returns log-odds.
         calibrator: Fitted on log-odds: ``LogisticRegression`` (Platt, 1999) on a matrix (rows, 1), or
             ``IsotonicRegression`` (Zadrozny and Elkan, 2002) on a vector, which needs ``out_of_bounds="clip"``: scores
-            beyond those it was fitted on would give NaN. None: the log-odds are taken as they are.
+            outside the fitted range would return NaN. None: the log-odds are not calibrated.
     """
 
     def __init__(self, classifier: Any = None, calibrator: Any = None) -> None:
@@ -28,23 +28,45 @@ class CalibratedModel(ClassifierMixin, BaseEstimator):
 
     @property
     def classes_(self) -> Bools:
-        """The classes of the classifier."""
+        """Return the classes of the classifier."""
         classes: Bools = self.classifier.classes_
         return classes
 
     def decision_function(self, x: Floats) -> Floats:
-        """Log-odds of the second class before calibration, shape (rows,); what reasons add up to."""
+        """Compute log-odds of the second class before calibration, which the contributions sum to.
+
+        Args:
+            x: Inputs, shape (rows, inputs); NaN is missing.
+
+        Returns:
+            Log-odds, shape (rows,).
+        """
         log_odds: Floats = self.classifier.decision_function(x)
         return log_odds
 
     def predict_proba(self, x: Floats) -> Floats:
-        """Probabilities, shape (rows, 2)."""
+        """Compute calibrated probabilities.
+
+        Args:
+            x: Inputs, shape (rows, inputs); NaN is missing.
+
+        Returns:
+            Probabilities of both classes, shape (rows, 2).
+        """
         churn = apply_calibrator(self.calibrator, self.decision_function(x))
         return np.column_stack([1 - churn, churn])
 
 
 def apply_calibrator(calibrator: Any, log_odds: Floats) -> Floats:
-    """Probabilities of log-odds, both of shape (rows,)."""
+    """Convert log-odds to probabilities.
+
+    Args:
+        calibrator: Fitted calibrator, as in :class:`CalibratedModel`; None for the logistic function.
+        log_odds: Log-odds, shape (rows,).
+
+    Returns:
+        Probabilities, shape (rows,).
+    """
     if calibrator is None:
         return expit(log_odds)
     if hasattr(calibrator, "predict_proba"):

@@ -1,8 +1,8 @@
-"""Scores a few rows in microseconds, as scikit-learn would.
+"""Compiled scorer: scores a few rows in microseconds, with the results of scikit-learn.
 
-scikit-learn's ``predict_proba`` spends most of its time on one row with checks and with starting its machinery.
-Our two families are a few arrays of numbers; a scorer is made of them once. What is not exactly one of the families
-gets no scorer, and :func:`verify` compares a scorer with its model before it is used.
+scikit-learn's ``predict_proba`` spends most of the time of a single row on checks and set-up. The two model families of
+this repository are a few arrays of numbers, from which a scorer is compiled once. Any other model has no scorer, and
+:func:`verify_scorer` compares a scorer with its model before use.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,30 +19,43 @@ from holdfast.models.additive_terms import AdditiveTerms, extract_linear_terms, 
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contributions import TOLERANCE, Contributions, require_additive
 
-# A sum of a few dozen terms in another order differs by less.
+# Sums of a few dozen terms in another order differ by less.
 _PROBABILITY_TOLERANCE = 1e-12
 
 
 class ScorerMismatchError(HoldfastError):
-    """A compiled scorer and its model say different things."""
+    """Compiled scorer with other scores than its model."""
 
 
 class InfiniteInputError(HoldfastError):
-    """A value is infinite, which this model cannot score; scikit-learn refuses it too."""
+    """Infinite input, which this model cannot score; scikit-learn rejects it too."""
 
 
 @dataclass(frozen=True)
 class CompiledScorer:
-    """A fitted model as arrays. A row's results have the same bits whatever batch it is in; threads may share it."""
+    """Fitted model as arrays. The results of a row have the same bits in every batch. Threads may share it.
+
+    Attributes:
+        terms: Terms of the additive model.
+        calibrate: Function from log-odds to probabilities, both of shape (rows,).
+    """
 
     terms: AdditiveTerms
     calibrate: Callable[[Floats], Floats]
 
     @classmethod
     def from_estimator(cls, estimator: Any, inputs: int) -> "CompiledScorer | None":
-        """The scorer of a fitted model with ``inputs`` inputs; None unless its every part is one we know.
+        """Compile the scorer of a fitted model.
 
-        Known are a ``CalibratedModel`` and its classifier alone, of the families and calibrations that training makes.
+        Supported are a ``CalibratedModel`` and its classifier alone, of the families and calibrations of
+        holdfast.training.
+
+        Args:
+            estimator: Any fitted estimator.
+            inputs: Number of inputs that the model must have.
+
+        Returns:
+            The scorer; None for an unsupported model.
         """
         is_calibrated = type(estimator) is CalibratedModel
         classifier, calibrator = (estimator.classifier, estimator.calibrator) if is_calibrated else (estimator, None)
@@ -52,11 +65,17 @@ class CompiledScorer:
             if terms is None or calibrate is None or terms.inputs != inputs:
                 return None
             return cls(terms, calibrate) if list(classifier.classes_) == [False, True] else None
-        except AttributeError:  # not fitted, or kept elsewhere by another release of scikit-learn
+        except AttributeError:  # not fitted, or renamed in another release of scikit-learn
             return None
 
     def log_odds(self, inputs: Floats) -> Floats:
-        """Of churn before calibration: float64 matrix (rows, inputs), NaN is missing, to (rows,).
+        """Compute log-odds of churn before calibration.
+
+        Args:
+            inputs: Inputs, shape (rows, inputs); NaN is missing.
+
+        Returns:
+            Log-odds, shape (rows,).
 
         Raises:
             InfiniteInputError: A value is infinite and the model is linear.
@@ -64,11 +83,28 @@ class CompiledScorer:
         return self._log_odds(self._terms(inputs))
 
     def probabilities(self, inputs: Floats) -> Floats:
-        """Of churn; shapes and errors as in :meth:`log_odds`."""
+        """Compute probabilities of churn.
+
+        Args:
+            inputs: Inputs, shape (rows, inputs); NaN is missing.
+
+        Returns:
+            Probabilities, shape (rows,).
+
+        Raises:
+            InfiniteInputError: As :meth:`log_odds`.
+        """
         return self.calibrate(self.log_odds(inputs))
 
     def contributions(self, inputs: Floats, reference: Sequence[float | None]) -> Contributions:
-        """What each input adds to the log-odds of each row, compared with ``reference``, which may have gaps.
+        """Compute the contribution of each input to the log-odds of each row, relative to the reference.
+
+        Args:
+            inputs: Inputs, shape (rows, inputs); NaN is missing.
+            reference: Reference value per input; None is missing.
+
+        Returns:
+            The contributions.
 
         Raises:
             InfiniteInputError: As :meth:`log_odds`.
@@ -80,7 +116,8 @@ class CompiledScorer:
         return Contributions(float(log_odds[0]), log_odds[1:], values)
 
     def _terms(self, inputs: Floats) -> Floats:
-        x = np.ascontiguousarray(inputs, dtype=np.float64)  # other layouts may take other code in NumPy, to other bits
+        # For other memory layouts NumPy may use other code, with other bits.
+        x = np.ascontiguousarray(inputs, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != self.terms.inputs:
             raise ValueError(f"The matrix has shape {x.shape}, the model has {self.terms.inputs} inputs.")
         return self.terms.compute(x)
@@ -91,13 +128,18 @@ class CompiledScorer:
         if not finite.all():
             raise InfiniteInputError(
                 f"Row {int(np.flatnonzero(~finite)[0])} has an infinite value, which the model cannot score. "
-                "Correct the data the feature is made of."
+                "Correct the source data of the feature."
             )
         return log_odds
 
 
 def verify_scorer(estimator: Any, scorer: CompiledScorer, rows: Floats) -> None:
-    """Compare a scorer with its model on ``rows`` (rows, inputs), and on rows that use every number it keeps.
+    """Compare a scorer with its model, on given rows and on rows that use every number of the scorer.
+
+    Args:
+        estimator: The fitted model.
+        scorer: Its scorer.
+        rows: Inputs, shape (rows, inputs); there may be none.
 
     Raises:
         ScorerMismatchError: A probability differs by more than 1e-12, or log-odds by more than 1e-9 of their size.
@@ -112,18 +154,18 @@ def verify_scorer(estimator: Any, scorer: CompiledScorer, rows: Floats) -> None:
             TOLERANCE * (1 + np.abs(expected)),
         ),
     )
-    for what, model, compiled, tolerance in compared:
+    for quantity, model, compiled, tolerance in compared:
         wrong = ~(np.abs(model - compiled) <= tolerance)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise ScorerMismatchError(
-                f"The compiled scorer's {what} of row {row} is {compiled[row]!r}, the model's {model[row]!r} "
+                f"The compiled scorer's {quantity} of row {row} is {compiled[row]!r}, the model's {model[row]!r} "
                 f"({int(wrong.sum())} of {len(x)} rows differ). Score with the model itself, and report this."
             )
 
 
 def _calibration(calibrator: Any) -> Callable[[Floats], Floats] | None:
-    """The fitted map from log-odds to probabilities; None if it is of no kind we know."""
+    """Return the function from log-odds to probabilities; None for an unsupported calibrator."""
     from sklearn.isotonic import IsotonicRegression
     from sklearn.linear_model import LogisticRegression
 
@@ -134,7 +176,7 @@ def _calibration(calibrator: Any) -> Callable[[Floats], Floats] | None:
     if type(calibrator) is IsotonicRegression and calibrator.out_of_bounds == "clip":
         thresholds, values = calibrator.X_thresholds_, calibrator.y_thresholds_
         if thresholds.dtype == values.dtype == np.float64:
-            return partial(_interpolated, thresholds=thresholds, values=values)
+            return partial(_interpolate, thresholds=thresholds, values=values)
     return None
 
 
@@ -143,6 +185,6 @@ def _sigmoid(log_odds: Floats, slope: float, intercept: float) -> Floats:
     return probabilities
 
 
-def _interpolated(log_odds: Floats, thresholds: Floats, values: Floats) -> Floats:
-    probabilities: Floats = np.interp(log_odds, thresholds, values)  # clips, too
+def _interpolate(log_odds: Floats, thresholds: Floats, values: Floats) -> Floats:
+    probabilities: Floats = np.interp(log_odds, thresholds, values)  # clips as well
     return probabilities

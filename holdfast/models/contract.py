@@ -1,4 +1,4 @@
-"""What ties a model version to the features it was trained on: names, aliases, tags, inputs, fingerprint."""
+"""Contract of a model version with its features: names, aliases, tags, inputs, fingerprint and examples."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,20 +15,17 @@ from holdfast.models.fingerprint import differing_parts, fingerprint
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-if TYPE_CHECKING:
-    from feast import FeatureStore
-
 MODEL_NAME = "holdfast-churn"
-RECENCY_FEATURE = "days_since_last_purchase"  # tells who is active
+RECENCY_FEATURE = "days_since_last_purchase"  # decides whether a customer is active
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
-# A saved model is a folder of these two; training leaves the contract in the tag, all but the version.
+# A saved model is a folder of these two files. In the registry the contract, without the version, is a tag.
 MODEL_FILE = "model.skops"
 CONTRACT_FILE = "contract.json"
 SERVED_MODEL_TAG = "holdfast.served_model"
 
-# The only types, beyond skops' own safe list, that a model file may contain.
+# Types that a model file may contain, in addition to those that skops trusts.
 TRUSTED_TYPES = [
     "holdfast.models.calibrated_classifier.CalibratedModel",
     "numpy.dtype",
@@ -37,7 +34,12 @@ TRUSTED_TYPES = [
 
 
 class ScoredExample(BaseModel):
-    """A row of inputs, None where one is missing, and the probability that the model gave it when it was trained."""
+    """Example row with the score of the model at the time of training.
+
+    Attributes:
+        inputs: Value per input; None is missing.
+        churn_probability: Score of the row.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,11 +48,21 @@ class ScoredExample(BaseModel):
 
 
 class ServedModel(BaseModel):
-    """What a model needs to be served as it was trained; kept beside the model file as JSON.
+    """Contract of a model version, stored as JSON beside the model file.
 
-    ``reference`` is the typical customer that reasons compare with: one value per input, None where it is missing.
-    ``examples`` are made-up rows whose scores the model must give wherever it is served. Versions from before there
-    were any have none, and are not served.
+    Attributes:
+        model_name: Name in the registry.
+        model_version: Version in the registry.
+        feature_service: Feature service that provides the inputs.
+        inputs: Names of the inputs, in their order.
+        reference: Value per input of the typical customer to whom reasons compare; None is missing.
+        threshold: Churn probability from which a retention offer pays.
+        horizon_days: Days without a purchase that define churn.
+        activity_days: Days with a purchase that define an active customer.
+        fingerprint: SHA-256 per part of the feature and label definitions.
+        model_sha256: SHA-256 of the model file.
+        examples: Synthetic rows with the scores that the model must return wherever it is served. Versions of early
+            releases have none and are not served.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -76,14 +88,28 @@ class ServedModel(BaseModel):
         return self
 
     def differing_definitions(self, other: "ServedModel") -> list[str]:
-        """The names of the parts in which the definitions of two models differ; none: one row of inputs fits both."""
+        """List the parts in which the definitions of two models differ; with none, both score the same row of inputs.
+
+        Args:
+            other: Contract of the other model.
+
+        Returns:
+            Names of the parts.
+        """
         parts = differing_parts(self.fingerprint, other.fingerprint)
         return parts + ["inputs"] * (self.inputs != other.inputs)
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One model input."""
+    """Model input.
+
+    Attributes:
+        view: Feature view of the input.
+        name: Name of the feature.
+        dtype: Feast type, such as ``Float64``.
+        nullable: Whether null is a valid value.
+    """
 
     view: str
     name: str
@@ -93,14 +119,21 @@ class Feature:
 
 @dataclass(frozen=True)
 class FreshnessLimits:
-    """How old a stored view may be at the request: flagged beyond ``soft``, refused beyond ``hard``."""
+    """Limits of the age of a stored view at the request: flagged beyond ``soft``, rejected beyond ``hard``."""
 
     soft: timedelta
     hard: timedelta
 
 
 def model_inputs(store: "FeatureStore") -> list[Feature]:
-    """The inputs of the model, in the order of the feature service as it stands in the registry."""
+    """List the inputs of the model, in the order of the feature service in the registry.
+
+    Args:
+        store: The feature store.
+
+    Returns:
+        The inputs.
+    """
     inputs = []
     for projection in store.get_feature_service(FEATURE_SERVICE).feature_view_projections:
         view = store.registry.get_any_feature_view(projection.name, store.project)
@@ -113,7 +146,14 @@ def model_inputs(store: "FeatureStore") -> list[Feature]:
 
 
 def freshness_limits(store: "FeatureStore") -> dict[str, FreshnessLimits]:
-    """The freshness limits of each stored view behind the feature service, from ``ttl`` and its tag."""
+    """Read the freshness limits of the stored views, from ``ttl`` and the tag ``soft_limit_hours``.
+
+    Args:
+        store: The feature store.
+
+    Returns:
+        Feature view to its limits.
+    """
     return {
         view.name: FreshnessLimits(timedelta(hours=float(view.tags["soft_limit_hours"])), view.ttl or timedelta.max)
         for view in store.list_feature_views()
@@ -121,16 +161,21 @@ def freshness_limits(store: "FeatureStore") -> dict[str, FreshnessLimits]:
 
 
 class MissingFeatureError(HoldfastError):
-    """A feature that may not be null is null."""
+    """Null in a feature that is not nullable."""
 
 
 def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> Floats:
-    """Feature values as the model reads them: float64, shape (rows, inputs), a permitted null as NaN.
+    """Convert feature values to the input matrix of the model, for training and serving alike.
 
-    Training and serving both build their matrix here.
+    Args:
+        inputs: Inputs of the model, in their order.
+        columns: Feature to one value per row; None is null.
+
+    Returns:
+        Matrix of float64, shape (rows, inputs); a null of a nullable feature is NaN.
 
     Raises:
-        MissingFeatureError: A null in a feature that is not nullable; nothing is filled in silently.
+        MissingFeatureError: A feature that is not nullable is null; nulls are never imputed here.
     """
     matrix = np.empty((len(columns[inputs[0].name]), len(inputs)), dtype=np.float64)
     for i, feature in enumerate(inputs):
@@ -144,7 +189,16 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> Floats
 
 
 def differing_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:
-    """The names of the parts in which the registry's definitions, and ``inputs``, are not those of the model."""
+    """List the parts in which the definitions in the registry differ from those of a model.
+
+    Args:
+        store: The feature store.
+        contract: Contract of the model.
+        inputs: Names of the inputs that the feature service provides.
+
+    Returns:
+        Names of the parts.
+    """
     parts = differing_parts(contract.fingerprint, fingerprint(store, contract.horizon_days, contract.activity_days))
     if inputs != contract.inputs:
         parts.append("inputs")

@@ -1,8 +1,8 @@
-"""Exact reasons: what each input adds to a score, for models that are additive in log-odds.
+"""Exact contributions of inputs to a score, for models that are additive in log-odds.
 
-An additive model's score is that of a reference ``r`` plus one term per input:
-``f(x) = f(r) + sum_j [f(r with x_j) - f(r)]``. These are its Shapley values for the one reference (Lundberg and Lee,
-2017), without approximation.
+The score of an additive model is the score of a reference ``r`` plus one term per input:
+``f(x) = f(r) + sum_j [f(r with x_j) - f(r)]``. The terms are the Shapley values for a single reference (Lundberg and
+Lee, 2017), without approximation.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,20 +13,23 @@ import numpy as np
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 
-# Above rounding, far below what anybody could call a reason.
+# Above rounding errors, far below the size of a reason.
 TOLERANCE = 1e-9
-_CHUNK = 256  # customers per call of the model: 18 inputs make about 5,000 rows of them
+_CHUNK = 256  # customers per call of the model, which scores about 5,000 rows for 18 inputs
 
 
 class NotAdditiveError(HoldfastError):
-    """The terms of a model do not add up to its score, so reasons made of them would be false."""
+    """Model whose contributions do not sum to its score, so that reasons would be false."""
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """Log-odds of churn and what they are made of: ``log_odds[i] == base + values[i].sum()``.
+    """Log-odds of churn and their parts: ``log_odds[i] == base + values[i].sum()``.
 
-    ``base`` is the reference's; ``log_odds`` has shape (rows,), ``values`` (rows, inputs).
+    Attributes:
+        base: Log-odds of the reference.
+        log_odds: Log-odds, shape (rows,).
+        values: Contributions, shape (rows, inputs).
     """
 
     base: float
@@ -37,15 +40,18 @@ class Contributions:
 def compute_contributions(
     decision_function: Callable[[Floats], Floats], x: Floats, reference: Sequence[float | None] | Floats
 ) -> Contributions:
-    """What each input of each row adds to its log-odds, compared with the reference.
+    """Compute the contribution of each input to the log-odds of each row, relative to the reference.
 
     Args:
-        decision_function: Matrix (rows, inputs) to log-odds (rows,), before any calibration.
-        x: Shape (rows, inputs), at least one row; NaN is missing.
-        reference: The typical customer, one value per input; None or NaN is missing.
+        decision_function: Function from inputs (rows, inputs) to log-odds (rows,) before calibration.
+        x: Inputs, shape (rows, inputs), at least one row; NaN is missing.
+        reference: Value per input of the typical customer; None or NaN is missing.
+
+    Returns:
+        The contributions.
 
     Raises:
-        NotAdditiveError: For any of the rows the terms do not add up to the score. Every row is checked.
+        NotAdditiveError: The contributions of a row do not sum to its log-odds. Every row is checked.
     """
     typical = np.array(reference, dtype=np.float64)  # None becomes NaN
     if typical.shape != x.shape[1:]:
@@ -58,12 +64,15 @@ def compute_contributions(
 
 
 def require_additive(base: float, log_odds: Floats, values: Floats) -> None:
-    """Check that ``base`` and each row of ``values`` (rows, inputs) add up to ``log_odds`` (rows,).
+    """Require that the contributions of each row sum to its log-odds, within 1e-9 of the size of the terms.
 
-    A difference is allowed within 1e-9 of the magnitude of the terms, which is what rounding can do.
+    Args:
+        base: Log-odds of the reference.
+        log_odds: Log-odds, shape (rows,).
+        values: Contributions, shape (rows, inputs).
 
     Raises:
-        NotAdditiveError: They do not, or are not finite.
+        NotAdditiveError: A sum differs or is not finite.
     """
     total = base + values.sum(axis=1)
     magnitude = 1 + np.abs(base) + np.abs(values).sum(axis=1)
@@ -71,18 +80,18 @@ def require_additive(base: float, log_odds: Floats, values: Floats) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise NotAdditiveError(
-            f"The model's score is no sum over its inputs: row {row} has log-odds {log_odds[row]:.6g}, but its inputs "
-            f"one by one make {total[row]:.6g}. Reasons would be false, so none are given. Train a model without "
+            f"The model is not additive: row {row} has log-odds {log_odds[row]:.6g}, but the contributions of its "
+            f"inputs sum to {total[row]:.6g}. Reasons would be false and are not returned. Train a model without "
             'interactions (boosting: interaction_cst="no_interactions").'
         )
 
 
 def _scores(decision_function: Callable[[Floats], Floats], x: Floats, typical: Floats) -> tuple[float, Floats, Floats]:
-    """One call of the model scores the reference, the rows, and the reference with each input of each row."""
+    """Score, in one call, the reference, the rows, and the reference with each input of each row."""
     rows, inputs = x.shape
     each = np.tile(typical, (rows, inputs, 1))
     each[:, range(inputs), range(inputs)] = x
     scores = decision_function(np.vstack([typical, x, each.reshape(-1, inputs)]))
     base = float(scores[0])
-    with np.errstate(invalid="ignore"):  # infinity less infinity: refused later, in words
+    with np.errstate(invalid="ignore"):  # infinity less infinity is rejected later
         return base, scores[1 : 1 + rows], scores[1 + rows :].reshape(rows, inputs) - base

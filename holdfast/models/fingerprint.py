@@ -1,4 +1,4 @@
-"""Fingerprint of the feature definitions behind a model: one hash for each part."""
+"""Fingerprint of feature and label definitions: one hash per part."""
 
 import json
 from pathlib import PurePath
@@ -12,11 +12,19 @@ if TYPE_CHECKING:
 
 
 def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) -> dict[str, str]:
-    """SHA-256 of each part of the definition behind the model's inputs and label; other views do not count.
+    """Compute the SHA-256 of each part of the definitions of the model's inputs and label.
 
-    ``feature_service``, ``on_demand`` and ``transformations`` are read from the registry, because they made what the
-    online store holds; a snapshot source's folder is named after the transformations. ``labels`` is read from the
-    source. Comments, docstrings and layout do not count.
+    ``feature_service``, ``on_demand`` and ``transformations`` come from the registry, whose definitions have produced
+    the values in the online store (the folder of a snapshot source is named after the transformations). ``labels``
+    comes from the source code. Other feature views, comments, docstrings and layout have no effect.
+
+    Args:
+        store: The feature store.
+        horizon_days: Days without a purchase that define churn.
+        activity_days: Days with a purchase that define an active customer.
+
+    Returns:
+        Part to SHA-256.
     """
     from feast import OnDemandFeatureView
 
@@ -43,5 +51,13 @@ def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) ->
 
 
 def differing_parts(expected: dict[str, str], actual: dict[str, str]) -> list[str]:
-    """The names of the parts in which two fingerprints differ."""
+    """List the parts in which two fingerprints differ.
+
+    Args:
+        expected: One fingerprint.
+        actual: The other fingerprint.
+
+    Returns:
+        Names of the parts, sorted.
+    """
     return sorted(part for part in expected.keys() | actual.keys() if expected.get(part) != actual.get(part))

@@ -1,4 +1,4 @@
-"""A model that scores, in the service and in a batch alike; verified byte for byte and score for score first."""
+"""Model loaded from a file and verified by SHA-256 and example scores, for the service and for batches."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,19 @@ from holdfast.core.types import Floats
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES, ServedModel
 from holdfast.models.contributions import Contributions, NotAdditiveError, compute_contributions
+from holdfast.models.remedies import PACKAGE_AGAIN, SAME_ENVIRONMENT
 
-PACKAGE_AGAIN = "Package the champion again: `python -m flows.package`."
-_TRAIN_AGAIN = "Other libraries or another processor compute otherwise: train again with what serves."
 _TOLERANCE = 1e-12
 _WARM_ROWS = 100
 
 
 class UnusableModelError(HoldfastError):
-    """A file that is not the model its contract describes; ``remedy`` is for who runs it, not for who asks it."""
+    """Model file that does not match its contract.
+
+    Args:
+        message: Problem, for callers of the service.
+        remedy: Remedy, for operators only.
+    """
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(f"{message} {remedy}".strip())
@@ -31,9 +35,14 @@ class UnusableModelError(HoldfastError):
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A fitted binary classifier and what ties it to its features.
+    """Fitted binary classifier with its contract.
 
-    ``scorer`` is a quicker one of the same scores; ``scorer_mismatch`` says why there is none where one was expected.
+    Attributes:
+        contract: Contract of the version.
+        estimator: The classifier.
+        churn_column: Column of churn in the classifier's probabilities.
+        scorer: Compiled scorer with the same scores; None if the model is not supported.
+        scorer_mismatch: Reason why a supported model has no scorer; "" if there is none.
     """
 
     contract: ServedModel
@@ -43,24 +52,37 @@ class LoadedModel:
     scorer_mismatch: str = ""
 
     def churn_probabilities(self, matrix: Floats) -> Floats:
-        """Of a matrix (rows, inputs) as ``input_matrix`` makes it: shape (rows,)."""
+        """Compute churn probabilities.
+
+        Args:
+            matrix: Inputs as ``input_matrix`` returns them, shape (rows, inputs).
+
+        Returns:
+            Probabilities, shape (rows,).
+        """
         if self.scorer is not None:
             return self.scorer.probabilities(matrix)
         probabilities: Floats = self.estimator.predict_proba(matrix)[:, self.churn_column]
         return probabilities
 
     def contributions(self, matrix: Floats) -> Contributions:
-        """What each input adds to each row's log-odds of churn, before calibration.
+        """Compute the contribution of each input to the log-odds of churn before calibration.
 
-        With a ``scorer`` a row's contributions have the same bits whatever batch it is in, as its probability has.
+        With a ``scorer``, contributions and probability of a row have the same bits in every batch.
+
+        Args:
+            matrix: Inputs as ``input_matrix`` returns them, shape (rows, inputs).
+
+        Returns:
+            The contributions.
 
         Raises:
-            NotAdditiveError: The model is no sum over its inputs.
+            NotAdditiveError: The model is not additive.
         """
         if self.scorer is not None:
             return self.scorer.contributions(matrix, self.contract.reference)
         if not hasattr(self.estimator, "decision_function"):
-            raise NotAdditiveError("The model has no decision_function, so no log-odds that reasons could add up to.")
+            raise NotAdditiveError("The model has no decision_function, so it has no log-odds to explain.")
         sign = 1.0 if self.churn_column == 1 else -1.0
         return compute_contributions(
             lambda x: sign * self.estimator.decision_function(x), matrix, self.contract.reference
@@ -68,34 +90,39 @@ class LoadedModel:
 
 
 def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
-    """The model in ``content``, as far as the contract vouches for it; warm: its first request is as quick as any.
+    """Load a model, verify it against its contract, and warm it up: its first request is as fast as later ones.
+
+    Args:
+        contract: Contract of the version.
+        content: Content of the model file.
+
+    Returns:
+        The model.
 
     Raises:
-        UnusableModelError: The file is not the one the contract was written for, holds types that are not trusted, is
-            no classifier of two classes on the contract's inputs, or scores an example otherwise than in training.
+        UnusableModelError: The file has another SHA-256, contains types that are not trusted, is not a classifier of
+            two classes on the contract's inputs, or scores an example differently than in training.
     """
     about = f"model version {contract.model_version}"
     digest = hashlib.sha256(content).hexdigest()
     if digest != contract.model_sha256:
         raise UnusableModelError(
             f"The model file's SHA-256 is {digest[:12]}, but the contract of version {contract.model_version} "
-            f"names {contract.model_sha256[:12]}: the file was changed or damaged.",
+            f"has {contract.model_sha256[:12]}: the file was changed or damaged.",
             PACKAGE_AGAIN,
         )
     estimator = _read(content, about)
     column = _churn_column(getattr(estimator, "classes_", []), about)
     fitted = getattr(getattr(estimator, "classifier", estimator), "n_features_in_", None)
     if fitted is not None and fitted != len(contract.inputs):
-        raise UnusableModelError(
-            f"The file of {about} reads {fitted} inputs, its contract names {len(contract.inputs)}."
-        )
+        raise UnusableModelError(f"The file of {about} has {fitted} inputs, its contract has {len(contract.inputs)}.")
     if not contract.examples:
-        raise UnusableModelError(f"The contract of {about} has no examples to check its scores by.", PACKAGE_AGAIN)
+        raise UnusableModelError(f"The contract of {about} has no examples to verify its scores.", PACKAGE_AGAIN)
     examples = np.array([example.inputs for example in contract.examples], dtype=np.float64)
-    with _any_failure(f"The file of {about} cannot score its examples."):
-        model = LoadedModel(contract, estimator, column, *_compiled(estimator, examples))
-        _require_scores(model, examples)
-        _warm(model, examples)
+    with _failures_as_unusable(f"The file of {about} cannot score its examples."):
+        model = LoadedModel(contract, estimator, column, *_compile_scorer(estimator, examples))
+        _require_example_scores(model, examples)
+        _warm_up(model, examples)
     return model
 
 
@@ -104,21 +131,23 @@ def _read(content: bytes, about: str) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        with _any_failure(f"The file of {about} cannot be read."):
+        with _failures_as_unusable(f"The file of {about} cannot be read."):
             return loads(content, trusted=TRUSTED_TYPES)
     except UntrustedTypesFoundException as error:
         raise UnusableModelError(
-            f"The file of {about} holds types that are not trusted; it was not loaded.", str(error)
+            f"The file of {about} contains types that are not trusted; it was not loaded.", str(error)
         ) from error
 
 
 def _churn_column(classes: Sequence[Any], about: str) -> int:
     if len(classes) != 2 or True not in list(classes):
-        raise UnusableModelError(f"The file of {about} is no classifier of two classes, one of them churn (True or 1).")
+        raise UnusableModelError(
+            f"The file of {about} is not a classifier of two classes, one of them churn (True or 1)."
+        )
     return list(classes).index(True)
 
 
-def _compiled(estimator: Any, examples: Floats) -> tuple[CompiledScorer | None, str]:
+def _compile_scorer(estimator: Any, examples: Floats) -> tuple[CompiledScorer | None, str]:
     scorer = CompiledScorer.from_estimator(estimator, examples.shape[1])
     try:
         if scorer is not None:
@@ -128,7 +157,7 @@ def _compiled(estimator: Any, examples: Floats) -> tuple[CompiledScorer | None, 
     return scorer, ""
 
 
-def _require_scores(model: LoadedModel, examples: Floats) -> None:
+def _require_example_scores(model: LoadedModel, examples: Floats) -> None:
     version = model.contract.model_version
     found = model.churn_probabilities(examples).tolist()
     for number, (example, score) in enumerate(zip(model.contract.examples, found, strict=True)):
@@ -136,12 +165,12 @@ def _require_scores(model: LoadedModel, examples: Floats) -> None:
             raise UnusableModelError(
                 f"Model version {version} scores its example {number} with {score!r}; in training it was "
                 f"{example.churn_probability!r}.",
-                _TRAIN_AGAIN,
+                SAME_ENVIRONMENT,
             )
 
 
-def _warm(model: LoadedModel, examples: Floats) -> None:
-    """Let all be imported, compiled and cached that a request would wait for."""
+def _warm_up(model: LoadedModel, examples: Floats) -> None:
+    """Score and explain rows, so that no request waits for imports and caches."""
     for rows in (1, 1, _WARM_ROWS):
         model.churn_probabilities(np.resize(examples, (rows, examples.shape[1])))
     with suppress(NotAdditiveError):
@@ -149,8 +178,8 @@ def _warm(model: LoadedModel, examples: Floats) -> None:
 
 
 @contextmanager
-def _any_failure(means: str) -> Iterator[None]:
-    """A file may be damaged in as many ways as there are errors."""
+def _failures_as_unusable(message: str) -> Iterator[None]:
+    """Convert any error: a damaged file can raise all kinds of errors."""
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
@@ -158,4 +187,4 @@ def _any_failure(means: str) -> Iterator[None]:
     except (UnusableModelError, UntrustedTypesFoundException):
         raise
     except Exception as error:
-        raise UnusableModelError(means, f"{type(error).__name__}: {error}") from error
+        raise UnusableModelError(message, f"{type(error).__name__}: {error}") from error

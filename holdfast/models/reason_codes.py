@@ -1,4 +1,4 @@
-"""The reasons for a score: the themes that move it most, in plain words."""
+"""Reason codes of a score: the groups of inputs with the largest effects, in plain words."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,13 @@ MAX_REASONS = 3
 
 @dataclass(frozen=True)
 class ReasonCode:
-    """``effect``: log-odds that ``inputs`` together add, compared with the typical customer; never zero."""
+    """Reason code of a score.
+
+    Attributes:
+        text: Reason in words.
+        effect: Sum of the contributions of ``inputs`` to the log-odds, relative to the typical customer; never zero.
+        inputs: Model inputs of the reason.
+    """
 
     text: str
     effect: float
@@ -22,44 +28,47 @@ class ReasonCode:
 
     @property
     def direction(self) -> Literal["raises", "lowers"]:
-        """What it does to the risk."""
+        """Return the direction of the effect on the churn probability."""
         return "raises" if self.effect > 0 else "lowers"
 
 
 def select_reasons(
-    names: Sequence[str], values: Sequence[float], contributions: Sequence[float], most: int = MAX_REASONS
+    names: Sequence[str], values: Sequence[float], contributions: Sequence[float], limit: int = MAX_REASONS
 ) -> list[ReasonCode]:
-    """The themes that move a score most, strongest first.
+    """Select the reasons with the largest effects, largest first.
 
     Args:
-        names: The model's inputs.
-        values: What the model read of one customer, shape (inputs,); NaN is missing.
-        contributions: What each input adds to the log-odds, shape (inputs,).
-        most: How many reasons at most. A theme that changes nothing is none.
+        names: Names of the model inputs.
+        values: Inputs of one customer, shape (inputs,); NaN is missing.
+        contributions: Contributions to the log-odds, shape (inputs,).
+        limit: Largest number of reasons.
+
+    Returns:
+        Reasons; those without an effect are left out.
     """
     known = {name: float(value) for name, value in zip(names, values, strict=True)}
     effects = {name: float(value) for name, value in zip(names, contributions, strict=True)}
     found = []
-    for theme in _themes_of(names):
-        inputs = tuple(name for name in theme.inputs if name in effects)
+    for reason in _reason_texts(names):
+        inputs = tuple(name for name in reason.inputs if name in effects)
         effect = math.fsum(effects[name] for name in inputs)
         if abs(effect) > TOLERANCE:
-            found.append((effect, inputs, theme))
+            found.append((effect, inputs, reason))
     found.sort(key=lambda item: -abs(item[0]))
-    return [ReasonCode(_text(theme, inputs, known), effect, inputs) for effect, inputs, theme in found[:most]]
+    return [ReasonCode(_text(reason, inputs, known), effect, inputs) for effect, inputs, reason in found[:limit]]
 
 
-def _themes_of(names: Sequence[str]) -> list[ReasonText]:
-    """The themes with an input among ``names``; an input that none knows is a theme of its own."""
-    covered = {name for theme in REASON_TEXTS for name in theme.inputs}
-    own = [ReasonText((name,), (), partial(describe_input, name)) for name in names if name not in covered]
-    return [theme for theme in REASON_TEXTS if set(theme.inputs) & set(names)] + own
+def _reason_texts(names: Sequence[str]) -> list[ReasonText]:
+    """List the reason texts with an input among ``names``, and one for each input without a reason text."""
+    covered = {name for reason in REASON_TEXTS for name in reason.inputs}
+    others = [ReasonText((name,), (), partial(describe_input, name)) for name in names if name not in covered]
+    return [reason for reason in REASON_TEXTS if set(reason.inputs) & set(names)] + others
 
 
-def _text(theme: ReasonText, inputs: Sequence[str], values: InputValues) -> str:
-    if all(name in values for name in theme.required):  # else the feature service has not all of them
-        if not any(math.isnan(values[name]) for name in theme.required):
-            return theme.render(values)
-        if theme.if_missing:
-            return theme.if_missing
+def _text(reason: ReasonText, inputs: Sequence[str], values: InputValues) -> str:
+    if all(name in values for name in reason.required):  # otherwise the feature service lacks one
+        if not any(math.isnan(values[name]) for name in reason.required):
+            return reason.render(values)
+        if reason.if_missing:
+            return reason.if_missing
     return "; ".join(describe_input(name, values) for name in inputs)

@@ -1,4 +1,4 @@
-"""A registered version as its tags describe it: how it is served, and what it gets to score as challenger."""
+"""Registered model version: its contract and its traffic as challenger, read from tags."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,38 +9,39 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.models.remedies import RETRAIN, SET_TRAFFIC
 
 TRAFFIC_TAG = "holdfast.traffic"
 MAX_SHARE = 0.5
 
-TRAIN_AGAIN = "Train again with `python -m flows.train`, and promote what it gives."
-
 
 class RegistryError(HoldfastError):
-    """The registry gives no model to serve."""
+    """Model registry without a usable model."""
 
 
 class NoSuchAliasError(RegistryError):
-    """No version has the alias."""
+    """Alias that no version has."""
 
 
 class NoRegistryError(NoSuchAliasError):
-    """Nothing was ever registered: there is not even a database."""
+    """Registry without a database: nothing was ever registered."""
 
 
 class RegistryUnavailableError(RegistryError):
-    """The registry, or its store of files, did not answer; trying again may help."""
+    """Registry or artifact store that does not respond; a retry may help."""
 
 
 class NotServableError(RegistryError):
-    """A version is not as ``flows.train`` registers it, or not any more; trying again does not help."""
+    """Version that was registered by other code, or changed since; a retry does not help."""
 
 
 class Traffic(BaseModel):
-    """What the challenger gets to score: everything, unseen, or the requests of a share of the customers.
+    """Traffic of the challenger.
 
-    Whoever watches over it may give it for a time only, and renew that: from ``until`` on it is nothing, so what nobody
-    watches any more ends by itself. None: until it is said otherwise.
+    Attributes:
+        mode: ``shadow`` scores all requests without returning the scores, ``canary`` serves a share of the customers.
+        share: Share of the customers in mode ``canary``.
+        until: End of the lease, which a running rollout extends, so that unattended traffic ends; None for no end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,55 +51,73 @@ class Traffic(BaseModel):
     until: AwareDatetime | None = None
 
     def active_at(self, now: datetime) -> "Traffic":
-        """What it is at ``now``."""
+        """Apply the lease.
+
+        Args:
+            now: Current time.
+
+        Returns:
+            The traffic at ``now``: "off" after the end of the lease.
+        """
         return Traffic(mode="off") if self.until is not None and now >= self.until else self
 
     @model_validator(mode="after")
     def _share_of_canary(self) -> Self:
         if (self.mode == "canary") != (self.share > 0):
             raise ValueError(
-                f"a canary needs a share above 0, and nothing else takes one; {self.mode} has {self.share}"
+                f"canary requires a share above 0 and other modes accept none; {self.mode} has {self.share}"
             )
         return self
 
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A version as the registry names it."""
+    """Version in the model registry.
+
+    Attributes:
+        number: Version number.
+        tags: Tags of the version.
+    """
 
     number: str
     tags: Mapping[str, str]
 
     def contract(self) -> ServedModel:
-        """How it is served.
+        """Read the contract.
+
+        Returns:
+            The contract, with the version number.
 
         Raises:
-            NotServableError: The tag holds no contract, or one of an earlier Holdfast.
+            NotServableError: The tag is not a contract, or a contract of an early release.
         """
         if SERVED_MODEL_TAG not in self.tags:
             raise NotServableError(
                 f"Version {self.number} of {MODEL_NAME} has no tag {SERVED_MODEL_TAG}: it was not registered by "
-                f"flows.train. {TRAIN_AGAIN}"
+                f"Holdfast's training. {RETRAIN}"
             )
         try:
             contract = ServedModel.model_validate_json(self.tags[SERVED_MODEL_TAG])
         except ValidationError as error:
             raise NotServableError(
-                f"The tag {SERVED_MODEL_TAG} of version {self.number} of {MODEL_NAME} is no model contract: "
-                f"{_first(error)}. {TRAIN_AGAIN}"
+                f"The tag {SERVED_MODEL_TAG} of version {self.number} of {MODEL_NAME} is not a model contract: "
+                f"{_first_problem(error)}. {RETRAIN}"
             ) from error
         if not contract.model_sha256 or not contract.examples:
             raise NotServableError(
-                f"Version {self.number} of {MODEL_NAME} was registered by an earlier Holdfast, without the SHA-256 of "
-                f"its file or without examples of its scores. {TRAIN_AGAIN}"
+                f"Version {self.number} of {MODEL_NAME} was registered by an early release, without the SHA-256 of its "
+                f"file or without example scores. {RETRAIN}"
             )
         return contract.model_copy(update={"model_version": self.number})
 
     def traffic(self) -> Traffic:
-        """What it gets to score as challenger; "off" where nothing was said.
+        """Read the traffic of the version as challenger.
+
+        Returns:
+            The traffic; "off" without a tag.
 
         Raises:
-            NotServableError: The tag says something that no service understands.
+            NotServableError: The tag is invalid.
         """
         if TRAFFIC_TAG not in self.tags:
             return Traffic(mode="off")
@@ -106,12 +125,12 @@ class RegisteredVersion:
             return Traffic.model_validate_json(self.tags[TRAFFIC_TAG])
         except ValidationError as error:
             raise NotServableError(
-                f"The tag {TRAFFIC_TAG} of version {self.number} of {MODEL_NAME} says nothing that can be done: "
-                f"{_first(error)}. Set it with `python -m flows.traffic`."
+                f"The tag {TRAFFIC_TAG} of version {self.number} of {MODEL_NAME} is invalid: "
+                f"{_first_problem(error)}. {SET_TRAFFIC}"
             ) from error
 
 
-def _first(error: ValidationError) -> str:
-    """What is wrong first, and with which field if it is one."""
+def _first_problem(error: ValidationError) -> str:
+    """Format the first error with its field."""
     found = error.errors()[0]
     return ": ".join(filter(None, [".".join(map(str, found["loc"])), found["msg"]]))

@@ -1,6 +1,6 @@
-"""What the model registry says: the version behind an alias, and its file.
+"""Client of the model registry: the version of an alias, and model files.
 
-MLflow is imported inside the functions: it takes a second, and where nothing is registered it is not needed.
+MLflow is imported inside the functions: the import takes a second and is not needed without a registry.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
 from holdfast.models.registered_version import (
-    TRAIN_AGAIN,
     NoRegistryError,
     NoSuchAliasError,
     NotServableError,
@@ -25,28 +24,32 @@ from holdfast.models.registered_version import (
     RegistryError,
     RegistryUnavailableError,
 )
+from holdfast.models.remedies import FIRST_MODEL, RETRAIN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
-# MLflow's codes for a missing model and for a missing alias. A server that is no MLflow server gives others.
+# MLflow's codes for a missing model and for a missing alias. A server other than MLflow returns other codes.
 _NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-# MLflow tries an unreachable server for minutes. A pool of connections would go on reading a database file that was
-# replaced.
+# By default MLflow retries an unreachable server for minutes, and its connection pool continues to read a database file
+# that was replaced. MLflow reads these options from the environment only, at each request.
 FAIL_FAST_ENV = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
 }
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 def set_fail_fast_env() -> list[str]:
-    """Set ``FAIL_FAST_ENV`` for this process, but for what the user has set; returns what was added.
+    """Set MLflow's short timeouts in the environment of this process, except those that the user has set.
 
-    A service does so once, as it starts: no thread may read the environment while another changes it.
+    A service calls this function once, at its start: no thread may read the environment while another changes it.
+
+    Returns:
+        Names of the variables that were set.
     """
     added = [name for name in FAIL_FAST_ENV if name not in os.environ]
     for name in added:
@@ -56,7 +59,11 @@ def set_fail_fast_env() -> list[str]:
 
 @contextmanager
 def fail_fast_env() -> Iterator[None]:
-    """``FAIL_FAST_ENV`` within the block, for a flow: a training in the same process has more time."""
+    """Set MLflow's short timeouts for the block only, for a flow: training in the same process needs longer ones.
+
+    Yields:
+        Nothing.
+    """
     added = set_fail_fast_env()
     try:
         yield
@@ -66,10 +73,13 @@ def fail_fast_env() -> Iterator[None]:
 
 
 class RegistryClient:
-    """An MLflow registry at a tracking URI; nothing is created in it.
+    """Read-only client of the MLflow registry at a tracking URI.
 
-    How long it may take to answer is MLflow's to decide, which waits for minutes, unless :func:`set_fail_fast_env` was
-    called. :meth:`download_by_alias` never takes longer than a few seconds.
+    MLflow waits for minutes for a registry that does not respond, unless :func:`set_fail_fast_env` was called.
+    :meth:`download_by_alias` always uses the short timeouts.
+
+    Args:
+        uri: Tracking URI of MLflow.
     """
 
     def __init__(self, uri: str) -> None:
@@ -78,114 +88,144 @@ class RegistryClient:
         self._client: MlflowClient | None = None
 
     def get_by_alias(self, alias: str) -> RegisteredVersion:
-        """The version that ``alias`` names.
+        """Look up the version of an alias.
+
+        Args:
+            alias: Alias, such as ``champion``.
+
+        Returns:
+            The version.
 
         Raises:
-            NoSuchAliasError: None.
-            RegistryUnavailableError: The registry cannot be read now.
+            NoSuchAliasError: No version has the alias.
+            RegistryUnavailableError: The registry does not respond.
         """
-        none = (
-            f"{MODEL_NAME} has no {alias} in the registry. Run `python -m flows.train` first, and promote what it "
-            "trained with `python -m flows.promote`."
-        )
+        missing = f"{MODEL_NAME} has no {alias} in the registry. {FIRST_MODEL}"
         if self._database is not None:
-            _require_model(self._database, none)
-        with _trying("The model registry cannot be read", {code: NoSuchAliasError(none) for code in _NOT_FOUND}):
-            found = self._ask(lambda client: client.get_model_version_by_alias(MODEL_NAME, alias))
+            _require_model(self._database, missing)
+        with _convert_errors(
+            "The model registry cannot be read", {code: NoSuchAliasError(missing) for code in _NOT_FOUND}
+        ):
+            found = self._call(lambda client: client.get_model_version_by_alias(MODEL_NAME, alias))
         return RegisteredVersion(str(found.version), dict(found.tags))
 
     def download_by_alias(self, alias: str) -> tuple[ServedModel, bytes]:
-        """Contract and file of the version that ``alias`` names, for a flow; errors as of the parts."""
+        """Download the version of an alias, for a flow.
+
+        Args:
+            alias: Alias, such as ``champion``.
+
+        Returns:
+            Contract and content of the model file.
+
+        Raises:
+            NoSuchAliasError: No version has the alias.
+            NotServableError: The version has no valid contract, or its file was changed.
+            RegistryUnavailableError: The registry does not respond.
+        """
         with fail_fast_env():
             contract = self.get_by_alias(alias).contract()
             return contract, self.download_model(contract)
 
     def download_model(self, contract: ServedModel) -> bytes:
-        """The model file of a version, byte for byte the one that was registered.
+        """Download the model file of a version and verify its SHA-256.
+
+        Args:
+            contract: Contract of the version.
+
+        Returns:
+            Content of the model file, as it was registered.
 
         Raises:
-            NotServableError: It is another.
-            RegistryUnavailableError: It cannot be downloaded, or is not there, now.
+            NotServableError: The file was changed.
+            RegistryUnavailableError: The file cannot be downloaded.
         """
         number = contract.model_version
-        with _trying(f"Version {number} of {MODEL_NAME} cannot be downloaded"):
-            where = self._ask(lambda client: client.get_model_version_download_uri(MODEL_NAME, number))
-            content = self._download(where)
+        with _convert_errors(f"Version {number} of {MODEL_NAME} cannot be downloaded"):
+            content = self._download(
+                self._call(lambda client: client.get_model_version_download_uri(MODEL_NAME, number))
+            )
         if (digest := hashlib.sha256(content).hexdigest()) != contract.model_sha256:
             raise NotServableError(
                 f"The file of version {number} of {MODEL_NAME} has SHA-256 {digest[:12]}, but was registered with "
-                f"{contract.model_sha256[:12]}: it was changed or damaged in the store of artifacts. {TRAIN_AGAIN}"
+                f"{contract.model_sha256[:12]}: it was changed or damaged in the artifact store. {RETRAIN}"
             )
         return content
 
     def download_logged_model(self, model_id: str) -> bytes:
-        """The file of a logged model, as the store of artifacts gives it back; what registering takes the digest of.
+        """Download the file of a logged model, whose SHA-256 is registered.
+
+        Args:
+            model_id: MLflow's id of the model.
+
+        Returns:
+            Content of the model file, as the artifact store returns it.
 
         Raises:
-            RegistryUnavailableError: It cannot be downloaded.
+            RegistryUnavailableError: The file cannot be downloaded.
         """
-        with _trying(f"The model {model_id} cannot be read back"):
-            return self._download(self._ask(lambda client: client.get_logged_model(model_id).artifact_location))
+        with _convert_errors(f"The model {model_id} cannot be downloaded"):
+            return self._download(self._call(lambda client: client.get_logged_model(model_id).artifact_location))
 
     def warm_up(self) -> None:
-        """Import and open what asking needs; what the first question takes is then the registry's own time.
+        """Import MLflow and open the registry, so that the first request takes only the registry's own time.
 
-        What goes wrong is left for the question to say.
+        Errors are ignored here; the first request raises them.
         """
-        with suppress(RegistryError, ImportError), _trying("prepare"):
+        with suppress(RegistryError, ImportError), _convert_errors("The model registry cannot be opened"):
             if self._database is not None:
                 _require_model(self._database, "")
-                self._ask(lambda client: None)
+                self._call(lambda client: None)
             elif self.uri.startswith("http"):
-                # At its first request MLflow imports its plugins, of which Feast is one: here that takes half the time.
+                # MLflow imports its plugins at its first request. Feast, one of them, is imported faster here.
                 for module in ("holdfast.feast_stores._feast_imports", "mlflow.tracking.request_header.registry"):
                     importlib.import_module(module)
 
-    def _ask(self, question: "Callable[[MlflowClient], _Found]") -> _Found:
+    def _call(self, request: "Callable[[MlflowClient], _Result]") -> _Result:
         from mlflow import MlflowClient
 
         if self._client is None:
             self._client = MlflowClient(self.uri, registry_uri=self.uri)
-        return question(self._client)
+        return request(self._client)
 
-    def _download(self, where: str) -> bytes:
+    def _download(self, folder_uri: str) -> bytes:
         from mlflow.artifacts import download_artifacts
 
         with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
-            place = f"{where}/{MODEL_FILE}"
-            return Path(
-                download_artifacts(place, dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri)
-            ).read_bytes()
+            path = download_artifacts(
+                f"{folder_uri}/{MODEL_FILE}", dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri
+            )
+            return Path(path).read_bytes()
 
 
-def _require_model(database: Path, none: str) -> None:
-    """Look into the embedded database before MLflow does, which would create one, or its tables beside a training."""
+def _require_model(database: Path, missing: str) -> None:
+    """Check the embedded database before MLflow, which would create the database, or its tables during a training."""
     if not database.is_file():
-        raise NoRegistryError(f"There is no registry at {database}: {none}")
+        raise NoRegistryError(f"There is no registry at {database}: {missing}")
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
             found = connection.execute("SELECT 1 FROM registered_models WHERE name = ?", [MODEL_NAME]).fetchone()
     except sqlite3.Error as error:
         if "no such table" in str(error):
-            raise NoRegistryError(f"There is no registry in {database} yet: {none}") from error
+            raise NoRegistryError(f"There is no registry in {database} yet: {missing}") from error
         raise RegistryUnavailableError(f"The model registry cannot be read: {database}: {error}") from error
     if found is None:
-        raise NoSuchAliasError(none)
+        raise NoSuchAliasError(missing)
 
 
 @contextmanager
-def _trying(failed: str, meaning: Mapping[str, RegistryError] | None = None) -> Iterator[None]:
-    """Any failure inside is the registry's: ``meaning`` by MLflow's error code, else it is unavailable.
+def _convert_errors(message: str, known: Mapping[str, RegistryError] | None = None) -> Iterator[None]:
+    """Convert any error of the block: ``known`` by MLflow's error code, any other to ``RegistryUnavailableError``.
 
-    Stores of artifacts have clients of their own, with errors of their own.
+    Each artifact store has its own client with its own error classes.
     """
     try:
         yield
     except RegistryError:
         raise
     except Exception as error:
-        known = (meaning or {}).get(getattr(error, "error_code", ""))
+        expected = (known or {}).get(getattr(error, "error_code", ""))
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        reason = re.sub(r"//[^/@\s]+@", "//", reason)  # an address may hold a password
-        reason = re.sub(r" object at 0x[0-9a-f]+", "", reason)  # the same reason twice is the same text
-        raise (known or RegistryUnavailableError(f"{failed}: {reason}")) from error
+        reason = re.sub(r"//[^/@\s]+@", "//", reason)  # a URL may contain a password
+        reason = re.sub(r" object at 0x[0-9a-f]+", "", reason)  # equal reasons have equal texts
+        raise (expected or RegistryUnavailableError(f"{message}: {reason}")) from error

@@ -1,4 +1,4 @@
-"""What to read and to compute for a feature service, worked out once from Feast's registry."""
+"""Read plan of a feature service: the stored fields to read and the on-demand views to compute."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 class UnreadableServiceError(HoldfastError):
-    """The feature service holds something that the online reader does not read."""
+    """Feature service that the online reader does not support."""
 
 
 @dataclass(frozen=True)
 class OnDemandComputation:
-    """A view computed at the request. ``outputs`` has the position among the inputs, and the name, of each."""
+    """On-demand view, computed at the request.
+
+    Attributes:
+        view: The view in the registry.
+        sources: Source field to its position in ``ReadPlan.columns``.
+        outputs: Position in ``ReadPlan.inputs`` and name of each computed input.
+    """
 
     view: "OnDemandFeatureView"
     sources: dict[str, int]
@@ -29,27 +35,42 @@ class OnDemandComputation:
 
 @dataclass(frozen=True)
 class ReadPlan:
-    """``columns`` are the stored features, in the order of ``wanted``; positions elsewhere refer to them.
+    """Read plan of a feature service.
 
-    ``stored_inputs`` has the position among the inputs, and among the columns, of each input that is stored.
+    Attributes:
+        inputs: Model inputs, in their order.
+        requests: Stored views and fields to read.
+        columns: Stored features, in the order of ``requests``.
+        stored_inputs: Position in ``inputs`` and in ``columns`` of each input that is stored.
+        on_demand: On-demand views to compute.
     """
 
     inputs: list[Feature]
-    wanted: list[ViewRequest]
+    requests: list[ViewRequest]
     columns: list[Feature]
     stored_inputs: list[tuple[int, int]]
     on_demand: list[OnDemandComputation]
 
 
 def build_read_plan(store: "FeatureStore", feature_service: str) -> ReadPlan:
-    """The plan of a feature service, from the registry as it is in memory.
+    """Build the read plan of a feature service from the cached registry.
+
+    Args:
+        store: The feature store.
+        feature_service: Name of the feature service.
+
+    Returns:
+        The read plan.
 
     Raises:
-        UnreadableServiceError: A view is not of the customer alone, a feature is no number, or an on-demand view
-            is not in Python mode over lists of stored features and the request's time.
+        UnreadableServiceError: A view has other keys than the customer, a feature is not a number, or an on-demand view
+            is not in Python mode over lists of stored features and the request time.
     """
     if store.config.entity_key_serialization_version != 3:
-        raise UnreadableServiceError("The online reader writes entity keys of version 3, the configuration another.")
+        raise UnreadableServiceError(
+            "The online reader supports entity_key_serialization_version 3 only; the configuration has "
+            f"{store.config.entity_key_serialization_version}."
+        )
     registry, project = store.registry, store.project
     service = registry.get_feature_service(feature_service, project, allow_cache=True)
     inputs: list[Feature] = []
@@ -61,10 +82,10 @@ def build_read_plan(store: "FeatureStore", feature_service: str) -> ReadPlan:
         view: Any = registry.get_any_feature_view(projection.name, project, allow_cache=True)
         features = _features(view.tags, projection.name, projection.features)
         if hasattr(view, "source_feature_view_projections"):
-            _require_python(view)
+            _require_python_mode(view)
             on_demand.append(view)
         else:
-            _require_of_customer(view, projection)
+            _require_customer_key(view, projection)
             stored[view.name] = view
             fields.setdefault(view.name, {}).update({feature.name: feature for feature in features})
         return features
@@ -81,11 +102,11 @@ def build_read_plan(store: "FeatureStore", feature_service: str) -> ReadPlan:
         [ViewRequest(view, tuple(fields[name])) for name, view in stored.items()],
         columns,
         [(i, position[key]) for i, item in enumerate(inputs) if (key := (item.view, item.name)) in position],
-        [_on_demand(view, inputs, position) for view in on_demand],
+        [_on_demand_computation(view, inputs, position) for view in on_demand],
     )
 
 
-def _on_demand(
+def _on_demand_computation(
     view: "OnDemandFeatureView", inputs: Sequence[Feature], position: dict[tuple[str, str], int]
 ) -> OnDemandComputation:
     sources = {
@@ -103,25 +124,26 @@ def _features(tags: dict[str, str], view: str, fields: Sequence["Field"]) -> lis
     features = [Feature(view, field.name, str(field.dtype), field.name in nullable) for field in fields]
     for feature in features:
         if feature.dtype not in VALUE_FIELD_BY_TYPE:
-            raise UnreadableServiceError(f"{view}:{feature.name} is a {feature.dtype}; a model reads numbers.")
+            raise UnreadableServiceError(f"{view}:{feature.name} is a {feature.dtype}; model inputs must be numbers.")
     return features
 
 
-def _require_of_customer(view: "FeatureView", projection: Any) -> None:
+def _require_customer_key(view: "FeatureView", projection: Any) -> None:
     keys = [(column.name, str(column.dtype)) for column in view.entity_columns]
     if keys != [(ENTITY_KEY, "String")] or projection.join_key_map:
         raise UnreadableServiceError(
-            f"Feature view {view.name} has the keys {keys}; the online reader looks up one, {ENTITY_KEY}, a String."
+            f"Feature view {view.name} has the keys {keys}; the online reader supports only {ENTITY_KEY}, a String."
         )
 
 
-def _require_python(view: "OnDemandFeatureView") -> None:
-    asked = {field.name for source in view.source_request_sources.values() for field in source.schema}
+def _require_python_mode(view: "OnDemandFeatureView") -> None:
+    fields = {field.name for source in view.source_request_sources.values() for field in source.schema}
     if view.mode != "python" or view.singleton or view.write_to_online_store or view.aggregations:
         raise UnreadableServiceError(
-            f"On-demand view {view.name} is not in Python mode over lists, computed at the request."
+            f"On-demand view {view.name} must be in Python mode over lists and computed at the request."
         )
-    if not asked <= {REQUEST_TIME}:
+    if not fields <= {REQUEST_TIME}:
         raise UnreadableServiceError(
-            f"On-demand view {view.name} asks the request for {', '.join(sorted(asked))}; it has only {REQUEST_TIME}."
+            f"On-demand view {view.name} requires the request fields {', '.join(sorted(fields))}; a request has only "
+            f"{REQUEST_TIME}."
         )

@@ -1,10 +1,11 @@
-"""The model's inputs of any number of customers, in one read of the online store.
+"""Reader of the model inputs of customers, in one read of the online store.
 
-The same values as Feast's ``get_online_features``, which makes a message of every value on the way. Three things
-are added: why an input has no value that may be used, the event time of every stored view, and a time of the
-request for each customer.
+The values equal those of Feast's ``get_online_features``, which converts each value to a message in between. In
+addition the reader returns a fault per unusable input and the event time of each stored view, and accepts a request
+time per customer.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,16 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["Fault", "OnlineFeatures", "OnlineReader", "RawColumns", "UnreadableServiceError"]
 
 _Columns = list[list[Number | None]]
-_NONE = int(Fault.NONE)  # an enumeration's member takes a microsecond to look up
+_NONE = int(Fault.NONE)  # the look-up of an enumeration's member takes a microsecond
 
 
 @dataclass(frozen=True)
 class OnlineFeatures:
-    """What the store holds of n customers, and what follows from it at their ``as_of_us``.
+    """Features of n customers at their request times.
 
-    ``inputs`` is (n, k), in the order of the feature service: NaN where a value is null, or has a fault.
-    ``faults`` is (n, k): a ``Fault`` for each input; a computed one has the worst fault of its view's sources.
-    ``timestamps_us`` is (n, v): the event time of each stored view, ``NO_TIME`` where the customer is not in it.
+    Attributes:
+        customer_ids: Ids of the customers.
+        as_of_us: Request time of each customer, µs since 1970, shape (n,).
+        inputs: Model inputs, shape (n, k), in the order of the feature service; NaN for a null or a fault.
+        faults: ``Fault`` of each input, shape (n, k); a computed input has the worst fault of its sources.
+        timestamps_us: Event time of each stored view, µs, shape (n, v); ``NO_TIME`` for an unknown customer.
     """
 
     customer_ids: Sequence[str]
@@ -45,129 +49,148 @@ class OnlineFeatures:
 
 
 class OnlineReader:
-    """Reads one feature service, as the registry defines it now; threads may share it.
+    """Reader of one feature service, as the registry defines it at the creation of the reader. Threads may share it.
 
     Args:
-        store: The feature store; its online store is read in one go if it knows how, else as Feast does.
-        feature_service: The name of the feature service.
+        store: The feature store. An online store of ``holdfast.feast_stores`` is read at once, others view by view.
+        feature_service: Name of the feature service.
+        bulk_decoding: Decode long columns with NumPy (``bulk_decoder``); the values are the same.
 
     Raises:
-        UnreadableServiceError: The service holds something that only Feast itself can read.
+        UnreadableServiceError: The service is not supported.
     """
 
-    def __init__(self, store: "FeatureStore", feature_service: str) -> None:
+    def __init__(self, store: "FeatureStore", feature_service: str, bulk_decoding: bool = True) -> None:
         plan = build_read_plan(store, feature_service)
         self.inputs: list[Feature] = plan.inputs
-        """The model's inputs, in their order."""
-        self.views: list[str] = [item.view.name for item in plan.wanted]
-        """The stored views behind them, also those that only feed computed features."""
+        """Model inputs, in their order."""
+        self.views: list[str] = [request.view.name for request in plan.requests]
+        """Stored views, including those that only computed features use."""
         self.input_views: Bools = _input_views(plan, self.views)
-        """Which views an input rests on, (k, v)."""
-        self._plan = plan
-        self._places_by_type: dict[str, list[int]] = {}
-        for place, feature in enumerate(plan.columns):
-            self._places_by_type.setdefault(feature.dtype, []).append(place)
-        self._may_be_null = np.array([feature.nullable for feature in plan.columns], dtype=bool)
-        self._input_may_be_null = np.array([feature.nullable for feature in plan.inputs], dtype=bool)
+        """Mask of the views that an input depends on, shape (k, v)."""
+        self._plan, self._bulk_decoding = plan, bulk_decoding
+        self._columns_by_type: dict[str, list[int]] = {}
+        for column, feature in enumerate(plan.columns):
+            self._columns_by_type.setdefault(feature.dtype, []).append(column)
+        self._nullable = np.array([feature.nullable for feature in plan.columns], dtype=bool)
+        self._input_nullable = np.array([feature.nullable for feature in plan.inputs], dtype=bool)
         self._stored_inputs = np.array(plan.stored_inputs, dtype=np.intp).reshape(-1, 2)
         online_store = store.provider.online_store
-        own = getattr(online_store, "reader", None)
-        self._read: RawReader = (
-            own(store.config, plan.wanted) if own else feast_reader(online_store, store.config, plan.wanted)
-        )
+        create_reader = getattr(online_store, "reader", functools.partial(feast_reader, online_store))
+        self._read: RawReader = create_reader(store.config, plan.requests)
 
     @property
     def width(self) -> tuple[int, int]:
-        """The number of columns of values and of times in ``RawColumns``."""
+        """Return the numbers of value columns and time columns in ``RawColumns``."""
         return len(self._plan.columns), len(self.views)
 
     def fetch(self, customer_ids: Sequence[str]) -> RawColumns:
-        """What the store holds of ``customer_ids``, known or not, in their order; an id may be there more than once.
+        """Read the stored values of customers.
+
+        Args:
+            customer_ids: Ids of the customers, known or not; an id may occur several times.
+
+        Returns:
+            The stored values, in the order of the ids.
 
         Raises:
-            Exception: The store cannot be read; the error is the store's own.
+            Exception: The store cannot be read; the error is that of the store.
         """
         return self._read(customer_ids)
 
     def decode(self, customer_ids: Sequence[str], raw: RawColumns, as_of_us: Ints | int) -> OnlineFeatures:
-        """The features that follow from what the store holds of ``customer_ids``.
+        """Decode stored values and compute the on-demand features.
 
         Args:
-            customer_ids: As ``raw`` was fetched for.
-            raw: What ``fetch`` gave.
-            as_of_us: The time of the request, µs since 1970: one for all, or one for each.
+            customer_ids: The ids given to :meth:`fetch`.
+            raw: The values that :meth:`fetch` returned.
+            as_of_us: Request time, µs since 1970: one for all customers, or one per customer.
+
+        Returns:
+            The features.
         """
         count = len(customer_ids)
         times = np.empty(count, dtype=np.int64)
         times[:] = as_of_us
-        columns, faults = self._decoded(raw.values, count)
+        columns, faults = self._decode_columns(raw.values, count)
         stored = np.array(columns, dtype=np.float64).reshape(len(columns), count).T  # None becomes NaN
-        _mark_nulls(faults, stored, self._may_be_null)
+        _flag_nulls(faults, stored, self._nullable)
         inputs = np.full((count, len(self.inputs)), np.nan)
         input_faults = np.zeros(inputs.shape, dtype=np.uint8)
-        to, origin = self._stored_inputs.T
-        inputs[:, to] = stored[:, origin]
-        input_faults[:, to] = faults[:, origin]
+        target, source = self._stored_inputs.T
+        inputs[:, target] = stored[:, source]
+        input_faults[:, target] = faults[:, source]
         for view in self._plan.on_demand:
             worst = faults[:, list(view.sources.values())].max(axis=1, initial=_NONE)
             usable = np.flatnonzero(worst == _NONE).tolist()
-            made = _computed(view, columns, customer_ids, times, usable) if usable else {}
+            computed = _compute_on_demand(view, columns, customer_ids, times, usable) if usable else {}
             for position, name in view.outputs:
                 input_faults[:, position] = worst
                 if usable:
-                    inputs[usable, position] = np.array(made[name], dtype=np.float64)
-        _mark_nulls(input_faults, inputs, self._input_may_be_null)
+                    inputs[usable, position] = np.array(computed[name], dtype=np.float64)
+        _flag_nulls(input_faults, inputs, self._input_nullable)
         timestamps = np.array(raw.times_us, dtype=np.int64).reshape(len(self.views), count).T
         return OnlineFeatures(customer_ids, times, inputs, input_faults, timestamps)
 
     def read(self, customer_ids: Sequence[str], as_of_us: Ints | int) -> OnlineFeatures:
-        """``decode`` of what ``fetch`` gives."""
+        """Read and decode the features of customers: :meth:`fetch`, then :meth:`decode`.
+
+        Args:
+            customer_ids: Ids of the customers, known or not; an id may occur several times.
+            as_of_us: Request time, µs since 1970: one for all customers, or one per customer.
+
+        Returns:
+            The features.
+        """
         return self.decode(customer_ids, self.fetch(customer_ids), as_of_us)
 
-    def _decoded(self, stored: Sequence[Sequence[bytes | None]], count: int) -> tuple[_Columns, npt.NDArray[np.uint8]]:
-        """All columns of a type at once: a request is of a few customers, and decoding has a price per call."""
+    def _decode_columns(
+        self, stored: Sequence[Sequence[bytes | None]], count: int
+    ) -> tuple[_Columns, npt.NDArray[np.uint8]]:
+        """Decode all columns of a type at once: a request has few customers, and each decoder call takes time."""
         columns: _Columns = [[]] * len(stored)
         faults = np.zeros((count, len(stored)), dtype=np.uint8)
-        for dtype, places in self._places_by_type.items():
-            values, found = decode_values([value for place in places for value in stored[place]], dtype)
-            for i, place in enumerate(places):
-                columns[place] = values[i * count : (i + 1) * count]
+        for dtype, numbers in self._columns_by_type.items():
+            flat = [value for number in numbers for value in stored[number]]
+            values, found = decode_values(flat, dtype, self._bulk_decoding)
+            for i, number in enumerate(numbers):
+                columns[number] = values[i * count : (i + 1) * count]
             for position, fault in found:
-                faults[position % count, places[position // count]] = fault
+                faults[position % count, numbers[position // count]] = fault
         return columns, faults
 
 
-def _computed(
+def _compute_on_demand(
     on_demand: OnDemandComputation,
     columns: _Columns,
     customer_ids: Sequence[str],
     times: Ints,
     rows: Sequence[int],
 ) -> dict[str, list[Any]]:
-    """What the transformation in the registry makes of ``rows``, in one call, given Python values as Feast gives."""
-    given: dict[str, list[Any]] = {
+    """Call the transformation in the registry for ``rows``, once, with Python values as Feast passes them."""
+    arguments: dict[str, list[Any]] = {
         ENTITY_KEY: [customer_ids[row] for row in rows],
         REQUEST_TIME: [int(times[row]) for row in rows],
     }
     for name, position in on_demand.sources.items():
         column = columns[position]
-        given[name] = [column[row] for row in rows]
-    return on_demand.view.transform_dict(given)
+        arguments[name] = [column[row] for row in rows]
+    return on_demand.view.transform_dict(arguments)
 
 
 def _input_views(plan: ReadPlan, views: Sequence[str]) -> Bools:
-    rests = np.zeros((len(plan.inputs), len(views)), dtype=bool)
-    place = [views.index(column.view) for column in plan.columns]
+    mask = np.zeros((len(plan.inputs), len(views)), dtype=bool)
+    view_numbers = [views.index(column.view) for column in plan.columns]
     for position, column in plan.stored_inputs:
-        rests[position, place[column]] = True
+        mask[position, view_numbers[column]] = True
     for view in plan.on_demand:
         for position, _ in view.outputs:
-            rests[position, [place[column] for column in view.sources.values()]] = True
-    return rests
+            mask[position, [view_numbers[column] for column in view.sources.values()]] = True
+    return mask
 
 
-def _mark_nulls(faults: npt.NDArray[np.uint8], values: Floats, may_be_null: Bools) -> None:
-    """NaN counts as null: a model cannot tell them apart."""
+def _flag_nulls(faults: npt.NDArray[np.uint8], values: Floats, nullable: Bools) -> None:
+    """Flag nulls, and NaN as null: a model does not distinguish them."""
     nulls = np.isnan(values)
     if nulls.any():
-        faults[(faults == _NONE) & nulls & ~may_be_null] = Fault.NULL
+        faults[(faults == _NONE) & nulls & ~nullable] = Fault.NULL

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from holdfast.models import loaded_model
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, ServedModel
-from holdfast.models.loaded_model import PACKAGE_AGAIN, LoadedModel, UnusableModelError
+from holdfast.models.loaded_model import LoadedModel, UnusableModelError
+from holdfast.models.remedies import PACKAGE, PACKAGE_AGAIN
 from services.errors import NotReadyError
 from services.observability.logs import LOG
 
@@ -35,9 +36,7 @@ def model_folder(bento: bentoml.Bento | None) -> Path:
     try:
         return Path(bentoml.models.get(reference).path)
     except BentoMLException:
-        raise NotReadyError(
-            f"The model {reference} is not in the model store.", "Package the champion: `python -m flows.package`."
-        ) from None
+        raise NotReadyError(f"The model {reference} is not in the model store.", PACKAGE) from None
 
 
 def load_saved_model(folder: Path) -> LoadedModel:

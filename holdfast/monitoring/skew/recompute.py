@@ -15,6 +15,7 @@ from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.feast_stores._feast_imports import FeatureStore
+from holdfast.feast_stores._feast_private import reset_stores
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.feature_store.parity import input_definitions
@@ -111,5 +112,5 @@ def _elsewhere(config: "RepoConfig", registry: Path) -> "RepoConfig":
     changed = config.model_copy(deep=True)
     changed.registry_config = {"registry_type": "file", "path": str(registry)}
     changed.online_config = {"type": "sqlite", "path": str(registry.with_name("online.db"))}
-    changed._registry = changed._online_store = None
+    reset_stores(changed)
     return changed

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings, load_settings
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feast_stores.sqlite_online_store import _UtcConnection
 from tests.support.feature_oracle import microseconds
 from tests.support.main_job import environment_of, run
 from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, join, start
@@ -58,15 +61,16 @@ class TestTimeZones:
         stored = [stamp for stamp in read["stamps"] if stamp]  # on-demand features carry none
         assert stored == [microseconds(AS_OF)]
 
-    def test_whole_seconds_survive_around_the_hour_that_comes_twice(self) -> None:
-        from datetime import UTC, datetime
-
-        from holdfast.feast_stores.sqlite_online_store import _epoch_seconds, _naive_utc
-
-        for hour in range(3, 9):
-            moment = datetime(2024, 11, 3, hour, 30, 1, tzinfo=UTC)
-            assert _naive_utc(str(_epoch_seconds(moment)).encode()) == moment.replace(tzinfo=None)
-            assert _epoch_seconds(moment) == _epoch_seconds(moment.replace(tzinfo=None))
+    def test_connection_stores_and_reads_whole_seconds_around_the_repeated_hour(self) -> None:
+        with closing(sqlite3.connect(":memory:", factory=_UtcConnection)) as connection:
+            connection.execute("CREATE TABLE times (event_ts timestamp, seconds INTEGER)")
+            for hour in range(3, 9):
+                time = datetime(2024, 11, 3, hour, 30, 1, tzinfo=UTC)
+                for stored in (time, time.replace(tzinfo=None)):
+                    connection.execute("INSERT INTO times VALUES (?, ?)", (stored, int(time.timestamp())))
+            rows = connection.execute("SELECT event_ts, seconds FROM times").fetchall()
+        assert [time.replace(tzinfo=UTC).timestamp() for time, _ in rows] == [seconds for _, seconds in rows]
+        assert all(time.tzinfo is None for time, _ in rows)
 
 
 def _die_writing_the_registry(when: str) -> None:

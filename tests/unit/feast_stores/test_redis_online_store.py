@@ -26,8 +26,8 @@ from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.redis_online_store import (
     SingleRoundTripRedisOnlineStore,
     SingleRoundTripRedisOnlineStoreConfig,
-    _packed_around_key,
 )
+from holdfast.feast_stores.redis_pipeline import _pack_around_key
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.feature_store.materialization import delete_online_state
 from holdfast.online_features.reader import Fault, OnlineReader
@@ -101,7 +101,7 @@ class TestBytes:
 
     @given(st.binary(max_size=300), st.lists(st.binary(max_size=20) | st.text(max_size=20), min_size=1, max_size=30))
     def test_a_command_is_packed_as_redis_py_packs_it(self, key: bytes, fields: list[bytes | str]) -> None:
-        head, tail = _packed_around_key("HMGET", fields)
+        head, tail = _pack_around_key("HMGET", fields)
         packed = b"".join(redis.Connection().pack_command("HMGET", key, *fields))
         assert b"%b%d\r\n%b%b" % (head, len(key), key, tail) == packed
 
@@ -153,6 +153,15 @@ class TestRoundTrips:
         store.config._online_store = config.model_copy(update=server_kind)
         assert OnlineReader(store, FEATURE_SERVICE).fetch(SOME) == ours
         assert asked == [len(SOME)]
+
+    def test_reader_fast_reads_on_and_off_return_the_same_bytes(self, shop: OnlineShop) -> None:
+        store = open_store()
+        assert store.config.online_store.fast_reads
+        ids = ["nobody", *SOME, "c001"]
+        fast = OnlineReader(store, FEATURE_SERVICE).fetch(ids)
+        store.config.online_store.fast_reads = False
+        assert OnlineReader(store, FEATURE_SERVICE).fetch(ids) == fast
+        assert fast.times_us[0][0] == NO_TIME and fast.times_us[0][1] == NOW
 
 
 class TestTrouble:

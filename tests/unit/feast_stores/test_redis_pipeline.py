@@ -10,7 +10,7 @@ import redis
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
-from holdfast.feast_stores import redis_online_store
+from holdfast.feast_stores import redis_pipeline
 from holdfast.feast_stores.open_store import open_store
 from holdfast.online_features.reader import OnlineReader
 from tests.support.online_stores import CUSTOMERS, OnlineShop, online_shop
@@ -72,7 +72,7 @@ def test_answers_that_come_one_by_one_do_not_prolong_a_read(network: TcpProxy, r
 def test_all_trips_of_a_read_share_its_limit(
     network: TcpProxy, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_online_store, "_BATCH", 10)
+    monkeypatch.setattr(redis_pipeline, "_BATCH", 10)
     network.delay = 0.3 * LIMIT
     assert given_up(reader, CUSTOMERS) < LIMIT + NOISE
 
@@ -81,7 +81,7 @@ def test_what_was_shortened_for_the_end_of_a_read_is_as_long_as_ever_for_the_nex
     network: TcpProxy, store: Any, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = reader.read(FEW, NOW).inputs
-    monkeypatch.setattr(redis_online_store, "_BATCH", 10)
+    monkeypatch.setattr(redis_pipeline, "_BATCH", 10)
     network.delay = 0.3 * LIMIT
     for _ in range(3):
         assert np.array_equal(reader.read(FEW, NOW).inputs, wanted, equal_nan=True)

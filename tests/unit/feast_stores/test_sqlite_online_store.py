@@ -62,7 +62,7 @@ def test_after_an_error_the_file_is_opened_anew(
         raise sqlite3.DatabaseError("database disk image is malformed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_online_store, "_rows", fails)
+        patch.setattr(sqlite_online_store, "_read_rows", fails)
         with pytest.raises(sqlite3.DatabaseError, match="malformed"):
             reader.read(["c001"], NOW)
     assert not reader.read(["c001"], NOW).faults.any()
@@ -71,7 +71,7 @@ def test_after_an_error_the_file_is_opened_anew(
 def test_no_write_comes_between_two_views(
     shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows, refused = sqlite_online_store._rows, []
+    rows, refused = sqlite_online_store._read_rows, []
 
     def rows_while_another_writes(*arguments: Any) -> Any:
         found = rows(*arguments)
@@ -84,7 +84,7 @@ def test_no_write_comes_between_two_views(
                 writer.rollback()
         return found
 
-    monkeypatch.setattr(sqlite_online_store, "_rows", rows_while_another_writes)
+    monkeypatch.setattr(sqlite_online_store, "_read_rows", rows_while_another_writes)
     assert (reader.read(["c001"], NOW).timestamps_us == NOW).all()
     assert refused == ["database is locked"] * 3
 
@@ -178,7 +178,7 @@ class TestLocked:
     def test_whoever_waited_for_another_read_has_only_the_rest_to_wait_for_the_file(
         self, hasty: OnlineReader, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        rows, waits = sqlite_online_store._rows, []
+        rows, waits = sqlite_online_store._read_rows, []
 
         def slow(connection: sqlite3.Connection, *arguments: Any) -> Any:
             waits.append(connection.execute("PRAGMA busy_timeout").fetchone()[0])
@@ -186,7 +186,7 @@ class TestLocked:
                 time.sleep(LIMIT / 2)
             return rows(connection, *arguments)
 
-        monkeypatch.setattr(sqlite_online_store, "_rows", slow)
+        monkeypatch.setattr(sqlite_online_store, "_read_rows", slow)
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(self.outcome, hasty)
             time.sleep(LIMIT / 8)

@@ -316,13 +316,19 @@ def test_a_pipeline_of_trees_alone_is_the_trees() -> None:
 def test_one_wrong_number_is_found_whatever_the_rows(model: CalibratedModel, data: Any) -> None:
     """Verification brings its own rows: those given may be too few to use every number."""
     scorer = scorer_of(model)
-    kind = ["values"] if isinstance(scorer.terms, StepTerms) else ["mean", "coefficients", "known", "missing"]
-    field = data.draw(st.sampled_from(kind))
-    numbers = getattr(scorer.terms, field).copy()
-    numbers[data.draw(st.integers(0, len(numbers) - 1))] += 1e-6
-    if field == "mean" and (numbers - scorer.terms.mean)[scorer.terms.coefficients != 0].max(initial=0) == 0:
-        return  # it is multiplied by nothing
-    wrong = replace(scorer, terms=replace(scorer.terms, **{field: numbers}))
+    if isinstance(scorer.terms, StepTerms):
+        steps = [values.copy() for values in scorer.terms.values]
+        numbers = steps[data.draw(st.integers(0, INPUTS - 1))]
+        numbers[data.draw(st.integers(0, len(numbers) - 1))] += 1e-6
+        terms: Any = replace(scorer.terms, values=tuple(steps))
+    else:
+        field = data.draw(st.sampled_from(["mean", "coefficients", "known", "missing"]))
+        numbers = getattr(scorer.terms, field).copy()
+        numbers[data.draw(st.integers(0, len(numbers) - 1))] += 1e-6
+        if field == "mean" and (numbers - scorer.terms.mean)[scorer.terms.coefficients != 0].max(initial=0) == 0:
+            return  # its coefficient is zero
+        terms = replace(scorer.terms, **{field: numbers})
+    wrong = replace(scorer, terms=terms)
     verify_scorer(model, scorer, np.empty((0, INPUTS)))
     with pytest.raises(ScorerMismatchError, match="Score with the model itself"):
         verify_scorer(model, wrong, np.zeros((1, INPUTS)))
@@ -332,12 +338,15 @@ def test_a_moved_split_and_a_wrong_calibration_are_found() -> None:
     model = trained("boosting", tuple(FAMILIES["boosting"].defaults.items()), "sigmoid", 2)
     scorer = scorer_of(model)
     assert isinstance(scorer.terms, StepTerms)
-    for place in np.flatnonzero(np.isfinite(scorer.terms.steps.imag)):
+    positions = [(number, i) for number, edges in enumerate(scorer.terms.edges) for i in range(len(edges) - 1)]
+    assert len(positions) > 50
+    for number, i in positions:
         for direction in (INF, -INF):
-            steps = scorer.terms.steps.copy()
-            steps.imag[place] = np.nextafter(steps.imag[place], direction)
+            edges = [array.copy() for array in scorer.terms.edges]
+            edges[number][i] = np.nextafter(edges[number][i], direction)
+            terms = replace(scorer.terms, edges=tuple(edges))
             with pytest.raises(ScorerMismatchError):
-                verify_scorer(model, replace(scorer, terms=replace(scorer.terms, steps=steps)), np.zeros((1, INPUTS)))
+                verify_scorer(model, replace(scorer, terms=terms), np.zeros((1, INPUTS)))
     with pytest.raises(ScorerMismatchError, match="probability"):
         verify_scorer(model, scorer_of(model.classifier), np.zeros((1, INPUTS)))
 

@@ -117,7 +117,7 @@ def test_a_view_that_only_feeds_computed_features_has_its_time(store: FeatureSto
     frame = pd.DataFrame({ENTITY_KEY: ["a"], "seen_us": [NOW - 90_000_000], "unused": [1.0]})
     store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
     found = reader.read(["a"], NOW)
-    assert (reader.views, [item.fields for item in reader._plan.wanted]) == (["hidden"], [("seen_us",)])
+    assert (reader.views, [item.fields for item in reader._plan.requests]) == (["hidden"], [("seen_us",)])
     assert found.inputs.tolist() == [[90.0]]
     assert found.timestamps_us.tolist() == [[epoch_us(AS_OF)]]
     assert reader.input_views.tolist() == [[True]]
@@ -175,15 +175,19 @@ _ABOUT_PLACE = {"sources": [hidden[["seen_us"]], request_place], "name": "comput
 @pytest.mark.parametrize(
     ("views", "also", "reason"),
     [
-        ([words], [], r"words:word is a String; a model reads numbers"),
+        ([words], [], r"words:word is a String; model inputs must be numbers"),
         ([view("of_shops", Field(name="x", dtype=Int64), entities=[shop])], [], r"keys \[\('shop_id', 'String'\)\]"),
-        ([view("of_both", Field(name="x", dtype=Int64), entities=[customer, shop])], [], "looks up one, customer_id"),
+        ([view("of_both", Field(name="x", dtype=Int64), entities=[customer, shop])], [], "supports only customer_id"),
         ([view("numbered", Field(name="x", dtype=Int64), entities=[number])], [], r"'customer_number', 'Int64'"),
         ([kinds.with_join_key_map({ENTITY_KEY: "friend_id"})], [], "Feature view kinds has the keys"),
-        ([on_demand(lambda inputs: {"seconds": 1.0}, singleton=True)], [hidden], "not in Python mode over lists"),
-        ([on_demand(lambda frame: frame, mode="pandas")], [hidden], "not in Python mode over lists"),
-        ([on_demand(lambda inputs: {"seconds": [1.0]}, **_ABOUT_PLACE)], [hidden], "asks the request for place"),
-        ([on_demand(write_to_online_store=True)], [hidden], "not in Python mode over lists, computed at the request"),
+        ([on_demand(lambda inputs: {"seconds": 1.0}, singleton=True)], [hidden], "must be in Python mode over lists"),
+        ([on_demand(lambda frame: frame, mode="pandas")], [hidden], "must be in Python mode over lists"),
+        ([on_demand(lambda inputs: {"seconds": [1.0]}, **_ABOUT_PLACE)], [hidden], "requires the request fields place"),
+        (
+            [on_demand(write_to_online_store=True)],
+            [hidden],
+            "in Python mode over lists and computed at the request",
+        ),
     ],
 )
 def test_what_only_feast_can_read_is_refused(
@@ -200,5 +204,5 @@ def test_what_only_feast_can_read_is_refused(
 def test_keys_of_another_serialisation_are_refused(store: FeatureStore) -> None:
     reader_of(store, kinds)
     store.config.entity_key_serialization_version = 2
-    with pytest.raises(UnreadableServiceError, match="entity keys of version 3"):
+    with pytest.raises(UnreadableServiceError, match="entity_key_serialization_version 3 only"):
         OnlineReader(store, "service")

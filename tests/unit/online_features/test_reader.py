@@ -135,7 +135,7 @@ class TestSameAsFeast:
 
     def test_any_store_can_be_read_as_feast_does(self, shop: OnlineShop) -> None:
         plan = shop.reader._plan
-        slow = feast_reader(shop.store.provider.online_store, shop.store.config, plan.wanted)
+        slow = feast_reader(shop.store.provider.online_store, shop.store.config, plan.requests)
         ids = [*CUSTOMERS, "nobody", "half-written", "c001", "text", "null-total", "infinite"]
         by_view, at_once = slow(ids), shop.reader.fetch(ids)
         assert len(at_once.values) == 16

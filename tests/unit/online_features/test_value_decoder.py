@@ -55,10 +55,11 @@ def expected(raw: bytes | None, dtype: str) -> tuple[Any, Fault]:
 
 
 def assert_as_feast(column: list[bytes | None], dtype: str) -> None:
-    values, faults = decode_values(column, dtype)
     wanted = [expected(raw, dtype) for raw in column]
-    assert [bits(value) for value in values] == [bits(value) for value, _ in wanted]
-    assert sorted(faults) == [(row, fault) for row, (_, fault) in enumerate(wanted) if fault]
+    for bulk in (True, False):
+        values, faults = decode_values(column, dtype, bulk)
+        assert [bits(value) for value in values] == [bits(value) for value, _ in wanted]
+        assert sorted(faults) == [(row, fault) for row, (_, fault) in enumerate(wanted) if fault]
 
 
 @pytest.mark.parametrize("dtype", list(VALUES))

@@ -1,0 +1,11 @@
+"""Remedies in error messages: the only place in this package that names commands."""
+
+FIRST_MODEL = "Run `python -m flows.train`, then promote the trained version with `python -m flows.promote`."
+RETRAIN = "Train again with `python -m flows.train`, then promote the trained version."
+PACKAGE = "Package the champion: `python -m flows.package`."
+PACKAGE_AGAIN = "Package the champion again: `python -m flows.package`."
+SET_TRAFFIC = "Set it with `python -m flows.traffic`."
+SAME_ENVIRONMENT = (
+    "Other libraries or another processor compute different scores. Train again with the libraries and on the kind of "
+    "processor that serve."
+)
