@@ -1,4 +1,4 @@
-"""Models as training makes them, on data of our own: additive ones, and one that is not."""
+"""Fitted models on synthetic data: the additive families, and boosting with interactions."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 INPUTS = 5
-SOMETIMES_MISSING = 3  # the inputs from this one on
+SOMETIMES_MISSING = 3  # number of the first input with missing values
 
 
 def customers(rows: int, seed: int) -> np.ndarray:
-    """Skewed values, some missing; shape (rows, 5)."""
+    """Draw skewed values, some missing, shape (rows, 5)."""
     generator = np.random.default_rng(seed)
     x = generator.lognormal(1, 2, (rows, INPUTS)) * generator.choice([1, 1, 1, -1, 0], (rows, INPUTS))
     x[:, SOMETIMES_MISSING:][generator.random((rows, INPUTS - SOMETIMES_MISSING)) < 0.2] = np.nan
@@ -22,13 +22,13 @@ def customers(rows: int, seed: int) -> np.ndarray:
 
 
 def outcomes(x: np.ndarray, seed: int) -> np.ndarray:
-    """Churn that depends on two inputs together, and on one being missing."""
+    """Draw churn that depends on an interaction of two inputs and on a missing input."""
     score = np.arcsinh(x[:, 0]) + (x[:, 1] > 0) * (x[:, 2] > 0) + np.isnan(x[:, 3])
     return np.random.default_rng(seed).logistic(size=len(x)) < score - 1
 
 
 def logistic() -> Any:
-    """The pipeline of the logistic family."""
+    """Create the pipeline of the logistic family."""
     return make_pipeline(
         FunctionTransformer(np.arcsinh),
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
@@ -38,13 +38,13 @@ def logistic() -> Any:
 
 
 def boosting(interactions: str | None = "no_interactions") -> Any:
-    """The boosting family; with ``interactions`` None, as scikit-learn has it by default."""
+    """Create the boosting family; ``interactions`` None is the default of scikit-learn."""
     return HistGradientBoostingClassifier(
         max_iter=40, early_stopping=False, interaction_cst=interactions, random_state=0
     )
 
 
 def fitted(model: Any) -> Any:
-    """``model`` fitted on 1500 customers."""
+    """Fit a model on 1500 customers."""
     x = customers(1500, seed=1)
     return model.fit(x, outcomes(x, seed=2))

@@ -1,6 +1,6 @@
-"""What each feature and label means, computed the slow and obvious way from plain Python objects.
+"""Oracle of features and labels: brute-force computation with lists, sets, ``datetime`` and ``Decimal``.
 
-Written from the definitions, not from the Ibis expressions: lists, sets, ``datetime``, ``Decimal``.
+The functions are written from the definitions, independently of the Ibis expressions.
 """
 
 import statistics
@@ -19,7 +19,7 @@ Values = dict[str, Any]
 
 
 class Transaction(NamedTuple):
-    """The columns of a transaction that features and labels depend on."""
+    """Columns of a transaction that features and labels depend on."""
 
     customer_id: str
     event_timestamp: datetime
@@ -28,12 +28,12 @@ class Transaction(NamedTuple):
 
 
 def known(rows: Iterable[Transaction], as_of: datetime, known_at: datetime) -> list[Transaction]:
-    """Rows that happened before ``as_of`` and had arrived by ``known_at``."""
+    """Select the rows before ``as_of`` that had arrived by ``known_at``."""
     return [row for row in rows if row.event_timestamp < as_of and row.ingested_at <= known_at]
 
 
 def purchase_history(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
-    """Lifetime values of each customer with a purchase."""
+    """Compute the purchase history of each customer with a purchase."""
     features: dict[str, Values] = {}
     for customer, theirs in _buyers(rows).items():
         bought = [row for row in theirs if row.amount > 0]
@@ -50,7 +50,7 @@ def purchase_history(rows: Iterable[Transaction], as_of: datetime) -> dict[str, 
 
 
 def recent_activity(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
-    """Purchase days and net spend in the windows that end at ``as_of``."""
+    """Compute purchase days and net spend in the windows that end at ``as_of``."""
     features: dict[str, Values] = {}
     for customer, theirs in _buyers(rows).items():
 
@@ -70,7 +70,7 @@ def recent_activity(rows: Iterable[Transaction], as_of: datetime) -> dict[str, V
 
 
 def purchase_rhythm(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
-    """Statistics of the gaps between one purchase day and the next; null where there is no gap."""
+    """Compute statistics of the gaps between purchase days; null without a gap."""
     features: dict[str, Values] = {}
     for customer, theirs in _buyers(rows).items():
         days = sorted(_days(row for row in theirs if row.amount > 0))
@@ -92,7 +92,7 @@ FEATURES: dict[str, Callable[[Iterable[Transaction], datetime], dict[str, Values
 
 
 def request_time(first: datetime, last: datetime, mean_gap_days: float | None, as_of: datetime) -> Values:
-    """What has passed by ``as_of`` since the first and the last purchase."""
+    """Compute the on-demand features at ``as_of``."""
     silence, tenure = _days_between(last, as_of), _days_between(first, as_of)
     return {
         "days_since_last_purchase": float(silence),
@@ -105,7 +105,7 @@ def request_time(first: datetime, last: datetime, mean_gap_days: float | None, a
 def churn_labels(
     rows: Iterable[Transaction], cutoffs: Iterable[datetime], horizon_days: int, activity_days: int
 ) -> dict[tuple[str, datetime], bool]:
-    """Whether each customer who bought in the days before a cut-off did not buy in the days after it."""
+    """Label each customer who purchased in the days before a cut-off by the absence of purchases after it."""
     horizon, activity = timedelta(days=horizon_days), timedelta(days=activity_days)
     labels: dict[tuple[str, datetime], bool] = {}
     for customer, theirs in _buyers(rows).items():
@@ -117,7 +117,7 @@ def churn_labels(
 
 
 def closed_cutoffs(first_event: datetime, as_of: datetime, horizon_days: int, min_history_days: int) -> list[datetime]:
-    """Every midnight up to ``as_of`` that is the first of a month, has its history and a closed horizon."""
+    """List the midnights up to ``as_of`` on the first of a month with enough history and a closed horizon."""
     midnights: list[datetime] = []
     midnight = first_event.replace(hour=0, minute=0, second=0, microsecond=0)
     while midnight <= as_of:
@@ -133,7 +133,7 @@ def closed_cutoffs(first_event: datetime, as_of: datetime, horizon_days: int, mi
 
 
 def microseconds(time: datetime) -> int:
-    """Microseconds since 1970."""
+    """Convert a time to microseconds since 1970."""
     return (time - EPOCH) // MICROSECOND
 
 
@@ -142,7 +142,7 @@ def _days_between(earlier: datetime, later: datetime) -> Fraction:
 
 
 def _buyers(rows: Iterable[Transaction]) -> dict[str, list[Transaction]]:
-    """The rows of each customer who bought at least once."""
+    """Group the rows of each customer with at least one purchase."""
     by_customer: defaultdict[str, list[Transaction]] = defaultdict(list)
     for row in rows:
         by_customer[row.customer_id].append(row)
@@ -154,5 +154,5 @@ def _days(rows: Iterable[Transaction]) -> set[Any]:
 
 
 def _money(rows: Sequence[Transaction]) -> Decimal:
-    """The exact sum, of amounts that have six decimals."""
+    """Sum amounts of six decimals exactly."""
     return sum((Decimal(repr(row.amount)).quantize(Decimal("0.000001")) for row in rows), Decimal(0))

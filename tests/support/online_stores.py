@@ -1,4 +1,4 @@
-"""The small shop's features in an online store, and ways to spoil what the store holds."""
+"""Online stores with the features of the small shop, and functions that corrupt stored values."""
 
 import contextlib
 import sqlite3
@@ -32,7 +32,7 @@ CUSTOMERS = [f"c{number:03d}" for number in range(300)]
 
 @dataclass(frozen=True)
 class OnlineShop:
-    """A materialised shop, the store it is in, and a reader of it; ``server`` if that store is Redis."""
+    """Materialized shop with its feature store and reader; ``server`` is set for Redis."""
 
     settings: Settings
     store: FeatureStore
@@ -40,14 +40,14 @@ class OnlineShop:
     server: RedisServer | None
 
     def write(self, view: str, customer: str, age: timedelta = timedelta(0), **values: object) -> None:
-        """The features of c001 as those of ``customer``, changed and of an earlier snapshot."""
+        """Write the features of c001 as those of ``customer``, with changed values and an earlier event time."""
         files = (self.settings.snapshots / view).rglob("*.parquet")
         rows = pd.concat([pd.read_parquet(file) for file in files])
         row = rows[rows.customer_id == "c001"].assign(customer_id=customer, as_of=AS_OF - age, **values)
         self.store.write_to_online_store(view, row)
 
     def put(self, view: str, field: str, customer: str, value: bytes | None) -> None:
-        """Overwrite the stored bytes of one feature; None removes it."""
+        """Overwrite the stored bytes of one feature; None deletes the feature."""
         (key,) = entity_keys([customer])
         if self.server is not None:
             name, hashed = key + b"holdfast", _mmh3(f"{view}:{field}")
@@ -62,7 +62,7 @@ class OnlineShop:
                 else:
                     where = where.replace(" WHERE", " SET value = ? WHERE")
                     changed = database.execute(f"UPDATE {where}", (value, *place)).rowcount
-        assert changed, "there was no such value"
+        assert changed, "the feature is not in the store"
 
 
 def _table(view: str) -> str:
@@ -71,7 +71,7 @@ def _table(view: str) -> str:
 
 @contextmanager
 def online_shop(online_store: str, folder: Path) -> Iterator[OnlineShop]:
-    """The shop in "sqlite" or "redis", materialised at ``AS_OF``; for the block, this process works on it."""
+    """Materialize the shop at ``AS_OF`` in "sqlite" or "redis" and use it in this process for the block."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running_redis()) if online_store == "redis" else None
         variables = REDIS_PROFILE | {"HOLDFAST_REDIS": server.connection_string} if server else {}
@@ -82,7 +82,7 @@ def online_shop(online_store: str, folder: Path) -> Iterator[OnlineShop]:
 
 
 def as_feast_reads(store: FeatureStore, customer_ids: list[str], as_of_us: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (n, k) and whether they are null, by ``get_online_features``, in the order of the feature service."""
+    """Read inputs and their null mask, shape (n, k), by ``get_online_features``, in the order of the service."""
     service = store.get_feature_service(FEATURE_SERVICE)
     times = np.broadcast_to(np.asarray(as_of_us, dtype=np.int64), len(customer_ids)).tolist()
     rows = [{ENTITY_KEY: id_, REQUEST_TIME: time} for id_, time in zip(customer_ids, times, strict=True)]
@@ -94,10 +94,10 @@ def as_feast_reads(store: FeatureStore, customer_ids: list[str], as_of_us: Any) 
 
 
 def double(value: float) -> bytes:
-    """Stored as a Float64."""
+    """Serialize a Float64."""
     return ValueProto(double_val=value).SerializeToString()
 
 
 def text(value: str) -> bytes:
-    """Stored as a String."""
+    """Serialize a String."""
     return ValueProto(string_val=value).SerializeToString()

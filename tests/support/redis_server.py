@@ -23,6 +23,6 @@ def running_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:
-    """An empty server for one test. Import the fixture in the ``conftest.py`` of the tests."""
+    """Run an empty server for one test. Import this fixture in the ``conftest.py`` of the tests."""
     with running_redis() as server:
         yield server

@@ -1,4 +1,4 @@
-"""Random transactions that crowd the edges, and the tables they make."""
+"""Hypothesis strategies of transactions, with many events at the edges of windows."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from feature_repo.timestamps import DAY_US
 from tests.support.feature_oracle import EPOCH, MICROSECOND, Transaction, microseconds
 
 EXAMPLES = settings(max_examples=60, deadline=None, report_multiple_bugs=False)
-# For properties that take two runs each.
+# For properties that need two runs each.
 FEWER_EXAMPLES = settings(EXAMPLES, max_examples=30)
 
 CUSTOMERS = ("a", "b", "c", "Zoë 3")
@@ -32,7 +32,7 @@ _SCHEMA = pa.schema(
 
 
 class Case(NamedTuple):
-    """Transactions, and the time they are looked at."""
+    """Transactions and the times of their evaluation."""
 
     as_of: datetime
     known_at: datetime
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
 
 def arrow_table(rows: Iterable[Transaction]) -> pa.Table:
-    """Rows as ingestion writes them, shape (rows, 6)."""
+    """Convert rows to a table as ingestion writes it, with six columns."""
     rows = list(rows)
     return pa.table(
         {
@@ -56,12 +56,12 @@ def arrow_table(rows: Iterable[Transaction]) -> pa.Table:
 
 
 def table(rows: Iterable[Transaction]) -> ir.Table:
-    """Rows as an Ibis table in memory."""
+    """Convert rows to an Ibis table in memory."""
     return ibis.memtable(arrow_table(rows))
 
 
 def bits(rows: Iterable[dict[str, object]]) -> list[list[tuple[str, object]]]:
-    """Rows in a fixed order, floats as their exact bits, so that equality is equality of bits."""
+    """Convert rows to a fixed order with floats as their bits, for comparisons of bits."""
     exact = [
         [(name, value.hex() if isinstance(value, float) else value) for name, value in sorted(row.items())]
         for row in rows
@@ -96,12 +96,12 @@ _nudges = st.sampled_from([timedelta(0), -MICROSECOND, MICROSECOND])
 
 
 def instants(edges: Iterable[datetime]) -> st.SearchStrategy[datetime]:
-    """An edge, or one microsecond to either side of it."""
+    """Draw an edge, or a time one microsecond before or after an edge."""
     return st.builds(lambda edge, nudge: edge + nudge, st.sampled_from(list(edges)), _nudges)
 
 
 def event_times(as_of: datetime) -> st.SearchStrategy[datetime]:
-    """Times at the edges of the windows, around midnights, in the last year, and anywhere."""
+    """Draw times at the edges of the windows, around midnights, in the last year, and at random."""
     midnight = as_of.replace(hour=0, minute=0, second=0, microsecond=0)
     return st.one_of(
         instants(as_of - timedelta(days=days) for days in (30, 90, 180)),
@@ -114,10 +114,10 @@ def event_times(as_of: datetime) -> st.SearchStrategy[datetime]:
 
 @st.composite
 def cases(draw: st.DrawFn, all_known: bool = False) -> Case:
-    """Up to 24 transactions of four customers, many of them at the same few times.
+    """Draw up to 24 transactions of four customers, many of them at the same few times.
 
     Args:
-        all_known: Only transactions that happened before ``as_of`` and arrived in time.
+        all_known: Draw only transactions before ``as_of`` that had arrived by ``known_at``.
     """
     as_of = draw(as_ofs)
     known_at = as_of + draw(st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=-1)]))

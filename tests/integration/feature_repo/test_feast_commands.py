@@ -103,7 +103,7 @@ def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.parametrize("where", ["root", "inside"])
-def test_the_first_apply_creates_everything(printed: dict[str, str], where: str) -> None:
+def test_feast_apply_first_time_creates_all_objects(printed: dict[str, str], where: str) -> None:
     lines = printed[f"{where}, first"].splitlines()
     for created in [
         "Created project holdfast",
@@ -116,44 +116,44 @@ def test_the_first_apply_creates_everything(printed: dict[str, str], where: str)
         assert created in lines
 
 
-def test_from_the_root_nothing_differs_from_inside(printed: dict[str, str]) -> None:
+def test_feast_plan_from_root_equals_plan_from_folder(printed: dict[str, str]) -> None:
     assert says_nothing_changed(printed["then from the root"]), printed["then from the root"]
 
 
-def test_a_second_apply_changes_nothing_also_after_materialisation(printed: dict[str, Any]) -> None:
+def test_feast_apply_again_after_materialization_changes_nothing(printed: dict[str, Any]) -> None:
     assert says_nothing_changed(printed["then inside"]), printed["then inside"]
     assert set(printed["rows materialised"]) == {f"holdfast_{view}" for view in VIEWS}
     assert all(rows % 200 == 0 and rows > 0 for rows in printed["rows materialised"].values())
     assert printed["rows after the second"] == printed["rows materialised"]
 
 
-def test_the_main_job_leaves_nothing_to_apply(printed: dict[str, str]) -> None:
+def test_feast_plan_after_main_job_has_no_changes(printed: dict[str, str]) -> None:
     assert says_nothing_changed(printed["main job"]), printed["main job"]
 
 
-def test_applying_in_a_copied_data_folder_leaves_the_original_alone(printed: dict[str, Any]) -> None:
+def test_feast_apply_in_copied_data_folder_does_not_change_original(printed: dict[str, Any]) -> None:
     assert printed["rows after the copy's"] == printed["rows materialised"]
 
 
-def test_a_changed_feature_shows_in_the_plan(printed: dict[str, str]) -> None:
+def test_feast_plan_shows_changed_feature(printed: dict[str, str]) -> None:
     plan = printed["feature_views.py"]
     assert "Updated feature view customer_purchase_rhythm" in plan
     assert "median_gap_days" in plan
     assert "Updated feature view customer_purchase_history" not in plan
 
 
-def test_a_changed_transformation_shows_in_the_plan(printed: dict[str, str]) -> None:
+def test_feast_plan_shows_changed_transformation(printed: dict[str, str]) -> None:
     for view in VIEWS:
         assert f"Updated feature view {view}" in printed["transformations.py"]
 
 
-def test_the_commands_print_no_warning_of_a_library(printed: dict[str, str]) -> None:
+def test_feast_commands_print_no_library_warnings(printed: dict[str, str]) -> None:
     noise = re.compile(r"\w*Warning:|Traceback|experimental|site-packages")
     loud = {name: noise.findall(said) for name, said in printed.items() if isinstance(said, str) and noise.search(said)}
     assert loud == {}
 
 
-def test_every_registered_object_says_what_it_is(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registered_objects_have_descriptions(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
@@ -185,7 +185,7 @@ def test_every_registered_object_says_what_it_is(main_job: MainJob, monkeypatch:
             assert field.description, f"{view.name}:{field.name} has no description"
 
 
-def test_feastignore_leaves_nothing_but_the_definitions() -> None:
+def test_feastignore_excludes_all_files_but_definitions() -> None:
     lines = (REPO / ".feastignore").read_text().splitlines()
     ignored = {line for line in lines if line and not line.startswith("#")}
     modules = {file.name for file in REPO.glob("*.py")} - {"__init__.py", "definitions.py"}
@@ -193,7 +193,7 @@ def test_feastignore_leaves_nothing_but_the_definitions() -> None:
     assert len(modules) > 5
 
 
-def test_the_definitions_name_every_feast_object() -> None:
+def test_definitions_export_each_feast_object() -> None:
     from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, Project
     from feast.data_source import DataSource
 
@@ -211,7 +211,7 @@ def test_the_definitions_name_every_feast_object() -> None:
     assert definitions.__all__ == sorted(definitions.__all__)
 
 
-def test_feast_ui_serves_the_registry_and_ends(main_job: MainJob, tmp_path: Path) -> None:
+def test_feast_ui_serves_the_registry_and_terminates(main_job: MainJob, tmp_path: Path) -> None:
     port = free_port()
     command = ["feast", "-c", "feature_repo", "ui", "--host", "127.0.0.1", "--port", str(port)]
     with running_server(command, main_job.environment, tmp_path / "ui.log") as server:

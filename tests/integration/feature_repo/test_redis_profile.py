@@ -25,17 +25,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
         yield shop
 
 
-def test_online_values_are_the_point_in_time_values(shop: OnlineShop) -> None:
+def test_redis_profile_online_values_equal_point_in_time_values(shop: OnlineShop) -> None:
     report = check_parity(open_store(), open_store(KNOWN_AT), CUSTOMERS, AS_OF)
     require_parity(report)
     assert report.values_compared == 300 * 18
 
 
-def test_applied_definitions_are_up_to_date_also_after_materialisation(shop: OnlineShop) -> None:
+def test_redis_profile_definitions_are_current_after_materialization(shop: OnlineShop) -> None:
     assert apply_definitions(open_store()) == "No changes"
 
 
-def test_feasts_own_apply_keeps_the_history_of_materialisations(shop: OnlineShop) -> None:
+def test_feast_apply_preserves_the_materialization_history(shop: OnlineShop) -> None:
     """For a store that is not SQLite it applies without a plan, and writes everything anew."""
     store = open_store()
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -49,7 +49,7 @@ def test_feasts_own_apply_keeps_the_history_of_materialisations(shop: OnlineShop
     assert not OnlineReader(open_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF)).faults.any()
 
 
-def test_feasts_plan_says_no_changes(shop: OnlineShop) -> None:
+def test_feast_plan_redis_profile_has_no_changes(shop: OnlineShop) -> None:
     assert shop.server is not None
     environment = environment_of(shop.settings.data) | {"HOLDFAST_REDIS": shop.server.connection_string}
     for named in (["-f", REDIS_PROFILE["FEAST_FS_YAML_FILE_PATH"], "plan"], ["plan"]):
@@ -58,7 +58,7 @@ def test_feasts_plan_says_no_changes(shop: OnlineShop) -> None:
         assert said.splitlines() == ["No changes to registry", "No changes to infrastructure"]
 
 
-def test_another_online_store_knows_nothing_of_the_first_ones_materialisations(
+def test_other_online_store_has_its_own_materialization_history(
     shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

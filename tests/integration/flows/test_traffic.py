@@ -105,7 +105,7 @@ def test_who_cannot_serve_beside_the_champion_gets_nothing(client: Any) -> None:
     ("contract", "error", "told"),
     [
         ({"fingerprint": {"on_demand": "other"}}, TrafficError, "One service cannot serve both"),
-        ({"examples": []}, NotServableError, r"an earlier Holdfast.*Train again"),
+        ({"examples": []}, NotServableError, r"an early release.*Train again"),
     ],
 )
 def test_what_services_would_refuse_is_refused_here(client: Any, contract: Any, error: Any, told: str) -> None:

@@ -171,10 +171,10 @@ BAD: dict[str, tuple[Callable[[Registry], str], str]] = {
     "scores otherwise": (_of_another_score, "scores its example 0 with"),
     "untrusted": (_untrusted, "not trusted"),
     "no file": (_without_a_file, "cannot be downloaded"),
-    "no JSON": (lambda registry: registry.register(b"", "no JSON"), "is no model contract"),
+    "no JSON": (lambda registry: registry.register(b"", "no JSON"), "is not a model contract"),
     "no contract": (lambda registry: registry.register(b"", None), "no tag holdfast.served_model"),
-    "before examples": (lambda registry: registry.register_model(examples=[]), "registered by an earlier Holdfast"),
-    "before digests": (lambda registry: registry.register_model(model_sha256=""), "registered by an earlier Holdfast"),
+    "before examples": (lambda registry: registry.register_model(examples=[]), "registered by an early release"),
+    "before digests": (lambda registry: registry.register_model(model_sha256=""), "registered by an early release"),
     "other definitions": (lambda registry: registry.register_model(fingerprint=OTHER), "other definitions"),
 }
 

@@ -16,7 +16,7 @@ def _die_while_writing(path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_it_appears_whole_with_its_folder(tmp_path: Path) -> None:
+def test_replace_file_new_path_creates_file_and_folder(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "file.txt"
     with replace_file(path) as temporary:
         temporary.write_text("whole")
@@ -25,7 +25,7 @@ def test_it_appears_whole_with_its_folder(tmp_path: Path) -> None:
     assert [item.name for item in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_on_failure_the_old_one_stays_and_nothing_else(tmp_path: Path) -> None:
+def test_replace_file_block_fails_old_file_remains(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="midway"), replace_file(path) as temporary:
@@ -35,7 +35,7 @@ def test_on_failure_the_old_one_stays_and_nothing_else(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["file.txt"]
 
 
-def test_a_body_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
+def test_replace_file_block_writes_nothing_raises(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
     with pytest.raises(FileNotFoundError), replace_file(path):
@@ -43,7 +43,7 @@ def test_a_body_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
-def test_killed_midway_the_old_one_stays(tmp_path: Path) -> None:
+def test_replace_file_killed_in_block_old_file_remains(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
     child = processes().Process(target=_die_while_writing, args=(path,))
@@ -55,7 +55,7 @@ def test_killed_midway_the_old_one_stays(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_it_is_on_the_disk_before_it_takes_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replace_file_syncs_before_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, order = tmp_path / "file.txt", []
     fsync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: (order.append("fsync"), fsync(descriptor)))

@@ -23,7 +23,7 @@ def bits(values: object) -> list[int]:
     return np.asarray(values, dtype=np.float64).view(np.uint64).tolist()
 
 
-def test_a_log_that_is_not_there_or_empty_has_no_predictions(tmp_path: Path) -> None:
+def test_read_predictions_missing_or_empty_folder_returns_no_rows(tmp_path: Path) -> None:
     (tmp_path / "empty" / "2024-03-01").mkdir(parents=True)
     for folder in (tmp_path / "nowhere", tmp_path / "empty"):
         table = read_predictions(folder, NOON)
@@ -31,7 +31,7 @@ def test_a_log_that_is_not_there_or_empty_has_no_predictions(tmp_path: Path) -> 
         assert table.column_names == COLUMNS
 
 
-def test_a_prediction_is_read_with_all_it_saw(tmp_path: Path) -> None:
+def test_read_predictions_returns_inputs_and_event_times(tmp_path: Path) -> None:
     batch = make_batch(
         ["r1", "r2"],
         version="3/ü",
@@ -68,7 +68,7 @@ PATTERNS = st.integers(0, 2**64 - 1) | st.floats(width=64).map(lambda value: bit
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.tuples(PATTERNS, PATTERNS, PATTERNS), min_size=1, max_size=4), min_size=1, max_size=3))
 @example([[(0x7FF0000000000001, 0xFFFFFFFFFFFFFFFF, 1)]])  # a signalling NaN, one with a payload, the least number
-def test_every_bit_comes_back(rows_of_batches: list[list[tuple[int, int, int]]]) -> None:
+def test_read_predictions_any_values_returns_the_same_bits(rows_of_batches: list[list[tuple[int, int, int]]]) -> None:
     batches = []
     for rows in rows_of_batches:
         floats = np.array(rows, dtype=np.uint64).view(np.float64)
@@ -82,7 +82,7 @@ def test_every_bit_comes_back(rows_of_batches: list[list[tuple[int, int, int]]])
     assert list(read) == [row for rows in rows_of_batches for row in rows]
 
 
-def test_a_file_cut_off_anywhere_is_read_up_to_its_last_whole_record(
+def test_read_predictions_truncated_file_returns_complete_records(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ends = []
@@ -103,7 +103,7 @@ def test_a_file_cut_off_anywhere_is_read_up_to_its_last_whole_record(
         assert (str(file) in caplog.text) == (cut not in (schema_end, *ends)), (cut, caplog.messages)
 
 
-def test_versions_with_other_inputs_are_read_into_one_table(tmp_path: Path) -> None:
+def test_read_predictions_versions_with_other_inputs_share_one_table(tmp_path: Path) -> None:
     write_log(
         tmp_path,
         make_batch(["a"]),
@@ -120,7 +120,7 @@ def test_versions_with_other_inputs_are_read_into_one_table(tmp_path: Path) -> N
     assert table.schema.field("trend").type == pa.float64()
 
 
-def test_a_time_span_is_read_to_the_microsecond_and_no_file_beyond_it(
+def test_read_predictions_time_range_is_exact_and_skips_other_files(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     days = [
@@ -148,7 +148,7 @@ def test_a_time_span_is_read_to_the_microsecond_and_no_file_beyond_it(
     assert "broken.arrows" in caplog.text
 
 
-def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+def test_read_predictions_ignores_other_files(tmp_path: Path) -> None:
     write_log(tmp_path, make_batch(["a"]))
     (tmp_path / "2024-03-02").write_text("a file")
     (tmp_path / "20240301").mkdir()
@@ -157,7 +157,7 @@ def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     assert logged_request_ids(tmp_path) == ["a"]
 
 
-def test_any_arrow_reader_finds_values_and_their_names(tmp_path: Path) -> None:
+def test_log_file_is_readable_by_any_arrow_reader(tmp_path: Path) -> None:
     write_log(tmp_path, make_batch(["a", "b"]))
     [file] = tmp_path.rglob("*.arrows")
     table = pa.ipc.open_stream(file.read_bytes()).read_all()
@@ -166,5 +166,5 @@ def test_any_arrow_reader_finds_values_and_their_names(tmp_path: Path) -> None:
     assert table["inputs"].to_pylist() == [[0.0, 1.0], [2.0, 3.0]]
 
 
-def test_the_noon_of_these_tests_is_noon() -> None:
+def test_noon_us_is_noon() -> None:
     assert epoch_us(NOON) == NOON_US

@@ -52,7 +52,9 @@ def _read(report: Path) -> None:
 @pytest.mark.long
 class TestTimeZones:
     @pytest.mark.parametrize(("writer", "reader"), [("UTC", "America/New_York"), ("Asia/Kolkata", "UTC")])
-    def test_written_in_one_and_read_in_another(self, shop: Settings, tmp_path: Path, writer: str, reader: str) -> None:
+    def test_sqlite_store_other_time_zone_reads_the_same_times(
+        self, shop: Settings, tmp_path: Path, writer: str, reader: str
+    ) -> None:
         assert join(start(_build, shop.data, tmp_path / "writer.json", TZ=writer)) == 0
         assert join(start(_read, shop.data, tmp_path / "reader.json", TZ=reader)) == 0
         written, read = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("writer", "reader"))
@@ -95,14 +97,14 @@ def _die_writing_the_registry(when: str) -> None:
 class TestRegistryFile:
     @pytest.mark.long
     @pytest.mark.parametrize("when", ["half", "before the replacement"])
-    def test_killed_while_writing_the_old_one_stays(self, shop: Settings, when: str) -> None:
+    def test_write_registry_killed_old_file_remains(self, shop: Settings, when: str) -> None:
         build_features(shop)
         before = (shop.feast / "registry.db").read_bytes()
         assert join(start(_die_writing_the_registry, shop.data, when)) == -signal.SIGKILL
         assert (shop.feast / "registry.db").read_bytes() == before
         assert open_store().get_feature_service(FEATURE_SERVICE).description != "Half written."
 
-    def test_a_failed_write_leaves_the_old_one_and_no_rest(
+    def test_write_registry_failure_leaves_only_the_old_file(
         self, shop: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from feast.infra.registry.file import FileRegistryStore
@@ -123,16 +125,16 @@ class TestRegistryFile:
 
 
 class TestOpenStore:
-    def test_state_is_in_the_data_folder(self, shop: Settings) -> None:
+    def test_open_store_state_is_in_the_data_folder(self, shop: Settings) -> None:
         build_features(shop)
         assert {"registry.db", "online_store.db"} <= {path.name for path in shop.feast.iterdir()}
 
-    def test_known_at_is_the_stores_own(self, shop: Settings) -> None:
+    def test_open_store_known_at_applies_to_this_store_only(self, shop: Settings) -> None:
         store, other = open_store(KNOWN_AT - timedelta(days=1)), open_store()
         assert store.config.offline_store.known_at == KNOWN_AT - timedelta(days=1)
         assert other.config.offline_store.known_at is None
 
-    def test_another_configuration_can_be_named(
+    def test_open_store_reads_the_configuration_of_the_variable(
         self, shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from holdfast.feast_stores.settings import FEATURE_REPO
@@ -168,19 +170,19 @@ print(instrumented(checked), [instrumented(f) for f in (feast.Entity.__init__, f
 
 
 class TestImports:
-    def test_a_service_that_reads_online_features_imports_no_offline_store(self, shop: Settings) -> None:
+    def test_open_store_imports_no_offline_store(self, shop: Settings) -> None:
         build_features(shop)
         environment = environment_of(shop.data)
         assert run([sys.executable, "-c", _SERVICE], environment).splitlines() == ["[]"]
 
     @pytest.mark.parametrize("first", ["holdfast.feast_stores.open_store", "holdfast.online_features.reader", "feast"])
-    def test_feasts_classes_are_left_unchecked_and_every_other_checked(self, tmp_path: Path, first: str) -> None:
+    def test_feast_imports_disable_type_checks_of_feast_only(self, tmp_path: Path, first: str) -> None:
         script = tmp_path / "checks.py"  # typeguard reads the source of what it checks
         script.write_text(_CHECKS)
         printed = run([sys.executable, str(script), first], environment_of(tmp_path))
         assert printed.splitlines()[-1] == ("True [True, True]" if first == "feast" else "True [False, False]")
 
-    def test_the_offline_store_is_there_when_asked_for(self) -> None:
+    def test_offline_store_module_returns_the_store_by_name(self) -> None:
         from holdfast.feast_stores import offline_store, snapshot_offline_store
 
         assert offline_store.SnapshotOfflineStore is snapshot_offline_store.SnapshotOfflineStore

@@ -65,7 +65,7 @@ def reader_of(server: RedisServer, monkeypatch: pytest.MonkeyPatch, options: str
 
 
 class TestBytes:
-    def test_the_server_holds_what_feasts_own_store_writes(
+    def test_online_write_batch_stores_the_bytes_of_feasts_store(
         self, shop: OnlineShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert shop.server is not None
@@ -89,7 +89,7 @@ class TestBytes:
         assert ours == feasts
 
     @given(st.lists(st.text(max_size=200), max_size=20))
-    def test_entity_keys_are_feasts(self, customer_ids: list[str]) -> None:
+    def test_entity_keys_equal_those_of_feast(self, customer_ids: list[str]) -> None:
         feasts = [
             serialize_entity_key(
                 EntityKeyProto(join_keys=[ENTITY_KEY], entity_values=[ValueProto(string_val=id_)]),
@@ -100,14 +100,14 @@ class TestBytes:
         assert entity_keys(customer_ids) == feasts
 
     @given(st.binary(max_size=300), st.lists(st.binary(max_size=20) | st.text(max_size=20), min_size=1, max_size=30))
-    def test_a_command_is_packed_as_redis_py_packs_it(self, key: bytes, fields: list[bytes | str]) -> None:
+    def test_pack_around_key_equals_redis_py(self, key: bytes, fields: list[bytes | str]) -> None:
         head, tail = _pack_around_key("HMGET", fields)
         packed = b"".join(redis.Connection().pack_command("HMGET", key, *fields))
         assert b"%b%d\r\n%b%b" % (head, len(key), key, tail) == packed
 
 
 class TestRoundTrips:
-    def test_all_views_of_all_customers_are_one_send_and_one_command_each(
+    def test_reader_sends_one_command_per_customer_at_once(
         self, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert shop.server is not None
@@ -126,7 +126,7 @@ class TestRoundTrips:
         assert sent == [1]
         assert client.info("commandstats")["cmdstat_hmget"]["calls"] - before == len(SOME)
 
-    def test_thousands_of_customers_are_several_trips_in_order(self, shop: OnlineShop) -> None:
+    def test_reader_thousands_of_customers_are_in_order(self, shop: OnlineShop) -> None:
         ids = [*CUSTOMERS * 8, "nobody"]
         found = shop.reader.read(ids, NOW)
         once = shop.reader.read(CUSTOMERS, NOW).inputs
@@ -134,7 +134,7 @@ class TestRoundTrips:
         assert (found.timestamps_us[-1] == NO_TIME).all()
 
     @pytest.mark.parametrize("server_kind", [{"redis_type": RedisType.redis_sentinel}, {"client": RedisClient.glide}])
-    def test_other_kinds_of_server_are_read_through_feasts_own_code(
+    def test_reader_cluster_sentinel_and_glide_use_feasts_client(
         self, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch, server_kind: dict[str, Any]
     ) -> None:
         store = open_store()
@@ -165,7 +165,7 @@ class TestRoundTrips:
 
 
 class TestTrouble:
-    def test_a_killed_server_is_an_error_at_once_and_read_again_once_it_is_back(
+    def test_reader_killed_server_raises_and_recovers_after_restart(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with reader_of(server, monkeypatch) as reader:
@@ -179,15 +179,13 @@ class TestTrouble:
             server.start()
             assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
 
-    def test_a_restart_between_two_reads_goes_unnoticed(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_reader_restarted_server_is_read(self, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
         with reader_of(server, monkeypatch) as reader:
             before = reader.read(SOME, NOW).inputs
             server.restart()
             assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
 
-    def test_a_hanging_server_is_an_error_in_time_and_its_late_answer_is_nobodys(
+    def test_reader_hanging_server_times_out_and_late_reply_is_discarded(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with reader_of(server, monkeypatch, ",socket_timeout=0.2") as reader:
@@ -201,7 +199,7 @@ class TestTrouble:
             assert np.array_equal(reader.read(["c002"], NOW).inputs, wanted, equal_nan=True)
 
     @pytest.mark.parametrize("failure", [KeyboardInterrupt(), MemoryError(), redis.ResponseError("LOADING")])
-    def test_a_read_broken_off_half_way_leaves_nothing_for_the_next(
+    def test_reader_interrupted_read_leaves_no_replies(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch, failure: BaseException
     ) -> None:
         with reader_of(server, monkeypatch) as reader:
@@ -220,7 +218,7 @@ class TestTrouble:
                     reader.read(CUSTOMERS, NOW)
             assert np.array_equal(reader.read(SOME, NOW).inputs, wanted, equal_nan=True)
 
-    def test_a_read_broken_off_before_its_answer_came_leaves_none_for_the_next(
+    def test_reader_interrupted_before_reply_leaves_no_replies(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken_off(self: Any, **options: Any) -> Any:
@@ -235,7 +233,7 @@ class TestTrouble:
             threading.Timer(0.2, server.resume).start()
             assert np.array_equal(reader.read(["c002"], NOW).inputs, wanted, equal_nan=True)
 
-    def test_a_key_of_another_kind_is_a_fault_of_its_customer_only(
+    def test_reader_key_of_other_type_affects_its_customer_only(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         odd = entity_keys(["odd"])[0] + b"holdfast"
@@ -249,7 +247,7 @@ class TestTrouble:
         assert np.array_equal(found.inputs[1:], wanted.inputs, equal_nan=True)
         assert not found.faults[1:].any()
 
-    def test_a_connection_killed_during_a_read_goes_unnoticed(
+    def test_reader_connection_closed_during_read_reconnects(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with reader_of(server, monkeypatch) as reader:
@@ -268,7 +266,7 @@ class TestTrouble:
             assert len(answered) > len(SOME)
 
     @pytest.mark.parametrize("stored", [b"", b"x", b"\x08" + b"\xff" * 8 + b"\x7f", b"\x10\xff\xff\xff\xff\x07"])
-    def test_a_time_that_is_none_is_that_of_its_customer_only(
+    def test_reader_invalid_event_time_affects_its_customer_only(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch, stored: bytes
     ) -> None:
         name = entity_keys(["c001"])[0] + b"holdfast"
@@ -280,7 +278,7 @@ class TestTrouble:
         assert found.timestamps_us[0].min() in (NO_TIME, 0)  # no bytes are Feast's way to write 1970
         assert (found.timestamps_us[1] == NOW).all()
 
-    def test_no_error_leaves_a_connection_in_use(self, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reader_errors_release_the_connection(self, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setenv("HOLDFAST_REDIS", f"{server.connection_string},socket_timeout=0.2,max_connections=3")
             store = open_store()
@@ -305,7 +303,7 @@ class TestTrouble:
 
 
 class TestConfiguration:
-    def test_password_and_database_are_those_of_the_connection_string(
+    def test_configuration_password_and_database_are_used(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.set_password("s3cret=x")
@@ -320,7 +318,7 @@ class TestConfiguration:
             with contextlib.nullcontext() if is_right else pytest.raises(redis.AuthenticationError):
                 assert not reader.read(SOME, NOW).faults.any()
 
-    def test_time_limits_stand_where_none_are_given(self) -> None:
+    def test_configuration_without_time_limits_has_defaults(self) -> None:
         def limits(given: str) -> tuple[float, float]:
             options = _pool(connection_string=given).connection_kwargs
             assert (options["host"], options["db"]) == ("host", 2)
@@ -330,7 +328,7 @@ class TestConfiguration:
         assert limits("host:6380,db=2,socket_timeout=0.25") == (1.0, 0.25)
         assert limits("host:6380,socket_connect_timeout=3,db=2") == (3, 1.0)
 
-    def test_time_limits_of_the_caller_stand_where_none_are_given(self) -> None:
+    def test_limit_read_time_applies_without_own_limits(self) -> None:
         def limits(given: str) -> tuple[float, float]:
             config = SingleRoundTripRedisOnlineStoreConfig(type=TYPE, connection_string=given)
             config.limit_read_time(0.25)
@@ -341,18 +339,18 @@ class TestConfiguration:
         assert limits("host:6380") == (0.25, 0.25)
         assert limits("host:6380,socket_timeout=2") == (0.25, 2)
 
-    def test_without_the_variable_the_server_is_the_local_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_configuration_without_variable_uses_local_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOLDFAST_REDIS", "elsewhere:7000")
         assert _pool().connection_kwargs["host"] == "elsewhere"
         for clear in (lambda: monkeypatch.setenv("HOLDFAST_REDIS", ""), lambda: monkeypatch.delenv("HOLDFAST_REDIS")):
             clear()
             assert (_pool().connection_kwargs["host"], _pool().connection_kwargs["port"]) == ("localhost", "6379")
 
-    def test_tls_is_asked_for_as_feast_does(self) -> None:
+    def test_configuration_tls_is_passed_to_redis(self) -> None:
         assert _pool(connection_string="host:6380,ssl=true").connection_class is redis.SSLConnection
         assert _pool(connection_string="host:6380").connection_class is redis.Connection
 
-    def test_the_profile_is_chosen_by_feasts_own_variable(self, shop: OnlineShop) -> None:
+    def test_configuration_profile_is_selected_by_feasts_variable(self, shop: OnlineShop) -> None:
         assert REDIS_PROFILE["FEAST_FS_YAML_FILE_PATH"].endswith("feature_store.redis.yaml")
         assert open_store().config.online_store.type == TYPE
         assert {path.name for path in shop.settings.feast.iterdir()} >= {"registry.redis.db", "online_state.json"}
@@ -365,7 +363,7 @@ def _pool(**options: Any) -> redis.ConnectionPool:
     return client.connection_pool
 
 
-def test_removing_a_view_removes_what_the_server_holds_of_it(shop: OnlineShop) -> None:
+def test_apply_removed_view_removes_its_values(shop: OnlineShop) -> None:
     assert shop.server is not None
     before = shop.reader.read(["c001"], NOW)
     view = shop.store.get_feature_view(HISTORY)

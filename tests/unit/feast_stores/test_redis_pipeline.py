@@ -59,7 +59,7 @@ def given_up(reader: OnlineReader, customers: Sequence[str]) -> float:
     return time.monotonic() - began
 
 
-def test_answers_that_come_one_by_one_do_not_prolong_a_read(network: TcpProxy, reader: OnlineReader) -> None:
+def test_execute_pipeline_slow_replies_share_one_limit(network: TcpProxy, reader: OnlineReader) -> None:
     wanted = reader.read(FEW, NOW).inputs
     network.delay, network.piece = 0.4 * LIMIT, 1000  # each well within the limit; all of them take many times that
     for customers in (FEW, MANY):
@@ -69,7 +69,7 @@ def test_answers_that_come_one_by_one_do_not_prolong_a_read(network: TcpProxy, r
         network.delay = 0.4 * LIMIT
 
 
-def test_all_trips_of_a_read_share_its_limit(
+def test_hash_reader_batches_share_one_limit(
     network: TcpProxy, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_pipeline, "_BATCH", 10)
@@ -77,7 +77,7 @@ def test_all_trips_of_a_read_share_its_limit(
     assert given_up(reader, CUSTOMERS) < LIMIT + NOISE
 
 
-def test_what_was_shortened_for_the_end_of_a_read_is_as_long_as_ever_for_the_next(
+def test_execute_pipeline_restores_the_socket_timeout(
     network: TcpProxy, store: Any, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = reader.read(FEW, NOW).inputs
@@ -90,13 +90,13 @@ def test_what_was_shortened_for_the_end_of_a_read_is_as_long_as_ever_for_the_nex
     assert network.accepted == 1
 
 
-def test_a_read_that_breaks_late_has_only_the_rest_to_be_read_again(network: TcpProxy, reader: OnlineReader) -> None:
+def test_execute_pipeline_retry_has_the_remaining_time(network: TcpProxy, reader: OnlineReader) -> None:
     network.delay, network.cuts, network.cut_after = 0.6 * LIMIT, 1, 100
     # It breaks after 0.6 s; each of the two answers to a new connection's greeting takes as long, and nothing is left.
     assert given_up(reader, FEW) < 1.8 * LIMIT + NOISE
 
 
-def test_a_new_connection_to_a_server_that_breaks_off_gets_only_the_rest(
+def test_execute_pipeline_reconnect_has_the_remaining_time(
     network: TcpProxy, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float] = []
@@ -115,7 +115,7 @@ def test_a_new_connection_to_a_server_that_breaks_off_gets_only_the_rest(
     assert limits[0] < 0.75 * LIMIT
 
 
-def test_without_a_limit_a_read_waits(network: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_execute_pipeline_without_limit_waits(network: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{network.port},socket_timeout=null")
     reader = OnlineReader(open_store(online_timeout=0.1), FEATURE_SERVICE)
     reader.read(FEW, NOW)

@@ -41,7 +41,7 @@ def file_of(shop: OnlineShop) -> Path:
     return shop.settings.feast / "online_store.db"
 
 
-def test_a_missing_file_is_an_error_and_stays_missing(shop: OnlineShop, reader: OnlineReader) -> None:
+def test_reader_missing_file_raises_and_creates_nothing(shop: OnlineShop, reader: OnlineReader) -> None:
     hidden = file_of(shop).rename(file_of(shop).with_suffix(".hidden"))
     try:
         for _ in range(2):
@@ -53,7 +53,7 @@ def test_a_missing_file_is_an_error_and_stays_missing(shop: OnlineShop, reader: 
     assert not reader.read(["c001"], NOW).faults.any()
 
 
-def test_after_an_error_the_file_is_opened_anew(
+def test_reader_after_error_reopens_the_file(
     shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not reader.read(["c001"], NOW).faults.any()
@@ -68,7 +68,7 @@ def test_after_an_error_the_file_is_opened_anew(
     assert not reader.read(["c001"], NOW).faults.any()
 
 
-def test_no_write_comes_between_two_views(
+def test_reader_reads_all_views_in_one_transaction(
     shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, refused = sqlite_online_store._read_rows, []
@@ -89,7 +89,7 @@ def test_no_write_comes_between_two_views(
     assert refused == ["database is locked"] * 3
 
 
-def test_rows_of_a_field_that_was_removed_do_not_age_a_view(shop: OnlineShop, reader: OnlineReader) -> None:
+def test_reader_rows_of_removed_field_do_not_change_event_time(shop: OnlineShop, reader: OnlineReader) -> None:
     old = AS_OF - timedelta(days=400)
     with contextlib.closing(sqlite3.connect(file_of(shop))) as database, database:
         database.execute(
@@ -101,7 +101,7 @@ def test_rows_of_a_field_that_was_removed_do_not_age_a_view(shop: OnlineShop, re
     assert (reader.read(CUSTOMERS, NOW).timestamps_us == NOW).all()
 
 
-def test_a_value_of_an_older_snapshot_makes_its_view_that_old(shop: OnlineShop, reader: OnlineReader) -> None:
+def test_reader_event_time_is_that_of_the_oldest_value(shop: OnlineShop, reader: OnlineReader) -> None:
     shop.write(HISTORY, "mixed")
     with contextlib.closing(sqlite3.connect(file_of(shop))) as database, database:
         database.execute(
@@ -112,7 +112,7 @@ def test_a_value_of_an_older_snapshot_makes_its_view_that_old(shop: OnlineShop, 
     assert times[HISTORY] == NOW - 60_000_000
 
 
-def test_more_customers_than_one_statement_takes(
+def test_reader_several_statements_return_the_same_values(
     shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [*CUSTOMERS, "nobody", *CUSTOMERS[:5]]
@@ -123,7 +123,7 @@ def test_more_customers_than_one_statement_takes(
     assert np.array_equal(in_parts.timestamps_us, at_once.timestamps_us)
 
 
-def test_a_materialisation_that_runs_holds_no_reader_up(shop: OnlineShop, reader: OnlineReader) -> None:
+def test_reader_running_materialization_does_not_block(shop: OnlineShop, reader: OnlineReader) -> None:
     with contextlib.closing(sqlite3.connect(file_of(shop), isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute(f"DELETE FROM holdfast_{HISTORY}")
@@ -153,9 +153,7 @@ class TestLocked:
         except (sqlite3.OperationalError, TimeoutError) as error:
             return type(error).__name__, time.monotonic() - began
 
-    def test_a_locked_file_is_an_error_in_time_and_read_once_it_is_free(
-        self, hasty: OnlineReader, writer: sqlite3.Connection
-    ) -> None:
+    def test_reader_locked_file_times_out_and_recovers(self, hasty: OnlineReader, writer: sqlite3.Connection) -> None:
         for opened_before in (False, True):
             writer.execute("BEGIN EXCLUSIVE")
             error, took = self.outcome(hasty)
@@ -164,9 +162,7 @@ class TestLocked:
             writer.execute("ROLLBACK")
             assert self.outcome(hasty)[0] == "read"
 
-    def test_those_who_wait_for_another_read_wait_no_longer(
-        self, hasty: OnlineReader, writer: sqlite3.Connection
-    ) -> None:
+    def test_reader_waiting_for_other_reads_times_out(self, hasty: OnlineReader, writer: sqlite3.Connection) -> None:
         writer.execute("BEGIN EXCLUSIVE")
         with ThreadPoolExecutor(6) as pool:
             found = list(pool.map(self.outcome, [hasty] * 6))
@@ -175,7 +171,7 @@ class TestLocked:
         assert max(took for _, took in found) < LIMIT + NOISE  # one after the other they would take six times that
         assert self.outcome(hasty)[0] == "read"
 
-    def test_whoever_waited_for_another_read_has_only_the_rest_to_wait_for_the_file(
+    def test_reader_after_waiting_for_other_read_has_the_remaining_time(
         self, hasty: OnlineReader, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rows, waits = sqlite_online_store._read_rows, []
@@ -198,9 +194,7 @@ class TestLocked:
         assert self.outcome(hasty)[0] == "read"
         assert waits[-1] == LIMIT * 1000
 
-    def test_without_a_limit_a_reader_waits_for_the_file(
-        self, reader: OnlineReader, writer: sqlite3.Connection
-    ) -> None:
+    def test_reader_without_limit_waits_for_the_file(self, reader: OnlineReader, writer: sqlite3.Connection) -> None:
         writer.execute("BEGIN EXCLUSIVE")
         threading.Timer(2 * LIMIT, writer.execute, ["ROLLBACK"]).start()
         what, took = self.outcome(reader)

@@ -75,13 +75,13 @@ LabelCase = tuple[list[Transaction], list[datetime], int, int]
 class TestChurnLabels:
     @EXAMPLES
     @given(case=_label_cases())
-    def test_equals_the_oracle(self, label: Label, case: LabelCase) -> None:
+    def test_churn_labels_any_shop_equals_oracle(self, label: Label, case: LabelCase) -> None:
         expected = feature_oracle.churn_labels(*case)
         assert label(*case) == sorted((*key, churned) for key, churned in expected.items())
 
     @FEWER_EXAMPLES
     @given(case=_label_cases(), data=st.data())
-    def test_order_of_rows_and_cutoffs_does_not_matter(
+    def test_churn_labels_order_of_rows_and_cutoffs_has_no_effect(
         self, label: Label, case: LabelCase, data: st.DataObject
     ) -> None:
         rows, cutoffs, *days = case
@@ -97,7 +97,7 @@ class TestChurnLabels:
             (CUTOFF + timedelta(days=HORIZON), True),
         ],
     )
-    def test_horizon_is_half_open(self, label: Label, time: datetime, churned: bool) -> None:
+    def test_churn_labels_horizon_is_half_open(self, label: Label, time: datetime, churned: bool) -> None:
         assert label([RECENTLY, bought(time)]) == [("a", CUTOFF, churned)]
 
     @pytest.mark.parametrize(
@@ -109,26 +109,26 @@ class TestChurnLabels:
             (CUTOFF, False),
         ],
     )
-    def test_only_active_customers_are_labelled(self, label: Label, time: datetime, active: bool) -> None:
+    def test_churn_labels_only_active_customers_are_labeled(self, label: Label, time: datetime, active: bool) -> None:
         assert label([bought(time)]) == ([("a", CUTOFF, True)] if active else [])
 
-    def test_purchase_after_the_cutoff_does_not_make_active(self, label: Label) -> None:
+    def test_churn_labels_purchase_after_cutoff_does_not_make_active(self, label: Label) -> None:
         assert label([bought(CUTOFF - timedelta(days=400)), bought(CUTOFF + timedelta(days=5))]) == []
 
-    def test_return_is_not_a_purchase(self, label: Label) -> None:
+    def test_churn_labels_return_is_not_a_purchase(self, label: Label) -> None:
         assert label([RECENTLY, bought(CUTOFF + timedelta(days=5), -1.0)]) == [("a", CUTOFF, True)]
         assert label([bought(CUTOFF - timedelta(days=5), -1.0)]) == []
 
-    def test_each_customer_and_cutoff_once(self, label: Label) -> None:
+    def test_churn_labels_customer_and_cutoff_occur_once(self, label: Label) -> None:
         rows = [bought(CUTOFF + timedelta(days=days), customer=c) for days in range(-9, 9) for c in "ab"]
         assert label(rows, [CUTOFF, CUTOFF]) == [("a", CUTOFF, False), ("b", CUTOFF, False)]
 
-    def test_one_customer_at_several_cutoffs(self, label: Label) -> None:
+    def test_churn_labels_one_customer_at_several_cutoffs(self, label: Label) -> None:
         cutoffs = [CUTOFF, datetime(2024, 4, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)]
         rows = [bought(datetime(2024, 2, 20, tzinfo=UTC)), bought(datetime(2024, 3, 20, tzinfo=UTC))]
         assert label(rows, cutoffs) == [("a", cutoffs[0], False), ("a", cutoffs[1], True)]
 
-    def test_no_transactions_no_labels(self, connection: Backend) -> None:
+    def test_churn_labels_no_transactions_return_no_labels(self, connection: Backend) -> None:
         result = connection.to_pyarrow(churn_labels(table([]), [CUTOFF], HORIZON, ACTIVITY))
         assert result.num_rows == 0
         assert {field.name: field.type for field in result.schema} == {
@@ -151,41 +151,41 @@ class TestClosedCutoffs:
         horizon_days=st.integers(1, 200),
         min_history_days=st.integers(1, 200),
     )
-    def test_equals_the_oracle(
+    def test_closed_cutoffs_any_range_equals_oracle(
         self, first_event: datetime, days: int, nudge: timedelta, horizon_days: int, min_history_days: int
     ) -> None:
         as_of = first_event + timedelta(days=days) + nudge
         expected = feature_oracle.closed_cutoffs(first_event, as_of, horizon_days, min_history_days)
         assert closed_cutoffs(first_event, as_of, horizon_days, min_history_days) == expected
 
-    def test_horizon_that_closes_at_as_of_counts(self) -> None:
+    def test_closed_cutoffs_horizon_that_closes_at_as_of_is_closed(self) -> None:
         as_of = utc(2024, 3) + timedelta(days=90)
         assert closed_cutoffs(utc(2024, 1, 15), as_of, 90) == [utc(2024, 3)]
         assert closed_cutoffs(utc(2024, 1, 15), as_of - MICROSECOND, 90) == []
 
-    def test_history_of_exactly_the_minimum_counts(self) -> None:
+    def test_closed_cutoffs_history_of_exactly_the_minimum_is_enough(self) -> None:
         first_event = utc(2024, 3) - timedelta(days=30)
         assert closed_cutoffs(first_event, utc(2024, 4), 1) == [utc(2024, 3)]
         assert closed_cutoffs(first_event + MICROSECOND, utc(2024, 4), 1) == []
         assert closed_cutoffs(first_event, utc(2024, 4), 1, min_history_days=31) == []
 
-    def test_december_is_followed_by_january(self) -> None:
+    def test_closed_cutoffs_december_is_followed_by_january(self) -> None:
         expected = [utc(2023, 11), utc(2023, 12), utc(2024, 1), utc(2024, 2)]
         assert closed_cutoffs(utc(2023, 9, 20), utc(2024, 2, 15), 1) == expected
 
-    def test_first_event_in_december(self) -> None:
+    def test_closed_cutoffs_first_event_in_december(self) -> None:
         assert closed_cutoffs(utc(2023, 12, 31), utc(2024, 2, 2), 1) == [utc(2024, 2)]
 
     @pytest.mark.parametrize(("year", "closes"), [(2023, utc(2023, 3, 31)), (2024, utc(2024, 3, 30))])
-    def test_leap_day_is_a_day_of_the_horizon(self, year: int, closes: datetime) -> None:
+    def test_closed_cutoffs_leap_day_is_a_day_of_the_horizon(self, year: int, closes: datetime) -> None:
         first_event = utc(year - 1, 12, 31)
         assert closed_cutoffs(first_event, closes, 58) == [utc(year, 2)]
         assert closed_cutoffs(first_event, closes - MICROSECOND, 58) == []
 
     @pytest.mark.parametrize("as_of", [utc(2024, 1, 15), utc(2023, 1), utc(2024, 2), utc(2024, 5, 29)])
-    def test_nothing_closed_yet(self, as_of: datetime) -> None:
+    def test_closed_cutoffs_no_closed_horizon_returns_nothing(self, as_of: datetime) -> None:
         assert closed_cutoffs(utc(2024, 1, 15), as_of, 90) == []
 
-    def test_cutoffs_are_in_utc_as_the_first_event(self) -> None:
+    def test_closed_cutoffs_are_in_utc(self) -> None:
         (cutoff,) = closed_cutoffs(utc(2024, 1, 15), utc(2024, 3, 2), 1)
         assert cutoff.tzinfo is UTC

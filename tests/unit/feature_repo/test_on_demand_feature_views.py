@@ -58,7 +58,7 @@ def histories(draw: st.DrawFn) -> History:
 class TestValues:
     @EXAMPLES
     @given(batch=st.lists(histories(), min_size=1, max_size=5))
-    def test_equals_the_oracle(self, batch: list[History]) -> None:
+    def test_customer_request_time_any_history_equals_oracle(self, batch: list[History]) -> None:
         results = request_time([inputs(history) for history in batch])
         for history, row in zip(batch, results, strict=True):
             expected = feature_oracle.request_time(history.first, history.last, history.mean_gap_days, history.as_of)
@@ -72,18 +72,18 @@ class TestValues:
 
     @EXAMPLES
     @given(batch=st.lists(histories(), min_size=1, max_size=5))
-    def test_a_batch_equals_its_customers_one_by_one(self, batch: list[History]) -> None:
+    def test_customer_request_time_batch_equals_single_customers(self, batch: list[History]) -> None:
         rows = [inputs(history) for history in batch]
         assert bits(request_time(rows)) == bits(row for one in rows for row in request_time([one]))
 
     @EXAMPLES
     @given(history=histories())
-    def test_integers_that_became_floats_give_the_same_bits(self, history: History) -> None:
+    def test_customer_request_time_float_inputs_return_the_same_bits(self, history: History) -> None:
         row = inputs(history)
         floats = {name: None if value is None else float(value) for name, value in row.items()}
         assert bits(request_time([floats])) == bits(request_time([row]))
 
-    def test_example(self) -> None:
+    def test_customer_request_time_example(self) -> None:
         row = {"as_of_us": 40 * DAY_US, "first_purchase_us": 0, "last_purchase_us": 30 * DAY_US}
         assert request_time([row | {"mean_gap_days": 4.0}]) == [
             {
@@ -94,7 +94,7 @@ class TestValues:
             }
         ]
 
-    def test_request_at_the_moment_of_the_first_purchase(self) -> None:
+    def test_customer_request_time_at_first_purchase_is_zero(self) -> None:
         row = dict.fromkeys(["as_of_us", "first_purchase_us", "last_purchase_us"], 5 * DAY_US)
         assert request_time([row | {"mean_gap_days": None}]) == [
             {
@@ -105,7 +105,7 @@ class TestValues:
             }
         ]
 
-    def test_a_single_purchase_is_all_silence(self) -> None:
+    def test_customer_request_time_single_purchase_has_silence_share_one(self) -> None:
         row = {"as_of_us": 9 * DAY_US, "first_purchase_us": DAY_US, "last_purchase_us": DAY_US}
         (result,) = request_time([row | {"mean_gap_days": None}])
         assert result["silence_share"] == 1.0
@@ -119,11 +119,11 @@ class TestMissing:
         "mean_gap_days": 4.0,
     }
 
-    def test_no_gap_is_no_lateness_and_nothing_else(self) -> None:
+    def test_customer_request_time_missing_gap_makes_lateness_null_only(self) -> None:
         complete, without = request_time([self.COMPLETE, self.COMPLETE | {"mean_gap_days": None}])
         assert without == complete | {"lateness_ratio": None}
 
-    def test_gap_that_is_not_a_number_never_becomes_one(self) -> None:
+    def test_customer_request_time_nan_gap_makes_lateness_null(self) -> None:
         complete, without = request_time([self.COMPLETE, self.COMPLETE | {"mean_gap_days": math.nan}])
         lateness = without.pop("lateness_ratio")
         assert lateness is None or math.isnan(lateness)
@@ -134,7 +134,7 @@ class TestMissing:
         [["first_purchase_us"], ["last_purchase_us"], ["first_purchase_us", "last_purchase_us"]],
         ids="+".join,
     )
-    def test_no_history_is_null_throughout(self, missing: list[str]) -> None:
+    def test_customer_request_time_no_history_is_null(self, missing: list[str]) -> None:
         row = self.COMPLETE | dict.fromkeys(missing)
         assert request_time([row, self.COMPLETE, row | {"mean_gap_days": None}]) == [
             dict.fromkeys(OUTPUTS),
@@ -142,7 +142,7 @@ class TestMissing:
             dict.fromkeys(OUTPUTS),
         ]
 
-    def test_columns_of_unequal_length_are_refused(self) -> None:
+    def test_customer_request_time_unequal_lengths_raise(self) -> None:
         columns: dict[str, list[Any]] = {name: [value, value] for name, value in self.COMPLETE.items()}
         with pytest.raises(ValueError, match="zip"):
             customer_request_time.feature_transformation.udf(columns | {"mean_gap_days": [4.0]})
@@ -151,7 +151,7 @@ class TestMissing:
 class TestTimePasses:
     @EXAMPLES
     @given(history=histories(), later_us=st.one_of(st.integers(0, 5), st.integers(0, 3_000 * DAY_US)))
-    def test_nothing_decreases(self, history: History, later_us: int) -> None:
+    def test_customer_request_time_later_request_decreases_nothing(self, history: History, later_us: int) -> None:
         now, later = request_time(
             [inputs(history), inputs(history._replace(as_of=history.as_of + later_us * MICROSECOND))]
         )
@@ -163,13 +163,13 @@ class TestTimePasses:
 
     @EXAMPLES
     @given(history=histories())
-    def test_silence_is_a_share(self, history: History) -> None:
+    def test_customer_request_time_silence_share_is_from_zero_to_one(self, history: History) -> None:
         (row,) = request_time([inputs(history)])
         assert 0.0 <= row["silence_share"] <= 1.0
 
     @EXAMPLES
     @given(history=histories(), days=st.integers(1, 3_000))
-    def test_a_day_later_is_a_day_more(self, history: History, days: int) -> None:
+    def test_customer_request_time_one_day_later_adds_one_day(self, history: History, days: int) -> None:
         now, later = request_time(
             [inputs(history), inputs(history._replace(as_of=history.as_of + timedelta(days=days)))]
         )
@@ -177,7 +177,7 @@ class TestTimePasses:
             assert later[name] - now[name] == pytest.approx(days, rel=1e-12)
 
 
-def test_function_needs_nothing_from_its_module() -> None:
+def test_customer_request_time_source_is_self_contained() -> None:
     """Feast stores the function by value, so a global it used would be frozen at apply."""
     names = customer_request_time.feature_transformation.udf.__code__.co_names
     attributes = {"append"}

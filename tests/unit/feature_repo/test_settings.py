@@ -18,13 +18,13 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_defaults_are_the_checkouts_data_folder_and_the_wall_clock() -> None:
+def test_load_settings_defaults_are_data_folder_and_wall_clock() -> None:
     settings = load_settings()
     assert settings.data == Path(__file__).resolve().parents[3] / "data"
     assert (settings.clock, settings.horizon_days, settings.activity_days) == ("wall", 90, 180)
 
 
-def test_the_environment_wins_and_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_load_settings_reads_the_environment_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / "a"))
     monkeypatch.setenv("HOLDFAST_HORIZON_DAYS", "60")
     assert (load_settings().data, load_settings().horizon_days) == (tmp_path / "a", 60)
@@ -33,7 +33,7 @@ def test_the_environment_wins_and_is_read_at_each_call(monkeypatch: pytest.Monke
     assert Settings(data=tmp_path / "c").data == tmp_path / "c"
 
 
-def test_a_relative_folder_and_a_home_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_load_settings_relative_folder_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for value, expected in (("state", tmp_path / "state"), ("~/state", tmp_path / "home" / "state")):
@@ -52,7 +52,7 @@ def test_a_relative_folder_and_a_home_become_absolute(monkeypatch: pytest.Monkey
         ("1998-07-01T02:00:00+02:00", datetime(1998, 7, 1, tzinfo=UTC)),
     ],
 )
-def test_the_clock(monkeypatch: pytest.MonkeyPatch, value: str, expected: object) -> None:
+def test_load_settings_parses_the_clock(monkeypatch: pytest.MonkeyPatch, value: str, expected: object) -> None:
     monkeypatch.setenv("HOLDFAST_CLOCK", value)
     clock = load_settings().clock
     assert clock == expected
@@ -63,18 +63,20 @@ def test_the_clock(monkeypatch: pytest.MonkeyPatch, value: str, expected: object
     ("name", "value"),
     [("CLOCK", "moon"), ("CLOCK", ""), ("HORIZON_DAYS", "0"), ("ACTIVITY_DAYS", "-1"), ("HORIZON_DAYS", "soon")],
 )
-def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_load_settings_invalid_value_raises_settings_error(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(f"HOLDFAST_{name}", value)
     with pytest.raises(SettingsError, match=f"^HOLDFAST_{name} is {value!r}; it must be "):
         load_settings()
 
 
-def test_settings_do_not_change(tmp_path: Path) -> None:
+def test_settings_are_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         Settings(data=tmp_path).data = tmp_path / "other"  # type: ignore[misc]
 
 
-def test_all_state_lies_in_one_folder(tmp_path: Path) -> None:
+def test_settings_all_state_is_in_the_data_folder(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     for folder in (settings.batches, settings.snapshots, settings.feast, settings.mlflow):
         assert folder.parent == tmp_path
@@ -84,21 +86,21 @@ def test_all_state_lies_in_one_folder(tmp_path: Path) -> None:
     assert block["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
 
 
-def test_a_named_tracking_server_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_mlflow_tracking_uri_named_server_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     assert Settings(data=tmp_path).mlflow_tracking_uri == "http://mlflow:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     assert Settings(data=tmp_path).mlflow_tracking_uri.startswith("sqlite:///")
 
 
-def test_the_block_reads_back_as_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_read_again_returns_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "with space")
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings
 
 
-def test_what_the_caller_has_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_apply_environment_does_not_overwrite_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in NO_TELEMETRY:
         monkeypatch.delenv(name, raising=False)
     for name in ("BENTOML_HOME", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"):
@@ -114,7 +116,7 @@ def test_what_the_caller_has_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert os.environ["DO_NOT_TRACK"] == os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_the_printed_block_is_what_a_shell_reads(tmp_path: Path) -> None:
+def test_main_prints_variables_for_a_shell(tmp_path: Path) -> None:
     from tests.support.main_job import environment_of, run
 
     data = tmp_path / "with space"

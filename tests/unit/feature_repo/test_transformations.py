@@ -89,29 +89,29 @@ def view_of(name: str) -> FeatureView:
 class TestDefinition:
     @EXAMPLES
     @given(case=st.booleans().flatmap(cases))
-    def test_equals_the_oracle(self, build: Build, name: str, case: Case) -> None:
+    def test_builders_any_shop_equal_oracle(self, build: Build, name: str, case: Case) -> None:
         visible = feature_oracle.known(case.rows, case.as_of, case.known_at)
         assert_equal(build(name, *_arguments(case)), feature_oracle.FEATURES[name](visible, case.as_of))
 
-    def test_schema_is_the_feature_views(self, connection: Backend, name: str) -> None:
+    def test_builders_schema_equals_the_feature_view(self, connection: Backend, name: str) -> None:
         arrow_types = {String: pa.string(), Int64: pa.int64(), Float64: pa.float64()}
         result = connection.to_pyarrow(BUILDERS[name](table([purchase("a", AS_OF - MICROSECOND)]), AS_OF))
         view = view_of(name)
         wanted = {field.name: arrow_types[field.dtype] for field in [*view.entity_columns, *view.features]}
         assert {field.name: field.type for field in result.schema} == wanted
 
-    def test_empty_table_gives_zero_rows_of_the_same_schema(self, connection: Backend, name: str) -> None:
+    def test_builders_empty_table_returns_no_rows_of_the_same_schema(self, connection: Backend, name: str) -> None:
         some = connection.to_pyarrow(BUILDERS[name](table([purchase("a", AS_OF - MICROSECOND)]), AS_OF))
         none = connection.to_pyarrow(BUILDERS[name](table([]), AS_OF))
         assert none.num_rows == 0
         assert none.schema.equals(some.schema)
 
-    def test_one_purchase_is_null_only_where_the_view_says_so(self, build: Build, name: str) -> None:
+    def test_builders_one_purchase_is_null_only_in_nullable_fields(self, build: Build, name: str) -> None:
         (row,) = build(name, [purchase("a", AS_OF - timedelta(days=1), 9.99)], AS_OF)
         nullable = {column for column in view_of(name).tags.get("nullable", "").split(",") if column}
         assert {column for column, value in row.items() if value is None} == nullable
 
-    def test_several_purchases_on_one_day_are_one_purchase_day(self, build: Build, name: str) -> None:
+    def test_builders_purchases_on_one_day_are_one_purchase_day(self, build: Build, name: str) -> None:
         day = datetime(2024, 2, 10, tzinfo=UTC)
         rows = [purchase("a", day + timedelta(hours=hours)) for hours in (0, 0, 5, 23)]
         assert_equal(build(name, rows, AS_OF), feature_oracle.FEATURES[name](rows, AS_OF))
@@ -119,11 +119,11 @@ class TestDefinition:
         assert {v for k, v in row.items() if "purchase_days" in k} <= {1}
         assert all(v is None for k, v in row.items() if "gap" in k)
 
-    def test_customer_with_returns_only_is_absent(self, build: Build, name: str) -> None:
+    def test_builders_customer_with_returns_only_is_absent(self, build: Build, name: str) -> None:
         rows = [purchase("a", AS_OF - timedelta(days=2), -5.0), purchase("b", AS_OF - timedelta(days=2), 5.0)]
         assert [row["customer_id"] for row in build(name, rows, AS_OF)] == ["b"]
 
-    def test_midnight_utc_parts_two_days(self, build: Build, name: str) -> None:
+    def test_builders_days_are_separated_at_midnight_utc(self, build: Build, name: str) -> None:
         midnight = datetime(2024, 2, 10, tzinfo=UTC)
         apart = [purchase("a", midnight - MICROSECOND), purchase("a", midnight)]
         together = [purchase("a", midnight), purchase("a", midnight + timedelta(days=1) - MICROSECOND)]
@@ -138,7 +138,7 @@ def _arguments(case: Case) -> tuple[list[Transaction], datetime, datetime]:
 
 
 @pytest.mark.parametrize("days", [30, 90, 180])
-def test_windows_are_half_open(build: Build, days: int) -> None:
+def test_recent_activity_windows_are_half_open(build: Build, days: int) -> None:
     start = AS_OF - timedelta(days=days)
     rows = [
         purchase("at the start", start),
@@ -164,12 +164,12 @@ def test_windows_are_half_open(build: Build, days: int) -> None:
         (timedelta(days=180) + MICROSECOND, 0),
     ],
 )
-def test_trend_is_this_quarter_less_the_one_before(build: Build, age: timedelta, trend: int) -> None:
+def test_recent_activity_trend_is_difference_of_90_day_windows(build: Build, age: timedelta, trend: int) -> None:
     (row,) = build("customer_recent_activity", [purchase("a", AS_OF - age)], AS_OF)
     assert row["purchase_days_trend_90d"] == trend
 
 
-def test_money_is_summed_as_decimals(build: Build) -> None:
+def test_builders_sum_money_as_decimals(build: Build) -> None:
     rows = [purchase("a", AS_OF - timedelta(days=1), amount) for amount in [0.1] * 10 + [1e7, -1e7]]
     (history,) = build("customer_purchase_history", rows, AS_OF)
     (recent,) = build("customer_recent_activity", rows, AS_OF)
@@ -177,7 +177,7 @@ def test_money_is_summed_as_decimals(build: Build) -> None:
 
 
 @pytest.mark.parametrize("gaps", [[7, 7, 7], [3_000, 3_001, 3_000], [1, 5_000], [2_001, 2_000, 2_000, 2_001, 2_000]])
-def test_deviation_of_nearly_equal_gaps_keeps_its_digits(build: Build, gaps: list[int]) -> None:
+def test_purchase_rhythm_deviation_of_nearly_equal_gaps_is_precise(build: Build, gaps: list[int]) -> None:
     ages = [sum(gaps[i:]) + 1 for i in range(len(gaps) + 1)]
     rows = [purchase("a", AS_OF - timedelta(days=age)) for age in ages]
     assert_equal(build("customer_purchase_rhythm", rows, AS_OF), feature_oracle.purchase_rhythm(rows, AS_OF))
@@ -210,7 +210,7 @@ def _with_unknown_rows(draw: st.DrawFn) -> tuple[Case, list[Transaction]]:
 class TestNoLeak:
     @FEWER_EXAMPLES
     @given(drawn=_with_unknown_rows())
-    def test_what_is_not_yet_known_changes_nothing(
+    def test_known_transactions_later_data_has_no_effect(
         self, build: Build, name: str, drawn: tuple[Case, list[Transaction]]
     ) -> None:
         case, unknown = drawn
@@ -218,7 +218,7 @@ class TestNoLeak:
         after = build(name, [*unknown, *case.rows], case.as_of, case.known_at)
         assert bits(after) == bits(before)
 
-    def test_late_row_counts_from_the_microsecond_it_arrives(self, build: Build, name: str) -> None:
+    def test_known_transactions_late_row_is_known_from_its_arrival(self, build: Build, name: str) -> None:
         arrival = AS_OF + timedelta(days=3)
         early = [purchase("a", AS_OF - timedelta(days=40)), purchase("a", AS_OF - timedelta(days=33))]
         late = [
@@ -234,18 +234,18 @@ class TestNoLeak:
 class TestStable:
     @FEWER_EXAMPLES
     @given(case=cases(all_known=True), data=st.data())
-    def test_row_order_does_not_matter(self, build: Build, name: str, case: Case, data: st.DataObject) -> None:
+    def test_builders_row_order_has_no_effect(self, build: Build, name: str, case: Case, data: st.DataObject) -> None:
         shuffled = data.draw(st.permutations(case.rows))
         assert bits(build(name, shuffled, case.as_of)) == bits(build(name, case.rows, case.as_of))
 
     @FEWER_EXAMPLES
     @given(case=cases(all_known=True), customer=st.sampled_from(CUSTOMERS))
-    def test_other_customers_do_not_matter(self, build: Build, name: str, case: Case, customer: str) -> None:
+    def test_builders_other_customers_have_no_effect(self, build: Build, name: str, case: Case, customer: str) -> None:
         among_others = build(name, *_arguments(case))
         alone = build(name, [row for row in case.rows if row.customer_id == customer], case.as_of, case.known_at)
         assert bits(alone) == bits(row for row in among_others if row["customer_id"] == customer)
 
-    def test_files_and_threads_do_not_matter(
+    def test_builders_files_and_threads_have_no_effect(
         self, name: str, scattered: list[list[Path]], many_rows: list[Transaction]
     ) -> None:
         results = []
@@ -333,7 +333,7 @@ def by_time_zone(tmp_path_factory: pytest.TempPathFactory, zoned_rows: list[Tran
     return {zone: json.loads(output) for zone, output in outputs.items()}
 
 
-def test_processes_ran_in_different_time_zones(by_time_zone: dict[str, dict[str, Any]]) -> None:
+def test_time_zone_fixture_ran_processes_in_different_zones(by_time_zone: dict[str, dict[str, Any]]) -> None:
     assert {zone: result["offset"] for zone, result in by_time_zone.items()} == {
         "UTC": 0,
         "America/New_York": -5 * 3600,
@@ -342,7 +342,7 @@ def test_processes_ran_in_different_time_zones(by_time_zone: dict[str, dict[str,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_process_time_zone_does_not_matter(
+def test_builders_process_time_zone_has_no_effect(
     name: str, by_time_zone: dict[str, dict[str, Any]], zoned_rows: list[Transaction]
 ) -> None:
     visible = feature_oracle.known(zoned_rows, AS_OF, AS_OF)
@@ -351,6 +351,6 @@ def test_process_time_zone_does_not_matter(
         assert bits(result["tables"][name]) == bits(by_time_zone["UTC"]["tables"][name])
 
 
-def test_builders_cover_every_stored_view() -> None:
+def test_builders_cover_each_stored_view() -> None:
     views = {view.name for view in vars(feature_views).values() if isinstance(view, FeatureView)}
     assert views == set(NAMES)

@@ -50,7 +50,7 @@ def model(classifier: Any, request: pytest.FixtureRequest) -> CalibratedModel:
 X = customers(400, seed=5)
 
 
-def test_a_round_trip_keeps_every_bit(model: CalibratedModel, tmp_path: Path) -> None:
+def test_calibrated_model_saved_and_loaded_returns_the_same_bits(model: CalibratedModel, tmp_path: Path) -> None:
     file = tmp_path / "model.skops"
     skops.io.dump(model, file)
     assert set(skops.io.get_untrusted_types(file=file)) <= set(TRUSTED_TYPES)
@@ -61,25 +61,25 @@ def test_a_round_trip_keeps_every_bit(model: CalibratedModel, tmp_path: Path) ->
     assert loaded.classes_.tolist() == model.classes_.tolist() == [False, True]
 
 
-def test_probabilities(model: CalibratedModel) -> None:
+def test_predict_proba_returns_probabilities_of_both_classes(model: CalibratedModel) -> None:
     probabilities = model.predict_proba(X)
     assert probabilities.shape == (len(X), 2)
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=0, atol=1e-15)
 
 
-def test_calibration_keeps_the_order(model: CalibratedModel) -> None:
+def test_predict_proba_has_the_order_of_the_log_odds(model: CalibratedModel) -> None:
     ranked = model.predict_proba(X)[np.argsort(model.decision_function(X)), 1]
     assert (np.diff(ranked) >= 0).all()
 
 
-def test_log_odds_are_the_classifiers_and_probabilities_the_calibrators(model: CalibratedModel) -> None:
+def test_decision_function_is_that_of_the_classifier_and_predict_proba_calibrates(model: CalibratedModel) -> None:
     log_odds = model.decision_function(X)
     assert log_odds.tobytes() == model.classifier.decision_function(X).tobytes()
     assert model.predict_proba(X)[:, 1].tobytes() == apply_calibrator(model.calibrator, log_odds).tobytes()
 
 
-def test_by_hand() -> None:
+def test_apply_calibrator_equals_reference_values() -> None:
     log_odds = np.array([-3.0, 0.0, 2.0])
     assert apply_calibrator(None, log_odds).tolist() == expit(log_odds).tolist()
     platt = LogisticRegression()
@@ -89,13 +89,13 @@ def test_by_hand() -> None:
     assert apply_calibrator(isotonic, log_odds) == pytest.approx([0.2, 0.4, 0.6])
 
 
-def test_no_calibration_changes_nothing(classifier: Any) -> None:
+def test_predict_proba_without_calibrator_equals_classifier(classifier: Any) -> None:
     np.testing.assert_allclose(
         CalibratedModel(classifier).predict_proba(X), classifier.predict_proba(X), rtol=0, atol=1e-15
     )
 
 
-def test_a_calibrator_helps_where_the_classifier_is_too_sure(classifier: Any) -> None:
+def test_apply_calibrator_overconfident_classifier_improves_brier_score(classifier: Any) -> None:
     class TooSure:
         classes_ = classifier.classes_
 
@@ -114,7 +114,7 @@ def test_a_calibrator_helps_where_the_classifier_is_too_sure(classifier: Any) ->
         assert after < before - 0.02
 
 
-def test_scikit_learn_can_clone_it_and_set_its_parameters(model: CalibratedModel) -> None:
+def test_calibrated_model_supports_clone_and_set_params(model: CalibratedModel) -> None:
     copy = clone(model)
     assert copy.classifier is not model.classifier
     assert type(copy.calibrator) is type(model.calibrator)

@@ -62,7 +62,7 @@ def _prints(store: Any) -> dict[str, str]:
     return fingerprint(store, 90, 180)
 
 
-def test_it_has_four_parts_and_is_stable(store: Any) -> None:
+def test_fingerprint_has_four_parts_and_is_stable(store: Any) -> None:
     first = _prints(store)
     assert sorted(first) == PARTS
     assert all(len(value) == 64 for value in first.values())
@@ -87,7 +87,9 @@ def _apply_transformations(store: Any) -> None:
         ("labels.py", ">= times.cutoff", "> times.cutoff", "labels"),
     ],
 )
-def test_code_that_computes_counts(store: Any, sources: Path, file: str, old: str, new: str, part: str) -> None:
+def test_fingerprint_changed_computation_changes_its_part(
+    store: Any, sources: Path, file: str, old: str, new: str, part: str
+) -> None:
     before, version = _prints(store), transformations_version()
     _edit(sources / file, old, new)
     if part == "transformations":  # serving reads what was applied, whatever its own source says
@@ -98,21 +100,21 @@ def test_code_that_computes_counts(store: Any, sources: Path, file: str, old: st
 
 
 @pytest.mark.parametrize("file", ["transformations.py", "labels.py"])
-def test_comments_docstrings_and_layout_do_not_count(store: Any, sources: Path, file: str) -> None:
+def test_fingerprint_comments_docstrings_and_layout_have_no_effect(store: Any, sources: Path, file: str) -> None:
     before, version = _prints(store), transformations_version()
     path = sources / file
     text = path.read_text()
-    _edit(path, '"""', '"""Said otherwise. ')
+    _edit(path, '"""', '"""Other text. ')
     _edit(path, "\n\n\ndef ", "\n\n\n\n# A comment.\ndef ")
     _edit(path, "    return ", "    # Another.\n\n    return ")
-    _edit(path, '    """', '    """Said otherwise. ')
+    _edit(path, '    """', '    """Other text. ')
     assert path.read_text() != text
     assert differing_parts(before, _prints(store)) == []
     assert transformations_version() == version
 
 
 @pytest.mark.parametrize(("horizon", "activity"), [(91, 180), (90, 181), (180, 90)])
-def test_what_churned_means_counts(store: Any, horizon: int, activity: int) -> None:
+def test_fingerprint_changed_label_definition_changes_labels(store: Any, horizon: int, activity: int) -> None:
     assert differing_parts(_prints(store), fingerprint(store, horizon, activity)) == ["labels"]
 
 
@@ -130,10 +132,12 @@ def _on_demand(store: Any, old: str, new: str) -> None:
         ("since_last / gap", "gap / since_last", ["on_demand"]),
         ("day_us = 86_400_000_000", "day_us = 86_400_000_001", ["on_demand"]),
         ("day_us = 86_400_000_000", "day_us = 86400000000  # a day", []),
-        ('"""Recency', '"""Said otherwise: recency', []),
+        ('"""Compute recency', '"""Determine recency', []),
     ],
 )
-def test_the_function_at_the_request(store: Any, old: str, new: str, parts: list[str]) -> None:
+def test_fingerprint_changed_on_demand_function_changes_on_demand(
+    store: Any, old: str, new: str, parts: list[str]
+) -> None:
     before = _prints(store)
     _on_demand(store, old, new)
     assert differing_parts(before, _prints(store)) == parts
@@ -190,13 +194,13 @@ def _service_described(store: Any) -> None:
     ],
     ids=["order", "fewer", "type", "ttl", "nullable", "view described", "service described"],
 )
-def test_definitions(store: Any, change: Change, parts: list[str]) -> None:
+def test_fingerprint_changed_definition_changes_its_part(store: Any, change: Change, parts: list[str]) -> None:
     before = _prints(store)
     change(store)
     assert differing_parts(before, _prints(store)) == parts
 
 
-def test_whether_a_feature_of_the_request_may_be_null_counts(store: Any) -> None:
+def test_fingerprint_nullable_on_demand_feature_changes_on_demand(store: Any) -> None:
     before = _prints(store)
     assert {f.name: f.nullable for f in model_inputs(store)}["lateness_ratio"]
     view = store.get_on_demand_feature_view("customer_request_time")
@@ -207,13 +211,13 @@ def test_whether_a_feature_of_the_request_may_be_null_counts(store: Any) -> None
     assert differing_parts(before, after) != []
 
 
-def test_a_missing_part_differs() -> None:
+def test_differing_parts_missing_part_differs() -> None:
     assert differing_parts({"a": "1", "b": "2"}, {"a": "1"}) == ["b"]
     assert differing_parts({"a": "1"}, {"a": "2", "c": "3"}) == ["a", "c"]
     assert differing_parts({}, {}) == []
 
 
-def test_the_normal_form_keeps_what_runs() -> None:
+def test_strip_formatting_preserves_behavior() -> None:
     source = 'def f(x):\n    """Doc."""\n    return x + 1  # why\n'
     assert strip_formatting(source) == strip_formatting("@decorated\ndef f( x ):\n\n    return (x+1)\n")
     assert strip_formatting(source) != strip_formatting("def f(x):\n    return x + 2\n")
@@ -222,7 +226,7 @@ def test_the_normal_form_keeps_what_runs() -> None:
 
 
 class TestInputs:
-    def test_they_are_the_services_in_its_order(self, store: Any) -> None:
+    def test_model_inputs_are_those_of_the_feature_service_in_its_order(self, store: Any) -> None:
         inputs = model_inputs(store)
         names = [feature.name for feature in inputs]
         assert names[:3] == ["purchase_days", "total_amount", "mean_purchase_amount"]
@@ -236,13 +240,13 @@ class TestInputs:
             "lateness_ratio",
         }
 
-    def test_freshness_limits_are_the_views(self, store: Any) -> None:
+    def test_freshness_limits_are_those_of_the_views(self, store: Any) -> None:
         limits = freshness_limits(store)
         assert sorted(limits) == ["customer_purchase_history", "customer_purchase_rhythm", "customer_recent_activity"]
         for limit in limits.values():
             assert (limit.soft, limit.hard) == (timedelta(hours=48), timedelta(days=30))
 
-    def test_a_view_without_ttl_never_expires(self, store: Any) -> None:
+    def test_freshness_limits_view_without_ttl_has_no_hard_limit(self, store: Any) -> None:
         _view(ttl=timedelta(0))(store)
         store.refresh_registry()
         assert freshness_limits(store)["customer_purchase_rhythm"].hard == timedelta.max
@@ -262,7 +266,7 @@ class TestServedModel:
         "model_sha256": "",
     }
 
-    def test_it_survives_its_file(self) -> None:
+    def test_served_model_written_and_read_is_equal(self) -> None:
         served = ServedModel(**self.CONTRACT)
         assert served.reference == [1.5, None]
         assert ServedModel.model_validate_json(served.model_dump_json()) == served
@@ -276,11 +280,11 @@ class TestServedModel:
             (None, "list"),
         ],
     )
-    def test_a_reference_has_one_value_per_input(self, reference: Any, why: str) -> None:
+    def test_served_model_reference_of_other_length_raises(self, reference: Any, why: str) -> None:
         with pytest.raises(ValidationError, match=why):
             ServedModel(**self.CONTRACT | {"reference": reference})
 
-    def test_an_example_has_one_value_per_input_and_a_probability(self) -> None:
+    def test_served_model_invalid_example_raises(self) -> None:
         good = {"inputs": [1.5, None], "churn_probability": 0.25}
         served = ServedModel(**self.CONTRACT | {"examples": [good, good]})
         assert ServedModel.model_validate_json(served.model_dump_json()) == served
@@ -293,13 +297,13 @@ class TestServedModel:
             with pytest.raises(ValidationError, match=why):
                 ServedModel(**self.CONTRACT | {"examples": [good, good | bad]})
 
-    def test_other_definitions_are_named(self) -> None:
+    def test_differing_definitions_lists_the_parts(self) -> None:
         served = ServedModel(**self.CONTRACT)
         assert served.differing_definitions(served.model_copy(update={"threshold": 0.1, "model_version": "2"})) == []
         other = served.model_copy(update={"fingerprint": {"labels": "1", "on_demand": "2"}, "inputs": ["b", "a"]})
         assert served.differing_definitions(other) == ["labels", "on_demand", "inputs"]
 
-    def test_none_is_made_up(self) -> None:
+    def test_served_model_missing_field_raises(self) -> None:
         without = {name: value for name, value in self.CONTRACT.items() if name != "reference"}
         with pytest.raises(ValidationError, match="reference"):
             ServedModel(**without)
@@ -309,25 +313,25 @@ INPUTS = [Feature("v", "count", "Int64", False), Feature("v", "gap", "Float64", 
 
 
 class TestInputMatrix:
-    def test_columns_follow_the_inputs_not_the_dictionary(self) -> None:
+    def test_input_matrix_columns_have_the_order_of_the_inputs(self) -> None:
         matrix = input_matrix(INPUTS, {"unused": ["x", "y"], "gap": [0.5, -0.0], "count": [1, 2]})
         assert matrix.dtype == np.float64
         assert matrix.tolist() == [[1.0, 0.5], [2.0, -0.0]]
 
     @pytest.mark.parametrize("missing", [None, float("nan")])
-    def test_a_permitted_null_is_nan_and_stays_so(self, missing: float | None) -> None:
+    def test_input_matrix_null_in_nullable_feature_is_nan(self, missing: float | None) -> None:
         matrix = input_matrix(INPUTS, {"gap": [1.0, missing], "count": [1, 2]})
         assert np.isnan(matrix).tolist() == [[False, False], [False, True]]
 
     @pytest.mark.parametrize("missing", [None, float("nan")])
-    def test_any_other_null_is_refused_and_named(self, missing: float | None) -> None:
+    def test_input_matrix_null_in_other_feature_raises(self, missing: float | None) -> None:
         with pytest.raises(MissingFeatureError, match=r"v:count is null in row 2, and is not declared nullable"):
             input_matrix(INPUTS, {"gap": [1.0, None, 2.0], "count": [1, 2, missing]})
 
-    def test_no_rows_make_no_rows(self) -> None:
+    def test_input_matrix_no_rows_returns_no_rows(self) -> None:
         assert input_matrix(INPUTS, {"gap": [], "count": []}).shape == (0, 2)
 
-    def test_an_absent_or_ragged_column_is_an_error(self) -> None:
+    def test_input_matrix_missing_or_shorter_column_raises(self) -> None:
         with pytest.raises(KeyError):
             input_matrix(INPUTS, {"count": [1]})
         with pytest.raises(ValueError, match="broadcast"):

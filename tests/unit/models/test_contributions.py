@@ -37,7 +37,7 @@ _references = st.lists(_values | st.none(), min_size=INPUTS, max_size=INPUTS)
 
 @settings(max_examples=150, deadline=None)
 @given(rows=_rows, reference=_references)
-def test_they_add_up_whatever_the_customer_and_the_reference(
+def test_compute_contributions_any_customer_and_reference_sum_to_log_odds(
     model: Any, rows: list[list[float]], reference: list[float | None]
 ) -> None:
     x = np.array(rows)
@@ -49,7 +49,7 @@ def test_they_add_up_whatever_the_customer_and_the_reference(
 
 @settings(max_examples=60, deadline=None)
 @given(row=_rows, other=_values, column=st.integers(0, INPUTS - 1))
-def test_a_contribution_depends_on_its_input_alone(
+def test_compute_contributions_depends_on_own_input_only(
     model: Any, row: list[list[float]], other: float, column: int
 ) -> None:
     x = np.array(row[:1])
@@ -60,13 +60,13 @@ def test_a_contribution_depends_on_its_input_alone(
     np.testing.assert_allclose(after[others], before[others], rtol=0, atol=1e-12)
 
 
-def test_the_typical_customer_has_none(model: Any) -> None:
+def test_compute_contributions_reference_customer_has_zeros(model: Any) -> None:
     found = compute_contributions(model.decision_function, np.array([TYPICAL], dtype=float), TYPICAL)
     assert found.log_odds[0] == pytest.approx(found.base, abs=1e-12)
     np.testing.assert_allclose(found.values, 0, atol=1e-12)
 
 
-def test_missing_counts_like_any_value(model: Any) -> None:
+def test_compute_contributions_missing_value_contributes(model: Any) -> None:
     """Input 3 is often missing, and its absence says something."""
     x = np.array([TYPICAL, TYPICAL], dtype=float)
     x[1, 3] = 5.0
@@ -77,7 +77,7 @@ def test_missing_counts_like_any_value(model: Any) -> None:
     assert against_known.values[0, 3] == pytest.approx(-against_missing.values[1, 3], abs=1e-12)
 
 
-def test_a_linear_models_are_its_coefficients_times_the_difference() -> None:
+def test_compute_contributions_linear_model_equals_coefficients_times_difference() -> None:
     weights = np.array([2.0, -1.0, 0.5])
     found = compute_contributions(
         lambda x: x @ weights + 4, np.array([[1.0, 1.0, 1.0], [0.0, 3.0, 2.0]]), [1.0, 2.0, 0.0]
@@ -87,7 +87,7 @@ def test_a_linear_models_are_its_coefficients_times_the_difference() -> None:
     assert found.log_odds.tolist() == [5.5, 2.0]
 
 
-def test_many_customers_get_what_each_gets_alone(model: Any) -> None:
+def test_compute_contributions_many_rows_equal_single_rows(model: Any) -> None:
     x = customers(700, seed=5)  # more than one call's worth
     together = compute_contributions(model.decision_function, x, TYPICAL)
     for row in (0, 255, 256, 511, 512, 699):
@@ -96,18 +96,18 @@ def test_many_customers_get_what_each_gets_alone(model: Any) -> None:
         assert together.log_odds[row] == pytest.approx(alone.log_odds[0], abs=1e-12)
 
 
-def test_boosting_with_interactions_is_refused() -> None:
+def test_compute_contributions_interactions_raise() -> None:
     model = fitted(boosting(interactions=None))
-    with pytest.raises(NotAdditiveError, match=r"no sum over its inputs: row \d+ has log-odds .*no_interactions"):
+    with pytest.raises(NotAdditiveError, match=r"is not additive: row \d+ has log-odds .*no_interactions"):
         compute_contributions(model.decision_function, customers(50, seed=5), TYPICAL)
     assert issubclass(NotAdditiveError, HoldfastError)
 
 
-def test_every_row_is_checked() -> None:
+def test_compute_contributions_checks_every_row() -> None:
     """One customer in a thousand, far into the second call, for whom two inputs act together."""
     x = np.ones((1000, 3))
     x[700] = 2.0
-    with pytest.raises(NotAdditiveError, match="row 700 has log-odds 4, but its inputs one by one make 2"):
+    with pytest.raises(NotAdditiveError, match="row 700 has log-odds 4, but the contributions of its inputs sum to 2"):
         compute_contributions(
             lambda x: (x[:, 0] - 1) + (x[:, 1] - 1) + 2 * (x[:, 0] - 1) * (x[:, 1] - 1), x, [1.0, 1.0, 1.0]
         )
@@ -115,7 +115,7 @@ def test_every_row_is_checked() -> None:
 
 @settings(deadline=None)
 @given(scale=st.sampled_from([1e-3, 1.0, 1e6]), error=st.sampled_from([0.0, 1e-12, 1e-7, 1.0]))
-def test_rounding_is_forgiven_and_nothing_more(scale: float, error: float) -> None:
+def test_require_additive_tolerates_rounding_only(scale: float, error: float) -> None:
     values = np.array([[3.0, -1.0, 0.25]]) * scale
     total = np.array([0.5 + values.sum()]) + error * (1 + scale)
     if error < 1e-9:
@@ -126,7 +126,7 @@ def test_rounding_is_forgiven_and_nothing_more(scale: float, error: float) -> No
 
 
 @pytest.mark.parametrize("bad", [NAN, float("inf"), -float("inf")])
-def test_a_score_that_is_no_number_has_no_reasons(bad: float) -> None:
+def test_compute_contributions_score_not_finite_raises(bad: float) -> None:
     with pytest.raises(NotAdditiveError):
         compute_contributions(lambda x: np.full(len(x), bad), np.zeros((1, 2)), [0.0, 0.0])
     with pytest.raises(NotAdditiveError):
@@ -134,6 +134,6 @@ def test_a_score_that_is_no_number_has_no_reasons(bad: float) -> None:
 
 
 @pytest.mark.parametrize("reference", [[0.0], [0.0] * 3, []])
-def test_a_reference_of_other_inputs_is_an_error(reference: list[float]) -> None:
+def test_compute_contributions_reference_of_other_length_raises(reference: list[float]) -> None:
     with pytest.raises(ValueError, match=f"reference has {len(reference)} values, the rows have 2 inputs"):
         compute_contributions(lambda x: x.sum(axis=1), np.zeros((1, 2)), reference)

@@ -43,7 +43,7 @@ def _text(name: str, values: Mapping[str, float]) -> str:
     return reason.text
 
 
-def test_the_themes_cover_every_input_of_the_service_exactly_once() -> None:
+def test_reason_texts_cover_each_input_exactly_once() -> None:
     assert sorted(name for theme in REASON_TEXTS for name in theme.inputs) == sorted(INPUTS)
     assert list(CUSTOMER) == INPUTS
     for theme in REASON_TEXTS:
@@ -109,7 +109,7 @@ def test_the_themes_cover_every_input_of_the_service_exactly_once() -> None:
         ("tenure_days", {"tenure_days": 0.5}, "customer for less than a day"),
     ],
 )
-def test_words(name: str, changes: dict[str, float], text: str) -> None:
+def test_reason_text_renders_expected_words(name: str, changes: dict[str, float], text: str) -> None:
     assert _text(name, CUSTOMER | changes) == text
 
 
@@ -118,7 +118,7 @@ def _contributions(**effects: float) -> list[float]:
 
 
 class TestWhichAndHowStrong:
-    def test_the_three_strongest_themes_strongest_first(self) -> None:
+    def test_select_reasons_returns_the_three_largest_in_order(self) -> None:
         found = select_reasons(
             INPUTS,
             list(CUSTOMER.values()),
@@ -137,19 +137,19 @@ class TestWhichAndHowStrong:
         ]
         assert found[1].inputs == ("days_since_last_purchase", "mean_gap_days", "lateness_ratio", "silence_share")
 
-    def test_inputs_of_a_theme_may_cancel_out(self) -> None:
+    def test_select_reasons_contributions_of_one_reason_may_cancel_out(self) -> None:
         effects = _contributions(amount_30d=2.0, amount_90d=-2.0, purchase_days=0.1)
         assert [item.inputs for item in select_reasons(INPUTS, list(CUSTOMER.values()), effects)] == [
             ("purchase_days",)
         ]
 
-    def test_what_changes_nothing_is_no_reason(self) -> None:
+    def test_select_reasons_zero_contributions_return_no_reasons(self) -> None:
         assert select_reasons(INPUTS, list(CUSTOMER.values()), _contributions()) == []
         assert select_reasons(INPUTS, list(CUSTOMER.values()), _contributions(tenure_days=1e-12)) == []
 
-    def test_more_can_be_had_and_then_all_is_accounted_for(self) -> None:
+    def test_select_reasons_without_limit_effects_sum_to_contributions(self) -> None:
         effects = [0.1 * i - 0.85 for i in range(len(INPUTS))]
-        found = select_reasons(INPUTS, list(CUSTOMER.values()), effects, most=99)
+        found = select_reasons(INPUTS, list(CUSTOMER.values()), effects, limit=99)
         assert sorted(name for item in found for name in item.inputs) == sorted(INPUTS)
         assert sum(item.effect for item in found) == pytest.approx(sum(effects))
 
@@ -167,7 +167,7 @@ class TestOtherServices:
             (1e300, "visits is 1e+300"),
         ],
     )
-    def test_an_unknown_input_speaks_for_itself(self, value: float, text: str) -> None:
+    def test_select_reasons_input_without_text_is_described(self, value: float, text: str) -> None:
         found = select_reasons(
             ["visits", *INPUTS], [value, *CUSTOMER.values()], [1.0, *_contributions(tenure_days=-2.0)]
         )
@@ -176,15 +176,15 @@ class TestOtherServices:
             (text, ("visits",)),
         ]
 
-    def test_a_theme_without_what_its_words_need_says_what_it_has(self) -> None:
+    def test_select_reasons_required_input_not_in_service_describes_others(self) -> None:
         values = {name: CUSTOMER[name] for name in INPUTS if name not in ("max_gap_days", "amount_90d")}
         assert _text("std_gap_days", values) == "last_gap_days is 20; std_gap_days is 10"
         assert _text("amount_30d", values) == "amount_30d is 0; amount_180d is 120.5"
 
-    def test_recency_alone_says_nothing_of_the_rhythm(self) -> None:
+    def test_select_reasons_recency_alone_has_no_rhythm(self) -> None:
         assert _text("days_since_last_purchase", {"days_since_last_purchase": 93.0}) == "last bought 93 days ago"
 
-    def test_a_null_that_no_theme_expects(self) -> None:
+    def test_select_reasons_unexpected_null_is_described(self) -> None:
         assert _text("tenure_days", CUSTOMER | {"tenure_days": NAN}) == "tenure_days is not known"
 
 
@@ -202,7 +202,7 @@ def _customers(draw: st.DrawFn) -> dict[str, float]:
 
 @settings(max_examples=150, deadline=None)
 @given(values=_customers(), effects=st.lists(st.floats(-5, 5), min_size=len(INPUTS), max_size=len(INPUTS)))
-def test_any_customer_is_told_of_in_plain_words(values: dict[str, float], effects: list[float]) -> None:
+def test_select_reasons_any_customer_has_plain_words(values: dict[str, float], effects: list[float]) -> None:
     found = select_reasons(INPUTS, list(values.values()), effects)
     assert len(found) <= 3
     assert [abs(item.effect) for item in found] == sorted((abs(item.effect) for item in found), reverse=True)

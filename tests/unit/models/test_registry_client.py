@@ -1,4 +1,4 @@
-"""What the registry says, and the three ways in which it says nothing."""
+"""Tests of the registry client: lookups, downloads, tags and failures."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry with one version that can be served, behind no alias."""
     registry = make_registry(tmp_path_factory.mktemp("registry"))
     registry.register_model()
@@ -41,15 +41,15 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 @pytest.fixture
-def champion(planted: Registry) -> Iterator[Registry]:
+def champion(registered: Registry) -> Iterator[Registry]:
     """The same, with version 1 as champion."""
-    planted.set_alias(CHAMPION, "1")
-    yield planted
-    planted.set_alias(CHAMPION, None)
+    registered.set_alias(CHAMPION, "1")
+    yield registered
+    registered.set_alias(CHAMPION, None)
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a service, for this test."""
     for name, value in FAIL_FAST_ENV.items():
         monkeypatch.setenv(name, value)
@@ -65,7 +65,9 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestAnswers:
-    def test_contract_and_file_are_those_of_the_version(self, champion: Registry, scratch: Path) -> None:
+    def test_download_by_alias_returns_contract_and_file_of_the_version(
+        self, champion: Registry, scratch: Path
+    ) -> None:
         before = dict(os.environ)
         contract, content = RegistryClient(champion.uri).download_by_alias(CHAMPION)
         assert content == champion.model_path("1").read_bytes()
@@ -75,7 +77,7 @@ class TestAnswers:
         assert list(scratch.iterdir()) == []
         assert dict(os.environ) == before
 
-    def test_a_moved_alias_is_seen_at_once(self, champion: Registry) -> None:
+    def test_get_by_alias_moved_alias_returns_the_new_version(self, champion: Registry) -> None:
         registry = RegistryClient(champion.uri)
         assert registry.get_by_alias(CHAMPION).number == "1"
         version = champion.register_model(seed=1)
@@ -84,8 +86,8 @@ class TestAnswers:
         champion.set_traffic(version, '{"mode": "shadow"}')
         assert registry.get_by_alias(CHAMPION).traffic() == Traffic(mode="shadow")
 
-    @pytest.mark.usefixtures("impatient")
-    def test_a_database_that_takes_the_place_of_another_is_read(self, champion: Registry, tmp_path: Path) -> None:
+    @pytest.mark.usefixtures("short_timeouts")
+    def test_get_by_alias_replaced_database_is_read(self, champion: Registry, tmp_path: Path) -> None:
         database = Path(shutil.copy(Path(champion.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db"))
         registry = RegistryClient(f"sqlite:///{database}")
         assert registry.get_by_alias(CHAMPION).number == "1"
@@ -94,16 +96,16 @@ class TestAnswers:
         Path(newer).rename(database)
         assert registry.get_by_alias(CHAMPION).number == version
 
-    def test_no_alias_is_no_failure_of_the_registry(self, planted: Registry) -> None:
+    def test_get_by_alias_missing_alias_raises_no_such_alias(self, registered: Registry) -> None:
         with pytest.raises(
             NoSuchAliasError, match=r"no champion in the registry.*flows\.train.*flows\.promote"
-        ) as told:
-            RegistryClient(planted.uri).download_by_alias(CHAMPION)
-        assert not isinstance(told.value, NoRegistryError)
-        assert isinstance(told.value, HoldfastError)
+        ) as error:
+            RegistryClient(registered.uri).download_by_alias(CHAMPION)
+        assert not isinstance(error.value, NoRegistryError)
+        assert isinstance(error.value, HoldfastError)
 
-    def test_no_model_is_no_failure_either(self, planted: Registry, tmp_path: Path) -> None:
-        database = shutil.copy(Path(planted.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db")
+    def test_get_by_alias_missing_model_raises_no_such_alias(self, registered: Registry, tmp_path: Path) -> None:
+        database = shutil.copy(Path(registered.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db")
         with closing(sqlite3.connect(database)) as connection, connection:
             connection.execute("UPDATE registered_models SET name = 'another'")
         with pytest.raises(NoSuchAliasError, match="no challenger"):
@@ -111,28 +113,28 @@ class TestAnswers:
 
 
 class TestNoDatabase:
-    def test_it_is_said_and_not_created(self, tmp_path: Path) -> None:
+    def test_get_by_alias_missing_database_raises_and_creates_nothing(self, tmp_path: Path) -> None:
         registry = RegistryClient(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
         registry.warm_up()
         with pytest.raises(NoRegistryError, match=r"no champion.*flows\.train"):
             registry.get_by_alias(CHAMPION)
         assert list(tmp_path.iterdir()) == []
 
-    def test_one_that_is_being_made_is_left_alone(self, tmp_path: Path) -> None:
+    def test_get_by_alias_database_without_tables_is_not_changed(self, tmp_path: Path) -> None:
         """MLflow would make its tables at the same time as the training that makes them, and one would fail."""
         (tmp_path / "mlflow.db").touch()
         with pytest.raises(NoRegistryError):
             RegistryClient(f"sqlite:///{tmp_path / 'mlflow.db'}").get_by_alias(CHAMPION)
         assert (tmp_path / "mlflow.db").stat().st_size == 0
 
-    def test_a_file_that_is_none_is_no_empty_registry(self, tmp_path: Path) -> None:
+    def test_get_by_alias_other_file_raises_unavailable(self, tmp_path: Path) -> None:
         (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
         with pytest.raises(RegistryUnavailableError, match=r"cannot be read: .*not a database"):
             RegistryClient(f"sqlite:///{tmp_path / 'mlflow.db'}").get_by_alias(CHAMPION)
 
 
 class TestFile:
-    def test_one_changed_byte_is_found(self, champion: Registry, scratch: Path) -> None:
+    def test_download_model_changed_byte_raises_not_servable(self, champion: Registry, scratch: Path) -> None:
         champion.set_alias(CHAMPION, version := champion.register_model(seed=3))
         file = champion.model_path(version)
         content = bytearray(file.read_bytes())
@@ -142,7 +144,9 @@ class TestFile:
             RegistryClient(champion.uri).download_by_alias(CHAMPION)
         assert list(scratch.iterdir()) == []
 
-    def test_one_that_is_gone_may_come_back(self, champion: Registry, scratch: Path) -> None:
+    def test_download_model_missing_file_raises_unavailable_until_restored(
+        self, champion: Registry, scratch: Path
+    ) -> None:
         champion.set_alias(CHAMPION, version := champion.register_model(seed=4))
         file = champion.model_path(version)
         content = file.read_bytes()
@@ -166,24 +170,22 @@ def _tag(**changed: Any) -> str:
 
 class TestTags:
     @pytest.mark.parametrize(
-        ("tag", "told"),
+        ("tag", "message"),
         [
-            (lambda: None, r"Version 7 .*no tag holdfast\.served_model.*not registered by flows\.train"),
-            (lambda: "not JSON", r"holdfast\.served_model of version 7 .*is no model contract: Invalid JSON"),
-            (lambda: "{}", r"version 7 .*is no model contract: model_name: Field required"),
-            (lambda: _tag(examples=[]), "Version 7 .*an earlier Holdfast.*without examples"),
-            (lambda: _tag(model_sha256=""), "Version 7 .*an earlier Holdfast, without the SHA-256"),
+            (lambda: None, r"Version 7 .*no tag holdfast\.served_model.*not registered by Holdfast's training"),
+            (lambda: "not JSON", r"holdfast\.served_model of version 7 .*is not a model contract: Invalid JSON"),
+            (lambda: "{}", r"version 7 .*is not a model contract: model_name: Field required"),
+            (lambda: _tag(examples=[]), "Version 7 .*an early release.*without example scores"),
+            (lambda: _tag(model_sha256=""), "Version 7 .*an early release, without the SHA-256"),
         ],
     )
-    def test_what_is_not_ours_is_told_once_and_says_to_train_again(
-        self, tag: Callable[[], str | None], told: str
-    ) -> None:
+    def test_contract_invalid_tag_raises_with_remedy(self, tag: Callable[[], str | None], message: str) -> None:
         text = tag()
-        with pytest.raises(NotServableError, match=rf"{told}.*Train again with `python -m flows\.train`") as error:
+        with pytest.raises(NotServableError, match=rf"{message}.*Train again with `python -m flows\.train`") as error:
             _version({} if text is None else {SERVED_MODEL_TAG: text}).contract()
         assert "\n" not in str(error.value)
 
-    def test_the_number_is_the_registrys(self) -> None:
+    def test_contract_has_the_version_number_of_the_registry(self) -> None:
         assert _version({SERVED_MODEL_TAG: _tag(model_version="3")}).contract().model_version == "7"
 
     @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ class TestTags:
             ('{"mode": "shadow", "until": "2026-01-01T00:00:00Z"}', Traffic(mode="shadow", until=NEW_YEAR)),
         ],
     )
-    def test_traffic_is_what_the_tag_says(self, text: str | None, traffic: Traffic) -> None:
+    def test_traffic_returns_the_tag(self, text: str | None, traffic: Traffic) -> None:
         assert _version({} if text is None else {TRAFFIC_TAG: text}).traffic() == traffic
 
     @pytest.mark.parametrize(
@@ -217,23 +219,23 @@ class TestTags:
             '{"mode": "shadow", "until": "2026-01-01T00:00:00"}',
         ],
     )
-    def test_any_other_traffic_is_refused(self, text: str) -> None:
+    def test_traffic_invalid_tag_raises(self, text: str) -> None:
         with pytest.raises(NotServableError, match=r"holdfast\.traffic of version 7 .*flows\.traffic"):
             _version({TRAFFIC_TAG: text}).traffic()
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 class TestServerOutOfReach:
-    def test_it_is_not_called_empty(self) -> None:
+    def test_get_by_alias_unreachable_server_raises_unavailable(self) -> None:
         registry = RegistryClient("http://ann:secret@127.0.0.1:9")
         registry.warm_up()
-        with pytest.raises(RegistryUnavailableError, match="registry cannot be read") as told:
+        with pytest.raises(RegistryUnavailableError, match="registry cannot be read") as error:
             registry.get_by_alias(CHAMPION)
-        assert "secret" not in str(told.value)
+        assert "secret" not in str(error.value)
 
     @pytest.mark.parametrize("set_by_user", [True, False])
     @pytest.mark.parametrize("flow", [True, False])
-    def test_one_that_never_answers_holds_nobody_up(
+    def test_fail_fast_env_silent_server_raises_in_seconds(
         self, flow: bool, set_by_user: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in FAIL_FAST_ENV:
@@ -255,11 +257,11 @@ class TestServerOutOfReach:
             assert 0.9 < time.monotonic() - began < 10
         assert dict(os.environ) == before  # a training in the same process has more time
 
-    def test_the_same_failure_has_the_same_words(self) -> None:
-        """Whoever logs what is new would log it at each try."""
-        told = set()
+    def test_get_by_alias_same_failure_has_the_same_message(self) -> None:
+        """A caller that logs new messages would otherwise log at each attempt."""
+        messages = set()
         for _ in range(2):
             with pytest.raises(RegistryUnavailableError) as error:
                 RegistryClient("http://127.0.0.1:9").get_by_alias(CHAMPION)
-            told.add(str(error.value))
-        assert len(told) == 1
+            messages.add(str(error.value))
+        assert len(messages) == 1

@@ -91,7 +91,7 @@ def reader_of(store: FeatureStore, *views: Any, also: tuple[Any, ...] = ()) -> O
     return OnlineReader(store, "service")
 
 
-def test_numbers_of_every_type_are_feasts_values(store: FeatureStore) -> None:
+def test_reader_each_numeric_type_equals_feast(store: FeatureStore) -> None:
     reader = reader_of(store, kinds)
     rows = {
         "a": (2**53 + 1, -7, 0.1, True),
@@ -112,7 +112,7 @@ def test_numbers_of_every_type_are_feasts_values(store: FeatureStore) -> None:
     assert reader.inputs[3] == Feature("kinds", "flag", "Bool", nullable=True)
 
 
-def test_a_view_that_only_feeds_computed_features_has_its_time(store: FeatureStore) -> None:
+def test_reader_view_of_computed_features_only_has_an_event_time(store: FeatureStore) -> None:
     reader = reader_of(store, on_demand(), also=(hidden,))
     frame = pd.DataFrame({ENTITY_KEY: ["a"], "seen_us": [NOW - 90_000_000], "unused": [1.0]})
     store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
@@ -123,7 +123,7 @@ def test_a_view_that_only_feeds_computed_features_has_its_time(store: FeatureSto
     assert reader.input_views.tolist() == [[True]]
 
 
-def test_the_transformation_sees_what_it_declared_and_nobody_with_a_fault(store: FeatureStore) -> None:
+def test_reader_transformation_receives_declared_fields_of_customers_without_fault(store: FeatureStore) -> None:
     seen: list[dict[str, list[Any]]] = []
     reader = reader_of(store, on_demand(), also=(hidden,))
     (computed,) = reader._plan.on_demand
@@ -146,7 +146,7 @@ def nothing_and_no_number(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize(("nullable", "fault"), [("", Fault.NULL), ("seconds", Fault.NONE)])
-def test_a_computed_null_is_a_fault_unless_it_is_declared(store: FeatureStore, nullable: str, fault: Fault) -> None:
+def test_reader_computed_null_is_a_fault_unless_nullable(store: FeatureStore, nullable: str, fault: Fault) -> None:
     reader = reader_of(store, on_demand(nothing_and_no_number, tags={"nullable": nullable}), also=(hidden,))
     for id_ in ("a", "b", "c"):
         frame = pd.DataFrame({ENTITY_KEY: [id_], "seen_us": [7], "unused": [1.0]})
@@ -157,7 +157,7 @@ def test_a_computed_null_is_a_fault_unless_it_is_declared(store: FeatureStore, n
     assert np.isnan(found.inputs[1:]).all()
 
 
-def test_an_error_of_the_transformation_is_an_error_of_the_read(store: FeatureStore) -> None:
+def test_reader_transformation_error_is_raised(store: FeatureStore) -> None:
     reader = reader_of(store, on_demand(), also=(hidden,))
     frame = pd.DataFrame({ENTITY_KEY: ["a"], "seen_us": pd.array([None], dtype="Int64"), "unused": [1.0]})
     store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
@@ -190,7 +190,7 @@ _ABOUT_PLACE = {"sources": [hidden[["seen_us"]], request_place], "name": "comput
         ),
     ],
 )
-def test_what_only_feast_can_read_is_refused(
+def test_build_read_plan_unsupported_service_raises(
     store: FeatureStore, views: list[Any], also: list[Any], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = {item.name: item for item in (*views, *also)}
@@ -201,7 +201,7 @@ def test_what_only_feast_can_read_is_refused(
         OnlineReader(store, "service")
 
 
-def test_keys_of_another_serialisation_are_refused(store: FeatureStore) -> None:
+def test_build_read_plan_other_key_serialization_raises(store: FeatureStore) -> None:
     reader_of(store, kinds)
     store.config.entity_key_serialization_version = 2
     with pytest.raises(UnreadableServiceError, match="entity_key_serialization_version 3 only"):

@@ -75,7 +75,7 @@ def assert_as_feast(shop: OnlineShop, found: OnlineFeatures, ids: list[str], as_
 
 
 class TestSameAsFeast:
-    def test_every_customer_to_the_bit(self, shop: OnlineShop) -> None:
+    def test_read_each_customer_equals_feast(self, shop: OnlineShop) -> None:
         found = shop.reader.read(CUSTOMERS, NOW)
         assert not found.faults.any()
         assert found.inputs.shape == (300, 18)
@@ -84,18 +84,18 @@ class TestSameAsFeast:
         assert np.isfinite(found.inputs[:, names(shop).index("tenure_days")]).all()
 
     @pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 8, 99, 101])
-    def test_however_many_at_once(self, shop: OnlineShop, count: int) -> None:
+    def test_read_any_number_of_customers_equals_feast(self, shop: OnlineShop, count: int) -> None:
         ids = random.Random(count).sample(CUSTOMERS, count)
         assert_as_feast(shop, shop.reader.read(ids, NOW), ids, NOW)
 
-    def test_strangers_and_repeated_ids_in_any_order(self, shop: OnlineShop) -> None:
+    def test_read_unknown_and_repeated_ids_equal_feast(self, shop: OnlineShop) -> None:
         ids = ["c007", "nobody", "c003", "c007", "", "Zoë ✓ " * 20, "nobody", "c003", "null-total"]
         found = shop.reader.read(ids, NOW)
         assert_as_feast(shop, found, ids, NOW)
         assert found.customer_ids == ids
         assert np.array_equal(found.inputs[0], found.inputs[3], equal_nan=True)
 
-    def test_a_time_for_each_customer(self, shop: OnlineShop) -> None:
+    def test_read_request_time_per_customer_equals_feast(self, shop: OnlineShop) -> None:
         times = np.array([NOW + 86_400_000_001 * i for i in range(len(CUSTOMERS))], dtype=np.int64)
         found = shop.reader.read(CUSTOMERS, times)
         assert_as_feast(shop, found, CUSTOMERS, times)
@@ -103,7 +103,7 @@ class TestSameAsFeast:
         silence = found.inputs[:, names(shop).index("days_since_last_purchase")]
         assert len(set(silence)) == len(CUSTOMERS)
 
-    def test_one_purchase_has_no_rhythm_and_no_fault(self, shop: OnlineShop) -> None:
+    def test_read_customer_with_one_purchase_has_null_gaps_without_fault(self, shop: OnlineShop) -> None:
         everybody = shop.reader.read(CUSTOMERS, NOW)
         rare = [CUSTOMERS[i] for i in np.flatnonzero(everybody.inputs[:, names(shop).index("purchase_days")] == 1)]
         assert rare
@@ -114,15 +114,15 @@ class TestSameAsFeast:
         assert np.isfinite(found.inputs[:, names(shop).index("days_since_last_purchase")]).all()
         assert_as_feast(shop, found, rare, NOW)
 
-    def test_the_inputs_are_the_contracts(self, shop: OnlineShop) -> None:
+    def test_reader_inputs_are_the_model_inputs(self, shop: OnlineShop) -> None:
         assert shop.reader.inputs == model_inputs(shop.store)
         assert sorted(shop.reader.views) == sorted(VIEWS)
 
-    def test_nobody_is_no_rows(self, shop: OnlineShop) -> None:
+    def test_read_no_customers_returns_no_rows(self, shop: OnlineShop) -> None:
         found = shop.reader.read([], NOW)
         assert (found.inputs.shape, found.faults.shape, found.timestamps_us.shape) == ((0, 18), (0, 18), (0, 3))
 
-    def test_threads_share_a_reader(self, shop: OnlineShop) -> None:
+    def test_read_in_threads_returns_the_same_values(self, shop: OnlineShop) -> None:
         wanted = shop.reader.read(CUSTOMERS, NOW).inputs
 
         def one(seed: int) -> bool:
@@ -133,7 +133,7 @@ class TestSameAsFeast:
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(one, range(400)))
 
-    def test_any_store_can_be_read_as_feast_does(self, shop: OnlineShop) -> None:
+    def test_feast_reader_returns_the_same_values(self, shop: OnlineShop) -> None:
         plan = shop.reader._plan
         slow = feast_reader(shop.store.provider.online_store, shop.store.config, plan.requests)
         ids = [*CUSTOMERS, "nobody", "half-written", "c001", "text", "null-total", "infinite"]
@@ -144,11 +144,11 @@ class TestSameAsFeast:
 
 
 class TestFaults:
-    def test_an_unknown_customer_is_absent_from_every_view(self, shop: OnlineShop) -> None:
+    def test_read_unknown_customer_is_absent_from_all_views(self, shop: OnlineShop) -> None:
         assert faults_of(shop, "nobody") == dict.fromkeys(names(shop), Fault.ABSENT)
         assert shop.reader.read(["nobody"], NOW).timestamps_us.tolist() == [[NO_TIME] * 3]
 
-    def test_a_half_written_customer_shows_what_is_there(self, shop: OnlineShop) -> None:
+    def test_read_partly_written_customer_has_faults_of_missing_views_only(self, shop: OnlineShop) -> None:
         rhythm = [feature.name for feature in shop.reader.inputs if feature.view == RHYTHM]
         assert faults_of(shop, "half-written") == dict.fromkeys([*rhythm, *ON_DEMAND], Fault.ABSENT)
         (times,) = shop.reader.read(["half-written"], NOW).timestamps_us.tolist()
@@ -158,7 +158,7 @@ class TestFaults:
             RHYTHM: NO_TIME,
         }
 
-    def test_an_older_view_keeps_its_own_time(self, shop: OnlineShop) -> None:
+    def test_read_older_view_has_its_own_event_time(self, shop: OnlineShop) -> None:
         found = shop.reader.read(["c000", "one-view-older"], NOW)
         assert not found.faults.any()
         older = epoch_us(AS_OF - DAY)
@@ -178,7 +178,7 @@ class TestFaults:
             ("gone", {"std_gap_days": Fault.ABSENT}),
         ],
     )
-    def test_one_bad_value_is_named_and_the_others_stay(
+    def test_read_one_invalid_value_affects_its_input_only(
         self, shop: OnlineShop, customer: str, faults: dict[str, Fault]
     ) -> None:
         assert faults_of(shop, customer) == faults
@@ -187,13 +187,13 @@ class TestFaults:
         assert np.array_equal(found[same], sound[same], equal_nan=True)
         assert np.isnan(found[[i for i, name in enumerate(names(shop)) if name in faults]]).all()
 
-    def test_what_feast_makes_of_odd_customers(self, shop: OnlineShop) -> None:
+    def test_read_unusual_values_equal_feast(self, shop: OnlineShop) -> None:
         odd = ["null-total", "not-a-number", "infinite", "gone", "one-view-older", "int-for-float"]
         assert_as_feast(shop, shop.reader.read(odd, NOW), odd, NOW)
         infinite = shop.reader.read(["infinite"], NOW).inputs[0, names(shop).index("amount_180d")]
         assert infinite == -np.inf
 
-    def test_which_views_an_input_rests_on(self, shop: OnlineShop) -> None:
+    def test_input_views_mask_the_sources_of_each_input(self, shop: OnlineShop) -> None:
         rests = {
             feature.name: {view for view, on in zip(shop.reader.views, row, strict=True) if on}
             for feature, row in zip(shop.reader.inputs, shop.reader.input_views, strict=True)
@@ -203,7 +203,7 @@ class TestFaults:
         assert all(rests[name] == {HISTORY, RHYTHM} for name in ON_DEMAND)
 
 
-def test_a_reader_reads_what_was_written_after_it_was_made(shop: OnlineShop) -> None:
+def test_read_values_written_after_creation_of_the_reader(shop: OnlineShop) -> None:
     reader = OnlineReader(shop.store, FEATURE_SERVICE)
     assert (reader.read(["newcomer"], NOW).timestamps_us == NO_TIME).all()
     for view in VIEWS:

@@ -64,7 +64,7 @@ def assert_as_feast(column: list[bytes | None], dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", list(VALUES))
 @given(data=st.data())
-def test_every_value_null_and_gap_comes_back(dtype: str, data: st.DataObject) -> None:
+def test_decode_values_any_column_returns_values_and_nulls(dtype: str, data: st.DataObject) -> None:
     cell = VALUES[dtype] | st.none() | st.just("absent")
     column = data.draw(st.lists(VALUES[dtype], **SIZES) | st.lists(cell, **SIZES))
     raw = [stored(value, dtype) for value in column]
@@ -77,7 +77,7 @@ def test_every_value_null_and_gap_comes_back(dtype: str, data: st.DataObject) ->
 @pytest.mark.parametrize("dtype", ["Float64", "Int64"])
 @pytest.mark.parametrize("size", [1, 5, 6, 99, 100, 101])
 @pytest.mark.parametrize("other", list(VALUES))
-def test_a_value_of_another_type_is_found_and_spoils_no_other(dtype: str, size: int, other: str) -> None:
+def test_decode_values_one_value_of_other_type_is_a_fault(dtype: str, size: int, other: str) -> None:
     if other == dtype:
         return
     column = [stored(float(i) if dtype == "Float64" else i, dtype) for i in range(size)]
@@ -88,7 +88,7 @@ def test_a_value_of_another_type_is_found_and_spoils_no_other(dtype: str, size: 
 
 
 @pytest.mark.parametrize("message", [{"string_val": "8 bytes!"}, {"bytes_val": b"1234567"}, {"null_val": 0}])
-def test_text_of_the_same_length_is_no_number(message: dict[str, Any]) -> None:
+def test_decode_values_text_of_same_length_is_a_fault(message: dict[str, Any]) -> None:
     raw = ValueProto(**message).SerializeToString()
     for dtype in VALUE_FIELD_BY_TYPE:
         for size in (1, 200):
@@ -108,7 +108,7 @@ _BROKEN = st.binary(min_size=1, max_size=12) | st.builds(
 @example([b"\x20" + b"\xff" * 10 + b"\x01"], "Int64")
 @example([b"\x20\x80\x00"], "Int64")
 @example([b"\x29" * 10, b"\x00" * 8], "Float64")
-def test_broken_bytes_are_what_feast_makes_of_them(broken: list[bytes], dtype: str) -> None:
+def test_decode_values_invalid_bytes_equal_feast(broken: list[bytes], dtype: str) -> None:
     sound = [stored(1.0 if dtype == "Float64" else 300, dtype)] * 150
     assert_as_feast([*broken], dtype)
     assert_as_feast([*sound, *broken], dtype)

@@ -120,7 +120,7 @@ def test_load_model_with_other_classes_raises(classes: list[int]) -> None:
 def test_load_model_with_other_inputs_raises(inputs: int) -> None:
     content = serialize_model(fit_classifier(inputs=inputs))
     assert (
-        f"reads {inputs} inputs, its contract names 3"
+        f"has {inputs} inputs, its contract has 3"
         in _refusal(build_contract(fit_classifier(), content, model_version="7"), content).message
     )
 
