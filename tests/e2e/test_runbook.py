@@ -15,7 +15,7 @@ from holdfast.monitoring.findings import EventName
 from tests.e2e.test_commands import NOISE, assert_command_exists
 from tests.support.main_job import ROOT, MainJob
 from tests.support.readme import blocks, local_links, module_commands
-from tests.support.small_shop import at_work_on, prefect_api
+from tests.support.small_shop import prefect_api, use_data_folder
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 TEXT = RUNBOOK.read_text()
@@ -83,7 +83,7 @@ def shop(main_job: MainJob, prefect_server: None, tmp_path_factory: pytest.TempP
     data = tmp_path_factory.mktemp("runbook") / "data"
     shutil.copytree(main_job.data, data, ignore=shutil.ignore_patterns("artifacts", "logs"))
     shutil.copytree(main_job.data / "mlflow", data / "mlflow", dirs_exist_ok=True)
-    with at_work_on(data) as settings:
+    with use_data_folder(data) as settings:
         promote_another(settings)
     return main_job.environment | {"HOLDFAST_DATA": str(data), "PREFECT_API_URL": prefect_api()}
 

@@ -18,7 +18,7 @@ from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.main_job import STATE
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 TODAY = datetime(2024, 3, 8, tzinfo=UTC)  # a Friday, the first day after the history
 _DAY, HISTORY_DAYS = timedelta(days=1), 42
@@ -63,7 +63,7 @@ def _history() -> Path:
 @contextmanager
 def daily_shop(folder: Path, clock: str = "data") -> Iterator[Settings]:
     """Point this process to a copy of the shop, as on the evening before ``TODAY``."""
-    with at_work_on(Path(shutil.copytree(_history(), folder / "data")), HOLDFAST_CLOCK=clock) as settings:
+    with use_data_folder(Path(shutil.copytree(_history(), folder / "data")), HOLDFAST_CLOCK=clock) as settings:
         yield settings
 
 

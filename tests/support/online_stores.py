@@ -22,7 +22,7 @@ from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.online_features.reader import OnlineReader
 from tests.support.redis_server import RedisServer, running_redis
-from tests.support.small_shop import AS_OF, at_work_on, build_features, copy_shop
+from tests.support.small_shop import AS_OF, build_features, copy_shop, use_data_folder
 
 REDIS_PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
@@ -75,7 +75,7 @@ def online_shop(online_store: str, folder: Path) -> Iterator[OnlineShop]:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running_redis()) if online_store == "redis" else None
         variables = REDIS_PROFILE | {"HOLDFAST_REDIS": server.connection_string} if server else {}
-        settings = stack.enter_context(at_work_on(copy_shop(folder), **variables))
+        settings = stack.enter_context(use_data_folder(copy_shop(folder), **variables))
         build_features(settings)
         store = open_store()
         yield OnlineShop(settings, store, OnlineReader(store, FEATURE_SERVICE), server)

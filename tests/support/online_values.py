@@ -1,4 +1,4 @@
-"""Values written straight into the online store."""
+"""Direct writes to the online store."""
 
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -9,8 +9,8 @@ from tests.support.small_shop import AS_OF, KNOWN_AT
 HISTORY = "customer_purchase_history"
 
 
-def write(customer: str, view: str, values: dict[str, Value]) -> None:
-    """Write straight into the online store, as a writer of its own would."""
+def write_online_values(customer: str, view: str, values: dict[str, Value]) -> None:
+    """Write values of a customer to the online store without a materialization."""
     store = open_store()
     key = EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=customer)])
     rows = [(key, values, AS_OF, KNOWN_AT)]

@@ -37,7 +37,7 @@ from holdfast.training.model_families import FAMILIES
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from tests.support.gate_evidence import good_evaluation
 from tests.support.main_job import STATE
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop, use_data_folder
 
 # The evaluation is to order, the rest is real: on so few customers no interval of a comparison is narrow.
 LENIENT: dict[str, Any] = {"max_loss_to_champion": 0.05, "max_latency_ms": 1000}
@@ -65,7 +65,7 @@ def base_shop() -> BaseShop:
     from holdfast.training.time_split import select_closed_cutoffs
 
     folder = Path(tempfile.mkdtemp(dir=STATE, prefix="planted-"))
-    with at_work_on(copy_shop(folder)) as settings:
+    with use_data_folder(copy_shop(folder)) as settings:
         snapshot = build_features(settings)
         store = open_store()
         report = check_parity(store, open_store(KNOWN_AT), read_customers(snapshot), AS_OF)
@@ -87,7 +87,7 @@ def copy_base_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
         place = (data / "mlflow" / "artifacts").as_uri()
         database.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'holdfast-churn'", (place,))
     database.close()
-    with at_work_on(data) as settings:
+    with use_data_folder(data) as settings:
         yield settings, open_tracking(settings)
 
 

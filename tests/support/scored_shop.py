@@ -13,7 +13,7 @@ from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.support.main_job import STATE
 from tests.support.registered_versions import copy_base_shop, register_version
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
+from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
 TRAINED = datetime(2024, 1, 20, tzinfo=UTC)
 MONTHS = [datetime(2024, month, 1, tzinfo=UTC) for month in range(1, 7)]  # the first is before the training
@@ -51,5 +51,5 @@ def copy_of_scored_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
     from holdfast.training.mlflow_tracking import open_tracking
 
     data = Path(shutil.copytree(scored_shop(), folder / "data"))
-    with at_work_on(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:
+    with use_data_folder(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:
         yield settings, open_tracking(settings)

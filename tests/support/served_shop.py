@@ -15,7 +15,7 @@ from holdfast.models.registered_version import TRAFFIC_TAG
 from holdfast.monitoring.window import Window
 from tests.support.main_job import STATE
 from tests.support.registered_versions import copy_base_shop, register_version
-from tests.support.small_shop import AS_OF, at_work_on
+from tests.support.small_shop import AS_OF, use_data_folder
 
 NOON = AS_OF + timedelta(hours=12)
 
@@ -58,7 +58,7 @@ def copy_of_a_normal_day(folder: Path, log: bool = True) -> Iterator[Settings]:
     left_out = () if log else ("predictions",)
     data = Path(shutil.copytree(after_a_normal_day(), folder / "data", ignore=shutil.ignore_patterns(*left_out)))
     # The clock tells that answers were given at another time than they are about.
-    with at_work_on(data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
+    with use_data_folder(data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
         yield settings
 
 

@@ -1,4 +1,4 @@
-"""One small shop for all tests of features, training and promotion, and ways to work on it.
+"""Small shop for tests of features, training and promotion, and helpers to run code on its data folder.
 
 About 300 customers over 18 months, in three batches; a few rows of the first year arrive late.
 """
@@ -27,17 +27,17 @@ from tests.support.main_job import STATE
 
 FIRST = datetime(2023, 1, 5, tzinfo=UTC)
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
-# Each batch brings what happened before the first time, and arrives at the second.
+# End of the events of each batch, and its arrival.
 ARRIVALS = [
     (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, 3, tzinfo=UTC)),
     (datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 6, 2, 3, tzinfo=UTC)),
     (AS_OF, AS_OF + timedelta(hours=3)),
 ]
 KNOWN_AT = ARRIVALS[-1][1]
-LATE_BATCH = 1  # it also brings every 40th row of the first
+LATE_BATCH = 1  # contains also every 40th row of the first batch
 MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
 
-# Modules that take the data folder from the environment when they are imported.
+# Modules that read the data folder from the environment at import.
 _DEFINITIONS = ("definitions", "data_sources", "feature_views", "on_demand_feature_views", "feature_services")
 _PRELOAD = [
     "flows.train",
@@ -62,19 +62,21 @@ _PRELOAD += [
 
 @functools.cache
 def transactions() -> list[Transaction]:
-    """What happened, with the time each row became known: about 3,000 purchases and a few returns."""
+    """Generate about 3,000 purchases and a few returns, with the arrival of each row."""
     rng = np.random.default_rng(11)
     days = (AS_OF - FIRST).days
     rows: list[Transaction] = []
     for number in range(300):
-        start = 0.0 if number == 0 else float(rng.uniform(0, 100) if number % 4 else rng.uniform(0, days * 0.75))
+        start_process = (
+            0.0 if number == 0 else float(rng.uniform(0, 100) if number % 4 else rng.uniform(0, days * 0.75))
+        )
         gap = float(rng.lognormal(3.3, 0.7))
-        leaves = start + float(rng.exponential(260))
-        day = start
+        leaves = start_process + float(rng.exponential(260))
+        day = start_process
         while day < min(days, leaves):
             time = FIRST + timedelta(microseconds=int(day * DAY_US))
             amount = round(float(rng.lognormal(3, 0.8)), 2)
-            if len(rows) % 40 == 39 and day > start:
+            if len(rows) % 40 == 39 and day > start_process:
                 amount = -amount
             batch = next(i for i, (end, _) in enumerate(ARRIVALS) if time < end)
             if batch < LATE_BATCH and len(rows) % 40 == 7:
@@ -85,7 +87,7 @@ def transactions() -> list[Transaction]:
 
 
 def ingest(data: Path, rows: Sequence[Transaction], ingested_at: datetime) -> None:
-    """Store rows as one batch, through the same steps as the flow."""
+    """Store rows as one batch, by the same steps as the flow."""
     lines = "".join(f"{row.customer_id},{row.event_timestamp.isoformat()},{row.amount!r}\n" for row in rows)
     with tempfile.TemporaryDirectory() as folder:
         source, mapping = Path(folder) / "source.csv", Path(folder) / "mapping.yaml"
@@ -97,7 +99,7 @@ def ingest(data: Path, rows: Sequence[Transaction], ingested_at: datetime) -> No
 
 @functools.cache
 def shop_folder() -> Path:
-    """A data folder with the three batches and nothing else; read only."""
+    """Create the read-only data folder with the three batches."""
     data = STATE / "small-shop"
     for _, arrival in ARRIVALS:
         ingest(data, [row for row in transactions() if row.ingested_at == arrival], arrival)
@@ -105,13 +107,13 @@ def shop_folder() -> Path:
 
 
 def copy_shop(folder: Path) -> Path:
-    """A copy of the shop that a test may change."""
+    """Copy the data folder of the shop for a test that changes it."""
     return Path(shutil.copytree(shop_folder(), folder / "data"))
 
 
 @contextmanager
-def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
-    """This process at work on ``data`` as one that has just started there would be."""
+def use_data_folder(data: Path, **variables: str) -> Iterator[Settings]:
+    """Use a data folder in this process, with the state of a process that has just started."""
     import feature_repo
 
     mlflow = sys.modules.get("mlflow")
@@ -128,7 +130,7 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
         try:
             yield load_settings()
         finally:
-            for name in _DEFINITIONS:  # those imported meanwhile know this folder
+            for name in _DEFINITIONS:  # modules imported in the meantime refer to this folder
                 sys.modules.pop(f"feature_repo.{name}", None)
                 vars(feature_repo).pop(name, None)
             if mlflow and before:
@@ -136,7 +138,7 @@ def at_work_on(data: Path, **variables: str) -> Iterator[Settings]:
 
 
 def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: datetime = KNOWN_AT) -> Any:
-    """Snapshots, registry and online store at ``as_of``, as the flow makes them; returns the first snapshot."""
+    """Build snapshots, registry and online store at ``as_of`` as the flow does, and return the first snapshot."""
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.feature_store.materialization import materialize
@@ -149,22 +151,22 @@ def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: dateti
 
 
 @functools.cache
-def processes() -> ForkServerContext:
-    """Processes forked from a clean one that has imported everything: real, and quick to start."""
+def fork_server() -> ForkServerContext:
+    """Return a fork server that has imported the heavy modules, so that processes start quickly."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     return context
 
 
-def start(function: Callable[..., None], data: Path, *arguments: Any, api: str = "", **variables: str) -> Any:
-    """Start ``function(*arguments)`` in a process of its own, at work on ``data``."""
-    child = processes().Process(target=_run, args=(function, data, arguments, api, variables))
+def start_process(function: Callable[..., None], data: Path, *arguments: Any, api: str = "", **variables: str) -> Any:
+    """Start ``function(*arguments)`` in a new process that uses the data folder ``data``."""
+    child = fork_server().Process(target=_run, args=(function, data, arguments, api, variables))
     child.start()
     return child
 
 
-def join(child: ForkServerProcess, seconds: float = 60) -> int | None:
-    """Its exit code; a process that hangs is killed."""
+def join_process(child: ForkServerProcess, seconds: float = 60) -> int | None:
+    """Wait for a process and return its exit code; kill a process that does not end."""
     child.join(seconds)
     if child.exitcode is None:
         child.kill()
@@ -174,7 +176,7 @@ def join(child: ForkServerProcess, seconds: float = 60) -> int | None:
 
 
 def _run(function: Callable[..., None], data: Path, arguments: Any, api: str, variables: dict[str, str]) -> None:
-    with at_work_on(data, **variables):
+    with use_data_folder(data, **variables):
         if not api:
             function(*arguments)
             return
@@ -185,14 +187,14 @@ def _run(function: Callable[..., None], data: Path, arguments: Any, api: str, va
 
 
 def fast_flows() -> Any:
-    """Settings under which a flow does not wait for its heartbeat."""
+    """Return Prefect settings that disable the flow heartbeat, so that flows end without delay."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 def prefect_api() -> str:
-    """Address of the Prefect server of the test session."""
+    """Return the URL of the Prefect server of the test session."""
     from prefect.settings import PREFECT_API_URL
 
     return str(PREFECT_API_URL.value())

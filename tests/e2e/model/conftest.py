@@ -13,7 +13,7 @@ from feature_repo.transformations import BUILDERS
 from holdfast.models.contract import CHAMPION, MODEL_NAME, input_matrix
 from tests.support.feature_oracle import microseconds
 from tests.support.main_job import MainJob
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def champion(main_job: MainJob) -> Champion:
     from holdfast.training.mlflow_tracking import open_tracking
 
     as_of = datetime.fromisoformat(main_job.summary["as_of"])
-    with at_work_on(main_job.data) as settings:
+    with use_data_folder(main_job.data) as settings:
         client = open_tracking(settings)
         version = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}@{CHAMPION}")

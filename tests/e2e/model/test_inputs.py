@@ -14,7 +14,7 @@ from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Evaluation, Interval
 from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 # Shuffling one of several inputs that tell the same story can raise the ROC-AUC a little by chance.
 HARM = 0.002
@@ -27,7 +27,7 @@ def evaluation(main_job: MainJob) -> Evaluation:
     from holdfast.runtime.run_artifacts import read_file
     from holdfast.training.mlflow_tracking import open_tracking
 
-    with at_work_on(main_job.data) as settings:
+    with use_data_folder(main_job.data) as settings:
         client = open_tracking(settings)
         run_id = str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).run_id)
         return Evaluation.model_validate_json(read_file(client, run_id, "evaluation.json"))
@@ -41,7 +41,7 @@ def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     from holdfast.model_versions.candidate import ModelCandidate
     from holdfast.training.mlflow_tracking import open_tracking
 
-    with at_work_on(main_job.data) as settings:
+    with use_data_folder(main_job.data) as settings:
         subject = ModelCandidate(open_tracking(settings), main_job.summary["champion"])
         rows = subject.test_rows(settings, input_definitions(open_store(), settings))
     columns: dict[str, list[int]] = {}

@@ -32,7 +32,7 @@ from holdfast.training.time_split import split_by_time
 from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
 from tests.support.registry import Registry, make_registry, serialize_model
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 # Inputs that a version learned from; of the rest it saw zeros. The first is as the champion is made.
 VERSIONS: dict[str, list[str] | None] = {
@@ -60,7 +60,7 @@ def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
     data, registry = folder / "data", make_registry(folder / "mlflow")
     shutil.copytree(main_job.data, data, ignore=shutil.ignore_patterns("mlflow", "bentoml", "prefect", "scores"))
     known_at = datetime.now(UTC)
-    with at_work_on(data, MLFLOW_TRACKING_URI=registry.uri, HOLDFAST_CLOCK=CDNOW_ENDS.isoformat()) as settings:
+    with use_data_folder(data, MLFLOW_TRACKING_URI=registry.uri, HOLDFAST_CLOCK=CDNOW_ENDS.isoformat()) as settings:
         offline = {}
         for name, version, roc_auc in _registered(settings, registry, known_at):
             offline[version] = {"name": name, "offline": roc_auc}

@@ -13,7 +13,7 @@ from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from tests.support.shop_fixtures import Trained
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
+from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -25,7 +25,7 @@ def copied(trained: Trained, tmp_path: Path) -> Iterator[Settings]:
     (data / "mlflow").mkdir(parents=True)
     shutil.copytree(trained.data / "batches", data / "batches")
     shutil.copy(trained.data / "mlflow" / "mlflow.db", data / "mlflow" / "mlflow.db")
-    with at_work_on(data, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false") as settings:
+    with use_data_folder(data, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false") as settings:
         yield settings
 
 
@@ -79,7 +79,7 @@ def test_for_machines_nothing_is_shortened(trained: Trained, copied: Settings, c
     code, printed, _ = command(trained.result.model_version, "--json")
     told = json.loads(printed)
     assert code == 0
-    with at_work_on(trained.data) as settings:
+    with use_data_folder(trained.data) as settings:
         expected = build_lineage(settings, QUICK, fingerprint(open_store(), 90, 180), AS_OF, KNOWN_AT)
     assert told["lineage"]["batches"] == expected.batches == _batches(trained.data)
     for name in ("fingerprint", "training_code", "lock", "python", "horizon_days", "activity_days"):

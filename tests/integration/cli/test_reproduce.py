@@ -17,7 +17,7 @@ from feature_repo.settings import Settings
 from holdfast.ingestion.batches import MANIFEST
 from holdfast.training.lineage import LINEAGE
 from tests.support.shop_fixtures import Dataset, Trained
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, copy_shop, ingest, transactions
+from tests.support.small_shop import AS_OF, KNOWN_AT, copy_shop, ingest, transactions, use_data_folder
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def recorded(trained: Trained) -> Any:
     from holdfast.lineage.reproduction import load_recorded_version
     from holdfast.model_versions.aliases import open_registry
 
-    with at_work_on(trained.data) as settings:
+    with use_data_folder(trained.data) as settings:
         return load_recorded_version(open_registry(settings), trained.result.model_version)
 
 
@@ -79,7 +79,7 @@ def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         outcomes.append(retrain_isolated(*arguments))
         return outcomes[0]
 
-    with pytest.MonkeyPatch.context() as patch, at_work_on(data, HOLDFAST_HORIZON_DAYS="30"):
+    with pytest.MonkeyPatch.context() as patch, use_data_folder(data, HOLDFAST_HORIZON_DAYS="30"):
         import rich.console
 
         patch.setattr(reproduction, "retrain_isolated", kept)
@@ -162,7 +162,7 @@ class TestPlanted:
         data = copy_shop(folder)
         path = data / "batches" / recorded.lineage.batches[batch] / "transactions.parquet"
         pq.write_table(change(pq.read_table(path)), path)
-        with at_work_on(data) as settings:
+        with use_data_folder(data) as settings:
             current_lineage(settings, recorded.lineage)  # applies the definitions
             made = retrain(settings, recorded.lineage, recorded.recipe, lambda doing: None)
         return self._where(recorded, RetrainingOutcome(recorded.lineage, current_numeric_environment(), made))
@@ -175,7 +175,7 @@ class TestNotMade:
         other = replace(recorded.lineage, fingerprint=recorded.lineage.fingerprint | {"on_demand": "another"})
         (tmp_path / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(other))
         (tmp_path / "recipe.json").write_text(recorded.recipe.model_dump_json())
-        with at_work_on(copy_shop(tmp_path)) as settings:
+        with use_data_folder(copy_shop(tmp_path)) as settings:
             retrain_worker.main(tmp_path)
             assert not settings.snapshots.exists()
         outcome = isolated_retraining._read(tmp_path)
@@ -201,7 +201,7 @@ class TestNotMade:
         early = recorded.recipe.model_copy(update={"development": (AS_OF - timedelta(days=4000),)})
         (tmp_path / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(recorded.lineage))
         (tmp_path / "recipe.json").write_text(early.model_dump_json())
-        with at_work_on(copy_shop(tmp_path)):
+        with use_data_folder(copy_shop(tmp_path)):
             retrain_worker.main(tmp_path)
         outcome = isolated_retraining._read(tmp_path)
         assert outcome.made is None
@@ -230,7 +230,7 @@ class TestNotMade:
         read = reproduction.read_files
         monkeypatch.setattr(reproduction, "read_files", lambda client, run, names: read(client, run, names[:1]))
         with (
-            at_work_on(trained.data) as settings,
+            use_data_folder(trained.data) as settings,
             pytest.raises(reproduction.ReproductionError, match=r"no recipe\.json and no test_predictions\.parquet"),
         ):
             reproduction.load_recorded_version(open_registry(settings), trained.result.model_version)

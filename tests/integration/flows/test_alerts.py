@@ -22,7 +22,7 @@ DRIFT = Alert.for_subject("holdfast.drift.detected", "recency", "warning", "PSI 
 
 
 def test_what_waits_is_delivered_and_what_is_open_is_listed(
-    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
+    flows_in_process: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.artifacts import Artifact
 
@@ -44,7 +44,7 @@ def test_what_waits_is_delivered_and_what_is_open_is_listed(
     assert "warning   holdfast.drift.detected:recency" in result.summary()
 
 
-def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settings) -> None:
+def test_a_person_resolves_one_and_has_to_say_why(flows_in_process: None, shop: Settings) -> None:
     add_alert(shop, DRIFT, NOW)
     with pytest.raises(NoReasonError, match="Give a reason"):
         alerts(resolve=DRIFT.key)
@@ -62,7 +62,7 @@ def test_a_person_resolves_one_and_has_to_say_why(flows_here: None, shop: Settin
     assert (json.loads(shown.data), again.id) == ([], shown.id), "that nothing is open is shown, and only once"
 
 
-def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_here: None, shop: Settings) -> None:
+def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_in_process: None, shop: Settings) -> None:
     name = f"training-{uuid4().hex}"
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
         flow_id = post(api, "/flows/", {"name": name})["id"]
@@ -91,7 +91,7 @@ def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_here: Non
             answered(api, "DELETE", f"/flows/{flow_id}")
 
 
-def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_here: None, shop: Settings) -> None:
+def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_in_process: None, shop: Settings) -> None:
     from flows.recover import recover
 
     name = f"gone-{uuid4().hex}"
@@ -108,7 +108,7 @@ def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_here: N
     assert "no rows" in list_open_alerts(shop)[0].text
 
 
-def test_a_failed_run_is_told_once(flows_here: None, shop: Settings) -> None:
+def test_a_failed_run_is_told_once(flows_in_process: None, shop: Settings) -> None:
     """A run of no deployment stands for itself."""
     from flows.recover import recover
 
@@ -130,7 +130,7 @@ def test_a_failed_run_is_told_once(flows_here: None, shop: Settings) -> None:
     assert len(alerts().open) == 1, "none has completed since"
 
 
-def test_the_parts_of_a_run_that_crashed_end_with_it(flows_here: None, shop: Settings) -> None:
+def test_the_parts_of_a_run_that_crashed_end_with_it(flows_in_process: None, shop: Settings) -> None:
     """Its process is gone before it can say so of a subflow."""
     from prefect.client.orchestration import get_client
     from prefect.runtime import flow_run
@@ -161,7 +161,7 @@ def test_the_parts_of_a_run_that_crashed_end_with_it(flows_here: None, shop: Set
 
 
 def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_back(
-    flows_here: None, shop: Settings
+    flows_in_process: None, shop: Settings
 ) -> None:
     from prefect.client.orchestration import get_client
     from prefect.runtime import flow_run
@@ -185,7 +185,7 @@ def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_b
 
 
 def test_recover_one_run_fails_handles_the_others(
-    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
+    flows_in_process: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.recover import recover
     from holdfast.recovery import flow_runs
@@ -212,7 +212,7 @@ def test_recover_one_run_fails_handles_the_others(
     assert tried[0] in {item.run for item in recover()}, "the next run handles it"
 
 
-def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_here: None, shop: Settings) -> None:
+def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_in_process: None, shop: Settings) -> None:
     from flows.recover import UnknownRunError, recover
 
     for name in ("nonsense", "01a201fc-6bd5-7924-b84f-8e0ae20ff1b8"):

@@ -22,7 +22,7 @@ from holdfast.alerting.outbox import list_open_alerts
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.prefect_server import answered, post
 from tests.support.server_processes import free_port, running_server, wait_for, wait_for_response
-from tests.support.small_shop import AS_OF, at_work_on, copy_shop
+from tests.support.small_shop import AS_OF, copy_shop, use_data_folder
 
 pytestmark = pytest.mark.long
 
@@ -102,7 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Deployed as README.md says."""
     folder, port = tmp_path_factory.mktemp("automations"), free_port()
     data = copy_shop(folder)
-    with at_work_on(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:
+    with use_data_folder(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:
         environment = environment_of(data) | settings.environment()
         environment |= {
             "HOLDFAST_CLOCK": AS_OF.isoformat(),

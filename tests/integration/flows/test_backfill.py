@@ -14,7 +14,7 @@ from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
 from tests.support.registered_versions import register_champion
 from tests.support.score_tables import files
-from tests.support.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start
+from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process
 
 FIRST, LAST = date(2024, 5, 1), date(2024, 5, 5)
 
@@ -100,8 +100,8 @@ def _backfill_killed_at(nth: int) -> None:
 def test_a_killed_one_goes_on_where_it_stopped(settings: Settings) -> None:
     from flows.backfill import backfill
 
-    child = start(_backfill_killed_at, settings.data, 3, api=prefect_api())
-    assert join(child) == -signal.SIGKILL
+    child = start_process(_backfill_killed_at, settings.data, 3, api=prefect_api())
+    assert join_process(child) == -signal.SIGKILL
     before = {name: kept for name, kept in files(settings).items() if "writing" not in name}
     assert sorted(before) == ["2024-05-01.parquet", "2024-05-02.parquet"]
     assert [day.day for day in backfill(FIRST, LAST).scored] == [3, 4, 5]

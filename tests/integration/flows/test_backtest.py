@@ -24,7 +24,7 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.locks import BusyError
 from holdfast.training.settings import SearchSettings, TrainingSettings
-from tests.support.small_shop import KNOWN_AT, at_work_on, copy_shop, fast_flows, ingest, transactions
+from tests.support.small_shop import KNOWN_AT, copy_shop, fast_flows, ingest, transactions, use_data_folder
 
 pytestmark = pytest.mark.long
 
@@ -67,7 +67,7 @@ def _plan(settings: Settings, first: datetime = FIRST, last: datetime = LAST) ->
 @pytest.fixture(scope="module")
 def backtested(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backtested]:
     data = _replayed(tmp_path_factory.mktemp("backtest"))
-    with pytest.MonkeyPatch.context() as patch, at_work_on(data) as settings, fast_flows():
+    with pytest.MonkeyPatch.context() as patch, use_data_folder(data) as settings, fast_flows():
         from flows.backtest import backtest
 
         printed = tmp_path_factory.mktemp("printed") / "lines"
@@ -82,7 +82,7 @@ def backtested(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -
 def _walk(data: Path, told: BacktestPlan, policy: Policy) -> list[BacktestStep]:
     """A walk in this process, in a state folder of its own."""
     state = create_state_folder(Settings(data=data), policy)
-    with at_work_on(state), fast_flows():
+    with use_data_folder(state), fast_flows():
         from flows.backtest_policy import walk
 
         return walk(BacktestJob(plan=told, policy=policy))
@@ -197,7 +197,7 @@ def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> 
     from holdfast.batch_scoring.scores_table import build_scores
 
     step = backtested.result.steps[1]
-    with at_work_on(state_folder(backtested.settings, "decay")) as settings:
+    with use_data_folder(state_folder(backtested.settings, "decay")) as settings:
         champion = load_champion(settings)
         customers = load_active_customers(settings, step.as_of, backtested.plan.known_at(step.as_of))
         again = build_scores(customers, champion)
@@ -213,7 +213,7 @@ def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: 
     from holdfast.training.mlflow_tracking import open_tracking
     from holdfast.training.recipe import RECIPE_FILE, Recipe
 
-    with at_work_on(state_folder(backtested.settings, "decay")) as settings:
+    with use_data_folder(state_folder(backtested.settings, "decay")) as settings:
         client = open_tracking(settings)
         run_id = str(client.get_model_version(MODEL_NAME, "1").run_id)
         recipe = Recipe.model_validate_json(Path(client.download_artifacts(run_id, RECIPE_FILE)).read_bytes())
@@ -246,9 +246,9 @@ def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, t
     ],
 )
 def test_a_window_without_sense_is_one_error_and_changes_nothing(
-    flows_here: None, tmp_path: Path, window: tuple[datetime, datetime], error: type[Exception], said: str
+    flows_in_process: None, tmp_path: Path, window: tuple[datetime, datetime], error: type[Exception], said: str
 ) -> None:
-    with at_work_on(_replayed(tmp_path)) as settings:
+    with use_data_folder(_replayed(tmp_path)) as settings:
         from flows.backtest import backtest
 
         with pytest.raises(error, match=said):
@@ -256,8 +256,8 @@ def test_a_window_without_sense_is_one_error_and_changes_nothing(
         assert not (settings.data / "backtest").exists()
 
 
-def test_one_backtest_at_a_time(flows_here: None, tmp_path: Path) -> None:
-    with at_work_on(_replayed(tmp_path)) as settings:
+def test_one_backtest_at_a_time(flows_in_process: None, tmp_path: Path) -> None:
+    with use_data_folder(_replayed(tmp_path)) as settings:
         from flows.backtest import backtest
 
         (settings.data / "backtest").mkdir()
@@ -269,14 +269,14 @@ def test_one_backtest_at_a_time(flows_here: None, tmp_path: Path) -> None:
 
 
 def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
-    backtested: Backtested, flows_here: None, monkeypatch: pytest.MonkeyPatch
+    backtested: Backtested, flows_in_process: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def files() -> dict[Path, bytes]:
         found = [result_path(backtested.settings, "decay"), *scores_folder(backtested.settings, "decay").iterdir()]
         return {path: path.read_bytes() for path in found}
 
     before = files()
-    with at_work_on(backtested.settings.data):
+    with use_data_folder(backtested.settings.data):
         from flows.backtest import backtest
         from holdfast.runtime.parallel_commands import CommandError
 

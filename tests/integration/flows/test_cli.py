@@ -14,7 +14,7 @@ import pytest
 from flows._cli import run_flow
 from holdfast.core.errors import HoldfastError
 from tests.support.server_processes import free_port
-from tests.support.small_shop import join, prefect_api, start
+from tests.support.small_shop import join_process, prefect_api, start_process
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ def _probe(options: list[str], folder: Path) -> None:
 @pytest.fixture
 def command(prefect_server: None, tmp_path: Path) -> Command:
     def run(*options: str) -> Done:
-        code = join(start(_probe, tmp_path / "data", list(options), tmp_path, api=prefect_api(), COLUMNS="80"))
+        code = join_process(
+            start_process(_probe, tmp_path / "data", list(options), tmp_path, api=prefect_api(), COLUMNS="80")
+        )
         return Done(code, *((tmp_path / name).read_text() for name in ("stdout", "stderr")))
 
     return run
@@ -82,7 +84,7 @@ def test_an_expected_error_is_one_line_and_exit_code_1(command: Command, what: s
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     api = f"http://127.0.0.1:{free_port()}/api"
-    code = join(start(_probe, tmp_path / "data", [], tmp_path, api=api))
+    code = join_process(start_process(_probe, tmp_path / "data", [], tmp_path, api=api))
     (line,) = [line for line in (tmp_path / "stderr").read_text().splitlines() if "ServerDownError" in line]
     assert code == 1
     assert api in line

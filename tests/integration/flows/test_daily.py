@@ -13,7 +13,7 @@ from holdfast.core.errors import IngestError
 from holdfast.feature_store.materialization import OnlineStoreNewerError
 from holdfast.ingestion.batches import list_batches
 from tests.support.registered_versions import register_champion
-from tests.support.small_shop import AS_OF, MAPPING, at_work_on
+from tests.support.small_shop import AS_OF, MAPPING, use_data_folder
 
 NEXT = AS_OF + timedelta(days=1)
 
@@ -56,7 +56,7 @@ def test_new_transactions_are_in_the_scores_of_the_day(
 
 
 def test_before_the_first_training_nobody_is_scored_and_it_says_so(
-    flows_here: None, shop: Settings, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    flows_in_process: None, shop: Settings, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.daily import daily
 
@@ -91,13 +91,13 @@ def test_a_step_that_fails_ends_it(
 
 
 def test_a_source_does_not_mix_with_a_replayed_data_set(
-    flows_here: None, tmp_path: Path, today: tuple[str, str]
+    flows_in_process: None, tmp_path: Path, today: tuple[str, str]
 ) -> None:
     from flows.daily import daily
 
     data = tmp_path / "replayed"
     data.mkdir()
     (data / REPLAY_MARKER).touch()
-    with at_work_on(data), pytest.raises(IngestError, match="would be mixed with it permanently"):
+    with use_data_folder(data), pytest.raises(IngestError, match="would be mixed with it permanently"):
         daily(*today)
     assert not (data / "batches").exists()

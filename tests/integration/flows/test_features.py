@@ -11,11 +11,11 @@ from holdfast.feature_store.feast_registry import NotAppliedError
 from holdfast.feature_store.materialization import load_online_state
 from holdfast.feature_store.parity import ParityError, check_parity
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, read_customers
-from tests.support.online_values import HISTORY, write
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, join, prefect_api, start
+from tests.support.online_values import HISTORY, write_online_values
+from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process, use_data_folder
 
 
-def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_here: None, shop: Settings) -> None:
+def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_in_process: None, shop: Settings) -> None:
     from prefect.artifacts import Artifact
 
     from flows.features import features
@@ -27,7 +27,7 @@ def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_here: None, s
     assert again.materialized is False
     assert again.parity == first.parity
 
-    write("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
+    write_online_values("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
     with pytest.raises(ParityError, match=f"customer c042, {HISTORY}:total_amount: online -1.0, offline"):
         features(AS_OF, KNOWN_AT)
     artifact = Artifact.get("parity-mismatches")
@@ -41,7 +41,7 @@ def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_here: None, s
 
 
 def test_what_runs_by_itself_changes_no_definitions(
-    flows_here: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
+    flows_in_process: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from feature_repo.feature_services import churn_v1
     from flows.features import features
@@ -56,14 +56,14 @@ def test_what_runs_by_itself_changes_no_definitions(
     assert open_store().get_feature_service("churn_v1").description == "Another description."
 
 
-def test_without_data_it_says_so(flows_here: None, tmp_path: object) -> None:
+def test_without_data_it_says_so(flows_in_process: None, tmp_path: object) -> None:
     from flows.features import features
 
-    with at_work_on(tmp_path / "empty"), pytest.raises(NoDataError, match=r"python -m flows\.ingest"):  # type: ignore[operator]
+    with use_data_folder(tmp_path / "empty"), pytest.raises(NoDataError, match=r"python -m flows\.ingest"):  # type: ignore[operator]
         features(AS_OF)
 
 
-def test_fractions_of_a_second_are_refused(flows_here: None, shop: Settings) -> None:
+def test_fractions_of_a_second_are_refused(flows_in_process: None, shop: Settings) -> None:
     from flows.features import features
 
     with pytest.raises(ValueError, match="online stores keep whole seconds"):
@@ -79,7 +79,7 @@ def _features() -> None:
 def test_two_at_once_both_succeed(prefect_server: None, shop: Settings) -> None:
     from holdfast.feast_stores.open_store import open_store
 
-    children = [start(_features, shop.data, api=prefect_api()) for _ in range(2)]
-    assert [join(child) for child in children] == [0, 0]
+    children = [start_process(_features, shop.data, api=prefect_api()) for _ in range(2)]
+    assert [join_process(child) for child in children] == [0, 0]
     customers = read_customers(build_snapshots(shop, AS_OF, KNOWN_AT)[0])
     assert check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF).mismatches == 0

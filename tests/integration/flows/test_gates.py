@@ -271,13 +271,13 @@ def test_what_the_features_flow_finds_is_what_the_gate_sees(registry_shop: tuple
 
     from flows.features import features
     from holdfast.feature_store import parity
-    from tests.support.online_values import HISTORY, write
+    from tests.support.online_values import HISTORY, write_online_values
 
     settings, client = registry_shop
     version = register_version(client)
     features(AS_OF, KNOWN_AT)
     assert parity.load_parity(settings).mismatches == 0
-    write("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
+    write_online_values("c042", HISTORY, {"total_amount": Value(double_val=-1.0)})
     with pytest.raises(parity.ParityError):
         features(AS_OF, KNOWN_AT)
     assert list(stopped_by(run_gates(version))) == ["parity"]

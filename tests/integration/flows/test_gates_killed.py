@@ -11,7 +11,7 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import MODEL_NAME
 from tests.support.registered_versions import LENIENT, kill_process_at, read_aliases, register_version
-from tests.support.small_shop import join, prefect_api, start
+from tests.support.small_shop import join_process, prefect_api, start_process
 
 pytestmark = pytest.mark.long
 
@@ -33,7 +33,10 @@ def test_gates_killed_anywhere_leave_no_challenger_unjudged(
 
     settings, client = registry_shop
     version = register_version(client)
-    assert join(start(_judge_and_die, settings.data, call, nth, version, api=prefect_api()), 120) == -signal.SIGKILL
+    assert (
+        join_process(start_process(_judge_and_die, settings.data, call, nth, version, api=prefect_api()), 120)
+        == -signal.SIGKILL
+    )
     assert read_aliases(client) == {}
     runs = client.search_runs([client.get_experiment_by_name("holdfast-churn").experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
@@ -45,7 +48,7 @@ def test_a_challenger_that_fails_is_none_before_it_is_recorded(registry_shop: tu
     settings, client = registry_shop
     version = register_version(client, without="evaluation.json")
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
-    child = start(_judge_and_die, settings.data, "set_model_version_tag", 1, version, api=prefect_api())
-    assert join(child, 120) == -signal.SIGKILL
+    child = start_process(_judge_and_die, settings.data, "set_model_version_tag", 1, version, api=prefect_api())
+    assert join_process(child, 120) == -signal.SIGKILL
     assert read_aliases(client) == {}
     assert GatesRecord.load(client, version) is None

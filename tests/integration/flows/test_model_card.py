@@ -11,7 +11,7 @@ from feature_repo.settings import Settings
 from flows.model_card import model_card
 from holdfast.models.contract import MODEL_NAME
 from tests.support.shop_fixtures import Trained
-from tests.support.small_shop import AS_OF, at_work_on
+from tests.support.small_shop import AS_OF, use_data_folder
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def copied(trained: Trained, tmp_path: Path) -> Iterator[Settings]:
     (data / "mlflow").mkdir(parents=True)
     shutil.copytree(trained.data / "batches", data / "batches")
     shutil.copy(trained.data / "mlflow" / "mlflow.db", data / "mlflow" / "mlflow.db")
-    with at_work_on(data) as settings:
+    with use_data_folder(data) as settings:
         yield settings
 
 
@@ -33,7 +33,9 @@ def _artifacts(key: str) -> list[Any]:
         return client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
 
 
-def test_the_card_is_in_the_run_and_beside_the_flow_run(flows_here: None, trained: Trained, copied: Settings) -> None:
+def test_the_card_is_in_the_run_and_beside_the_flow_run(
+    flows_in_process: None, trained: Trained, copied: Settings
+) -> None:
     from holdfast.model_versions.aliases import open_registry
 
     result = model_card(trained.result.model_version)
@@ -50,7 +52,7 @@ def test_the_card_is_in_the_run_and_beside_the_flow_run(flows_here: None, traine
     assert markdown in stored
 
 
-def test_it_is_the_same_until_something_happens(flows_here: None, trained: Trained, copied: Settings) -> None:
+def test_it_is_the_same_until_something_happens(flows_in_process: None, trained: Trained, copied: Settings) -> None:
     from holdfast.model_versions.aliases import open_registry, set_champion
     from holdfast.model_versions.records import PromotionRecord
     from holdfast.reporting.model_card import build_model_card as written

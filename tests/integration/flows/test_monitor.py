@@ -12,13 +12,13 @@ from holdfast.alerting.outbox import add_alert, list_open_alerts
 from holdfast.monitoring.evidently_workspace import project_name
 from holdfast.monitoring.metrics_store import read_metrics
 from tests.support.daily_transactions import TODAY, daily_shop, deliver, purchases
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-def busy(flows_here: None, tmp_path: Path) -> Iterator[Settings]:
+def busy(flows_in_process: None, tmp_path: Path) -> Iterator[Settings]:
     with daily_shop(tmp_path) as settings:
         yield settings
 
@@ -81,10 +81,10 @@ def test_what_cannot_be_shown_is_told_all_the_same(busy: Settings, monkeypatch: 
     assert [alert.key for alert in list_open_alerts(busy)] == ["holdfast.data.late:transactions"]
 
 
-def test_an_empty_folder_is_looked_at_without_complaint(flows_here: None, tmp_path: Path) -> None:
+def test_an_empty_folder_is_looked_at_without_complaint(flows_in_process: None, tmp_path: Path) -> None:
     from flows.monitor import VIEWS, monitor
 
-    with at_work_on(tmp_path / "empty") as settings:
+    with use_data_folder(tmp_path / "empty") as settings:
         found = monitor(TODAY)
         assert list(found.views) == list(VIEWS)
         assert found.findings == ()
@@ -158,7 +158,7 @@ def test_monitor_window_without_data_reports_no_data(busy: Settings) -> None:
 
 
 @pytest.mark.parametrize(("clock", "ahead"), [("data", TODAY + 30 * DAY), ("wall", datetime(2999, 1, 1, tzinfo=UTC))])
-def test_what_lies_ahead_is_refused(flows_here: None, tmp_path: Path, clock: str, ahead: datetime) -> None:
+def test_what_lies_ahead_is_refused(flows_in_process: None, tmp_path: Path, clock: str, ahead: datetime) -> None:
     from flows.monitor import monitor
     from holdfast.ingestion.as_of import ClockError
 

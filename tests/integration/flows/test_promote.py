@@ -17,7 +17,7 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.gate_report import GateReport
 from tests.support.registered_versions import kill_process_at, read_aliases, record_passed_gates, register_version
-from tests.support.small_shop import join, prefect_api, processes, start
+from tests.support.small_shop import fork_server, join_process, prefect_api, start_process
 
 NOW = datetime.now(UTC)
 
@@ -316,9 +316,9 @@ def _promote(version: str, meet: Any) -> None:
 def test_two_at_once_cannot_both_win(registry_shop: tuple[Settings, Any]) -> None:
     settings, client = registry_shop
     versions = [challenger(client, None) for _ in range(2)]
-    meet = processes().Barrier(2)
-    children = [start(_promote, settings.data, version, meet, api=prefect_api()) for version in versions]
-    codes = [join(child, 120) for child in children]
+    meet = fork_server().Barrier(2)
+    children = [start_process(_promote, settings.data, version, meet, api=prefect_api()) for version in versions]
+    codes = [join_process(child, 120) for child in children]
     assert sorted(code or 0 for code in codes) == [0, 3]
     winner = versions[codes.index(0)]
     assert read_aliases(client)[CHAMPION] == winner
@@ -346,8 +346,8 @@ def test_killed_anywhere_the_next_run_completes(registry_shop: tuple[Settings, A
     champion = challenger(client, None)
     promote(champion)
     version = challenger(client, champion)
-    child = start(_killed_before, settings.data, call, version, api=prefect_api())
-    assert join(child, 120) == -signal.SIGKILL
+    child = start_process(_killed_before, settings.data, call, version, api=prefect_api())
+    assert join_process(child, 120) == -signal.SIGKILL
     assert read_aliases(client)[CHAMPION] == (version if call.startswith("delete") else champion)
     result = promote(version)
     assert result.version == version

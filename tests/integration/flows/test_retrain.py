@@ -18,16 +18,16 @@ from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.retraining.attempt_log import BadAttemptError
 from holdfast.retraining.policy import Attempt
 from tests.support.shop_fixtures import QUICK, Trained
-from tests.support.small_shop import AS_OF, at_work_on
+from tests.support.small_shop import AS_OF, use_data_folder
 
 OTHER = QUICK.model_copy(update={"seed": 7})
 DRIFTED = MetricRow("psi", "recency_days", 0.41, 300, limit=0.25, breached=True)
 
 
 @pytest.fixture
-def home(trained: Trained, flows_here: None, tmp_path: Path) -> Iterator[Settings]:
+def home(trained: Trained, flows_in_process: None, tmp_path: Path) -> Iterator[Settings]:
     """A copy of the trained shop, with this process at work there."""
-    with at_work_on(Path(shutil.copytree(trained.data, tmp_path / "data"))) as settings:
+    with use_data_folder(Path(shutil.copytree(trained.data, tmp_path / "data"))) as settings:
         yield settings
 
 

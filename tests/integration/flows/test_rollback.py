@@ -20,7 +20,7 @@ from tests.support.registered_versions import (
     record_passed_gates,
     register_version,
 )
-from tests.support.small_shop import join, prefect_api, start
+from tests.support.small_shop import join_process, prefect_api, start_process
 
 
 def champions(client: Any, number: int) -> list[str]:
@@ -168,7 +168,10 @@ def test_the_same_flow_run_again_goes_back_once(
 
     settings, client = registry_shop
     first, second, third = champions(client, 3)
-    assert join(start(_killed_at, settings.data, call, nth, "run-1", api=prefect_api()), 120) == -signal.SIGKILL
+    assert (
+        join_process(start_process(_killed_at, settings.data, call, nth, "run-1", api=prefect_api()), 120)
+        == -signal.SIGKILL
+    )
     assert read_aliases(client) == {CHAMPION: third if nth == 1 else second}
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
     for _ in range(2):
@@ -235,7 +238,7 @@ def test_killed_before_the_alias_moved_the_next_run_completes(registry_shop: tup
 
     settings, client = registry_shop
     _, second, third = champions(client, 3)
-    assert join(start(_killed_before, settings.data, call, api=prefect_api()), 120) == -signal.SIGKILL
+    assert join_process(start_process(_killed_before, settings.data, call, api=prefect_api()), 120) == -signal.SIGKILL
     assert read_aliases(client) == {CHAMPION: third}
     assert rollback("complaints").version == second
     assert read_aliases(client) == {CHAMPION: second}

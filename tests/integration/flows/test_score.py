@@ -21,7 +21,7 @@ from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
 from tests.support.registered_versions import register_champion
 from tests.support.score_tables import files
-from tests.support.small_shop import AS_OF, KNOWN_AT, join, prefect_api, start, transactions
+from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process, transactions
 
 EVERYBODY = sorted({row.customer_id for row in transactions() if row.amount > 0})
 
@@ -189,8 +189,8 @@ def _score() -> None:
 @pytest.mark.long
 def test_two_at_once_end_in_one_whole_file(settings: Settings, client: Any) -> None:
     register_champion(client)
-    children = [start(_score, settings.data, api=prefect_api()) for _ in range(2)]
-    assert [join(child) for child in children] == [0, 0]
+    children = [start_process(_score, settings.data, api=prefect_api()) for _ in range(2)]
+    assert [join_process(child) for child in children] == [0, 0]
     (path,) = files(settings)
     assert path == "2024-07-01.parquet"
     assert read_scores(settings.scores / path)["customer_id"].tolist() == EVERYBODY

@@ -21,15 +21,15 @@ from tests.support.shop_fixtures import QUICK, Trained
 from tests.support.small_shop import (
     AS_OF,
     KNOWN_AT,
-    at_work_on,
     copy_shop,
     fast_flows,
+    fork_server,
     ingest,
-    join,
+    join_process,
     prefect_api,
-    processes,
-    start,
+    start_process,
     transactions,
+    use_data_folder,
 )
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -44,7 +44,7 @@ def client(trained: Trained) -> Iterator[Any]:
     """MLflow's client on the trained shop, with this process at work there."""
     from holdfast.training.mlflow_tracking import open_tracking
 
-    with at_work_on(trained.data) as settings:
+    with use_data_folder(trained.data) as settings:
         yield open_tracking(settings)
 
 
@@ -136,7 +136,7 @@ class TestRuns:
 
         from holdfast.models.contract import TRUSTED_TYPES
 
-        with at_work_on(trained.data):
+        with use_data_folder(trained.data):
             from holdfast.feast_stores.open_store import open_store
 
             inputs = [feature.name for feature in model_inputs(open_store())]
@@ -166,7 +166,7 @@ class TestVersion:
         purchase_days = pd.Series(latest.column("purchase_days"))
         assert served.reference[served.inputs.index("purchase_days")] == purchase_days.median()
         assert len(served.examples) > 2 * len(served.inputs) - 2  # low and high of each input, but for constants
-        with at_work_on(trained.data):
+        with use_data_folder(trained.data):
             from holdfast.feast_stores.open_store import open_store
 
             expected = fingerprint(open_store(), 90, 180)
@@ -228,7 +228,9 @@ class TestVersion:
 
 
 class TestAgain:
-    def test_the_same_training_is_found_and_adds_nothing(self, flows_here: None, trained: Trained, client: Any) -> None:
+    def test_the_same_training_is_found_and_adds_nothing(
+        self, flows_in_process: None, trained: Trained, client: Any
+    ) -> None:
         from flows.train import train
 
         before = len(_runs(client)), len(_versions(client))
@@ -240,7 +242,7 @@ class TestAgain:
         assert (len(_runs(client)), len(_versions(client))) == before
 
     @pytest.mark.long
-    def test_new_data_make_a_new_version(self, flows_here: None, trained: Trained, client: Any) -> None:
+    def test_new_data_make_a_new_version(self, flows_in_process: None, trained: Trained, client: Any) -> None:
         from flows.train import train
 
         before, known_at = _versions(client), KNOWN_AT + timedelta(days=2)
@@ -256,14 +258,16 @@ class TestAgain:
 @pytest.mark.long
 @pytest.mark.parametrize("place", ["in the search", "before the test", "before the registration", "after it"])
 def test_killed_anywhere_the_next_run_goes_on_and_leaves_one_version(
-    flows_here: None, trained: Trained, client: Any, place: str
+    flows_in_process: None, trained: Trained, client: Any, place: str
 ) -> None:
     from flows.train import train
 
     number = ["in the search", "before the test", "before the registration", "after it"].index(place)
     training = QUICK.model_copy(update={"seed": 100 + number})
     before, runs, aliases = _versions(client), len(_runs(client)), client.get_registered_model(MODEL_NAME).aliases
-    assert join(start(_killed, trained.data, place, training, api=prefect_api()), 180) == -signal.SIGKILL
+    assert (
+        join_process(start_process(_killed, trained.data, place, training, api=prefect_api()), 180) == -signal.SIGKILL
+    )
     (left,) = [run for run in _runs(client) if run.info.status == "RUNNING"]
     assert "mlflow.parentRunId" not in left.data.tags
     assert len(_versions(client) - before) == (place == "after it")
@@ -334,10 +338,10 @@ def test_two_at_once_in_an_empty_folder_give_one_version(
 
     data = copy_shop(tmp_path)
     shutil.copytree(trained.data / "snapshots", data / "snapshots")
-    meet = processes().Barrier(2)
-    children = [start(_train_and_meet, data, meet, api=prefect_api()) for _ in range(2)]
-    assert [join(child, 180) for child in children] == [0, 0]
-    with at_work_on(data) as settings:
+    meet = fork_server().Barrier(2)
+    children = [start_process(_train_and_meet, data, meet, api=prefect_api()) for _ in range(2)]
+    assert [join_process(child, 180) for child in children] == [0, 0]
+    with use_data_folder(data) as settings:
         client = open_tracking(settings)
         assert {run.info.status for run in _runs(client)} == {"FINISHED"}
         assert _versions(client) == {"1"}

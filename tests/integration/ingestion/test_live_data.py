@@ -8,7 +8,7 @@ import pytest
 from feature_repo.settings import REPLAY_MARKER
 from holdfast.core.errors import IngestError
 from tests.support.ingest_pipeline import run_ingest
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
 
@@ -25,7 +25,7 @@ def shop(data_dir: Path, tmp_path: Path) -> tuple[Path, Path]:
 def test_features_of_today(prefect_server: None, shop: tuple[Path, Path], data_dir: Path) -> None:
     from flows.features import features
 
-    with at_work_on(data_dir) as settings:
+    with use_data_folder(data_dir) as settings:
         run_ingest(settings, *shop)
         before = datetime.now(UTC)
         result = features()

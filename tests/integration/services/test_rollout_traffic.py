@@ -27,7 +27,7 @@ from tests.support.registered_versions import record_passed_gates
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
-from tests.support.small_shop import fast_flows, join, prefect_api, start
+from tests.support.small_shop import fast_flows, join_process, prefect_api, start_process
 
 pytestmark = pytest.mark.long
 
@@ -218,13 +218,13 @@ def test_killed_rollout_resumes_and_its_lease_ends(shop: Shop) -> None:
     champion, challenger = shop.pair(9)
     slow = IMPATIENT.model_copy(update={"lease_seconds": 10, "shadow": False, "min_requests": 1_000_000})
     with service_environment(shop.data, HOLDFAST_SERVICE_URL=shop.url), under_load(shop.url, callers=2):
-        child = start(_roll_out, shop.data, slow, api=prefect_api(), HOLDFAST_SERVICE_URL=shop.url)
+        child = start_process(_roll_out, shop.data, slow, api=prefect_api(), HOLDFAST_SERVICE_URL=shop.url)
         _until(lambda: challenger in shop.serves(), within=60)
         begun = RolloutRecord.load(shop.client, challenger)
         time.sleep(12)
         assert challenger in shop.serves(), "while it is watched, the lease is renewed"
         os.kill(child.pid, signal.SIGKILL)
-        join(child)
+        join_process(child)
         killed = time.monotonic()
         _until(lambda: shop.serves() == {champion}, within=30)
         print(f"the canary nobody watched ended after {time.monotonic() - killed:.1f} s")

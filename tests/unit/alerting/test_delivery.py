@@ -20,7 +20,7 @@ from holdfast.alerting.outbox import add_alert, list_open_alerts, raise_alerts, 
 from holdfast.alerting.settings import AlertSettings, load_alert_settings
 from tests.support.alerts import NOW, MemoryChannel, alert
 from tests.support.server_processes import free_port
-from tests.support.small_shop import join, start
+from tests.support.small_shop import join_process, start_process
 from tests.support.webhook_receiver import SECRET, Receiver, running_receiver
 
 
@@ -218,7 +218,7 @@ def _deliver_and_die(port: int) -> None:
 def test_message_of_a_killed_sender_is_sent_again_with_the_same_id(settings: Settings) -> None:
     add_alert(settings, alert(), NOW)
     with running_receiver() as receiver:
-        assert join(start(_deliver_and_die, settings.data, receiver.port)) == -signal.SIGKILL
+        assert join_process(start_process(_deliver_and_die, settings.data, receiver.port)) == -signal.SIGKILL
         assert receiver.received() == ["opened"]
         assert deliver(settings, [webhook(receiver)], NOW + timedelta(seconds=30)).sent == 0, (
             "the claim of the killed sender is still valid"
@@ -246,7 +246,7 @@ def _raise_and_die(nth: int) -> None:
 
 
 def test_alerts_and_messages_are_written_together_or_not_at_all(settings: Settings) -> None:
-    assert join(start(_raise_and_die, settings.data, 2)) == -signal.SIGKILL
+    assert join_process(start_process(_raise_and_die, settings.data, 2)) == -signal.SIGKILL
     assert list_open_alerts(settings) == []
     assert len(raise_alerts(settings, "m", [alert(key) for key in "abc"], NOW)) == 3
     channel = MemoryChannel()
@@ -262,8 +262,8 @@ def test_concurrent_senders_send_each_message_once(settings: Settings) -> None:
     for key in keys:
         add_alert(settings, alert(key), NOW)
     with running_receiver() as receiver:
-        senders = [start(_deliver_all, settings.data, receiver.port) for _ in range(2)]
-        assert [join(sender) for sender in senders] == [0, 0]
+        senders = [start_process(_deliver_all, settings.data, receiver.port) for _ in range(2)]
+        assert [join_process(sender) for sender in senders] == [0, 0]
     assert sorted(body["key"] for body in receiver.bodies) == sorted(keys)
 
 

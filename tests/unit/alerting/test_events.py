@@ -15,7 +15,7 @@ from holdfast.alerting.links import artifact_url, current_run_url, run_url
 from holdfast.monitoring.findings import Finding
 from tests.support.registered_versions import register_version, run_gates
 from tests.support.server_processes import free_port, wait_for
-from tests.support.small_shop import join, prefect_api, start
+from tests.support.small_shop import join_process, prefect_api, start_process
 
 FINDING = Finding(
     event="holdfast.drift.detected", severity="warning", subject="recency", summary="PSI 0.31", payload={"psi": 0.31}
@@ -35,7 +35,7 @@ def received_events(name: str, is_expected: Callable[[dict[str, Any]], bool]) ->
     return wait_for(query, 20, lambda: f"the server has no {name}")
 
 
-def test_emit_finding_sends_payload(flows_here: None) -> None:
+def test_emit_finding_sends_payload(flows_in_process: None) -> None:
     assert emit_finding(FINDING, "drift", AS_OF, "http://prefect/evidence")
     (event,) = received_events("holdfast.drift.detected", lambda event: event["payload"]["view"] == "drift")
     assert event["resource"] == {"prefect.resource.id": "holdfast.drift.recency"}
@@ -50,7 +50,7 @@ def test_emit_finding_sends_payload(flows_here: None) -> None:
     }
 
 
-def test_event_from_a_flow_run_is_related_to_the_run(flows_here: None) -> None:
+def test_event_from_a_flow_run_is_related_to_the_run(flows_in_process: None) -> None:
     from prefect import flow
     from prefect.runtime import flow_run
 
@@ -85,7 +85,7 @@ def _emit_without_server() -> None:
 
 
 def test_without_a_server_emitting_returns_false_and_warns(tmp_path: Path) -> None:
-    assert join(start(_emit_without_server, tmp_path, api=f"http://127.0.0.1:{free_port()}/api")) == 0
+    assert join_process(start_process(_emit_without_server, tmp_path, api=f"http://127.0.0.1:{free_port()}/api")) == 0
 
 
 def test_challenger_ready_is_emitted_once_per_evidence(client: Any) -> None:

@@ -12,7 +12,7 @@ from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, loa
 from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from tests.support.shop_fixtures import Dataset
-from tests.support.small_shop import ARRIVALS, AS_OF, KNOWN_AT, at_work_on, transactions
+from tests.support.small_shop import ARRIVALS, AS_OF, KNOWN_AT, transactions, use_data_folder
 
 STEP = datetime(2024, 6, 1, tzinfo=UTC)  # the second batch, with late rows of the first year, comes a day later
 
@@ -29,7 +29,7 @@ def _active(as_of: datetime, known_at: datetime) -> list[str]:
 
 
 def _customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
-    with at_work_on(settings.data):
+    with use_data_folder(settings.data):
         build_snapshots(settings, as_of, known_at)
         return load_active_customers(settings, as_of, known_at)
 

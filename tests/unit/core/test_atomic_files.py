@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.atomic_files import replace_file
-from tests.support.small_shop import join, processes
+from tests.support.small_shop import fork_server, join_process
 
 
 def _die_while_writing(path: Path) -> None:
@@ -46,9 +46,9 @@ def test_replace_file_block_writes_nothing_raises(tmp_path: Path) -> None:
 def test_replace_file_killed_in_block_old_file_remains(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
-    child = processes().Process(target=_die_while_writing, args=(path,))
+    child = fork_server().Process(target=_die_while_writing, args=(path,))
     child.start()
-    assert join(child) == -signal.SIGKILL
+    assert join_process(child) == -signal.SIGKILL
     assert path.read_text() == "old"
     with replace_file(path) as temporary:
         temporary.write_text("new")

@@ -20,12 +20,20 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.sqlite_online_store import _UtcConnection
 from tests.support.feature_oracle import microseconds
 from tests.support.main_job import environment_of, run
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, join, start
+from tests.support.small_shop import (
+    AS_OF,
+    KNOWN_AT,
+    build_features,
+    copy_shop,
+    join_process,
+    start_process,
+    use_data_folder,
+)
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Settings]:
-    with at_work_on(copy_shop(tmp_path)) as settings:
+    with use_data_folder(copy_shop(tmp_path)) as settings:
         yield settings
 
 
@@ -55,8 +63,8 @@ class TestTimeZones:
     def test_sqlite_store_other_time_zone_reads_the_same_times(
         self, shop: Settings, tmp_path: Path, writer: str, reader: str
     ) -> None:
-        assert join(start(_build, shop.data, tmp_path / "writer.json", TZ=writer)) == 0
-        assert join(start(_read, shop.data, tmp_path / "reader.json", TZ=reader)) == 0
+        assert join_process(start_process(_build, shop.data, tmp_path / "writer.json", TZ=writer)) == 0
+        assert join_process(start_process(_read, shop.data, tmp_path / "reader.json", TZ=reader)) == 0
         written, read = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("writer", "reader"))
         assert written.pop("zone") != read.pop("zone")
         assert written == read
@@ -100,7 +108,7 @@ class TestRegistryFile:
     def test_write_registry_killed_old_file_remains(self, shop: Settings, when: str) -> None:
         build_features(shop)
         before = (shop.feast / "registry.db").read_bytes()
-        assert join(start(_die_writing_the_registry, shop.data, when)) == -signal.SIGKILL
+        assert join_process(start_process(_die_writing_the_registry, shop.data, when)) == -signal.SIGKILL
         assert (shop.feast / "registry.db").read_bytes() == before
         assert open_store().get_feature_service(FEATURE_SERVICE).description != "Half written."
 

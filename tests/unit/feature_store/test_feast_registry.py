@@ -11,7 +11,7 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import read_customers
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, use_data_folder
 
 
 def _stat(settings: Settings) -> tuple[int, int, bytes]:
@@ -76,7 +76,7 @@ def test_registering_in_a_copy_of_the_data_folder_leaves_the_original_alone(
 ) -> None:
     before = _stat(open_shop), _rows(open_shop)
     copy = Path(shutil.copytree(open_shop.data, tmp_path / "copy"))
-    with at_work_on(copy) as settings:
+    with use_data_folder(copy) as settings:
         snapshot = build_features(settings)
         assert check_parity(open_store(), open_store(KNOWN_AT), read_customers(snapshot), AS_OF).mismatches == 0
     assert (_stat(open_shop), _rows(open_shop)) == before
@@ -84,6 +84,6 @@ def test_registering_in_a_copy_of_the_data_folder_leaves_the_original_alone(
 
 def test_a_data_folder_can_be_moved(open_shop: Settings, tmp_path: Path) -> None:
     moved = Path(shutil.move(open_shop.data, tmp_path / "moved"))
-    with at_work_on(moved) as settings:
+    with use_data_folder(moved) as settings:
         snapshot = build_features(settings)
         assert check_parity(open_store(), open_store(KNOWN_AT), read_customers(snapshot), AS_OF).mismatches == 0

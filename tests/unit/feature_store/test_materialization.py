@@ -22,7 +22,7 @@ from holdfast.feature_store.materialization import (
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots, read_customers
 from tests.support.feature_oracle import Transaction
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join, start
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join_process, start_process
 
 MONTH_AGO = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -140,7 +140,7 @@ def _killed_after(writes: int) -> None:
 @pytest.mark.parametrize("writes", [0, 2])
 def test_killed_while_writing_the_next_run_completes_it(shop: Settings, writes: int) -> None:
     build_features(shop, MONTH_AGO, KNOWN_AT)
-    assert join(start(_killed_after, shop.data, writes)) == -signal.SIGKILL
+    assert join_process(start_process(_killed_after, shop.data, writes)) == -signal.SIGKILL
     assert load_online_state(shop) is None
     moments = _moments(shop)
     assert len(moments) == 2, "nothing was half written: this test shows nothing"
@@ -153,7 +153,7 @@ def test_killed_while_writing_the_next_run_completes_it(shop: Settings, writes: 
 def test_training_reads_while_a_materialisation_runs(shop: Settings) -> None:
     """A killed one leaves the registry as it is during every materialisation; readers must not fail meanwhile."""
     snapshot = build_features(shop, MONTH_AGO, KNOWN_AT)
-    assert join(start(_killed_after, shop.data, 1)) == -signal.SIGKILL
+    assert join_process(start_process(_killed_after, shop.data, 1)) == -signal.SIGKILL
     store = open_store(KNOWN_AT)
     entities = pd.DataFrame({"customer_id": read_customers(snapshot)[:3], "event_timestamp": MONTH_AGO, "as_of_us": 0})
     service = store.get_feature_service(FEATURE_SERVICE)
@@ -162,6 +162,6 @@ def test_training_reads_while_a_materialisation_runs(shop: Settings) -> None:
 
 
 def test_killed_on_an_empty_store_the_next_run_completes_it(shop: Settings) -> None:
-    assert join(start(_killed_after, shop.data, 1)) == -signal.SIGKILL
+    assert join_process(start_process(_killed_after, shop.data, 1)) == -signal.SIGKILL
     snapshot = build_features(shop)
     assert _mismatches(snapshot) == 0

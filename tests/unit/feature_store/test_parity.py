@@ -29,8 +29,8 @@ from holdfast.feature_store.parity import (
 from holdfast.feature_store.snapshots import read_customers
 from holdfast.models.contract import Feature, model_inputs
 from tests.support import feature_oracle
-from tests.support.online_values import HISTORY, write
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, copy_shop, transactions
+from tests.support.online_values import HISTORY, write_online_values
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop, transactions, use_data_folder
 
 ACTIVITY, RHYTHM = "customer_recent_activity", "customer_purchase_rhythm"
 _KNOWN = {view: build(transactions(), AS_OF) for view, build in feature_oracle.FEATURES.items()}
@@ -42,7 +42,7 @@ SINGLE = next(c for c, v in _KNOWN[RHYTHM].items() if v["mean_gap_days"] is None
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, list[str]]]:
     """A materialised shop for this module, and its customers."""
-    with at_work_on(copy_shop(tmp_path_factory.mktemp("parity"))) as settings:
+    with use_data_folder(copy_shop(tmp_path_factory.mktemp("parity"))) as settings:
         customers = read_customers(build_features(settings))
         shutil.copy(settings.feast / "online_store.db", settings.feast / "clean.db")
         yield settings, customers
@@ -72,7 +72,7 @@ class TestClean:
 
     @pytest.mark.parametrize("chunk", [1, 7, 300, 301])
     def test_however_it_is_cut(self, clean: tuple[Settings, list[str]], check: Callable[..., Any], chunk: int) -> None:
-        write("c011", HISTORY, {"total_amount": Value(double_val=-1.5)})
+        write_online_values("c011", HISTORY, {"total_amount": Value(double_val=-1.5)})
         customers = ["c250", "c011", "c000", *[f"c{n:03d}" for n in range(20, 30)]]  # in no order
         report = check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF, chunk)
         assert report.values_compared == len(customers) * 18
@@ -108,7 +108,7 @@ class TestPlanted:
     @pytest.mark.parametrize("name", PLANTED)
     def test_one_value(self, check: Callable[[], ParityReport], name: str) -> None:
         customer, view, feature, value, online, offline = PLANTED[name]
-        write(customer, view, {feature: value})
+        write_online_values(customer, view, {feature: value})
         report = check()
         assert _found(report) == [(customer, f"{view}:{feature}", repr(online), repr(offline))]
         assert report.mismatches == 1
@@ -119,18 +119,20 @@ class TestPlanted:
         assert f"1 of {report.values_compared} values differ" in str(error.value)
 
     def test_an_integer_where_a_float_belongs(self, check: Callable[[], ParityReport]) -> None:
-        write(QUIET, ACTIVITY, {"amount_30d": Value(int64_val=0)})
+        write_online_values(QUIET, ACTIVITY, {"amount_30d": Value(int64_val=0)})
         assert (QUIET, f"{ACTIVITY}:amount_30d") in [(m.customer_id, m.feature) for m in check().examples]
 
     def test_a_float_where_an_integer_belongs(self, check: Callable[[], ParityReport]) -> None:
-        write("c000", HISTORY, {"purchase_days": Value(double_val=float(_value(HISTORY, "c000", "purchase_days")))})
+        write_online_values(
+            "c000", HISTORY, {"purchase_days": Value(double_val=float(_value(HISTORY, "c000", "purchase_days")))}
+        )
         report = check()
         assert report.mismatches > 0
         assert ("c000", f"{HISTORY}:purchase_days") in [(m.customer_id, m.feature) for m in report.examples]
 
     def test_a_stored_time_shows_in_what_is_computed_from_it(self, check: Callable[[], ParityReport]) -> None:
         last = _value(HISTORY, REGULAR, "last_purchase_us")
-        write(REGULAR, HISTORY, {"last_purchase_us": Value(int64_val=last - 1)})
+        write_online_values(REGULAR, HISTORY, {"last_purchase_us": Value(int64_val=last - 1)})
         found = {(m.customer_id, m.feature) for m in check().examples}
         assert (REGULAR, "customer_request_time:days_since_last_purchase") in found
         assert {customer for customer, _ in found} == {REGULAR}
@@ -138,7 +140,9 @@ class TestPlanted:
     def test_another_customers_values(self, check: Callable[[], ParityReport]) -> None:
         theirs = _KNOWN[ACTIVITY][REGULAR]
         types = {int: "int64_val", float: "double_val"}
-        write(QUIET, ACTIVITY, {name: Value(**{types[type(value)]: value}) for name, value in theirs.items()})
+        write_online_values(
+            QUIET, ACTIVITY, {name: Value(**{types[type(value)]: value}) for name, value in theirs.items()}
+        )
         report = check()
         differing = {name for name, value in theirs.items() if value != _KNOWN[ACTIVITY][QUIET][name]}
         assert {(m.customer_id, m.feature) for m in report.examples} == {
@@ -160,7 +164,7 @@ class TestPlanted:
 
     def test_examples_are_twenty_and_the_count_is_all(self, check: Callable[[], ParityReport]) -> None:
         for n in range(30):
-            write(f"c{n:03d}", HISTORY, {"total_amount": Value(double_val=-1.0)})
+            write_online_values(f"c{n:03d}", HISTORY, {"total_amount": Value(double_val=-1.0)})
         report = check()
         assert report.mismatches == 30
         assert len(report.examples) == 20

@@ -33,11 +33,11 @@ from tests.support.small_shop import (
     AS_OF,
     KNOWN_AT,
     LATE_BATCH,
-    at_work_on,
     ingest,
-    join,
-    start,
+    join_process,
+    start_process,
     transactions,
+    use_data_folder,
 )
 
 
@@ -182,7 +182,7 @@ class TestLateData:
         from holdfast.feature_store.feast_registry import apply_definitions
 
         rows = transactions()
-        with at_work_on(tmp_path / "data") as settings:
+        with use_data_folder(tmp_path / "data") as settings:
             ingest(settings.data, [row for row in rows if row.ingested_at == self.EARLY], self.EARLY)
             apply_definitions(open_store())
             built_early = self._assemble(settings, self.EARLY)
@@ -263,7 +263,7 @@ class TestFaults:
         build_snapshots(shop, AS_OF, KNOWN_AT)
         expected = _files(shop)
         shutil.rmtree(shop.snapshots)
-        assert join(start(_killed, shop.data, step, call)) == -signal.SIGKILL
+        assert join_process(start_process(_killed, shop.data, step, call)) == -signal.SIGKILL
         left = _files(shop)
         assert len(left) == call - 1
         assert left.items() <= expected.items()
@@ -274,7 +274,7 @@ class TestFaults:
         from holdfast.feast_stores.open_store import open_store
         from holdfast.feature_store.feast_registry import apply_definitions
 
-        assert join(start(_killed, shop.data, "write_table", 1)) == -signal.SIGKILL
+        assert join_process(start_process(_killed, shop.data, "write_table", 1)) == -signal.SIGKILL
         assert list(shop.snapshots.rglob("*.parquet")), "nothing was left behind: this test shows nothing"
         build_snapshots(shop, AS_OF, KNOWN_AT)
         apply_definitions(open_store())
@@ -294,7 +294,7 @@ class TestFaults:
             build_snapshots(shop, AS_OF, KNOWN_AT)
         assert [path for path in shop.snapshots.rglob("*") if path.is_file()] == []
         monkeypatch.undo()
-        with at_work_on(shop.data):
+        with use_data_folder(shop.data):
             assert all(item.built for item in build_snapshots(shop, AS_OF, KNOWN_AT))
 
     def test_a_path_names_view_definition_as_of_and_known_at(self, shop: Settings) -> None:

@@ -24,7 +24,7 @@ from holdfast.models.contract import (
     model_inputs,
 )
 from holdfast.models.fingerprint import differing_parts, fingerprint
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 PARTS = ["feature_service", "labels", "on_demand", "transformations"]
 Change = Callable[[Any], object]
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[Any]:
     """A registry of the test's own; no data."""
     from holdfast.feature_store.feast_registry import apply_definitions
 
-    with at_work_on(tmp_path / "data"):
+    with use_data_folder(tmp_path / "data"):
         apply_definitions(open_store())
         yield open_store()
 

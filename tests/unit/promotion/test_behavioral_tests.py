@@ -19,7 +19,7 @@ from holdfast.promotion.behavioral_tests import (
     measure_wrong_direction,
 )
 from holdfast.training.dataset import TrainingSet
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 INPUTS = [
     Feature("customer_purchase_rhythm", "mean_gap_days", "Float64", True),
@@ -35,7 +35,7 @@ CUTOFFS = [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)]
 @pytest.fixture(scope="module")
 def request_time(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """The on-demand function of the feature repository."""
-    with at_work_on(tmp_path_factory.mktemp("behaviour")):
+    with use_data_folder(tmp_path_factory.mktemp("behaviour")):
         from feature_repo.on_demand_feature_views import customer_request_time
 
         return customer_request_time.feature_transformation.udf  # type: ignore[no-any-return]

@@ -38,7 +38,7 @@ from holdfast.status_page.snapshot import SystemStatus, load_system_status
 from holdfast.training.mlflow_tracking import EXPERIMENT, open_tracking
 from tests.support.prefect_server import answered, post
 from tests.support.server_processes import free_port
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, prefect_api
+from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, use_data_folder
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
 HOSTILE = "<script>alert('x')</script>\"'&"
@@ -60,7 +60,7 @@ def unreachable(prefect: str = "") -> EndpointSettings:
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Settings]:
     """Prepare a promoted champion, a challenger on a canary, and features that are two days old."""
-    with at_work_on(tmp_path / "data", HOLDFAST_CLOCK=NOW.isoformat()) as settings:
+    with use_data_folder(tmp_path / "data", HOLDFAST_CLOCK=NOW.isoformat()) as settings:
         client = open_tracking(settings)
         client.create_registered_model(MODEL_NAME)
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id

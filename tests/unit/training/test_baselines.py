@@ -15,7 +15,7 @@ from holdfast.training.dataset import PurchaseHistory, TrainingSet, read_purchas
 from holdfast.training.metrics import compute_metrics, roc_auc_difference
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import KNOWN_AT, transactions
-from tests.support.training_sets import monthly, training_set
+from tests.support.training_sets import make_training_set, month_starts
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,8 @@ def _simulated(customers: int, seed: int) -> TrainingSet:
         last[before] = now[before]
         silent[within] = False
         alive &= before & (rng.random(customers) >= p)  # who has bought in the horizon is of no further interest
-    return training_set(
-        silent, range(customers), monthly(1) * customers,
+    return make_training_set(
+        silent, range(customers), month_starts(1) * customers,
         purchase_days=repeats + 1, mean_purchase_amount=np.ones(customers),
         days_since_last_purchase=age - last, tenure_days=age,
     )  # fmt: skip
@@ -170,7 +170,7 @@ class TestBgNbd:
     def test_for_a_new_customer_it_is_what_lifetimes_says(self) -> None:
         """Of somebody who has just bought for the first time: the chance of no purchase by then, in closed form."""
         train = _simulated(2_000, 0)
-        new = training_set([True], ["new"], monthly(1), purchase_days=[1], mean_purchase_amount=[1],
+        new = make_training_set([True], ["new"], month_starts(1), purchase_days=[1], mean_purchase_amount=[1],
                            days_since_last_purchase=[0], tenure_days=[0])  # fmt: skip
         model = baselines._fit_bg_nbd(baselines._test_history(train))
         expected = model.probability_of_n_purchases_up_to_time(HORIZON, 0)
@@ -190,7 +190,7 @@ class TestBgNbd:
         """Where nobody ever drops out the likelihood has no maximum; a small penalty gives it one."""
         rows = len(customers["purchase_days"])
         age = np.arange(rows) + 40.0
-        train = training_set([True] * rows, range(rows), monthly(1) * rows, tenure_days=age,
+        train = make_training_set([True] * rows, range(rows), month_starts(1) * rows, tenure_days=age,
                              mean_purchase_amount=[1.0] * rows, **customers)  # fmt: skip
         told = baselines._bg_nbd(baselines._test_history(train), train, HORIZON)
         assert ((told >= 0) & (told <= 1)).all()

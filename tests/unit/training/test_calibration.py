@@ -11,7 +11,7 @@ from holdfast.models.calibrated_classifier import apply_calibrator
 from holdfast.training.calibration import CALIBRATION_METHODS, CalibrationChoice, choose_calibration, fit_calibrator
 from holdfast.training.fitting import FoldScores
 from holdfast.training.metrics import compute_metrics
-from tests.support.training_sets import monthly, training_set
+from tests.support.training_sets import make_training_set, month_starts
 
 JANUARY, FEBRUARY, MARCH, APRIL = range(4)  # of a year in which April begins exactly 90 days after January
 
@@ -21,8 +21,8 @@ def _fold(month: int, rows: int, told: Callable[[Floats], Floats], true: Callabl
     rng = np.random.default_rng(month)
     hidden = rng.uniform(-3, 3, rows)
     churned = rng.random(rows) < expit(true(hidden))
-    cutoffs = [monthly(12)[month]] * rows
-    return FoldScores(training_set(churned, range(rows), cutoffs), told(hidden))
+    cutoffs = [month_starts(12)[month]] * rows
+    return FoldScores(make_training_set(churned, range(rows), cutoffs), told(hidden))
 
 
 def _folds(
@@ -142,7 +142,7 @@ class TestEmbargo:
         """Outcomes of these months turned round."""
         return [
             FoldScores(
-                training_set(
+                make_training_set(
                     ~fold.validation.y, fold.validation.keys["customer_id"], fold.validation.keys["cutoff"].tolist()
                 ),
                 fold.log_odds,

@@ -10,7 +10,7 @@ from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.training.contract_builder import build_contract, build_example_rows, typical_inputs
 from holdfast.training.recipe import Recipe
-from tests.support.training_sets import monthly, training_set
+from tests.support.training_sets import make_training_set, month_starts
 
 RECIPE = Recipe(
     family="logistic", params={}, calibration="none", seed=0, threshold=0.42, folds=(), development=(), test=(),
@@ -58,8 +58,8 @@ class TestExampleRows:
 
 class TestContract:
     def _served(self, **inputs: Any) -> Any:
-        months = monthly(2)
-        data = training_set([True] * 4, range(4), [months[1], months[0], months[0], months[1]], **inputs)
+        months = month_starts(2)
+        data = make_training_set([True] * 4, range(4), [months[1], months[0], months[0], months[1]], **inputs)
         return build_contract(
             Settings(horizon_days=60, activity_days=120), RECIPE, data, {"labels": "a"}, MODEL, "f00d"
         )

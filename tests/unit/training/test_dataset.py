@@ -16,8 +16,8 @@ from holdfast.models.contract import MissingFeatureError
 from holdfast.training.dataset import TrainingSet, assemble_training_set, list_labeled_cutoffs, use_label_function
 from tests.support import feature_oracle
 from tests.support.shop_fixtures import Dataset
-from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT, at_work_on, transactions
-from tests.support.training_sets import monthly, training_set
+from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT, transactions, use_data_folder
+from tests.support.training_sets import make_training_set, month_starts
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def test_use_label_function_with_flipped_labels_changes_the_labels_only(dataset:
 
     cutoffs = dataset.cutoffs[:2]
     expected = dataset.data.at_cutoffs(cutoffs)
-    with at_work_on(dataset.settings.data), use_label_function(flipped):
+    with use_data_folder(dataset.settings.data), use_label_function(flipped):
         data = assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
     assert (data.y == ~expected.y).all()
     assert data.x.tobytes() == expected.x.tobytes()
-    with at_work_on(dataset.settings.data):
+    with use_data_folder(dataset.settings.data):
         again = assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
     assert again.digests() == expected.digests()
 
@@ -153,7 +153,7 @@ class TestDigests:
         assert renamed.digests()["other"] == data.digests()[names[0]]
 
     def test_customers_are_not_run_together(self) -> None:
-        one, other = (training_set([True] * 2, names, monthly(1) * 2) for names in (["ab", "c"], ["a", "bc"]))
+        one, other = (make_training_set([True] * 2, names, month_starts(1) * 2) for names in (["ab", "c"], ["a", "bc"]))
         assert one.digests()["rows"] != other.digests()["rows"]
 
     def test_the_same_data_have_the_same(self, dataset: Dataset) -> None:
@@ -162,7 +162,7 @@ class TestDigests:
         assert copy.digests() == data.digests()
 
     def test_assembled_again_it_is_the_same(self, dataset: Dataset) -> None:
-        with at_work_on(dataset.settings.data) as settings:
+        with use_data_folder(dataset.settings.data) as settings:
             again = assemble_training_set(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
         assert again.digests() == dataset.data.digests()
 
@@ -200,13 +200,16 @@ def test_parts_hold_the_rows_of_their_cutoffs(dataset: Dataset) -> None:
 
 
 def test_without_snapshots_it_fails_and_names_the_feature(dataset: Dataset) -> None:
-    with at_work_on(dataset.settings.data) as settings, pytest.raises(MissingFeatureError, match="is null in row 0"):
+    with (
+        use_data_folder(dataset.settings.data) as settings,
+        pytest.raises(MissingFeatureError, match="is null in row 0"),
+    ):
         assemble_training_set(settings, [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
 
 
 def test_an_outcome_after_as_of_is_not_seen(dataset: Dataset) -> None:
     cutoff = dataset.cutoffs[3]
-    with at_work_on(dataset.settings.data) as settings:
+    with use_data_folder(dataset.settings.data) as settings:
         blind = assemble_training_set(settings, [cutoff], cutoff, KNOWN_AT)
     assert blind.y.all()
     assert not dataset.data.at_cutoffs([cutoff]).y.all()

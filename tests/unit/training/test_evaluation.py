@@ -36,7 +36,7 @@ from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
 from tests.support.shop_fixtures import Dataset
 from tests.support.strategies import EXAMPLES
-from tests.support.training_sets import monthly, months_of, training_set
+from tests.support.training_sets import make_training_set, month_starts, synthetic_training_set
 
 TRAINING = TrainingSettings(resamples=100)
 CHOICE = CalibrationChoice("none", "Nothing to compare.", [])
@@ -184,13 +184,13 @@ class TestOneOutcome:
 
     @pytest.fixture(scope="class")
     def told(self) -> OnTest:
-        data = months_of(customers=60, months=3)
+        data = synthetic_training_set(customers=60, months=3)
         x, y = data.x.copy(), data.y.copy()
-        last = (data.keys["cutoff"] == monthly(3)[2]).to_numpy()
+        last = (data.keys["cutoff"] == month_starts(3)[2]).to_numpy()
         y[last] = True
         x[:, 1] = np.where(last, 1000.0, x[:, 1])
         data = TrainingSet(data.keys, x, y, data.inputs)
-        recipe = _recipe(tuple(monthly(1)), tuple(monthly(3)[1:]))
+        recipe = _recipe(tuple(month_starts(1)), tuple(month_starts(3)[1:]))
         development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
         slices = [Slice(feature="noise", edges=[100], labels=["mixed", "lost"])]
         training = TrainingSettings(resamples=50, slices=slices)
@@ -264,7 +264,7 @@ class TestSlices:
         churned = np.r_[rng.random(100) < 0.5, rng.random(100) < 0.3, np.ones(100)]
         signal = np.repeat([0.5, 0.0, 0.3], 100)  # none among the young
         scores = signal * churned + (1 - signal) * rng.random(300)
-        return training_set(churned, range(300), monthly(1) * 300, age=age), scores
+        return make_training_set(churned, range(300), month_starts(1) * 300, age=age), scores
 
     def test_by_hand(self) -> None:
         test, scores = self._rows()
@@ -304,29 +304,29 @@ class TestSlices:
 
 class TestInstability:
     def _of(self, development: TrainingSet, family: str = "logistic", seed: int = 0) -> Any:
-        test = months_of(customers=40, months=1, seed=9)
+        test = synthetic_training_set(customers=40, months=1, seed=9)
         return measure_instability(_recipe((), (), family), development, test, seed)
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_there_is_none_where_no_resample_differs(self, family: str) -> None:
         """One customer is always the one that is drawn."""
-        data = months_of(customers=50, months=1)
+        data = synthetic_training_set(customers=50, months=1)
         alone = replace(data, keys=data.keys.assign(customer_id="alone"))
         found = self._of(alone, family)
         assert (found.value, found.low, found.high) == (0, 0, 0)
 
     def test_fewer_customers_make_it_larger(self) -> None:
-        few, many = (self._of(months_of(customers=n, months=3)) for n in (15, 400))
+        few, many = (self._of(synthetic_training_set(customers=n, months=3)) for n in (15, 400))
         assert few.value > 2 * many.value > 0
 
     def test_more_rows_of_the_same_customers_do_not_make_it_smaller(self) -> None:
-        data = months_of(customers=40, months=1)
+        data = synthetic_training_set(customers=40, months=1)
         rows = np.tile(np.arange(40), 5)
         once, copies = self._of(data), self._of(data.take(rows))
         assert copies.value > once.value / 2
 
     def test_the_seed_decides(self) -> None:
-        data = months_of(customers=40, months=2)
+        data = synthetic_training_set(customers=40, months=2)
         assert self._of(data) == self._of(data)
         assert self._of(data, seed=1) != self._of(data)
 
@@ -336,7 +336,7 @@ class TestSimplest:
 
     @pytest.mark.parametrize(("bent", "surely"), [(3.0, True), (0.0, False)])
     def test_only_a_real_gain_is_sure(self, bent: float, surely: bool) -> None:
-        data = months_of(customers=400, months=10, bent=bent)
+        data = synthetic_training_set(customers=400, months=10, bent=bent)
         cutoffs = sorted(data.keys["cutoff"].unique())
         recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
         development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)

@@ -21,19 +21,19 @@ from holdfast.training.model_families import FAMILIES
 from holdfast.training.recipe import Recipe
 from holdfast.training.time_split import TimeSplit
 from tests.support.shop_fixtures import Dataset
-from tests.support.training_sets import months_of, split_of
+from tests.support.training_sets import default_split, synthetic_training_set
 
 KINDS = list(itertools.product(FAMILIES, CALIBRATION_METHODS))
 
 
 @pytest.fixture(scope="module")
 def data() -> TrainingSet:
-    return months_of(customers=80, months=15, bent=1.0)
+    return synthetic_training_set(customers=80, months=15, bent=1.0)
 
 
 @pytest.fixture(scope="module")
 def split(data: TrainingSet) -> TimeSplit:
-    return split_of(data)
+    return default_split(data)
 
 
 def _recipe(split: TimeSplit, family: str, calibration: Any = "none", seed: int = 0) -> Recipe:

@@ -27,8 +27,8 @@ from holdfast.training.hyperparameter_search import (
 from holdfast.training.model_families import FAMILIES, describe_model
 from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
-from tests.support.small_shop import join, processes, start
-from tests.support.training_sets import months_of, split_of
+from tests.support.small_shop import fork_server, join_process, start_process
+from tests.support.training_sets import default_split, synthetic_training_set
 
 BUDGET = SearchSettings(trials=6, seconds=600)
 
@@ -36,8 +36,8 @@ Outcome = tuple[dict[str, Any], list[float], float | None]
 
 
 def _data() -> tuple[TrainingSet, tuple[FoldCutoffs, ...]]:
-    data = months_of(customers=60, months=14, bent=1.0)
-    return data, split_of(data).folds
+    data = synthetic_training_set(customers=60, months=14, bent=1.0)
+    return data, default_split(data).folds
 
 
 def _search(storage: Path, budget: SearchSettings = BUDGET, seed: int = 0) -> list[SearchTrial]:
@@ -186,7 +186,7 @@ class TestKilled:
     ) -> None:
         storage = tmp_path / "search.db"
         for where, call in kills:
-            assert join(start(_killed_search, tmp_path, storage, where, call)) == -signal.SIGKILL
+            assert join_process(start_process(_killed_search, tmp_path, storage, where, call)) == -signal.SIGKILL
         finished = {
             (family, trial.number)
             for family in FAMILIES
@@ -274,16 +274,16 @@ class TestStorage:
     @pytest.mark.long
     def test_two_of_one_search_take_turns_even_if_the_first_is_killed(self, tmp_path: Path) -> None:
         # Each has its own event to wait on: after a waiting process is killed, its event can never be set.
-        inside, leave = [processes().Event() for _ in range(3)], [processes().Event() for _ in range(3)]
-        first = start(_hold, tmp_path, inside[0], leave[0], "key")
+        inside, leave = [fork_server().Event() for _ in range(3)], [fork_server().Event() for _ in range(3)]
+        first = start_process(_hold, tmp_path, inside[0], leave[0], "key")
         assert inside[0].wait(30)
-        second = start(_hold, tmp_path, inside[1], leave[1], "key")
-        other = start(_hold, tmp_path, inside[2], leave[2], "another key")
+        second = start_process(_hold, tmp_path, inside[1], leave[1], "key")
+        other = start_process(_hold, tmp_path, inside[2], leave[2], "another key")
         assert inside[2].wait(30)
         assert not inside[1].wait(0.5)
         first.kill()
-        assert join(first) == -signal.SIGKILL
+        assert join_process(first) == -signal.SIGKILL
         assert inside[1].wait(30)
         for event in leave[1:]:
             event.set()
-        assert (join(second), join(other)) == (0, 0)
+        assert (join_process(second), join_process(other)) == (0, 0)

@@ -36,8 +36,8 @@ from holdfast.training.mlflow_tracking import (
 )
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.settings import TrainingSettings
-from tests.support.small_shop import at_work_on, join, start
-from tests.support.training_sets import months_of
+from tests.support.small_shop import join_process, start_process, use_data_folder
+from tests.support.training_sets import synthetic_training_set
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 
@@ -46,14 +46,14 @@ AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with nothing in it but MLflow's database; every test has a lineage of its own."""
     data = tmp_path_factory.mktemp("tracking")
-    with at_work_on(data) as settings:
+    with use_data_folder(data) as settings:
         open_tracking(settings)
     return data
 
 
 @pytest.fixture
 def settings(folder: Path) -> Iterator[Settings]:
-    with at_work_on(folder) as settings:
+    with use_data_folder(folder) as settings:
         yield settings
 
 
@@ -164,7 +164,7 @@ class TestKilled:
     def test_it_goes_on_in_its_own_run_and_no_trial_is_there_twice(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
-        assert join(start(_killed_in_a_trial, settings.data, lineage)) == -signal.SIGKILL
+        assert join_process(start_process(_killed_in_a_trial, settings.data, lineage)) == -signal.SIGKILL
         (killed,) = mlflow_tracking._runs(client, f"tags.`{mlflow_tracking.TRAINING_KEY_TAG}` = '{lineage.key}'")
         assert killed.info.status == "RUNNING"
         assert [run.info.status for run in _children(client, killed.info.run_id)] == ["FINISHED", "RUNNING"]
@@ -316,7 +316,7 @@ class TestLog:
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         """Not of its rows alone: other values of a feature are other data."""
-        data = months_of(customers=5, months=1)
+        data = synthetic_training_set(customers=5, months=1)
         x = data.x.copy()
         x[-1, 0] += 1
         with training_run(client, settings, lineage) as run_id:
@@ -331,7 +331,7 @@ class TestLog:
         assert len(set(digests.values())) == 3
 
     def test_what_each_model_said_of_each_row(self, settings: Settings, client: Any, lineage: Lineage) -> None:
-        data = months_of(customers=5, months=2)
+        data = synthetic_training_set(customers=5, months=2)
         with training_run(client, settings, lineage) as run_id:
             log_predictions(data, {"model": np.arange(10) / 10, "recency": np.ones(10)})
         frame = pd.read_parquet(client.download_artifacts(run_id, PREDICTIONS_FILE))

@@ -14,7 +14,7 @@ from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import fit_model, predict_churn
 from holdfast.training.model_families import FAMILIES, describe_model
 from tests.support.shop_fixtures import Dataset
-from tests.support.training_sets import months_of, training_set
+from tests.support.training_sets import make_training_set, month_starts, synthetic_training_set
 
 # The corners of what the search may try, and the middle.
 EXTREMES = {
@@ -95,10 +95,10 @@ class TestModels:
     @pytest.mark.parametrize(("name", "params"), EVERY)
     def test_other_inputs_than_churn_v1s_do(self, name: str, params: dict[str, Any]) -> None:
         """An input that is null for everybody, one that never changes, one that is sometimes null."""
-        data = months_of(customers=150, months=4)
+        data = synthetic_training_set(customers=150, months=4)
         rng = np.random.default_rng(1)
         rows = len(data.y)
-        other = training_set(
+        other = make_training_set(
             data.y, data.keys["customer_id"], data.keys["cutoff"],
             visits=data.x[:, 0], nowhere=np.full(rows, np.nan), constant=np.full(rows, 3.0),
             rating=np.where(rng.random(rows) < 0.3, np.nan, rng.normal(size=rows)),
@@ -112,13 +112,13 @@ class TestModels:
 
     @pytest.mark.parametrize("name", FAMILIES)
     def test_a_null_at_the_request_where_training_had_none_is_scored(self, name: str) -> None:
-        data = months_of(customers=150, months=4)
+        data = synthetic_training_set(customers=150, months=4)
         x = np.full((2, 3), np.nan)
         assert np.isfinite(predict_churn(fit_model(name, FAMILIES[name].defaults, data, 0), x)).all()
 
     def test_boosting_holds_nothing_out_and_is_seeded(self) -> None:
         """A random hold-out for early stopping would mix the cut-offs."""
-        data = months_of(customers=150, months=4)
+        data = synthetic_training_set(customers=150, months=4)
         params = FAMILIES["boosting"].defaults | {"max_iter": 60, "learning_rate": 0.5, "min_samples_leaf": 5}
         model: Any = fit_model("boosting", params, data, 7)
         assert model.n_iter_ == 60
@@ -148,8 +148,8 @@ class TestMonotone:
         """Where long silence means loyalty, the constraint holds by name and other inputs are free."""
         rng = np.random.default_rng(0)
         silence = rng.uniform(0, 180, 600)
-        data = training_set(rng.random(600) < 1 - silence / 180, range(600), months_of(600, 1).keys["cutoff"],
-                            **{name: silence})  # fmt: skip
+        churned = rng.random(600) < 1 - silence / 180
+        data = make_training_set(churned, range(600), month_starts(1) * 600, **{name: silence})
         model = fit_model("boosting", FAMILIES["boosting"].defaults, data, 0)
         scores = predict_churn(model, np.array([[10.0], [170.0]]))
         if name == "anything_else":

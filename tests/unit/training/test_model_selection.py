@@ -19,7 +19,7 @@ from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import FoldCutoffs, Recipe
 from holdfast.training.settings import TrainingSettings, ValueSettings
 from holdfast.training.time_split import TimeSplit, split_by_time
-from tests.support.training_sets import months_of, split_of
+from tests.support.training_sets import default_split, synthetic_training_set
 
 TRAINING = TrainingSettings(resamples=200)
 CUSTOMERS = 200
@@ -36,12 +36,12 @@ BEST = [_trial("logistic"), _trial("boosting")]
 @pytest.fixture(scope="module")
 def data() -> TrainingSet:
     """200 customers at 16 cut-offs; a straight line says all there is to say."""
-    return months_of(customers=CUSTOMERS, months=16)
+    return synthetic_training_set(customers=CUSTOMERS, months=16)
 
 
 @pytest.fixture(scope="module")
 def split(data: TrainingSet) -> TimeSplit:
-    return split_of(data)
+    return default_split(data)
 
 
 Plant = Callable[..., None]
@@ -85,8 +85,8 @@ class TestFamilies:
         assert found.reason.endswith(": the simpler model ships.")
 
     def test_where_it_cannot_boosting_ships(self) -> None:
-        bent = months_of(customers=CUSTOMERS, months=16, bent=3.0)
-        found = _choose(BEST, bent, split_of(bent))
+        bent = synthetic_training_set(customers=CUSTOMERS, months=16, bent=3.0)
+        found = _choose(BEST, bent, default_split(bent))
         assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
         assert found.simplest == BEST[0]
         assert " beats logistic C=0.01 on 5 folds (ROC-AUC +0." in found.reason

@@ -16,7 +16,7 @@ from holdfast.training.evaluation_report import Importance, Interval, MonthResul
 from holdfast.training.metrics import compute_metric_intervals, compute_metrics
 from holdfast.training.profit import estimate_profit
 from holdfast.training.settings import ValueSettings
-from tests.support.training_sets import months_of
+from tests.support.training_sets import synthetic_training_set
 
 NAMES = ["Holdfast", *BASELINE_LABELS.values()]
 VALUE = ValueSettings(kept_customer=40, offer_cost=4, response_rate=0.25)
@@ -24,7 +24,7 @@ VALUE = ValueSettings(kept_customer=40, offer_cost=4, response_rate=0.25)
 
 @pytest.fixture(scope="module")
 def tested() -> TrainingSet:
-    return months_of(customers=80, months=3)
+    return synthetic_training_set(customers=80, months=3)
 
 
 @pytest.fixture(scope="module")

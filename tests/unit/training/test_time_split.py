@@ -12,7 +12,7 @@ from feature_repo.labels import closed_cutoffs
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import NotEnoughHistoryError, TimeSplit, select_closed_cutoffs, split_by_time
 from tests.support.strategies import EXAMPLES
-from tests.support.training_sets import monthly
+from tests.support.training_sets import month_starts
 
 DEFAULTS = TrainingSettings()
 CDNOW_FIRST = datetime(1997, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def _names(cutoffs: tuple[datetime, ...]) -> list[str]:
 # Monthly, with gaps now and then.
 _cutoffs = st.builds(
     lambda cutoffs, left_out: [cutoff for n, cutoff in enumerate(cutoffs) if n not in left_out],
-    st.builds(monthly, st.integers(0, 40), st.integers(1990, 2030)),
+    st.builds(month_starts, st.integers(0, 40), st.integers(1990, 2030)),
     st.sets(st.integers(0, 39), max_size=6),
 )
 _horizons = st.integers(1, 200)
@@ -71,7 +71,7 @@ class TestEmbargo:
             assert all(before + horizon <= after for before, after in product(fitted, judged))
 
     def test_a_horizon_that_ends_at_the_next_cutoff_does_not_overlap_it(self) -> None:
-        january, february, march = monthly(3)
+        january, february, march = month_starts(3)
         split = split_by_time([january, february, march], 28, 1, 1, 1)  # February has 28 days
         assert split.development == (january, february)
         assert (split.folds[0].fit, split.folds[0].validation) == ((january,), february)
@@ -168,7 +168,7 @@ class TestShortHistory:
     def _shapes(self, horizon_days: int = 90) -> Iterator[tuple[int, int, int, int]]:
         for count in range(1, 18):
             try:
-                split = split_by_time(monthly(count), horizon_days, 4, 5, 2)
+                split = split_by_time(month_starts(count), horizon_days, 4, 5, 2)
             except NotEnoughHistoryError:
                 continue
             yield count, len(split.folds), len(split.development), len(split.test)

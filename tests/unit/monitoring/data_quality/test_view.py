@@ -17,7 +17,7 @@ from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.daily_transactions import TODAY, daily_shop, deliver, purchases, run_view
-from tests.support.small_shop import at_work_on
+from tests.support.small_shop import use_data_folder
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ARRIVAL = TODAY + DAY + HOUR
@@ -171,7 +171,7 @@ def test_data_view_replayed_history_is_not_late(shop: Settings) -> None:
 
 
 def test_data_view_without_data_reports_no_transactions(tmp_path: Path) -> None:
-    with at_work_on(tmp_path / "empty") as settings:
+    with use_data_folder(tmp_path / "empty") as settings:
         found = run_view(settings)
     assert (found.summary, list_findings(found)) == ("There are no transactions to check.", [])
     assert [(row.metric, row.value) for row in found.metrics] == [("rows", 0)]
@@ -179,7 +179,7 @@ def test_data_view_without_data_reports_no_transactions(tmp_path: Path) -> None:
 
 
 def test_data_view_with_short_history_shows_volume_untested(tmp_path: Path) -> None:
-    with at_work_on(tmp_path / "new", HOLDFAST_CLOCK="data") as settings:
+    with use_data_folder(tmp_path / "new", HOLDFAST_CLOCK="data") as settings:
         deliver(settings, pd.concat([purchases(TODAY - DAY, 50), purchases(TODAY, 3)]), ARRIVAL)
         found = run_view(settings)
     assert list_findings(found) == []

@@ -28,7 +28,7 @@ from holdfast.training.mlflow_tracking import open_tracking
 from tests.support.main_job import STATE
 from tests.support.prediction_batches import write_log
 from tests.support.served_shop import NOON, copy_of_a_normal_day, serve, the_day
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on
+from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
 RULES = MonitorSettings(drift=DriftRules(min_rows=50))
 
@@ -48,7 +48,9 @@ def known_day() -> Path:
 @pytest.fixture
 def day(tmp_path: Path) -> Iterator[Settings]:
     """This process at work on a copy of the known day."""
-    with at_work_on(Path(shutil.copytree(known_day(), tmp_path / "data")), HOLDFAST_CLOCK=NOON.isoformat()) as settings:
+    with use_data_folder(
+        Path(shutil.copytree(known_day(), tmp_path / "data")), HOLDFAST_CLOCK=NOON.isoformat()
+    ) as settings:
         yield settings
 
 

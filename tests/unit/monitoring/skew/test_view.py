@@ -20,7 +20,7 @@ from holdfast.monitoring.skew.view import run_skew_view
 from holdfast.monitoring.window import Window
 from tests.support.feature_oracle import Transaction
 from tests.support.served_shop import NOON, copy_of_a_normal_day, everybody, serve, the_day
-from tests.support.small_shop import AS_OF, KNOWN_AT, at_work_on, build_features, ingest
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, use_data_folder
 
 RULES = MonitorSettings()
 INPUTS = 18
@@ -232,7 +232,7 @@ def test_transformations_changed_and_applied(day: Settings, tmp_path: Path, monk
     original = transformations.BUILDERS["customer_recent_activity"]
     monkeypatch.setattr(source_hash, "_FOLDER", folder)
     monkeypatch.setitem(transformations.BUILDERS, "customer_recent_activity", recent)
-    with at_work_on(day.data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
+    with use_data_folder(day.data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
         build_features(settings)
         found = run_skew_view(settings, the_day(), RULES)
     finding = _only(found)
