@@ -76,19 +76,20 @@ class EnvironmentSettings(BaseSettings):
     @classmethod
     def _expected(cls, name: str, error: Any) -> str:
         field = cls.model_fields[name]
-        if own := error.get("ctx", {}).get("error"):  # raised by a validator of ours
+        own = error.get("ctx", {}).get("error")
+        if isinstance(own, ValueError):  # raised by a validator of the class
             return str(own)
         if field.annotation is bool:
             return "true or false"
         if field.annotation in (int, float):
-            words = {"ge": "from", "gt": "above", "le": "to"}
-            bounds = [
-                f"{words[key]} {value}"
-                for item in field.metadata
-                for key in words
-                if (value := getattr(item, key, None)) is not None
-            ]
-            return " ".join([f"a {'whole ' if field.annotation is int else ''}number", *bounds])
+            words = {"ge": "of at least", "gt": "above", "le": "of at most"}
+            limits = {key: getattr(item, key) for item in field.metadata for key in words if hasattr(item, key)}
+            limited = " and ".join(f"{words[key]} {limit}" for key, limit in limits.items())
+            if limits.keys() == {"ge", "le"}:
+                limited = f"from {limits['ge']} to {limits['le']}"
+            return f"a {'whole ' if field.annotation is int else ''}number {limited}".strip()
+        if error["type"].startswith("datetime"):
+            return "a time such as 2024-03-01T12:00:00"
         return str(error["msg"]).removeprefix("Input should be ")
 
 

@@ -1,4 +1,4 @@
-"""Feast's own commands on this repository, as a person types them."""
+"""Tests of Feast's command line on this repository."""
 
 import importlib
 import json
@@ -47,7 +47,7 @@ def online_rows(data: Path) -> dict[str, int]:
 def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each command printed, by a name; two series at a time, because each command takes four seconds."""
     folder = tmp_path_factory.mktemp("feast")
-    said: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
 
     def from_the_root_and_materialised() -> None:
         data = folder / "root"
@@ -56,18 +56,18 @@ def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[
             few = data / file.relative_to(main_job.data)
             few.parent.mkdir(parents=True)
             pq.write_table(pq.read_table(file).slice(0, 200), few)
-        said["root, first"] = feast(data, "-c", "feature_repo", "apply")
+        outputs["root, first"] = feast(data, "-c", "feature_repo", "apply")
         feast(data, "-c", "feature_repo", "materialize", "1998-07-01T00:00:00", "1998-07-01T00:00:00")
-        said["rows materialised"] = online_rows(data)
-        said["then inside"] = feast(data, "apply", cwd=REPO)
-        said["rows after the second"] = online_rows(data)
+        outputs["rows materialised"] = online_rows(data)
+        outputs["then inside"] = feast(data, "apply", cwd=REPO)
+        outputs["rows after the second"] = online_rows(data)
         copied = Path(shutil.copytree(data, folder / "copied"))
         feast(copied, "-c", "feature_repo", "apply")
-        said["rows after the copy's"] = online_rows(data)
+        outputs["rows after the copy's"] = online_rows(data)
 
     def inside() -> None:
-        said["inside, first"] = feast(folder / "inside", "apply", cwd=REPO)
-        said["then from the root"] = feast(folder / "inside", "-c", "feature_repo", "plan")
+        outputs["inside, first"] = feast(folder / "inside", "apply", cwd=REPO)
+        outputs["then from the root"] = feast(folder / "inside", "-c", "feature_repo", "plan")
 
     def changed(file: str, old: str, new: str) -> Callable[[], None]:
         def plan() -> None:
@@ -76,12 +76,12 @@ def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[
             assert old in source
             (copy / file).write_text(source.replace(old, new, 1))
             options = {"cwd": copy.parent, "PYTHONPATH": str(copy.parent)}
-            said[file] = feast(main_job.data, "-c", "feature_repo", "plan", **options)  # type: ignore[arg-type]
+            outputs[file] = feast(main_job.data, "-c", "feature_repo", "plan", **options)  # type: ignore[arg-type]
 
         return plan
 
     def after_the_main_job() -> None:
-        said["main job"] = feast(main_job.data, "-c", "feature_repo", "plan")
+        outputs["main job"] = feast(main_job.data, "-c", "feature_repo", "plan")
 
     registry = (main_job.data / "feast" / "registry.db").read_bytes()
     series = [
@@ -99,7 +99,7 @@ def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[
         for done in [pool.submit(commands) for commands in series]:
             done.result()
     assert (main_job.data / "feast" / "registry.db").read_bytes() == registry, "a plan changed the registry"
-    return said
+    return outputs
 
 
 @pytest.mark.parametrize("where", ["root", "inside"])
@@ -149,7 +149,7 @@ def test_feast_plan_shows_changed_transformation(printed: dict[str, str]) -> Non
 
 def test_feast_commands_print_no_library_warnings(printed: dict[str, str]) -> None:
     noise = re.compile(r"\w*Warning:|Traceback|experimental|site-packages")
-    loud = {name: noise.findall(said) for name, said in printed.items() if isinstance(said, str) and noise.search(said)}
+    loud = {name: noise.findall(text) for name, text in printed.items() if isinstance(text, str) and noise.search(text)}
     assert loud == {}
 
 

@@ -1,4 +1,4 @@
-"""The Redis profile as flows and Feast's commands use it, and changing between it and the embedded default."""
+"""Tests of the Redis profile with flows and Feast's commands, and of changes between the two profiles."""
 
 import contextlib
 import io
@@ -54,8 +54,8 @@ def test_feast_plan_redis_profile_has_no_changes(shop: OnlineShop) -> None:
     environment = environment_of(shop.settings.data) | {"HOLDFAST_REDIS": shop.server.connection_string}
     for named in (["-f", REDIS_PROFILE["FEAST_FS_YAML_FILE_PATH"], "plan"], ["plan"]):
         variables = environment if "-f" in named else environment | REDIS_PROFILE
-        said = run(["feast", "-c", "feature_repo", *named], variables)
-        assert said.splitlines() == ["No changes to registry", "No changes to infrastructure"]
+        output = run(["feast", "-c", "feature_repo", *named], variables)
+        assert output.splitlines() == ["No changes to registry", "No changes to infrastructure"]
 
 
 def test_other_online_store_has_its_own_materialization_history(

@@ -1,4 +1,4 @@
-"""A file is replaced as a whole or not at all."""
+"""Tests of atomic file writes."""
 
 import os
 import signal

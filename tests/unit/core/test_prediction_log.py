@@ -1,4 +1,4 @@
-"""What is in the prediction log is read bit by bit, whatever state its writers left it in."""
+"""Tests of the prediction log: values, truncated files, time ranges."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What Holdfast adds to Feast's stores: UTC whatever the zone, a registry that is never half, a quick start."""
+"""Tests of the feature store: UTC in every time zone, atomic registry writes, configuration, imports."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def _build(report: Path) -> None:
 
 
 def _read(report: Path) -> None:
-    """What the online store says of some customers, as JSON, with the zone it was read in."""
+    """Write the online features of some customers as JSON, with the time zone of the process."""
     time.tzset()
     store = open_store()
     response = store.get_online_features(

@@ -1,4 +1,4 @@
-"""Redis as the online store: Feast's bytes, one round trip, and a connection pool that survives what servers do."""
+"""Tests of the Redis online store: stored bytes, round trips, server faults, configuration."""
 
 import contextlib
 import threading
@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
 
 @pytest.fixture
 def server(shop: OnlineShop) -> Iterator[RedisServer]:
-    """The shop's server, which the test may hurt."""
+    """Server of the shop, restarted after the test."""
     assert shop.server is not None
     yield shop.server
     shop.server.restart()
@@ -58,7 +58,7 @@ def server(shop: OnlineShop) -> Iterator[RedisServer]:
 
 @contextmanager
 def reader_of(server: RedisServer, monkeypatch: pytest.MonkeyPatch, options: str = "") -> Iterator[OnlineReader]:
-    """A reader with a connection pool of its own, as a service that starts now has."""
+    """Create a reader with a new connection pool, as a starting service does."""
     with monkeypatch.context() as patch:
         patch.setenv("HOLDFAST_REDIS", server.connection_string + options)
         yield OnlineReader(open_store(), FEATURE_SERVICE)
@@ -164,7 +164,7 @@ class TestRoundTrips:
         assert fast.times_us[0][0] == NO_TIME and fast.times_us[0][1] == NOW
 
 
-class TestTrouble:
+class TestFaults:
     def test_reader_killed_server_raises_and_recovers_after_restart(
         self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,4 +1,4 @@
-"""One read of Redis has one time limit, of however many answers, trips and connections it consists."""
+"""Tests of the time limit of a Redis read over replies, batches and connections."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
 
 @pytest.fixture
 def network(shop: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:
-    """Between the reader and the server."""
+    """Proxy between the reader and the server."""
     assert shop.server is not None
     with tcp_proxy(shop.server.port) as network:
         monkeypatch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{network.port}")
@@ -45,14 +45,14 @@ def store(network: TcpProxy) -> Any:
 
 @pytest.fixture
 def reader(store: Any) -> OnlineReader:
-    """It has a connection."""
+    """Reader with an open connection."""
     reader = OnlineReader(store, FEATURE_SERVICE)
     reader.read(FEW, NOW)
     return reader
 
 
-def given_up(reader: OnlineReader, customers: Sequence[str]) -> float:
-    """Reads what takes too long; the seconds until that is said."""
+def seconds_until_timeout(reader: OnlineReader, customers: Sequence[str]) -> float:
+    """Read more slowly than the limit and return the seconds until the timeout."""
     began = time.monotonic()
     with pytest.raises(redis.TimeoutError):
         reader.read(customers, NOW)
@@ -63,7 +63,7 @@ def test_execute_pipeline_slow_replies_share_one_limit(network: TcpProxy, reader
     wanted = reader.read(FEW, NOW).inputs
     network.delay, network.piece = 0.4 * LIMIT, 1000  # each well within the limit; all of them take many times that
     for customers in (FEW, MANY):
-        assert LIMIT / 2 < given_up(reader, customers) < LIMIT + NOISE
+        assert LIMIT / 2 < seconds_until_timeout(reader, customers) < LIMIT + NOISE
         network.delay = 0.0
         assert np.array_equal(reader.read(FEW, NOW).inputs, wanted, equal_nan=True)
         network.delay = 0.4 * LIMIT
@@ -74,7 +74,7 @@ def test_hash_reader_batches_share_one_limit(
 ) -> None:
     monkeypatch.setattr(redis_pipeline, "_BATCH", 10)
     network.delay = 0.3 * LIMIT
-    assert given_up(reader, CUSTOMERS) < LIMIT + NOISE
+    assert seconds_until_timeout(reader, CUSTOMERS) < LIMIT + NOISE
 
 
 def test_execute_pipeline_restores_the_socket_timeout(
@@ -93,7 +93,7 @@ def test_execute_pipeline_restores_the_socket_timeout(
 def test_execute_pipeline_retry_has_the_remaining_time(network: TcpProxy, reader: OnlineReader) -> None:
     network.delay, network.cuts, network.cut_after = 0.6 * LIMIT, 1, 100
     # It breaks after 0.6 s; each of the two answers to a new connection's greeting takes as long, and nothing is left.
-    assert given_up(reader, FEW) < 1.8 * LIMIT + NOISE
+    assert seconds_until_timeout(reader, FEW) < 1.8 * LIMIT + NOISE
 
 
 def test_execute_pipeline_reconnect_has_the_remaining_time(

@@ -1,4 +1,4 @@
-"""SQLite read in one go: of one moment, for reading only, and without what other definitions left behind."""
+"""Tests of the SQLite online store: one transaction per read, locks, rows of removed fields."""
 
 import contextlib
 import sqlite3
@@ -23,7 +23,7 @@ from tests.support.small_shop import AS_OF
 
 NOW = epoch_us(AS_OF)
 LIMIT = 0.4
-NOISE = 1.0  # what a busy machine may add
+NOISE = 1.0  # delay of a busy machine, seconds
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +133,8 @@ def test_reader_running_materialization_does_not_block(shop: OnlineShop, reader:
 
 class TestLocked:
     @pytest.fixture
-    def hasty(self, shop: OnlineShop) -> OnlineReader:
-        """A reader that waits no longer than ``LIMIT``."""
+    def limited(self, shop: OnlineShop) -> OnlineReader:
+        """Reader with the time limit ``LIMIT``."""
         return OnlineReader(open_store(online_timeout=LIMIT), FEATURE_SERVICE)
 
     @pytest.fixture
@@ -153,26 +153,26 @@ class TestLocked:
         except (sqlite3.OperationalError, TimeoutError) as error:
             return type(error).__name__, time.monotonic() - began
 
-    def test_reader_locked_file_times_out_and_recovers(self, hasty: OnlineReader, writer: sqlite3.Connection) -> None:
+    def test_reader_locked_file_times_out_and_recovers(self, limited: OnlineReader, writer: sqlite3.Connection) -> None:
         for opened_before in (False, True):
             writer.execute("BEGIN EXCLUSIVE")
-            error, took = self.outcome(hasty)
+            error, took = self.outcome(limited)
             assert error == "OperationalError"
             assert LIMIT / 2 < took < LIMIT + NOISE, opened_before
             writer.execute("ROLLBACK")
-            assert self.outcome(hasty)[0] == "read"
+            assert self.outcome(limited)[0] == "read"
 
-    def test_reader_waiting_for_other_reads_times_out(self, hasty: OnlineReader, writer: sqlite3.Connection) -> None:
+    def test_reader_waiting_for_other_reads_times_out(self, limited: OnlineReader, writer: sqlite3.Connection) -> None:
         writer.execute("BEGIN EXCLUSIVE")
         with ThreadPoolExecutor(6) as pool:
-            found = list(pool.map(self.outcome, [hasty] * 6))
+            found = list(pool.map(self.outcome, [limited] * 6))
         writer.execute("ROLLBACK")
         assert {error for error, _ in found} <= {"OperationalError", "TimeoutError"}
         assert max(took for _, took in found) < LIMIT + NOISE  # one after the other they would take six times that
-        assert self.outcome(hasty)[0] == "read"
+        assert self.outcome(limited)[0] == "read"
 
     def test_reader_after_waiting_for_other_read_has_the_remaining_time(
-        self, hasty: OnlineReader, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+        self, limited: OnlineReader, writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rows, waits = sqlite_online_store._read_rows, []
 
@@ -184,14 +184,14 @@ class TestLocked:
 
         monkeypatch.setattr(sqlite_online_store, "_read_rows", slow)
         with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(self.outcome, hasty)
+            first = pool.submit(self.outcome, limited)
             time.sleep(LIMIT / 8)
-            second = pool.submit(self.outcome, hasty)
+            second = pool.submit(self.outcome, limited)
             assert (first.result()[0], second.result()[0]) == ("read", "read")
-        views = len(hasty.views)
+        views = len(limited.views)
         assert waits[:views] == [LIMIT * 1000] * views
         assert all(wait < LIMIT * 700 for wait in waits[views:])
-        assert self.outcome(hasty)[0] == "read"
+        assert self.outcome(limited)[0] == "read"
         assert waits[-1] == LIMIT * 1000
 
     def test_reader_without_limit_waits_for_the_file(self, reader: OnlineReader, writer: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""The churn label against its definition, and the cut-offs whose label can be known."""
+"""Tests of churn labels and closed cut-offs against the oracle."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta

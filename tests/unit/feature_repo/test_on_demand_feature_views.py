@@ -1,4 +1,4 @@
-"""Features of the request's time: against the definition, with missing history, and as time passes."""
+"""Tests of on-demand features against the oracle, with missing history, and over time."""
 
 import builtins
 import math

@@ -1,4 +1,4 @@
-"""Settings come from the environment when they are asked for, and times without a zone are UTC."""
+"""Tests of the settings and the environment block."""
 
 import os
 import shlex
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from deploy.local.settings import LocalSettings
 from feature_repo.errors import SettingsError
 from feature_repo.settings import NO_TELEMETRY, Settings, apply_environment, load_settings
+from holdfast.alerting.settings import AlertSettings
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,26 @@ def test_load_settings_invalid_value_raises_settings_error(
     monkeypatch.setenv(f"HOLDFAST_{name}", value)
     with pytest.raises(SettingsError, match=f"^HOLDFAST_{name} is {value!r}; it must be "):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("HOLDFAST_CLOCK", "moon", "is 'moon'; it must be 'wall' or 'data' or a time such as 2024-03-01T12:00:00."),
+        ("HOLDFAST_HORIZON_DAYS", "0", "is '0'; it must be a whole number of at least 1."),
+        ("HOLDFAST_ALERT_TIMEOUT_SECONDS", "31", "is invalid; it must be a number above 0 and of at most 30."),
+        ("HOLDFAST_ALERT_LOG_MINIMUM", "loud", "is invalid; it must be 'info', 'warning' or 'critical'."),
+        ("HOLDFAST_SERVICE_PORT", "http", "is 'http'; it must be a whole number from 1 to 65535."),
+    ],
+)
+def test_from_environment_invalid_value_message_names_variable_value_and_expectation(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as error:
+        for settings in (Settings, AlertSettings, LocalSettings):
+            settings.from_environment()
+    assert str(error.value).startswith(f"{variable} {message}")
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:

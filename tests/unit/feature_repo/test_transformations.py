@@ -1,4 +1,4 @@
-"""Feature transformations against the definitions, and what must never change their values."""
+"""Tests of transformations against the oracle, and of their invariances."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The calibrated model: probabilities by hand, and the same bits after a round trip through its file."""
+"""Tests of the calibrated model: probabilities, and equal bits after saving and loading."""
 
 from collections.abc import Iterator
 from pathlib import Path

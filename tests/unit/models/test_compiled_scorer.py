@@ -1,4 +1,4 @@
-"""A compiled scorer says what scikit-learn says of the same model, in the same bits in every batch, or is not made."""
+"""Tests of the compiled scorer: equal to scikit-learn, with the same bits in every batch."""
 
 import timeit
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def trained(family: str, params: tuple[Any, ...], calibration: Any, seed: int) -> CalibratedModel:
-    """A model as training makes it; with the seed its rows and which inputs say something change."""
+    """Fit a model as training does; the seed selects its rows and the informative inputs."""
     x = customers(600, seed)
     if seed % 3 == 0:
         x[:, 1] = 0.0  # an input that is the same for everybody
@@ -208,7 +208,7 @@ def test_compiled_scorer_of_loaded_model_has_the_same_bits(family: str, calibrat
 
 
 def test_compiled_scorer_unusual_calibrators_equal_scikit_learn() -> None:
-    """The sigmoid that says the base rate to all, and isotonic regression with one step or two."""
+    """Compare a sigmoid that returns the base rate, and isotonic regressions with one and two steps."""
     model, x = fitted(boosting()), customers(200, seed=9)
     log_odds = model.decision_function(x)
     flat = fit_calibrator("sigmoid", log_odds, log_odds < 0)
@@ -316,7 +316,7 @@ def test_from_estimator_pipeline_of_boosting_alone_is_supported() -> None:
 @settings(max_examples=120, deadline=None)
 @given(models(), st.data())
 def test_verify_scorer_one_wrong_number_raises_for_any_rows(model: CalibratedModel, data: Any) -> None:
-    """Verification brings its own rows: those given may be too few to use every number."""
+    """Verification adds probe rows: the given rows may not use every number."""
     scorer = scorer_of(model)
     if isinstance(scorer.terms, StepTerms):
         steps = [values.copy() for values in scorer.terms.values]
@@ -355,7 +355,7 @@ def test_verify_scorer_moved_split_or_wrong_calibration_raises() -> None:
 
 def test_verify_scorer_compares_the_given_rows() -> None:
     class Odd(CalibratedModel):
-        """Says something else of one row."""
+        """Model with another score for one row."""
 
         def decision_function(self, x: np.ndarray) -> np.ndarray:
             return super().decision_function(x) + 1e-6 * (x[:, 0] == 12.25)

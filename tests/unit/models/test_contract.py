@@ -1,4 +1,4 @@
-"""The fingerprint changes with what a model depends on and with nothing else; nothing is filled in silently."""
+"""Tests of fingerprint, contract and input matrix."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def test_fingerprint_has_four_parts_and_is_stable(store: Any) -> None:
 
 
 def _apply_transformations(store: Any) -> None:
-    """What `feast apply` registers of the transformations: the folder of the snapshots they build."""
+    """Register the folder of the snapshots of the current transformations, as `feast apply` does."""
     for view in store.list_feature_views():
         options = view.batch_source.file_options
         options.uri = str(Path(options.uri).with_name(transformations_version()))
@@ -92,7 +92,7 @@ def test_fingerprint_changed_computation_changes_its_part(
 ) -> None:
     before, version = _prints(store), transformations_version()
     _edit(sources / file, old, new)
-    if part == "transformations":  # serving reads what was applied, whatever its own source says
+    if part == "transformations":  # serving reads the applied definitions, not its own source
         assert differing_parts(before, _prints(store)) == []
         _apply_transformations(store)
     assert differing_parts(before, _prints(store)) == [part]
@@ -177,7 +177,7 @@ def _view(**values: Any) -> Change:
 
 def _service_described(store: Any) -> None:
     service = store.get_feature_service(FEATURE_SERVICE)
-    service.description, service.owner = "Said otherwise.", "somebody@else.example"
+    service.description, service.owner = "Other text.", "somebody@else.example"
     store.registry.apply_feature_service(service, store.project)
 
 
@@ -189,7 +189,7 @@ def _service_described(store: Any) -> None:
         (_other_type, ["feature_service"]),
         (_view(ttl=timedelta(days=31)), ["feature_service"]),
         (_view(tags={"soft_limit_hours": "48", "nullable": ""}), ["feature_service"]),
-        (_view(description="Said otherwise.", owner="somebody@else.example"), []),
+        (_view(description="Other text.", owner="somebody@else.example"), []),
         (_service_described, []),
     ],
     ids=["order", "fewer", "type", "ttl", "nullable", "view described", "service described"],

@@ -1,4 +1,4 @@
-"""Contributions add up to the score, for every row, or there are none."""
+"""Tests of contributions: they sum to the log-odds of every row."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +67,7 @@ def test_compute_contributions_reference_customer_has_zeros(model: Any) -> None:
 
 
 def test_compute_contributions_missing_value_contributes(model: Any) -> None:
-    """Input 3 is often missing, and its absence says something."""
+    """Input 3 is often missing, and a missing value is informative."""
     x = np.array([TYPICAL, TYPICAL], dtype=float)
     x[1, 3] = 5.0
     against_missing = compute_contributions(model.decision_function, x, TYPICAL)
@@ -104,7 +104,7 @@ def test_compute_contributions_interactions_raise() -> None:
 
 
 def test_compute_contributions_checks_every_row() -> None:
-    """One customer in a thousand, far into the second call, for whom two inputs act together."""
+    """Two inputs interact for one of a thousand customers, in the second chunk."""
     x = np.ones((1000, 3))
     x[700] = 2.0
     with pytest.raises(NotAdditiveError, match="row 700 has log-odds 4, but the contributions of its inputs sum to 2"):

@@ -1,4 +1,4 @@
-"""What a retention agent reads: every input in one theme, plain words, right numbers."""
+"""Tests of reason codes: each input in one reason, plain words, correct numbers."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ ONE_DAY = dict.fromkeys(["mean_gap_days", "std_gap_days", "max_gap_days", "last_
 
 
 def _text(name: str, values: Mapping[str, float]) -> str:
-    """What is said of the theme of input ``name``."""
+    """Return the reason text of input ``name``."""
     values = dict(values)
     [reason] = select_reasons(list(values), list(values.values()), [float(other == name) for other in values])
     return reason.text
@@ -155,7 +155,7 @@ class TestWhichAndHowStrong:
 
 
 class TestOtherServices:
-    """A data scientist adds features, or takes some away: what is said stays true."""
+    """Feature services with more or fewer inputs."""
 
     @pytest.mark.parametrize(
         ("value", "text"),

@@ -34,7 +34,7 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """A registry with one version that can be served, behind no alias."""
+    """Registry with one valid version and no alias."""
     registry = make_registry(tmp_path_factory.mktemp("registry"))
     registry.register_model()
     return registry
@@ -42,7 +42,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 @pytest.fixture
 def champion(registered: Registry) -> Iterator[Registry]:
-    """The same, with version 1 as champion."""
+    """Registry with version 1 as champion."""
     registered.set_alias(CHAMPION, "1")
     yield registered
     registered.set_alias(CHAMPION, None)
@@ -50,14 +50,14 @@ def champion(registered: Registry) -> Iterator[Registry]:
 
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a service, for this test."""
+    """Set the short timeouts of a service."""
     for name, value in FAIL_FAST_ENV.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go."""
+    """Folder of temporary files."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -1,4 +1,4 @@
-"""Other feature services than the model's, in Feast's own store: what the online reader reads, and what it refuses."""
+"""Tests of read plans: supported and unsupported feature services, in Feast's own store."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ customer = Entity(name="customer", join_keys=[ENTITY_KEY], value_type=ValueType.
 shop = Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.STRING)
 number = Entity(name="number", join_keys=["customer_number"], value_type=ValueType.INT64)
 request_time = RequestSource(name="request_time", schema=[Field(name=REQUEST_TIME, dtype=Int64)])
-request_place = RequestSource(name="request_place", schema=[Field(name="place", dtype=Int64)])
+request_shop = RequestSource(name="request_shop", schema=[Field(name="shop", dtype=Int64)])
 
 
 def view(name: str, *fields: Field, entities: list[Entity] | None = None, **tags: str) -> FeatureView:
@@ -71,7 +71,7 @@ def on_demand(function: Callable[..., Any] = seconds_since, **options: Any) -> A
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    """An empty feature store, all of it Feast's own."""
+    """Empty feature store of Feast's own classes."""
     return FeatureStore(
         config=RepoConfig(
             project="other",
@@ -169,7 +169,7 @@ def test_reader_transformation_error_is_raised(store: FeatureStore) -> None:
         reader.read(["a"], NOW)
 
 
-_ABOUT_PLACE = {"sources": [hidden[["seen_us"]], request_place], "name": "computed"}
+_WITH_OTHER_REQUEST_FIELD = {"sources": [hidden[["seen_us"]], request_shop], "name": "computed"}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,11 @@ _ABOUT_PLACE = {"sources": [hidden[["seen_us"]], request_place], "name": "comput
         ([kinds.with_join_key_map({ENTITY_KEY: "friend_id"})], [], "Feature view kinds has the keys"),
         ([on_demand(lambda inputs: {"seconds": 1.0}, singleton=True)], [hidden], "must be in Python mode over lists"),
         ([on_demand(lambda frame: frame, mode="pandas")], [hidden], "must be in Python mode over lists"),
-        ([on_demand(lambda inputs: {"seconds": [1.0]}, **_ABOUT_PLACE)], [hidden], "requires the request fields place"),
+        (
+            [on_demand(lambda inputs: {"seconds": [1.0]}, **_WITH_OTHER_REQUEST_FIELD)],
+            [hidden],
+            "requires the request fields shop",
+        ),
         (
             [on_demand(write_to_online_store=True)],
             [hidden],

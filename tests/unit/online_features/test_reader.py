@@ -1,4 +1,4 @@
-"""The online reader: Feast's values to the bit, from SQLite and from Redis, and a reason for each that is missing."""
+"""Tests of the online reader with SQLite and Redis: values equal to Feast, faults, event times."""
 
 import random
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ ON_DEMAND = ["days_since_last_purchase", "tenure_days", "lateness_ratio", "silen
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
-    """The shop, and customers whose stored features are odd, each made from c001."""
+    """Shop with additional customers whose stored features are unusual, each a copy of c001."""
     with online_shop(request.param, tmp_path_factory.mktemp(request.param)) as shop:
         for view in VIEWS:
             shop.write(view, "null-total", **({"total_amount": None} if view == HISTORY else {}))

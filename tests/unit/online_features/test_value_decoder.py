@@ -1,4 +1,4 @@
-"""Stored values as numbers: whatever the bytes, what Feast's own message makes of them."""
+"""Tests of value decoding: equal to protobuf for any bytes, with and without bulk decoding."""
 
 import math
 import struct
@@ -26,7 +26,7 @@ SIZES = {"min_size": 0, "max_size": 300}
 
 
 def stored(value: Any, dtype: str) -> bytes | None:
-    """As a store holds it; None where it holds nothing."""
+    """Serialize a value as a store does; None for a missing value."""
     if value == "absent":
         return None
     message = ValueProto() if value is None else ValueProto(**{VALUE_FIELD_BY_TYPE[dtype]: value})
@@ -34,12 +34,12 @@ def stored(value: Any, dtype: str) -> bytes | None:
 
 
 def bits(value: Any) -> Any:
-    """Equal for equal bits of an equal type."""
+    """Return a key that is equal for equal bits of the same type."""
     return struct.pack("<d", value) if isinstance(value, float) else (type(value), value)
 
 
 def expected(raw: bytes | None, dtype: str) -> tuple[Any, Fault]:
-    """One value, as Feast's message reads it."""
+    """Decode one value with protobuf."""
     if raw is None:
         return None, Fault.ABSENT
     try:
