@@ -18,7 +18,9 @@ from tests.support.ingest_pipeline import run_ingest
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_a_batch_is_its_three_files(settings: Settings, simple: Path, source: Callable, batches: Callable) -> None:
+def test_commit_batch_writes_manifest_and_two_tables(
+    settings: Settings, simple: Path, source: Callable, batches: Callable
+) -> None:
     result = run_ingest(settings, source("1,2025-01-02,5,1", "1,2025-01-01,5,1", ",2025-01-01,5,1"), simple, NOW)
     folder = settings.batches / str(result.batch_id)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -50,7 +52,7 @@ def test_a_batch_is_its_three_files(settings: Settings, simple: Path, source: Ca
     assert transactions_glob(settings) == f"{settings.batches}/*/transactions.parquet"
 
 
-def test_a_grown_export_adds_only_what_is_new(
+def test_commit_batch_of_grown_export_adds_new_rows_only(
     settings: Settings, simple: Path, source: Callable, tables: Callable
 ) -> None:
     lines = ["1,2025-01-01,5,1", "1,2025-01-01,5,1", ",2025-01-01,5,1"]
@@ -68,7 +70,7 @@ def test_a_grown_export_adds_only_what_is_new(
     assert quarantine["row_number"].tolist() == [3, 5, 6]
 
 
-def test_known_rows_in_a_new_file_make_no_batch(
+def test_commit_batch_without_new_rows_stores_nothing(
     settings: Settings, simple: Path, source: Callable, batches: Callable
 ) -> None:
     run_ingest(settings, source("1,2025-01-01,5,1", "2,2025-01-01,5,1", ",2025-01-01,5,1"), simple, NOW)
@@ -77,9 +79,7 @@ def test_known_rows_in_a_new_file_make_no_batch(
     assert len(batches()) == 1
 
 
-def test_the_batch_id_and_files_depend_on_content_mapping_and_time_only(
-    tmp_path: Path, simple: Path, source: Callable
-) -> None:
+def test_batch_depends_on_content_mapping_and_time_only(tmp_path: Path, simple: Path, source: Callable) -> None:
     found = []
     for number, name in enumerate(("a.csv", "a.csv")):
         settings = Settings(data=tmp_path / f"data{number}")
@@ -93,7 +93,7 @@ def test_the_batch_id_and_files_depend_on_content_mapping_and_time_only(
 
 
 @pytest.mark.parametrize("file", ["transactions.parquet", "quarantine.parquet"])
-def test_a_full_disk_leaves_nothing_half_written(
+def test_commit_batch_on_full_disk_stores_nothing(
     settings: Settings, simple: Path, source: Callable, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     write = pq.write_table
@@ -113,7 +113,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert run_ingest(settings, path, simple, NOW).rows_added == 1
 
 
-def test_waiting_for_the_lock_has_an_end(
+def test_commit_batch_with_held_lock_times_out(
     settings: Settings, simple: Path, source: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_writer, "LOCK_TIMEOUT_SECONDS", 0.1)

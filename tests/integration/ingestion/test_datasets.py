@@ -9,7 +9,7 @@ from holdfast.ingestion import datasets
 from tests.support.ingest_pipeline import run_ingest
 
 
-def test_cdnow_is_read_completely(settings, tables) -> None:
+def test_cdnow_is_ingested_completely(settings, tables) -> None:
     result = run_ingest(settings, *datasets.locate_dataset("cdnow"), ingested_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert (result.rows_read, result.rows_added, result.rows_quarantined) == (69_659, 69_579, 80)
     assert result.reasons == {"amount is 0: neither a purchase nor a return": 80}
@@ -25,13 +25,13 @@ def test_cdnow_is_read_completely(settings, tables) -> None:
     assert transactions["amount"].iloc[0] == 11.77
 
 
-def test_a_changed_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locate_dataset_with_changed_file_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "cdnow", replace(datasets.DATASETS["cdnow"], sha256="0" * 64))
     with pytest.raises(IngestError, match=r"has SHA-256 eff6889e.*expected 0000.*Reinstall"):
         datasets.locate_dataset("cdnow")
 
 
-def test_an_absent_package_and_an_unknown_name_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locate_dataset_with_missing_package_or_unknown_name_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "gone", replace(datasets.DATASETS["cdnow"], package="no_such_package"))
     with pytest.raises(IngestError, match="no_such_package, which is not installed"):
         datasets.locate_dataset("gone")

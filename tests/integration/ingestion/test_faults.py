@@ -81,7 +81,7 @@ def _export(path: Path, first: int, last: int) -> Path:
     return path
 
 
-def test_killed_anywhere_a_rerun_ends_in_the_same_bytes(tmp_path: Path, processes: ForkServerContext) -> None:
+def test_rerun_after_kill_at_any_step_gives_the_same_files(tmp_path: Path, processes: ForkServerContext) -> None:
     mapping = tmp_path / "simple.yaml"
     mapping.write_text(SIMPLE)
     base = tmp_path / "base"
@@ -130,7 +130,7 @@ def _race(processes: ForkServerContext, data: Path, sources: list[Path], mapping
     return Counter(rows[KEY].itertuples(index=False, name=None))
 
 
-def test_processes_at_the_same_time_neither_lose_nor_double_a_row(tmp_path: Path, processes: ForkServerContext) -> None:
+def test_concurrent_ingests_neither_lose_nor_duplicate_rows(tmp_path: Path, processes: ForkServerContext) -> None:
     mapping = tmp_path / "simple.yaml"
     mapping.write_text(SIMPLE)
     sources = [_export(tmp_path / "a.csv", 0, 600), _export(tmp_path / "b.csv", 400, 1000)]
@@ -152,7 +152,9 @@ def _limited(data: Path, source: Path, mapping: Path, size: int, answer: Any) ->
         answer.put(type(error).__name__)
 
 
-def test_no_room_for_the_files(tmp_path: Path, processes: ForkServerContext, batches: Callable, simple: Path) -> None:
+def test_file_size_limit_stores_no_batch(
+    tmp_path: Path, processes: ForkServerContext, batches: Callable, simple: Path
+) -> None:
     source = _export(tmp_path / "a.csv", 0, 5000)
     answer = processes.Queue()
     child = processes.Process(target=_limited, args=(tmp_path / "data", source, simple, 2000, answer))

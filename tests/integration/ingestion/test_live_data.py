@@ -22,7 +22,9 @@ def shop(data_dir: Path, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "shop.csv", tmp_path / "shop.yaml"
 
 
-def test_features_of_today(prefect_server: None, shop: tuple[Path, Path], data_dir: Path) -> None:
+def test_daily_flow_builds_features_of_the_last_midnight(
+    prefect_server: None, shop: tuple[Path, Path], data_dir: Path
+) -> None:
     from flows.features import features
 
     with use_data_folder(data_dir) as settings:
@@ -34,7 +36,7 @@ def test_features_of_today(prefect_server: None, shop: tuple[Path, Path], data_d
     assert (result.parity.customers, result.parity.mismatches) == (7, 0)
 
 
-def test_the_whole_job_refuses_to_mix_with_a_replayed_data_set(
+def test_lifecycle_with_source_in_replay_folder_raises(
     prefect_server: None, shop: tuple[Path, Path], data_dir: Path
 ) -> None:
     from flows.lifecycle import lifecycle

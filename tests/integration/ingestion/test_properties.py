@@ -45,7 +45,7 @@ def _write(path: Path, rows: list[list[str]], quoting: Literal[0, 1] = csv.QUOTE
 
 @given(dirty_table, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 @settings(max_examples=100, deadline=None)
-def test_good_and_quarantined_rows_reproduce_the_input(rows: list[list[str]], quoting: Literal[0, 1]) -> None:
+def test_valid_and_quarantined_rows_reproduce_the_source(rows: list[list[str]], quoting: Literal[0, 1]) -> None:
     rules = ColumnMapping.model_validate({"columns": dict(zip(_FIELDS, HEADER, strict=True)), "max_bad_share": 1})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "dirty.csv"
@@ -76,7 +76,7 @@ def _stored(data: Settings) -> tuple[Counter, Counter]:
 
 @given(st.lists(dirty_table, min_size=2, max_size=3))
 @settings(max_examples=12, deadline=None)
-def test_overlapping_sources_make_the_union_of_their_rows(tables: list[list[list[str]]]) -> None:
+def test_overlapping_sources_give_the_union_of_their_rows(tables: list[list[list[str]]]) -> None:
     """The n-th of equal rows is one row, whichever source it comes from."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -28,7 +28,7 @@ def _typed_parquet(path: Path) -> Path:
     return path
 
 
-def test_a_retail_export_is_split_into_rows_and_reasons(settings: Settings, tables: Callable) -> None:
+def test_retail_export_is_split_into_rows_and_reasons(settings: Settings, tables: Callable) -> None:
     result = run_ingest(settings, RETAIL, RETAIL_MAPPING, NOW)
     transactions, quarantine = tables()
     assert (result.rows_read, result.rows_added, result.rows_quarantined) == (14, 8, 6)
@@ -53,7 +53,7 @@ def test_a_retail_export_is_split_into_rows_and_reasons(settings: Settings, tabl
     assert quarantine["raw"][5] == '"489471,22144,CHRISTMAS CRAFT,2,01/02/2010 10:00,2.1,14911.0"'
 
 
-def test_the_same_rows_in_every_format(tmp_path: Path, tables: Callable) -> None:
+def test_read_source_gives_the_same_rows_in_every_format(tmp_path: Path, tables: Callable) -> None:
     packed = tmp_path / "packed.csv.gz"
     packed.write_bytes(gzip.compress(RETAIL.read_bytes()))
     strings = tmp_path / "strings.parquet"
@@ -69,7 +69,7 @@ def test_the_same_rows_in_every_format(tmp_path: Path, tables: Callable) -> None
         pd.testing.assert_frame_equal(found[0], other, check_exact=True)
 
 
-def test_a_second_ingest_in_another_format_adds_nothing(tmp_path: Path, settings: Settings, batches: Callable) -> None:
+def test_second_ingest_in_another_format_adds_nothing(tmp_path: Path, settings: Settings, batches: Callable) -> None:
     packed = tmp_path / "packed.csv.gz"
     packed.write_bytes(gzip.compress(RETAIL.read_bytes()))
     first = run_ingest(settings, RETAIL, RETAIL_MAPPING, NOW)
@@ -81,7 +81,9 @@ def test_a_second_ingest_in_another_format_adds_nothing(tmp_path: Path, settings
     assert (typed.rows_added, typed.rows_already_known) == (0, 8)
 
 
-def test_a_folder_is_one_table_in_parts(tmp_path: Path, settings: Settings, simple: Path, tables: Callable) -> None:
+def test_read_source_of_a_folder_gives_one_table(
+    tmp_path: Path, settings: Settings, simple: Path, tables: Callable
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "b.csv").write_text("id,when,amount,quantity\n3,2025-01-03,5,1\n,2025-01-03,5,1\n")
@@ -96,7 +98,7 @@ def test_a_folder_is_one_table_in_parts(tmp_path: Path, settings: Settings, simp
     assert quarantine[["source_file", "row_number"]].values.tolist() == [["b.csv", 2]]
 
 
-def test_the_digest_is_over_contents_not_names(tmp_path: Path, simple: Path) -> None:
+def test_source_digest_depends_on_content_not_on_names(tmp_path: Path, simple: Path) -> None:
     rules = load_mapping(simple)
     content = b"id,when,amount,quantity\n1,2025-01-01,5,1\n"
     names = {"one.csv": content, "two.txt": content, "three.csv.gz": gzip.compress(content)}
@@ -106,7 +108,7 @@ def test_the_digest_is_over_contents_not_names(tmp_path: Path, simple: Path) -> 
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
-def test_encodings(tmp_path: Path, encoding: str) -> None:
+def test_read_source_with_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("id,when,amount\nZoë,2025-01-01,5\n".encode(encoding))
     columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
@@ -128,7 +130,7 @@ def test_row_numbers_count_rows_not_lines(checked: Callable) -> None:
     }
 
 
-def test_rows_between_two_stray_quotes_are_not_lost_unseen(checked: Callable) -> None:
+def test_rows_between_stray_quotes_are_quarantined(checked: Callable) -> None:
     rows = ["1,2025-01-01,5,fine", '2,2025-01-02,5,"open', "3,2025-01-03,5,inside", '4,2025-01-04,5,"close']
     result = checked("id,when,amount,note\n" + "\n".join(rows) + "\n")
     assert result.transactions["customer_id"].tolist() == ["1"]
@@ -140,12 +142,12 @@ def test_rows_between_two_stray_quotes_are_not_lost_unseen(checked: Callable) ->
     assert len(checked('id,when,amount,note\n1,2025-01-01,5,"a\n2,2025-01-02,5,b"\n').transactions) == 1
 
 
-def test_a_repeated_column_that_is_not_mapped_loses_no_value(checked: Callable) -> None:
+def test_repeated_unmapped_column_loses_no_value(checked: Callable) -> None:
     raw = checked("id,when,amount,x,x\n,2025-01-01,5,left,right\n1,2025-01-01,5,,\n").quarantine["raw"]
     assert raw.tolist() == ['{"id": "", "when": "2025-01-01", "amount": "5", "x": "left", "x (5)": "right"}']
 
 
-def test_parquet_types_become_what_a_csv_would_hold(tmp_path: Path, simple: Path) -> None:
+def test_parquet_types_are_converted_to_csv_strings(tmp_path: Path, simple: Path) -> None:
     path = tmp_path / "x.parquet"
     table = pa.table(
         {

@@ -66,7 +66,7 @@ def _parquet(path: Path) -> bytes:
         ),
     ],
 )
-def test_a_refused_file(
+def test_ingest_of_invalid_file_raises_and_stores_nothing(
     tmp_path: Path, settings: Settings, name: str, content: bytes | str, extra: str, message: str
 ) -> None:
     path, mapping = tmp_path / name, tmp_path / "mapping.yaml"
@@ -77,7 +77,9 @@ def test_a_refused_file(
     assert not settings.data.exists()
 
 
-def test_a_path_that_is_not_there_and_a_folder_without_tables(tmp_path: Path, settings: Settings, simple: Path) -> None:
+def test_ingest_of_missing_path_or_folder_without_tables_raises(
+    tmp_path: Path, settings: Settings, simple: Path
+) -> None:
     with pytest.raises(IngestError, match=r"nowhere does not exist.*--source"):
         run_ingest(settings, tmp_path / "nowhere", simple)
     folder = tmp_path / "folder"
@@ -88,7 +90,7 @@ def test_a_path_that_is_not_there_and_a_folder_without_tables(tmp_path: Path, se
         run_ingest(settings, folder, simple)
 
 
-def test_an_ingestion_time_in_the_past_of_a_batch(
+def test_ingested_at_before_newest_batch_raises(
     settings: Settings, simple: Path, source: Callable[..., Path], batches: Callable
 ) -> None:
     run_ingest(settings, source("1,2025-01-01,5,1"), simple, NOW)

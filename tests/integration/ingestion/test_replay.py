@@ -11,21 +11,23 @@ from holdfast.ingestion.datasets import locate_dataset, start_replay
 from tests.support.ingest_pipeline import run_ingest
 
 
-def test_the_clock_follows_the_data_only_where_a_data_set_is_replayed(settings: Settings) -> None:
+def test_start_replay_sets_the_data_clock(settings: Settings) -> None:
     assert Settings(data=settings.data).clock == "wall"
     start_replay(settings, "cdnow")
     assert Settings(data=settings.data).clock == "data"
     assert Settings(data=settings.data, clock="wall").clock == "wall"
 
 
-def test_a_data_set_never_mixes_with_other_data(settings: Settings, source: Callable[..., Path], simple: Path) -> None:
+def test_start_replay_in_folder_with_other_data_raises(
+    settings: Settings, source: Callable[..., Path], simple: Path
+) -> None:
     run_ingest(settings, source("a,2025-01-01,5,1", name="shop.csv"), simple)
     with pytest.raises(IngestError, match=r"contains shop\.csv; data set 'cdnow' would be mixed with it permanently"):
         start_replay(settings, "cdnow")
     assert Settings(data=settings.data).clock == "wall"
 
 
-def test_a_data_set_that_is_there_already_may_be_ingested_again(
+def test_start_replay_of_ingested_data_set_is_allowed(
     settings: Settings, source: Callable[..., Path], simple: Path
 ) -> None:
     path, mapping = locate_dataset("cdnow")

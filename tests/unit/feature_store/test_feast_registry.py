@@ -28,7 +28,7 @@ def _rows(settings: Settings) -> dict[str, int]:
     return counts
 
 
-def test_the_first_time_it_says_what_it_created(shop: Settings) -> None:
+def test_apply_definitions_to_empty_registry_creates_all(shop: Settings) -> None:
     printed = apply_definitions(open_store())
     for name in ("holdfast", "customer_purchase_history", "customer_request_time", "churn_v1"):
         assert name in printed
@@ -39,14 +39,14 @@ def test_the_first_time_it_says_what_it_created(shop: Settings) -> None:
     assert [view.name for view in store.list_on_demand_feature_views()] == ["customer_request_time"]
 
 
-def test_the_second_time_nothing_changes(shop: Settings) -> None:
+def test_apply_definitions_twice_changes_nothing(shop: Settings) -> None:
     apply_definitions(open_store())
     before = _stat(shop)
     assert "No changes" in apply_definitions(open_store())
     assert _stat(shop) == before
 
 
-def test_a_materialisation_is_no_change(open_shop: Settings) -> None:
+def test_apply_definitions_after_materialization_changes_nothing(open_shop: Settings) -> None:
     before = _stat(open_shop), _rows(open_shop)
     printed = apply_definitions(open_store())
     assert "No changes" in printed
@@ -54,14 +54,14 @@ def test_a_materialisation_is_no_change(open_shop: Settings) -> None:
     assert (_stat(open_shop), _rows(open_shop)) == before
 
 
-def test_every_definition_is_named_once() -> None:
+def test_collect_definitions_names_every_object_once() -> None:
     wanted = collect_definitions()
     assert [project.name for project in wanted.projects] == ["holdfast"]
     names = [item.name for item in (*wanted.feature_views, *wanted.on_demand_feature_views, *wanted.feature_services)]
     assert len(names) == len(set(names)) == 5
 
 
-def test_a_changed_definition_is_registered(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apply_definitions_registers_a_changed_definition(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from feature_repo.feature_services import churn_v1
 
     rows = _rows(open_shop)
@@ -71,7 +71,7 @@ def test_a_changed_definition_is_registered(open_shop: Settings, monkeypatch: py
     assert _rows(open_shop) == rows
 
 
-def test_registering_in_a_copy_of_the_data_folder_leaves_the_original_alone(
+def test_apply_definitions_in_a_copied_data_folder_leaves_the_original_unchanged(
     open_shop: Settings, tmp_path: Path
 ) -> None:
     before = _stat(open_shop), _rows(open_shop)
@@ -82,7 +82,7 @@ def test_registering_in_a_copy_of_the_data_folder_leaves_the_original_alone(
     assert (_stat(open_shop), _rows(open_shop)) == before
 
 
-def test_a_data_folder_can_be_moved(open_shop: Settings, tmp_path: Path) -> None:
+def test_moved_data_folder_gives_parity(open_shop: Settings, tmp_path: Path) -> None:
     moved = Path(shutil.move(open_shop.data, tmp_path / "moved"))
     with use_data_folder(moved) as settings:
         snapshot = build_features(settings)

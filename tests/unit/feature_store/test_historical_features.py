@@ -11,7 +11,7 @@ from tests.support.small_shop import AS_OF, KNOWN_AT
 LIMIT = timedelta(days=30)
 
 
-def test_values_are_in_the_order_asked_for(open_shop: Settings) -> None:
+def test_read_features_at_keeps_the_order_of_customers(open_shop: Settings) -> None:
     ids = ["c007", "c000", "nobody", "c100"]
     found = read_features_at(open_store(KNOWN_AT), ids, AS_OF)
     assert found["customer_id"].to_pylist() == ids
@@ -21,7 +21,7 @@ def test_values_are_in_the_order_asked_for(open_shop: Settings) -> None:
         assert read_features_at(open_store(KNOWN_AT), [customer], AS_OF)["purchase_days"].to_pylist() == [days[place]]
 
 
-def test_a_snapshot_counts_up_to_its_time_to_live_and_never_before_its_moment(open_shop: Settings) -> None:
+def test_read_features_at_uses_a_snapshot_from_its_time_to_its_ttl(open_shop: Settings) -> None:
     def known(after: timedelta) -> bool:
         return read_features_at(open_store(KNOWN_AT), ["c007"], AS_OF + after)["total_amount"].to_pylist() != [None]
 
@@ -29,7 +29,7 @@ def test_a_snapshot_counts_up_to_its_time_to_live_and_never_before_its_moment(op
     assert [known(after) for after in (-second, timedelta(0), LIMIT, LIMIT + second)] == [False, True, True, False]
 
 
-def test_of_several_snapshots_the_latest_counts(open_shop: Settings) -> None:
+def test_read_features_at_uses_the_latest_of_several_snapshots(open_shop: Settings) -> None:
     for days in (1, 20, 40):
         build_snapshots(open_shop, AS_OF - timedelta(days=days), KNOWN_AT)
     everybody = [f"c{number:03d}" for number in range(300)]

@@ -46,7 +46,9 @@ def _refuse(*arguments: Any, **options: Any) -> None:
     raise AssertionError("materialised again")
 
 
-def test_a_snapshot_in_place_is_not_written_again(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_materialize_of_the_stored_snapshot_writes_nothing(
+    open_shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
     store = open_store(KNOWN_AT)
     monkeypatch.setattr(store, "materialize", _refuse)
@@ -56,7 +58,7 @@ def test_a_snapshot_in_place_is_not_written_again(open_shop: Settings, monkeypat
         materialize(open_shop, store, snapshot)
 
 
-def test_it_moves_forward_and_never_back(shop: Settings) -> None:
+def test_materialize_of_an_earlier_snapshot_raises(shop: Settings) -> None:
     earlier = build_features(shop, MONTH_AGO)
     assert _mismatches(earlier) == 0
     later = build_features(shop, AS_OF)
@@ -72,7 +74,7 @@ def test_it_moves_forward_and_never_back(shop: Settings) -> None:
     assert _mismatches(later) == 0
 
 
-def test_data_that_arrive_late_are_materialised_for_the_same_moment(open_shop: Settings) -> None:
+def test_materialize_with_late_data_updates_the_same_as_of(open_shop: Settings) -> None:
     arrival = KNOWN_AT + timedelta(hours=5)
     late = Transaction("c000", AS_OF - timedelta(days=2), 77.0, arrival)
     ingest(open_shop.data, [late, late._replace(customer_id="newcomer")], arrival)
@@ -85,13 +87,15 @@ def test_data_that_arrive_late_are_materialised_for_the_same_moment(open_shop: S
     assert _mismatches(before) > 0, "parity does not see which data the online store was made from"
 
 
-def test_other_transformations_are_materialised_anew(open_shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_materialize_after_change_of_transformations_writes_again(
+    open_shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
     monkeypatch.setattr("holdfast.feature_store.materialization.transformations_version", lambda: "another")
     assert materialize(open_shop, open_store(KNOWN_AT), snapshot) is True
 
 
-def test_another_store_holds_nothing_yet_whatever_the_first_one_holds(
+def test_materialize_into_another_store_ignores_the_record_of_the_first(
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_features(shop, AS_OF)
@@ -108,7 +112,7 @@ def test_another_store_holds_nothing_yet_whatever_the_first_one_holds(
     assert materialize(shop, other, earlier) is False
 
 
-def test_a_store_that_lost_its_features_is_filled_again_at_once(open_shop: Settings) -> None:
+def test_materialize_into_a_store_that_lost_its_values_fills_it_again(open_shop: Settings) -> None:
     snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
     with sqlite3.connect(open_shop.feast / "online_store.db") as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
@@ -138,7 +142,7 @@ def _killed_after(writes: int) -> None:
 
 
 @pytest.mark.parametrize("writes", [0, 2])
-def test_killed_while_writing_the_next_run_completes_it(shop: Settings, writes: int) -> None:
+def test_materialize_after_killed_run_completes_the_store(shop: Settings, writes: int) -> None:
     build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join_process(start_process(_killed_after, shop.data, writes)) == -signal.SIGKILL
     assert load_online_state(shop) is None
@@ -150,7 +154,7 @@ def test_killed_while_writing_the_next_run_completes_it(shop: Settings, writes: 
     assert _mismatches(snapshot) == 0
 
 
-def test_training_reads_while_a_materialisation_runs(shop: Settings) -> None:
+def test_historical_features_are_readable_during_materialization(shop: Settings) -> None:
     """A killed one leaves the registry as it is during every materialisation; readers must not fail meanwhile."""
     snapshot = build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join_process(start_process(_killed_after, shop.data, 1)) == -signal.SIGKILL
@@ -161,7 +165,7 @@ def test_training_reads_while_a_materialisation_runs(shop: Settings) -> None:
     assert table["total_amount"].null_count == 0
 
 
-def test_killed_on_an_empty_store_the_next_run_completes_it(shop: Settings) -> None:
+def test_materialize_after_killed_first_run_completes_the_store(shop: Settings) -> None:
     assert join_process(start_process(_killed_after, shop.data, 1)) == -signal.SIGKILL
     snapshot = build_features(shop)
     assert _mismatches(snapshot) == 0

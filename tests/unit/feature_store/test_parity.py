@@ -60,8 +60,8 @@ def _found(report: ParityReport) -> list[tuple[str, str, str, str]]:
     return [(m.customer_id, m.feature, repr(m.online), repr(m.offline)) for m in report.examples]
 
 
-class TestClean:
-    def test_counts_every_customer_and_feature(self, check: Callable[[], ParityReport]) -> None:
+class TestEqualStores:
+    def test_check_parity_counts_every_customer_and_feature(self, check: Callable[[], ParityReport]) -> None:
         report = check()
         features = len(model_inputs(open_store()))
         assert (report.customers, report.features) == (300, features) == (300, 18)
@@ -71,7 +71,9 @@ class TestClean:
         require_parity(report)
 
     @pytest.mark.parametrize("chunk", [1, 7, 300, 301])
-    def test_however_it_is_cut(self, clean: tuple[Settings, list[str]], check: Callable[..., Any], chunk: int) -> None:
+    def test_check_parity_does_not_depend_on_the_chunk_size(
+        self, clean: tuple[Settings, list[str]], check: Callable[..., Any], chunk: int
+    ) -> None:
         write_online_values("c011", HISTORY, {"total_amount": Value(double_val=-1.5)})
         customers = ["c250", "c011", "c000", *[f"c{n:03d}" for n in range(20, 30)]]  # in no order
         report = check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF, chunk)
@@ -104,9 +106,9 @@ PLANTED: dict[str, tuple[str, str, str, Value, Any, Any]] = {
 }
 
 
-class TestPlanted:
+class TestDifferentStores:
     @pytest.mark.parametrize("name", PLANTED)
-    def test_one_value(self, check: Callable[[], ParityReport], name: str) -> None:
+    def test_changed_value_is_reported(self, check: Callable[[], ParityReport], name: str) -> None:
         customer, view, feature, value, online, offline = PLANTED[name]
         write_online_values(customer, view, {feature: value})
         report = check()
@@ -118,11 +120,11 @@ class TestPlanted:
             assert part in str(error.value)
         assert f"1 of {report.values_compared} values differ" in str(error.value)
 
-    def test_an_integer_where_a_float_belongs(self, check: Callable[[], ParityReport]) -> None:
+    def test_integer_of_a_float_feature_is_reported(self, check: Callable[[], ParityReport]) -> None:
         write_online_values(QUIET, ACTIVITY, {"amount_30d": Value(int64_val=0)})
         assert (QUIET, f"{ACTIVITY}:amount_30d") in [(m.customer_id, m.feature) for m in check().examples]
 
-    def test_a_float_where_an_integer_belongs(self, check: Callable[[], ParityReport]) -> None:
+    def test_float_of_an_integer_feature_is_reported(self, check: Callable[[], ParityReport]) -> None:
         write_online_values(
             "c000", HISTORY, {"purchase_days": Value(double_val=float(_value(HISTORY, "c000", "purchase_days")))}
         )
@@ -130,14 +132,14 @@ class TestPlanted:
         assert report.mismatches > 0
         assert ("c000", f"{HISTORY}:purchase_days") in [(m.customer_id, m.feature) for m in report.examples]
 
-    def test_a_stored_time_shows_in_what_is_computed_from_it(self, check: Callable[[], ParityReport]) -> None:
+    def test_changed_time_is_reported_for_derived_features(self, check: Callable[[], ParityReport]) -> None:
         last = _value(HISTORY, REGULAR, "last_purchase_us")
         write_online_values(REGULAR, HISTORY, {"last_purchase_us": Value(int64_val=last - 1)})
         found = {(m.customer_id, m.feature) for m in check().examples}
         assert (REGULAR, "customer_request_time:days_since_last_purchase") in found
         assert {customer for customer, _ in found} == {REGULAR}
 
-    def test_another_customers_values(self, check: Callable[[], ParityReport]) -> None:
+    def test_swapped_customers_are_reported(self, check: Callable[[], ParityReport]) -> None:
         theirs = _KNOWN[ACTIVITY][REGULAR]
         types = {int: "int64_val", float: "double_val"}
         write_online_values(
@@ -150,7 +152,7 @@ class TestPlanted:
         }
         assert report.mismatches == len(differing) >= 4
 
-    def test_a_customer_who_is_gone(self, clean: tuple[Settings, list[str]], check: Callable[[], Any]) -> None:
+    def test_missing_customer_is_reported(self, clean: tuple[Settings, list[str]], check: Callable[[], Any]) -> None:
         key = EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=REGULAR)])
         with sqlite3.connect(clean[0].feast / "online_store.db") as connection:
             gone = connection.execute(
@@ -162,7 +164,7 @@ class TestPlanted:
         assert report.mismatches == 7
         assert {(m.customer_id, m.online) for m in report.examples} == {(REGULAR, None)}
 
-    def test_examples_are_twenty_and_the_count_is_all(self, check: Callable[[], ParityReport]) -> None:
+    def test_report_counts_all_mismatches_and_lists_twenty(self, check: Callable[[], ParityReport]) -> None:
         for n in range(30):
             write_online_values(f"c{n:03d}", HISTORY, {"total_amount": Value(double_val=-1.0)})
         report = check()
@@ -171,19 +173,21 @@ class TestPlanted:
         with pytest.raises(ParityError, match=r"30 of 5400 values.*The first 20:"):
             require_parity(report)
 
-    def test_values_of_another_moment(self, check: Callable[..., Any], clean: tuple[Settings, list[str]]) -> None:
+    def test_values_of_another_time_are_reported(
+        self, check: Callable[..., Any], clean: tuple[Settings, list[str]]
+    ) -> None:
         later = AS_OF + timedelta(days=40)  # beyond the ttl the offline store knows nothing, the online one does
         report = check_parity(open_store(), open_store(KNOWN_AT), clean[1][:5], later)
         assert report.mismatches > 0
 
 
-def test_the_request_time_is_in_microseconds() -> None:
+def test_epoch_us_is_in_microseconds() -> None:
     assert epoch_us(AS_OF) == feature_oracle.microseconds(AS_OF)
     assert epoch_us(AS_OF + feature_oracle.MICROSECOND) == feature_oracle.microseconds(AS_OF) + 1
     assert epoch_us(AS_OF.astimezone(timezone(timedelta(hours=5)))) == feature_oracle.microseconds(AS_OF)
 
 
-class TestDifferences:
+class TestCompareBits:
     @pytest.mark.parametrize(
         ("left", "right", "expected"),
         [
@@ -199,19 +203,19 @@ class TestDifferences:
             (pa.array([], pa.float64()), pa.array([], pa.float64()), []),
         ],
     )
-    def test_bits_and_nulls(self, left: pa.Array, right: pa.Array, expected: list[bool]) -> None:
+    def test_different_bits_or_nulls_differ(self, left: pa.Array, right: pa.Array, expected: list[bool]) -> None:
         assert compare_bits(left, right).tolist() == expected
         assert compare_bits(right, left).tolist() == expected
 
-    def test_payloads_of_nan_are_bits_too(self) -> None:
+    def test_different_nan_payloads_differ(self) -> None:
         one, other = np.array([0x7FF8000000000000, 0x7FF8000000000001], dtype=np.int64).view(np.float64)
         assert compare_bits(pa.array([one]), pa.array([other])).tolist() == [True]
 
-    def test_all_null_takes_the_declared_type(self) -> None:
+    def test_to_arrow_of_nulls_has_the_declared_type(self) -> None:
         assert to_arrow([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()
         assert to_arrow([None, None], Feature("v", "f", "Int64", True)).type == pa.int64()
         assert to_arrow([None, 1], Feature("v", "f", "Float64", True)).type == pa.int64()
 
 
-def test_the_clean_store_is_what_was_copied(clean: tuple[Settings, list[str]]) -> None:
+def test_copied_store_is_not_empty(clean: tuple[Settings, list[str]]) -> None:
     assert Path(clean[0].feast / "clean.db").stat().st_size > 0

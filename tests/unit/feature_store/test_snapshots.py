@@ -51,8 +51,8 @@ def _files(settings: Settings) -> dict[str, bytes]:
     }
 
 
-class TestBytes:
-    def test_rebuilt_from_nothing_they_are_the_same(self, shop: Settings) -> None:
+class TestBuildSnapshots:
+    def test_rebuilt_snapshots_have_the_same_bytes(self, shop: Settings) -> None:
         first = build_snapshots(shop, AS_OF, KNOWN_AT)
         before = _files(shop)
         assert len(before) == len(BUILDERS) == 3
@@ -61,7 +61,7 @@ class TestBytes:
         build_snapshots(shop, AS_OF, KNOWN_AT)
         assert _files(shop) == before
 
-    def test_those_in_place_are_not_touched(self, shop: Settings) -> None:
+    def test_existing_snapshots_are_not_changed(self, shop: Settings) -> None:
         paths = [item.path for item in build_snapshots(shop, AS_OF, KNOWN_AT)]
         for path in paths:
             path.write_bytes(b"as it was")  # would be noticed if it were read or written again
@@ -70,7 +70,7 @@ class TestBytes:
         assert not any(item.built for item in again)
         assert [(path.stat().st_mtime_ns, path.stat().st_ino) for path in paths] == stats
 
-    def test_a_missing_one_is_built_beside_the_others(self, shop: Settings) -> None:
+    def test_only_the_missing_snapshot_is_built(self, shop: Settings) -> None:
         paths = [item.path for item in build_snapshots(shop, AS_OF, KNOWN_AT)]
         before = _files(shop)
         paths[1].unlink()
@@ -78,7 +78,7 @@ class TestBytes:
         assert _files(shop) == before
 
     @pytest.mark.parametrize("view", BUILDERS)
-    def test_values_and_stamps(self, shop: Settings, view: str) -> None:
+    def test_snapshot_has_expected_values_and_timestamps(self, shop: Settings, view: str) -> None:
         snapshot = {item.view: item for item in build_snapshots(shop, AS_OF, KNOWN_AT)}[view]
         table = pq.read_table(snapshot.path)
         rows = table.drop_columns(["as_of", "known_at"]).to_pylist()
@@ -101,7 +101,7 @@ def _batch(arrival: datetime, first: datetime | None) -> Batch:
 class TestEffectiveKnownAt:
     NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
 
-    def test_is_the_last_arrival_in_time(self) -> None:
+    def test_is_the_last_arrival_before_known_at(self) -> None:
         old = self.NOON - timedelta(days=30)
         batches = [_batch(self.NOON + timedelta(days=n), old) for n in range(3)]
         for known_at, day in (
@@ -111,20 +111,20 @@ class TestEffectiveKnownAt:
         ):
             assert effective_known_at(batches, self.NOON, known_at) == self.NOON + timedelta(days=day)
 
-    def test_an_arrival_counts_from_its_microsecond(self) -> None:
+    def test_arrival_at_known_at_is_included(self) -> None:
         batches = [_batch(self.NOON, self.NOON - timedelta(days=1))]
         assert effective_known_at(batches, self.NOON, self.NOON) == self.NOON
         with pytest.raises(NoDataError):
             effective_known_at(batches, self.NOON, self.NOON - MICROSECOND)
 
-    def test_batches_with_later_events_or_none_do_not_matter(self) -> None:
+    def test_batches_without_earlier_events_are_ignored(self) -> None:
         old, later = self.NOON - timedelta(days=1), self.NOON + timedelta(days=5)
         batches = [_batch(self.NOON, old), _batch(later, self.NOON), _batch(later + MICROSECOND, None)]
         assert effective_known_at(batches, self.NOON, later + MICROSECOND) == self.NOON
         batches.append(_batch(later, self.NOON - MICROSECOND))
         assert effective_known_at(batches, self.NOON, later) == later
 
-    def test_tomorrows_data_leave_yesterdays_snapshots_valid(self, shop: Settings) -> None:
+    def test_later_events_leave_snapshots_valid(self, shop: Settings) -> None:
         build_snapshots(shop, AS_OF, KNOWN_AT)
         before = _files(shop)
         arrival = KNOWN_AT + timedelta(days=3)
@@ -133,7 +133,7 @@ class TestEffectiveKnownAt:
         assert [item.built for item in again] == [False] * 3
         assert _files(shop) == before
 
-    def test_data_of_the_past_make_a_new_one_beside_the_old(self, shop: Settings) -> None:
+    def test_earlier_events_build_new_snapshots(self, shop: Settings) -> None:
         build_snapshots(shop, AS_OF, KNOWN_AT)
         before = _files(shop)
         arrival = KNOWN_AT + timedelta(days=3)
@@ -146,7 +146,7 @@ class TestEffectiveKnownAt:
         assert before.items() <= after.items()
 
 
-def test_no_data_says_what_to_do(tmp_path: Path, shop: Settings) -> None:
+def test_build_snapshots_without_data_raises(tmp_path: Path, shop: Settings) -> None:
     for settings, as_of, known_at in (
         (Settings(data=tmp_path / "empty"), AS_OF, KNOWN_AT),
         (shop, datetime(2020, 1, 1, tzinfo=UTC), KNOWN_AT),
@@ -159,7 +159,7 @@ def test_no_data_says_what_to_do(tmp_path: Path, shop: Settings) -> None:
     assert not (tmp_path / "empty").exists()
 
 
-def test_the_live_check_asks_about_somebody_recent(shop: Settings) -> None:
+def test_find_recent_customer_returns_a_customer_with_a_recent_purchase(shop: Settings) -> None:
     known_at = build_snapshots(shop, AS_OF, KNOWN_AT)[0].known_at
     customer = find_recent_customer(shop, AS_OF, known_at)
     assert feature_oracle.recent_activity(transactions(), AS_OF)[customer]["purchase_days_180d"] > 0
@@ -177,7 +177,7 @@ class TestLateData:
         build_snapshots(settings, self.CUTOFF, known_at)
         return assemble_training_set(settings, [self.CUTOFF], self.CLOSED, known_at)
 
-    def test_a_training_set_holds_what_was_known_and_no_more(self, tmp_path: Path) -> None:
+    def test_training_set_contains_known_data_only(self, tmp_path: Path) -> None:
         from holdfast.feast_stores.open_store import open_store
         from holdfast.feature_store.feast_registry import apply_definitions
 
@@ -205,7 +205,7 @@ class TestLateData:
         totals = [dict(zip(d.keys["customer_id"], d.column("total_amount"), strict=True)) for d in (built_early, late)]
         assert sum(totals[0][c] != totals[1][c] for c in totals[0].keys() & totals[1].keys()) >= 5
 
-    def test_a_point_in_time_join_sees_the_snapshots_of_its_time(self, shop: Settings) -> None:
+    def test_point_in_time_join_uses_the_snapshots_of_known_at(self, shop: Settings) -> None:
         from holdfast.feast_stores.open_store import open_store
         from holdfast.feature_store.feast_registry import apply_definitions
 
@@ -259,7 +259,7 @@ def _killed(step: str, call: int) -> None:
 
 class TestFaults:
     @pytest.mark.parametrize(("step", "call"), [("write_table", 1), ("write_table", 2), ("fsync", 2), ("replace", 3)])
-    def test_killed_while_writing(self, shop: Settings, step: str, call: int) -> None:
+    def test_build_snapshots_after_killed_run_gives_the_same_files(self, shop: Settings, step: str, call: int) -> None:
         build_snapshots(shop, AS_OF, KNOWN_AT)
         expected = _files(shop)
         shutil.rmtree(shop.snapshots)
@@ -270,7 +270,7 @@ class TestFaults:
         build_snapshots(shop, AS_OF, KNOWN_AT)
         assert _files(shop) == expected
 
-    def test_readers_do_not_meet_what_a_killed_run_left(self, shop: Settings) -> None:
+    def test_incomplete_files_of_a_killed_run_are_not_read(self, shop: Settings) -> None:
         from holdfast.feast_stores.open_store import open_store
         from holdfast.feature_store.feast_registry import apply_definitions
 
@@ -284,7 +284,7 @@ class TestFaults:
         table = store.get_historical_features(features=service, entity_df=entities).to_df()
         assert table["purchase_days"].notna().all()
 
-    def test_a_full_disk_leaves_nothing_half_written(self, shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_full_disk_leaves_no_files(self, shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(table: Any, path: Path) -> None:
             path.write_bytes(b"PAR1 half")
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
@@ -297,7 +297,7 @@ class TestFaults:
         with use_data_folder(shop.data):
             assert all(item.built for item in build_snapshots(shop, AS_OF, KNOWN_AT))
 
-    def test_a_path_names_view_definition_as_of_and_known_at(self, shop: Settings) -> None:
+    def test_snapshot_path_differs_by_view_as_of_and_known_at(self, shop: Settings) -> None:
         base = snapshot_path(shop, "view", AS_OF, KNOWN_AT)
         others = {
             snapshot_path(shop, "other", AS_OF, KNOWN_AT),

@@ -36,7 +36,7 @@ COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
         (COLUMNS + "max_bad_share: 2\n", "max_bad_share: Input should be less than or equal to 1"),
     ],
 )
-def test_an_invalid_mapping_names_the_file_the_key_and_what_to_do(tmp_path: Path, text: str, message: str) -> None:
+def test_load_mapping_with_invalid_content_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "export.yaml"
     path.write_text(text)
     with pytest.raises(IngestError) as error:
@@ -45,19 +45,19 @@ def test_an_invalid_mapping_names_the_file_the_key_and_what_to_do(tmp_path: Path
     assert message in str(error.value)
 
 
-def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+def test_load_mapping_with_several_errors_reports_all(tmp_path: Path) -> None:
     path = tmp_path / "export.yaml"
     path.write_text(COLUMNS + "time_zone: Mars\ndelimiter: tabs\n")
     with pytest.raises(IngestError, match=r"(?s)time_zone.*delimiter"):
         load_mapping(path)
 
 
-def test_a_missing_mapping_is_named(tmp_path: Path) -> None:
+def test_load_mapping_with_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(IngestError, match=r"nowhere\.yaml does not exist"):
         load_mapping(tmp_path / "nowhere.yaml")
 
 
-def test_the_digest_is_over_the_meaning_not_the_text(tmp_path: Path) -> None:
+def test_sha256_depends_on_values_not_on_formatting(tmp_path: Path) -> None:
     path = tmp_path / "export.yaml"
     digests = []
     for text in (COLUMNS, "# a comment\ntime_zone: UTC\n" + COLUMNS, COLUMNS + "time_zone: Europe/Paris\n"):

@@ -33,7 +33,7 @@ def _one(checked: Callable, when: str, **mapping: object) -> str | list[str]:
         ("2025-03-30 02:30", "2025-03-30T01:00:00+00:00"),  # skipped: the moment of the jump
     ],
 )
-def test_iso_times_in_a_zone(checked: Callable, when: str, expected: str) -> None:
+def test_parse_iso_timestamp_in_time_zone(checked: Callable, when: str, expected: str) -> None:
     assert _one(checked, when, time_zone="Europe/Paris") == expected
 
 
@@ -52,7 +52,7 @@ def test_iso_times_in_a_zone(checked: Callable, when: str, expected: str) -> Non
         "1/2/2025",
     ],
 )
-def test_what_is_not_a_timestamp(checked: Callable, when: str) -> None:
+def test_parse_invalid_timestamp_is_quarantined(checked: Callable, when: str) -> None:
     assert _one(checked, when) == ["event_timestamp is not a timestamp"]
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_a_timestamp(checked: Callable, when: str) -> None:
         ("%d.%m.%Y %H:%M %z", "02.01.2025 10:00 +0200", "2025-01-02T08:00:00+00:00"),
     ],
 )
-def test_a_format_of_ones_own(checked: Callable, pattern: str, when: str, expected: object) -> None:
+def test_parse_timestamp_with_format(checked: Callable, pattern: str, when: str, expected: object) -> None:
     text = f"id,when,amount\n1,{when},5\n"
     text += f"1,{pd.Timestamp('2025-01-01', tz='UTC').strftime(pattern)},5\n"
     result = checked(text, timestamp_format=pattern, time_zone="America/New_York" if "%p" in pattern else "UTC")
@@ -74,7 +74,7 @@ def test_a_format_of_ones_own(checked: Callable, pattern: str, when: str, expect
     assert (bad["reasons"][0] if len(bad) else result.transactions["event_timestamp"][0].isoformat()) == expected
 
 
-def test_the_future_is_refused_from_a_day_after_ingestion(checked: Callable) -> None:
+def test_event_more_than_a_day_after_ingestion_is_quarantined(checked: Callable) -> None:
     text = "id,when,amount\n1,2026-01-02T00:00:00,5\n2,2026-01-02T00:00:00.000001,5\n"
     result = checked(text, moment=NOW)
     assert result.transactions["customer_id"].tolist() == ["1"]
@@ -92,17 +92,17 @@ def test_the_future_is_refused_from_a_day_after_ingestion(checked: Callable) -> 
         ("A-1.0", "A-1.0"),
     ],
 )
-def test_customer_ids(checked: Callable, written: str, expected: str) -> None:
+def test_parse_customer_id(checked: Callable, written: str, expected: str) -> None:
     assert checked(f"id,when,amount\n{written},2025-01-01,5\n").transactions["customer_id"].tolist() == [expected]
 
 
 @pytest.mark.parametrize("written", ["", "  ", "nan", "NaN", "NULL", "None", "<NA>", "n/a"])
-def test_missing_customer_ids(checked: Callable, written: str) -> None:
+def test_missing_customer_id_is_quarantined(checked: Callable, written: str) -> None:
     result = checked(f"id,when,amount\n{written},2025-01-01,5\n1,2025-01-01,5\n")
     assert result.reasons == {"customer_id is missing": 1}
 
 
-def test_an_endless_customer_id(checked: Callable) -> None:
+def test_too_long_customer_id_is_quarantined(checked: Callable) -> None:
     result = checked(f"id,when,amount\n{'9' * 129},2025-01-01,5\n{'9' * 128},2025-01-01,5\n")
     assert result.reasons == {"customer_id is empty or longer than 128 characters": 1}
 
@@ -121,18 +121,18 @@ def test_an_endless_customer_id(checked: Callable) -> None:
         ("-1.1e12", "amount is beyond a trillion"),
     ],
 )  # fmt: skip
-def test_amounts(checked: Callable, written: str, expected: float | str) -> None:
+def test_parse_amount(checked: Callable, written: str, expected: float | str) -> None:
     result = checked(f'id,when,amount\n1,2025-01-01,"{written}"\n1,2025-01-01,5\n')
     found = result.quarantine["reasons"].tolist() or result.transactions["amount"][0]
     assert found == ([[expected]] if isinstance(expected, str) else expected)
 
 
-def test_decimal_commas(checked: Callable) -> None:
+def test_parse_amount_with_decimal_comma(checked: Callable) -> None:
     text = 'id;when;amount\n1;2025-01-01;1.234,56\n1;2025-01-01;"7,5"\n1;2025-01-01;-3\n'
     assert checked(text, delimiter=";", decimal=",").transactions["amount"].tolist() == [1234.56, 7.5, -3.0]
 
 
-def test_typed_columns_do_not_follow_the_formats_for_text() -> None:
+def test_typed_columns_ignore_text_formats() -> None:
     columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
     rules = ColumnMapping.model_validate({"columns": columns, "decimal": ",", "timestamp_format": "%d.%m.%Y"})
     rows = pa.table({"id": ["1"], "when": ["2025-01-02 00:00:00"], "amount": ["2.5"]})
@@ -144,12 +144,12 @@ def test_typed_columns_do_not_follow_the_formats_for_text() -> None:
     assert found["event_timestamp"].tolist() == [pd.Timestamp("2025-01-02", tz="UTC")]
 
 
-def test_without_a_quantity_one_unit_goes_the_way_of_the_amount(checked: Callable) -> None:
+def test_missing_quantity_column_gives_one_unit_with_the_sign_of_the_amount(checked: Callable) -> None:
     found = checked("id,when,amount\n1,2025-01-01,5\n1,2025-01-01,-5\n").transactions
     assert found["quantity"].tolist() == [1.0, -1.0]
 
 
-def test_signs_and_cancellations(checked: Callable) -> None:
+def test_cancellation_makes_amount_and_quantity_negative(checked: Callable) -> None:
     columns = {"customer_id": "id", "event_timestamp": "when", "quantity": "n", "unit_price": "price"}
     text = "id,when,n,price,kind\n" + "".join(
         f"{number},2025-01-01,{row}\n"
@@ -172,7 +172,7 @@ def test_signs_and_cancellations(checked: Callable) -> None:
     ]
 
 
-def test_every_reason_of_a_row_is_reported(checked: Callable) -> None:
+def test_row_with_several_issues_reports_all_reasons(checked: Callable) -> None:
     result = checked("id,when,amount\n,yesterday,inf\n,2027-01-01,0\n1,2025-01-01,5\n")
     assert result.quarantine["reasons"].tolist() == [
         ["customer_id is missing", "event_timestamp is not a timestamp", "amount is not finite"],
@@ -184,7 +184,7 @@ def test_every_reason_of_a_row_is_reported(checked: Callable) -> None:
     ]
 
 
-def test_exact_duplicates_can_be_quarantined(checked: Callable) -> None:
+def test_exact_duplicates_are_quarantined_if_configured(checked: Callable) -> None:
     text = "id,when,amount,line\n" + "1,2025-01-01,5,a\n" * 3 + "1,2025-01-01,5,b\n"
     assert len(checked(text).transactions) == 4
     result = checked(text, exact_duplicates="quarantine", max_bad_share=0)
@@ -196,6 +196,6 @@ def test_exact_duplicates_can_be_quarantined(checked: Callable) -> None:
 @pytest.mark.parametrize(
     ("written", "good"), [("1970-01-01", True), ("1969-12-31T23:59:59", False), ("1900-01-01", False)]
 )
-def test_null_dates(checked: Callable, written: str, good: bool) -> None:
+def test_event_before_1970_is_quarantined(checked: Callable, written: str, good: bool) -> None:
     result = checked(f"id,when,amount\n1,{written},5\n1,2025-01-01,5\n")
     assert result.reasons == ({} if good else {"event_timestamp is before 1970": 1})

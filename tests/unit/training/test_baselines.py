@@ -34,7 +34,7 @@ def scores(parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory) -
     return score_baselines(development, everybody, test, 90)
 
 
-def test_everybody_is_who_ever_bought_also_who_fell_silent(dataset: Dataset, everybody: PurchaseHistory) -> None:
+def test_purchase_history_contains_inactive_customers(dataset: Dataset, everybody: PurchaseHistory) -> None:
     cutoff = dataset.split.development[-1]
     days: dict[str, set[date]] = {}
     for row in transactions():
@@ -47,8 +47,8 @@ def test_everybody_is_who_ever_bought_also_who_fell_silent(dataset: Dataset, eve
     assert (everybody.last[everybody.repeats == 0] == 0).all(), "two purchases on one day are none that was repeated"
 
 
-class TestOnTheShop:
-    def test_one_probability_for_each_test_row(
+class TestScoreBaselines:
+    def test_gives_one_probability_per_test_row(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
     ) -> None:
         assert list(scores) == list(BASELINE_LABELS) == ["base_rate", "recency", "rfm", "bg_nbd"]
@@ -56,12 +56,12 @@ class TestOnTheShop:
             assert values.shape == (len(parts[1].y),), name
             assert ((values >= 0) & (values <= 1)).all(), name
 
-    def test_the_base_rate_is_that_of_the_development(
+    def test_base_rate_is_that_of_the_development_rows(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
     ) -> None:
         assert (scores["base_rate"] == parts[0].y.mean()).all()
 
-    def test_recency_only_ranks_by_silence(
+    def test_recency_ranks_by_days_since_last_purchase(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
     ) -> None:
         order = np.argsort(parts[1].column("days_since_last_purchase"))
@@ -69,7 +69,7 @@ class TestOnTheShop:
         assert np.ptp(scores["recency"]) > 0.2
 
     @pytest.mark.parametrize("name", ["recency", "rfm", "bg_nbd"])
-    def test_each_beats_the_base_rate(
+    def test_every_baseline_beats_the_base_rate(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats], name: str
     ) -> None:
         test = parts[1]
@@ -78,7 +78,7 @@ class TestOnTheShop:
         assert compute_metrics(test.y, scores[name])["brier"] < compute_metrics(test.y, scores["base_rate"])["brier"]
 
     @pytest.mark.parametrize("name", ["purchase_days", "mean_purchase_amount"])
-    def test_frequency_and_money_matter_to_rfm_and_not_to_recency(
+    def test_rfm_depends_on_frequency_and_amount_unlike_recency(
         self, parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory, scores: dict[str, Floats], name: str
     ) -> None:
         development, test = parts
@@ -88,7 +88,7 @@ class TestOnTheShop:
         assert (other["rfm"] != scores["rfm"]).all()
         assert (other["recency"] == scores["recency"]).all()
 
-    def test_they_see_nothing_of_the_outcomes_of_the_test(
+    def test_scores_do_not_depend_on_test_outcomes(
         self, parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory, scores: dict[str, Floats]
     ) -> None:
         development, test = parts
@@ -144,7 +144,7 @@ class TestBgNbd:
             ("often, lately", lambda repeats, share: (repeats > 4) & (share > 0.8)),
         ],
     )
-    def test_it_says_what_a_simulated_world_does(
+    def test_scores_match_a_simulated_population(
         self, world: tuple[TrainingSet, Floats], name: str, group: Callable[[Floats, Floats], Bools]
     ) -> None:
         test, scores = world
@@ -154,20 +154,20 @@ class TestBgNbd:
         noise = np.sqrt(0.25 / rows.sum())
         assert scores[rows].mean() == pytest.approx(test.y[rows].mean(), abs=0.015 + 3 * noise)
 
-    def test_the_groups_differ(self, world: tuple[TrainingSet, Floats]) -> None:
+    def test_scores_differ_between_groups(self, world: tuple[TrainingSet, Floats]) -> None:
         """So that the check above says something."""
         test, scores = world
         assert np.std(scores) > 0.2
         assert compute_metrics(test.y, scores)["ece"] < 0.02
 
-    def test_a_longer_horizon_is_silent_less_often(self) -> None:
+    def test_longer_horizon_lowers_the_scores(self) -> None:
         train, test = _simulated(2_000, 0), _simulated(500, 2)
         horizons: Sequence[int] = (30, 90, 365)
         told = [baselines._bg_nbd(baselines._test_history(train), test, horizon) for horizon in horizons]
         assert (told[0] > told[1]).all()
         assert (told[1] > told[2]).all()
 
-    def test_for_a_new_customer_it_is_what_lifetimes_says(self) -> None:
+    def test_new_customer_has_the_score_of_lifetimes(self) -> None:
         """Of somebody who has just bought for the first time: the chance of no purchase by then, in closed form."""
         train = _simulated(2_000, 0)
         new = make_training_set([True], ["new"], month_starts(1), purchase_days=[1], mean_purchase_amount=[1],
@@ -186,7 +186,7 @@ class TestBgNbd:
             ),
         ],
     )
-    def test_odd_shops_do_not_end_a_training(self, customers: dict[str, Any], capsys: Any) -> None:
+    def test_unusual_histories_do_not_raise(self, customers: dict[str, Any], capsys: Any) -> None:
         """Where nobody ever drops out the likelihood has no maximum; a small penalty gives it one."""
         rows = len(customers["purchase_days"])
         age = np.arange(rows) + 40.0

@@ -29,12 +29,12 @@ def _pairs(data: TrainingSet) -> list[tuple[str, datetime]]:
     return list(zip(data.keys["customer_id"], data.keys["cutoff"].dt.to_pydatetime(), strict=True))
 
 
-def test_cutoffs_are_those_that_have_closed(dataset: Dataset) -> None:
+def test_list_labeled_cutoffs_returns_closed_cutoffs(dataset: Dataset) -> None:
     assert dataset.cutoffs == feature_oracle.closed_cutoffs(FIRST, AS_OF, 90, 30)
     assert len(dataset.cutoffs) == 14
 
 
-def test_labels_are_the_oracles(dataset: Dataset, labels: dict[tuple[str, datetime], bool]) -> None:
+def test_labels_equal_the_oracle(dataset: Dataset, labels: dict[tuple[str, datetime], bool]) -> None:
     data = dataset.data
     assert dict(zip(_pairs(data), data.y.tolist(), strict=True)) == labels
     assert 0.2 < data.y.mean() < 0.8
@@ -62,7 +62,7 @@ def test_rows_are_sorted_by_cutoff_and_customer(dataset: Dataset) -> None:
     assert len(pairs) == len(set(pairs))
 
 
-def test_a_customer_who_was_not_active_is_absent(dataset: Dataset) -> None:
+def test_inactive_customer_is_absent(dataset: Dataset) -> None:
     cutoff = dataset.cutoffs[-1]
     known = feature_oracle.known(transactions(), cutoff, KNOWN_AT)
     bought: dict[str, datetime] = {}
@@ -76,7 +76,7 @@ def test_a_customer_who_was_not_active_is_absent(dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("index", [0, 6, 13])
-def test_features_are_the_snapshots_of_the_cutoff_bit_for_bit(dataset: Dataset, index: int) -> None:
+def test_features_equal_the_snapshot_bit_for_bit(dataset: Dataset, index: int) -> None:
     from holdfast.feature_store.snapshots import build_snapshots
 
     cutoff = dataset.cutoffs[index]
@@ -91,7 +91,7 @@ def test_features_are_the_snapshots_of_the_cutoff_bit_for_bit(dataset: Dataset, 
             assert data.column(name).view(np.int64).tolist() == expected.view(np.int64).tolist(), name
 
 
-def test_what_depends_on_the_request_is_as_of_the_cutoff(dataset: Dataset) -> None:
+def test_on_demand_features_are_as_of_the_cutoff(dataset: Dataset) -> None:
     for cutoff in dataset.cutoffs[::5]:
         data = dataset.data.at_cutoffs([cutoff])
         known = feature_oracle.known(transactions(), cutoff, KNOWN_AT)
@@ -107,7 +107,7 @@ def test_what_depends_on_the_request_is_as_of_the_cutoff(dataset: Dataset) -> No
                 assert (np.isnan(found) and value is None) or found == pytest.approx(value, rel=1e-12), (customer, name)
 
 
-def test_nothing_reaches_past_the_cutoff(dataset: Dataset) -> None:
+def test_features_ignore_events_after_the_cutoff(dataset: Dataset) -> None:
     recency = dataset.data.column("days_since_last_purchase")
     assert (recency > 0).all()
     assert (recency <= 180).all()
@@ -138,13 +138,13 @@ class TestDigests:
             "fewer rows": (data.take(np.arange(len(data.y) - 1)), everything),
         }
 
-    def test_any_change_shows_where_it_is(self, dataset: Dataset) -> None:
+    def test_change_alters_the_digest_of_its_part_only(self, dataset: Dataset) -> None:
         before = dataset.data.digests()
         for change, (changed, parts) in self._changed(dataset.data).items():
             after = changed.digests()
             assert {name for name in before if after[name] != before[name]} == parts, change
 
-    def test_there_is_one_for_each_input_by_its_name(self, dataset: Dataset) -> None:
+    def test_every_input_has_a_digest(self, dataset: Dataset) -> None:
         data = dataset.data
         names = [feature.name for feature in data.inputs]
         assert list(data.digests()) == ["rows", "labels", *names]
@@ -152,23 +152,23 @@ class TestDigests:
         renamed = replace(data, inputs=[replace(data.inputs[0], name="other"), *data.inputs[1:]])
         assert renamed.digests()["other"] == data.digests()[names[0]]
 
-    def test_customers_are_not_run_together(self) -> None:
+    def test_digest_separates_customer_ids(self) -> None:
         one, other = (make_training_set([True] * 2, names, month_starts(1) * 2) for names in (["ab", "c"], ["a", "bc"]))
         assert one.digests()["rows"] != other.digests()["rows"]
 
-    def test_the_same_data_have_the_same(self, dataset: Dataset) -> None:
+    def test_same_data_has_the_same_digests(self, dataset: Dataset) -> None:
         data = dataset.data
         copy = TrainingSet(data.keys.copy(), np.asfortranarray(data.x), data.y.copy(), list(data.inputs))
         assert copy.digests() == data.digests()
 
-    def test_assembled_again_it_is_the_same(self, dataset: Dataset) -> None:
+    def test_assembled_again_has_the_same_digests(self, dataset: Dataset) -> None:
         with use_data_folder(dataset.settings.data) as settings:
             again = assemble_training_set(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
         assert again.digests() == dataset.data.digests()
 
 
-class TestRows:
-    def test_they_come_in_the_order_asked_for_as_often_as_asked_for(self, dataset: Dataset) -> None:
+class TestSelection:
+    def test_take_returns_rows_in_the_given_order_with_repeats(self, dataset: Dataset) -> None:
         data, numbers = dataset.data, np.array([5, 2, 2, 0])
         found = data.take(numbers)
         assert found.keys["customer_id"].tolist() == data.keys["customer_id"].iloc[numbers].tolist()
@@ -178,28 +178,28 @@ class TestRows:
         assert found.y.tolist() == data.y[numbers].tolist()
         assert found.inputs == data.inputs
 
-    def test_at_keeps_rows_and_order(self, dataset: Dataset) -> None:
+    def test_at_cutoffs_preserves_rows_and_order(self, dataset: Dataset) -> None:
         cutoffs = dataset.cutoffs[3:5]
         found = dataset.data.at_cutoffs(cutoffs[::-1])
         numbers = np.flatnonzero(dataset.data.keys["cutoff"].isin(cutoffs))
         assert found.digests() == dataset.data.take(numbers).digests()
         assert sorted(set(found.keys["cutoff"])) == cutoffs
 
-    def test_a_column_is_found_by_name(self, dataset: Dataset) -> None:
+    def test_column_is_selected_by_name(self, dataset: Dataset) -> None:
         for number, feature in enumerate(dataset.data.inputs):
             assert np.array_equal(dataset.data.column(feature.name), dataset.data.x[:, number], equal_nan=True)
         with pytest.raises(ValueError, match="nobody"):
             dataset.data.column("nobody")
 
 
-def test_parts_hold_the_rows_of_their_cutoffs(dataset: Dataset) -> None:
+def test_at_cutoffs_partitions_the_rows(dataset: Dataset) -> None:
     parts = [dataset.data.at_cutoffs([cutoff]) for cutoff in dataset.cutoffs]
     assert sum(len(part.y) for part in parts) == len(dataset.data.y)
     assert np.array_equal(np.concatenate([part.x for part in parts]), dataset.data.x, equal_nan=True)
     assert len(dataset.data.at_cutoffs([]).y) == 0
 
 
-def test_without_snapshots_it_fails_and_names_the_feature(dataset: Dataset) -> None:
+def test_assemble_training_set_without_snapshots_raises(dataset: Dataset) -> None:
     with (
         use_data_folder(dataset.settings.data) as settings,
         pytest.raises(MissingFeatureError, match="is null in row 0"),
@@ -207,7 +207,7 @@ def test_without_snapshots_it_fails_and_names_the_feature(dataset: Dataset) -> N
         assemble_training_set(settings, [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
 
 
-def test_an_outcome_after_as_of_is_not_seen(dataset: Dataset) -> None:
+def test_outcome_after_as_of_is_ignored(dataset: Dataset) -> None:
     cutoff = dataset.cutoffs[3]
     with use_data_folder(dataset.settings.data) as settings:
         blind = assemble_training_set(settings, [cutoff], cutoff, KNOWN_AT)
@@ -215,7 +215,7 @@ def test_an_outcome_after_as_of_is_not_seen(dataset: Dataset) -> None:
     assert not dataset.data.at_cutoffs([cutoff]).y.all()
 
 
-def test_no_data_says_what_to_do(tmp_path: Path, dataset: Dataset) -> None:
+def test_list_labeled_cutoffs_without_data_raises(tmp_path: Path, dataset: Dataset) -> None:
     settings: Any = dataset.settings.model_copy(update={"data": tmp_path})
     with pytest.raises(NoDataError, match=r"python -m flows\.ingest"):
         list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)

@@ -82,8 +82,8 @@ def shop(dataset: Dataset) -> OnTest:
     return _tested(development, test, recipe, fit_recipe(recipe, dataset.data))
 
 
-class TestShop:
-    def test_it_says_what_was_tested(self, shop: OnTest, dataset: Dataset) -> None:
+class TestEvaluateModel:
+    def test_report_describes_the_test(self, shop: OnTest, dataset: Dataset) -> None:
         told = shop.told
         assert told.rows == len(shop.test.y)
         assert told.customers == shop.test.keys["customer_id"].nunique() < told.rows
@@ -93,7 +93,7 @@ class TestShop:
         assert (told.calibration, told.calibration_reason) == ("none", "Nothing to compare.")
         assert told.simpler is None
 
-    def test_the_metrics_of_each_model_are_those_of_its_scores(self, shop: OnTest) -> None:
+    def test_metrics_are_computed_from_the_scores_of_each_model(self, shop: OnTest) -> None:
         assert list(shop.told.metrics) == ["model", *BASELINE_LABELS]
         for name, found in shop.told.metrics.items():
             assert {metric: item.value for metric, item in found.items()} == compute_metrics(
@@ -101,7 +101,7 @@ class TestShop:
             )
             assert list(found) == list(METRIC_LABELS)
 
-    def test_the_value_is_in_its_interval(self, shop: OnTest) -> None:
+    def test_values_are_within_their_intervals(self, shop: OnTest) -> None:
         """Of the calibration error resampling can only make more, so its value may lie below."""
         for name, found in shop.told.metrics.items():
             for metric, item in found.items():
@@ -109,7 +109,7 @@ class TestShop:
                 assert item.value <= item.high, (name, metric)
                 assert item.high - item.low < 0.3
 
-    def test_each_baseline_is_compared(self, shop: OnTest) -> None:
+    def test_every_baseline_is_compared(self, shop: OnTest) -> None:
         model = roc_auc_score(shop.test.y, shop.scores["model"])
         assert list(shop.told.over_baselines) == list(BASELINE_LABELS)
         for name, found in shop.told.over_baselines.items():
@@ -117,7 +117,7 @@ class TestShop:
             assert found.low <= found.value <= found.high
         assert shop.told.over_baselines["base_rate"].low > 0.2
 
-    def test_months_add_up(self, shop: OnTest, dataset: Dataset) -> None:
+    def test_months_sum_to_the_test_rows(self, shop: OnTest, dataset: Dataset) -> None:
         months, told = shop.told.months, shop.told
         weights = [month.rows for month in months]
         assert [month.cutoff for month in months] == list(dataset.split.test)
@@ -133,7 +133,7 @@ class TestShop:
                 whole = np.average([month.baselines[name][metric] for month in months], weights=weights)
                 assert whole == pytest.approx(told.metrics[name][metric].value)
 
-    def test_a_month_is_its_rows(self, shop: OnTest, dataset: Dataset) -> None:
+    def test_month_has_the_metrics_of_its_rows(self, shop: OnTest, dataset: Dataset) -> None:
         cutoff = dataset.split.test[2]
         rows = (shop.test.keys["cutoff"] == cutoff).to_numpy()
         month = shop.told.months[2]
@@ -144,7 +144,7 @@ class TestShop:
             shop.test.y[rows], shop.scores["model"][rows], bootstrap.subset(rows)
         )
 
-    def test_groups_add_up(self, shop: OnTest) -> None:
+    def test_groups_sum_to_the_test_rows(self, shop: OnTest) -> None:
         for group in TRAINING.slices:
             found = [item for item in shop.told.slices if item.feature == group.feature]
             weights = [item.rows for item in found]
@@ -157,12 +157,12 @@ class TestShop:
             ):
                 assert np.average([getattr(item, name) for item in found], weights=weights) == pytest.approx(whole)
 
-    def test_quarters_of_spend_are_quarters(self, shop: OnTest) -> None:
+    def test_spend_quantiles_have_equal_size(self, shop: OnTest) -> None:
         rows = [item.rows for item in shop.told.slices if item.feature == "total_amount"]
         assert len(rows) == 4
         assert max(rows) - min(rows) <= 4
 
-    def test_acting_on_it_is_worth_what_the_value_says(self, shop: OnTest) -> None:
+    def test_profit_is_computed_at_the_threshold(self, shop: OnTest) -> None:
         value = shop.told.value
         assert value.threshold == 2 / 3
         treated = shop.scores["model"] >= 2 / 3
@@ -172,14 +172,14 @@ class TestShop:
     def test_every_input_has_an_importance(self, shop: OnTest) -> None:
         assert {item.feature for item in shop.told.importance} == {feature.name for feature in shop.test.inputs}
 
-    def test_a_model_of_resampled_customers_says_about_the_same(self, shop: OnTest) -> None:
+    def test_instability_is_small(self, shop: OnTest) -> None:
         assert 0 < shop.told.instability.low <= shop.told.instability.value <= shop.told.instability.high < 0.1
 
-    def test_the_file_is_the_evaluation(self, shop: OnTest) -> None:
+    def test_report_survives_a_json_round_trip(self, shop: OnTest) -> None:
         assert Evaluation.model_validate_json(shop.told.model_dump_json(indent=2)) == shop.told
 
 
-class TestOneOutcome:
+class TestOneClass:
     """A month and a group in which everybody churned."""
 
     @pytest.fixture(scope="class")
@@ -199,7 +199,7 @@ class TestOneOutcome:
         choice = ModelChoice(recipe, "", None, CHOICE)
         return OnTest(development, test, scores, evaluate_model(model, scores, development, test, choice, training))
 
-    def test_they_have_no_ranking_but_the_rest(self, told: OnTest) -> None:
+    def test_month_of_one_class_has_no_ranking_metrics(self, told: OnTest) -> None:
         mixed, lost = told.told.slices
         assert (lost.roc_auc, lost.gap, lost.base_rate) == (None, None, 1.0)
         assert lost.brier == pytest.approx(((1 - told.scores["model"][told.test.x[:, 1] > 100]) ** 2).mean())
@@ -209,7 +209,7 @@ class TestOneOutcome:
         assert np.isnan(month.metrics["roc_auc"].low)
         assert np.isfinite(month.metrics["log_loss"].high)
 
-    def test_the_file_can_be_read_again(self, told: OnTest) -> None:
+    def test_report_with_nan_survives_a_json_round_trip(self, told: OnTest) -> None:
         """NaN is no number of JSON."""
         text = told.told.model_dump_json()
         again = Evaluation.model_validate_json(text)
@@ -217,13 +217,13 @@ class TestOneOutcome:
         assert again.model_dump_json() == text
 
 
-class TestGroups:
+class TestAssignGroups:
     @given(
         st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([1.0, 2.0, 5.0])), min_size=1, max_size=40),
         st.sets(st.sampled_from([1.0, 2.0, 5.0, 1e5]), min_size=1),
     )
     @EXAMPLES
-    def test_a_value_on_an_edge_belongs_to_the_group_above(self, values: list[float], edges: set[float]) -> None:
+    def test_value_on_an_edge_belongs_to_the_group_above(self, values: list[float], edges: set[float]) -> None:
         ascending = sorted(edges)
         group = Slice(feature="f", edges=ascending, labels=[str(n) for n in range(len(edges) + 1)])
         for value, number in zip(values, assign_groups(group, np.array(values)), strict=True):
@@ -231,7 +231,7 @@ class TestGroups:
 
     @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=60, unique=True), st.integers(2, 5))
     @EXAMPLES
-    def test_quantiles_are_groups_of_about_the_same_size_in_order(self, values: list[float], quantiles: int) -> None:
+    def test_quantile_groups_have_similar_size_in_order(self, values: list[float], quantiles: int) -> None:
         group = Slice(feature="f", quantiles=quantiles, labels=[str(n) for n in range(quantiles)])
         numbers = assign_groups(group, np.array(values))
         sizes = np.bincount(numbers, minlength=quantiles)
@@ -239,7 +239,7 @@ class TestGroups:
         assert max(sizes) - min(sizes) <= 2
         assert (np.diff(numbers[np.argsort(values)]) >= 0).all()
 
-    def test_what_is_not_known_is_a_group_of_its_own(self) -> None:
+    def test_missing_values_form_a_separate_group(self) -> None:
         """Not the highest, where NaN would be sorted; and quantiles are of the known values."""
         values = np.array([np.nan, 1, 2, 3, 4, np.nan])
         halves = Slice(feature="f", quantiles=2, labels=["low", "high"])
@@ -255,7 +255,7 @@ class TestGroups:
         assert assign_groups(halves, np.full(3, np.nan)).tolist() == [2, 2, 2]
 
 
-class TestSlices:
+class TestEvaluateSlice:
     SLICE = Slice(feature="age", edges=[10, 20, 30], labels=["child", "none", "young", "old"])
 
     def _rows(self) -> tuple[TrainingSet, Floats]:
@@ -266,7 +266,7 @@ class TestSlices:
         scores = signal * churned + (1 - signal) * rng.random(300)
         return make_training_set(churned, range(300), month_starts(1) * 300, age=age), scores
 
-    def test_by_hand(self) -> None:
+    def test_equals_a_manual_calculation(self) -> None:
         test, scores = self._rows()
         found = evaluate_slice(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert [item.label for item in found] == ["child", "young", "old"]  # nobody is between 10 and 20
@@ -286,14 +286,14 @@ class TestSlices:
         assert found[1].gap is not None and found[1].gap.low > 0
         assert found[2].roc_auc is found[2].gap is None
 
-    def test_a_group_that_is_everybody_has_no_gap(self) -> None:
+    def test_group_of_all_rows_has_no_gap(self) -> None:
         test, scores = self._rows()
         everybody = Slice(feature="age", edges=[1000], labels=["all", "none"])
         (found,) = evaluate_slice(everybody, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert found.gap is not None
         assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
 
-    def test_customers_without_a_value_are_told_apart(self) -> None:
+    def test_customers_without_a_value_form_a_group(self) -> None:
         test, scores = self._rows()
         x = np.where(np.arange(300)[:, None] < 50, np.nan, test.x)
         found = evaluate_slice(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
@@ -308,34 +308,34 @@ class TestInstability:
         return measure_instability(_recipe((), (), family), development, test, seed)
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_there_is_none_where_no_resample_differs(self, family: str) -> None:
+    def test_is_zero_where_no_resample_differs(self, family: str) -> None:
         """One customer is always the one that is drawn."""
         data = synthetic_training_set(customers=50, months=1)
         alone = replace(data, keys=data.keys.assign(customer_id="alone"))
         found = self._of(alone, family)
         assert (found.value, found.low, found.high) == (0, 0, 0)
 
-    def test_fewer_customers_make_it_larger(self) -> None:
+    def test_increases_with_fewer_customers(self) -> None:
         few, many = (self._of(synthetic_training_set(customers=n, months=3)) for n in (15, 400))
         assert few.value > 2 * many.value > 0
 
-    def test_more_rows_of_the_same_customers_do_not_make_it_smaller(self) -> None:
+    def test_does_not_decrease_with_more_rows_per_customer(self) -> None:
         data = synthetic_training_set(customers=40, months=1)
         rows = np.tile(np.arange(40), 5)
         once, copies = self._of(data), self._of(data.take(rows))
         assert copies.value > once.value / 2
 
-    def test_the_seed_decides(self) -> None:
+    def test_depends_on_the_seed(self) -> None:
         data = synthetic_training_set(customers=40, months=2)
         assert self._of(data) == self._of(data)
         assert self._of(data, seed=1) != self._of(data)
 
 
-class TestSimplest:
+class TestVetoOnTest:
     """The gain over the simplest family is measured on the test rows, which had no say in the choice."""
 
     @pytest.mark.parametrize(("bent", "surely"), [(3.0, True), (0.0, False)])
-    def test_only_a_real_gain_is_sure(self, bent: float, surely: bool) -> None:
+    def test_only_a_significant_gain_is_accepted(self, bent: float, surely: bool) -> None:
         data = synthetic_training_set(customers=400, months=10, bent=bent)
         cutoffs = sorted(data.keys["cutoff"].unique())
         recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
@@ -355,7 +355,7 @@ class TestSimplest:
         assert settled.reason.endswith(": the simpler model ships.") is not surely
 
 
-def test_a_slice_by_what_is_no_input_is_refused_by_name() -> None:
+def test_require_slice_inputs_with_unknown_input_raises() -> None:
     group = Slice(feature="colour", edges=[1], labels=["low", "high"])
     with pytest.raises(UnknownInputError, match=r"'colour' is no input of the model. Its inputs: a, b"):
         require_slice_inputs([group], ["b", "a"])

@@ -58,9 +58,9 @@ def _changed(data: TrainingSet, rows: np.ndarray) -> TrainingSet:
     return TrainingSet(data.keys, x, y, data.inputs)
 
 
-class TestRecipe:
+class TestFitRecipe:
     @pytest.mark.parametrize(("family", "calibration"), KINDS)
-    def test_made_again_the_model_is_the_same_bit_for_bit(
+    def test_same_recipe_gives_the_same_model_bit_for_bit(
         self, data: TrainingSet, split: TimeSplit, family: str, calibration: Any
     ) -> None:
         recipe = _recipe(split, family, calibration)
@@ -71,7 +71,7 @@ class TestRecipe:
         assert model.predict_proba(data.x).sum(axis=1) == pytest.approx(np.ones(len(data.y)))
 
     @pytest.mark.parametrize(("family", "calibration"), KINDS)
-    def test_saved_and_loaded_it_is_the_same_and_needs_no_trust_beyond_ours(
+    def test_saved_model_loads_with_the_trusted_types(
         self, data: TrainingSet, split: TimeSplit, family: str, calibration: Any
     ) -> None:
         model = fit_recipe(_recipe(split, family, calibration), data)
@@ -81,23 +81,21 @@ class TestRecipe:
         assert predict_churn(loaded, data.x).tobytes() == predict_churn(model, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_it_never_sees_the_test(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_does_not_use_test_rows(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         test = data.keys["cutoff"].isin(split.test).to_numpy()
         recipe = _recipe(split, family, "isotonic")
         model, blind = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, test))
         assert predict_churn(model, data.x).tobytes() == predict_churn(blind, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_it_sees_all_of_the_development(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_uses_all_development_rows(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         last = (data.keys["cutoff"] == split.development[-1]).to_numpy()
         recipe = _recipe(split, family)
         model, other = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, last))
         assert predict_churn(model, data.x).tobytes() != predict_churn(other, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_it_is_calibrated_on_what_was_said_out_of_fold(
-        self, data: TrainingSet, split: TimeSplit, family: str
-    ) -> None:
+    def test_is_calibrated_on_out_of_fold_scores(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         recipe = _recipe(split, family, "sigmoid")
         model = fit_recipe(recipe, data)
         assert isinstance(model, CalibratedModel)
@@ -111,10 +109,10 @@ class TestRecipe:
         assert model.decision_function(data.x).tobytes() == plain.tobytes()
 
 
-class TestAdditive:
+class TestAdditivity:
     @pytest.mark.parametrize("calibration", ["none", "isotonic"])
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_a_score_is_the_sum_of_one_change_at_a_time(self, dataset: Dataset, family: str, calibration: str) -> None:
+    def test_log_odds_are_the_sum_of_single_changes(self, dataset: Dataset, family: str, calibration: str) -> None:
         """On the shop, from the typical customer, nulls included; to within rounding."""
         model = fit_recipe(_recipe(dataset.split, family, calibration), dataset.data)
         test = dataset.data.at_cutoffs(dataset.split.test[:1])
@@ -131,7 +129,7 @@ class TestAdditive:
         assert np.abs(total - told).max() < 1e-9
         assert np.std(told) > 0.1
 
-    def test_boosting_with_interactions_would_not_be(self) -> None:
+    def test_boosting_with_interactions_is_not_additive(self) -> None:
         """The check of reasons finds it, so that it would not be served."""
         rng = np.random.default_rng(0)
         x = rng.normal(size=(500, 2))
@@ -142,7 +140,7 @@ class TestAdditive:
 
 class TestFolds:
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_a_prepared_fold_is_a_plain_fit_on_its_rows(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_prepared_fold_equals_a_plain_fit(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         fold, params = split.folds[0], FAMILIES[family].defaults
         found = PreparedFold(FAMILIES[family], data, fold, 0).score(params)
         validation = data.at_cutoffs([fold.validation])
@@ -151,7 +149,7 @@ class TestFolds:
         assert found.validation.digests() == validation.digests()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_nothing_of_the_validation_is_learned(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_validation_rows_do_not_affect_the_fit(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         """Not even how its inputs are spread: the other rows score as before."""
         fold = split.folds[-1]
         rows = np.flatnonzero((data.keys["cutoff"] == fold.validation).to_numpy())
@@ -162,13 +160,13 @@ class TestFolds:
         assert found[40:].tobytes() == other[40:].tobytes()
         assert found[:40].tobytes() != other[:40].tobytes()
 
-    def test_prepared_once_it_scores_any_parameters_afresh(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_prepared_fold_can_be_fitted_repeatedly(self, data: TrainingSet, split: TimeSplit) -> None:
         fold = PreparedFold(FAMILIES["logistic"], data, split.folds[0], 0)
         first = fold.score({"C": 0.01}).log_odds
         assert fold.score({"C": 5.0}).log_odds.tobytes() != first.tobytes()
         assert fold.score({"C": 0.01}).log_odds.tobytes() == first.tobytes()
 
-    def test_out_of_fold_keeps_the_order_of_the_folds(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_score_out_of_fold_preserves_the_order_of_the_folds(self, data: TrainingSet, split: TimeSplit) -> None:
         found = score_out_of_fold("logistic", {"C": 0.1}, data, split.folds, 0)
         assert [fold.validation.keys["cutoff"].iloc[0] for fold in found] == [fold.validation for fold in split.folds]
         assert all(isinstance(fold, FoldScores) and len(fold.log_odds) == len(fold.validation.y) for fold in found)

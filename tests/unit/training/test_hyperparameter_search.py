@@ -64,7 +64,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SearchTr
 
 
 class TestTrials:
-    def test_each_family_has_as_many_as_it_may_starting_with_its_defaults(
+    def test_every_family_starts_with_its_defaults_and_uses_its_budget(
         self, whole: tuple[Path, list[SearchTrial]]
     ) -> None:
         for name, outcomes in _outcomes(whole[1]).items():
@@ -72,7 +72,7 @@ class TestTrials:
             assert outcomes[0][0] == FAMILIES[name].defaults
             assert len({repr(params) for params, _, _ in outcomes}) == BUDGET.trials
 
-    def test_the_mean_over_the_folds_is_what_counts(self, whole: tuple[Path, list[SearchTrial]]) -> None:
+    def test_objective_is_the_mean_over_the_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
         data, folds = _data()
         best = select_best_trials(whole[1])[0]
         again = [PreparedFold(FAMILIES["logistic"], data, fold, 0).score(best.params) for fold in folds]
@@ -80,7 +80,7 @@ class TestTrials:
         assert best.fold_roc_auc == expected
         assert best.roc_auc == np.mean(expected)
 
-    def test_a_hopeless_trial_is_pruned_before_the_late_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
+    def test_bad_trial_is_pruned_before_the_late_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
         folds = len(_data()[1])
         pruned = [trial for trial in whole[1] if trial.roc_auc is None]
         completed = [trial for trial in whole[1] if trial.roc_auc is not None]
@@ -94,9 +94,7 @@ class TestTrials:
             assert len(rivals) >= 4
             assert np.mean(trial.fold_roc_auc) < median
 
-    def test_the_same_seed_tries_the_same_and_another_does_not(
-        self, whole: tuple[Path, list[SearchTrial]], tmp_path: Path
-    ) -> None:
+    def test_trials_depend_on_the_seed(self, whole: tuple[Path, list[SearchTrial]], tmp_path: Path) -> None:
         few = SearchSettings(trials=2, seconds=600)
         same, other = _outcomes(_search(tmp_path / "a.db", few)), _outcomes(_search(tmp_path / "b.db", few, seed=1))
         for family, outcomes in _outcomes(whole[1]).items():
@@ -104,15 +102,13 @@ class TestTrials:
             assert other[family][0] == outcomes[0]  # the defaults
             assert other[family][1][0] != outcomes[1][0]
 
-    def test_of_a_trial_people_see_the_parameters(self) -> None:
+    def test_trial_name_contains_the_parameters(self) -> None:
         trial = SearchTrial("logistic", 3, {"C": 0.0123456}, [0.7], None, 1.0)
         assert trial.name == describe_model("logistic", trial.params) == "logistic C=0.0123"
 
 
-class TestPreparation:
-    def test_the_inputs_of_a_fold_are_transformed_once_for_all_trials(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
+class TestFitting:
+    def test_inputs_of_a_fold_are_transformed_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         made, logistic = [], FAMILIES["logistic"]
 
         def transformers() -> list[Any]:
@@ -171,7 +167,7 @@ def _stored(storage: Path, family: str) -> list[FrozenTrial]:
 
 
 @pytest.mark.long
-class TestKilled:
+class TestResume:
     @pytest.mark.parametrize(
         "kills",
         [
@@ -181,7 +177,7 @@ class TestKilled:
             pytest.param([("tell", 8), ("score", 8), ("score", 1)], id="later"),
         ],
     )
-    def test_started_again_it_gives_what_it_would_have_given(
+    def test_resumed_search_gives_the_same_trials(
         self, kills: list[tuple[str, int]], whole: tuple[Path, list[SearchTrial]], tmp_path: Path
     ) -> None:
         storage = tmp_path / "search.db"
@@ -201,7 +197,7 @@ class TestKilled:
             states = {trial.state for trial in _stored(storage, family)}
             assert states <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
-    def test_finished_it_is_found_again_without_a_fit(
+    def test_finished_search_is_read_without_a_fit(
         self, whole: tuple[Path, list[SearchTrial]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(searching, "PreparedFold", None)  # to prepare is to fail
@@ -210,14 +206,14 @@ class TestKilled:
         assert sorted(found, key=repr) == sorted(trials, key=repr)
 
 
-class TestEnd:
-    def test_without_time_each_family_still_has_its_first_trial(self, tmp_path: Path) -> None:
+class TestTermination:
+    def test_without_time_every_family_runs_its_first_trial(self, tmp_path: Path) -> None:
         trials = _search(tmp_path / "search.db", SearchSettings(trials=5, seconds=1e-9))
         assert sorted(trial.family for trial in trials) == sorted(FAMILIES)
         assert all(trial.params == FAMILIES[trial.family].defaults for trial in trials)
         assert [trial.family for trial in select_best_trials(trials)] == ["logistic", "boosting"]
 
-    def test_what_goes_wrong_in_a_family_is_not_lost(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_error_in_a_family_is_raised(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def broken(*_: Any) -> Any:
             raise ArithmeticError("no such model")
 
@@ -227,7 +223,7 @@ class TestEnd:
             found += [trial.family for trial in trials]
         assert set(found) <= {"logistic"}
 
-    def test_nobody_listening_no_trial_starts(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_closed_generator_starts_no_trial(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Ctrl-C, or an error where trials are logged, does not wait for the rest of the search."""
         scored: list[int] = []
         score = PreparedFold.score
@@ -243,11 +239,11 @@ class TestEnd:
         assert len(scored) < 10 * len(_data()[1])
 
 
-class TestBestTrials:
+class TestSelectBestTrials:
     def _trial(self, family: str, number: int, roc_auc: float | None) -> SearchTrial:
         return SearchTrial(family, number, {}, [0.5], roc_auc, 0.0)
 
-    def test_the_best_of_each_the_simplest_family_first(self) -> None:
+    def test_returns_the_best_of_each_family_simplest_first(self) -> None:
         trials = [
             self._trial("boosting", 0, 0.9),
             self._trial("logistic", 0, 0.6),
@@ -259,7 +255,7 @@ class TestBestTrials:
         assert select_best_trials(trials) == [trials[3], trials[0]]
         assert select_best_trials(trials[::-1]) == [trials[3], trials[0]]
 
-    def test_of_equals_the_first(self) -> None:
+    def test_returns_the_first_of_equal_trials(self) -> None:
         trials = [self._trial(family, number, 0.7) for number in (2, 0, 1) for family in FAMILIES]
         assert [trial.number for trial in select_best_trials(trials)] == [0, 0]
 
@@ -272,7 +268,7 @@ def _hold(inside: Any, leave: Any, key: str) -> None:
 
 class TestStorage:
     @pytest.mark.long
-    def test_two_of_one_search_take_turns_even_if_the_first_is_killed(self, tmp_path: Path) -> None:
+    def test_concurrent_searches_wait_for_the_lock_of_a_killed_process(self, tmp_path: Path) -> None:
         # Each has its own event to wait on: after a waiting process is killed, its event can never be set.
         inside, leave = [fork_server().Event() for _ in range(3)], [fork_server().Event() for _ in range(3)]
         first = start_process(_hold, tmp_path, inside[0], leave[0], "key")

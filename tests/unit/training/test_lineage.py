@@ -25,14 +25,14 @@ def _lineage(known_at: datetime = KNOWN_AT, as_of: datetime = AS_OF, **settings:
     return build_lineage(Settings(data=shop_folder()), training, PRINTS, as_of, known_at)
 
 
-def test_it_names_the_batches_that_were_known() -> None:
+def test_build_lineage_lists_the_known_batches() -> None:
     assert len(_lineage().batches) == 3
     assert _lineage(ARRIVALS[1][1]).batches == _lineage().batches[:2]
     assert _lineage(ARRIVALS[1][1] - MICROSECOND).batches == _lineage().batches[:1]
     assert len(_lineage(as_of=datetime(2024, 6, 1, tzinfo=UTC)).batches) == 2  # the third has only later events
 
 
-def test_what_cannot_change_the_model_does_not_change_the_key() -> None:
+def test_key_ignores_inputs_that_cannot_change_the_model() -> None:
     base = _lineage()
     assert _lineage().key == base.key
     assert _lineage(KNOWN_AT + timedelta(days=900)).key == base.key
@@ -52,12 +52,12 @@ OTHER: dict[str, Any] = {
 }
 
 
-def test_every_other_field_is_in_the_key() -> None:
+def test_changed_fields_cover_the_key() -> None:
     assert OTHER.keys() == {field.name for field in fields(Lineage)} - {"git_commit", "known_at", "arithmetic"}
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_a_change_changes_the_key(name: str) -> None:
+def test_key_depends_on_every_other_field(name: str) -> None:
     base = _lineage()
     assert replace(base, **{name: OTHER[name]}).key != base.key
 
@@ -77,16 +77,16 @@ OTHER_SETTINGS: dict[str, Any] = {
 }
 
 
-def test_every_setting_of_training_is_tried_below() -> None:
+def test_changed_settings_cover_the_training_settings() -> None:
     assert OTHER_SETTINGS.keys() == TrainingSettings.model_fields.keys()
 
 
 @pytest.mark.parametrize("name", OTHER_SETTINGS)
-def test_every_setting_of_training_counts(name: str) -> None:
+def test_key_depends_on_every_training_setting(name: str) -> None:
     assert _lineage(**{name: OTHER_SETTINGS[name]}).key != _lineage().key
 
 
-def test_defaults_that_are_given_are_defaults() -> None:
+def test_key_with_explicit_defaults_equals_key_without() -> None:
     """A deployment sends them as JSON, in which 90 and 90.0 are the same."""
     for given in (TrainingSettings().model_dump(mode="json"), {"search": {"seconds": 90}, "value": {"offer_cost": 2}}):
         assert _lineage(**given).key == _lineage().key
@@ -120,7 +120,7 @@ class TestTrainingCode:
             "holdfast/models/fingerprint.py",
         ],
     )
-    def test_a_change_of_what_makes_a_model_is_another_training(self, checkout: Path, path: str) -> None:
+    def test_change_of_model_code_changes_the_key(self, checkout: Path, path: str) -> None:
         before, file = _lineage(), checkout / path
         assert before.training_code == _lineage().training_code
         file.write_text(f"# a comment\n{file.read_text()}")
@@ -129,14 +129,14 @@ class TestTrainingCode:
         assert _lineage().training_code != before.training_code
         assert _lineage().key != before.key
 
-    def test_so_is_another_lock_file(self, checkout: Path) -> None:
+    def test_change_of_lock_file_changes_the_lock_only(self, checkout: Path) -> None:
         before = _lineage()
         (checkout / "requirements.lock").write_text("nothing")
         assert _lineage().lock != before.lock
         assert _lineage().training_code == before.training_code
 
 
-def test_uncommitted_code_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_git_commit_with_local_changes_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         who = ["-c", "user.name=Ann", "-c", "user.email=ann@holdfast.example"]
         done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -156,7 +156,7 @@ def test_uncommitted_code_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert _lineage().git_commit == git("rev-parse", "HEAD") != commit
 
 
-def test_outside_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_read_git_commit_outside_a_checkout_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     commit = lineage.read_git_commit().split(" ")[0]
     assert len(commit) == 40 or commit == "unknown"
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")

@@ -33,8 +33,8 @@ def _scores(churned: Bools, signal: float, seed: int = 0) -> Floats:
     return 1 / (1 + np.exp(-(signal * churned + noise - 0.5)))
 
 
-class TestMetrics:
-    def test_by_hand(self) -> None:
+class TestComputeMetrics:
+    def test_equals_a_manual_calculation(self) -> None:
         churned, scores = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.6, 0.1])
         found = compute_metrics(churned, scores)
         assert found["roc_auc"] == 3 / 4  # of the four pairs only (0.6, 0.8) is the wrong way round
@@ -44,7 +44,7 @@ class TestMetrics:
         assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.4 + 0.1) / 4)  # every row is a bin of its own
         assert found.keys() == METRIC_LABELS.keys()
 
-    def test_are_those_of_scikit_learn(self, churned: Bools) -> None:
+    def test_equals_scikit_learn(self, churned: Bools) -> None:
         scores = _scores(churned, 1.0)
         found = compute_metrics(churned, scores)
         assert found["roc_auc"] == roc_auc_score(churned, scores)
@@ -53,7 +53,7 @@ class TestMetrics:
         assert found["log_loss"] == log_loss(churned, scores)
 
     @pytest.mark.parametrize("outcome", [True, False])
-    def test_one_outcome_has_no_ranking_but_the_rest(self, outcome: bool) -> None:
+    def test_one_class_has_no_ranking_metrics(self, outcome: bool) -> None:
         """A month in which everybody churned must not end a training."""
         scores = np.array([0.25, 0.5, 0.75])
         with warnings.catch_warnings():
@@ -69,15 +69,15 @@ class TestMetrics:
         assert np.isnan([difference.value, difference.low, difference.high]).all()
 
 
-class TestLogLosses:
+class TestLogLossPerRow:
     @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=30))
     @EXAMPLES
-    def test_their_mean_is_scikit_learns(self, rows: list[tuple[bool, float]]) -> None:
+    def test_mean_equals_scikit_learn(self, rows: list[tuple[bool, float]]) -> None:
         churned, scores = np.array([y for y, _ in rows]), np.array([s for _, s in rows])
         expected = log_loss(churned, scores, labels=[False, True])
         assert log_loss_per_row(churned, scores).mean() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
-    def test_a_certain_error_is_dear_but_finite(self) -> None:
+    def test_certain_error_is_finite(self) -> None:
         assert log_loss_per_row(np.array([True, False]), np.array([0.0, 1.0])) == pytest.approx(
             [36.04, 36.04], abs=0.01
         )
@@ -85,7 +85,7 @@ class TestLogLosses:
 
 
 class TestIntervals:
-    def test_are_around_the_metrics(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_intervals_contain_the_metrics(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
         scores = _scores(churned, 1.0)
         found = compute_metric_intervals(churned, scores, bootstrap)
         assert {name: item.value for name, item in found.items()} == compute_metrics(churned, scores)
@@ -93,11 +93,11 @@ class TestIntervals:
             assert item.low < item.value < item.high, name
             assert item.high - item.low < 0.2, name
 
-    def test_each_metric_has_its_own(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_every_metric_has_its_own_interval(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
         found = compute_metric_intervals(churned, _scores(churned, 1.0), bootstrap)
         assert len({(item.low, item.high) for item in found.values()}) == len(METRIC_LABELS)
 
-    def test_more_customers_know_more(self, churned: Bools) -> None:
+    def test_more_customers_narrow_the_intervals(self, churned: Bools) -> None:
         scores = _scores(churned, 1.0)
         many = compute_metric_intervals(churned, scores, CustomerBootstrap(np.arange(ROWS), 200, 0))["roc_auc"]
         few = compute_metric_intervals(churned[:60], scores[:60], CustomerBootstrap(np.arange(60), 200, 0))["roc_auc"]
@@ -105,13 +105,13 @@ class TestIntervals:
 
 
 class TestRocAucDifference:
-    def test_of_the_same_ranking_is_nothing(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_same_ranking_has_no_difference(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
         scores = _scores(churned, 1.0)
         nothing = Interval(value=0, low=0, high=0)
         assert roc_auc_difference(churned, scores, scores, bootstrap) == nothing
         assert roc_auc_difference(churned, scores, scores**2, bootstrap) == nothing
 
-    def test_turned_round_it_changes_its_sign(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_swapped_scores_change_the_sign(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
         left, right = _scores(churned, 1.5), _scores(churned, 0.5, 1)
         found = roc_auc_difference(churned, left, right, bootstrap)
         turned = roc_auc_difference(churned, right, left, bootstrap)
@@ -119,9 +119,7 @@ class TestRocAucDifference:
         assert found.low <= found.value <= found.high
         assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
 
-    def test_on_the_same_resamples_it_is_surer_than_two_intervals(
-        self, churned: Bools, bootstrap: CustomerBootstrap
-    ) -> None:
+    def test_paired_interval_is_narrower_than_two_intervals(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
         """Two models that share their errors differ by less than each of them is uncertain."""
         left = _scores(churned, 1.0)
         right = np.clip(left + np.random.default_rng(1).normal(size=ROWS) * 0.02, 0, 1)

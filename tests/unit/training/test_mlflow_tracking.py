@@ -91,8 +91,8 @@ def _trial(number: int = 0, roc_auc: float | None = 0.7) -> SearchTrial:
     return SearchTrial("logistic", number, {"C": 0.01}, [0.6, 0.8][: 2 if roc_auc else 1], roc_auc, 2.5)
 
 
-class TestOpen:
-    def test_again_it_is_the_same_experiment(self, settings: Settings, client: Any) -> None:
+class TestOpenTracking:
+    def test_second_call_uses_the_same_experiment(self, settings: Settings, client: Any) -> None:
         again = open_tracking(settings)
         assert [item.name for item in again.search_experiments()].count(mlflow_tracking.EXPERIMENT) == 1
         experiment: Any = again.get_experiment_by_name(mlflow_tracking.EXPERIMENT)
@@ -100,9 +100,7 @@ class TestOpen:
 
 
 class TestTrainingRun:
-    def test_it_finishes_and_holds_what_it_was_made_from(
-        self, settings: Settings, client: Any, lineage: Lineage
-    ) -> None:
+    def test_finished_run_contains_the_lineage(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as run_id:
             assert client.get_run(run_id).info.status == "RUNNING"
         run = client.get_run(run_id)
@@ -116,7 +114,7 @@ class TestTrainingRun:
         assert stored["batches"] == lineage.batches
         assert stored["as_of"] == "2024-07-01T00:00:00+00:00"
 
-    def test_one_that_failed_goes_on_in_its_own_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_failed_training_resumes_its_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with pytest.raises(ZeroDivisionError), training_run(client, settings, lineage) as first:
             mlflow.log_metric("before", 1.0)
             raise ZeroDivisionError
@@ -128,14 +126,14 @@ class TestTrainingRun:
         assert run.info.status == "FINISHED"
         assert run.data.metrics == {"before": 1.0, "after": 2.0}, "how long it took in all is not known"
 
-    def test_another_training_has_another_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_another_training_opens_another_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as first:
             pass
         with training_run(client, settings, replace(lineage, lock="another")) as second:
             pass
         assert first != second
 
-    def test_the_run_of_another_machine_is_its_own(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_run_of_another_machine_is_not_resumed(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         """On a shared server somebody may be at the same training: nothing locks the two out."""
         with training_run(client, settings, lineage) as first:
             pass
@@ -160,8 +158,8 @@ def _killed_in_a_trial(lineage: Lineage) -> None:
         log.log(_trial(1))
 
 
-class TestKilled:
-    def test_it_goes_on_in_its_own_run_and_no_trial_is_there_twice(
+class TestKilledTraining:
+    def test_killed_training_resumes_its_run_without_duplicate_trials(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         assert join_process(start_process(_killed_in_a_trial, settings.data, lineage)) == -signal.SIGKILL
@@ -184,14 +182,14 @@ class TestKilled:
         assert finished == ["logistic/0", "logistic/1", "logistic/2"]
 
 
-class TestOrphans:
+class TestCloseOrphanedRuns:
     def _left_running(self, client: Any, settings: Settings, lineage: Lineage) -> str:
         with training_run(client, settings, lineage) as run_id:
             pass
         client.update_run(run_id, status="RUNNING")
         return run_id
 
-    def test_one_whose_version_is_registered_had_finished(
+    def test_run_with_registered_version_becomes_finished(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
@@ -199,12 +197,14 @@ class TestOrphans:
         close_orphaned_runs(client, settings)
         assert client.get_run(run_id).info.status == "FINISHED"
 
-    def test_any_other_was_killed(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_run_without_registered_version_becomes_killed(
+        self, settings: Settings, client: Any, lineage: Lineage
+    ) -> None:
         run_id = self._left_running(client, settings, lineage)
         close_orphaned_runs(client, settings)
         assert client.get_run(run_id).info.status == "KILLED"
 
-    def test_what_has_ended_and_what_is_elsewhere_is_left_alone(
+    def test_ended_runs_and_runs_of_other_folders_are_unchanged(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
@@ -221,7 +221,7 @@ class TestOrphans:
 
 
 class TestTrialLog:
-    def test_a_trial_is_a_child_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_trial_is_a_child_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as run_id:
             log = TrialLog(client, run_id)
             log.log(_trial(0))
@@ -237,7 +237,7 @@ class TestTrialLog:
         assert pruned.data.tags["pruned"] == "true"
         assert pruned.data.metrics == {"fold.roc_auc": 0.6}
 
-    def test_one_that_is_there_is_not_written_again(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_logged_trial_is_not_logged_again(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as run_id:
             first = TrialLog(client, run_id)
             first.log(_trial(0))
@@ -265,8 +265,8 @@ def _register(client: Any, run_id: str, lineage: Lineage) -> Any:
     return register_version(client, model, run_id, served, lineage, "what it is")
 
 
-class TestVersions:
-    def test_what_was_registered_is_found_by_its_lineage(
+class TestFindTrainedVersion:
+    def test_registered_version_is_found_by_its_lineage(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         with training_run(client, settings, lineage) as run_id:
@@ -294,8 +294,8 @@ def _told() -> Evaluation:
     )  # fmt: skip
 
 
-class TestLog:
-    def test_an_evaluation_is_read_as_it_was_written(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+class TestLogging:
+    def test_evaluation_survives_a_round_trip(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         """Also where something could not be computed."""
         told = _told()
         recipe = Recipe(family="logistic", params={"C": 0.01}, calibration="none", seed=0, threshold=0.6, folds=(),
@@ -312,9 +312,7 @@ class TestLog:
         assert run.data.metrics["test.model.roc_auc.high"] == 0.8
         assert (run.data.tags["chosen"], run.data.tags["calibration"]) == ("logistic C=0.01", "none")
 
-    def test_the_digest_of_a_data_set_is_that_of_all_of_it(
-        self, settings: Settings, client: Any, lineage: Lineage
-    ) -> None:
+    def test_dataset_digest_depends_on_every_part(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         """Not of its rows alone: other values of a feature are other data."""
         data = synthetic_training_set(customers=5, months=1)
         x = data.x.copy()
@@ -330,7 +328,7 @@ class TestLog:
         assert digests["development"] == digests["the same"]
         assert len(set(digests.values())) == 3
 
-    def test_what_each_model_said_of_each_row(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_predictions_contain_every_model_and_row(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         data = synthetic_training_set(customers=5, months=2)
         with training_run(client, settings, lineage) as run_id:
             log_predictions(data, {"model": np.arange(10) / 10, "recency": np.ones(10)})

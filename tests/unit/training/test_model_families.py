@@ -52,13 +52,13 @@ def _parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
     return dataset.data.at_cutoffs(dataset.split.development), dataset.data.at_cutoffs(dataset.split.test)
 
 
-class TestTable:
-    def test_from_the_simplest_to_the_most_complex(self) -> None:
+class TestFamilies:
+    def test_families_are_ordered_by_complexity(self) -> None:
         assert [family.name for family in FAMILIES.values()] == list(FAMILIES) == ["logistic", "boosting"]
         assert [family.complexity for family in FAMILIES.values()] == [0, 1]
 
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_the_defaults_are_within_what_is_searched(self, name: str) -> None:
+    def test_defaults_are_within_the_search_space(self, name: str) -> None:
         family = FAMILIES[name]
         for params in (family.defaults, *EXTREMES[name]):
             with _warnings_are_errors():  # Optuna warns of a fixed value out of range
@@ -66,7 +66,7 @@ class TestTable:
                 assert family.suggest(trial) == params
 
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_the_corners_above_are_those_of_the_search(self, name: str) -> None:
+    def test_corners_equal_the_search_space(self, name: str) -> None:
         trial = optuna.create_study().ask()
         FAMILIES[name].suggest(trial)
         low, high = EXTREMES[name]
@@ -74,7 +74,7 @@ class TestTable:
             ends: Any = (range_.low, range_.high)  # type: ignore[attr-defined]
             assert ends == (min(low[parameter], high[parameter]), max(low[parameter], high[parameter]))
 
-    def test_in_a_few_words(self) -> None:
+    def test_describe_model_names_family_and_parameters(self) -> None:
         assert describe_model("logistic", {"C": 0.00123456}) == "logistic C=0.00123"
         assert (
             describe_model("boosting", {"learning_rate": 0.1, "max_iter": 60})
@@ -84,7 +84,7 @@ class TestTable:
 
 class TestModels:
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_each_learns_on_the_shop_and_takes_nulls(self, dataset: Dataset, name: str) -> None:
+    def test_every_family_fits_the_shop_with_nulls(self, dataset: Dataset, name: str) -> None:
         development, test = _parts(dataset)
         assert np.isnan(test.x).any()
         scores = predict_churn(fit_model(name, FAMILIES[name].defaults, development, 0), test.x)
@@ -93,7 +93,7 @@ class TestModels:
         assert roc_auc_score(test.y, scores) > 0.75
 
     @pytest.mark.parametrize(("name", "params"), EVERY)
-    def test_other_inputs_than_churn_v1s_do(self, name: str, params: dict[str, Any]) -> None:
+    def test_other_inputs_are_accepted(self, name: str, params: dict[str, Any]) -> None:
         """An input that is null for everybody, one that never changes, one that is sometimes null."""
         data = synthetic_training_set(customers=150, months=4)
         rng = np.random.default_rng(1)
@@ -111,12 +111,12 @@ class TestModels:
             assert roc_auc_score(data.y, scores) > 0.65
 
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_a_null_at_the_request_where_training_had_none_is_scored(self, name: str) -> None:
+    def test_null_without_nulls_in_training_is_scored(self, name: str) -> None:
         data = synthetic_training_set(customers=150, months=4)
         x = np.full((2, 3), np.nan)
         assert np.isfinite(predict_churn(fit_model(name, FAMILIES[name].defaults, data, 0), x)).all()
 
-    def test_boosting_holds_nothing_out_and_is_seeded(self) -> None:
+    def test_boosting_uses_all_rows_and_the_seed(self) -> None:
         """A random hold-out for early stopping would mix the cut-offs."""
         data = synthetic_training_set(customers=150, months=4)
         params = FAMILIES["boosting"].defaults | {"max_iter": 60, "learning_rate": 0.5, "min_samples_leaf": 5}
@@ -126,10 +126,10 @@ class TestModels:
         assert model.random_state == 7
 
 
-class TestMonotone:
+class TestMonotonicity:
     @pytest.mark.parametrize("params", [FAMILIES["boosting"].defaults, EXTREMES["boosting"][1]])
     @pytest.mark.parametrize("name", ["days_since_last_purchase", "lateness_ratio", "silence_share"])
-    def test_boosting_never_takes_silence_for_a_good_sign(
+    def test_boosting_score_does_not_decrease_with_inactivity(
         self, dataset: Dataset, params: dict[str, Any], name: str
     ) -> None:
         development, test = _parts(dataset)
@@ -144,7 +144,7 @@ class TestMonotone:
             before = after
 
     @pytest.mark.parametrize("name", ["days_since_last_purchase", "anything_else"])
-    def test_not_even_where_the_data_say_so(self, name: str) -> None:
+    def test_constraint_holds_against_the_data(self, name: str) -> None:
         """Where long silence means loyalty, the constraint holds by name and other inputs are free."""
         rng = np.random.default_rng(0)
         silence = rng.uniform(0, 180, 600)

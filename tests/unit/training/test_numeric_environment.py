@@ -24,23 +24,23 @@ def _new_process(variables: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-def test_it_is_named() -> None:
+def test_current_numeric_environment_names_the_kernels() -> None:
     here = current_numeric_environment()
     assert here.blas
     assert str(here).startswith(f"OpenBLAS {here.blas}, numpy ")
     assert str(NumericEnvironment("Haswell", [])) == "OpenBLAS Haswell, numpy baseline"
 
 
-def test_a_new_process_computes_as_this_one() -> None:
+def test_pinned_process_has_the_same_numeric_environment() -> None:
     assert _new_process(dict(pinned_environment(current_numeric_environment()))) == str(current_numeric_environment())
 
 
-def test_without_openblas_nothing_is_asked_of_it() -> None:
+def test_pinned_environment_without_openblas_sets_no_core_type() -> None:
     assert "OPENBLAS_CORETYPE" not in pinned_environment(NumericEnvironment("", []))
     assert "OPENBLAS_CORETYPE" not in pinned_environment(NumericEnvironment("Haswell Zen", []))
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names kernels of x86")
-def test_a_new_process_can_be_held_to_an_older_processor() -> None:
+def test_process_can_be_pinned_to_an_older_processor() -> None:
     older = NumericEnvironment("Nehalem", [])
     assert _new_process(dict(pinned_environment(older))) == str(older)

@@ -41,7 +41,7 @@ def model() -> LogisticRegression:
     return LogisticRegression().fit(x, train.y)
 
 
-def test_useful_features_are_above_zero_and_the_others_are_not(model: LogisticRegression, tested: TrainingSet) -> None:
+def test_useful_features_have_positive_importance(model: LogisticRegression, tested: TrainingSet) -> None:
     found = compute_permutation_importance(model.decision_function, tested, seed=0)
     assert [item.feature for item in found[:2]] == ["strong", "weak"]
     assert {item.feature for item in found} == set(NAMES)
@@ -55,7 +55,7 @@ def test_useful_features_are_above_zero_and_the_others_are_not(model: LogisticRe
     assert by_name["unused"].low == by_name["unused"].value == by_name["unused"].high == 0
 
 
-def test_what_tells_only_the_month_is_of_no_use(model: LogisticRegression, tested: TrainingSet) -> None:
+def test_feature_of_the_month_has_no_importance(model: LogisticRegression, tested: TrainingSet) -> None:
     """Shuffled over all months it would cost much: the base rate moves."""
     assert model.coef_[0, 4] > 0.5
     found = {
@@ -64,7 +64,7 @@ def test_what_tells_only_the_month_is_of_no_use(model: LogisticRegression, teste
     assert (found["month"].low, found["month"].value, found["month"].high) == (0, 0, 0)
 
 
-def test_only_one_column_is_shuffled_and_only_within_its_cutoff(tested: TrainingSet) -> None:
+def test_one_column_is_shuffled_within_its_cutoff(tested: TrainingSet) -> None:
     seen = []
 
     def scores(x: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def tested_in_any_order_stay_in_their_cutoff(tested: TrainingSet) -> None:
     compute_permutation_importance(scores, mixed, seed=0, repeats=1, resamples=50)
 
 
-def test_the_seed_gives_the_same_numbers(model: LogisticRegression, tested: TrainingSet) -> None:
+def test_same_seed_gives_the_same_importance(model: LogisticRegression, tested: TrainingSet) -> None:
     def run(seed: int) -> list:
         return compute_permutation_importance(model.decision_function, tested, seed, resamples=50, max_rows=600)
 
@@ -104,7 +104,7 @@ def test_the_seed_gives_the_same_numbers(model: LogisticRegression, tested: Trai
     assert run(4) != run(5)
 
 
-def test_the_drop_is_what_shuffling_costs(tested: TrainingSet) -> None:
+def test_drop_is_the_loss_by_shuffling(tested: TrainingSet) -> None:
     """By hand, for the one input a model uses: without it, nothing is left."""
     found = compute_permutation_importance(lambda x: x[:, 0], tested, seed=0, repeats=20, resamples=50)
     base = roc_auc_score(tested.y, tested.x[:, 0])
@@ -112,7 +112,7 @@ def test_the_drop_is_what_shuffling_costs(tested: TrainingSet) -> None:
     assert found[0].drop.value == pytest.approx(base - 0.5, abs=0.02)
 
 
-def test_a_large_set_is_cut_to_whole_customers(tested: TrainingSet) -> None:
+def test_large_data_is_reduced_to_whole_customers(tested: TrainingSet) -> None:
     sizes = []
 
     def scores(x: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_a_large_set_is_cut_to_whole_customers(tested: TrainingSet) -> None:
     assert set(sizes) == {498}
 
 
-def test_missing_values_are_shuffled_too(tested: TrainingSet) -> None:
+def test_missing_values_are_shuffled(tested: TrainingSet) -> None:
     x = tested.x.copy()
     x[tested.y & (x[:, 3] > 0), 3] = np.nan  # that it is missing tells of churn
     data = TrainingSet(tested.keys, x, tested.y, tested.inputs)

@@ -77,7 +77,7 @@ def _drawn(figure: Any) -> list[Axes]:
     return figure.axes
 
 
-def test_curves_of_every_model(tested: TrainingSet, scores: dict[str, Floats]) -> None:
+def test_plot_roc_and_pr_shows_every_model(tested: TrainingSet, scores: dict[str, Floats]) -> None:
     roc, pr = _drawn(plots.plot_roc_and_pr(tested.y, scores))
     assert (roc.get_title(), roc.get_xlabel(), roc.get_ylabel()) == ("ROC", "false positive rate", "true positive rate")
     assert (pr.get_title(), pr.get_xlabel(), pr.get_ylabel()) == ("Precision and recall", "recall", "precision")
@@ -89,7 +89,7 @@ def test_curves_of_every_model(tested: TrainingSet, scores: dict[str, Floats]) -
     assert _legend(roc) == NAMES
 
 
-def test_months_with_their_intervals(told: list[MonthResult]) -> None:
+def test_plot_months_shows_intervals(told: list[MonthResult]) -> None:
     figure = plots.plot_months(told)
     panels = _drawn(figure)
     assert [axes.get_title() for axes in panels] == ["ROC-AUC, higher is better", "Brier score, lower is better"]
@@ -107,14 +107,14 @@ def test_months_with_their_intervals(told: list[MonthResult]) -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == NAMES
 
 
-def test_a_month_of_one_outcome_leaves_a_gap(told: list[MonthResult]) -> None:
+def test_plot_months_with_one_class_leaves_a_gap(told: list[MonthResult]) -> None:
     nothing = Interval(value=float("nan"), low=float("nan"), high=float("nan"))
     gap = told[1].model_copy(update={"metrics": told[1].metrics | {"roc_auc": nothing}})
     roc_auc = _drawn(plots.plot_months([told[0], gap, told[2]]))[0]
     assert np.isnan(_line(roc_auc, "Holdfast")[1]).tolist() == [False, True, False]
 
 
-def test_reliability_overall_by_month_and_on_average(
+def test_plot_reliability_shows_months_and_means(
     tested: TrainingSet, scores: dict[str, Floats], told: list[MonthResult]
 ) -> None:
     left, right = _drawn(plots.plot_reliability(tested, scores["model"], told))
@@ -132,7 +132,7 @@ def test_reliability_overall_by_month_and_on_average(
     assert right.get_ylim() == (0, 1)
 
 
-def test_profit_with_the_chosen_half_and_hindsight(tested: TrainingSet, scores: dict[str, Floats]) -> None:
+def test_plot_profit_shows_the_thresholds(tested: TrainingSet, scores: dict[str, Floats]) -> None:
     bootstrap = CustomerBootstrap(tested.keys["customer_id"].to_numpy(), 50, 0)
     value = estimate_profit(tested.y, scores["model"], 0.4, VALUE, bootstrap)
     (axes,) = _drawn(plots.plot_profit(tested.y, scores["model"], VALUE, value))
@@ -147,7 +147,7 @@ def test_profit_with_the_chosen_half_and_hindsight(tested: TrainingSet, scores: 
     assert money[thresholds == 0] == value.offers_to_all
 
 
-def test_importance_from_the_largest_down_with_intervals() -> None:
+def test_plot_importance_shows_the_largest_first() -> None:
     drops = [
         Importance(feature="silence", drop=Interval(value=0.2, low=0.1, high=0.25)),
         Importance(feature="money", drop=Interval(value=0.05, low=0.0, high=0.1)),
@@ -162,6 +162,6 @@ def test_importance_from_the_largest_down_with_intervals() -> None:
     assert ends[2][:, 0] == pytest.approx([0.1, 0.25])
 
 
-def test_every_model_that_is_evaluated_has_a_name_and_a_colour() -> None:
+def test_every_evaluated_model_has_a_label_and_a_color() -> None:
     assert plots._COLORS.keys() == plots._LABELS.keys() == {"model", *BASELINE_LABELS}
     assert len(set(plots._COLORS.values())) == len(plots._COLORS)

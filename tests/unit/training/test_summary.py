@@ -24,7 +24,9 @@ from tests.support.small_shop import AS_OF
         (True, [], "", ["passed every gate, but the champion has changed", "flows.gates --version 7"]),
     ],
 )
-def test_every_outcome_names_the_next_command(trained: bool, failed: list[str], role: str, wanted: list[str]) -> None:
+def test_summarize_training_names_the_next_command(
+    trained: bool, failed: list[str], role: str, wanted: list[str]
+) -> None:
     roc_auc = Interval(value=0.781, low=0.77, high=0.79)
     evaluation: Any = SimpleNamespace(
         chosen="logistic regression", metrics={"model": {"roc_auc": roc_auc}}, rows=12345, cutoffs=[AS_OF]
