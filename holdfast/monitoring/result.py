@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.figure import Figure
 
 from holdfast.monitoring.findings import Finding, View
 from holdfast.monitoring.metrics_store import MetricRow
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from holdfast.training.plots import GREEN
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class ViewResult:
     summary: str
     metrics: Sequence[MetricRow]
     table: Sequence[dict[str, Any]]
-    plot: "Figure"
+    plot: Figure
     findings: Sequence[Finding] = ()
-    report: "Callable[[], Any | None] | Any | None" = None
+    report: Callable[[], Any | None] | Any | None = None
     notes: Sequence[str] = ()
     evaluated_subjects: Collection[str] | None = None
 
@@ -62,3 +62,34 @@ class ViewResult:
             True if the subject was evaluated.
         """
         return self.evaluated_subjects is None or key.partition(":")[2] in self.evaluated_subjects
+
+
+def build_empty_result(view: View, metric: str, summary: str) -> ViewResult:
+    """Build the result of a view without data to compare; no alert is closed by it.
+
+    Args:
+        view: Name of the view.
+        metric: Metric that counts the compared data; it is recorded as 0.
+        summary: One sentence.
+
+    Returns:
+        The result.
+    """
+    rows = [MetricRow(metric, "all", 0.0, 0)]
+    return ViewResult(view, summary, rows, [{view: summary}], plot_message(summary), evaluated_subjects=())
+
+
+def plot_message(text: str) -> Figure:
+    """Plot a message instead of data.
+
+    Args:
+        text: The message.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(9, 1.6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize=13, color=GREEN)
+    return figure

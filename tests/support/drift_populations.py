@@ -1,4 +1,4 @@
-"""Made-up customers whose features look like the model's: skewed, counted, missing for some, and related."""
+"""Synthetic customers with features like the model's: skewed, counts, partly missing, correlated."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ TRAINED = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def customers(rng: np.random.Generator, rows: int) -> Floats:
-    """Shape (rows, FEATURES): every third of the kind of the first three, that is normal, log-normal, counts."""
+    """Generate features, shape (rows, FEATURES), of six kinds in turn: normal, log-normal, counts and others."""
     common = rng.normal(size=rows)
     columns = []
     for number in range(FEATURES):
@@ -22,7 +22,7 @@ def customers(rng: np.random.Generator, rows: int) -> Floats:
     return np.column_stack(columns)
 
 
-def reference(rng: np.random.Generator, training: int = 4000, met: int = 2000) -> DriftReference:
-    """Both populations of one distribution."""
+def reference(rng: np.random.Generator, training: int = 4000, population: int = 2000) -> DriftReference:
+    """Generate a reference whose two populations have the same distribution."""
     names = [f"f{number}" for number in range(FEATURES)]
-    return DriftReference("1", TRAINED, names, customers(rng, training), customers(rng, met))
+    return DriftReference("1", TRAINED, names, customers(rng, training), customers(rng, population))

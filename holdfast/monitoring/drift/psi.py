@@ -1,4 +1,4 @@
-"""How far a distribution has moved from the one a model was trained on."""
+"""Population stability index (PSI)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,55 +15,64 @@ SCORE = "score"
 
 @dataclass(frozen=True)
 class PsiResult:
-    """The PSI of one model input, or of the score, and how probable as much is where nothing has moved."""
+    """PSI of one model input or of the score, and its p-value if the distribution has not changed."""
 
     name: str
     psi: float
     p_value: float = 1.0
 
 
-def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
-    """Population stability index of ``current`` against ``reference``, each of shape (rows,).
-
-    The sum over bins of (current share - reference share) * ln(current share / reference share): 0 for equal
-    distributions, symmetric in its two arguments but for the bins. Those hold equally many reference rows; equal
-    values share a bin, and missing values (NaN) have one of their own. By custom 0.1 is a small and 0.25 a large
-    shift (Siddiqi, *Credit Risk Scorecards*, 2006). Without any drift it is (1/reference rows + 1/current rows) times
-    a chi-squared variable of bins - 1 degrees of freedom (Yurdakul and Naranjo, *Statistical properties of the
-    population stability index*, 2020): of 200 rows against many, above 0.085 in one case of twenty.
-
-    Raises:
-        ValueError: One of them has no rows.
-    """
-    return measure_psi("", reference, current, bins).psi
-
-
 def measure_psi(name: str, reference: Floats, current: Floats, bins: int = BINS) -> PsiResult:
-    """:func:`psi` with its p-value by that chi-squared law.
+    """Measure the PSI between a reference sample and a current sample.
+
+    The PSI is the sum over bins of (current share - reference share) * ln(current share / reference share): 0 for equal
+    distributions, and symmetric except for the bins. The bins hold equally many reference rows; equal values share a
+    bin, and missing values (NaN) have a separate bin. By convention 0.1 is a small and 0.25 a large shift (Siddiqi,
+    *Credit Risk Scorecards*, 2006). Without drift the PSI is (1/reference rows + 1/current rows) times a chi-squared
+    variable with bins - 1 degrees of freedom (Yurdakul and Naranjo, *Statistical properties of the population
+    stability index*, 2020): for 200 rows against many, it is above 0.085 in one of twenty cases.
+
+    Args:
+        name: Name of the input or of the score.
+        reference: Reference values, shape (rows,).
+        current: Current values, shape (rows,).
+        bins: Number of bins.
+
+    Returns:
+        The PSI and its p-value.
 
     Raises:
-        ValueError: One of them has no rows.
+        ValueError: A sample has no rows.
     """
     if not len(reference) or not len(current):
         raise ValueError(f"PSI of {len(reference)} reference and {len(current)} current rows: both need at least one")
     edges = _edges(reference, bins)
     counts = np.array([_counts(reference, edges), _counts(current, edges)])
     counts = counts[:, counts.any(axis=0)]
-    # An empty bin counts as half a row: its logarithm would be infinite.
+    # An empty bin counts as half a row, because its logarithm would be infinite.
     expected, actual = np.maximum(counts, 0.5) / [[len(reference)], [len(current)]]
-    found = float(np.sum((actual - expected) * np.log(actual / expected)))
+    psi = float(np.sum((actual - expected) * np.log(actual / expected)))
     noise = 1 / len(reference) + 1 / len(current)
-    return PsiResult(name, found, float(chi2.sf(found / noise, counts.shape[1] - 1)) if counts.shape[1] > 1 else 1.0)
+    return PsiResult(name, psi, float(chi2.sf(psi / noise, counts.shape[1] - 1)) if counts.shape[1] > 1 else 1.0)
 
 
 def measure_psi_by_column(names: Sequence[str], reference: Floats, current: Floats) -> list[PsiResult]:
-    """The PSI of each column of two matrices (rows, len(names)), largest first."""
-    found = [measure_psi(name, reference[:, i], current[:, i]) for i, name in enumerate(names)]
-    return sorted(found, key=lambda item: -item.psi)
+    """Measure the PSI of each column of two matrices.
+
+    Args:
+        names: Names of the columns.
+        reference: Reference values, shape (rows, names).
+        current: Current values, shape (rows, names).
+
+    Returns:
+        One result per column, largest PSI first.
+    """
+    results = [measure_psi(name, reference[:, i], current[:, i]) for i, name in enumerate(names)]
+    return sorted(results, key=lambda result: -result.psi)
 
 
 def _edges(reference: Floats, bins: int) -> Floats:
-    """Where bins begin. Where a whole bin is the largest value, what is larger still has a bin of its own."""
+    """Compute the lower edges of the bins; if the last bin is one repeated value, larger values get another bin."""
     known = reference[~np.isnan(reference)]
     if not len(known):
         return np.empty(0)
@@ -72,6 +81,6 @@ def _edges(reference: Floats, bins: int) -> Floats:
 
 
 def _counts(values: Floats, edges: Floats) -> npt.NDArray[np.intp]:
-    """The rows of each bin, missing values last."""
+    """Count the rows of each bin, missing values last."""
     numbers = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
     return np.bincount(numbers, minlength=len(edges) + 2)

@@ -1,4 +1,4 @@
-"""What a version was trained on, and whom it met then, to hold the present against."""
+"""Reference data of a model version: its training set, and the population at training time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,19 +27,22 @@ from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
-_PART, _TRAINING, _MET = "part", "training", "met"
+# Column of the Parquet file and its values; "met" is the population at training.
+_PART, _TRAINING, _POPULATION = "part", "training", "met"
 
 
 class NoReferenceError(HoldfastError):
-    """There is nothing to compare a version with."""
+    """A version without reference data."""
 
 
 @dataclass(frozen=True)
 class DriftReference:
-    """Two populations of one version; each of shape (rows, len(names)), the last column being its scores.
+    """Reference data of one version, with one column per input and the score as last column.
 
-    ``training``: the rows it was fitted on, over many months. ``met``: everybody who was active at the moment it was
-    trained, at ``as_of``, whom it was accepted for.
+    Attributes:
+        as_of: Time of the training.
+        training: Rows that the version was fitted on, over many months, shape (rows, names).
+        training_population: Customers active at ``as_of``, for which the version was accepted, shape (rows, names).
     """
 
     version: str
@@ -50,34 +53,52 @@ class DriftReference:
 
 
 def load_training_rows(client: MlflowClient, settings: Settings, version: str) -> TrainingSet:
-    """The rows that a version was fitted on, joined again as known at its training.
+    """Load the rows that a version was fitted on, joined again as known at its training.
 
-    Feast's registry must hold the definitions it was trained on: its input order is theirs.
+    Feast's registry must hold the definitions of the training, because they determine the order of the inputs.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the data folder.
+        version: Number of the version.
+
+    Returns:
+        The training set.
     """
     registered = client.get_model_version(MODEL_NAME, version)
     recipe = Recipe.model_validate_json(read_file(client, str(registered.run_id), RECIPE_FILE))
-    as_of, known_at = _moments(registered.tags)
+    as_of, known_at = _read_times(registered.tags)
     return build_training_set(settings, recipe.development, as_of, known_at)
 
 
 def load_reference(client: MlflowClient, settings: Settings, version: str) -> DriftReference:
-    """Both populations, joined once and kept as Parquet: a later change of definitions does not reach them.
+    """Load the reference data of a version.
+
+    The data are joined once and stored as Parquet, so that a later change of the definitions does not affect them.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the data folder.
+        version: Number of the version.
+
+    Returns:
+        The reference data.
 
     Raises:
-        NoReferenceError: There is no such version, its run is gone, or the definitions are other ones by now.
+        NoReferenceError: The version or its run is missing, or the definitions have changed since its training.
     """
     try:
         registered = client.get_model_version(MODEL_NAME, version)
-        kept = settings.monitoring / "reference" / f"{version}-{registered.run_id}.parquet"
-        if not kept.exists():
+        path = settings.monitoring / "reference" / f"{version}-{registered.run_id}.parquet"
+        if not path.exists():
             frame = _join(client, settings, RegisteredVersion(version, dict(registered.tags)))
-            with replace_file(kept) as temporary:
+            with replace_file(path) as temporary:
                 frame.to_parquet(temporary, index=False)
-        return _read(version, _moments(registered.tags)[0], kept)
+        return _read(version, _read_times(registered.tags)[0], path)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise NoReferenceError(f"version {version} or its run is not in the registry any more") from error
+        raise NoReferenceError(f"version {version} or its run is no longer in the registry") from error
 
 
 def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersion) -> pd.DataFrame:
@@ -86,7 +107,7 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
     inputs = [feature.name for feature in model_inputs(store)]
     if parts := [part for part in differing_definitions(store, contract, inputs) if part != "labels"]:
         raise NoReferenceError(
-            f"what version {registered.number} was trained on cannot be joined again: its definitions differ in "
+            f"the training set of version {registered.number} cannot be joined again: its definitions differ in "
             f"{', '.join(parts)}"
         )
     model = ScoringModel(load_model(contract, RegistryClient(settings.mlflow_tracking_uri).download_model(contract)))
@@ -96,15 +117,15 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
         raise NoReferenceError(
             f"the files of the run of version {registered.number} cannot be read: {error}"
         ) from error
-    as_of, known_at = _moments(registered.tags)
+    as_of, known_at = _read_times(registered.tags)
     build_snapshots(settings, as_of, known_at)
-    parts_of: dict[str, TrainingSet | ScoringPopulation] = {
+    populations: dict[str, TrainingSet | ScoringPopulation] = {
         _TRAINING: training,
-        _MET: load_active_customers(settings, as_of, known_at),
+        _POPULATION: load_active_customers(settings, as_of, known_at),
     }
     frames = [
         pd.DataFrame(np.column_stack([rows.x, model.score(rows)]), columns=[*contract.inputs, SCORE]).assign(part=part)
-        for part, rows in parts_of.items()
+        for part, rows in populations.items()
     ]
     return pd.concat(frames, ignore_index=True)
 
@@ -112,13 +133,13 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
 def _read(version: str, as_of: datetime, path: Path) -> DriftReference:
     frame = pd.read_parquet(path)
     names = [name for name in frame.columns if name != _PART]
-    training, met = (frame.loc[frame[_PART] == part, names].to_numpy() for part in (_TRAINING, _MET))
-    return DriftReference(version, as_of, names, training, met)
+    training, population = (frame.loc[frame[_PART] == part, names].to_numpy() for part in (_TRAINING, _POPULATION))
+    return DriftReference(version, as_of, names, training, population)
 
 
-def _moments(tags: Mapping[str, str]) -> tuple[datetime, datetime]:
+def _read_times(tags: Mapping[str, str]) -> tuple[datetime, datetime]:
     try:
         as_of, known_at = (datetime.fromisoformat(tags[f"holdfast.{name}"]) for name in ("as_of", "known_at"))
     except KeyError as error:
-        raise NoReferenceError(f"its tag {error} is missing: it was not registered by flows.train") from error
+        raise NoReferenceError(f"tag {error} is missing: the version was not registered by flows.train") from error
     return as_of, known_at

@@ -1,4 +1,4 @@
-"""When what a model reads, or says, has drifted: the rule, and nothing else."""
+"""Drift rule: PSI of inputs and score against both references of a version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,12 @@ _TENURE, _SILENCE = "tenure_days", "silence_share"
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """How far one feature, or the score, of one version is from the rows it was trained on and from whom it met then.
+    """Drift of one input, or of the score, of one version.
 
-    ``met`` is against those it met as they were, or as they would be by now, grown older: whichever is nearer.
+    Attributes:
+        rows: Number of customers.
+        vs_training: PSI vs. the training set.
+        vs_training_population: PSI vs. the population at training, either unchanged or aged to now: the smaller one.
     """
 
     version: str
@@ -32,50 +35,79 @@ class FeatureDrift:
 
     @property
     def psi(self) -> float:
-        """The smaller one: what both references agree on."""
+        """Return the smaller PSI: the drift from both references."""
         return min(self.vs_training.psi, self.vs_training_population.psi)
 
     @property
     def p_value(self) -> float:
-        """The larger one, for the same reason."""
+        """Return the larger p-value: that of the drift from both references."""
         return max(self.vs_training.p_value, self.vs_training_population.p_value)
 
 
 def compare_with_reference(reference: DriftReference, current: Floats, as_of: datetime) -> list[FeatureDrift]:
-    """Every column of ``current``, shape (customers, names), as it was at ``as_of``, against both references."""
-    older = age_reference(reference.names, reference.training_population, (as_of - reference.as_of) / timedelta(days=1))
-    found = []
+    """Measure the drift of each column from both references.
+
+    Args:
+        reference: Reference data of the version.
+        current: Inputs and score, shape (customers, names).
+        as_of: Time of ``current``.
+
+    Returns:
+        One result per column, not yet decided.
+    """
+    days = (as_of - reference.as_of) / timedelta(days=1)
+    aged = age_reference(reference.names, reference.training_population, days)
+    results = []
     for i, name in enumerate(reference.names):
         vs_training = measure_psi(name, reference.training[:, i], current[:, i])
         vs_population = measure_psi(name, reference.training_population[:, i], current[:, i])
         if name in (_TENURE, _SILENCE):
-            vs_aged = measure_psi(name, older[:, i], current[:, i])
+            vs_aged = measure_psi(name, aged[:, i], current[:, i])
             vs_population = min(vs_population, vs_aged, key=lambda result: result.psi)
-        found.append(FeatureDrift(reference.version, name, len(current), vs_training, vs_population))
-    return found
+        results.append(FeatureDrift(reference.version, name, len(current), vs_training, vs_population))
+    return results
 
 
-def mark_drifted(moved: Sequence[FeatureDrift], rules: DriftRules) -> list[FeatureDrift]:
-    """Mark what has drifted, largest PSI first: far from both references, and surely so.
+def mark_drifted(results: Sequence[FeatureDrift], rules: DriftRules) -> list[FeatureDrift]:
+    """Decide which columns have drifted: a large and significant PSI against both references.
 
-    An ageing customer base is far from most of the months it was trained on, and was when the version was accepted;
-    one that is as it was then has not drifted. One that is as it was in training has not, either.
+    One reference is not enough. An aging customer base differs from most months of the training set, and did so when
+    the version was accepted; a column like the population at training has not drifted, and neither has a column like
+    the training set.
+
+    Args:
+        results: Drift of the columns of all versions.
+        rules: Limits.
+
+    Returns:
+        The results with ``drifted`` set, largest PSI first.
     """
-    sure = holm([item.p_value for item in moved], rules.alpha)
-    judged = [replace(item, drifted=held and item.psi >= rules.max_psi) for item, held in zip(moved, sure, strict=True)]
-    return sorted(judged, key=lambda item: -item.psi)
+    significant = holm([result.p_value for result in results], rules.alpha)
+    decided = [
+        replace(result, drifted=is_significant and result.psi >= rules.max_psi)
+        for result, is_significant in zip(results, significant, strict=True)
+    ]
+    return sorted(decided, key=lambda result: -result.psi)
 
 
 def age_reference(names: Sequence[str], rows: Floats, days: float) -> Floats:
-    """The same customers ``days`` later, as busy as they were: all that time alone changes is their tenure.
+    """Age customers by some days, with unchanged activity: only the tenure grows.
 
-    Where no new customers come, tenure grows by a day a day, and what is a share of it shrinks: that is no drift.
+    Without new customers, tenure grows by one day per day, and the share of silence in it shrinks: this is no drift.
+
+    Args:
+        names: Names of the columns.
+        rows: Inputs, shape (customers, names).
+        days: Days to add.
+
+    Returns:
+        The aged inputs, shape (customers, names).
     """
-    older = rows.copy()
+    aged = rows.copy()
     if _TENURE in names:
-        older[:, names.index(_TENURE)] += days
+        aged[:, names.index(_TENURE)] += days
         if RECENCY_FEATURE in names and _SILENCE in names:
-            tenure, recency = (older[:, names.index(name)] for name in (_TENURE, RECENCY_FEATURE))
-            share = np.divide(recency, tenure, out=0 * tenure, where=tenure > 0)  # unknown stays so
-            older[:, names.index(_SILENCE)] = share
-    return older
+            tenure, recency = (aged[:, names.index(name)] for name in (_TENURE, RECENCY_FEATURE))
+            share = np.divide(recency, tenure, out=0 * tenure, where=tenure > 0)  # NaN stays NaN
+            aged[:, names.index(_SILENCE)] = share
+    return aged

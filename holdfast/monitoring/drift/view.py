@@ -1,4 +1,4 @@
-"""The drift view: what the service read and said in the window, against what each version knows."""
+"""Drift view: inputs and scores of the logged predictions compared with the reference data of each version."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -27,61 +27,81 @@ from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window, read_logged_predictions
 from holdfast.training.mlflow_tracking import open_tracking
 
-CUSTOMERS = "customers"
-SHOWN_DAYS = 90  # of history in the picture
-Counts = Mapping[str, tuple[int, int]]  # by version: active customers, and all
+_CUSTOMERS = "customers"  # metric
+_HISTORY_DAYS = 90  # in the plot
+_Counts = Mapping[str, tuple[int, int]]  # by version: active customers, all customers
 
 
 def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
-    """PSI of every input and of the score, by version, one row per customer; see ``drift_rule`` for the rule."""
-    asked = latest_predictions(read_logged_predictions(settings, window))
-    by_version = {version: select_active(rows, settings.activity_days) for version, rows in asked.items()}
-    compared, notes = _with_references(settings, by_version, rules.drift)
-    moved = [
-        item for reference, current in compared for item in compare_with_reference(reference, current, window.as_of)
-    ]
-    judged = mark_drifted(moved, rules.drift)
-    counts = {version: (len(rows), len(asked[version])) for version, rows in by_version.items()}
-    since = window.as_of - timedelta(days=SHOWN_DAYS)
+    """Check each input and the score of each version for drift, with one row per customer; the rule is in ``rule.py``.
+
+    Args:
+        settings: Settings with the data folder.
+        window: Monitoring window.
+        rules: Limits.
+
+    Returns:
+        The result of the view.
+    """
+    predictions = latest_predictions(read_logged_predictions(settings, window))
+    by_version = {version: select_active(rows, settings.activity_days) for version, rows in predictions.items()}
+    compared, notes = _load_references(settings, by_version, rules.drift)
+    results = mark_drifted(
+        [
+            result
+            for reference, current in compared
+            for result in compare_with_reference(reference, current, window.as_of)
+        ],
+        rules.drift,
+    )
+    counts = {version: (len(rows), len(predictions[version])) for version, rows in by_version.items()}
+    since = window.as_of - timedelta(days=_HISTORY_DAYS)
     history = read_metrics(settings, "drift", since, window.as_of, last_of_day=True)
-    main = max(compared, key=lambda pair: len(pair[1]), default=None)
+    largest = max(compared, key=lambda pair: len(pair[1]), default=None)
     return ViewResult(
         view="drift",
-        summary=_summary(counts, judged, rules.drift),
-        metrics=_metrics(counts, judged, rules.drift),
-        table=_table(judged, rules.drift),
-        plot=plot_drift(judged, history, window.as_of, rules.drift, main[0].version if main else ""),
-        findings=_findings(judged, window, rules.drift),
-        report=partial(_report, *main) if main else None,
+        summary=_summarize(counts, results, rules.drift),
+        metrics=_build_metric_rows(counts, results, rules.drift),
+        table=_build_table(results, rules.drift),
+        plot=plot_drift(results, history, window.as_of, rules.drift, largest[0].version if largest else ""),
+        findings=_find_drifted(results, window, rules.drift),
+        report=partial(_report, *largest) if largest else None,
         notes=notes,
-        evaluated_subjects=None if judged else (),
+        evaluated_subjects=None if results else (),
     )
 
 
-def _with_references(
+def _load_references(
     settings: Settings, by_version: Mapping[str, pd.DataFrame], rules: DriftRules
 ) -> tuple[list[tuple[DriftReference, Floats]], list[str]]:
-    """Each version that can be judged, with what was logged of it; of the others, why not."""
+    """Load the reference data of each version with enough rows; the notes explain the other versions."""
     compared: list[tuple[DriftReference, Floats]] = []
     notes: list[str] = []
     for version, rows in by_version.items():
         if len(rows) < rules.min_rows:
-            notes.append(f"Version {version}: {len(rows)} active customers are too few, it takes {rules.min_rows}.")
+            notes.append(f"Version {version}: {len(rows)} active customers, at least {rules.min_rows} are needed.")
             continue
         try:
             reference = load_reference(open_tracking(settings), settings, version)
         except HoldfastError as error:
             notes.append(f"Version {version} was not compared: {error}.")
             continue
-        if absent := [name for name in reference.names if name not in rows]:
-            notes.append(f"Version {version} was not compared: its log has no {', '.join(absent)}.")
+        if missing := [name for name in reference.names if name not in rows]:
+            notes.append(f"Version {version} was not compared: its log lacks {', '.join(missing)}.")
             continue
         compared.append((reference, rows[reference.names].to_numpy(dtype=np.float64)))
     return compared, notes
 
 
 def latest_predictions(log: pa.Table) -> dict[str, pd.DataFrame]:
-    """By version the latest prediction of each customer: the log holds repeated requests. ``SCORE`` is a column."""
+    """Select the latest prediction of each customer, because the log holds repeated requests.
+
+    Args:
+        log: Prediction log.
+
+    Returns:
+        Predictions by version; the score is the column ``SCORE``.
+    """
     frame = log.rename_columns({"churn_probability": SCORE}).to_pandas()
     frame = frame.sort_values(["as_of", "answered_at"], kind="stable").drop_duplicates(
         [ENTITY_KEY, "version"], keep="last"
@@ -90,31 +110,40 @@ def latest_predictions(log: pa.Table) -> dict[str, pd.DataFrame]:
 
 
 def select_active(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
-    """Those of active customers; all where the log does not say who is."""
+    """Select the predictions of active customers.
+
+    Args:
+        rows: Predictions.
+        activity_days: Days since the last purchase up to which a customer is active.
+
+    Returns:
+        The selected rows; all rows if the log lacks the recency.
+    """
     return rows[active_mask(rows[RECENCY_FEATURE], activity_days)] if RECENCY_FEATURE in rows else rows
 
 
-def _summary(counts: Counts, judged: list[FeatureDrift], rules: DriftRules) -> str:
+def _summarize(counts: _Counts, results: list[FeatureDrift], rules: DriftRules) -> str:
     if not counts:
-        return "No prediction was logged in the window: there is nothing to compare."
-    who = ", ".join(
+        return "No prediction was logged in the window."
+    versions = ", ".join(
         f"version {version} for {active:,} active customers" + (f" and {every - active:,} others" * (every > active))
         for version, (active, every) in counts.items()
     )
-    if not judged:
-        return f"Predictions by {who}: not judged."
-    most = judged[0]
-    told = f"most {most.name} {most.psi:.2f}, limit {rules.max_psi:g}"
-    drifted = sum(item.drifted for item in judged)
-    return f"Predictions by {who}: {drifted} of {len(judged)} features and scores drifted; {told}."
+    if not results:
+        return f"Predictions by {versions}: drift is not checked."
+    largest = results[0]
+    return (
+        f"Predictions by {versions}: {sum(result.drifted for result in results)} of {len(results)} features and scores "
+        f"drifted; largest PSI {largest.psi:.2f} ({largest.name}), limit {rules.max_psi:g}."
+    )
 
 
-def _metrics(counts: Counts, judged: list[FeatureDrift], rules: DriftRules) -> list[MetricRow]:
+def _build_metric_rows(counts: _Counts, results: list[FeatureDrift], rules: DriftRules) -> list[MetricRow]:
     rows = []
     for version, (active, every) in counts.items():
-        rows.append(MetricRow(CUSTOMERS, "predictions", every, every, version))
+        rows.append(MetricRow(_CUSTOMERS, "predictions", every, every, version))
         rows.append(MetricRow("active_share", "predictions", active / every, every, version))
-    for item in judged:
+    for item in results:
         name, number, version = item.name, item.rows, item.version
         rows += [
             MetricRow("psi", name, item.psi, number, version, limit=rules.max_psi, breached=item.drifted),
@@ -122,10 +151,10 @@ def _metrics(counts: Counts, judged: list[FeatureDrift], rules: DriftRules) -> l
             MetricRow("psi_population", name, item.vs_training_population.psi, number, version),
             MetricRow("p_value", name, item.p_value, number, version, limit=rules.alpha),
         ]
-    return rows or [MetricRow(CUSTOMERS, "predictions", 0, 0)]
+    return rows or [MetricRow(_CUSTOMERS, "predictions", 0, 0)]
 
 
-def _table(judged: list[FeatureDrift], rules: DriftRules) -> list[dict[str, Any]]:
+def _build_table(results: list[FeatureDrift], rules: DriftRules) -> list[dict[str, Any]]:
     return [
         {
             "version": item.version,
@@ -136,26 +165,26 @@ def _table(judged: list[FeatureDrift], rules: DriftRules) -> list[dict[str, Any]
             "customers": item.rows,
             "state": "drifted" if item.drifted else "moving" if item.psi >= rules.noted_psi else "",
         }
-        for item in judged
+        for item in results
     ]
 
 
-def _findings(judged: list[FeatureDrift], window: Window, rules: DriftRules) -> list[Finding]:
-    """One per feature: of several versions, the one in which it moved farthest."""
-    first: dict[str, FeatureDrift] = {}
-    for item in judged:
-        if item.drifted:
-            first.setdefault(item.name, item)
-    return [_finding(item, window, rules) for item in first.values()]
+def _find_drifted(results: list[FeatureDrift], window: Window, rules: DriftRules) -> list[Finding]:
+    """Build one finding per drifted feature, of the version with the largest PSI."""
+    largest: dict[str, FeatureDrift] = {}
+    for result in results:
+        if result.drifted:
+            largest.setdefault(result.name, result)
+    return [_finding(result, window, rules) for result in largest.values()]
 
 
 def _finding(item: FeatureDrift, window: Window, rules: DriftRules) -> Finding:
-    what = "The score" if item.name == SCORE else item.name
+    subject = "The score" if item.name == SCORE else item.name
     return Finding(
         event="holdfast.drift.detected",
         severity="warning",
         subject=item.name,
-        summary=f"{what} of {item.rows:,} customers has drifted from both references of version {item.version}: PSI "
+        summary=f"{subject} of {item.rows:,} customers has drifted from both references of version {item.version}: PSI "
         f"{item.vs_training.psi:.2f} vs. its training set, {item.vs_training_population.psi:.2f} vs. the population at "
         f"training (limit {rules.max_psi:g}).",
         payload={

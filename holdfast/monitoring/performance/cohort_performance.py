@@ -1,4 +1,4 @@
-"""What is known of each cohort: measured where its outcomes are, expected where they are not yet."""
+"""Performance per cohort: measured on matured cohorts, estimated on the others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +32,15 @@ METRIC_TITLES = {
 
 @dataclass(frozen=True)
 class CohortPerformance:
-    """A cohort and its measures, as in ``MEASURES``; ``churned`` is the share that did, None where it is not known.
+    """Performance of one cohort.
 
-    ``outcomes``, (rows of the cohort,), says who did: null of who was not active, None where the cohort is not mature.
-    "in hindsight": the version was trained on what happened after it scored, by a backfill; its quality there says
-    nothing, and is not measured.
+    Attributes:
+        status: "measured" if the cohort has matured, "estimated" before; "in hindsight" for a backfill by a version
+            that was trained on later events than the cohort, whose performance means nothing and is not measured.
+        matures_at: End of the cohort's last horizon.
+        churned: Share of churned customers; None if unknown.
+        metrics: Metrics, with the names in ``METRIC_TITLES``.
+        outcomes: Churned or not, shape (rows of the cohort,), null for inactive customers; None before maturity.
     """
 
     cohort: ScoredCohort
@@ -44,7 +48,7 @@ class CohortPerformance:
     matures_at: datetime
     customers: int
     churned: float | None = None
-    measures: dict[str, Interval] = field(default_factory=dict)
+    metrics: dict[str, Interval] = field(default_factory=dict)
     note: str = ""
     outcomes: "pd.Series[bool] | None" = None
 
@@ -57,54 +61,65 @@ def evaluate_cohorts(
     known_at: datetime,
     rules: OutcomeRules,
 ) -> list[CohortPerformance]:
-    """Each cohort as known at ``as_of`` from what had arrived by ``known_at``; ``trained``: version to its moment.
+    """Measure the matured cohorts, and estimate the performance of the others.
 
-    A cohort is measured when its last horizon has closed. Before that, those of its customers are known who bought
-    again, and none who churned: measures of the known ones would be biased.
+    A cohort is measured when its last horizon has closed. Before that, the only known outcomes are those of customers
+    who bought again, so metrics of them would be biased.
+
+    Args:
+        settings: Settings with the data folder.
+        cohorts: Scored cohorts.
+        trained: Time of the training by version.
+        as_of: Time of the evaluation.
+        known_at: Data that arrived later are ignored.
+        rules: Limits and bootstrap settings.
+
+    Returns:
+        The performance of each cohort, in the same order.
     """
     until = labels_known_until(settings, as_of, known_at)
-    mature = [cohort for cohort in cohorts if until is not None and maturity_time(settings, cohort.ends_at) <= until]
-    churned: dict[int, pd.Series] = {}
-    if mature:
-        together = pd.concat([cohort.rows[[ENTITY_KEY, "cutoff"]] for cohort in mature], ignore_index=True)
-        found, start = load_outcomes(settings, together, known_at), 0
-        for cohort in mature:
-            churned[id(cohort)] = found.iloc[start : start + len(cohort.rows)].reset_index(drop=True)
+    matured = [cohort for cohort in cohorts if until is not None and maturity_time(settings, cohort.ends_at) <= until]
+    outcomes: dict[int, pd.Series] = {}
+    if matured:
+        rows = pd.concat([cohort.rows[[ENTITY_KEY, "cutoff"]] for cohort in matured], ignore_index=True)
+        churned, start = load_outcomes(settings, rows, known_at), 0
+        for cohort in matured:
+            outcomes[id(cohort)] = churned.iloc[start : start + len(cohort.rows)].reset_index(drop=True)
             start += len(cohort.rows)
     return [
-        _quality(cohort, maturity_time(settings, cohort.ends_at), churned.get(id(cohort)), trained, rules)
+        _evaluate(cohort, maturity_time(settings, cohort.ends_at), outcomes.get(id(cohort)), trained, rules)
         for cohort in cohorts
     ]
 
 
-def _quality(
+def _evaluate(
     cohort: ScoredCohort,
-    matures: datetime,
-    churned: "pd.Series[bool] | None",
+    matures_at: datetime,
+    outcomes: "pd.Series[bool] | None",
     trained: Mapping[str, datetime],
     rules: OutcomeRules,
 ) -> CohortPerformance:
-    rows = cohort.rows if churned is None else cohort.rows[churned.notna()]  # requests are for the inactive, too
+    rows = cohort.rows if outcomes is None else cohort.rows[outcomes.notna()]  # inactive customers have no outcome
     customers = int(rows[ENTITY_KEY].nunique())
 
-    def told(status: CohortStatus, note: str = "", **known: object) -> CohortPerformance:
-        return CohortPerformance(cohort, status, matures, customers, note=note, outcomes=churned, **known)  # type: ignore[arg-type]
+    def result(status: CohortStatus, note: str = "", **values: object) -> CohortPerformance:
+        return CohortPerformance(cohort, status, matures_at, customers, note=note, outcomes=outcomes, **values)  # type: ignore[arg-type]
 
-    if (moment := trained.get(cohort.version)) is not None and cohort.ends_at < moment:
-        return told("in hindsight", f"version {cohort.version} knew what happened up to {moment:%Y-%m-%d}")
+    if (trained_at := trained.get(cohort.version)) is not None and cohort.ends_at < trained_at:
+        return result("in hindsight", f"version {cohort.version} was trained on events up to {trained_at:%Y-%m-%d}")
     if customers < rules.min_rows:
-        return told("too few", f"{customers} customers are too few to measure: it takes {rules.min_rows}")
+        return result("too few", f"{customers} customers, at least {rules.min_rows} are needed")
     scores, offered = rows["churn_probability"].to_numpy(np.float64), rows["offered"].to_numpy(np.float64)
-    if churned is None:
-        customers_of_rows = rows[ENTITY_KEY].to_numpy()
-        known = estimate_performance(scores, offered, customers_of_rows, rules.value, rules.resamples, rules.seed)
-        return told("estimated", f"matures on {matures:%Y-%m-%d}", measures=known)
-    outcome = churned.dropna().to_numpy(dtype=bool)
-    bootstrap = CustomerBootstrap(rows[ENTITY_KEY].to_numpy(), rules.resamples, rules.seed)
-    drawn = measure_performance(outcome, scores, offered == 1, rules.value, bootstrap)
+    ids = rows[ENTITY_KEY].to_numpy()
+    if outcomes is None:
+        estimate = estimate_performance(scores, offered, ids, rules.value, rules.resamples, rules.seed)
+        return result("estimated", f"matures on {matures_at:%Y-%m-%d}", metrics=estimate)
+    churned = outcomes.dropna().to_numpy(dtype=bool)
+    bootstrap = CustomerBootstrap(ids, rules.resamples, rules.seed)
+    drawn = measure_performance(churned, scores, offered == 1, rules.value, bootstrap)
     if np.isnan(offered).any():
         del drawn["earned"]
     if "roc_auc" in drawn:
-        drawn["pr_auc"] = (compute_metrics(outcome, scores)["pr_auc"], pr_auc_draws(outcome, scores, bootstrap))
-    note = "" if "roc_auc" in drawn else f"all of them {'churned' if outcome.all() else 'stayed'}: nothing to rank"
-    return told("measured", note, churned=float(outcome.mean()), measures=compute_intervals(drawn))
+        drawn["pr_auc"] = (compute_metrics(churned, scores)["pr_auc"], pr_auc_draws(churned, scores, bootstrap))
+    note = "" if "roc_auc" in drawn else f"all customers {'churned' if churned.all() else 'stayed'}: no ranking metrics"
+    return result("measured", note, churned=float(churned.mean()), metrics=compute_intervals(drawn))

@@ -1,4 +1,4 @@
-"""Who was scored when, by which version: from the tables of scores, and from the prediction log."""
+"""Scored cohorts from the score tables and from the prediction log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +16,17 @@ from holdfast.monitoring.performance.first_predictions import read_first_predict
 
 CohortSource = Literal["scores", "requests"]
 CohortPeriod = Literal["month", "week", "day"]
+_COLUMNS = [ENTITY_KEY, "cutoff", "churn_probability", "offered"]
 
 
 @dataclass(frozen=True)
 class ScoredCohort:
-    """Customers scored by one version, at one moment or in one month.
+    """Customers scored by one version, at one time (score table) or in one month (requests).
 
-    ``rows`` has customer_id, cutoff, churn_probability and offered: 1.0 where the decision was an offer, 0.0 where not,
-    NaN where it is not known. It has a row per customer of a moment, and per customer and day of a month. ``closes``:
-    nobody joins the cohort after that.
+    Attributes:
+        ends_at: Time after which the cohort does not grow.
+        rows: Columns customer_id, cutoff, churn_probability and offered (1.0 if the decision was an offer, 0.0 if not,
+            NaN if unknown); one row per customer of a score table, one per customer and day of a month of requests.
     """
 
     source: CohortSource
@@ -35,41 +37,67 @@ class ScoredCohort:
 
     @property
     def name(self) -> str:
-        """What people read; sorts by time."""
+        """Return the display name, which sorts by time."""
         return f"{self.as_of:%Y-%m-%d}" if self.source == "scores" else f"{self.as_of:%Y-%m} requests"
 
 
 def start_of_month(as_of: datetime, months: int) -> datetime:
-    """The beginning of the month so many months before the one that ends at, or holds, ``as_of``."""
+    """Return the start of an earlier month.
+
+    Args:
+        as_of: Any time.
+        months: Number of months before the month of ``as_of``; negative for a later month.
+
+    Returns:
+        Midnight UTC of the first day of the month.
+    """
     number = as_of.year * 12 + as_of.month - 1 - months
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
 
 def load_score_cohorts(settings: Settings, since: datetime, as_of: datetime, every: CohortPeriod) -> list[ScoredCohort]:
-    """The active customers of the tables of scores from ``since`` up to ``as_of``, oldest first.
+    """Load the active customers of the score tables from ``since`` to ``as_of``.
 
-    Of each month, week or day the first table of a version counts, as it was when it was first written.
+    Of each period, the first table of a version is a cohort, in its first version: a table that was recomputed from
+    later data replaced the one that was acted on.
+
+    Args:
+        settings: Settings with the folder of the scores.
+        since: Earliest as_of of a table.
+        as_of: Latest as_of of a table.
+        every: Period.
+
+    Returns:
+        The cohorts, oldest first.
     """
-    found: dict[tuple[pd.Period, str], ScoredCohort] = {}
-    scored = [item for item in list_score_tables(settings) if since <= item.as_of <= as_of]
-    # What was acted on came first; a table made again from later data replaced it.
-    for item in sorted(scored, key=lambda item: (item.as_of, item.known_at)):
+    cohorts: dict[tuple[pd.Period, str], ScoredCohort] = {}
+    tables = [item for item in list_score_tables(settings) if since <= item.as_of <= as_of]
+    for item in sorted(tables, key=lambda item: (item.as_of, item.known_at)):
         key = (_period(item.as_of, every), item.model_version)
-        if key not in found:
+        if key not in cohorts:
             rows = read_scores(item.path, [ENTITY_KEY, "churn_probability", "will_churn", "active"])
             rows = rows[rows["active"]].assign(cutoff=item.as_of, offered=rows["will_churn"].astype(np.float64))
-            kept = rows[[ENTITY_KEY, "cutoff", "churn_probability", "offered"]].reset_index(drop=True)
-            found[key] = ScoredCohort("scores", item.as_of, item.as_of, item.model_version, kept)
-    return list(found.values())
+            rows = rows[_COLUMNS].reset_index(drop=True)
+            cohorts[key] = ScoredCohort("scores", item.as_of, item.as_of, item.model_version, rows)
+    return list(cohorts.values())
 
 
 def load_request_cohorts(
     settings: Settings, since: datetime, as_of: datetime, thresholds: Mapping[str, float]
 ) -> list[ScoredCohort]:
-    """What callers were told from ``since`` on and before ``as_of``, by month and version, oldest first.
+    """Load the predictions returned to callers since ``since`` and before ``as_of``, by month and version.
 
-    Of a customer the first prediction of each day counts. Its outcome is taken from the midnight before on: what he
-    bought that day before he was asked about, the model did not know either.
+    The first prediction of a customer on each day is used. Its horizon starts at the midnight before, because the
+    model does not see the customer's purchases of that day either.
+
+    Args:
+        settings: Settings with the prediction log.
+        since: Earliest as_of of a prediction.
+        as_of: Latest as_of of a prediction, exclusive.
+        thresholds: Decision threshold by version.
+
+    Returns:
+        The cohorts, oldest first.
     """
     frame = read_first_predictions(settings, since, as_of)
     if not len(frame):
@@ -82,13 +110,11 @@ def load_request_cohorts(
     cohorts = []
     for (month, version), rows in frame.groupby(["month", "version"]):
         start = datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC)
-        closes = start_of_month(start, -1) - timedelta(microseconds=1)
-        kept = rows[[ENTITY_KEY, "cutoff", "churn_probability", "offered"]].reset_index(drop=True)
-        cohorts.append(ScoredCohort("requests", start, closes, str(version), kept))
+        ends_at = start_of_month(start, -1) - timedelta(microseconds=1)
+        cohorts.append(ScoredCohort("requests", start, ends_at, str(version), rows[_COLUMNS].reset_index(drop=True)))
     return cohorts
 
 
-def _period(moment: datetime, every: CohortPeriod) -> pd.Period:
-    return (
-        pd.Timestamp(moment).tz_convert(UTC).tz_localize(None).to_period({"month": "M", "week": "W", "day": "D"}[every])
-    )
+def _period(time: datetime, every: CohortPeriod) -> pd.Period:
+    code = {"month": "M", "week": "W", "day": "D"}[every]
+    return pd.Timestamp(time).tz_convert(UTC).tz_localize(None).to_period(code)

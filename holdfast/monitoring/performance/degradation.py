@@ -1,38 +1,47 @@
-"""When quality has surely dropped: below what the test promised, beyond the noise of both."""
+"""Significant degradation of a model's performance compared with its test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
-# What decides, and whether more of it is better.
+# Checked metrics.
 HIGHER_IS_BETTER = {"roc_auc": True, "brier": False}
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """A metric that is worse than promised."""
+    """Metric that is significantly worse than in the version's test."""
 
     metric: str
-    found: Interval
-    promised: Interval
+    measured: Interval
+    expected: Interval
 
     def __str__(self) -> str:
-        return f"{METRIC_LABELS[self.metric]} {self.found}, promised {self.promised}"
+        return f"{METRIC_LABELS[self.metric]} {self.measured}, expected {self.expected}"
 
 
-def find_degradations(found: Mapping[str, Interval], promised: Mapping[str, Interval]) -> list[Degradation]:
-    """The metrics whose 95% interval lies on the bad side of the promised one, without touching it.
+def find_degradations(measured: Mapping[str, Interval], expected: Mapping[str, Interval]) -> list[Degradation]:
+    """Find the metrics whose measured 95% interval is worse than the expected one and does not overlap it.
 
-    Of two means of equal precision that are truly the same, one is called worse in about 3 cases of 1,000. A metric
-    that one of the two lacks, or has no interval for, is not judged.
+    Of two equal means with equal precision, one is called worse in about 3 of 1,000 cases. A metric that either side
+    lacks, or has no interval for, is not checked.
+
+    Args:
+        measured: Intervals of a cohort, by metric.
+        expected: Intervals of the version's test, by metric.
+
+    Returns:
+        The degraded metrics.
     """
     return [
-        Degradation(metric, found[metric], promised[metric])
-        for metric, more_is_better in HIGHER_IS_BETTER.items()
-        if metric in found and metric in promised and _is_worse(found[metric], promised[metric], more_is_better)
+        Degradation(metric, measured[metric], expected[metric])
+        for metric, higher_is_better in HIGHER_IS_BETTER.items()
+        if metric in measured
+        and metric in expected
+        and _is_significant(measured[metric], expected[metric], higher_is_better)
     ]
 
 
-def _is_worse(found: Interval, promised: Interval, more_is_better: bool) -> bool:
-    return found.high < promised.low if more_is_better else found.low > promised.high
+def _is_significant(measured: Interval, expected: Interval, higher_is_better: bool) -> bool:
+    return measured.high < expected.low if higher_is_better else measured.low > expected.high

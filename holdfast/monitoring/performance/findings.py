@@ -1,4 +1,4 @@
-"""Outcomes in words: findings, the table that people read, rows of the metrics table, and Evidently's report."""
+"""Findings, table rows, metric rows and Evidently report of the outcome view."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,48 +15,57 @@ from holdfast.monitoring.performance.degradation import HIGHER_IS_BETTER, Degrad
 from holdfast.training.evaluation_report import Interval
 
 if TYPE_CHECKING:
-    from evidently.core.report import Snapshot
-
-
-def latest_champion_cohorts(known: Sequence[CohortPerformance], champion: str | None) -> list[CohortPerformance]:
-    """The cohorts that the champion answers for: the latest mature one of scores, and of requests."""
-    measured = [item for item in known if item.status == "measured" and item.cohort.version == champion]
-    latest = {item.cohort.source: item for item in sorted(measured, key=lambda item: item.cohort.as_of)}
-    return [latest[source] for source in get_args(CohortSource) if source in latest]
+    from holdfast.monitoring.evidently_workspace import EvidentlyReport
 
 
 def degradation_findings(
-    known: Sequence[CohortPerformance], champion: str, promised: Mapping[str, Interval]
+    cohorts: Sequence[CohortPerformance], champion: str, expected: Mapping[str, Interval]
 ) -> list[Finding]:
-    """Whether the champion is surely worse there than promised; one finding is enough."""
-    found = [(item, find_degradations(item.measures, promised)) for item in latest_champion_cohorts(known, champion)]
-    return [_finding(item, champion, worse) for item, worse in found if worse][:1]
+    """Compare the champion's latest matured cohorts with its test.
+
+    Args:
+        cohorts: Performance of all cohorts.
+        champion: Version of the champion.
+        expected: Metrics of the champion's test.
+
+    Returns:
+        At most one finding: score tables before requests.
+    """
+    for cohort in _latest_champion_cohorts(cohorts, champion):
+        if degradations := find_degradations(cohort.metrics, expected):
+            return [_finding(cohort, champion, degradations)]
+    return []
 
 
 def build_metric_rows(
-    known: Sequence[CohortPerformance], champion: str | None, promised: Mapping[str, Interval]
+    cohorts: Sequence[CohortPerformance], champion: str | None, expected: Mapping[str, Interval]
 ) -> list[MetricRow]:
-    """A row per cohort and measure, and the share that churned; ``breached`` is what dropped, of the latest only.
+    """Build a row per cohort and metric, and a row with the share of churned customers.
 
-    What was bad once stays in the table for as long as its cohort does: it is no reason to train again.
+    Only the latest cohorts of the champion may be breached: an older degradation stays in the table as long as its
+    cohort, and must not trigger another training.
+
+    Args:
+        cohorts: Performance of all cohorts.
+        champion: Version of the champion; None without a champion.
+        expected: Metrics of the champion's test.
+
+    Returns:
+        The metric rows.
     """
-    latest = latest_champion_cohorts(known, champion)
-    measured = [item for item in known if item.status == "measured"]
-    rows = [MetricRow("mature_cohorts", "all", float(len(measured)), sum(item.customers for item in measured))]
-    for item in known:
-        name, version, of_champion = item.cohort.name, item.cohort.version, item.cohort.version == champion
-        estimated = item.status == "estimated"
-        worse = (
-            {drop.metric for drop in find_degradations(item.measures, promised)}
-            if any(item is one for one in latest)
-            else set()
-        )
-        for metric, found in item.measures.items():
+    latest = {id(cohort) for cohort in _latest_champion_cohorts(cohorts, champion)}
+    measured = [cohort for cohort in cohorts if cohort.status == "measured"]
+    rows = [MetricRow("mature_cohorts", "all", float(len(measured)), sum(cohort.customers for cohort in measured))]
+    for item in cohorts:
+        name, version = item.cohort.name, item.cohort.version
+        degradations = find_degradations(item.metrics, expected) if id(item) in latest else []
+        degraded = {degradation.metric for degradation in degradations}
+        for metric, interval in item.metrics.items():
             rows.append(
                 MetricRow(
-                    metric, name, found.value, item.customers, version, found.low, found.high,
-                    limit=_limit(metric, promised) if of_champion else None,
-                    breached=metric in worse, estimated=estimated,
+                    metric, name, interval.value, item.customers, version, interval.low, interval.high,
+                    limit=_limit(metric, expected) if version == champion else None,
+                    breached=metric in degraded, estimated=item.status == "estimated",
                 )
             )  # fmt: skip
         if item.churned is not None:
@@ -64,10 +73,17 @@ def build_metric_rows(
     return rows
 
 
-def build_table(known: Sequence[CohortPerformance]) -> list[dict[str, Any]]:
-    """A row per cohort, latest first; an estimate is marked as one."""
+def build_table(cohorts: Sequence[CohortPerformance]) -> list[dict[str, Any]]:
+    """Build the table for the Prefect UI.
+
+    Args:
+        cohorts: Performance of all cohorts.
+
+    Returns:
+        One row per cohort, latest first, with estimates marked.
+    """
     rows = []
-    for item in sorted(known, key=lambda item: (item.cohort.as_of, item.cohort.source), reverse=True):
+    for item in sorted(cohorts, key=lambda item: (item.cohort.as_of, item.cohort.source), reverse=True):
         row: dict[str, Any] = {
             "cohort": item.cohort.name,
             "version": item.cohort.version,
@@ -75,64 +91,88 @@ def build_table(known: Sequence[CohortPerformance]) -> list[dict[str, Any]]:
             "known": "estimate" if item.status == "estimated" else item.status,
             "churned": "" if item.churned is None else f"{item.churned:.1%}",
         }
-        row |= {
-            title: str(item.measures[name]) if name in item.measures else "" for name, title in METRIC_TITLES.items()
-        }
+        row |= {title: str(item.metrics[name]) if name in item.metrics else "" for name, title in METRIC_TITLES.items()}
         rows.append(row | {"note": item.note})
     return rows
 
 
-def summarize_cohorts(known: Sequence[CohortPerformance], as_of: datetime) -> str:
-    """In one sentence."""
-    if not known:
-        return "Nobody was scored yet: no cohort to measure."
-    count = {status: sum(item.status == status for item in known) for status in {item.status for item in known}}
-    told = [f"{number} {status}" for status, number in sorted(count.items(), key=lambda pair: -pair[1])]
-    said = f"{len(known)} cohorts: {', '.join(told)}"
-    waiting = [item.matures_at for item in known if item.status == "estimated" and item.matures_at > as_of]
-    return said + (f"; the next matures on {min(waiting):%Y-%m-%d}" if waiting else "")
+def summarize_cohorts(cohorts: Sequence[CohortPerformance], as_of: datetime) -> str:
+    """Summarize the cohorts in one sentence.
+
+    Args:
+        cohorts: Performance of all cohorts.
+        as_of: End of the window.
+
+    Returns:
+        Number of cohorts by status, and the next maturity date.
+    """
+    if not cohorts:
+        return "No customer was scored: there is no cohort to measure."
+    counts = {status: sum(item.status == status for item in cohorts) for status in {item.status for item in cohorts}}
+    parts = [f"{count} {status}" for status, count in sorted(counts.items(), key=lambda pair: -pair[1])]
+    maturity = [item.matures_at for item in cohorts if item.status == "estimated" and item.matures_at > as_of]
+    next_maturity = f"; the next matures on {min(maturity):%Y-%m-%d}" if maturity else ""
+    return f"{len(cohorts)} cohorts: {', '.join(parts)}{next_maturity}"
 
 
-def classification_report(current: CohortPerformance, test: pd.DataFrame | None) -> "Snapshot | None":
-    """Evidently's report of a mature cohort, beside the test of its version; None of one class.
+def classification_report(current: CohortPerformance, test: pd.DataFrame | None) -> "EvidentlyReport | None":
+    """Build Evidently's report of a matured cohort, compared with the test of its version.
 
-    ``test`` has churned and churn_probability, None where it is not known.
+    Args:
+        current: Performance of the cohort.
+        test: Test predictions with columns churned and churn_probability; None if unknown.
+
+    Returns:
+        The report; None if a side has one class only.
     """
     from evidently import BinaryClassification, DataDefinition, Dataset, Report
     from evidently.presets import ClassificationQuality
 
-    assert current.outcomes is not None  # it is mature
+    assert current.outcomes is not None  # matured
     rows = current.cohort.rows.assign(churned=current.outcomes.to_numpy())
-    frame = rows[current.outcomes.notna().to_numpy()][["churned", "churn_probability"]]
-    frames = [frame] if test is None else [frame, test[["churned", "churn_probability"]]]
-    if any(part["churned"].nunique() < 2 for part in frames):
+    cohort = rows[current.outcomes.notna().to_numpy()][["churned", "churn_probability"]]
+    frames = [cohort] if test is None else [cohort, test[["churned", "churn_probability"]]]
+    if any(frame["churned"].nunique() < 2 for frame in frames):
         return None
     definition = DataDefinition(
         classification=[BinaryClassification(target="churned", prediction_probas="churn_probability", pos_label=1)]
     )
-    sets = [
-        Dataset.from_pandas(part.astype({"churned": np.int64}).reset_index(drop=True), definition) for part in frames
+    datasets = [
+        Dataset.from_pandas(frame.astype({"churned": np.int64}).reset_index(drop=True), definition) for frame in frames
     ]
     metadata = {"view": "outcome", "cohort": current.cohort.name, "version": current.cohort.version}
-    return Report([ClassificationQuality()], metadata=metadata, include_tests=True).run(*sets)
+    return Report([ClassificationQuality()], metadata=metadata, include_tests=True).run(*datasets)
 
 
-def _finding(latest: CohortPerformance, champion: str, worse: Sequence[Degradation]) -> Finding:
-    told = [
-        {"metric": drop.metric, "found": drop.found.model_dump(), "promised": drop.promised.model_dump()}
-        for drop in worse
+def _latest_champion_cohorts(cohorts: Sequence[CohortPerformance], champion: str | None) -> list[CohortPerformance]:
+    """Select the champion's latest matured cohort of score tables, and of requests."""
+    measured = [item for item in cohorts if item.status == "measured" and item.cohort.version == champion]
+    latest = {item.cohort.source: item for item in sorted(measured, key=lambda item: item.cohort.as_of)}
+    return [latest[source] for source in get_args(CohortSource) if source in latest]
+
+
+def _finding(latest: CohortPerformance, champion: str, degradations: Sequence[Degradation]) -> Finding:
+    metrics = [
+        {"metric": item.metric, "found": item.measured.model_dump(), "promised": item.expected.model_dump()}
+        for item in degradations
     ]
     return Finding(
         event="holdfast.quality.dropped",
         severity="critical",
         subject=f"version-{champion}",
-        summary=f"Version {champion} is worse than its test promised on the {latest.customers:,} customers of cohort "
-        f"{latest.cohort.name}: {'; '.join(map(str, worse))}.",
-        payload={"version": champion, "cohort": latest.cohort.name, "rows": latest.customers, **told[0], "all": told},
+        summary=f"Version {champion} is worse than in its test on the {latest.customers:,} customers of cohort "
+        f"{latest.cohort.name}: {'; '.join(map(str, degradations))}.",
+        payload={
+            "version": champion,
+            "cohort": latest.cohort.name,
+            "rows": latest.customers,
+            **metrics[0],
+            "all": metrics,
+        },
     )
 
 
-def _limit(metric: str, promised: Mapping[str, Interval]) -> float | None:
-    if metric not in HIGHER_IS_BETTER or metric not in promised:
+def _limit(metric: str, expected: Mapping[str, Interval]) -> float | None:
+    if metric not in HIGHER_IS_BETTER or metric not in expected:
         return None
-    return promised[metric].low if HIGHER_IS_BETTER[metric] else promised[metric].high
+    return expected[metric].low if HIGHER_IS_BETTER[metric] else expected[metric].high

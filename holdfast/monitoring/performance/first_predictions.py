@@ -1,7 +1,7 @@
-"""What callers were told, from the prediction log: the first answer to each customer on each day, by version.
+"""First prediction of each customer on each day, by version, from the prediction log.
 
-Half a year of a busy log takes minutes to read, and monitoring looks every hour. A day that is over is read once, and
-what is kept of it is a row per customer: ``monitoring/answers/DAY.parquet``.
+Half a year of a busy log takes minutes to read, and monitoring runs every hour. A past day is read once and cached with
+one row per customer: ``monitoring/answers/DAY.parquet``.
 """
 
 import json
@@ -21,29 +21,38 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.core.prediction_log import TIMESTAMP_TYPE, iter_day_predictions, list_day_folders
 from holdfast.models.contract import RECENCY_FEATURE
 
-_ANSWERED = ("champion", "canary")  # what a caller got: a challenger in shadow decided nothing
+_RETURNED_ROUTES = ("champion", "canary")  # predictions in shadow are not returned to callers
 _COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
-_MADE_FROM = b"holdfast"
+_SOURCE_KEY = b"holdfast"  # metadata: digest of the source files
 
 
 def read_first_predictions(settings: Settings, since: datetime, as_of: datetime) -> pd.DataFrame:
-    """The first answers in each file to active customers, about ``since`` on and before ``as_of``; ``_COLUMNS``.
+    """Read the first predictions for active customers since ``since`` and before ``as_of``.
 
-    On the wall clock the time a prediction is about is that of the answer: days before ``since`` are not read, and
-    those that are over are kept. Any other clock says nothing of when answers were given.
+    On the wall clock, a prediction's ``as_of`` is its response time: days before ``since`` are not read, and past days
+    are cached. On any other clock the response time is unrelated, and all files are read.
+
+    Args:
+        settings: Settings with the prediction log.
+        since: Earliest as_of of a prediction.
+        as_of: Latest as_of of a prediction, exclusive.
+
+    Returns:
+        Columns customer_id, as_of, answered_at, version and churn_probability; the first predictions of each file, so a
+        customer may have several rows on one day.
     """
-    near, tables = settings.clock == "wall", []
+    is_wall, tables = settings.clock == "wall", []
     days = list_day_folders(settings.predictions)
-    _forget_others(settings, {day for day, _ in days})
+    _delete_stale_cache(settings, {day for day, _ in days})
     for day, folder in days:
-        if not near:
-            tables.append(_first(settings, _between(iter_day_predictions(folder), since, as_of)))
+        if not is_wall:
+            tables.append(_first_of_each_file(settings, _between(iter_day_predictions(folder), since, as_of)))
         elif day >= since.date():
-            over = day < as_of.date() - timedelta(days=1)  # writers may be late by minutes
-            told = _kept(settings, day, folder) if over else _first(settings, iter_day_predictions(folder))
-            tables.append(told[(told["as_of"] >= since) & (told["as_of"] < as_of)])
-    found = [table for table in tables if len(table)]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=_COLUMNS)
+            is_past = day < as_of.date() - timedelta(days=1)  # log writers may be minutes late
+            rows = _read_cached(settings, day, folder) if is_past else _read_day(settings, folder)
+            tables.append(rows[(rows["as_of"] >= since) & (rows["as_of"] < as_of)])
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
 
 
 def _between(tables: Iterable[pa.Table], since: datetime, as_of: datetime) -> Iterable[pa.Table]:
@@ -55,43 +64,47 @@ def _between(tables: Iterable[pa.Table], since: datetime, as_of: datetime) -> It
         yield table.filter(inside)
 
 
-def _first(settings: Settings, tables: Iterable[pa.Table]) -> pd.DataFrame:
-    """One file in memory at a time."""
-    found = []
+def _first_of_each_file(settings: Settings, tables: Iterable[pa.Table]) -> pd.DataFrame:
+    """Select the first predictions of each file, with one file in memory at a time."""
+    tables_of_first = []
     for table in tables:
-        counts = pc.is_in(table["route"], pa.array(_ANSWERED))
-        if RECENCY_FEATURE in table.column_names:  # nothing was learned of those who have long been away
-            counts = pc.and_(counts, pc.less_equal(table[RECENCY_FEATURE], float(settings.activity_days)))
-        rows = table.filter(counts).select(_COLUMNS).to_pandas()
+        selected = pc.is_in(table["route"], pa.array(_RETURNED_ROUTES))
+        if RECENCY_FEATURE in table.column_names:  # the model was trained on active customers only
+            selected = pc.and_(selected, pc.less_equal(table[RECENCY_FEATURE], float(settings.activity_days)))
+        rows = table.filter(selected).select(_COLUMNS).to_pandas()
         rows = rows.assign(day=rows["as_of"].dt.floor("D")).sort_values("answered_at", kind="stable")
-        found.append(rows.drop_duplicates([ENTITY_KEY, "day", "version"])[_COLUMNS])
-    return pd.concat(found, ignore_index=True) if found else _nothing()
+        tables_of_first.append(rows.drop_duplicates([ENTITY_KEY, "day", "version"])[_COLUMNS])
+    return pd.concat(tables_of_first, ignore_index=True) if tables_of_first else _empty()
 
 
-def _kept(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
-    """Those of a day that is over; read from the log again if its files are others by now."""
+def _read_day(settings: Settings, folder: Path) -> pd.DataFrame:
+    return _first_of_each_file(settings, iter_day_predictions(folder))
+
+
+def _read_cached(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
+    """Read a past day from the cache, or from the log if its files have changed since."""
     files = sorted(path.name for path in folder.glob("*.arrows"))
-    made_from = sha256(json.dumps([settings.activity_days, files])).encode()
-    place = settings.monitoring / "answers" / f"{day}.parquet"
+    source = sha256(json.dumps([settings.activity_days, files])).encode()
+    path = settings.monitoring / "answers" / f"{day}.parquet"
     try:
-        if (pq.read_schema(place).metadata or {}).get(_MADE_FROM) == made_from:
-            return pq.read_table(place, columns=_COLUMNS).to_pandas()
+        if (pq.read_schema(path).metadata or {}).get(_SOURCE_KEY) == source:
+            return pq.read_table(path, columns=_COLUMNS).to_pandas()
     except (FileNotFoundError, pa.ArrowException):
         pass
-    told = _first(settings, iter_day_predictions(folder))
-    table = pa.Table.from_pandas(told, preserve_index=False).replace_schema_metadata({_MADE_FROM: made_from})
-    with replace_file(place) as temporary:
+    rows = _read_day(settings, folder)
+    table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata({_SOURCE_KEY: source})
+    with replace_file(path) as temporary:
         pq.write_table(table, temporary)
-    return told
+    return rows
 
 
-def _forget_others(settings: Settings, days: set[date]) -> None:
-    """What the log does not hold any more is not held here, either."""
-    for place in (settings.monitoring / "answers").glob("*.parquet"):
-        if date.fromisoformat(place.stem) not in days:
-            place.unlink(missing_ok=True)
+def _delete_stale_cache(settings: Settings, days: set[date]) -> None:
+    """Delete cached days that are no longer in the log."""
+    for path in (settings.monitoring / "answers").glob("*.parquet"):
+        if date.fromisoformat(path.stem) not in days:
+            path.unlink(missing_ok=True)
 
 
-def _nothing() -> pd.DataFrame:
+def _empty() -> pd.DataFrame:
     times = {"as_of": "datetime64[us, UTC]", "answered_at": "datetime64[us, UTC]"}
     return pd.DataFrame(columns=_COLUMNS).astype(times)

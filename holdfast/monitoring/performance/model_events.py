@@ -1,4 +1,4 @@
-"""When the models changed, on the time that cohorts are about: trainings, promotions and rollbacks."""
+"""Trainings, promotions and rollbacks on the time axis of the cohorts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ EventKind = Literal["trained", "promoted", "rolled back"]
 
 @dataclass(frozen=True)
 class ModelEvent:
-    """What happened to a version, and when."""
+    """Training, promotion or rollback of a version."""
 
     time: datetime
     kind: EventKind
@@ -23,24 +23,36 @@ class ModelEvent:
 
 
 def list_model_events(
-    settings: Settings, reigns: ChampionHistory, trained: Mapping[str, datetime], cohorts: Sequence[ScoredCohort]
+    settings: Settings, history: ChampionHistory, trained: Mapping[str, datetime], cohorts: Sequence[ScoredCohort]
 ) -> list[ModelEvent]:
-    """Every training, promotion and rollback, oldest first.
+    """List every training, promotion and rollback, oldest first.
 
-    On the wall clock, they were when they were recorded. In a replay years lie between that and the time it is about:
-    there a promotion is where the version first scored, or was trained as of, and a rollback where it last scored.
+    On the wall clock, promotions and rollbacks have their recorded time. In a replay, the recorded time is years away
+    from the data: a promotion is placed at the version's first cohort (without cohorts at its training), a rollback at
+    its last cohort.
+
+    Args:
+        settings: Settings with the clock.
+        history: Promotions and rollbacks.
+        trained: Time of the training by version.
+        cohorts: Scored cohorts.
+
+    Returns:
+        The events.
     """
     scored: dict[str, list[datetime]] = {}
     for cohort in cohorts:
         scored.setdefault(cohort.version, []).append(cohort.as_of)
-    found = [ModelEvent(moment, "trained", version) for version, moment in trained.items()]
-    for kind, records in (("promoted", reigns.promotions), ("rolled back", reigns.rollbacks)):
-        for version, events in records.items():
-            for event in events:
-                when: datetime | None = as_utc(event.when)
+    events = {ModelEvent(time, "trained", version) for version, time in trained.items()}
+    promoted: EventKind = "promoted"
+    rolled_back: EventKind = "rolled back"
+    for kind, records in ((promoted, history.promotions), (rolled_back, history.rollbacks)):
+        for version, entries in records.items():
+            for entry in entries:
+                time: datetime | None = as_utc(entry.when)
                 if settings.clock != "wall":
-                    ends = scored.get(version) or ([trained[version]] if version in trained else [])
-                    when = (min if kind == "promoted" else max)(ends, default=None)
-                if when is not None:
-                    found.append(ModelEvent(when, kind, version))  # type: ignore[arg-type]
-    return sorted(set(found), key=lambda mark: (mark.time, mark.version, mark.kind))
+                    times = scored.get(version) or ([trained[version]] if version in trained else [])
+                    time = (min if kind == promoted else max)(times, default=None)
+                if time is not None:
+                    events.add(ModelEvent(time, kind, version))
+    return sorted(events, key=lambda event: (event.time, event.version, event.kind))

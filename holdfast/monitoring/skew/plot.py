@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from holdfast.monitoring.evidently_workspace import plot_message
+from holdfast.monitoring.result import plot_message
 from holdfast.monitoring.skew.causes import CAUSES, Cause, FeatureComparison
 from holdfast.training.plots import GRAY, style_axes
 

@@ -10,10 +10,9 @@ from feature_repo.settings import Settings
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.model_versions.aliases import UnknownVersionError, list_versions, open_registry
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
-from holdfast.monitoring.evidently_workspace import plot_message
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.result import ViewResult, build_empty_result
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.skew.causes import COLUMNS, FeatureComparison, explain_differences
 from holdfast.monitoring.skew.findings import build_metric_rows, build_table, not_computable_finding, skew_findings
@@ -36,7 +35,7 @@ def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) ->
     """
     logged = extract_logged_features(read_logged_predictions(settings, window))
     if not logged:
-        return _nothing("Nothing was predicted in the window: no value to compare.")
+        return build_empty_result("skew", "values_compared", "No prediction was logged in the window.")
     versions, notes = _fingerprints(settings, {item.version for item in logged})
     with checkout_definitions(settings) as by:
         changed = {
@@ -47,7 +46,7 @@ def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) ->
         try:
             compared, broken = _compared(settings, by, logged, window, rules, changed)
         except NoDataError as error:
-            return _nothing(f"Nothing can be recomputed: {error}")
+            return build_empty_result("skew", "values_compared", f"No feature can be recomputed: {error}")
         kept = [
             explain_differences(settings, by, item, window.known_at, rules.skew.max_delay_hours)
             for item in compared
@@ -141,9 +140,3 @@ def _broken_rows(broken: Sequence[Finding]) -> list[MetricRow]:
         )
         for item in broken
     ]  # fmt: skip
-
-
-def _nothing(summary: str) -> ViewResult:
-    """A window with nothing to compare is a window, too; that nothing differs it cannot tell."""
-    rows = [MetricRow("values_compared", "all", 0.0, 0)]
-    return ViewResult("skew", summary, rows, [{"skew": summary}], plot_message(summary), evaluated_subjects=())

@@ -1,4 +1,4 @@
-"""The rule of drift: quiet on what is the same or merely older, and loud on shifts of stated sizes."""
+"""Drift rule: no drift for equal or aged populations, drift for shifts of stated sizes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ RULES = DriftRules()
 
 
 def false_alarms(draws: int, seed: int) -> int:
-    """How many of so many runs find drift where there is none, of 200 to 2000 customers."""
+    """Count the runs that find drift without a change, with 200 to 2,000 customers."""
     rng = np.random.default_rng(seed)
     known = reference(rng)
     return sum(
@@ -31,17 +31,17 @@ def false_alarms(draws: int, seed: int) -> int:
     )
 
 
-def test_samples_of_the_same_distribution_are_quiet() -> None:
+def test_drift_rule_same_distribution_has_no_alarm() -> None:
     assert false_alarms(60, seed=1) == 0
 
 
 @pytest.mark.long
-def test_at_most_one_run_of_a_hundred_is_a_false_alarm() -> None:
+def test_drift_rule_false_alarm_rate_is_at_most_one_percent() -> None:
     assert false_alarms(1000, seed=2) <= 10
 
 
-def test_the_correction_alone_keeps_false_alarms_rare() -> None:
-    """With a PSI limit that chance passes every time, only the p-values decide, and of few customers."""
+def test_drift_rule_correction_alone_limits_false_alarms() -> None:
+    """The PSI limit is below the noise of few customers, so only the p-values decide."""
     rng = np.random.default_rng(4)
     known, rules = reference(rng, 1500, 1500), RULES.model_copy(update={"max_psi": 1e-6})
     runs = [mark_drifted(compare_with_reference(known, customers(rng, 200), TRAINED), rules) for _ in range(60)]
@@ -70,14 +70,14 @@ def _empty(column: Floats) -> Floats:
 
 
 @pytest.mark.parametrize("rows", [200, 1000])
-@pytest.mark.parametrize("planted", [_shifted, _spread, _newly_missing, _constant, _empty])
-def test_planted_shifts_are_found_and_nothing_else(planted: Callable[[Floats], Floats], rows: int) -> None:
-    """A mean shifted by 0.6 standard deviations, twice the spread, a tenth newly missing, one value for all, none."""
+@pytest.mark.parametrize("change", [_shifted, _spread, _newly_missing, _constant, _empty])
+def test_drift_rule_finds_changed_feature_only(change: Callable[[Floats], Floats], rows: int) -> None:
+    """Changes: mean + 0.6 standard deviations, double spread, 10% newly missing, constant, all missing."""
     rng = np.random.default_rng(3)
     known, found = reference(rng), []
     for _ in range(12):
         current = customers(rng, rows)
-        current[:, 0] = planted(current[:, 0])
+        current[:, 0] = change(current[:, 0])
         found.append(
             [item.name for item in mark_drifted(compare_with_reference(known, current, TRAINED), RULES) if item.drifted]
         )
@@ -85,25 +85,29 @@ def test_planted_shifts_are_found_and_nothing_else(planted: Callable[[Floats], F
     assert sum(names == ["f0"] for names in found) >= 11, found
 
 
-def test_both_references_must_be_left() -> None:
+def test_drift_rule_needs_drift_from_both_references() -> None:
     rng = np.random.default_rng(0)
     known = reference(rng)
-    elsewhere = replace(known, training=known.training + 3)
+    other_training = replace(known, training=known.training + 3)
     current = customers(rng, 500)
-    assert not any(item.drifted for item in mark_drifted(compare_with_reference(elsewhere, current, TRAINED), RULES))
     assert not any(
-        item.drifted for item in mark_drifted(compare_with_reference(elsewhere, current + 3, TRAINED), RULES)
+        item.drifted for item in mark_drifted(compare_with_reference(other_training, current, TRAINED), RULES)
     )
-    assert any(item.drifted for item in mark_drifted(compare_with_reference(elsewhere, current - 3, TRAINED), RULES))
+    assert not any(
+        item.drifted for item in mark_drifted(compare_with_reference(other_training, current + 3, TRAINED), RULES)
+    )
+    assert any(
+        item.drifted for item in mark_drifted(compare_with_reference(other_training, current - 3, TRAINED), RULES)
+    )
 
 
-def test_who_is_not_known_stays_so_when_grown_older() -> None:
+def test_age_reference_keeps_missing_values() -> None:
     names = ["days_since_last_purchase", "tenure_days", "silence_share"]
     older = age_reference(names, np.array([[np.nan, np.nan, np.nan], [0.0, 0.0, 0.0], [30.0, 40.0, 0.75]]), 20)
     np.testing.assert_array_equal(older, [[np.nan, np.nan, np.nan], [0, 20, 0], [30, 60, 0.5]])
 
 
-def test_customers_who_only_grew_older_have_not_drifted_and_other_tenures_have() -> None:
+def test_drift_rule_aged_customers_have_not_drifted() -> None:
     rng = np.random.default_rng(0)
     names = ["days_since_last_purchase", "tenure_days", "silence_share"]
 
@@ -113,17 +117,17 @@ def test_customers_who_only_grew_older_have_not_drifted_and_other_tenures_have()
 
     known = replace(reference(rng), names=names, training=base(3000, -60), training_population=base(3000, 0))
 
-    def found(older: float, days: int) -> list[str]:
-        judged = mark_drifted(compare_with_reference(known, base(1000, older), TRAINED + timedelta(days=days)), RULES)
-        return [item.name for item in judged if item.drifted]
+    def drifted_names(older: float, days: int) -> list[str]:
+        results = mark_drifted(compare_with_reference(known, base(1000, older), TRAINED + timedelta(days=days)), RULES)
+        return [item.name for item in results if item.drifted]
 
-    assert found(older=56, days=56) == []
-    assert found(older=0, days=56) == []  # new customers keep it young
-    assert "tenure_days" in found(older=56, days=0)
-    assert "tenure_days" in found(older=112, days=56)
+    assert drifted_names(older=56, days=56) == []
+    assert drifted_names(older=0, days=56) == []  # new customers keep the mean tenure constant
+    assert "tenure_days" in drifted_names(older=56, days=0)
+    assert "tenure_days" in drifted_names(older=112, days=56)
 
 
-def test_ageing_changes_tenure_and_what_is_a_share_of_it() -> None:
+def test_age_reference_changes_tenure_and_silence_share() -> None:
     rows = np.array([[10.0, 100.0, 0.1, 7.0], [0.0, 0.0, 0.0, 7.0]])
     names = ["days_since_last_purchase", "tenure_days", "silence_share", "other"]
     assert age_reference(names, rows, 100).tolist() == [[10, 200, 0.05, 7], [0, 100, 0, 7]]
@@ -131,10 +135,10 @@ def test_ageing_changes_tenure_and_what_is_a_share_of_it() -> None:
     assert rows[0, 1] == 100
 
 
-def test_the_larger_p_value_and_the_smaller_psi_count() -> None:
+def test_feature_drift_uses_smaller_psi_and_larger_p_value() -> None:
     item = FeatureDrift("1", "f", 200, PsiResult("f", 0.9, 1e-9), PsiResult("f", 0.3, 0.02))
     assert (item.psi, item.p_value) == (0.3, 0.02)
     assert [one.drifted for one in mark_drifted([item], RULES)] == [False]
-    sure = FeatureDrift("1", "f", 200, PsiResult("f", 0.9, 1e-9), PsiResult("f", 0.3, 1e-4))
-    assert [one.drifted for one in mark_drifted([sure], RULES)] == [True]
-    assert [one.drifted for one in mark_drifted([sure] * 200, RULES)] == [False] * 200
+    significant = FeatureDrift("1", "f", 200, PsiResult("f", 0.9, 1e-9), PsiResult("f", 0.3, 1e-4))
+    assert [one.drifted for one in mark_drifted([significant], RULES)] == [True]
+    assert [one.drifted for one in mark_drifted([significant] * 200, RULES)] == [False] * 200

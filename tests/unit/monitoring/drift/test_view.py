@@ -1,4 +1,4 @@
-"""The drift view on what a real service logged: quiet after a normal day, loud where an input broke."""
+"""Drift view on the log of a real service: no finding after a normal day, findings for broken inputs."""
 
 import functools
 import shutil
@@ -35,19 +35,19 @@ RULES = MonitorSettings(drift=DriftRules(min_rows=50))
 
 @functools.cache
 def known_day() -> Path:
-    """A normal day with two versions trained at ``AS_OF``, whose references are kept already; read only."""
+    """Create a normal day with two versions trained at ``AS_OF`` and their stored references; read only."""
     with copy_of_a_normal_day(Path(tempfile.mkdtemp(dir=STATE, prefix="known-"))) as settings:
         client = open_tracking(settings)
         for version in ("1", "2"):
-            for name, moment in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
-                client.set_model_version_tag(MODEL_NAME, version, f"holdfast.{name}", moment.isoformat())
+            for name, time in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
+                client.set_model_version_tag(MODEL_NAME, version, f"holdfast.{name}", time.isoformat())
             load_reference(client, settings, version)
         return settings.data
 
 
 @pytest.fixture
 def day(tmp_path: Path) -> Iterator[Settings]:
-    """This process at work on a copy of the known day."""
+    """Point this process to a copy of the known day."""
     with use_data_folder(
         Path(shutil.copytree(known_day(), tmp_path / "data")), HOLDFAST_CLOCK=NOON.isoformat()
     ) as settings:
@@ -57,7 +57,7 @@ def day(tmp_path: Path) -> Iterator[Settings]:
 def log_again(
     settings: Settings, change: Callable[[pd.DataFrame], pd.DataFrame], version: str = "1", days: int = 0
 ) -> None:
-    """Instead of what was logged: the predictions of version 1, changed."""
+    """Replace the log by the predictions of version 1, changed."""
     frame = read_predictions(settings.predictions).to_pandas()
     inputs = [name for name in frame.columns[8:] if not name.endswith("__timestamp")]
     frame = change(frame[frame["version"] == "1"].reset_index(drop=True))
@@ -85,7 +85,7 @@ def value(found: ViewResult, metric: str, subject: str, version: str = "1") -> f
     return row.value
 
 
-def test_a_normal_day_is_quiet(day: Settings) -> None:
+def test_drift_view_normal_day_has_no_finding(day: Settings) -> None:
     found = run_drift_view(day, the_day(), RULES)
     assert list(found.findings) == []
     assert "0 of 38 features and scores drifted" in found.summary
@@ -100,7 +100,7 @@ def test_a_normal_day_is_quiet(day: Settings) -> None:
     assert not read_metrics(day, "drift")["breached"].any()
 
 
-def test_an_input_that_broke_is_found_with_its_figures(day: Settings) -> None:
+def test_drift_view_broken_input_has_finding_with_figures(day: Settings) -> None:
     log_again(day, lambda rows: rows.assign(total_amount=0.0, mean_gap_days=np.nan))
     found = run_drift_view(day, the_day(), RULES)
     assert {item.subject for item in found.findings} == {"total_amount", "mean_gap_days"}
@@ -112,12 +112,12 @@ def test_an_input_that_broke_is_found_with_its_figures(day: Settings) -> None:
     assert callable(found.report) and found.report() is not None
 
 
-def test_scores_that_moved_are_found(day: Settings) -> None:
+def test_drift_view_changed_scores_have_finding(day: Settings) -> None:
     log_again(day, lambda rows: rows.assign(churn_probability=rows["churn_probability"] ** 3))
     assert [item.subject for item in run_drift_view(day, the_day(), RULES).findings] == [SCORE]
 
 
-def test_repeated_requests_count_once(day: Settings) -> None:
+def test_drift_view_counts_repeated_requests_once(day: Settings) -> None:
     before = run_drift_view(day, the_day(), RULES)
     serve(day, NOON, [f"c{number:03d}" for number in range(40)] * 2)
     after = run_drift_view(day, the_day(), RULES)
@@ -125,7 +125,7 @@ def test_repeated_requests_count_once(day: Settings) -> None:
         assert value(after, metric, subject) == value(before, metric, subject)
 
 
-def test_of_repeated_requests_the_latest_counts() -> None:
+def test_latest_predictions_selects_last_of_repeated_requests() -> None:
     times = pd.to_datetime([3, 1, 2, 2], unit="D", utc=True)
     log = {"customer_id": ["a", "a", "b", "a"], "as_of": times, "answered_at": times, "version": ["1", "1", "1", "2"]}
     rows = latest_predictions(pa.table(pd.DataFrame(log | {"churn_probability": [0.1, 0.2, 0.3, 0.4]})))
@@ -133,47 +133,47 @@ def test_of_repeated_requests_the_latest_counts() -> None:
     assert rows["2"][SCORE].tolist() == [0.4]
 
 
-def test_who_is_not_active_is_left_out_and_who_may_be_is_not() -> None:
+def test_select_active_keeps_unknown_recency() -> None:
     rows = pd.DataFrame({RECENCY_FEATURE: [10.0, 180.0, 181.0, np.nan]})
     assert select_active(rows, 180).index.tolist() == [0, 1, 3]
 
 
-def test_nothing_logged_is_said(day: Settings) -> None:
+def test_drift_view_empty_window_is_empty(day: Settings) -> None:
     found = run_drift_view(day, the_day(AS_OF + timedelta(days=30)), RULES)
-    assert found.summary == "No prediction was logged in the window: there is nothing to compare."
+    assert found.summary == "No prediction was logged in the window."
     assert [(row.metric, row.value) for row in found.metrics] == [("customers", 0)]
     assert found.report is None and render_png(found.plot)
 
 
-def test_too_few_customers_are_not_judged(day: Settings) -> None:
+def test_drift_view_too_few_customers_have_note(day: Settings) -> None:
     log_again(day, lambda rows: rows.head(60).assign(total_amount=0.0))
     found = run_drift_view(day, the_day(), MonitorSettings())
     assert list(found.findings) == []
-    assert "active customers are too few, it takes 200" in found.notes[0]
-    assert "not judged" in found.summary
+    assert "active customers, at least 200 are needed" in found.notes[0]
+    assert "not checked" in found.summary
 
 
-def test_a_version_that_nobody_knows_is_said(day: Settings) -> None:
+def test_drift_view_unknown_version_has_note(day: Settings) -> None:
     log_again(day, lambda rows: rows, version="77")
     found = run_drift_view(day, the_day(), RULES)
-    assert found.notes == ["Version 77 was not compared: version 77 or its run is not in the registry any more."]
+    assert found.notes == ["Version 77 was not compared: version 77 or its run is no longer in the registry."]
     assert value(found, "customers", "predictions", "77") == 300
 
 
-def test_the_reference_is_what_it_was_trained_on_and_stays(day: Settings) -> None:
+def test_load_reference_equals_training_set_and_is_stored(day: Settings) -> None:
     client = open_tracking(day)
     first = load_reference(client, day, "1")
     assert first.names[-1] == SCORE and first.as_of == AS_OF
     assert np.array_equal(first.training[:, :-1], load_training_rows(client, day, "1").x, equal_nan=True)
     assert 0 < len(first.training_population) < 300
     shutil.rmtree(day.snapshots)
-    shutil.rmtree(day.feast)  # whatever the definitions are by now
+    shutil.rmtree(day.feast)  # the definitions no longer matter
     again = load_reference(client, day, "1")
     assert np.array_equal(first.training_population, again.training_population, equal_nan=True)
     assert np.array_equal(first.training, again.training, equal_nan=True)
 
 
-def test_a_reference_that_cannot_be_made_any_more_is_said(day: Settings) -> None:
+def test_load_reference_with_missing_run_files_raises(day: Settings) -> None:
     client = open_tracking(day)
     run_id = client.get_model_version(MODEL_NAME, "1").run_id
     with sqlite3.connect(day.mlflow / "mlflow.db") as database:
@@ -187,7 +187,7 @@ def test_a_reference_that_cannot_be_made_any_more_is_said(day: Settings) -> None
     assert {row["version"] for row in found.table} == {"2"}
 
 
-def test_other_definitions_are_named(day: Settings) -> None:
+def test_load_reference_with_changed_definitions_raises(day: Settings) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     store = open_store()

@@ -1,4 +1,4 @@
-"""Surely worse than promised: on the bad side, and the intervals do not touch."""
+"""Degradation: the measured interval is on the worse side of the expected one, without overlap."""
 
 import numpy as np
 import pytest
@@ -12,35 +12,36 @@ def _interval(low: float, high: float) -> Interval:
 
 
 @pytest.mark.parametrize(
-    ("metric", "low", "high", "worse"),
+    ("metric", "low", "high", "is_degraded"),
     [
         ("roc_auc", 0.60, 0.69, True),
-        ("roc_auc", 0.60, 0.70, False),  # they touch
+        ("roc_auc", 0.60, 0.70, False),  # the intervals touch
         ("roc_auc", 0.85, 0.90, False),  # better
         ("brier", 0.81, 0.90, True),
         ("brier", 0.50, 0.60, False),
-        ("ece", 0.0, 0.1, False),  # does not decide
+        ("ece", 0.0, 0.1, False),  # not checked
         ("roc_auc", float("nan"), float("nan"), False),
     ],
 )
-def test_worse(metric: str, low: float, high: float, worse: bool) -> None:
-    promised = {name: _interval(0.7, 0.8) for name in ("roc_auc", "brier", "ece")}
-    found = find_degradations({metric: _interval(low, high)}, promised)
-    assert [drop.metric for drop in found] == ([metric] if worse else [])
+def test_find_degradations_needs_disjoint_worse_interval(
+    metric: str, low: float, high: float, is_degraded: bool
+) -> None:
+    expected = {name: _interval(0.7, 0.8) for name in ("roc_auc", "brier", "ece")}
+    degradations = find_degradations({metric: _interval(low, high)}, expected)
+    assert [degradation.metric for degradation in degradations] == ([metric] if is_degraded else [])
 
 
-def test_what_was_not_promised_is_not_judged() -> None:
+def test_find_degradations_without_expected_metric_is_empty() -> None:
     assert not find_degradations({"roc_auc": _interval(0.1, 0.2)}, {})
 
 
-def test_of_what_is_equal_few_are_called_worse() -> None:
-    """About 3 in 1,000 on the bad side."""
+def test_find_degradations_false_positive_rate_is_3_per_1000() -> None:
     rng = np.random.default_rng(0)
     means = rng.normal(0, 1, (20_000, 2))
     called = (means[:, 0] + 1.96 < means[:, 1] - 1.96).mean()
     assert called == pytest.approx(0.0028, abs=0.0015)
 
 
-def test_it_is_told_with_both_intervals() -> None:
-    (drop,) = find_degradations({"roc_auc": _interval(0.6, 0.65)}, {"roc_auc": _interval(0.7, 0.8)})
-    assert str(drop) == "ROC-AUC 0.625 (0.600 to 0.650), promised 0.750 (0.700 to 0.800)"
+def test_degradation_text_has_both_intervals() -> None:
+    (degradation,) = find_degradations({"roc_auc": _interval(0.6, 0.65)}, {"roc_auc": _interval(0.7, 0.8)})
+    assert str(degradation) == "ROC-AUC 0.625 (0.600 to 0.650), expected 0.750 (0.700 to 0.800)"

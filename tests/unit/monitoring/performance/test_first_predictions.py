@@ -1,4 +1,4 @@
-"""What callers were told: read from the log once a day is over, and gone when the log's day is."""
+"""First predictions: past days are read from the log once, and their cache is deleted with the log's day."""
 
 import shutil
 from datetime import UTC, date, datetime, timedelta
@@ -17,11 +17,11 @@ NOW = datetime(2024, 3, 10, 6, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=8)
 
 
-def answered(settings: Settings, at: datetime, *ids: str, **changes: object) -> None:
-    moment = epoch_us(at)
+def log_predictions(settings: Settings, at: datetime, *ids: str, **changes: object) -> None:
+    time_us = epoch_us(at)
     fields = {
-        "as_of_us": np.full(len(ids), moment),
-        "answered_at_us": moment,
+        "as_of_us": np.full(len(ids), time_us),
+        "answered_at_us": time_us,
         "timestamps_us": np.full((len(ids), 2), 0),
     }
     write_log(settings.predictions, make_batch(ids, **fields | changes))
@@ -29,47 +29,47 @@ def answered(settings: Settings, at: datetime, *ids: str, **changes: object) -> 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """On the wall clock, with answers of this morning, of yesterday and of a week ago."""
+    """Settings on the wall clock, with predictions of this morning, of yesterday and of a week ago."""
     settings = Settings(data=tmp_path, clock="wall")
     for days in (0, 1, 7):
-        answered(settings, NOW - timedelta(days=days, minutes=5), "1", "2")
+        log_predictions(settings, NOW - timedelta(days=days, minutes=5), "1", "2")
     return settings
 
 
-def told(settings: Settings) -> list[tuple[date, str]]:
-    found = read_first_predictions(settings, SINCE, NOW)
-    return sorted(zip(found["as_of"].dt.date, found["customer_id"], strict=True))
+def read_keys(settings: Settings) -> list[tuple[date, str]]:
+    rows = read_first_predictions(settings, SINCE, NOW)
+    return sorted(zip(rows["as_of"].dt.date, rows["customer_id"], strict=True))
 
 
-def test_a_day_that_is_over_is_read_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, original = [], first_predictions.predictions_of_day
+def test_read_first_predictions_reads_past_day_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, original = [], first_predictions.iter_day_predictions
     monkeypatch.setattr(
-        first_predictions, "predictions_of_day", lambda folder: read.append(folder.name) or original(folder)
+        first_predictions, "iter_day_predictions", lambda folder: read.append(folder.name) or original(folder)
     )
-    first = told(settings)
+    first = read_keys(settings)
     assert len(first) == 6
     assert read == ["2024-03-03", "2024-03-09", "2024-03-10"]
     read.clear()
-    assert told(settings) == first
-    assert read == ["2024-03-09", "2024-03-10"], "yesterday's writers may be late"
-    answered(settings, NOW - timedelta(days=7, minutes=4), "3")
-    assert (date(2024, 3, 3), "c3") in told(settings)
+    assert read_keys(settings) == first
+    assert read == ["2024-03-09", "2024-03-10"], "the log of yesterday may still grow"
+    log_predictions(settings, NOW - timedelta(days=7, minutes=4), "3")
+    assert (date(2024, 3, 3), "c3") in read_keys(settings)
     (settings.monitoring / "answers" / "2024-03-03.parquet").write_text("damaged")
-    assert len(told(settings)) == 7
+    assert len(read_keys(settings)) == 7
 
 
-def test_what_the_log_gave_up_is_gone(settings: Settings) -> None:
-    assert len(told(settings)) == 6
+def test_read_first_predictions_deletes_cache_of_deleted_day(settings: Settings) -> None:
+    assert len(read_keys(settings)) == 6
     assert [path.stem for path in (settings.monitoring / "answers").iterdir()] == ["2024-03-03"]
     shutil.rmtree(settings.predictions / "2024-03-03")
-    assert len(told(settings)) == 4
+    assert len(read_keys(settings)) == 4
     assert list((settings.monitoring / "answers").iterdir()) == []
 
 
-def test_a_shadow_told_nobody_anything_and_nothing_is_known_of_those_long_away(settings: Settings) -> None:
-    answered(settings, NOW - timedelta(minutes=4), "4", route="shadow")
+def test_read_first_predictions_skips_shadow_inactive_and_later(settings: Settings) -> None:
+    log_predictions(settings, NOW - timedelta(minutes=4), "4", route="shadow")
     away = {"input_names": ["days_since_last_purchase"], "inputs": np.array([[181.0]])}
-    answered(settings, NOW - timedelta(minutes=4), "5", **away)
-    answered(settings, NOW + timedelta(minutes=4), "6")  # after the window
-    assert {customer for _, customer in told(settings)} == {"c1", "c2"}
+    log_predictions(settings, NOW - timedelta(minutes=4), "5", **away)
+    log_predictions(settings, NOW + timedelta(minutes=4), "6")  # after the window
+    assert {customer for _, customer in read_keys(settings)} == {"c1", "c2"}
     assert read_first_predictions(settings, NOW + timedelta(hours=1), NOW + timedelta(hours=2)).empty

@@ -1,4 +1,4 @@
-"""Outcomes: whole cohorts measured, the others estimated and said to be; a champion below its promise is found."""
+"""Outcome view: matured cohorts are measured, others estimated; a degraded champion is found."""
 
 import json
 import shutil
@@ -32,12 +32,12 @@ WINDOW = Window.ending_at(AS_OF, 1, KNOWN_AT)
 
 @pytest.fixture
 def scored(tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
-    """The scored shop, and MLflow's client."""
+    """Create a scored shop, with MLflow's client."""
     with copy_of_scored_shop(tmp_path) as shop:
         yield shop
 
 
-def _known(found: Any) -> dict[str, str]:
+def _statuses(found: Any) -> dict[str, str]:
     return {f"{row['cohort']} by {row['version']}": row["known"] for row in found.table}
 
 
@@ -46,10 +46,10 @@ def _row(found: Any, metric: str, subject: str, version: str = "1") -> Any:
     return row
 
 
-def test_cohorts_are_measured_when_they_are_whole(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_measures_matured_cohorts(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     found = run_outcome_view(settings, WINDOW, RULES)
-    assert _known(found) == {
+    assert _statuses(found) == {
         "2024-06-01 by 1": "estimate",
         "2024-05-01 by 1": "estimate",
         "2024-04-01 by 1": "measured",
@@ -58,31 +58,31 @@ def test_cohorts_are_measured_when_they_are_whole(scored: tuple[Settings, Any]) 
         "2024-01-01 by 1": "in hindsight",
     }
     assert found.summary == "6 cohorts: 3 measured, 2 estimated, 1 in hindsight; the next matures on 2024-07-30"
-    told = {row["cohort"]: row for row in found.table}
-    assert told["2024-05-01"]["note"] == "matures on 2024-07-30"
-    assert told["2024-05-01"]["churned"] == ""
-    assert told["2024-01-01"]["note"] == "version 1 knew what happened up to 2024-01-20"
-    assert told["2024-01-01"]["ROC-AUC"] == ""
+    rows = {row["cohort"]: row for row in found.table}
+    assert rows["2024-05-01"]["note"] == "matures on 2024-07-30"
+    assert rows["2024-05-01"]["churned"] == ""
+    assert rows["2024-01-01"]["note"] == "version 1 was trained on events up to 2024-01-20"
+    assert rows["2024-01-01"]["ROC-AUC"] == ""
     assert found.report is not None
     assert not found.findings
     assert render_png(found.plot)
 
 
-def test_the_figures_are_those_of_scikit_learn(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_metrics_equal_scikit_learn(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     found = run_outcome_view(settings, WINDOW, RULES)
     table = read_scores(scores_path(settings.scores, MONTHS[2]))
     table = table[table["active"]]
     churned = load_cohort_outcomes(settings, table, MONTHS[2], KNOWN_AT)
     scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
-    by_hand = {
+    expected = {
         "roc_auc": roc_auc_score(churned, scores),
         "pr_auc": average_precision_score(churned, scores),
         "brier": brier_score_loss(churned, scores),
         "bias": scores.mean() - churned.mean(),
         "earned": (3.0 * (offered & churned) - 2.0 * offered).mean(),
     }
-    for metric, value in by_hand.items():
+    for metric, value in expected.items():
         row = _row(found, metric, "2024-03-01")
         assert row.value == pytest.approx(value)
         assert row.low <= row.value <= row.high
@@ -90,7 +90,7 @@ def test_the_figures_are_those_of_scikit_learn(scored: tuple[Settings, Any]) -> 
     assert _row(found, "churned", "2024-03-01").value == churned.mean()
 
 
-def test_estimates_are_marked_everywhere(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_marks_estimates(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     found = run_outcome_view(settings, WINDOW, RULES)
     estimated = {(row.metric, row.subject) for row in found.metrics if row.estimated}
@@ -100,15 +100,15 @@ def test_estimates_are_marked_everywhere(scored: tuple[Settings, Any]) -> None:
     assert read_metrics(settings, "outcome")["estimated"].sum() == 6
 
 
-def test_what_had_not_arrived_is_not_known(scored: tuple[Settings, Any]) -> None:
-    """The data that had arrived by mid-June ended on May 31: the horizon of March 1 had closed, that of April 1 not."""
+def test_what_had_not_arrived_is_not_statuses(scored: tuple[Settings, Any]) -> None:
+    """The data known in mid-June end on May 31: the horizon of March 1 has closed, the horizon of April 1 has not."""
     settings, _ = scored
     window = Window(AS_OF - timedelta(days=1), AS_OF, datetime(2024, 6, 15, tzinfo=UTC))
-    known = _known(run_outcome_view(settings, window, RULES))
+    known = _statuses(run_outcome_view(settings, window, RULES))
     assert (known["2024-03-01 by 1"], known["2024-04-01 by 1"]) == ("measured", "estimate")
 
 
-def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_degraded_champion_has_finding(scored: tuple[Settings, Any]) -> None:
     settings, client = scored
     version = register_version(client, "inverted", tags={"holdfast.as_of": MONTHS[1].isoformat()})
     promote(client, version)
@@ -116,42 +116,42 @@ def test_a_champion_below_its_promise(scored: tuple[Settings, Any]) -> None:
     found = run_outcome_view(settings, WINDOW, RULES)
     (finding,) = found.findings
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.quality.dropped", "critical", "version-2")
-    told = finding.payload
-    assert (told["version"], told["cohort"], told["metric"]) == ("2", "2024-04-01", "roc_auc")
-    assert told["found"]["high"] < told["promised"]["low"]
+    payload = finding.payload
+    assert (payload["version"], payload["cohort"], payload["metric"]) == ("2", "2024-04-01", "roc_auc")
+    assert payload["found"]["high"] < payload["promised"]["low"]
     assert "ROC-AUC" in finding.summary
-    json.dumps(told)
+    json.dumps(payload)
     assert _row(found, "roc_auc", "2024-04-01", "2").breached
-    assert _row(found, "roc_auc", "2024-04-01", "2").limit == told["promised"]["low"]
+    assert _row(found, "roc_auc", "2024-04-01", "2").limit == payload["promised"]["low"]
     before = _row(found, "roc_auc", "2024-03-01", "2")
-    assert before.high < before.limit and not before.breached, "no reason to train again for as long as it is shown"
+    assert before.high < before.limit and not before.breached, "an older degradation must not trigger training"
     assert not _row(found, "roc_auc", "2024-02-01", "1").breached
-    # What version 1 said of the same months was replaced, not forgotten.
-    assert _known(found)["2024-04-01 by 1"] == "measured"
+    # The scores of version 1 for the same months were archived.
+    assert _statuses(found)["2024-04-01 by 1"] == "measured"
     promote(client, "1")
-    assert not run_outcome_view(settings, WINDOW, RULES).findings, "only the present champion answers for its scores"
+    assert not run_outcome_view(settings, WINDOW, RULES).findings, "only the champion is checked"
 
 
-def test_a_promise_that_cannot_be_read_is_said(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_unreadable_test_metrics_have_note(scored: tuple[Settings, Any]) -> None:
     settings, client = scored
     promote(client, register_version(client, without="evaluation.json"))
     found = run_outcome_view(settings, WINDOW, RULES)
-    assert "What the test of version 2 promised cannot be read" in found.notes[0]
+    assert "The test metrics of version 2 cannot be read" in found.notes[0]
     assert not found.findings
     assert render_png(found.plot)
 
 
-def test_too_few_are_not_measured(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_small_cohorts_are_not_measured(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     found = run_outcome_view(settings, WINDOW, MonitorSettings.model_validate({"outcome": {"min_rows": 10_000}}))
-    assert set(_known(found).values()) == {"too few", "in hindsight"}
-    assert "too few to measure: it takes 10000" in found.table[0]["note"]
+    assert set(_statuses(found).values()) == {"too few", "in hindsight"}
+    assert "at least 10000 are needed" in found.table[0]["note"]
     assert [row.metric for row in found.metrics] == ["mature_cohorts"]
     assert render_png(found.plot)
 
 
 def _log(settings: Settings, months: list[datetime], per_day: int, **changes: Any) -> None:
-    """Requests for customers of the tables of scores, on the first days of months, at noon."""
+    """Log requests for customers of the score tables, on the first days of months, at noon."""
     for month in months:
         table = read_scores(scores_path(settings.scores, month))
         table = table[table["active"]]
@@ -167,14 +167,14 @@ def _log(settings: Settings, months: list[datetime], per_day: int, **changes: An
             write_log(settings.predictions, make_batch([f"r{i}" for i in range(len(rows))], **fields | changes))
 
 
-def test_requests_by_month(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_groups_requests_by_month(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     _log(settings, [MONTHS[1], MONTHS[5]], per_day=20)
-    _log(settings, [MONTHS[1]], per_day=20)  # asked again
+    _log(settings, [MONTHS[1]], per_day=20)  # repeated requests
     _log(settings, [MONTHS[1]], per_day=20, route="shadow", version="2")
-    _log(settings, [MONTHS[1]], per_day=5, inputs=np.full((5, 1), 400.0))  # answered first, but of the inactive
+    _log(settings, [MONTHS[1]], per_day=5, inputs=np.full((5, 1), 400.0))  # earlier, but inactive
     found = run_outcome_view(settings, WINDOW, RULES)
-    known = {name: status for name, status in _known(found).items() if "requests" in name}
+    known = {name: status for name, status in _statuses(found).items() if "requests" in name}
     assert known == {"2024-02 requests by 1": "measured", "2024-06 requests by 1": "estimate"}
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
     assert row["customers"] == 60
@@ -182,7 +182,7 @@ def test_requests_by_month(scored: tuple[Settings, Any]) -> None:
     assert render_png(found.plot)
 
 
-def test_who_all_stayed_cannot_be_ranked(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_cohort_of_one_class_has_no_auc(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     table = read_scores(scores_path(settings.scores, MONTHS[1]))
     table = table[table["active"]]
@@ -196,34 +196,32 @@ def test_who_all_stayed_cannot_be_ranked(scored: tuple[Settings, Any]) -> None:
     found = run_outcome_view(settings, WINDOW, RULES)
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
     assert (row["known"], row["churned"], row["ROC-AUC"]) == ("measured", "0.0%", "")
-    assert "all of them stayed: nothing to rank" in row["note"]
+    assert "all customers stayed: no ranking metrics" in row["note"]
     assert row["Brier"]
 
 
-def test_before_anything_was_scored(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_without_scores_or_versions_is_empty(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     shutil.rmtree(settings.scores)
     nobody = run_outcome_view(settings, WINDOW, RULES)
     shutil.rmtree(settings.mlflow)
     nothing = run_outcome_view(settings, WINDOW, RULES)
-    assert nobody.summary == "Nobody was scored yet: no cohort to measure."
-    assert nothing.summary == "No version was ever registered: nobody was scored."
+    assert nobody.summary == "No customer was scored: there is no cohort to measure."
+    assert nothing.summary == "No version was ever registered."
     for found in (nobody, nothing):
         assert [(row.metric, row.value) for row in found.metrics] == [("mature_cohorts", 0.0)]
         assert render_png(found.plot)
 
 
-def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings, Any]) -> None:
+def test_list_model_events_has_trainings_promotions_and_rollbacks(scored: tuple[Settings, Any]) -> None:
     from holdfast.model_versions.champion_history import read_champion_history, read_training_times
     from holdfast.monitoring.performance.cohorts import load_score_cohorts
     from holdfast.monitoring.performance.model_events import ModelEvent, list_model_events
 
     settings, client = scored
     trained = MONTHS[3] - timedelta(days=1)
-    version, when = (
-        register_version(client, tags={"holdfast.as_of": trained.isoformat()}),
-        datetime(2026, 1, 1, tzinfo=UTC),
-    )
+    version = register_version(client, tags={"holdfast.as_of": trained.isoformat()})
+    when = datetime(2026, 1, 1, tzinfo=UTC)
     promote(client, version)
     score(settings, MONTHS[3:5])
     said: dict[str, Any] = {"when": when, "who": "me", "why": "so"}
@@ -231,22 +229,22 @@ def test_every_training_promotion_and_rollback_is_marked(scored: tuple[Settings,
     RollbackRecord(to="1", **said).save(client, version)
     cohorts = load_score_cohorts(settings, FIRST, AS_OF, "month")
     found = list_model_events(settings, read_champion_history(client), read_training_times(client), cohorts)
-    assert [(mark.kind, mark.version, mark.time) for mark in found if mark.version == version] == [
+    assert [(event.kind, event.version, event.time) for event in found if event.version == version] == [
         ("trained", version, trained),
         ("promoted", version, MONTHS[3]),
         ("rolled back", version, MONTHS[4]),
     ]
-    on_the_wall = list_model_events(
+    on_wall_clock = list_model_events(
         settings.model_copy(update={"clock": "wall"}),
         read_champion_history(client),
         read_training_times(client),
         cohorts,
     )
-    assert ModelEvent(when, "promoted", version) in on_the_wall
-    assert ModelEvent(when, "rolled back", version) in on_the_wall
+    assert ModelEvent(when, "promoted", version) in on_wall_clock
+    assert ModelEvent(when, "rolled back", version) in on_wall_clock
 
 
-def test_of_each_month_the_first_table_counts(scored: tuple[Settings, Any]) -> None:
+def test_load_score_cohorts_uses_first_table_of_period(scored: tuple[Settings, Any]) -> None:
     from holdfast.monitoring.performance.cohorts import load_score_cohorts
 
     settings, _ = scored
