@@ -86,7 +86,7 @@ def test_who_is_asked_for_twice_counts_once(morning: Settings) -> None:
 
 def test_a_window_without_predictions_says_so(day: Settings) -> None:
     found = run_skew_view(day, the_day(AS_OF + timedelta(days=5)), RULES)
-    assert found.summary == "Nothing was predicted in the window: no value to compare."
+    assert found.summary == "No prediction was logged in the window."
     assert [(row.metric, row.value) for row in found.metrics] == [("values_compared", 0.0)]
     assert render_png(found.plot)
 
@@ -94,7 +94,7 @@ def test_a_window_without_predictions_says_so(day: Settings) -> None:
 def test_nothing_known_then_says_so(day: Settings) -> None:
     window = the_day()
     found = run_skew_view(day, Window(window.start, window.as_of, datetime(2023, 1, 1, tzinfo=UTC)), RULES)
-    assert "Nothing can be recomputed" in found.summary
+    assert "No feature can be recomputed" in found.summary
     assert not found.findings
 
 
