@@ -54,7 +54,16 @@ class ChurnService:
 
     @bentoml.api(route="/predict", input_spec=PredictRequest)
     async def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:
-        """Predict the churn probability of one customer; the parameters are the fields of ``PredictRequest``."""
+        """Predict the churn probability of one customer.
+
+        Args:
+            customer_id: Customer.
+            as_of: Time to predict for; None: now.
+            explain: Add an explanation.
+
+        Returns:
+            Prediction.
+        """
         request = PredictRequest(customer_id=customer_id, as_of=as_of, explain=explain)
         return await self.predict_one(request, new_request_id())
 
@@ -62,7 +71,16 @@ class ChurnService:
     async def predict_batch(
         self, customer_ids: list[str], as_of: datetime | None = None, explain: bool = False
     ) -> BatchPrediction:
-        """Predict the churn probabilities of up to 1000 customers; the parameters are ``PredictBatchRequest``'s."""
+        """Predict the churn probabilities of up to 1000 customers.
+
+        Args:
+            customer_ids: Customers.
+            as_of: Time to predict for; None: now.
+            explain: Add explanations.
+
+        Returns:
+            One item per customer, with a score or the reason for its absence.
+        """
         request = PredictBatchRequest(customer_ids=customer_ids, as_of=as_of, explain=explain)
         return await self.predict_many(request, new_request_id())
 

@@ -49,7 +49,11 @@ class HistogramCollector(Collector):
                 bucket.inc(count)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the histogram; called by the registry of a single process."""
+        """Collect the histogram for the registry of a single process.
+
+        Yields:
+            The metric family.
+        """
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._label_names)
         for labels, (buckets, sum_value) in list(self._series.items()):
             cumulative = itertools.accumulate(bucket.get() for bucket in buckets)

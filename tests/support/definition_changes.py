@@ -1,4 +1,4 @@
-"""Definitions that change in the registry, as `feast apply` of another repository would change them."""
+"""Changes of definitions in the registry, as by `feast apply` of another repository."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ _HISTORY, _ACTIVITY, _RHYTHM = (
 
 
 def add_edge_case_customers(service_data: Path, folder: Path) -> Path:
-    """Copy ``service_data`` to ``folder`` and add the customers, each made from customer c001."""
+    """Copy ``service_data`` to ``folder`` and add the customers, as variants of customer c001."""
     shutil.copytree(service_data, folder)
     with service_environment(folder):
         from holdfast.feast_stores.open_store import open_store

@@ -1,4 +1,4 @@
-"""What a really served process of two workers tells Prometheus after requests of every kind."""
+"""Metrics of a service with two processes, after requests of every kind."""
 
 import functools
 import shutil
@@ -29,7 +29,7 @@ STALE, EXPIRED, EARLY = "2024-03-04T00:00:00Z", "2024-05-01T00:00:00Z", "2024-02
 
 @dataclass(frozen=True)
 class Exposition:
-    """What ``/metrics`` said."""
+    """Parsed response of ``/metrics``."""
 
     families: dict[str, Metric]
 
@@ -42,18 +42,18 @@ class Exposition:
         return [sample for family in self.families.values() for sample in family.samples]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of all series of ``name`` with these labels."""
+        """Return the sum of all series of ``name`` with these labels."""
         return sum(one.value for one in self.samples if one.name == name and labels.items() <= one.labels.items())
 
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """What is not 0 of ``name``, by these labels."""
+        """Return the values of ``name`` other than 0, by these labels."""
         found = [one for one in self.samples if one.name == name]
         return {tuple(one.labels[label] for label in labels): one.value for one in found if one.value}
 
 
 @dataclass
 class RequestCounts:
-    """What was asked for: requests by path and status, and customers in them."""
+    """Sent requests by path and status, and customers in these."""
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     customers: int = 0
@@ -62,19 +62,23 @@ class RequestCounts:
 
 @dataclass(frozen=True)
 class MetricsRun:
-    """``well``: a challenger has run in shadow, then as a canary; ``ill``: then the online store broke.
+    """Metrics of a run.
 
-    ``resident``: bytes that its two workers held then, by the system.
+    Attributes:
+        sent: Sent requests.
+        healthy: Metrics after a challenger in shadow, then as a canary.
+        store_down: Metrics after the online store broke.
+        resident: Resident memory of both processes, bytes.
     """
 
     sent: RequestCounts
-    well: Exposition
-    ill: Exposition
+    healthy: Exposition
+    store_down: Exposition
     resident: int
 
 
 class _Caller:
-    """Asks on a new connection each time, so that every worker is asked."""
+    """Client that opens a connection per request, so that both processes get requests."""
 
     def __init__(self, url: str) -> None:
         self.url, self.sent = url, RequestCounts()
@@ -86,7 +90,7 @@ class _Caller:
         self.sent.customers += customers
         self.sent.scored += scored
 
-    def ask_for_everything(self) -> None:
+    def send_every_kind(self) -> None:
         for customer in CUSTOMERS[:30]:
             self.post(PREDICT, {"customer_id": customer}, 200, 1, 1)
         self.post(PREDICT, {"customer_id": "c001", "explain": True}, 200, 1, 1)
@@ -100,18 +104,18 @@ class _Caller:
         self.post(BATCH, {"customer_ids": []}, 422)
         assert httpx.get(f"{self.url}/customers/c001", timeout=30).status_code == 404
 
-    def until(self, holds: Callable[[Exposition], bool]) -> Exposition:
+    def wait_for(self, condition: Callable[[Exposition], bool]) -> Exposition:
         deadline = time.monotonic() + _WITHIN
         while True:
             answer = httpx.get(f"{self.url}/metrics", timeout=30)
             found = Exposition.of(answer.text)
-            if holds(found):
+            if condition(found):
                 return found
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.1)
 
     def all_counted(self, found: Exposition) -> bool:
-        """A worker carries its numbers over once a second."""
+        """Check that both processes have published, which they do once a second."""
         return (
             found.total("holdfast_requests_total") == self.sent.requests.total()
             and found.total("holdfast_predictions_total", route="champion")
@@ -120,7 +124,7 @@ class _Caller:
         )
 
 
-def _registered(registry: Registry, data: Path) -> None:
+def _register(registry: Registry, data: Path) -> None:
     with service_environment(data) as settings:
         for seed in range(2):
             served, content = fit(settings, data, seed=seed)
@@ -131,34 +135,34 @@ def _registered(registry: Registry, data: Path) -> None:
 
 
 def _until_both_serve(data: Path, mode: str) -> None:
-    """In the workers' own files, as ``/metrics`` tells of the quicker one."""
+    """Wait for both processes by their files; ``/metrics`` shows the faster one."""
     deadline = time.monotonic() + _WITHIN
-    serving_it: list[float] = []
-    while len(serving_it) < 2:
+    serving_values: list[float] = []
+    while len(serving_values) < 2:
         assert time.monotonic() < deadline, f"the challenger is not yet served as {mode}"
         time.sleep(0.1)
         files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livemax_*.db")
         values = [value for file in files for value in MmapedDict.read_all_values_from_file(str(file))]
-        serving_it = [
+        serving_values = [
             value for key, value, *_ in values if '"holdfast_challenger"' in key and mode in key and value == 1
         ]
 
 
-_seen: list[MetricsRun] = []
+_runs: list[MetricsRun] = []
 
 
 def collect_metrics(service_data: Path) -> MetricsRun:
-    """What there is to see; served and asked for once per test process, whichever service_data is given."""
-    if not _seen:
-        _seen.append(_watch(service_data))
-    return _seen[0]
+    """Serve, send requests and collect the metrics, once per test process."""
+    if not _runs:
+        _runs.append(_run(service_data))
+    return _runs[0]
 
 
-def _watch(service_data: Path) -> MetricsRun:
+def _run(service_data: Path) -> MetricsRun:
     with tempfile.TemporaryDirectory(prefix="holdfast-watched-") as folder:
         data = Path(shutil.copytree(service_data, Path(folder) / "data"))
         registry = make_registry(data / "mlflow")
-        _registered(registry, data)
+        _register(registry, data)
         variables = {"HOLDFAST_WORKERS": "2", "HOLDFAST_REGISTRY_POLL_SECONDS": "0.2"}
         with (
             service_environment(data, **variables) as settings,
@@ -166,22 +170,22 @@ def _watch(service_data: Path) -> MetricsRun:
         ):
             caller = _Caller(service.url)
             _until_both_serve(data, "shadow")
-            caller.ask_for_everything()
-            caller.until(caller.all_counted)
+            caller.send_every_kind()
+            caller.wait_for(caller.all_counted)
             registry.set_traffic("2", '{"mode": "canary", "share": 0.5}')
             _until_both_serve(data, "canary")
-            caller.ask_for_everything()
-            well = caller.until(caller.all_counted)
+            caller.send_every_kind()
+            healthy = caller.wait_for(caller.all_counted)
             (data / "feast" / "online_store.db").write_bytes(b"no database" * 1000)
             for _ in range(12):
                 caller.post(PREDICT, {"customer_id": "c001"}, 503, 1)
-            ill = caller.until(lambda found: caller.all_counted(found) and not found.total("holdfast_ready"))
+            store_down = caller.wait_for(lambda found: caller.all_counted(found) and not found.total("holdfast_ready"))
             resident = _resident(data)
-        return MetricsRun(caller.sent, well, ill, resident)
+        return MetricsRun(caller.sent, healthy, store_down, resident)
 
 
 def _resident(data: Path) -> int:
-    """Of the processes that tell of their memory: their files are named by them."""
+    """Measure the memory of the processes that export it; their files are named by process id."""
     files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livesum_*.db")
     workers = [int(file.stem.rpartition("_")[2]) for file in files if b"holdfast_memory" in file.read_bytes()]
     assert len(workers) == 2

@@ -1,4 +1,4 @@
-"""Clients that keep sending requests while models are swapped."""
+"""Clients that send requests while models are swapped."""
 
 import threading
 import time
@@ -15,31 +15,31 @@ from tests.support.service_state import CUSTOMERS
 
 @dataclass
 class LoadResult:
-    """What callers were told, while they kept asking."""
+    """Responses to the clients: time, status and body of each."""
 
-    answers: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
-    ends: threading.Event = field(default_factory=threading.Event)
+    responses: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def ask(self, url: str, caller: int) -> None:
+    def send_requests(self, url: str, caller: int) -> None:
         with httpx.Client(base_url=url, timeout=30) as client:
             number = caller
-            while not self.ends.is_set():
+            while not self.stopped.is_set():
                 number += 1
                 if number % 10:
-                    answer = client.post("/predict", json={"customer_id": CUSTOMERS[number % 300]})
+                    response = client.post("/predict", json={"customer_id": CUSTOMERS[number % 300]})
                 else:
-                    answer = client.post("/predict_batch", json={"customer_ids": CUSTOMERS})
-                self.answers.append((time.monotonic(), answer.status_code, answer.json()))
+                    response = client.post("/predict_batch", json={"customer_ids": CUSTOMERS})
+                self.responses.append((time.monotonic(), response.status_code, response.json()))
 
 
 @contextmanager
 def under_load(url: str, callers: int = 4) -> Iterator[LoadResult]:
     load = LoadResult()
     with ThreadPoolExecutor(callers) as pool:
-        futures = [pool.submit(load.ask, url, caller) for caller in range(callers)]
+        futures = [pool.submit(load.send_requests, url, caller) for caller in range(callers)]
         try:
             yield load
         finally:
-            load.ends.set()
+            load.stopped.set()
         for future in futures:
             future.result()

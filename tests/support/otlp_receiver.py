@@ -1,4 +1,4 @@
-"""A receiver of OpenTelemetry traces: OTLP over HTTP, decoded by OpenTelemetry's own messages."""
+"""Receiver of OpenTelemetry traces: OTLP over HTTP."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 @dataclass
 class OtlpReceiver:
-    """What has arrived; ``raw`` are the bodies as they came."""
+    """Received requests; ``raw`` holds the undecoded bodies."""
 
     port: int
     raw: list[bytes] = field(default_factory=list)
@@ -34,26 +34,26 @@ class OtlpReceiver:
             for span in scope.spans
         ]
 
-    def until(self, holds: Callable[[list[Span]], bool], within: float = 15) -> list[Span]:
-        """The spans, as soon as they are what is waited for."""
+    def wait_for(self, condition: Callable[[list[Span]], bool], within: float = 15) -> list[Span]:
+        """Wait until the spans fulfil a condition; returns the spans."""
         deadline = time.monotonic() + within
-        while not holds(spans := self.spans):
+        while not condition(spans := self.spans):
             assert time.monotonic() < deadline, [(span.name, span.trace_id.hex()) for span in spans]
             time.sleep(0.02)
         return spans
 
     def trace(self, trace_id: str, spans: int) -> list[Span]:
-        """The spans of a trace, when there are so many."""
+        """Wait for a number of spans of a trace; returns the spans."""
 
-        def its(found: list[Span]) -> list[Span]:
+        def of_trace(found: list[Span]) -> list[Span]:
             return [span for span in found if span.trace_id.hex() == trace_id]
 
-        return its(self.until(lambda found: len(its(found)) >= spans))
+        return of_trace(self.wait_for(lambda found: len(of_trace(found)) >= spans))
 
 
 @contextmanager
 def otlp_receiver(port: int = 0) -> Iterator[OtlpReceiver]:
-    """Take traces for the block, on a free port or on this one."""
+    """Receive traces within the block; port 0 is a free port."""
     receiver = OtlpReceiver(port)
 
     class Handler(BaseHTTPRequestHandler):

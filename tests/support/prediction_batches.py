@@ -1,8 +1,8 @@
-"""Scored batches for tests of the prediction log, and a process that answers and logs until it is told to end.
+"""Scored batches for tests of the prediction log, and a process that logs predictions until it is ended.
 
     python -m tests.support.prediction_batches FOLDER ENDING
 
-It prints each request's id and the time once the prediction is answered.
+The process prints the id and time of each logged prediction.
 """
 
 import signal
@@ -24,7 +24,7 @@ NOON_US = 19_783 * DAY_US + DAY_US // 2  # 2024-03-01T12:00:00Z
 
 
 def make_batch(ids: Sequence[str], **changes: Any) -> ScoredBatch:
-    """A batch of two inputs and two views, with some of it changed."""
+    """Create a batch of two inputs and two views, with changed fields."""
     n = len(ids)
     values: dict[str, Any] = {
         "version": "1",
@@ -44,17 +44,17 @@ def make_batch(ids: Sequence[str], **changes: Any) -> ScoredBatch:
 
 
 def request_ids(table: pa.Table) -> list[str]:
-    """The request ids, in order."""
+    """Return the sorted request ids."""
     return sorted(table["request_id"].to_pylist())
 
 
 def logged_request_ids(folder: Path) -> list[str]:
-    """The request ids in the log, in order."""
+    """Return the sorted request ids in the log."""
     return request_ids(read_predictions(folder))
 
 
 def write_log(folder: Path, *batches: ScoredBatch) -> None:
-    """Log the batches without a thread, each as a record of its own."""
+    """Write each batch as a record, without the thread of the log."""
     files = PredictionFiles(folder, 2**20, lambda: NOON_US)
     for batch in batches:
         files.append(batch.key, to_record([batch], log_schema(batch.key)))
@@ -62,20 +62,20 @@ def write_log(folder: Path, *batches: ScoredBatch) -> None:
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    """Wait until it holds."""
+    """Poll ``condition`` until it is true."""
     end = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < end, "this never happened"
+        assert time.monotonic() < end, "the condition stayed false"
         time.sleep(0.002)
 
 
 def log_file_names(folder: Path) -> list[str]:
-    """Day and version of each file."""
+    """Return day and version of each file."""
     return sorted(f"{file.parent.name}/{file.name.split('-')[0]}" for file in folder.rglob("*.arrows"))
 
 
 def log_until_ended(folder: Path, ending: str) -> None:
-    """Log three predictions each 2 ms, until SIGTERM; with ``count``, a hundred of them."""
+    """Log three predictions each 2 ms, until SIGTERM; with ``count``, a hundred batches."""
     from services.prediction_log.writer import PredictionLog
 
     log = PredictionLog(folder)
@@ -94,7 +94,7 @@ def log_until_ended(folder: Path, ending: str) -> None:
         sys.stdout.flush()
         number += 3
         time.sleep(0.002)
-    if ending == "signal":  # as uvicorn ends: the shutdown hook, then the signal again
+    if ending == "signal":  # as uvicorn: the shutdown hook, then the signal again
         log.close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The small service_data with its features in a real Redis, and what can happen to a server and to what it holds."""
+"""The data folder of the service tests with its online features in Redis."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.ya
 
 @dataclass(frozen=True)
 class RedisServiceState:
-    """A data folder, and the server that holds its online features."""
+    """A data folder, and the Redis server with its online features."""
 
     data: Path
     server: RedisServer
@@ -30,15 +30,15 @@ class RedisServiceState:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What tells a service of the server."""
+        """Return the settings of a service that reads from the server."""
         return PROFILE | {"HOLDFAST_REDIS": self.server.connection_string}
 
-    def served(self, **variables: str) -> AbstractContextManager[TestClient]:
-        """The service in this process; variables as for ``serve_in_process``."""
+    def serve(self, **variables: str) -> AbstractContextManager[TestClient]:
+        """Serve in this process; the parameters are those of ``serve_in_process``."""
         return serve_in_process(self.data, **self.variables | variables)
 
     def put(self, customer: str, view: str, name: str, value: bytes | None) -> None:
-        """Overwrite what the server holds of a feature, or with the name "_ts" of the view's time; None removes it."""
+        """Overwrite a stored feature, or with the name "_ts" the time of its view; None removes the value."""
         stored = f"_ts:{view}".encode() if name == "_ts" else _mmh3(f"{view}:{name}")
         client = self.server.client()
         assert client.hdel(entity_key(customer), stored), "there was no such value"
@@ -46,7 +46,7 @@ class RedisServiceState:
             client.hset(entity_key(customer), stored, value)
 
     def restore(self) -> None:
-        """Let the server run and hold what was materialised, and nothing else."""
+        """Restore exactly the materialized features."""
         client = self.server.client()
         client.flushall()
         with client.pipeline(transaction=False) as pipe:
@@ -59,18 +59,18 @@ FILLING = "holdfast:filling:holdfast"
 
 
 def entity_key(customer: str) -> bytes:
-    """Under which Feast stores a customer."""
+    """Return the key of a customer in Redis."""
     return entity_keys([customer])[0] + b"holdfast"
 
 
 def stored_value(**of_type: object) -> bytes:
-    """A value as Feast stores it, such as ``int64_val=3``."""
+    """Serialize a value as Feast does, such as ``int64_val=3``."""
     return ValueProto(**of_type).SerializeToString()
 
 
 @contextmanager
 def redis_service_state(service_data: Path, folder: Path) -> Iterator[RedisServiceState]:
-    """A copy of ``service_data``, materialised into a server of its own."""
+    """Copy ``service_data`` and materialize it into a new server."""
     data = Path(shutil.copytree(service_data, folder / "data"))
     shutil.copy(data / "feast" / "registry.db", data / "feast" / "registry.redis.db")
     (data / "feast" / "online_store.db").unlink()
@@ -83,7 +83,7 @@ def redis_service_state(service_data: Path, folder: Path) -> Iterator[RedisServi
             store.materialize(AS_OF, AS_OF)
             store.provider.online_store.mark_filled(store.config)
         client = server.client()
-        assert 0 < client.ttl(FILLING) <= 2, "reads that had begun before may still be under way"
+        assert 0 < client.ttl(FILLING) <= 2, "reads that started before may still be in progress"
         client.delete(FILLING)
         found.stored.update({name: client.hgetall(name) for name in client.scan_iter(count=1000)})
         assert len(found.stored) == 300

@@ -1,4 +1,4 @@
-"""A watch of the registry that looks very often, for tests."""
+"""A registry watcher that polls every 50 ms."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,31 +14,31 @@ from tests.support.registry import DEFINITIONS, build_contract, fit_classifier, 
 
 
 def require_definitions(contract: ServedModel) -> None:
-    """Those of now."""
+    """Raise NotReadyError for a contract with other definitions."""
     if contract.fingerprint != DEFINITIONS:
         raise NotReadyError(f"Model version {contract.model_version} was trained on other definitions.")
 
 
 def bento_model() -> LoadedModel:
-    """The model of the bento."""
+    """Load the model in the bento."""
     content = serialize_model(model := fit_classifier(99))
     return load_model(build_contract(model, content, model_version="baked"), content)
 
 
 def missing_model() -> LoadedModel:
-    """A bento without one."""
+    """Raise the error of a bento without a model."""
     raise NotReadyError("The model holdfast-churn:latest is not in the model store.")
 
 
 @contextmanager
 def running_watcher(
-    uri: str | None, baked: Callable[[], LoadedModel] = bento_model, **options: Any
+    uri: str | None, load_bento_model: Callable[[], LoadedModel] = bento_model, **options: Any
 ) -> Iterator[RegistryWatcher]:
-    """A watch that has started, and looks very often."""
+    """Start a watcher that polls every 50 ms; stops with the block."""
     options = {"poll_seconds": 0.05, "answer_timeout": 10.0} | options
-    watch = RegistryWatcher(RegistryClient(uri) if uri else None, baked, require_definitions, **options)
-    watch.start()
+    watcher = RegistryWatcher(RegistryClient(uri) if uri else None, load_bento_model, require_definitions, **options)
+    watcher.start()
     try:
-        yield watch
+        yield watcher
     finally:
-        watch.stop()
+        watcher.stop()

@@ -1,7 +1,7 @@
-"""A small data folder as the flows would leave it: snapshots, registry, online store, and a saved model.
+"""Small data folder as the flows leave it: snapshots, registry, online store and a saved model.
 
-It is built in a process of its own (``python -m tests.support.service_state``), because the feature definitions take
-the data folder from the environment when they are imported.
+Run as a separate process (``python -m tests.support.service_state``): the feature definitions read the data folder from
+the environment at their import.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ APPLIED_ONLY = "feast-before-materialisation"
 
 
 def transactions(customers: Sequence[str] = CUSTOMERS) -> pd.DataFrame:
-    """About nine purchases per customer and a few returns, in the year before ``AS_OF``."""
+    """Create about nine purchases per customer and a few returns, in the year before ``AS_OF``."""
     rng = np.random.default_rng(7)
     rows = []
     for number, customer in enumerate(customers):
@@ -51,7 +51,7 @@ def transactions(customers: Sequence[str] = CUSTOMERS) -> pd.DataFrame:
 
 
 def write_snapshots(customers: Sequence[str] = CUSTOMERS) -> None:
-    """The snapshots of ``customers`` at ``AS_OF``, where the feature views look for them."""
+    """Write the snapshots of ``customers`` at ``AS_OF`` into the sources of the feature views."""
     from feature_repo import data_sources
 
     sources = [item for item in vars(data_sources).values() if hasattr(item, "created_timestamp_column")]
@@ -67,7 +67,7 @@ def write_snapshots(customers: Sequence[str] = CUSTOMERS) -> None:
 
 
 def offline_matrix(customer_ids: list[str], as_of: datetime) -> np.ndarray:
-    """Features as training reads them, in the order of ``customer_ids``."""
+    """Read features as training does, in the order of ``customer_ids``."""
     from holdfast.feast_stores.open_store import open_store
 
     store = open_store()
@@ -88,7 +88,7 @@ def fit(
     customers: Sequence[str] = CUSTOMERS,
     untrained: Any = None,
 ) -> tuple[ServedModel, bytes]:
-    """The contract and the file of a small model; of boosting, where no ``untrained`` model is given."""
+    """Train a small model, gradient boosting by default; returns its contract and file."""
     import skops.io
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -127,7 +127,7 @@ def fit(
 
 
 def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
-    """Everything, into HOLDFAST_DATA."""
+    """Build the data folder HOLDFAST_DATA."""
     import shutil
     import subprocess
     import sys
@@ -145,7 +145,7 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     shutil.copytree(settings.feast, settings.data / APPLIED_ONLY)
     store = open_store()
     store.materialize(AS_OF, AS_OF)
-    if hasattr(store.provider.online_store, "filled"):  # Redis: without it, it counts as being filled for two minutes
+    if hasattr(store.provider.online_store, "filled"):  # Redis: else it counts as being filled for 2 minutes
         store.provider.online_store.mark_filled(store.config)
     with tempfile.TemporaryDirectory() as folder:
         save_served_model(settings, *fit(settings, Path(folder), customers=customers, untrained=untrained))

@@ -1,4 +1,4 @@
-"""A network between a client and a server on this machine, which a test can make slow, or break."""
+"""TCP proxy between a client and a server on this machine, which a test can slow down or break."""
 
 import contextlib
 import socket
@@ -8,14 +8,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_RESET = struct.pack("ii", 1, 0)  # closed with this, a connection ends with a reset instead of a farewell
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close() resets the connection
 
 
 class TcpProxy:
-    """Forwards to ``port``.
+    """Proxy that forwards to ``port``.
 
-    ``delay``: seconds that each piece of an answer, of at most ``piece`` bytes, takes longer. ``cuts``: so many
-    connections are reset after ``cut_after`` bytes of their next answers.
+    Attributes:
+        delay: Delay of each piece of a response, seconds.
+        piece: Maximum size of a piece, bytes.
+        cuts: Number of connections to reset within their next response.
+        cut_after: Bytes of the response after which a connection is reset.
+        accepted: Number of accepted connections.
     """
 
     def __init__(self, port: int) -> None:
@@ -31,7 +35,7 @@ class TcpProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """End all connections, and take no more."""
+        """Reset all connections and accept no more."""
         self._listener.close()
         for one in list(self._open):
             self._reset(one)
@@ -47,16 +51,19 @@ class TcpProxy:
                     self._reset(client)
                     continue
                 self._open |= {client, server}
-                for target, ends in ((self._ask, (client, server)), (self._answer, (server, client))):
+                for target, ends in (
+                    (self._forward_request, (client, server)),
+                    (self._forward_response, (server, client)),
+                ):
                     threading.Thread(target=target, args=ends, daemon=True).start()
 
-    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward_request(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65_536):
                 server.sendall(data)
         self._reset(client, server)
 
-    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+    def _forward_response(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65_536):
                 time.sleep(self.delay)
@@ -64,7 +71,7 @@ class TcpProxy:
                     self.cuts -= 1
                     client.sendall(data[: self.cut_after])
                     break
-                piece = self.piece  # a test may change it once it has what it waits for
+                piece = self.piece  # a test may change it meanwhile
                 client.sendall(data[:piece])
                 for start in range(piece, len(data), piece):
                     time.sleep(self.delay)
@@ -82,7 +89,7 @@ class TcpProxy:
 
 @contextmanager
 def tcp_proxy(port: int) -> Iterator[TcpProxy]:
-    """A proxy for the block."""
+    """Run a proxy within the block."""
     proxy = TcpProxy(port)
     try:
         yield proxy

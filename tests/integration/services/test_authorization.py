@@ -79,10 +79,10 @@ class TestKeys:
         self, with_keys: httpx.Client, headers: dict[str, str]
     ) -> None:
         for path, body in (("/predict", {"customer_id": "c001"}), ("/predict_batch", {"customer_ids": ["c001"]})):
-            answer = with_keys.post(path, json=body, headers=headers)
-            assert_error(answer, 401, "Send a valid API key")
-            assert problem_kind(answer) == "unauthorized"
-            assert answer.headers["www-authenticate"] == "Bearer"
+            response = with_keys.post(path, json=body, headers=headers)
+            assert_error(response, 401, "Send a valid API key")
+            assert problem_kind(response) == "unauthorized"
+            assert response.headers["www-authenticate"] == "Bearer"
         assert_error(with_keys.post("/predict", content=b"{" * 100, headers=headers), 401)
 
     @pytest.mark.parametrize("key", [OLD, OTHER])
@@ -131,10 +131,10 @@ class TestPaths:
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
     def test_other_paths_do_not_predict(self, with_keys: httpx.Client, path: str, method: str) -> None:
         body = {"customer_id": "c001", "customer_ids": ["c001"]}
-        answer = with_keys.request(method, path, json=body)
-        assert_error(answer, answer.status_code)
-        assert answer.status_code in (401, 404, 405), answer.text
-        assert "churn_probability" not in answer.text
+        response = with_keys.request(method, path, json=body)
+        assert_error(response, response.status_code)
+        assert response.status_code in (401, 404, 405), response.text
+        assert "churn_probability" not in response.text
 
     def test_encoded_path_equals_path(self, with_keys: httpx.Client) -> None:
         assert_error(with_keys.post("/%70redict", json={"customer_id": "c001"}), 401)
@@ -159,18 +159,18 @@ class TestNoKeys:
     @pytest.mark.parametrize(
         "header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
     )
-    @pytest.mark.parametrize("said", ["203.0.113.7", "127.0.0.1"])
+    @pytest.mark.parametrize("address", ["203.0.113.7", "127.0.0.1"])
     def test_forwarded_request_without_keys_is_unauthorized(
-        self, without_keys: httpx.Client, header: str, said: str
+        self, without_keys: httpx.Client, header: str, address: str
     ) -> None:
-        answer = ask(without_keys, {header: said})
-        assert_error(answer, 401, "allows requests from its machine only")
-        assert problem_kind(answer) == "unauthorized"
+        response = ask(without_keys, {header: address})
+        assert_error(response, 401, "allows requests from its machine only")
+        assert problem_kind(response) == "unauthorized"
 
     def test_remote_request_without_keys_is_unauthorized(self, unlocked: HttpService) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
-                probe.connect(("192.0.2.1", 9))  # nothing is sent; it tells the address this machine would send from
+                probe.connect(("192.0.2.1", 9))  # nothing is sent; it finds the address that this machine sends from
             except OSError:
                 pytest.skip("this machine is in no network")
             host = str(probe.getsockname()[0])
@@ -184,8 +184,8 @@ class TestCors:
     def test_cors_without_origins_allows_none(self, without_keys: httpx.Client) -> None:
         preflight = without_keys.options("/predict", headers={"Origin": SHOP} | PREFLIGHT)
         assert preflight.status_code == 405
-        answer = ask(without_keys, {"Origin": SHOP})
-        for found in (preflight, answer):
+        response = ask(without_keys, {"Origin": SHOP})
+        for found in (preflight, response):
             assert not [name for name in found.headers if name.startswith("access-control")]
 
     def test_cors_named_origin_is_allowed(self, with_keys: httpx.Client) -> None:
@@ -195,18 +195,18 @@ class TestCors:
             assert preflight.headers["access-control-allow-origin"] == SHOP
             assert "POST" in preflight.headers["access-control-allow-methods"]
             assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
-        answer = ask(with_keys, {"Origin": SHOP, "X-API-Key": OLD})
-        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SHOP)
-        assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+        response = ask(with_keys, {"Origin": SHOP, "X-API-Key": OLD})
+        assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, SHOP)
+        assert "X-Request-ID" in response.headers["access-control-expose-headers"]
 
     def test_cors_named_origin_can_read_errors(self, with_keys: httpx.Client) -> None:
-        answer = ask(with_keys, {"Origin": SHOP})
-        assert_error(answer, 401)
-        assert answer.headers["access-control-allow-origin"] == SHOP
+        response = ask(with_keys, {"Origin": SHOP})
+        assert_error(response, 401)
+        assert response.headers["access-control-allow-origin"] == SHOP
 
     def test_cors_other_origin_is_not_allowed(self, with_keys: httpx.Client) -> None:
         preflight = with_keys.options("/predict", headers={"Origin": ELSEWHERE} | PREFLIGHT)
         assert preflight.status_code == 400
-        answer = ask(with_keys, {"Origin": ELSEWHERE, "X-API-Key": OLD})
-        for found in (preflight, answer):
+        response = ask(with_keys, {"Origin": ELSEWHERE, "X-API-Key": OLD})
+        for found in (preflight, response):
             assert "access-control-allow-origin" not in found.headers

@@ -28,9 +28,9 @@ def test_concurrent_large_batches_are_all_logged(service_data_copy: Path) -> Non
             return client.post("/predict_batch", json={"customer_ids": ids}, headers=headers).status_code
 
         with ThreadPoolExecutor(40) as pool:
-            answers = list(pool.map(ask, range(120)))
-    answered = {f"r{number}" for number, status in enumerate(answers) if status == 200}
-    assert set(answers) <= {200, 503}
+            responses = list(pool.map(ask, range(120)))
+    answered = {f"r{number}" for number, status in enumerate(responses) if status == 200}
+    assert set(responses) <= {200, 503}
     assert len(answered) >= 25, "as many as are let in at once"
     rows = _logged(service_data_copy)
     assert {row["request_id"] for row in rows} == answered
@@ -51,9 +51,9 @@ def test_failed_request_of_batch_is_not_logged_and_others_once(
             return client.post("/predict", json=body, headers={"X-Request-ID": f"r{number}"}).status_code
 
         with ThreadPoolExecutor(24) as pool:
-            answers = list(pool.map(ask, range(96)))
-    assert {answers[number] for number in range(96) if number % 8 == 3} == {500}
-    assert {answers[number] for number in range(96) if number % 8 != 3} == {200}
+            responses = list(pool.map(ask, range(96)))
+    assert {responses[number] for number in range(96) if number % 8 == 3} == {500}
+    assert {responses[number] for number in range(96) if number % 8 != 3} == {200}
     logged = sorted(row["request_id"] for row in _logged(service_data_copy))
     assert logged == sorted(f"r{number}" for number in range(96) if number % 8 != 3)
 

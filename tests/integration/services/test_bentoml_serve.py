@@ -54,23 +54,24 @@ def test_served_bento_is_alive_and_ready(live: Live) -> None:
 
 
 def test_served_bento_uses_model_of_its_build(live: Live) -> None:
-    answer = live.client.post("/predict", json={"customer_id": "c001"})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["model_version"] == "1"
+    response = live.client.post("/predict", json={"customer_id": "c001"})
+    assert response.status_code == 200, response.text
+    assert response.json()["model_version"] == "1"
 
 
 def test_explain_over_http_adds_up(live: Live) -> None:
-    answer = live.client.post("/predict", json={"customer_id": "c001", "explain": True})
-    assert answer.status_code == 200, answer.text
-    told = answer.json()["explanation"]
-    assert sum(told["contributions"].values()) == pytest.approx(told["log_odds"] - told["typical_log_odds"], abs=1e-12)
-    assert 1 <= len(told["reasons"]) <= 3
+    response = live.client.post("/predict", json={"customer_id": "c001", "explain": True})
+    assert response.status_code == 200, response.text
+    explanation = response.json()["explanation"]
+    difference = explanation["log_odds"] - explanation["typical_log_odds"]
+    assert sum(explanation["contributions"].values()) == pytest.approx(difference, abs=1e-12)
+    assert 1 <= len(explanation["reasons"]) <= 3
 
 
 def test_concurrent_and_batch_requests_get_equal_probabilities(live: Live) -> None:
     ids = [CUSTOMERS[i % 300] for i in range(1000)]
-    answer = live.client.post("/predict_batch", json={"customer_ids": ids, "as_of": AS_OF.isoformat()})
-    batch = {item["customer_id"]: item["churn_probability"] for item in answer.json()["predictions"]}
+    response = live.client.post("/predict_batch", json={"customer_ids": ids, "as_of": AS_OF.isoformat()})
+    batch = {item["customer_id"]: item["churn_probability"] for item in response.json()["predictions"]}
 
     def single(customer_id: str) -> float:
         return float(live.client.post("/predict", json={"customer_id": customer_id}).json()["churn_probability"])

@@ -39,7 +39,7 @@ def shop(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def service(shop: RedisServiceState) -> Iterator[TestClient]:
-    with shop.served(HOLDFAST_STORE_TIMEOUT_MS="10000") as client:
+    with shop.serve(HOLDFAST_STORE_TIMEOUT_MS="10000") as client:
         yield client
 
 
@@ -126,13 +126,13 @@ FAULTS = {
 def test_broken_customer_is_rejected_and_others_are_scored(
     service: TestClient, shop: RedisServiceState, right: dict[str, float], fault: str
 ) -> None:
-    change, refusal, said = FAULTS[fault]
+    change, reason, detail = FAULTS[fault]
     change(shop)
-    answer = predict(service, BROKEN)
-    assert_error(answer, 503, said, repr(BROKEN))
-    assert problem_kind(answer) == refusal
+    response = predict(service, BROKEN)
+    assert_error(response, 503, detail, repr(BROKEN))
+    assert problem_kind(response) == reason
     items = predict_batch(service, [BROKEN, *OTHERS])
-    assert (items[BROKEN]["status"], items[BROKEN]["churn_probability"]) == (refusal, None)
+    assert (items[BROKEN]["status"], items[BROKEN]["churn_probability"]) == (reason, None)
     assert {customer: items[customer]["churn_probability"] for customer in OTHERS} == right
     assert service.get("/readyz").status_code == 200
 
@@ -145,9 +145,9 @@ class Together:
         self.sizes: list[int] = []
         read = Predictor._read
 
-        def counted(predictor: Predictor, contract: Any, asked: Any, stages: Any) -> Any:
-            self.sizes.append(len(asked))
-            return read(predictor, contract, asked, stages)
+        def counted(predictor: Predictor, contract: Any, requests: Any, stages: Any) -> Any:
+            self.sizes.append(len(requests))
+            return read(predictor, contract, requests, stages)
 
         monkeypatch.setattr(Predictor, "_read", counted)
 
@@ -157,12 +157,12 @@ class Together:
             try:
                 first = pool.submit(predict, self._service, OTHERS[0])
                 time.sleep(0.3)
-                answers = {customer: pool.submit(predict, self._service, customer) for customer in customers}
+                responses = {customer: pool.submit(predict, self._service, customer) for customer in customers}
                 time.sleep(0.5)
             finally:
                 self._shop.server.resume()
             assert first.result().status_code == 200
-            return {customer: answer.result() for customer, answer in answers.items()}
+            return {customer: response.result() for customer, response in responses.items()}
 
 
 @pytest.fixture
@@ -174,12 +174,12 @@ def together(service: TestClient, shop: RedisServiceState, monkeypatch: pytest.M
 def test_broken_customer_does_not_affect_other_requests_of_batch(
     shop: RedisServiceState, right: dict[str, float], together: Together, fault: str
 ) -> None:
-    change, refusal, _ = FAULTS[fault]
+    change, reason, _ = FAULTS[fault]
     change(shop)
-    answers = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
+    responses = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
     assert max(together.sizes) >= 10
-    assert problem_kind(answers.pop(BROKEN)) == refusal
-    assert {customer: answer.json()["churn_probability"] for customer, answer in answers.items()} == right
+    assert problem_kind(responses.pop(BROKEN)) == reason
+    assert {customer: response.json()["churn_probability"] for customer, response in responses.items()} == right
 
 
 def test_unexpected_error_fails_one_request_only(
@@ -188,11 +188,11 @@ def test_unexpected_error_fails_one_request_only(
     shop.put(
         BROKEN, RHYTHM, "mean_gap_days", stored_value(double_val=0.0)
     )  # the contract of the snapshots knows no such gap
-    answers = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
+    responses = together.ask([*OTHERS[:9], BROKEN, *OTHERS[9:]])
     assert max(together.sizes) >= 10
-    broken = answers.pop(BROKEN)
+    broken = responses.pop(BROKEN)
     assert_error(broken, 500, "unexpected error")
-    assert {customer: answer.json()["churn_probability"] for customer, answer in answers.items()} == right
+    assert {customer: response.json()["churn_probability"] for customer, response in responses.items()} == right
     assert service_log.text.count("Unexpected error at /predict") == 1
     assert broken.json()["request_id"] in service_log.text
     assert "ZeroDivisionError" in service_log.text

@@ -27,25 +27,25 @@ CHANGES = [(change_limit, "feature_service"), (drop_feature, "inputs"), (change_
 class Load:
     """Requests with their times and responses."""
 
-    answers: list[tuple[float, str, Any]] = field(default_factory=list)
+    responses: list[tuple[float, str, Any]] = field(default_factory=list)
     stopped: bool = False
 
-    def keep_asking(self, client: TestClient, place: int) -> None:
+    def send_requests(self, client: TestClient, position: int) -> None:
         while not self.stopped:
-            customer = SOME[place % len(SOME)]
-            place += 1
+            customer = SOME[position % len(SOME)]
+            position += 1
             sent = time.monotonic()
-            self.answers.append((sent, customer, predict(client, customer)))
+            self.responses.append((sent, customer, predict(client, customer)))
 
-    def since(self, moment: float) -> list[Any]:
-        """Return the responses to requests after ``moment``."""
-        return [answer for sent, _, answer in list(self.answers) if sent > moment]
+    def since(self, time_sent: float) -> list[Any]:
+        """Return the responses to requests after ``time_sent``."""
+        return [response for sent, _, response in list(self.responses) if sent > time_sent]
 
-    def wait_for(self, moment: float, count: int) -> list[Any]:
+    def wait_for(self, time_sent: float, count: int) -> list[Any]:
         """Wait for ``count`` more responses."""
         give_up = time.monotonic() + 30
-        while len(found := self.since(moment)) < count:
-            assert time.monotonic() < give_up, f"only {len(found)} answers"
+        while len(found := self.since(time_sent)) < count:
+            assert time.monotonic() < give_up, f"only {len(found)} responses"
             time.sleep(0.01)
         return found
 
@@ -53,7 +53,7 @@ class Load:
 @contextmanager
 def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
     load = Load()
-    workers = [threading.Thread(target=load.keep_asking, args=(client, 5 * place)) for place in range(threads)]
+    workers = [threading.Thread(target=load.send_requests, args=(client, 5 * position)) for position in range(threads)]
     for worker in workers:
         worker.start()
     try:
@@ -76,7 +76,7 @@ def test_changed_definitions_are_never_scored_with_old_model(
     with serve_in_process(service_data_copy, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
         right = probabilities(client, SOME)
         with under_load(client) as load:
-            assert all(answer.status_code == 200 for answer in load.wait_for(0, 50))
+            assert all(response.status_code == 200 for response in load.wait_for(0, 50))
             change(open_store())
             changed = time.monotonic()
             refused = load.wait_for(changed, 50)
@@ -86,15 +86,15 @@ def test_changed_definitions_are_never_scored_with_old_model(
             replaced.replace(registry)
             restored = time.monotonic()
             load.wait_for(restored, 50)
-        for answer in refused:
-            assert_error(answer, 503, part, "differ")
-            assert problem_kind(answer) == "not_ready"
-        for answer in load.since(restored):
-            assert answer.status_code == 200
-        for _, customer, answer in load.answers:
-            assert answer.status_code in (200, 503)
-            if answer.status_code == 200:
-                assert answer.json()["churn_probability"] == right[customer]
+        for response in refused:
+            assert_error(response, 503, part, "differ")
+            assert problem_kind(response) == "not_ready"
+        for response in load.since(restored):
+            assert response.status_code == 200
+        for _, customer, response in load.responses:
+            assert response.status_code in (200, 503)
+            if response.status_code == 200:
+                assert response.json()["churn_probability"] == right[customer]
         assert client.get("/readyz").status_code == 200
 
 

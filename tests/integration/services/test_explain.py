@@ -25,19 +25,19 @@ def model(service_data: Path) -> LoadedModel:
 
 
 def _explained(client: TestClient, *ids: str) -> list[dict]:
-    answer = client.post("/predict_batch", json={"customer_ids": ids, "explain": True})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["predictions"]
+    response = client.post("/predict_batch", json={"customer_ids": ids, "explain": True})
+    assert response.status_code == 200, response.text
+    return response.json()["predictions"]
 
 
 def test_contributions_add_up_to_log_odds_of_score(client: TestClient, model: LoadedModel) -> None:
     platt = model.estimator.calibrator
     for item in _explained(client, *CUSTOMERS):
-        told = item["explanation"]
-        assert list(told) == ["typical_log_odds", "log_odds", "contributions", "reasons"]
-        assert list(told["contributions"]) == model.contract.inputs
-        total = told["typical_log_odds"] + sum(told["contributions"].values())
-        assert total == pytest.approx(told["log_odds"], abs=1e-12)
+        explanation = item["explanation"]
+        assert list(explanation) == ["typical_log_odds", "log_odds", "contributions", "reasons"]
+        assert list(explanation["contributions"]) == model.contract.inputs
+        total = explanation["typical_log_odds"] + sum(explanation["contributions"].values())
+        assert total == pytest.approx(explanation["log_odds"], abs=1e-12)
         calibrated = expit(platt.coef_[0, 0] * total + platt.intercept_[0])
         assert item["churn_probability"] == pytest.approx(calibrated, abs=1e-12)
 
@@ -45,8 +45,8 @@ def test_contributions_add_up_to_log_odds_of_score(client: TestClient, model: Lo
 def test_typical_log_odds_are_those_of_the_contract(client: TestClient, model: LoadedModel) -> None:
     typical = np.array([model.contract.reference], dtype=float)
     [item] = _explained(client, "c005")
-    told = item["explanation"]["typical_log_odds"]
-    assert told == pytest.approx(model.estimator.decision_function(typical)[0], abs=1e-12)
+    explanation = item["explanation"]["typical_log_odds"]
+    assert explanation == pytest.approx(model.estimator.decision_function(typical)[0], abs=1e-12)
 
 
 def test_reasons_contain_the_model_inputs(client: TestClient, model: LoadedModel, service_data: Path) -> None:
@@ -54,13 +54,13 @@ def test_reasons_contain_the_model_inputs(client: TestClient, model: LoadedModel
         matrix = offline_matrix(CUSTOMERS, AS_OF)
     raised = lowered = 0
     for item, row in zip(_explained(client, *CUSTOMERS), matrix.tolist(), strict=True):
-        told = item["explanation"]
-        assert len(told["reasons"]) <= 3
-        expected = select_reasons(model.contract.inputs, row, list(told["contributions"].values()))
-        assert [reason["text"] for reason in told["reasons"]] == [reason.text for reason in expected]
-        for reason in told["reasons"]:
+        explanation = item["explanation"]
+        assert len(explanation["reasons"]) <= 3
+        expected = select_reasons(model.contract.inputs, row, list(explanation["contributions"].values()))
+        assert [reason["text"] for reason in explanation["reasons"]] == [reason.text for reason in expected]
+        for reason in explanation["reasons"]:
             assert list(reason) == ["text", "effect", "direction", "inputs"]
-            effect = sum(told["contributions"][name] for name in reason["inputs"])
+            effect = sum(explanation["contributions"][name] for name in reason["inputs"])
             assert reason["effect"] == pytest.approx(effect, abs=1e-12)
             raised += reason["direction"] == "raises" and effect > 0
             lowered += reason["direction"] == "lowers" and effect < 0
@@ -88,11 +88,11 @@ def test_explain_single_equals_batch_and_keeps_scores(client: TestClient) -> Non
 
 
 def test_reasons_depend_on_as_of(client: TestClient) -> None:
-    def told(as_of: str) -> str:
-        answer = client.post("/predict", json={"customer_id": "c005", "as_of": as_of, "explain": True})
-        return json.dumps(answer.json()["explanation"])
+    def reasons(as_of: str) -> str:
+        response = client.post("/predict", json={"customer_id": "c005", "as_of": as_of, "explain": True})
+        return json.dumps(response.json()["explanation"])
 
-    assert told("2024-03-01") != told("2024-03-21")
+    assert reasons("2024-03-01") != reasons("2024-03-21")
 
 
 def test_explain_batch_of_1000_succeeds(client: TestClient) -> None:
@@ -121,8 +121,10 @@ class TestNonAdditiveModel:
         with serve_in_process(interacting) as client:
             assert client.post("/predict", json=request).json()["model_version"] == "2"
             for _ in range(3):
-                answer = client.post("/predict", json=request | {"explain": True})
-                assert_error(answer, 501, "Model version 2 gives no exact reasons", "Send the request without explain")
+                response = client.post("/predict", json=request | {"explain": True})
+                assert_error(
+                    response, 501, "Model version 2 gives no exact reasons", "Send the request without explain"
+                )
             many = {"customer_ids": CUSTOMERS, "explain": True}
             assert_error(client.post("/predict_batch", json=many), 501, "no exact reasons")
             assert client.get("/readyz").status_code == 200

@@ -45,7 +45,7 @@ def _running(shop: RedisServiceState) -> Iterator[None]:
 @pytest.fixture
 def service(shop: RedisServiceState) -> Iterator[TestClient]:
     """A service with requests for ``KNOWN``, in this order, and for an unknown customer."""
-    with shop.served(HOLDFAST_LAST_KNOWN="4") as client:
+    with shop.serve(HOLDFAST_LAST_KNOWN="4") as client:
         for customer in ("nobody", *KNOWN):
             predict(client, customer)
         yield client
@@ -55,7 +55,7 @@ def test_cached_customer_gets_same_score_marked_stale(service: TestClient, shop:
     before = predict(service).json()
     assert before["stale"] is False
     shop.server.kill()
-    for _ in range(5):  # with the store asked, and with it left alone
+    for _ in range(5):  # with the breaker closed, and open
         after = predict(service).json()
         assert after == before | {"stale": True}
     assert predict(service, "c001", explain=True).json()["explanation"] is not None
@@ -88,7 +88,7 @@ def test_cached_predictions_are_logged_and_counted(shop: RedisServiceState) -> N
     from feature_repo.settings import load_settings
 
     counted: list[Any] = []
-    with shop.served(HOLDFAST_LAST_KNOWN="4") as client, pytest.MonkeyPatch.context() as patch:
+    with shop.serve(HOLDFAST_LAST_KNOWN="4") as client, pytest.MonkeyPatch.context() as patch:
         patch.setattr(METRICS.last_known, "add", lambda *labels, amount: counted.append(amount))
         predict_batch(client, KNOWN)
         shop.server.kill()
@@ -117,7 +117,7 @@ def test_empty_store_does_not_clear_cache(service: TestClient, shop: RedisServic
 
 def test_service_with_empty_cache_is_not_ready(shop: RedisServiceState) -> None:
     shop.server.kill()
-    with shop.served(HOLDFAST_LAST_KNOWN="4") as client:
+    with shop.serve(HOLDFAST_LAST_KNOWN="4") as client:
         assert_unavailable(predict(client))
         assert_error(client.get("/readyz"), 503, UNAVAILABLE)
         shop.server.start()
@@ -139,9 +139,9 @@ def test_cache_is_not_used_on_changed_definitions(service: TestClient, shop: Red
     view.ttl = view.ttl * 2
     store.registry.apply_feature_view(view, store.project)
     try:
-        answer = predict(service)
-        assert_error(answer, 503, "feature_service differ")
-        assert problem_kind(answer) == "not_ready"
+        response = predict(service)
+        assert_error(response, 503, "feature_service differ")
+        assert problem_kind(response) == "not_ready"
         assert_error(service.get("/readyz"), 503, "feature_service differ")
     finally:
         registry.write_bytes(before)
@@ -149,15 +149,15 @@ def test_cache_is_not_used_on_changed_definitions(service: TestClient, shop: Red
 
 def test_cache_is_cleared_by_other_definitions() -> None:
     raw = RawColumns([[b"a", b"b"]], [[1, 2]])
-    kept = FeatureCache(10)
-    assert not kept.has_any({})
-    kept.put({"on_demand": "1"}, ["x", "y"], raw)
-    assert kept.get({"on_demand": "1"}, ["y", "z"], (1, 1))[0] == RawColumns([[b"b", None]], [[2, NO_TIME]])
-    assert kept.has_any({"on_demand": "1"})
+    cache = FeatureCache(10)
+    assert not cache.has_any({})
+    cache.put({"on_demand": "1"}, ["x", "y"], raw)
+    assert cache.get({"on_demand": "1"}, ["y", "z"], (1, 1))[0] == RawColumns([[b"b", None]], [[2, NO_TIME]])
+    assert cache.has_any({"on_demand": "1"})
     other = {"on_demand": "2"}
-    assert not kept.has_any(other)
-    found, unknown = kept.get(other, ["x", "y"], (1, 1))
+    assert not cache.has_any(other)
+    found, unknown = cache.get(other, ["x", "y"], (1, 1))
     assert unknown.tolist() == [True, True]
     assert found == RawColumns([[None, None]], [[NO_TIME, NO_TIME]])
-    kept.put(other, ["x"], RawColumns([[b"c"]], [[3]]))
-    assert kept.get(other, ["x", "y"], (1, 1))[1].tolist() == [False, True]
+    cache.put(other, ["x"], RawColumns([[b"c"]], [[3]]))
+    assert cache.get(other, ["x", "y"], (1, 1))[1].tolist() == [False, True]

@@ -61,7 +61,7 @@ def until(condition: Callable[[], Any], within: float = 20) -> None:
 def all_slots_are_free(client: httpx.Client) -> bool:
     """Check that all slots can be used at once."""
     with ThreadPoolExecutor(LIMIT) as pool:
-        return {answer.status_code for answer in pool.map(lambda _: ask(client), range(LIMIT))} == {200}
+        return {response.status_code for response in pool.map(lambda _: ask(client), range(LIMIT))} == {200}
 
 
 @contextmanager
@@ -84,10 +84,10 @@ class TestConcurrency:
         with all_slots_taken(shop, client) as waiting:
             began = time.monotonic()
             with ThreadPoolExecutor(10) as pool:
-                for answer in pool.map(lambda _: ask(client), range(30)):
-                    assert_error(answer, 503, "Too many requests at once")
-                    assert problem_kind(answer) == "overloaded"
-                    assert int(answer.headers["retry-after"]) >= 1
+                for response in pool.map(lambda _: ask(client), range(30)):
+                    assert_error(response, 503, "Too many requests at once")
+                    assert problem_kind(response) == "overloaded"
+                    assert int(response.headers["retry-after"]) >= 1
             assert time.monotonic() - began < 5
             assert client.get("/livez").status_code == 200
             assert not any(one.done() for one in waiting)
@@ -152,11 +152,11 @@ class TestTimeouts:
         shop.server.pause()
         try:
             began = time.monotonic()
-            answer = ask(client)
+            response = ask(client)
             assert time.monotonic() - began < 3
         finally:
             shop.server.resume()
-        assert_error(answer, 504, "not handled within")
+        assert_error(response, 504, "not handled within")
         until(lambda: all_slots_are_free(client))
 
 
@@ -166,16 +166,16 @@ class TestSize:
         long = b'{"customer_id": "%s"}' % (b"x" * 2**20)
         body = long if announced else (long[i : i + 10_000] for i in range(0, len(long), 10_000))
         with service.client() as other:
-            answer = other.post("/predict", content=body, headers={"Content-Type": "application/json"})
-        assert_error(answer, 413, "longer than 1048576 bytes")
+            response = other.post("/predict", content=body, headers={"Content-Type": "application/json"})
+        assert_error(response, 413, "longer than 1048576 bytes")
         assert all_slots_are_free(client)
 
     def test_body_of_maximum_length_is_read(self, client: httpx.Client) -> None:
         body = BODY + b" " * (2**20 - len(BODY))
-        answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
-        assert answer.status_code == 200
-        answer = client.post("/predict", content=body + b" ", headers={"Content-Type": "application/json"})
-        assert_error(answer, 413)
+        response = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 200
+        response = client.post("/predict", content=body + b" ", headers={"Content-Type": "application/json"})
+        assert_error(response, 413)
 
     def test_batch_above_1000_customers_is_invalid(self, client: httpx.Client) -> None:
         def batch(count: int) -> httpx.Response:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 KEY = "holdfast_key-of-the-shop"
 OTHER_KEY = "holdfast_key-that-is-not-valid"
 BEARER = {"Authorization": f"Bearer {KEY}"}
-UNKNOWN = "somebody-whom-nobody-knows"
+UNKNOWN = "unknown-customer"
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +55,19 @@ def logged(live: LiveService) -> list[str]:
     return list(read_predictions(live.data / "predictions")["request_id"].to_pylist())
 
 
-def assert_all_logged_once(live: LiveService, asked: CallerThreads) -> None:
-    found = [request_id for request_id in logged(live) if request_id in asked.answered]
+def assert_all_logged_once(live: LiveService, callers: CallerThreads) -> None:
+    found = [request_id for request_id in logged(live) if request_id in callers.answered]
     assert len(set(found)) == len(found)
-    missing = set(asked.answered) - set(found)
-    assert not missing, f"{len(missing)} of {len(asked.answered)} are lost, such as {sorted(missing)[:3]}"
+    missing = set(callers.answered) - set(found)
+    assert not missing, f"{len(missing)} of {len(callers.answered)} are lost, such as {sorted(missing)[:3]}"
 
 
 def test_logged_inputs_equal_online_reader_bit_for_bit(live: LiveService) -> None:
-    answer = httpx.post(f"{live.url}/predict_batch", json={"customer_ids": CUSTOMERS}, headers=BEARER, trust_env=False)
-    scores = {item["customer_id"]: item["churn_probability"] for item in answer.json()["predictions"]}
-    request_id = answer.headers["x-request-id"]
+    response = httpx.post(
+        f"{live.url}/predict_batch", json={"customer_ids": CUSTOMERS}, headers=BEARER, trust_env=False
+    )
+    scores = {item["customer_id"]: item["churn_probability"] for item in response.json()["predictions"]}
+    request_id = response.headers["x-request-id"]
     wait_until(lambda: logged(live).count(request_id) == len(CUSTOMERS))
     rows = [row for row in read_predictions(live.data / "predictions").to_pylist() if row["request_id"] == request_id]
     with service_environment(live.data):
@@ -86,24 +88,24 @@ def test_full_disk_degrades_log_and_no_response(live: LiveService) -> None:
     if not predictions.is_mount():
         pytest.skip("mounting a small disk takes root")
     filler = predictions / "filler"
-    with running_callers(live.url, "full", KEY) as asked:
-        asked.wait_for(100)
+    with running_callers(live.url, "full", KEY) as callers:
+        callers.wait_for(100)
         with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
         with pytest.raises(OSError, match="No space left"), filler.open("ab", buffering=0) as file:
             while True:
                 file.write(b"0")
-        asked.wait_for(300)
+        callers.wait_for(300)
         wait_until(lambda: live.metric("holdfast_prediction_log_degraded") == 1)
         wait_until(lambda: live.metric("holdfast_prediction_log_queue_rows") > 0)
         assert httpx.get(f"{live.url}/readyz", trust_env=False).status_code == 200
         filler.unlink()
         wait_until(lambda: live.metric("holdfast_prediction_log_degraded") == 0)
-        asked.wait_for(50)
-    assert (asked.others, asked.errors) == ([], 0)
-    wait_until(lambda: set(asked.answered) <= set(logged(live)))
-    assert_all_logged_once(live, asked)
+        callers.wait_for(50)
+    assert (callers.others, callers.errors) == ([], 0)
+    wait_until(lambda: set(callers.answered) <= set(logged(live)))
+    assert_all_logged_once(live, callers)
     assert live.server.output().count("Predictions cannot be logged") == 1
     assert "No space left on device" in live.server.output()
     assert live.server.output().count("Predictions are logged again") == 1
@@ -111,18 +113,18 @@ def test_full_disk_degrades_log_and_no_response(live: LiveService) -> None:
 
 
 def test_killed_worker_has_logged_all_but_the_last_responses(live: LiveService) -> None:
-    with running_callers(live.url, "killed", KEY) as asked:
-        asked.wait_for(300)
+    with running_callers(live.url, "killed", KEY) as callers:
+        callers.wait_for(300)
         (worker,) = live.workers()
         os.kill(worker, signal.SIGKILL)
         killed = time.monotonic()
         wait_until(lambda: live.workers() and worker not in live.workers())
         live.wait_until_ready()
-        asked.wait_for(50)  # of the next worker
-    assert len([moment for moment in asked.answered.values() if moment < killed]) >= 300
-    wait_until(lambda: {one for one, moment in asked.answered.items() if moment > killed + 1} <= set(logged(live)))
-    lost = {one: moment for one, moment in asked.answered.items() if one not in set(logged(live))}
-    assert all(killed - moment <= 0.1 for moment in lost.values()), sorted(killed - moment for moment in lost.values())
+        callers.wait_for(50)  # of the next worker
+    assert len([at for at in callers.answered.values() if at < killed]) >= 300
+    wait_until(lambda: {one for one, at in callers.answered.items() if at > killed + 1} <= set(logged(live)))
+    lost = {one: at for one, at in callers.answered.items() if one not in set(logged(live))}
+    assert all(killed - at <= 0.1 for at in lost.values()), sorted(killed - at for at in lost.values())
 
 
 def test_output_contains_no_keys_and_no_customers(live: LiveService) -> None:
@@ -149,20 +151,20 @@ def test_output_contains_no_keys_and_no_customers(live: LiveService) -> None:
 
 
 def test_terminated_service_has_logged_all_responses(live: LiveService) -> None:
-    with running_callers(live.url, "ended", KEY) as asked:
-        asked.wait_for(300)
+    with running_callers(live.url, "ended", KEY) as callers:
+        callers.wait_for(300)
         assert live.end() == 0
-        assert_all_logged_once(live, asked)
-    assert len(asked.answered) >= 300
-    assert asked.others == []
+        assert_all_logged_once(live, callers)
+    assert len(callers.answered) >= 300
+    assert callers.others == []
 
 
 def test_queued_predictions_are_written_at_shutdown(service_data_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.engine.PredictionLog", partial(PredictionLog, interval=600.0))
     with serve_in_process(service_data_copy) as client:
-        answers = [client.post("/predict", json={"customer_id": customer}) for customer in CUSTOMERS[:20]]
+        responses = [client.post("/predict", json={"customer_id": customer}) for customer in CUSTOMERS[:20]]
     found = read_predictions(service_data_copy / "predictions")["request_id"].to_pylist()
-    assert {answer.headers["x-request-id"] for answer in answers} <= set(found)
+    assert {response.headers["x-request-id"] for response in responses} <= set(found)
 
 
 def test_service_with_log_off_writes_nothing(service_data_copy: Path) -> None:

@@ -47,9 +47,9 @@ def _predict(client: TestClient, customer_id: str = "c001", **request: str) -> A
 
 
 def _assert_updating(client: TestClient, customer_id: str, **request: str) -> None:
-    answer = _predict(client, customer_id, **request)
-    assert_error(answer, 503, "are being updated; try again")
-    assert answer.headers["retry-after"] == "1"
+    response = _predict(client, customer_id, **request)
+    assert_error(response, 503, "are being updated; try again")
+    assert response.headers["retry-after"] == "1"
     batch = client.post("/predict_batch", json={"customer_ids": [customer_id]} | request)
     assert batch.status_code == 200, batch.text
     assert batch.json()["predictions"][0]["status"] == "features_updating"

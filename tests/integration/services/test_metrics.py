@@ -91,7 +91,7 @@ class TestInMemory:
         assert "holdfast_bare_ours_count 0.0" in lines
 
     def test_instruments_used_by_threads_while_published_lose_nothing(self, exported: CollectorRegistry) -> None:
-        total, distribution = BufferedCounter("added", "", ["by"]), BufferedHistogram("seen", "", BOUNDS)
+        total, distribution = BufferedCounter("added", "", ["by"]), BufferedHistogram("observed", "", BOUNDS)
 
         def add(name: str) -> None:
             for number in range(3000):
@@ -110,7 +110,7 @@ class TestInMemory:
         found = _samples(exported)
         assert {found["holdfast_added_total", (str(number),)] for number in range(4)} == {3000}
         assert found["holdfast_added_total", ("all",)] == 24_000
-        assert found["holdfast_seen_count", ()] == 12_000
+        assert found["holdfast_observed_count", ()] == 12_000
 
     def test_counter_set_total_continues_after_restart(self, exported: CollectorRegistry) -> None:
         total = BufferedCounter("theirs", "")
@@ -162,10 +162,10 @@ def test_gauges_of_killed_worker_are_removed(tmp_path: Path) -> None:
     )
     killed = subprocess.run([sys.executable, "-c", worker], cwd=ROOT, env=environment, check=False)
     assert killed.returncode == -9
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", replaced], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     ).stdout
-    before, after = (Exposition.of(part) for part in told.split("----"))
+    before, after = (Exposition.of(part) for part in printed.split("----"))
     assert (before.total("holdfast_ready"), after.total("holdfast_ready")) == (0, 1)
     assert after.total("holdfast_last_known_total") == 2, "what it had counted has happened"
 
@@ -173,35 +173,35 @@ def test_gauges_of_killed_worker_are_removed(tmp_path: Path) -> None:
 @pytest.mark.long
 class TestServed:
     @pytest.fixture(scope="class")
-    def seen(self, service_data: Path) -> MetricsRun:
+    def run(self, service_data: Path) -> MetricsRun:
         return collect_metrics(service_data)
 
-    def test_requests_of_two_workers_add_up(self, seen: MetricsRun) -> None:
+    def test_requests_of_two_workers_add_up(self, run: MetricsRun) -> None:
         found: Counter[tuple[str, str]] = Counter()
-        for (path, status, version), value in seen.ill.by(
+        for (path, status, version), value in run.store_down.by(
             "holdfast_requests_total", "path", "status", "version"
         ).items():
             found[path, status] += int(value)
             assert version in ({"1", "2"} if status == "200" else {"none"})
-        assert found == seen.sent.requests
+        assert found == run.sent.requests
         for path in (PREDICT, BATCH):
-            asked = sum(count for (to, _), count in seen.sent.requests.items() if to == path)
-            assert seen.ill.total("holdfast_request_seconds_count", path=path) == asked
-        by_version = seen.ill.by("holdfast_request_seconds_count", "path", "version")
-        requests = seen.ill.by("holdfast_requests_total", "path", "status", "version")
+            requested = sum(count for (to, _), count in run.sent.requests.items() if to == path)
+            assert run.store_down.total("holdfast_request_seconds_count", path=path) == requested
+        by_version = run.store_down.by("holdfast_request_seconds_count", "path", "version")
+        requests = run.store_down.by("holdfast_requests_total", "path", "status", "version")
         assert set(by_version) == {(path, version) for path in (PREDICT, BATCH) for version in ("1", "2", "none")} - {
-            (BATCH, "2")  # a batch is its champion's, whoever scored some of it
+            (BATCH, "2")  # a batch has the version of its champion
         }
         for path, version in by_version:
             its = [count for (to, _, of), count in requests.items() if (to, of) == (path, version)]
             assert by_version[path, version] == sum(its)
 
-    def test_customers_add_up_over_routes_features_and_rejections(self, seen: MetricsRun) -> None:
-        found, sent = seen.well, seen.sent
+    def test_customers_add_up_over_routes_features_and_rejections(self, run: MetricsRun) -> None:
+        found, sent = run.healthy, run.sent
         routes = found.by("holdfast_predictions_total", "version", "route")
         assert set(routes) == {("1", "champion"), ("2", "shadow"), ("2", "canary")}
         assert routes["1", "champion"] + routes["2", "canary"] == sent.scored
-        assert routes["2", "shadow"] == sent.scored / 2, "half of all was asked for while it ran in shadow"
+        assert routes["2", "shadow"] == sent.scored / 2, "half of the requests were sent while it ran in shadow"
         refused = found.by("holdfast_refusals_total", "reason")
         assert refused == {("unknown_customer",): 4, ("as_of_before_features",): 2, ("features_too_old",): 2}
         looked_up = sent.scored + sum(refused.values())
@@ -218,10 +218,10 @@ class TestServed:
             "unknown_customer": 4,
         }
 
-    def test_histograms_are_consistent(self, seen: MetricsRun) -> None:
+    def test_histograms_are_consistent(self, run: MetricsRun) -> None:
         histograms = [
             family
-            for name, family in seen.ill.families.items()
+            for name, family in run.store_down.families.items()
             if name.startswith("holdfast_") and family.type == "histogram"
         ]
         assert len(histograms) == 5
@@ -233,29 +233,31 @@ class TestServed:
             for samples in series.values():
                 _assert_proper(family.name, samples)
 
-    def test_scores_and_ages_equal_those_of_responses(self, seen: MetricsRun) -> None:
-        found = seen.well
+    def test_scores_and_ages_equal_those_of_responses(self, run: MetricsRun) -> None:
+        found = run.healthy
         scored = found.by("holdfast_predictions_total", "version", "route")
         assert found.by("holdfast_score_count", "version", "route") == scored
         assert found.total("holdfast_challenger_difference_count", version="2") == scored["2", "shadow"]
-        assert found.total("holdfast_feature_age_hours_count") == seen.sent.scored
-        assert found.total("holdfast_feature_age_hours_sum") == pytest.approx(2 * 72), "two were asked for 3 days later"
-        assert found.total("holdfast_feature_age_hours_bucket", le="48.0") == seen.sent.scored - 2
+        assert found.total("holdfast_feature_age_hours_count") == run.sent.scored
+        assert found.total("holdfast_feature_age_hours_sum") == pytest.approx(2 * 72), (
+            "two requests have an as_of 3 days later"
+        )
+        assert found.total("holdfast_feature_age_hours_bucket", le="48.0") == run.sent.scored - 2
 
-    def test_micro_batches_have_three_stages(self, seen: MetricsRun) -> None:
-        found = seen.well
+    def test_micro_batches_have_three_stages(self, run: MetricsRun) -> None:
+        found = run.healthy
         batches = found.by("holdfast_stage_seconds_count", "stage")
         assert set(batches) == {("store",), ("transform",), ("model",)}
         assert len(set(batches.values())) == 1
-        answered = [key for key in seen.sent.requests if key[1] in ("200", "404")]
+        answered = [key for key in run.sent.requests if key[1] in ("200", "404")]
         too_old_or_early = 4
-        asked = sum(seen.sent.requests[key] for key in answered) + too_old_or_early
-        assert batches[("store",)] == asked, "one caller at a time: a batch of each request"
+        requested = sum(run.sent.requests[key] for key in answered) + too_old_or_early
+        assert batches[("store",)] == requested, "one caller at a time: a batch of each request"
         whole, parts = found.total("holdfast_request_seconds_sum"), found.total("holdfast_stage_seconds_sum")
         assert 0 < parts < whole
 
-    def test_served_models_are_exported(self, seen: MetricsRun) -> None:
-        found = seen.well
+    def test_served_models_are_exported(self, run: MetricsRun) -> None:
+        found = run.healthy
         assert found.by("holdfast_champion", "version", "source") == {("1", "registry"): 1}
         assert found.by("holdfast_challenger", "version", "mode") == {("2", "canary"): 1}
         assert found.total("holdfast_challenger_share", version="2") == 0.5
@@ -264,31 +266,34 @@ class TestServed:
         assert found.total("holdfast_registry_last_success_seconds") > 1.7e9
         assert found.total("holdfast_challenger_failures_total", version="2") == 0
 
-    def test_memory_of_both_workers_is_exported(self, seen: MetricsRun) -> None:
-        told = seen.ill.total("holdfast_memory_bytes")
-        assert told == pytest.approx(seen.resident, rel=0.2)
-        assert told > 2 * 50e6, "each has loaded Feast"
+    def test_memory_of_both_workers_is_exported(self, run: MetricsRun) -> None:
+        memory = run.store_down.total("holdfast_memory_bytes")
+        assert memory == pytest.approx(run.resident, rel=0.2)
+        assert memory > 2 * 50e6, "each has loaded Feast"
 
-    def test_predictions_are_all_logged(self, seen: MetricsRun) -> None:
-        found = seen.ill
+    def test_predictions_are_all_logged(self, run: MetricsRun) -> None:
+        found = run.store_down
         logged = found.total("holdfast_prediction_log_written_rows_total")
         waiting = found.total("holdfast_prediction_log_queue_rows")
         assert logged + waiting == found.total("holdfast_predictions_total")
         assert logged
         assert found.total("holdfast_prediction_log_dropped_rows_total") == 0
 
-    def test_broken_store_is_exported(self, seen: MetricsRun) -> None:
-        well, ill = seen.well, seen.ill
-        assert (well.total("holdfast_ready"), ill.total("holdfast_ready")) == (1, 0)
-        assert (well.total("holdfast_breaker_open"), ill.total("holdfast_breaker_open")) == (0, 1)
-        assert well.by("holdfast_store_failures_total", "error") == {}
-        assert ill.by("holdfast_store_failures_total", "error").keys() == {("DatabaseError",)}
+    def test_broken_store_is_exported(self, run: MetricsRun) -> None:
+        healthy, store_down = run.healthy, run.store_down
+        assert (healthy.total("holdfast_ready"), store_down.total("holdfast_ready")) == (1, 0)
+        assert (healthy.total("holdfast_breaker_open"), store_down.total("holdfast_breaker_open")) == (0, 1)
+        assert healthy.by("holdfast_store_failures_total", "error") == {}
+        assert store_down.by("holdfast_store_failures_total", "error").keys() == {("DatabaseError",)}
 
-    def test_values_sent_by_callers_create_no_series(self, seen: MetricsRun) -> None:
-        labels = {value for sample in seen.ill.samples for value in sample.labels.values()}
+    def test_values_sent_by_callers_create_no_series(self, run: MetricsRun) -> None:
+        labels = {value for sample in run.store_down.samples for value in sample.labels.values()}
         assert not {value for value in labels if "nobody" in value or "c001" in value}
-        assert {sample.labels["path"] for sample in seen.ill.samples if "path" in sample.labels} == {PREDICT, BATCH}
-        assert not [name for name in seen.ill.families if name.startswith("bentoml")]
+        assert {sample.labels["path"] for sample in run.store_down.samples if "path" in sample.labels} == {
+            PREDICT,
+            BATCH,
+        }
+        assert not [name for name in run.store_down.families if name.startswith("bentoml")]
 
 
 def _assert_proper(name: str, samples: list[Sample]) -> None:
@@ -300,7 +305,7 @@ def _assert_proper(name: str, samples: list[Sample]) -> None:
     assert bounds[-1] == math.inf
     assert all(lower <= upper for (_, lower), (_, upper) in itertools.pairwise(buckets))
     assert buckets[-1][1] == count > 0
-    # The sum lies where the buckets say that the values are.
+    # The sum is within the bounds of the buckets.
     inside = [upper - lower for (_, lower), (_, upper) in itertools.pairwise([(0.0, 0.0), *buckets])]
     assert sum(lower * number for lower, number in zip([0.0, *bounds], inside, strict=False)) <= total + 1e-9
     if not inside[-1]:

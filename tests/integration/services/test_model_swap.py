@@ -63,18 +63,18 @@ def test_moved_alias_is_served_within_seconds_without_errors(shop: Shop) -> None
         for version in ("2", "3", "1"):
             shop.registry.set_alias(CHAMPION, version)
             assert _until(shop.url, version) < LIVE_WITHIN
-    assert {status for _, status, _ in load.answers} == {200}
-    assert len(load.answers) > 100
+    assert {status for _, status, _ in load.responses} == {200}
+    assert len(load.responses) > 100
     scored: dict[tuple[str, str], set[float]] = {}
-    for _, _, answer in load.answers:
-        items = answer.get("predictions", [answer])
-        assert {item["model_version"] for item in items} == {answer["model_version"]}
+    for _, _, response in load.responses:
+        items = response.get("predictions", [response])
+        assert {item["model_version"] for item in items} == {response["model_version"]}
         for item in items:
             scored.setdefault((item["model_version"], item["customer_id"]), set()).add(item["churn_probability"])
     assert all(len(scores) == 1 for scores in scored.values()), "one version gives a customer one score"
     assert {version for version, _ in scored} == {"1", "2", "3"}
     of_one = [next(iter(scored[version, "c010"])) for version in ("1", "2", "3")]
-    assert len(set(of_one)) == 3, "the versions can be told apart"
+    assert len(set(of_one)) == 3, "the versions score differently"
 
 
 def test_tampered_version_is_never_served(shop: Shop) -> None:
@@ -89,7 +89,7 @@ def test_tampered_version_is_never_served(shop: Shop) -> None:
         shop.registry.set_alias(CHAMPION, "2")
         with under_load(shop.url) as load:
             time.sleep(LIVE_WITHIN)
-        assert {(status, answer["model_version"]) for _, status, answer in load.answers} == {(200, "3")}
+        assert {(status, response["model_version"]) for _, status, response in load.responses} == {(200, "3")}
         assert 'holdfast_refused_versions{reason="unusable",version="2"} 1.0' in httpx.get(f"{shop.url}/metrics").text
     finally:
         file.write_bytes(before)
@@ -118,7 +118,7 @@ def test_canary_scores_its_customers_and_shadow_none(shop: Shop) -> None:
     while len(more) < 121 and time.monotonic() < deadline + LIVE_WITHIN:
         items = httpx.post(f"{shop.url}/predict_batch", json=body).json()["predictions"]
         more = {item["customer_id"] for item in items if item["model_version"] == "2"}
-    assert canaries < more, "a growing share keeps all who were in"
+    assert canaries < more, "a growing share retains its customers"
     shop.registry.set_traffic("2", '{"mode": "shadow"}')
     started = time.time_ns() // 1000
     deadline = time.monotonic() + LIVE_WITHIN

@@ -35,14 +35,14 @@ def edge_case_client(edge_case_data: Path) -> Iterator[TestClient]:
 
 def _predict(client: TestClient, customer_id: str, as_of: datetime | str | None = None) -> dict:
     time = as_of.isoformat() if isinstance(as_of, datetime) else as_of
-    answer = client.post("/predict", json={"customer_id": customer_id} | ({"as_of": time} if time else {}))
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = client.post("/predict", json={"customer_id": customer_id} | ({"as_of": time} if time else {}))
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def test_prediction_has_documented_fields_in_order(client: TestClient) -> None:
-    answer = _predict(client, "c005", AS_OF + timedelta(hours=12))
-    assert list(answer) == [
+    response = _predict(client, "c005", AS_OF + timedelta(hours=12))
+    assert list(response) == [
         "customer_id",
         "churn_probability",
         "will_churn",
@@ -55,8 +55,8 @@ def test_prediction_has_documented_fields_in_order(client: TestClient) -> None:
         "active",
         "explanation",
     ]
-    probability = answer.pop("churn_probability")
-    assert answer == {
+    probability = response.pop("churn_probability")
+    assert response == {
         "customer_id": "c005",
         "will_churn": probability >= THRESHOLD,
         "active": True,
@@ -154,9 +154,9 @@ def test_as_of_before_features_is_rejected(client: TestClient) -> None:
 def test_views_of_different_snapshots_are_updating(edge_case_client: TestClient) -> None:
     request = {"customer_id": "one-view-1-day-older"}
     for as_of in ({}, {"as_of": AS_OF.isoformat()}):
-        answer = edge_case_client.post("/predict", json=request | as_of)
-        assert_error(answer, 503, "features", "'one-view-1-day-older'", "are being updated; try again")
-        assert answer.headers["retry-after"] == "1"
+        response = edge_case_client.post("/predict", json=request | as_of)
+        assert_error(response, 503, "features", "'one-view-1-day-older'", "are being updated; try again")
+        assert response.headers["retry-after"] == "1"
     batch = edge_case_client.post("/predict_batch", json={"customer_ids": ["one-view-1-day-older", "c001"]}).json()[
         "predictions"
     ]

@@ -28,9 +28,9 @@ def _register(registry: Registry, settings: Settings, folder: Path, seed: int, *
 
 
 def _answer(client: TestClient) -> tuple[str, float]:
-    answer = client.post("/predict", json=REQUEST)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["model_version"], answer.json()["churn_probability"]
+    response = client.post("/predict", json=REQUEST)
+    assert response.status_code == 200, response.text
+    return response.json()["model_version"], response.json()["churn_probability"]
 
 
 def test_moved_alias_is_served_and_other_definitions_are_not(

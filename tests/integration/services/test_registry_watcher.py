@@ -185,9 +185,9 @@ class TestUnservable:
     def test_watcher_bad_version_is_logged_and_old_version_stays(
         self, registry: Registry, role: str, name: str, service_log: pytest.LogCaptureFixture
     ) -> None:
-        plant, reason = BAD[name]
+        register_bad, reason = BAD[name]
         registry.set_alias(CHAMPION, good := registry.register_model(1))
-        bad = plant(registry)
+        bad = register_bad(registry)
         registry.set_traffic(bad, '{"mode": "canary", "share": 0.5}')
         with running_watcher(registry.uri) as watch:
             models = watch.models
@@ -212,10 +212,10 @@ class TestUnservable:
             assert (watch.state.loaded_from, list(watch.state.unservable)) == ("bento", [bad])
         with (
             running_watcher(registry.uri, missing_model) as watch,
-            pytest.raises(NotReadyError, match="changed or damaged") as told,
+            pytest.raises(NotReadyError, match="changed or damaged") as error,
         ):
             _ = watch.models
-        assert told.value.message == f"Model version {bad} cannot be served."  # the rest is not for callers
+        assert error.value.message == f"Model version {bad} cannot be served."  # without internals
 
     def test_watcher_repaired_file_is_served(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
         registry.set_alias(CHAMPION, version := registry.register_model(7))
@@ -325,7 +325,7 @@ def test_watcher_models_are_consistent_for_readers(registry: Registry) -> None:
     registry.set_traffic(first, '{"mode": "canary", "share": 0.1}')
     registry.set_traffic(second, '{"mode": "canary", "share": 0.2}')
     whole = {(first, second, "canary", 0.2), (second, first, "canary", 0.1), (first, None, None, 0), (second, None, None, 0)}  # fmt: skip  # noqa: E501
-    seen: set[tuple[str, str | None, str | None, float]] = set()
+    observed: set[tuple[str, str | None, str | None, float]] = set()
     ended, rows = threading.Event(), [[0.0, 0.5, 1.0]]
 
     def read(watch: RegistryWatcher) -> None:
@@ -334,7 +334,7 @@ def test_watcher_models_are_consistent_for_readers(registry: Registry) -> None:
         while not ended.is_set():
             models = watch.models
             challenger = models.challenger.contract.model_version if models.challenger else None
-            seen.add((models.champion.contract.model_version, challenger, models.mode, models.share))
+            observed.add((models.champion.contract.model_version, challenger, models.mode, models.share))
             models.champion.churn_probabilities(np.array(rows))
             models.canary("anybody")
 
@@ -349,8 +349,8 @@ def test_watcher_models_are_consistent_for_readers(registry: Registry) -> None:
         ended.set()
         for thread in threads:
             thread.join()
-    assert seen <= whole
-    assert {(first, second, "canary", 0.2), (second, first, "canary", 0.1)} <= seen
+    assert observed <= whole
+    assert {(first, second, "canary", 0.2), (second, first, "canary", 0.1)} <= observed
 
 
 def test_watcher_follows_restarted_server(tmp_path: Path, service_log: pytest.LogCaptureFixture) -> None:
@@ -383,5 +383,5 @@ def test_watcher_follows_restarted_server(tmp_path: Path, service_log: pytest.Lo
                     wait_for_response(again, f"{uri}/health")
                     _until(watch, lambda state: state.reachable is True)
                     _until(started_now, lambda state: state.champion == second)
-                    told = service_log.text
-    assert told.count("cannot be read; the models") == told.count("can be read again") == 2  # once per watch
+                    log = service_log.text
+    assert log.count("cannot be read; the models") == log.count("can be read again") == 2  # once per watch

@@ -31,9 +31,9 @@ from tests.support.small_shop import fast_flows, join_process, prefect_api, star
 
 pytestmark = pytest.mark.long
 
-# Few requests, as the shop has 300 customers; looked at as often as by default.
+# Few requests, as the shop has 300 customers; polled as often as by default.
 QUICK = RolloutSettings(min_requests=60, watch_minutes=0.1, latency_floor_ms=2000)
-IMPATIENT = QUICK.model_copy(update={"poll_seconds": 1.0})
+ONE_SECOND_POLL = QUICK.model_copy(update={"poll_seconds": 1.0})
 
 
 @dataclasses.dataclass
@@ -73,7 +73,7 @@ class Shop:
         found = httpx.post(f"{self.url}/predict_batch", json=body, timeout=30).json()["predictions"]
         return {item["model_version"] for item in found}
 
-    def told(self, version: str) -> list[tuple[str, float, str]]:
+    def events(self, version: str) -> list[tuple[str, float, str]]:
         """Return step, share and verdict of each event of the rollout."""
         tags = self.client.get_model_version(MODEL_NAME, version).tags
         events = [event for event in parse_events(tags, version) or [] if isinstance(event, RolloutRecord)]
@@ -120,13 +120,13 @@ def test_good_challenger_becomes_champion(shop: Shop) -> None:
     champion, challenger = shop.pair(1)
     with under_load(shop.url) as load:
         began = time.monotonic()
-        result = rollout(rules=IMPATIENT)
+        result = rollout(rules=ONE_SECOND_POLL)
         took = time.monotonic() - began
     assert (result.version, result.verdict) == (challenger, "passed"), result.text
     print(f"from challenger to watched champion in {took:.1f} s")
     assert get_champion_version(shop.client) == challenger
     assert get_challenger_version(shop.client) is None
-    assert shop.told(challenger) == [
+    assert shop.events(challenger) == [
         ("shadow", 0.0, "begun"),
         ("shadow", 0.0, "passed"),
         ("canary", 0.05, "begun"),
@@ -136,7 +136,7 @@ def test_good_challenger_becomes_champion(shop: Shop) -> None:
         ("watch", 1.0, "begun"),
         ("watch", 1.0, "passed"),
     ]
-    assert {status for _, status, _ in load.answers} == {200}
+    assert {status for _, status, _ in load.responses} == {200}
     log = read_predictions(shop.data / "predictions").to_pandas()
     mine = log[log.version == challenger]
     assert set(mine.route) == {"shadow", "canary", "champion"}
@@ -149,13 +149,15 @@ def test_flipped_challenger_is_stopped_in_shadow(shop: Shop) -> None:
 
     champion, challenger = shop.pair(3, flipped=True)
     with under_load(shop.url) as load:
-        result = rollout(rules=IMPATIENT)
+        result = rollout(rules=ONE_SECOND_POLL)
         assert (result.version, result.verdict) == (challenger, "breached"), result.text
     assert "rank correlation" in result.text
-    assert shop.told(challenger) == [("shadow", 0.0, "begun"), ("shadow", 0.0, "breached")]
+    assert shop.events(challenger) == [("shadow", 0.0, "begun"), ("shadow", 0.0, "breached")]
     assert (get_champion_version(shop.client), get_challenger_version(shop.client)) == (champion, None)
-    versions = {item["model_version"] for _, _, answer in load.answers for item in answer.get("predictions", [answer])}
-    assert challenger not in versions, "nobody was told what it says"
+    versions = {
+        item["model_version"] for _, _, response in load.responses for item in response.get("predictions", [response])
+    }
+    assert challenger not in versions, "no response has its score"
     assert f"holdfast.rollout.rolled_back:version {challenger}" in [one.key for one in list_open_alerts(shop.settings)]
 
 
@@ -170,11 +172,11 @@ def test_flipped_canary_is_rolled_back_within_a_minute(shop: Shop) -> None:
         _until(lambda: shop.serves() == {champion})
         time.sleep(2)
     log = read_predictions(shop.data / "predictions").to_pandas()
-    seen = log[(log.version == challenger)].answered_at
-    lasted = (seen.max() - seen.min()).total_seconds()
-    print(f"{len(seen)} answers of the flipped canary in {lasted:.1f} s")
+    canary_times = log[(log.version == challenger)].answered_at
+    lasted = (canary_times.max() - canary_times.min()).total_seconds()
+    print(f"{len(canary_times)} responses of the flipped canary in {lasted:.1f} s")
     assert 0 < lasted < 60
-    assert shop.told(challenger) == [("canary", 0.05, "begun"), ("canary", 0.05, "breached")]
+    assert shop.events(challenger) == [("canary", 0.05, "begun"), ("canary", 0.05, "breached")]
     assert get_challenger_version(shop.client) is None
 
 
@@ -186,11 +188,12 @@ def test_worse_champion_is_rolled_back(shop: Shop) -> None:
 
     champion, challenger = shop.pair(7, flipped=True)
     blind = {"min_rank_correlation": -1, "max_difference": 1, "max_decision_change": 1, "max_psi": 100}
-    rules = IMPATIENT.model_copy(update=blind | {"shadow": False, "shares": (0.5,), "min_requests": 10})
+    rules = ONE_SECOND_POLL.model_copy(update=blind | {"shadow": False, "shares": (0.5,), "min_requests": 10})
 
     def only_the_watch_sees(client: Any, settings: Any, work: Any, its: Any, service_data: Any) -> Any:
         if work.step(its) == WATCH:
-            record = work.record.model_copy(update={"rules": IMPATIENT.model_copy(update={"shares": (0.5,)}).changed()})
+            half = ONE_SECOND_POLL.model_copy(update={"shares": (0.5,)})
+            record = work.record.model_copy(update={"rules": half.changed()})
             work = dataclasses.replace(work, record=record)
         return run_step(client, settings, work, its, service_data)
 
@@ -203,7 +206,7 @@ def test_worse_champion_is_rolled_back(shop: Shop) -> None:
     back = RollbackRecord.load(shop.client, challenger)
     assert back is not None and (back.to, back.who) == (champion, "rollout")
     assert "rank correlation" in back.why
-    assert shop.told(challenger)[-2:] == [("watch", 1.0, "begun"), ("watch", 1.0, "breached")]
+    assert shop.events(challenger)[-2:] == [("watch", 1.0, "begun"), ("watch", 1.0, "breached")]
 
 
 def _roll_out(rules: RolloutSettings) -> None:
@@ -216,7 +219,7 @@ def test_killed_rollout_resumes_and_its_lease_ends(shop: Shop) -> None:
     from flows.rollout import rollout
 
     champion, challenger = shop.pair(9)
-    slow = IMPATIENT.model_copy(update={"lease_seconds": 10, "shadow": False, "min_requests": 1_000_000})
+    slow = ONE_SECOND_POLL.model_copy(update={"lease_seconds": 10, "shadow": False, "min_requests": 1_000_000})
     with service_environment(shop.data, HOLDFAST_SERVICE_URL=shop.url), under_load(shop.url, callers=2):
         child = start_process(_roll_out, shop.data, slow, api=prefect_api(), HOLDFAST_SERVICE_URL=shop.url)
         _until(lambda: challenger in shop.serves(), within=60)
@@ -227,7 +230,7 @@ def test_killed_rollout_resumes_and_its_lease_ends(shop: Shop) -> None:
         join_process(child)
         killed = time.monotonic()
         _until(lambda: shop.serves() == {champion}, within=30)
-        print(f"the canary nobody watched ended after {time.monotonic() - killed:.1f} s")
+        print(f"the unwatched canary ended after {time.monotonic() - killed:.1f} s")
         assert time.monotonic() - killed < 10 + 3 + 5
         assert begun is not None
         # It would go on by the rules it was begun with, for which there are never enough requests.

@@ -59,7 +59,7 @@ def test_canary_routing_is_independent_of_champion_and_process(champion: LoadedM
     here = _of(ServedModels(champion, challenger, "canary", 0.05))
     assert _of(ServedModels(_model("9"), challenger, "canary", 0.05)) == here
     first = ["customer-10", "customer-14", "customer-15", "customer-40", "customer-49", "customer-67"]
-    assert [customer for customer in IDS if customer in here][:6] == first  # in whatever process, for ever
+    assert [customer for customer in IDS if customer in here][:6] == first  # in any process
 
 
 def test_canary_routing_without_canary_is_empty(champion: LoadedModel, challenger: LoadedModel) -> None:

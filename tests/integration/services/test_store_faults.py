@@ -42,7 +42,7 @@ def network(shop: RedisServiceState) -> Iterator[TcpProxy]:
 
 @pytest.fixture(scope="module")
 def service(shop: RedisServiceState, network: TcpProxy) -> Iterator[TestClient]:
-    with shop.served(HOLDFAST_REDIS=f"127.0.0.1:{network.port}", **TIMEOUTS) as client:
+    with shop.serve(HOLDFAST_REDIS=f"127.0.0.1:{network.port}", **TIMEOUTS) as client:
         yield client
 
 
@@ -85,7 +85,7 @@ def test_stopped_store_is_unavailable_until_it_restarts(
 
 def test_service_started_without_store_recovers(shop: RedisServiceState, right: dict[str, float]) -> None:
     shop.server.kill()
-    with shop.served(**TIMEOUTS) as client:
+    with shop.serve(**TIMEOUTS) as client:
         assert_unavailable(predict(client))
         assert client.get("/readyz").status_code == 503
         shop.server.start()
@@ -143,7 +143,7 @@ def test_locked_file_times_out_and_opens_breaker(service_data: Path, tmp_path: P
 
 
 def test_livez_responds_while_requests_wait_for_store(shop: RedisServiceState) -> None:
-    with shop.served(HOLDFAST_STORE_TIMEOUT_MS="3000") as client, ThreadPoolExecutor(2) as pool:
+    with shop.serve(HOLDFAST_STORE_TIMEOUT_MS="3000") as client, ThreadPoolExecutor(2) as pool:
         shop.server.pause()
         try:
             began = time.monotonic()
@@ -162,7 +162,7 @@ def test_livez_responds_while_requests_wait_for_store(shop: RedisServiceState) -
 def test_store_timeout_is_that_of_the_settings(
     shop: RedisServiceState, milliseconds: str, at_least: float, below: float
 ) -> None:
-    with shop.served(HOLDFAST_STORE_TIMEOUT_MS=milliseconds) as client:
+    with shop.serve(HOLDFAST_STORE_TIMEOUT_MS=milliseconds) as client:
         shop.server.pause()
         try:
             waits = [refused(client) for _ in range(2)]  # on the connection that is there, and on a new one
@@ -257,13 +257,13 @@ def test_store_filled_view_by_view_is_unavailable(service: TestClient, shop: Red
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
     client.delete(FILLING)
     wait_for(lambda: predict(service, "c002").status_code == 200, 5, lambda: "it never answered again")
-    answer = predict(service, "c001")
-    assert (answer.status_code, answer.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")
+    response = predict(service, "c001")
+    assert (response.status_code, response.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")
     shop.restore()
 
 
 def test_other_server_is_unavailable_and_logged(shop: RedisServiceState) -> None:
-    with shop.served(HOLDFAST_REDIS=f"{shop.server.connection_string},db=7") as client:
+    with shop.serve(HOLDFAST_REDIS=f"{shop.server.connection_string},db=7") as client:
         assert_unavailable(predict(client))
 
 
@@ -281,7 +281,7 @@ class TestAccess:
         self, shop: RedisServiceState, user: str, service_log: pytest.LogCaptureFixture
     ) -> None:
         wrong = f"{self.SECRET}-of-yesterday"
-        with shop.served(HOLDFAST_REDIS=user.replace(self.SECRET, wrong)) as client:
+        with shop.serve(HOLDFAST_REDIS=user.replace(self.SECRET, wrong)) as client:
             assert_unavailable(predict(client))
             assert client.get("/readyz").status_code == 503
             assert "AuthenticationError" in service_log.text
@@ -300,14 +300,14 @@ class TestAccess:
     def test_user_without_read_permission_is_unavailable(
         self, shop: RedisServiceState, user: str, service_log: pytest.LogCaptureFixture
     ) -> None:
-        with shop.served(HOLDFAST_REDIS=user) as client:
+        with shop.serve(HOLDFAST_REDIS=user) as client:
             assert_unavailable(predict(client))
             assert "NoPermissionError" in service_log.text
         assert self.SECRET not in service_log.text
 
     def test_user_with_read_permission_only_succeeds(self, shop: RedisServiceState, user: str) -> None:
         shop.server.client().execute_command("ACL", "SETUSER", "limited", "+hmget")
-        with shop.served(HOLDFAST_REDIS=user) as client:
+        with shop.serve(HOLDFAST_REDIS=user) as client:
             assert predict(client).status_code == 200
             assert predict(client, "nobody").status_code == 404
             assert client.get("/readyz").status_code == 200
@@ -316,7 +316,7 @@ class TestAccess:
         self, shop: RedisServiceState, service_log: pytest.LogCaptureFixture
     ) -> None:
         for url in (f"redis://:{self.SECRET}@127.0.0.1:6379/0", f"redis://{self.SECRET}@127.0.0.1:6379"):
-            with shop.served(HOLDFAST_REDIS=url) as client:
+            with shop.serve(HOLDFAST_REDIS=url) as client:
                 assert_error(predict(client), 503)
         assert "is a URL" in service_log.text
         assert self.SECRET not in service_log.text

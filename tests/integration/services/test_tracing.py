@@ -32,9 +32,9 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 def traced_service(data: Path, endpoint: str, **variables: str) -> Iterator[ServedBento]:
     """Serve with a trace endpoint."""
     known = hashlib.sha256(KEY.encode()).hexdigest()
-    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "HOLDFAST_API_KEYS": f"shop:{known}"}
+    tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "HOLDFAST_API_KEYS": f"shop:{known}"}
     with (
-        service_environment(data, **told, **variables) as settings,
+        service_environment(data, **tracing, **variables) as settings,
         serve_bento("services.churn:ChurnService", settings) as service,
     ):
         yield service
@@ -115,7 +115,7 @@ def test_request_without_traceparent_starts_trace(traced: Traced) -> None:
     known = {span.trace_id for span in traced.receiver.spans}
     for headers in ({}, {"traceparent": "nonsense"}, {"traceparent": f"00-{'0' * 32}-{PARENT}-01"}):
         assert traced.post("/predict", {"customer_id": "c003"}, **headers).status_code == 200
-    spans = traced.receiver.until(lambda found: len({span.trace_id for span in found} - known) == 3)
+    spans = traced.receiver.wait_for(lambda found: len({span.trace_id for span in found} - known) == 3)
     begun = [span for span in spans if span.trace_id not in known and span.kind == Span.SPAN_KIND_SERVER]
     assert [span.parent_span_id for span in begun] == [b""] * 3
 
@@ -129,14 +129,14 @@ def test_unsampled_request_is_not_traced(traced: Traced) -> None:
 
 
 def test_failed_requests_have_status_and_no_stages(traced: Traced) -> None:
-    asked = {"d" * 32: ("/predict", {"customer": 1}), "e" * 32: ("/predict_batch", {"customer_ids": []})}
-    for trace, (path, body) in asked.items():
+    requests = {"d" * 32: ("/predict", {"customer": 1}), "e" * 32: ("/predict_batch", {"customer_ids": []})}
+    for trace, (path, body) in requests.items():
         assert traced.post(path, body, traceparent=f"00-{trace}-{PARENT}-01").status_code == 422
         (span,) = traced.receiver.trace(trace, 1)
         assert _attributes(span)["http.response.status_code"] == 422
         assert span.status.code == Status.STATUS_CODE_UNSET, "it is the caller's mistake"
     assert traced.predict("f" * 32, customer="nobody").status_code == 404
-    assert len(traced.receiver.trace("f" * 32, 4)) == 4, "it was looked up"
+    assert len(traced.receiver.trace("f" * 32, 4)) == 4, "the store was read"
 
 
 def test_spans_contain_no_data_of_the_caller(traced: Traced) -> None:
@@ -206,7 +206,7 @@ def test_receiver_outage_is_logged_twice_and_delays_no_response(service_data: Pa
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "5"}
     with traced_service(data, f"http://127.0.0.1:{port}", **quick) as service:
         with httpx.Client(base_url=service.url, headers=AUTHORISED, timeout=30) as client:
-            lost = 1000  # more than are kept
+            lost = 1000  # more than the log remembers
             took = []
             for _ in range(lost):
                 start = time.perf_counter()
@@ -221,16 +221,16 @@ def test_receiver_outage_is_logged_twice_and_delays_no_response(service_data: Pa
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
         ends = time.monotonic()
     assert time.monotonic() - ends < 8, "and it ends in time"
-    said = [
+    log_lines = [
         line
         for line in service.log.read_text().splitlines()
         if "race" in line or "telemetry" in line or "xport" in line
     ]
-    assert [line.split("] ")[-1].split(";")[0] for line in said[:2]] == [
+    assert [line.split("] ")[-1].split(";")[0] for line in log_lines[:2]] == [
         "Traces are lost",
         "Traces are received again.",
     ]
-    assert len(said) <= 3, said
+    assert len(log_lines) <= 3, log_lines
     assert sorted(took)[len(took) // 2] < 0.05
 
 

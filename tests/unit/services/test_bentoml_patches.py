@@ -91,7 +91,7 @@ def test_remove_bentoml_middlewares_removes_exactly_three(tmp_path: Path) -> Non
 
 
 def test_private_names_of_bentoml_are_used_in_named_modules_only() -> None:
-    allowed = {"services/bentoml_patches.py", "holdfast/packaging/bento_stores.py"}
+    allowed = {"services/bentoml_patches.py", "holdfast/packaging/bentoml_internals.py"}
     found = {
         file.relative_to(ROOT).as_posix()
         for folder in ("services", "holdfast", "flows", "feature_repo", "simulations", "deploy")

@@ -241,7 +241,7 @@ def test_key_file_without_keys_revokes_all(
         for _ in range(3):
             clock.now += 1
             assert (ring.find_name(OLD), ring.find_name(OTHER)) == (None, left)
-            assert ring.configured  # nobody gets in without a key instead
+            assert ring.configured  # requests still need a key
         (record,) = log.records
         assert record.levelname == "WARNING"
         assert record.getMessage().startswith(f"{file} (HOLDFAST_API_KEYS_FILE) ")
@@ -366,8 +366,8 @@ def test_create_key_invalid_name_raises(name: str) -> None:
 
 
 def test_command_help_explains_name() -> None:
-    told = " ".join(_command("--help").stdout.split())
-    assert "logged when keys are reloaded" in told and "metrics" not in told
+    printed = " ".join(_command("--help").stdout.split())
+    assert "logged when keys are reloaded" in printed and "metrics" not in printed
 
 
 def test_command_invalid_name_is_one_line() -> None:

@@ -126,13 +126,15 @@ def test_load_model_with_other_inputs_raises(inputs: int) -> None:
 
 
 class TestExamples:
-    def test_example_with_other_score_is_named_with_both_scores(self) -> None:
+    def test_example_with_score_is_named_with_both_scores(self) -> None:
         contract, content = _saved()
         first, second, third = contract.examples
-        told = second.churn_probability + 2e-12
-        wrong = [first, ScoredExample(inputs=second.inputs, churn_probability=told), third]
+        score = second.churn_probability + 2e-12
+        wrong = [first, ScoredExample(inputs=second.inputs, churn_probability=score), third]
         refusal = _refusal(contract.model_copy(update={"examples": wrong}), content)
-        assert f"scores its example 1 with {second.churn_probability!r}; in training it was {told!r}" in refusal.message
+        assert (
+            f"scores its example 1 with {second.churn_probability!r}; in training it was {score!r}" in refusal.message
+        )
 
     def test_example_with_rounding_difference_is_accepted(self) -> None:
         contract, content = _saved()

@@ -154,7 +154,7 @@ def test_ended_or_killed_process_has_logged_predictions(tmp_path: Path) -> None:
     for ending, number in endings.items():
         answered = end(started[ending], number)
         last = answered[-1][1]
-        safe = [identifier for identifier, moment in answered if ending != "killed" or moment < last - 0.1]
+        safe = [identifier for identifier, time in answered if ending != "killed" or time < last - 0.1]
         in_log = logged_request_ids(tmp_path / ending)
         assert len(safe) > 100
         assert set(safe) - set(in_log) == set(), ending

@@ -23,7 +23,7 @@ from tests.support.prediction_batches import NOON_US, log_file_names, logged_req
 pytestmark = pytest.mark.usefixtures("service_log")
 
 
-class Gate:
+class DiskGate:
     """A gate at the disk: the writer passes while it is open, and sets ``waiting`` before."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_logs_of_same_microsecond_write_separate_files(tmp_path: Path) -> None:
 
 
 def test_append_micro_batches_writes_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(monkeypatch)
+    gate = DiskGate(monkeypatch)
     log = PredictionLog(tmp_path)
     log.append(make_batch(["first"]))
     assert gate.waiting.wait(20)
@@ -100,7 +100,7 @@ def test_append_micro_batches_writes_one_record(tmp_path: Path, monkeypatch: pyt
 def test_append_to_full_queue_drops_without_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
 ) -> None:
-    gate = Gate(monkeypatch)
+    gate = DiskGate(monkeypatch)
     log = PredictionLog(tmp_path, max_queued_rows=5)
     log.append(make_batch(["a", "b"]))
     assert gate.waiting.wait(20)  # the disk hangs
@@ -121,7 +121,7 @@ def test_append_to_full_queue_drops_without_waiting(
 
 
 def test_append_large_batch_to_empty_queue_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(monkeypatch)
+    gate = DiskGate(monkeypatch)
     log = PredictionLog(tmp_path, max_queued_rows=5)
     log.append(make_batch(list("abcdefg")))
     assert gate.waiting.wait(20)
@@ -147,7 +147,7 @@ def test_append_after_close_is_counted_as_dropped(tmp_path: Path) -> None:
 def test_close_after_timeout_logs_lost_predictions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_log: pytest.LogCaptureFixture
 ) -> None:
-    gate = Gate(monkeypatch)
+    gate = DiskGate(monkeypatch)
     log = PredictionLog(tmp_path)
     log.append(make_batch(["a", "b", "c"]))
     log.close(timeout=0.05)
@@ -181,8 +181,8 @@ def test_append_invalid_batch_drops_only_this_batch(
     log.close()
     assert logged_request_ids(tmp_path) == ["a", "c"]
     assert (log.written_rows, log.dropped_rows, log.queued_rows) == (2, 2, 0)
-    [said] = service_log.messages
-    assert said.startswith("Predictions that violate the schema of the log are not logged: ")
+    [message] = service_log.messages
+    assert message.startswith("Predictions that violate the schema of the log are not logged: ")
 
 
 def test_append_writes_file_per_day_version_route_and_inputs(tmp_path: Path) -> None:
