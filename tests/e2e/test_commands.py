@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, MainJob, run
 from tests.support.readme import Block, bash_blocks, blocks, local_links, make_targets, module_commands
-from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for_response
+from tests.support.server_processes import ServerProcess, running_server, wait_for_response
 
 NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
 

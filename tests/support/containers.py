@@ -1,4 +1,4 @@
-"""Containers of a test: run as docs/container.md says, asked over HTTP, and removed with the block."""
+"""Containers of tests, run with the options of docs/container.md."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import httpx
 
-from tests.support.image_environment import Prepared
-from tests.support.server_processes import free_port
+from holdfast.runtime.processes import free_port
+from tests.support.image_environment import ContainerEnvironment
 
-# docs/container.md tells users to run it with these; a test holds the two equal.
+# The options of docs/container.md; a test compares both.
 HARDENED = [
     "--read-only",
     "--tmpfs=/tmp:rw,noexec,nosuid,nodev,size=64m",
@@ -29,23 +29,23 @@ HARDENED = [
 
 @dataclass(frozen=True)
 class Container:
-    """One that runs."""
+    """Running container."""
 
-    prepared: Prepared
+    environment: ContainerEnvironment
     name: str
     url: str
 
     def python(self, code: str) -> str:
-        """What ``code`` prints when run inside, as the service's user."""
-        return self.prepared.engine.run("exec", self.name, "python", "-c", code, timeout=60)
+        """Run code in the container as the service's user; returns the output."""
+        return self.environment.engine.run("exec", self.name, "python", "-c", code, timeout=60)
 
     def state(self) -> dict[str, Any]:
-        """What the engine says of it."""
-        return dict(json.loads(self.prepared.engine.run("inspect", "--type=container", self.name))[0]["State"])
+        """Read the state from the engine."""
+        return dict(json.loads(self.environment.engine.run("inspect", "--type=container", self.name))[0]["State"])
 
     def log(self) -> str:
-        """What the service has printed."""
-        engine = self.prepared.engine
+        """Read the log of the service."""
+        engine = self.environment.engine
         return subprocess.run(
             [engine.name, "logs", self.name],
             env=os.environ | dict(engine.environment),
@@ -56,29 +56,30 @@ class Container:
         ).stdout
 
     def get(self, path: str) -> httpx.Response | None:
-        """The answer; None where there is none."""
+        """Send a GET request; returns None without a response."""
         try:
             return httpx.get(f"{self.url}{path}", timeout=10)
         except httpx.TransportError:
             return None
 
-    def ready_after(self, within: float = 90) -> float:
-        """Seconds until /readyz answered 200."""
+    def wait_until_ready(self, within: float = 90) -> float:
+        """Wait until /readyz responds with 200; returns the seconds."""
         start = time.monotonic()
-        while (answer := self.get("/readyz")) is None or answer.status_code != 200:
-            assert self.state()["Running"], f"it ended before it was ready:\n{self.log()}"
-            assert time.monotonic() - start < within, f"not ready ({answer and answer.text}):\n{self.log()}"
+        while (response := self.get("/readyz")) is None or response.status_code != 200:
+            assert self.state()["Running"], f"the container ended before it was ready:\n{self.log()}"
+            assert time.monotonic() - start < within, f"not ready ({response and response.text}):\n{self.log()}"
             time.sleep(0.1)
         return time.monotonic() - start
 
 
 @contextmanager
-def running(
-    prepared: Prepared, image: str, data: Path | None, predictions: str | None = None, **variables: str
+def running_container(
+    environment: ContainerEnvironment, image: str, data: Path | None, predictions: str | None = None, **variables: str
 ) -> Iterator[Container]:
-    """A hardened container of ``image`` with the feature registry and the online store of ``data``, read-only.
+    """Run a hardened container of ``image`` for the block.
 
-    ``predictions`` is the volume for what it has served.
+    The feature registry and the online store of ``data`` are mounted read-only; ``predictions`` is the volume of the
+    prediction log.
     """
     name = f"holdfast-test-{uuid4().hex[:12]}"
     port = free_port()
@@ -87,16 +88,16 @@ def running(
         options.append(f"--volume={data / 'feast'}:/data/feast:ro")
     if predictions:
         options.append(f"--volume={predictions}:/data/predictions")
-    if prepared.engine.name == "podman":
-        options.append("--read-only-tmpfs=false")  # podman's own idea; Docker has none
-    if prepared.host_network:
+    if environment.engine.name == "podman":
+        options.append("--read-only-tmpfs=false")  # podman mounts writable folders; Docker does not
+    if environment.host_network:
         options.append("--network=host")
         variables |= {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": str(port)}
     else:
         options.append(f"--publish=127.0.0.1:{port}:3000")
     options += [f"--env={key}={value}" for key, value in variables.items()]
-    prepared.engine.run("run", "--detach", "--name", name, *options, image)
+    environment.engine.run("run", "--detach", "--name", name, *options, image)
     try:
-        yield Container(prepared, name, f"http://127.0.0.1:{port}")
+        yield Container(environment, name, f"http://127.0.0.1:{port}")
     finally:
-        prepared.engine.run("rm", "--force", name)
+        environment.engine.run("rm", "--force", name)

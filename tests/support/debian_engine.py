@@ -1,7 +1,4 @@
-"""A container engine on a plain Debian machine, with all its state in one folder and nothing pulled from a registry.
-
-Docker's daemon, where one answers, needs none of this.
-"""
+"""Container engine for a Debian machine without Docker: all state in one folder, nothing pulled from a registry."""
 
 import hashlib
 import os
@@ -13,8 +10,8 @@ from pathlib import Path
 from holdfast.container_image.engine import ContainerEngine
 
 _PACKAGES = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap"}  # command: package
-# What the image's base needs to have, as official Python images do: pip, and the venv module.
-_IN_BASE = "ca-certificates,python3,python3-pip,python3-venv"
+# Packages of the base image; as in official Python images: pip and the venv module.
+_BASE_PACKAGES = "ca-certificates,python3,python3-pip,python3-venv"
 _CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -33,33 +30,33 @@ runroot = "{state}/run"
 """
 
 
-def missing() -> str | None:
-    """Why this machine cannot be given an engine; None if it can."""
+def installation_problem() -> str | None:
+    """Describe why no engine can be installed on this machine; None if one can."""
     release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     if release.get("ID") != "debian":
-        return "no Docker daemon answers, and only a Debian machine can be given an engine of its own"
+        return "no Docker daemon is running, and an engine can be installed on a Debian machine only"
     if os.geteuid() != 0:
-        return "no Docker daemon answers, and giving this machine an engine of its own takes root"
+        return "no Docker daemon is running, and the installation of an engine requires root"
     if shutil.which("apt-get") is None:
-        return "no Docker daemon answers, and there is no apt-get to install an engine with"
+        return "no Docker daemon is running, and apt-get, which installs an engine, is missing"
     return None
 
 
-def podman(state: Path) -> ContainerEngine:
-    """A podman whose images, containers and settings are in ``state``; the user's own are not touched."""
+def install_podman(state: Path) -> ContainerEngine:
+    """Install podman with images, containers and settings in ``state``; those of the user are not changed."""
     _install()
     (state / "containers.conf").write_text(_CONTAINERS_CONF.format(state=state))
     (state / "storage.conf").write_text(_STORAGE_CONF.format(state=state))
     settings = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"}
     engine = ContainerEngine("podman", {name: str(state / file) for name, file in settings.items()})
-    engine.run("rm", "--all", "--force")  # what a run that was killed left behind
+    engine.run("rm", "--all", "--force")  # containers of a killed run
     engine.run("volume", "prune", "--force")
-    engine.run("image", "prune", "--force", "--filter", "until=168h")  # the layers of a week ago
+    engine.run("image", "prune", "--force", "--filter", "until=168h")  # layers older than a week
     return engine
 
 
-def base_image(engine: ContainerEngine) -> str:
-    """Debian's own Python on a minimal Debian of this machine's release, for tests only."""
+def build_base_image(engine: ContainerEngine) -> str:
+    """Build a base image for tests: Debian's Python on a minimal Debian of this machine's release."""
     sources = _apt(
         "indextargets",
         "--format",
@@ -68,7 +65,7 @@ def base_image(engine: ContainerEngine) -> str:
         "Identifier: Packages",
     )
     lines = "\n".join(sorted(set(sources.splitlines())))
-    recipe = hashlib.sha256(f"{_IN_BASE}\n{lines}".encode()).hexdigest()[:12]
+    recipe = hashlib.sha256(f"{_BASE_PACKAGES}\n{lines}".encode()).hexdigest()[:12]
     name = f"localhost/holdfast-test-base:{recipe}"
     if name not in engine.run("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
         _bootstrap(engine, lines, name)
@@ -77,7 +74,7 @@ def base_image(engine: ContainerEngine) -> str:
 
 def _bootstrap(engine: ContainerEngine, sources: str, name: str) -> None:
     suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_IN_BASE}"]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_BASE_PACKAGES}"]
     command += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info")]
     command += ["--customize-hook=rm -f $1/etc/apt/sources.list $1/etc/hostname $1/etc/resolv.conf"]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What `make test-image` has made ready for the tests."""
+"""Container engine and base image that `make test-image` has prepared."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,17 @@ from holdfast.container_image.engine import ContainerEngine
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """An engine, and the image to build on; None is the one of bentofile.yaml."""
+class ContainerEnvironment:
+    """Container engine and base image.
+
+    Attributes:
+        base_image: Base image; None: that of bentofile.yaml.
+        host_network: Containers share the machine's network and can access its servers.
+    """
 
     engine: ContainerEngine
     base_image: str | None
-    host_network: bool  # containers share the machine's network and reach its servers
+    host_network: bool
 
 
-now: Prepared | None = None
+current: ContainerEnvironment | None = None

@@ -16,9 +16,10 @@ import httpx
 import psutil
 
 from feature_repo.settings import NO_TELEMETRY
+from holdfast.runtime.processes import free_port
 from tests.support.bentoml_internals import WORKER_MODULE
 from tests.support.main_job import environment_of
-from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for_response
+from tests.support.server_processes import ServerProcess, running_server, wait_for_response
 from tests.support.service_state import AS_OF, CUSTOMERS
 
 

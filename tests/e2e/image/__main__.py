@@ -1,6 +1,6 @@
-"""`make test-image`: finds or makes a container engine, then runs the tests that are marked ``image``.
+"""Run the tests marked ``image`` with Docker, or with an engine that is installed first: `make test-image`.
 
-A machine that can have no engine is told so in one line that begins with SKIPPED; nothing is tested there.
+Where no engine can be installed, one line that begins with SKIPPED is printed and nothing is tested.
 """
 
 import os
@@ -17,27 +17,34 @@ _STATE = "/var/tmp/holdfast-image"
 
 
 def main() -> int:
-    """The exit status of pytest, or 0 where nothing can be tested."""
+    """Run the tests; returns the exit status of pytest, or 0 where nothing can be tested."""
     docker = ContainerEngine("docker")
     if docker.is_available():
-        return _test(image_environment.Prepared(docker, base_image=None, host_network=sys.platform == "linux"))
-    if why := debian_engine.missing():
-        print(f"SKIPPED make test-image: {why}.", flush=True)
+        return _test(
+            image_environment.ContainerEnvironment(docker, base_image=None, host_network=sys.platform == "linux")
+        )
+    if problem := debian_engine.installation_problem():
+        print(f"SKIPPED make test-image: {problem}.", flush=True)
         return 0
-    # Kept from run to run: with the base image and the installed packages, a run takes half the time. One at a time.
+    # The state stays for later runs: with base image and installed packages, a run takes half the time.
     state = Path(os.environ.get("HOLDFAST_IMAGE_STATE", _STATE)).resolve()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if state.stat().st_uid != os.geteuid():
         print(f"make test-image: {state} belongs to another user.", file=sys.stderr)
         return 1
     with FileLock(state / "lock"):
-        engine = debian_engine.podman(state)
-        return _test(image_environment.Prepared(engine, debian_engine.base_image(engine), host_network=True))
+        engine = debian_engine.install_podman(state)
+        return _test(
+            image_environment.ContainerEnvironment(engine, debian_engine.build_base_image(engine), host_network=True)
+        )
 
 
-def _test(ready: image_environment.Prepared) -> int:
-    print(f"Engine: {ready.engine.name}; base image: {ready.base_image or 'the one of bentofile.yaml'}", flush=True)
-    image_environment.now = ready
+def _test(environment: image_environment.ContainerEnvironment) -> int:
+    print(
+        f"Engine: {environment.engine.name}; base image: {environment.base_image or 'that of bentofile.yaml'}",
+        flush=True,
+    )
+    image_environment.current = environment
     return int(pytest.main(["-m", "image", str(Path(__file__).parent), *sys.argv[1:]]))
 
 

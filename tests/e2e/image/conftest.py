@@ -1,4 +1,4 @@
-"""One small service_data, its bento, the image of it, and one container that all tests ask."""
+"""Fixtures of the image tests: a small data folder, its bento, the image, and a shared container."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from holdfast.container_image.build import BuiltImage, build_image
 from holdfast.packaging.bento import build_bento
 from holdfast.packaging.bento_stores import open_bento_store, open_model_store
 from tests.support import image_environment
-from tests.support.containers import Container, running
+from tests.support.containers import Container, running_container
 from tests.support.main_job import ROOT
 from tests.support.service_fixtures import service_data, service_environment
 from tests.support.service_state import AS_OF
@@ -24,44 +24,46 @@ IMAGE = "localhost/holdfast-test:latest"
 
 @dataclass(frozen=True)
 class Image:
-    """The image under test, the bento in it, and the data folder to serve from."""
+    """Image under test, its bento, and the data folder."""
 
-    image_environment: image_environment.Prepared
+    environment: image_environment.ContainerEnvironment
     built: BuiltImage
     bento: Bento
     data: Path
 
 
 @pytest.fixture(scope="session")
-def ready() -> image_environment.Prepared:
-    """Made by `make test-image`; nothing of a machine is changed by plain pytest."""
-    if image_environment.now is None:
-        pytest.skip("`make test-image` makes the engine ready that this needs")
-    return image_environment.now
+def container_environment() -> image_environment.ContainerEnvironment:
+    """The engine that `make test-image` has prepared; pytest alone installs nothing."""
+    if image_environment.current is None:
+        pytest.skip("requires the container engine of `make test-image`")
+    return image_environment.current
 
 
 @pytest.fixture(scope="session")
-def image(ready: image_environment.Prepared, service_data: Path) -> Image:
-    """Built as `make image` builds it."""
+def image(container_environment: image_environment.ContainerEnvironment, service_data: Path) -> Image:
+    """The image, built as `make image` does."""
     with service_environment(service_data) as settings:
         model = open_model_store(settings).get("holdfast-churn:latest").tag
         bento = open_bento_store(settings).get(build_bento(ROOT, settings, model))
-        built = build_image(ready.engine, settings, bento, IMAGE, ready.base_image)
-    return Image(ready, built, bento, service_data)
+        built = build_image(container_environment.engine, settings, bento, IMAGE, container_environment.base_image)
+    return Image(container_environment, built, bento, service_data)
 
 
 @pytest.fixture(scope="session")
 def predictions(image: Image) -> Iterator[str]:
-    """An empty volume."""
+    """An empty volume for the prediction log."""
     name = f"holdfast-test-{uuid4().hex[:12]}"
-    image.prepared.engine.run("volume", "create", name)
+    image.environment.engine.run("volume", "create", name)
     yield name
-    image.prepared.engine.run("volume", "rm", "--force", name)
+    image.environment.engine.run("volume", "rm", "--force", name)
 
 
 @pytest.fixture(scope="session")
 def container(image: Image, predictions: str) -> Iterator[Container]:
-    """Ready; "now" is ``AS_OF``."""
-    with running(image.prepared, IMAGE, image.data, predictions, HOLDFAST_CLOCK=AS_OF.isoformat()) as started:
-        started.ready_after()
+    """A ready container, whose clock is at ``AS_OF``."""
+    with running_container(
+        image.environment, IMAGE, image.data, predictions, HOLDFAST_CLOCK=AS_OF.isoformat()
+    ) as started:
+        started.wait_until_ready()
         yield started

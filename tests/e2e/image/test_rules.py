@@ -1,4 +1,4 @@
-"""The rules of the image, without an engine."""
+"""Tests of the content policy, the pip settings and the choice of the engine, without an engine."""
 
 import os
 import platform
@@ -46,7 +46,7 @@ def _file(name: str, uid: int = 0, mode: int = 0o644) -> tarfile.TarInfo:
         "./usr/bin/env",
     ],
 )
-def test_what_serves_is_allowed(path: str) -> None:
+def test_check_contents_allowed_file_is_no_problem(path: str) -> None:
     assert check_contents([_file(path)]).problems == []
 
 
@@ -107,23 +107,23 @@ def test_what_serves_is_allowed(path: str) -> None:
         "run/secrets/ca.crt",
     ],
 )
-def test_what_does_not_serve_is_a_problem(path: str) -> None:
+def test_check_contents_forbidden_file_is_a_problem(path: str) -> None:
     problems = check_contents([_file("usr/bin/env"), _file(path)]).problems
     assert problems and all(path in problem for problem in problems)
 
 
 @pytest.mark.parametrize(("uid", "mode"), [(1034, 0o644), (0, 0o666), (0, 0o664), (0, 0o4755)])
-def test_what_the_service_could_change_is_a_problem(uid: int, mode: int) -> None:
+def test_check_contents_file_writable_by_the_service_is_a_problem(uid: int, mode: int) -> None:
     for path in (f"{_BENTO}/src/services/churn.py", f"{_PACKAGES}/numpy/__init__.py"):
         assert len(check_contents([_file(path, uid, mode)]).problems) == 1
 
 
-def test_the_size_of_each_top_folder_is_told() -> None:
+def test_check_contents_reports_size_by_folder() -> None:
     found = check_contents([_file("usr/bin/env"), _file("usr/bin/bash"), _file(f"{_BENTO}/bento.yaml")])
     assert found.megabytes == {"usr": 4.0, "home": 2.0}
 
 
-def test_packages_come_from_where_this_machines_pip_takes_them(tmp_path: Path) -> None:
+def test_parse_pip_settings_returns_index_and_certificate(tmp_path: Path) -> None:
     certificates = tmp_path / "ca.crt"
     certificates.write_text("a certificate")
     listed = f"""
@@ -143,57 +143,57 @@ install.no-binary=':all:'
     }
 
 
-def test_a_machine_with_nothing_to_say_says_nothing(tmp_path: Path) -> None:
+def test_parse_pip_settings_without_settings_is_empty(tmp_path: Path) -> None:
     assert parse_pip_settings("", {}) == {}
     assert parse_pip_settings("global.extra-index-url='file:///opt/simple'\n", {}) == {}
     assert parse_pip_settings("", {"SSL_CERT_FILE": str(tmp_path / "gone.crt")}) == {}
 
 
-def test_without_an_engine_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_find_engine_without_engine_raises_with_hint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ContainerEngineError, match="Install Docker or podman"):
         find_engine()
 
 
-def test_the_first_engine_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_find_engine_returns_the_first_running_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, status in (("docker", 1), ("podman", 0)):
-        (tmp_path / name).write_text(f"#!/bin/sh\necho said; exit {status}\n")
+        (tmp_path / name).write_text(f"#!/bin/sh\necho output; exit {status}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert find_engine() == ContainerEngine("podman")
-    assert ContainerEngine("podman").run("ps") == "said\n"
+    assert ContainerEngine("podman").run("ps") == "output\n"
     with pytest.raises(ContainerEngineError, match="docker"):
         find_engine("docker")
-    with pytest.raises(ContainerEngineError, match="docker ps ended with status 1: said"):
+    with pytest.raises(ContainerEngineError, match="docker ps ended with status 1: output"):
         ContainerEngine("docker").run("ps")
 
 
-def test_the_documented_command_is_the_tested_one() -> None:
-    told = (ROOT / "docs/container.md").read_text().replace("=", " ")
+def test_documented_options_are_the_tested_ones() -> None:
+    text = (ROOT / "docs/container.md").read_text().replace("=", " ")
     for option in HARDENED:
-        assert option.replace("=", " ") in told, option
+        assert option.replace("=", " ") in text, option
 
 
-def test_a_machine_that_can_have_no_engine_is_told_so_in_one_line(
+def test_main_without_engine_prints_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # neither docker nor apt-get
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert main() == 0
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == 1
-    assert said[0].startswith("SKIPPED make test-image: no Docker daemon answers, and ")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("SKIPPED make test-image: no Docker daemon is running, and ")
 
 
-def test_what_stands_in_the_way_of_an_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_installation_problem_names_the_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     debian_12 = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "fedora"})
-    assert "Debian" in str(debian_engine.missing())
+    assert "Debian" in str(debian_engine.installation_problem())
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: debian_12)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert "root" in str(debian_engine.missing())
+    assert "root" in str(debian_engine.installation_problem())
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "apt-get" in str(debian_engine.missing())
+    assert "apt-get" in str(debian_engine.installation_problem())
     (tmp_path / "apt-get").touch(mode=0o755)
-    assert debian_engine.missing() is None
+    assert debian_engine.installation_problem() is None

@@ -22,9 +22,10 @@ from deploy.local.startup import StartupMonitor
 from deploy.local.supervisor import RETRIES, Supervisor, supervisor_configuration
 from feature_repo.errors import SettingsError
 from feature_repo.settings import Settings
+from holdfast.runtime.processes import free_port
 from tests.support.local_stack import SERVERS, running_stack, stack_environment
 from tests.support.main_job import ROOT
-from tests.support.server_processes import free_port, wait_for
+from tests.support.server_processes import wait_for
 
 
 def _failed_start(data: Path, **more: str) -> str:

@@ -15,8 +15,9 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, MainJob, environment_of, run
-from tests.support.server_processes import free_port, running_server, wait_for_response
+from tests.support.server_processes import running_server, wait_for_response
 
 pytestmark = pytest.mark.long
 

@@ -19,9 +19,10 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.alerting.links import run_url
 from holdfast.alerting.outbox import list_open_alerts
+from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.prefect_server import answered, post
-from tests.support.server_processes import free_port, running_server, wait_for, wait_for_response
+from tests.support.server_processes import running_server, wait_for, wait_for_response
 from tests.support.small_shop import AS_OF, copy_shop, use_data_folder
 
 pytestmark = pytest.mark.long

@@ -13,7 +13,7 @@ import pytest
 
 from flows._cli import run_flow
 from holdfast.core.errors import HoldfastError
-from tests.support.server_processes import free_port
+from holdfast.runtime.processes import free_port
 from tests.support.small_shop import join_process, prefect_api, start_process
 
 

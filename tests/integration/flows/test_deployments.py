@@ -12,11 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from holdfast.runtime.processes import free_port
 from tests.e2e.test_main_job import state
 from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 from tests.support.main_job import ROOT, MainJob, run
 from tests.support.prefect_server import answered, post
-from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for, wait_for_response
+from tests.support.server_processes import ServerProcess, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
 

@@ -16,8 +16,9 @@ import yaml
 from feature_repo.settings import NO_TELEMETRY
 from holdfast.packaging.bento import build_bento
 from holdfast.packaging.bento_stores import open_bento_store, open_model_store
+from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, STATE_VARIABLES
-from tests.support.server_processes import free_port, running_server, wait_for_response
+from tests.support.server_processes import running_server, wait_for_response
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import AS_OF
 

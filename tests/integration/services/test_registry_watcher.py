@@ -17,12 +17,13 @@ from sklearn.preprocessing import FunctionTransformer
 from feature_repo.settings import NO_TELEMETRY
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient
+from holdfast.runtime.processes import free_port
 from services.errors import NotReadyError
 from services.models.registry_watcher import RegistryWatcher
 from services.models.watch_state import ServingState
 from tests.support.registry import DEFINITIONS, Registry, build_contract, fit_classifier, make_registry, serialize_model
 from tests.support.registry_watch import missing_model, running_watcher
-from tests.support.server_processes import free_port, running_server, wait_for, wait_for_response
+from tests.support.server_processes import running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
 

@@ -17,9 +17,9 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from holdfast.packaging.smoke_test import ServedBento, serve_bento
+from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
-from tests.support.server_processes import free_port
 from tests.support.service_fixtures import service_environment
 
 KEY = "hf-secret-key-of-a-shop-0123456789"

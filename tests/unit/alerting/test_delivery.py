@@ -18,8 +18,8 @@ from holdfast.alerting.channels import SlackChannel, WebhookChannel, build_chann
 from holdfast.alerting.delivery import deliver, deliver_now
 from holdfast.alerting.outbox import add_alert, list_open_alerts, raise_alerts, resolve_alert
 from holdfast.alerting.settings import AlertSettings, load_alert_settings
+from holdfast.runtime.processes import free_port
 from tests.support.alerts import NOW, MemoryChannel, alert
-from tests.support.server_processes import free_port
 from tests.support.small_shop import join_process, start_process
 from tests.support.webhook_receiver import SECRET, Receiver, running_receiver
 

@@ -13,8 +13,9 @@ from holdfast.alerting import events
 from holdfast.alerting.events import emit_event, emit_finding
 from holdfast.alerting.links import artifact_url, current_run_url, run_url
 from holdfast.monitoring.findings import Finding
+from holdfast.runtime.processes import free_port
 from tests.support.registered_versions import register_version, run_gates
-from tests.support.server_processes import free_port, wait_for
+from tests.support.server_processes import wait_for
 from tests.support.small_shop import join_process, prefect_api, start_process
 
 FINDING = Finding(

@@ -17,10 +17,11 @@ from holdfast.model_versions.aliases import CHALLENGER
 from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 from holdfast.models.contract import CHAMPION
 from holdfast.promotion.decision import decide_automatically
+from holdfast.runtime.processes import free_port
 from tests.support.main_job import environment_of, run
 from tests.support.prefect_server import post
 from tests.support.registered_versions import LENIENT, copy_base_shop, read_aliases, register_version
-from tests.support.server_processes import ServerProcess, free_port, running_server, wait_for, wait_for_response
+from tests.support.server_processes import ServerProcess, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
 

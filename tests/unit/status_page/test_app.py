@@ -30,6 +30,7 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import EndpointSettings
+from holdfast.runtime.processes import free_port
 from holdfast.status_page.app import create_app
 from holdfast.status_page.flow_runs import load_deployments
 from holdfast.status_page.health import check_components
@@ -37,7 +38,6 @@ from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
 from holdfast.status_page.snapshot import SystemStatus, load_system_status
 from holdfast.training.mlflow_tracking import EXPERIMENT, open_tracking
 from tests.support.prefect_server import answered, post
-from tests.support.server_processes import free_port
 from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, use_data_folder
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
