@@ -31,6 +31,6 @@ def lineage(
     else:
         history, tree = (touched := load_batch_history(client, settings, str(batch))), build_batch_tree(touched)
     if as_json:
-        typer.echo(TypeAdapter(type(history)).dump_json(history, indent=2).decode())
+        typer.echo(TypeAdapter(type(history)).dump_json(history, indent=2, by_alias=True).decode())
     else:
         Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(tree)

@@ -1,4 +1,4 @@
-"""From a data batch to every model version that was made from it."""
+"""Model versions that were trained on a batch."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +16,12 @@ from holdfast.training.mlflow_tracking import LINEAGE_FILE
 
 
 class UnknownBatchError(HoldfastError):
-    """No batch, or more than one, has such an id."""
+    """No batch, or more than one, has an id with this beginning."""
 
 
 @dataclass(frozen=True)
 class DerivedVersion:
-    """A version that was made from a batch."""
+    """Version that was trained on a batch."""
 
     version: str
     aliases: list[str]
@@ -33,7 +33,7 @@ class DerivedVersion:
 
 @dataclass(frozen=True)
 class BatchHistory:
-    """A batch and what was made from it, oldest first. ``unreadable``: versions whose past cannot be read, and why."""
+    """Batch with its versions, oldest first. ``unreadable``: reason by version whose lineage cannot be read."""
 
     batch: UsedBatch
     versions: list[DerivedVersion]
@@ -41,16 +41,24 @@ class BatchHistory:
 
 
 def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> BatchHistory:
-    """The history of the batch whose id is, or begins with, ``name``; it need not be on disk any more.
+    """Find the versions that were trained on a batch.
+
+    Args:
+        client: Client of the registry.
+        settings: Name the folder of batches.
+        name: Id of the batch or its beginning; the batch need not be on disk.
+
+    Returns:
+        The batch and its versions.
 
     Raises:
-        UnknownBatchError: No batch has it, or several.
+        UnknownBatchError: No batch or several batches have such an id.
     """
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
     used: dict[str, list[DerivedVersion]] = {}
     unreadable = {}
     versions = sorted(list_versions(client), key=lambda item: int(item.version))
-    # The search leaves the aliases out.
+    # The result of the search has no aliases.
     aliases = client.get_registered_model(MODEL_NAME).aliases if versions else {}
     for item in versions:
         number, run_id = str(item.version), str(item.run_id)
@@ -59,7 +67,7 @@ def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> B
         except (RunUnavailableError, NoLineageError) as error:
             unreadable[number] = str(error)
             continue
-        touched = DerivedVersion(
+        derived = DerivedVersion(
             number,
             sorted(name for name, version in aliases.items() if str(version) == number),
             registration_time(item),
@@ -68,18 +76,18 @@ def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> B
             item.description or "",
         )
         for batch_id in lineage.batches:
-            used.setdefault(batch_id, []).append(touched)
-    batch_id = _the_one(name, manifests.keys() | used.keys(), settings)
+            used.setdefault(batch_id, []).append(derived)
+    batch_id = _match_id(name, manifests.keys() | used.keys(), settings)
     return BatchHistory(UsedBatch(batch_id, manifests.get(batch_id)), used.get(batch_id, []), unreadable)
 
 
-def _the_one(name: str, known: set[str], settings: Settings) -> str:
+def _match_id(name: str, known: set[str], settings: Settings) -> str:
     found = sorted(batch_id for batch_id in known if name and batch_id.startswith(name))
     if len(found) == 1:
         return found[0]
     if found:
-        raise UnknownBatchError(f"{len(found)} batches begin with {name}: {', '.join(found[:5])}. Give more digits.")
+        raise UnknownBatchError(f"{len(found)} batch ids begin with {name}: {', '.join(found[:5])}. Give more digits.")
     raise UnknownBatchError(
-        f"No batch {name!r} in {settings.batches}, and no model version was made from one. The ids of the batches are "
-        "the names of the folders there."
+        f"No batch {name!r} in {settings.batches} or in the lineage of a version. The folders there are named by "
+        "batch id."
     )

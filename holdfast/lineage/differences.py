@@ -1,13 +1,13 @@
-"""Where a version and its reproduction part: each function tells one kind of difference, none when there is none."""
+"""Differences between a version and its reproduction; each ``diff_*`` function returns those of one kind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from holdfast.core.types import Floats, Ints
 from holdfast.ingestion.batches import Batch
 from holdfast.models.fingerprint import differing_parts
 from holdfast.training.lineage import Lineage
@@ -20,25 +20,42 @@ _CODE = {"training_code": "training code", "lock": "lock", "python": "Python"}
 
 @dataclass(frozen=True)
 class ReproductionDifference:
-    """Where they part, what differs there, and what to do if it matters."""
+    """Part that differs, details, and what to do about it (empty if nothing)."""
 
-    where: str
-    what: str
+    part: str
+    detail: str
     advice: str = ""
 
 
 def diff_batches(recorded: Lineage, on_disk: Sequence[Batch], folder: Path) -> list[ReproductionDifference]:
-    """Batches it was made of that are gone: without them nothing can be made."""
-    there = {batch.batch_id for batch in on_disk}
-    gone = [batch_id for batch_id in recorded.batches if batch_id not in there]
-    if not gone:
+    """Find batches of the lineage that are missing; a reproduction needs all of them.
+
+    Args:
+        recorded: Lineage of the version.
+        on_disk: Batches of the data folder.
+        folder: Folder of the batches, for the message.
+
+    Returns:
+        At most one difference.
+    """
+    existing = {batch.batch_id for batch in on_disk}
+    missing = [batch_id for batch_id in recorded.batches if batch_id not in existing]
+    if not missing:
         return []
-    what = f"{len(gone)} of {len(recorded.batches)} are not in {folder} any more: {_some(gone)}"
-    return [ReproductionDifference("batches", what, "Restore them.")]
+    detail = f"{len(missing)} of {len(recorded.batches)} are no longer in {folder}: {_shorten(missing)}"
+    return [ReproductionDifference("batches", detail, "Restore them.")]
 
 
-def list_extra_batches(recorded: Lineage, on_disk: Sequence[Batch]) -> list[str]:
-    """Batches it was not made of although they say that they had arrived by then."""
+def list_unused_batches(recorded: Lineage, on_disk: Sequence[Batch]) -> list[str]:
+    """List batches that are not part of the lineage although their manifest says that they had arrived by then.
+
+    Args:
+        recorded: Lineage of the version.
+        on_disk: Batches of the data folder.
+
+    Returns:
+        Batch ids.
+    """
     return [
         batch.batch_id
         for batch in on_disk
@@ -49,35 +66,67 @@ def list_extra_batches(recorded: Lineage, on_disk: Sequence[Batch]) -> list[str]
     ]
 
 
-def diff_definitions(recorded: Lineage, present: Lineage) -> list[ReproductionDifference]:
-    """Parts of the fingerprint in which this checkout differs: it makes other features, or other labels."""
-    parts = differing_parts(recorded.fingerprint, present.fingerprint)
+def diff_definitions(recorded: Lineage, current: Lineage) -> list[ReproductionDifference]:
+    """Compare the fingerprints: a difference means other features or other labels.
+
+    Args:
+        recorded: Lineage of the version.
+        current: Lineage of this checkout.
+
+    Returns:
+        At most one difference.
+    """
+    parts = differing_parts(recorded.fingerprint, current.fingerprint)
     if not parts:
         return []
-    differ = f"{', '.join(parts)} differ{'s' if len(parts) == 1 else ''} from this checkout's; nothing was trained"
-    return [ReproductionDifference("definitions", differ, _check_out(recorded))]
+    detail = f"{', '.join(parts)} differ{'s' if len(parts) == 1 else ''} from this checkout's; nothing was trained"
+    return [ReproductionDifference("definitions", detail, _checkout_advice(recorded))]
 
 
-def diff_code(recorded: Lineage, present: Lineage) -> list[ReproductionDifference]:
-    """What else it was made with."""
-    pairs = {name: (str(getattr(recorded, field)), str(getattr(present, field))) for field, name in _CODE.items()}
-    differing = [f"{name} {was[:12]}, here {now[:12]}" for name, (was, now) in pairs.items() if was != now]
-    return [ReproductionDifference("code", "; ".join(differing), _check_out(recorded))] if differing else []
+def diff_code(recorded: Lineage, current: Lineage) -> list[ReproductionDifference]:
+    """Compare training code, lock file and Python version.
+
+    Args:
+        recorded: Lineage of the version.
+        current: Lineage of this checkout.
+
+    Returns:
+        At most one difference.
+    """
+    pairs = {name: (str(getattr(recorded, field)), str(getattr(current, field))) for field, name in _CODE.items()}
+    details = [f"{name} {before[:12]}, here {now[:12]}" for name, (before, now) in pairs.items() if before != now]
+    return [ReproductionDifference("code", "; ".join(details), _checkout_advice(recorded))] if details else []
 
 
 def diff_numeric_environment(
-    recorded: NumericEnvironment | None, present: NumericEnvironment
+    recorded: NumericEnvironment | None, current: NumericEnvironment
 ) -> list[ReproductionDifference]:
-    """What it was computed with. Nothing to tell where that was not recorded."""
-    if recorded is None or recorded == present:
+    """Compare the numeric environments.
+
+    Args:
+        recorded: That of the training; None if not recorded.
+        current: That of the clean process.
+
+    Returns:
+        At most one difference.
+    """
+    if recorded is None or recorded == current:
         return []
-    return [ReproductionDifference("arithmetic", f"{recorded}; this processor gave {present}")]
+    return [ReproductionDifference("numeric environment", f"{recorded}; this processor gave {current}")]
 
 
-def diff_data(recorded: Digests, made: Digests) -> list[ReproductionDifference]:
-    """Which of rows, labels and inputs are not the recorded ones, by the digests of a recipe."""
+def diff_data(recorded: Digests, retrained: Digests) -> list[ReproductionDifference]:
+    """Compare rows, labels and inputs by their digests.
+
+    Args:
+        recorded: SHA-256 by period and name, from the recipe.
+        retrained: The same of the reproduction.
+
+    Returns:
+        Differences of rows and labels, then of inputs whose rows are the same.
+    """
     differing = {
-        period: [name for name in {**digests, **made[period]} if digests.get(name) != made[period].get(name)]
+        period: [name for name in {**digests, **retrained[period]} if digests.get(name) != retrained[period].get(name)]
         for period, digests in recorded.items()
     }
     found = []
@@ -86,60 +135,74 @@ def diff_data(recorded: Digests, made: Digests) -> list[ReproductionDifference]:
             found.append(ReproductionDifference(part, f"not the recorded ones in {' and '.join(periods)}"))
     for period, names in differing.items():
         if "rows" not in names and (inputs := [name for name in names if name != "labels"]):
-            told = f"{len(inputs)} of {len(recorded[period]) - 2} differ in {period}: {_some(inputs)}"
-            found.append(ReproductionDifference("inputs", told))
+            detail = f"{len(inputs)} of {len(recorded[period]) - 2} differ in {period}: {_shorten(inputs)}"
+            found.append(ReproductionDifference("inputs", detail))
     return found
 
 
-def diff_test_rows(recorded: pd.DataFrame, made: pd.DataFrame) -> list[ReproductionDifference]:
-    """Test rows and labels by name: both frames have customer_id, cutoff and churned."""
-    both = recorded.merge(made, on=_KEYS, how="outer", suffixes=("", "_made"), indicator="side")
+def diff_test_rows(recorded: pd.DataFrame, retrained: pd.DataFrame) -> list[ReproductionDifference]:
+    """Compare test rows and their labels.
+
+    Args:
+        recorded: Columns customer_id, cutoff and churned.
+        retrained: The same columns.
+
+    Returns:
+        Missing rows, additional rows, and different labels.
+    """
+    both = recorded.merge(retrained, on=_KEYS, how="outer", suffixes=("", "_retrained"), indicator="side")
     found = []
-    for side, told in (("left_only", "recorded rows are missing"), ("right_only", "rows were not recorded")):
+    for side, text in (("left_only", "recorded rows are missing"), ("right_only", "rows were not recorded")):
         rows = both[both["side"] == side]
         if len(rows):
-            found.append(ReproductionDifference("test rows", f"{len(rows):,} {told}, the first {_row(rows)}"))
+            found.append(ReproductionDifference("test rows", f"{len(rows):,} {text}, the first {_first_row(rows)}"))
     common = both[both["side"] == "both"]
-    labels = common[common["churned"].astype(bool) != common["churned_made"].astype(bool)]
+    labels = common[common["churned"].astype(bool) != common["churned_retrained"].astype(bool)]
     if len(labels):
-        found.append(
-            ReproductionDifference(
-                "test labels", f"{len(labels):,} of {len(common):,} differ, the first {_row(labels)}"
-            )
-        )
+        detail = f"{len(labels):,} of {len(common):,} differ, the first {_first_row(labels)}"
+        found.append(ReproductionDifference("test labels", detail))
     return found
 
 
-def diff_scores(recorded: pd.DataFrame, made: pd.DataFrame) -> list[ReproductionDifference]:
-    """Predictions that are not the same to the last bit: both frames have customer_id, cutoff and "model"."""
-    both = recorded.merge(made, on=_KEYS, suffixes=("", "_made")).sort_values(["cutoff", "customer_id"])
-    before, after = both["model"].to_numpy(np.float64), both["model_made"].to_numpy(np.float64)
-    rows = _bits(before) != _bits(after)
+def diff_scores(recorded: pd.DataFrame, retrained: pd.DataFrame) -> list[ReproductionDifference]:
+    """Compare predictions bit by bit.
+
+    Args:
+        recorded: Columns customer_id, cutoff and "model".
+        retrained: The same columns.
+
+    Returns:
+        At most one difference, about the rows that both have.
+    """
+    both = recorded.merge(retrained, on=_KEYS, suffixes=("", "_retrained")).sort_values(["cutoff", "customer_id"])
+    before, now = both["model"].to_numpy(np.float64), both["model_retrained"].to_numpy(np.float64)
+    rows = _bits(before) != _bits(now)
     if not rows.any():
         return []
-    first, largest = int(np.flatnonzero(rows)[0]), np.abs(before - after)[rows].max()
-    what = (
-        f"{rows.sum():,} of {len(both):,} differ, by {largest:.3g} at most; the first {_row(both[rows])}: recorded "
-        f"{float(before[first])!r}, here {float(after[first])!r}"
+    first, largest = int(np.flatnonzero(rows)[0]), np.abs(before - now)[rows].max()
+    detail = (
+        f"{rows.sum():,} of {len(both):,} differ, by {largest:.3g} at most; the first {_first_row(both[rows])}: "
+        f"recorded {float(before[first])!r}, here {float(now[first])!r}"
     )
-    return [ReproductionDifference("predictions", what)]
+    return [ReproductionDifference("predictions", detail)]
 
 
-def _bits(values: Floats) -> Ints:
+def _bits(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(values).view(np.int64)
 
 
-def _row(rows: pd.DataFrame) -> str:
+def _first_row(rows: pd.DataFrame) -> str:
     first = rows.sort_values(["cutoff", "customer_id"]).iloc[0]
     return f"of customer {first['customer_id']} at {first['cutoff']:%Y-%m-%d}"
 
 
-def _check_out(recorded: Lineage) -> str:
+def _checkout_advice(recorded: Lineage) -> str:
     commit, _, changes = recorded.git_commit.partition(" ")
     if commit == "unknown":
-        return "Which commit it was made with was not recorded."
-    return f"Check out {commit[:12]}{' (it was made with uncommitted changes)' if changes else ''} and run this there."
+        return "The commit of the training was not recorded."
+    note = " (the training had uncommitted changes)" if changes else ""
+    return f"Check out {commit[:12]}{note} and run this command there."
 
 
-def _some(names: Sequence[str]) -> str:
+def _shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

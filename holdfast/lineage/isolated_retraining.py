@@ -1,4 +1,4 @@
-"""Has a version made again by a fresh interpreter that knows its batches and its settings, and no registry."""
+"""Retraining of a version in a clean process, which has the batches and settings of the version and no registry."""
 
 import os
 import sys
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
@@ -24,43 +23,49 @@ from holdfast.training.numeric_environment import (
 )
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
-# Nothing that names a store or a registry: the definitions of this checkout go into a registry of the process's own.
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+# No variable that names a store or a registry: the definitions of this checkout go into the registry of the workspace.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class ReproductionError(HoldfastError):
-    """A version cannot be made again at all."""
+    """A version cannot be reproduced at all."""
 
 
 @dataclass(frozen=True)
 class RetrainingOutcome:
-    """What the process found and made.
+    """Result of the clean process.
 
-    ``present``: the lineage that this checkout would record. ``made`` is None where the definitions are others, or
-    for the reason in ``refusal``.
+    Attributes:
+        current: Lineage that this checkout would record.
+        numeric_environment: That of the process.
+        model: None if the definitions differ, or after ``error``.
+        error: Reason why the batches give no training set.
     """
 
-    present: Lineage
-    arithmetic: NumericEnvironment
-    made: RetrainedModel | None
-    refusal: str = ""
+    current: Lineage
+    numeric_environment: NumericEnvironment
+    model: RetrainedModel | None
+    error: str | None = None
 
 
 def retrain_isolated(
     settings: Settings,
     lineage: Lineage,
     recipe: Recipe,
-    arithmetic: NumericEnvironment | None,
-    say: Callable[[str], object],
+    numeric_environment: NumericEnvironment | None,
+    report: Callable[[str], object],
 ) -> RetrainingOutcome:
-    """Make the model of a recipe from the batches of its lineage, in a temporary folder that is removed.
+    """Retrain a model in a temporary folder, which is removed.
 
     Args:
-        settings: Where the batches are.
-        lineage: Its batches, times, horizon and activity window are used.
-        recipe: What is fitted on them.
-        arithmetic: What it was computed with, None where that is not known.
-        say: Is told what is going on.
+        settings: Name the folder of batches.
+        lineage: Gives batches, times, horizon and activity window.
+        recipe: Model that is fitted.
+        numeric_environment: That of the original training, which the process is pinned to; None if not recorded.
+        report: Called with each line of progress.
+
+    Returns:
+        The model, or the reason why there is none.
 
     Raises:
         ReproductionError: The process failed.
@@ -73,33 +78,34 @@ def retrain_isolated(
             (batches / batch_id).symlink_to(settings.batches / batch_id)
         (folder / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))
         (folder / RECIPE_FILE).write_text(recipe.model_dump_json())
-        _run(folder, _environment(folder / "data", lineage, arithmetic), say)
-        return _read(folder)
+        _run(folder, _environment(folder / "data", lineage, numeric_environment), report)
+        return _read_outcome(folder)
 
 
-def _environment(data: Path, lineage: Lineage, arithmetic: NumericEnvironment | None) -> dict[str, str]:
-    kept = _KEPT if arithmetic else _KEPT + PINNING_VARIABLES
-    return {name: os.environ[name] for name in kept if name in os.environ} | {
+def _environment(data: Path, lineage: Lineage, numeric_environment: NumericEnvironment | None) -> dict[str, str]:
+    inherited = _INHERITED if numeric_environment else _INHERITED + PINNING_VARIABLES
+    return {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOLDFAST_DATA": str(data),
         "HOLDFAST_HORIZON_DAYS": str(lineage.horizon_days),
         "HOLDFAST_ACTIVITY_DAYS": str(lineage.activity_days),
-        **(pinned_environment(arithmetic) if arithmetic else {}),
+        **(pinned_environment(numeric_environment) if numeric_environment else {}),
     }
 
 
-def _run(folder: Path, environment: dict[str, str], say: Callable[[str], object]) -> None:
+def _run(folder: Path, environment: dict[str, str], report: Callable[[str], object]) -> None:
     command = [sys.executable, "-s", "-m", retrain_worker.__name__, str(folder)]
     process = start_process("retraining", command, environment, folder / "log.txt", ROOT, capture_output=True)
-    if status := process.report_output(lambda line: say(line.strip())):
+    if status := process.report_output(lambda line: report(line.strip())):
         raise ReproductionError(f"The clean process ended with code {status}. {log_tail(process.log)}")
 
 
-def _read(folder: Path) -> RetrainingOutcome:
-    present = LINEAGE.validate_json((folder / retrain_worker.CURRENT_FILE).read_bytes())
-    arithmetic = NUMERIC_ENVIRONMENT.validate_json((folder / retrain_worker.ARITHMETIC_FILE).read_bytes())
-    if (refusal := folder / retrain_worker.REFUSAL_FILE).exists():
-        return RetrainingOutcome(present, arithmetic, None, refusal.read_text())
+def _read_outcome(folder: Path) -> RetrainingOutcome:
+    current = LINEAGE.validate_json((folder / retrain_worker.CURRENT_FILE).read_bytes())
+    environment_file = folder / retrain_worker.NUMERIC_ENVIRONMENT_FILE
+    numeric_environment = NUMERIC_ENVIRONMENT.validate_json(environment_file.read_bytes())
+    if (error := folder / retrain_worker.ERROR_FILE).exists():
+        return RetrainingOutcome(current, numeric_environment, None, error.read_text())
     if not (scores := folder / retrain_worker.SCORES_FILE).exists():
-        return RetrainingOutcome(present, arithmetic, None)
-    digests = TypeAdapter(dict[str, dict[str, str]]).validate_json((folder / retrain_worker.DIGESTS_FILE).read_bytes())
-    return RetrainingOutcome(present, arithmetic, RetrainedModel(digests, pd.read_parquet(scores)))
+        return RetrainingOutcome(current, numeric_environment, None)
+    digests = retrain_worker.DIGESTS.validate_json((folder / retrain_worker.DIGESTS_FILE).read_bytes())
+    return RetrainingOutcome(current, numeric_environment, RetrainedModel(digests, pd.read_parquet(scores)))

@@ -1,4 +1,4 @@
-"""Makes a version again from what was recorded of it, and holds the two side by side."""
+"""Reproduction of a model version, and its comparison with the recorded results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,46 +23,62 @@ from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 @dataclass(frozen=True)
 class RecordedVersion:
-    """What a version left of itself.
+    """Records of a version that a reproduction needs.
 
-    ``scores``: customer_id, cutoff, churned and "model" of every test row. ``arithmetic``: None where a version was
-    trained before it was recorded.
+    Attributes:
+        version: Number.
+        lineage: Batches, times, definitions and code of the training.
+        recipe: Fitted model and its cut-offs.
+        scores: customer_id, cutoff, churned and "model" of every test row.
+        numeric_environment: None if the version was trained before it was recorded.
     """
 
     version: str
     lineage: Lineage
     recipe: Recipe
     scores: pd.DataFrame
-    arithmetic: NumericEnvironment | None
+    numeric_environment: NumericEnvironment | None
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of it. ``differences`` has the first cause first; an identical one may differ in code.
+    """Result of a reproduction.
 
-    ``left_out``: batches on disk that arrived in time but are not of the lineage.
+    Attributes:
+        version: Number.
+        identical: All test predictions and the data behind them are bit-identical.
+        rows: Number of test rows.
+        differences: First cause first; an identical reproduction may differ in code.
+        unused_batches: Batches on disk that arrived in time and are not part of the lineage.
     """
 
     version: str
     identical: bool
     rows: int
     differences: list[ReproductionDifference]
-    left_out: list[str] = field(default_factory=list)
+    unused_batches: list[str] = field(default_factory=list)
 
 
 def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion:
-    """What was recorded of a version: a number, ``champion`` or ``challenger``.
+    """Read the records of a version.
+
+    Args:
+        client: Client of the registry.
+        version: Number, ``champion`` or ``challenger``.
+
+    Returns:
+        The records.
 
     Raises:
-        UnknownVersionError: There is none.
-        RunUnavailableError, NoLineageError, ReproductionError: Too little of it is left.
+        UnknownVersionError: The version does not exist.
+        RunUnavailableError, NoLineageError, ReproductionError: A record is missing.
     """
     registered = resolve_version(client, version)
-    about = f"{MODEL_NAME} version {registered.version}, MLflow run {registered.run_id},"
+    label = f"{MODEL_NAME} version {registered.version}, MLflow run {registered.run_id},"
     files = read_files(client, str(registered.run_id), (LINEAGE_FILE, RECIPE_FILE, PREDICTIONS_FILE))
-    lineage = parse_lineage(files, about)
+    lineage = parse_lineage(files, label)
     if missing := sorted({RECIPE_FILE, PREDICTIONS_FILE} - files.keys()):
-        raise ReproductionError(f"{about} has no {' and no '.join(missing)}: it cannot be made again.")
+        raise ReproductionError(f"{label} has no {' and no '.join(missing)}: it cannot be reproduced.")
     return RecordedVersion(
         str(registered.version),
         lineage,
@@ -72,37 +88,54 @@ def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion
     )
 
 
-def reproduce(settings: Settings, recorded: RecordedVersion, say: Callable[[str], object]) -> Reproduction:
-    """Make it again in a clean process and compare. Changes neither the data folder nor the registry.
+def reproduce(settings: Settings, recorded: RecordedVersion, report: Callable[[str], object]) -> Reproduction:
+    """Retrain a version in a clean process and compare. The data folder and the registry do not change.
+
+    Args:
+        settings: Name the folder of batches.
+        recorded: Records of the version.
+        report: Called with each line of progress.
+
+    Returns:
+        The differences.
 
     Raises:
         ReproductionError: The clean process failed.
     """
     on_disk = list_batches(settings)
-    if gone := differences.diff_batches(recorded.lineage, on_disk, settings.batches):
-        return Reproduction(recorded.version, False, len(recorded.scores), gone)
-    outcome = retrain_isolated(settings, recorded.lineage, recorded.recipe, recorded.arithmetic, say)
-    return compare(recorded, outcome, differences.list_extra_batches(recorded.lineage, on_disk))
+    if missing := differences.diff_batches(recorded.lineage, on_disk, settings.batches):
+        return Reproduction(recorded.version, False, len(recorded.scores), missing)
+    outcome = retrain_isolated(settings, recorded.lineage, recorded.recipe, recorded.numeric_environment, report)
+    return compare(recorded, outcome, differences.list_unused_batches(recorded.lineage, on_disk))
 
 
-def compare(recorded: RecordedVersion, outcome: RetrainingOutcome, left_out: list[str]) -> Reproduction:
-    """Hold what was made beside what was recorded."""
-    rows, lineage, made = len(recorded.scores), recorded.lineage, outcome.made
-    causes = differences.diff_definitions(lineage, outcome.present) + differences.diff_code(lineage, outcome.present)
-    causes += differences.diff_numeric_environment(recorded.arithmetic, outcome.arithmetic)
-    if made is None:
-        refused = [ReproductionDifference("training set", outcome.refusal)] if outcome.refusal else []
-        return Reproduction(recorded.version, False, rows, causes + refused, left_out)
-    data = differences.diff_data(recorded.recipe.digests, made.digests)
-    data += differences.diff_test_rows(recorded.scores, made.scores)
-    scores = differences.diff_scores(recorded.scores, made.scores)
+def compare(recorded: RecordedVersion, outcome: RetrainingOutcome, unused_batches: list[str]) -> Reproduction:
+    """Compare a retrained model with the records of the version.
+
+    Args:
+        recorded: Records of the version.
+        outcome: Result of the clean process.
+        unused_batches: Passed on to the result.
+
+    Returns:
+        The differences.
+    """
+    rows, lineage, model = len(recorded.scores), recorded.lineage, outcome.model
+    causes = differences.diff_definitions(lineage, outcome.current) + differences.diff_code(lineage, outcome.current)
+    causes += differences.diff_numeric_environment(recorded.numeric_environment, outcome.numeric_environment)
+    if model is None:
+        failed = [ReproductionDifference("training set", outcome.error)] if outcome.error else []
+        return Reproduction(recorded.version, False, rows, causes + failed, unused_batches)
+    data = differences.diff_data(recorded.recipe.digests, model.digests)
+    data += differences.diff_test_rows(recorded.scores, model.scores)
+    scores = differences.diff_scores(recorded.scores, model.scores)
     if scores and not causes + data:
-        causes = [ReproductionDifference("fit", _unexplained(recorded, outcome))]
-    return Reproduction(recorded.version, not data + scores, rows, causes + data + scores, left_out)
+        causes = [ReproductionDifference("fit", _explain_fit(recorded, outcome))]
+    return Reproduction(recorded.version, not data + scores, rows, causes + data + scores, unused_batches)
 
 
-def _unexplained(recorded: RecordedVersion, outcome: RetrainingOutcome) -> str:
+def _explain_fit(recorded: RecordedVersion, outcome: RetrainingOutcome) -> str:
     same = "definitions, code, rows, labels and inputs are the recorded ones: the recipe was changed"
-    if recorded.arithmetic:
+    if recorded.numeric_environment:
         return f"{same}, or the installed libraries are not those of the lock."
-    return f"{same}, or another processor computed it (here {outcome.arithmetic}; then is not recorded)."
+    return f"{same}, or another processor computed it (here {outcome.numeric_environment}; then not recorded)."

@@ -1,7 +1,7 @@
-"""Makes a model version again, in this process: `python -m holdfast.lineage.retrain_worker FOLDER`
+"""Worker that retrains a model version: `python -m holdfast.lineage.retrain_worker FOLDER`
 
-FOLDER holds the lineage and the recipe; HOLDFAST_DATA names a data folder that holds the batches of the lineage and
-nothing else. No model registry is opened: this process does not know one.
+FOLDER has the lineage and the recipe; HOLDFAST_DATA names a data folder with only the batches of the lineage. The
+worker opens no model registry.
 """
 
 import sys
@@ -25,38 +25,60 @@ from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.settings import TrainingSettings
 
 RECORDED_FILE = "lineage.json"
-CURRENT_FILE, ARITHMETIC_FILE = "here.json", "arithmetic.json"
-DIGESTS_FILE, SCORES_FILE, REFUSAL_FILE = "digests.json", "scores.parquet", "refusal.txt"
+CURRENT_FILE, NUMERIC_ENVIRONMENT_FILE = "current_lineage.json", "numeric_environment.json"
+DIGESTS_FILE, SCORES_FILE, ERROR_FILE = "digests.json", "scores.parquet", "error.txt"
+DIGESTS = TypeAdapter(dict[str, dict[str, str]])
 
 
 @dataclass(frozen=True)
 class RetrainedModel:
-    """``digests`` as in a recipe; ``scores``: customer_id, cutoff, churned and "model" of every test row."""
+    """Result of a retraining.
+
+    Attributes:
+        digests: SHA-256 of rows, labels and inputs by period, as in a recipe.
+        scores: customer_id, cutoff, churned and "model" of every test row.
+    """
 
     digests: dict[str, dict[str, str]]
     scores: pd.DataFrame
 
 
 def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
-    """The lineage that training at the recorded times would have by this checkout, on the present data folder.
+    """Compute the lineage that this checkout would record for a training on the data folder.
 
-    The definitions are applied to the registry of that folder.
+    The definitions are applied to the feature registry of the folder.
+
+    Args:
+        settings: Name the data folder.
+        recorded: Gives ``as_of`` and ``known_at``.
+
+    Returns:
+        The lineage.
     """
     apply_definitions(open_store())
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
     return build_lineage(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
 
 
-def retrain(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable[[str], object]) -> RetrainedModel:
+def retrain(settings: Settings, recorded: Lineage, recipe: Recipe, report: Callable[[str], object]) -> RetrainedModel:
     """Build the features of every cut-off, join, fit, and score the test rows.
+
+    Args:
+        settings: Name the data folder.
+        recorded: Gives ``as_of`` and ``known_at``.
+        recipe: Model that is fitted, and its cut-offs.
+        report: Called with each line of progress.
+
+    Returns:
+        Digests of the data, and the test scores.
 
     Raises:
         HoldfastError: The batches do not give a training set.
     """
     cutoffs = sorted({*recipe.development, *recipe.test})
-    data = build_training_set(settings, cutoffs, recorded.as_of, recorded.known_at, say)
+    data = build_training_set(settings, cutoffs, recorded.as_of, recorded.known_at, report)
     development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
-    say(f"fitting {recipe.family} on {len(development.y):,} rows")
+    report(f"fitting {recipe.family} on {len(development.y):,} rows")
     scores = predict_churn(fit_recipe(recipe, data), test.x)
     return RetrainedModel(
         {"development": development.digests(), "test": test.digests()},
@@ -65,27 +87,31 @@ def retrain(settings: Settings, recorded: Lineage, recipe: Recipe, say: Callable
 
 
 def main(folder: Path) -> None:
-    """Leave what was made, or why it could not be, as files in ``folder``; tell the progress on standard output."""
+    """Retrain, and write the result or the error as files; progress goes to standard output.
+
+    Args:
+        folder: Has the lineage and the recipe; receives the files.
+    """
     settings = load_settings()
     recorded = LINEAGE.validate_json((folder / RECORDED_FILE).read_bytes())
     recipe = Recipe.model_validate_json((folder / RECIPE_FILE).read_bytes())
-    _say("reading the definitions")
-    present = current_lineage(settings, recorded)
-    (folder / CURRENT_FILE).write_bytes(LINEAGE.dump_json(present))
-    (folder / ARITHMETIC_FILE).write_bytes(NUMERIC_ENVIRONMENT.dump_json(current_numeric_environment()))
-    if present.fingerprint != recorded.fingerprint:
-        return  # other features: whatever is trained on them is another model
+    _report("reading the definitions")
+    current = current_lineage(settings, recorded)
+    (folder / CURRENT_FILE).write_bytes(LINEAGE.dump_json(current))
+    (folder / NUMERIC_ENVIRONMENT_FILE).write_bytes(NUMERIC_ENVIRONMENT.dump_json(current_numeric_environment()))
+    if current.fingerprint != recorded.fingerprint:
+        return  # other definitions give another model
     try:
-        made = retrain(settings, recorded, recipe, _say)
+        model = retrain(settings, recorded, recipe, _report)
     except HoldfastError as error:
-        (folder / REFUSAL_FILE).write_text(str(error))
+        (folder / ERROR_FILE).write_text(str(error))
         return
-    made.scores.to_parquet(folder / SCORES_FILE, index=False)
-    (folder / DIGESTS_FILE).write_bytes(TypeAdapter(dict[str, dict[str, str]]).dump_json(made.digests))
+    model.scores.to_parquet(folder / SCORES_FILE, index=False)
+    (folder / DIGESTS_FILE).write_bytes(DIGESTS.dump_json(model.digests))
 
 
-def _say(doing: str) -> None:
-    sys.stdout.write(f"{doing}\n")
+def _report(progress: str) -> None:
+    sys.stdout.write(f"{progress}\n")
     sys.stdout.flush()
 
 

@@ -1,14 +1,14 @@
-"""What is known of a model version: its past from lineage and recipe, its life from the registry."""
+"""History of a model version: data and training from its run, events from the registry."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import cast
+from typing import Annotated, cast
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
@@ -46,7 +46,7 @@ Event = (
 
 @dataclass(frozen=True)
 class UsedBatch:
-    """A batch that a model was trained on. ``manifest`` is None when it is no longer on disk."""
+    """Batch that a model was trained on. ``manifest`` is None if the batch is no longer on disk."""
 
     batch_id: str
     manifest: Batch | None
@@ -54,12 +54,28 @@ class UsedBatch:
 
 @dataclass(frozen=True)
 class VersionHistory:
-    """Everything that is recorded of a model version; None is what it has not, or not yet.
+    """Records of a model version; None for what is not recorded or has not happened.
 
-    ``gates`` to ``rollback`` are the latest of their kind, an approval as it stands now and a promotion only if it
-    moved the alias; ``events`` are all that were kept. ``successors`` are the promotions after it, and ``returns`` the
-    rollbacks that made it the champion again, each with the version that it is recorded on. ``unreadable`` says why a
-    report that is there cannot be read.
+    Attributes:
+        version: Number.
+        aliases: ``champion``, ``challenger``, or none.
+        registered_at: To the second, UTC.
+        run_id: MLflow run.
+        training_rows: Number of rows that the model was fitted on.
+        lineage: Batches, times, definitions and code.
+        numeric_environment: That of the training; in JSON ``arithmetic``.
+        batches: Batches of the lineage.
+        recipe: Fitted model and its cut-offs.
+        evaluation: Results on the test period.
+        gates: Latest verdict.
+        report: Measurements behind ``gates``.
+        approval: Latest request, as of now.
+        promotion: Latest promotion that moved the alias.
+        rollback: Latest rollback of this version.
+        successors: Promotions that replaced this version, each with the number of the new champion.
+        returns: Rollbacks that made this version the champion again, each with the number of the replaced version.
+        events: All stored events, oldest first.
+        unreadable: Reason why an existing report cannot be read.
     """
 
     version: str
@@ -68,7 +84,7 @@ class VersionHistory:
     run_id: str
     training_rows: int | None
     lineage: Lineage
-    arithmetic: NumericEnvironment | None
+    numeric_environment: Annotated[NumericEnvironment | None, Field(serialization_alias="arithmetic")]
     batches: list[UsedBatch]
     recipe: Recipe | None
     evaluation: Evaluation | None
@@ -84,28 +100,44 @@ class VersionHistory:
 
 
 def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
-    """A version by its number, or the one that ``champion`` or ``challenger`` names.
+    """Find a registered version.
+
+    Args:
+        client: Client of the registry.
+        name: Number, ``champion`` or ``challenger``.
+
+    Returns:
+        The version.
 
     Raises:
-        UnknownVersionError: There is none.
+        UnknownVersionError: The version does not exist.
     """
-    named = {CHAMPION: get_champion_version, CHALLENGER: get_challenger_version}
-    if name not in named:
+    aliases = {CHAMPION: get_champion_version, CHALLENGER: get_challenger_version}
+    if name not in aliases:
         return get_version(client, name)
-    number = named[name](client)
+    number = aliases[name](client)
     if number is None:
-        raise UnknownVersionError(f"{MODEL_NAME} has no {name}. Name a version by its number.")
+        raise UnknownVersionError(f"{MODEL_NAME} has no {name}. Give the number of a version.")
     return get_version(client, number)
 
 
 def load_version_history(
     client: MlflowClient, settings: Settings, version: str, now: datetime | None = None
 ) -> VersionHistory:
-    """The history of one version, a number, ``champion`` or ``challenger``, as it stands at ``now``.
+    """Read the history of a version.
+
+    Args:
+        client: Client of the registry.
+        settings: Name the folder of batches.
+        version: Number, ``champion`` or ``challenger``.
+        now: Time at which an open approval is evaluated; by default the current time.
+
+    Returns:
+        The history.
 
     Raises:
-        UnknownVersionError: There is none.
-        RunUnavailableError, NoLineageError: Its past cannot be read.
+        UnknownVersionError: The version does not exist.
+        RunUnavailableError, NoLineageError: The records of the run cannot be read.
     """
     registered = resolve_version(client, version)
     number, tags, run_id = str(registered.version), registered.tags, str(registered.run_id)
@@ -113,8 +145,8 @@ def load_version_history(
     lineage = parse_lineage(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
     manifests = {batch.batch_id: batch for batch in list_batches(settings)}
     gates, approval = GatesRecord.from_tags(tags, number), ApprovalRecord.from_tags(tags, number)
-    past = read_champion_history(client)
-    promotions = past.promotions.get(number, [])
+    history = read_champion_history(client)
+    promotions = history.promotions.get(number, [])
     report, unreadable = _report(client, number, gates)
     rows = client.get_run(run_id).data.metrics.get("training_rows")
     return VersionHistory(
@@ -124,7 +156,7 @@ def load_version_history(
         run_id=run_id,
         training_rows=None if rows is None else int(rows),
         lineage=lineage,
-        arithmetic=parse_numeric_environment(files),
+        numeric_environment=parse_numeric_environment(files),
         batches=[UsedBatch(name, manifests.get(name)) for name in lineage.batches],
         recipe=Recipe.model_validate_json(files[RECIPE_FILE]) if RECIPE_FILE in files else None,
         evaluation=Evaluation.model_validate_json(files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
@@ -132,18 +164,21 @@ def load_version_history(
         report=report,
         approval=approval.evaluate_at(now or datetime.now(UTC)) if approval else None,
         promotion=promotions[-1] if promotions else None,
-        rollback=past.rollbacks[number][-1] if past.rollbacks.get(number) else None,
+        rollback=history.rollbacks[number][-1] if history.rollbacks.get(number) else None,
         successors=[
-            (name, item) for name, found in past.promotions.items() for item in found if item.previous == number
+            (name, promotion)
+            for name, found in history.promotions.items()
+            for promotion in found
+            if promotion.previous == number
         ],
-        returns=past.list_returns_to(number),
+        returns=history.list_returns_to(number),
         events=cast(list[Event], parse_events(tags, number) or []),
         unreadable=unreadable,
     )
 
 
 def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tuple[GateReport | None, str]:
-    """The report behind a verdict, and why one that is there cannot be read."""
+    """Read the report behind a verdict; the text is the reason why an existing one cannot be read."""
     try:
         return read_report(client, version, gates.key) if gates else None, ""
     except BadReportError as error:
@@ -151,32 +186,52 @@ def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tu
 
 
 def registration_time(version: ModelVersion) -> datetime:
-    """When it came into the registry, to the second."""
+    """Return the time at which a version was registered.
+
+    Args:
+        version: Registered version.
+
+    Returns:
+        The time in UTC, to the second.
+    """
     return datetime.fromtimestamp(int(version.creation_timestamp or 0) // 1000, UTC)
 
 
 class NoLineageError(HoldfastError):
-    """The run of a version does not say where it came from."""
+    """The run of a version has no readable lineage."""
 
 
 def parse_lineage(files: Mapping[str, bytes], where: str) -> Lineage:
-    """The lineage among the files of a run.
+    """Parse the lineage of a run.
+
+    Args:
+        files: Name to content.
+        where: Version and run, for the message.
+
+    Returns:
+        The lineage.
 
     Raises:
-        NoLineageError: It is not there, or nothing that Holdfast wrote.
+        NoLineageError: The file is missing or invalid.
     """
     if LINEAGE_FILE not in files:
-        raise NoLineageError(f"{where} has no {LINEAGE_FILE}: `python -m flows.train` did not make it.")
+        raise NoLineageError(f"{where} has no {LINEAGE_FILE}: `python -m flows.train` did not train it.")
     try:
         return LINEAGE.validate_json(files[LINEAGE_FILE])
     except ValidationError as error:
         raise NoLineageError(
-            f"{where}: {LINEAGE_FILE} is not as Holdfast writes it ({error.errors()[0]['msg']}). "
-            "Restore it from a backup of the run."
+            f"{where}: {LINEAGE_FILE} is invalid ({error.errors()[0]['msg']}). Restore it from a backup of the run."
         ) from error
 
 
 def parse_numeric_environment(files: Mapping[str, bytes]) -> NumericEnvironment | None:
-    """What a model was computed with, where its lineage says so."""
-    told = json.loads(files[LINEAGE_FILE]).get("arithmetic")
-    return NUMERIC_ENVIRONMENT.validate_python(told) if told else None
+    """Parse the numeric environment of a run.
+
+    Args:
+        files: Name to content; the lineage is one of them.
+
+    Returns:
+        The environment; None if the lineage does not have it.
+    """
+    recorded = json.loads(files[LINEAGE_FILE]).get("arithmetic")
+    return NUMERIC_ENVIRONMENT.validate_python(recorded) if recorded else None

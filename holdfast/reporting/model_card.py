@@ -1,4 +1,4 @@
-"""The model card: one page that tells what a version is for, how good it is, where it fails and who approved it."""
+"""Model card: one page about purpose, performance, limits and approval of a version."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ MARKDOWN_FILE, HTML_FILE = "model_card.md", "model_card.html"
 
 
 class NoEvaluationError(HoldfastError):
-    """Nothing is recorded that a card could tell."""
+    """The version has no recorded evaluation."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The card of a version, as it stands in its run."""
+    """Card of a version, and the MLflow run that stores it."""
 
     version: str
     run_id: str
@@ -33,29 +33,45 @@ class ModelCard:
 
 
 def build_model_card(client: MlflowClient, settings: Settings, version: str) -> ModelCard:
-    """Write the card of a version: a number, ``champion`` or ``challenger``. The same facts give the same text.
+    """Render the card of a version. The same records give the same text.
+
+    Args:
+        client: Client of the registry.
+        settings: Name the folder of batches.
+        version: Number, ``champion`` or ``challenger``.
+
+    Returns:
+        The card.
 
     Raises:
-        UnknownVersionError: There is none.
-        RunUnavailableError, NoLineageError, NoEvaluationError: Too little is recorded.
+        UnknownVersionError: The version does not exist.
+        RunUnavailableError, NoLineageError, NoEvaluationError: A record is missing.
     """
     history = load_version_history(client, settings, version)
     if history.evaluation is None or history.recipe is None:
         raise NoEvaluationError(
             f"{MODEL_NAME} version {history.version}, MLflow run {history.run_id}, has no {EVALUATION_FILE} or no "
-            f"{RECIPE_FILE}: there is nothing to tell. Train again with `python -m flows.train`."
+            f"{RECIPE_FILE}, which a model card needs. Train again with `python -m flows.train`."
         )
     files = read_files(client, history.run_id, [f"{name}.png" for name in PLOTS])
-    pictures = {name.removesuffix(".png"): content for name, content in files.items()}
-    markdown = render_markdown(build_card_context(history, history.evaluation, history.recipe), pictures)
+    plots = {name.removesuffix(".png"): content for name, content in files.items()}
+    markdown = render_markdown(build_card_context(history, history.evaluation, history.recipe), plots)
     return ModelCard(history.version, history.run_id, markdown)
 
 
 def publish_model_card(settings: Settings, version: str) -> ModelCard:
-    """Write the card as it is now, and put it into the run of its version as Markdown and as a page.
+    """Render the current card, and store it in the run of the version as Markdown and HTML.
+
+    Args:
+        settings: Name the registry and the folder of batches.
+        version: Number, ``champion`` or ``challenger``.
+
+    Returns:
+        The card.
 
     Raises:
-        UnknownVersionError, RunUnavailableError, NoLineageError, NoEvaluationError: As ``model_card``.
+        UnknownVersionError: The version does not exist.
+        RunUnavailableError, NoLineageError, NoEvaluationError: A record is missing.
     """
     client = open_registry(settings)
     card = build_model_card(client, settings, version)

@@ -1,4 +1,4 @@
-"""Renders a model card: Markdown from facts and pictures, HTML from the Markdown."""
+"""Rendering of a model card: Markdown from its context and plots, HTML from the Markdown."""
 
 import io
 import re
@@ -16,43 +16,54 @@ from holdfast.core.formatting import format_minute, png_data_url
 from holdfast.training.evaluation_report import Interval
 
 _FOLDER = Path(__file__).resolve().parent
-_COLOURS = 64  # what a chart needs; a quarter of the size
+_COLORS = 64  # enough for a plot, at a quarter of the size
 _INTERVAL = re.compile(r"<td>([+-]?[\d.]+) \(([^<()]+ to [^<()]+)\)</td>")
-_ACTIVE = re.compile(r"([\\`*\[\]<>|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
-def render_markdown(facts: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
-    """The card. What comes from data or people is text in it, never Markdown; a picture that is not there is left out.
+def render_markdown(context: Mapping[str, Any], plots: Mapping[str, bytes]) -> str:
+    """Render the card as Markdown. Values are escaped; a missing plot is left out.
 
     Args:
-        facts: As ``holdfast.reporting.model_card_facts.build_card_context`` gives them.
-        pictures: Name to PNG.
+        context: See :func:`holdfast.reporting.model_card_facts.build_card_context`.
+        plots: PNG by name.
+
+    Returns:
+        The card.
     """
 
-    def picture(name: str, alt: str) -> Markup:
-        return Markup(f"![{alt}]({shrink_png(pictures[name])})") if name in pictures else Markup("")
+    def embed_plot(name: str, alt: str) -> Markup:
+        return Markup(f"![{alt}]({shrink_png(plots[name])})") if name in plots else Markup("")
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_as_text,
+        finalize=_escape,
     )
     environment.filters |= {
-        "picture": picture,
+        "plot": embed_plot,
         "minute": format_minute,
         "month": lambda time: f"{time:%Y-%m}",
         "count": lambda value: f"{value:,}",
         "number": lambda value, digits: f"{value:.{digits}f}",
         "percent": lambda value: f"{value:.1%}",
-        "signed": format_difference,
+        "difference": format_difference,
     }
-    return re.sub(r"\n{3,}", "\n\n", environment.get_template("model_card.md.j2").render(facts))
+    return re.sub(r"\n{3,}", "\n\n", environment.get_template("model_card.md.j2").render(context))
 
 
 def render_html(markdown: str, title: str) -> str:
-    """A page of its own: nothing is loaded from elsewhere."""
+    """Render the card as a self-contained HTML page.
+
+    Args:
+        markdown: The card.
+        title: Title of the page.
+
+    Returns:
+        The page, which loads nothing.
+    """
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     body = re.sub("<td>(passed|failed)</td>", r'<td class="\1">\1</td>', body)
     body = _INTERVAL.sub(r"<td>\1 <small>\2</small></td>", body)
@@ -62,23 +73,38 @@ def render_html(markdown: str, title: str) -> str:
 
 
 def format_difference(interval: Interval, digits: int = 3) -> str:
-    """A difference and its interval."""
+    """Format a difference with its interval.
+
+    Args:
+        interval: Value and bounds.
+        digits: Decimals.
+
+    Returns:
+        Such as "+0.012 (+0.001 to +0.020)".
+    """
     numbers = (round(number, digits) + 0.0 for number in (interval.value, interval.low, interval.high))  # no -0.000
     value, low, high = (f"{number:+.{digits}f}" for number in numbers)
     return f"{value} ({low} to {high})"
 
 
 def shrink_png(png: bytes) -> str:
-    """A chart as a small PNG, within the text."""
+    """Reduce the colors of a plot.
+
+    Args:
+        png: The plot.
+
+    Returns:
+        Data URL of the smaller PNG.
+    """
     buffer = io.BytesIO()
-    chart = Image.open(io.BytesIO(png)).convert("RGB")
-    chart.quantize(_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    plot = Image.open(io.BytesIO(png)).convert("RGB")
+    plot.quantize(_COLORS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return png_data_url(buffer.getvalue())
 
 
-def _as_text(value: Any) -> Any:
+def _escape(value: Any) -> Any:
     if isinstance(value, Markup):
         return value
     if isinstance(value, datetime):
         return format_minute(value)
-    return _ACTIVE.sub(r"\\\1", re.sub(r"\s+", " ", str(value)))
+    return _MARKDOWN.sub(r"\\\1", re.sub(r"\s+", " ", str(value)))

@@ -1,4 +1,4 @@
-"""Progress of a long run: one line per stage as it ends, with its time."""
+"""Progress of a long run: one line per completed stage, with its duration."""
 
 import time
 from collections.abc import Iterator
@@ -13,27 +13,35 @@ from holdfast.runtime.progress import show_progress_in
 
 @dataclass
 class Stage:
-    """A running stage; set ``outcome`` to say in a few words what came of it."""
+    """Running stage; the body sets ``outcome``, a few words about the result."""
 
     outcome: str = ""
 
 
 @dataclass
 class StageTimer:
-    """Times each stage and prints it."""
+    """Timer that prints each stage. ``seconds`` has the duration by stage."""
 
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str, doing: str) -> Iterator[Stage]:
-        """Show ``doing`` while the body runs, then one line with its outcome; a failure shows as one, too."""
+    def stage(self, name: str, activity: str) -> Iterator[Stage]:
+        """Show an activity while the block runs, then one line with its outcome or failure.
+
+        Args:
+            name: One word.
+            activity: What happens, as a participle: "training the models".
+
+        Yields:
+            The stage, whose outcome the block sets.
+        """
         current, start = Stage(), time.perf_counter()
         try:
-            with self.console.status(f"{name}: {doing}") as status, show_progress_in(status, name):
+            with self.console.status(f"{name}: {activity}") as status, show_progress_in(status, name):
                 yield current
         except BaseException:
-            self.console.print(f"[red]✗[/red] {name:<9}{time.perf_counter() - start:6.1f} s  failed while {doing}")
+            self.console.print(f"[red]✗[/red] {name:<9}{time.perf_counter() - start:6.1f} s  failed while {activity}")
             raise
         self.seconds[name] = round(time.perf_counter() - start, 2)
         self.console.print(f"[green]✓[/green] {name:<9}{self.seconds[name]:6.1f} s  {escape(current.outcome)}")

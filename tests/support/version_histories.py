@@ -1,4 +1,4 @@
-"""A version with a whole past, made up; tests change one piece at a time."""
+"""Synthetic history of a version, which tests change one field at a time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -75,12 +75,12 @@ APPROVAL = ApprovalRecord(
 
 
 def interval(value: float, half: float = 0.02) -> Interval:
-    """As wide on either side."""
+    """Create a symmetric interval."""
     return Interval(value=value, low=value - half, high=value + half)
 
 
 def gate(name: str, value: float | None, verdict: str, detail: str = "measured") -> GateResult:
-    """One gate of a report."""
+    """Create the result of a gate."""
     return GateResult(name=name, value=value, threshold=0.6, direction="at least", verdict=verdict, detail=detail)  # type: ignore[arg-type]
 
 
@@ -98,7 +98,7 @@ REPORT = GateReport(
 
 
 def evaluation(**changed: Any) -> Evaluation:
-    """A test in two months and two groups."""
+    """Create test results of two months and two groups."""
     metrics = dict.fromkeys(METRIC_LABELS, interval(0.712)) | {"ece": interval(0.042, 0.01)}
     weak = dict.fromkeys(METRIC_LABELS, interval(0.655))
     fields: dict[str, Any] = {
@@ -168,7 +168,7 @@ HISTORY = VersionHistory(
     run_id="d79385b24b2f4a19",
     training_rows=12_345,
     lineage=LINEAGE,
-    arithmetic=HASWELL,
+    numeric_environment=HASWELL,
     batches=[UsedBatch(BATCH.batch_id, BATCH)],
     recipe=RECIPE,
     evaluation=evaluation(),
@@ -183,12 +183,12 @@ HISTORY = VersionHistory(
 
 
 def history(**changed: Any) -> VersionHistory:
-    """The whole past, with some of it changed."""
+    """Create a history with changed fields."""
     return replace(HISTORY, **changed)
 
 
 def scores(*values: float, churned: tuple[bool, ...] | None = None) -> pd.DataFrame:
-    """Test rows c0, c1, … at one cut-off with these predictions."""
+    """Create test rows c0, c1, … at one cut-off with these predictions."""
     return pd.DataFrame(
         {
             "customer_id": [f"c{number}" for number in range(len(values))],

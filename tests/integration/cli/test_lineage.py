@@ -1,4 +1,4 @@
-"""`python -m holdfast lineage` on the trained shop: from the version to its batches and back."""
+"""`python -m holdfast lineage` on the trained shop, for versions and batches."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def copied(trained: Trained, tmp_path: Path) -> Iterator[Settings]:
-    """This process at work on a copy of the shop's batches and of its registry, which a test may change."""
+    """Point this process to a copy of the shop's batches and registry, which a test may change."""
     data = tmp_path / "data"
     (data / "mlflow").mkdir(parents=True)
     shutil.copytree(trained.data / "batches", data / "batches")
@@ -31,7 +31,7 @@ def copied(trained: Trained, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command line, in this process: exit code, standard output, standard error."""
+    """Run the command in this process; returns exit code, standard output and standard error."""
     from holdfast.__main__ import main
 
     def run(*options: str) -> tuple[int, str, str]:
@@ -54,7 +54,7 @@ def _batches(data: Path) -> list[str]:
 
 
 @pytest.mark.long
-def test_a_version_leads_to_its_whole_past(trained: Trained, copied: Settings, command: Command) -> None:
+def test_version_shows_its_full_lineage(trained: Trained, copied: Settings, command: Command) -> None:
     code, printed, _ = command(trained.result.model_version)
     assert code == 0
     evaluation = trained.result.evaluation
@@ -71,27 +71,28 @@ def test_a_version_leads_to_its_whole_past(trained: Trained, copied: Settings, c
         assert part in printed, part
 
 
-def test_for_machines_nothing_is_shortened(trained: Trained, copied: Settings, command: Command) -> None:
+def test_json_has_all_records(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.training.lineage import build_lineage
     from tests.support.shop_fixtures import QUICK
 
     code, printed, _ = command(trained.result.model_version, "--json")
-    told = json.loads(printed)
+    document = json.loads(printed)
     assert code == 0
     with use_data_folder(trained.data) as settings:
         expected = build_lineage(settings, QUICK, fingerprint(open_store(), 90, 180), AS_OF, KNOWN_AT)
-    assert told["lineage"]["batches"] == expected.batches == _batches(trained.data)
+    assert document["lineage"]["batches"] == expected.batches == _batches(trained.data)
     for name in ("fingerprint", "training_code", "lock", "python", "horizon_days", "activity_days"):
-        assert told["lineage"][name] == getattr(expected, name)
-    assert told["lineage"]["settings"] == json.loads(json.dumps(expected.settings))
-    assert told["lineage"]["git_commit"]
-    assert told["recipe"]["seed"] == 0
-    assert told["run_id"] == trained.result.run_id
-    assert [item["manifest"]["rows_added"] > 0 for item in told["batches"]] == [True] * 3
+        assert document["lineage"][name] == getattr(expected, name)
+    assert document["lineage"]["settings"] == json.loads(json.dumps(expected.settings))
+    assert document["lineage"]["git_commit"]
+    assert document["arithmetic"] == json.loads(json.dumps(expected.arithmetic))
+    assert document["recipe"]["seed"] == 0
+    assert document["run_id"] == trained.result.run_id
+    assert [item["manifest"]["rows_added"] > 0 for item in document["batches"]] == [True] * 3
 
 
-def test_what_became_of_it_is_told(trained: Trained, copied: Settings, command: Command) -> None:
+def test_champion_shows_its_promotion(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import open_registry, set_champion
     from holdfast.model_versions.records import PromotionRecord
 
@@ -109,7 +110,7 @@ def test_what_became_of_it_is_told(trained: Trained, copied: Settings, command: 
     assert f"{AS_OF:%Y-%m-%d %H:%M} UTC  champion, approved by Ada [A]: it is better" in printed
 
 
-def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied: Settings, command: Command) -> None:
+def test_version_shows_only_completed_events(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import open_registry
     from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 
@@ -123,14 +124,14 @@ def test_it_is_told_as_it_stands_and_only_what_happened(trained: Trained, copied
     )
     code, printed, _ = command(version)
     assert code == 0
-    assert printed.count("a person was asked, to answer until") == 2
+    assert printed.count("approval requested, until") == 2
     assert printed.count("timed out: nobody answered in time") == 2
     assert "killed" not in printed
-    told = json.loads(command(version, "--json")[1])
-    assert (told["approval"]["status"], told["promotion"], len(told["events"])) == ("timed out", None, 3)
+    document = json.loads(command(version, "--json")[1])
+    assert (document["approval"]["status"], document["promotion"], len(document["events"])) == ("timed out", None, 3)
 
 
-def test_a_batch_leads_to_every_version(trained: Trained, copied: Settings, command: Command) -> None:
+def test_batch_shows_every_version(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import list_versions, open_registry
 
     for batch_id in _batches(trained.data):
@@ -139,23 +140,23 @@ def test_a_batch_leads_to_every_version(trained: Trained, copied: Settings, comm
             assert code == 0
             assert printed.startswith(f"batch {batch_id}")
             assert f"{MODEL_NAME} version {trained.result.model_version}" in printed
-    told = json.loads(command("--batch", _batches(trained.data)[0], "--json")[1])
-    assert len(told["versions"]) + len(told["unreadable"]) == len(list_versions(open_registry(copied)))
+    document = json.loads(command("--batch", _batches(trained.data)[0], "--json")[1])
+    assert len(document["versions"]) + len(document["unreadable"]) == len(list_versions(open_registry(copied)))
 
 
-def test_a_batch_that_is_gone_from_the_disk_is_said_so(trained: Trained, copied: Settings, command: Command) -> None:
-    gone = _batches(trained.data)[1]
-    shutil.rmtree(copied.batches / gone)
+def test_batch_that_is_no_longer_on_disk_is_marked(trained: Trained, copied: Settings, command: Command) -> None:
+    removed = _batches(trained.data)[1]
+    shutil.rmtree(copied.batches / removed)
     code, printed, _ = command(trained.result.model_version)
     assert code == 0
-    assert f"batch {gone}  no longer on disk" in printed
-    code, printed, _ = command("--batch", gone)
+    assert f"batch {removed}  no longer on disk" in printed
+    code, printed, _ = command("--batch", removed)
     assert code == 0
-    assert printed.startswith(f"batch {gone}  no longer on disk")
+    assert printed.startswith(f"batch {removed}  no longer on disk")
     assert f"{MODEL_NAME} version {trained.result.model_version}" in printed
 
 
-def test_a_version_without_a_past_says_so_and_does_not_hide_the_others(
+def test_version_without_lineage_is_an_error_and_hides_no_other(
     trained: Trained, copied: Settings, command: Command
 ) -> None:
     from holdfast.model_versions.aliases import open_registry
@@ -168,15 +169,15 @@ def test_a_version_without_a_past_says_so_and_does_not_hide_the_others(
     assert (code, printed) == (1, "")
     assert f"version {bare}, MLflow run {run.info.run_id} has no lineage.json" in error
     client.log_text(run.info.run_id, '{"as_of": 1}', "lineage.json")
-    assert "lineage.json is not as Holdfast writes it" in command(bare)[2]
+    assert "lineage.json is invalid" in command(bare)[2]
     code, printed, _ = command("--batch", _batches(trained.data)[0])
     assert code == 0
     assert f"version {trained.result.model_version}" in printed
-    assert f"version {bare}: cannot tell" in printed
+    assert f"version {bare}: lineage unavailable" in printed
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["99"], f"{MODEL_NAME} has no version 99"),
         (["nonsense"], f"{MODEL_NAME} has no version nonsense"),
@@ -184,14 +185,16 @@ def test_a_version_without_a_past_says_so_and_does_not_hide_the_others(
         (["--batch", ""], "No batch '' in "),
     ],
 )
-def test_what_does_not_exist_is_one_line(copied: Settings, command: Command, options: list[str], told: str) -> None:
+def test_unknown_name_is_an_error_in_one_line(
+    copied: Settings, command: Command, options: list[str], message: str
+) -> None:
     code, printed, error = command(*options)
     assert (code, printed) == (1, "")
-    assert told in error
+    assert message in error
     assert len(error.strip().splitlines()) == 1
 
 
-def test_a_beginning_that_several_batches_share_is_refused(copied: Settings, command: Command) -> None:
+def test_ambiguous_batch_id_is_an_error(copied: Settings, command: Command) -> None:
     from holdfast.ingestion.batches import list_batches
 
     batch = list_batches(copied)[0]
@@ -202,21 +205,21 @@ def test_a_beginning_that_several_batches_share_is_refused(copied: Settings, com
         (folder / "batch.json").write_text(path.read_text().replace(batch.batch_id, name))
     code, _, error = command("--batch", "ffff")
     assert code == 1
-    assert "2 batches begin with ffff: ffff0001, ffff0002" in error
+    assert "2 batch ids begin with ffff: ffff0001, ffff0002" in error
     code, printed, _ = command("--batch", "ffff0001")
     assert code == 0
-    assert "no model version was made from it" in printed
+    assert "no model version was trained on it" in printed
 
 
 @pytest.mark.parametrize("options", [[], ["1", "--batch", "ab"]])
-def test_neither_or_both_is_a_wrong_use(command: Command, options: list[str]) -> None:
+def test_neither_or_both_arguments_is_a_usage_error(command: Command, options: list[str]) -> None:
     code, _, error = command(*options)
     assert code == 2
     assert "give either a version or --batch" in error
 
 
-def test_where_nothing_was_trained_it_says_what_to_do(data_dir: Path, command: Command) -> None:
+def test_without_models_the_error_names_the_command(data_dir: Path, command: Command) -> None:
     code, _, error = command("1")
     assert code == 1
     assert "python -m flows.train" in error
-    assert not data_dir.exists()  # looking changes nothing
+    assert not data_dir.exists()  # reading creates nothing

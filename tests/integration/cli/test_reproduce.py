@@ -1,4 +1,4 @@
-"""`python -m holdfast reproduce`: the trained shop's version, made again from its lineage."""
+"""`python -m holdfast reproduce` on the trained shop's version."""
 
 import hashlib
 import shutil
@@ -21,18 +21,18 @@ from tests.support.small_shop import AS_OF, KNOWN_AT, copy_shop, ingest, transac
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What the command left: its exit code, what it printed, what the clean process gave it."""
+class CommandResult:
+    """Exit code, output, outcome of the clean process, and the batch that is not used."""
 
     code: int
     printed: str
     outcome: Any
-    left_out: str
+    unused_batch: str
 
 
 @pytest.fixture(scope="module")
 def recorded(trained: Trained) -> Any:
-    """What training recorded of the version."""
+    """Load the records of the version."""
     from holdfast.lineage.reproduction import load_recorded_version
     from holdfast.model_versions.aliases import open_registry
 
@@ -41,15 +41,15 @@ def recorded(trained: Trained) -> Any:
 
 
 def _copy(trained: Trained, folder: Path) -> Path:
-    """The shop's batches and registry, without its snapshots and Feast's registry: they are made again."""
+    """Copy the shop's batches and registry, without its snapshots and Feast's registry."""
     data = copy_shop(folder)
     (data / "mlflow").mkdir()
     shutil.copy(trained.data / "mlflow" / "mlflow.db", data / "mlflow" / "mlflow.db")
     return data
 
 
-def _one_more(data: Path, amount: float, arrival: datetime) -> str:
-    """Ingest a batch of one purchase; returns its id."""
+def _add_batch(data: Path, amount: float, arrival: datetime) -> str:
+    """Ingest a batch of one purchase and return its id."""
     before = set((data / "batches").iterdir())
     ingest(data, [transactions()[0]._replace(amount=amount)], arrival)
     return (set((data / "batches").iterdir()) - before).pop().name
@@ -61,81 +61,81 @@ def _content(data: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ended(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
-    """The command, once, under settings that are not those of the training and beside batches that are not of it."""
+def result(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandResult]:
+    """Run the command once, with other settings than the training and with additional batches."""
     from holdfast.__main__ import main
     from holdfast.lineage import reproduction
 
     data = _copy(trained, tmp_path_factory.mktemp("reproduce"))
     late = KNOWN_AT + timedelta(days=1)
-    left_out = _one_more(data, 1.25, late)
-    manifest = data / "batches" / left_out / "batch.json"
-    said = MANIFEST.validate_json(manifest.read_bytes())
-    manifest.write_bytes(MANIFEST.dump_json(replace(said, ingested_at=KNOWN_AT)))  # as if it had been there
-    _one_more(data, 2.5, late + timedelta(days=1))
+    unused = _add_batch(data, 1.25, late)
+    manifest = data / "batches" / unused / "batch.json"
+    stored = MANIFEST.validate_json(manifest.read_bytes())
+    manifest.write_bytes(MANIFEST.dump_json(replace(stored, ingested_at=KNOWN_AT)))  # as if it had arrived in time
+    _add_batch(data, 2.5, late + timedelta(days=1))
     before, outcomes, retrain_isolated = _content(data), [], reproduction.retrain_isolated
 
-    def kept(*arguments: Any) -> Any:
+    def recording(*arguments: Any) -> Any:
         outcomes.append(retrain_isolated(*arguments))
         return outcomes[0]
 
     with pytest.MonkeyPatch.context() as patch, use_data_folder(data, HOLDFAST_HORIZON_DAYS="30"):
         import rich.console
 
-        patch.setattr(reproduction, "retrain_isolated", kept)
+        patch.setattr(reproduction, "retrain_isolated", recording)
         patch.setattr(sys, "argv", ["holdfast", "reproduce", trained.result.model_version])
         printed: list[str] = []
         patch.setattr(rich.console.Console, "print", lambda _, text, **options: printed.append(str(text)))
         with pytest.raises(SystemExit) as done:
             main()
     assert _content(data) == before, "reproducing changed the data folder or the registry"
-    yield Ended(int(done.value.code or 0), "\n".join(printed), outcomes[0], left_out)
+    yield CommandResult(int(done.value.code or 0), "\n".join(printed), outcomes[0], unused)
 
 
-class TestMadeAgain:
-    def test_the_predictions_are_the_same_to_the_last_bit(self, ended: Ended, recorded: Any) -> None:
-        assert ended.code == 0, ended.output
-        assert f"all {len(recorded.scores):,} test predictions" in ended.output
-        made = ended.outcome.made.scores
-        assert made["model"].tolist() == recorded.scores["model"].tolist()
-        assert made["churned"].tolist() == recorded.scores["churned"].tolist()
-        assert ended.outcome.made.digests == recorded.recipe.digests
+class TestIdentical:
+    def test_predictions_are_bit_identical(self, result: CommandResult, recorded: Any) -> None:
+        assert result.code == 0, result.printed
+        assert f"all {len(recorded.scores):,} test predictions" in result.printed
+        scores = result.outcome.model.scores
+        assert scores["model"].tolist() == recorded.scores["model"].tolist()
+        assert scores["churned"].tolist() == recorded.scores["churned"].tolist()
+        assert result.outcome.model.digests == recorded.recipe.digests
 
-    def test_it_was_made_from_the_batches_and_settings_of_its_lineage(self, ended: Ended, recorded: Any) -> None:
-        present = ended.outcome.present
+    def test_retraining_uses_batches_and_settings_of_the_lineage(self, result: CommandResult, recorded: Any) -> None:
+        current = result.outcome.current
         for name in ("batches", "fingerprint", "horizon_days", "activity_days", "lock", "training_code", "python"):
-            assert getattr(present, name) == getattr(recorded.lineage, name), name
+            assert getattr(current, name) == getattr(recorded.lineage, name), name
 
-    def test_a_batch_that_could_have_been_used_but_was_not_is_named(self, ended: Ended) -> None:
-        assert f"left out: {ended.left_out}, on disk but not of its lineage" in ended.output
+    def test_unused_batch_is_named(self, result: CommandResult) -> None:
+        assert f"not used: {result.unused_batch}, on disk but not part of the lineage" in result.printed
 
 
-class TestPlanted:
-    """Something is changed on one side; the report names it, the first cause first."""
+class TestChanged:
+    """One side is changed; the report names the change, first cause first."""
 
-    def _where(self, recorded: Any, outcome: Any) -> list[str]:
+    def _parts(self, recorded: Any, outcome: Any) -> list[str]:
         from holdfast.lineage.reproduction import compare
 
-        result = compare(recorded, outcome, [])
-        assert not result.identical
-        return [item.where for item in result.differences]
+        reproduction = compare(recorded, outcome, [])
+        assert not reproduction.identical
+        return [item.part for item in reproduction.differences]
 
-    def test_another_parameter(self, ended: Ended, recorded: Any, dataset: Dataset) -> None:
+    def test_other_parameter_changes_predictions(self, result: CommandResult, recorded: Any, dataset: Dataset) -> None:
         from holdfast.training.fitting import fit_recipe, predict_churn
 
         def scores(recipe: Any) -> list[float]:
             test = dataset.data.at_cutoffs(recipe.test)
             return list(predict_churn(fit_recipe(recipe, dataset.data), test.x))
 
-        outcome, recipe = ended.outcome, recorded.recipe
+        outcome, recipe = result.outcome, recorded.recipe
         name = sorted(recipe.params)[0]
         other = recipe.model_copy(update={"params": recipe.params | {name: recipe.params[name] * 2}})
         assert scores(recipe) == recorded.scores["model"].tolist()
-        made = replace(outcome.made, scores=outcome.made.scores.assign(model=scores(other)))
-        assert self._where(recorded, replace(outcome, made=made))[-1] == "predictions"
+        model = replace(outcome.model, scores=outcome.model.scores.assign(model=scores(other)))
+        assert self._parts(recorded, replace(outcome, model=model))[-1] == "predictions"
 
-    def test_another_amount_in_a_batch(self, recorded: Any, tmp_path: Path) -> None:
-        def dearer(table: pa.Table) -> pa.Table:
+    def test_other_amount_changes_inputs(self, recorded: Any, tmp_path: Path) -> None:
+        def raise_amount(table: pa.Table) -> pa.Table:
             amounts = table["amount"].to_pylist()
             return table.set_column(
                 table.schema.get_field_index("amount"),
@@ -143,14 +143,14 @@ class TestPlanted:
                 pa.array([amounts[0] + 0.01, *amounts[1:]], table.schema.field("amount").type),
             )
 
-        found = self._with_batch(recorded, tmp_path, dearer)
+        found = self._with_batch(recorded, tmp_path, raise_amount)
         assert "rows" not in found
         assert "labels" not in found
         assert found[0] == "inputs"
         assert found[-1] == "predictions"
 
-    def test_another_outcome_in_a_batch(self, recorded: Any, tmp_path: Path) -> None:
-        """The last purchases are lost: those customers churned, and before that nothing is another."""
+    def test_lost_purchases_change_labels_only(self, recorded: Any, tmp_path: Path) -> None:
+        """Without the last purchases these customers churned; all inputs are the same."""
         found = self._with_batch(recorded, tmp_path, lambda table: table.slice(0, 0), batch=-1)
         assert found == ["labels", "test labels"]
 
@@ -164,12 +164,12 @@ class TestPlanted:
         pq.write_table(change(pq.read_table(path)), path)
         with use_data_folder(data) as settings:
             current_lineage(settings, recorded.lineage)  # applies the definitions
-            made = retrain(settings, recorded.lineage, recorded.recipe, lambda doing: None)
-        return self._where(recorded, RetrainingOutcome(recorded.lineage, current_numeric_environment(), made))
+            model = retrain(settings, recorded.lineage, recorded.recipe, lambda progress: None)
+        return self._parts(recorded, RetrainingOutcome(recorded.lineage, current_numeric_environment(), model))
 
 
-class TestNotMade:
-    def test_other_definitions_are_found_before_anything_is_built(self, recorded: Any, tmp_path: Path) -> None:
+class TestNotReproduced:
+    def test_other_definitions_stop_before_features_are_built(self, recorded: Any, tmp_path: Path) -> None:
         from holdfast.lineage import isolated_retraining, retrain_worker
 
         other = replace(recorded.lineage, fingerprint=recorded.lineage.fingerprint | {"on_demand": "another"})
@@ -178,24 +178,24 @@ class TestNotMade:
         with use_data_folder(copy_shop(tmp_path)) as settings:
             retrain_worker.main(tmp_path)
             assert not settings.snapshots.exists()
-        outcome = isolated_retraining._read(tmp_path)
-        assert outcome.made is None
-        assert outcome.present.fingerprint == recorded.lineage.fingerprint
+        outcome = isolated_retraining._read_outcome(tmp_path)
+        assert outcome.model is None
+        assert outcome.current.fingerprint == recorded.lineage.fingerprint
 
-    def test_a_missing_batch_is_found_before_anything_is_started(
+    def test_missing_batch_stops_before_the_process_starts(
         self, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from holdfast.lineage import reproduction
 
-        data, gone = copy_shop(tmp_path), recorded.lineage.batches[1]
-        shutil.rmtree(data / "batches" / gone)
+        data, missing = copy_shop(tmp_path), recorded.lineage.batches[1]
+        shutil.rmtree(data / "batches" / missing)
         monkeypatch.delattr(reproduction, "retrain_isolated")
-        result = reproduction.reproduce(Settings(data=data), recorded, lambda doing: None)
-        assert not result.identical
-        assert [item.where for item in result.differences] == ["batches"]
-        assert gone in result.differences[0].what
+        reproduced = reproduction.reproduce(Settings(data=data), recorded, lambda progress: None)
+        assert not reproduced.identical
+        assert [item.part for item in reproduced.differences] == ["batches"]
+        assert missing in reproduced.differences[0].detail
 
-    def test_data_that_give_no_training_set_say_why(self, recorded: Any, tmp_path: Path) -> None:
+    def test_data_without_training_set_have_the_reason(self, recorded: Any, tmp_path: Path) -> None:
         from holdfast.lineage import isolated_retraining, retrain_worker
 
         early = recorded.recipe.model_copy(update={"development": (AS_OF - timedelta(days=4000),)})
@@ -203,11 +203,11 @@ class TestNotMade:
         (tmp_path / "recipe.json").write_text(early.model_dump_json())
         with use_data_folder(copy_shop(tmp_path)):
             retrain_worker.main(tmp_path)
-        outcome = isolated_retraining._read(tmp_path)
-        assert outcome.made is None
-        assert "had arrived by" in outcome.refusal
+        outcome = isolated_retraining._read_outcome(tmp_path)
+        assert outcome.model is None
+        assert "had arrived by" in outcome.error
 
-    def test_a_process_that_dies_is_an_error_with_its_last_words(
+    def test_failed_process_is_an_error_with_the_end_of_its_log(
         self, recorded: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         from holdfast.lineage import isolated_retraining
@@ -216,14 +216,14 @@ class TestNotMade:
         fake.write_text("#!/bin/sh\necho working\necho 'no memory left' >&2\nexit 3\n")
         fake.chmod(0o755)
         monkeypatch.setattr(isolated_retraining.sys, "executable", str(fake))
-        said: list[str] = []
-        with pytest.raises(isolated_retraining.ReproductionError, match=r"ended with code 3:\nno memory left"):
+        lines: list[str] = []
+        with pytest.raises(isolated_retraining.ReproductionError, match=r"ended with code 3\..*\nno memory left"):
             isolated_retraining.retrain_isolated(
-                Settings(data=tmp_path), recorded.lineage, recorded.recipe, None, said.append
+                Settings(data=tmp_path), recorded.lineage, recorded.recipe, None, lines.append
             )
-        assert said == ["working"]
+        assert lines == ["working"]
 
-    def test_a_version_without_a_recipe_cannot_be_made(self, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_version_without_recipe_is_an_error(self, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
         from holdfast.lineage import reproduction
         from holdfast.model_versions.aliases import open_registry
 

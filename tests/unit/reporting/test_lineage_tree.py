@@ -18,14 +18,14 @@ from tests.support import version_histories
 from tests.support.version_histories import BATCH, HISTORY, LINEAGE, NOON, history
 
 
-def _printed(tree: Tree | str) -> str:
+def _render(tree: Tree | str) -> str:
     text = io.StringIO()
     Console(file=text, width=600, highlight=False).print(tree)
     return text.getvalue()
 
 
-def test_a_version_leads_to_everything_it_was_made_of() -> None:
-    printed = _printed(build_version_tree(HISTORY))
+def test_version_tree_has_every_part() -> None:
+    printed = _render(build_version_tree(HISTORY))
     for part in (
         "holdfast-churn version 3  challenger  registered 2024-07-01 11:55 UTC",
         "logistic C=0.0123",
@@ -42,11 +42,11 @@ def test_a_version_leads_to_everything_it_was_made_of() -> None:
         "validated on 2023-05-01 to 2023-05-01 (1)",
         "test            2023-09-01 to 2023-10-01 (2)",
         "transformations aaaaaaaaaaaa",
-        "git commit      c5e4c58859c66a8d10d2fa8e4df9d15e6221348a",
-        "training code   c0dec0dec0de",
-        "lock            10cc10cc10cc",
-        "Python          3.11.7",
-        "arithmetic      OpenBLAS Haswell, numpy X86_V3",
+        "git commit           c5e4c58859c66a8d10d2fa8e4df9d15e6221348a",
+        "training code        c0dec0dec0de",
+        "lock                 10cc10cc10cc",
+        "Python               3.11.7",
+        "numeric environment  OpenBLAS Haswell, numpy X86_V3",
         "MLflow run d79385b24b2f4a19",
         "ROC-AUC 0.712 (0.692 to 0.732) on 4,000 rows of 2,000 customers",
         "gates           passed, 2024-07-01 12:00 UTC",
@@ -59,20 +59,20 @@ def test_a_version_leads_to_everything_it_was_made_of() -> None:
     ("changed", "part"),
     [
         ({"batches": [UsedBatch("b1c2d3e4", None)]}, "batch b1c2d3e4  no longer on disk"),
-        ({"recipe": None}, "made before recipes were kept"),
-        ({"gates": None, "report": None}, "gates           not judged yet"),
+        ({"recipe": None}, "trained before recipes were recorded"),
+        ({"gates": None, "report": None}, "gates           not evaluated yet"),
         ({"evaluation": None}, "MLflow run"),
         ({"recipe": version_histories.RECIPE.model_copy(update={"folds": ()})}, "validated on none"),
         ({"lineage": replace(LINEAGE, settings={"slices": []})}, "slices=none"),
     ],
 )
-def test_what_is_missing_is_said_so(changed: dict[str, Any], part: str) -> None:
-    assert part in _printed(build_version_tree(history(**changed)))
+def test_version_tree_names_missing_records(changed: dict[str, Any], part: str) -> None:
+    assert part in _render(build_version_tree(history(**changed)))
 
 
-def test_of_many_batches_the_latest_are_listed_and_the_rest_counted() -> None:
+def test_version_tree_lists_the_latest_batches_and_counts_the_others() -> None:
     batches = [UsedBatch(f"b{n}", BATCH if n else None) for n in range(14)]
-    printed = _printed(build_version_tree(history(batches=batches)))
+    printed = _render(build_version_tree(history(batches=batches)))
     assert "4 earlier batches, 270 rows, 1 no longer on disk (--json lists all)" in printed
     assert "batch b3 " not in printed
     assert "batch b4  shop.csv" in printed
@@ -80,59 +80,58 @@ def test_of_many_batches_the_latest_are_listed_and_the_rest_counted() -> None:
 
 
 @pytest.mark.parametrize("name", ["shop[eu].csv", "x[/eu].csv", "[bold]y.csv"])
-def test_the_name_of_a_file_is_no_markup(name: str) -> None:
+def test_file_name_is_not_parsed_as_markup(name: str) -> None:
     batch = UsedBatch("b1", replace(BATCH, source=name))
-    assert name in _printed(build_version_tree(history(batches=[batch])))
-    assert name in _printed(build_batch_tree(BatchHistory(batch, [], {})))
+    assert name in _render(build_version_tree(history(batches=[batch])))
+    assert name in _render(build_batch_tree(BatchHistory(batch, [], {})))
 
 
-def test_a_batch_leads_to_every_version() -> None:
-    touched = [
+def test_batch_tree_lists_every_version() -> None:
+    versions = [
         DerivedVersion("1", [], NOON, NOON, NOON, "logistic C=1; test period ROC-AUC 0.7. It won."),
         DerivedVersion("4", ["champion"], NOON + timedelta(days=1), NOON, NOON, ""),
     ]
-    printed = _printed(build_batch_tree(BatchHistory(UsedBatch("b1", BATCH), touched, {"2": "The run is gone."})))
+    printed = _render(build_batch_tree(BatchHistory(UsedBatch("b1", BATCH), versions, {"2": "The run is gone."})))
     lines = printed.splitlines()
     assert lines[0].startswith("batch b1  shop.csv, 90 rows")
     assert "version 1  registered 2024-07-01 12:00 UTC, outcomes up to 2024-07-01 12:00 UTC" in lines[1]
     assert "logistic C=1; test period ROC-AUC 0.7" in lines[2]
     assert "It won" not in printed
     assert "version 4  champion" in printed
-    assert "version 2: cannot tell  The run is gone." in printed
-    assert "no model version was made from it" in _printed(
+    assert "version 2: lineage unavailable  The run is gone." in printed
+    assert "no model version was trained on it" in _render(
         build_batch_tree(BatchHistory(UsedBatch("b1", None), [], {}))
     )
 
 
-class TestReproduction:
-    def test_an_identical_one_is_one_line(self) -> None:
-        printed = _printed(format_reproduction(Reproduction("3", True, 4000, []), 12.3))
-        assert printed.startswith("✓ holdfast-churn version 3 made again in 12 s: all 4,000 test predictions")
+class TestFormatReproduction:
+    def test_identical_is_one_line(self) -> None:
+        printed = _render(format_reproduction(Reproduction("3", True, 4000, []), 12.3))
+        assert printed.startswith("✓ holdfast-churn version 3 reproduced in 12 s: all 4,000 test predictions")
         assert len(printed.splitlines()) == 1
 
-    def test_an_identical_one_tells_what_differs_all_the_same_but_gives_no_advice(self) -> None:
+    def test_identical_lists_differences_without_advice(self) -> None:
         difference = _difference("code", "Python 3.11, here 3.12", "Check out abc.")
-        printed = _printed(format_reproduction(Reproduction("3", True, 4000, [difference], ["late"]), 12.3))
-        assert "although these differ:" in printed
-        assert "code           Python 3.11, here 3.12" in printed
+        printed = _render(format_reproduction(Reproduction("3", True, 4000, [difference], ["late"]), 12.3))
+        assert "These differ without an effect:" in printed
+        assert "code                Python 3.11, here 3.12" in printed
         assert "Check out" not in printed
-        assert "left out: late, on disk but not of its lineage" in printed
+        assert "not used: late, on disk but not part of the lineage" in printed
 
-    def test_one_that_parts_says_where_and_each_advice_once(self) -> None:
+    def test_different_lists_causes_and_each_advice_once(self) -> None:
         found = [
             _difference("definitions", "labels differ", "Check out abc."),
             _difference("code", "lock 1, here 2", "Check out abc."),
             _difference("inputs", "total_amount [a] differs"),
         ]
-        lines = _printed(format_reproduction(Reproduction("3", False, 4000, found), 1.0)).splitlines()
-        assert lines[0] == "✗ holdfast-churn version 3 was not made again; it parts here, the first cause first:"
+        lines = _render(format_reproduction(Reproduction("3", False, 4000, found), 1.0)).splitlines()
+        assert lines[0] == "✗ holdfast-churn version 3 was not reproduced. Differences, first cause first:"
         assert [line.split()[0] for line in lines[1:4]] == ["definitions", "code", "inputs"]
         assert "[a]" in lines[3]
         assert lines[4:] == ["  Check out abc."]
 
 
-def _difference(where: str, what: str, advice: str = "") -> Any:
-    """A difference."""
+def _difference(part: str, detail: str, advice: str = "") -> Any:
     from holdfast.lineage.differences import ReproductionDifference
 
-    return ReproductionDifference(where, what, advice)
+    return ReproductionDifference(part, detail, advice)

@@ -52,7 +52,7 @@ def _console() -> tuple[Console, io.StringIO]:
 
 
 class TestSummary:
-    def test_the_file_reads_back_as_it_was(self, tmp_path: Path) -> None:
+    def test_written_summary_reads_back(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "run-summary.json"
         write_summary(_summary(), path)
         assert RunSummary.model_validate_json(path.read_text()) == _summary()
@@ -61,17 +61,17 @@ class TestSummary:
         assert json.loads(path.read_text())["model_version"] == "4"
         assert [item.name for item in path.parent.iterdir()] == ["run-summary.json"]
 
-    def test_a_person_sees_every_figure(self) -> None:
+    def test_printed_summary_has_every_result(self) -> None:
         console, text = _console()
         print_summary(_summary(), Path("/data/run-summary.json"), console)
         printed = text.getvalue()
         for part in (
             "1998-07-01 00:00 UTC",
-            "69,659 ingested, 80 in quarantine",
+            "69,659 ingested, 80 quarantined",
             "23,570 in 3 feature views",
             "424,260",
             "0 mismatches",
-            "6,789 rows, trained on 12,345; Holdfast's ROC-AUC is 0.803 to 0.823 (95%)",
+            "6,789 rows; trained on 12,345 rows; 95% interval of Holdfast's ROC-AUC: 0.803 to 0.823",
             "all 17 passed; the champion is version 3",
             "0.813",
             "0.171",
@@ -84,21 +84,21 @@ class TestSummary:
         assert ["base", "rate", "0.500"] in rows
         assert ["recency", "alone", "0.700"] in rows
 
-    def test_a_version_that_stays_out_is_said_to(self) -> None:
+    def test_printed_summary_names_failed_gates(self) -> None:
         console, text = _console()
         summary = _summary(gates=GateCounts(passed=16, failed=["calibration"]), champion="2")
         print_summary(summary, Path("/data/run-summary.json"), console)
         assert "failed: calibration; the champion is version 2" in text.getvalue()
 
     @pytest.mark.parametrize("customer", ["shop[eu]-7", "7[/eu]", "[bold]7"])
-    def test_a_customer_id_is_no_markup(self, customer: str) -> None:
+    def test_customer_id_is_not_parsed_as_markup(self, customer: str) -> None:
         console, text = _console()
         print_summary(_summary(prediction={"customer_id": customer}), Path("/data/run-summary.json"), console)
         assert json.dumps(customer) in text.getvalue()
 
 
-class TestStages:
-    def test_a_stage_that_ends_shows_its_time_and_outcome(self) -> None:
+class TestStageTimer:
+    def test_completed_stage_prints_time_and_outcome(self) -> None:
         console, text = _console()
         stages = StageTimer(console)
         with stages.stage("train", "fitting candidates") as stage:
@@ -109,7 +109,7 @@ class TestStages:
         assert line.startswith("✓ train")
         assert line.endswith("registered version 3")
 
-    def test_a_stage_that_fails_shows_what_it_was_doing(self) -> None:
+    def test_failed_stage_prints_its_activity(self) -> None:
         console, text = _console()
         stages = StageTimer(console)
         with pytest.raises(ValueError, match="no"), stages.stage("train", "fitting candidates"):
@@ -119,15 +119,15 @@ class TestStages:
         assert "failed while fitting candidates" in text.getvalue()
 
     @pytest.mark.parametrize("customer", ["shop[eu]-7", "7[/eu]", "[bold]7"])
-    def test_a_customer_id_is_no_markup(self, customer: str) -> None:
+    def test_customer_id_is_not_parsed_as_markup(self, customer: str) -> None:
         console, text = _console()
-        with StageTimer(console).stage("serve", "asking") as stage:
+        with StageTimer(console).stage("serve", "requesting a prediction") as stage:
             stage.outcome = f"customer {customer} churns with 20%"
         assert f"customer {customer} churns with 20%" in text.getvalue()
 
 
 class TestProgress:
-    def test_a_long_step_says_what_it_does_in_the_status_line_of_its_stage(self) -> None:
+    def test_reported_progress_is_shown_in_the_status_of_the_stage(self) -> None:
         console, _ = _console()
         stages, shown = StageTimer(console), []
         with stages.stage("train", "fitting"):
