@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from prefect import Flow
+from prefect.utilities.callables import parameter_docstrings
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
@@ -39,8 +41,8 @@ def expected_errors() -> tuple[type[Exception], ...]:
 def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) -> None:
     """Run a flow with the options of the command line and print its result.
 
-    The options are the flow's parameters, the help text is the flow's docstring. An expected error is one line on
-    standard error and exit code 1.
+    The options are the flow's parameters; their help texts are in the flow's docstring. An expected error is one line
+    on standard error and exit code 1.
 
     Args:
         flow: The flow.
@@ -54,10 +56,15 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
             result = flow(**{name: _parameter_value(flow, name, value) for name, value in options.items()})
         (show or _print_result)(result)
 
-    parameters = {name: _option(parameter) for name, parameter in inspect.signature(flow.fn).parameters.items()}
+    docstring = inspect.getdoc(flow.fn) or ""
+    texts = parameter_docstrings(docstring)
+    parameters = {
+        name: _option(parameter, texts.get(name, ""))
+        for name, parameter in inspect.signature(flow.fn).parameters.items()
+    }
     command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     command.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
-    command.__doc__ = flow.fn.__doc__
+    command.__doc__ = re.sub(r"(?<!\n)\n(?!\n)", " ", docstring.partition("\nArgs:")[0])  # lines to paragraphs
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     app()
@@ -97,18 +104,23 @@ def _choices(parameter: inspect.Parameter) -> tuple[str, ...]:
     return get_args(names) if get_origin(names) is Literal else ()
 
 
-def _option(parameter: inspect.Parameter) -> inspect.Parameter:
+def _option(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
     """Convert a flow's parameter to an option: settings as JSON, one option per list item, dates without a time."""
     if model := _settings_class(parameter):
-        text = f"JSON with any of: {', '.join(model.model_fields)}."
+        text = f"{text} JSON with any of: {', '.join(model.model_fields)}."
         return parameter.replace(annotation=Annotated[str | None, typer.Option(help=text, metavar="JSON")])
     if parameter.annotation is date:
-        return parameter.replace(annotation=Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])])
+        return parameter.replace(annotation=Annotated[datetime, typer.Option(help=text, formats=["%Y-%m-%d"])])
     if names := _choices(parameter):
         choice: Any = Enum("Choice", {name: name for name in names})  # type: ignore[misc]  # known at run time only
-        text = "One or more; repeat the option for each."
+        text = f"{text} One or more; repeat the option for each."
         return parameter.replace(annotation=Annotated[list[choice] | None, typer.Option(help=text)])
-    return parameter
+    if get_origin(parameter.annotation) is Annotated:  # the flow declares its own option or argument
+        get_args(parameter.annotation)[1].help = text
+        return parameter
+    if parameter.default is parameter.empty:
+        return parameter.replace(annotation=Annotated[parameter.annotation, typer.Argument(help=text)])
+    return parameter.replace(annotation=Annotated[parameter.annotation, typer.Option(help=text)])
 
 
 def _parameter_value(flow: Flow[..., Any], name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Backtest: policies of retraining on the past. `python -m flows.backtest --from 1997-10-01 --to 1998-03-01`"""
+"""Backtest: retraining policies on past data. `python -m flows.backtest --from 1997-10-01 --to 1998-03-01`"""
 
 import os
 import signal
@@ -30,23 +30,25 @@ from holdfast.backtesting.plan import BacktestJob, BacktestPlan, StepInterval, m
 from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
+from holdfast.core.atomic_files import replace_file
 from holdfast.core.formatting import png_data_url, render_png
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.runtime.locks import folder_lock
+from holdfast.runtime.parallel_commands import Command, run_parallel
 from holdfast.training.settings import TrainingSettings
 
 _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
 
 
-@task(name="walk through time")
-def walks_task(settings: Settings, told: BacktestPlan, policies: Sequence[Policy]) -> dict[Policy, list[BacktestStep]]:
-    """Each policy in a process and a data folder of its own: aliases, registries and clocks must not meet."""
-    from holdfast.runtime.parallel_commands import Command, run_parallel
-
+@task(name="run policies")
+def run_policies_task(
+    settings: Settings, backtest_plan: BacktestPlan, policies: Sequence[Policy]
+) -> dict[Policy, list[BacktestStep]]:
+    """Run each policy in a separate process and data folder, with separate aliases, registries and clocks."""
     console, commands = Console(highlight=False, soft_wrap=True), dict[str, Command]()
     for policy in sorted(policies, key=_LONGEST_FIRST.index):
         state = create_state_folder(settings, policy)
-        (state / JOB_FILE).write_text(BacktestJob(plan=told, policy=policy).model_dump_json())
+        (state / JOB_FILE).write_text(BacktestJob(plan=backtest_plan, policy=policy).model_dump_json())
         commands[policy] = Command("flows.backtest_policy", state, state / LOG_FILE)
     run_parallel(commands, os.cpu_count() or 1, lambda name, line: console.print(f"{name:<7}{line}", markup=False))
     return {policy: read_steps(commands[policy].state / STEPS_FILE) for policy in policies}
@@ -54,31 +56,30 @@ def walks_task(settings: Settings, told: BacktestPlan, policies: Sequence[Policy
 
 @task(name="join outcomes")
 def results_task(
-    settings: Settings, told: BacktestPlan, walked: dict[Policy, list[BacktestStep]]
+    settings: Settings, backtest_plan: BacktestPlan, steps: dict[Policy, list[BacktestStep]]
 ) -> list[BacktestResult]:
-    """What came of it, with what an earlier backtest of the same plan found; written to its files."""
+    """Join steps and outcomes, with the policies of an earlier backtest of the same plan, and write the results."""
     from holdfast.backtesting.compile_results import add_earlier_steps, compile_results
 
-    for policy in walked:
+    for policy in steps:
         publish_scores(settings, policy)
-    results = compile_results(settings, told, add_earlier_steps(settings, told, walked))
+    results = compile_results(settings, backtest_plan, add_earlier_steps(settings, backtest_plan, steps))
     for result in results:
         write_result(result, result_path(settings, result.policy))
     return results
 
 
-@task(name="picture")
-def picture_task(settings: Settings, results: list[BacktestResult]) -> None:
-    """All policies on one chart: a file, and beside the flow run."""
+@task(name="publish report")
+def publish_report_task(settings: Settings, results: list[BacktestResult]) -> None:
+    """Plot all policies into a file, and publish plot and recommendation in the Prefect UI."""
     from holdfast.backtesting.console_tables import recommend_policy
     from holdfast.backtesting.plots import plot_policies
-    from holdfast.core.atomic_files import replace_file
 
     content = render_png(plot_policies(results))
     with replace_file(plot_path(settings)) as temporary:
         temporary.write_bytes(content)
-    create_image_artifact(png_data_url(content), key="backtest", description="Policies of retraining, month by month")
-    create_markdown_artifact(recommend_policy(results), key="backtest-verdict", description="What the backtest says")
+    create_image_artifact(png_data_url(content), key="backtest", description="Retraining policies, month by month")
+    create_markdown_artifact(recommend_policy(results), key="backtest-verdict", description="Recommended policy")
 
 
 @flow(name="backtest", persist_result=False)
@@ -92,22 +93,22 @@ def backtest(
     thresholds: GateSettings | None = None,
     rules: PolicySettings | None = None,
 ) -> list[BacktestResult]:
-    """Walk through the past with one policy of retraining or with all, and compare what they would have brought.
+    """Run one retraining policy, or all, on past data, and compare their performance and value.
 
     Args:
-        start: The first step (--from).
-        end: No step is after it (--to).
-        every: How far apart the steps are.
-        policy: When to train again; all of them when left out.
-        known_at: What had arrived by then counts at every step, as when history was imported at once. Left out, what
-            had arrived by the step; in a folder that replays a historical data set, everything.
-        training: As for flows.train.
-        thresholds: What the gates ask; {} for what they ask live. Left out, a version need not be surely better than
-            the baselines, because early ones seldom are.
-        rules: When drift counts.
+        start: Time of the first step (--from).
+        end: Time of the last possible step (--to).
+        every: Time between steps.
+        policy: When to retrain; all policies when left out.
+        known_at: Every step uses the data that had arrived by then, as after an import of the whole history. When left
+            out, the data that had arrived by the step; all data in a folder that replays a historical data set.
+        training: Settings of the training, as for flows.train.
+        thresholds: Thresholds of the gates; {} for those of production. When left out, a version need not be surely
+            better than the baselines, because early versions seldom are.
+        rules: Thresholds of drift.
     """
     settings = configure()
-    told = make_plan(
+    backtest_plan = make_plan(
         settings,
         as_utc(start),
         as_utc(end),
@@ -118,23 +119,23 @@ def backtest(
         rules or PolicySettings(),
     )
     with folder_lock(backtest_folder(settings), "backtest"):
-        walked = walks_task(settings, told, POLICIES if policy == "all" else [policy])
-        results = results_task(settings, told, walked)
-        picture_task(settings, results)
+        steps = run_policies_task(settings, backtest_plan, POLICIES if policy == "all" else [policy])
+        results = results_task(settings, backtest_plan, steps)
+        publish_report_task(settings, results)
     return results
 
 
-def _show(results: list[BacktestResult]) -> None:
+def _print(results: list[BacktestResult]) -> None:
     from holdfast.backtesting.console_tables import print_results
 
     settings, console = load_settings(), Console(highlight=False, soft_wrap=True)
     print_results(results, console)
-    console.print(f"\nAll of it: {backtest_folder(settings)}, the picture: {plot_path(settings)}", markup=False)
+    console.print(f"\nResults: {backtest_folder(settings)}, plot: {plot_path(settings)}", markup=False)
 
 
 if __name__ == "__main__":
     from flows._cli import run_flow
 
-    # Prefect's temporary server ends when this process exits, but not when a signal ends it.
+    # Prefect's temporary server ends with a normal exit of this process, not with a signal.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    run_flow(backtest, show=_show)
+    run_flow(backtest, show=_print)

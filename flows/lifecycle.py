@@ -1,6 +1,7 @@
-"""The whole main job: from raw transactions to a live prediction. `python -m flows.lifecycle`"""
+"""Lifecycle: from raw transactions to a prediction of the served model. `python -m flows.lifecycle`"""
 
 from datetime import datetime
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -15,14 +16,15 @@ from flows.package import package
 from flows.promote import promote
 from flows.train import TrainResult, train
 from holdfast.ingestion.as_of import resolve_daily_as_of
+from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.datasets import require_no_replay
 from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary, print_summary, write_summary
 from holdfast.reporting.stage_timer import StageTimer
 
 
-@task(name="ask the live service")
-def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict:
-    """Serve the bento in a process of its own and ask it for one prediction over HTTP."""
+@task(name="smoke test")
+def smoke_test_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict[str, Any]:
+    """Serve the bento in another process and request one prediction over HTTP."""
     from holdfast.feature_store.snapshots import find_recent_customer
     from holdfast.packaging.smoke_test import run_smoke_test
 
@@ -34,63 +36,62 @@ def live_prediction_task(settings: Settings, bento: str, as_of: datetime, known_
 def lifecycle(
     source: str | None = None, mapping: str | None = None, dataset: str = "cdnow", as_of: datetime | None = None
 ) -> RunSummary:
-    """Ingest, build features, train, promote, package, and ask the live service.
+    """Ingest, build features, train, promote, package, serve and request a prediction.
 
     Args:
         source: File or folder of transactions; needs a mapping.
-        mapping: YAML that says which column is what.
-        dataset: A known data set, read when no source is given.
-        as_of: The moment it is all about; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
+        mapping: YAML file that maps the columns.
+        dataset: Known data set, read where there is no source.
+        as_of: Time of features and training; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
     """
-    from holdfast.ingestion.batches import list_batches
-
     settings, stages = configure(), StageTimer()
     if source is not None:
         require_no_replay(settings, source)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
-    settings = load_settings()  # now that there are data, they may say what time it is
-    moment = resolve_daily_as_of(as_of, settings, run_time())
+    settings = load_settings()  # again: the ingested data may determine the clock
+    time = resolve_daily_as_of(as_of, settings, run_time())
     with stages.stage("features", "building snapshots, materializing, comparing every value") as stage:
-        built = features(moment)
+        built = features(time)
         parity = built.parity
         stage.outcome = (
             f"{'materialized' if built.materialized else 'in place'}; {parity.values_compared:,} values compared, "
             f"{parity.mismatches} mismatches"
         )
     with stages.stage("train", "joining features to labels") as stage:
-        trained = train(moment)
-        told = trained.evaluation
-        stage.outcome = f"{'registered' if trained.trained else 'found'} version {trained.model_version}: {told.chosen}"
-    with stages.stage("promote", "asking for the version's promotion") as stage:
-        champion, stage.outcome = _promoted(trained)
+        trained = train(time)
+        evaluation = trained.evaluation
+        action = "registered" if trained.trained else "found"
+        stage.outcome = f"{action} version {trained.model_version}: {evaluation.chosen}"
+    with stages.stage("promote", "promoting the version") as stage:
+        champion, stage.outcome = _promote(trained)
     with stages.stage("package", "building the bento") as stage:
         bento = stage.outcome = package()
-    with stages.stage("serve", "starting the bento and asking it") as stage:
-        prediction = live_prediction_task(settings, bento, moment, built.known_at)
+    with stages.stage("serve", "starting the bento, requesting a prediction") as stage:
+        prediction = smoke_test_task(settings, bento, time, built.known_at)
         stage.outcome = f"customer {prediction['customer_id']} churns with {prediction['churn_probability']:.0%}"
 
     batches = list_batches(settings)
     summary = RunSummary(
-        as_of=moment,
+        as_of=time,
         transactions_ingested=sum(batch.rows_added for batch in batches),
         transactions_quarantined=sum(batch.rows_quarantined for batch in batches),
         customers=parity.customers,
         feature_views=built.feature_views,
         training_rows=trained.training_rows,
-        test_rows=told.rows,
+        test_rows=evaluation.rows,
         model_name=trained.model_name,
         model_version=trained.model_version,
-        chosen=told.chosen,
-        reason=told.reason,
-        calibration=told.calibration,
-        threshold=told.value.threshold,
-        metrics={metric: found.value for metric, found in told.metrics["model"].items()},
-        intervals=told.metrics["model"],
+        chosen=evaluation.chosen,
+        reason=evaluation.reason,
+        calibration=evaluation.calibration,
+        threshold=evaluation.value.threshold,
+        metrics={metric: found.value for metric, found in evaluation.metrics["model"].items()},
+        intervals=evaluation.metrics["model"],
         baselines={
             name: {metric: found.value for metric, found in values.items()}
-            for name, values in told.metrics.items()
+            for name, values in evaluation.metrics.items()
             if name != "model"
         },
         gates=GateCounts(
@@ -105,34 +106,34 @@ def lifecycle(
     )
     write_summary(summary, settings.data / "run-summary.json")
     create_markdown_artifact(
-        f"```json\n{summary.model_dump_json(indent=2)}\n```", key="run-summary", description="The run in one page"
+        f"```json\n{summary.model_dump_json(indent=2)}\n```", key="run-summary", description="Summary of the run"
     )
     return summary
 
 
-def _promoted(trained: TrainResult) -> tuple[str, str]:
-    """The champion after this training, and what came of the promotion.
+def _promote(trained: TrainResult) -> tuple[str, str]:
+    """Promote the version if it passed its gates; return the champion and a description.
 
-    A version that fails its gates leaves the champion where it is; without one there is nothing to serve.
+    A version that failed leaves the champion unchanged; without a champion there is nothing to serve.
 
     Raises:
         PromotionRefusedError: There is no champion.
     """
     from holdfast.model_versions.aliases import get_champion_version, open_registry
 
-    standing = get_champion_version(open_registry(load_settings()))
-    if standing is not None and not trained.gates.passed:
+    champion = get_champion_version(open_registry(load_settings()))
+    if champion is not None and not trained.gates.passed:
         failed = ", ".join(gate.name for gate in trained.gates.failed)
-        return standing, f"version {trained.model_version} failed {failed}; the champion stays version {standing}"
+        return champion, f"version {trained.model_version} failed {failed}; version {champion} stays champion"
     promoted = promote(trained.model_version)
     return promoted.version, f"champion is version {promoted.version}{'' if promoted.moved else ', as before'}"
 
 
-def _show(summary: RunSummary) -> None:
+def _print(summary: RunSummary) -> None:
     print_summary(summary, load_settings().data / "run-summary.json", Console(highlight=False, soft_wrap=True))
 
 
 if __name__ == "__main__":
     from flows._cli import run_flow
 
-    run_flow(lifecycle, show=_show)
+    run_flow(lifecycle, show=_print)

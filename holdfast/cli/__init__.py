@@ -1,4 +1,1 @@
-"""Commands that are no flow: `python -m holdfast`.
-
-A command only parses options and renders; the work is in the package that it calls.
-"""
+"""Commands of `python -m holdfast`: options and console output of what other packages do."""

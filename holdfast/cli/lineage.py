@@ -1,4 +1,4 @@
-"""Lineage, both ways: `python -m holdfast lineage VERSION`, `python -m holdfast lineage --batch BATCH_ID`"""
+"""Command `python -m holdfast lineage`: history of a model version, or of a batch."""
 
 import sys
 from typing import Annotated, Any
@@ -11,11 +11,14 @@ from feature_repo.settings import load_settings
 
 
 def lineage(
-    version: Annotated[str | None, typer.Argument(help="A number, `champion` or `challenger`.")] = None,
-    batch: Annotated[str | None, typer.Option(help="A batch's id, or how it begins.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines: everything, nothing shortened.")] = False,
+    version: Annotated[str | None, typer.Argument(help="A version number, `champion` or `challenger`.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Id of a batch, or its first characters.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the complete history as JSON.")] = False,
 ) -> None:
-    """From a model version to all that it was made of and what became of it; from a batch to every version of it."""
+    """Show the history of a model version or of a batch.
+
+    The history of a version has its inputs and its later events, the history of a batch the versions trained on it.
+    """
     from holdfast.lineage.batch_history import load_batch_history
     from holdfast.lineage.version_history import load_version_history
     from holdfast.model_versions.aliases import open_registry
@@ -27,9 +30,11 @@ def lineage(
     client = open_registry(settings)
     history: Any
     if version is not None:
-        history, tree = (found := load_version_history(client, settings, version)), build_version_tree(found)
+        history = load_version_history(client, settings, version)
+        tree = build_version_tree(history)
     else:
-        history, tree = (touched := load_batch_history(client, settings, str(batch))), build_batch_tree(touched)
+        history = load_batch_history(client, settings, str(batch))
+        tree = build_batch_tree(history)
     if as_json:
         typer.echo(TypeAdapter(type(history)).dump_json(history, indent=2, by_alias=True).decode())
     else:

@@ -1,4 +1,4 @@
-"""Make a version again from its lineage and compare: `python -m holdfast reproduce VERSION`"""
+"""Command `python -m holdfast reproduce`: repetition of a training from its lineage."""
 
 import sys
 import time
@@ -11,18 +11,21 @@ from rich.markup import escape
 from feature_repo.settings import load_settings
 
 
-def reproduce(version: Annotated[str, typer.Argument(help="A number, `champion` or `challenger`.")]) -> None:
-    """Train a version again in a clean process; exit code 0 when its predictions are the same to the last bit.
+def reproduce(
+    version: Annotated[str, typer.Argument(help="A version number, `champion` or `challenger`.")],
+) -> None:
+    """Train a version again and compare its predictions.
 
-    Registry, data folder and online store stay as they are.
+    The training runs in a clean process; exit code 0 if all predictions are identical to the last bit. Registry, data
+    folder and online store are not changed.
     """
     from holdfast.lineage import reproduction
     from holdfast.model_versions.aliases import open_registry
     from holdfast.reporting.reproduction_report import format_reproduction
 
     console, settings, start = Console(highlight=False, soft_wrap=True), load_settings(), time.perf_counter()
-    with console.status("reading what was recorded") as status:
+    with console.status("reading the records of the version") as status:
         recorded = reproduction.load_recorded_version(open_registry(settings), version)
-        result = reproduction.reproduce(settings, recorded, lambda doing: status.update(escape(doing)))
+        result = reproduction.reproduce(settings, recorded, lambda activity: status.update(escape(activity)))
     console.print(format_reproduction(result, time.perf_counter() - start))
     sys.exit(0 if result.identical else 1)

@@ -1,4 +1,4 @@
-"""From a bento to its image: BentoML writes the Dockerfile, the engine builds it, and the result is looked through."""
+"""Build of a container image from a bento: BentoML writes the Dockerfile, the engine builds it."""
 
 import os
 import subprocess
@@ -15,21 +15,25 @@ from feature_repo.settings import Settings
 from holdfast.container_image.content_policy import check_contents
 from holdfast.container_image.engine import ContainerEngine, ContainerEngineError, find_engine
 from holdfast.container_image.pip_settings import write_build_secrets
-from holdfast.packaging.bento import BENTO_NAME, content_digest
+from holdfast.packaging.bento import BENTO_NAME, DIGEST_LABEL, content_digest
 from holdfast.packaging.bento_stores import open_bento_store
 
 LATEST = f"{BENTO_NAME}:latest"
 _ROOT = Path(__file__).resolve().parents[2]
-_DIGEST_LABEL = "content"  # as holdfast.packaging.bento sets it
-_SHOWN = 20
+_MAX_PROBLEMS = 20  # in an error message
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """An image as it is in the engine's store."""
+    """An image in the engine's store.
+
+    Attributes:
+        name: name:tag of the image.
+        megabytes: Unpacked size by top-level folder.
+    """
 
     name: str
-    megabytes: dict[str, float]  # unpacked, of each of the top folders
+    megabytes: dict[str, float]
 
 
 def build_image(
@@ -38,7 +42,7 @@ def build_image(
     """``bentoml containerize`` of ``bento`` as ``name`` (the bento's own if not given), on ``base_image`` if given.
 
     Raises:
-        EngineError: It was not built, or holds what it must not.
+        ContainerEngineError: The build failed, or the image has forbidden contents; such an image is removed.
     """
     name = name or str(bento.tag)
     options = [f"label={key}={value}" for key, value in _labels(bento).items()]
@@ -47,13 +51,15 @@ def build_image(
     with tempfile.TemporaryDirectory() as folder:
         options += [f"secret={secret}" for secret in write_build_secrets(Path(folder))]
         _containerize(engine, settings, bento, name, options)
-    found = check_contents(engine.export_files(name))
-    if found.problems:
-        engine.run("rmi", "--force", name)  # lest somebody publishes it
-        shown = "\n".join(found.problems[:_SHOWN])
-        more = f"\n... and {len(found.problems) - _SHOWN} more" if len(found.problems) > _SHOWN else ""
-        raise ContainerEngineError(f"{name} held what it must not, and was removed:\n{shown}{more}")
-    return BuiltImage(name, found.megabytes)
+    contents = check_contents(engine.export_files(name))
+    if contents.problems:
+        engine.run("rmi", "--force", name)  # so that it cannot be published
+        shown = "\n".join(contents.problems[:_MAX_PROBLEMS])
+        more = (
+            f"\n... and {len(contents.problems) - _MAX_PROBLEMS} more" if len(contents.problems) > _MAX_PROBLEMS else ""
+        )
+        raise ContainerEngineError(f"{name} had forbidden contents and was removed:\n{shown}{more}")
+    return BuiltImage(name, contents.megabytes)
 
 
 def build_latest(
@@ -63,15 +69,25 @@ def build_latest(
     base_image: str | None = None,
     bento: str = LATEST,
 ) -> BuiltImage:
-    """The image of a bento of this data folder's store, by the engine called ``engine`` or the first that answers.
+    """Build the image of a bento in the store of the data folder.
+
+    Args:
+        settings: Data folder.
+        name: name:tag of the image; the bento's tag for None.
+        engine: docker or podman; the first available one for None.
+        base_image: Base image; the one of bentofile.yaml for None.
+        bento: Tag of the bento.
+
+    Returns:
+        The image.
 
     Raises:
-        EngineError: There is no such bento, no engine answers, or it was not built as it should be.
+        ContainerEngineError: There is no such bento or engine, the build failed, or the contents are forbidden.
     """
     try:
         found = open_bento_store(settings).get(bento)
     except NotFound as error:
-        raise ContainerEngineError(f"There is no bento {bento} in {settings.data}: `make run` makes one.") from error
+        raise ContainerEngineError(f"There is no bento {bento} in {settings.data}: `make run` builds one.") from error
     return build_image(find_engine(engine), settings, found, name, base_image)
 
 
@@ -82,18 +98,16 @@ def _containerize(engine: ContainerEngine, settings: Settings, bento: Bento, nam
     built = subprocess.run(
         command,
         env=os.environ | settings.environment() | dict(engine.environment),
-        cwd=tempfile.gettempdir(),  # BentoML 1.4.39 copies the template there, and reads none outside of here
+        cwd=tempfile.gettempdir(),  # BentoML 1.4.39 copies the template there, and reads no template outside of cwd
         stdin=subprocess.DEVNULL,
         check=False,
     )
     if built.returncode != 0:
-        raise ContainerEngineError(
-            f"bentoml containerize ended with status {built.returncode}: its last lines say why."
-        )
+        raise ContainerEngineError(f"bentoml containerize ended with status {built.returncode}: see its last lines.")
 
 
 def _labels(bento: Bento) -> Mapping[str, str]:
-    """What a registry and its users read about the image; see the OCI image specification's annotations."""
+    """Return the labels of the image, by the annotations of the OCI image specification."""
     models = ",".join(f"{model.tag.name}:{model.tag.version}" for model in bento.info.all_models)
     labels = {
         "org.opencontainers.image.title": bento.tag.name,
@@ -107,9 +121,9 @@ def _labels(bento: Bento) -> Mapping[str, str]:
 
 
 def _revision(bento: Bento) -> str | None:
-    """The commit of this checkout, with "-dirty" if files differ from it; None if the bento is of other sources."""
+    """Return the commit of this checkout, with "-dirty" if files differ; None if the bento is of other sources."""
     models = bento.info.all_models
-    if len(models) != 1 or bento.info.labels.get(_DIGEST_LABEL) != content_digest(_ROOT, models[0].tag):
+    if len(models) != 1 or bento.info.labels.get(DIGEST_LABEL) != content_digest(_ROOT, models[0].tag):
         return None
     command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -1,4 +1,4 @@
-"""What may be in the image, and what must not: said of its files, whatever built it."""
+"""Content policy of the container image: allowed and forbidden paths, whatever built the image."""
 
 import re
 import tarfile
@@ -13,7 +13,7 @@ ALLOWED = re.compile(
     "|".join(
         [
             r"(?:bin|boot|dev|etc|lib\w*|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)(?:/.*)?",
-            r"\.dockerenv",  # Docker puts it, empty, into what it exports
+            r"\.dockerenv",  # Docker adds this empty file to exports
             r"app/\.venv/.+",
             rf"{_BENTO}/(?:bento\.yaml|README\.md|apis/(?:openapi\.yaml|schema\.json)|env/docker/entrypoint\.sh)",
             rf"{_BENTO}/src/services/{_PYTHON}",
@@ -36,7 +36,7 @@ FORBIDDEN = {
         r"(?:-[\w.]+\.(?:dist|egg)-info)?(?:/.*)?|.*/ensurepip/.*|.*\.whl"
     ),
     "a list or cache of packages": re.compile(r"var/lib/apt/.+|var/cache/.+|.*\.deb|root/\.cache/.*|.*/\.cache/.*"),
-    "something of this project that does not serve": re.compile(
+    "a file of this project that the service does not need": re.compile(
         r"app/\.venv/lib/[\w.]+/site-packages/(?:flows|simulations|tests?|benchmarks|deploy|docs|data|examples|requirements)/.*"
         r"|(?!app/\.venv/)(?:.*/)?(?:flows|simulations|benchmarks|snapshots|batches|mlruns|\.git)/.*|(?:.*/)?tests/.*"
         r"|(?!app/\.venv/)(?:.*/)?(?:requirements[\w-]*\.(?:txt|lock)|bentofile\.yaml|pyproject\.toml|prefect\.yaml)"
@@ -52,14 +52,26 @@ FORBIDDEN = {
 
 @dataclass(frozen=True)
 class ImageContents:
-    """What was found in an image."""
+    """Contents of an image.
+
+    Attributes:
+        problems: One sentence per violation of the policy.
+        megabytes: Size by top-level folder.
+    """
 
     problems: list[str]
-    megabytes: dict[str, float]  # of each of the top folders
+    megabytes: dict[str, float]
 
 
 def check_contents(files: Iterable[tarfile.TarInfo]) -> ImageContents:
-    """Each file is allowed, none is forbidden, and none of the service's own can be changed by it."""
+    """Check that each file is allowed, none is forbidden, and the service cannot change its own files.
+
+    Args:
+        files: The files of the image.
+
+    Returns:
+        Violations and sizes.
+    """
     problems: list[str] = []
     sizes: dict[str, float] = {}
     for file in files:
@@ -73,10 +85,10 @@ def check_contents(files: Iterable[tarfile.TarInfo]) -> ImageContents:
 
 def _problems(path: str, file: tarfile.TarInfo) -> Iterator[str]:
     if not ALLOWED.fullmatch(path):
-        yield f"{path} is none of the allowed files"
+        yield f"{path} is not an allowed file"
     for what, pattern in FORBIDDEN.items():
         if pattern.fullmatch(path):
             yield f"{path} is {what}"
     own = path.startswith(("app/", "home/"))
     if own and not file.issym() and (file.uid != 0 or file.mode & 0o022 or file.mode & 0o6000):
-        yield f"{path} can be changed by others than root, or runs as another user"
+        yield f"{path} can be changed by other users than root, or runs as another user"

@@ -1,4 +1,4 @@
-"""The container engine: Docker or podman, whichever answers."""
+"""Container engine: Docker or podman."""
 
 import os
 import shutil
@@ -13,18 +13,27 @@ ENGINES = ("docker", "podman")
 
 
 class ContainerEngineError(HoldfastError):
-    """No engine answers, or it did not do what it was asked for."""
+    """No container engine is available, or a command of the engine failed."""
 
 
 @dataclass(frozen=True)
 class ContainerEngine:
-    """A container engine's command; ``environment`` is set on top of this process's."""
+    """Command of a container engine.
+
+    Attributes:
+        name: docker or podman.
+        environment: Variables in addition to those of this process.
+    """
 
     name: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def is_available(self) -> bool:
-        """Whether the command is there and, where it needs one, its daemon."""
+        """Check whether the command exists and its daemon, if it needs one, responds.
+
+        Returns:
+            True if the engine can be used.
+        """
         if shutil.which(self.name) is None:
             return False
         try:
@@ -33,21 +42,38 @@ class ContainerEngine:
             return False
 
     def run(self, *arguments: str, timeout: float = 600) -> str:
-        """What the engine prints.
+        """Run a command of the engine.
+
+        Args:
+            arguments: Command and arguments.
+            timeout: Seconds until the command is killed.
+
+        Returns:
+            Its standard output.
 
         Raises:
-            EngineError: It ended with another status than 0; holds what it said.
+            ContainerEngineError: The command ended with another status than 0; with the end of its output.
         """
-        done = self._run(*arguments, timeout=timeout)
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip()
+        completed = self._run(*arguments, timeout=timeout)
+        if completed.returncode != 0:
+            output = (completed.stderr or completed.stdout).strip()
             raise ContainerEngineError(
-                f"{self.name} {arguments[0]} ended with status {done.returncode}: {said[-2000:]}"
+                f"{self.name} {arguments[0]} ended with status {completed.returncode}: {output[-2000:]}"
             )
-        return done.stdout
+        return completed.stdout
 
     def export_files(self, image: str) -> Iterator[tarfile.TarInfo]:
-        """Every file of the image as a container would see it, asked of the engine and not of the image."""
+        """List the files of an image as a container has them; no code of the image is run.
+
+        Args:
+            image: name:tag of the image.
+
+        Yields:
+            The files.
+
+        Raises:
+            ContainerEngineError: The engine exported no archive.
+        """
         container = self.run("create", image).strip()
         try:
             command = [self.name, "export", container]
@@ -56,7 +82,7 @@ class ContainerEngine:
                 with tarfile.open(fileobj=export.stdout, mode="r|") as archive:
                     yield from archive
         except tarfile.ReadError as error:
-            raise ContainerEngineError(f"{self.name} export of {image} gave no archive: {error}") from error
+            raise ContainerEngineError(f"{self.name} export of {image} is no archive: {error}") from error
         finally:
             self.run("rm", "--force", container)
 
@@ -72,17 +98,23 @@ class ContainerEngine:
         )
 
 
-def find_engine(wanted: str | None = None) -> ContainerEngine:
-    """The engine called ``wanted``, else the first of ``ENGINES`` that answers.
+def find_engine(name: str | None = None) -> ContainerEngine:
+    """Find an available container engine.
+
+    Args:
+        name: docker or podman; the first available of ``ENGINES`` for None.
+
+    Returns:
+        The engine.
 
     Raises:
-        EngineError: None answers.
+        ContainerEngineError: None is available.
     """
-    names = [wanted] if wanted else list(ENGINES)
-    for name in names:
-        if (engine := ContainerEngine(name)).is_available():
+    names = [name] if name else list(ENGINES)
+    for candidate in names:
+        if (engine := ContainerEngine(candidate)).is_available():
             return engine
     raise ContainerEngineError(
-        f"No container engine answers (asked: {', '.join(names)}). Install Docker or podman and start it; "
-        "ENGINE=docker or ENGINE=podman chooses one."
+        f"No container engine responds (tried: {', '.join(names)}). Install Docker or podman and start it; "
+        "ENGINE=docker or ENGINE=podman selects one."
     )

@@ -1,4 +1,4 @@
-"""This machine's package index and certificate authority, as secrets of a build: they end in no layer."""
+"""Package index and certificate authority of this machine as build secrets, which are in no layer of the image."""
 
 import ast
 import os
@@ -9,35 +9,48 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _LINE = re.compile(r"^(?P<section>global|install|:env:)\.(?P<key>[a-z-]+)=(?P<value>'.*'|\".*\")$")
-_SECTIONS = ("global", "install", ":env:")  # the later wins
+_SECTIONS = ("global", "install", ":env:")  # a later section overrides an earlier one
 _KEYS = ("index-url", "extra-index-url", "trusted-host", "timeout")
 _CA_IN_BUILD = "/run/secrets/ca.crt"
 
 
 def write_build_secrets(folder: Path) -> list[str]:
-    """Writes pip.conf, and ca.crt if there is one, into ``folder``; the engine's ``--secret`` values that name them."""
+    """Write pip.conf, and ca.crt if pip has one, into a folder.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Values of the engine's option ``--secret``.
+    """
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
     settings = parse_pip_settings(listed, os.environ)
     certificates = settings.pop("cert", None)
-    given = {}
+    files = {}
     if certificates:
         settings["cert"] = _CA_IN_BUILD
         (folder / "ca.crt").write_bytes(Path(certificates).read_bytes())
-        given["ca.crt"] = folder / "ca.crt"
+        files["ca.crt"] = folder / "ca.crt"
     if settings:
         lines = [f"{key} = {value}\n" for key, value in settings.items()]
         (folder / "pip.conf").write_text("[global]\n" + "".join(lines))
-        given["pip.conf"] = folder / "pip.conf"
-    return [f"id={name},src={file}" for name, file in given.items()]
+        files["pip.conf"] = folder / "pip.conf"
+    return [f"id={name},src={file}" for name, file in files.items()]
 
 
 def parse_pip_settings(listed: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings that say where packages come from, of what ``pip config list`` prints.
+    """Parse the settings of the package index from the output of ``pip config list``.
 
-    As in pip, the environment counts more than a file. Folders of this machine are left out, for the build cannot
-    see them.
+    As in pip, the environment overrides files. Folders of this machine are left out: the build cannot read them.
+
+    Args:
+        listed: The output.
+        environment: Environment of this process; SSL_CERT_FILE names the certificates where pip has no setting.
+
+    Returns:
+        pip's settings by name.
     """
     matches = [match for line in listed.splitlines() if (match := _LINE.match(line.strip()))]
     matches.sort(key=lambda match: _SECTIONS.index(match["section"]))

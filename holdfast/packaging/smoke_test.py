@@ -1,4 +1,4 @@
-"""The proof that a bento serves: started as a user would start it, and asked over HTTP."""
+"""Smoke test of a bento: served by BentoML's command, with one prediction requested over HTTP."""
 
 import os
 import sys
@@ -18,12 +18,17 @@ from holdfast.runtime.processes import HOST, ProcessNotReadyError, free_port, he
 
 
 class SmokeTestError(HoldfastError):
-    """The bento did not come up, or did not answer with a prediction."""
+    """The bento did not become ready, or did not return a prediction."""
 
 
 @dataclass(frozen=True)
 class SmokeTestResult:
-    """What the live service said."""
+    """Response of a served bento.
+
+    Attributes:
+        prediction: The JSON object of the response.
+        seconds_to_ready: Time from the start to the first successful readiness check.
+    """
 
     prediction: dict[str, Any]
     seconds_to_ready: float
@@ -31,7 +36,13 @@ class SmokeTestResult:
 
 @dataclass(frozen=True)
 class ServedBento:
-    """A served bento."""
+    """A served bento.
+
+    Attributes:
+        url: Its address.
+        log: File with its output.
+        seconds_to_ready: Time from the start to the first successful readiness check.
+    """
 
     url: str
     log: Path
@@ -41,27 +52,48 @@ class ServedBento:
 def run_smoke_test(
     bento_tag: str, settings: Settings, customer_id: str, as_of: datetime | None, port: int | None = None
 ) -> SmokeTestResult:
-    """Serve the bento, ask for one prediction over HTTP, and end the service whatever happens.
+    """Serve a bento, request one prediction over HTTP, and terminate the service.
+
+    Args:
+        bento_tag: Tag of the bento.
+        settings: Data folder.
+        customer_id: The customer.
+        as_of: Time of the prediction; the service's current time for None.
+        port: TCP port; a free one for None.
+
+    Returns:
+        The prediction and the time until the service was ready.
 
     Raises:
-        LiveCheckError: It did not become ready or did not answer with 200; holds the last lines of its log.
+        SmokeTestError: The service did not become ready, or its response was not 200; with the last lines of its log.
     """
     request = {"customer_id": customer_id} | ({"as_of": as_of.isoformat()} if as_of else {})
     with serve_bento(bento_tag, settings, port) as service:
-        answer = httpx.post(f"{service.url}/predict", json=request, timeout=30)
-        if answer.status_code != 200:
-            raise SmokeTestError(f"{bento_tag} answered {answer.status_code}: {answer.text}\n{log_tail(service.log)}")
-        return SmokeTestResult(answer.json(), service.seconds_to_ready)
+        response = httpx.post(f"{service.url}/predict", json=request, timeout=30)
+        if response.status_code != 200:
+            raise SmokeTestError(
+                f"{bento_tag} responded {response.status_code}: {response.text}\n{log_tail(service.log)}"
+            )
+        return SmokeTestResult(response.json(), service.seconds_to_ready)
 
 
 @contextmanager
 def serve_bento(
     bento_tag: str, settings: Settings, port: int | None = None, ready_within: float = 120
 ) -> Iterator[ServedBento]:
-    """`bentoml serve` of the bento on the loopback interface, ready; it ends with the block, or with this process.
+    """Serve a bento on the loopback interface until the end of the block, or of this process.
+
+    Args:
+        bento_tag: Tag of the bento, or import path of the service.
+        settings: Data folder.
+        port: TCP port; a free one for None.
+        ready_within: Seconds until the service has to be ready.
+
+    Yields:
+        The ready service.
 
     Raises:
-        LiveCheckError: It ended or was not ready in ``ready_within`` seconds; holds the last lines of its log.
+        SmokeTestError: The service ended, or was not ready in time; with the last lines of its log.
     """
     port = port or free_port()
     log = settings.data / "logs" / f"serve-{bento_tag.replace(':', '-')}-{port}.log"

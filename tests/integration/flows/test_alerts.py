@@ -216,6 +216,6 @@ def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_in_process: None
     from flows.recover import UnknownRunError, recover
 
     for name in ("nonsense", "01a201fc-6bd5-7924-b84f-8e0ae20ff1b8"):
-        with pytest.raises(UnknownRunError, match=f"{name} is no flow run that this server knows"):
+        with pytest.raises(UnknownRunError, match=f"knows no flow run {name}"):
             recover(name)
     assert recover() == []

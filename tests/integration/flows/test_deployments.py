@@ -26,10 +26,10 @@ DEPLOY = "prefect --no-prompt deploy --all"
 WORK = "prefect worker start --pool holdfast"
 
 AUTOMATIONS = {
-    "fill the online store again",
-    "recover a run that is silent",
+    "refill the online store",
+    "recover a silent run",
     "recover a run that crashed or failed",
-    "retrain on drift or a loss of quality",
+    "retrain on drift or a loss of performance",
     "roll out a new challenger",
 }
 
