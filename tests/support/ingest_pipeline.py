@@ -1,4 +1,4 @@
-"""The steps of an ingest in one function; the Prefect flow runs the same steps as tasks."""
+"""Steps of an ingest in one function; the Prefect flow runs the same steps as tasks."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +14,16 @@ from holdfast.ingestion.validation import validate_source
 
 
 def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: datetime | None = None) -> IngestResult:
-    """Read, check and store a source.
+    """Read, validate and store a source.
 
     Raises:
-        IngestError: the source is refused; nothing has changed.
+        IngestError: The source is rejected; nothing is stored.
     """
     rules = load_mapping(mapping)
     found = read_source(source, rules)
     batch = find_batch(settings, found.sha256, rules.sha256)
     if batch is not None:
         return IngestResult.from_stored(batch)
-    moment = as_utc(ingested_at) if ingested_at else None
-    checked = validate_source(found, rules, moment or datetime.now(UTC))
-    return commit_batch(settings, checked, found.name, found.sha256, rules.sha256, moment)
+    time = as_utc(ingested_at) if ingested_at else None
+    validated = validate_source(found, rules, time or datetime.now(UTC))
+    return commit_batch(settings, validated, found.name, found.sha256, rules.sha256, time)

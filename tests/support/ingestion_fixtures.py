@@ -1,3 +1,5 @@
+"""Fixtures of the ingestion tests: mapping, source, validation and stored tables."""
+
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +27,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def simple(tmp_path: Path) -> Path:
-    """A mapping for the columns id, when, amount, quantity that refuses no share of bad rows."""
+    """Write a mapping for the columns id, when, amount, quantity that allows any share of bad rows."""
     path = tmp_path / "simple.yaml"
     path.write_text(SIMPLE)
     return path
@@ -45,21 +47,23 @@ def source(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def checked(tmp_path: Path) -> Callable[..., ValidationResult]:
-    """Check CSV text against a mapping given as keyword arguments."""
+    """Validate CSV text by a mapping given as keyword arguments."""
 
-    def run(text: str | bytes, moment: datetime = datetime(2026, 1, 1, tzinfo=UTC), **mapping: Any) -> ValidationResult:
+    def run(
+        text: str | bytes, ingested_at: datetime = datetime(2026, 1, 1, tzinfo=UTC), **mapping: Any
+    ) -> ValidationResult:
         path = tmp_path / "checked.csv"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
         rules = ColumnMapping.model_validate({"columns": columns, "max_bad_share": 1, **mapping})
-        return validate_source(read_source(path, rules), rules, moment)
+        return validate_source(read_source(path, rules), rules, ingested_at)
 
     return run
 
 
 @pytest.fixture
 def tables(settings: Settings) -> Callable[[], tuple[pd.DataFrame, pd.DataFrame]]:
-    """All stored transactions and quarantined rows."""
+    """Read all stored transactions and quarantined rows."""
 
     def read() -> tuple[pd.DataFrame, pd.DataFrame]:
         folders = [settings.batches / batch.batch_id for batch in list_batches(settings)]

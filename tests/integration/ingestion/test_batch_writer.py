@@ -1,3 +1,5 @@
+"""Storage of batches."""
+
 import errno
 import json
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""Data sets of installed packages."""
+
 from dataclasses import replace
 from datetime import UTC, datetime
 

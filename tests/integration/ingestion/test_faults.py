@@ -1,4 +1,4 @@
-"""Real processes: killed at every step of a commit, racing each other, and on a disk that is full."""
+"""Faults of ingest processes: kills at every step of a commit, concurrent runs, and a file size limit."""
 
 import multiprocessing
 import os
@@ -39,7 +39,7 @@ STEPS = [
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ForkServerContext]:
-    """Processes forked from a clean one that has imported the stage: real, and quick to start."""
+    """Return a fork server that has imported the ingest pipeline, so that processes start quickly."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.ingest_pipeline", "duckdb", "pyarrow.parquet", __name__])
     yield context
@@ -144,22 +144,22 @@ def test_concurrent_ingests_neither_lose_nor_duplicate_rows(tmp_path: Path, proc
     assert len(list((data / "batches").iterdir())) == 1
 
 
-def _limited(data: Path, source: Path, mapping: Path, size: int, answer: Any) -> None:
+def _limited(data: Path, source: Path, mapping: Path, size: int, errors: Any) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     try:
         run_ingest(Settings(data=data), source, mapping, NOW)
     except OSError as error:
-        answer.put(type(error).__name__)
+        errors.put(type(error).__name__)
 
 
 def test_file_size_limit_stores_no_batch(
     tmp_path: Path, processes: ForkServerContext, batches: Callable, simple: Path
 ) -> None:
     source = _export(tmp_path / "a.csv", 0, 5000)
-    answer = processes.Queue()
-    child = processes.Process(target=_limited, args=(tmp_path / "data", source, simple, 2000, answer))
+    errors = processes.Queue()
+    child = processes.Process(target=_limited, args=(tmp_path / "data", source, simple, 2000, errors))
     child.start()
-    assert answer.get(timeout=60) == "OSError"
+    assert errors.get(timeout=60) == "OSError"
     child.join(60)
     assert batches() == []
     assert list((tmp_path / "data" / "staging").iterdir()) == []

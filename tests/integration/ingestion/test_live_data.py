@@ -1,4 +1,4 @@
-"""A shop whose data end today, on the wall clock: what every user but the demo has."""
+"""Shop with data that ends today, on the wall clock."""
 
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a table holds: every row read is in exactly one place, as it was found, and none is ever doubled."""
+"""Properties of ingest: every row is either valid or quarantined, unchanged, and never duplicated."""
 
 import csv
 import io
@@ -61,10 +61,10 @@ def test_valid_and_quarantined_rows_reproduce_the_source(rows: list[list[str]], 
             assert list(content.items()) == list(zip(HEADER, rows[number - 1], strict=True))
         else:
             assert next(csv.reader(io.StringIO(content, newline=""))) == rows[number - 1]
-    kept = [row for number, row in enumerate(rows, 1) if number not in held]
-    assert result.transactions["amount"].tolist() == [round(float(row[2]), 6) for row in kept]
-    assert result.transactions["quantity"].tolist() == [float(row[3]) for row in kept]
-    assert result.transactions["customer_id"].tolist() == [row[0].strip().removesuffix(".0") for row in kept]
+    valid = [row for number, row in enumerate(rows, 1) if number not in held]
+    assert result.transactions["amount"].tolist() == [round(float(row[2]), 6) for row in valid]
+    assert result.transactions["quantity"].tolist() == [float(row[3]) for row in valid]
+    assert result.transactions["customer_id"].tolist() == [row[0].strip().removesuffix(".0") for row in valid]
     assert all(result.quarantine["reasons"].map(len) > 0)
 
 
@@ -77,7 +77,7 @@ def _stored(data: Settings) -> tuple[Counter, Counter]:
 @given(st.lists(dirty_table, min_size=2, max_size=3))
 @settings(max_examples=12, deadline=None)
 def test_overlapping_sources_give_the_union_of_their_rows(tables: list[list[list[str]]]) -> None:
-    """The n-th of equal rows is one row, whichever source it comes from."""
+    """Number equal rows, so that the n-th of equal rows is the same row in every source."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         mapping, path = folder / "simple.yaml", folder / "dirty.csv"

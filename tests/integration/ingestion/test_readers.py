@@ -1,3 +1,5 @@
+"""Readers of CSV, text and Parquet sources."""
+
 import gzip
 import hashlib
 from collections.abc import Callable
@@ -20,7 +22,7 @@ RETAIL, RETAIL_MAPPING = DATA / "retail_export.csv", DATA / "retail_export.yaml"
 
 
 def _typed_parquet(path: Path) -> Path:
-    """The retail export as an analyst would save it: numbers and timestamps with types."""
+    """Convert the retail export to a table with typed numbers and timestamps."""
     table = pd.read_csv(RETAIL, encoding="latin-1").dropna(subset="Country")  # pandas would fill the short row
     table["InvoiceDate"] = pd.to_datetime(table["InvoiceDate"], format="%d/%m/%Y %H:%M", errors="coerce")
     table["Price"] = pd.to_numeric(table["Price"], errors="coerce")

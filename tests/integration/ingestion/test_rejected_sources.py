@@ -1,4 +1,4 @@
-"""Whole sources that are refused: each says what is wrong, where and what to do, and changes nothing."""
+"""Rejected sources: the error names the problem, its position and the remedy, and nothing is stored."""
 
 import gzip
 from collections.abc import Callable

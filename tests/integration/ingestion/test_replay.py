@@ -1,4 +1,4 @@
-"""A historical data set has its folder to itself, and there "now" is where its data end."""
+"""Replay of a historical data set: a separate data folder, in which the current time is the end of the data."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Registration: once is enough, and a data folder is its own."""
+"""Application of feature definitions to Feast's registry."""
 
 import shutil
 import sqlite3
@@ -20,7 +20,7 @@ def _stat(settings: Settings) -> tuple[int, int, bytes]:
 
 
 def _rows(settings: Settings) -> dict[str, int]:
-    """Rows of each table of the online store."""
+    """Count the rows of each table of the online store."""
     connection = sqlite3.connect(settings.feast / "online_store.db")
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}

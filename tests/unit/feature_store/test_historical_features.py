@@ -1,4 +1,4 @@
-"""The join at one moment: in the order asked for, from the snapshots that may count and no others."""
+"""Point-in-time join of features at one ``as_of``."""
 
 from datetime import timedelta
 
@@ -12,13 +12,15 @@ LIMIT = timedelta(days=30)
 
 
 def test_read_features_at_keeps_the_order_of_customers(open_shop: Settings) -> None:
-    ids = ["c007", "c000", "nobody", "c100"]
+    ids = ["c007", "c000", "unknown", "c100"]
     found = read_features_at(open_store(KNOWN_AT), ids, AS_OF)
     assert found["customer_id"].to_pylist() == ids
     days = found["purchase_days"].to_pylist()
     assert days[2] is None
-    for place, customer in enumerate(ids):
-        assert read_features_at(open_store(KNOWN_AT), [customer], AS_OF)["purchase_days"].to_pylist() == [days[place]]
+    for position, customer in enumerate(ids):
+        assert read_features_at(open_store(KNOWN_AT), [customer], AS_OF)["purchase_days"].to_pylist() == [
+            days[position]
+        ]
 
 
 def test_read_features_at_uses_a_snapshot_from_its_time_to_its_ttl(open_shop: Settings) -> None:
@@ -32,11 +34,11 @@ def test_read_features_at_uses_a_snapshot_from_its_time_to_its_ttl(open_shop: Se
 def test_read_features_at_uses_the_latest_of_several_snapshots(open_shop: Settings) -> None:
     for days in (1, 20, 40):
         build_snapshots(open_shop, AS_OF - timedelta(days=days), KNOWN_AT)
-    everybody = [f"c{number:03d}" for number in range(300)]
+    customers = [f"c{number:03d}" for number in range(300)]
 
     def spent(days: int) -> list[float]:
         return list(
-            read_features_at(open_store(KNOWN_AT), everybody, AS_OF - timedelta(days=days))["amount_30d"].to_pylist()
+            read_features_at(open_store(KNOWN_AT), customers, AS_OF - timedelta(days=days))["amount_30d"].to_pylist()
         )
 
     assert spent(0) != spent(1) != spent(20)

@@ -1,4 +1,4 @@
-"""Materialisation: once, forwards only, and whole after an interruption."""
+"""Materialization: idempotent, forward in time only, and complete after an interruption."""
 
 import os
 import signal
@@ -33,8 +33,8 @@ def _mismatches(snapshot: Snapshot) -> int:
     ).mismatches
 
 
-def _moments(settings: Settings) -> set[str]:
-    """The distinct event times in the online store."""
+def _event_times(settings: Settings) -> set[str]:
+    """Read the distinct event times in the online store."""
     connection = sqlite3.connect(settings.feast / "online_store.db")
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     found = {row[0] for name in tables for row in connection.execute(f"SELECT DISTINCT event_ts FROM {name}")}
@@ -43,7 +43,7 @@ def _moments(settings: Settings) -> set[str]:
 
 
 def _refuse(*arguments: Any, **options: Any) -> None:
-    raise AssertionError("materialised again")
+    raise AssertionError("materialized again")
 
 
 def test_materialize_of_the_stored_snapshot_writes_nothing(
@@ -54,7 +54,7 @@ def test_materialize_of_the_stored_snapshot_writes_nothing(
     monkeypatch.setattr(store, "materialize", _refuse)
     assert materialize(open_shop, store, snapshot) is False
     delete_online_state(open_shop)
-    with pytest.raises(AssertionError, match="materialised again"):
+    with pytest.raises(AssertionError, match="materialized again"):
         materialize(open_shop, store, snapshot)
 
 
@@ -124,7 +124,7 @@ def test_materialize_into_a_store_that_lost_its_values_fills_it_again(open_shop:
 
 
 def _killed_after(writes: int) -> None:
-    """Materialise, and die once some views are written and the next is half way."""
+    """Materialize, and kill the process after some views, in the middle of the next view."""
     from feast.infra.online_stores.sqlite import SqliteOnlineStore
 
     original, calls = SqliteOnlineStore.online_write_batch, 0
@@ -146,16 +146,16 @@ def test_materialize_after_killed_run_completes_the_store(shop: Settings, writes
     build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join_process(start_process(_killed_after, shop.data, writes)) == -signal.SIGKILL
     assert load_online_state(shop) is None
-    moments = _moments(shop)
-    assert len(moments) == 2, "nothing was half written: this test shows nothing"
+    times = _event_times(shop)
+    assert len(times) == 2, "nothing was half written: this test shows nothing"
     snapshot = build_snapshots(shop, AS_OF, KNOWN_AT)[0]
     assert materialize(shop, open_store(KNOWN_AT), snapshot) is True
-    assert len(_moments(shop)) == 1
+    assert len(_event_times(shop)) == 1
     assert _mismatches(snapshot) == 0
 
 
 def test_historical_features_are_readable_during_materialization(shop: Settings) -> None:
-    """A killed one leaves the registry as it is during every materialisation; readers must not fail meanwhile."""
+    """A killed materialization leaves the registry in the state of a running one, in which reads must succeed."""
     snapshot = build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join_process(start_process(_killed_after, shop.data, 1)) == -signal.SIGKILL
     store = open_store(KNOWN_AT)

@@ -1,4 +1,4 @@
-"""Parity: clean on what was materialised, and every planted difference is found and named."""
+"""Parity: no mismatch after materialization, and every injected difference is reported."""
 
 import math
 import shutil
@@ -41,7 +41,7 @@ SINGLE = next(c for c, v in _KNOWN[RHYTHM].items() if v["mean_gap_days"] is None
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, list[str]]]:
-    """A materialised shop for this module, and its customers."""
+    """Materialize a shop for this module; return its settings and customers."""
     with use_data_folder(copy_shop(tmp_path_factory.mktemp("parity"))) as settings:
         customers = read_customers(build_features(settings))
         shutil.copy(settings.feast / "online_store.db", settings.feast / "clean.db")
@@ -50,7 +50,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, 
 
 @pytest.fixture
 def check(clean: tuple[Settings, list[str]]) -> Callable[[], ParityReport]:
-    """Compare everything; the online store starts clean."""
+    """Compare all values, starting from a copy of the materialized online store."""
     settings, customers = clean
     shutil.copy(settings.feast / "clean.db", settings.feast / "online_store.db")
     return lambda: check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF)
@@ -89,7 +89,7 @@ def _value(view: str, customer: str, feature: str) -> Any:
 
 _TOTAL = _value(HISTORY, REGULAR, "total_amount")
 _DAYS = _value(HISTORY, REGULAR, "purchase_days")
-PLANTED: dict[str, tuple[str, str, str, Value, Any, Any]] = {
+DIFFERENCES: dict[str, tuple[str, str, str, Value, Any, Any]] = {
     "one bit": (
         REGULAR,
         HISTORY,
@@ -107,9 +107,9 @@ PLANTED: dict[str, tuple[str, str, str, Value, Any, Any]] = {
 
 
 class TestDifferentStores:
-    @pytest.mark.parametrize("name", PLANTED)
+    @pytest.mark.parametrize("name", DIFFERENCES)
     def test_changed_value_is_reported(self, check: Callable[[], ParityReport], name: str) -> None:
-        customer, view, feature, value, online, offline = PLANTED[name]
+        customer, view, feature, value, online, offline = DIFFERENCES[name]
         write_online_values(customer, view, {feature: value})
         report = check()
         assert _found(report) == [(customer, f"{view}:{feature}", repr(online), repr(offline))]

@@ -1,4 +1,4 @@
-"""Snapshots: the same bytes from the same inputs, whole or not at all, and blind to what arrived later."""
+"""Snapshots: reproducible bytes, atomic writes, and independence of later arrivals."""
 
 import errno
 import os
@@ -42,7 +42,7 @@ from tests.support.small_shop import (
 
 
 def _files(settings: Settings) -> dict[str, bytes]:
-    """What readers can meet: every file but those still being written."""
+    """Read all files except incomplete ones, which readers ignore."""
     found = (path for path in settings.snapshots.rglob("*") if path.is_file())
     return {
         str(path.relative_to(settings.snapshots)): path.read_bytes()
@@ -166,7 +166,7 @@ def test_find_recent_customer_returns_a_customer_with_a_recent_purchase(shop: Se
 
 
 class TestLateData:
-    """A row of 2023 that arrives in 2024 is not in what was known in between."""
+    """Row of 2023 that arrives in 2024 and is unknown in between."""
 
     CUTOFF, CLOSED = datetime(2023, 9, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
     EARLY, LATE = ARRIVALS[0][1], ARRIVALS[LATE_BATCH][1]
@@ -239,7 +239,7 @@ class TestLateData:
 
 
 def _killed(step: str, call: int) -> None:
-    """Build the snapshots, and die at the n-th call of a step."""
+    """Build the snapshots, and kill the process at the n-th call of a step."""
     holder: Any = {"write_table": pq, "fsync": os, "replace": Path}[step]
     original, calls = getattr(holder, step), 0
 

@@ -1,4 +1,4 @@
-"""What time a run is about."""
+"""Resolution of ``as_of`` and ``known_at``."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Column mapping files."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""Parsing and validation of rows."""
+
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,7 +15,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _one(checked: Callable, when: str, **mapping: object) -> str | list[str]:
-    """The parsed timestamp in UTC, or the reasons."""
+    """Return the parsed timestamp in UTC, or the reasons."""
     result = checked(f'id,when,amount\n1,"{when}",5\n1,2025-01-01,5\n1,01.01.2025,5\n', **mapping)
     bad = result.quarantine[result.quarantine["row_number"] == 1]
     return bad["reasons"].iloc[0] if len(bad) else result.transactions["event_timestamp"][0].isoformat()
@@ -29,8 +31,8 @@ def _one(checked: Callable, when: str, **mapping: object) -> str | list[str]:
         ("2025-07-01T12:30:00Z", "2025-07-01T12:30:00+00:00"),
         ("2025-07-01 12:30:00-05:00", "2025-07-01T17:30:00+00:00"),
         ("2025-07-01T12:30:00+0530", "2025-07-01T07:00:00+00:00"),
-        ("2025-10-26 02:30", "2025-10-26T00:30:00+00:00"),  # shown twice: the first
-        ("2025-03-30 02:30", "2025-03-30T01:00:00+00:00"),  # skipped: the moment of the jump
+        ("2025-10-26 02:30", "2025-10-26T00:30:00+00:00"),  # occurs twice: the first
+        ("2025-03-30 02:30", "2025-03-30T01:00:00+00:00"),  # skipped: the time of the change
     ],
 )
 def test_parse_iso_timestamp_in_time_zone(checked: Callable, when: str, expected: str) -> None:
@@ -76,7 +78,7 @@ def test_parse_timestamp_with_format(checked: Callable, pattern: str, when: str,
 
 def test_event_more_than_a_day_after_ingestion_is_quarantined(checked: Callable) -> None:
     text = "id,when,amount\n1,2026-01-02T00:00:00,5\n2,2026-01-02T00:00:00.000001,5\n"
-    result = checked(text, moment=NOW)
+    result = checked(text, ingested_at=NOW)
     assert result.transactions["customer_id"].tolist() == ["1"]
     assert result.reasons == {"event_timestamp is more than a day after ingestion": 1}
 

@@ -1,4 +1,4 @@
-"""The simple models: no better than they are said to be, and no worse."""
+"""Baseline models."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -24,27 +24,27 @@ def parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
 
 
 @pytest.fixture(scope="module")
-def everybody(dataset: Dataset) -> PurchaseHistory:
+def history(dataset: Dataset) -> PurchaseHistory:
     return read_purchase_history(dataset.settings, dataset.split.development[-1], KNOWN_AT)
 
 
 @pytest.fixture(scope="module")
-def scores(parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory) -> dict[str, Floats]:
+def scores(parts: tuple[TrainingSet, TrainingSet], history: PurchaseHistory) -> dict[str, Floats]:
     development, test = parts
-    return score_baselines(development, everybody, test, 90)
+    return score_baselines(development, history, test, 90)
 
 
-def test_purchase_history_contains_inactive_customers(dataset: Dataset, everybody: PurchaseHistory) -> None:
+def test_purchase_history_contains_inactive_customers(dataset: Dataset, history: PurchaseHistory) -> None:
     cutoff = dataset.split.development[-1]
     days: dict[str, set[date]] = {}
     for row in transactions():
         if row.amount > 0 and row.event_timestamp < cutoff and row.ingested_at <= KNOWN_AT:
             days.setdefault(row.customer_id, set()).add(row.event_timestamp.date())
-    assert sorted(everybody.repeats + 1) == sorted(map(len, days.values()))
-    assert len(everybody.age) > len(dataset.data.at_cutoffs([cutoff]).y), "some are not active any more"
-    assert (everybody.last <= everybody.age).all()
-    assert (everybody.last >= 0).all()
-    assert (everybody.last[everybody.repeats == 0] == 0).all(), "two purchases on one day are none that was repeated"
+    assert sorted(history.repeats + 1) == sorted(map(len, days.values()))
+    assert len(history.age) > len(dataset.data.at_cutoffs([cutoff]).y), "some are not active any more"
+    assert (history.last <= history.age).all()
+    assert (history.last >= 0).all()
+    assert (history.last[history.repeats == 0] == 0).all(), "two purchases on one day are none that was repeated"
 
 
 class TestScoreBaselines:
@@ -79,21 +79,21 @@ class TestScoreBaselines:
 
     @pytest.mark.parametrize("name", ["purchase_days", "mean_purchase_amount"])
     def test_rfm_depends_on_frequency_and_amount_unlike_recency(
-        self, parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory, scores: dict[str, Floats], name: str
+        self, parts: tuple[TrainingSet, TrainingSet], history: PurchaseHistory, scores: dict[str, Floats], name: str
     ) -> None:
         development, test = parts
         x = test.x.copy()
         x[:, [feature.name for feature in test.inputs].index(name)] += 5
-        other = score_baselines(development, everybody, TrainingSet(test.keys, x, test.y, test.inputs), 90)
+        other = score_baselines(development, history, TrainingSet(test.keys, x, test.y, test.inputs), 90)
         assert (other["rfm"] != scores["rfm"]).all()
         assert (other["recency"] == scores["recency"]).all()
 
     def test_scores_do_not_depend_on_test_outcomes(
-        self, parts: tuple[TrainingSet, TrainingSet], everybody: PurchaseHistory, scores: dict[str, Floats]
+        self, parts: tuple[TrainingSet, TrainingSet], history: PurchaseHistory, scores: dict[str, Floats]
     ) -> None:
         development, test = parts
         blind = TrainingSet(test.keys, test.x, ~test.y, test.inputs)
-        for name, values in score_baselines(development, everybody, blind, 90).items():
+        for name, values in score_baselines(development, history, blind, 90).items():
             assert values.tobytes() == scores[name].tobytes(), name
 
 
@@ -103,10 +103,10 @@ HORIZON = 90
 
 
 def _simulated(customers: int, seed: int) -> TrainingSet:
-    """A BG/NBD world (Fader, Hardie and Lee, 2005), purchase by purchase, from the story and not from the formula.
+    """Simulate BG/NBD (Fader, Hardie and Lee, 2005) purchase by purchase, from its assumptions instead of its formula.
 
-    A customer of age T buys at rate lambda ~ Gamma(r, alpha); after every repeat purchase he is lost with
-    probability p ~ Beta(a, b). Churned: he does not buy from T to T + HORIZON.
+    A customer of age T buys at rate lambda ~ Gamma(r, alpha) and drops out after every repeat purchase with
+    probability p ~ Beta(a, b). Churned: no purchase from T to T + HORIZON.
     """
     rng = np.random.default_rng(seed)
     rate, p = rng.gamma(R, 1 / ALPHA, customers), rng.beta(A, B, customers)
@@ -119,7 +119,7 @@ def _simulated(customers: int, seed: int) -> TrainingSet:
         repeats[before] += 1
         last[before] = now[before]
         silent[within] = False
-        alive &= before & (rng.random(customers) >= p)  # who has bought in the horizon is of no further interest
+        alive &= before & (rng.random(customers) >= p)  # purchases after the first in the horizon do not matter
     return make_training_set(
         silent, range(customers), month_starts(1) * customers,
         purchase_days=repeats + 1, mean_purchase_amount=np.ones(customers),
@@ -129,7 +129,7 @@ def _simulated(customers: int, seed: int) -> TrainingSet:
 
 class TestBgNbd:
     @pytest.fixture(scope="class")
-    def world(self) -> tuple[TrainingSet, Floats]:
+    def simulated(self) -> tuple[TrainingSet, Floats]:
         test = _simulated(60_000, 1)
         return test, baselines._bg_nbd(baselines._test_history(_simulated(4_000, 0)), test, HORIZON)
 
@@ -145,30 +145,30 @@ class TestBgNbd:
         ],
     )
     def test_scores_match_a_simulated_population(
-        self, world: tuple[TrainingSet, Floats], name: str, group: Callable[[Floats, Floats], Bools]
+        self, simulated: tuple[TrainingSet, Floats], name: str, group: Callable[[Floats, Floats], Bools]
     ) -> None:
-        test, scores = world
+        test, scores = simulated
         age = test.column("tenure_days")
         rows = group(test.column("purchase_days") - 1, 1 - test.column("days_since_last_purchase") / age)
         assert rows.sum() > 300
         noise = np.sqrt(0.25 / rows.sum())
         assert scores[rows].mean() == pytest.approx(test.y[rows].mean(), abs=0.015 + 3 * noise)
 
-    def test_scores_differ_between_groups(self, world: tuple[TrainingSet, Floats]) -> None:
-        """So that the check above says something."""
-        test, scores = world
+    def test_scores_differ_between_groups(self, simulated: tuple[TrainingSet, Floats]) -> None:
+        """Check that the test above compares different scores."""
+        test, scores = simulated
         assert np.std(scores) > 0.2
         assert compute_metrics(test.y, scores)["ece"] < 0.02
 
     def test_longer_horizon_lowers_the_scores(self) -> None:
         train, test = _simulated(2_000, 0), _simulated(500, 2)
         horizons: Sequence[int] = (30, 90, 365)
-        told = [baselines._bg_nbd(baselines._test_history(train), test, horizon) for horizon in horizons]
-        assert (told[0] > told[1]).all()
-        assert (told[1] > told[2]).all()
+        scores = [baselines._bg_nbd(baselines._test_history(train), test, horizon) for horizon in horizons]
+        assert (scores[0] > scores[1]).all()
+        assert (scores[1] > scores[2]).all()
 
     def test_new_customer_has_the_score_of_lifetimes(self) -> None:
-        """Of somebody who has just bought for the first time: the chance of no purchase by then, in closed form."""
+        """Compare with the closed form for a first purchase at the cut-off."""
         train = _simulated(2_000, 0)
         new = make_training_set([True], ["new"], month_starts(1), purchase_days=[1], mean_purchase_amount=[1],
                            days_since_last_purchase=[0], tenure_days=[0])  # fmt: skip
@@ -179,7 +179,7 @@ class TestBgNbd:
     @pytest.mark.parametrize(
         "customers",
         [
-            pytest.param({"purchase_days": [1] * 30, "days_since_last_purchase": range(30)}, id="nobody came back"),
+            pytest.param({"purchase_days": [1] * 30, "days_since_last_purchase": range(30)}, id="no repeat purchases"),
             pytest.param({"purchase_days": [6] * 30, "days_since_last_purchase": [1] * 30}, id="all are alike"),
             pytest.param(
                 {"purchase_days": [1, 2, 4, 2, 9], "days_since_last_purchase": [30, 2, 3, 35, 1]}, id="five customers"
@@ -187,11 +187,11 @@ class TestBgNbd:
         ],
     )
     def test_unusual_histories_do_not_raise(self, customers: dict[str, Any], capsys: Any) -> None:
-        """Where nobody ever drops out the likelihood has no maximum; a small penalty gives it one."""
+        """Without drop-outs the likelihood has no maximum; a small penalty gives it one."""
         rows = len(customers["purchase_days"])
         age = np.arange(rows) + 40.0
         train = make_training_set([True] * rows, range(rows), month_starts(1) * rows, tenure_days=age,
                              mean_purchase_amount=[1.0] * rows, **customers)  # fmt: skip
-        told = baselines._bg_nbd(baselines._test_history(train), train, HORIZON)
-        assert ((told >= 0) & (told <= 1)).all()
+        scores = baselines._bg_nbd(baselines._test_history(train), train, HORIZON)
+        assert ((scores >= 0) & (scores <= 1)).all()
         assert capsys.readouterr().out == ""

@@ -1,4 +1,4 @@
-"""Intervals: each resample is what scikit-learn says of it, customers are drawn whole, and 95% is about 95%."""
+"""Bootstrap intervals: draws equal scikit-learn's values, whole customers are drawn, and coverage is about 95%."""
 
 import tracemalloc
 import warnings
@@ -31,7 +31,7 @@ RESAMPLES = 13  # no multiple of the size of a chunk
 
 @st.composite
 def _samples(draw: st.DrawFn) -> tuple[Bools, Floats, list[str], int]:
-    """Outcomes, scores with many ties, customers with several rows, and a seed."""
+    """Draw outcomes, scores with many ties, customers with several rows, and a seed."""
     rows = draw(st.integers(1, 40))
     few = st.sampled_from([0.0, 0.1, 0.5, 0.5 + 1e-12, 0.7, 1.0])
     scores = draw(st.lists(st.one_of(few, st.floats(0, 1)), min_size=rows, max_size=rows))
@@ -82,7 +82,7 @@ class TestDraws:
         _same(calibration_error_draws(churned, scores, bootstrap), expected)
 
     def test_draws_with_unit_weights_equal_the_value(self) -> None:
-        """One customer: every resample is the sample."""
+        """With one customer every resample is the sample."""
         rng = np.random.default_rng(2)
         churned, scores = rng.random(50) < 0.4, rng.random(50)
         everything = CustomerBootstrap(["only"] * 50, RESAMPLES, 0)
@@ -165,7 +165,7 @@ class TestResamples:
         _same(found[2], list(found[0]))
 
     def test_memory_depends_on_customers_not_on_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Thirty rows of each of 2,000 customers, in 500 resamples: a byte for each of these would be 30 MB."""
+        """Thirty rows of each of 2,000 customers in 500 resamples: one byte for each would take 30 MB."""
         monkeypatch.setattr("holdfast.training.bootstrap._CELLS", 60_000)
         scores, names = np.random.default_rng(6).random(60_000), np.tile(np.arange(2000), 30)
         tracemalloc.start()
@@ -187,7 +187,7 @@ class TestInterval:
         assert percentile_interval(0.5, np.r_[draws, np.nan]).value == 0.5
 
     def test_repeated_rows_do_not_narrow_the_interval(self) -> None:
-        """Nine rows of each customer instead of one: the interval does not shrink."""
+        """Nine rows per customer instead of one do not narrow the interval."""
         rng = np.random.default_rng(0)
         churned, scores, names = rng.random(200) < 0.5, rng.random(200), [str(n) for n in range(200)]
         once = roc_auc_draws(churned, scores, CustomerBootstrap(names, 100, 0))
@@ -196,7 +196,7 @@ class TestInterval:
 
     @pytest.mark.parametrize("rows_of_one", [1, 5])
     def test_interval_of_a_mean_has_95_percent_coverage(self, rows_of_one: int) -> None:
-        """Values of a customer go together. Drawing rows instead of customers would pretend to know too much."""
+        """Values of a customer are correlated; drawing rows instead of customers would give too narrow intervals."""
         customers, rng = 60, np.random.default_rng(10)
         covered = {"customers": 0, "rows": 0}
         for seed in range(300):

@@ -1,4 +1,4 @@
-"""Calibration: chosen where it is needed, by folds whose outcomes were known, and left alone otherwise."""
+"""Choice of the calibration on folds with known outcomes."""
 
 from collections.abc import Callable
 
@@ -16,26 +16,26 @@ from tests.support.training_sets import make_training_set, month_starts
 JANUARY, FEBRUARY, MARCH, APRIL = range(4)  # of a year in which April begins exactly 90 days after January
 
 
-def _fold(month: int, rows: int, told: Callable[[Floats], Floats], true: Callable[[Floats], Floats]) -> FoldScores:
-    """Customers of one cut-off: ``true`` and ``told`` map a hidden value, uniform from -3 to 3, to log-odds."""
+def _fold(month: int, rows: int, predicted: Callable[[Floats], Floats], true: Callable[[Floats], Floats]) -> FoldScores:
+    """Customers of one cut-off: ``true`` and ``predicted`` map a hidden value, uniform from -3 to 3, to log-odds."""
     rng = np.random.default_rng(month)
     hidden = rng.uniform(-3, 3, rows)
     churned = rng.random(rows) < expit(true(hidden))
     cutoffs = [month_starts(12)[month]] * rows
-    return FoldScores(make_training_set(churned, range(rows), cutoffs), told(hidden))
+    return FoldScores(make_training_set(churned, range(rows), cutoffs), predicted(hidden))
 
 
 def _folds(
     rows: int,
-    told: Callable[[Floats], Floats],
+    predicted: Callable[[Floats], Floats],
     true: Callable[[Floats], Floats] = lambda hidden: hidden,
     count: int = 7,
 ) -> list[FoldScores]:
-    return [_fold(month, rows, told, true) for month in range(count)]
+    return [_fold(month, rows, predicted, true) for month in range(count)]
 
 
 def _step(hidden: Floats) -> Floats:
-    """Log-odds that know only two kinds of customers: no sigmoid of the hidden value."""
+    """Log-odds that distinguish only two groups of customers: no sigmoid of the hidden value."""
     return np.where(hidden > 0, 1.4, -1.4)
 
 
@@ -61,7 +61,7 @@ class TestChooseCalibration:
         assert "; isotonic is not better than sigmoid (log loss lower by " in found.reason
 
     def test_shifted_log_odds_choose_sigmoid(self) -> None:
-        """A model that expects more churn than there is."""
+        """Model that predicts more churn than observed."""
         assert _choose(_folds(400, lambda hidden: hidden + 1.0)).method == "sigmoid"
 
     @pytest.mark.parametrize("rows", [40, 400, 2000])
@@ -83,7 +83,7 @@ class TestChooseCalibration:
         assert _choose(_folds(30, lambda hidden: 2 * hidden, _step)).method != "isotonic"
 
     def test_changing_base_rate_is_evaluated_on_later_folds(self) -> None:
-        """A calibrator of months with little churn makes months with more worse, and is not chosen."""
+        """A calibrator of months with little churn is worse in months with more churn, and is not chosen."""
         moving = [
             _fold(month, 400, _same, (lambda hidden: hidden - 1) if month < MARCH else _same) for month in range(7)
         ]
@@ -101,10 +101,10 @@ class TestComparison:
         folds = _folds(300, lambda hidden: 2 * hidden)
         found = _choose(folds).methods
         assert tuple(item.method for item in found) == CALIBRATION_METHODS == ("none", "sigmoid", "isotonic")
-        judged = folds[APRIL:]  # the first whose outcomes were known by then is January
+        evaluated = folds[APRIL:]  # the first whose outcomes were known by then is January
         raw = compute_metrics(
-            np.concatenate([fold.validation.y for fold in judged]),
-            expit(np.concatenate([fold.log_odds for fold in judged])),
+            np.concatenate([fold.validation.y for fold in evaluated]),
+            expit(np.concatenate([fold.log_odds for fold in evaluated])),
         )
         assert (found[0].brier, found[0].log_loss, found[0].ece) == (raw["brier"], raw["log_loss"], raw["ece"])
         assert found[0].gain is None
@@ -139,7 +139,7 @@ class TestEmbargo:
         return _folds(400, lambda hidden: 2.5 * hidden, count=4)
 
     def _turned(self, folds: list[FoldScores], *months: int) -> list[FoldScores]:
-        """Outcomes of these months turned round."""
+        """Flip the outcomes of these months."""
         return [
             FoldScores(
                 make_training_set(
@@ -156,7 +156,7 @@ class TestEmbargo:
         assert _choose(self._turned(folds, FEBRUARY, MARCH)) == _choose(folds)
 
     def test_known_outcomes_are_used(self, folds: list[FoldScores]) -> None:
-        """January closes on the very day of April's cut-off; with a horizon of 28 days February and March have, too."""
+        """The horizon of January ends on April's cut-off; with 28 days also those of February and March."""
         assert _choose(self._turned(folds, JANUARY)) != _choose(folds)
         assert _choose(self._turned(folds, FEBRUARY, MARCH), 28) != _choose(folds, 28)
 
@@ -180,10 +180,10 @@ class TestFitCalibrator:
     def test_isotonic_recovers_a_step_and_accepts_any_value(self) -> None:
         fold = _fold(0, 20_000, _same, _step)
         model = fit_calibrator("isotonic", fold.log_odds, fold.validation.y)
-        told = apply_calibrator(model, np.array([-50.0, -2.0, 2.0, 50.0]))
-        assert (np.diff(told) >= 0).all()
-        assert told[1:3] == pytest.approx(expit([-1.4, 1.4]), abs=0.06)
-        assert np.isfinite(told).all()
+        predicted = apply_calibrator(model, np.array([-50.0, -2.0, 2.0, 50.0]))
+        assert (np.diff(predicted) >= 0).all()
+        assert predicted[1:3] == pytest.approx(expit([-1.4, 1.4]), abs=0.06)
+        assert np.isfinite(predicted).all()
 
     def test_none_returns_none(self) -> None:
         assert fit_calibrator("none", np.zeros(3), np.array([True, False, True])) is None

@@ -1,4 +1,4 @@
-"""What serving is told of a model."""
+"""Serving contract of a model."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ RECIPE = Recipe(
     digests={},
 )  # fmt: skip
 NONE = np.nan
-# It says 0.125 of a row for each missing value, and 0.25 for a first value above 50.
+# The score is 0.125 for each missing value, plus 0.25 for a first value above 50.
 MODEL = SimpleNamespace(
     predict_proba=lambda x: np.column_stack([np.zeros(len(x)), np.isnan(x).sum(axis=1) / 8 + (x[:, 0] > 50) / 4])
 )

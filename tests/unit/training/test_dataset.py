@@ -1,4 +1,4 @@
-"""The training set of the small shop against the oracle and the snapshots it was joined from."""
+"""Training set of the small shop, compared with the oracle and the joined snapshots."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -116,12 +116,12 @@ def test_features_ignore_events_after_the_cutoff(dataset: Dataset) -> None:
 
 class TestDigests:
     def _changed(self, data: TrainingSet) -> dict[str, tuple[TrainingSet, set[str]]]:
-        """A change, and the parts in which it must show: there and nowhere else."""
+        """Compare the digests after a change: only those of the changed parts differ."""
         second = data.inputs[1].name
         x, y, keys = data.x.copy(), data.y.copy(), data.keys.copy()
         x[3, 1] = np.nextafter(x[3, 1], np.inf)
         y[0] = not y[0]
-        keys.loc[2, "customer_id"] = "somebody"
+        keys.loc[2, "customer_id"] = "another"
         moved = data.keys.copy()
         moved.loc[0, "cutoff"] += timedelta(microseconds=1)
         zero = data.x.copy()
@@ -188,8 +188,8 @@ class TestSelection:
     def test_column_is_selected_by_name(self, dataset: Dataset) -> None:
         for number, feature in enumerate(dataset.data.inputs):
             assert np.array_equal(dataset.data.column(feature.name), dataset.data.x[:, number], equal_nan=True)
-        with pytest.raises(ValueError, match="nobody"):
-            dataset.data.column("nobody")
+        with pytest.raises(ValueError, match="unknown"):
+            dataset.data.column("unknown")
 
 
 def test_at_cutoffs_partitions_the_rows(dataset: Dataset) -> None:

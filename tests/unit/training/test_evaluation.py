@@ -1,4 +1,4 @@
-"""The one test of a model: every number by another way, groups that add up, and a file that can be read again."""
+"""Evaluation of a model on the test period."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -58,12 +58,12 @@ def _recipe(development: tuple[datetime, ...], test: tuple[datetime, ...], famil
 
 @dataclass(frozen=True)
 class OnTest:
-    """A model of the shop and its test."""
+    """Evaluation of a model of the shop, with its inputs."""
 
     development: TrainingSet
     test: TrainingSet
     scores: dict[str, Floats]
-    told: Evaluation
+    report: Evaluation
 
 
 def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: Any, **scores: Floats) -> OnTest:
@@ -84,26 +84,26 @@ def shop(dataset: Dataset) -> OnTest:
 
 class TestEvaluateModel:
     def test_report_describes_the_test(self, shop: OnTest, dataset: Dataset) -> None:
-        told = shop.told
-        assert told.rows == len(shop.test.y)
-        assert told.customers == shop.test.keys["customer_id"].nunique() < told.rows
-        assert told.cutoffs == list(dataset.split.test)
-        assert told.base_rate == shop.test.y.mean()
-        assert (told.family, told.chosen, told.reason) == ("logistic", "logistic C=0.01", "It is the only one.")
-        assert (told.calibration, told.calibration_reason) == ("none", "Nothing to compare.")
-        assert told.simpler is None
+        report = shop.report
+        assert report.rows == len(shop.test.y)
+        assert report.customers == shop.test.keys["customer_id"].nunique() < report.rows
+        assert report.cutoffs == list(dataset.split.test)
+        assert report.base_rate == shop.test.y.mean()
+        assert (report.family, report.chosen, report.reason) == ("logistic", "logistic C=0.01", "It is the only one.")
+        assert (report.calibration, report.calibration_reason) == ("none", "Nothing to compare.")
+        assert report.simpler is None
 
     def test_metrics_are_computed_from_the_scores_of_each_model(self, shop: OnTest) -> None:
-        assert list(shop.told.metrics) == ["model", *BASELINE_LABELS]
-        for name, found in shop.told.metrics.items():
+        assert list(shop.report.metrics) == ["model", *BASELINE_LABELS]
+        for name, found in shop.report.metrics.items():
             assert {metric: item.value for metric, item in found.items()} == compute_metrics(
                 shop.test.y, shop.scores[name]
             )
             assert list(found) == list(METRIC_LABELS)
 
     def test_values_are_within_their_intervals(self, shop: OnTest) -> None:
-        """Of the calibration error resampling can only make more, so its value may lie below."""
-        for name, found in shop.told.metrics.items():
+        """The bootstrap can only increase the calibration error, so the value may lie below the interval."""
+        for name, found in shop.report.metrics.items():
             for metric, item in found.items():
                 assert item.low <= item.value or metric == "ece", (name, metric)
                 assert item.value <= item.high, (name, metric)
@@ -111,32 +111,32 @@ class TestEvaluateModel:
 
     def test_every_baseline_is_compared(self, shop: OnTest) -> None:
         model = roc_auc_score(shop.test.y, shop.scores["model"])
-        assert list(shop.told.over_baselines) == list(BASELINE_LABELS)
-        for name, found in shop.told.over_baselines.items():
+        assert list(shop.report.over_baselines) == list(BASELINE_LABELS)
+        for name, found in shop.report.over_baselines.items():
             assert found.value == pytest.approx(model - roc_auc_score(shop.test.y, shop.scores[name]))
             assert found.low <= found.value <= found.high
-        assert shop.told.over_baselines["base_rate"].low > 0.2
+        assert shop.report.over_baselines["base_rate"].low > 0.2
 
     def test_months_sum_to_the_test_rows(self, shop: OnTest, dataset: Dataset) -> None:
-        months, told = shop.told.months, shop.told
+        months, report = shop.report.months, shop.report
         weights = [month.rows for month in months]
         assert [month.cutoff for month in months] == list(dataset.split.test)
-        assert sum(weights) == told.rows
-        assert np.average([month.base_rate for month in months], weights=weights) == pytest.approx(told.base_rate)
+        assert sum(weights) == report.rows
+        assert np.average([month.base_rate for month in months], weights=weights) == pytest.approx(report.base_rate)
         assert np.average([month.mean_score for month in months], weights=weights) == pytest.approx(
             shop.scores["model"].mean()
         )
         for metric in ("brier", "log_loss"):  # means over rows
             whole = np.average([month.metrics[metric].value for month in months], weights=weights)
-            assert whole == pytest.approx(told.metrics["model"][metric].value)
+            assert whole == pytest.approx(report.metrics["model"][metric].value)
             for name in BASELINE_LABELS:
                 whole = np.average([month.baselines[name][metric] for month in months], weights=weights)
-                assert whole == pytest.approx(told.metrics[name][metric].value)
+                assert whole == pytest.approx(report.metrics[name][metric].value)
 
     def test_month_has_the_metrics_of_its_rows(self, shop: OnTest, dataset: Dataset) -> None:
         cutoff = dataset.split.test[2]
         rows = (shop.test.keys["cutoff"] == cutoff).to_numpy()
-        month = shop.told.months[2]
+        month = shop.report.months[2]
         assert month.metrics["roc_auc"].value == roc_auc_score(shop.test.y[rows], shop.scores["model"][rows])
         assert month.baselines["rfm"] == compute_metrics(shop.test.y[rows], shop.scores["rfm"][rows])
         bootstrap = CustomerBootstrap(shop.test.keys["customer_id"].to_numpy(), TRAINING.resamples, TRAINING.seed)
@@ -146,44 +146,44 @@ class TestEvaluateModel:
 
     def test_groups_sum_to_the_test_rows(self, shop: OnTest) -> None:
         for group in TRAINING.slices:
-            found = [item for item in shop.told.slices if item.feature == group.feature]
+            found = [item for item in shop.report.slices if item.feature == group.feature]
             weights = [item.rows for item in found]
             assert [item.label for item in found] == group.labels
-            assert sum(weights) == shop.told.rows
+            assert sum(weights) == shop.report.rows
             for name, whole in (
-                ("base_rate", shop.told.base_rate),
+                ("base_rate", shop.report.base_rate),
                 ("mean_score", shop.scores["model"].mean()),
-                ("brier", shop.told.metrics["model"]["brier"].value),
+                ("brier", shop.report.metrics["model"]["brier"].value),
             ):
                 assert np.average([getattr(item, name) for item in found], weights=weights) == pytest.approx(whole)
 
     def test_spend_quantiles_have_equal_size(self, shop: OnTest) -> None:
-        rows = [item.rows for item in shop.told.slices if item.feature == "total_amount"]
+        rows = [item.rows for item in shop.report.slices if item.feature == "total_amount"]
         assert len(rows) == 4
         assert max(rows) - min(rows) <= 4
 
     def test_profit_is_computed_at_the_threshold(self, shop: OnTest) -> None:
-        value = shop.told.value
+        value = shop.report.value
         assert value.threshold == 2 / 3
         treated = shop.scores["model"] >= 2 / 3
         assert value.earned.value == pytest.approx((treated * (3.0 * shop.test.y - 2)).mean())
         assert value.best >= value.earned.value - 1e-12
 
     def test_every_input_has_an_importance(self, shop: OnTest) -> None:
-        assert {item.feature for item in shop.told.importance} == {feature.name for feature in shop.test.inputs}
+        assert {item.feature for item in shop.report.importance} == {feature.name for feature in shop.test.inputs}
 
     def test_instability_is_small(self, shop: OnTest) -> None:
-        assert 0 < shop.told.instability.low <= shop.told.instability.value <= shop.told.instability.high < 0.1
+        assert 0 < shop.report.instability.low <= shop.report.instability.value <= shop.report.instability.high < 0.1
 
     def test_report_survives_a_json_round_trip(self, shop: OnTest) -> None:
-        assert Evaluation.model_validate_json(shop.told.model_dump_json(indent=2)) == shop.told
+        assert Evaluation.model_validate_json(shop.report.model_dump_json(indent=2)) == shop.report
 
 
 class TestOneClass:
-    """A month and a group in which everybody churned."""
+    """A month and a group in which all customers churned."""
 
     @pytest.fixture(scope="class")
-    def told(self) -> OnTest:
+    def report(self) -> OnTest:
         data = synthetic_training_set(customers=60, months=3)
         x, y = data.x.copy(), data.y.copy()
         last = (data.keys["cutoff"] == month_starts(3)[2]).to_numpy()
@@ -199,19 +199,19 @@ class TestOneClass:
         choice = ModelChoice(recipe, "", None, CHOICE)
         return OnTest(development, test, scores, evaluate_model(model, scores, development, test, choice, training))
 
-    def test_month_of_one_class_has_no_ranking_metrics(self, told: OnTest) -> None:
-        mixed, lost = told.told.slices
+    def test_month_of_one_class_has_no_ranking_metrics(self, report: OnTest) -> None:
+        mixed, lost = report.report.slices
         assert (lost.roc_auc, lost.gap, lost.base_rate) == (None, None, 1.0)
-        assert lost.brier == pytest.approx(((1 - told.scores["model"][told.test.x[:, 1] > 100]) ** 2).mean())
+        assert lost.brier == pytest.approx(((1 - report.scores["model"][report.test.x[:, 1] > 100]) ** 2).mean())
         assert mixed.roc_auc is not None
-        month = told.told.months[1]
+        month = report.report.months[1]
         assert np.isnan(month.metrics["roc_auc"].value)
         assert np.isnan(month.metrics["roc_auc"].low)
         assert np.isfinite(month.metrics["log_loss"].high)
 
-    def test_report_with_nan_survives_a_json_round_trip(self, told: OnTest) -> None:
-        """NaN is no number of JSON."""
-        text = told.told.model_dump_json()
+    def test_report_with_nan_survives_a_json_round_trip(self, report: OnTest) -> None:
+        """NaN is no JSON number."""
+        text = report.report.model_dump_json()
         again = Evaluation.model_validate_json(text)
         assert np.isnan(again.months[1].metrics["roc_auc"].value)
         assert again.model_dump_json() == text
@@ -240,7 +240,7 @@ class TestAssignGroups:
         assert (np.diff(numbers[np.argsort(values)]) >= 0).all()
 
     def test_missing_values_form_a_separate_group(self) -> None:
-        """Not the highest, where NaN would be sorted; and quantiles are of the known values."""
+        """NaN is not sorted into the highest group, and quantiles are those of the known values."""
         values = np.array([np.nan, 1, 2, 3, 4, np.nan])
         halves = Slice(feature="f", quantiles=2, labels=["low", "high"])
         assert assign_groups(halves, values).tolist() == [2, 0, 0, 1, 1, 2]
@@ -269,7 +269,7 @@ class TestEvaluateSlice:
     def test_equals_a_manual_calculation(self) -> None:
         test, scores = self._rows()
         found = evaluate_slice(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
-        assert [item.label for item in found] == ["child", "young", "old"]  # nobody is between 10 and 20
+        assert [item.label for item in found] == ["child", "young", "old"]  # no customer is between 10 and 20
         for item, start in zip(found, (0, 100, 200), strict=True):
             rows = slice(start, start + 100)
             assert (item.feature, item.rows) == ("age", 100)
@@ -288,8 +288,8 @@ class TestEvaluateSlice:
 
     def test_group_of_all_rows_has_no_gap(self) -> None:
         test, scores = self._rows()
-        everybody = Slice(feature="age", edges=[1000], labels=["all", "none"])
-        (found,) = evaluate_slice(everybody, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        all_rows = Slice(feature="age", edges=[1000], labels=["all", "none"])
+        (found,) = evaluate_slice(all_rows, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert found.gap is not None
         assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
 
@@ -309,7 +309,7 @@ class TestInstability:
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_is_zero_where_no_resample_differs(self, family: str) -> None:
-        """One customer is always the one that is drawn."""
+        """With one customer every resample is the sample."""
         data = synthetic_training_set(customers=50, months=1)
         alone = replace(data, keys=data.keys.assign(customer_id="alone"))
         found = self._of(alone, family)
@@ -332,7 +332,7 @@ class TestInstability:
 
 
 class TestVetoOnTest:
-    """The gain over the simplest family is measured on the test rows, which had no say in the choice."""
+    """The gain over the simplest family is measured on the test rows, which did not affect the choice."""
 
     @pytest.mark.parametrize(("bent", "surely"), [(3.0, True), (0.0, False)])
     def test_only_a_significant_gain_is_accepted(self, bent: float, surely: bool) -> None:
@@ -356,7 +356,7 @@ class TestVetoOnTest:
 
 
 def test_require_slice_inputs_with_unknown_input_raises() -> None:
-    group = Slice(feature="colour", edges=[1], labels=["low", "high"])
-    with pytest.raises(UnknownInputError, match=r"'colour' is no input of the model. Its inputs: a, b"):
+    group = Slice(feature="color", edges=[1], labels=["low", "high"])
+    with pytest.raises(UnknownInputError, match=r"'color' is no input of the model. Its inputs: a, b"):
         require_slice_inputs([group], ["b", "a"])
-    require_slice_inputs([group], ["colour"])
+    require_slice_inputs([group], ["color"])

@@ -1,4 +1,4 @@
-"""Fits: bit for bit the same, additive as promised, and blind to what judges them."""
+"""Fitting of models: reproducible, additive, and independent of the rows they are evaluated on."""
 
 import itertools
 from typing import Any
@@ -51,7 +51,7 @@ def _recipe(split: TimeSplit, family: str, calibration: Any = "none", seed: int 
 
 
 def _changed(data: TrainingSet, rows: np.ndarray) -> TrainingSet:
-    """Other inputs and outcomes in some rows."""
+    """Change inputs and outcomes of some rows."""
     x, y = data.x.copy(), data.y.copy()
     x[rows] = 7.0
     y[rows] = ~y[rows]
@@ -113,7 +113,7 @@ class TestAdditivity:
     @pytest.mark.parametrize("calibration", ["none", "isotonic"])
     @pytest.mark.parametrize("family", FAMILIES)
     def test_log_odds_are_the_sum_of_single_changes(self, dataset: Dataset, family: str, calibration: str) -> None:
-        """On the shop, from the typical customer, nulls included; to within rounding."""
+        """Check on the shop, from the typical customer, including nulls; up to rounding."""
         model = fit_recipe(_recipe(dataset.split, family, calibration), dataset.data)
         test = dataset.data.at_cutoffs(dataset.split.test[:1])
         assert np.isnan(test.x).any()
@@ -125,12 +125,12 @@ class TestAdditivity:
             one = np.tile(reference, (len(test.y), 1))
             one[:, column] = test.x[:, column]
             total += model.decision_function(one) - base
-        told = model.decision_function(test.x)
-        assert np.abs(total - told).max() < 1e-9
-        assert np.std(told) > 0.1
+        log_odds = model.decision_function(test.x)
+        assert np.abs(total - log_odds).max() < 1e-9
+        assert np.std(log_odds) > 0.1
 
     def test_boosting_with_interactions_is_not_additive(self) -> None:
-        """The check of reasons finds it, so that it would not be served."""
+        """The check of additivity finds interactions, so such a model would not be served."""
         rng = np.random.default_rng(0)
         x = rng.normal(size=(500, 2))
         model = HistGradientBoostingClassifier(max_iter=20).fit(x, x[:, 0] * x[:, 1] > 0)
@@ -150,7 +150,7 @@ class TestFolds:
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_validation_rows_do_not_affect_the_fit(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
-        """Not even how its inputs are spread: the other rows score as before."""
+        """Validation rows do not affect the transformers: the other rows get the same scores."""
         fold = split.folds[-1]
         rows = np.flatnonzero((data.keys["cutoff"] == fold.validation).to_numpy())
         found, other = (
@@ -174,15 +174,15 @@ class TestFolds:
     def test_fits_and_scores_use_one_thread(
         self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        seen = []
+        limits = []
 
         class Watched(HistGradientBoostingClassifier):
             def fit(self, *arguments: Any) -> Any:
-                seen.append(_openmp_effective_n_threads())
+                limits.append(_openmp_effective_n_threads())
                 return super().fit(*arguments)
 
         monkeypatch.setattr("holdfast.training.model_families.HistGradientBoostingClassifier", Watched)
         params = FAMILIES["boosting"].defaults | {"max_iter": 1}
         fit_model("boosting", params, data, 0)
         score_out_of_fold("boosting", params, data, split.folds, 0)
-        assert seen == [1] * (1 + len(split.folds))
+        assert limits == [1] * (1 + len(split.folds))

@@ -1,4 +1,4 @@
-"""The search: the same trials however often it is killed, none twice, within its time, on prepared folds."""
+"""Hyperparameter search: reproducible after kills, without duplicates, within its budget."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def _search(storage: Path, budget: SearchSettings = BUDGET, seed: int = 0) -> li
 
 
 def _outcomes(trials: list[SearchTrial]) -> dict[str, list[Outcome]]:
-    """What each family tried, in its order, and what came of it; numbers and times may differ."""
+    """Return the parameters and results of each family in order; trial numbers and times may differ."""
     return {
         family: [
             (trial.params, trial.fold_roc_auc, trial.roc_auc)
@@ -58,7 +58,7 @@ def _outcomes(trials: list[SearchTrial]) -> dict[str, list[Outcome]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SearchTrial]]:
-    """A search that nobody disturbed, and the file that remembers it."""
+    """Run an undisturbed search and return its trials with its file."""
     storage = tmp_path_factory.mktemp("whole") / "search.db"
     return storage, _search(storage)
 
@@ -120,19 +120,19 @@ class TestFitting:
         assert len(made) == len(_data()[1])
 
     def test_every_family_fits_with_one_thread(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """Threads of OpenMP wait by spinning; what limits them in one thread says nothing to another."""
-        seen: set[tuple[int, ...]] = set()
+        """OpenMP threads wait by spinning; a limit that is set in one thread does not apply to another."""
+        limits: set[tuple[int, ...]] = set()
         score = PreparedFold.score
 
         def watched(self: PreparedFold, params: dict[str, Any]) -> FoldScores:
-            seen.add((_openmp_effective_n_threads(), *_blas_threads()))
+            limits.add((_openmp_effective_n_threads(), *_blas_threads()))
             return score(self, params)
 
         monkeypatch.setattr(PreparedFold, "score", watched)
         with threadpool_limits(limits=2, user_api="blas"):
             _search(tmp_path / "search.db", SearchSettings(trials=2))
             assert set(_blas_threads()) == {2}, "the limit outlives the search"
-        assert {threads for each in seen for threads in each} == {1}
+        assert {threads for each in limits for threads in each} == {1}
 
 
 def _blas_threads() -> list[int]:
@@ -159,7 +159,7 @@ def _killed_search(storage: Path, where: str, call: int) -> None:
 
 
 def _stored(storage: Path, family: str) -> list[FrozenTrial]:
-    """What the file remembers; a search that was killed as it began has not got to every family."""
+    """Read the trials in the file; a search killed at the start may lack families."""
     try:
         return optuna.load_study(study_name=family, storage=f"sqlite:///{storage}").get_trials()
     except KeyError:
@@ -173,7 +173,7 @@ class TestResume:
         [
             # Between the two families, twice while the defaults wait to be tried, and while they are tried.
             pytest.param([("create_study", 2), ("ask", 2), ("ask", 1), ("score", 3)], id="as it begins"),
-            # A trial that was done but not told; one in a fold; one in the first fold after a new start.
+            # Kill after a finished trial is computed, within a fold, and in the first fold after a restart.
             pytest.param([("tell", 8), ("score", 8), ("score", 1)], id="later"),
         ],
     )
@@ -224,7 +224,7 @@ class TestTermination:
         assert set(found) <= {"logistic"}
 
     def test_closed_generator_starts_no_trial(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """Ctrl-C, or an error where trials are logged, does not wait for the rest of the search."""
+        """Ctrl-C, or an error of the consumer, does not wait for the rest of the search."""
         scored: list[int] = []
         score = PreparedFold.score
 

@@ -1,4 +1,4 @@
-"""The training key: the same for the same training, another for any other."""
+"""Lineage of a training run and its training key."""
 
 import shutil
 import subprocess
@@ -87,7 +87,7 @@ def test_key_depends_on_every_training_setting(name: str) -> None:
 
 
 def test_key_with_explicit_defaults_equals_key_without() -> None:
-    """A deployment sends them as JSON, in which 90 and 90.0 are the same."""
+    """A deployment sends settings as JSON, in which 90 and 90.0 are the same."""
     for given in (TrainingSettings().model_dump(mode="json"), {"search": {"seconds": 90}, "value": {"offer_cost": 2}}):
         assert _lineage(**given).key == _lineage().key
 
@@ -104,7 +104,7 @@ def _copy_source(folder: Path) -> None:
 class TestTrainingCode:
     @pytest.fixture
     def checkout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A copy of the source that a test may change."""
+        """Copy the source to a folder that a test may change."""
         _copy_source(tmp_path)
         monkeypatch.setattr(lineage, "ROOT", tmp_path)
         return tmp_path
@@ -138,8 +138,8 @@ class TestTrainingCode:
 
 def test_git_commit_with_local_changes_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
-        who = ["-c", "user.name=Ann", "-c", "user.email=ann@holdfast.example"]
-        done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        identity = ["-c", "user.name=Ann", "-c", "user.email=ann@holdfast.example"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     _copy_source(tmp_path)

@@ -1,4 +1,4 @@
-"""The metrics by hand, beside scikit-learn, and where there is nothing to measure."""
+"""Metrics: manual calculations, scikit-learn, and rows of one class."""
 
 import warnings
 
@@ -41,7 +41,7 @@ class TestComputeMetrics:
         assert found["pr_auc"] == pytest.approx((1 + 2 / 3) / 2)
         assert found["brier"] == pytest.approx((0.1**2 + 0.8**2 + 0.4**2 + 0.1**2) / 4)
         assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.9]).mean())
-        assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.4 + 0.1) / 4)  # every row is a bin of its own
+        assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.4 + 0.1) / 4)  # every row is a separate bin
         assert found.keys() == METRIC_LABELS.keys()
 
     def test_equals_scikit_learn(self, churned: Bools) -> None:
@@ -54,7 +54,7 @@ class TestComputeMetrics:
 
     @pytest.mark.parametrize("outcome", [True, False])
     def test_one_class_has_no_ranking_metrics(self, outcome: bool) -> None:
-        """A month in which everybody churned must not end a training."""
+        """A month in which all customers churned must not stop a training."""
         scores = np.array([0.25, 0.5, 0.75])
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -120,7 +120,7 @@ class TestRocAucDifference:
         assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
 
     def test_paired_interval_is_narrower_than_two_intervals(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
-        """Two models that share their errors differ by less than each of them is uncertain."""
+        """The difference of two models with correlated errors is less uncertain than each model."""
         left = _scores(churned, 1.0)
         right = np.clip(left + np.random.default_rng(1).normal(size=ROWS) * 0.02, 0, 1)
         alone = compute_metric_intervals(churned, left, bootstrap)["roc_auc"]

@@ -1,4 +1,4 @@
-"""Runs in MLflow, on its real database: one per training, whatever interrupts it, and trials in it once."""
+"""MLflow tracking on its real database: one run per training after any interruption, and each trial once."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with nothing in it but MLflow's database; every test has a lineage of its own."""
+    """Use an empty data folder with MLflow's database; every test has a different lineage."""
     data = tmp_path_factory.mktemp("tracking")
     with use_data_folder(data) as settings:
         open_tracking(settings)
@@ -134,7 +134,7 @@ class TestTrainingRun:
         assert first != second
 
     def test_run_of_another_machine_is_not_resumed(self, settings: Settings, client: Any, lineage: Lineage) -> None:
-        """On a shared server somebody may be at the same training: nothing locks the two out."""
+        """On a shared server another machine may run the same training: no lock excludes it."""
         with training_run(client, settings, lineage) as first:
             pass
         client.set_tag(first, mlflow_tracking._WORKSPACE, "elsewhere:/data")
@@ -281,7 +281,7 @@ class TestFindTrainedVersion:
         assert version.tags["holdfast.batches"] == "1"
 
 
-def _told() -> Evaluation:
+def _evaluation() -> Evaluation:
     some, none = Interval(value=0.7, low=0.6, high=0.8), Interval(value=float("nan"), low=float("nan"), high=0.9)
     value = ProfitEstimate(
         threshold=0.6, earned=some, at_half=some, lost_by_half=some, offers_to_all=0.1, best_threshold=0.5, best=1
@@ -296,14 +296,14 @@ def _told() -> Evaluation:
 
 class TestLogging:
     def test_evaluation_survives_a_round_trip(self, settings: Settings, client: Any, lineage: Lineage) -> None:
-        """Also where something could not be computed."""
-        told = _told()
+        """The round trip includes values that cannot be computed."""
+        evaluation = _evaluation()
         recipe = Recipe(family="logistic", params={"C": 0.01}, calibration="none", seed=0, threshold=0.6, folds=(),
                         development=(AS_OF,), test=(AS_OF,), digests={})  # fmt: skip
         with training_run(client, settings, lineage) as run_id:
-            log_evaluation(recipe, told)
+            log_evaluation(recipe, evaluation)
         found = read_evaluation(client, run_id)
-        assert found.model_dump_json() == told.model_dump_json()
+        assert found.model_dump_json() == evaluation.model_dump_json()
         assert np.isnan(found.metrics["model"]["pr_auc"].low)
         assert Recipe.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/{RECIPE_FILE}")) == recipe
         run = client.get_run(run_id)
@@ -313,7 +313,7 @@ class TestLogging:
         assert (run.data.tags["chosen"], run.data.tags["calibration"]) == ("logistic C=0.01", "none")
 
     def test_dataset_digest_depends_on_every_part(self, settings: Settings, client: Any, lineage: Lineage) -> None:
-        """Not of its rows alone: other values of a feature are other data."""
+        """Other values of a feature change the digest, even for the same rows."""
         data = synthetic_training_set(customers=5, months=1)
         x = data.x.copy()
         x[-1, 0] += 1

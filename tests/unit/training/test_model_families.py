@@ -1,4 +1,4 @@
-"""The families: learn on the shop, take nulls and any inputs, and never take silence for a good sign."""
+"""Model families: fit the shop, accept nulls and any inputs, and are monotone in inactivity."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +94,7 @@ class TestModels:
 
     @pytest.mark.parametrize(("name", "params"), EVERY)
     def test_other_inputs_are_accepted(self, name: str, params: dict[str, Any]) -> None:
-        """An input that is null for everybody, one that never changes, one that is sometimes null."""
+        """An input that is always null, a constant input, and an input that is sometimes null."""
         data = synthetic_training_set(customers=150, months=4)
         rng = np.random.default_rng(1)
         rows = len(data.y)
@@ -145,7 +145,7 @@ class TestMonotonicity:
 
     @pytest.mark.parametrize("name", ["days_since_last_purchase", "anything_else"])
     def test_constraint_holds_against_the_data(self, name: str) -> None:
-        """Where long silence means loyalty, the constraint holds by name and other inputs are free."""
+        """Where inactivity goes with loyalty, the constraint holds by name, and other inputs are unconstrained."""
         rng = np.random.default_rng(0)
         silence = rng.uniform(0, 180, 600)
         churned = rng.random(600) < 1 - silence / 180

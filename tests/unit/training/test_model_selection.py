@@ -1,4 +1,4 @@
-"""The choice: by more than noise, on the folds alone, and for the simpler of two that are about as good."""
+"""Selection of the family: significant gains on the folds only, otherwise the simpler family."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ BEST = [_trial("logistic"), _trial("boosting")]
 
 @pytest.fixture(scope="module")
 def data() -> TrainingSet:
-    """200 customers at 16 cut-offs; a straight line says all there is to say."""
+    """Return 200 customers at 16 cut-offs with a linear relation."""
     return synthetic_training_set(customers=CUSTOMERS, months=16)
 
 
@@ -44,27 +44,27 @@ def split(data: TrainingSet) -> TimeSplit:
     return default_split(data)
 
 
-Plant = Callable[..., None]
+SetScores = Callable[..., None]
 
 
 @pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
-    """Make each family say on each fold what ``signals`` makes of the outcomes, with noise that all share."""
+def set_scores(monkeypatch: pytest.MonkeyPatch) -> SetScores:
+    """Replace out-of-fold scores: ``signals`` times the outcome per family, plus noise that all families share."""
 
-    def planted(**signals: float) -> None:
-        def says(
+    def set_scores(**signals: float) -> None:
+        def fake_scores(
             family: str, params: dict[str, Any], data: TrainingSet, folds: Sequence[FoldCutoffs], seed: int
         ) -> list[FoldScores]:
-            told = []
+            scores = []
             for number, fold in enumerate(folds):
                 rows = data.at_cutoffs([fold.validation])
                 noise = np.random.default_rng(number).normal(size=len(rows.y))
-                told.append(FoldScores(rows, signals[family] * (rows.y - 0.5) + noise))
-            return told
+                scores.append(FoldScores(rows, signals[family] * (rows.y - 0.5) + noise))
+            return scores
 
-        monkeypatch.setattr(model_selection, "score_out_of_fold", says)
+        monkeypatch.setattr(model_selection, "score_out_of_fold", fake_scores)
 
-    return planted
+    return set_scores
 
 
 def _choose(
@@ -74,7 +74,7 @@ def _choose(
 
 
 class TestChooseModel:
-    """With the real models."""
+    """Choice with real models."""
 
     def test_linear_data_chooses_logistic(self, data: TrainingSet, split: TimeSplit) -> None:
         found = _choose(BEST, data, split)
@@ -97,10 +97,10 @@ class TestChooseModel:
 
 
 class TestSignificance:
-    """With planted scores."""
+    """Choice with synthetic scores."""
 
-    def test_significantly_better_rival_wins(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
-        plant(logistic=1.0, boosting=1.5)
+    def test_significantly_better_rival_wins(self, data: TrainingSet, split: TimeSplit, set_scores: SetScores) -> None:
+        set_scores(logistic=1.0, boosting=1.5)
         found = _choose(BEST, data, split)
         assert found.recipe.family == "boosting"
         assert found.simplest == BEST[0]
@@ -108,15 +108,15 @@ class TestSignificance:
     def test_rival_within_the_interval_loses(
         self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def says(family: str, params: Any, data: TrainingSet, folds: Any, seed: int) -> list[FoldScores]:
-            told = []
+        def fake_scores(family: str, params: Any, data: TrainingSet, folds: Any, seed: int) -> list[FoldScores]:
+            scores = []
             for number, fold in enumerate(folds):
                 rows, rng = data.at_cutoffs([fold.validation]), np.random.default_rng([number, family == "boosting"])
-                told.append(FoldScores(rows, 1.02 * rows.y + rng.normal(size=len(rows.y))))
-            return told
+                scores.append(FoldScores(rows, 1.02 * rows.y + rng.normal(size=len(rows.y))))
+            return scores
 
-        monkeypatch.setattr(model_selection, "score_out_of_fold", says)
-        scored = [says(trial.family, {}, data, split.folds, 0) for trial in BEST]
+        monkeypatch.setattr(model_selection, "score_out_of_fold", fake_scores)
+        scored = [fake_scores(trial.family, {}, data, split.folds, 0) for trial in BEST]
         better, worse = sorted(scored, key=_mean_roc_auc, reverse=True)
         monkeypatch.setattr(
             model_selection, "score_out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
@@ -126,14 +126,14 @@ class TestSignificance:
         assert found.recipe.family == "logistic"
         assert f"(ROC-AUC {_mean_roc_auc(better) - _mean_roc_auc(worse):+.4f}, 95% interval -0." in found.reason
 
-    def test_equal_rival_loses(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
-        plant(logistic=1.0, boosting=1.0)
+    def test_equal_rival_loses(self, data: TrainingSet, split: TimeSplit, set_scores: SetScores) -> None:
+        set_scores(logistic=1.0, boosting=1.0)
         found = _choose(BEST, data, split)
         assert found.recipe.family == "logistic"
         assert "(ROC-AUC +0.0000, 95% interval +0.0000 to +0.0000)" in found.reason
 
-    def test_worse_rival_loses(self, data: TrainingSet, split: TimeSplit, plant: Plant) -> None:
-        plant(logistic=1.5, boosting=1.0)
+    def test_worse_rival_loses(self, data: TrainingSet, split: TimeSplit, set_scores: SetScores) -> None:
+        set_scores(logistic=1.5, boosting=1.0)
         assert _choose(BEST, data, split).recipe.family == "logistic"
 
     @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ class TestSignificance:
         [(1.5, 2.0, "third"), (1.5, 1.4, "second"), (0.5, 1.5, "third"), (0.5, 0.9, "logistic")],
     )
     def test_every_rival_is_compared_with_the_best_so_far(
-        self, data: TrainingSet, split: TimeSplit, plant: Plant, second: float, third: float, chosen: str
+        self, data: TrainingSet, split: TimeSplit, set_scores: SetScores, second: float, third: float, chosen: str
     ) -> None:
-        """Whatever ships is compared with the simplest of all."""
-        plant(logistic=1.0, second=second, third=third)
+        """The chosen model is compared with the simplest family."""
+        set_scores(logistic=1.0, second=second, third=third)
         found = _choose([_trial("logistic"), _trial("second"), _trial("third")], data, split)
         assert found.recipe.family == chosen
         assert found.reason.count("(ROC-AUC ") == 2
@@ -160,7 +160,7 @@ class TestMeanDifference:
         return [score_out_of_fold("logistic", {"C": c}, data, split.folds, 0) for c in (1.0, 0.001)]
 
     def test_is_the_mean_over_the_folds_not_over_the_rows(self, data: TrainingSet, split: TimeSplit) -> None:
-        """A fold with another base rate or scale must not be mixed with the others."""
+        """Folds with different base rates or scales must not be pooled."""
         left, right = self._scored(data, split)
         shifted = [FoldScores(fold.validation, fold.log_odds + 10 * n) for n, fold in enumerate(left)]
         found = model_selection._mean_roc_auc_difference(left, right, TRAINING)
@@ -191,7 +191,7 @@ class TestMeanDifference:
         assert model_selection._mean_roc_auc_difference(left, right, TRAINING) == Interval(value=0, low=0, high=0)
 
     def test_customers_are_drawn_once_for_all_folds(self, data: TrainingSet, split: TimeSplit) -> None:
-        """Five folds that are one and the same know no more than it."""
+        """Five copies of a fold contain no more information than one."""
         left, right = self._scored(data, split)
         once = model_selection._mean_roc_auc_difference(left[:1], right[:1], TRAINING)
         five = model_selection._mean_roc_auc_difference(left[:1] * 5, right[:1] * 5, TRAINING)
@@ -211,9 +211,9 @@ class TestRecipe:
         assert Recipe.model_validate_json(found.model_dump_json()) == found
 
     def test_contains_the_calibration_of_the_chosen_family(
-        self, data: TrainingSet, split: TimeSplit, plant: Plant
+        self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
     ) -> None:
-        plant(logistic=0.5, boosting=3.0)  # with noise of 1 the odds are the planted ones to the power of 3
+        set_scores(logistic=0.5, boosting=3.0)  # with noise of 1 the odds are the synthetic ones to the power of 3
         found = _choose(BEST, data, split)
         assert found.recipe.family == "boosting"
         assert found.recipe.calibration == found.calibration.method == "sigmoid"
@@ -244,11 +244,11 @@ class TestDropSingleClassFolds:
         assert drop_single_class_folds(split, data) == split
         validation = split.folds[1].validation
         all_churned = np.where((data.keys["cutoff"] == validation).to_numpy(), True, data.y)
-        kept = drop_single_class_folds(split, TrainingSet(data.keys, data.x, all_churned, data.inputs)).folds
-        assert kept == (split.folds[0], *split.folds[2:])
+        folds = drop_single_class_folds(split, TrainingSet(data.keys, data.x, all_churned, data.inputs)).folds
+        assert folds == (split.folds[0], *split.folds[2:])
 
     @pytest.mark.parametrize("period", ["development", "test"])
     def test_period_of_one_class_raises(self, data: TrainingSet, split: TimeSplit, period: str) -> None:
-        nobody = np.where(data.keys["cutoff"].isin(getattr(split, period)).to_numpy(), False, data.y)
+        no_churn = np.where(data.keys["cutoff"].isin(getattr(split, period)).to_numpy(), False, data.y)
         with pytest.raises(SingleClassError, match=rf"{period} rows .* 0 churned: a model needs both outcomes"):
-            drop_single_class_folds(split, TrainingSet(data.keys, data.x, nobody, data.inputs))
+            drop_single_class_folds(split, TrainingSet(data.keys, data.x, no_churn, data.inputs))

@@ -1,4 +1,4 @@
-"""What a process computes with is known, and a new process can be held to it."""
+"""Numeric environment of a process, and pinning of a new process."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Permutation importance: what helps is seen to help, what does not is not, and months are not mixed."""
+"""Permutation importance: useful and useless features, and shuffles within a cut-off."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ WEIGHTS = np.array([1.5, 0.5, 0.0, 0.0, 1.0])
 
 
 def _customers(seed: int, customers: int = 400) -> TrainingSet:
-    """At three cut-offs. Churn depends on the first two inputs and on the month, which all customers share."""
+    """Draw rows at three cut-offs; churn depends on the first two inputs and on the month."""
     generator = np.random.default_rng(seed)
     own = generator.normal(size=(customers, 4))
     months = [0.0, 1.0, 2.0]
@@ -28,13 +28,13 @@ def _customers(seed: int, customers: int = 400) -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def tested() -> TrainingSet:
-    """Customers the model was not fitted on."""
+    """Return customers on which the model was not fitted."""
     return _customers(seed=1)
 
 
 @pytest.fixture(scope="module")
 def model() -> LogisticRegression:
-    """Fitted on other customers; it does not use the input "unused", and noise a little."""
+    """Return a model fitted on other customers; it does not use the input "unused", and uses noise a little."""
     train = _customers(seed=2)
     x = train.x.copy()
     x[:, 3] = 0
@@ -56,7 +56,7 @@ def test_useful_features_have_positive_importance(model: LogisticRegression, tes
 
 
 def test_feature_of_the_month_has_no_importance(model: LogisticRegression, tested: TrainingSet) -> None:
-    """Shuffled over all months it would cost much: the base rate moves."""
+    """A shuffle over all months would lower ROC-AUC much, because the base rate changes."""
     assert model.coef_[0, 4] > 0.5
     found = {
         item.feature: item.drop for item in compute_permutation_importance(model.decision_function, tested, seed=0)
@@ -65,16 +65,16 @@ def test_feature_of_the_month_has_no_importance(model: LogisticRegression, teste
 
 
 def test_one_column_is_shuffled_within_its_cutoff(tested: TrainingSet) -> None:
-    seen = []
+    matrices = []
 
     def scores(x: np.ndarray) -> np.ndarray:
-        seen.append(x.copy())
+        matrices.append(x.copy())
         return x[:, 0]
 
     compute_permutation_importance(scores, tested, seed=0, repeats=2, resamples=50)
-    assert len(seen) == 1 + 2 * len(NAMES)
-    assert seen[0].tolist() == tested.x.tolist()
-    for call, x in enumerate(seen[1:]):
+    assert len(matrices) == 1 + 2 * len(NAMES)
+    assert matrices[0].tolist() == tested.x.tolist()
+    for call, x in enumerate(matrices[1:]):
         column = call // 2
         others = np.arange(len(NAMES)) != column
         assert (x[:, others] == tested.x[:, others]).all()
@@ -82,7 +82,7 @@ def test_one_column_is_shuffled_within_its_cutoff(tested: TrainingSet) -> None:
             rows = slice(start, start + 400)
             assert sorted(x[rows, column]) == sorted(tested.x[rows, column])
         assert NAMES[column] == "month" or (x[:, column] != tested.x[:, column]).mean() > 0.95
-    assert not np.array_equal(seen[1][:, 0], seen[2][:, 0])
+    assert not np.array_equal(matrices[1][:, 0], matrices[2][:, 0])
 
 
 def tested_in_any_order_stay_in_their_cutoff(tested: TrainingSet) -> None:
@@ -105,7 +105,7 @@ def test_same_seed_gives_the_same_importance(model: LogisticRegression, tested: 
 
 
 def test_drop_is_the_loss_by_shuffling(tested: TrainingSet) -> None:
-    """By hand, for the one input a model uses: without it, nothing is left."""
+    """Compare with a manual calculation for the only input of a model: nothing is left without it."""
     found = compute_permutation_importance(lambda x: x[:, 0], tested, seed=0, repeats=20, resamples=50)
     base = roc_auc_score(tested.y, tested.x[:, 0])
     assert found[0].feature == "strong"
@@ -127,7 +127,7 @@ def test_large_data_is_reduced_to_whole_customers(tested: TrainingSet) -> None:
 
 def test_missing_values_are_shuffled(tested: TrainingSet) -> None:
     x = tested.x.copy()
-    x[tested.y & (x[:, 3] > 0), 3] = np.nan  # that it is missing tells of churn
+    x[tested.y & (x[:, 3] > 0), 3] = np.nan  # the missing value indicates churn
     data = TrainingSet(tested.keys, x, tested.y, tested.inputs)
     found = compute_permutation_importance(lambda x: np.isnan(x[:, 3]).astype(float), data, seed=0)
     assert found[0].feature == "unused"

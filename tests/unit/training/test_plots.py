@@ -1,4 +1,4 @@
-"""The pictures: what they show and how it is labelled, not how it looks."""
+"""Plots of a training run: plotted values and labels."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def scores(tested: TrainingSet) -> dict[str, Floats]:
 
 
 @pytest.fixture(scope="module")
-def told(tested: TrainingSet, scores: dict[str, Floats]) -> list[MonthResult]:
+def months(tested: TrainingSet, scores: dict[str, Floats]) -> list[MonthResult]:
     months = []
     for cutoff in tested.keys["cutoff"].unique():
         rows = (tested.keys["cutoff"] == cutoff).to_numpy()
@@ -71,7 +71,7 @@ def _line(axes: Axes, label: str) -> tuple[Floats, Floats]:
 
 
 def _drawn(figure: Any) -> list[Axes]:
-    """It is a picture, and can be drawn."""
+    """Check that the figure can be drawn."""
     assert isinstance(figure, Figure)
     figure.canvas.draw()
     return figure.axes
@@ -89,35 +89,35 @@ def test_plot_roc_and_pr_shows_every_model(tested: TrainingSet, scores: dict[str
     assert _legend(roc) == NAMES
 
 
-def test_plot_months_shows_intervals(told: list[MonthResult]) -> None:
-    figure = plots.plot_months(told)
+def test_plot_months_shows_intervals(months: list[MonthResult]) -> None:
+    figure = plots.plot_months(months)
     panels = _drawn(figure)
     assert [axes.get_title() for axes in panels] == ["ROC-AUC, higher is better", "Brier score, lower is better"]
     for axes, metric in zip(panels, ("roc_auc", "brier"), strict=True):
         assert axes.get_xlabel() == "test cut-off"
         names, values = _line(axes, "Holdfast")
         assert names.tolist() == ["2023-01", "2023-02", "2023-03"]
-        assert values.tolist() == [month.metrics[metric].value for month in told]
+        assert values.tolist() == [month.metrics[metric].value for month in months]
         for name, label in BASELINE_LABELS.items():
-            assert _line(axes, label)[1].tolist() == [month.baselines[name][metric] for month in told]
+            assert _line(axes, label)[1].tolist() == [month.baselines[name][metric] for month in months]
         (band,) = axes.collections
         edges = np.asarray(band.get_paths()[0].vertices)[:, 1]
-        assert min(edges) == min(month.metrics[metric].low for month in told)
-        assert max(edges) == max(month.metrics[metric].high for month in told)
+        assert min(edges) == min(month.metrics[metric].low for month in months)
+        assert max(edges) == max(month.metrics[metric].high for month in months)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == NAMES
 
 
-def test_plot_months_with_one_class_leaves_a_gap(told: list[MonthResult]) -> None:
+def test_plot_months_with_one_class_leaves_a_gap(months: list[MonthResult]) -> None:
     nothing = Interval(value=float("nan"), low=float("nan"), high=float("nan"))
-    gap = told[1].model_copy(update={"metrics": told[1].metrics | {"roc_auc": nothing}})
-    roc_auc = _drawn(plots.plot_months([told[0], gap, told[2]]))[0]
+    gap = months[1].model_copy(update={"metrics": months[1].metrics | {"roc_auc": nothing}})
+    roc_auc = _drawn(plots.plot_months([months[0], gap, months[2]]))[0]
     assert np.isnan(_line(roc_auc, "Holdfast")[1]).tolist() == [False, True, False]
 
 
 def test_plot_reliability_shows_months_and_means(
-    tested: TrainingSet, scores: dict[str, Floats], told: list[MonthResult]
+    tested: TrainingSet, scores: dict[str, Floats], months: list[MonthResult]
 ) -> None:
-    left, right = _drawn(plots.plot_reliability(tested, scores["model"], told))
+    left, right = _drawn(plots.plot_reliability(tested, scores["model"], months))
     assert (left.get_title(), left.get_xlabel()) == ("Reliability", "predicted churn")
     assert left.get_ylabel() == "observed churn"
     assert _labels(left)[1:] == ["2023-01", "2023-02", "2023-03", "all months"]
@@ -127,8 +127,8 @@ def test_plot_reliability_shows_months_and_means(
     assert observed.mean() == pytest.approx(tested.y.mean())  # ten bins of as many rows
     assert predicted.mean() == pytest.approx(scores["model"].mean())
     assert right.get_title() == "Mean churn by month"
-    assert _line(right, "predicted")[1].tolist() == [month.mean_score for month in told]
-    assert _line(right, "observed")[1].tolist() == [month.base_rate for month in told]
+    assert _line(right, "predicted")[1].tolist() == [month.mean_score for month in months]
+    assert _line(right, "observed")[1].tolist() == [month.base_rate for month in months]
     assert right.get_ylim() == (0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Money: the threshold that pays best, and what acting on scores earns."""
+"""Profit of offers and the optimal threshold."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,13 @@ from holdfast.training.profit import estimate_profit, optimal_threshold, profit_
 from holdfast.training.settings import ValueSettings
 from tests.support.strategies import EXAMPLES
 
-# Kept: 10 of the worth of a churner who gets an offer, less 4 for each offer. It pays from 40% on.
+# An offer gains 10 for a churner and costs 4, so it pays from a churn probability of 40%.
 VALUE = ValueSettings(kept_customer=40, offer_cost=4, response_rate=0.25)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Outcomes and scores."""
+    """Rows with outcomes and scores."""
 
     churned: Bools
     scores: Floats
@@ -39,7 +39,7 @@ def _calibrated(rows: int, seed: int = 0) -> Rows:
 
 
 _settings = st.builds(
-    lambda kept, rate, share: ValueSettings(kept_customer=kept, response_rate=rate, offer_cost=kept * rate * share),
+    lambda worth, rate, share: ValueSettings(kept_customer=worth, response_rate=rate, offer_cost=worth * rate * share),
     st.floats(0.01, 1e6),
     st.floats(0.001, 1),
     st.floats(0.001, 0.999),
@@ -54,12 +54,12 @@ class TestOptimalThreshold:
     @given(_settings)
     @EXAMPLES
     def test_no_other_threshold_has_a_higher_expected_profit(self, value: ValueSettings) -> None:
-        """Exactly, not by simulation: a row of score p churns with probability p."""
+        """Compute exact expectations: a row of score p churns with probability p."""
         scores, threshold = np.linspace(0, 1, 201), optimal_threshold(value)
 
         def expected(at: float) -> float:
-            everybody = np.ones(201, dtype=bool)
-            churned, stayed = (profit_per_row(outcome, scores, at, value) for outcome in (everybody, ~everybody))
+            all_rows = np.ones(201, dtype=bool)
+            churned, stayed = (profit_per_row(outcome, scores, at, value) for outcome in (all_rows, ~all_rows))
             return float((scores * churned + (1 - scores) * stayed).mean())
 
         best = expected(threshold)
@@ -94,14 +94,14 @@ class TestProfitPerRow:
         assert profit_per_row(churned, scores, 1.0, VALUE).tolist() == [0, 0, 0, 0]
 
     def test_estimate_profit_equals_a_manual_calculation(self) -> None:
-        told = self.ROWS.value(0.4)
-        assert told.threshold == 0.4
-        assert told.earned.value == 8 / 4
-        assert told.at_half.value == 2 / 4
-        assert told.lost_by_half.value == 6 / 4
-        assert told.offers_to_all == 4 / 4
-        assert told.best == 8 / 4
-        assert told.best_threshold == 0.4
+        estimate = self.ROWS.value(0.4)
+        assert estimate.threshold == 0.4
+        assert estimate.earned.value == 8 / 4
+        assert estimate.at_half.value == 2 / 4
+        assert estimate.lost_by_half.value == 6 / 4
+        assert estimate.offers_to_all == 4 / 4
+        assert estimate.best == 8 / 4
+        assert estimate.best_threshold == 0.4
 
     def test_profit_curve_is_the_mean_at_each_threshold(self) -> None:
         thresholds, money = profit_curve(self.ROWS.churned, self.ROWS.scores, VALUE)

@@ -1,4 +1,4 @@
-"""Settings that make no sense are refused, by name."""
+"""Validation of training settings."""
 
 from typing import Any
 

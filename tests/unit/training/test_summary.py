@@ -1,4 +1,4 @@
-"""What a person reads after a training."""
+"""Summary of a training run."""
 
 from types import SimpleNamespace
 from typing import Any

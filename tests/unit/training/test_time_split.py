@@ -1,4 +1,4 @@
-"""No label that judges a model has been seen by it: an embargo between every fit and every judgement."""
+"""Time split: an embargo separates every fit from its validation and from the test."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -48,12 +48,12 @@ def _split_or_skip(cutoffs: list[datetime], horizon_days: int, counts: Counts) -
 
 
 def _developed(cutoffs: list[datetime], tested: int, horizon: timedelta) -> list[datetime]:
-    """What may be fitted on when so many cut-offs test."""
+    """Return the development cut-offs for a given number of test cut-offs."""
     return [cutoff for cutoff in cutoffs if cutoff + horizon <= cutoffs[-tested]]
 
 
-def _judged(development: list[datetime], horizon: timedelta, least: int) -> list[datetime]:
-    """The cut-offs on which a model can be judged: enough others have closed before."""
+def _validation_cutoffs(development: list[datetime], horizon: timedelta, least: int) -> list[datetime]:
+    """Return the cut-offs with enough closed cut-offs before them for validation."""
     return [
         cutoff for cutoff in development if sum(before + horizon <= cutoff for before in development) >= least
     ]  # fmt: skip
@@ -67,8 +67,8 @@ class TestEmbargo:
     ) -> None:
         split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
         pairs = [(split.development, split.test), *((fold.fit, (fold.validation,)) for fold in split.folds)]
-        for fitted, judged in pairs:
-            assert all(before + horizon <= after for before, after in product(fitted, judged))
+        for fitted, evaluated in pairs:
+            assert all(before + horizon <= after for before, after in product(fitted, evaluated))
 
     def test_horizon_that_ends_at_the_next_cutoff_does_not_overlap(self) -> None:
         january, february, march = month_starts(3)
@@ -84,9 +84,9 @@ class TestEmbargo:
         self, cutoffs: list[datetime], horizon_days: int, day: int
     ) -> None:
         assume(cutoffs)
-        moment = cutoffs[0] + timedelta(days=day)
-        closed = select_closed_cutoffs(cutoffs, moment, horizon_days)
-        assert list(closed) == [cutoff for cutoff in cutoffs if (moment - cutoff).days >= horizon_days]
+        time = cutoffs[0] + timedelta(days=day)
+        closed = select_closed_cutoffs(cutoffs, time, horizon_days)
+        assert list(closed) == [cutoff for cutoff in cutoffs if (time - cutoff).days >= horizon_days]
 
 
 class TestUse:
@@ -101,8 +101,8 @@ class TestUse:
         assert len(split.folds) <= folds
         assert list(split.test) == cutoffs[-len(split.test) :]
         assert list(split.development) == _developed(cutoffs, len(split.test), horizon) != []
-        judged = _judged(list(split.development), horizon, least)
-        assert [fold.validation for fold in split.folds] == judged[-folds:]
+        validation = _validation_cutoffs(list(split.development), horizon, least)
+        assert [fold.validation for fold in split.folds] == validation[-folds:]
         for fold in split.folds:
             assert list(fold.fit) == [cutoff for cutoff in split.development if cutoff + horizon <= fold.validation]
             assert len(fold.fit) >= least
@@ -130,7 +130,7 @@ class TestShortHistory:
         tested, folds, least = counts
         horizon = timedelta(days=horizon_days)
         assume(len(cutoffs) >= tested)
-        assume(len(_judged(_developed(cutoffs, tested, horizon), horizon, least)) >= folds)
+        assume(len(_validation_cutoffs(_developed(cutoffs, tested, horizon), horizon, least)) >= folds)
         split = split_by_time(cutoffs, horizon_days, *counts)
         assert (len(split.test), len(split.folds)) == (tested, folds)
 
@@ -143,7 +143,7 @@ class TestShortHistory:
         tested, _, least = counts
         for longer in range(len(split.test) + 1, min(tested, len(cutoffs)) + 1):
             development = _developed(cutoffs, longer, horizon)
-            assert not (_judged(development, horizon, least) if split.folds else development)
+            assert not (_validation_cutoffs(development, horizon, least) if split.folds else development)
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
@@ -152,7 +152,7 @@ class TestShortHistory:
     ) -> None:
         split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
         if not split.folds:
-            assert not _judged(_developed(cutoffs, 1, horizon), horizon, counts[2])
+            assert not _validation_cutoffs(_developed(cutoffs, 1, horizon), horizon, counts[2])
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
@@ -174,7 +174,7 @@ class TestShortHistory:
             yield count, len(split.folds), len(split.development), len(split.test)
 
     def test_split_grows_month_by_month(self) -> None:
-        """Cut-offs, folds, cut-offs to fit on, cut-offs to test on."""
+        """Draw cut-offs, folds, cut-offs to fit on, and test cut-offs."""
         assert list(self._shapes()) == [
             (4, 0, 1, 1), (5, 0, 1, 2), (6, 0, 1, 3), (7, 0, 1, 4), (8, 0, 1, 4),
             (9, 1, 6, 1), (10, 1, 6, 2), (11, 1, 6, 3), (12, 1, 6, 4),
