@@ -1,4 +1,4 @@
-"""What a verdict depends on besides the version itself, and the key that names one body of evidence."""
+"""Context of a gate verdict, and the key of its evidence."""
 
 import json
 from dataclasses import dataclass, replace
@@ -28,8 +28,14 @@ _JUDGING = [
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """The champion to compare with, the definitions in Feast's registry, the last parity report, and what production
-    has said of the version already.
+    """Everything besides the version that a gate verdict depends on.
+
+    Attributes:
+        champion: Champion to compare with, None without one.
+        definitions: Fingerprint of the definitions in Feast's registry.
+        parity: Last parity report.
+        rollback: Rollback of the version, None without one.
+        breach: Breach of the version in a rollout, None without one.
     """
 
     champion: str | None
@@ -39,11 +45,23 @@ class EvaluationContext:
     breach: RolloutBreach | None = None
 
     def without_breach(self) -> "EvaluationContext":
-        """The same for whoever names the version to have it judged again: a breach is to be no reason."""
+        """Ignore a breach, for a version that a person names to be evaluated again.
+
+        Returns:
+            The context in which a breach fails no gate.
+        """
         return replace(self, breach=replace(self.breach, is_in_force=False)) if self.breach else self
 
     def key(self, version: str, settings: GateSettings) -> str:
-        """SHA-256 over all that the verdict over ``version`` depends on: the same key, the same verdict."""
+        """Compute the key of the evidence: the same key gives the same verdict.
+
+        Args:
+            version: Version to evaluate.
+            settings: Gate settings.
+
+        Returns:
+            SHA-256, hexadecimal.
+        """
         parity = self.parity
         parts = [
             version,
@@ -61,9 +79,17 @@ class EvaluationContext:
 
 
 def load_evaluation_context(client: MlflowClient, settings: Settings, version: str) -> EvaluationContext:
-    """How things stand for ``version``. The caller holds the features lock.
+    """Load the context of a version; the caller holds the features lock.
 
-    The champion itself is judged beside the champion before it, as when it was promoted.
+    The champion is compared with the champion before it, as at its promotion.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the data folder.
+        version: Version to evaluate.
+
+    Returns:
+        The context.
     """
     champion = get_champion_version(client)
     if champion == version:

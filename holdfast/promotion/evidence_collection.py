@@ -1,4 +1,4 @@
-"""Gathers the evidence about a version: reads what its training left, and tries the registered model itself."""
+"""Collection of gate evidence: training artifacts, and tests of the registered model."""
 
 from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits
@@ -17,9 +17,19 @@ from holdfast.training.evaluation_report import Interval
 def collect_evidence(
     client: MlflowClient, settings: Settings, version: str, situation: EvaluationContext, thresholds: GateSettings
 ) -> Evidence:
-    """All the evidence about ``version``; what cannot be had is there with its reason.
+    """Collect the evidence about a version; a missing piece is stored with its reason.
 
-    The registered model scores its own test rows, joined again from the features as known at its training.
+    The registered model scores its test rows, joined again from the features known at its training.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the data folder.
+        version: Version to evaluate.
+        situation: Context of the evaluation.
+        thresholds: Gate settings.
+
+    Returns:
+        The evidence.
     """
     subject = ModelCandidate(client, version)
     champion = ModelCandidate(client, situation.champion) if situation.champion is not None else None

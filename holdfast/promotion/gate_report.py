@@ -1,4 +1,4 @@
-"""Keeps a verdict: the gates in the run, the verdict on the version, and the alias ``challenger``."""
+"""Gate report of a version: artifact of its run, verdict on the version, alias ``challenger``."""
 
 from datetime import datetime
 
@@ -27,11 +27,11 @@ GATES_FILE = "gates.json"
 
 
 class BadReportError(HoldfastError):
-    """A report is there, but it is not what Holdfast wrote."""
+    """Gate report that cannot be read."""
 
 
 class GateReport(BaseModel):
-    """The verdict over a version and everything behind it."""
+    """Verdict on a version with all gates."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,15 +44,24 @@ class GateReport(BaseModel):
 
     @property
     def failed(self) -> list[str]:
-        """The names of the gates that stop it."""
+        """Return the names of failed gates."""
         return [gate.name for gate in self.gates if gate.verdict == "failed"]
 
 
 def find_report(client: MlflowClient, version: str, key: str) -> GateReport | None:
-    """The report of the same evidence, if it was recorded to its end and no gate failed.
+    """Find a complete report of the same evidence without a failed gate.
 
-    A failed one is not for ever: latency is what the machine was doing then, and what could not be computed may be
-    there now. One that cannot be read is made anew.
+    A failed report is not reused: latency depends on the load of the machine, and a missing value may be available now.
+    An
+    unreadable report is computed again.
+
+    Args:
+        client: MLflow client.
+        version: Version of the report.
+        key: Key of the evidence.
+
+    Returns:
+        The report; None if the gates have to be evaluated.
     """
     record = GatesRecord.load(client, version)
     if record is None or record.key != key:
@@ -65,10 +74,18 @@ def find_report(client: MlflowClient, version: str, key: str) -> GateReport | No
 
 
 def read_report(client: MlflowClient, version: str, key: str) -> GateReport | None:
-    """The report named ``key``, None when it is gone.
+    """Read a report.
+
+    Args:
+        client: MLflow client.
+        version: Version of the report.
+        key: Key of the evidence.
+
+    Returns:
+        The report; None if it is missing.
 
     Raises:
-        BadReportError: It is there, but cannot be read back.
+        BadReportError: The report cannot be read.
     """
     run_id = str(get_version(client, version).run_id)
     try:
@@ -85,7 +102,12 @@ def read_report(client: MlflowClient, version: str, key: str) -> GateReport | No
 
 
 def record_report(client: MlflowClient, report: GateReport) -> None:
-    """Put it into the version's run: as ``gates.json``, under its key for good, and as metrics."""
+    """Log a report to the run of its version: as ``gates.json``, under its key, and as metrics.
+
+    Args:
+        client: MLflow client.
+        report: Report to log.
+    """
     run_id = str(get_version(client, report.version).run_id)
     for path in (_path(report.key), GATES_FILE):
         client.log_text(run_id, report.model_dump_json(indent=2), path)
@@ -96,9 +118,18 @@ def record_report(client: MlflowClient, report: GateReport) -> None:
 
 
 def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) -> bool:
-    """Record the verdict on the version and make it the challenger, or no challenger; whether it is one now.
+    """Store the verdict on the version and set or drop the alias ``challenger``; a killed call is completed by the
+    next.
 
-    Nobody becomes challenger of a champion it was not compared with. Killed at any point, the next call completes.
+    A version becomes challenger only of the champion that it was compared with.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the registry.
+        report: Report with the verdict.
+
+    Returns:
+        True if the version is the challenger now.
     """
     record = GatesRecord(
         verdict="failed" if report.failed else "passed",

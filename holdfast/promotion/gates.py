@@ -1,4 +1,4 @@
-"""The gates: one list, in one order, each with its number, its threshold and its verdict."""
+"""Gates in order, each with value, threshold and verdict."""
 
 import math
 import re
@@ -19,7 +19,12 @@ Verdict = Literal["passed", "failed", "not applicable"]
 
 
 class GateResult(BaseModel):
-    """One condition. ``value`` is None where it could not be computed, which fails, or does not apply."""
+    """Result of one gate.
+
+    Attributes:
+        value: Value of the gate; None if it could not be computed, which fails, or does not apply.
+        detail: Details of the value, or the reason why there is none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,17 +37,17 @@ class GateResult(BaseModel):
 
     @property
     def slug(self) -> str:
-        """Its name as part of a metric's."""
+        """Return the name as part of a metric name."""
         return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
 
     @property
     def value_text(self) -> str:
-        """Its value, as people read it."""
+        """Return the value as text."""
         return "—" if self.value is None else f"{self.value:.4g}"
 
     @property
     def threshold_text(self) -> str:
-        """Its threshold, as people read it."""
+        """Return the threshold as text."""
         return f"{self.direction} {self.threshold:g}"
 
 
@@ -55,11 +60,19 @@ class _Rule:
 
 
 def evaluate_gates(evidence: Evidence, settings: GateSettings) -> list[GateResult]:
-    """The verdict of every gate. A version passes when none has failed."""
-    return [_judged(rule, evidence, settings) for rule in _rules()]
+    """Evaluate every gate; a version passes if no gate fails.
+
+    Args:
+        evidence: Evidence about the version.
+        settings: Gate settings.
+
+    Returns:
+        Results in gate order.
+    """
+    return [_evaluate(rule, evidence, settings) for rule in _rules()]
 
 
-def _judged(rule: _Rule, evidence: Evidence, settings: GateSettings) -> GateResult:
+def _evaluate(rule: _Rule, evidence: Evidence, settings: GateSettings) -> GateResult:
     threshold = rule.threshold(settings)
     try:
         value, detail = rule.measure(evidence, settings)
@@ -86,35 +99,50 @@ def _rules() -> list[_Rule]:
     )
 
     return [
-        _Rule("minimum quality", "at least", lambda s: s.min_roc_auc, gate_metrics.quality),
+        _Rule("minimum quality", "at least", lambda s: s.min_roc_auc, gate_metrics.lowest_roc_auc),
         *(
             _Rule(
                 f"better than {title}",
                 "above",
                 lambda s: s.min_gain_over_baselines,
-                partial(gate_metrics.over_baseline, name),
+                partial(gate_metrics.gain_over_baseline, name),
             )
             for name, title in BASELINE_LABELS.items()
         ),
-        _Rule("probabilities better than the base rate", "above", lambda s: s.min_brier_gain, gate_metrics.brier),
-        _Rule("better than a simpler model", "above", lambda s: s.min_gain_over_simpler, gate_metrics.simpler),
-        _Rule("not worse than the champion", "at least", lambda s: -s.max_loss_to_champion, gate_metrics.champion),
-        _Rule("not surely worse than the champion", "at least", lambda s: 0, gate_metrics.surely_worse),
         _Rule(
-            "probabilities not surely worse than the champion", "at least", lambda s: 0, gate_metrics.surely_worse_brier
+            "probabilities better than the base rate",
+            "above",
+            lambda s: s.min_brier_gain,
+            gate_metrics.brier_gain_over_base_rate,
         ),
-        _Rule("calibration", "at most", lambda s: s.max_calibration_error, gate_metrics.calibration),
-        _Rule("calibration by month", "at most", lambda s: s.max_bias, gate_metrics.calibration_by_month),
-        _Rule("calibration by slice", "at most", lambda s: s.max_bias, gate_metrics.calibration_by_slice),
-        _Rule("no slice far worse", "at most", lambda s: s.max_slice_gap, gate_metrics.slices),
-        _Rule("stability", "at most", lambda s: s.max_instability, gate_metrics.stability),
-        _Rule("behaviour: direction", "at most", lambda s: s.max_wrong_direction, gate_metrics.direction),
-        _Rule("behaviour: invariance", "at most", lambda s: s.score_tolerance, gate_metrics.invariance),
-        _Rule("scores as tested", "at most", lambda s: s.score_tolerance, gate_metrics.as_tested),
-        _Rule("parity", "at most", lambda s: 0, gate_metrics.parity),
-        _Rule("latency", "at most", lambda s: s.max_latency_ms, gate_metrics.latency),
-        _Rule("size", "at most", lambda s: s.max_size_mb, gate_metrics.size),
-        _Rule("no forbidden input", "at most", lambda s: 0, gate_metrics.forbidden),
-        _Rule("not rolled back", "at most", lambda s: s.max_rollbacks, gate_metrics.rollbacks),
-        _Rule("not refuted in production", "at most", lambda s: 0, gate_metrics.breaches),
+        _Rule(
+            "better than a simpler model", "above", lambda s: s.min_gain_over_simpler, gate_metrics.gain_over_simplest
+        ),
+        _Rule(
+            "not worse than the champion",
+            "at least",
+            lambda s: -s.max_loss_to_champion,
+            gate_metrics.gain_over_champion,
+        ),
+        _Rule("not surely worse than the champion", "at least", lambda s: 0, gate_metrics.highest_gain_over_champion),
+        _Rule(
+            "probabilities not surely worse than the champion",
+            "at least",
+            lambda s: 0,
+            gate_metrics.highest_brier_gain_over_champion,
+        ),
+        _Rule("calibration", "at most", lambda s: s.max_calibration_error, gate_metrics.calibration_error),
+        _Rule("calibration by month", "at most", lambda s: s.max_bias, gate_metrics.monthly_bias),
+        _Rule("calibration by slice", "at most", lambda s: s.max_bias, gate_metrics.slice_bias),
+        _Rule("no slice far worse", "at most", lambda s: s.max_slice_gap, gate_metrics.slice_gap),
+        _Rule("stability", "at most", lambda s: s.max_instability, gate_metrics.instability),
+        _Rule("behaviour: direction", "at most", lambda s: s.max_wrong_direction, gate_metrics.wrong_direction),
+        _Rule("behaviour: invariance", "at most", lambda s: s.score_tolerance, gate_metrics.score_variance),
+        _Rule("scores as tested", "at most", lambda s: s.score_tolerance, gate_metrics.difference_from_test),
+        _Rule("parity", "at most", lambda s: 0, gate_metrics.parity_mismatches),
+        _Rule("latency", "at most", lambda s: s.max_latency_ms, gate_metrics.latency_ms),
+        _Rule("size", "at most", lambda s: s.max_size_mb, gate_metrics.size_mb),
+        _Rule("no forbidden input", "at most", lambda s: 0, gate_metrics.forbidden_inputs),
+        _Rule("not rolled back", "at most", lambda s: s.max_rollbacks, gate_metrics.rollback_count),
+        _Rule("not refuted in production", "at most", lambda s: 0, gate_metrics.breach_count),
     ]

@@ -1,4 +1,4 @@
-"""Two models on the same rows, with the 95% interval of what lies between them."""
+"""Comparison of two models on the same rows, with 95% intervals."""
 
 import numpy as np
 import pandas as pd
@@ -16,19 +16,47 @@ _ROW = [ENTITY_KEY, "cutoff"]
 
 
 def compare_roc_auc(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
-    """ROC-AUC of the challenger less the champion's on all of ``rows``."""
+    """Compute the ROC-AUC difference, challenger minus champion.
+
+    Args:
+        rows: Test rows.
+        challenger: Scores of the challenger, shape (rows,).
+        champion: Scores of the champion, shape (rows,).
+        settings: Gate settings with resamples and seed.
+
+    Returns:
+        Difference with its 95% interval.
+    """
     return roc_auc_difference(rows.y, challenger, champion, _bootstrap(rows.keys, settings))
 
 
 def compare_brier(rows: TrainingSet, challenger: Floats, champion: Floats, settings: GateSettings) -> Interval:
-    """Brier score of the champion less the challenger's on all of ``rows``."""
+    """Compute the difference in Brier score, champion minus challenger.
+
+    Args:
+        rows: Test rows.
+        challenger: Scores of the challenger, shape (rows,).
+        champion: Scores of the champion, shape (rows,).
+        settings: Gate settings with resamples and seed.
+
+    Returns:
+        Difference with its 95% interval.
+    """
     return _brier_difference(rows.y, champion, challenger, _bootstrap(rows.keys, settings))
 
 
 def compare_shared_roc_auc(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
-    """The same on the rows that both were tested on, by what they said then; the challenger's outcomes count.
+    """Compute the ROC-AUC difference on the rows of both tests, from stored test scores and the challenger's labels.
 
-    For a champion of other features, which the rows of today do not hold.
+    For a champion with other features, which cannot score the rows of today.
+
+    Args:
+        challenger: Test predictions of the challenger.
+        champion: Test predictions of the champion.
+        settings: Gate settings with the smallest number of shared rows.
+
+    Returns:
+        Difference with its 95% interval.
 
     Raises:
         NotComputedError: Too few rows are shared.
@@ -39,7 +67,15 @@ def compare_shared_roc_auc(challenger: pd.DataFrame, champion: pd.DataFrame, set
 
 
 def compare_shared_brier(challenger: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> Interval:
-    """Brier score of the champion less the challenger's, on the same rows as ``on_shared_predictions``.
+    """Compute the difference in Brier score, champion minus challenger, on the rows of both tests.
+
+    Args:
+        challenger: Test predictions of the challenger.
+        champion: Test predictions of the champion.
+        settings: Gate settings with the smallest number of shared rows.
+
+    Returns:
+        Difference with its 95% interval.
 
     Raises:
         NotComputedError: Too few rows are shared.
@@ -60,23 +96,47 @@ def _enough_shared(challenger: pd.DataFrame, champion: pd.DataFrame, settings: G
 
 
 def join_shared_rows(challenger: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
-    """The challenger's test rows that the champion was tested on too, with both their scores."""
+    """Join the test rows of both versions with the scores of both.
+
+    Args:
+        challenger: Test predictions of the challenger.
+        champion: Test predictions of the champion.
+
+    Returns:
+        Shared rows with labels of the challenger.
+    """
     return challenger[[*_ROW, "churned", "model"]].merge(
         champion[[*_ROW, "model"]], on=_ROW, suffixes=("_challenger", "_champion"), validate="1:1"
     )
 
 
 def compare_brier_with_base_rate(predictions: pd.DataFrame, settings: GateSettings) -> Interval:
-    """Brier score of the base rate less the model's."""
+    """Compute the difference in Brier score, base rate minus model.
+
+    Args:
+        predictions: Test predictions of the version.
+        settings: Gate settings with resamples and seed.
+
+    Returns:
+        Difference with its 95% interval.
+    """
     model, base_rate = (predictions[name].to_numpy() for name in ("model", "base_rate"))
     return _brier_difference(predictions["churned"].to_numpy(), base_rate, model, _bootstrap(predictions, settings))
 
 
 def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFrame) -> float:
-    """Between the scores of the registered model and those of its test, over the same rows.
+    """Compute the largest difference between scores of the registered model and of its test.
+
+    Args:
+        rows: Test rows, joined again.
+        scores: Scores of the registered model, shape (rows,).
+        predictions: Test predictions of the version.
+
+    Returns:
+        Largest absolute difference.
 
     Raises:
-        NotComputedError: The rows are not the same.
+        NotComputedError: The rows differ from the test rows.
     """
     if rows.keys[_ROW].to_numpy().tolist() != predictions[_ROW].to_numpy().tolist():
         raise NotComputedError(f"the test had {len(predictions)} rows, now they are {len(rows.y)} or others")
@@ -84,7 +144,7 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
 
 
 def _brier_difference(churned: Bools, left: Floats, right: Floats, bootstrap: CustomerBootstrap) -> Interval:
-    """Brier score of ``left`` less that of ``right``, on the same resamples."""
+    """Compute the difference in Brier score, ``left`` minus ``right``, on the same resamples."""
     lost = (churned - left) ** 2 - (churned - right) ** 2
     return percentile_interval(float(lost.mean()), mean_draws(lost, bootstrap))
 

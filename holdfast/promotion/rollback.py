@@ -1,4 +1,4 @@
-"""Moves ``champion`` back to a version that was champion before, with a reason."""
+"""Rollback of the alias ``champion`` to an earlier champion."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,13 @@ from holdfast.promotion.champion_update import unchanged_message
 
 @dataclass(frozen=True)
 class RollbackResult:
-    """A rollback: from which version to which."""
+    """Result of a rollback.
+
+    Attributes:
+        version: Champion after the call.
+        rolled_back: Version that was champion before.
+        moved: False if the alias was there already.
+    """
 
     version: str
     rolled_back: str
@@ -43,25 +49,38 @@ def roll_back(
     leave: str | None = None,
     flow_run: str = "",
 ) -> RollbackResult:
-    """Move ``champion`` back to ``to``, or to the champion before; the reason stays on the version that goes.
+    """Move ``champion`` to an earlier champion; the reason is stored on the withdrawn version.
 
-    Killed at any point, the same ``flow_run`` run again completes, and never goes back one more. With ``leave``,
-    nothing moves unless that version is the champion: of two who roll back at once, one is told.
+    After a kill, a call with the same ``flow_run`` completes the rollback and never goes back another version.
+
+    Args:
+        client: MLflow client.
+        settings: Settings with the registry.
+        to: Version to move to; the previous champion when None.
+        why: Reason.
+        who: Person or process.
+        now: Current time, UTC.
+        leave: Version that must be the champion; of two concurrent rollbacks one then gets an error.
+        flow_run: Name of the flow run.
+
+    Returns:
+        Both versions.
 
     Raises:
-        RollbackError: There is no champion, none before it that passed, or ``to`` never was one; or the champion is
-            not ``leave``.
+        RollbackError: There is no champion, no earlier one that passed its gates, ``to`` was never champion, or the
+            champion is not ``leave``.
         UnknownVersionError: There is no version ``to``.
     """
     with promotion_lock(settings):
         champion = get_champion_version(client)
         if champion is None:
             raise RollbackError(f"{MODEL_NAME} has no {CHAMPION}: there is nothing to roll back.")
-        if flow_run and (begun := _begun_by(client, flow_run)):
-            return _completed(client, *begun, champion)
+        if flow_run and (begun := _started_by(client, flow_run)):
+            return _finish(client, *begun, champion)
         if leave is not None and champion != leave:
             raise RollbackError(
-                f"The {CHAMPION} of {MODEL_NAME} is version {champion}, not version {leave}: somebody has moved it. "
+                f"The {CHAMPION} of {MODEL_NAME} is version {champion}, not version {leave}: another process or person "
+                "has moved it. "
                 f"{unchanged_message(champion)}"
             )
         if to == champion:
@@ -76,8 +95,8 @@ def roll_back(
         return RollbackResult(target, champion, moved=True)
 
 
-def _begun_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord, bool] | None:
-    """The version that this flow run rolled back, its record, and whether that was told, which comes last."""
+def _started_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord, bool] | None:
+    """Return the version that a flow run rolled back, its record, and whether the event, the last step, is stored."""
     for item in list_versions(client):
         version = str(item.version)
         for event in parse_events(item.tags, version) or []:
@@ -89,25 +108,34 @@ def _begun_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord,
     return None
 
 
-def _completed(client: MlflowClient, gone: str, record: RollbackRecord, told: bool, champion: str) -> RollbackResult:
-    """What is left of a rollback; whoever became champion since then stays."""
-    if champion != record.to and (told or champion != gone):
-        return RollbackResult(champion, gone, moved=False)
+def _finish(
+    client: MlflowClient, withdrawn: str, record: RollbackRecord, is_reported: bool, champion: str
+) -> RollbackResult:
+    """Complete a rollback; a version that became champion later stays."""
+    if champion != record.to and (is_reported or champion != withdrawn):
+        return RollbackResult(champion, withdrawn, moved=False)
     set_champion(client, record.to)
-    record.append_event(client, gone)
-    return RollbackResult(record.to, gone, moved=True)
+    record.append_event(client, withdrawn)
+    return RollbackResult(record.to, withdrawn, moved=True)
 
 
 def find_rollback_target(past: ChampionHistory, champion: str) -> str:
-    """The champion before ``champion``, passing over those that were rolled back since they last became champion.
+    """Find the previous champion, skipping versions that were rolled back since they last became champion.
+
+    Args:
+        past: History of champions.
+        champion: Current champion.
+
+    Returns:
+        The version.
 
     Raises:
         RollbackError: There is none.
     """
-    seen, version = {champion}, champion
-    while (before := past.previous(version)) and before not in seen:
+    visited, version = {champion}, champion
+    while (before := past.previous(version)) and before not in visited:
         version = before
-        seen.add(version)
+        visited.add(version)
         if not past.is_rolled_back(version):
             return version
     raise RollbackError(
@@ -117,20 +145,27 @@ def find_rollback_target(past: ChampionHistory, champion: str) -> str:
 
 
 def describe_changed_definitions(client: MlflowClient, settings: Settings, version: str) -> str:
-    """A warning where ``version`` was trained on other definitions than the registry of features holds; else nothing.
+    """Describe differences between the definitions of a version and Feast's registry, without the features lock.
 
-    Without the features lock: whoever rolls back is in a hurry, and this is no reason not to.
+    Args:
+        client: MLflow client.
+        settings: Settings with the data folder.
+        version: Version to check.
+
+    Returns:
+        A warning; empty if the definitions match.
     """
     now = compute_or_unavailable(lambda: input_definitions(open_store(), settings))
     then = compute_or_unavailable(lambda: ModelCandidate(client, version).definitions)
     if isinstance(now, Unavailable) or isinstance(then, Unavailable):
         missing = now if isinstance(now, Unavailable) else then
         assert isinstance(missing, Unavailable)
-        return f"Whether version {version} fits the definitions of today could not be told: {missing.reason}"
+        return f"Whether version {version} matches the current definitions is unknown: {missing.reason}"
     if parts := sorted(part for part, value in then.items() if now.get(part) != value):
         return (
             f"Version {version} was trained on other definitions than Feast's registry holds now ({', '.join(parts)} "
-            "differ): a service of today's definitions answers 503 with it. Bring its definitions back, or train again."
+            "differ): a service with the current definitions answers 503 with it. Restore its definitions, or train "
+            "again."
         )
     return ""
 
@@ -140,7 +175,7 @@ def _passed(client: MlflowClient, version: str) -> str:
     if gates is not None and gates.verdict == "failed":
         raise RollbackError(
             f"The champion before is version {version}, which failed its last gates ({', '.join(gates.failed)}). The "
-            f"champion is unchanged. If it shall serve all the same, name it: `--to {version}`."
+            f"champion is unchanged. To serve it anyway, name it: `--to {version}`."
         )
     return version
 
@@ -149,7 +184,7 @@ def _former_champion(client: MlflowClient, past: ChampionHistory, version: str) 
     number = str(get_version(client, version).version)
     if not past.was_champion(number):
         raise RollbackError(
-            f"{MODEL_NAME} version {number} never was the {CHAMPION}. To make it one: "
+            f"{MODEL_NAME} version {number} was never {CHAMPION}. To promote it: "
             f"`python -m flows.promote --version {number}`."
         )
     return number

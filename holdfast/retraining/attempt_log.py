@@ -1,4 +1,4 @@
-"""The retrainings there were, whatever came of them: one file each, so that limits hold though a run was killed."""
+"""Log of retrainings, one file each, so that limits hold after a killed run."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,11 @@ from holdfast.retraining.policy import Attempt
 
 
 class BadAttemptError(HoldfastError):
-    """The file of a retraining is not what Holdfast wrote."""
+    """File of a retraining that cannot be read."""
 
 
 class RetrainingAttempt(BaseModel):
-    """A retraining: what for, what prompted it, and what came of it."""
+    """Retraining with its reason, the event that started it, and its outcome."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,13 +32,28 @@ class RetrainingAttempt(BaseModel):
 
 
 def retraining_lock(settings: Settings) -> FileLock:
-    """Held from the decision to its record, so that two runs do not both find that nobody has begun."""
+    """Return the lock from the decision to its record, so that two runs do not start the same retraining.
+
+    Args:
+        settings: Settings with the data folder, which is created.
+
+    Returns:
+        The lock, not acquired.
+    """
     _folder(settings).mkdir(parents=True, exist_ok=True)
     return FileLock(_folder(settings) / ".lock")
 
 
 def start_attempt(settings: Settings, retraining: RetrainingAttempt) -> RetrainingAttempt:
-    """Keep that it has begun; one as of the same moment that was killed goes on, and began when it did."""
+    """Store the begin of a retraining; a killed one with the same ``as_of`` is resumed.
+
+    Args:
+        settings: Settings with the data folder.
+        retraining: Retraining to start.
+
+    Returns:
+        The resumed or the new retraining.
+    """
     path = _path(settings, retraining.as_of)
     if path.exists() and (before := _read(path)).outcome == "begun":
         return before
@@ -47,16 +62,27 @@ def start_attempt(settings: Settings, retraining: RetrainingAttempt) -> Retraini
 
 
 def save_attempt(settings: Settings, retraining: RetrainingAttempt) -> None:
-    """Write it; the retraining as of the same moment that was there before is replaced."""
+    """Write a retraining; an earlier file with the same ``as_of`` is replaced.
+
+    Args:
+        settings: Settings with the data folder.
+        retraining: Retraining to write.
+    """
     with replace_file(_path(settings, retraining.as_of)) as temporary:
         temporary.write_text(retraining.model_dump_json(indent=2))
 
 
 def list_attempts(settings: Settings) -> list[Attempt]:
-    """All of them, oldest first.
+    """List all retrainings, oldest first.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        The retrainings.
 
     Raises:
-        BadAttemptError: A file cannot be read back.
+        BadAttemptError: A file cannot be read.
     """
     items = [_read(path) for path in sorted(_folder(settings).glob("*.json"))]
     return [Attempt(item.as_of, item.outcome) for item in items]
@@ -67,8 +93,8 @@ def _read(path: Path) -> RetrainingAttempt:
         return RetrainingAttempt.model_validate_json(path.read_text())
     except ValidationError as error:
         raise BadAttemptError(
-            f"{path} is no record of a retraining: {error.errors()[0]['msg']}. Remove it: the retraining it was about "
-            "then counts no more for the cool-down."
+            f"{path} is no record of a retraining: {error.errors()[0]['msg']}. Remove it: that retraining then no "
+            "longer counts for the cool-down."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Whether to train again, and why: a finding has to last, and retrainings have to keep their distance."""
+"""Retraining policy: persistent findings, cool-down, limit per day."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +14,13 @@ Reason = Literal["holdfast.drift.detected", "holdfast.quality.dropped"]
 
 @dataclass(frozen=True)
 class Signal:
-    """What a monitoring run whose window ended at ``as_of`` found of one kind; no subjects: nothing."""
+    """Findings of one kind in one monitoring window.
+
+    Attributes:
+        event: Kind of the findings.
+        as_of: End of the window.
+        subjects: Subjects of the findings; empty without one.
+    """
 
     event: Reason
     as_of: datetime
@@ -23,7 +29,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A retraining as of a moment. ``done``: it gave a version, whatever the gates said of it."""
+    """Retraining at one time; ``done`` means that it registered a version, regardless of its gates."""
 
     as_of: datetime
     outcome: Literal["begun", "done", "failed"]
@@ -31,7 +37,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class PersistentSignal:
-    """A finding that lasts: in ``times`` of the latest ``of`` windows."""
+    """Finding in ``times`` of the latest ``of`` windows."""
 
     event: Reason
     subject: str
@@ -44,7 +50,7 @@ class PersistentSignal:
 
 @dataclass(frozen=True)
 class RetrainingDecision:
-    """Whether to train again, why, and the findings that last, in the order of how long they do."""
+    """Decision with its reason and the persistent findings, the most frequent first."""
 
     retrain: bool
     why: str
@@ -52,31 +58,45 @@ class RetrainingDecision:
 
 
 def decide_retraining(
-    seen: Sequence[Signal], past: Sequence[Attempt], rules: RetrainingRules, as_of: datetime, skew: str | None = None
+    signals: Sequence[Signal],
+    past: Sequence[Attempt],
+    rules: RetrainingRules,
+    as_of: datetime,
+    skew: str | None = None,
 ) -> RetrainingDecision:
-    """Decide as of a moment, from what was seen and done up to it; ``skew`` tells of an open one.
+    """Decide about a retraining.
 
-    A window is a calendar day (UTC); of several runs in a day the last counts. A retraining that gave a version starts
-    the cool-down, also if its gates refused it: on nearly the same data another would end alike. One that failed does
-    not, so that it is tried again, but it counts in its day. One of the same ``as_of`` that never ended goes on.
+    A window is a calendar day (UTC); the last run of a day counts. A retraining that registered a version starts the
+    cool-down, even if its gates failed: on nearly the same data another would end alike. A failed retraining starts no
+    cool-down, but counts for its day. An unfinished retraining with the same ``as_of`` is resumed.
+
+    Args:
+        signals: Findings by window.
+        past: Earlier retrainings.
+        rules: Settings of the policy.
+        as_of: Time of the decision.
+        skew: Open skew finding, which prevents retraining.
+
+    Returns:
+        The decision.
     """
-    if later := [item.as_of for item in seen if _day(item.as_of) > _day(as_of)]:
+    if later := [item.as_of for item in signals if _day(item.as_of) > _day(as_of)]:
         return RetrainingDecision(
             False, f"{as_of:%Y-%m-%d %H:%M} is the past: there are windows up to {max(later):%Y-%m-%d}"
         )
-    lasting = _lasting([item for item in seen if item.as_of <= as_of], rules, as_of)
+    lasting = _lasting([item for item in signals if item.as_of <= as_of], rules, as_of)
     if not lasting:
         few = f"no finding is in {rules.needed} of the latest {rules.windows} windows and in the latest"
         return RetrainingDecision(False, few)
     because = "; ".join(str(item) for item in lasting)
     if no := skew or _too_soon(past, rules, as_of):
-        return RetrainingDecision(False, f"{no}. Else it would be: {because}", lasting)
+        return RetrainingDecision(False, f"{no}. Otherwise the reason would be: {because}", lasting)
     return RetrainingDecision(True, because, lasting)
 
 
-def _lasting(seen: Sequence[Signal], rules: RetrainingRules, as_of: datetime) -> tuple[PersistentSignal, ...]:
+def _lasting(signals: Sequence[Signal], rules: RetrainingRules, as_of: datetime) -> tuple[PersistentSignal, ...]:
     days: dict[Reason, dict[date, Signal]] = defaultdict(dict)
-    for item in sorted(seen, key=lambda item: item.as_of):
+    for item in sorted(signals, key=lambda item: item.as_of):
         days[item.event][_day(item.as_of)] = item
     lasting = []
     for event, by_day in days.items():

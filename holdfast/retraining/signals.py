@@ -1,4 +1,4 @@
-"""What the metrics table says of drift and quality, as the policy reads it."""
+"""Drift and performance signals from the metrics store."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -21,9 +21,15 @@ _DAYS = 60  # more than any sensible number of windows reaches back
 
 
 def read_signals(settings: Settings, as_of: datetime, champion: str | None) -> list[Signal]:
-    """The last window of each day, up to ``as_of`` and on later days; nothing counts of a version that is no champion.
+    """Read the last window of each day and view, up to ``as_of`` and on later days.
 
-    The last is that of each view: a later run need not have made them all.
+    Args:
+        settings: Settings with the data folder.
+        as_of: Time of the decision.
+        champion: Champion; findings about other versions are ignored.
+
+    Returns:
+        Signals by kind and day.
     """
     found = []
     for view, event in _VIEWS.items():
@@ -52,7 +58,7 @@ def _windows(table: pd.DataFrame) -> Iterator[tuple[datetime, pd.DataFrame]]:
 
 
 def _merged(found: list[Signal]) -> list[Signal]:
-    """Data and drift view of one day are one window."""
+    """Merge the data and drift views of one day into one window."""
     days: dict[tuple[Reason, date], Signal] = {}
     for item in found:
         key = (item.event, item.as_of.astimezone(UTC).date())

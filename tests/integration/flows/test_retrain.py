@@ -89,7 +89,8 @@ def test_an_open_skew_makes_it_no(home: Settings) -> None:
     result = retrained()
     assert not result.retrained
     assert result.why.startswith("the features served differ from those recomputed (frequency;")
-    assert "Else it would be: holdfast.drift.detected about recency_days in 2 of the latest 2 windows" in artifact()
+    reason = "holdfast.drift.detected about recency_days in 2 of the latest 2 windows"
+    assert f"Otherwise the reason would be: {reason}" in artifact()
 
 
 def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings, trained: Trained) -> None:

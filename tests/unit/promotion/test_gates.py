@@ -240,12 +240,12 @@ def test_what_cannot_be_computed_fails_and_says_why(name: str) -> None:
 @pytest.mark.parametrize(
     ("evaluation", "stops", "why"),
     [
-        (good_evaluation(metrics={}), NAMES[0], "knows nothing of model"),
-        (good_evaluation(over_baselines={"recency": make_interval(0.1)}), NAMES[4], "knows nothing of bg_nbd"),
-        (good_evaluation(metrics={"model": {"ece": make_interval(0.01)}}), NAMES[0], "knows nothing of roc_auc"),
+        (good_evaluation(metrics={}), NAMES[0], "the evaluation has no model"),
+        (good_evaluation(over_baselines={"recency": make_interval(0.1)}), NAMES[4], "the evaluation has no bg_nbd"),
+        (good_evaluation(metrics={"model": {"ece": make_interval(0.01)}}), NAMES[0], "the evaluation has no roc_auc"),
         (good_evaluation(slices=[]), NAMES[9], "no slice has 200 rows"),
         (good_evaluation(slices=[]), BY_SLICE, "no slice has 200 rows"),
-        (good_evaluation(months=[]), BY_MONTH, "tells no months"),
+        (good_evaluation(months=[]), BY_MONTH, "the evaluation has no months"),
         (good_evaluation(months=[make_month(), make_month(mean_score=math.nan)]), BY_MONTH, "no mean prediction"),
         (good_evaluation(slices=[make_slice("new", 199)]), NAMES[9], "no slice has 200 rows"),
         (
@@ -283,7 +283,7 @@ class TestLimits:
         bad = make_slice("one-time", 199, make_interval(0.5))
         found = gate(evidence_with(evaluation=good_evaluation(slices=[make_slice("new"), bad])), NAMES[9])
         assert found.verdict == "passed"
-        assert found.detail.endswith("too small to judge: tenure_days: one-time")
+        assert found.detail.endswith("too small to evaluate: tenure_days: one-time")
         assert failed(
             evidence_with(evaluation=good_evaluation(slices=[make_slice("new"), bad])), min_slice_rows=199
         ) == [NAMES[9]]

@@ -66,7 +66,7 @@ def test_quality_is_reason_and_named_after_what_lasts_longer() -> None:
 def test_an_open_skew_makes_it_no_and_says_both() -> None:
     decision = decide_retraining(drift(0, 1), [], RULES, NOW, skew="the features served differ")
     assert not decision.retrain
-    assert decision.why.startswith("the features served differ. Else it would be: holdfast.drift.detected")
+    assert decision.why.startswith("the features served differ. Otherwise the reason would be: holdfast.drift.detected")
 
 
 def test_the_cool_down_counts_from_the_last_version_whatever_its_gates_said() -> None:
