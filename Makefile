@@ -24,26 +24,26 @@ help: ## List the targets
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-run: .venv/.ready ## The whole main job on CDNOW, or on your own: SOURCE=export.csv MAPPING=export.yaml
-	@eval "$$($(BIN)/python -m deploy.local.lock)"  # the Prefect server of make up, if that runs
+run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.csv MAPPING=export.yaml
+	@eval "$$($(BIN)/python -m deploy.local.lock)"  # the Prefect server of a running make up
 	PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(if $(SOURCE),--source "$(SOURCE)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
-test: .venv/.ready ## The test suite, but for its longest tests
+test: .venv/.ready ## Run the tests, except the longest
 	@$(TEST) -m "not long and not image and not simulation"
 
-test-long: .venv/.ready ## Its longest tests: a real backtest, approvals by a worker, trainings that are killed
+test-long: .venv/.ready ## Run the longest tests: a real backtest, approvals by a worker, killed trainings
 	@$(TEST) -m long
 
-test-simulations: .venv/.ready ## Faults planted into a running Holdfast: each must be found, and mended without a hand
+test-simulations: .venv/.ready ## Inject faults into a running Holdfast: each must be detected and repaired automatically
 	@$(TEST) -m simulation
 
-score-card: .venv/.ready ## Hold docs/ml-test-score.md against what the tests above reported last
+score-card: .venv/.ready ## Compare docs/ml-test-score.md with the last reports of the tests above
 	@$(BIN)/python -m tests.support.score_card
 
-test-image: .venv/.ready ## Build the container image and run it for real; on a plain Debian as root without Docker, too
+test-image: .venv/.ready ## Build and run the container image; on Debian as root also without Docker
 	@$(BIN)/python -m tests.e2e.image --junitxml .reports/$@.xml
 
-check: .venv/.ready ## Format, lint, types, architecture
+check: .venv/.ready ## Check format, lint, types, import contracts and words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -53,27 +53,27 @@ serve: .venv/.ready ## Serve the champion's bento on port 3000
 	@eval "$$($(BIN)/python -m feature_repo.settings)"
 	exec $(BIN)/bentoml serve holdfast:latest --host 127.0.0.1 --port $${PORT:-3000}
 
-image: .venv/.ready ## The container image of the latest bento; IMAGE=name:tag ENGINE=podman BASE_IMAGE=image, if you like
+image: .venv/.ready ## Build the container image of the latest bento; options: IMAGE=name:tag ENGINE=podman BASE_IMAGE=image
 	@$(BIN)/python -m flows.image $(if $(IMAGE),--name "$(IMAGE)") $(if $(ENGINE),--engine "$(ENGINE)") $(if $(BASE_IMAGE),--base-image "$(BASE_IMAGE)")
 
-up: .venv/.ready ## Everything, until Ctrl-C: Prefect with a worker, MLflow, Feast, Evidently, the service, a status page
+up: .venv/.ready ## Run all components until Ctrl-C: Prefect with a worker, MLflow, Feast, Evidently, service, status page
 	@exec $(BIN)/python -m deploy.local
 
-env: .venv/.ready ## Print the environment for the tools' own commands: eval "$(make -s env)"
+env: .venv/.ready ## Print the environment for the commands of the tools: eval "$(make -s env)"
 	@$(BIN)/python -m feature_repo.settings
 	$(BIN)/python -m deploy.local.lock
 
-bench: .venv/.ready ## Time ingest beside a raw DuckDB query, the search beside the naive way
+bench: .venv/.ready ## Time ingest beside a DuckDB query, and the model search beside a naive one
 	@$(BIN)/python -m benchmarks.bench_ingest
 	$(BIN)/python -m benchmarks.bench_search
 
 bench-serving: .venv/.ready ## Time serving beside a no-op, a naive service, feast serve and mlflow: QUICK=1, MEMORY=1
 	@$(BIN)/python -m benchmarks.bench_serving $(if $(QUICK),--quick) $(if $(MEMORY),--memory)
 
-bench-monitoring: .venv/.ready ## False alarms and found faults of monitoring, on every day of four months of CDNOW
+bench-monitoring: .venv/.ready ## Count false alarms and detected faults of monitoring on four months of CDNOW
 	@$(BIN)/python -m benchmarks.bench_monitoring
 
-pictures: .venv/.ready ## Renew docs/pictures from the champion's test period and the last backtest
+figures: .venv/.ready ## Update docs/images from the champion's test period and the last backtest
 	@$(BIN)/python -m docs.export_figures
 
 settings: .venv/.ready ## Write docs/settings.md from the settings classes
@@ -83,7 +83,7 @@ clean: ## Remove all state (data/), caches and the virtual environment
 	rm -rf data .venv .reports .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: ## Resolve the dependencies anew into the lock files (versions and hashes only)
+lock: ## Resolve the dependencies into the lock files (versions and hashes only)
 	test -x $(UV) || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock; }
 	compile() { $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url "$$@"; }
 	compile pyproject.toml --extra flows --extra dev -o requirements.lock

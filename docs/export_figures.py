@@ -1,4 +1,4 @@
-"""Copies the pictures of the champion's test period and of the backtest into docs/pictures. `make pictures`"""
+"""Copy of the champion's test plots and of the backtest plot into docs/images: `make figures`."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ from holdfast.backtesting.paths import copy_plot
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.training.mlflow_tracking import open_tracking
 
-PICTURES = Path(__file__).resolve().with_name("pictures")
+IMAGES = Path(__file__).resolve().with_name("images")
 
 
 def main() -> None:
-    """Download the pictures that `flows.train` logged; `flows.backtest` left its own."""
+    """Download the plots that `flows.train` logged, and copy the plot of the last backtest."""
     client = open_tracking(load_settings())
     run_id = str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).run_id)
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    IMAGES.mkdir(parents=True, exist_ok=True)
     for name in ("test_months.png", "reliability.png", "profit.png"):
-        client.download_artifacts(run_id, name, str(PICTURES))
-    copy_plot(load_settings(), PICTURES)
+        client.download_artifacts(run_id, name, str(IMAGES))
+    copy_plot(load_settings(), IMAGES)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def copy_source(target: Path) -> Path:
     """
     target.mkdir(parents=True)
     for name in _TREES:
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "pictures"))
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "images"))
     for name in _FILES:
         shutil.copy2(ROOT / name, target / name)
     return target

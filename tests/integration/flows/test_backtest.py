@@ -133,7 +133,7 @@ def test_each_step_is_told_as_it_ends(backtested: Backtested) -> None:
 
 
 def test_the_picture_is_there_and_can_be_copied(backtested: Backtested, tmp_path: Path) -> None:
-    copy = copy_plot(backtested.settings, tmp_path / "docs" / "pictures")
+    copy = copy_plot(backtested.settings, tmp_path / "docs" / "images")
     assert copy.name == "backtest.png"
     assert copy.read_bytes().startswith(b"\x89PNG")
 
