@@ -44,10 +44,10 @@ def _text(name: str, values: Mapping[str, float]) -> str:
 
 
 def test_reason_texts_cover_each_input_exactly_once() -> None:
-    assert sorted(name for theme in REASON_TEXTS for name in theme.inputs) == sorted(INPUTS)
+    assert sorted(name for reason_text in REASON_TEXTS for name in reason_text.inputs) == sorted(INPUTS)
     assert list(CUSTOMER) == INPUTS
-    for theme in REASON_TEXTS:
-        assert set(theme.required) <= set(theme.inputs)
+    for reason_text in REASON_TEXTS:
+        assert set(reason_text.required) <= set(reason_text.inputs)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def _contributions(**effects: float) -> list[float]:
     return [effects.get(name, 0.0) for name in INPUTS]
 
 
-class TestWhichAndHowStrong:
+class TestSelectReasons:
     def test_select_reasons_returns_the_three_largest_in_order(self) -> None:
         found = select_reasons(
             INPUTS,
@@ -154,7 +154,7 @@ class TestWhichAndHowStrong:
         assert sum(item.effect for item in found) == pytest.approx(sum(effects))
 
 
-class TestOtherServices:
+class TestOtherFeatureServices:
     """Feature services with more or fewer inputs."""
 
     @pytest.mark.parametrize(

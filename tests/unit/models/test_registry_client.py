@@ -64,7 +64,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-class TestAnswers:
+class TestLookups:
     def test_download_by_alias_returns_contract_and_file_of_the_version(
         self, champion: Registry, scratch: Path
     ) -> None:
@@ -225,7 +225,7 @@ class TestTags:
 
 
 @pytest.mark.usefixtures("short_timeouts")
-class TestServerOutOfReach:
+class TestUnreachableServer:
     def test_get_by_alias_unreachable_server_raises_unavailable(self) -> None:
         registry = RegistryClient("http://ann:secret@127.0.0.1:9")
         registry.warm_up()
