@@ -127,8 +127,8 @@ def _registry_events(settings: Settings, since: datetime) -> list[str]:
 
 
 def _describe_record(record: object) -> str:
-    if told := getattr(record, "told", ""):
-        return str(told)
+    if summary := getattr(record, "summary", ""):
+        return str(summary)
     return f"{type(record).__name__.removesuffix('Record').lower()} {getattr(record, 'verdict', '')}".strip()
 
 

@@ -1,4 +1,4 @@
-"""Work that must not be under way twice on the same folder."""
+"""Lock against concurrent work on the same folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,22 +10,29 @@ from holdfast.core.errors import HoldfastError
 
 
 class BusyError(HoldfastError):
-    """Another process does the same work in the same folder."""
+    """Another process holds the lock of the folder."""
 
 
 @contextmanager
 def folder_lock(folder: Path, work: str) -> Iterator[None]:
-    """Held by the ``work`` under way in ``folder``, which is made; whoever dies lets go.
+    """Hold the lock of a folder during the block; the lock of a killed process is released.
+
+    Args:
+        folder: Folder; created if missing.
+        work: Name of the work, and of the lock file.
+
+    Yields:
+        Nothing.
 
     Raises:
-        BusyError: It is under way already.
+        BusyError: Another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{work}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise BusyError(f"Another {work} is at work in {folder}. Wait for it to end.") from None
+        raise BusyError(f"Another {work} is running in {folder}. Wait until it has ended.") from None
     try:
         yield
     finally:

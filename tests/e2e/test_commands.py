@@ -1,4 +1,4 @@
-"""What README.md tells a newcomer to type, typed."""
+"""End-to-end tests of the commands in README.md."""
 
 import ast
 import json
@@ -17,25 +17,25 @@ import pytest
 
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, MainJob, run
-from tests.support.readme import Block, bash_blocks, blocks, local_links, make_targets, module_commands
+from tests.support.readme import Block, bash_blocks, local_links, make_targets, module_commands, parse_blocks
 from tests.support.server_processes import ServerProcess, running_server, wait_for_response
 
 NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
 
 
 @dataclass(frozen=True)
-class Pasted:
-    """What came of each block, by its line, and the new files in the checkout."""
+class BlockRuns:
+    """Results of the blocks by line, and new files in the checkout."""
 
     results: dict[int, subprocess.CompletedProcess[str]]
-    left_behind: set[str]
+    new_files: set[str]
 
 
 @pytest.fixture(scope="module")
-def pasted(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Pasted:
-    """Each block in a shell of its own with a copy of the main job's data, two at a time."""
+def block_runs(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> BlockRuns:
+    """All blocks, each in a separate shell with a copy of the main job's data."""
 
-    def paste(block: Block) -> tuple[int, subprocess.CompletedProcess[str]]:
+    def run_block(block: Block) -> tuple[int, subprocess.CompletedProcess[str]]:
         folder = tmp_path_factory.mktemp(f"line-{block.line}-")
         shutil.copytree(main_job.data, folder / "data", ignore=shutil.ignore_patterns("artifacts", "logs"))
         environment = main_job.environment | {"HOLDFAST_DATA": str(folder / "data"), "HOME": str(folder)}
@@ -47,35 +47,35 @@ def pasted(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Paste
 
     before = {path.name for path in ROOT.iterdir()}
     with ThreadPoolExecutor(2) as pool:
-        results = dict(pool.map(paste, [block for block in bash_blocks() if not block.is_long_running]))
-    return Pasted(results, {path.name for path in ROOT.iterdir()} - before)
+        results = dict(pool.map(run_block, [block for block in bash_blocks() if not block.is_long_running]))
+    return BlockRuns(results, {path.name for path in ROOT.iterdir()} - before)
 
 
-def test_the_readme_has_blocks_to_paste() -> None:
+def test_readme_has_bash_blocks() -> None:
     assert len(bash_blocks()) >= 2
-    assert {"make run", "make test"} <= {line.split("#")[0].strip() for line in blocks()[0].text.splitlines()}
+    assert {"make run", "make test"} <= {line.split("#")[0].strip() for line in parse_blocks()[0].text.splitlines()}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("block", bash_blocks(), ids=lambda block: f"line {block.line}")
-def test_a_block_runs_as_it_stands(block: Block, pasted: Pasted) -> None:
+def test_readme_block_succeeds_without_warnings(block: Block, block_runs: BlockRuns) -> None:
     if block.is_long_running:
         named = make_targets(f"```\n{block.text}\n```")
-        assert named <= {"run", "test", "serve", "up", "bench", "check", "env"}, "nothing here tests these targets"
+        assert named <= {"run", "test", "serve", "up", "bench", "check", "env"}, "no test runs these targets"
         return
-    done = pasted.results[block.line]
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, f"{block.text}\n{said[-3000:]}"
-    assert NOISE.findall(said) == [], said[-3000:]
+    done = block_runs.results[block.line]
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"{block.text}\n{output[-3000:]}"
+    assert NOISE.findall(output) == [], output[-3000:]
 
 
 @pytest.mark.long
-def test_pasting_leaves_nothing_in_the_checkout(pasted: Pasted) -> None:
-    assert pasted.results
-    assert pasted.left_behind == set()
+def test_readme_blocks_create_no_file_in_the_checkout(block_runs: BlockRuns) -> None:
+    assert block_runs.results
+    assert block_runs.new_files == set()
 
 
-def test_every_make_target_it_names_exists_and_help_lists_them(main_job: MainJob) -> None:
+def test_named_make_targets_exist_and_are_listed_by_help(main_job: MainJob) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     named = make_targets()
     assert {"run", "test", "serve", "up", "env"} <= named
@@ -86,7 +86,7 @@ def test_every_make_target_it_names_exists_and_help_lists_them(main_job: MainJob
     assert run(["make"], main_job.environment).splitlines() == listed
 
 
-def test_every_flow_command_it_names_exists_with_its_options() -> None:
+def test_named_flow_commands_exist_with_their_options() -> None:
     commands = module_commands()
     assert {
         "flows.ingest",
@@ -126,7 +126,7 @@ def assert_command_exists(name: str, arguments: str) -> None:
         assert options <= given, f"{name} has not all of {options}"
 
 
-def test_every_file_it_links_to_is_there() -> None:
+def test_links_refer_to_existing_files() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     links = {page: local_links(page.read_text()) for page in pages}
     assert links[ROOT / "README.md"]
@@ -134,19 +134,19 @@ def test_every_file_it_links_to_is_there() -> None:
     assert missing == []
 
 
-def test_make_env_is_for_eval(main_job: MainJob) -> None:
+def test_make_env_output_can_be_evaluated(main_job: MainJob) -> None:
     printed = run(["make", "-s", "env"], main_job.environment)
     assert all(re.fullmatch(r"export [A-Z_]+=\S+", line) for line in printed.splitlines())
     script = f'{printed}\necho "$HOLDFAST_DATA|$PREFECT_HOME|$BENTOML_HOME"; command -v feast bentoml'
     first, *commands = run(["bash", "-euc", script], {"PATH": "/usr/bin:/bin"}).splitlines()
     data = main_job.data
     assert first == f"{data}|{data / 'prefect'}|{data / 'bentoml'}"
-    assert len(commands) == 2, "its PATH has not the tools"
+    assert len(commands) == 2, "the tools are not on its PATH"
 
 
 @dataclass(frozen=True)
-class Serving:
-    """`make serve`, twice."""
+class RunningServices:
+    """Two services started by `make serve`."""
 
     servers: list[ServerProcess]
     port: int
@@ -154,8 +154,8 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def make_serve(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Two services beside each other, ready: one to end with Ctrl-C, one as a supervisor would."""
+def make_serve(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    """Two ready services: one to end with Ctrl-C, one with SIGTERM."""
     folder, ports = tmp_path_factory.mktemp("serve"), [free_port(), free_port()]
     with ExitStack() as stack:
         servers = [
@@ -167,56 +167,58 @@ def make_serve(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> I
         for server, port in zip(servers, ports, strict=True):
             wait_for_response(server, f"http://127.0.0.1:{port}/readyz")
         api = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", timeout=30))
-        yield Serving(servers, ports[0], api)
+        yield RunningServices(servers, ports[0], api)
 
 
-def test_the_service_answers_without_a_time(make_serve: Serving, main_job: MainJob) -> None:
-    """On the data's clock: as of each customer's own features, and so as the main job was told."""
-    told = main_job.summary["prediction"]
-    answer = make_serve.api.post("/predict", json={"customer_id": told["customer_id"]})
-    assert answer.status_code == 200, answer.text
-    assert answer.json() == told
+def test_predict_without_time_returns_the_prediction_of_the_main_job(
+    make_serve: RunningServices, main_job: MainJob
+) -> None:
+    """With the clock of the data the time is that of the customer's features."""
+    expected = main_job.summary["prediction"]
+    response = make_serve.api.post("/predict", json={"customer_id": expected["customer_id"]})
+    assert response.status_code == 200, response.text
+    assert response.json() == expected
 
 
-def test_the_service_answers_for_a_time(make_serve: Serving, main_job: MainJob) -> None:
-    told = main_job.summary["prediction"]
-    request = {"customer_id": told["customer_id"], "as_of": "1998-07-11T00:00:00Z"}
-    answer = make_serve.api.post("/predict", json=request).json()
-    assert answer["feature_age_seconds"] == 10 * 86_400
-    assert answer["stale"] is True
-    assert answer["churn_probability"] > told["churn_probability"], "ten more days of silence"
-    refused = make_serve.api.post("/predict", json=request | {"as_of": "1998-06-01"})
-    assert refused.status_code == 422
-    assert "earlier than the stored features" in refused.text
+def test_predict_with_time_uses_that_time(make_serve: RunningServices, main_job: MainJob) -> None:
+    expected = main_job.summary["prediction"]
+    request = {"customer_id": expected["customer_id"], "as_of": "1998-07-11T00:00:00Z"}
+    prediction = make_serve.api.post("/predict", json=request).json()
+    assert prediction["feature_age_seconds"] == 10 * 86_400
+    assert prediction["stale"] is True
+    assert prediction["churn_probability"] > expected["churn_probability"], "ten more days without a purchase"
+    rejected = make_serve.api.post("/predict", json=request | {"as_of": "1998-06-01"})
+    assert rejected.status_code == 422
+    assert "earlier than the stored features" in rejected.text
 
 
-def test_the_service_answers_for_many(make_serve: Serving, main_job: MainJob) -> None:
-    told = main_job.summary["prediction"]
-    ids = [told["customer_id"], "nobody", "00004"]
+def test_predict_batch_returns_item_status(make_serve: RunningServices, main_job: MainJob) -> None:
+    expected = main_job.summary["prediction"]
+    ids = [expected["customer_id"], "nobody", "00004"]
     for extra in ({}, {"as_of": "1998-07-01"}):
-        answer = make_serve.api.post("/predict_batch", json={"customer_ids": ids} | extra).json()
-        items = answer["predictions"]
+        batch = make_serve.api.post("/predict_batch", json={"customer_ids": ids} | extra).json()
+        items = batch["predictions"]
         assert [item["customer_id"] for item in items] == ids
         assert [item["status"] for item in items] == ["ok", "unknown_customer", "ok"]
-        assert items[0]["churn_probability"] == told["churn_probability"]
-        assert answer["model_version"] == told["model_version"]
+        assert items[0]["churn_probability"] == expected["churn_probability"]
+        assert batch["model_version"] == expected["model_version"]
 
 
-def test_the_readmes_curl_gets_the_readmes_answer(make_serve: Serving) -> None:
+def test_readme_curl_returns_the_response_in_readme(make_serve: RunningServices) -> None:
     if shutil.which("curl") is None:
         pytest.skip("needs curl")
-    (block,) = [block for block in blocks() if block.text.startswith("curl ")]
+    (block,) = [block for block in parse_blocks() if block.text.startswith("curl ")]
     command, shown = block.text.split("\n", 1)
     assert "localhost:3000" in command
     printed = run(
         shlex.split(command.replace("localhost:3000", f"127.0.0.1:{make_serve.port}")), {"PATH": "/usr/bin:/bin"}
     )
-    answer, promised = json.loads(printed), json.loads(shown)
-    rounded = {name: round(value, 3) for name, value in answer.items() if isinstance(value, float)}
-    assert answer | rounded == promised
+    response, documented = json.loads(printed), json.loads(shown)
+    rounded = {name: round(value, 3) for name, value in response.items() if isinstance(value, float)}
+    assert response | rounded == documented
 
 
-def test_the_service_ends_cleanly(make_serve: Serving) -> None:
+def test_make_serve_ends_cleanly(make_serve: RunningServices) -> None:
     for server, number in zip(make_serve.servers, (signal.SIGINT, signal.SIGTERM), strict=True):
         assert server.process.poll() is None
         server.end(number)

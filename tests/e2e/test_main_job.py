@@ -1,7 +1,6 @@
-"""The whole main job on real data: what `make run` leaves, what it prints, and that running it again changes nothing.
+"""End-to-end tests of `make run` on real data: its state, its output, and a second run.
 
-The test that runs it again comes last. It proves that the state stays as it was, so that the tests after it may
-go on reading it.
+The second run comes last; it changes no state, so that later tests can read the state.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 STAGES = ["ingest", "features", "train", "promote", "package", "serve"]
 METRICS = {"roc_auc", "pr_auc", "brier", "log_loss", "ece"}
 BASELINES = {"base_rate", "recency", "rfm", "bg_nbd"}
-ANSWER = {
+PREDICTION_FIELDS = {
     "customer_id",
     "churn_probability",
     "will_churn",
@@ -37,9 +36,9 @@ NOISE = re.compile(
 )
 
 
-def test_the_summary_has_every_key(main_job: MainJob) -> None:
+def test_summary_has_all_fields(main_job: MainJob) -> None:
     summary = main_job.summary
-    wanted = [
+    required = [
         "as_of",
         "transactions_ingested",
         "transactions_quarantined",
@@ -57,17 +56,17 @@ def test_the_summary_has_every_key(main_job: MainJob) -> None:
         "prediction",
         "seconds",
     ]
-    assert set(wanted) - set(summary) == set()
+    assert set(required) - set(summary) == set()
     assert set(summary["metrics"]) == METRICS
     assert {name: set(values) for name, values in summary["baselines"].items()} == dict.fromkeys(BASELINES, METRICS)
     assert summary["gates"]["failed"] == []
     assert summary["gates"]["passed"] >= 15
-    assert set(summary["prediction"]) == ANSWER
+    assert set(summary["prediction"]) == PREDICTION_FIELDS
     assert list(summary["seconds"]) == STAGES
     assert all(0 < seconds < 300 for seconds in summary["seconds"].values())
 
 
-def test_every_transaction_is_accounted_for(main_job: MainJob) -> None:
+def test_transactions_are_ingested_or_quarantined(main_job: MainJob) -> None:
     summary = main_job.summary
     assert summary["transactions_ingested"] + summary["transactions_quarantined"] == 69_659
     assert summary["transactions_quarantined"] == 80
@@ -78,14 +77,14 @@ def test_every_transaction_is_accounted_for(main_job: MainJob) -> None:
     assert sum(len(pd.read_parquet(file)) for file in batches.glob("*/quarantine.parquet")) == 80
 
 
-def test_it_is_about_the_midnight_after_the_last_transaction(main_job: MainJob) -> None:
+def test_summary_time_is_the_midnight_after_the_last_transaction(main_job: MainJob) -> None:
     assert datetime.fromisoformat(main_job.summary["as_of"]) == AS_OF
     assert main_job.summary["prediction"]["feature_timestamp"] == "1998-07-01T00:00:00Z"
     assert main_job.summary["prediction"]["feature_age_seconds"] == 0
     assert main_job.summary["prediction"]["stale"] is False
 
 
-def test_every_value_of_every_customer_was_compared(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parity_compared_every_value_of_every_customer(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
     from holdfast.feast_stores.open_store import open_store
 
@@ -96,12 +95,12 @@ def test_every_value_of_every_customer_was_compared(main_job: MainJob, monkeypat
     assert len(main_job.summary["feature_views"]) == 3
 
 
-def test_the_model_beats_its_baselines(main_job: MainJob) -> None:
+def test_model_outperforms_its_baselines(main_job: MainJob) -> None:
     model, baselines = main_job.summary["metrics"], main_job.summary["baselines"]
     assert baselines["base_rate"]["roc_auc"] == 0.5
-    assert baselines["base_rate"]["pr_auc"] == pytest.approx(0.60, abs=0.02)  # of one score for all: the base rate
+    assert baselines["base_rate"]["pr_auc"] == pytest.approx(0.60, abs=0.02)  # a constant score has the base rate
     assert model["roc_auc"] >= baselines["recency"]["roc_auc"] + 0.05
-    assert model["roc_auc"] < 0.9, "too good: does a feature know the outcome?"
+    assert model["roc_auc"] < 0.9, "suspiciously good: a feature may leak the label"
     for name in BASELINES:
         assert model["roc_auc"] > baselines[name]["roc_auc"]
         assert model["pr_auc"] > baselines[name]["pr_auc"]
@@ -111,38 +110,38 @@ def test_the_model_beats_its_baselines(main_job: MainJob) -> None:
     assert main_job.summary["training_rows"] > main_job.summary["test_rows"]
 
 
-def test_it_prints_its_stages_and_the_summary_and_nothing_else(main_job: MainJob) -> None:
+def test_output_contains_only_stages_and_summary(main_job: MainJob) -> None:
     lines = [line.rstrip() for line in main_job.output.splitlines()]
     assert len(lines) < 60
     assert [line for line in lines if NOISE.search(line)] == []
     ticked = [match for line in lines if (match := re.match(r"✓ (\w+) +\d+\.\d s  \S", line))]
     assert [match[1] for match in ticked] == STAGES
-    assert lines[: len(STAGES)] == [match.string for match in ticked], "the stages come first, without gaps"
+    assert lines[: len(STAGES)] == [match.string for match in ticked], "the stages come first"
     assert "✗" not in main_job.output
     assert "\x1b" not in main_job.output, "escape sequences where the output is no terminal"
 
 
-def test_what_it_prints_is_what_the_summary_holds(main_job: MainJob) -> None:
+def test_output_matches_the_summary(main_job: MainJob) -> None:
     summary, text = main_job.summary, re.sub(r"\s+", " ", main_job.output)
-    for said in (
+    for expected in (
         f"{summary['transactions_ingested']:,} ingested, {summary['transactions_quarantined']:,} quarantined",
         f"{summary['customers']:,} in 3 feature views",
-        f"0 mismatches in {summary['parity']['values_compared']:,} online values",
+        f"{summary['parity']['values_compared']:,} values, online and training: 0 mismatches",
         f"{summary['model_name']} version {summary['model_version']}",
-        f"Test period: {summary['test_rows']:,} rows; trained on {summary['training_rows']:,} rows",
+        f"Test period: {summary['test_rows']:,} rows, trained on {summary['training_rows']:,}",
         *(
             " ".join(f"{row[metric]:.3f}" for metric in ("roc_auc", "pr_auc", "brier", "log_loss", "ece"))
             for row in _rows(summary)
         ),
-        f"All results: {main_job.data / 'run-summary.json'}",
+        f"All of it: {main_job.data / 'run-summary.json'}",
     ):
-        assert said in text
+        assert expected in text
     printed = main_job.output[main_job.output.index("{") : main_job.output.rindex("}") + 1]
     assert json.loads(printed) == summary["prediction"]
 
 
-def test_the_live_answer_is_what_training_would_say(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the point-in-time join and MLflow's model alone, without the online store, the bento or its code."""
+def test_live_prediction_equals_the_offline_prediction(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offline prediction uses the point-in-time join and MLflow's model only."""
     import mlflow
 
     from holdfast.feast_stores.open_store import open_store
@@ -178,18 +177,18 @@ def test_the_live_answer_is_what_training_would_say(main_job: MainJob, monkeypat
 
 @pytest.mark.long
 @pytest.mark.timeout(240)
-def test_running_it_again_changes_nothing(main_job: MainJob) -> None:
-    before = state(main_job.data)
+def test_second_run_changes_nothing(main_job: MainJob) -> None:
+    before = _file_states(main_job.data)
     for kind in ("batches", "snapshots", "feast/registry.db", "mlflow/artifacts", "bentoml/bentos", "bentoml/models"):
-        assert any(name.startswith(kind) for name in before), f"nothing of {kind} is compared"
-    versions = registered_versions(main_job)
+        assert any(name.startswith(kind) for name in before), f"no file of {kind} is compared"
+    versions = _registered_versions(main_job)
 
     output = run(["make", "run"], main_job.environment)
 
-    after = state(main_job.data)
+    after = _file_states(main_job.data)
     assert {name: after.get(name) for name in before if after.get(name) != before[name]} == {}, "changed or removed"
     assert sorted(after.keys() - before.keys()) == []
-    assert registered_versions(main_job) == versions
+    assert _registered_versions(main_job) == versions
     summary = json.loads((main_job.data / "run-summary.json").read_text())
     assert summary | {"seconds": 0} == main_job.summary | {"seconds": 0}
     assert [line for line in output.splitlines() if NOISE.search(line)] == []
@@ -199,12 +198,11 @@ def test_running_it_again_changes_nothing(main_job: MainJob) -> None:
     assert "champion is version 1, as before" in output
 
 
-def state(data: Path) -> dict[str, tuple[int, object]]:
-    """Size and time of change of each file that makes up the state, by its path in the data folder.
+def _file_states(data: Path) -> dict[str, tuple[int, object]]:
+    """Map path to size and modification time of each file of the state.
 
-    Three small files are written anew with the same content, so theirs counts instead of the time: BentoML's
-    pointer to the latest model, the note that MLflow leaves beside a model it hands out, and the record of the last
-    parity check.
+    Three small files are rewritten with the same content, so their digest replaces the time: BentoML's pointer to the
+    latest model, MLflow's note next to a downloaded model, and the record of the last parity check.
     """
     found: dict[str, tuple[int, object]] = {}
     for folder in ("batches", "snapshots", "feast", "mlflow/artifacts", "bentoml/bentos", "bentoml/models", "staging"):
@@ -216,8 +214,8 @@ def state(data: Path) -> dict[str, tuple[int, object]]:
     return found
 
 
-def registered_versions(job: MainJob) -> list[tuple[str, str]]:
-    """Every registered version with its run, and every run."""
+def _registered_versions(job: MainJob) -> list[tuple[str, str]]:
+    """List the registered versions with their runs, and all runs."""
     import sqlite3
 
     with sqlite3.connect(f"file:{job.data / 'mlflow' / 'mlflow.db'}?mode=ro", uri=True) as database:

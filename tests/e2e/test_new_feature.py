@@ -1,4 +1,4 @@
-"""What a data scientist does for one more feature: three edits, and everything else follows."""
+"""End-to-end test of a new feature: three edits of the definitions."""
 
 import json
 import shutil
@@ -11,23 +11,23 @@ import pytest
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.small_shop import AS_OF, KNOWN_AT, copy_shop
 
-NAME = "largest_purchase"
+FEATURE = "largest_purchase"
 EDITS = {
     "transformations.py": [
         ("gross=money.sum(where=bought),", "gross=money.sum(where=bought),\n        largest=money.max(where=bought),"),
         (
             'total_amount=totals.net.cast("float64"),',
-            f'total_amount=totals.net.cast("float64"),\n        {NAME}=totals.largest.cast("float64"),',
+            f'total_amount=totals.net.cast("float64"),\n        {FEATURE}=totals.largest.cast("float64"),',
         ),
     ],
     "feature_views.py": [
         (
             'Field(name="mean_purchase_amount",',
-            f'Field(name="{NAME}", dtype=Float64, description="The largest purchase."),\n'
+            f'Field(name="{FEATURE}", dtype=Float64, description="The largest purchase."),\n'
             '        Field(name="mean_purchase_amount",',
         )
     ],
-    "feature_services.py": [('"total_amount", "mean', f'"total_amount", "{NAME}", "mean')],
+    "feature_services.py": [('"total_amount", "mean', f'"total_amount", "{FEATURE}", "mean')],
 }
 _READ = """
 import json
@@ -51,8 +51,8 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what git tracks, with the edits."""
-    copy = tmp_path_factory.mktemp("one-more-feature")
+    """A copy of the tracked files, with the edits."""
+    copy = tmp_path_factory.mktemp("new-feature")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -69,7 +69,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-def test_three_edits_bring_a_feature_to_the_store_and_into_a_model(checkout: Path, tmp_path: Path) -> None:
+def test_three_edits_add_a_feature_to_store_and_model(checkout: Path, tmp_path: Path) -> None:
     environment = environment_of(copy_shop(tmp_path)) | {"PYTHONPATH": str(checkout)}
 
     def flow(name: str, *options: str) -> None:
@@ -81,6 +81,6 @@ def test_three_edits_bring_a_feature_to_the_store_and_into_a_model(checkout: Pat
     assert "No changes" in plan, plan  # the flow has applied the edits
     flow("train", "--training", json.dumps({"search": {"trials": 1}, "resamples": 50}))
     found = json.loads(run([sys.executable, "-c", _READ], environment, checkout).splitlines()[-1])
-    assert NAME in found["service"]
+    assert FEATURE in found["service"]
     assert found["model"] == found["service"]
     assert found["mismatches"] == 0

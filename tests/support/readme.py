@@ -1,4 +1,4 @@
-"""README.md as data: its code blocks, commands and links."""
+"""Code blocks, commands and links of README.md and other pages."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LONG_RUNNING = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced code block: the line it starts at, its info string, and what it holds."""
+    """Fenced code block with the number of its first line and its info string."""
 
     line: int
     info: str
@@ -21,35 +21,35 @@ class Block:
 
     @property
     def is_long_running(self) -> bool:
-        """It starts what does not end by itself, or what has a test of its own."""
+        """Return True for commands that do not end by themselves, or that have another test."""
         return bool(LONG_RUNNING.search(self.text))
 
 
-def blocks(text: str = TEXT) -> list[Block]:
-    """Every fenced block, in order."""
-    found: list[Block] = []
-    start, fence, info, held = 0, "", "", []
+def parse_blocks(text: str = TEXT) -> list[Block]:
+    """List the fenced code blocks in order."""
+    blocks: list[Block] = []
+    start, fence, info, lines = 0, "", "", list[str]()
     for number, line in enumerate(text.splitlines(), 1):
         marker = re.match(r" {0,3}(`{3,}|~{3,})\s*(.*)$", line)
         if not fence and marker:
-            start, fence, info, held = number, marker[1], marker[2].strip(), []
+            start, fence, info, lines = number, marker[1], marker[2].strip(), []
         elif fence and marker and marker[1].startswith(fence) and not marker[2]:
-            found.append(Block(start, info, "\n".join(held)))
+            blocks.append(Block(start, info, "\n".join(lines)))
             fence = ""
         elif fence:
-            held.append(line)
-    assert not fence, f"the block that starts in line {start} has no end"
-    return found
+            lines.append(line)
+    assert not fence, f"the block of line {start} has no end"
+    return blocks
 
 
 def bash_blocks() -> list[Block]:
-    """Those a newcomer may paste into a shell as they are."""
-    return [block for block in blocks() if block.info.split()[:1] == ["bash"]]
+    """List the blocks of README.md for pasting into a shell."""
+    return [block for block in parse_blocks() if block.info.split()[:1] == ["bash"]]
 
 
 def make_targets(text: str = TEXT) -> set[str]:
-    """Every target in a `make TARGET` written as code."""
-    code = "\n".join([*(block.text for block in blocks(text)), *re.findall(r"(?<!`)`([^`\n]+)`", text)])
+    """Collect the targets of `make TARGET` in code."""
+    code = "\n".join([*(block.text for block in parse_blocks(text)), *re.findall(r"(?<!`)`([^`\n]+)`", text)])
     return set(re.findall(r"\bmake (?:-\w+ )*([a-z]+(?:-[a-z]+)*)\b", code))
 
 
@@ -61,5 +61,5 @@ def module_commands(text: str = TEXT) -> list[tuple[str, str]]:
 
 
 def local_links(text: str = TEXT) -> set[str]:
-    """The files that links and pictures point to."""
+    """Collect the files that links and images refer to."""
     return {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"\w+:|#", link)}

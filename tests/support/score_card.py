@@ -1,6 +1,6 @@
-"""The score card of docs/ml-test-score.md against what the tests reported last: `make score-card`.
+"""Comparison of docs/ml-test-score.md with the last test reports: `make score-card`.
 
-Each `make test...` leaves a JUnit report in .reports/; a linked test counts if it ran there and passed.
+Each `make test...` writes a JUnit report to .reports/; a linked test counts if a report contains it as passed.
 """
 
 import re
@@ -26,7 +26,7 @@ _LINK = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)*(?:\[[\w -]+\])?)`")
 
 @dataclass(frozen=True)
 class Entry:
-    """One of the 28 tests: how it is done here, the tests that show it, and the points claimed."""
+    """One of the 28 tests, its implementation, the linked tests, and the points."""
 
     section: str
     number: int
@@ -37,68 +37,68 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Such as Data 1."""
+        """Return section and number, such as Data 1."""
         return f"{self.section} {self.number}"
 
 
-def entries(text: str) -> list[Entry]:
-    """The rows of the card."""
+def parse_entries(text: str) -> list[Entry]:
+    """Parse the rows of the page."""
     return [
         Entry(section, int(number), test, how, tuple(_LINK.findall(proof)), float(points))
         for section, number, test, how, proof, points in _ROW.findall(text)
     ]
 
 
-def sums(found: list[Entry]) -> dict[str, float]:
-    """The points of each section; the final score is the least of them (Breck et al., 2017)."""
-    return {section: sum(entry.points for entry in found if entry.section == section) for section in SECTIONS}
+def section_points(entries: list[Entry]) -> dict[str, float]:
+    """Sum the points of each section; the score is the lowest sum (Breck et al., 2017)."""
+    return {section: sum(entry.points for entry in entries if entry.section == section) for section in SECTIONS}
 
 
-def results(reports: Path) -> dict[str, list[str]]:
-    """Test, as ``tests/x.py::Class::test[case]``, to what came of it; of the same in several reports, of each."""
-    found: dict[str, list[str]] = defaultdict(list)
+def read_reports(reports: Path) -> dict[str, list[str]]:
+    """Read test, as ``tests/x.py::Class::test[case]``, to its outcomes in all reports."""
+    results: dict[str, list[str]] = defaultdict(list)
     for report in sorted(reports.glob("*.xml")):
         for case in ElementTree.parse(report).iter("testcase"):
             outcomes = {child.tag for child in case} & {"failure", "error", "skipped"}
-            found[_node(case.get("classname", ""), case.get("name", ""))].append(min(outcomes, default="passed"))
-    return found
+            results[_node_id(case.get("classname", ""), case.get("name", ""))].append(min(outcomes, default="passed"))
+    return results
 
 
-def _node(classname: str, name: str) -> str:
-    """JUnit's dotted name as pytest's: modules begin in lower case, classes do not. xdist adds its group after an @."""
+def _node_id(classname: str, name: str) -> str:
+    """Convert JUnit's name to pytest's: modules start in lower case, classes do not; xdist appends @group."""
     parts = classname.split(".")
     classes = [part for part in parts if part[:1].isupper()]
     module = "/".join(part for part in parts if part not in classes)
     return "::".join([f"{module}.py", *classes, re.sub(r"@[^\]]*$", "", name)])
 
 
-def outcomes_of(link: str, found: dict[str, list[str]]) -> list[str]:
-    """What came of a linked case, of all cases of a linked test, or of all tests of a linked module or class."""
+def linked_outcomes(link: str, results: dict[str, list[str]]) -> list[str]:
+    """List the outcomes of a linked case, test, class or module."""
     return [
         outcome
-        for node, all_of in found.items()
+        for node, outcomes in results.items()
         if node == link or node.startswith((f"{link}::", f"{link}["))
-        for outcome in all_of
+        for outcome in outcomes
     ]
 
 
 def main() -> int:
-    """Print the points of each section; 1 where a linked test did not run or did not pass."""
-    card, found = entries(CARD.read_text()), results(REPORTS)
+    """Print the points of each section; returns 1 where a linked test did not run or did not pass."""
+    entries, results = parse_entries(CARD.read_text()), read_reports(REPORTS)
     wrong = []
-    for entry in card:
+    for entry in entries:
         for link in entry.links:
-            outcomes = outcomes_of(link, found)
+            outcomes = linked_outcomes(link, results)
             if not outcomes or set(outcomes) != {"passed"}:
                 wrong.append(f"{entry.name}: {link} {', '.join(sorted(set(outcomes))) or 'did not run'}")
     if wrong:
         print("The score card claims more than the last reports show:", *wrong, sep="\n  ", file=sys.stderr)
         return 1
-    points = sums(card)
-    for section, told in SECTIONS.items():
-        print(f"{told:<20}{points[section]:g} of 7")
-    links = {link for entry in card for link in entry.links}
-    print(f"ML Test Score {min(points.values()):g}: the least of the four; all {len(links)} linked tests passed")
+    points = section_points(entries)
+    for section, title in SECTIONS.items():
+        print(f"{title:<20}{points[section]:g} of 7")
+    links = {link for entry in entries for link in entry.links}
+    print(f"ML Test Score {min(points.values()):g}: the lowest of the four; all {len(links)} linked tests passed")
     return 0
 
 

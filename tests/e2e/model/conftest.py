@@ -1,4 +1,4 @@
-"""The champion of the main job and real customers for it to score."""
+"""Champion of the main job with real customers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tests.support.small_shop import use_data_folder
 
 @dataclass(frozen=True)
 class Champion:
-    """A trained model, the active customers it is asked about, and what it was tested on."""
+    """Trained model, active customers, and the test predictions."""
 
     score: Callable[[np.ndarray], np.ndarray]
     inputs: list[Any]
@@ -28,7 +28,7 @@ class Champion:
     tested: pd.DataFrame
 
     def matrix(self, customers: pd.DataFrame, **changed: Any) -> np.ndarray:
-        """Model inputs of some customers, shape (customers, inputs), with some stored values changed."""
+        """Compute the model inputs of customers, shape (customers, inputs), with changed stored values."""
         frame = customers.assign(as_of_us=self.as_of_us, **changed)
         computed = self.request_time({name: frame[name].tolist() for name in frame.columns})
         return input_matrix(self.inputs, {name: frame[name].tolist() for name in frame.columns} | computed)
@@ -36,7 +36,7 @@ class Champion:
 
 @pytest.fixture(scope="session")
 def champion(main_job: MainJob) -> Champion:
-    """The champion, loaded from the registry; its customers are those active at the end of CDNOW."""
+    """The champion from the registry, with the customers active at the end of CDNOW."""
     import mlflow
 
     from holdfast.feast_stores.open_store import open_store

@@ -1,4 +1,4 @@
-"""How the champion of the main job behaves: direction, invariance, and the least it must be worth."""
+"""Behavioral tests of the main job's champion: direction, invariance and minimum performance."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from feature_repo.timestamps import DAY_US
 from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
 
-# On CDNOW no customer's risk rises at all: the smallest fall over a day is 7e-5. Rounding is all that is allowed.
+# On CDNOW no customer's risk rises: the smallest decrease over a day is 7e-5. Only rounding is tolerated.
 TOLERANCE = 1e-9
 
 
@@ -18,8 +18,8 @@ def scores(champion: Champion) -> np.ndarray:
     return champion.score(champion.matrix(champion.customers))
 
 
-def _moved(champion: Champion, days: int) -> np.ndarray:
-    """Scores had the last purchase been so many days later; never after the request nor before the first one."""
+def _shifted_scores(champion: Champion, days: int) -> np.ndarray:
+    """Score customers with a later last purchase, limited to the time of the request and of the first purchase."""
     last = champion.customers["last_purchase_us"] + days * DAY_US
     last = last.clip(lower=champion.customers["first_purchase_us"], upper=champion.as_of_us)
     return champion.score(champion.matrix(champion.customers, last_purchase_us=last.astype("int64")))
@@ -29,7 +29,7 @@ class TestDirection:
     def test_a_more_recent_purchase_never_raises_the_risk(self, champion: Champion, scores: np.ndarray) -> None:
         before = scores
         for days in (1, 3, 7, 14, 30, 60, 90, 179):
-            after = _moved(champion, days)
+            after = _shifted_scores(champion, days)
             assert (after - before).max() <= TOLERANCE, f"a last purchase {days} days later"
             before = after
         assert (scores - before).mean() > 0.02, "the time of the last purchase hardly matters"
@@ -37,7 +37,7 @@ class TestDirection:
     def test_a_longer_silence_never_lowers_it(self, champion: Champion, scores: np.ndarray) -> None:
         before = scores
         for days in (1, 7, 30, 60, 90):
-            after = _moved(champion, -days)
+            after = _shifted_scores(champion, -days)
             assert (before - after).max() <= TOLERANCE, f"a last purchase {days} days earlier"
             before = after
         assert (before - scores).mean() > 0.01
@@ -61,22 +61,22 @@ class TestDirection:
 
 
 class TestInvariance:
-    def test_the_order_of_the_batch(self, champion: Champion, scores: np.ndarray) -> None:
+    def test_scores_do_not_depend_on_the_order_of_the_batch(self, champion: Champion, scores: np.ndarray) -> None:
         order = np.random.default_rng(0).permutation(len(scores))
         shuffled = champion.score(champion.matrix(champion.customers.iloc[order].reset_index(drop=True)))
         np.testing.assert_allclose(shuffled, scores[order], rtol=0, atol=1e-12)
 
-    def test_the_company_of_others(self, champion: Champion, scores: np.ndarray) -> None:
+    def test_scores_do_not_depend_on_other_customers(self, champion: Champion, scores: np.ndarray) -> None:
         for row in range(0, len(scores), 250):
             alone = champion.score(champion.matrix(champion.customers.iloc[[row]]))
             np.testing.assert_allclose(alone, scores[[row]], rtol=0, atol=1e-12)
 
-    def test_the_customers_id(self, champion: Champion, scores: np.ndarray) -> None:
-        renamed = champion.matrix(champion.customers, customer_id="somebody else")
+    def test_scores_do_not_depend_on_the_customer_id(self, champion: Champion, scores: np.ndarray) -> None:
+        renamed = champion.matrix(champion.customers, customer_id="other")
         assert champion.score(renamed).tobytes() == scores.tobytes()
         assert "customer_id" not in [feature.name for feature in champion.inputs]
 
-    def test_asked_twice_it_says_the_same(self, champion: Champion, scores: np.ndarray) -> None:
+    def test_scores_are_deterministic(self, champion: Champion, scores: np.ndarray) -> None:
         assert champion.score(champion.matrix(champion.customers)).tobytes() == scores.tobytes()
 
 
@@ -86,7 +86,7 @@ class TestMinimum:
         assert ((scores >= 0) & (scores <= 1)).all()
         assert np.quantile(scores, 0.9) - np.quantile(scores, 0.1) > 0.2
 
-    def test_extreme_customers_get_probabilities_too(self, champion: Champion) -> None:
+    def test_extreme_customers_have_probabilities(self, champion: Champion) -> None:
         extremes = champion.customers.iloc[:6].assign(
             total_amount=[1e12, -1e12, 0.0, 1e-6, 5.0, 5.0], amount_30d=[1e12, -1e12, 0.0, 0.0, 0.0, 0.0]
         )
@@ -94,7 +94,7 @@ class TestMinimum:
         assert np.isfinite(found).all()
         assert ((found >= 0) & (found <= 1)).all()
 
-    def test_on_the_test_period_it_beats_recency(self, champion: Champion) -> None:
+    def test_test_period_roc_auc_exceeds_recency(self, champion: Champion) -> None:
         tested = champion.tested
         model, recency = (roc_auc_score(tested["churned"], tested[name]) for name in ("model", "recency"))
         assert model - recency >= 0.02
@@ -102,7 +102,7 @@ class TestMinimum:
             tested["churned"], tested["base_rate"]
         )
 
-    def test_at_every_cutoff_it_beats_recency(self, champion: Champion) -> None:
+    def test_roc_auc_exceeds_recency_at_every_cutoff(self, champion: Champion) -> None:
         by_cutoff = champion.tested.groupby("cutoff")
         assert by_cutoff.ngroups == 4
         for cutoff, rows in by_cutoff:
@@ -110,7 +110,7 @@ class TestMinimum:
                 cutoff
             )
 
-    def test_the_summary_reports_what_the_predictions_give(self, champion: Champion, main_job: MainJob) -> None:
+    def test_summary_matches_the_test_predictions(self, champion: Champion, main_job: MainJob) -> None:
         reported, tested = main_job.summary["metrics"], champion.tested
         assert main_job.summary["test_rows"] == len(tested)
         assert reported["roc_auc"] == pytest.approx(roc_auc_score(tested["churned"], tested["model"]))

@@ -1,4 +1,4 @@
-"""What each input of the champion brings, and what it may not cost."""
+"""Tests of the importance of the champion's inputs."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
 from tests.support.small_shop import use_data_folder
 
-# Shuffling one of several inputs that tell the same story can raise the ROC-AUC a little by chance.
-HARM = 0.002
+# Shuffling one of several correlated inputs can raise the ROC-AUC slightly by chance.
+MAX_HARM = 0.002
 REQUEST_TIME_VIEW = "customer_request_time"
 
 
 @pytest.fixture(scope="module")
 def evaluation(main_job: MainJob) -> Evaluation:
-    """What the champion's training found on its test period."""
+    """The evaluation of the champion on its test period."""
     from holdfast.runtime.run_artifacts import read_file
     from holdfast.training.mlflow_tracking import open_tracking
 
@@ -35,43 +35,43 @@ def evaluation(main_job: MainJob) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
-    """What each view brings the champion on its test rows."""
+    """View to the ROC-AUC lost when its inputs are shuffled on the test rows."""
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import input_definitions
     from holdfast.model_versions.candidate import ModelCandidate
     from holdfast.training.mlflow_tracking import open_tracking
 
     with use_data_folder(main_job.data) as settings:
-        subject = ModelCandidate(open_tracking(settings), main_job.summary["champion"])
-        rows = subject.test_rows(settings, input_definitions(open_store(), settings))
+        candidate = ModelCandidate(open_tracking(settings), main_job.summary["champion"])
+        rows = candidate.test_rows(settings, input_definitions(open_store(), settings))
     columns: dict[str, list[int]] = {}
     for number, item in enumerate(rows.inputs):
         columns.setdefault(item.view, []).append(number)
-    return {view: _drop_of(rows, numbers, champion.score) for view, numbers in columns.items()}
+    return {view: _permutation_drop(rows, numbers, champion.score) for view, numbers in columns.items()}
 
 
-def test_what_each_input_brings_is_known(evaluation: Evaluation, champion: Champion) -> None:
+def test_importance_exists_for_each_input(evaluation: Evaluation, champion: Champion) -> None:
     assert {item.feature for item in evaluation.importance} == {item.name for item in champion.inputs}
 
 
-def test_no_input_does_harm(evaluation: Evaluation) -> None:
-    assert [item.feature for item in evaluation.importance if item.drop.value < -HARM] == []
+def test_importance_no_input_is_harmful(evaluation: Evaluation) -> None:
+    assert [item.feature for item in evaluation.importance if item.drop.value < -MAX_HARM] == []
 
 
-def test_no_view_does_harm_and_every_stored_one_surely_brings_something(
+def test_importance_no_view_is_harmful_and_each_stored_view_is_significant(
     by_view: dict[str, Interval], champion: Champion
 ) -> None:
-    """As a whole: the inputs of one view tell the same story, so that alone each can seem to bring nothing."""
+    """Inputs of one view are correlated, so that a single input can have no significant importance."""
     assert by_view.keys() == {item.view for item in champion.inputs} == {*BUILDERS, REQUEST_TIME_VIEW}
-    assert [view for view, drop in by_view.items() if drop.value < -HARM] == []
+    assert [view for view, drop in by_view.items() if drop.value < -MAX_HARM] == []
     assert {view for view, drop in by_view.items() if drop.low > 0} >= BUILDERS.keys()
 
 
-def _drop_of(rows: TrainingSet, columns: list[int], score: Any, repeats: int = 3) -> Interval:
-    """ROC-AUC lost when some inputs are shuffled together within their cut-offs, as in permutation_importance."""
+def _permutation_drop(rows: TrainingSet, columns: list[int], score: Any, repeats: int = 3) -> Interval:
+    """Compute the ROC-AUC lost when inputs are shuffled together within their cut-offs."""
     rng, x = np.random.default_rng(0), rows.x.copy()
     cutoffs = pd.factorize(rows.keys["cutoff"])[0]
-    places = np.argsort(cutoffs, kind="stable")
+    positions = np.argsort(cutoffs, kind="stable")
     resamples = CustomerBootstrap(rows.keys["customer_id"].to_numpy(), 200, 0)
 
     def roc_auc() -> np.ndarray:
@@ -80,7 +80,7 @@ def _drop_of(rows: TrainingSet, columns: list[int], score: Any, repeats: int = 3
 
     before, drops = roc_auc(), []
     for _ in range(repeats):
-        x[np.ix_(places, columns)] = rows.x[np.ix_(np.lexsort((rng.random(len(x)), cutoffs)), columns)]
+        x[np.ix_(positions, columns)] = rows.x[np.ix_(np.lexsort((rng.random(len(x)), cutoffs)), columns)]
         drops.append(before - roc_auc())
     drop = np.mean(drops, axis=0)
     return percentile_interval(drop[0], drop[1:])

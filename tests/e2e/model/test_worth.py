@@ -1,4 +1,4 @@
-"""Whether what training measures goes with what acting on the scores earns."""
+"""Tests of the correlation between offline performance and the performance and profit of served scores."""
 
 import hashlib
 import shutil
@@ -34,7 +34,7 @@ from tests.support.main_job import MainJob
 from tests.support.registry import Registry, make_registry, serialize_model
 from tests.support.small_shop import use_data_folder
 
-# Inputs that a version learned from; of the rest it saw zeros. The first is as the champion is made.
+# Inputs of each version; the others are zero. The first version has all inputs, as the champion.
 VERSIONS: dict[str, list[str] | None] = {
     "all": None,
     "amounts": ["mean_purchase_amount", "total_amount"],
@@ -50,11 +50,11 @@ CDNOW_ENDS = datetime(1998, 7, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """Version to its ROC-AUC when it was tested, "offline", and what monitoring measured of its scores months later.
+def performances(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Version to its test ROC-AUC ("offline") and to the metrics that monitoring computes months later.
 
-    Versions of graded quality are trained as of 1998-01-01 and registered; each is champion for a while and scores
-    everybody, as ``flows.score`` does. The outcome view measures those cohorts when they are whole.
+    Versions of graded performance are trained as of 1998-01-01; each becomes champion and scores all active customers,
+    as ``flows.score`` does. The outcome view measures the matured cohorts.
     """
     folder = tmp_path_factory.mktemp("worth")
     data, registry = folder / "data", make_registry(folder / "mlflow")
@@ -62,12 +62,12 @@ def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
     known_at = datetime.now(UTC)
     with use_data_folder(data, MLFLOW_TRACKING_URI=registry.uri, HOLDFAST_CLOCK=CDNOW_ENDS.isoformat()) as settings:
         offline = {}
-        for name, version, roc_auc in _registered(settings, registry, known_at):
+        for name, version, roc_auc in _register_versions(settings, registry, known_at):
             offline[version] = {"name": name, "offline": roc_auc}
             registry.set_alias(CHAMPION, version)
             served = load_champion(settings)
-            for moment in SERVED:
-                score_customers(settings, served, moment, known_at)
+            for as_of in SERVED:
+                score_customers(settings, served, as_of, known_at)
         rules = MonitorSettings.model_validate({"outcome": {"resamples": 50}})
         found = run_outcome_view(settings, Window.ending_at(CDNOW_ENDS, 1, known_at), rules)
     assert found.summary.startswith("14 cohorts: 14 measured")
@@ -75,8 +75,8 @@ def worth(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
     return pd.DataFrame(offline).T.join(measured.pivot_table(index="v", columns="m", values="x")).set_index("name")
 
 
-def _registered(settings: Settings, registry: Registry, known_at: datetime) -> Iterator[tuple[str, str, float]]:
-    """Name, number and ROC-AUC on the test rows of each version; the test ends before anything is served."""
+def _register_versions(settings: Settings, registry: Registry, known_at: datetime) -> Iterator[tuple[str, str, float]]:
+    """Yield name, number and test ROC-AUC of each version; the test period ends before the first scores."""
     cutoffs = list_labeled_cutoffs(settings, TRAINED, known_at, 30)
     split = split_by_time(cutoffs, settings.horizon_days, 2, 5, 2)
     rows = build_training_set(settings, split.cutoffs, TRAINED, known_at)
@@ -93,9 +93,9 @@ def _registered(settings: Settings, registry: Registry, known_at: datetime) -> I
         test=split.test,
         digests={},
     )
-    for name, kept in VERSIONS.items():
-        unseen = [kept is not None and item.name not in kept for item in rows.inputs]
-        model = fit_recipe(recipe, replace(rows, x=np.where(unseen, 0.0, rows.x)))
+    for name, inputs in VERSIONS.items():
+        zeroed = [inputs is not None and item.name not in inputs for item in rows.inputs]
+        model = fit_recipe(recipe, replace(rows, x=np.where(zeroed, 0.0, rows.x)))
         content = serialize_model(model)
         digest = hashlib.sha256(content).hexdigest()
         contract = build_contract(settings, recipe, development, definitions, model, digest)
@@ -105,28 +105,26 @@ def _registered(settings: Settings, registry: Registry, known_at: datetime) -> I
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)  # with the main job, where nobody has made it yet
+@pytest.mark.timeout(600)  # includes the main job when no other test has run it
 @pytest.mark.parametrize("online", ["roc_auc", "earned"])
-def test_who_was_better_when_tested_ranks_better_and_earns_more_when_it_serves(
-    worth: pd.DataFrame, online: str
-) -> None:
-    offline, measured = worth["offline"].astype(float), worth[online].astype(float)
+def test_offline_roc_auc_correlates_with_online_metric(performances: pd.DataFrame, online: str) -> None:
+    offline, measured = performances["offline"].astype(float), performances[online].astype(float)
     assert spearmanr(offline, measured).statistic > 0.8
     assert pearsonr(offline, measured).statistic > 0.9
 
 
-def test_in_each_month_groups_of_customers_earn_as_expected(champion: Champion) -> None:
-    """Tenths of the customers by score: the money that the probabilities promise, beside what offers to them earned."""
+def test_profit_of_score_deciles_matches_the_expected_profit(champion: Champion) -> None:
+    """The expected profit follows from the probabilities, the actual profit from the labels."""
     rows, rules = champion.tested, ValueSettings()
-    kept = rules.response_rate * rules.kept_customer
+    saved_value = rules.response_rate * rules.kept_customer
     frame = pd.DataFrame(
         {
             "month": rows["cutoff"],
-            "tenth": rows.groupby("cutoff")["model"].transform(lambda scores: pd.qcut(scores, 10, labels=False)),
-            "expected": rows["model"] * kept - rules.offer_cost,
+            "decile": rows.groupby("cutoff")["model"].transform(lambda scores: pd.qcut(scores, 10, labels=False)),
+            "expected": rows["model"] * saved_value - rules.offer_cost,
             "earned": profit_per_row(rows["churned"].to_numpy(), np.ones(len(rows)), 0.0, rules),
         }
     )
-    by_tenth = frame.groupby(["month", "tenth"]).mean()
-    for month, tenths in by_tenth.groupby("month"):
-        assert pearsonr(tenths["expected"], tenths["earned"]).statistic > 0.95, month
+    by_decile = frame.groupby(["month", "decile"]).mean()
+    for month, deciles in by_decile.groupby("month"):
+        assert pearsonr(deciles["expected"], deciles["earned"]).statistic > 0.95, month

@@ -1,4 +1,4 @@
-"""The files of a run, from a store that is elsewhere: what is downloaded does not stay in the temporary folder."""
+"""Tests of run artifacts in a remote store: no downloaded file stays in the temporary folder."""
 
 import tempfile
 from pathlib import Path
@@ -14,29 +14,31 @@ from tests.support.small_shop import AS_OF, KNOWN_AT
 
 
 @pytest.fixture
-def temporary(registry_shop: tuple[Settings, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary folder of the test's own, while MLflow downloads as it does from any store but a local one."""
+def temporary_folder(registry_shop: tuple[Settings, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The temporary folder of the test, while MLflow downloads as from a remote store."""
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
-    monkeypatch.delattr(LocalArtifactRepository, "download_artifacts")  # it hands out the files where they are
+    monkeypatch.delattr(LocalArtifactRepository, "download_artifacts")  # returns the local files without a copy
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 
-def test_a_file_as_it_was_logged(registry_shop: tuple[Settings, Any], temporary: Path) -> None:
+def test_read_file_returns_the_logged_content(registry_shop: tuple[Settings, Any], temporary_folder: Path) -> None:
     _, client = registry_shop
     run_id = client.get_model_version(MODEL_NAME, register_version(client)).run_id
-    client.log_text(run_id, "told", "in/a/folder.txt")
-    assert read_file(client, run_id, "in/a/folder.txt") == b"told"
+    client.log_text(run_id, "content", "in/a/folder.txt")
+    assert read_file(client, run_id, "in/a/folder.txt") == b"content"
     assert read_files(client, run_id, ["recipe.json", "none.json"]).keys() == {"recipe.json"}
     with pytest.raises(RunUnavailableError, match="run gone cannot be read"):
         read_files(client, "gone", ["recipe.json"])
-    assert list(temporary.iterdir()) == []
+    assert list(temporary_folder.iterdir()) == []
 
 
-def test_who_reads_a_version_leaves_nothing_behind(registry_shop: tuple[Settings, Any], temporary: Path) -> None:
+def test_readers_of_a_version_leave_no_temporary_file(
+    registry_shop: tuple[Settings, Any], temporary_folder: Path
+) -> None:
     from flows.gates import gates
     from holdfast.model_versions.gate_settings import GateSettings
     from holdfast.monitoring.drift.reference import load_training_rows
@@ -50,4 +52,4 @@ def test_who_reads_a_version_leaves_nothing_behind(registry_shop: tuple[Settings
     assert gates(version, GateSettings(**LENIENT)).computed is False
     assert read_evaluation(client, client.get_model_version(MODEL_NAME, version).run_id).rows
     assert len(load_training_rows(client, settings, version).y)
-    assert list(temporary.iterdir()) == []
+    assert list(temporary_folder.iterdir()) == []

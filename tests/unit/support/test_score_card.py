@@ -1,4 +1,4 @@
-"""docs/ml-test-score.md claims nothing without a test, and reads reports as they are."""
+"""Tests of docs/ml-test-score.md and of the report reader."""
 
 import ast
 import re
@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.main_job import ROOT
 from tests.support.readme import make_targets
-from tests.support.score_card import CARD, SECTIONS, entries, outcomes_of, results, sums
+from tests.support.score_card import CARD, SECTIONS, linked_outcomes, parse_entries, read_reports, section_points
 
-ENTRIES = entries(CARD.read_text())
+ENTRIES = parse_entries(CARD.read_text())
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.flows.test_a.TestB" name="test_c[1]"/>
 <testcase classname="tests.flows.test_a.TestB" name="test_c[2@3]@/x/tests/flows"><failure message="no"/></testcase>
@@ -19,15 +19,15 @@ REPORT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def test_it_has_the_28_tests() -> None:
+def test_parse_entries_returns_the_28_tests() -> None:
     assert [entry.name for entry in ENTRIES] == [f"{section} {i}" for section in SECTIONS for i in range(1, 8)]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_point_has_a_test_that_exists(entry: object) -> None:
+def test_entry_links_existing_tests(entry: object) -> None:
     assert entry.links or entry.points == 0  # type: ignore[attr-defined]
     for link in entry.links:  # type: ignore[attr-defined]
-        file, *names = link.partition("[")[0].split("::")  # whether there is such a case, its report says
+        file, *names = link.partition("[")[0].split("::")  # the report shows whether the case exists
         body = ast.parse((ROOT / file).read_text()).body
         for name in names:
             found = [node for node in body if getattr(node, "name", None) == name]
@@ -35,24 +35,24 @@ def test_a_point_has_a_test_that_exists(entry: object) -> None:
             body = getattr(found[0], "body", [])
 
 
-def test_the_sums_it_states_are_those_of_its_rows() -> None:
-    points = sums(ENTRIES)
-    told = ", ".join(f"{told} {points[section]:g}" for section, told in SECTIONS.items())
-    assert f"**{min(points.values()):g}**, the least of four: {told}." in CARD.read_text()
+def test_stated_sums_match_the_rows() -> None:
+    points = section_points(ENTRIES)
+    text = ", ".join(f"{title} {points[section]:g}" for section, title in SECTIONS.items())
+    assert f"**{min(points.values()):g}**, the lowest of four: {text}." in CARD.read_text()
 
 
-def test_the_commands_it_names_exist() -> None:
+def test_named_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"test", "test-long"} <= make_targets(CARD.read_text()) <= targets
 
 
-def test_reports_are_read_by_test(tmp_path: Path) -> None:
+def test_linked_outcomes_of_case_test_and_module(tmp_path: Path) -> None:
     (tmp_path / "test.xml").write_text(REPORT)
-    found = results(tmp_path)
-    assert outcomes_of("tests/flows/test_a.py::TestB::test_c", found) == ["passed", "failure"]
-    assert outcomes_of("tests/flows/test_a.py::TestB::test_c[1]", found) == ["passed"]
-    assert outcomes_of("tests/flows/test_a.py::TestB::test_c[2@3]", found) == ["failure"]
-    assert outcomes_of("tests/flows/test_a.py::TestB::test_c[3]", found) == []
-    assert outcomes_of("tests/flows/test_a.py::test_d", found) == ["passed"]
-    assert outcomes_of("tests/flows/test_a.py", found) == ["passed", "failure", "passed", "skipped"]
-    assert outcomes_of("tests/flows/test_a.py::test_f", found) == []
+    results = read_reports(tmp_path)
+    assert linked_outcomes("tests/flows/test_a.py::TestB::test_c", results) == ["passed", "failure"]
+    assert linked_outcomes("tests/flows/test_a.py::TestB::test_c[1]", results) == ["passed"]
+    assert linked_outcomes("tests/flows/test_a.py::TestB::test_c[2@3]", results) == ["failure"]
+    assert linked_outcomes("tests/flows/test_a.py::TestB::test_c[3]", results) == []
+    assert linked_outcomes("tests/flows/test_a.py::test_d", results) == ["passed"]
+    assert linked_outcomes("tests/flows/test_a.py", results) == ["passed", "failure", "passed", "skipped"]
+    assert linked_outcomes("tests/flows/test_a.py::test_f", results) == []
