@@ -126,14 +126,14 @@ def test_output_matches_the_summary(main_job: MainJob) -> None:
     for expected in (
         f"{summary['transactions_ingested']:,} ingested, {summary['transactions_quarantined']:,} quarantined",
         f"{summary['customers']:,} in 3 feature views",
-        f"{summary['parity']['values_compared']:,} values, online and training: 0 mismatches",
+        f"0 mismatches in {summary['parity']['values_compared']:,} online values",
         f"{summary['model_name']} version {summary['model_version']}",
-        f"Test period: {summary['test_rows']:,} rows, trained on {summary['training_rows']:,}",
+        f"Test period: {summary['test_rows']:,} rows; trained on {summary['training_rows']:,} rows",
         *(
             " ".join(f"{row[metric]:.3f}" for metric in ("roc_auc", "pr_auc", "brier", "log_loss", "ece"))
             for row in _rows(summary)
         ),
-        f"All of it: {main_job.data / 'run-summary.json'}",
+        f"All results: {main_job.data / 'run-summary.json'}",
     ):
         assert expected in text
     printed = main_job.output[main_job.output.index("{") : main_job.output.rindex("}") + 1]

@@ -263,7 +263,7 @@ def test_one_backtest_at_a_time(flows_in_process: None, tmp_path: Path) -> None:
         (settings.data / "backtest").mkdir()
         with (
             FileLock(settings.data / "backtest" / "backtest.lock"),
-            pytest.raises(BusyError, match="Another backtest is at work in"),
+            pytest.raises(BusyError, match="Another backtest is running in"),
         ):
             backtest(FIRST, LAST, policy="never")
 
