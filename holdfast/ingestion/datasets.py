@@ -52,7 +52,7 @@ def locate_dataset(name: str) -> tuple[Path, Path]:
     if name not in DATASETS:
         raise IngestError(f"Data set {name!r} is unknown. Known: {', '.join(DATASETS)}.")
     dataset = DATASETS[name]
-    spec = importlib.util.find_spec(dataset.package)  # without importing: lifetimes no longer imports
+    spec = importlib.util.find_spec(dataset.package)  # does not import the package: lifetimes takes seconds
     if spec is None or spec.origin is None:
         raise IngestError(f"Data set {name!r} is in package {dataset.package}, which is not installed. Install it.")
     path = Path(spec.origin).parent / dataset.file

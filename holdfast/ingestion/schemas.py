@@ -9,8 +9,7 @@ from pandera.typing import Series
 
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
-
-_MAX_ABSOLUTE_VALUE = 1e12
+_MAX_ABSOLUTE_VALUE = 1e12  # sums must fit the decimals of the transformations
 
 
 class Transactions(pa.DataFrameModel):
@@ -49,9 +48,7 @@ class Transactions(pa.DataFrameModel):
     @pa.check("amount", error="amount is beyond a trillion", n_failure_cases=5)
     @classmethod
     def _amount_in_range(cls, amounts: pd.Series) -> pd.Series:
-        return ~np.isfinite(amounts) | (
-            amounts.abs() <= _MAX_ABSOLUTE_VALUE
-        )  # sums must fit the decimals of the transformations
+        return ~np.isfinite(amounts) | (amounts.abs() <= _MAX_ABSOLUTE_VALUE)
 
     @pa.check("quantity", error="quantity is beyond a trillion", n_failure_cases=5)
     @classmethod

@@ -17,11 +17,8 @@ from holdfast.ingestion.batches import list_batches
 from holdfast.training.numeric_environment import current_numeric_environment
 from holdfast.training.settings import TrainingSettings
 
-_MODEL_MODULES = (
-    "calibrated_classifier",
-    "contract",
-    "fingerprint",
-)  # of holdfast.models; the other modules only serve
+# Modules of holdfast.models that decide a model; the others only serve it.
+_MODEL_MODULES = ("calibrated_classifier", "contract", "fingerprint")
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
 Utc = Annotated[datetime, AfterValidator(as_utc)]  # a stored time in another zone would change the training key
 ROOT = Path(__file__).resolve().parents[2]

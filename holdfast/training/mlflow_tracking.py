@@ -329,9 +329,8 @@ def register_version(
     Returns:
         Version and run.
     """
-    if not client.search_registered_models(
-        f"name = '{MODEL_NAME}'"
-    ):  # without a race, as the caller holds the training lock
+    # The caller holds the training lock, so no other process creates the model in between.
+    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
     tags = {
         SERVED_MODEL_TAG: served.model_dump_json(),

@@ -77,9 +77,7 @@ FAMILIES = {
         defaults={"C": 0.01},
         suggest=lambda trial: {"C": trial.suggest_float("C", 1e-3, 10, log=True)},
         transformers=lambda: [
-            FunctionTransformer(
-                np.arcsinh
-            ),  # like a logarithm, but defined for zero and for negative amounts (returns)
+            FunctionTransformer(np.arcsinh),  # like a logarithm, but defined for zero and negative amounts
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
             StandardScaler(),
         ],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.linalg  # noqa: F401  loads SciPy's OpenBLAS, so that threadpool_info reports it
 from pydantic import TypeAdapter
 from threadpoolctl import threadpool_info
 
@@ -43,8 +44,6 @@ def current_numeric_environment() -> NumericEnvironment:
     Returns:
         Numeric environment.
     """
-    import scipy.linalg  # noqa: F401  loads the second OpenBLAS
-
     kernels = {str(library.get("architecture", library["internal_api"])) for library in threadpool_info()
                if library["user_api"] == "blas"}  # fmt: skip
     used, _ = _simd()

@@ -1,5 +1,6 @@
 """Lineage of a training run and its training key."""
 
+import ast
 import shutil
 import subprocess
 from dataclasses import fields, replace
@@ -128,6 +129,16 @@ class TestTrainingCode:
         file.write_text(f"{file.read_text()}\nanother = 1\n")
         assert _lineage().training_code != before.training_code
         assert _lineage().key != before.key
+
+    def test_model_modules_that_training_imports_are_included(self) -> None:
+        files = [*(ROOT / "holdfast/training").glob("*.py"), ROOT / "flows/train.py"]
+        imported = {
+            node.module.split(".")[2]
+            for file in files
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("holdfast.models.")
+        }
+        assert imported - {"registry_client"} <= set(lineage._MODEL_MODULES)  # the client only transfers files
 
     def test_change_of_lock_file_changes_the_lock_only(self, checkout: Path) -> None:
         before = _lineage()
