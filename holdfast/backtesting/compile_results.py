@@ -1,4 +1,4 @@
-"""Walks into results: outcomes joined, policies judged side by side."""
+"""Results of a backtest from the steps of each policy, the outcomes and a comparison of the policies."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,33 +22,52 @@ from holdfast.backtesting.results import BacktestResult, BacktestStep, PolicyDif
 from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, maturity_time
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
 
-_JUDGED = [ENTITY_KEY, "churn_probability", "will_churn"]
+_COLUMNS = [ENTITY_KEY, "churn_probability", "will_churn"]
 
 
 def add_earlier_steps(
-    settings: Settings, plan: BacktestPlan, walked: Mapping[Policy, list[BacktestStep]]
+    settings: Settings, plan: BacktestPlan, completed: Mapping[Policy, list[BacktestStep]]
 ) -> dict[Policy, list[BacktestStep]]:
-    """The steps of ``walked``, and of the policies that an earlier backtest of the same plan has walked."""
+    """Add the steps of policies that an earlier backtest of the same plan has completed.
+
+    Args:
+        settings: Name the data folder.
+        plan: Plan of the backtest.
+        completed: Steps by policy.
+
+    Returns:
+        Steps by policy, in the order of ``POLICIES``.
+    """
     steps: dict[Policy, list[BacktestStep]] = {}
     for policy in POLICIES:
-        if policy in walked:
-            steps[policy] = walked[policy]
+        if policy in completed:
+            steps[policy] = completed[policy]
         elif scores_folder(settings, policy).is_dir() and (
-            found := read_result(result_path(settings, policy), plan.key)
+            earlier := read_result(result_path(settings, policy), plan.key)
         ):
-            steps[policy] = found.steps
+            steps[policy] = earlier.steps
     return steps
 
 
 def compile_results(
-    settings: Settings, plan: BacktestPlan, walked: Mapping[Policy, list[BacktestStep]]
+    settings: Settings, plan: BacktestPlan, steps_by_policy: Mapping[Policy, list[BacktestStep]]
 ) -> list[BacktestResult]:
-    """One result per policy. Their scores are in ``scores_folder``.
+    """Join outcomes and compute the performance of each policy.
 
-    A cohort whose horizon the data do not cover has no outcome.
+    A cohort whose horizon is not covered by the data has no outcome.
+
+    Args:
+        settings: Name the data folder, with the scores of each policy.
+        plan: Plan of the backtest.
+        steps_by_policy: Steps of each policy.
+
+    Returns:
+        One result per policy.
     """
-    scored = {policy: _tables(scores_folder(settings, policy), steps) for policy, steps in walked.items()}
-    judged = evaluate_policies(_cohorts(settings, plan, list(scored.values())), scored, plan.training)
+    scored = {
+        policy: _read_score_tables(scores_folder(settings, policy), steps) for policy, steps in steps_by_policy.items()
+    }
+    performances = evaluate_policies(_matured_cohorts(settings, plan, list(scored.values())), scored, plan.training)
     return [
         BacktestResult(
             policy=policy,
@@ -57,35 +76,41 @@ def compile_results(
             every=plan.every,
             thresholds=plan.thresholds,
             key=plan.key,
-            steps=_with_outcomes(steps, judged[policy]),
-            overall=compute_means(judged[policy]),
-            over=_over(policy, judged),
+            steps=_with_outcomes(steps, performances[policy]),
+            overall=compute_means(performances[policy]),
+            over=_compare(policy, performances),
         )
-        for policy, steps in walked.items()
+        for policy, steps in steps_by_policy.items()
     ]
 
 
-def _with_outcomes(steps: Sequence[BacktestStep], judged: Sequence[PolicyPerformance]) -> list[BacktestStep]:
-    found = {item.cohort.as_of: item.outcome() for item in judged}
-    return [step.model_copy(update={"outcome": found.get(step.as_of)}) for step in steps]
+def _with_outcomes(steps: Sequence[BacktestStep], performances: Sequence[PolicyPerformance]) -> list[BacktestStep]:
+    outcomes = {item.cohort.as_of: item.outcome() for item in performances}
+    return [step.model_copy(update={"outcome": outcomes.get(step.as_of)}) for step in steps]
 
 
-def _tables(folder: Path, steps: Sequence[BacktestStep]) -> dict[datetime, pd.DataFrame]:
-    return {step.as_of: read_scores(scores_path(folder, step.as_of), _JUDGED) for step in steps if step.customers}
+def _read_score_tables(folder: Path, steps: Sequence[BacktestStep]) -> dict[datetime, pd.DataFrame]:
+    return {step.as_of: read_scores(scores_path(folder, step.as_of), _COLUMNS) for step in steps if step.customers}
 
 
-def _cohorts(
+def _matured_cohorts(
     settings: Settings, plan: BacktestPlan, scored: Sequence[Mapping[datetime, pd.DataFrame]]
 ) -> list[MaturedCohort]:
     cohorts = []
-    for moment in plan.steps:
-        table = next((tables[moment] for tables in scored if moment in tables), None)
-        if table is not None and is_mature(settings, moment, plan.arrived, plan.arrived):
-            churned = load_cohort_outcomes(settings, table, moment, plan.arrived)
-            cohorts.append(MaturedCohort(moment, maturity_time(settings, moment), table[ENTITY_KEY].tolist(), churned))
+    for as_of in plan.steps:
+        table = next((tables[as_of] for tables in scored if as_of in tables), None)
+        if table is not None and is_mature(settings, as_of, plan.arrived, plan.arrived):
+            churned = load_cohort_outcomes(settings, table, as_of, plan.arrived)
+            cohorts.append(MaturedCohort(as_of, maturity_time(settings, as_of), table[ENTITY_KEY].tolist(), churned))
     return cohorts
 
 
-def _over(policy: Policy, judged: Mapping[Policy, Sequence[PolicyPerformance]]) -> dict[Policy, PolicyDifference]:
-    found = {other: compute_difference(judged[policy], judged[other]) for other in judged if other != policy}
-    return {other: told for other, told in found.items() if told is not None}
+def _compare(
+    policy: Policy, performances: Mapping[Policy, Sequence[PolicyPerformance]]
+) -> dict[Policy, PolicyDifference]:
+    differences = {
+        other: compute_difference(performances[policy], performances[other])
+        for other in performances
+        if other != policy
+    }
+    return {other: difference for other, difference in differences.items() if difference is not None}

@@ -1,4 +1,4 @@
-"""A backtest in words and tables, for the terminal."""
+"""Terminal output of a backtest: steps, tables, recommendation."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,21 +14,33 @@ from holdfast.training.evaluation_report import Interval
 
 
 def format_step(step: BacktestStep) -> str:
-    """What a policy did at a step, as it is told while the others go on."""
-    made = step.training
-    if made is None:
-        did = "kept the champion"
-    elif made.version is None:
-        did = made.problem
+    """Format a step in one line, for the progress of a running backtest.
+
+    Args:
+        step: Completed step.
+
+    Returns:
+        Date, duration, reason, training, scoring.
+    """
+    training = step.training
+    if training is None:
+        action = "no training"
+    elif training.version is None:
+        action = training.problem
     else:
-        fate = "promoted" if made.promoted else f"refused: {', '.join(made.gates_failed) or made.problem}"
-        did = f"trained version {made.version} ({made.chosen}), {fate}"
-    scored = f"version {step.champion} scored {step.customers:,}" if step.champion else "nobody was scored"
-    return f"{step.as_of:%Y-%m-%d} {step.seconds:6.1f} s  {step.why}: {did}; {scored}"
+        result = "promoted" if training.promoted else f"refused: {', '.join(training.gates_failed) or training.problem}"
+        action = f"trained version {training.version} ({training.chosen}), {result}"
+    scored = f"version {step.champion} scored {step.customers:,}" if step.champion else "no customer was scored"
+    return f"{step.as_of:%Y-%m-%d} {step.seconds:6.1f} s  {step.why}: {action}; {scored}"
 
 
 def print_results(results: Sequence[BacktestResult], console: Console) -> None:
-    """One table per policy, one that compares them, and what to make of it."""
+    """Print a table per policy, a comparison, and the recommendation.
+
+    Args:
+        results: One per policy.
+        console: Receives the tables.
+    """
     for result in results:
         console.print(_steps_table(result), "")
     console.print(_comparison(results), "")
@@ -38,23 +50,39 @@ def print_results(results: Sequence[BacktestResult], console: Console) -> None:
 
 
 def recommend_policy(results: Sequence[BacktestResult]) -> str:
-    """Which policy to prefer, in a sentence: of those that none earns more than beyond noise, what trains least."""
+    """Recommend a policy: the one with the fewest trainings among those that no other policy surely outperforms.
+
+    Policy A surely outperforms B if the 95% interval of the profit difference is above 0.
+
+    Args:
+        results: One per policy.
+
+    Returns:
+        One or two sentences.
+    """
     if not any(step.customers for result in results for step in result.steps):
-        return f"Nobody was scored: {_refusals(results)}."
+        return f"No customer was scored: {_explain_refusals(results)}."
     compared = [result for result in results if result.over]
     if not compared:
         return "There is nothing to compare: no cohort that two policies scored has matured."
     unbeaten = [
-        result for result in compared if all(told.measures["earned"].high >= 0 for told in result.over.values())
-    ] or compared  # compared on different cohorts, each could be beaten by another
+        result
+        for result in compared
+        if all(difference.measures["earned"].high >= 0 for difference in result.over.values())
+    ] or compared  # on different cohorts, each policy could be outperformed by another
     unbeaten.sort(key=lambda result: result.trained)
-    said = [f"{_named(result)} ({_trainings(result)}{_gain(result)})" for result in unbeaten]
+    texts = [f"{_named(result)} ({_trainings(result)}{_gain(result)})" for result in unbeaten]
     if len(unbeaten) == 1:
-        return f"Retraining {said[0]} earns more per customer than any other policy, beyond noise."
+        return (
+            f"Retraining {texts[0]} is recommended: its profit per customer is significantly higher than all others'."
+        )
     if unbeaten[0].policy == "never":
-        return f"No policy earns more per customer than never retraining, beyond noise: {'; '.join(said[1:])}."
+        return (
+            f"No policy has a significantly higher profit per customer than never retraining: {'; '.join(texts[1:])}."
+        )
     return (
-        f"Retraining {said[0]} is enough: none earns more per customer, beyond noise. As good: {'; '.join(said[1:])}."
+        f"Retraining {texts[0]} is recommended: no other profit per customer is significantly higher. Not "
+        f"significantly different: {'; '.join(texts[1:])}."
     )
 
 
@@ -70,16 +98,16 @@ def _gain(result: BacktestResult) -> str:
     if "never" not in result.over:
         return ""
     gain = result.over["never"].measures["earned"]
-    return f", {gain.value:+.3f} over never, 95% interval {gain.low:+.3f} to {gain.high:+.3f}"
+    return f", {gain.value:+.3f} compared with never, 95% interval {gain.low:+.3f} to {gain.high:+.3f}"
 
 
-def _refusals(results: Sequence[BacktestResult]) -> str:
-    told = [step.training for result in results for step in result.steps if step.training]
-    if not any(training.version for training in told):
-        return "history was too short to train on"
-    gates = Counter(gate for training in told for gate in training.gates_failed)
+def _explain_refusals(results: Sequence[BacktestResult]) -> str:
+    trainings = [step.training for result in results for step in result.steps if step.training]
+    if not any(training.version for training in trainings):
+        return "the history is too short for a training"
+    gates = Counter(gate for training in trainings for gate in training.gates_failed)
     named = ", ".join(f"{gate} ({count})" for gate, count in gates.most_common())
-    return f"no version passed its gates. Those that stopped one, and how often: {named}"
+    return f"no version passed its gates. Failed gates, with their number: {named}"
 
 
 def _steps_table(result: BacktestResult) -> Table:
@@ -97,21 +125,21 @@ def _steps_table(result: BacktestResult) -> Table:
 
 
 def _training(step: BacktestStep) -> str:
-    told = step.training
-    if told is None:
+    training = step.training
+    if training is None:
         return "no"
-    if told.version is None:
+    if training.version is None:
         return "too early"
-    return "promoted" if told.promoted else "refused"
+    return "promoted" if training.promoted else "refused"
 
 
 def _scored(step: BacktestStep) -> list[str]:
     outcome = step.outcome
     if not step.customers:
         return [""] * 5
-    told = [f"{step.customers:,}", f"{outcome.base_rate:.1%}" if outcome else "not yet", f"{step.mean_score:.1%}"]
+    counts = [f"{step.customers:,}", f"{outcome.base_rate:.1%}" if outcome else "not yet", f"{step.mean_score:.1%}"]
     measures = outcome.measures if outcome else {}
-    return [*told, *(f"{measures[name].value:.3f}" if name in measures else "" for name in ("roc_auc", "earned"))]
+    return [*counts, *(f"{measures[name].value:.3f}" if name in measures else "" for name in ("roc_auc", "earned"))]
 
 
 def _comparison(results: Sequence[BacktestResult]) -> Table:
@@ -121,8 +149,8 @@ def _comparison(results: Sequence[BacktestResult]) -> Table:
         table.add_column(name, justify="right")
     for result in results:
         measures = result.overall.measures if result.overall else {}
-        told = [_shown(measures.get(name)) for name in ("roc_auc", "ece", "earned")]
-        table.add_row(_named(result), str(result.trained), *told)
+        intervals = [_format_interval(measures.get(name)) for name in ("roc_auc", "ece", "earned")]
+        table.add_row(_named(result), str(result.trained), *intervals)
     return table
 
 
@@ -130,5 +158,5 @@ def _table(title: str) -> Table:
     return Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
 
 
-def _shown(measure: Interval | None) -> str:
+def _format_interval(measure: Interval | None) -> str:
     return f"{measure.value:.3f}\n{measure.low:.3f} to {measure.high:.3f}" if measure else "unknown"

@@ -1,11 +1,11 @@
-"""The folders of a backtest: results under ``data/backtest``, and a state of its own for each policy.
+"""Folders of a backtest: results under ``data/backtest``, and a separate state for each policy.
 
 ::
 
-    backtest/POLICY.json            what the policy did and what it brought
+    backtest/POLICY.json            steps and performance of the policy
     backtest/POLICY/scores/*.parquet
     backtest/backtest.png
-    backtest/state/POLICY/          a data folder: registry, features, scores of the walk
+    backtest/state/POLICY/          a data folder: registry, features, scores of the policy
 """
 
 import shutil
@@ -14,40 +14,77 @@ from pathlib import Path
 from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.core.errors import HoldfastError
 
-# What a walk reads and may add to, but never changes: batches, snapshots and finished searches.
+# A policy reads these and may add to them, but never changes them: batches, snapshots, completed searches.
 _SHARED = ("batches", "snapshots", "search")
-JOB_FILE, STEPS_FILE, SCORES_FOLDER, LOG_FILE = "walk.json", "steps.json", "scores", "log.txt"
+JOB_FILE, STEPS_FILE, SCORES_FOLDER, LOG_FILE = "job.json", "steps.json", "scores", "log.txt"
 
 
 def backtest_folder(settings: Settings) -> Path:
-    """Where results are."""
+    """Return the folder of the results.
+
+    Args:
+        settings: Name the data folder.
+
+    Returns:
+        The folder, which may not exist.
+    """
     return settings.data / "backtest"
 
 
 def result_path(settings: Settings, policy: str) -> Path:
-    """The JSON of a policy."""
+    """Return the JSON file of a policy.
+
+    Args:
+        settings: Name the data folder.
+        policy: Name of the policy.
+
+    Returns:
+        The file, which may not exist.
+    """
     return backtest_folder(settings) / f"{policy}.json"
 
 
 def scores_folder(settings: Settings, policy: str) -> Path:
-    """The scores of a policy."""
+    """Return the folder with the published scores of a policy.
+
+    Args:
+        settings: Name the data folder.
+        policy: Name of the policy.
+
+    Returns:
+        The folder, which may not exist.
+    """
     return backtest_folder(settings) / policy / SCORES_FOLDER
 
 
 class NoBacktestError(HoldfastError):
-    """There is no picture to copy."""
+    """No backtest has written a plot."""
 
 
 def plot_path(settings: Settings) -> Path:
-    """The picture of the last backtest."""
+    """Return the plot of the latest backtest.
+
+    Args:
+        settings: Name the data folder.
+
+    Returns:
+        The file, which may not exist.
+    """
     return backtest_folder(settings) / "backtest.png"
 
 
 def copy_plot(settings: Settings, folder: Path) -> Path:
-    """Copy the picture of the last backtest into ``folder``; returns the copy.
+    """Copy the plot of the latest backtest.
+
+    Args:
+        settings: Name the data folder.
+        folder: Receives the copy.
+
+    Returns:
+        The copy.
 
     Raises:
-        NoBacktestError: There has been none.
+        NoBacktestError: No backtest has written a plot.
     """
     if not plot_path(settings).exists():
         raise NoBacktestError(f"{plot_path(settings)} is not there: run `python -m flows.backtest` first.")
@@ -56,15 +93,30 @@ def copy_plot(settings: Settings, folder: Path) -> Path:
 
 
 def state_folder(settings: Settings, policy: str) -> Path:
-    """The data folder of a policy's walk."""
+    """Return the data folder of a policy.
+
+    Args:
+        settings: Name the data folder of the backtest.
+        policy: Name of the policy.
+
+    Returns:
+        The folder, which may not exist.
+    """
     return backtest_folder(settings) / "state" / policy
 
 
 def create_state_folder(settings: Settings, policy: str) -> Path:
-    """A data folder for a walk, with nothing of an earlier one.
+    """Create an empty data folder for a policy, with links to batches, snapshots and searches.
 
-    Links are relative: the data folder may be moved. A search that another policy, or an earlier backtest, finished
-    with the same data and settings need not be repeated.
+    The links are relative, so that the data folder can be moved. Through the link to completed searches, policies and
+    later backtests with the same data and settings share them.
+
+    Args:
+        settings: Name the data folder of the backtest.
+        policy: Name of the policy.
+
+    Returns:
+        The folder.
     """
     state = state_folder(settings, policy)
     if state.exists():
@@ -79,9 +131,14 @@ def create_state_folder(settings: Settings, policy: str) -> Path:
 
 
 def publish_scores(settings: Settings, policy: str) -> None:
-    """Put the scores of a finished walk in the place of those of an earlier backtest."""
-    place = scores_folder(settings, policy)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        shutil.rmtree(place)
-    (state_folder(settings, policy) / SCORES_FOLDER).rename(place)
+    """Replace the published scores of a policy by those of its completed steps.
+
+    Args:
+        settings: Name the data folder of the backtest.
+        policy: Name of the policy.
+    """
+    published = scores_folder(settings, policy)
+    published.parent.mkdir(parents=True, exist_ok=True)
+    if published.exists():
+        shutil.rmtree(published)
+    (state_folder(settings, policy) / SCORES_FOLDER).rename(published)

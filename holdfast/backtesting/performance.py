@@ -1,4 +1,4 @@
-"""How good the scores of each policy turned out to be, cohort by cohort and over all, with intervals."""
+"""Performance of each policy by cohort and on average, with bootstrap intervals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from holdfast.training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class MaturedCohort:
-    """The customers scored at one moment, sorted by id, and which of them churned, shape (customers,)."""
+    """Customers scored at ``as_of``, sorted by id; ``churned`` has shape (customers,)."""
 
     as_of: datetime
     matured_at: datetime
@@ -29,13 +29,17 @@ class MaturedCohort:
 
 @dataclass(frozen=True)
 class PolicyPerformance:
-    """The measures of one policy on one cohort: value, and its draws, shape (resamples,)."""
+    """Measures of one policy on one cohort: value, and bootstrap draws of shape (resamples,)."""
 
     cohort: MaturedCohort
     drawn: dict[str, tuple[float, Floats]]
 
     def outcome(self) -> CohortOutcome:
-        """As it is kept."""
+        """Summarize the measures.
+
+        Returns:
+            Values with 95% intervals.
+        """
         cohort = self.cohort
         return CohortOutcome(
             as_of=cohort.as_of,
@@ -51,66 +55,86 @@ def evaluate_policies(
     scored: Mapping[Policy, Mapping[datetime, pd.DataFrame]],
     training: TrainingSettings,
 ) -> dict[Policy, list[PolicyPerformance]]:
-    """Every policy on every mature cohort that it scored.
+    """Measure each policy on each matured cohort that it scored.
 
-    ``scored`` maps policy and moment to a table as in ``holdfast.batch_scoring.scores_table.ScoresSchema``. All are
-    judged on the same resamples of customers, so that differences between policies have intervals, too.
+    All policies are measured on the same resamples of customers, so that their differences have intervals, too.
+
+    Args:
+        cohorts: Matured cohorts.
+        scored: Table by policy and time, as in ``holdfast.batch_scoring.scores_table.ScoresSchema``.
+        training: Gives profit assumptions, and number and seed of the resamples.
+
+    Returns:
+        Performance by policy, one per cohort.
 
     Raises:
-        RuntimeError: Two policies scored different customers at one moment.
+        RuntimeError: Two policies scored different customers at one time.
     """
     everyone = CustomerBootstrap(
         [customer for cohort in cohorts for customer in cohort.customers], training.resamples, training.seed
     )
-    judged: dict[Policy, list[PolicyPerformance]] = {policy: [] for policy in scored}
-    for cohort, resamples in zip(cohorts, _of_each(cohorts, everyone), strict=True):
+    performances: dict[Policy, list[PolicyPerformance]] = {policy: [] for policy in scored}
+    for cohort, resamples in zip(cohorts, _split_by_cohort(cohorts, everyone), strict=True):
         for policy, tables in scored.items():
             if (table := tables.get(cohort.as_of)) is None:
                 continue
             if table[ENTITY_KEY].tolist() != cohort.customers:
                 raise RuntimeError(f"Policy {policy} scored other customers at {cohort.as_of:%Y-%m-%d} than the rest.")
             scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
-            judged[policy].append(
-                PolicyPerformance(
-                    cohort, measure_performance(cohort.churned, scores, offered, training.value, resamples)
-                )
-            )
-    return judged
+            drawn = measure_performance(cohort.churned, scores, offered, training.value, resamples)
+            performances[policy].append(PolicyPerformance(cohort, drawn))
+    return performances
 
 
-def compute_means(judged: Sequence[PolicyPerformance]) -> CohortMeans | None:
-    """The mean over cohorts; None without any."""
-    if not judged:
+def compute_means(performances: Sequence[PolicyPerformance]) -> CohortMeans | None:
+    """Average a policy over its cohorts.
+
+    Args:
+        performances: Performance on each cohort.
+
+    Returns:
+        The means; None without a cohort.
+    """
+    if not performances:
         return None
-    rows = sum(len(item.cohort.customers) for item in judged)
-    return CohortMeans(cohorts=len(judged), rows=rows, measures=compute_intervals(_mean(judged)))
+    rows = sum(len(item.cohort.customers) for item in performances)
+    return CohortMeans(cohorts=len(performances), rows=rows, measures=compute_intervals(_mean(performances)))
 
 
 def compute_difference(
     left: Sequence[PolicyPerformance], right: Sequence[PolicyPerformance]
 ) -> PolicyDifference | None:
-    """``left`` less ``right`` on the cohorts that both scored; None without any."""
+    """Subtract the means of two policies on the cohorts that both scored.
+
+    Args:
+        left: Performance of the first policy.
+        right: Performance of the second policy, which is subtracted.
+
+    Returns:
+        The difference; None without a common cohort.
+    """
     shared = {item.cohort.as_of for item in left} & {item.cohort.as_of for item in right}
     if not shared:
         return None
-    ours, theirs = (_mean([item for item in side if item.cohort.as_of in shared]) for side in (left, right))
-    both = ours.keys() & theirs.keys()
-    drawn = {name: (ours[name][0] - theirs[name][0], ours[name][1] - theirs[name][1]) for name in ours if name in both}
+    first, second = (_mean([item for item in side if item.cohort.as_of in shared]) for side in (left, right))
+    drawn = {
+        name: (first[name][0] - second[name][0], first[name][1] - second[name][1]) for name in first if name in second
+    }
     return PolicyDifference(cohorts=len(shared), measures=compute_intervals(drawn))
 
 
-def _of_each(cohorts: Sequence[MaturedCohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:
+def _split_by_cohort(cohorts: Sequence[MaturedCohort], everyone: CustomerBootstrap) -> Iterator[CustomerBootstrap]:
     number = np.repeat(np.arange(len(cohorts)), [len(cohort.customers) for cohort in cohorts])
-    return (everyone.subset(number == place) for place in range(len(cohorts)))
+    return (everyone.subset(number == position) for position in range(len(cohorts)))
 
 
-def _mean(judged: Sequence[PolicyPerformance]) -> dict[str, tuple[float, Floats]]:
-    """The mean over cohorts of each measure that all of them have."""
-    names = [name for name in judged[0].drawn if all(name in item.drawn for item in judged)]
+def _mean(performances: Sequence[PolicyPerformance]) -> dict[str, tuple[float, Floats]]:
+    """Average each measure that all cohorts have."""
+    names = [name for name in performances[0].drawn if all(name in item.drawn for item in performances)]
     return {
         name: (
-            float(np.mean([item.drawn[name][0] for item in judged])),
-            cast(Floats, np.mean([item.drawn[name][1] for item in judged], axis=0)),
+            float(np.mean([item.drawn[name][0] for item in performances])),
+            cast(Floats, np.mean([item.drawn[name][1] for item in performances], axis=0)),
         )
         for name in names
     }

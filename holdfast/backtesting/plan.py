@@ -1,4 +1,4 @@
-"""What a backtest is to do: the moments it stops at, what it may know there, and under which settings."""
+"""Plan of a backtest: steps, known data, settings."""
 
 from calendar import monthrange
 from datetime import datetime, timedelta
@@ -24,15 +24,25 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class BadWindowError(HoldfastError):
-    """The window of a backtest makes no sense."""
+    """The window of a backtest is invalid."""
 
 
 class BacktestPlan(BaseModel):
-    """A backtest but for the policy.
+    """Backtest without its policy. Events at or after a step are unknown at the step.
 
-    Nothing at or after a step is known there. Beyond that, ``assumed`` is None where batches arrived while it
-    happened: what had not arrived by the step was not known either. Where history was imported at once, years later,
-    it is one arrival time for all steps. ``arrived`` is the arrival of the latest batch: outcomes are as known then.
+    Attributes:
+        steps: Times of the decisions.
+        every: Distance of the steps.
+        assumed: Arrival time up to which data count at every step, for history that was imported at once; None: data
+            that had arrived by the step.
+        arrived: Arrival of the latest batch; outcomes are computed as known then.
+        batches: Ids of all batches.
+        training: Settings of the trainings.
+        thresholds: Thresholds of the gates.
+        rules: Settings of the policies.
+        horizon_days: Horizon of the label.
+        activity_days: Activity window.
+        code: SHA-256 of code and lock file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,17 +60,24 @@ class BacktestPlan(BaseModel):
     code: str
 
     def known_at(self, step: datetime) -> datetime:
-        """The arrival time up to which data count at ``step``."""
+        """Return the arrival time up to which data count.
+
+        Args:
+            step: Time of the step.
+
+        Returns:
+            ``assumed``, or the time of the step.
+        """
         return self.assumed or step
 
     @property
     def key(self) -> str:
-        """SHA-256 of everything a result depends on: results of the same key can be compared."""
+        """Return the SHA-256 of all that a result depends on: results of the same key are comparable."""
         return sha256(self.model_dump_json())
 
 
 class BacktestJob(BaseModel):
-    """A plan and the policy that walks it: what a process is told."""
+    """Plan and policy: input of one process."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,17 +86,25 @@ class BacktestJob(BaseModel):
 
 
 def list_step_times(start: datetime, end: datetime, every: StepInterval) -> tuple[datetime, ...]:
-    """``start`` and every month or week after it up to ``end``, which counts. A short month ends a day early.
+    """List the times of the steps. In a month that is too short, the step is on its last day.
+
+    Args:
+        start: First step.
+        end: Latest possible step.
+        every: month or week.
+
+    Returns:
+        The times.
 
     Raises:
         BadWindowError: ``start`` is after ``end``.
     """
     if start > end:
-        raise BadWindowError(f"--from {start:%Y-%m-%d} is after --to {end:%Y-%m-%d}: a backtest walks forward.")
-    found: list[datetime] = []
-    while (moment := _moment(start, len(found), every)) <= end:
-        found.append(moment)
-    return tuple(found)
+        raise BadWindowError(f"--from {start:%Y-%m-%d} is after --to {end:%Y-%m-%d}. Choose an earlier --from.")
+    times: list[datetime] = []
+    while (time := _step_time(start, len(times), every)) <= end:
+        times.append(time)
+    return tuple(times)
 
 
 def make_plan(
@@ -92,47 +117,60 @@ def make_plan(
     thresholds: GateSettings,
     rules: PolicySettings,
 ) -> BacktestPlan:
-    """The plan of a backtest on a data folder.
+    """Create the plan of a backtest on a data folder.
 
-    ``known_at`` is assumed for all steps; in a folder that replays a historical data set, unasked. The search of a
-    training ends by its number of trials, never by time: a busy machine must not change a result.
+    The hyperparameter search ends by its number of trials, never by time: a busy machine must not change a result.
+
+    Args:
+        settings: Name the data folder.
+        start: First step.
+        end: Latest possible step.
+        every: month or week.
+        known_at: Arrival time that is assumed at every step; None: the step, or the latest arrival in a folder that
+            replays a historical data set.
+        training: Settings of the trainings.
+        thresholds: Thresholds of the gates.
+        rules: Settings of the policies.
+
+    Returns:
+        The plan.
 
     Raises:
-        BadWindowError: ``start`` is after ``end``, or a step after the data.
+        BadWindowError: ``start`` is after ``end``, or a step is after the data.
         NoDataError: Nothing was known at ``start``.
     """
-    moments, batches = list_step_times(start, end, every), list_batches(settings)
+    step_times, batches = list_step_times(start, end, every), list_batches(settings)
     arrived = max((batch.ingested_at for batch in batches), default=start)
     assumed = known_at or (arrived if (settings.data / REPLAY_MARKER).exists() else None)
     try:
         effective_known_at(batches, start, assumed or start)
     except NoDataError as error:
-        hint = " If history was imported at once, say so: --known-at with a time after the import."
+        hint = " If history was imported at once, give --known-at with a time after the import."
         raise NoDataError(f"{error}{'' if assumed else hint}") from error
     data_end = end_of_data(batches)
-    assert data_end is not None  # something was known
-    if moments[-1] > data_end:
+    assert data_end is not None  # effective_known_at found events
+    if step_times[-1] > data_end:
         raise BadWindowError(
-            f"--to {end:%Y-%m-%d}: the step of {moments[-1]:%Y-%m-%d} comes after the data, whose last day is "
+            f"--to {end:%Y-%m-%d}: the step of {step_times[-1]:%Y-%m-%d} is after the data, whose last day is "
             f"{data_end - timedelta(days=1):%Y-%m-%d}. Choose an earlier --to, or ingest newer data."
         )
-    unhurried = training.search.model_copy(update={"seconds": 86_400.0})
+    untimed_search = training.search.model_copy(update={"seconds": 86_400.0})
     return BacktestPlan(
-        steps=moments,
+        steps=step_times,
         every=every,
         assumed=assumed,
         arrived=arrived,
         batches=tuple(batch.batch_id for batch in batches),
-        training=training.model_copy(update={"search": unhurried}),
+        training=training.model_copy(update={"search": untimed_search}),
         thresholds=thresholds,
         rules=rules,
         horizon_days=settings.horizon_days,
         activity_days=settings.activity_days,
-        code=_code(),
+        code=_hash_code(),
     )
 
 
-def _moment(start: datetime, number: int, every: StepInterval) -> datetime:
+def _step_time(start: datetime, number: int, every: StepInterval) -> datetime:
     if every == "week":
         return start + timedelta(weeks=number)
     month = start.month - 1 + number
@@ -140,7 +178,7 @@ def _moment(start: datetime, number: int, every: StepInterval) -> datetime:
     return start.replace(year=year, month=month, day=min(start.day, monthrange(year, month)[1]))
 
 
-def _code() -> str:
+def _hash_code() -> str:
     files = [
         path for package in ("feature_repo", "holdfast", "flows") for path in sorted((_ROOT / package).rglob("*.py"))
     ]

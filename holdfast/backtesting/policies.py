@@ -1,4 +1,4 @@
-"""When to train again: each policy decides from what was known at the moment, and says why."""
+"""Retraining policies: each decides from the data known at a step, and gives the reason."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,82 +15,109 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 def policy_title(policy: Policy, every: str) -> str:
-    """When a policy retrains, as people read it."""
+    """Describe when a policy retrains.
+
+    Args:
+        policy: Name of the policy.
+        every: month or week.
+
+    Returns:
+        Such as "every month" or "on drift".
+    """
     names = {"never": "never", "always": f"every {every}", "drift": "on drift", "decay": "on measured decay"}
     return names[policy]
 
 
 @dataclass(frozen=True)
 class Performance:
-    """How the champion did on the latest cohort that it scored and whose outcomes are known, beside its promise.
+    """Performance of the champion on its latest matured cohort.
 
-    Both hold ``roc_auc`` and ``brier``; ``promised`` is what its test found before it was promoted.
+    Attributes:
+        cohort: ``as_of`` of the cohort.
+        metrics: ``roc_auc`` and ``brier`` on the cohort.
+        expected: The same on the test period of the champion.
     """
 
     cohort: datetime
     metrics: dict[str, Interval]
-    promised: dict[str, Interval]
+    expected: dict[str, Interval]
 
 
 @dataclass(frozen=True)
 class PolicyInputs:
-    """What a policy may look at. ``drift`` is largest first, of the champion's inputs and its score."""
+    """Inputs of a policy.
+
+    Attributes:
+        champion: Version; None before the first promotion.
+        customers: Number of customers to score.
+        drift: PSI of the champion's inputs and score, largest first.
+        performance: None without a matured cohort of the champion.
+    """
 
     champion: str | None
     customers: int
     drift: list[PsiResult] = field(default_factory=list)
-    measured: Performance | None = None
+    performance: Performance | None = None
 
 
 @dataclass(frozen=True)
 class TrainingDecision:
-    """Whether to train, and why."""
+    """Decision to train or not, with its reason."""
 
     train: bool
     why: str
 
 
-def decide(policy: Policy, known: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
-    """What ``policy`` does. Without a champion every policy trains: nobody could score otherwise."""
-    if known.champion is None:
+def decide(policy: Policy, inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
+    """Decide whether to train. Without a champion every policy trains: nothing could be scored otherwise.
+
+    Args:
+        policy: Name of the policy.
+        inputs: Data known at the step.
+        rules: Limits.
+
+    Returns:
+        The decision.
+    """
+    if inputs.champion is None:
         return TrainingDecision(True, "there is no champion yet")
-    return _RULES[policy](known, rules)
+    return _RULES[policy](inputs, rules)
 
 
-def _never(known: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
+def _never(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
     return TrainingDecision(False, "never again after the first champion")
 
 
-def _always(known: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
+def _always(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
     return TrainingDecision(True, "at every step")
 
 
-def _on_drift(known: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
-    """The PSI of the score decides. Inputs that drift are named, but alone they do not.
+def _on_drift(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
+    """Train if the PSI of the score is above its limit. Drift of inputs is only reported.
 
-    In a shop that grows older every tenure does, and so do counts over a lifetime: inputs drift whether or not
-    the model minds. The score weighs each input by what it means to the model.
+    Tenure and lifetime counts grow with the age of a shop, so that inputs drift without an effect on the model. The
+    score weighs each input by its importance to the model.
     """
-    if known.customers < rules.min_rows:
-        return TrainingDecision(
-            False, f"{known.customers} customers are too few to judge drift: it takes {rules.min_rows}"
-        )
-    psi = {item.name: item.psi for item in known.drift}
-    inputs = [item for item in known.drift if item.name != SCORE]
-    moved = sum(item.psi > rules.max_psi for item in inputs)
-    said = f"PSI of the score {psi[SCORE]:.2f}, limit {rules.max_psi:g}"
-    most = f"; {moved} of {len(inputs)} inputs are above it, most {inputs[0].name} {inputs[0].psi:.2f}" if moved else ""
-    return TrainingDecision(psi[SCORE] > rules.max_psi, said + most)
+    if inputs.customers < rules.min_rows:
+        reason = f"{inputs.customers} customers are too few for drift: at least {rules.min_rows} are needed"
+        return TrainingDecision(False, reason)
+    psi = {item.name: item.psi for item in inputs.drift}
+    features = [item for item in inputs.drift if item.name != SCORE]
+    drifted = sum(item.psi > rules.max_psi for item in features)
+    text = f"PSI of the score {psi[SCORE]:.2f}, limit {rules.max_psi:g}"
+    if drifted:
+        text += f"; {drifted} of {len(features)} inputs are above it, most {features[0].name} {features[0].psi:.2f}"
+    return TrainingDecision(psi[SCORE] > rules.max_psi, text)
 
 
-def _on_decay(known: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
-    """Measured quality surely below the promise: the near ends of the two 95% intervals do not meet."""
-    if known.measured is None:
+def _on_decay(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
+    """Train if performance is significantly below the test: the two 95% intervals do not overlap."""
+    if inputs.performance is None:
         return TrainingDecision(False, "no cohort that the champion scored has matured")
-    cohort = f"{known.measured.cohort:%Y-%m-%d}"
-    if worse := find_degradations(known.measured.metrics, known.measured.promised):
-        return TrainingDecision(True, f"cohort {cohort} is worse than the test promised: {'; '.join(map(str, worse))}")
-    return TrainingDecision(False, f"cohort {cohort} is not surely worse than the test promised")
+    cohort = f"{inputs.performance.cohort:%Y-%m-%d}"
+    if worse := find_degradations(inputs.performance.metrics, inputs.performance.expected):
+        return TrainingDecision(True, f"cohort {cohort} is worse than the test: {'; '.join(map(str, worse))}")
+    return TrainingDecision(False, f"cohort {cohort} is not significantly worse than the test")
 
 
 _RULES: dict[Policy, Callable[[PolicyInputs, PolicySettings], TrainingDecision]] = {

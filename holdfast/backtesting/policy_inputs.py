@@ -1,4 +1,4 @@
-"""What a policy gets to know at a moment: which cohorts have matured, how the champion did, how far things drifted."""
+"""Inputs of a policy at a step: matured cohorts, performance of the champion, drift."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,16 +26,37 @@ from holdfast.training.settings import TrainingSettings
 def find_newly_matured(
     settings: Settings, earlier: Sequence[BacktestStep], as_of: datetime, known_at: datetime
 ) -> list[datetime]:
-    """The cohorts of earlier steps whose outcomes are known at ``as_of``, and were not at the step before."""
-    known = {cohort for step in earlier for cohort in step.matured}
-    scored = [step.as_of for step in earlier if step.customers and step.as_of not in known]
+    """Find cohorts that have matured since the previous step.
+
+    Args:
+        settings: Give the horizon.
+        earlier: Steps before ``as_of``.
+        as_of: Time of the step.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        ``as_of`` of each cohort.
+    """
+    matured = {cohort for step in earlier for cohort in step.matured}
+    scored = [step.as_of for step in earlier if step.customers and step.as_of not in matured]
     return [cohort for cohort in scored if is_mature(settings, cohort, as_of, known_at)]
 
 
 def find_latest_matured(earlier: Sequence[BacktestStep], matured: Sequence[datetime], champion: str) -> datetime | None:
-    """The latest mature cohort that ``champion`` itself scored: a version answers for no other's scores."""
-    known = {*matured, *(cohort for step in earlier for cohort in step.matured)}
-    return max((step.as_of for step in earlier if step.as_of in known and step.champion == champion), default=None)
+    """Find the latest matured cohort that the champion scored.
+
+    Args:
+        earlier: Steps before the current one.
+        matured: Cohorts that have matured since the previous step.
+        champion: Version.
+
+    Returns:
+        ``as_of`` of the cohort; None without one.
+    """
+    all_matured = {*matured, *(cohort for step in earlier for cohort in step.matured)}
+    return max(
+        (step.as_of for step in earlier if step.as_of in all_matured and step.champion == champion), default=None
+    )
 
 
 def measure_performance(
@@ -46,9 +67,18 @@ def measure_performance(
     known_at: datetime,
     training: TrainingSettings,
 ) -> Performance:
-    """A mature cohort's quality, as known at ``known_at``, beside the test of the version that scored it.
+    """Measure performance on a matured cohort, and read the test metrics of the version that scored it.
 
-    ``scored`` is a table as in ``holdfast.batch_scoring.scores_table.ScoresSchema``.
+    Args:
+        client: Client of the registry.
+        settings: Name the data folder.
+        scored: Table as in ``holdfast.batch_scoring.scores_table.ScoresSchema``.
+        cohort: ``as_of`` of the cohort.
+        known_at: Arrival time up to which outcomes count.
+        training: Gives number and seed of the bootstrap resamples.
+
+    Returns:
+        Metrics on the cohort and on the test period.
     """
     churned = load_cohort_outcomes(settings, scored, cohort, known_at)
     bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), training.resamples, training.seed)
@@ -63,12 +93,30 @@ def measure_performance(
 def compute_drift(
     client: MlflowClient, settings: Settings, champion: ScoringModel, customers: ScoringPopulation
 ) -> list[PsiResult]:
-    """The PSI of the champion's inputs and of its score against the rows it was fitted on, largest first."""
+    """Compute the PSI of the champion's inputs and score between its training rows and the customers.
+
+    Args:
+        client: Client of the registry.
+        settings: Name the data folder.
+        champion: Model that scores both.
+        customers: Customers to score.
+
+    Returns:
+        One result per input and for the score, largest first.
+    """
     reference = load_training_rows(client, settings, champion.contract.model_version)
-    then, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
-    return measure_psi_by_column([*champion.contract.inputs, SCORE], then, now)
+    before, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
+    return measure_psi_by_column([*champion.contract.inputs, SCORE], before, now)
 
 
 def read_training_time(client: MlflowClient, version: str) -> datetime:
-    """The moment that a version was trained at."""
+    """Read the ``as_of`` of a version's training.
+
+    Args:
+        client: Client of the registry.
+        version: Number.
+
+    Returns:
+        The time, UTC.
+    """
     return datetime.fromisoformat(client.get_model_version(MODEL_NAME, version).tags["holdfast.as_of"])

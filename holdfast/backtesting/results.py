@@ -1,4 +1,4 @@
-"""What a backtest leaves: ``POLICY.json``, its schema, and how it is written and read."""
+"""Results of a backtest: schema of ``POLICY.json``, reading and writing."""
 
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.evaluation_report import Interval
 
-# What is measured of a cohort, as people know it. A measure that cannot be computed (all churned) is left out.
+# Labels of the measures of a cohort. A measure that is undefined (for instance if all churned) is left out.
 MEASURES = {
     "roc_auc": "ROC-AUC",
     "brier": "Brier",
@@ -26,7 +26,7 @@ class _Record(BaseModel):
 
 
 class StepTraining(_Record):
-    """A training at a step. ``version`` is None, and ``problem`` says why, where there was too little history."""
+    """Training at a step. ``version`` is None if history was too short; ``problem`` has the reason."""
 
     version: str | None = None
     chosen: str = ""
@@ -36,14 +36,14 @@ class StepTraining(_Record):
 
 
 class InputDrift(_Record):
-    """The PSI of a model input, or of "score", against the champion's training rows."""
+    """PSI of a model input, or of "score", against the champion's training rows."""
 
     name: str
     psi: float
 
 
 class CohortOutcome(_Record):
-    """What came of the customers of one step, as known at the end; ``measures`` as in MEASURES."""
+    """Performance on the cohort of one step, as known at the end; ``measures`` as in MEASURES."""
 
     as_of: datetime
     matured_at: datetime
@@ -53,11 +53,21 @@ class CohortOutcome(_Record):
 
 
 class BacktestStep(_Record):
-    """What a policy did at one moment, from what it knew then.
+    """Decision and scoring of a policy at one time.
 
-    ``matured``: the earlier cohorts whose outcomes had become known since the step before. ``champion_as_of``: the
-    moment that the champion was trained at. ``customers`` is 0 where there was no champion to score them. ``outcome``
-    was not known then: it is joined at the end, and None where it is not known even now.
+    Attributes:
+        as_of: Time of the step.
+        matured: Earlier cohorts that have matured since the previous step.
+        train: Decision of the policy.
+        why: Reason of the decision.
+        training: None without a training.
+        champion: Version that scored; None without a champion.
+        champion_as_of: ``as_of`` of the training of the champion.
+        customers: Number of scored customers; 0 without a champion.
+        mean_score: Mean predicted probability.
+        drift: PSI that the policy used.
+        seconds: Duration of the step.
+        outcome: Joined at the end of the backtest; None if the cohort has not matured.
     """
 
     as_of: datetime
@@ -75,7 +85,7 @@ class BacktestStep(_Record):
 
 
 class CohortMeans(_Record):
-    """The mean over several cohorts, each of which counts the same; ``rows`` are their customers in all."""
+    """Mean over cohorts, all with the same weight; ``rows`` is the total number of customers."""
 
     cohorts: int
     rows: int
@@ -83,17 +93,25 @@ class CohortMeans(_Record):
 
 
 class PolicyDifference(_Record):
-    """A policy less another on the cohorts that both scored, on the same resamples of customers."""
+    """Difference between two policies on the cohorts that both scored, on the same resamples of customers."""
 
     cohorts: int
     measures: dict[str, Interval]
 
 
 class BacktestResult(_Record):
-    """One policy over the whole window.
+    """Result of one policy over the whole window.
 
-    ``key`` names everything that it depends on: results of one key are comparable. ``overall`` is None where no
-    cohort has matured. ``over``: this policy less each other one that has a result of the same key.
+    Attributes:
+        policy: Name of the policy.
+        start: First step.
+        end: Last step.
+        every: Distance of the steps.
+        thresholds: Thresholds of the gates.
+        key: SHA-256 of all that the result depends on: results of the same key are comparable.
+        steps: All steps, oldest first.
+        overall: Mean over the matured cohorts; None without one.
+        over: This policy minus each other policy with a result of the same key.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
@@ -110,22 +128,22 @@ class BacktestResult(_Record):
 
     @property
     def outcomes(self) -> list[CohortOutcome]:
-        """Those that are known."""
+        """Return the known outcomes."""
         return [step.outcome for step in self.steps if step.outcome is not None]
 
     @property
     def trained(self) -> int:
-        """How many versions it trained."""
+        """Return the number of trained versions."""
         return sum(step.training is not None and step.training.version is not None for step in self.steps)
 
     @property
     def promoted(self) -> list[datetime]:
-        """When a new champion took over."""
+        """Return the times of promotions."""
         return [step.as_of for step in self.steps if step.training is not None and step.training.promoted]
 
     @property
     def refused(self) -> list[datetime]:
-        """When a version was trained and did not pass."""
+        """Return the times of trainings whose version was not promoted."""
         return [
             step.as_of
             for step in self.steps
@@ -137,26 +155,51 @@ _STEPS = TypeAdapter(list[BacktestStep])
 
 
 def write_steps(steps: list[BacktestStep], path: Path) -> None:
-    """Write the steps of a finished walk, as a whole or not at all."""
+    """Write the steps of a policy, atomically.
+
+    Args:
+        steps: All steps.
+        path: File.
+    """
     with replace_file(path) as temporary:
         temporary.write_bytes(_STEPS.dump_json(steps, indent=2))
 
 
 def read_steps(path: Path) -> list[BacktestStep]:
-    """Read what ``write_steps`` wrote."""
+    """Read the steps of a policy.
+
+    Args:
+        path: File that :func:`write_steps` wrote.
+
+    Returns:
+        All steps.
+    """
     return _STEPS.validate_json(path.read_bytes())
 
 
 def write_result(result: BacktestResult, path: Path) -> None:
-    """Write the JSON, as a whole or not at all."""
+    """Write the result as JSON, atomically.
+
+    Args:
+        result: Result of a policy.
+        path: File.
+    """
     with replace_file(path) as temporary:
         temporary.write_text(result.model_dump_json(indent=2) + "\n")
 
 
 def read_result(path: Path, key: str) -> BacktestResult | None:
-    """The result in a file; None where there is none, or none of this key."""
+    """Read a result.
+
+    Args:
+        path: File that :func:`write_result` wrote.
+        key: Key of the plan.
+
+    Returns:
+        The result; None if the file is missing, has another schema, or another key.
+    """
     try:
         result = BacktestResult.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):  # of an earlier schema: it cannot be compared either
+    except (FileNotFoundError, ValidationError):  # an earlier schema is not comparable either
         return None
     return result if result.key == key else None

@@ -1,4 +1,4 @@
-"""What may be set about a backtest."""
+"""Settings of a backtest."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -6,14 +6,14 @@ from holdfast.model_versions.gate_settings import GateSettings
 
 
 class PolicySettings(BaseModel):
-    """When drift counts."""
+    """Settings of the drift policy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_psi: float = Field(default=0.25, gt=0, description="PSI above which the score has drifted.")
-    min_rows: int = Field(default=200, ge=1, description="Customers below which drift is not judged.")
+    min_rows: int = Field(default=200, ge=1, description="Number of customers below which drift is not evaluated.")
 
 
-# The gates stop early versions: history is too short to tell them from a simple baseline for sure, or to calibrate
-# them for every group. Without a first champion, there is nothing to compare policies of retraining by.
+# With the live thresholds, early versions fail: history is too short for a significant gain over the baselines and
+# for calibration in every group. Without a first champion, policies cannot be compared.
 DEFAULT_GATES = GateSettings(min_gain_over_baselines=-0.05, max_bias=0.25)

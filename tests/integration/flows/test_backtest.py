@@ -281,7 +281,7 @@ def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
         from holdfast.runtime.parallel_commands import CommandError
 
         monkeypatch.setattr("flows.backtest.JOB_FILE", "elsewhere.json")  # the process does not find its plan
-        with pytest.raises(CommandError, match=r"(?s)decay ended with status 1. The end of .*walk\.json"):
+        with pytest.raises(CommandError, match=r"(?s)decay ended with status 1. The end of .*job\.json"):
             backtest(FIRST, LAST, policy="decay")
     assert files() == before
 

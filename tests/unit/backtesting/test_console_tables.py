@@ -56,7 +56,7 @@ def _result(
     scored: bool = True,
     mature: bool = True,
 ) -> BacktestResult:
-    """A policy with these trainings, that earns so much more than others: low and high end."""
+    """Create a result with these trainings and profit differences to others (low and high end)."""
     differences = {
         other: PolicyDifference(cohorts=3, measures={"earned": Interval(value=(low + high) / 2, low=low, high=high)})
         for other, (low, high) in (over or {}).items()
@@ -68,7 +68,7 @@ def _result(
         every="month",
         thresholds=GateSettings(),
         key="key",
-        steps=[_step(as_of, made, scored, mature) for as_of, made in zip(STEPS, trainings, strict=True)],
+        steps=[_step(as_of, training, scored, mature) for as_of, training in zip(STEPS, trainings, strict=True)],
         overall=CohortMeans(cohorts=3, rows=3702, measures=MEASURES) if scored and mature else None,
         over=differences,
     )
@@ -77,44 +77,47 @@ def _result(
 ONCE, TWICE, ALWAYS = [PROMOTED, None, None], [PROMOTED, None, PROMOTED], [PROMOTED, REFUSED, PROMOTED]
 
 
-def test_the_cheapest_of_those_that_are_not_beaten() -> None:
+def test_recommends_fewest_trainings_among_unbeaten() -> None:
     results = [
         _result("never", ONCE, {"always": (-0.3, -0.1), "decay": (-0.3, -0.1)}),
         _result("always", ALWAYS, {"never": (0.1, 0.3), "decay": (-0.05, 0.05)}),
         _result("decay", TWICE, {"never": (0.1, 0.3), "always": (-0.05, 0.05)}),
     ]
     assert recommend_policy(results) == (
-        "Retraining on measured decay (2 trainings, +0.200 over never, 95% interval +0.100 to +0.300) is enough: none "
-        "earns more per customer, beyond noise. As good: every month (3 trainings, +0.200 over never, 95% interval "
-        "+0.100 to +0.300)."
+        "Retraining on measured decay (2 trainings, +0.200 compared with never, 95% interval +0.100 to +0.300) is "
+        "recommended: no other profit per customer is significantly higher. Not significantly different: every month "
+        "(3 trainings, +0.200 compared with never, 95% interval +0.100 to +0.300)."
     )
 
 
-def test_retraining_that_does_not_pay() -> None:
+def test_recommends_never_if_no_profit_is_higher() -> None:
     results = [
         _result("never", ONCE, {"always": (-0.1, 0.05)}),
         _result("always", ALWAYS, {"never": (-0.05, 0.1)}),
     ]
     assert recommend_policy(results).startswith(
-        "No policy earns more per customer than never retraining, beyond noise: every "
+        "No policy has a significantly higher profit per customer than never retraining: every "
     )
 
 
-def test_one_that_beats_all() -> None:
+def test_recommends_the_policy_that_beats_all() -> None:
     results = [_result("never", ONCE, {"drift": (-0.3, -0.1)}), _result("drift", ALWAYS, {"never": (0.1, 0.3)})]
     assert recommend_policy(results).startswith("Retraining on drift (3 trainings")
-    assert recommend_policy(results).endswith("earns more per customer than any other policy, beyond noise.")
+    assert recommend_policy(results).endswith("its profit per customer is significantly higher than all others'.")
 
 
 @pytest.mark.parametrize(
-    ("results", "said"),
+    ("results", "text"),
     [
         (
             [_result("always", [REFUSED] * 3, scored=False), _result("never", [REFUSED] * 3, scored=False)],
-            "Nobody was scored: no version passed its gates. Those that stopped one, and how often: calibration (6), "
+            "No customer was scored: no version passed its gates. Failed gates, with their number: calibration (6), "
             "latency (6).",
         ),
-        ([_result("never", [TOO_EARLY] * 3, scored=False)], "Nobody was scored: history was too short to train on."),
+        (
+            [_result("never", [TOO_EARLY] * 3, scored=False)],
+            "No customer was scored: the history is too short for a training.",
+        ),
         ([_result("never", ONCE)], "There is nothing to compare: no cohort that two policies scored has matured."),
         (
             [_result("never", ONCE, mature=False), _result("always", ALWAYS, mature=False)],
@@ -122,24 +125,24 @@ def test_one_that_beats_all() -> None:
         ),
     ],
 )
-def test_what_cannot_be_compared_is_said(results: list[BacktestResult], said: str) -> None:
-    assert recommend_policy(results) == said
+def test_recommendation_without_comparison_has_the_reason(results: list[BacktestResult], text: str) -> None:
+    assert recommend_policy(results) == text
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "text"),
     [
-        (_step(STEPS[0], None), "because: kept the champion; version 1 scored 1,234"),
+        (_step(STEPS[0], None), "because: no training; version 1 scored 1,234"),
         (_step(STEPS[0], PROMOTED), "because: trained version 1 (logistic C=1), promoted; version 1 scored 1,234"),
         (
             _step(STEPS[0], REFUSED, scored=False),
-            "because: trained version 2 (logistic C=1), refused: calibration, latency; nobody was scored",
+            "because: trained version 2 (logistic C=1), refused: calibration, latency; no customer was scored",
         ),
-        (_step(STEPS[0], TOO_EARLY, scored=False), "because: 0 monthly cut-offs; nobody was scored"),
+        (_step(STEPS[0], TOO_EARLY, scored=False), "because: 0 monthly cut-offs; no customer was scored"),
     ],
 )
-def test_a_step_is_a_line(step: BacktestStep, said: str) -> None:
-    assert format_step(step) == f"2024-01-01    1.2 s  {said}"
+def test_format_step_is_one_line(step: BacktestStep, text: str) -> None:
+    assert format_step(step) == f"2024-01-01    1.2 s  {text}"
 
 
 def _printed(results: list[BacktestResult]) -> str:
@@ -149,7 +152,7 @@ def _printed(results: list[BacktestResult]) -> str:
     return capture.get()
 
 
-def test_the_tables_fit_a_terminal() -> None:
+def test_tables_fit_80_columns() -> None:
     printed = _printed([_result(policy, ALWAYS) for policy in POLICIES])
     tables = printed[: printed.index("There is nothing to compare")]
     assert "…" not in tables
@@ -157,15 +160,15 @@ def test_the_tables_fit_a_terminal() -> None:
     assert "2024-01-01  promoted  2024-01-01   1,234    60.0%      70.0%    0.500   0.500" in tables
 
 
-def test_eased_gates_are_said() -> None:
+def test_changed_thresholds_are_printed() -> None:
     result = _result("never", ONCE)
     assert "--thresholds" not in _printed([result])
     eased = result.model_copy(update={"thresholds": DEFAULT_GATES})
-    said = "Thresholds other than the defaults: min_gain_over_baselines -0.05, max_bias 0.25. For the live gates: "
-    assert f"{said}--thresholds '{{}}'" in _printed([eased])
+    text = "Thresholds other than the defaults: min_gain_over_baselines -0.05, max_bias 0.25. For the live gates: "
+    assert f"{text}--thresholds '{{}}'" in _printed([eased])
 
 
-def test_what_is_not_known_is_left_blank() -> None:
+def test_unknown_values_are_marked() -> None:
     printed = _printed([_result("never", [TOO_EARLY] * 3, scored=False), _result("always", ALWAYS, mature=False)])
     assert "too early  none" in printed
     assert "not yet" in printed
@@ -173,7 +176,7 @@ def test_what_is_not_known_is_left_blank() -> None:
 
 
 @pytest.mark.parametrize("mature", [True, False])
-def test_the_picture_has_three_measures_and_a_calendar(mature: bool) -> None:
+def test_plot_has_three_measures_and_a_calendar(mature: bool) -> None:
     figure = plot_policies([_result(policy, ALWAYS, mature=mature) for policy in POLICIES])
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes]

@@ -1,4 +1,4 @@
-"""Policies judged side by side: against scikit-learn and arithmetic, and on the same resamples."""
+"""Performance of policies, compared with scikit-learn and direct computation."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -38,7 +38,7 @@ def _tables(skill: float, moments: list[datetime] = MOMENTS) -> dict[datetime, p
     return {cohort.as_of: _table(cohort, skill) for cohort in COHORTS if cohort.as_of in moments}
 
 
-def test_each_cohort_by_hand() -> None:
+def test_cohort_measures_equal_direct_computation() -> None:
     judged = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
     for cohort, item in zip(COHORTS, judged, strict=True):
         table, told = _table(cohort, 0.3), item.outcome()
@@ -55,7 +55,7 @@ def test_each_cohort_by_hand() -> None:
             assert found.low <= found.value <= found.high or name == "ece", name
 
 
-def test_overall_is_the_mean_of_the_cohorts() -> None:
+def test_means_average_the_cohorts() -> None:
     judged = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
     told = compute_means(judged)
     assert told is not None
@@ -67,15 +67,15 @@ def test_overall_is_the_mean_of_the_cohorts() -> None:
         assert found.high - found.low < max(spread), f"{name}: three cohorts say more than one"
 
 
-def test_a_policy_does_not_differ_from_itself() -> None:
+def test_difference_to_itself_is_zero() -> None:
     judged = evaluate_policies(COHORTS, {"never": _tables(0.3), "always": _tables(0.3)}, TRAINING)
     told = compute_difference(judged["always"], judged["never"])
     assert told is not None
     assert {(item.low, item.value, item.high) for item in told.measures.values()} == {(0, 0, 0)}
 
 
-def test_pairing_makes_the_difference_sharper() -> None:
-    """Two policies on the same customers differ by less noise than each has on its own."""
+def test_paired_difference_has_a_narrower_interval() -> None:
+    """The interval of a difference on the same customers is narrower than that of each policy."""
     judged = evaluate_policies(COHORTS, {"never": _tables(0.30), "always": _tables(0.34)}, TRAINING)
     told, alone = compute_difference(judged["always"], judged["never"]), compute_means(judged["always"])
     assert told is not None
@@ -85,7 +85,7 @@ def test_pairing_makes_the_difference_sharper() -> None:
     assert widths[0] < widths[1]
 
 
-def test_only_shared_cohorts_are_compared() -> None:
+def test_difference_uses_common_cohorts_only() -> None:
     tables: Tables = {"never": _tables(0.3, MOMENTS[1:]), "always": _tables(0.3, MOMENTS[:2]), "drift": {}}
     judged = evaluate_policies(COHORTS, tables, TRAINING)
     told = compute_difference(judged["always"], judged["never"])
@@ -96,7 +96,7 @@ def test_only_shared_cohorts_are_compared() -> None:
     assert compute_means(judged["drift"]) is None
 
 
-def test_where_all_churned_there_is_no_ranking_to_judge() -> None:
+def test_cohort_where_all_churned_has_no_roc_auc() -> None:
     everybody = MaturedCohort(MOMENTS[0], MOMENTS[0] + timedelta(days=90), ["a", "b"], np.array([True, True]))
     judged = evaluate_policies([everybody], {"never": {MOMENTS[0]: _table(everybody, 0.3)}}, TRAINING)["never"]
     assert judged[0].outcome().measures.keys() == {"brier", "bias", "earned", "ece"}
@@ -105,11 +105,11 @@ def test_where_all_churned_there_is_no_ranking_to_judge() -> None:
     assert "roc_auc" not in told.measures
 
 
-def test_two_policies_score_the_same_customers() -> None:
+def test_different_customers_raise() -> None:
     tables: Tables = {"never": _tables(0.3), "always": {MOMENTS[0]: _table(COHORTS[0], 0.3).iloc[1:]}}
     with pytest.raises(RuntimeError, match="Policy always scored other customers at 2024-01-01"):
         evaluate_policies(COHORTS, tables, TRAINING)
 
 
-def test_without_any_mature_cohort() -> None:
+def test_without_matured_cohort_there_are_no_means() -> None:
     assert evaluate_policies([], {"never": _tables(0.3)}, TRAINING) == {"never": []}

@@ -1,4 +1,4 @@
-"""What each policy decides, and what it says."""
+"""Decision and reason of each policy."""
 
 import pytest
 
@@ -11,9 +11,9 @@ from tests.support.small_shop import AS_OF
 RULES = PolicySettings(max_psi=0.25, min_rows=200)
 
 
-def _measured(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Performance:
-    """A cohort with these 95% intervals; the test promised 0.70 to 0.74 and 0.18 to 0.20."""
-    promised = {
+def _performance(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Performance:
+    """Create performance with these 95% intervals; those of the test are 0.70 to 0.74 and 0.18 to 0.20."""
+    expected = {
         "roc_auc": Interval(value=0.72, low=0.70, high=0.74),
         "brier": Interval(value=0.19, low=0.18, high=0.20),
     }
@@ -21,7 +21,7 @@ def _measured(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Perfo
         name: Interval(value=(low + high) / 2, low=low, high=high)
         for name, (low, high) in {"roc_auc": roc_auc, "brier": brier}.items()
     }
-    return Performance(AS_OF, found, promised)
+    return Performance(AS_OF, found, expected)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -30,19 +30,19 @@ def test_without_a_champion_every_policy_trains(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize(("policy", "train"), [("never", False), ("always", True)])
-def test_two_policies_look_at_nothing(policy: Policy, train: bool) -> None:
-    known = PolicyInputs("1", 1000, [PsiResult("score", 9)], _measured((0.5, 0.5), (0.4, 0.4)))
-    assert decide(policy, known, RULES).train is train
+def test_never_and_always_ignore_their_inputs(policy: Policy, train: bool) -> None:
+    inputs = PolicyInputs("1", 1000, [PsiResult("score", 9)], _performance((0.5, 0.5), (0.4, 0.4)))
+    assert decide(policy, inputs, RULES).train is train
 
 
 @pytest.mark.parametrize(("psi", "train"), [(0.2501, True), (0.25, False), (0, False)])
-def test_drift_of_the_score_decides(psi: float, train: bool) -> None:
+def test_drift_of_the_score_trains(psi: float, train: bool) -> None:
     found = decide("drift", PolicyInputs("1", 200, [PsiResult("score", psi)]), RULES)
     assert found.train is train
     assert f"PSI of the score {psi:.2f}, limit 0.25" in found.why
 
 
-def test_drift_of_inputs_is_named_and_does_not_decide() -> None:
+def test_drift_of_inputs_is_reported_only() -> None:
     drift = [
         PsiResult("tenure_days", 4.2),
         PsiResult("purchase_days", 0.3),
@@ -54,9 +54,9 @@ def test_drift_of_inputs_is_named_and_does_not_decide() -> None:
     assert found.why.endswith("2 of 3 inputs are above it, most tenure_days 4.20")
 
 
-def test_too_few_customers_do_not_drift() -> None:
+def test_drift_with_too_few_customers_does_not_train() -> None:
     found = decide("drift", PolicyInputs("1", 199, [PsiResult("score", 5)]), RULES)
-    assert found == TrainingDecision(False, "199 customers are too few to judge drift: it takes 200")
+    assert found == TrainingDecision(False, "199 customers are too few for drift: at least 200 are needed")
 
 
 @pytest.mark.parametrize(
@@ -65,25 +65,25 @@ def test_too_few_customers_do_not_drift() -> None:
         ((0.66, 0.699), (0.18, 0.20), ["ROC-AUC"]),
         ((0.70, 0.74), (0.201, 0.22), ["Brier"]),
         ((0.60, 0.62), (0.30, 0.32), ["ROC-AUC", "Brier"]),
-        ((0.66, 0.70), (0.20, 0.24), []),  # the intervals meet
-        ((0.80, 0.90), (0.10, 0.11), []),  # better than promised
+        ((0.66, 0.70), (0.20, 0.24), []),  # the intervals overlap
+        ((0.80, 0.90), (0.10, 0.11), []),  # better than the test
         ((float("nan"), float("nan")), (0.18, 0.20), []),  # all of the cohort churned
     ],
 )
-def test_decay_beyond_noise_decides(roc_auc: tuple[float, float], brier: tuple[float, float], worse: list[str]) -> None:
-    found = decide("decay", PolicyInputs("1", 1000, [], _measured(roc_auc, brier)), RULES)
+def test_significant_decay_trains(roc_auc: tuple[float, float], brier: tuple[float, float], worse: list[str]) -> None:
+    found = decide("decay", PolicyInputs("1", 1000, [], _performance(roc_auc, brier)), RULES)
     assert found.train is bool(worse)
     assert f"cohort {AS_OF:%Y-%m-%d} is" in found.why
     assert [name for name in ("ROC-AUC", "Brier") if name in found.why] == worse
 
 
-def test_decay_waits_for_outcomes() -> None:
+def test_decay_without_matured_cohort_does_not_train() -> None:
     assert decide("decay", PolicyInputs("1", 1000), RULES) == TrainingDecision(
         False, "no cohort that the champion scored has matured"
     )
 
 
-@pytest.mark.parametrize("nonsense", [{"max_psi": 0}, {"min_rows": 0}, {"psi": 1}])
-def test_nonsense_settings_are_refused(nonsense: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(nonsense))):
-        PolicySettings.model_validate(nonsense)
+@pytest.mark.parametrize("invalid", [{"max_psi": 0}, {"min_rows": 0}, {"psi": 1}])
+def test_invalid_settings_are_rejected(invalid: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(invalid))):
+        PolicySettings.model_validate(invalid)
