@@ -5,7 +5,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
@@ -66,19 +66,15 @@ class Outcome(BaseModel):
     model_config = _FROZEN
 
     scenario: str
-    fault: str = Field(
-        description="Description of the fault.",
-        validation_alias=AliasChoices("fault", "planted"),
-        serialization_alias="planted",  # name in files of earlier versions
-    )
+    fault: str = Field(description="Description of the fault.")
     with_fault: bool = Field(description="False: run without the fault, which must not pass.")
     customers: int
     days: int
     store: str
     detected_by: list[Detection]
     actions: list[str] = Field(description="Flow runs started by the system and registry events, in order.")
-    asked: int = Field(description="Customers for whom a prediction was requested.")
-    answered: int = Field(description="Customers with a prediction.")
+    asked: int = Field(description="Number of predictions requested, one per customer.")
+    answered: int = Field(description="Number of predictions received.")
     repeated: int = Field(description="Repeated attempts, after a 503 or a broken connection.")
     predictions_lost: int = Field(description="Requests without a prediction or without a row in the prediction log.")
     predictions_wrong: int = Field(description="Predictions that differ from the offline computation, point in time.")
@@ -135,7 +131,7 @@ def write_outcome(outcome: Outcome, path: Path) -> None:
         path: Path of the JSON file.
     """
     with replace_file(path) as temporary:
-        temporary.write_text(outcome.model_dump_json(indent=2, by_alias=True) + "\n")
+        temporary.write_text(outcome.model_dump_json(indent=2) + "\n")
 
 
 def read_outcomes(settings: Settings, scenarios: Sequence[str]) -> list[Outcome]:

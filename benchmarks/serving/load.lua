@@ -1,5 +1,5 @@
--- Cycles through the request bodies of a file, one per line, and tells the result as one line of JSON.
--- Arguments: the file, and which body comes first.
+-- Load script of wrk: sends the request bodies of a file in turn, and prints the result as one line of JSON.
+-- Arguments: the file with one body per line, and the number of the first body.
 
 local requests, index = {}, 0
 

@@ -70,10 +70,10 @@ def _promote_second_version(settings: Settings) -> None:
     first = get_version(client, "1")
     tags = {name: value for name, value in first.tags.items() if not name.startswith(RECORDS)}
     second = client.create_model_version(MODEL_NAME, first.source, first.run_id, tags=tags)
-    verdict = GatesRecord(verdict="passed", champion="1", settings="", when=now, failed=[], key="planted")
+    verdict = GatesRecord(verdict="passed", champion="1", settings="", when=now, failed=[], key="test")
     verdict.save(client, str(second.version))
     promote_champion(
-        client, settings, str(second.version), PromotionDecision("auto", "a test", "to go back from", "planted"), now
+        client, settings, str(second.version), PromotionDecision("auto", "a test", "to roll back", "test"), now
     )
 
 
