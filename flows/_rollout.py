@@ -43,9 +43,9 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     dependencies = StepDependencies(
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
-        look=lambda: read_service(url),
-        skew=lambda: describe_open_skew(settings),
-        silent=lambda silent: notify_unreachable(settings, work.version, url, silent, datetime.now(UTC)),
+        read_service=lambda: read_service(url),
+        read_skew=lambda: describe_open_skew(settings),
+        notify_unreachable=lambda is_down: notify_unreachable(settings, work.version, url, is_down, datetime.now(UTC)),
         flow_run=str(flow_run.id or ""),
     )
     result = run_step(client, settings, work, rules, dependencies)
@@ -73,7 +73,7 @@ def end_task(settings: Settings, work: "Work", reason: str = "") -> "RolloutReco
     from holdfast.rollout.notifications import finish_step
 
     now = datetime.now(UTC)
-    record = work.ended(reason, now)
+    record = work.end_record(reason, now)
     finish_step(open_registry(settings), settings, work.version, record, now, current_run_url())
     return record
 
@@ -117,14 +117,14 @@ def roll_out_version(
                 refresh_model_cards(settings, work.version)
                 return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
         while work.step(rules) is not None:
-            if work.is_to_be_promoted(rules):
+            if work.is_ready_for_promotion(rules):
                 promote_task(settings, work, approval)
                 refresh_model_cards(settings, work.version, work.champion)
-            work = work.after(step_task(settings, work.name(rules), work, rules))
+            work = work.with_record(step_task(settings, work.label(rules), work, rules))
     except PromotionRefusedError as refused:
         if work.record is None and not isinstance(refused, ApprovalRefusedError):
             raise  # the rollout has not started, and no person has refused it
-        work = work.after(end_task(settings, work, str(refused)))
+        work = work.with_record(end_task(settings, work, str(refused)))
     assert work.record is not None
     return _finish(settings, work, work.record)
 

@@ -62,7 +62,7 @@ def verdict_task(settings: Settings, report: "GateReport") -> bool:
     from holdfast.promotion.gate_report import apply_verdict
 
     verdict = f"{MODEL_NAME} version {report.version}: {describe_verdict(report.failed)}."
-    changed = describe_changed_thresholds(report.settings.changed())
+    changed = describe_changed_thresholds(report.settings.non_defaults())
     create_table_artifact(gate_rows(report.gates), key="gates", description=" ".join(filter(None, [verdict, changed])))
     return apply_verdict(open_registry(settings), settings, report)
 

@@ -22,10 +22,10 @@ def move_back_task(
 ) -> RollbackReport:
     """Move the alias champion back and record the reason on the version that was rolled back."""
     from holdfast.model_versions.aliases import open_registry
-    from holdfast.promotion.rollback import describe_changed_definitions, roll_back
+    from holdfast.promotion.rollback import RollbackCause, describe_changed_definitions, roll_back
 
     client = open_registry(settings)
-    result = roll_back(client, settings, to, why, who, now, leave, run_id)
+    result = roll_back(client, settings, to, RollbackCause(who, why, now, run_id), leave)
     warning = describe_changed_definitions(client, settings, result.version) if result.moved else ""
     report = RollbackReport(result.version, result.rolled_back, result.moved, why, warning)
     create_markdown_artifact(report.markdown(), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")

@@ -71,10 +71,10 @@ def _process(
     settings: Settings, client: "MlflowClient", version: str | None, request: ApprovalRequest, rules: RolloutSettings
 ) -> tuple[RolloutResult | None, str]:
     """Roll out versions until none is left; return the last result, or None and the reason."""
-    from holdfast.rollout.work_queue import find_work
+    from holdfast.rollout.work_queue import NothingToDo, find_work
 
     done, named = None, version
-    while not isinstance(work := find_work(client, named), str):
+    while not isinstance(work := find_work(client, named), NothingToDo):
         result = roll_out_version(settings, client, work, replace(request, repeat=named is not None), rules)
         named = None if work.record is None or work.version == version else named  # resumed rollouts go first
         get_run_logger().info(result.text)
@@ -83,7 +83,7 @@ def _process(
         done = result
         if request.required and work.record is None:  # a run can request approval only once
             return done, result.text
-    return done, work
+    return done, work.reason
 
 
 def _record_answer(settings: Settings, client: "MlflowClient", request: ApprovalRequest) -> ApprovalRequest:

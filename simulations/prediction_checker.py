@@ -17,7 +17,7 @@ from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.aliases import get_version, open_registry
 from holdfast.models.contract import MODEL_NAME, input_matrix, model_inputs
-from holdfast.models.loaded_model import LoadedModel, load_model
+from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from simulations.load_clients import RequestResult
@@ -144,8 +144,7 @@ class PredictionChecker:
         if version not in self._models:
             registered = get_version(open_registry(self.settings), version)
             contract = RegisteredVersion(str(registered.version), dict(registered.tags)).contract()
-            content = RegistryClient(self.settings.mlflow_tracking_uri).download_model(contract)
-            self._models[version] = load_model(contract, content)
+            self._models[version] = RegistryClient(self.settings.mlflow_tracking_uri).load_model(contract)
         return self._models[version]
 
 

@@ -45,7 +45,7 @@ def print_results(results: Sequence[BacktestResult], console: Console) -> None:
         console.print(_steps_table(result), "")
     console.print(_comparison(results), "")
     console.print(recommend_policy(results), markup=False)
-    if changed := results[0].thresholds.changed():
+    if changed := results[0].thresholds.non_defaults():
         console.print(f"{describe_changed_thresholds(changed)} For the live gates: --thresholds '{{}}'", markup=False)
 
 

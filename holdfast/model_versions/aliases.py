@@ -1,4 +1,4 @@
-"""The versions of the model and the two aliases that move between them."""
+"""Registered model versions and the aliases champion and challenger."""
 
 from pathlib import Path
 
@@ -12,47 +12,73 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import TRAFFIC_TAG
+from holdfast.models.registry_client import NOT_FOUND_CODES
 
-_NOTHING = (
-    f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or look at the registry with "
-    "`make up`."
+_UNKNOWN = (
+    f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or open the registry with `make up`."
 )
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for an alias or number nobody has
 
 
 def is_retryable(error: MlflowException) -> bool:
-    """Whether the registry could not answer, and may later: not that it answered that something is not there."""
-    return error.error_code not in _ABSENT
+    """Distinguish an unreachable registry from the response that something does not exist.
+
+    Args:
+        error: Exception of MLflow's client.
+
+    Returns:
+        True if the same request may succeed later.
+    """
+    return error.error_code not in NOT_FOUND_CODES
 
 
 class UnknownVersionError(HoldfastError):
-    """The registry has no such version."""
+    """A version that the registry does not have."""
 
 
 def open_registry(settings: Settings) -> MlflowClient:
-    """MLflow's client. Nothing is created: where nothing was trained, there is nothing to promote.
+    """Open MLflow's client of an existing registry; nothing is created.
+
+    Args:
+        settings: Settings with the tracking URI.
+
+    Returns:
+        The client. The process-wide tracking URI is set too: downloads of models:/ URIs use no other one.
 
     Raises:
         UnknownVersionError: There is no embedded database yet.
     """
     uri = settings.mlflow_tracking_uri
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise UnknownVersionError(_NOTHING.format(version="at all"))
-    mlflow.set_tracking_uri(uri)  # a download of models:/ asks this registry, whatever address it is given
+        raise UnknownVersionError(_UNKNOWN.format(version="at all"))
+    mlflow.set_tracking_uri(uri)
     return MlflowClient(uri, registry_uri=uri)
 
 
 def promotion_lock(settings: Settings) -> FileLock:
-    """Held while aliases move, so that what was read of them still holds when they are written."""
+    """Create the lock to hold while aliases are read and moved.
+
+    Args:
+        settings: Settings with the MLflow folder, in which the lock file is.
+
+    Returns:
+        The lock, not acquired.
+    """
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.mlflow / "promotion.lock")
 
 
 def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
-    """A version by number, or the latest.
+    """Get a version by number.
+
+    Args:
+        client: MLflow's client.
+        version: Version number; None for the latest version.
+
+    Returns:
+        The version with its tags.
 
     Raises:
-        UnknownVersionError: There is none.
+        UnknownVersionError: There is no such version.
     """
     try:
         if version is None:
@@ -61,44 +87,80 @@ def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
     except (MlflowException, ValueError) as error:
         if isinstance(error, MlflowException) and is_retryable(error):
             raise
-        raise UnknownVersionError(_NOTHING.format(version=version or "at all")) from error
+        raise UnknownVersionError(_UNKNOWN.format(version=version or "at all")) from error
 
 
 def list_versions(client: MlflowClient) -> list[ModelVersion]:
-    """Every version, with its tags."""
+    """List all versions of the model.
+
+    Args:
+        client: MLflow's client.
+
+    Returns:
+        The versions with their tags, in MLflow's order.
+    """
     return list(client.search_model_versions(f"name = '{MODEL_NAME}'"))
 
 
 def get_champion_version(client: MlflowClient) -> str | None:
-    """The version that ``champion`` names, if any."""
-    return _named(client, CHAMPION)
+    """Get the version of the alias ``champion``.
+
+    Args:
+        client: MLflow's client.
+
+    Returns:
+        The version number, or None.
+    """
+    return _get_by_alias(client, CHAMPION)
 
 
 def get_challenger_version(client: MlflowClient) -> str | None:
-    """The version that ``challenger`` names, if any."""
-    return _named(client, CHALLENGER)
+    """Get the version of the alias ``challenger``.
+
+    Args:
+        client: MLflow's client.
+
+    Returns:
+        The version number, or None.
+    """
+    return _get_by_alias(client, CHALLENGER)
 
 
 def set_champion(client: MlflowClient, version: str) -> None:
-    """Move ``champion`` to ``version``, which is then no challenger any more."""
+    """Move ``champion`` to a version, and remove ``challenger`` from that version.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+    """
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     drop_challenger(client, version)
 
 
 def set_challenger(client: MlflowClient, version: str) -> None:
-    """Move ``challenger`` to ``version``; what it may have had of the traffic as challenger before, it has not now."""
+    """Move ``challenger`` to a version; traffic of an earlier time as challenger is removed.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+    """
     if get_challenger_version(client) != version:
         client.delete_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG)
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
 
 
 def drop_challenger(client: MlflowClient, version: str) -> None:
-    """Take ``challenger`` from ``version`` if it has it."""
+    """Remove ``challenger`` from a version; nothing changes if another version has the alias.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+    """
     if get_challenger_version(client) == version:
         client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
 
 
-def _named(client: MlflowClient, alias: str) -> str | None:
+def _get_by_alias(client: MlflowClient, alias: str) -> str | None:
     try:
         return str(client.get_model_version_by_alias(MODEL_NAME, alias).version)
     except MlflowException as error:

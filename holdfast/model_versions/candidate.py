@@ -1,4 +1,4 @@
-"""A model version and what its training left of it: the model file, the contract, the test."""
+"""A model version with its training artifacts: model file, contract, recipe, evaluation, test predictions."""
 
 import json
 import tempfile
@@ -30,7 +30,17 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class ModelCandidate:
-    """A registered version. What cannot be read raises NotComputedError, or what reading it raised."""
+    """A registered version whose artifacts are loaded on first access.
+
+    Properties raise NotComputedError for a missing artifact, and any error of reading it.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+
+    Raises:
+        UnknownVersionError: There is no such version.
+    """
 
     def __init__(self, client: MlflowClient, version: str) -> None:
         self._client, self._registered = client, get_version(client, version)
@@ -38,54 +48,72 @@ class ModelCandidate:
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """Its one test."""
+        """Return the evaluation on the test set."""
         return self._json(EVALUATION_FILE, Evaluation)
 
     @cached_property
     def recipe(self) -> Recipe:
-        """How it was made."""
+        """Return the recipe of the training."""
         return self._json(RECIPE_FILE, Recipe)
 
     @cached_property
     def contract(self) -> ServedModel:
-        """How it is served."""
+        """Return the serving contract."""
         return ServedModel.model_validate_json(self._contract_text)
 
     @property
     def definitions(self) -> dict[str, str]:
-        """The fingerprint of its features, without that of its label; also of versions of an older contract."""
+        """Return the fingerprints of the features, without the label; older contract formats are read too."""
         fingerprint: dict[str, str] = json.loads(self._contract_text)["fingerprint"]
         return without_label(fingerprint)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """Its test rows: customer_id, cutoff, churned, and the scores of "model" and each baseline."""
+        """Return the test rows: customer_id, cutoff, churned, and the scores of "model" and each baseline."""
         return pd.read_parquet(BytesIO(self._artifact(PREDICTIONS_FILE)))
 
     @cached_property
     def model_file(self) -> bytes:
-        """The file of the registered model."""
-        place, uri = f"models:/{MODEL_NAME}/{self.version}", str(self._client.tracking_uri)
+        """Return the bytes of the registered model file."""
+        source, uri = f"models:/{MODEL_NAME}/{self.version}", str(self._client.tracking_uri)
         with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
-            file = Path(download_artifacts(place, dst_path=folder, tracking_uri=uri, registry_uri=uri)) / MODEL_FILE
+            file = Path(download_artifacts(source, dst_path=folder, tracking_uri=uri, registry_uri=uri)) / MODEL_FILE
             if not file.is_file():
-                raise NotComputedError(f"version {self.version} holds no {MODEL_FILE}")
+                raise NotComputedError(f"version {self.version} has no {MODEL_FILE}")
             return file.read_bytes()
 
     @cached_property
     def model(self) -> Any:
-        """The classifier in it; a file with types that are not trusted is not loaded."""
+        """Return the classifier; a file with untrusted types is not loaded."""
         from skops.io import loads
 
         return loads(self.model_file, trusted=TRUSTED_TYPES)
 
     def score(self, x: Floats) -> Floats:
-        """Churn probabilities of rows of inputs, shape (rows,)."""
+        """Compute churn probabilities.
+
+        Args:
+            x: Inputs, shape (rows, inputs).
+
+        Returns:
+            Probabilities, shape (rows,).
+        """
         probabilities: Floats = self.model.predict_proba(x)[:, 1]
         return probabilities
 
     def test_rows(self, settings: Settings, definitions: dict[str, str]) -> TrainingSet:
-        """Its test rows, joined again as known at its training, by the ``definitions`` in the registry of features."""
+        """Join the test rows again, with the data known at the training.
+
+        Args:
+            settings: Settings of the feature store.
+            definitions: Fingerprints of the definitions in Feast's registry.
+
+        Returns:
+            The rows of the test cut-offs.
+
+        Raises:
+            NotComputedError: The version was trained on other definitions, or reads other inputs.
+        """
         if parts := sorted(part for part, value in self.definitions.items() if definitions.get(part) != value):
             raise NotComputedError(
                 f"version {self.version} was trained on other definitions than Feast's registry holds "

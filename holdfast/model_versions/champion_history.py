@@ -1,4 +1,4 @@
-"""Who was champion when, from what promotions and rollbacks left on all versions."""
+"""History of the champion alias, from the promotion and rollback records of all versions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +12,13 @@ from holdfast.model_versions.records import GatesRecord, PromotionRecord, Rollba
 
 @dataclass(frozen=True)
 class ChampionHistory:
-    """Version to its promotions that moved the alias and to its rollbacks, in the order in which they happened.
+    """Promotions and rollbacks of all versions.
 
-    ``former_champions`` are versions that a record names as the champion before: they were it, whatever else is known.
+    Attributes:
+        champion: The champion now; None without one.
+        promotions: Version to its promotions that moved the alias, oldest first.
+        rollbacks: Version to its rollbacks, oldest first.
+        former_champions: Versions that a record names as the previous champion, even without a promotion record.
     """
 
     champion: str | None
@@ -23,35 +27,77 @@ class ChampionHistory:
     former_champions: set[str]
 
     def was_champion(self, version: str) -> bool:
-        """Whether the alias has ever been on ``version``."""
+        """Check if a version is or was the champion.
+
+        Args:
+            version: Version number.
+
+        Returns:
+            True if the alias was ever on the version.
+        """
         known = self.promotions.get(version) or self.rollbacks.get(version)
         return version == self.champion or version in self.former_champions or bool(known)
 
     def previous(self, version: str) -> str | None:
-        """Whom ``version`` former_champions when it was last promoted."""
+        """Get the champion before the latest promotion of a version.
+
+        Args:
+            version: Version number.
+
+        Returns:
+            The previous champion; None without one, or without a promotion.
+        """
         promotions = self.promotions.get(version)
         return promotions[-1].previous if promotions else None
 
     def started_at(self, version: str) -> datetime | None:
-        """When ``version`` last became champion, by promotion or because another was rolled back to it."""
+        """Get the time at which a version last became champion, by a promotion or by a rollback to it.
+
+        Args:
+            version: Version number.
+
+        Returns:
+            The time (UTC), or None.
+        """
         promoted = [record.when for record in self.promotions.get(version, [])]
         return max(promoted + [record.when for _, record in self.list_returns_to(version)], default=None)
 
     def list_returns_to(self, version: str) -> list[tuple[str, RollbackRecord]]:
-        """The rollbacks that made ``version`` the champion again, each with the version that went."""
+        """List the rollbacks that made a version the champion again.
+
+        Args:
+            version: Version number.
+
+        Returns:
+            Pairs of the rolled-back version and its record.
+        """
         return [(name, record) for name, found in self.rollbacks.items() for record in found if record.to == version]
 
     def is_rolled_back(self, version: str) -> bool:
-        """Whether ``version`` was rolled back since it last became champion."""
+        """Check if a version was rolled back since it last became champion.
+
+        Args:
+            version: Version number.
+
+        Returns:
+            True if there is a later rollback.
+        """
         since, rollbacks = self.started_at(version), self.rollbacks.get(version, [])
         return any(since is None or record.when > since for record in rollbacks)
 
 
 def read_champion_history(client: MlflowClient) -> ChampionHistory:
-    """As the registry tells it now.
+    """Read the history of the champion from the registry.
 
-    A promotion is written before the alias moves and told after. One that is not told moved the alias if its version
-    is the champion, or was former_champions or rolled back later; versions without events are taken at their word.
+    A promotion writes its tag before the alias moves, and its event after. A promotion without an event (its run was
+    killed) moved the alias if the version is the champion, or if a later record names the version as a previous
+    champion or as rolled back. For versions without any events the tag alone counts.
+
+    Args:
+        client: MLflow's client.
+
+    Returns:
+        The history at this time.
     """
     champion, versions = get_champion_version(client), {str(item.version): item.tags for item in list_versions(client)}
     promotions: dict[str, list[PromotionRecord]] = {}
@@ -81,20 +127,33 @@ def read_champion_history(client: MlflowClient) -> ChampionHistory:
 
 @dataclass(frozen=True)
 class RolloutBreach:
-    """How such a rollout ended. ``is_in_force``: the version has not passed its gates since."""
+    """A rollout that ended by a breached guardrail.
+
+    Attributes:
+        record: The record of the breached step.
+        is_in_force: True if the version has not passed its gates since.
+    """
 
     record: RolloutRecord
     is_in_force: bool
 
 
 def find_last_breach(client: MlflowClient, version: str) -> RolloutBreach | None:
-    """The latest of ``version``; None where there was none. One as champion leaves a rollback, which is another thing.
+    """Find the latest breached rollout step of a version before its promotion.
 
-    Of all events, as the next rollout takes the place of the last one's record.
+    All events are searched, as the next rollout replaces the tag. A breach in the step ``watch`` is not included: it is
+    recorded as a rollback.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+
+    Returns:
+        The breach, or None.
     """
     tags = get_version(client, version).tags
-    known = [*(parse_events(tags, version) or []), RolloutRecord.from_tags(tags, version)]
-    breached = [item for item in known if isinstance(item, RolloutRecord) and item.verdict == "breached"]
+    records = [*(parse_events(tags, version) or []), RolloutRecord.from_tags(tags, version)]
+    breached = [item for item in records if isinstance(item, RolloutRecord) and item.verdict == "breached"]
     latest = max((item for item in breached if item.step != "watch"), key=lambda item: item.when, default=None)
     if latest is None:
         return None
@@ -103,7 +162,14 @@ def find_last_breach(client: MlflowClient, version: str) -> RolloutBreach | None
 
 
 def read_training_times(client: MlflowClient) -> dict[str, datetime]:
-    """Version to the moment that it was trained as of; versions that training did not register have none."""
+    """Read the ``as_of`` times of all trainings.
+
+    Args:
+        client: MLflow's client.
+
+    Returns:
+        Version to the time of its training data; versions that training did not register are missing.
+    """
     tags = {str(item.version): item.tags for item in list_versions(client)}
     return {
         version: as_utc(datetime.fromisoformat(found["holdfast.as_of"]))

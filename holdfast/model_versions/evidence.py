@@ -1,4 +1,4 @@
-"""What the gates judge: every piece is there, or the reason why it is not."""
+"""Evidence that the gates evaluate: each item, or the reason why the item is unavailable."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,25 +16,37 @@ T = TypeVar("T")
 
 
 class NotComputedError(HoldfastError):
-    """A piece of evidence cannot be had; the message says why, and what to do."""
+    """An item of evidence cannot be computed; the message states the reason and what to do."""
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A piece of evidence that could not be had, and why."""
+    """An item of evidence that could not be computed, with the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a version.
+    """Evidence about a version.
 
-    ``over_champion``: ROC-AUC less the champion's on the same rows, ``brier_over_champion`` the champion's Brier score
-    less its own on them; None while there is no champion.
-    ``brier_gain``: the base rate's Brier score less the model's. ``as_tested``: largest difference between what the
-    registered model says of its test rows and what the tested one said. ``wrong_direction``: share of customers
-    whose risk falls as their silence grows. ``variance``: largest change of a score in other company.
+    Attributes:
+        evaluation: Evaluation on the test set.
+        brier_gain: Brier score of the base rate minus that of the model.
+        champion: The version compared with; None without a champion.
+        over_champion: ROC-AUC minus the champion's on the same rows; None without a champion.
+        brier_over_champion: The champion's Brier score minus that of the version on the same rows; None without one.
+        compared_on: Name of the rows of the comparison.
+        as_tested: Largest difference of the registered model's scores of the test rows from the scores of the test.
+        wrong_direction: Share of customers whose risk falls as the time since their last purchase grows.
+        variance: Largest change of a score in another row order, in a doubled batch, or alone.
+        definitions: Fingerprints of the features that the version was trained on.
+        parity: The latest parity report.
+        latency_ms: Median time of one prediction, ms.
+        size_mb: Size of the model file, MB.
+        inputs: Names of the model's inputs.
+        rollback: The latest rollback of the version.
+        breach: The latest breached rollout of the version.
     """
 
     evaluation: Evaluation | Unavailable
@@ -56,22 +68,35 @@ class Evidence:
 
 
 def compute_or_unavailable(compute: Callable[[], T]) -> T | Unavailable:
-    """What ``compute`` returns, or why it could not."""
+    """Compute an item of evidence.
+
+    Args:
+        compute: Function that computes the item.
+
+    Returns:
+        The item; Unavailable for any exception, as a gate that cannot be computed fails with the reason.
+    """
     try:
         return compute()
     except HoldfastError as error:
         return Unavailable(str(error))
-    except Exception as error:  # whatever it is: a gate that cannot be computed fails, and says why
+    except Exception as error:
         lines = str(error).strip().splitlines()
         return Unavailable(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
 
 
-def require(piece: T | Unavailable) -> T:
-    """The piece itself.
+def require(item: T | Unavailable) -> T:
+    """Return an available item.
+
+    Args:
+        item: The item, or Unavailable.
+
+    Returns:
+        The item.
 
     Raises:
-        NotComputedError: It is missing.
+        NotComputedError: The item is unavailable.
     """
-    if isinstance(piece, Unavailable):
-        raise NotComputedError(piece.reason)
-    return piece
+    if isinstance(item, Unavailable):
+        raise NotComputedError(item.reason)
+    return item

@@ -1,4 +1,4 @@
-"""The thresholds of the gates."""
+"""Thresholds of the gates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ FORBIDDEN_INPUTS = [
 
 
 class GateSettings(BaseModel):
-    """What a version must reach. "Surely" means at the near end of the 95% interval."""
+    """Thresholds of the gates. "Surely" means at the near end of the 95% interval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class GateSettings(BaseModel):
     max_slice_gap: float = Field(
         default=0.2, ge=0, description="No slice's ROC-AUC surely below that of all rows by more than this."
     )
-    min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not judged.")
+    min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not evaluated.")
     max_instability: float = Field(
         default=0.05,
         ge=0,
@@ -72,14 +72,25 @@ class GateSettings(BaseModel):
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind the comparison with a champion.")
     seed: int = Field(default=0, ge=0, description="Seed of that bootstrap.")
 
-    def changed(self) -> dict[str, Any]:
-        """The thresholds other than the defaults, by name."""
+    def non_defaults(self) -> dict[str, Any]:
+        """List the thresholds that differ from the defaults.
+
+        Returns:
+            Name to value, as JSON.
+        """
         defaults = GateSettings().model_dump(mode="json")
         return {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}
 
 
 def describe_changed_thresholds(changed: Mapping[str, Any]) -> str:
-    """A sentence that names the thresholds other than the defaults; nothing where there are none."""
+    """Describe thresholds that differ from the defaults.
+
+    Args:
+        changed: Name to value.
+
+    Returns:
+        A sentence, or "" without changed thresholds.
+    """
     if not changed:
         return ""
     return f"Thresholds other than the defaults: {', '.join(f'{name} {value}' for name, value in changed.items())}."

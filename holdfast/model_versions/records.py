@@ -1,7 +1,6 @@
-"""What gates, approvals, rollouts, promotions and rollbacks leave on a model version.
+"""Records of gates, approvals, rollouts, promotions, rollbacks and retrainings on model versions.
 
-The latest of each kind is JSON in a tag of its own; all of them, in the order in which they were saved, are a JSON list
-in ``EVENTS_TAG``.
+The latest record of each kind is JSON in one tag; all records, oldest first, are a JSON list in ``EVENTS_TAG``.
 """
 
 from datetime import datetime
@@ -27,7 +26,15 @@ __all__ = [
 
 
 class GatesRecord(TaggedRecord):
-    """The verdict over a version. ``champion``: whom it was compared with; ``key``: names the evidence."""
+    """The verdict of the gates.
+
+    Attributes:
+        champion: The version compared with.
+        settings: SHA-256 of the thresholds.
+        failed: Names of the failed gates.
+        key: Key of the evidence.
+        thresholds: Thresholds that differ from the defaults.
+    """
 
     TAG = "holdfast.gates"
 
@@ -38,11 +45,20 @@ class GatesRecord(TaggedRecord):
     failed: list[str]
     key: str
     thresholds: dict[str, Any] = Field(default_factory=dict)
-    """Those other than the defaults, by name."""
 
 
 class ApprovalRecord(TaggedRecord):
-    """A person is asked, or has answered, whether a version becomes the champion."""
+    """A request for a person's approval of a promotion, and the answer.
+
+    Attributes:
+        since: Time of the request.
+        until: End of the time to answer.
+        flow_run: The suspended flow run.
+        gates: Key of the evidence.
+        who: Person who answered; empty before.
+        when: Time of the answer.
+        why: Reason of the answer.
+    """
 
     TAG = "holdfast.approval"
 
@@ -56,14 +72,28 @@ class ApprovalRecord(TaggedRecord):
     why: str = ""
 
     def evaluate_at(self, now: datetime) -> "ApprovalRecord":
-        """The record as it stands at ``now``: who does not answer in time has refused."""
+        """Apply the timeout: no answer in time is a refusal.
+
+        Args:
+            now: Time of the evaluation.
+
+        Returns:
+            The record, with status "timed out" if it still waits after ``until``.
+        """
         if self.status != "waiting" or now <= self.until:
             return self
         return self.model_copy(update={"status": "timed out", "when": self.until, "why": "nobody answered in time"})
 
 
 class PromotionRecord(TaggedRecord):
-    """Why a version became the champion, after whom. ``gates``: the key of its evidence."""
+    """A promotion to champion.
+
+    Attributes:
+        previous: The champion before.
+        who: "auto", or the person who approved.
+        gates: Key of the evidence.
+        thresholds: Thresholds of the gates that differ from the defaults.
+    """
 
     TAG = "holdfast.promotion"
 
@@ -74,11 +104,16 @@ class PromotionRecord(TaggedRecord):
     mode: Literal["auto", "manual"]
     gates: str
     thresholds: dict[str, Any] = Field(default_factory=dict)
-    """Those of its gates other than the defaults, by name."""
 
 
 class RollbackRecord(TaggedRecord):
-    """Why a version is no longer the champion. ``times``: how often that has happened to it; ``flow_run``: by whom."""
+    """A rollback of a champion.
+
+    Attributes:
+        to: The version that became champion.
+        times: Number of rollbacks of the version so far, this one included.
+        flow_run: The flow run, or step of a rollout, that rolled back.
+    """
 
     TAG = "holdfast.rollback"
 
@@ -91,9 +126,12 @@ class RollbackRecord(TaggedRecord):
 
 
 class TrafficRecord(TaggedRecord):
-    """What a challenger gets to score beside the champion; services read the tag as ``Traffic``.
+    """The traffic of a challenger; services read the tag as ``Traffic``.
 
-    ``until``: a rollout gives it for a time only, and writes the tag anew while it watches; that is no event.
+    Attributes:
+        share: Share of the customers, 0 to 1.
+        until: End of the lease of a rollout, which renews the lease while it monitors (the tag only, without an event);
+            None without an end.
     """
 
     TAG = TRAFFIC_TAG
@@ -106,66 +144,79 @@ class TrafficRecord(TaggedRecord):
 
     @property
     def summary(self) -> str:
-        """In words."""
-        given = {"shadow": "tried out in shadow", "off": "tried out no more"}
-        return given.get(self.mode) or f"tried out on {self.share:.1%} of the customers"
+        """Return a description in plain text."""
+        if self.mode == "canary":
+            return f"canary for {self.share:.1%} of the customers"
+        return "shadow traffic" if self.mode == "shadow" else "traffic off"
 
 
 class RolloutRecord(TaggedRecord):
-    """A step of a rollout has begun, or how it ended; see ``holdfast.rollout``.
+    """The start or the end of a rollout step; see ``holdfast.rollout``.
 
-    ``begun`` is when the step began: a rollout that was killed goes on with it. ``champion`` is whom the version is
-    held against, ``figures`` what was judged, and ``gates`` the key of its evidence. By the prediction log of the step,
-    ``requests`` is how many about active customers it answered, ``customers`` how many different ones those were, and
-    ``others`` how many inactive customers it scored besides, on whom it is not judged. What a rollout that goes on
-    needs is in ``rules``, the settings other than the defaults, in ``base``, the service's counters when the step
-    began, and in ``carried``: where the service was started again since, what it had counted in the step until then.
+    Attributes:
+        share: Share of the customers, 0 to 1.
+        started_at: Start of the step; an interrupted rollout resumes with it.
+        when: Time of the record.
+        champion: The version compared with.
+        gates: Key of the evidence.
+        requests: Requests about active customers that the version scored, by the prediction log.
+        customers: Number of different active customers among them.
+        inactive_customers: Number of inactive customers scored besides, on which the version is not evaluated.
+        guardrail_values: Guardrail to its last value.
+        rules: Settings that differ from the defaults; an interrupted rollout resumes with them.
+        start_counters: Counters of the service at the start of the step.
+        restart_counters: Counts of the step before the latest restart of the service; empty without a restart.
+        is_held: True if the rollout stopped without a verdict, False if somebody stopped it.
     """
 
     TAG = "holdfast.rollout"
 
     step: Literal["approval", "shadow", "canary", "watch"]
     share: float
-    begun: datetime
+    started_at: datetime = Field(alias="begun")
     when: datetime
     verdict: Literal["begun", "passed", "breached", "stopped"]
     champion: str | None
     gates: str
     requests: int = 0
     customers: int = 0
-    others: int = 0
-    figures: dict[str, float] = Field(default_factory=dict)
+    inactive_customers: int = Field(default=0, alias="others")
+    guardrail_values: dict[str, float] = Field(default_factory=dict, alias="figures")
     why: str = ""
     flow_run: str = ""
     rules: dict[str, Any] = Field(default_factory=dict)
-    base: dict[str, float] = Field(default_factory=dict)
-    carried: dict[str, float] = Field(default_factory=dict)
+    start_counters: dict[str, float] = Field(default_factory=dict, alias="base")
+    restart_counters: dict[str, float] = Field(default_factory=dict, alias="carried")
     is_held: bool = False
-    """Stopped because nobody could tell, not because somebody wanted it."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the rollout goes on from here."""
+        """Return True if the rollout continues after this record."""
         return self.verdict == "begun" or (self.verdict == "passed" and self.step != "watch")
 
     @property
     def name(self) -> str:
-        """The step in words."""
+        """Return the name of the step with the share."""
         return f"canary of {self.share:.1%}" if self.step == "canary" else self.step
 
     @property
     def summary(self) -> str:
-        """In words."""
+        """Return the step, the verdict and its reason in plain text."""
         after = ""
         if self.verdict != "begun" and self.requests:
             of = f" about {self.customers} active customers" if self.customers else ""  # older records lack it
-            others = f" (and {self.others} others, not judged)" if self.others else ""
-            after = f" after {self.requests} requests{of}{others}"
+            inactive = f" (and {self.inactive_customers} inactive, not evaluated)" if self.inactive_customers else ""
+            after = f" after {self.requests} requests{of}{inactive}"
         return f"rollout, {self.name}: {self.verdict}{after}{f': {self.why}' if self.why else ''}"
 
 
 class RetrainingRecord(TaggedRecord):
-    """Why a version was trained without anybody asking for it. ``prompted``: the event and what it was about."""
+    """The reason of an automatic training.
+
+    Attributes:
+        as_of: End of the training data.
+        prompted: The event that started the retraining, and its subject.
+    """
 
     TAG = "holdfast.retraining"
 
@@ -176,15 +227,22 @@ class RetrainingRecord(TaggedRecord):
 
     @property
     def summary(self) -> str:
-        """In words."""
-        return f"trained again as of {self.as_of:%Y-%m-%d}: {self.why}"
+        """Return a description in plain text."""
+        return f"retrained as of {self.as_of:%Y-%m-%d}: {self.why}"
 
 
 def parse_events(tags: dict[str, str], version: str) -> list[TaggedRecord] | None:
-    """All that is told of a version, in the order in which it was saved; None for one from before events were kept.
+    """Parse the event list of a version.
+
+    Args:
+        tags: Tags of the version.
+        version: Version number, for the error message.
+
+    Returns:
+        The records, oldest first; None for a version older than the event list.
 
     Raises:
-        BadRecordError: The tag holds something else.
+        BadRecordError: The tag has other content.
     """
     if EVENTS_TAG not in tags:
         return None

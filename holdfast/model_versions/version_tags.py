@@ -1,4 +1,4 @@
-"""A record on a model version: JSON in a tag of its own, and one more in the list of all that has happened to it."""
+"""Records on model versions: JSON in one tag per kind of record, and a list of all events in ``EVENTS_TAG``."""
 
 import json
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -12,65 +12,109 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EVENTS_TAG = "holdfast.events"
-_EVENTS_KEPT = 100
+_MAX_EVENTS = 100
 _TAG_CHARACTERS = 100_000  # MLflow's limit
 
 
 class BadRecordError(HoldfastError):
-    """A tag of a model version is not what Holdfast wrote."""
+    """A tag of a model version that Holdfast did not write."""
 
 
 class TaggedRecord(BaseModel):
-    """A record in the tag ``TAG`` of a model version."""
+    """A record in the tag ``TAG`` of a model version. Fields with an alias have that name in the JSON."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
     TAG: ClassVar[str]
 
     @classmethod
     def load(cls, client: "MlflowClient", version: str) -> Self | None:
-        """The record of a version, None when it has none.
+        """Load the latest record of a version.
+
+        Args:
+            client: MLflow's client.
+            version: Version number.
+
+        Returns:
+            The record, or None.
 
         Raises:
-            BadRecordError: The tag holds something else.
+            BadRecordError: The tag has other content.
         """
         return cls.from_tags(client.get_model_version(MODEL_NAME, version).tags, version)
 
     @classmethod
     def from_tags(cls, tags: dict[str, str], version: str) -> Self | None:
-        """The same, from the tags of a version."""
+        """Parse the latest record of a version.
+
+        Args:
+            tags: Tags of the version.
+            version: Version number, for the error message.
+
+        Returns:
+            The record, or None.
+
+        Raises:
+            BadRecordError: The tag has other content.
+        """
         if cls.TAG not in tags:
             return None
         try:
             return cls.model_validate_json(tags[cls.TAG])
         except ValidationError as error:
             raise BadRecordError(
-                f"The tag {cls.TAG} of {MODEL_NAME} version {version} is no {cls.__name__}: "
-                f"{error.errors()[0]['msg']}. Remove the tag, or give it back what Holdfast wrote."
+                f"The tag {cls.TAG} of {MODEL_NAME} version {version} is not a {cls.__name__}: "
+                f"{error.errors()[0]['msg']}. Remove the tag, or restore the value that Holdfast wrote."
             ) from error
 
     def save(self, client: "MlflowClient", version: str) -> None:
-        """Write it as the latest of its kind, and append it to the events."""
+        """Write the tag and append the event.
+
+        Args:
+            client: MLflow's client.
+            version: Version number.
+        """
         self.write_tag(client, version)
         self.append_event(client, version)
 
     def write_tag(self, client: "MlflowClient", version: str) -> None:
-        """Write it as the latest of its kind. It has not happened until it is told."""
+        """Write the tag. The action of the record counts as done only once its event is appended.
+
+        Args:
+            client: MLflow's client.
+            version: Version number.
+        """
         client.set_model_version_tag(MODEL_NAME, version, self.TAG, self.model_dump_json())
 
     def append_event(self, client: "MlflowClient", version: str) -> None:
-        """Append it to the events, of which the newest 100 are kept; what is told already is not told twice."""
+        """Append the record to the event list (newest 100, at most 100,000 characters); a duplicate is ignored.
+
+        Args:
+            client: MLflow's client.
+            version: Version number.
+        """
         events = read_events(client.get_model_version(MODEL_NAME, version).tags, version)
         event = {"kind": self.TAG, "record": self.model_dump(mode="json")}
         if event in events:
             return
-        events = [*events, event][-_EVENTS_KEPT:]
+        events = [*events, event][-_MAX_EVENTS:]
         while len(text := json.dumps(events)) > _TAG_CHARACTERS and len(events) > 1:
             events = events[1:]
         client.set_model_version_tag(MODEL_NAME, version, EVENTS_TAG, text)
 
 
 def read_events(tags: dict[str, str], version: str) -> list[Any]:
-    """All that is told of a version, as JSON values; BadRecordError where the tag holds something else."""
+    """Read the event list of a version.
+
+    Args:
+        tags: Tags of the version.
+        version: Version number, for the error message.
+
+    Returns:
+        The events as JSON values, oldest first.
+
+    Raises:
+        BadRecordError: The tag is not a list.
+    """
     try:
         events = json.loads(tags.get(EVENTS_TAG, "[]"))
     except ValueError as error:
@@ -81,8 +125,15 @@ def read_events(tags: dict[str, str], version: str) -> list[Any]:
 
 
 def events_error(version: str) -> BadRecordError:
-    """That the tag of events cannot be read."""
+    """Create the error for an unreadable event list.
+
+    Args:
+        version: Version number.
+
+    Returns:
+        The error.
+    """
     return BadRecordError(
-        f"The tag {EVENTS_TAG} of {MODEL_NAME} version {version} is no list of records. Remove the tag, or give it "
-        "back what Holdfast wrote."
+        f"The tag {EVENTS_TAG} of {MODEL_NAME} version {version} is not a list of records. Remove the tag, or restore "
+        "the value that Holdfast wrote."
     )

@@ -29,9 +29,11 @@ from holdfast.models.remedies import FIRST_MODEL, RETRAIN
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from holdfast.models.loaded_model import LoadedModel
+
 _SQLITE = "sqlite:///"
 # MLflow's codes for a missing model and for a missing alias. A server other than MLflow returns other codes.
-_NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 # By default MLflow retries an unreachable server for minutes, and its connection pool continues to read a database file
 # that was replaced. MLflow reads these options from the environment only, at each request.
 FAIL_FAST_ENV = {
@@ -104,7 +106,7 @@ class RegistryClient:
         if self._database is not None:
             _require_model(self._database, missing)
         with _convert_errors(
-            "The model registry cannot be read", {code: NoSuchAliasError(missing) for code in _NOT_FOUND}
+            "The model registry cannot be read", {code: NoSuchAliasError(missing) for code in NOT_FOUND_CODES}
         ):
             found = self._call(lambda client: client.get_model_version_by_alias(MODEL_NAME, alias))
         return RegisteredVersion(str(found.version), dict(found.tags))
@@ -151,6 +153,23 @@ class RegistryClient:
                 f"{contract.model_sha256[:12]}: it was changed or damaged in the artifact store. {RETRAIN}"
             )
         return content
+
+    def load_model(self, contract: ServedModel) -> "LoadedModel":
+        """Download and load the model of a version.
+
+        Args:
+            contract: Contract of the version.
+
+        Returns:
+            The loaded model.
+
+        Raises:
+            NotServableError, UnusableModelError: The file is not the registered one, or cannot be used.
+            RegistryUnavailableError: The file cannot be downloaded now.
+        """
+        from holdfast.models.loaded_model import load_model
+
+        return load_model(contract, self.download_model(contract))
 
     def download_logged_model(self, model_id: str) -> bytes:
         """Download the file of a logged model, whose SHA-256 is registered.

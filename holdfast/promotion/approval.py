@@ -129,7 +129,7 @@ def request_text(report: GateReport, reason: str, until: datetime) -> str:
         *([f"Why it is asked: {reason}"] if reason else []),
         f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
         gates_table(report.gates),
-        *([told] if (told := describe_changed_thresholds(report.settings.changed())) else []),
+        *([told] if (told := describe_changed_thresholds(report.settings.non_defaults())) else []),
         f"Model card, curves and slices: MLflow, model {MODEL_NAME}, version {report.version}, its source run.",
     ]
     return "\n\n".join(lines)

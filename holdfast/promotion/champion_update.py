@@ -89,12 +89,12 @@ def promote_champion(
     version: str,
     decision: PromotionDecision,
     now: datetime,
-    objection: Callable[[], str] = str,
+    find_objection: Callable[[], str | None] = lambda: None,
 ) -> str | None:
     """Record the decision on ``version``, then move ``champion`` to it; returns the version before.
 
     Killed at any point, the next call completes: the record says what was decided, the alias that it is done, and only
-    then it is told as an event. ``objection`` is asked once nobody else can write: why not, or nothing.
+    then it is told as an event. ``find_objection`` is called under the lock.
 
     Raises:
         PromotionRefusedError: The champion is no longer the one that ``version`` was compared with, a skew is open, or
@@ -107,8 +107,8 @@ def promote_champion(
             if record := PromotionRecord.load(client, version):
                 record.append_event(client, version)
             return champion
-        if why := objection():
-            raise PromotionRefusedError(f"{why}. {unchanged_message(champion)}")
+        if objection := find_objection():
+            raise PromotionRefusedError(f"{objection}. {unchanged_message(champion)}")
         require_no_skew(client, settings, version, champion)
         gates = require_passed_gates(client, version, champion)
         if gates.key != decision.gates:

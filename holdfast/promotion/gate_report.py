@@ -138,7 +138,7 @@ def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) 
         when=report.when,
         failed=report.failed,
         key=report.key,
-        thresholds=report.settings.changed(),
+        thresholds=report.settings.non_defaults(),
     )
     with promotion_lock(settings):
         if report.failed:

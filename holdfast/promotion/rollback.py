@@ -25,6 +25,24 @@ from holdfast.promotion.champion_update import unchanged_message
 
 
 @dataclass(frozen=True)
+class RollbackCause:
+    """Cause of a rollback.
+
+    Attributes:
+        who: Person or process.
+        why: Reason, stored on the withdrawn version.
+        when: Time of the rollback, UTC.
+        flow_run: Id of the flow run, or a name for the step of a rollout; a repeated call with the same name completes
+            the rollback.
+    """
+
+    who: str
+    why: str
+    when: datetime
+    flow_run: str = ""
+
+
+@dataclass(frozen=True)
 class RollbackResult:
     """Result of a rollback.
 
@@ -43,11 +61,8 @@ def roll_back(
     client: MlflowClient,
     settings: Settings,
     to: str | None,
-    why: str,
-    who: str,
-    now: datetime,
-    leave: str | None = None,
-    flow_run: str = "",
+    cause: RollbackCause,
+    expected_champion: str | None = None,
 ) -> RollbackResult:
     """Move ``champion`` to an earlier champion; the reason is stored on the withdrawn version.
 
@@ -57,38 +72,36 @@ def roll_back(
         client: MLflow client.
         settings: Settings with the registry.
         to: Version to move to; the previous champion when None.
-        why: Reason.
-        who: Person or process.
-        now: Current time, UTC.
-        leave: Version that must be the champion; of two concurrent rollbacks one then gets an error.
-        flow_run: Name of the flow run.
+        cause: Who rolls back, and why.
+        expected_champion: Version that must be the champion; of two concurrent rollbacks one then gets an error.
 
     Returns:
         Both versions.
 
     Raises:
         RollbackError: There is no champion, no earlier one that passed its gates, ``to`` was never champion, or the
-            champion is not ``leave``.
+            champion is not ``expected_champion``.
         UnknownVersionError: There is no version ``to``.
     """
     with promotion_lock(settings):
         champion = get_champion_version(client)
         if champion is None:
             raise RollbackError(f"{MODEL_NAME} has no {CHAMPION}: there is nothing to roll back.")
-        if flow_run and (begun := _started_by(client, flow_run)):
-            return _finish(client, *begun, champion)
-        if leave is not None and champion != leave:
+        if cause.flow_run and (started := _started_by(client, cause.flow_run)):
+            return _finish(client, *started, champion)
+        if expected_champion is not None and champion != expected_champion:
             raise RollbackError(
-                f"The {CHAMPION} of {MODEL_NAME} is version {champion}, not version {leave}: another process or person "
-                "has moved it. "
-                f"{unchanged_message(champion)}"
+                f"The {CHAMPION} of {MODEL_NAME} is version {champion}, not version {expected_champion}: another "
+                f"process or person has moved it. {unchanged_message(champion)}"
             )
         if to == champion:
             return RollbackResult(to, champion, moved=False)
         past = read_champion_history(client)
         target = _former_champion(client, past, to) if to else _passed(client, find_rollback_target(past, champion))
         times = 1 + (past.rollbacks[champion][-1].times if past.rollbacks[champion] else 0)
-        record = RollbackRecord(to=target, when=now, who=who, why=why, times=times, flow_run=flow_run)
+        record = RollbackRecord(
+            to=target, when=cause.when, who=cause.who, why=cause.why, times=times, flow_run=cause.flow_run
+        )
         record.write_tag(client, champion)
         set_champion(client, target)
         record.append_event(client, champion)

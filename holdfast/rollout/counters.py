@@ -1,4 +1,4 @@
-"""Counters of the service during a rollout step, across restarts of the service."""
+"""Counts of the service within a rollout step, across restarts of the service."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -9,55 +9,66 @@ from holdfast.rollout.service_metrics import is_restarted, select_counters
 
 Counters = Mapping[str, float]
 
-RECENT = timedelta(minutes=5)  # longer than a deployment, shorter than anybody waits for
+RECENT = timedelta(minutes=5)  # longer than a deployment, short enough to wait for
 
 
 class CounterTracker:
-    """Counters of a step; counters of two processes are never subtracted from each other.
+    """Counts of a step, updated at each poll. Counters of two service processes are never subtracted.
+
+    Args:
+        record: Record of the step; an interrupted rollout resumes from its counters.
+        versions: Versions whose counters the record keeps.
 
     Attributes:
-        base: Counters of the service at the begin of the step, also the reference for the usual error share.
-        carried: Counts of the step by processes that have ended; empty without a restart.
-        grown: Counts of the step up to now.
-        lately: Counts of the last five minutes.
+        start_counters: Counters of the service at the start of the step; also the reference for usual error rates.
+        restart_counters: Counts of the step before the latest restart of the service; empty without a restart.
+        counters: Counts since the start of the step.
+        recent_counters: Counts since a poll ``RECENT`` ago, or the last poll before that time.
     """
 
     def __init__(self, record: RolloutRecord, versions: Sequence[str]) -> None:
         self._versions = versions
-        self.base: Counters = record.base
-        self.carried: Counters = record.carried
-        self.grown: Counters = dict(record.carried)
-        self.lately: Counters = {}
-        self._last: Counters = {} if record.carried else record.base
-        self._looks = deque([(record.begun, self.grown)])
+        self.start_counters: Counters = record.start_counters
+        self.restart_counters: Counters = record.restart_counters
+        self.counters: Counters = dict(record.restart_counters)
+        self.recent_counters: Counters = {}
+        self._last: Counters = {} if record.restart_counters else record.start_counters
+        self._polls = deque([(record.started_at, self.counters)])
 
-    def look(self, now: Counters, at: datetime) -> None:
-        """The counters as the service tells them now, which is ``at``."""
-        if not self.base:  # it did not answer when the step began
-            self.base = self._last = select_counters(now, self._versions)
+    def update(self, now: Counters, at: datetime) -> None:
+        """Add a poll.
+
+        Args:
+            now: Counters of the service.
+            at: Time of the poll.
+        """
+        if not self.start_counters:  # the service did not respond at the start of the step
+            self.start_counters = self._last = select_counters(now, self._versions)
         if is_restarted(self._last, now):
-            self.carried = select_counters(dict.fromkeys(now, 0.0) | dict(self.grown), self._versions)
-        start = {} if self.carried else self.base
-        self.grown = {
-            name: now.get(name, 0.0) - start.get(name, 0.0) + self.carried.get(name, 0.0)
-            for name in now.keys() | self.carried.keys()
+            self.restart_counters = select_counters(dict.fromkeys(now, 0.0) | dict(self.counters), self._versions)
+        start = {} if self.restart_counters else self.start_counters
+        self.counters = {
+            name: now.get(name, 0.0) - start.get(name, 0.0) + self.restart_counters.get(name, 0.0)
+            for name in now.keys() | self.restart_counters.keys()
         }
         self._last = now
-        self._looks.append((at, self.grown))
-        while self._looks[1][0] <= at - RECENT:
-            self._looks.popleft()
-        then = self._looks[0][1]
-        self.lately = {name: value - then.get(name, 0.0) for name, value in self.grown.items()}
+        self._polls.append((at, self.counters))
+        while self._polls[1][0] <= at - RECENT:
+            self._polls.popleft()
+        before = self._polls[0][1]
+        self.recent_counters = {name: value - before.get(name, 0.0) for name, value in self.counters.items()}
 
-    def in_record(self, record: RolloutRecord) -> RolloutRecord:
-        """Store ``base`` and ``carried`` in the record, from which a killed rollout resumes.
+    def update_record(self, record: RolloutRecord) -> RolloutRecord:
+        """Put the counters that a resumed rollout needs into a record.
 
         Args:
             record: Record of the step.
 
         Returns:
-            The record with both; the same object if nothing changed.
+            The changed record; the same object if nothing changed.
         """
-        if (record.base, record.carried) == (self.base, self.carried):
+        if (record.start_counters, record.restart_counters) == (self.start_counters, self.restart_counters):
             return record
-        return record.model_copy(update={"base": dict(self.base), "carried": dict(self.carried)})
+        return record.model_copy(
+            update={"start_counters": dict(self.start_counters), "restart_counters": dict(self.restart_counters)}
+        )

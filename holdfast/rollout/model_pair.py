@@ -1,4 +1,4 @@
-"""Challenger and champion, loaded as the service loads them."""
+"""The challenger and the champion of a rollout, loaded as the service loads them."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.model_versions.aliases import get_version
-from holdfast.models.loaded_model import LoadedModel, load_model
+from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
@@ -21,51 +21,55 @@ from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Two models with the same inputs.
+    """Two models of the same inputs.
 
     Attributes:
-        tried: The challenger.
-        champion: The champion.
-        tested: Scores of the challenger in its test, shape (rows,); None if they are missing.
+        test_scores: Scores of the challenger on its test set, shape (rows,); None if the artifact is gone.
     """
 
-    tried: LoadedModel
+    challenger: LoadedModel
     champion: LoadedModel
-    tested: Floats | None
+    test_scores: Floats | None
 
-    def scores(self, x: Floats) -> tuple[Floats, Floats]:
-        """What both say of rows of inputs (rows, inputs), each of shape (rows,)."""
-        if not len(x):  # scikit-learn scores no empty matrix
+    def score(self, x: Floats) -> tuple[Floats, Floats]:
+        """Score rows with both models.
+
+        Args:
+            x: Inputs, shape (rows, inputs).
+
+        Returns:
+            Probabilities of the challenger and of the champion, each of shape (rows,).
+        """
+        if not len(x):  # scikit-learn does not accept an empty matrix
             return np.empty(0), np.empty(0)
         with threadpool_limits(limits=1):
-            return self.tried.churn_probabilities(x), self.champion.churn_probabilities(x)
+            return self.challenger.churn_probabilities(x), self.champion.churn_probabilities(x)
 
 
-def load_pair(client: MlflowClient, settings: Settings, tried: str, champion: str) -> ModelPair:
-    """Load both models from the registry.
+def load_pair(client: MlflowClient, settings: Settings, challenger: str, champion: str) -> ModelPair:
+    """Load two versions from the registry.
 
     Args:
-        client: MLflow client.
-        settings: Settings with the address of the registry.
-        tried: Version of the challenger.
-        champion: Version of the champion.
+        client: MLflow's client.
+        settings: Settings with the tracking URI.
+        challenger: Version number.
+        champion: Version number.
 
     Returns:
-        Both models.
+        The loaded models.
 
     Raises:
-        RegistryError: A version cannot be downloaded.
-        UnusableModelError: A model file differs from the registered one.
+        RegistryError, UnusableModelError: A model cannot be downloaded, or is not the registered one.
     """
-    return ModelPair(_model(client, settings, tried), _model(client, settings, champion), _tested(client, tried))
+    models = RegistryClient(settings.mlflow_tracking_uri)
+
+    def load(version: str) -> LoadedModel:
+        return models.load_model(RegisteredVersion(version, get_version(client, version).tags).contract())
+
+    return ModelPair(load(challenger), load(champion), _read_test_scores(client, challenger))
 
 
-def _model(client: MlflowClient, settings: Settings, version: str) -> LoadedModel:
-    contract = RegisteredVersion(version, get_version(client, version).tags).contract()
-    return load_model(contract, RegistryClient(settings.mlflow_tracking_uri).download_model(contract))
-
-
-def _tested(client: MlflowClient, version: str) -> Floats | None:
+def _read_test_scores(client: MlflowClient, version: str) -> Floats | None:
     try:
         content = read_file(client, str(get_version(client, version).run_id), PREDICTIONS_FILE)
     except (MlflowException, OSError):

@@ -1,4 +1,4 @@
-"""Notifications about rollout results: version record, event and alert."""
+"""Records, events and alerts about the end of a rollout step."""
 
 from datetime import datetime
 from typing import Any
@@ -14,46 +14,50 @@ from holdfast.model_versions.records import RolloutRecord
 from holdfast.monitoring.findings import Severity
 from holdfast.rollout.registry_actions import rollback_step
 
-_ROLLED_BACK, _HELD, _SILENT = "holdfast.rollout.rolled_back", "holdfast.rollout.held", "holdfast.rollout.blind"
+_ROLLED_BACK, _HELD, _UNREACHABLE = "holdfast.rollout.rolled_back", "holdfast.rollout.held", "holdfast.rollout.blind"
+_PAYLOAD = {
+    *("step", "share", "started_at", "when", "champion", "requests"),
+    *("customers", "inactive_customers", "guardrail_values", "why"),
+}
 
 
 def finish_step(
     client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime, evidence: str = ""
 ) -> None:
-    """End a step as its record states: write the record, act, notify. Calling again completes a killed call.
+    """End a step: write the record, act on its verdict, then notify. A repeated call completes an interrupted one.
 
     Args:
-        client: MLflow client.
-        settings: Settings with registry and alert store.
-        version: Version of the rollout.
-        record: Record with the verdict of the step.
-        now: Current time, UTC.
-        evidence: URL in the alert.
+        client: MLflow's client.
+        settings: Settings with the alert outbox.
+        version: Version number.
+        record: Record of the end of the step.
+        now: Time of the call.
+        evidence: Link for the reader of the alert.
     """
     record.write_tag(client, version)
     problem = rollback_step(client, settings, version, record, now)
-    told = f"{record.why}. {problem}" if problem else record.why
+    reason = f"{record.why}. {problem}" if problem else record.why
     if record.verdict == "breached":
-        back = f"version {record.champion} serves again" if record.step == "watch" else "it gets no traffic any more"
+        action = f"version {record.champion} is the champion again" if record.step == "watch" else "its traffic is off"
         severity: Severity = "warning" if record.step == "shadow" else "critical"
-        text = f"Version {version} was rolled back in the step {record.name}, {back}: {told}"
+        text = f"Version {version} was rolled back in the step {record.name}, {action}: {reason}"
         add_alert(settings, Alert.for_subject(_ROLLED_BACK, f"version {version}", severity, text, evidence), now)
         emit_event("holdfast.rollout.rolled_back", f"version.{version}", _payload(version, record, text))
     elif record.verdict == "stopped" and record.is_held:
-        text = f"The rollout of version {version} ended in the step {record.name}: {told}"
+        text = f"The rollout of version {version} stopped in the step {record.name}: {reason}"
         add_alert(settings, Alert.for_subject(_HELD, f"version {version}", "warning", text, evidence), now)
         emit_event("holdfast.rollout.held", f"version.{version}", _payload(version, record, text))
-    resolve_alert(settings, f"{_SILENT}:version {version}", "the step has ended", now)
+    resolve_alert(settings, f"{_UNREACHABLE}:version {version}", "the step has ended", now)
     record.append_event(client, version)
     deliver_now(settings)
 
 
 def notify_promoted(version: str, previous: str | None) -> None:
-    """Emit the event of a promotion by a rollout.
+    """Emit the event that a rollout promoted its version.
 
     Args:
-        version: New champion.
-        previous: Previous champion, None without one.
+        version: Version number.
+        previous: The champion before.
     """
     text = f"Version {version} is the champion, after a rollout without a breach."
     emit_event(
@@ -61,28 +65,24 @@ def notify_promoted(version: str, previous: str | None) -> None:
     )
 
 
-def notify_unreachable(settings: Settings, version: str, url: str, silent: bool, now: datetime) -> None:
-    """Raise or resolve the alert of an unreachable service or registry.
+def notify_unreachable(settings: Settings, version: str, url: str, is_unreachable: bool, now: datetime) -> None:
+    """Raise or resolve the alert that the service or the registry does not respond during a rollout.
 
     Args:
-        settings: Settings with the alert store.
-        version: Version of the rollout.
-        url: Address of the service.
-        silent: True if service or registry does not answer.
-        now: Current time, UTC.
+        settings: Settings with the alert outbox.
+        version: Version number.
+        url: URL of the service.
+        is_unreachable: True raises the alert, False resolves it.
+        now: Time of the call.
     """
-    text = f"The rollout of version {version} waits: {url}/metrics, or the model registry, does not answer."
-    alert = Alert.for_subject(_SILENT, f"version {version}", "warning", text)
-    if silent:
+    text = f"The rollout of version {version} waits: {url}/metrics, or the model registry, does not respond."
+    alert = Alert.for_subject(_UNREACHABLE, f"version {version}", "warning", text)
+    if is_unreachable:
         add_alert(settings, alert, now)
     else:
-        resolve_alert(settings, alert.key, "the service and the registry answer", now)
+        resolve_alert(settings, alert.key, "the service and the registry respond", now)
     deliver_now(settings)
 
 
 def _payload(version: str, record: RolloutRecord, text: str) -> dict[str, Any]:
-    told = record.model_dump(
-        mode="json",
-        include={"step", "share", "begun", "when", "champion", "requests", "customers", "others", "figures", "why"},
-    )
-    return told | {"version": version, "summary": text}
+    return record.model_dump(mode="json", include=_PAYLOAD) | {"version": version, "summary": text}

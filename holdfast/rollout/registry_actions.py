@@ -1,4 +1,4 @@
-"""Registry updates of a rollout: challenger traffic, aliases and step records."""
+"""Changes of a rollout in the registry: traffic of the challenger, aliases, and the record of each step."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from holdfast.models.registered_version import Traffic
 from holdfast.promotion.challenger_traffic import extend_lease, set_traffic_locked
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically, decide_by_approval
-from holdfast.promotion.rollback import roll_back
+from holdfast.promotion.rollback import RollbackCause, roll_back
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.steps import RolloutStep, lease_end, settings_of, step_of
 from holdfast.rollout.work_queue import Work
@@ -25,105 +25,142 @@ def begin_step(
     settings: Settings,
     version: str,
     record: RolloutRecord,
-    seen: TrafficRecord | None,
+    known_traffic: TrafficRecord | None,
     now: datetime,
-) -> str:
-    """Record that a step begins, or goes on, and send the traffic. Killed in between, the next call completes.
+) -> str | None:
+    """Write the record of a begun step and set the traffic. A repeated call completes an interrupted one.
 
-    ``seen`` is the traffic that the decision to begin was made on. Who has changed it since, as a sentence, and then
-    nothing is written; empty where nobody has: models take seconds to load, and a person's word in them holds.
+    Loading the models takes seconds, in which a person may change the traffic: then nothing is written.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the promotion lock.
+        version: Version number.
+        record: Record of the step.
+        known_traffic: The traffic on which the decision to begin is based.
+        now: Start of the lease.
+
+    Returns:
+        None, or a sentence about who changed the traffic since.
 
     Raises:
-        TrafficError, NotServableError: Services would refuse it beside the champion.
+        TrafficError, NotServableError: Services would refuse the version beside the champion.
     """
     step = step_of(record)
     assert step is not None
     with promotion_lock(settings):
-        if TrafficRecord.load(client, version) != seen and (by := describe_traffic_override(client, version, step)):
-            return by
+        is_changed = TrafficRecord.load(client, version) != known_traffic
+        if is_changed and (override := describe_traffic_override(client, version, step)):
+            return override
         record.save(client, version)
         if step.name != "watch":
             set_traffic_locked(client, version, step.traffic(lease_end(settings_of(record), now)), ACTOR, now)
-    return ""
+    return None
 
 
 def extend_step(
     client: MlflowClient, settings: Settings, version: str, step: RolloutStep, rules: RolloutSettings, now: datetime
 ) -> datetime | None:
-    """Renew the lease of the challenger's traffic.
+    """Renew the lease of the traffic.
 
     Args:
-        client: MLflow client.
-        settings: Settings with the registry.
-        version: Version of the rollout.
-        step: Current step.
+        client: MLflow's client.
+        settings: Settings with the promotion lock.
+        version: Version number.
+        step: The step.
         rules: Settings of the rollout.
-        now: Current time, UTC.
+        now: Start of the lease.
 
     Returns:
-        End of the new lease; None if the version has other traffic in the meantime.
+        The new end; None if the version no longer has the traffic of the step.
     """
     until = lease_end(rules, now)
     return until if extend_lease(client, settings, version, step.traffic(until)) else None
 
 
-def describe_traffic_override(client: MlflowClient, version: str, step: RolloutStep) -> str:
-    """Who has given the version other traffic than this rollout, as a sentence; empty where nobody has."""
+def describe_traffic_override(client: MlflowClient, version: str, step: RolloutStep) -> str | None:
+    """Describe a change of the traffic by somebody else than a rollout.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        step: The step.
+
+    Returns:
+        A sentence, or None without a change.
+    """
     record = TrafficRecord.load(client, version)
     if record is None or record.who == ACTOR or step.name == "watch":
-        return ""
+        return None
     return f"{record.who} has changed its traffic ({record.summary})"
 
 
 def promote_challenger(
-    client: MlflowClient, settings: Settings, work: Work, why: str, now: datetime, asks: bool = False
+    client: MlflowClient, settings: Settings, work: Work, reason: str, now: datetime, needs_approval: bool = False
 ) -> str | None:
-    """Promote the challenger to champion.
+    """Make the version of a rollout the champion.
 
     Args:
-        client: MLflow client.
-        settings: Settings with the registry.
+        client: MLflow's client.
+        settings: Settings with the promotion lock.
         work: The rollout.
-        why: Reason for an automatic decision.
-        now: Current time, UTC.
-        asks: Promote only with the approval of a person.
+        reason: Reason of an automatic promotion.
+        now: Time of the promotion.
+        needs_approval: Require the approval of a person.
 
     Returns:
-        The previous champion, None without one.
+        The champion before.
 
     Raises:
-        PromotionRefusedError: The version may not follow the current champion, or an operator changed its traffic.
+        PromotionRefusedError: The version may not follow the champion, or somebody changed the traffic.
     """
     version = work.version
     step = step_of(work.record) if work.record else None
-    decision = decide_by_approval(client, version) if asks else decide_automatically(client, version, why, now)
+    if needs_approval:
+        decision = decide_by_approval(client, version)
+    else:
+        decision = decide_automatically(client, version, reason, now)
 
-    def by_hand() -> str:
-        return describe_traffic_override(client, version, step) if step is not None else ""
+    def find_objection() -> str | None:
+        return describe_traffic_override(client, version, step) if step is not None else None
 
-    return promote_champion(client, settings, version, decision, now, by_hand)
+    return promote_champion(client, settings, version, decision, now, find_objection)
 
 
-def rollback_step(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime) -> str:
-    """Do what the end of a rollout asks for; done before, nothing changes. What could not be done, as a sentence."""
+def rollback_step(
+    client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime
+) -> str | None:
+    """Withdraw traffic and aliases after a step that did not pass. A repeated call changes nothing.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the promotion lock.
+        version: Version number.
+        record: Record of the end of the step.
+        now: Time of the call.
+
+    Returns:
+        None, or a sentence about what could not be done.
+    """
     if record.verdict == "passed":
-        return ""
+        return None
     if record.step == "watch":
-        return _take_back(client, settings, version, record) if record.verdict == "breached" else ""
+        return _roll_back_champion(client, settings, version, record) if record.verdict == "breached" else None
     step = step_of(record)
     with promotion_lock(settings):
         if step is not None and not describe_traffic_override(client, version, step):
             set_traffic_locked(client, version, Traffic(mode="off"), ACTOR, now)
         if record.verdict == "breached":
             drop_challenger(client, version)
-    return ""
+    return None
 
 
-def _take_back(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord) -> str:
-    """Roll back to the previous champion; the run name from the record makes a repeated call a no-op."""
-    run = f"{ACTOR} {record.begun.isoformat()}"
+def _roll_back_champion(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord) -> str | None:
+    """Roll back to the champion before; the run's name is made of the record, so a repetition goes back no further."""
+    run = f"{ACTOR} {record.started_at.isoformat()}"
+    cause = RollbackCause(who=ACTOR, why=record.why, when=record.when, flow_run=run)
     try:
-        roll_back(client, settings, record.champion, record.why, ACTOR, record.when, leave=version, flow_run=run)
+        roll_back(client, settings, record.champion, cause, expected_champion=version)
     except RollbackError as error:
         return str(error)
-    return ""
+    return None

@@ -1,4 +1,4 @@
-"""State of the service from its Prometheus metrics: served versions, errors, latencies."""
+"""Metrics of the service at ``/metrics``: served versions, failures and latencies."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,27 +10,26 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-_SECONDS = 5.0
-_PATH = "/predict"  # a batch takes as long as it is large
-_PLAIN = ("answered", "failed", "unavailable")
+_TIMEOUT_SECONDS = 5.0
+_PATH = "/predict"  # the time of a batch depends on its size
+_TOTALS = ("answered", "failed", "unavailable")
 
 
 @dataclass(frozen=True)
 class ServiceState:
-    """State of the service at one time.
+    """State of the service at a poll.
 
     Attributes:
-        counters: Monotonic counters: ``answered``, ``failed`` (5xx except 503) and ``unavailable`` (503) requests,
-            ``failures:VERSION``, ``scored:VERSION:ROUTE``, and ``seconds:VERSION:LE``, single predictions answered
-            within
-            LE seconds.
-        champion: Served champion.
-        challenger: Challenger with traffic.
-        mode: Mode of the challenger: shadow or canary.
-        refused: Versions with an alias that the service rejects.
-        ready: The service answers prediction requests.
-        ahead_seconds: Difference between the clock of the service and this machine, 0 if unknown.
-        unavailable: Versions with an alias that cannot be downloaded now.
+        counters: Counters, which grow until a restart: ``answered``, ``failed`` (5xx but 503) and ``unavailable`` (503)
+            requests, ``failures:VERSION``, ``scored:VERSION:ROUTE``, and ``seconds:VERSION:LE``, the requests for one
+            prediction with a response within LE seconds.
+        champion: Served champion version.
+        challenger: Served challenger version.
+        mode: Mode of the challenger's traffic.
+        refused: Versions that the registry names and the service will not serve.
+        ready: Readiness of the service.
+        clock_ahead_seconds: Difference of the service's clock to this machine's; 0 without a Date header.
+        unavailable: Versions that cannot be downloaded now.
     """
 
     counters: Mapping[str, float]
@@ -39,41 +38,42 @@ class ServiceState:
     mode: str | None
     refused: frozenset[str]
     ready: bool
-    ahead_seconds: float = 0.0
+    clock_ahead_seconds: float = 0.0
     unavailable: frozenset[str] = frozenset()
 
 
 def read_service(url: str) -> ServiceState | None:
-    """Read the state of the service.
+    """Read the state of the service from ``/metrics``, which needs no API key.
 
-    Processes of one service are summed. Of several replicas, only the one at this address is read; the prediction log
-    covers all replicas that share its folder.
+    The counters are sums over the processes of one service. Of several replicas only the one at this address is read:
+    monitor the others by Prometheus. (The prediction log covers all replicas that share its folder.)
 
     Args:
-        url: Address of the service; ``/metrics`` needs no key.
+        url: URL of the service.
 
     Returns:
-        The state; None if the service does not answer.
+        The state; None if the service does not respond.
     """
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/metrics", timeout=_SECONDS, trust_env=False)
-        answer.raise_for_status()
-        return replace(parse_metrics(answer.text), ahead_seconds=_ahead(answer.headers.get("Date"), datetime.now(UTC)))
-    except (httpx.HTTPError, ValueError):  # the latter: it is no Prometheus text, so not our service
+        response = httpx.get(f"{url.rstrip('/')}/metrics", timeout=_TIMEOUT_SECONDS, trust_env=False)
+        response.raise_for_status()
+        ahead = _clock_ahead_seconds(response.headers.get("Date"), datetime.now(UTC))
+        return replace(parse_metrics(response.text), clock_ahead_seconds=ahead)
+    except (httpx.HTTPError, ValueError):  # ValueError: not Prometheus text, so another service
         return None
 
 
 def parse_metrics(text: str) -> ServiceState:
-    """Parse the state from Prometheus text.
+    """Parse the state of the service.
 
     Args:
-        text: Text in Prometheus format.
+        text: Metrics in the text format of Prometheus.
 
     Returns:
         The state.
 
     Raises:
-        ValueError: The text is not in Prometheus format.
+        ValueError: The text has another format.
     """
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     challenger = _labels_of_one(samples, "holdfast_challenger")
@@ -89,11 +89,11 @@ def parse_metrics(text: str) -> ServiceState:
 
 
 def is_restarted(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
-    """Detect a restart of the service: a counter is lower than before.
+    """Check if the service was restarted between two polls: a counter has fallen.
 
     Args:
-        before: Earlier counters.
-        now: Current counters.
+        before: Counters of the earlier poll.
+        now: Counters of the later poll.
 
     Returns:
         True after a restart.
@@ -102,39 +102,39 @@ def is_restarted(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
 
 
 def select_counters(counters: Mapping[str, float], versions: Iterable[str]) -> dict[str, float]:
-    """Select the counters that a rollout needs to resume in another process.
+    """Select the counters that a resumed step needs: totals, and non-zero counters of its versions.
 
     Args:
-        counters: All counters.
-        versions: Versions of the rollout.
+        counters: Counters of the service.
+        versions: Version numbers.
 
     Returns:
-        Request counters, and nonzero counters of the versions.
+        The selected counters.
     """
     about = tuple(f"{kind}:{version}" for version in versions for kind in ("failures", "scored", "seconds"))
     return {
         name: value
         for name, value in counters.items()
-        if name in _PLAIN or (value and (name.rpartition(":")[0] in about or name in about))
+        if name in _TOTALS or (value and (name.rpartition(":")[0] in about or name in about))
     }
 
 
 def latency_buckets(counters: Mapping[str, float], version: str) -> dict[float, float]:
-    """Select the latency histogram of a version.
+    """Get the latency histogram of a version.
 
     Args:
-        counters: All counters.
-        version: The version.
+        counters: Counters of the service.
+        version: Version number.
 
     Returns:
-        Upper bucket bound in seconds to cumulative number of requests.
+        Upper bound of a bucket in seconds to the number of requests within it.
     """
     prefix = f"seconds:{version}:"
     return {float(name.removeprefix(prefix)): value for name, value in counters.items() if name.startswith(prefix)}
 
 
 def _counters(samples: Iterable[Sample]) -> dict[str, float]:
-    found: dict[str, float] = dict.fromkeys(_PLAIN, 0.0)
+    found: dict[str, float] = dict.fromkeys(_TOTALS, 0.0)
     for one in samples:
         labels = one.labels
         if one.name == "holdfast_requests_total":
@@ -153,8 +153,8 @@ def _counters(samples: Iterable[Sample]) -> dict[str, float]:
     return found
 
 
-def _ahead(date: str | None, now: datetime) -> float:
-    """Compute the clock difference from the header ``Date``, which has whole seconds."""
+def _clock_ahead_seconds(date: str | None, now: datetime) -> float:
+    """Compute the difference from the ``Date`` header, which has whole seconds."""
     try:
         return (parsedate_to_datetime(date) - now).total_seconds() + 0.5 if date else 0.0
     except (TypeError, ValueError):
@@ -162,11 +162,11 @@ def _ahead(date: str | None, now: datetime) -> float:
 
 
 def _refused(samples: Iterable[Sample], reason: str) -> frozenset[str]:
-    """Return the versions that are not served for ``reason``."""
-    told = (one.labels for one in samples if one.name == "holdfast_refused_versions" and one.value == 1)
-    return frozenset(labels["version"] for labels in told if labels.get("reason") == reason)
+    """Return the versions that are not served for a reason."""
+    labels_of = (one.labels for one in samples if one.name == "holdfast_refused_versions" and one.value == 1)
+    return frozenset(labels["version"] for labels in labels_of if labels.get("reason") == reason)
 
 
 def _labels_of_one(samples: Iterable[Sample], name: str) -> dict[str, str]:
-    """Return the labels of the series with value 1."""
+    """Return the labels of the series with the value 1."""
     return next((dict(one.labels) for one in samples if one.name == name and one.value == 1), {})

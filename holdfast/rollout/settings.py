@@ -9,62 +9,72 @@ from holdfast.models.registered_version import MAX_SHARE
 
 
 class RolloutSettings(BaseModel):
-    """Steps of a rollout, their duration and the limits of their guardrails."""
+    """Steps of a rollout, their durations, and the limits of the guardrails."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shadow: bool = Field(default=True, description="Begin in shadow: it scores every request, and nobody sees it.")
+    shadow: bool = Field(
+        default=True,
+        description="Begin in shadow: the challenger scores every request, and its scores are only logged.",
+    )
     shares: tuple[float, ...] = Field(
         default=(0.05, 0.25),
-        description=f"Shares of the customers it answers for, one after the other; {MAX_SHARE} at most.",
+        description=f"Growing shares of the customers, one canary step each; at most {MAX_SHARE}.",
     )
     min_requests: int = Field(
-        default=200, ge=1, description="Requests about active customers that it scores in each step before the next."
+        default=200, ge=1, description="Requests about active customers that the challenger scores in each step."
     )
-    max_hours: float = Field(default=24, gt=0, description="Longest time of a step; then the rollout ends without it.")
+    max_hours: float = Field(
+        default=24, gt=0, description="Longest time of a step; after it the rollout stops without a promotion."
+    )
     watch_minutes: float = Field(
-        default=15, ge=0, description="How long the new champion is watched at least, and rolled back if it is worse."
+        default=15, ge=0, description="Shortest time in which the new champion is monitored, and rolled back if worse."
     )
-    poll_seconds: float = Field(default=5, gt=0, description="From one look to the next.")
+    poll_seconds: float = Field(default=5, gt=0, description="Time between two polls.")
     lease_seconds: float = Field(
-        default=180, ge=10, description="Services stop trying it out when nobody has watched for this long."
+        default=180, ge=10, description="Services end the traffic if the lease is not renewed for this long."
     )
     unreachable_minutes: float = Field(
-        default=5, ge=0, description="An alert is raised when the service does not answer for this long."
+        default=5, ge=0, description="An alert is raised if the service does not respond for this long."
     )
     max_error_share: float = Field(
         default=0.01, gt=0, lt=1, description="Share of requests that end in a server error (5xx, but 503) at most."
     )
     max_failures: int = Field(
-        default=0, ge=0, description="Times it may fail to score, and the champion has to, in one step."
+        default=0, ge=0, description="Failures to score (the champion scores instead) in one step at most."
     )
     max_latency_ratio: float = Field(
-        default=2, ge=1, description="How many times the champion's p95 its own may be; /predict alone."
+        default=2, ge=1, description="The challenger's p95 at most, as a multiple of the champion's; /predict only."
     )
-    latency_floor_ms: float = Field(default=50, ge=0, description="Up to here nobody is too slow, ms.")
+    latency_floor_ms: float = Field(default=50, ge=0, description="Up to this time no response is too slow, ms.")
     min_rank_correlation: float = Field(
-        default=0.5, ge=-1, lt=1, description="Spearman's, of its scores with the champion's of the same customers."
+        default=0.5,
+        ge=-1,
+        lt=1,
+        description="Spearman correlation with the champion's scores of the same customers, at least.",
     )
     max_difference: float = Field(
         default=0.25,
         gt=0,
         le=1,
-        description="Mean absolute difference from the champion's scores of the same customers.",
+        description="Mean absolute difference from the champion's scores of the same customers, at most.",
     )
     max_decision_change: float = Field(
         default=0.3,
         gt=0,
         le=1,
-        description="Change of the share of customers told to churn, from the champion's, both at its threshold.",
+        description="Change of the share of customers predicted to churn, both at the champion's threshold, at most.",
     )
     max_psi: float = Field(
-        default=1.0, gt=0, description="Population stability index of its scores against those of its own test."
+        default=1.0,
+        gt=0,
+        description="Population stability index of the scores against those of the test set, at most.",
     )
     certainty: float = Field(
-        default=0.95, ge=0.5, lt=1, description="How sure a breach must be at the look that would end a step."
+        default=0.95, ge=0.5, lt=1, description="Confidence of a breach at the poll that would pass a step."
     )
     early_certainty: float = Field(
-        default=0.999, ge=0.5, lt=1, description="How sure before that look: there are many of them."
+        default=0.999, ge=0.5, lt=1, description="Confidence of a breach at earlier polls, which are repeated tests."
     )
 
     @model_validator(mode="after")
@@ -77,11 +87,11 @@ class RolloutSettings(BaseModel):
             raise ValueError("a rollout needs a step before the promotion: shadow, or a share")
         return self
 
-    def changed(self) -> dict[str, Any]:
-        """Select the settings that differ from the defaults; a resumed rollout reads them.
+    def non_defaults(self) -> dict[str, Any]:
+        """List the settings that differ from the defaults; a resumed rollout is read from them.
 
         Returns:
-            Changed settings by name, as JSON values.
+            Name to value, as JSON.
         """
         defaults = RolloutSettings().model_dump(mode="json")
         return {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}

@@ -1,4 +1,4 @@
-"""Monitoring of a rollout step until it passes, is breached, or stops."""
+"""Monitoring of a rollout step until it has passed, is breached, or cannot go on."""
 
 import logging
 from collections.abc import Callable
@@ -28,48 +28,58 @@ from holdfast.rollout.work_queue import interruption_reason
 
 _log = logging.getLogger(__name__)
 
-_REST = 10  # reading the log may take a tenth of the time,
-_LONGEST_REST = timedelta(seconds=20)  # but where all is slow a breach is still to be seen within the minute
-_SKEW = timedelta(minutes=1)  # from one look at what monitoring found to the next
+_REST_RATIO = 10  # reading the log may take a tenth of the time,
+_LONGEST_REST = timedelta(seconds=20)  # but on a slow machine a breach must still be found within a minute
+_SKEW_INTERVAL = timedelta(minutes=1)  # between two reads of the open findings
 
 
 @dataclass(frozen=True)
 class StepDependencies:
-    """What a watch needs of the world: the time, a pause, a look at the service, and why skew is open.
+    """Clock, service and monitoring of a step.
 
-    ``silent`` is called when the service or the registry has not answered for a while, and with False when both do
-    again. ``flow_run`` is who watches.
+    Attributes:
+        clock: Returns the time (UTC).
+        sleep: Waits for some seconds.
+        read_service: Returns the state of the service; None if it does not respond.
+        read_skew: Returns a description of an open skew, or None.
+        notify_unreachable: Called with True if the service or the registry has not responded for a while, and with
+            False once both respond again.
+        flow_run: Id of the flow run.
     """
 
     clock: Callable[[], datetime]
     sleep: Callable[[float], Any]
-    look: Callable[[], ServiceState | None]
-    skew: Callable[[], str | None]
-    silent: Callable[[bool], Any]
+    read_service: Callable[[], ServiceState | None]
+    read_skew: Callable[[], str | None]
+    notify_unreachable: Callable[[bool], Any]
     flow_run: str = ""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Record of an ended step with its last verdict."""
+    """End of a step.
+
+    Attributes:
+        record: Record of the end.
+        verdict: The last verdict; None if the step was not monitored.
+    """
 
     record: RolloutRecord
-    judgement: StepVerdict | None
+    verdict: StepVerdict | None
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """Return the guardrails as table rows."""
-        figures = self.judgement.figures if self.judgement else []
+        """Return the guardrails as rows of a table."""
         return [
             {
-                "figure": figure.name,
-                "value": f"{figure.value:.4g}",
-                "limit": f"{figure.limit:.4g}",
-                "rows": figure.rows,
-                "verdict": figure.verdict.upper() if figure.verdict == "breached" else figure.verdict,
-                "about": figure.description,
+                "guardrail": guardrail.name,
+                "value": f"{guardrail.value:.4g}",
+                "limit": f"{guardrail.limit:.4g}",
+                "rows": guardrail.rows,
+                "verdict": guardrail.verdict.upper() if guardrail.verdict == "breached" else guardrail.verdict,
+                "description": guardrail.description,
             }
-            for figure in figures
+            for guardrail in (self.verdict.guardrails if self.verdict else [])
         ]
 
 
@@ -79,35 +89,48 @@ def monitor_step(
     version: str,
     record: RolloutRecord,
     pair: ModelPair,
-    world: StepDependencies,
+    dependencies: StepDependencies,
 ) -> StepResult:
-    """Look at the step that ``record`` has begun, again and again, and say how it ended; nothing is undone here.
+    """Poll a begun step until its end; the end is not acted on here.
 
-    While the service or the registry does not answer, or the log does not hold what the service scores, the lease of
-    the traffic is not renewed: nobody is watching.
+    While the service or the registry does not respond, or scored requests are missing in the log, the lease of the
+    traffic is not renewed.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the folder of the prediction log.
+        version: Version number.
+        record: Record of the begun step.
+        pair: Both models.
+        dependencies: Clock, service and monitoring.
+
+    Returns:
+        The end of the step.
     """
-    watched, told_blind, is_away = _Watch(client, settings, version, record, pair, world), False, False
+    monitor = _StepMonitor(client, settings, version, record, pair, dependencies)
+    is_notified, is_registry_down = False, False
     with fail_fast_env():
         while True:
-            now = world.clock()
+            now = dependencies.clock()
             try:
-                if (outcome := watched.look(now)) is not None:
-                    return outcome
-                is_away = False
+                if (result := monitor.poll(now)) is not None:
+                    return result
+                is_registry_down = False
             except MlflowException as error:
                 if not is_retryable(error):
                     raise
-                if not is_away:
-                    _log.warning("The model registry does not answer, and nothing is judged until it does: %s", error)
-                is_away = True
-            blind = watched.blind_for(world.clock()) > timedelta(minutes=watched.rules.unreachable_minutes)
-            if blind != told_blind:
-                world.silent(blind)
-                told_blind = blind
-            world.sleep(watched.rules.poll_seconds)
+                if not is_registry_down:
+                    _log.warning("The model registry does not respond, the rollout step waits: %s", error)
+                is_registry_down = True
+            silence = monitor.time_without_metrics(dependencies.clock())
+            is_unreachable = silence > timedelta(minutes=monitor.rules.unreachable_minutes)
+            if is_unreachable != is_notified:
+                dependencies.notify_unreachable(is_unreachable)
+                is_notified = is_unreachable
+            dependencies.sleep(monitor.rules.poll_seconds)
 
 
-class _Watch:
+class _StepMonitor:
     """State of a step between two polls."""
 
     def __init__(
@@ -117,154 +140,168 @@ class _Watch:
         version: str,
         record: RolloutRecord,
         pair: ModelPair,
-        world: StepDependencies,
+        dependencies: StepDependencies,
     ) -> None:
-        step, now = step_of(record), world.clock()
+        step, now = step_of(record), dependencies.clock()
         assert step is not None
         self.rules = settings_of(record)
-        self._client, self._settings, self._version, self._pair, self._world = client, settings, version, pair, world
-        self._record, self._step = record, step
-        self._until = lease_end(self.rules, now)
-        self._log = _Log(settings, version, step.route, pair, record.begun)
-        self._counted, self._sight = CounterTracker(record, (version, str(record.champion))), LogLag(now)
+        self._client, self._settings, self._version = client, settings, version
+        self._pair, self._dependencies, self._record, self._step = pair, dependencies, record, step
+        self._lease_end = lease_end(self.rules, now)
+        self._log = _PredictionLog(settings, version, step.route, pair, record.started_at)
+        self._counters, self._lag = CounterTracker(record, (version, str(record.champion))), LogLag(now)
         self._skew: str | None = None
-        self._skew_read: datetime | None = None
-        self._saw = now
+        self._skew_read_at: datetime | None = None
+        self._last_response = now
 
-    def blind_for(self, now: datetime) -> timedelta:
-        """For how long the service, or the registry, has not answered."""
-        return now - self._saw
+    def time_without_metrics(self, now: datetime) -> timedelta:
+        """Return the time since both the service and the registry last responded."""
+        return now - self._last_response
 
-    def look(self, now: datetime) -> StepResult | None:
-        """How the step ended, None where it goes on.
+    def poll(self, now: datetime) -> StepResult | None:
+        """Evaluate the step; None while it goes on.
 
         Raises:
-            MlflowException: The registry does not answer. The look that follows makes up for what this one has missed.
+            MlflowException: The registry does not respond. The next poll catches up.
         """
         version, step, record = self._version, self._step, self._record
-        if why := interruption_reason(self._client, version, record) or describe_traffic_override(
-            self._client, version, step
-        ):
-            return StepResult(_ended(record, "stopped", now, self._log.answers, None, why), None)
-        state = self._see(now)
-        judgement = evaluate_step(self._seen(state, now), self._pair, self.rules)
-        self._log.took(self._world.clock() - now)
-        if judgement.verdict != "waits":
-            verdict, ended = judgement.verdict, self._world.clock()
-            return StepResult(_ended(record, verdict, ended, self._log.answers, judgement, judgement.why), judgement)
-        lost = self._sight.lost_for(now) if state is not None and self._log.is_fresh else timedelta()
-        if why := _too_long(record, self.rules, judgement, lost, self._sight.unseen, now):
-            held = _ended(record, "stopped", now, self._log.answers, judgement, why)
-            return StepResult(held.model_copy(update={"is_held": True}), judgement)
-        if state is not None:
-            self._remember()
-            self._hold_on(now)
-            self._saw = now
+        reason = interruption_reason(self._client, version, record)
+        if reason := reason or describe_traffic_override(self._client, version, step):
+            return StepResult(_end_record(record, "stopped", now, self._log.predictions, None, reason), None)
+        service = self._read(now)
+        verdict = evaluate_step(self._observe(service, now), self._pair, self.rules)
+        self._log.set_poll_duration(self._dependencies.clock() - now)
+        if verdict.status != "waits":
+            ended_at, predictions = self._dependencies.clock(), self._log.predictions
+            ended = _end_record(record, verdict.status, ended_at, predictions, verdict, verdict.reason)
+            return StepResult(ended, verdict)
+        stalled = self._lag.stalled_for(now) if service is not None and self._log.is_fresh else timedelta()
+        missing = self._lag.missing_requests
+        if reason := _find_timeout(record, self.rules, verdict, stalled, missing, now):
+            held = _end_record(record, "stopped", now, self._log.predictions, verdict, reason)
+            return StepResult(held.model_copy(update={"is_held": True}), verdict)
+        if service is not None:
+            self._save_counters()
+            self._renew_lease(now)
+            self._last_response = now
         return None
 
-    def _see(self, now: datetime) -> ServiceState | None:
-        """Look at the service, the log and what monitoring found."""
-        state = self._world.look()
+    def _read(self, now: datetime) -> ServiceState | None:
+        """Read the service, the prediction log and the open skew."""
+        service = self._dependencies.read_service()
         self._log.read(now)
-        if state is not None:
-            self._counted.look(state.counters, now)
-        if state is not None and self._log.is_fresh:
-            scored = state.counters.get(f"scored:{self._version}:{self._step.route}", 0.0)
-            self._sight.look(self._log.answers.requests, scored, now)
-        if self._skew_read is None or now - self._skew_read >= _SKEW:
-            self._skew, self._skew_read = self._world.skew(), now
-        return state
+        if service is not None:
+            self._counters.update(service.counters, now)
+            if self._log.is_fresh:
+                scored = service.counters.get(f"scored:{self._version}:{self._step.route}", 0.0)
+                self._lag.update(self._log.predictions.requests, scored, now)
+        if self._skew_read_at is None or now - self._skew_read_at >= _SKEW_INTERVAL:
+            self._skew, self._skew_read_at = self._dependencies.read_skew(), now
+        return service
 
-    def _seen(self, state: ServiceState | None, now: datetime) -> StepObservation:
+    def _observe(self, service: ServiceState | None, now: datetime) -> StepObservation:
         return StepObservation(
             step=self._step,
             version=self._version,
             champion=str(self._record.champion),
-            answers=self._log.answers,
-            tried=self._log.tried,
-            champions=self._log.champions,
-            state=state,
-            base=self._counted.base,
-            grown=self._counted.grown,
-            lately=self._counted.lately,
-            lasts_seconds=(now - self._record.begun).total_seconds(),
+            predictions=self._log.predictions,
+            challenger_scores=self._log.challenger_scores,
+            champion_scores=self._log.champion_scores,
+            service=service,
+            start_counters=self._counters.start_counters,
+            counters=self._counters.counters,
+            recent_counters=self._counters.recent_counters,
+            elapsed_seconds=(now - self._record.started_at).total_seconds(),
             skew=self._skew,
         )
 
-    def _remember(self) -> None:
-        """Write what must not be lost when the run is killed: that the service was started again, for one."""
-        noted = self._counted.in_record(self._record)
-        if noted is not self._record:
-            noted.write_tag(self._client, self._version)
-            self._record = noted
+    def _save_counters(self) -> None:
+        """Write the counters that a resumed run needs, such as those of a service that was restarted."""
+        record = self._counters.update_record(self._record)
+        if record is not self._record:
+            record.write_tag(self._client, self._version)
+            self._record = record
 
-    def _hold_on(self, now: datetime) -> None:
-        """Let the traffic have its lease for longer, where what it scores is seen."""
-        if self._sight.is_lost(now) or self._step.name == "watch" or not needs_renewal(self._until, self.rules, now):
-            return
-        until = extend_step(self._client, self._settings, self._version, self._step, self.rules, now)
-        self._until = until or self._until
+    def _renew_lease(self, now: datetime) -> None:
+        """Renew the lease of the traffic, unless scored requests are missing in the log."""
+        is_due = self._step.name != "watch" and needs_renewal(self._lease_end, self.rules, now)
+        if is_due and not self._lag.is_stalled(now):
+            until = extend_step(self._client, self._settings, self._version, self._step, self.rules, now)
+            self._lease_end = until or self._lease_end
 
 
-def _too_long(
-    record: RolloutRecord, rules: RolloutSettings, judgement: StepVerdict, lost: timedelta, unseen: float, now: datetime
-) -> str:
-    """Why nobody waits any longer; empty where somebody does."""
-    if lost > max(timedelta(minutes=rules.unreachable_minutes), MAX_FLUSH_TIME):
+def _find_timeout(
+    record: RolloutRecord,
+    rules: RolloutSettings,
+    verdict: StepVerdict,
+    stalled: timedelta,
+    missing_requests: float,
+    now: datetime,
+) -> str | None:
+    """Return why the step does not wait any longer; None while it waits."""
+    if stalled > max(timedelta(minutes=rules.unreachable_minutes), MAX_FLUSH_TIME):
         return (
-            f"the service says that it scored {unseen:.0f} customers by it of whom the prediction log holds "
-            "none: is the log degraded, or in another folder than HOLDFAST_DATA of this machine?"
+            f"the service has scored {missing_requests:.0f} customers by it that are missing in the prediction log: is "
+            "the log degraded, or in another folder than HOLDFAST_DATA of this machine?"
         )
-    if now - record.begun > timedelta(hours=rules.max_hours):
-        return f"no verdict within {rules.max_hours:g} hours: {judgement.why}"
-    return ""
+    if now - record.started_at > timedelta(hours=rules.max_hours):
+        return f"no verdict within {rules.max_hours:g} hours: {verdict.reason}"
+    return None
 
 
-class _Log:
-    """Predictions of the step with the scores of both models."""
+class _PredictionLog:
+    """Predictions of the step at the last read, and both registered models' scores of their inputs."""
 
     def __init__(self, settings: Settings, version: str, route: str, pair: ModelPair, since: datetime) -> None:
-        self._pair, self._read = pair, IncrementalPredictions(settings, version, route, pair.tried.contract, since).read
-        self._next: datetime | None = None
+        contract = pair.challenger.contract
+        self._pair, self._reader = pair, IncrementalPredictions(settings, version, route, contract, since)
+        self._next_read: datetime | None = None
         self._read_at: datetime | None = None
-        self.answers = ChallengerPredictions.none(len(pair.tried.contract.inputs))
-        self.tried, self.champions = np.empty(0), np.empty(0)
+        self.predictions = ChallengerPredictions.empty(len(contract.inputs))
+        self.challenger_scores, self.champion_scores = np.empty(0), np.empty(0)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether this look has read it."""
+        """Return True if the current poll has read the log."""
         return self._read_at is not None
 
     def read(self, now: datetime) -> None:
-        """Read it, unless the last time was so long that it would do little else."""
-        if self._next is not None and now < self._next:
+        """Read the log, unless the last poll took so long that reading would take most of the time."""
+        if self._next_read is not None and now < self._next_read:
             self._read_at = None
             return
         self._read_at = now
-        answers = self._read()
-        if answers is not self.answers:
-            self.answers = answers
-            self.tried, self.champions = self._pair.scores(answers.x)
+        predictions = self._reader.read()
+        if predictions is not self.predictions:
+            self.predictions = predictions
+            self.challenger_scores, self.champion_scores = self._pair.score(predictions.x)
 
-    def took(self, time: timedelta) -> None:
-        """How long the last look was."""
+    def set_poll_duration(self, duration: timedelta) -> None:
+        """Compute the time of the next read from the duration of this poll."""
         if self._read_at is not None:
-            self._next = self._read_at + max(time, min(time * _REST, _LONGEST_REST))
+            self._next_read = self._read_at + max(duration, min(duration * _REST_RATIO, _LONGEST_REST))
 
 
-def _ended(
+def _end_record(
     record: RolloutRecord,
-    verdict: str,
+    status: str,
     now: datetime,
-    answers: ChallengerPredictions | None,
-    judgement: StepVerdict | None,
-    why: str,
+    predictions: ChallengerPredictions,
+    verdict: StepVerdict | None,
+    reason: str,
 ) -> RolloutRecord:
-    judged = [figure for figure in judgement.figures if figure.verdict != "unknown"] if judgement else []
-    figures = {figure.name: figure.value for figure in judged if isfinite(figure.value)}  # JSON has no others
-    seen: dict[str, int] = {}
-    if answers is not None:
-        active = int(answers.active.sum())
-        seen = {"requests": answers.judged, "customers": active, "others": len(answers.active) - active}
-    changed = {"verdict": verdict, "when": now, "figures": figures, "why": why, "base": {}, "carried": {}}
-    return record.model_copy(update=changed | seen)
+    known = [one for one in verdict.guardrails if one.verdict != "unknown"] if verdict else []
+    active = int(predictions.active.sum())
+    return record.model_copy(
+        update={
+            "verdict": status,
+            "when": now,
+            "guardrail_values": {one.name: one.value for one in known if isfinite(one.value)},  # JSON has no others
+            "why": reason,
+            "start_counters": {},
+            "restart_counters": {},
+            "requests": predictions.active_requests,
+            "customers": active,
+            "inactive_customers": len(predictions.active) - active,
+        }
+    )

@@ -1,4 +1,4 @@
-"""One rollout step, from its begin or the state that a killed run left, to its end."""
+"""Run of one rollout step, from its start or from where an interrupted run left it, to its end."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -18,94 +18,92 @@ from holdfast.rollout.step_monitor import StepDependencies, StepResult, monitor_
 from holdfast.rollout.steps import RolloutStep, step_of
 from holdfast.rollout.work_queue import Work, interruption_reason
 
-MAX_CLOCK_SKEW_SECONDS = 30.0  # seconds
+MAX_CLOCK_SKEW_SECONDS = 30.0
 
 
 def run_step(
-    client: MlflowClient, settings: Settings, work: Work, rules: RolloutSettings, world: StepDependencies
+    client: MlflowClient, settings: Settings, work: Work, rules: RolloutSettings, dependencies: StepDependencies
 ) -> StepResult:
-    """Run a step, or resume it with its start time and counters.
+    """Begin or resume a step, and monitor it to its end; :func:`holdfast.rollout.notifications.finish_step` acts on it.
 
-    The result is returned, not carried out: see :func:`holdfast.rollout.notifications.finish_step`. A retry of the same
-    run
-    after a registry outage resumes from the written record; a written verdict stays.
+    A resumed step keeps its start and its counters, its traffic is set anew. If the same flow run retries after a loss
+    of the registry, it resumes from its own record; a recorded end is final.
 
     Args:
-        client: MLflow client.
-        settings: Settings with registry and prediction log.
+        client: MLflow's client.
+        settings: Settings of the feature store and the registry.
         work: The rollout.
-        rules: Settings of a new rollout; a resumed rollout uses its own.
-        world: Clock, pause, service and monitoring.
+        rules: Settings for a new rollout.
+        dependencies: Clock, service and monitoring.
 
     Returns:
-        Record of the ended step.
+        The end of the step.
     """
     step = work.step(rules)
     assert step is not None
-    if (written := _written_before(client, work, step, world.flow_run)) is not None:
-        if written.verdict != "begun":
-            return StepResult(written, None)
-        work = work.after(written)
-    state, now = world.look(), world.clock()
-    record = _begun(work, step, rules, world.flow_run, state, now)
-    seen = TrafficRecord.load(client, work.version)
+    if (resumed := _find_resumable_record(client, work, step, dependencies.flow_run)) is not None:
+        if resumed.verdict != "begun":
+            return StepResult(resumed, None)
+        work = work.with_record(resumed)
+    service, now = dependencies.read_service(), dependencies.clock()
+    record = _start_record(work, step, rules, dependencies.flow_run, service, now)
+    known_traffic = TrafficRecord.load(client, work.version)
     try:
-        why = interruption_reason(client, work.version, record)
-        if not why and work.record is not None:
-            why = describe_traffic_override(client, work.version, step)
-        if why:
-            return _stopped(record, why, now)
-        if why := _clocks_apart(step, state):
-            raise TrafficError(why)
+        reason = interruption_reason(client, work.version, record)
+        if not reason and work.record is not None:
+            reason = describe_traffic_override(client, work.version, step)
+        if reason:
+            return _stop(record, reason, now)
+        _require_equal_clocks(step, service)
         pair = load_pair(client, settings, work.version, str(work.champion))
-        if why := begin_step(client, settings, work.version, record, seen, now):
-            return _stopped(record, why, now)
+        if override := begin_step(client, settings, work.version, record, known_traffic, now):
+            return _stop(record, override, now)
     except (TrafficError, NotServableError, UnusableModelError) as error:
-        held = {"verdict": "stopped", "when": now, "why": str(error), "is_held": True, "base": {}}
-        return StepResult(record.model_copy(update=held), None)
-    outcome = monitor_step(client, settings, work.version, record, pair, world)
-    return replace(outcome, record=outcome.record.model_copy(update={"flow_run": world.flow_run}))
+        return _stop(record, str(error), now, is_held=True)
+    result = monitor_step(client, settings, work.version, record, pair, dependencies)
+    return replace(result, record=result.record.model_copy(update={"flow_run": dependencies.flow_run}))
 
 
-def _stopped(record: RolloutRecord, why: str, now: datetime) -> StepResult:
-    """Return the record of a step that an operator action stopped."""
-    return StepResult(record.model_copy(update={"verdict": "stopped", "when": now, "why": why, "base": {}}), None)
+def _stop(record: RolloutRecord, reason: str, now: datetime, is_held: bool = False) -> StepResult:
+    changed = {"verdict": "stopped", "when": now, "why": reason, "is_held": is_held, "start_counters": {}}
+    return StepResult(record.model_copy(update=changed), None)
 
 
-def _written_before(client: MlflowClient, work: Work, step: RolloutStep, flow_run: str) -> RolloutRecord | None:
-    """Return the record that an earlier attempt of this run wrote for the step; None without one."""
+def _find_resumable_record(client: MlflowClient, work: Work, step: RolloutStep, flow_run: str) -> RolloutRecord | None:
+    """Return the record that an earlier attempt of this flow run, or of this rollout, wrote for the step."""
     latest = RolloutRecord.load(client, work.version)
     if latest is None or step_of(latest) != step or latest.gates != work.gates:
         return None
     return latest if work.record is not None or (flow_run and latest.flow_run == flow_run) else None
 
 
-def _begun(
-    work: Work, step: RolloutStep, rules: RolloutSettings, flow_run: str, state: ServiceState | None, now: datetime
+def _start_record(
+    work: Work, step: RolloutStep, rules: RolloutSettings, flow_run: str, service: ServiceState | None, now: datetime
 ) -> RolloutRecord:
     if work.record is not None and work.record.verdict == "begun":
         return work.record
     return RolloutRecord(
         step=step.name,
         share=step.share,
-        begun=now,
+        started_at=now,
         when=now,
         verdict="begun",
         champion=work.champion,
         gates=work.gates,
         flow_run=flow_run,
-        rules=work.record.rules if work.record else rules.changed(),
-        base=select_counters(state.counters, filter(None, (work.version, work.champion))) if state else {},
+        rules=work.record.rules if work.record else rules.non_defaults(),
+        start_counters=select_counters(service.counters, filter(None, (work.version, work.champion)))
+        if service
+        else {},
     )
 
 
-def _clocks_apart(step: RolloutStep, state: ServiceState | None) -> str:
-    """Why nothing can be tried out where the service's clock is another: a lease, and the log, are read by both."""
-    if step.name == "watch" or state is None or abs(state.ahead_seconds) <= MAX_CLOCK_SKEW_SECONDS:
-        return ""
-    way = "ahead of" if state.ahead_seconds > 0 else "behind"
-    return (
-        f"the clock of the service is {abs(state.ahead_seconds):.0f} s {way} this machine's, "
-        f"{MAX_CLOCK_SKEW_SECONDS:.0f} s are allowed: neither the end of its traffic nor its log could be "
-        "told. Set both clocks (NTP)"
+def _require_equal_clocks(step: RolloutStep, service: ServiceState | None) -> None:
+    """Refuse a service with another clock: leases and the log are read by both clocks."""
+    if step.name == "watch" or service is None or abs(service.clock_ahead_seconds) <= MAX_CLOCK_SKEW_SECONDS:
+        return
+    direction = "ahead of" if service.clock_ahead_seconds > 0 else "behind"
+    raise TrafficError(
+        f"the clock of the service is {abs(service.clock_ahead_seconds):.0f} s {direction} this machine's, at most "
+        f"{MAX_CLOCK_SKEW_SECONDS:.0f} s are allowed: leases and log times would be wrong. Set both clocks (NTP)"
     )

@@ -1,4 +1,4 @@
-"""Verdict on a rollout step from its observations."""
+"""Verdict of a rollout step, from its predictions and the metrics of the service."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,145 +23,152 @@ from holdfast.rollout.service_metrics import ServiceState, latency_buckets
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.steps import RolloutStep
 
-_AS_REGISTERED = 1e-9
+_SCORE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class StepObservation:
-    """Observations of a step up to now.
+    """Data about a step at a poll.
 
     Attributes:
-        step: The step.
-        version: Version of the rollout.
-        champion: Champion at the begin of the rollout.
-        answers: Logged predictions of the version.
-        tried: Scores of the registered model for the logged inputs, shape (customers,).
-        champions: Scores of the champion for the same inputs, shape (customers,).
-        state: State of the service; None if the service does not answer.
-        base: Counters at the begin of the step.
-        grown: Counts since the begin of the step.
-        lately: Counts of the last five minutes.
-        lasts_seconds: Age of the step in seconds.
-        skew: Open skew finding, which puts the inputs of every version in doubt.
+        predictions: Predictions of the version in the log.
+        challenger_scores: The registered challenger's scores of the same inputs, shape (customers,).
+        champion_scores: The registered champion's scores of the same inputs, shape (customers,).
+        service: State of the service; None if it does not respond.
+        start_counters: Counters of the service at the start of the step.
+        counters: Counts since the start of the step.
+        recent_counters: Counts of the last minutes.
+        elapsed_seconds: Time since the start of the step.
+        skew: Description of an open skew, which puts the inputs of all versions in doubt.
     """
 
     step: RolloutStep
     version: str
     champion: str
-    answers: ChallengerPredictions
-    tried: Floats
-    champions: Floats
-    state: ServiceState | None
-    base: Mapping[str, float]
-    grown: Mapping[str, float]
-    lately: Mapping[str, float]
-    lasts_seconds: float
+    predictions: ChallengerPredictions
+    challenger_scores: Floats
+    champion_scores: Floats
+    service: ServiceState | None
+    start_counters: Mapping[str, float]
+    counters: Mapping[str, float]
+    recent_counters: Mapping[str, float]
+    elapsed_seconds: float
     skew: str | None = None
 
 
 @dataclass(frozen=True)
 class StepVerdict:
-    """Verdict on a step.
+    """Verdict of a step.
 
     Attributes:
-        verdict: "waits" for a step without a breach that is not complete.
-        figures: Evaluated guardrails.
-        why: Breached guardrails, or what the step waits for.
+        reason: What is breached, or what the step waits for; "" if passed.
     """
 
-    verdict: Literal["passed", "waits", "breached"]
-    figures: Sequence[Guardrail]
-    why: str
+    status: Literal["passed", "waits", "breached"]
+    guardrails: Sequence[Guardrail]
+    reason: str
 
 
-def evaluate_step(seen: StepObservation, pair: ModelPair, rules: RolloutSettings) -> StepVerdict:
+def evaluate_step(observation: StepObservation, pair: ModelPair, rules: RolloutSettings) -> StepVerdict:
     """Evaluate a step: breached as soon as a breach is certain, passed with enough requests and no doubt.
 
-    Polls before the last one are repeated and therefore use the higher ``early_certainty``.
+    Polls before the one that could pass the step need a higher certainty, as they are repeated tests.
 
     Args:
-        seen: Observations of the step.
-        pair: Challenger and champion.
+        observation: Data about the step.
+        pair: Both models.
         rules: Settings of the rollout.
 
     Returns:
         The verdict.
     """
-    waits = _waits_for(seen, rules)
-    certainty = rules.early_certainty if waits else rules.certainty
-    figures = [*_of_answers(seen, pair, rules, certainty), *_of_service(seen, rules, certainty)]
-    if breached := [figure.summary for figure in figures if figure.verdict == "breached"]:
-        return StepVerdict("breached", figures, "; ".join(breached))
-    if seen.answers.differing:
-        return StepVerdict("breached", figures, f"two versions were given different inputs: {seen.answers.differing}")
-    if refused := _refused(seen, rules):
-        return StepVerdict("breached", figures, refused)
-    return StepVerdict("waits" if waits else "passed", figures, waits)
-
-
-def _of_answers(seen: StepObservation, pair: ModelPair, rules: RolloutSettings, certainty: float) -> list[Guardrail]:
-    """Evaluate scores beside the champion's scores of the same active customers and inputs.
-
-    Decisions use the champion's threshold: another threshold is set on purpose and carries no information about scores.
-    """
-    active, every = seen.answers.active, seen.answers.probabilities
-    said, champions, threshold = every[active], seen.champions[active], pair.champion.contract.threshold
-    change = (said >= threshold).astype(float) - (champions >= threshold)
-    largest = float(np.abs(every - seen.tried).max(initial=0))
-    figures = [
-        check_rank_correlation(said, champions, rules.min_rank_correlation, certainty),
-        check_mean("difference", np.abs(said - champions), rules.max_difference, certainty),
-        check_mean("decisions", change, rules.max_decision_change, certainty),
-        check_exact("as registered", largest, _AS_REGISTERED, len(every)),
+    waits_for = _find_wait_reason(observation, rules)
+    certainty = rules.early_certainty if waits_for else rules.certainty
+    guardrails = [
+        *_check_predictions(observation, pair, rules, certainty),
+        *_check_service(observation, rules, certainty),
     ]
-    return figures if pair.tested is None else [*figures, check_psi(pair.tested, said, rules.max_psi, certainty)]
+    if breached := [guardrail.summary for guardrail in guardrails if guardrail.verdict == "breached"]:
+        return StepVerdict("breached", guardrails, "; ".join(breached))
+    if mismatch := observation.predictions.input_mismatch:
+        return StepVerdict("breached", guardrails, f"two versions were given different inputs: {mismatch}")
+    if refusal := _find_refusal(observation, rules):
+        return StepVerdict("breached", guardrails, refusal)
+    return StepVerdict("waits", guardrails, waits_for) if waits_for else StepVerdict("passed", guardrails, "")
 
 
-def _of_service(seen: StepObservation, rules: RolloutSettings, certainty: float) -> list[Guardrail]:
-    """Evaluate errors and latency. A 503 blames no version: a dependency is unavailable, and the step waits."""
-    if seen.state is None:
+def _check_predictions(
+    observation: StepObservation, pair: ModelPair, rules: RolloutSettings, certainty: float
+) -> list[Guardrail]:
+    """Compare scores with the champion's, of the same active customers from the same inputs.
+
+    Decisions are compared at the champion's threshold: another threshold is set on purpose, and is no score change.
+    """
+    active, every = observation.predictions.active, observation.predictions.probabilities
+    scores, champion, threshold = every[active], observation.champion_scores[active], pair.champion.contract.threshold
+    change = (scores >= threshold).astype(float) - (champion >= threshold)
+    largest = float(np.abs(every - observation.challenger_scores).max(initial=0))
+    guardrails = [
+        check_rank_correlation(scores, champion, rules.min_rank_correlation, certainty),
+        check_mean("difference", np.abs(scores - champion), rules.max_difference, certainty),
+        check_mean("decisions", change, rules.max_decision_change, certainty),
+        check_exact("as registered", largest, _SCORE_TOLERANCE, len(every)),
+    ]
+    if pair.test_scores is not None:
+        guardrails.append(check_psi(pair.test_scores, scores, rules.max_psi, certainty))
+    return guardrails
+
+
+def _check_service(observation: StepObservation, rules: RolloutSettings, certainty: float) -> list[Guardrail]:
+    """Check errors and latency. A 503 has its cause in a dependency of the service: the step waits."""
+    if observation.service is None:
         return []
-    grown = seen.grown
-    before = seen.base.get("failed", 0.0) / seen.base["answered"] if seen.base.get("answered") else 0.0
-    limit = max(rules.max_error_share, min(0.5, 2 * before))  # what failed before is not its doing
-    figures = [check_share("errors", grown["failed"], grown["answered"], limit, certainty)]
-    if seen.step.name != "watch":
-        failures = grown.get(f"failures:{seen.version}", 0.0)
-        figures.append(check_exact("failures", failures, rules.max_failures, seen.answers.requests))
-    if seen.step.name != "shadow":  # nobody waits for what it says in shadow
-        others = latency_buckets(seen.base if seen.step.name == "watch" else grown, seen.champion)
-        own = latency_buckets(grown, seen.version)
-        figures.append(check_latency(own, others, rules.max_latency_ratio, rules.latency_floor_ms, certainty))
-    return figures
+    counters, start = observation.counters, observation.start_counters
+    error_share_before = start.get("failed", 0.0) / start["answered"] if start.get("answered") else 0.0
+    limit = max(rules.max_error_share, min(0.5, 2 * error_share_before))  # errors of before are not the challenger's
+    guardrails = [check_share("errors", counters["failed"], counters["answered"], limit, certainty)]
+    if observation.step.name != "watch":
+        failures = counters.get(f"failures:{observation.version}", 0.0)
+        guardrails.append(check_exact("failures", failures, rules.max_failures, observation.predictions.requests))
+    if observation.step.name != "shadow":  # callers do not wait for scores in shadow
+        others = latency_buckets(start if observation.step.name == "watch" else counters, observation.champion)
+        own = latency_buckets(counters, observation.version)
+        guardrails.append(check_latency(own, others, rules.max_latency_ratio, rules.latency_floor_ms, certainty))
+    return guardrails
 
 
-def _refused(seen: StepObservation, rules: RolloutSettings) -> str:
-    """Why, where the service has had time to take the version up and says that it will not."""
-    state = seen.state
-    if state is None or seen.version not in state.refused or seen.lasts_seconds < rules.lease_seconds / 3:
-        return ""
-    if seen.step.name == "watch":
-        return "" if state.champion == seen.version else "the service refuses to serve it; its log says why"
-    return "" if state.challenger == seen.version else "the service refuses to try it out; its log says why"
+def _find_refusal(observation: StepObservation, rules: RolloutSettings) -> str | None:
+    """Return why the service does not serve the version, once it had time to load the version."""
+    service = observation.service
+    if (
+        service is None
+        or observation.version not in service.refused
+        or observation.elapsed_seconds < rules.lease_seconds / 3
+    ):
+        return None
+    served = service.champion if observation.step.name == "watch" else service.challenger
+    role = "champion" if observation.step.name == "watch" else "challenger"
+    return (
+        None if served == observation.version else f"the service refuses to serve it as {role}; see the service's log"
+    )
 
 
-def _waits_for(seen: StepObservation, rules: RolloutSettings) -> str:
-    """What a step that shows nothing bad waits for; empty where it has passed."""
-    state = seen.state
-    if state is None:
-        return "the service does not answer"
-    if seen.skew:
-        return f"skew: {seen.skew}"
-    if seen.version in state.unavailable:  # its store of files may be back at the next look
-        return "the service cannot download it; its log says why"
-    away, asked = seen.lately["unavailable"], seen.lately["answered"]
-    if check_share("errors", away, asked, rules.max_error_share, rules.certainty).verdict == "breached":
-        return f"{away:.0f} of the last {asked:.0f} requests got 503: the service is not well"
-    if seen.answers.judged < rules.min_requests:
-        return f"{seen.answers.judged} of {rules.min_requests} requests about active customers"
-    active = int(seen.answers.active.sum())
-    if seen.step.name != "canary" and active < MIN_ROWS:  # a small share of a small shop has no more
-        return f"{active} different active customers scored, of {MIN_ROWS} that tell something"
-    if seen.step.name == "watch" and seen.lasts_seconds < rules.watch_minutes * 60:
-        return f"watched for {seen.lasts_seconds / 60:.1f} of {rules.watch_minutes:g} minutes"
-    return ""
+def _find_wait_reason(observation: StepObservation, rules: RolloutSettings) -> str | None:
+    """Return what a step without a breach waits for; None if it has passed."""
+    if observation.service is None:
+        return "the service does not respond"
+    if observation.skew:
+        return f"skew: {observation.skew}"
+    if observation.version in observation.service.unavailable:  # the artifact store may be back at the next poll
+        return "the service cannot download it; see the service's log"
+    unavailable, answered = observation.recent_counters["unavailable"], observation.recent_counters["answered"]
+    if check_share("errors", unavailable, answered, rules.max_error_share, rules.certainty).verdict == "breached":
+        return f"{unavailable:.0f} of the last {answered:.0f} requests got 503: the service is not well"
+    if observation.predictions.active_requests < rules.min_requests:
+        return f"{observation.predictions.active_requests} of {rules.min_requests} requests about active customers"
+    active = int(observation.predictions.active.sum())
+    if observation.step.name != "canary" and active < MIN_ROWS:  # a small share of a small shop has no more
+        return f"{active} different active customers scored, of at least {MIN_ROWS}"
+    if observation.step.name == "watch" and observation.elapsed_seconds < rules.watch_minutes * 60:
+        return f"monitored for {observation.elapsed_seconds / 60:.1f} of {rules.watch_minutes:g} minutes"
+    return None

@@ -1,4 +1,4 @@
-"""Steps of a rollout, their order and their lease."""
+"""Steps of a rollout and their order."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,29 +13,33 @@ StepName = Literal["shadow", "canary", "watch"]
 
 @dataclass(frozen=True)
 class RolloutStep:
-    """Step of a rollout: shadow traffic, a share of the customers, or ``watch``, as champion with all traffic."""
+    """A step: shadow traffic, a canary of a share, or ``watch`` with all traffic as the champion.
+
+    Attributes:
+        share: Share of the customers, 0 to 1.
+    """
 
     name: StepName
     share: float = 0.0
 
     @property
     def label(self) -> str:
-        """Return the step as text."""
+        """Return the name with the share."""
         return f"canary of {self.share:.1%}" if self.name == "canary" else self.name
 
     @property
     def route(self) -> Literal["shadow", "canary", "champion"]:
-        """Return the route of the version's predictions in the log."""
+        """Return the route of the predictions in the log."""
         return "champion" if self.name == "watch" else self.name
 
     def traffic(self, until: datetime) -> Traffic:
-        """Build the traffic of the step.
+        """Create the traffic of a step before the promotion.
 
         Args:
-            until: End of the lease, UTC.
+            until: End of the lease.
 
         Returns:
-            Value of the traffic tag.
+            The traffic for the tag of the version.
         """
         assert self.name != "watch"
         return Traffic(mode=self.name, share=self.share, until=until)
@@ -45,7 +49,7 @@ WATCH = RolloutStep("watch", 1.0)
 
 
 def list_steps(rules: RolloutSettings) -> list[RolloutStep]:
-    """List the steps in order; the promotion comes before the last one.
+    """List the steps in their order; the promotion is before the last step.
 
     Args:
         rules: Settings of the rollout.
@@ -53,15 +57,12 @@ def list_steps(rules: RolloutSettings) -> list[RolloutStep]:
     Returns:
         The steps.
     """
-    return [
-        *([RolloutStep("shadow")] if rules.shadow else []),
-        *(RolloutStep("canary", share) for share in rules.shares),
-        WATCH,
-    ]
+    canaries = (RolloutStep("canary", share) for share in rules.shares)
+    return [*([RolloutStep("shadow")] if rules.shadow else []), *canaries, WATCH]
 
 
 def step_of(record: RolloutRecord) -> RolloutStep | None:
-    """Return the step of a record.
+    """Get the step of a record.
 
     Args:
         record: Record of a rollout.
@@ -73,10 +74,10 @@ def step_of(record: RolloutRecord) -> RolloutStep | None:
 
 
 def next_step(record: RolloutRecord | None, rules: RolloutSettings) -> RolloutStep:
-    """Return the current step of a rollout.
+    """Get the step to run.
 
     Args:
-        record: Latest record, None before the first step.
+        record: Latest record of the rollout; None before the first.
         rules: Settings of the rollout.
 
     Returns:
@@ -90,7 +91,7 @@ def next_step(record: RolloutRecord | None, rules: RolloutSettings) -> RolloutSt
 
 
 def settings_of(record: RolloutRecord) -> RolloutSettings:
-    """Read the settings with which a rollout began.
+    """Get the settings with which a rollout began.
 
     Args:
         record: Record of the rollout.
@@ -106,23 +107,23 @@ def lease_end(rules: RolloutSettings, now: datetime) -> datetime:
 
     Args:
         rules: Settings of the rollout.
-        now: Current time, UTC.
+        now: Start of the lease.
 
     Returns:
-        End of the lease, UTC.
+        The end.
     """
     return now + timedelta(seconds=rules.lease_seconds)
 
 
 def needs_renewal(until: datetime, rules: RolloutSettings, now: datetime) -> bool:
-    """Check that half of the lease has passed; a renewal at every poll would be a write to the registry each time.
+    """Check if less than half of a lease is left; a renewal at each poll would write to the registry each time.
 
     Args:
-        until: End of the lease, UTC.
+        until: End of the lease.
         rules: Settings of the rollout.
-        now: Current time, UTC.
+        now: Time of the check.
 
     Returns:
-        True if the lease should be renewed.
+        True if the lease is to be renewed.
     """
     return until - now < timedelta(seconds=rules.lease_seconds / 2)

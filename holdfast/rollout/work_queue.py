@@ -1,4 +1,4 @@
-"""The next rollout: an unfinished one, or a challenger without a rollout."""
+"""Selection of the rollout to run: an unfinished one, or a challenger without a rollout."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,13 +19,13 @@ from holdfast.rollout.steps import RolloutStep, next_step, settings_of
 
 @dataclass(frozen=True)
 class Work:
-    """A rollout to run or to resume.
+    """A rollout to run.
 
     Attributes:
         version: Version to roll out.
-        champion: Champion to compare with.
-        gates: Key of the passed gates.
-        record: Latest record; None before the first step.
+        champion: Version to compare with; None without a champion.
+        gates: Key of the evidence.
+        record: Latest record of the rollout; None before the first step.
     """
 
     version: str
@@ -34,35 +34,35 @@ class Work:
     record: RolloutRecord | None = None
 
     def step(self, rules: RolloutSettings) -> RolloutStep | None:
-        """Return the current step; a resumed rollout uses its own settings.
+        """Get the step to run. A resumed rollout keeps its own settings.
 
         Args:
-            rules: Settings of a new rollout.
+            rules: Settings for a new rollout.
 
         Returns:
-            The step; None after the end of the rollout.
+            The step; None if the rollout has ended.
         """
         if self.record is not None and not self.record.is_open:
             return None
         return next_step(self.record, settings_of(self.record) if self.record else rules)
 
-    def name(self, rules: RolloutSettings) -> str:
-        """Return version and step as text.
+    def label(self, rules: RolloutSettings) -> str:
+        """Describe version and step.
 
         Args:
-            rules: Settings of a new rollout.
+            rules: Settings for a new rollout.
 
         Returns:
-            The text.
+            Text for a task's name.
         """
         step = self.step(rules)
-        return f"version {self.version}: {step.label}" if step else f"version {self.version}: over"
+        return f"version {self.version}: {step.label}" if step else f"version {self.version}: ended"
 
-    def is_to_be_promoted(self, rules: RolloutSettings) -> bool:
-        """Check that the last step before the promotion has passed.
+    def is_ready_for_promotion(self, rules: RolloutSettings) -> bool:
+        """Check if the last step before the promotion has passed.
 
         Args:
-            rules: Settings of a new rollout.
+            rules: Settings for a new rollout.
 
         Returns:
             True if the promotion is next.
@@ -70,42 +70,42 @@ class Work:
         step = self.step(rules)
         return step is not None and step.name == "watch" and self.record is not None and self.record.step != "watch"
 
-    def after(self, record: RolloutRecord) -> "Work":
-        """Replace the record after the end of a step.
+    def with_record(self, record: RolloutRecord) -> "Work":
+        """Continue after a step.
 
         Args:
-            record: Record of the ended step.
+            record: Record of the end of the step.
 
         Returns:
-            The remaining rollout.
+            The rest of the rollout.
         """
         return replace(self, record=record)
 
-    def ended(self, why: str, now: datetime) -> RolloutRecord:
-        """Build the record that ends the rollout here.
+    def end_record(self, reason: str, now: datetime) -> RolloutRecord:
+        """Create the record that stops the rollout.
 
         Args:
-            why: Reason.
-            now: Current time, UTC.
+            reason: Why the rollout stops.
+            now: Time of the end.
 
         Returns:
             The record; the existing one if the rollout has ended already.
         """
         if self.record is None:
-            known = {"champion": self.champion, "gates": self.gates, "begun": now, "when": now}
-            return RolloutRecord(step="approval", share=0, verdict="stopped", why=why, **known)
+            known = {"champion": self.champion, "gates": self.gates, "started_at": now, "when": now}
+            return RolloutRecord(step="approval", share=0, verdict="stopped", why=reason, **known)
         if not self.record.is_open:
             return self.record
-        changed = {"verdict": "stopped", "when": now, "why": why, "is_held": True, "base": {}}
+        changed = {"verdict": "stopped", "when": now, "why": reason, "is_held": True, "start_counters": {}}
         return self.record.model_copy(update=changed)
 
 
 def rollout_lock(settings: Settings, seconds: float = 0) -> FileLock:
-    """Return the lock of the one active rollout; it guards one machine.
+    """Create the lock of the run that rolls out, for runs on one machine.
 
     Args:
-        settings: Settings with the MLflow folder, which is created.
-        seconds: Time until filelock raises ``Timeout``.
+        settings: Settings with the MLflow folder, in which the lock file is.
+        seconds: Time to wait for the lock before filelock's ``Timeout``.
 
     Returns:
         The lock, not acquired.
@@ -114,37 +114,53 @@ def rollout_lock(settings: Settings, seconds: float = 0) -> FileLock:
     return FileLock(settings.mlflow / "rollout.lock", timeout=seconds)
 
 
-def find_work(client: MlflowClient, version: str | None = None) -> Work | str:
-    """What to do next, a rollout that was killed first; or why there is nothing to do.
+@dataclass(frozen=True)
+class NothingToDo:
+    """No rollout to run, with the reason."""
 
-    A challenger whose rollout has ended gets another one when it has passed its gates again, or when ``version`` names
+    reason: str
+
+
+def find_work(client: MlflowClient, version: str | None = None) -> Work | NothingToDo:
+    """Find the next rollout; unfinished ones come first.
+
+    A challenger whose rollout has ended gets another one once it has passed its gates again, or if ``version`` names
     it.
+
+    Args:
+        client: MLflow's client.
+        version: Version number; None for the challenger.
+
+    Returns:
+        The rollout to run, or the reason why there is none.
 
     Raises:
         UnknownVersionError: There is no such version.
-        PromotionRefusedError: The ``version`` that was named cannot follow the champion of now.
+        PromotionRefusedError: The named version cannot follow the champion.
     """
     if unfinished := _unfinished(client):
         return unfinished
     champion = get_champion_version(client)
     number = str(get_version(client, version).version) if version else get_challenger_version(client)
     if number is None:
-        return f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out."
+        return NothingToDo(f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out.")
     if number == champion:
-        return f"Version {number} is the {CHAMPION} already."
+        return NothingToDo(f"Version {number} is the {CHAMPION} already.")
     ended, gates = RolloutRecord.load(client, number), GatesRecord.load(client, number)
     if ended is not None and version is None and gates is not None and ended.gates == gates.key:
-        return f"Version {number} has had its rollout: {ended.summary}. `--version {number}` begins another."
+        return NothingToDo(
+            f"Version {number} has had its rollout: {ended.summary}. `--version {number}` begins another."
+        )
     try:
         return Work(number, champion, require_passed_gates(client, number, champion).key)
     except PromotionRefusedError as refused:
         if version is not None:
             raise
-        return str(refused)
+        return NothingToDo(str(refused))
 
 
 def _unfinished(client: MlflowClient) -> Work | None:
-    """Return the oldest rollout that has not ended, or whose end was not reported."""
+    """Find the oldest rollout that has not ended, or whose end has no event."""
     found: list[tuple[datetime, Work]] = []
     for item in list_versions(client):
         version = str(item.version)
@@ -155,54 +171,76 @@ def _unfinished(client: MlflowClient) -> Work | None:
 
 
 def describe_pending_approval(
-    client: MlflowClient, work: Work, asks: bool, asked: str | None, again: bool, now: datetime
-) -> str:
-    """Why only a person can let it begin: one is being asked by another run; empty where it may, or this run is to ask.
+    client: MlflowClient, work: Work, needs_approval: bool, requested: str | None, is_named: bool, now: datetime
+) -> str | None:
+    """Check if a rollout may begin without a further answer of a person.
 
-    The rule of the promotion, before the first step: what the promotion would refuse is not tried out on anybody. A run
-    that ``asks`` does so anew on other evidence, and ``again`` where an earlier request on the same was refused, but
-    only once: where it has ``asked`` already, it goes on with that version on that evidence, or leaves the asking to
-    the next run.
+    The rule is that of the promotion: a version that the promotion would refuse gets no traffic. A run that needs an
+    approval requests one on new evidence, and again after a refusal if the version was named, but only once per run.
+
+    Args:
+        client: MLflow's client.
+        work: The rollout.
+        needs_approval: True if this run requests approval.
+        requested: The version for which this run has requested approval; None before.
+        is_named: True if the caller named the version.
+        now: Time of the check.
+
+    Returns:
+        None if the rollout may begin or this run is to request approval; else what it waits for.
 
     Raises:
-        ApprovalRefusedError: A person refused, or did not answer in time, and this run does not ask again.
+        ApprovalRefusedError: A person refused, or did not answer in time, and this run does not request again.
     """
-    if asks:
+    if needs_approval:
         record = ApprovalRecord.load(client, work.version)
         if record is None or record.gates != work.gates:
-            return _asked_about_another(work.version, asked) if asked else ""
-    standing = pending_approval(client, work.version, now)
-    if standing is None:
-        return ""
-    if standing.status == "waiting":
-        return describe_rejection(work.version, standing)
-    if asked or not asks or not again:
-        raise ApprovalRefusedError(describe_rejection(work.version, standing))
-    return ""
+            return _describe_superseded(work.version, requested) if requested else None
+    pending = pending_approval(client, work.version, now)
+    if pending is None:
+        return None
+    if pending.status == "waiting":
+        return describe_rejection(work.version, pending)
+    if requested or not needs_approval or not is_named:
+        raise ApprovalRefusedError(describe_rejection(work.version, pending))
+    return None
 
 
-def _asked_about_another(version: str, asked: str) -> str:
-    if asked != version:
+def _describe_superseded(version: str, requested: str) -> str:
+    if requested != version:
         return (
-            f"Version {asked}, which was asked about, was superseded by {_named(version)}: the next run asks about it."
+            f"Version {requested}, for which approval was requested, was superseded by {_name(version)}: the next run "
+            "requests approval for that version."
         )
-    return f"{_named(version).capitalize()} was judged again since it was asked about: the next run asks again."
+    return (
+        f"{_name(version).capitalize()} was evaluated again since approval was requested: the next run requests "
+        "approval again."
+    )
 
 
-def interruption_reason(client: MlflowClient, version: str, record: RolloutRecord) -> str:
-    """Why a rollout cannot go on as things stand, whoever changed them; empty where it can."""
+def interruption_reason(client: MlflowClient, version: str, record: RolloutRecord) -> str | None:
+    """Check if the aliases still allow a rollout to go on.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        record: Record of the current step.
+
+    Returns:
+        None, or why the rollout cannot go on.
+    """
     champion = get_champion_version(client)
     if record.step == "watch":
-        return "" if champion == version else f"the {CHAMPION} was moved to {_named(champion)} meanwhile"
+        return None if champion == version else f"the {CHAMPION} was moved to {_name(champion)} meanwhile"
     if champion == version:
         return f"it was made the {CHAMPION} by somebody else"
     if champion != record.champion:
-        return f"the {CHAMPION} is {_named(champion)} now, and it was held against {_named(record.champion)}"
+        return f"the {CHAMPION} is {_name(champion)} now, and it was compared with {_name(record.champion)}"
     challenger = get_challenger_version(client)
     if challenger is None:
         return f"it is no {CHALLENGER} any more"
-    return "" if challenger == version else f"superseded by {_named(challenger)}"
+    return None if challenger == version else f"superseded by {_name(challenger)}"
 
 
-def _named(version: str | None) -> str:
+def _name(version: str | None) -> str:
     return "no version" if version is None else f"version {version}"

@@ -55,7 +55,7 @@ class BadChallenger(Scenario):
         records = [item for item in parse_events(tags, _BAD) or () if isinstance(item, RolloutRecord)]
         ended = [(item.step, item.verdict) for item in records if item.verdict != "begun"]
         canary_seconds = [
-            (item.when - item.begun).total_seconds()
+            (item.when - item.started_at).total_seconds()
             for item in records
             if item.verdict == "breached" and item.step == "canary"
         ]

@@ -49,7 +49,7 @@ class SimulatedRollout:
     is_reachable: bool = True
     refused: frozenset[str] = frozenset()
     unavailable: frozenset[str] = frozenset()
-    ahead_seconds: float = 0
+    clock_ahead_seconds: float = 0
     flow_run: str = ""
     shift: float = 0.0
     skew: str | None = None
@@ -120,7 +120,7 @@ class SimulatedRollout:
         if not self.is_reachable:
             return None
         known = (dict(self.counters), champion, challenger, mode, self.refused)
-        return ServiceState(*known, True, self.ahead_seconds, self.unavailable)
+        return ServiceState(*known, True, self.clock_ahead_seconds, self.unavailable)
 
     @property
     def dependencies(self) -> StepDependencies:
@@ -167,12 +167,12 @@ def watch_promoted(rollout: SimulatedRollout) -> RolloutRecord:
     record = RolloutRecord(
         step="canary",
         share=0.25,
-        begun=rollout.now,
+        started_at=rollout.now,
         when=rollout.now,
         verdict="passed",
         champion=work.champion,
         gates=work.gates,
-        rules=RULES.changed(),
+        rules=RULES.non_defaults(),
     )
     record.save(rollout.client, rollout.challenger)
     registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)

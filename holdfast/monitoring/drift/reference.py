@@ -19,7 +19,6 @@ from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.contract import MODEL_NAME, differing_definitions, model_inputs
-from holdfast.models.loaded_model import load_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.monitoring.drift.psi import SCORE
@@ -110,7 +109,7 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
             f"the training set of version {registered.number} cannot be joined again: its definitions differ in "
             f"{', '.join(parts)}"
         )
-    model = ScoringModel(load_model(contract, RegistryClient(settings.mlflow_tracking_uri).download_model(contract)))
+    model = ScoringModel(RegistryClient(settings.mlflow_tracking_uri).load_model(contract))
     try:
         training = load_training_rows(client, settings, registered.number)
     except OSError as error:

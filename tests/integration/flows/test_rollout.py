@@ -55,7 +55,13 @@ def test_one_that_goes_on_was_begun_with_a_person_or_without(client: Any) -> Non
     from flows.rollout import rollout
 
     champion, challenger = _pair(client)
-    known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
+    known: dict[str, Any] = {
+        "champion": champion,
+        "gates": "k",
+        "begun": NOW,
+        "when": NOW,
+        "rules": OVER.non_defaults(),
+    }
     RolloutRecord(step="canary", share=0.25, verdict="passed", **known).save(client, challenger)
     assert rollout(approval="manual").version == challenger
     assert get_champion_version(client) == challenger
@@ -112,9 +118,9 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
     champion, challenger = _pair(client)
     result = rollout(rules=OVER)
     assert (result.version, result.verdict) == (challenger, "stopped")
-    assert "the service does not answer" in result.text
+    assert "the service does not respond" in result.text
     first = _record(client, challenger)
-    assert (first.step, first.is_held, first.rules) == ("shadow", True, OVER.changed())
+    assert (first.step, first.is_held, first.rules) == ("shadow", True, OVER.non_defaults())
     assert len(first.flow_run) == 36
     assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: challenger}
     assert '"off"' in client.get_model_version(MODEL_NAME, challenger).tags[TRAFFIC_TAG]
@@ -126,10 +132,10 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
     assert f"`--version {challenger}` begins another" in again.text
     assert rollout(challenger, rules=OVER).verdict == "stopped"
     second = _record(client, challenger)
-    assert second.begun > first.begun
+    assert second.started_at > first.started_at
     record_passed_gates(client, challenger, champion, key="other evidence")
     assert rollout(rules=OVER).verdict == "stopped"
-    assert _record(client, challenger).begun > second.begun
+    assert _record(client, challenger).begun > second.started_at
 
 
 def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +167,13 @@ def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
     from holdfast.rollout.notifications import finish_step
 
     champion, challenger = _pair(client)
-    known: dict[str, Any] = {"champion": champion, "gates": "k", "begun": NOW, "when": NOW, "rules": OVER.changed()}
+    known: dict[str, Any] = {
+        "champion": champion,
+        "gates": "k",
+        "begun": NOW,
+        "when": NOW,
+        "rules": OVER.non_defaults(),
+    }
     RolloutRecord(step="shadow", share=0, verdict="begun", **known).save(client, challenger)
     passed_it = RolloutRecord(step="shadow", share=0, verdict="passed", **known)
 
@@ -308,7 +320,7 @@ class TestResumed:
         set_challenger(client, later)
         result = self.answer(monkeypatch, decision)
         assert (result.verdict, result.version) == ("nothing", None)
-        assert f"Version {asked}, which was asked about, was superseded by version {later}" in result.text
+        assert f"Version {asked}, for which approval was requested, was superseded by version {later}" in result.text
         assert self.approval(client, asked).status == {"approve": "approved", "refuse": "refused"}[decision]
         assert (ApprovalRecord.load(client, later), RolloutRecord.load(client, later)) == (None, None)
         assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: later}
@@ -350,7 +362,7 @@ class TestResumed:
     def test_judged_again_meanwhile_it_is_asked_about_again(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         champion, challenger = self.asked(client, monkeypatch)
         record_passed_gates(client, challenger, champion, key="other evidence")
-        assert "was judged again since it was asked about" in self.answer(monkeypatch).text
+        assert "was evaluated again since approval was requested" in self.answer(monkeypatch).text
         assert RolloutRecord.load(client, challenger) is None
 
     def test_a_rollout_that_was_killed_goes_first_and_the_answer_is_not_lost(
@@ -361,7 +373,7 @@ class TestResumed:
         record_passed_gates(client, killed, champion)
         RolloutRecord(
             step="shadow", share=0, begun=NOW, when=NOW, verdict="begun", champion=champion, gates="k",
-            rules=OVER.changed(),
+            rules=OVER.non_defaults(),
         ).save(client, killed)  # fmt: skip
         assert self.answer(monkeypatch).version == challenger
         assert _record(client, killed).why == f"superseded by version {challenger}"
@@ -377,4 +389,4 @@ def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     with pytest.raises(SystemExit) as ended:
         run_flow(rollout)
     assert not ended.value.code
-    assert "the service does not answer" in capsys.readouterr().out
+    assert "the service does not respond" in capsys.readouterr().out

@@ -193,7 +193,7 @@ def test_worse_champion_is_rolled_back(shop: Shop) -> None:
     def only_the_watch_sees(client: Any, settings: Any, work: Any, its: Any, service_data: Any) -> Any:
         if work.step(its) == WATCH:
             half = ONE_SECOND_POLL.model_copy(update={"shares": (0.5,)})
-            record = work.record.model_copy(update={"rules": half.changed()})
+            record = work.record.model_copy(update={"rules": half.non_defaults()})
             work = dataclasses.replace(work, record=record)
         return run_step(client, settings, work, its, service_data)
 
@@ -241,5 +241,5 @@ def test_killed_rollout_resumes_and_its_lease_ends(shop: Shop) -> None:
     tags = shop.client.get_model_version(MODEL_NAME, challenger).tags
     events = [event for event in parse_events(tags, challenger) or [] if isinstance(event, RolloutRecord)]
     first = next(event for event in events if event.verdict == "passed")
-    assert (first.share, first.begun) == (0.05, begun.begun), "the same step, since the same time"
+    assert (first.share, first.started_at) == (0.05, begun.started_at), "the same step, since the same time"
     assert get_champion_version(shop.client) == challenger

@@ -50,7 +50,7 @@ def test_every_record_has_a_tag_of_its_own() -> None:
 
 @pytest.mark.parametrize("text", ["", "passed", "{}", '{"verdict": "fine"}'])
 def test_a_tag_that_somebody_else_wrote_is_named(text: str) -> None:
-    with pytest.raises(BadRecordError, match=r"holdfast\.gates of holdfast-churn version 3 is no GatesRecord"):
+    with pytest.raises(BadRecordError, match=r"holdfast\.gates of holdfast-churn version 3 is not a GatesRecord"):
         GatesRecord.from_tags({GatesRecord.TAG: text}, "3")
 
 
@@ -116,7 +116,7 @@ class TestEvents:
 
     @pytest.mark.parametrize("text", ["", "{}", '"x"', "[1]", '[{"kind": "x", "record": {}}]'])
     def test_a_tag_that_somebody_else_wrote_is_named(self, text: str) -> None:
-        with pytest.raises(BadRecordError, match=r"holdfast\.events of holdfast-churn version 3 is no list"):
+        with pytest.raises(BadRecordError, match=r"holdfast\.events of holdfast-churn version 3 is not a list"):
             parse_events({EVENTS_TAG: text}, "3")
 
     def test_it_is_a_list_of_kinds_and_records(self, registry: Any) -> None:

@@ -328,9 +328,9 @@ def test_what_a_gate_measured_is_not_more_than_it_was() -> None:
 
 
 def test_thresholds_other_than_the_defaults_are_named() -> None:
-    assert GateSettings().changed() == {}
+    assert GateSettings().non_defaults() == {}
     assert describe_changed_thresholds({}) == ""
-    told = describe_changed_thresholds(GateSettings(max_size_mb=30, max_rollbacks=1).changed())
+    told = describe_changed_thresholds(GateSettings(max_size_mb=30, max_rollbacks=1).non_defaults())
     assert told == "Thresholds other than the defaults: max_size_mb 30.0, max_rollbacks 1."
 
 

@@ -96,9 +96,9 @@ def test_timeline_has_traffic() -> None:
         for hours, (mode, share) in enumerate([("shadow", 0.0), ("canary", 0.05), ("off", 0.0)], start=1)
     ]
     assert [text for _, text in build_timeline(history(events=[GATES, *events]))[2:]] == [
-        "tried out in shadow, by Ann",
-        "tried out on 5.0% of the customers, by Ann",
-        "tried out no more, by Ann",
+        "shadow traffic, by Ann",
+        "canary for 5.0% of the customers, by Ann",
+        "traffic off, by Ann",
     ]
 
 
@@ -176,6 +176,6 @@ def test_timeline_has_rollout_steps() -> None:
     ]
     assert [text for _, text in build_timeline(history(events=events)) if text.startswith("rollout")] == [
         "rollout, shadow: begun",
-        "rollout, shadow: passed after 200 requests about 90 active customers (and 12 others, not judged)",
+        "rollout, shadow: passed after 200 requests about 90 active customers (and 12 inactive, not evaluated)",
         "rollout, canary of 5.0%: breached after 12 requests: too slow",
     ]

@@ -1,4 +1,4 @@
-"""What a service has counted in a step, started again and again, watched by runs that are killed."""
+"""What a service has tracker in a step, started again and again, watched by runs that are killed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,84 +18,84 @@ def _record(base: dict[str, float]) -> RolloutRecord:
     )
 
 
-def _counted(record: RolloutRecord) -> CounterTracker:
+def _make_tracker(record: RolloutRecord) -> CounterTracker:
     return CounterTracker(RolloutRecord.model_validate_json(record.model_dump_json()), ("2", "1"))
 
 
 def test_five_of_a_hundred_after_a_restart_are_not_five_of_fifty() -> None:
-    """The new process has passed what the old one had counted when the step began."""
-    counted = _counted(_record(PLAIN | {"answered": 50.0}))
+    """The new process has passed what the old one had tracker when the step began."""
+    tracker = _make_tracker(_record(PLAIN | {"answered": 50.0}))
     for answered, failed in ((60, 0), (10, 1), (100, 5)):
-        counted.look(PLAIN | {"answered": float(answered), "failed": float(failed)}, NOON)
-    assert counted.grown == PLAIN | {"answered": 110.0, "failed": 5.0}
-    assert counted.base["answered"] == 50, "what was usual before the step is still known"
+        tracker.update(PLAIN | {"answered": float(answered), "failed": float(failed)}, NOON)
+    assert tracker.counters == PLAIN | {"answered": 110.0, "failed": 5.0}
+    assert tracker.start_counters["answered"] == 50, "what was usual before the step is still known"
 
 
 def test_latencies_of_two_processes_are_added() -> None:
     name = "seconds:2:inf"
-    counted = _counted(_record(PLAIN | {"answered": 50.0, name: 40.0}))
+    tracker = _make_tracker(_record(PLAIN | {"answered": 50.0, name: 40.0}))
     for value in (45.0, 3.0, 80.0):
-        counted.look(PLAIN | {"answered": value + 10, name: value}, NOON)
-    assert counted.grown[name] == 5 + 80
+        tracker.update(PLAIN | {"answered": value + 10, name: value}, NOON)
+    assert tracker.counters[name] == 5 + 80
 
 
 def test_that_did_not_answer_when_the_step_began_counts_from_its_first_answer() -> None:
     record = _record({})
-    counted = _counted(record)
-    counted.look(PLAIN | {"answered": 7.0, "failures:9": 3.0}, NOON)
-    assert counted.grown["answered"] == 0
-    assert counted.in_record(record).base == PLAIN | {"answered": 7.0}
+    tracker = _make_tracker(record)
+    tracker.update(PLAIN | {"answered": 7.0, "failures:9": 3.0}, NOON)
+    assert tracker.counters["answered"] == 0
+    assert tracker.update_record(record).start_counters == PLAIN | {"answered": 7.0}
 
 
 def test_the_record_is_the_same_until_the_service_is_started_again() -> None:
     record = _record(PLAIN | {"answered": 50.0})
-    counted = _counted(record)
-    counted.look(PLAIN | {"answered": 60.0}, NOON)
-    assert counted.in_record(record) is record
-    counted.look(PLAIN | {"answered": 5.0}, NOON)
-    noted = counted.in_record(record)
-    assert (noted.base, noted.carried) == (record.base, PLAIN | {"answered": 10.0})
-    assert counted.in_record(noted) is noted
+    tracker = _make_tracker(record)
+    tracker.update(PLAIN | {"answered": 60.0}, NOON)
+    assert tracker.update_record(record) is record
+    tracker.update(PLAIN | {"answered": 5.0}, NOON)
+    noted = tracker.update_record(record)
+    assert (noted.start_counters, noted.restart_counters) == (record.start_counters, PLAIN | {"answered": 10.0})
+    assert tracker.update_record(noted) is noted
 
 
 def test_what_was_lately_is_forgotten_in_time_over_a_restart_too() -> None:
-    counted = _counted(_record(PLAIN | {"answered": 50.0}))
+    tracker = _make_tracker(_record(PLAIN | {"answered": 50.0}))
     minute = timedelta(minutes=1)
     for number in range(1, 11):  # an outage of three minutes, then another process
         process = 50.0 if number <= 4 else 0.0
         away = 10.0 * min(number, 3) if number <= 4 else 0.0
         at = NOON + number * minute
-        counted.look(PLAIN | {"answered": process + number * 10, "unavailable": away}, at)
+        tracker.update(PLAIN | {"answered": process + number * 10, "unavailable": away}, at)
         since = max(0, number - RECENT // minute)
-        assert counted.lately["unavailable"] == 10 * (min(number, 3) - min(since, 3)), number
-    assert counted.grown["unavailable"] == 30
+        assert tracker.recent_counters["unavailable"] == 10 * (min(number, 3) - min(since, 3)), number
+    assert tracker.counters["unavailable"] == 30
 
 
 def test_a_run_that_goes_on_holds_the_step_against_its_start_until_it_has_looked_long_enough() -> None:
-    counted = _counted(_record(PLAIN))
+    tracker = _make_tracker(_record(PLAIN))
     for minutes, expected in ((60, 40), (64, 40), (65, 0)):
-        counted.look(PLAIN | {"answered": 90.0, "unavailable": 40.0}, NOON + timedelta(minutes=minutes))
-        assert counted.lately["unavailable"] == expected
+        tracker.update(PLAIN | {"answered": 90.0, "unavailable": 40.0}, NOON + timedelta(minutes=minutes))
+        assert tracker.recent_counters["unavailable"] == expected
 
 
 _PROCESSES = st.lists(st.lists(st.integers(0, 60), min_size=2, max_size=4), min_size=1, max_size=4)
 
 
 @given(st.integers(0, 50), _PROCESSES, st.sets(st.integers(0, 2)))
-def test_nothing_is_counted_twice_or_lost_whoever_is_killed(
+def test_nothing_is_tracker_twice_or_lost_whoever_is_killed(
     before: int, processes: list[list[int]], killed_after: set[int]
 ) -> None:
     """Each process answers so many requests from look to look; the run that looks is killed between two of them."""
     record = _record(PLAIN | {"answered": float(before)})
-    counted, answered, expected = _counted(record), before, 0
+    tracker, answered, expected = _make_tracker(record), before, 0
     for number, process in enumerate(processes):
         if number:  # one that has not yet answered as many as the one before had
             answered, process = 0, [min(process[0], answered - 1), *process[1:]] if answered else []
         for look, more in enumerate(process):
             answered += more
             expected += more
-            counted.look(PLAIN | {"answered": float(answered)}, NOON)
-            assert counted.grown["answered"] == expected
-            record = counted.in_record(record)
+            tracker.update(PLAIN | {"answered": float(answered)}, NOON)
+            assert tracker.counters["answered"] == expected
+            record = tracker.update_record(record)
             if look in killed_after and look < len(process) - 1:
-                counted = _counted(record)
+                tracker = _make_tracker(record)

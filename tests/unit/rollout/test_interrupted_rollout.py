@@ -23,7 +23,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.promotion.challenger_traffic import build_traffic, set_traffic
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically
-from holdfast.promotion.rollback import roll_back
+from holdfast.promotion.rollback import RollbackCause, roll_back
 from holdfast.rollout import notifications, registry_actions, step_runner
 from holdfast.rollout.notifications import finish_step
 from holdfast.rollout.step_runner import run_step
@@ -35,7 +35,8 @@ from tests.support.rollout_simulator import CANARY, NOON, SLOW_POLLING, Simulate
 def passed_the_last_step(rollout: SimulatedRollout) -> None:
     """It has the traffic of that, and is not promoted yet."""
     RolloutRecord(
-        step="canary", share=0.25, begun=rollout.now, when=rollout.now, verdict="passed", champion=rollout.champion,
+        step="canary", share=0.25, started_at=rollout.now, when=rollout.now, verdict="passed",
+        champion=rollout.champion,
         gates=rollout.work().gates,
     ).save(rollout.client, rollout.challenger)  # fmt: skip
     given = RolloutStep("canary", 0.25).traffic(rollout.now + timedelta(minutes=3))
@@ -69,11 +70,11 @@ class TestInterrupted:
         assert rollout.find_served_versions() == (other, None, None)
 
     def test_by_its_own_promotion(self, rollout: SimulatedRollout) -> None:
-        def promoted() -> None:
+        def promote() -> None:
             decision = decide_automatically(rollout.client, rollout.challenger, "", rollout.now)
             promote_champion(rollout.client, rollout.settings, rollout.challenger, decision, rollout.now)
 
-        assert self.after(rollout, watch_promoted).why == "it was made the champion by somebody else"
+        assert self.after(rollout, promote).why == "it was made the champion by somebody else"
         assert get_champion_version(rollout.client) == rollout.challenger
 
     def test_by_gates_that_it_does_not_pass_any_more(self, rollout: SimulatedRollout) -> None:
@@ -105,7 +106,7 @@ class TestInterrupted:
     ) -> None:
         if at != "first":
             RolloutRecord(
-                step="shadow", share=0, begun=rollout.now, when=rollout.now,
+                step="shadow", share=0, started_at=rollout.now, when=rollout.now,
                 verdict="passed" if at == "next" else "begun",
                 champion=rollout.champion, gates=rollout.work().gates,
             ).save(rollout.client, rollout.challenger)  # fmt: skip
@@ -161,7 +162,8 @@ class TestInterrupted:
         self, rollout: SimulatedRollout
     ) -> None:
         RolloutRecord(
-            step="canary", share=0.25, begun=rollout.now, when=rollout.now, verdict="passed", champion=rollout.champion,
+            step="canary", share=0.25, started_at=rollout.now, when=rollout.now, verdict="passed",
+            champion=rollout.champion,
             gates=rollout.work().gates,
         ).save(rollout.client, rollout.challenger)  # fmt: skip
         word = ApprovalRecord(
@@ -171,18 +173,18 @@ class TestInterrupted:
             word.save(rollout.client, version)
             with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {rollout.challenger}"):
                 registry_actions.promote_challenger(
-                    rollout.client, rollout.settings, rollout.work(), "why", rollout.now, asks=True
+                    rollout.client, rollout.settings, rollout.work(), "why", rollout.now, needs_approval=True
                 )
         word.model_copy(update={"gates": "k"}).save(rollout.client, rollout.challenger)
         registry_actions.promote_challenger(
-            rollout.client, rollout.settings, rollout.work(), "why", rollout.now, asks=True
+            rollout.client, rollout.settings, rollout.work(), "why", rollout.now, needs_approval=True
         )
         record = PromotionRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == ("manual", "ann")
 
     def test_by_a_rollback_in_the_watch(self, rollout: SimulatedRollout) -> None:
         def back() -> None:
-            roll_back(rollout.client, rollout.settings, None, "complaints", "ann", rollout.now)
+            roll_back(rollout.client, rollout.settings, None, RollbackCause("ann", "complaints", rollout.now))
 
         rollout.before_read = lambda now: back() if now.reads == 3 else None
         record = watch_promoted(rollout)
@@ -274,7 +276,7 @@ class TestKilled:
         assert rollout.find_served_versions() == (rollout.champion, None, None), "the lease has ended"
         record = rollout.finish_step()  # by the rules it was begun with, whatever those of this run are
         assert (record.step, record.share, record.verdict) == ("canary", 0.05, "passed")
-        assert record.begun == began.begun
+        assert record.started_at == began.started_at
         assert rollout.list_recorded_steps() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
 
     def test_tried_again_by_the_same_run_the_end_that_it_had_written_stands(
@@ -306,7 +308,7 @@ class TestKilled:
         with pytest.raises(_KilledError):
             run_step(rollout.client, rollout.settings, work, CANARY, rollout.dependencies)
         rollout.now += timedelta(minutes=5)
-        assert run_step(rollout.client, rollout.settings, work, CANARY, rollout.dependencies).record.begun == NOON
+        assert run_step(rollout.client, rollout.settings, work, CANARY, rollout.dependencies).record.started_at == NOON
 
     @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
     @pytest.mark.parametrize("step", ["canary", "watch"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.rollout.service_metrics import (
-    _ahead,
+    _clock_ahead_seconds,
     is_restarted,
     latency_buckets,
     parse_metrics,
@@ -110,7 +110,7 @@ def test_a_service_that_does_not_answer_is_none(answering: tuple[str, list[tuple
     answers.append((200, TEXT.encode()))
     found = read_service(url)
     assert found is not None and found.champion == "1"
-    assert abs(found.ahead_seconds) < 5, "both are this machine's clock"
+    assert abs(found.clock_ahead_seconds) < 5, "both are this machine's clock"
     for answer in ((503, b""), (200, b"<html>no metrics")):
         answers.append(answer)
         assert read_service(url) is None
@@ -119,9 +119,9 @@ def test_a_service_that_does_not_answer_is_none(answering: tuple[str, list[tuple
 
 def test_a_clock_that_is_apart_is_seen() -> None:
     noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
-    assert _ahead("Mon, 05 Jan 2026 12:01:30 GMT", noon) == pytest.approx(90, abs=1)
-    assert _ahead("Mon, 05 Jan 2026 11:59:00 GMT", noon) == pytest.approx(-60, abs=1)
-    assert _ahead("yesterday", noon) == _ahead(None, noon) == 0
+    assert _clock_ahead_seconds("Mon, 05 Jan 2026 12:01:30 GMT", noon) == pytest.approx(90, abs=1)
+    assert _clock_ahead_seconds("Mon, 05 Jan 2026 11:59:00 GMT", noon) == pytest.approx(-60, abs=1)
+    assert _clock_ahead_seconds("yesterday", noon) == _clock_ahead_seconds(None, noon) == 0
 
 
 def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:

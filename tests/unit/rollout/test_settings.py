@@ -18,12 +18,12 @@ def _record(step: Any, share: float, verdict: Any, rules: RolloutSettings) -> Ro
     return RolloutRecord(
         step=step,
         share=share,
-        begun=NOW,
+        started_at=NOW,
         when=NOW,
         verdict=verdict,
         champion="1",
         gates="k",
-        rules=rules.changed(),
+        rules=rules.non_defaults(),
     )
 
 
@@ -42,7 +42,7 @@ def test_rules_survive_in_a_record() -> None:
     rules = RolloutSettings(shadow=False, shares=(0.1, 0.3), min_requests=7, certainty=0.9)
     record = RolloutRecord.model_validate_json(_record("canary", 0.1, "begun", rules).model_dump_json())
     assert settings_of(record) == rules
-    assert RolloutSettings().changed() == {}
+    assert RolloutSettings().non_defaults() == {}
     assert next_step(record, settings_of(record)) == RolloutStep("canary", 0.1)
 
 

@@ -12,7 +12,7 @@ from holdfast.model_versions.records import RollbackRecord, RolloutRecord, Traff
 from holdfast.models.contract import MODEL_NAME
 from holdfast.rollout import notifications, registry_actions
 from holdfast.rollout.counters import RECENT
-from holdfast.rollout.work_queue import find_work
+from holdfast.rollout.work_queue import NothingToDo, find_work
 from tests.support.registered_versions import base_shop
 from tests.support.rollout_simulator import (
     CANARY,
@@ -34,10 +34,10 @@ class TestAGoodOne:
             ("canary", 0.25, "passed"),
         ]
         assert all(one.requests >= RULES.min_requests for one in found)
-        assert found[0].figures["rank correlation"] == pytest.approx(1)
-        assert found[0].figures["as registered"] < 1e-12
+        assert found[0].guardrail_values["rank correlation"] == pytest.approx(1)
+        assert found[0].guardrail_values["as registered"] < 1e-12
         work = rollout.work()
-        assert work.is_to_be_promoted(RULES)
+        assert work.is_ready_for_promotion(RULES)
         assert (
             registry_actions.promote_challenger(rollout.client, rollout.settings, work, "why", rollout.now)
             == rollout.champion
@@ -75,24 +75,25 @@ class TestAGoodOne:
         """Callers who ask about everybody ask about the inactive, too, whose scores are no reason to take it back."""
         rollout.active_customers, rollout.inactive_customers = 60, 300
         found = rollout.finish_step()
-        assert (found.verdict, found.others) == ("passed", 300)
+        assert (found.verdict, found.inactive_customers) == ("passed", 300)
         assert 60 <= found.customers <= found.requests == 120
-        assert found.figures["psi"] < 0.5
+        assert found.guardrail_values["psi"] < 0.5
         assert (
-            f"after 120 requests about {found.customers} active customers (and 300 others, not judged)" in found.summary
+            f"after 120 requests about {found.customers} active customers (and 300 inactive, not evaluated)"
+            in found.summary
         )
 
     def test_of_inactive_customers_alone_nothing_is_judged(self, rollout: SimulatedRollout) -> None:
         rollout.active_customers, rollout.inactive_customers = 0, 300
         found = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.02}))
-        assert (found.verdict, found.requests, found.others) == ("stopped", 0, 300)
+        assert (found.verdict, found.requests, found.inactive_customers) == ("stopped", 0, 300)
 
     def test_another_threshold_is_no_change_of_scores(
         self, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(notifications, "emit_event", lambda *_: True)
         found = start_rollout(*registry_shop, threshold=0.95).finish_step()
-        assert (found.verdict, found.figures["decisions"]) == ("passed", 0)
+        assert (found.verdict, found.guardrail_values["decisions"]) == ("passed", 0)
 
 
 class TestABadOne:
@@ -102,7 +103,7 @@ class TestABadOne:
     ) -> None:
         record = inverted_rollout.finish_step(rules.model_copy(update={"min_requests": 10_000}))
         assert (record.verdict, inverted_rollout.reads) == ("breached", 3)
-        assert record.figures["rank correlation"] < -0.9
+        assert record.guardrail_values["rank correlation"] < -0.9
         assert "rank correlation" in record.why
         assert inverted_rollout.find_served_versions() == (inverted_rollout.champion, None, None)
         assert get_challenger_version(inverted_rollout.client) is None
@@ -144,14 +145,14 @@ class TestABadOne:
         rollout.shift = 1e-6
         record = rollout.finish_step()
         assert record.verdict == "breached"
-        assert "what the registered model says" in record.why
+        assert "difference from the registered model's scores" in record.why
 
     def test_one_that_services_refuse_is_taken_back(self, rollout: SimulatedRollout) -> None:
         rollout.find_served_versions = lambda: (rollout.champion, None, None)  # type: ignore[method-assign]
         rollout.refused = frozenset({rollout.challenger})
         record = rollout.finish_step()
         assert (record.verdict, record.requests) == ("breached", 0)
-        assert "refuses to try it out" in record.why
+        assert "refuses to serve it as challenger" in record.why
         assert rollout.now - NOON < timedelta(minutes=2)
 
     @pytest.mark.parametrize("trouble", ["unavailable", "another"])
@@ -193,14 +194,14 @@ class TestABadOne:
         rollout.shift = float("nan")
         record = rollout.finish_step()
         assert record.verdict == "breached"
-        assert "what the registered model says of the same inputs is nan" in record.why
+        assert "the registered model's scores of the same inputs is nan" in record.why
         assert RolloutRecord.load(rollout.client, rollout.challenger) == record, "it can be read back"
         assert "there is nothing to roll out" in str(find_work(rollout.client)), (
             "and the next rollout is not in its way"
         )
 
     def test_where_the_clocks_are_apart_it_is_not_begun(self, rollout: SimulatedRollout) -> None:
-        rollout.ahead_seconds = -45
+        rollout.clock_ahead_seconds = -45
         record = rollout.finish_step()
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "the clock of the service is 45 s behind this machine's" in record.why
@@ -225,7 +226,7 @@ class TestWaits:
         assert get_challenger_version(rollout.client) == rollout.challenger, "it has passed its gates all the same"
         (alert,) = list_open_alerts(rollout.settings)
         assert (alert.key, alert.severity) == (f"holdfast.rollout.held:version {rollout.challenger}", "warning")
-        assert find_told(rollout) == record.summary
+        assert find_ended_summary(rollout) == record.summary
 
     def test_a_service_that_is_silent_is_alerted_once_and_nobody_holds_the_lease(
         self, rollout: SimulatedRollout
@@ -256,7 +257,7 @@ class TestWaits:
         rollout.before_read = scores
         record = rollout.finish_step(CANARY)
         assert (record.verdict, record.is_held) == ("stopped", True)
-        assert "the prediction log holds none" in record.why
+        assert "missing in the prediction log" in record.why
         assert rollout.now - NOON < timedelta(minutes=CANARY.unreachable_minutes + 1)
         assert len(leases - {None}) == 1, "it was never renewed"
         assert rollout.find_served_versions() == (rollout.champion, None, None)
@@ -272,8 +273,8 @@ class TestWaits:
 
         rollout.before_read = again
         record = watch_promoted(rollout)
-        assert (record.verdict, record.base, record.carried) == ("passed", {}, {})
-        assert record.figures["errors"] < 0.01
+        assert (record.verdict, record.start_counters, record.restart_counters) == ("passed", {}, {})
+        assert record.guardrail_values["errors"] < 0.01
 
     def test_a_log_that_is_a_moment_late_is_no_trouble(self, rollout: SimulatedRollout) -> None:
         def scores(now: SimulatedRollout) -> None:
@@ -320,8 +321,8 @@ class TestWaits:
         assert "got 503: the service is not well" in record.why
 
 
-def find_told(rollout: SimulatedRollout) -> str:
-    """How the flow says that there is nothing to do."""
+def find_ended_summary(rollout: SimulatedRollout) -> str:
+    """Return the summary of the ended rollout in the reason of the flow."""
     found = find_work(rollout.client)
-    assert isinstance(found, str)
-    return found.partition("has had its rollout: ")[2].partition(". `--version")[0]
+    assert isinstance(found, NothingToDo)
+    return found.reason.partition("has had its rollout: ")[2].partition(". `--version")[0]

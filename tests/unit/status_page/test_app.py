@@ -101,7 +101,7 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
     assert found.models.value.champion.version == "1"
     assert found.models.value.champion.since == NOW - timedelta(days=3)
     assert [item.value for item in found.models.value.champion.promised] == [0.711]
-    assert found.models.value.challenger.traffic == "tried out on 5.0% of the customers"
+    assert found.models.value.challenger.traffic == "canary for 5.0% of the customers"
     assert found.freshness.value is not None
     assert found.freshness.value.state == "stale"
     assert found.freshness.value.age_hours == 60
