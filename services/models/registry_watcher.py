@@ -16,7 +16,7 @@ from holdfast.models.registry_client import RegistryClient, set_fail_fast_env
 from services.errors import NotReadyError
 from services.models.model_selector import ModelSelector, NamedVersions
 from services.models.served_models import ServedModels
-from services.models.watch_state import ServingState, serving_state
+from services.models.serving_state import ServingState, serving_state
 from services.observability.logs import LOG
 
 

@@ -20,7 +20,7 @@ from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient
 from holdfast.runtime.processes import free_port
 from services.errors import NotReadyError
 from services.models.registry_watcher import RegistryWatcher
-from services.models.watch_state import ServingState
+from services.models.serving_state import ServingState
 from tests.support.registry import DEFINITIONS, Registry, build_contract, fit_classifier, make_registry, serialize_model
 from tests.support.registry_watch import missing_model, running_watcher
 from tests.support.server_processes import running_server, wait_for, wait_for_response
@@ -138,7 +138,7 @@ class TestReconcile:
         with running_watcher(registry.uri) as watch:
             registry.set_alias(CHAMPION, None)
             state = _until(watch, lambda state: bool(state.note))
-            assert state.note == "The model registry names no champion. What served last goes on."
+            assert state.note == "The model registry names no champion. The models in service stay."
             assert (state.champion, state.reachable) == (version, True)
             _looks(watch)
         assert service_log.text.count("names no champion") == 1
@@ -271,7 +271,7 @@ class TestStart:
         with running_watcher(f"sqlite:///{database}") as watch:
             state = watch.state
             assert (state.champion, state.reachable, state.last_success) == ("baked", None, None)
-            assert state.note == "The model registry has not named a champion yet. What served last goes on."
+            assert state.note == "The model registry has not named a champion yet. The models in service stay."
             assert list(tmp_path.iterdir()) == []
             registry.set_alias(CHAMPION, version := registry.register_model())
             database.symlink_to(registry.uri.removeprefix("sqlite:///"))
@@ -337,7 +337,7 @@ def test_watcher_models_are_consistent_for_readers(registry: Registry) -> None:
             challenger = models.challenger.contract.model_version if models.challenger else None
             observed.add((models.champion.contract.model_version, challenger, models.mode, models.share))
             models.champion.churn_probabilities(np.array(rows))
-            models.canary("anybody")
+            models.routes_to_canary("anybody")
 
     with running_watcher(registry.uri, poll_seconds=0.01) as watch:
         threads = [threading.Thread(target=read, args=(watch,)) for _ in range(3)]

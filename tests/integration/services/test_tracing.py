@@ -23,7 +23,7 @@ from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 from tests.support.service_fixtures import service_environment
 
 KEY = "hf-secret-key-of-a-shop-0123456789"
-AUTHORISED = {"Authorization": f"Bearer {KEY}"}
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 STAGES = ["store", "transform", "model"]
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -49,7 +49,7 @@ class Traced:
     data: Path
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
-        return httpx.post(self.service.url + path, json=body, headers=AUTHORISED | headers, timeout=30)
+        return httpx.post(self.service.url + path, json=body, headers=AUTHORIZED | headers, timeout=30)
 
     def predict(self, trace: str, flags: str = "01", customer: str = "c001", **headers: str) -> httpx.Response:
         """Request the prediction of one customer within a trace."""
@@ -157,7 +157,7 @@ def test_spans_contain_no_data_of_the_caller(traced: Traced) -> None:
         "/metrics",
         "/docs.json",
     ):
-        httpx.get(traced.service.url + path, headers=AUTHORISED | parent | headers, timeout=30)
+        httpx.get(traced.service.url + path, headers=AUTHORIZED | parent | headers, timeout=30)
     assert traced.predict("2" * 32).status_code == 200
     traced.receiver.trace("2" * 32, 4)
     ours = traced.receiver.trace(trace, 6)
@@ -205,7 +205,7 @@ def test_receiver_outage_is_logged_twice_and_delays_no_response(service_data: Pa
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "5"}
     with traced_service(data, f"http://127.0.0.1:{port}", **quick) as service:
-        with httpx.Client(base_url=service.url, headers=AUTHORISED, timeout=30) as client:
+        with httpx.Client(base_url=service.url, headers=AUTHORIZED, timeout=30) as client:
             lost = 1000  # more than the log remembers
             took = []
             for _ in range(lost):

@@ -36,7 +36,7 @@ def replay(service_data_copy: Path) -> Iterator[TestClient]:
         yield client
 
 
-def _materialise(time: Any, *views: str) -> None:
+def _materialize(time: Any, *views: str) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     open_store().materialize(time, time, feature_views=list(views))
@@ -60,12 +60,12 @@ def test_partial_materialization_is_never_served(replay: TestClient) -> None:
     assert before.status_code == 200, before.text
     assert _predict(replay, "new").status_code == 404
     for view in VIEWS[:2]:
-        _materialise(NEXT, view)
+        _materialize(NEXT, view)
         for customer in ["c001", "new"]:
             _assert_updating(replay, customer)
             _assert_updating(replay, customer, as_of=NEXT.isoformat())
         assert replay.get("/readyz").status_code == 200
-    _materialise(NEXT, VIEWS[2])
+    _materialize(NEXT, VIEWS[2])
     for customer in ["c001", "new"]:
         after = _predict(replay, customer).json()
         assert (after["feature_timestamp"], after["feature_age_seconds"]) == ("2024-03-02T00:00:00Z", 0)
@@ -87,11 +87,11 @@ def test_interrupted_materialization_rejects_updated_customers(
     with monkeypatch.context() as patch:
         patch.setattr(DataFolderSqliteOnlineStore, "online_write_batch", killed)
         with pytest.raises(KeyboardInterrupt):
-            _materialise(NEXT, *VIEWS)
+            _materialize(NEXT, *VIEWS)
     _assert_updating(replay, "c001")
     assert _predict(replay, "c002").json()["feature_timestamp"] == "2024-03-01T00:00:00Z"
     assert replay.get("/readyz").status_code == 200
-    _materialise(NEXT, *VIEWS)
+    _materialize(NEXT, *VIEWS)
     assert _predict(replay, "c001").json()["feature_timestamp"] == "2024-03-02T00:00:00Z"
 
 
@@ -153,11 +153,11 @@ def test_service_before_first_materialization_is_not_ready(
     (service_data_copy / APPLIED_ONLY).rename(service_data_copy / "feast")
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "No feature view is materialized yet.")
-        _materialise(AS_OF, VIEWS[0])
+        _materialize(AS_OF, VIEWS[0])
         _assert_not_ready(client, f"{VIEWS[2]}, {VIEWS[1]}: not materialized yet.")
-        _materialise(AS_OF + timedelta(hours=1), *VIEWS[1:])
+        _materialize(AS_OF + timedelta(hours=1), *VIEWS[1:])
         _assert_not_ready(client, "never materialized to the same time")
-        _materialise(AS_OF, *VIEWS)
+        _materialize(AS_OF, *VIEWS)
         assert client.get("/readyz").status_code == 200
         assert _predict(client).status_code == 200
         assert_error(_predict(client, "nobody"), 404)
