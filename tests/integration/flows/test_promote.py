@@ -197,7 +197,9 @@ class TestResumed:
         from flows import _approval as asking
 
         settings = load_settings()
-        monkeypatch.setattr(asking, "cards_tell", lambda _, *versions: self.cards.append(self.card(client, *versions)))
+        monkeypatch.setattr(
+            asking, "refresh_model_cards", lambda _, *versions: self.cards.append(self.card(client, *versions))
+        )
 
         monkeypatch.setattr(asking, "suspend_flow_run", answer)
         return asking.request_human_approval(settings, client, None, "", timedelta(hours=1), "promote/promote")

@@ -138,13 +138,13 @@ def test_a_promotion_that_was_killed_before_the_alias_moved_makes_no_former_cham
     first, second = champions(client, 2)
     never = register_version(client)
     record_passed_gates(client, never, second)
-    PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="b", mode="auto", gates="k").write(
+    PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="b", mode="auto", gates="k").write_tag(
         client, never
     )
     with pytest.raises(RollbackError, match=f"version {never} was never champion"):
         rollback("x", never)
     assert read_aliases(client) == {CHAMPION: second}
-    PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="again", mode="auto", gates="k").write(
+    PromotionRecord(previous=second, when=datetime.now(UTC), who="a", why="again", mode="auto", gates="k").write_tag(
         client, first
     )
     assert rollback("x").version == first

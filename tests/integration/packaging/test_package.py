@@ -30,7 +30,7 @@ def test_a_registry_that_does_not_answer_is_asked_again_a_refusal_is_final(
             raise errors[len(asked) - 1]
         return "champion"
 
-    monkeypatch.setattr("holdfast.models.registry_client.RegistryClient.served", champion)
+    monkeypatch.setattr("holdfast.models.registry_client.RegistryClient.download_by_alias", champion)
     task = champion_task.with_options(retry_delay_seconds=0)
 
     @flow(name="fetch", persist_result=False)
