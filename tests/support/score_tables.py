@@ -1,9 +1,9 @@
-"""Stored score tables, as tests compare them."""
+"""Fingerprints of stored score tables."""
 
 from feature_repo.settings import Settings
 
 
-def files(settings: Settings) -> dict[str, tuple[int, int]]:
-    """Every kept table, with what changes when it is written again."""
-    found = settings.scores.rglob("*.parquet")
-    return {str(path.relative_to(settings.scores)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+def stat_score_files(settings: Settings) -> dict[str, tuple[int, int]]:
+    """Return inode and modification time of each score table; both change when the table is rewritten."""
+    paths = settings.scores.rglob("*.parquet")
+    return {str(path.relative_to(settings.scores)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}

@@ -1,4 +1,4 @@
-"""The small shop with tables of scores, by planted versions, at the beginnings of months."""
+"""Small shop with monthly score tables of registered versions."""
 
 import functools
 import shutil
@@ -21,7 +21,7 @@ MONTHS = [datetime(2024, month, 1, tzinfo=UTC) for month in range(1, 7)]  # the 
 
 @functools.cache
 def scored_shop() -> Path:
-    """A data folder whose champion, version 1, scored everybody at ``MONTHS``; read only."""
+    """Return a data folder whose champion, version 1, scored all customers at ``MONTHS``; read only."""
     with copy_base_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="scored-"))) as (settings, client):
         promote(client, register_version(client, tags={"holdfast.as_of": TRAINED.isoformat()}))
         score(settings, MONTHS)
@@ -29,25 +29,25 @@ def scored_shop() -> Path:
 
 
 def promote(client: Any, version: str) -> None:
-    """As if it had passed everything, without a record."""
+    """Set the champion alias without gates or records."""
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
 
 
-def score(settings: Settings, moments: list[datetime]) -> None:
-    """The champion's word on everybody, as known at the end."""
+def score(settings: Settings, times: list[datetime]) -> None:
+    """Score all customers with the champion at each time, as known at the end."""
     from holdfast.batch_scoring.champion_model import load_champion
     from holdfast.batch_scoring.scoring_run import score_customers
     from holdfast.feature_store.snapshots import build_snapshots
 
     champion = load_champion(settings)
-    for moment in moments:
-        build_snapshots(settings, moment, KNOWN_AT)
-        score_customers(settings, champion, moment, KNOWN_AT)
+    for time in times:
+        build_snapshots(settings, time, KNOWN_AT)
+        score_customers(settings, champion, time, KNOWN_AT)
 
 
 @contextmanager
-def copy_of_scored_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
-    """This process at work on a copy, on the clock of a replay; with MLflow's client."""
+def copy_scored_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
+    """Point this process to a copy, on the clock of a replay; yield its settings and MLflow's client."""
     from holdfast.training.mlflow_tracking import open_tracking
 
     data = Path(shutil.copytree(scored_shop(), folder / "data"))

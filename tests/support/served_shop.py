@@ -1,4 +1,4 @@
-"""The small shop with two planted versions and a log of what the service answered: one normal day."""
+"""Small shop with two registered versions and the prediction log of one normal day."""
 
 import functools
 import shutil
@@ -21,8 +21,8 @@ NOON = AS_OF + timedelta(hours=12)
 
 
 @functools.cache
-def after_a_normal_day() -> Path:
-    """A data folder whose service answered for everybody at ``NOON``: version 1, and version 2 in shadow; read only."""
+def served_shop() -> Path:
+    """Return a data folder with predictions for all customers at ``NOON``, by version 1 and in shadow by version 2."""
     with copy_base_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="served-"))) as (settings, client):
         champion, challenger = register_version(client), register_version(client, "noisy")
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
@@ -33,18 +33,18 @@ def after_a_normal_day() -> Path:
 
 
 def serve(settings: Settings, as_of: datetime, customers: list[str] | None = None) -> dict[str, Any]:
-    """What the service, started for this alone, answers at ``as_of``, by customer; unasked for everybody it knows."""
+    """Start the service and return its predictions at ``as_of`` by customer, for all customers by default."""
     from tests.support.service_fixtures import serve_in_process
 
-    asked = customers or everybody(settings)
+    asked = customers or list_customers(settings)
     with serve_in_process(settings.data, HOLDFAST_CLOCK=as_of.isoformat()) as client:
         answer = client.post("/predict_batch", json={"customer_ids": asked})
         assert answer.status_code == 200, answer.text
     return {item["customer_id"]: item for item in answer.json()["predictions"]}
 
 
-def everybody(settings: Settings) -> list[str]:
-    """The ids of all customers in the latest snapshot."""
+def list_customers(settings: Settings) -> list[str]:
+    """List the customers of the latest snapshot."""
     import pyarrow.parquet as pq
 
     files = sorted((settings.snapshots / "customer_recent_activity").rglob("*.parquet"))
@@ -53,15 +53,15 @@ def everybody(settings: Settings) -> list[str]:
 
 
 @contextmanager
-def copy_of_a_normal_day(folder: Path, log: bool = True) -> Iterator[Settings]:
-    """This process at work on a copy; without ``log``, nothing has been asked yet."""
+def copy_served_shop(folder: Path, log: bool = True) -> Iterator[Settings]:
+    """Point this process to a copy, with or without the prediction log."""
     left_out = () if log else ("predictions",)
-    data = Path(shutil.copytree(after_a_normal_day(), folder / "data", ignore=shutil.ignore_patterns(*left_out)))
-    # The clock tells that answers were given at another time than they are about.
+    data = Path(shutil.copytree(served_shop(), folder / "data", ignore=shutil.ignore_patterns(*left_out)))
+    # The clock differs from the response times, as in a replay.
     with use_data_folder(data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
         yield settings
 
 
-def the_day(as_of: datetime = AS_OF) -> Window:
-    """The day that begins at ``as_of``, as known now."""
+def day_window(as_of: datetime = AS_OF) -> Window:
+    """Return the window of the day that starts at ``as_of``, as known now."""
     return Window.ending_at(as_of + timedelta(days=1), 1, datetime.now(UTC))

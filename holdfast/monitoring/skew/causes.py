@@ -1,4 +1,4 @@
-"""Values that differ from those recomputed, and why they are likely to."""
+"""Likely causes of differences between logged and recomputed features."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,9 +32,11 @@ _COMPUTED = "on_demand"
 
 @dataclass(frozen=True)
 class FeatureComparison:
-    """One version's values beside those recomputed, (rows, inputs) both.
+    """Logged and recomputed features of one version.
 
-    ``changed``: the parts of its definitions that are others now.
+    Attributes:
+        recomputed: Values, shape (rows, inputs).
+        changed: Parts of the version's definitions that have changed.
     """
 
     logged: LoggedFeatures
@@ -43,49 +45,58 @@ class FeatureComparison:
 
     @property
     def different(self) -> Bools:
-        """Where they differ, (rows, inputs)."""
+        """Return True where the values differ, shape (rows, inputs)."""
         return differs_bitwise(self.logged.x, self.recomputed)
 
 
 def explain_differences(
     settings: Settings,
-    by: PointInTimeDefinitions,
-    compared: FeatureComparison,
+    definitions: PointInTimeDefinitions,
+    comparison: FeatureComparison,
     known_at: datetime,
     max_delay_hours: float,
 ) -> pd.DataFrame:
-    """One row per value that differs, with ``COLUMNS``.
+    """Find the likely cause of each difference.
 
-    The causes, the first that holds: the definition of the feature has changed (``Compared.changed``); the snapshot
-    that served was older than any that may, and its values are those logged; what was known when that snapshot was
-    built gives the logged value, what is known now does not; else nothing explains it: the online store held a value
-    that no computation gives.
+    The first of these causes that applies: "changed definition", the definition of the feature has changed since the
+    training; "stale store", the served snapshot was too old and has the logged value; "late data", the data known when
+    the served snapshot was built give the logged value; "unexplained", no computation gives the logged value.
+
+    Args:
+        settings: Settings with the data folder.
+        definitions: Definitions that the features were recomputed by.
+        comparison: Logged and recomputed features of one version.
+        known_at: Data that arrived later are ignored.
+        max_delay_hours: Hours after midnight UTC in which features of the day before may be served.
+
+    Returns:
+        One row per difference, with ``COLUMNS``.
     """
-    logged = compared.logged
-    rows, columns = np.nonzero(compared.different)
+    logged = comparison.logged
+    rows, columns = np.nonzero(comparison.different)
     if not len(rows):
         return pd.DataFrame(columns=COLUMNS)
-    views = {feature.name: feature.view for feature in by.inputs}
-    found = logged.keys.loc[rows, [ENTITY_KEY, "as_of", "served"]].reset_index(drop=True)
-    found = found.assign(
+    views = {feature.name: feature.view for feature in definitions.inputs}
+    differences = logged.keys.loc[rows, [ENTITY_KEY, "as_of", "served"]].reset_index(drop=True)
+    differences = differences.assign(
         version=logged.version,
         feature=np.array(logged.inputs, dtype=object)[columns],
         logged=logged.x[rows, columns],
-        recomputed=compared.recomputed[rows, columns],
+        recomputed=comparison.recomputed[rows, columns],
     )
-    found["view"] = found["feature"].map(views).fillna(NO_VIEW)
-    causes = np.full(compared.different.shape, "unexplained", dtype=object)
-    redefined = _redefined(logged.inputs, views, compared.changed)
-    if not redefined[columns].all():
-        late, stale = _by_known_at(settings, by, compared, known_at, max_delay_hours)
+    differences["view"] = differences["feature"].map(views).fillna(NO_VIEW)
+    causes = np.full(comparison.different.shape, "unexplained", dtype=object)
+    explained = _explained_by_definitions(logged.inputs, views, comparison.changed)
+    if not explained[columns].all():
+        late, stale = _explain_by_snapshots(settings, definitions, comparison, known_at, max_delay_hours)
         causes[late] = "late data"
         causes[stale] = "stale store"
-    causes[:, redefined] = "changed definition"
-    return found.assign(cause=causes[rows, columns])[COLUMNS]
+    causes[:, explained] = "changed definition"
+    return differences.assign(cause=causes[rows, columns])[COLUMNS]
 
 
-def _redefined(inputs: Sequence[str], views: dict[str, str], changed: Sequence[str]) -> Bools:
-    """Which inputs the changed parts of the definitions touch, (inputs,); one that is gone has changed."""
+def _explained_by_definitions(inputs: Sequence[str], views: dict[str, str], changed: Sequence[str]) -> Bools:
+    """Return True for inputs that the changed parts affect, shape (inputs,); a removed input has changed."""
     only_computed = bool(changed) and set(changed) <= {_COMPUTED}
     return np.array(
         [name not in views or (bool(changed) and not (only_computed and views[name] in BUILDERS)) for name in inputs],
@@ -93,36 +104,38 @@ def _redefined(inputs: Sequence[str], views: dict[str, str], changed: Sequence[s
     )
 
 
-def _by_known_at(
+def _explain_by_snapshots(
     settings: Settings,
-    by: PointInTimeDefinitions,
-    compared: FeatureComparison,
+    definitions: PointInTimeDefinitions,
+    comparison: FeatureComparison,
     known_at: datetime,
     max_delay_hours: float,
 ) -> tuple[Bools, Bools]:
-    """Where the snapshot that served gives the logged value: by what had arrived earlier, and though it was too old."""
-    logged, different = compared.logged, compared.different
+    """Return where the served snapshot explains the logged value: by late data, and by a stale store."""
+    logged, different = comparison.logged, comparison.different
     late, stale = np.zeros_like(different), np.zeros_like(different)
     keys = logged.keys
     usable = different.any(axis=1) & keys["served"].notna().to_numpy() & (keys["served"] <= keys["as_of"]).to_numpy()
     too_old = (keys["served"] < oldest_valid_timestamps(keys, max_delay_hours)).to_numpy()
-    for moment in keys["served"][usable].unique():
-        at = np.flatnonzero(usable & (keys["served"] == moment).to_numpy())
-        answered = keys["answered_at"].iloc[at].max().to_pydatetime()
-        for known in _known_ats(settings, pd.Timestamp(moment).to_pydatetime(), known_at, answered):
-            then = recompute_features(settings, by, keys.iloc[at], keys["served"].iloc[at], known)
-            same = ~differs_bitwise(logged.x[at], stack_columns(then, logged.inputs, len(at))) & different[at]
+    for served_at in keys["served"][usable].unique():
+        at = np.flatnonzero(usable & (keys["served"] == served_at).to_numpy())
+        answered_at = keys["answered_at"].iloc[at].max().to_pydatetime()
+        for known in _candidate_known_ats(settings, pd.Timestamp(served_at).to_pydatetime(), known_at, answered_at):
+            recomputed = recompute_features(settings, definitions, keys.iloc[at], keys["served"].iloc[at], known)
+            same = ~differs_bitwise(logged.x[at], stack_columns(recomputed, logged.inputs, len(at))) & different[at]
             stale[at] |= same & too_old[at, np.newaxis]
             late[at] |= same & ~too_old[at, np.newaxis]
     return late, stale
 
 
-def _known_ats(settings: Settings, moment: datetime, known_at: datetime, answered: datetime) -> list[datetime]:
-    """When the snapshot of a moment may have been built, latest first: now, at the answer, and as found on disk."""
-    batches, found = list_batches(settings), set()
-    for known in (known_at, min(answered, known_at)):
-        with suppress(NoDataError):  # in a replay, answers may have been given before the data arrived
-            found.add(effective_known_at(batches, moment, known))
+def _candidate_known_ats(
+    settings: Settings, served_at: datetime, known_at: datetime, answered_at: datetime
+) -> list[datetime]:
+    """List the possible known_at of a served snapshot, latest first: now, at the response, and of those on disk."""
+    batches, times = list_batches(settings), set()
+    for known in (known_at, min(answered_at, known_at)):
+        with suppress(NoDataError):  # in a replay, the response may be older than the arrival of the data
+            times.add(effective_known_at(batches, served_at, known))
     for view in BUILDERS:
-        found |= {built for built in list_known_at_times(settings, view, moment) if built <= known_at}
-    return sorted(found, reverse=True)
+        times |= {built for built in list_known_at_times(settings, view, served_at) if built <= known_at}
+    return sorted(times, reverse=True)

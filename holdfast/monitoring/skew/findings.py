@@ -1,4 +1,4 @@
-"""Skew in words: findings, the table that people read, and rows of the metrics table."""
+"""Findings, table rows and metric rows of the skew view."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -12,34 +12,39 @@ from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.skew.causes import CAUSES, Cause
 
-EXAMPLES = 5
-TABLE_ROWS = 50
+_EXAMPLES = 5
+_TABLE_ROWS = 50
 _HARMLESS: tuple[Cause, ...] = ("late data",)
 _MEANING: dict[Cause, str] = {
     "changed definition": "The definition has changed",
-    "stale store": "The online store is behind",
-    "late data": "Data came late",
-    "unexplained": "The online store held what no computation gives",
+    "stale store": "The online store was stale",
+    "late data": "Data arrived late",
+    "unexplained": "The online store held a value that no computation gives",
 }
 
 
 def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """One per cause and feature view; ``changed``: version to the parts of its definitions that changed.
+    """Build one finding per cause and feature view, because all features of a view share the cause.
 
-    A stale snapshot, say, is one trouble, not one for each of its features. The subject is ``VIEW.CAUSE``.
+    Args:
+        different: Differences with their causes.
+        changed: Changed parts of the definitions, by version.
+
+    Returns:
+        The findings, with the subject ``VIEW.CAUSE``.
     """
-    found = []
+    findings = []
     for names, rows in different.groupby(["cause", "view"], sort=True):
         cause, view = cast(tuple[Cause, str], names)
         features = dict(sorted(Counter(rows["feature"]).items()))
         customers, versions = int(rows[ENTITY_KEY].nunique()), sorted(rows["version"].unique(), key=len)
         first = rows.iloc[0]
         parts = sorted({part for version in versions for part in changed.get(version, ())})
-        which = f" ({', '.join(parts)})" if cause == "changed definition" and parts else ""
+        changed_parts = f" ({', '.join(parts)})" if cause == "changed definition" and parts else ""
         summary = (
-            f"{_MEANING[cause]}{which}: {len(rows):,} logged values of {customers:,} customers in {view} "
-            f"({_some(features)}) differ from those recomputed. Customer {first[ENTITY_KEY]}, {first['feature']}: the "
-            f"model read {float(first['logged'])!r}, recomputed {float(first['recomputed'])!r}."
+            f"{_MEANING[cause]}{changed_parts}: {len(rows):,} logged values of {customers:,} customers in {view} "
+            f"({_sample(features)}) differ from recomputed values. Customer {first[ENTITY_KEY]}, {first['feature']}: "
+            f"the model read {float(first['logged'])!r}, recomputed {float(first['recomputed'])!r}."
         )
         payload = {
             "cause": cause,
@@ -49,20 +54,30 @@ def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]])
             "features": features,
             "versions": versions,
             "changed": parts if cause == "changed definition" else [],
-            "examples": [_plain(row) for row in rows.head(EXAMPLES).to_dict("records")],
+            "examples": [_to_json(row) for row in rows.head(_EXAMPLES).to_dict("records")],
         }
         severity = "warning" if cause in _HARMLESS else "critical"
         subject = f"{view}.{cause}".replace(" ", "-")
-        found.append(
+        findings.append(
             Finding(
                 event="holdfast.skew.detected", severity=severity, subject=subject, summary=summary, payload=payload
             )
         )
-    return found
+    return findings
 
 
 def not_computable_finding(version: str, parts: Sequence[str], predictions: int, problem: str) -> Finding:
-    """Where the definitions of now cannot give the inputs of a version at all."""
+    """Build the finding of a version whose inputs cannot be recomputed.
+
+    Args:
+        version: Number of the version.
+        parts: Changed parts of the definitions.
+        predictions: Number of predictions.
+        problem: Error text.
+
+    Returns:
+        The finding.
+    """
     return Finding(
         event="holdfast.skew.detected",
         severity="critical",
@@ -81,15 +96,29 @@ def not_computable_finding(version: str, parts: Sequence[str], predictions: int,
 
 
 def build_metric_rows(compared: Mapping[str, int], different: pd.DataFrame) -> list[MetricRow]:
-    """Per feature and per cause, how many values differ; ``rows`` is how many were compared.
+    """Build metric rows with the number of differences per feature and per cause.
 
-    Late data breach nothing: the model read what was known.
+    Late data are not a breach, because the model used the values known at that time.
+
+    Args:
+        compared: Number of compared values by feature.
+        different: Differences with their causes.
+
+    Returns:
+        The metric rows; ``rows`` is the number of compared values.
     """
     harmful = different[~different["cause"].isin(_HARMLESS)]
-    by_feature, bad = different["feature"].value_counts(), harmful["feature"].value_counts()
+    by_feature, harmful_by_feature = different["feature"].value_counts(), harmful["feature"].value_counts()
     total = sum(compared.values())
     rows = [
-        MetricRow("mismatches", name, float(by_feature.get(name, 0)), count, limit=0, breached=bool(bad.get(name, 0)))
+        MetricRow(
+            "mismatches",
+            name,
+            float(by_feature.get(name, 0)),
+            count,
+            limit=0,
+            breached=bool(harmful_by_feature.get(name, 0)),
+        )
         for name, count in compared.items()
     ]
     by_cause = different["cause"].value_counts()
@@ -108,7 +137,15 @@ def build_metric_rows(compared: Mapping[str, int], different: pd.DataFrame) -> l
 
 
 def build_table(different: pd.DataFrame, summary: str) -> list[dict[str, Any]]:
-    """The first values that differ; without any, one row that says so."""
+    """Build the table for the Prefect UI.
+
+    Args:
+        different: Differences with their causes.
+        summary: Summary of the view.
+
+    Returns:
+        The first 50 differences; without differences one row with the summary.
+    """
     if not len(different):
         return [{"skew": summary}]
     return [
@@ -116,27 +153,27 @@ def build_table(different: pd.DataFrame, summary: str) -> list[dict[str, Any]]:
             "customer": row[ENTITY_KEY],
             "feature": f"{row['view']}:{row['feature']}",
             "as_of": f"{row['as_of']:%Y-%m-%d %H:%M} UTC",
-            "features of": _moment(row["served"]),
+            "features of": _format_time(row["served"]),
             "version": row["version"],
             "logged": repr(float(row["logged"])),
             "recomputed": repr(float(row["recomputed"])),
             "likely cause": row["cause"],
         }
-        for row in different.head(TABLE_ROWS).to_dict("records")
+        for row in different.head(_TABLE_ROWS).to_dict("records")
     ]
 
 
-def _plain(row: Mapping[Hashable, Any]) -> dict[str, Any]:
-    """As an event can carry it: no NaN, no timestamps."""
+def _to_json(row: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """Convert a difference to JSON values."""
     values = {name: None if row[name] != row[name] else float(row[name]) for name in ("logged", "recomputed")}
     keys = {name: row[name] for name in ("feature", "version", "cause")}
     return {"customer": row[ENTITY_KEY], "as_of": row["as_of"].isoformat(), **keys, **values}
 
 
-def _moment(time: datetime | None) -> str:
+def _format_time(time: datetime | None) -> str:
     return "unknown" if pd.isna(time) else f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _some(features: Mapping[str, int]) -> str:
+def _sample(features: Mapping[str, int]) -> str:
     names = list(features)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""The feature values of the prediction log, as the models received them, a matrix per version."""
+"""Feature values of the prediction log, as one matrix per version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +12,17 @@ from feature_repo.names import ENTITY_KEY
 from holdfast.core.prediction_log import TIMESTAMP_SUFFIX
 from holdfast.core.types import Bools, Floats
 
-_IN_COMMON = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}
+_COMMON_COLUMNS = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}
 
 
 @dataclass(frozen=True)
 class LoggedFeatures:
     """Distinct predictions of one version.
 
-    ``keys`` has customer_id, as_of, answered_at, and ``served``: the moment of the snapshot that served, NaT where no
-    view held the customer. ``x`` is (rows, inputs), NaN where a value was missing or null.
+    Attributes:
+        keys: Columns customer_id, as_of, answered_at, and served (time of the snapshot that was served, NaT if no view
+            held the customer).
+        x: Model inputs, shape (rows, inputs), NaN for missing or null values.
     """
 
     version: str
@@ -30,59 +32,94 @@ class LoggedFeatures:
 
 
 def extract_logged_features(log: pa.Table) -> list[LoggedFeatures]:
-    """The predictions of every version and route, by version.
+    """Extract the model inputs of the predictions of all routes, by version.
 
-    A customer who was asked for again at the same ``as_of``, and answered from the same values, counts once.
+    Repeated predictions of a customer with the same ``as_of`` and the same values count once.
+
+    Args:
+        log: Prediction log.
+
+    Returns:
+        One result per version, sorted by version.
     """
-    return [
-        _of_version(log.filter(pc.equal(log["version"], v)), v) for v in sorted(pc.unique(log["version"]).to_pylist())
-    ]
+    versions = sorted(pc.unique(log["version"]).to_pylist())
+    return [_extract_version(log.filter(pc.equal(log["version"], version)), version) for version in versions]
 
 
-def _of_version(log: pa.Table, version: str) -> LoggedFeatures:
+def _extract_version(log: pa.Table, version: str) -> LoggedFeatures:
     views = [name for name in log.column_names if name.endswith(TIMESTAMP_SUFFIX)]
-    # Tables of several versions are one: what a version does not have is null in all its rows.
+    # The log has the inputs of all versions: an input that this version lacks is null in all rows.
     inputs = [
         name
         for name in log.column_names
-        if name not in _IN_COMMON and name not in views and log[name].null_count < log.num_rows
+        if name not in _COMMON_COLUMNS and name not in views and log[name].null_count < log.num_rows
     ]
     frame: pd.DataFrame = log.to_pandas()
     frame = frame.sort_values("answered_at", kind="stable").drop_duplicates([ENTITY_KEY, "as_of", *inputs, *views])
-    # A service scores nobody whose views are of different moments; whoever did would have served the oldest.
+    # The service refuses customers whose views have different times; the oldest time is the safe choice.
     served = frame[views].min(axis=1) if views else pd.Series(pd.NaT, frame.index)
     keys = frame[[ENTITY_KEY, "as_of", "answered_at"]].assign(served=served.astype("datetime64[us, UTC]"))
     return LoggedFeatures(version, inputs, keys.reset_index(drop=True), frame[inputs].to_numpy(np.float64))
 
 
 def oldest_valid_timestamps(keys: pd.DataFrame, max_delay_hours: float) -> pd.Series:
-    """The midnight of the oldest snapshot that may serve at each ``as_of``, given that one of a day comes late.
+    """Compute the time of the oldest snapshot that may be served for each row.
 
-    Who asks for a time ahead is served what there is when he asks.
+    A daily snapshot may be late by ``max_delay_hours``. A request with ``as_of`` in the future is served the snapshot
+    that exists at the time of the request.
+
+    Args:
+        keys: Columns as_of and answered_at.
+        max_delay_hours: Hours after midnight UTC in which the snapshot of the day before may be served.
+
+    Returns:
+        Midnights UTC, shape (rows,).
     """
     delayed = keys[["as_of", "answered_at"]].min(axis=1) - pd.Timedelta(hours=max_delay_hours)
-    return delayed.dt.floor("D").rename("due")
+    return delayed.dt.floor("D").rename("oldest_valid")
 
 
 def valid_timestamps(keys: pd.DataFrame, max_delay_hours: float) -> pd.Series:
-    """The moment of the snapshot whose values are right for each row.
+    """Compute the time of the snapshot with the correct values for each row.
 
-    That is the one that served, if it was not older than it may be, nor of a time after ``as_of``; else the one that
-    ought to have.
+    Args:
+        keys: Columns as_of, answered_at and served.
+        max_delay_hours: Hours after midnight UTC in which the snapshot of the day before may be served.
+
+    Returns:
+        The time of the served snapshot if it was neither too old nor after ``as_of``, else the oldest valid time;
+        shape (rows,).
     """
-    wanted = oldest_valid_timestamps(keys, max_delay_hours)
-    fits = (keys["served"] >= wanted) & (keys["served"] <= keys["as_of"])
-    return keys["served"].where(fits, wanted)
+    oldest = oldest_valid_timestamps(keys, max_delay_hours)
+    is_valid = (keys["served"] >= oldest) & (keys["served"] <= keys["as_of"])
+    return keys["served"].where(is_valid, oldest)
 
 
 def differs_bitwise(left: Floats, right: Floats) -> Bools:
-    """True where the bits of two matrices differ, but for missing values: NaN equals NaN. 0.0 and -0.0 differ."""
+    """Compare two matrices bit by bit; NaN equals NaN, 0.0 and -0.0 differ.
+
+    Args:
+        left: Values.
+        right: Values of the same shape.
+
+    Returns:
+        True where the values differ.
+    """
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
-    found: Bools = (left.view(np.int64) != right.view(np.int64)) & ~(np.isnan(left) & np.isnan(right))
-    return found
+    different: Bools = (left.view(np.int64) != right.view(np.int64)) & ~(np.isnan(left) & np.isnan(right))
+    return different
 
 
 def stack_columns(values: Mapping[str, Floats], names: list[str], rows: int) -> Floats:
-    """The columns of these names, NaN for one that is not there; shape (rows, len(names))."""
-    nothing = np.full(rows, np.nan)
-    return np.column_stack([values.get(name, nothing) for name in names]) if names else np.empty((rows, 0))
+    """Stack columns to a matrix.
+
+    Args:
+        values: Columns by name, each of shape (rows,).
+        names: Names of the columns to stack; an absent column is NaN.
+        rows: Number of rows.
+
+    Returns:
+        Matrix, shape (rows, names).
+    """
+    missing = np.full(rows, np.nan)
+    return np.column_stack([values.get(name, missing) for name in names]) if names else np.empty((rows, 0))

@@ -1,4 +1,4 @@
-"""Whether serving answers from other values than training would: while it does, no version becomes champion."""
+"""Open skew findings: while features are skewed, no version is promoted."""
 
 import pandas as pd
 
@@ -9,29 +9,39 @@ _DEFINITION = "changed definition"
 
 
 def describe_open_skew(settings: Settings) -> str | None:
-    """What the latest look at skew found wrong, in words; None when it found nothing, or nobody has looked.
+    """Describe the skew found in the latest window with predictions; windows without predictions close nothing.
 
-    A window in which nothing was compared, for want of predictions, takes nothing back.
+    Args:
+        settings: Settings with the metrics table.
+
+    Returns:
+        A clause for a message; None without skew.
     """
-    wrong = _wrong(settings)
-    if wrong.empty:
+    breached = _breached_rows(settings)
+    if breached.empty:
         return None
-    shown = ", ".join(sorted(set(wrong["subject"])))
-    when = f"{wrong['as_of'].iloc[0]:%Y-%m-%d %H:%M} UTC"
-    return f"the features served differ from those recomputed ({shown}; window up to {when})"
+    subjects = ", ".join(sorted(set(breached["subject"])))
+    end = f"{breached['as_of'].iloc[0]:%Y-%m-%d %H:%M} UTC"
+    return f"the features served differ from those recomputed ({subjects}; window up to {end})"
 
 
 def is_definition_change(settings: Settings) -> bool:
-    """Whether the open skew has no other cause than definitions that were changed since a version was trained.
+    """Check that changed feature definitions are the only cause of the open skew.
 
-    Only a version trained on the changed ones ends that: where the service refuses the old one, nobody is scored any
-    more, and no later window would close it.
+    Only a version trained on the changed definitions can end such a skew: the service refuses the old version, so no
+    later window has predictions that would close the finding.
+
+    Args:
+        settings: Settings with the metrics table.
+
+    Returns:
+        True if there is no other cause.
     """
-    wrong = _wrong(settings)
-    causes = set(wrong.loc[wrong["metric"] == "mismatches_by_cause", "subject"])
-    return causes == {_DEFINITION} or (not causes and "not_computable" in set(wrong["metric"]))
+    breached = _breached_rows(settings)
+    causes = set(breached.loc[breached["metric"] == "mismatches_by_cause", "subject"])
+    return causes == {_DEFINITION} or (not causes and "not_computable" in set(breached["metric"]))
 
 
-def _wrong(settings: Settings) -> pd.DataFrame:
+def _breached_rows(settings: Settings) -> pd.DataFrame:
     latest = read_latest_metrics(settings, "skew", with_rows=True)
     return latest[latest["breached"] & (latest["rows"] > 0)]

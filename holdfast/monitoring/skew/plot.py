@@ -1,4 +1,4 @@
-"""Skew as a picture, and as a report of Evidently's."""
+"""Plot and Evidently report of the skew view."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from holdfast.monitoring.result import plot_message
 from holdfast.monitoring.skew.causes import CAUSES, Cause, FeatureComparison
 from holdfast.training.plots import GRAY, style_axes
 
-_COLOURS: dict[Cause, str] = {
+_COLORS: dict[Cause, str] = {
     "changed definition": "#9333ea",
     "stale store": "#c46210",
     "late data": "#2563eb",
@@ -21,7 +21,15 @@ _COLOURS: dict[Cause, str] = {
 
 
 def plot_mismatches(different: pd.DataFrame, summary: str) -> Figure:
-    """How many values of each feature differ, by likely cause; without any, a page that says so."""
+    """Plot the number of differences per feature and likely cause.
+
+    Args:
+        different: Differences with their causes.
+        summary: Message to show without differences.
+
+    Returns:
+        The figure.
+    """
     if not len(different):
         return plot_message(summary)
     counts = different.groupby(["feature", "cause"]).size().unstack(fill_value=0)
@@ -30,10 +38,10 @@ def plot_mismatches(different: pd.DataFrame, summary: str) -> Figure:
     axes = figure.subplots()
     left = np.zeros(len(counts))
     for cause in (cause for cause in CAUSES if cause in counts):
-        axes.barh(counts.index, counts[cause], left=left, height=0.7, color=_COLOURS[cause], label=cause)
+        axes.barh(counts.index, counts[cause], left=left, height=0.7, color=_COLORS[cause], label=cause)
         left += counts[cause].to_numpy()
-    for place, total in enumerate(left):
-        axes.annotate(f"{total:,.0f}", (total, place), (4, 0), textcoords="offset points", va="center", color=GRAY)
+    for position, total in enumerate(left):
+        axes.annotate(f"{total:,.0f}", (total, position), (4, 0), textcoords="offset points", va="center", color=GRAY)
     axes.set(title="Logged values that differ from those recomputed", xlabel="values")
     axes.margins(x=0.08)
     style_axes(axes)
@@ -42,34 +50,46 @@ def plot_mismatches(different: pd.DataFrame, summary: str) -> Figure:
     return figure
 
 
-def mismatch_report(compared: Sequence[FeatureComparison], max_rows: int, seed: int = 0) -> Any:
-    """Evidently's report: how many values of each input differ, tested to be none, and how far those have moved.
+def mismatch_report(comparisons: Sequence[FeatureComparison], max_rows: int, seed: int = 0) -> Any:
+    """Build Evidently's report: number of differences per input (tested to be 0), and drift of the differing inputs.
 
-    Current is what was logged, reference what was recomputed. All rows are counted; the distributions, only of inputs
-    that differ, are of a sample of ``max_rows`` predictions.
+    Current data are the logged values, reference data the recomputed values. Differences are counted on all rows.
+
+    Args:
+        comparisons: Logged and recomputed features of each version.
+        max_rows: Sample size for the distributions.
+        seed: Seed of the sample.
+
+    Returns:
+        The report.
     """
     from evidently import Report
     from evidently.metrics import SumValue
     from evidently.presets import DataDriftPreset
     from evidently.tests import eq
 
-    def table(matrices: Sequence[npt.NDArray[Any]]) -> pd.DataFrame:
-        parts = [pd.DataFrame(x, columns=item.logged.inputs) for item, x in zip(compared, matrices, strict=True)]
+    def to_frame(matrices: Sequence[npt.NDArray[Any]]) -> pd.DataFrame:
+        parts = [pd.DataFrame(x, columns=item.logged.inputs) for item, x in zip(comparisons, matrices, strict=True)]
         return pd.concat(parts, ignore_index=True)
 
-    marks = table([item.different for item in compared]).fillna(False).sum()
-    logged, again = table([item.logged.x for item in compared]), table([item.recomputed for item in compared])
+    counts = to_frame([item.different for item in comparisons]).fillna(False).sum()
+    logged, recomputed = (
+        to_frame([item.logged.x for item in comparisons]),
+        to_frame([item.recomputed for item in comparisons]),
+    )
     chosen = np.random.default_rng(seed).permutation(len(logged))[:max_rows]
-    current, reference = logged.iloc[chosen].reset_index(drop=True), again.iloc[chosen].reset_index(drop=True)
+    current, reference = logged.iloc[chosen].reset_index(drop=True), recomputed.iloc[chosen].reset_index(drop=True)
     metrics: list[Any] = []
-    moved = [name for name in marks.index[marks > 0] if current[name].notna().any() and reference[name].notna().any()]
-    if moved:
-        metrics.append(DataDriftPreset(columns=moved, method="psi", include_tests=False))
-    for name, count in marks.items():
-        # Evidently counts rows, here of a sample: the first row stands for all.
+    differing = [
+        name for name in counts.index[counts > 0] if current[name].notna().any() and reference[name].notna().any()
+    ]
+    if differing:
+        metrics.append(DataDriftPreset(columns=differing, method="psi", include_tests=False))
+    for name, count in counts.items():
+        # Evidently counts sampled rows only, so that the first row gets the total.
         current[f"{name} differs"] = np.where(current.index == 0, float(count), 0.0)
         reference[f"{name} differs"] = 0.0
         metrics.append(SumValue(column=f"{name} differs", tests=[eq(0)]))
-    shown = [*moved, *(f"{name} differs" for name in marks.index)]
+    columns = [*differing, *(f"{name} differs" for name in counts.index)]
     with np.errstate(invalid="ignore"):  # a column of zeros has no correlation
-        return Report(metrics, metadata={"view": "skew"}).run(current[shown], reference[shown])
+        return Report(metrics, metadata={"view": "skew"}).run(current[columns], reference[columns])

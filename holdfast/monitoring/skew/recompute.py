@@ -1,4 +1,4 @@
-"""Feature values computed again, offline, through Feast: by the definitions of this checkout, as known at a time."""
+"""Point-in-time recomputation of features through Feast, by the definitions of this checkout."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -31,9 +31,13 @@ _ROW = "holdfast_row"
 
 @dataclass(frozen=True)
 class PointInTimeDefinitions:
-    """What the model's inputs are by this checkout, and which parts of that Feast's registry holds otherwise.
+    """Feature definitions of this checkout.
 
-    ``registry`` is the file to compute by where the two differ; None where Feast's own will do.
+    Attributes:
+        parts: Fingerprint by part of the definitions.
+        inputs: Model inputs.
+        not_applied: Parts that differ from Feast's registry.
+        registry: Registry file with the definitions of this checkout; None if Feast's registry has the same.
     """
 
     parts: dict[str, str]
@@ -42,73 +46,106 @@ class PointInTimeDefinitions:
     registry: Path | None = None
 
     def changed_since(self, fingerprint: Mapping[str, str]) -> list[str]:
-        """The parts that differ from a version's, or from those in Feast's registry."""
+        """List the parts that differ from a version's fingerprint, or from Feast's registry.
+
+        Args:
+            fingerprint: Fingerprint of the version, by part.
+
+        Returns:
+            The differing parts, sorted.
+        """
         inputs = {part: value for part, value in fingerprint.items() if part != "labels"}
         return sorted({*differing_parts(inputs, self.parts), *self.not_applied})
 
     def store(self, known_at: datetime) -> FeatureStore:
-        """Feast over the snapshots known at ``known_at``."""
+        """Open a Feast store with these definitions.
+
+        Args:
+            known_at: Snapshots that were built from later arrivals are ignored.
+
+        Returns:
+            The store.
+        """
         store = open_store(known_at)
-        return store if self.registry is None else FeatureStore(config=_elsewhere(store.config, self.registry))
+        return store if self.registry is None else FeatureStore(config=_in_temporary_store(store.config, self.registry))
 
 
 @contextmanager
 def checkout_definitions(settings: Settings) -> Iterator[PointInTimeDefinitions]:
-    """The definitions of this checkout, for the block.
+    """Load the definitions of this checkout.
 
-    Where they are not those in Feast's registry, they are applied to an empty registry aside: what has been changed
-    and not applied is seen, and changes nothing that serves.
+    The definitions are applied to a temporary registry: changes that are not applied are detected without affecting
+    the registry of the service.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Yields:
+        The definitions; valid inside the block.
     """
     with tempfile.TemporaryDirectory(prefix="holdfast-definitions-") as folder:
         registry = Path(folder) / "registry.db"
         served = open_store()
-        here = FeatureStore(config=_elsewhere(open_store().config, registry))
-        apply_definitions(here)
-        parts = input_definitions(here, settings)
+        checkout = FeatureStore(config=_in_temporary_store(open_store().config, registry))
+        apply_definitions(checkout)
+        parts = input_definitions(checkout, settings)
         has_service = any(service.name == FEATURE_SERVICE for service in served.list_feature_services())
-        in_use = input_definitions(served, settings) if has_service else {}
-        not_applied = differing_parts(in_use, parts)
-        yield PointInTimeDefinitions(parts, model_inputs(here), not_applied, registry if not_applied else None)
+        applied = input_definitions(served, settings) if has_service else {}
+        not_applied = differing_parts(applied, parts)
+        yield PointInTimeDefinitions(parts, model_inputs(checkout), not_applied, registry if not_applied else None)
 
 
 def recompute_features(
-    settings: Settings, by: PointInTimeDefinitions, rows: pd.DataFrame, moments: pd.Series, known_at: datetime
+    settings: Settings,
+    definitions: PointInTimeDefinitions,
+    rows: pd.DataFrame,
+    timestamps: pd.Series,
+    known_at: datetime,
 ) -> dict[str, Floats]:
-    """Every input of the model by name, each of shape (rows,), NaN where it is null.
+    """Recompute the model inputs; missing snapshots are built.
 
-    Stored features are of the snapshot at ``moments``, shape (rows,), as known at ``known_at``; missing ones are built.
-    What depends on the time of the request is computed at ``as_of``. ``rows`` has customer_id and as_of.
+    Args:
+        settings: Settings with the data folder.
+        definitions: Definitions to compute by.
+        rows: Columns customer_id and as_of; features that depend on the request time are computed at ``as_of``.
+        timestamps: Time of the snapshot with the stored features of each row, shape (rows,).
+        known_at: Data that arrived later are ignored.
+
+    Returns:
+        Values by input, each of shape (rows,), NaN for null.
 
     Raises:
-        NoDataError: Nothing from before a moment had arrived by ``known_at``.
+        NoDataError: No data from before a timestamp had arrived by ``known_at``.
     """
-    for moment in sorted(moments.unique()):
-        build_snapshots(settings, pd.Timestamp(moment).to_pydatetime(), known_at)
-    asked = pd.DataFrame(
+    for timestamp in sorted(timestamps.unique()):
+        build_snapshots(settings, pd.Timestamp(timestamp).to_pydatetime(), known_at)
+    requested = pd.DataFrame(
         {
             ENTITY_KEY: rows[ENTITY_KEY],
-            "event_timestamp": moments.astype("datetime64[us, UTC]"),
+            "event_timestamp": timestamps.astype("datetime64[us, UTC]"),
             REQUEST_TIME: rows["as_of"].astype("datetime64[us, UTC]").astype("int64"),
         }
     )
-    # Versions and routes share customers and times: what is asked twice is computed once.
-    distinct = asked.drop_duplicates(ignore_index=True)
+    # Versions and routes share customers and times, so that equal rows are computed once.
+    distinct = requested.drop_duplicates(ignore_index=True)
     distinct = distinct.assign(**{_ROW: np.arange(len(distinct))})
-    place = asked.merge(distinct, how="left", on=[ENTITY_KEY, "event_timestamp", REQUEST_TIME])[_ROW].to_numpy()
-    store = by.store(known_at)
+    row_numbers = requested.merge(distinct, how="left", on=[ENTITY_KEY, "event_timestamp", REQUEST_TIME])[
+        _ROW
+    ].to_numpy()
+    store = definitions.store(known_at)
     joined = store.get_historical_features(
         features=store.get_feature_service(FEATURE_SERVICE), entity_df=distinct
     ).to_arrow()
-    # Feast does not keep the order of the rows asked for.
-    found = np.argsort(joined[_ROW].to_numpy())[place]
+    # Feast returns the rows in another order.
+    order = np.argsort(joined[_ROW].to_numpy())[row_numbers]
     return {
-        feature.name: joined[feature.name].to_pandas().to_numpy(np.float64, na_value=np.nan)[found]
-        for feature in by.inputs
+        feature.name: joined[feature.name].to_pandas().to_numpy(np.float64, na_value=np.nan)[order]
+        for feature in definitions.inputs
     }
 
 
-def _elsewhere(config: "RepoConfig", registry: Path) -> "RepoConfig":
-    """The same configuration with a registry of its own, and an online store that nobody reads."""
+def _in_temporary_store(config: "RepoConfig", registry: Path) -> "RepoConfig":
+    """Copy the configuration with a separate registry and an unused online store."""
     changed = config.model_copy(deep=True)
     changed.registry_config = {"registry_type": "file", "path": str(registry)}
     changed.online_config = {"type": "sqlite", "path": str(registry.with_name("online.db"))}

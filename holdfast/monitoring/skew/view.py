@@ -1,4 +1,4 @@
-"""The skew view: what the models read against what training would read, value by value, bit by bit."""
+"""Skew view: logged model inputs compared bit by bit with recomputed inputs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,115 +28,129 @@ from holdfast.monitoring.window import Window, read_logged_predictions
 
 
 def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
-    """Every feature value logged in the window against the point-in-time value, recomputed through Feast.
+    """Compare each logged feature value of the window with the point-in-time value recomputed through Feast.
 
-    Recomputed from what is known at ``window.known_at``, by the definitions of this checkout; snapshots that are
-    missing are built.
+    Features are recomputed by the definitions of this checkout; missing snapshots are built.
+
+    Args:
+        settings: Settings with the data folder and the registry's URL.
+        window: Monitoring window; features are recomputed from the data known at ``window.known_at``.
+        rules: Limits.
+
+    Returns:
+        The result of the view.
     """
     logged = extract_logged_features(read_logged_predictions(settings, window))
     if not logged:
         return build_empty_result("skew", "values_compared", "No prediction was logged in the window.")
-    versions, notes = _fingerprints(settings, {item.version for item in logged})
-    with checkout_definitions(settings) as by:
+    fingerprints, notes = _read_fingerprints(settings, {item.version for item in logged})
+    with checkout_definitions(settings) as definitions:
         changed = {
-            item.version: by.changed_since(versions[item.version]) if item.version in versions else by.not_applied
+            item.version: (
+                definitions.changed_since(fingerprints[item.version])
+                if item.version in fingerprints
+                else definitions.not_applied
+            )
             for item in logged
         }
-        notes += _said_of(by)
+        notes += _not_applied_notes(definitions)
         try:
-            compared, broken = _compared(settings, by, logged, window, rules, changed)
+            comparisons, failures = _compare(settings, definitions, logged, window, rules, changed)
         except NoDataError as error:
             return build_empty_result("skew", "values_compared", f"No feature can be recomputed: {error}")
-        kept = [
-            explain_differences(settings, by, item, window.known_at, rules.skew.max_delay_hours)
-            for item in compared
+        parts = [
+            explain_differences(settings, definitions, item, window.known_at, rules.skew.max_delay_hours)
+            for item in comparisons
             if item.different.any()
         ]
-    different = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=COLUMNS)
-    counts = Counter({name: 0 for item in compared for name in item.logged.inputs})
-    for item in compared:
+    different = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    counts = Counter({name: 0 for item in comparisons for name in item.logged.inputs})
+    for item in comparisons:
         counts.update(dict.fromkeys(item.logged.inputs, len(item.logged.x)))
     customers = pd.concat([item.keys[ENTITY_KEY] for item in logged]).nunique()
     summary = f"{sum(counts.values()):,} values of {customers:,} customers compared, {len(different):,} differences"
-    if broken:
-        summary += f"; {sum(item.payload['count'] for item in broken):,} predictions could not be recomputed"
+    if failures:
+        summary += f"; {sum(item.payload['count'] for item in failures):,} predictions could not be recomputed"
     return ViewResult(
         view="skew",
         summary=summary,
-        metrics=[*build_metric_rows(counts, different), *_broken_rows(broken)],
+        metrics=[*build_metric_rows(counts, different), *_not_computable_rows(failures)],
         table=build_table(different, summary),
         plot=plot_mismatches(different, summary),
-        findings=[*broken, *skew_findings(different, changed)],
-        report=mismatch_report(compared, rules.skew.report_rows) if compared else None,
+        findings=[*failures, *skew_findings(different, changed)],
+        report=mismatch_report(comparisons, rules.skew.report_rows) if comparisons else None,
         notes=notes,
-        evaluated_subjects=() if broken else None,
+        evaluated_subjects=() if failures else None,
     )
 
 
-def _compared(
+def _compare(
     settings: Settings,
-    by: PointInTimeDefinitions,
+    definitions: PointInTimeDefinitions,
     logged: Sequence[LoggedFeatures],
     window: Window,
     rules: MonitorSettings,
     changed: Mapping[str, Sequence[str]],
 ) -> tuple[list[FeatureComparison], list[Finding]]:
-    """What could be recomputed, and what not because its definitions changed."""
+    """Recompute and compare the logged features; failures by changed definitions become findings."""
     keys = pd.concat([item.keys for item in logged], ignore_index=True)
-    moments = valid_timestamps(keys, rules.skew.max_delay_hours)
+    timestamps = valid_timestamps(keys, rules.skew.max_delay_hours)
     try:
-        values = recompute_features(settings, by, keys, moments, window.known_at)
+        values = recompute_features(settings, definitions, keys, timestamps, window.known_at)
     except NoDataError:
         raise
-    except Exception as error:  # whatever definitions of now make of it; if they have not changed, it is no skew
+    except Exception as error:  # changed definitions may fail in any way; without a change, the failure is no skew
         if not all(changed.values()):
             raise
-        problem = f"computing by those of now fails: {(str(error) or type(error).__name__).splitlines()[0]}"
+        problem = (
+            f"recomputing by the current definitions fails: {(str(error) or type(error).__name__).splitlines()[0]}"
+        )
         return [], [
             not_computable_finding(item.version, changed[item.version], len(item.x), problem) for item in logged
         ]
-    compared, start = [], 0
+    comparisons, start = [], 0
     for item in logged:
         part = {name: column[start : start + len(item.x)] for name, column in values.items()}
-        again = stack_columns(part, item.inputs, len(item.x))
-        compared.append(FeatureComparison(item, again, changed[item.version]))
+        recomputed = stack_columns(part, item.inputs, len(item.x))
+        comparisons.append(FeatureComparison(item, recomputed, changed[item.version]))
         start += len(item.x)
-    return compared, []
+    return comparisons, []
 
 
-def _fingerprints(settings: Settings, wanted: set[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Version to the fingerprint it was trained with, and why that of some is not known."""
+def _read_fingerprints(settings: Settings, wanted: set[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Read the fingerprint of each version; the notes explain missing ones."""
     try:
         versions = list_versions(open_registry(settings))
     except UnknownVersionError:
         versions = []
-    found, notes = {}, []
+    fingerprints: dict[str, dict[str, str]] = {}
+    notes = []
     for version in versions:
         if (number := str(version.version)) not in wanted:
             continue
         try:
-            found[number] = RegisteredVersion(number, version.tags).contract().fingerprint
+            fingerprints[number] = RegisteredVersion(number, version.tags).contract().fingerprint
         except NotServableError as error:
             notes.append(str(error))
     if missing := wanted - {str(version.version) for version in versions}:
-        notes.append(f"The registry does not know the definitions of version {', '.join(sorted(missing))}.")
-    return found, notes
+        notes.append(f"The registry lacks the definitions of version {', '.join(sorted(missing))}.")
+    return fingerprints, notes
 
 
-def _said_of(by: PointInTimeDefinitions) -> list[str]:
-    if not by.not_applied:
+def _not_applied_notes(definitions: PointInTimeDefinitions) -> list[str]:
+    if not definitions.not_applied:
         return []
     return [
-        f"Feast's registry holds other definitions than this checkout ({', '.join(by.not_applied)}): values are "
-        "recomputed by those of the checkout. `python -m flows.features` applies them."
+        f"Feast's registry holds other definitions than this checkout ({', '.join(definitions.not_applied)}): values "
+        "are recomputed by those of the checkout. `python -m flows.features` applies them."
     ]
 
 
-def _broken_rows(broken: Sequence[Finding]) -> list[MetricRow]:
+def _not_computable_rows(failures: Sequence[Finding]) -> list[MetricRow]:
     return [
         MetricRow(
             "not_computable", "all", float(item.payload["count"]), item.payload["count"], item.payload["versions"][0],
             limit=0, breached=True,
         )
-        for item in broken
+        for item in failures
     ]  # fmt: skip

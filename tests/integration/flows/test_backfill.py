@@ -13,7 +13,7 @@ from holdfast.batch_scoring.backfill_range import BackfillRangeError
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
 from tests.support.registered_versions import register_champion
-from tests.support.score_tables import files
+from tests.support.score_tables import stat_score_files
 from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process
 
 FIRST, LAST = date(2024, 5, 1), date(2024, 5, 5)
@@ -44,13 +44,13 @@ def test_only_missing_days_run_and_the_online_store_is_left_alone(settings: Sett
 
     online = _online(settings)
     done = score(datetime(2024, 5, 3, tzinfo=UTC), KNOWN_AT)
-    before = files(settings)
+    before = stat_score_files(settings)
     result = backfill(FIRST, LAST, every=2)
     assert [day.day for day in result.scored] == [1, 5]
     assert [day.day for day in result.skipped] == [3]
     assert "Scored 2 days (2024-05-01 to 2024-05-05) with version" in result.summary()
     assert "skipped 1 day (2024-05-03 to 2024-05-03): there were scores." in result.summary()
-    after = files(settings)
+    after = stat_score_files(settings)
     assert after.items() >= before.items()
     for name, day in {done.path.name: 3, "2024-05-05.parquet": 5}.items():
         assert set(read_scores(settings.scores / name)["as_of"]) == {datetime(2024, 5, day, tzinfo=UTC)}
@@ -58,7 +58,7 @@ def test_only_missing_days_run_and_the_online_store_is_left_alone(settings: Sett
 
     rest = backfill(FIRST, LAST)
     assert [day.day for day in rest.scored] == [2, 4]
-    assert files(settings).items() >= after.items()
+    assert stat_score_files(settings).items() >= after.items()
     assert (
         backfill(FIRST, LAST).summary()
         == "Scored no day; skipped 5 days (2024-05-01 to 2024-05-05): there were scores."
@@ -102,10 +102,10 @@ def test_a_killed_one_goes_on_where_it_stopped(settings: Settings) -> None:
 
     child = start_process(_backfill_killed_at, settings.data, 3, api=prefect_api())
     assert join_process(child) == -signal.SIGKILL
-    before = {name: kept for name, kept in files(settings).items() if "writing" not in name}
+    before = {name: kept for name, kept in stat_score_files(settings).items() if "writing" not in name}
     assert sorted(before) == ["2024-05-01.parquet", "2024-05-02.parquet"]
     assert [day.day for day in backfill(FIRST, LAST).scored] == [3, 4, 5]
-    assert files(settings).items() >= before.items()
+    assert stat_score_files(settings).items() >= before.items()
     assert all(len(read_scores(item.path)) for item in list_score_tables(settings))
     assert len(list_score_tables(settings)) == 5
 
@@ -115,4 +115,4 @@ def test_a_range_beyond_the_data_is_refused_whole(settings: Settings) -> None:
 
     with pytest.raises(BackfillRangeError, match=f"not covered by data: .* to {AS_OF:%Y-%m-%d}, or ingest more"):
         backfill(date(2024, 6, 30), date(2024, 7, 2))
-    assert files(settings) == {}
+    assert stat_score_files(settings) == {}

@@ -20,7 +20,7 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
 from tests.support.registered_versions import register_champion
-from tests.support.score_tables import files
+from tests.support.score_tables import stat_score_files
 from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process, transactions
 
 EVERYBODY = sorted({row.customer_id for row in transactions() if row.amount > 0})
@@ -93,11 +93,11 @@ def test_the_same_again_changes_nothing_and_says_so(settings: Settings, client: 
 
     register_champion(client)
     first = score(AS_OF, KNOWN_AT)
-    before = files(settings)
+    before = stat_score_files(settings)
     again = score(AS_OF, KNOWN_AT + timedelta(days=1))
     assert (first.written, again.written) == (True, False)
     assert again.summary().startswith("Scored before, from the same data: ")
-    assert files(settings) == before
+    assert stat_score_files(settings) == before
     assert (again.customers, again.active, again.will_churn) == (first.customers, first.active, first.will_churn)
 
 
@@ -177,7 +177,7 @@ def test_data_that_end_long_before_are_refused(settings: Settings, client: Any) 
     register_champion(client)
     with pytest.raises(NoActiveCustomersError, match="Nobody bought in the 180 days before 2025-01-01 00:00 UTC"):
         score(datetime(2025, 1, 1, tzinfo=AS_OF.tzinfo))
-    assert files(settings) == {}
+    assert stat_score_files(settings) == {}
 
 
 def _score() -> None:
@@ -191,7 +191,7 @@ def test_two_at_once_end_in_one_whole_file(settings: Settings, client: Any) -> N
     register_champion(client)
     children = [start_process(_score, settings.data, api=prefect_api()) for _ in range(2)]
     assert [join_process(child) for child in children] == [0, 0]
-    (path,) = files(settings)
+    (path,) = stat_score_files(settings)
     assert path == "2024-07-01.parquet"
     assert read_scores(settings.scores / path)["customer_id"].tolist() == EVERYBODY
 

@@ -35,18 +35,18 @@ def _customers(settings: Settings, as_of: datetime, known_at: datetime) -> Scori
 
 
 @pytest.mark.parametrize("known_at", [STEP, KNOWN_AT])
-def test_the_active_customers_as_known_then(dataset: Dataset, known_at: datetime) -> None:
+def test_load_active_customers_as_known_at(dataset: Dataset, known_at: datetime) -> None:
     found = _customers(dataset.settings, STEP, known_at)
     assert found.ids == _active(STEP, known_at)
     assert found.x.shape == (len(found.ids), len(found.inputs))
 
 
-def test_what_arrived_later_counts_later() -> None:
+def test_load_active_customers_ignores_later_arrivals() -> None:
     assert len(_active(STEP, STEP)) < len(_active(STEP, KNOWN_AT))
 
 
-def test_they_are_described_as_in_training(dataset: Dataset) -> None:
-    """A cut-off of the training set, scored: the same customers and values, though no later event is read."""
+def test_load_active_customers_equals_training_rows(dataset: Dataset) -> None:
+    """Scoring at a training cut-off gives the customers and values of training, without reading later events."""
     cutoff = dataset.cutoffs[-1]
     found, rows = _customers(dataset.settings, cutoff, KNOWN_AT), dataset.data.at_cutoffs([cutoff])
     assert found.ids == rows.keys["customer_id"].tolist()
@@ -54,7 +54,7 @@ def test_they_are_described_as_in_training(dataset: Dataset) -> None:
     assert found.inputs == rows.inputs
 
 
-def test_nobody_active_is_said(dataset: Dataset) -> None:
+def test_load_active_customers_without_active_raises(dataset: Dataset) -> None:
     late = AS_OF + timedelta(days=365)
     with pytest.raises(NoDataError, match=r"Nobody bought in the 180 days before 2025-07-01.*Ingest newer data"):
         _customers(dataset.settings, late, KNOWN_AT)
@@ -65,7 +65,7 @@ def _scored(ids: list[str]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("known_at", [ARRIVALS[1][1], KNOWN_AT])
-def test_outcomes_as_known_then(dataset: Dataset, known_at: datetime) -> None:
+def test_load_cohort_outcomes_as_known_at(dataset: Dataset, known_at: datetime) -> None:
     cohort = datetime(2024, 2, 1, tzinfo=UTC)
     ids = _active(cohort, cohort)
     end = cohort + timedelta(days=90)
@@ -79,8 +79,8 @@ def test_outcomes_as_known_then(dataset: Dataset, known_at: datetime) -> None:
     assert 0 < found.mean() < 1
 
 
-def _by_hand(customer: str, cutoff: datetime) -> bool | None:
-    """Whether he churned; None if he was not active."""
+def _expected_outcome(customer: str, cutoff: datetime) -> bool | None:
+    """Return True for a churned customer, None for an inactive one."""
     bought = [row.event_timestamp for row in transactions() if row.customer_id == customer and row.amount > 0]
     if not any(cutoff - timedelta(days=180) <= time < cutoff for time in bought):
         return None
@@ -88,21 +88,23 @@ def _by_hand(customer: str, cutoff: datetime) -> bool | None:
 
 
 @pytest.mark.parametrize("labels", [1, 200, 500_000])
-def test_outcomes_of_a_few_each_day(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, labels: int) -> None:
-    """Whatever part is labelled at once; one of them asked about twice, by two versions."""
+def test_load_outcomes_in_parts_equals_expected(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, labels: int) -> None:
+    """The result does not depend on the size of the parts; one row is repeated."""
     monkeypatch.setattr("holdfast.batch_scoring.outcomes._LABELS", labels)
     rng, days = np.random.default_rng(4), [datetime(2023, 12, 1, tzinfo=UTC) + timedelta(days=n) for n in range(30)]
     asked = [(f"c{number:03d}", day) for day in days for number in rng.choice(300, 8, replace=False)]
     asked = [asked[n] for n in rng.permutation(len(asked))] + asked[:1] + [("stranger", days[3])]
     rows = pd.DataFrame(asked, columns=["customer_id", "cutoff"], index=np.arange(len(asked)) * 7)
     found = load_outcomes(dataset.settings, rows, KNOWN_AT)
-    assert found.tolist() == [_by_hand(*pair) if _by_hand(*pair) is not None else pd.NA for pair in asked]
+    assert found.tolist() == [
+        _expected_outcome(*pair) if _expected_outcome(*pair) is not None else pd.NA for pair in asked
+    ]
     assert found.dtype == "boolean" and found.isna().any() and 0 < found.mean() < 1
     assert not len(load_outcomes(dataset.settings, rows[:0], KNOWN_AT))
 
 
-def test_nobody_else_is_labelled(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a shop with many customers, a few asked about on each of many days must not take memory for all of them."""
+def test_load_outcomes_labels_requested_customers_only(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few customers on each of many days must not need memory for all customers of the shop."""
     from holdfast.batch_scoring import outcomes as module
 
     labelled, definition = [], module.churn_labels
@@ -123,7 +125,7 @@ def test_nobody_else_is_labelled(dataset: Dataset, monkeypatch: pytest.MonkeyPat
     assert labelled == [set(asked[:2]), set(asked[2:])]
 
 
-def test_scores_of_other_data_are_noticed(dataset: Dataset) -> None:
+def test_load_cohort_outcomes_of_other_data_raises(dataset: Dataset) -> None:
     with pytest.raises(RuntimeError, match="Customer 'stranger' was scored at 2024-02-01 but is not in the data"):
         load_cohort_outcomes(dataset.settings, _scored(["stranger"]), datetime(2024, 2, 1, tzinfo=UTC), KNOWN_AT)
 
@@ -138,7 +140,7 @@ def test_scores_of_other_data_are_noticed(dataset: Dataset) -> None:
         ("2024-02-01", "2024-05-01", "2024-05-01", False),  # all that had arrived were data of 2023
     ],
 )
-def test_a_cohort_is_mature_when_its_horizon_is_covered(
+def test_is_mature_needs_data_for_whole_horizon(
     dataset: Dataset, cohort: str, as_of: str, known_at: str, mature: bool
 ) -> None:
     times = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (cohort, as_of, known_at)]

@@ -40,7 +40,7 @@ def customers(rows: list[list[float]]) -> ScoringPopulation:
 PEOPLE = customers([[0.0, 2.0, float("nan")], [180.0, -1.0, 0.5], [180.1, 0.0, 2.0]])
 
 
-def test_a_row_says_who_when_what_why_and_by_which_version() -> None:
+def test_build_scores_row_has_all_fields() -> None:
     model = champion(threshold=0.6)
     table = build_scores(PEOPLE, model)
     expected = model.model.churn_probabilities(PEOPLE.x)
@@ -60,12 +60,12 @@ def test_a_row_says_who_when_what_why_and_by_which_version() -> None:
     assert table["reasons"].iloc[1][0].startswith("last bought 180 days ago")
 
 
-def test_a_threshold_is_met_by_what_equals_it() -> None:
+def test_build_scores_score_equal_to_threshold_will_churn() -> None:
     (first, *_) = champion().model.churn_probabilities(PEOPLE.x).tolist()
     assert build_scores(PEOPLE, champion(threshold=first))["will_churn"].iloc[0]
 
 
-def test_a_model_that_cannot_be_explained_gives_scores_without_reasons(tmp_path: Path) -> None:
+def test_build_scores_of_non_additive_model_has_no_reasons(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(400, 3))
     model = HistGradientBoostingClassifier(max_iter=5).fit(x, x[:, 0] * x[:, 1] > 0)
     table = build_scores(PEOPLE, champion(model))
@@ -76,20 +76,20 @@ def test_a_model_that_cannot_be_explained_gives_scores_without_reasons(tmp_path:
 
 
 @pytest.mark.parametrize("score", [float("nan"), -0.01, 1.01])
-def test_what_is_no_probability_is_refused(score: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_scores_invalid_probability_raises(score: float, monkeypatch: pytest.MonkeyPatch) -> None:
     model = champion()
     monkeypatch.setattr(LoadedModel, "churn_probabilities", lambda *_: np.array([0.5, score, 0.5]))
     with pytest.raises(SchemaErrors, match="churn_probability"):
         build_scores(PEOPLE, model)
 
 
-def test_other_inputs_are_refused() -> None:
+def test_build_scores_other_inputs_raise() -> None:
     others = ScoringPopulation(AS_OF, PEOPLE.ids, PEOPLE.x[:, ::-1], PEOPLE.inputs[::-1])
     with pytest.raises(InputMismatchError, match=r"version 7 reads .* the feature service gives"):
         build_scores(others, champion())
 
 
-def test_to_disk_and_back(tmp_path: Path) -> None:
+def test_write_scores_is_read_unchanged(tmp_path: Path) -> None:
     table, path = build_scores(PEOPLE, champion()), tmp_path / "scores" / "one.parquet"
     write_scores(table, path)
     pd.testing.assert_frame_equal(read_scores(path), table)
@@ -101,7 +101,7 @@ def test_to_disk_and_back(tmp_path: Path) -> None:
     assert [item.name for item in path.parent.iterdir()] == ["one.parquet"]
 
 
-def test_a_decision_that_was_changed_is_noticed(tmp_path: Path) -> None:
+def test_read_scores_changed_decision_raises(tmp_path: Path) -> None:
     table = build_scores(PEOPLE, champion())
     write_scores(table.assign(will_churn=~table["will_churn"]), tmp_path / "one.parquet")
     with pytest.raises(SchemaErrors, match="will_churn is not what probability and threshold say"):
@@ -116,11 +116,11 @@ def test_a_decision_that_was_changed_is_noticed(tmp_path: Path) -> None:
         (datetime(2024, 7, 1, 2, tzinfo=timezone(timedelta(hours=2))), "2024-07-01.parquet"),
     ],
 )
-def test_one_file_per_moment(as_of: datetime, name: str) -> None:
+def test_scores_path_is_unique_per_time(as_of: datetime, name: str) -> None:
     assert scores_path(Path("folder"), as_of) == Path("folder") / name
 
 
-def test_what_people_see_of_it() -> None:
+def test_summarize_decisions_and_plot() -> None:
     table = build_scores(PEOPLE, champion(threshold=0.6))
     active, others = summarize_decisions(table)
     churns = table["will_churn"].tolist()

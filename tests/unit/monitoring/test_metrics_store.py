@@ -13,7 +13,7 @@ START, HOUR = datetime(2024, 7, 1, 20, 15, tzinfo=UTC), timedelta(hours=1)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """With a run every hour from 20:15 on, over midnight; the later half had no rows to look at."""
+    """Write hourly runs from 20:15 on, over midnight; the later half has no rows."""
     settings = Settings(data=tmp_path)
     for hour in range(8):
         end = START + hour * HOUR
@@ -28,7 +28,7 @@ def values(settings: Settings, since: int | None = None, before: int | None = No
     return read_metrics(settings, "drift", *ends, last_of_day=last_of_day)["value"].tolist()
 
 
-def test_what_is_asked_for(settings: Settings) -> None:
+def test_read_metrics_filters_by_time_and_day(settings: Settings) -> None:
     assert values(settings) == list(range(8))
     assert values(settings, since=2, before=5) == [2, 3, 4]
     assert values(settings, last_of_day=True) == [3, 7]
@@ -37,7 +37,7 @@ def test_what_is_asked_for(settings: Settings) -> None:
     assert read_metrics(settings, "skew").empty
 
 
-def test_the_latest_run_and_the_latest_that_measured_anything(settings: Settings) -> None:
+def test_read_latest_metrics_with_and_without_rows(settings: Settings) -> None:
     assert read_latest_metrics(settings, "drift")["value"].tolist() == [7]
     assert read_latest_metrics(settings, "drift", with_rows=True)["value"].tolist() == [3]
     assert read_latest_metrics(settings, "skew").empty
@@ -45,7 +45,7 @@ def test_the_latest_run_and_the_latest_that_measured_anything(settings: Settings
     assert read_latest_metrics(settings, "skew", with_rows=True).empty
 
 
-def test_no_other_file_is_opened(settings: Settings) -> None:
+def test_read_metrics_opens_needed_files_only(settings: Settings) -> None:
     folder = settings.monitoring / "metrics" / "drift"
     for hour in (0, 4, 6):
         (folder / f"{START + hour * HOUR:%Y%m%dT%H%M%SZ}.parquet").write_text("damaged")

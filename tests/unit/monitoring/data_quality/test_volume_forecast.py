@@ -17,7 +17,7 @@ def counts(values: list[int]) -> pd.Series:
     return pd.Series(values, index=[FIRST + number * DAY for number in range(len(values))])
 
 
-def test_weekdays_have_means_of_their_own() -> None:
+def test_forecast_mean_depends_on_weekday() -> None:
     history = counts([100, 100, 100, 100, 100, 30, 0] * 4)
     monday, saturday, sunday = (FIRST + (28 + day) * DAY for day in (0, 5, 6))
     found = {day: forecast_volume(history, [day], 8, 14) for day in (monday, saturday, sunday)}
@@ -27,7 +27,7 @@ def test_weekdays_have_means_of_their_own() -> None:
     assert found[monday] is not None and found[monday].p_value(0) < 1e-6
 
 
-def test_days_without_rows_are_judged_together() -> None:
+def test_forecast_of_several_days_is_their_sum() -> None:
     history = counts([3] * 42)
     after = FIRST + 42 * DAY
     one, three = (
@@ -38,13 +38,13 @@ def test_days_without_rows_are_judged_together() -> None:
     assert one.p_value(0) > 0.01 > three.p_value(0)
 
 
-def test_too_little_history_predicts_nothing() -> None:
+def test_forecast_with_short_history_is_none() -> None:
     assert forecast_volume(counts([5] * 13), [FIRST + 13 * DAY], 8, 14) is None
     assert forecast_volume(counts([5] * 14), [FIRST + 14 * DAY], 8, 14) is not None
-    assert forecast_volume(counts([5] * 100), [FIRST + 100 * DAY], 2, 15) is None  # two weeks are looked at
+    assert forecast_volume(counts([5] * 100), [FIRST + 100 * DAY], 2, 15) is None  # two weeks of history are used
 
 
-def test_what_varies_much_surprises_less() -> None:
+def test_forecast_overdispersion_widens_interval() -> None:
     rng = np.random.default_rng(0)
     steady = forecast_volume(counts(rng.poisson(80, 56).tolist()), [FIRST + 56 * DAY], 8, 14)
     wild = forecast_volume(counts(rng.negative_binomial(8, 0.09, 56).tolist()), [FIRST + 56 * DAY], 8, 14)
@@ -53,8 +53,8 @@ def test_what_varies_much_surprises_less() -> None:
     assert steady.variance / steady.mean < 2 < wild.variance / wild.mean
 
 
-def test_alarms_are_as_rare_as_the_level_says() -> None:
-    """Of days drawn from overdispersed counts, at most about a twentieth is beyond the 5% level."""
+def test_forecast_false_alarm_rate_is_at_most_nominal() -> None:
+    """Of days drawn from overdispersed counts, at most about 5% are beyond the 5% level."""
     rng, beyond = np.random.default_rng(1), 0
     for _ in range(200):
         values = rng.negative_binomial(20, 0.2, 57).tolist()
@@ -64,7 +64,7 @@ def test_alarms_are_as_rare_as_the_level_says() -> None:
     assert 2 <= beyond <= 18
 
 
-def test_the_law_is_negative_binomial_or_poisson() -> None:
+def test_forecast_distribution_is_negative_binomial_or_poisson() -> None:
     poisson, wider = VolumeForecast(20, 20), VolumeForecast(20, 60)
     assert poisson.p_value(8) == pytest.approx(2 * stats.poisson(20).cdf(8))
     assert poisson.interval(0.95) == stats.poisson(20).interval(0.95)

@@ -1,6 +1,7 @@
 """Drift rule: no drift for equal or aged populations, drift for shifts of stated sizes."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +15,14 @@ from holdfast.monitoring.settings import DriftRules
 from tests.support.drift_populations import TRAINED, customers, reference
 
 RULES = DriftRules()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_heap() -> Iterator[None]:
+    """Freeze the objects of the process: each call of statsmodels' ``multipletests`` runs a full garbage collection."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def false_alarms(draws: int, seed: int) -> int:

@@ -27,7 +27,7 @@ from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.training.mlflow_tracking import open_tracking
 from tests.support.main_job import STATE
 from tests.support.prediction_batches import write_log
-from tests.support.served_shop import NOON, copy_of_a_normal_day, serve, the_day
+from tests.support.served_shop import NOON, copy_served_shop, day_window, serve
 from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
 RULES = MonitorSettings(drift=DriftRules(min_rows=50))
@@ -36,7 +36,7 @@ RULES = MonitorSettings(drift=DriftRules(min_rows=50))
 @functools.cache
 def known_day() -> Path:
     """Create a normal day with two versions trained at ``AS_OF`` and their stored references; read only."""
-    with copy_of_a_normal_day(Path(tempfile.mkdtemp(dir=STATE, prefix="known-"))) as settings:
+    with copy_served_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="known-"))) as settings:
         client = open_tracking(settings)
         for version in ("1", "2"):
             for name, time in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
@@ -86,7 +86,7 @@ def value(found: ViewResult, metric: str, subject: str, version: str = "1") -> f
 
 
 def test_drift_view_normal_day_has_no_finding(day: Settings) -> None:
-    found = run_drift_view(day, the_day(), RULES)
+    found = run_drift_view(day, day_window(), RULES)
     assert list(found.findings) == []
     assert "0 of 38 features and scores drifted" in found.summary
     assert value(found, "psi_population", "total_amount") < 0.05
@@ -96,17 +96,17 @@ def test_drift_view_normal_day_has_no_finding(day: Settings) -> None:
     assert render_png(found.plot)
     assert list(found.notes) == []
     assert callable(found.report) and "mean_gap_days" in str(found.report().dict())
-    write_metrics(day, "drift", the_day().start, the_day().as_of, found.metrics)
+    write_metrics(day, "drift", day_window().start, day_window().as_of, found.metrics)
     assert not read_metrics(day, "drift")["breached"].any()
 
 
 def test_drift_view_broken_input_has_finding_with_figures(day: Settings) -> None:
     log_again(day, lambda rows: rows.assign(total_amount=0.0, mean_gap_days=np.nan))
-    found = run_drift_view(day, the_day(), RULES)
+    found = run_drift_view(day, day_window(), RULES)
     assert {item.subject for item in found.findings} == {"total_amount", "mean_gap_days"}
     payload = next(item.payload for item in found.findings if item.subject == "total_amount")
     assert payload["version"] == "1" and payload["psi"] > payload["limit"] == 0.25 and payload["p_value"] < 1e-6
-    assert payload["as_of"] == the_day().as_of.isoformat()
+    assert payload["as_of"] == day_window().as_of.isoformat()
     assert {row.subject for row in found.metrics if row.breached} == {"total_amount", "mean_gap_days"}
     assert render_png(found.plot)
     assert callable(found.report) and found.report() is not None
@@ -114,13 +114,13 @@ def test_drift_view_broken_input_has_finding_with_figures(day: Settings) -> None
 
 def test_drift_view_changed_scores_have_finding(day: Settings) -> None:
     log_again(day, lambda rows: rows.assign(churn_probability=rows["churn_probability"] ** 3))
-    assert [item.subject for item in run_drift_view(day, the_day(), RULES).findings] == [SCORE]
+    assert [item.subject for item in run_drift_view(day, day_window(), RULES).findings] == [SCORE]
 
 
 def test_drift_view_counts_repeated_requests_once(day: Settings) -> None:
-    before = run_drift_view(day, the_day(), RULES)
+    before = run_drift_view(day, day_window(), RULES)
     serve(day, NOON, [f"c{number:03d}" for number in range(40)] * 2)
-    after = run_drift_view(day, the_day(), RULES)
+    after = run_drift_view(day, day_window(), RULES)
     for metric, subject in (("customers", "predictions"), ("psi", "total_amount")):
         assert value(after, metric, subject) == value(before, metric, subject)
 
@@ -139,7 +139,7 @@ def test_select_active_keeps_unknown_recency() -> None:
 
 
 def test_drift_view_empty_window_is_empty(day: Settings) -> None:
-    found = run_drift_view(day, the_day(AS_OF + timedelta(days=30)), RULES)
+    found = run_drift_view(day, day_window(AS_OF + timedelta(days=30)), RULES)
     assert found.summary == "No prediction was logged in the window."
     assert [(row.metric, row.value) for row in found.metrics] == [("customers", 0)]
     assert found.report is None and render_png(found.plot)
@@ -147,7 +147,7 @@ def test_drift_view_empty_window_is_empty(day: Settings) -> None:
 
 def test_drift_view_too_few_customers_have_note(day: Settings) -> None:
     log_again(day, lambda rows: rows.head(60).assign(total_amount=0.0))
-    found = run_drift_view(day, the_day(), MonitorSettings())
+    found = run_drift_view(day, day_window(), MonitorSettings())
     assert list(found.findings) == []
     assert "active customers, at least 200 are needed" in found.notes[0]
     assert "not checked" in found.summary
@@ -155,7 +155,7 @@ def test_drift_view_too_few_customers_have_note(day: Settings) -> None:
 
 def test_drift_view_unknown_version_has_note(day: Settings) -> None:
     log_again(day, lambda rows: rows, version="77")
-    found = run_drift_view(day, the_day(), RULES)
+    found = run_drift_view(day, day_window(), RULES)
     assert found.notes == ["Version 77 was not compared: version 77 or its run is no longer in the registry."]
     assert value(found, "customers", "predictions", "77") == 300
 
@@ -182,7 +182,7 @@ def test_load_reference_with_missing_run_files_raises(day: Settings) -> None:
     kept.unlink()
     with pytest.raises(NoReferenceError, match="version 1"):
         load_reference(client, day, "1")
-    found = run_drift_view(day, the_day(), RULES)
+    found = run_drift_view(day, day_window(), RULES)
     assert "Version 1 was not compared" in found.notes[0]
     assert {row["version"] for row in found.table} == {"2"}
 

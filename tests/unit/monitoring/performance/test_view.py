@@ -23,7 +23,7 @@ from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.prediction_batches import make_batch, write_log
 from tests.support.registered_versions import register_version
-from tests.support.scored_shop import MONTHS, copy_of_scored_shop, promote, score
+from tests.support.scored_shop import MONTHS, copy_scored_shop, promote, score
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
 
 RULES = MonitorSettings.model_validate({"outcome": {"min_rows": 30, "resamples": 50}})
@@ -33,7 +33,7 @@ WINDOW = Window.ending_at(AS_OF, 1, KNOWN_AT)
 @pytest.fixture
 def scored(tmp_path: Path) -> Iterator[tuple[Settings, Any]]:
     """Create a scored shop, with MLflow's client."""
-    with copy_of_scored_shop(tmp_path) as shop:
+    with copy_scored_shop(tmp_path) as shop:
         yield shop
 
 

@@ -15,12 +15,12 @@ from tests.support.registered_versions import base_shop, read_aliases, record_pa
 DAY = datetime(2024, 7, 1, tzinfo=UTC)
 
 
-def looked(settings: Settings, days: int, *rows: MetricRow) -> None:
+def write_window(settings: Settings, days: int, *rows: MetricRow) -> None:
     end = DAY + timedelta(days=days)
     write_metrics(settings, "skew", end - timedelta(days=1), end, rows)
 
 
-def skewed(subject: str = "recency_days") -> MetricRow:
+def skew_row(subject: str = "recency_days") -> MetricRow:
     return MetricRow("values_different", subject, 7, 300, limit=0, breached=True)
 
 
@@ -28,44 +28,44 @@ FINE = MetricRow("values_different", "recency_days", 0, 300, limit=0)
 NOTHING = MetricRow("values_compared", "all", 0, 0)
 
 
-def test_the_latest_look_that_compared_anything_counts(shop: Settings) -> None:
+def test_describe_open_skew_uses_latest_window_with_rows(shop: Settings) -> None:
     assert describe_open_skew(shop) is None
-    looked(shop, 0, NOTHING)
+    write_window(shop, 0, NOTHING)
     assert describe_open_skew(shop) is None
-    looked(shop, 1, FINE, skewed("frequency"), skewed("recency_days"))
+    write_window(shop, 1, FINE, skew_row("frequency"), skew_row("recency_days"))
     told = (
         "the features served differ from those recomputed (frequency, recency_days; window up to 2024-07-02 00:00 UTC)"
     )
     assert describe_open_skew(shop) == told
-    looked(shop, 2, NOTHING)
+    write_window(shop, 2, NOTHING)
     assert describe_open_skew(shop) == told, "no predictions are no proof that it is mended"
-    looked(shop, 3, FINE)
+    write_window(shop, 3, FINE)
     assert describe_open_skew(shop) is None
 
 
-def test_it_stops_a_promotion_and_says_what_to_do(registry_shop: tuple[Settings, Any]) -> None:
+def test_promote_with_open_skew_is_refused_with_hint(registry_shop: tuple[Settings, Any]) -> None:
     from flows.promote import promote
 
     settings, client = registry_shop
     version = register_version(client)
     record_passed_gates(client, version, None)
-    looked(settings, 0, skewed())
+    write_window(settings, 0, skew_row())
     with pytest.raises(PromotionRefusedError, match=r"\(recency_days; window up to 2024-07-01") as refused:
         promote(version)
     assert "There is still no champion." in str(refused.value)
     assert "docs/runbook.md#holdfast-skew-detected" in str(refused.value)
     assert "python -m flows.monitor --views skew" in str(refused.value)
     assert read_aliases(client) == {}
-    looked(settings, 1, FINE)
+    write_window(settings, 1, FINE)
     assert promote(version).moved
 
 
 @pytest.mark.parametrize("cause", ["changed definition", "stale store"])
 @pytest.mark.parametrize("trained_on", ["today's", "other"])
-def test_a_version_of_the_changed_definitions_ends_the_skew_that_their_change_made(
+def test_promote_version_of_changed_definitions_despite_definition_skew(
     registry_shop: tuple[Settings, Any], cause: str, trained_on: str
 ) -> None:
-    """The service refuses the version of the old ones, so nobody is scored, and no later window would take it back."""
+    """The service refuses the old version, so no later window has predictions that would close the finding."""
     from flows.promote import promote
 
     settings, client = registry_shop
@@ -74,8 +74,8 @@ def test_a_version_of_the_changed_definitions_ends_the_skew_that_their_change_ma
     )
     version = register_version(client, **changed)
     record_passed_gates(client, version, None)
-    looked(settings, 0, skewed(), MetricRow("mismatches_by_cause", cause, 7, 300, limit=0, breached=True))
-    looked(settings, 1, NOTHING)
+    write_window(settings, 0, skew_row(), MetricRow("mismatches_by_cause", cause, 7, 300, limit=0, breached=True))
+    write_window(settings, 1, NOTHING)
     if (cause, trained_on) == ("changed definition", "today's"):
         assert promote(version).moved
         return
@@ -83,7 +83,7 @@ def test_a_version_of_the_changed_definitions_ends_the_skew_that_their_change_ma
         promote(version)
 
 
-def test_it_never_stops_a_rollback(registry_shop: tuple[Settings, Any]) -> None:
+def test_rollback_with_open_skew_is_allowed(registry_shop: tuple[Settings, Any]) -> None:
     from flows.promote import promote
     from flows.rollback import rollback
 
@@ -94,7 +94,7 @@ def test_it_never_stops_a_rollback(registry_shop: tuple[Settings, Any]) -> None:
     second = register_version(client)
     record_passed_gates(client, second, first)
     promote(second)
-    looked(settings, 0, skewed())
-    assert promote(second).moved is False, "who is the champion already is not refused"
+    write_window(settings, 0, skew_row())
+    assert promote(second).moved is False, "the champion itself is not refused"
     assert rollback(reason="complaints").version == first
     assert client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version == int(first)

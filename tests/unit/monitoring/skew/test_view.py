@@ -19,7 +19,7 @@ from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.skew.view import run_skew_view
 from holdfast.monitoring.window import Window
 from tests.support.feature_oracle import Transaction
-from tests.support.served_shop import NOON, copy_of_a_normal_day, everybody, serve, the_day
+from tests.support.served_shop import NOON, copy_served_shop, day_window, list_customers, serve
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, use_data_folder
 
 RULES = MonitorSettings()
@@ -28,20 +28,20 @@ INPUTS = 18
 
 @pytest.fixture
 def day(tmp_path: Path) -> Iterator[Settings]:
-    """The shop after a normal day."""
-    with copy_of_a_normal_day(tmp_path) as settings:
+    """Create the shop after a normal day."""
+    with copy_served_shop(tmp_path) as settings:
         yield settings
 
 
 @pytest.fixture
 def morning(tmp_path: Path) -> Iterator[Settings]:
-    """The shop before anybody has asked."""
-    with copy_of_a_normal_day(tmp_path, log=False) as settings:
+    """Create the shop before the first request."""
+    with copy_served_shop(tmp_path, log=False) as settings:
         yield settings
 
 
 def _cells(found: ViewResult) -> set[tuple[str, str, str]]:
-    """Customer, feature and cause of what differs; the table must hold all."""
+    """Return customer, feature and cause of each difference; the table must hold all of them."""
     total = sum(finding.payload["count"] for finding in found.findings)
     assert len(found.table) == min(50, total)
     return {(row["customer"], row["feature"].split(":")[1], row["likely cause"]) for row in found.table}
@@ -60,8 +60,8 @@ def _only(found: ViewResult) -> Finding:
     return finding
 
 
-def test_after_a_normal_day_nothing_differs(day: Settings) -> None:
-    found, customers = run_skew_view(day, the_day(), RULES), len(everybody(day))
+def test_skew_view_normal_day_has_no_difference(day: Settings) -> None:
+    found, customers = run_skew_view(day, day_window(), RULES), len(list_customers(day))
     values = 2 * customers * INPUTS
     assert customers > 200
     assert found.summary == f"{values:,} values of {customers} customers compared, 0 differences"
@@ -73,44 +73,44 @@ def test_after_a_normal_day_nothing_differs(day: Settings) -> None:
     assert render_png(found.plot)
     assert found.report is not None
     assert found.notes == []
-    write_metrics(day, "skew", the_day().start, the_day().as_of, found.metrics)
+    write_metrics(day, "skew", day_window().start, day_window().as_of, found.metrics)
     kept = read_metrics(day, "skew")
     assert kept[kept.metric == "values_compared"]["rows"].item() == values
 
 
-def test_who_is_asked_for_twice_counts_once(morning: Settings) -> None:
+def test_skew_view_counts_repeated_requests_once(morning: Settings) -> None:
     for _ in range(2):
         serve(morning, NOON, ["c001", "c002"])
-    assert run_skew_view(morning, the_day(), RULES).summary.startswith(f"{2 * 2 * INPUTS} values of 2 customers")
+    assert run_skew_view(morning, day_window(), RULES).summary.startswith(f"{2 * 2 * INPUTS} values of 2 customers")
 
 
-def test_a_window_without_predictions_says_so(day: Settings) -> None:
-    found = run_skew_view(day, the_day(AS_OF + timedelta(days=5)), RULES)
+def test_skew_view_empty_window_is_empty(day: Settings) -> None:
+    found = run_skew_view(day, day_window(AS_OF + timedelta(days=5)), RULES)
     assert found.summary == "No prediction was logged in the window."
     assert [(row.metric, row.value) for row in found.metrics] == [("values_compared", 0.0)]
     assert render_png(found.plot)
 
 
-def test_nothing_known_then_says_so(day: Settings) -> None:
-    window = the_day()
+def test_skew_view_without_known_data_is_empty(day: Settings) -> None:
+    window = day_window()
     found = run_skew_view(day, Window(window.start, window.as_of, datetime(2023, 1, 1, tzinfo=UTC)), RULES)
     assert "No feature can be recomputed" in found.summary
     assert not found.findings
 
 
-def test_missing_snapshots_are_built(day: Settings) -> None:
+def test_skew_view_builds_missing_snapshots(day: Settings) -> None:
     files = list(day.snapshots.rglob("*.parquet"))
     for file in files:
         file.unlink()
-    assert run_skew_view(day, the_day(), RULES).summary.endswith("0 differences")
+    assert run_skew_view(day, day_window(), RULES).summary.endswith("0 differences")
     assert {file for file in files if "20240701T" in str(file)} <= set(day.snapshots.rglob("*.parquet"))
 
 
-def test_late_data(day: Settings) -> None:
-    """A purchase from before the snapshot arrives after it was built and has served."""
+def test_skew_view_late_data_is_a_warning(day: Settings) -> None:
+    """A purchase from before the snapshot arrives after the snapshot was built and served."""
     late = Transaction("c001", AS_OF - timedelta(days=3), 70.25, KNOWN_AT + timedelta(days=1))
     ingest(day.data, [late], late.ingested_at)
-    found = run_skew_view(day, the_day(), RULES)
+    found = run_skew_view(day, day_window(), RULES)
     cells = _cells(found)
     assert {(customer, cause) for customer, _, cause in cells} == {("c001", "late data")}
     assert {"purchase_days_30d", "total_amount", "days_since_last_purchase"} <= {feature for _, feature, _ in cells}
@@ -119,17 +119,17 @@ def test_late_data(day: Settings) -> None:
     assert not any(row.breached for row in found.metrics)
     assert set(_by_cause(found)) == {"late data"}
 
-    window = the_day()
+    window = day_window()
     before = run_skew_view(day, Window(window.start, window.as_of, KNOWN_AT + timedelta(hours=1)), RULES)
-    assert before.summary.endswith("0 differences"), "what had not arrived by then does not count"
+    assert before.summary.endswith("0 differences"), "data after known_at are ignored"
 
 
-def test_stale_store(morning: Settings) -> None:
-    """The next day's features were never materialised, so those of the day before answered."""
+def test_skew_view_stale_store_is_critical(morning: Settings) -> None:
+    """The features of the next day were never materialized, so those of the day before were served."""
     bought = Transaction("c001", AS_OF + timedelta(hours=9), 33.5, AS_OF + timedelta(hours=25))
     ingest(morning.data, [bought], bought.ingested_at)
     serve(morning, NOON + timedelta(days=1), ["c001"])
-    found = run_skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES)
+    found = run_skew_view(morning, day_window(AS_OF + timedelta(days=1)), RULES)
     cells = _cells(found)
     assert {cause for _, _, cause in cells} == {"stale store"}
     assert {"purchase_days_30d", "days_since_last_purchase"} <= {feature for _, feature, _ in cells}
@@ -138,16 +138,16 @@ def test_stale_store(morning: Settings) -> None:
     assert any(row.breached for row in found.metrics)
 
 
-def test_the_features_of_the_day_before_may_serve_for_a_few_hours(morning: Settings) -> None:
+def test_skew_view_allows_features_of_previous_day_for_delay(morning: Settings) -> None:
     serve(morning, AS_OF + timedelta(days=1, hours=2), ["c001"])
-    assert run_skew_view(morning, the_day(AS_OF + timedelta(days=1)), RULES).summary.endswith("0 differences")
+    assert run_skew_view(morning, day_window(AS_OF + timedelta(days=1)), RULES).summary.endswith("0 differences")
     strict = MonitorSettings.model_validate({"skew": {"max_delay_hours": 1}})
-    again = run_skew_view(morning, the_day(AS_OF + timedelta(days=1)), strict)
+    again = run_skew_view(morning, day_window(AS_OF + timedelta(days=1)), strict)
     assert set(_by_cause(again)) <= {"stale store"}
 
 
 def _write_past_the_flow() -> pd.DataFrame:
-    """Put a value of c001 into the online store that no computation gives; returns what it held."""
+    """Write a value of c001 to the online store that no computation gives; return the row before."""
     store = open_store()
     view = store.get_feature_view("customer_recent_activity")
     names = [f"{view.name}:{field.name}" for field in view.features]
@@ -157,10 +157,10 @@ def _write_past_the_flow() -> pd.DataFrame:
     return row
 
 
-def test_a_value_that_nothing_explains(morning: Settings) -> None:
+def test_skew_view_foreign_value_is_unexplained(morning: Settings) -> None:
     row = _write_past_the_flow()
     serve(morning, NOON)
-    finding = _only(found := run_skew_view(morning, the_day(), RULES))
+    finding = _only(found := run_skew_view(morning, day_window(), RULES))
     assert _cells(found) == {("c001", "amount_30d", "unexplained")}
     assert finding.subject == "customer_recent_activity.unexplained"
     assert finding.severity == "critical"
@@ -170,14 +170,14 @@ def test_a_value_that_nothing_explains(morning: Settings) -> None:
     assert (example["customer"], example["feature"], example["logged"]) == ("c001", "amount_30d", 123.456)
     assert example["recomputed"] == row["amount_30d"].item()
     assert "123.456" in finding.summary
-    assert finding.summary.startswith("The online store held what no computation gives")
+    assert finding.summary.startswith("The online store held a value that no computation gives")
     json.dumps(finding.payload)
     breached = {row.subject for row in found.metrics if row.breached}
     assert breached == {"amount_30d", "unexplained"}
 
 
 def _rewrite(monkeypatch: pytest.MonkeyPatch, day_us: str) -> None:
-    """Change the function computed at the request in this checkout; nobody ran `feast apply`."""
+    """Change the on-demand function of this checkout, without `feast apply`."""
     from feature_repo.on_demand_feature_views import customer_request_time
 
     transformation = customer_request_time.feature_transformation
@@ -186,26 +186,26 @@ def _rewrite(monkeypatch: pytest.MonkeyPatch, day_us: str) -> None:
     monkeypatch.setattr(transformation, "udf_string", changed)
 
 
-def test_a_definition_changed_without_apply(day: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skew_view_definition_changed_without_apply(day: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     _rewrite(monkeypatch, "90_000_000_000")
-    finding = _only(found := run_skew_view(day, the_day(), RULES))
+    finding = _only(found := run_skew_view(day, day_window(), RULES))
     assert finding.subject == "customer_request_time.changed-definition"
     assert finding.severity == "critical"
     assert finding.payload["changed"] == ["on_demand"]
     assert set(finding.payload["features"]) == {"days_since_last_purchase", "lateness_ratio", "tenure_days"}
-    assert finding.payload["features"]["tenure_days"] == 2 * len(everybody(day))
+    assert finding.payload["features"]["tenure_days"] == 2 * len(list_customers(day))
     assert any("feast" in note.lower() and "on_demand" in note for note in found.notes)
     assert len(found.table) == 50
     assert render_png(found.plot)
 
 
-def test_only_what_is_computed_from_it_is_put_down_to_a_changed_definition(
+def test_skew_view_changed_definition_explains_its_features_only(
     morning: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_past_the_flow()
     serve(morning, NOON, ["c001", "c002"])
     _rewrite(monkeypatch, "90_000_000_000")
-    found = run_skew_view(morning, the_day(), RULES)
+    found = run_skew_view(morning, day_window(), RULES)
     assert set(_by_cause(found)) == {"changed definition", "unexplained"}
     assert {finding.subject for finding in found.findings} == {
         "customer_recent_activity.unexplained",
@@ -213,8 +213,10 @@ def test_only_what_is_computed_from_it_is_put_down_to_a_changed_definition(
     }
 
 
-def test_transformations_changed_and_applied(day: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What scored was trained on other transformations than those in Feast's registry now."""
+def test_skew_view_transformations_changed_and_applied(
+    day: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The served version was trained on other transformations than those in Feast's registry."""
     import shutil
 
     from feature_repo import source_hash, transformations
@@ -234,7 +236,7 @@ def test_transformations_changed_and_applied(day: Settings, tmp_path: Path, monk
     monkeypatch.setitem(transformations.BUILDERS, "customer_recent_activity", recent)
     with use_data_folder(day.data, HOLDFAST_CLOCK=NOON.isoformat()) as settings:
         build_features(settings)
-        found = run_skew_view(settings, the_day(), RULES)
+        found = run_skew_view(settings, day_window(), RULES)
     finding = _only(found)
     assert finding.subject == "customer_recent_activity.changed-definition"
     assert finding.payload["changed"] == ["transformations"]
@@ -251,17 +253,17 @@ def _drop(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _break(monkeypatch: pytest.MonkeyPatch) -> str:
-    # `feast apply` tries a function on one row.
+    # `feast apply` runs the function on one row.
     _rewrite(monkeypatch, "86_400_000_000 if len(inputs['as_of_us']) < 2 else inputs['tomorrow']")
     return "tomorrow"
 
 
 @pytest.mark.parametrize(("change", "subject"), [(_drop, "no-view"), (_break, "version-1")])
-def test_what_the_definitions_of_now_do_not_give_at_all(
+def test_skew_view_removed_or_failing_feature_is_critical(
     day: Settings, monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], str], subject: str
 ) -> None:
     what = change(monkeypatch)
-    found = run_skew_view(day, the_day(), RULES)
+    found = run_skew_view(day, day_window(), RULES)
     finding = next(item for item in found.findings if item.subject == f"{subject}.changed-definition")
     assert finding.severity == "critical"
     assert what in finding.summary
@@ -269,26 +271,26 @@ def test_what_the_definitions_of_now_do_not_give_at_all(
     assert len({item.key for item in found.findings}) == len(found.findings)
 
 
-def test_a_failure_under_unchanged_definitions_is_a_failure(day: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skew_view_failure_with_unchanged_definitions_raises(day: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr("holdfast.monitoring.skew.recompute.build_snapshots", fails)
     with pytest.raises(OSError, match="no space left"):
-        run_skew_view(day, the_day(), RULES)
+        run_skew_view(day, day_window(), RULES)
 
 
-def test_a_version_that_the_registry_does_not_know(morning: Settings) -> None:
+def test_skew_view_unknown_version_has_note(morning: Settings) -> None:
     from holdfast.training.mlflow_tracking import open_tracking
 
     serve(morning, NOON, ["c001"])
     open_tracking(morning).delete_model_version("holdfast-churn", "2")
-    found = run_skew_view(morning, the_day(), RULES)
+    found = run_skew_view(morning, day_window(), RULES)
     assert found.summary.endswith("0 differences")
-    assert found.notes == ["The registry does not know the definitions of version 2."]
+    assert found.notes == ["The registry lacks the definitions of version 2."]
 
 
-def test_the_values_are_those_of_training_to_the_bit() -> None:
+def test_differs_bitwise_compares_bits() -> None:
     import numpy as np
 
     from holdfast.monitoring.skew.logged_features import differs_bitwise
@@ -298,7 +300,7 @@ def test_the_values_are_those_of_training_to_the_bit() -> None:
     assert differs_bitwise(left, right).tolist() == [[True, False, False, True, True]]
 
 
-def test_the_snapshot_that_may_serve() -> None:
+def test_valid_timestamps_of_served_snapshots() -> None:
     from holdfast.monitoring.skew.logged_features import valid_timestamps
 
     at = [AS_OF + timedelta(hours=hours) for hours in (2, 4, 4, 4)]
@@ -306,4 +308,4 @@ def test_the_snapshot_that_may_serve() -> None:
     keys = pd.DataFrame({"as_of": at, "served": served, "answered_at": at}).astype("datetime64[us, UTC]")
     assert valid_timestamps(keys, 3).tolist() == [AS_OF - timedelta(days=1), AS_OF, AS_OF, AS_OF]
     ahead = keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=1), answered_at=AS_OF + timedelta(hours=16)).iloc[2:3]
-    assert valid_timestamps(ahead, 3).tolist() == [AS_OF], "who asks for tomorrow is served what there is today"
+    assert valid_timestamps(ahead, 3).tolist() == [AS_OF], "a request for tomorrow is served the snapshot of today"
