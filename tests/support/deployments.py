@@ -33,7 +33,7 @@ SCHEDULES = {
 SWITCHED_OFF = {"ingest", "features"}  # daily does both
 
 
-REQUIRED = {"traffic": {"mode"}, "backfill": {"start", "end"}}  # a person says
+REQUIRED = {"traffic": {"mode"}, "backfill": {"start", "end"}}  # no default
 
 
 PARAMETERS = {

@@ -14,7 +14,7 @@ def post(api: httpx.Client, path: str, body: dict[str, Any]) -> Any:
 def answered(api: httpx.Client, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
     """The answer to a request that succeeds in the end."""
     answer = api.request(method, path, json=body)
-    for _ in range(20):  # the server says so while its database is locked; Prefect's own client asks again, too
+    for _ in range(20):  # the server responds 503 while its database is locked; Prefect's client retries, too
         if answer.status_code != 503:
             break
         time.sleep(0.5)

@@ -21,7 +21,7 @@ NOW = datetime.now(UTC)
 DRIFT = Alert.for_subject("holdfast.drift.detected", "recency", "warning", "PSI 0.31", "http://prefect/x")
 
 
-def test_what_waits_is_delivered_and_what_is_open_is_listed(
+def test_alerts_delivers_waiting_and_lists_open_alerts(
     flows_in_process: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.artifacts import Artifact
@@ -44,7 +44,7 @@ def test_what_waits_is_delivered_and_what_is_open_is_listed(
     assert "warning   holdfast.drift.detected:recency" in result.summary()
 
 
-def test_a_person_resolves_one_and_has_to_say_why(flows_in_process: None, shop: Settings) -> None:
+def test_alerts_resolve_requires_a_reason(flows_in_process: None, shop: Settings) -> None:
     add_alert(shop, DRIFT, NOW)
     with pytest.raises(NoReasonError, match="Give a reason"):
         alerts(resolve=DRIFT.key)
@@ -62,7 +62,7 @@ def test_a_person_resolves_one_and_has_to_say_why(flows_in_process: None, shop: 
     assert (json.loads(shown.data), again.id) == ([], shown.id), "that nothing is open is shown, and only once"
 
 
-def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_in_process: None, shop: Settings) -> None:
+def test_alerts_later_run_completed_resolves_the_failed_run(flows_in_process: None, shop: Settings) -> None:
     name = f"training-{uuid4().hex}"
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
         flow_id = post(api, "/flows/", {"name": name})["id"]
@@ -70,8 +70,8 @@ def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_in_proces
         deployment = post(api, "/deployments/", about)["id"]
 
         def start() -> str:
-            told = {"flow_id": flow_id, "deployment_id": deployment, "state": {"type": "RUNNING"}}
-            return str(post(api, "/flow_runs/", told)["id"])
+            body = {"flow_id": flow_id, "deployment_id": deployment, "state": {"type": "RUNNING"}}
+            return str(post(api, "/flow_runs/", body)["id"])
 
         def end(number: str, state: str) -> None:
             ended = {"state": {"type": "COMPLETED", "name": state}, "force": True}
@@ -91,15 +91,15 @@ def test_a_failed_run_is_over_when_a_later_one_has_done_its_work(flows_in_proces
             answered(api, "DELETE", f"/flows/{flow_id}")
 
 
-def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_in_process: None, shop: Settings) -> None:
+def test_recover_deleted_deployment_handles_the_other_runs(flows_in_process: None, shop: Settings) -> None:
     from flows.recover import recover
 
     name = f"gone-{uuid4().hex}"
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
         flow_id = post(api, "/flows/", {"name": name})["id"]
         deployment = post(api, "/deployments/", {"name": name, "flow_id": flow_id})["id"]
-        told = {"flow_id": flow_id, "deployment_id": deployment, "tags": ["holdfast"], "state": {"type": "RUNNING"}}
-        number = post(api, "/flow_runs/", told)["id"]
+        body = {"flow_id": flow_id, "deployment_id": deployment, "tags": ["holdfast"], "state": {"type": "RUNNING"}}
+        number = post(api, "/flow_runs/", body)["id"]
         failed = {"state": {"type": "FAILED", "name": "Failed", "message": "no rows"}, "force": True}
         post(api, f"/flow_runs/{number}/set_state", failed)
         answered(api, "DELETE", f"/deployments/{deployment}")
@@ -108,7 +108,7 @@ def test_a_run_of_a_deployment_that_is_gone_keeps_no_other_waiting(flows_in_proc
     assert "no rows" in list_open_alerts(shop)[0].text
 
 
-def test_a_failed_run_is_told_once(flows_in_process: None, shop: Settings) -> None:
+def test_recover_failed_run_raises_one_alert(flows_in_process: None, shop: Settings) -> None:
     """A run of no deployment stands for itself."""
     from flows.recover import recover
 
@@ -130,8 +130,8 @@ def test_a_failed_run_is_told_once(flows_in_process: None, shop: Settings) -> No
     assert len(alerts().open) == 1, "none has completed since"
 
 
-def test_the_parts_of_a_run_that_crashed_end_with_it(flows_in_process: None, shop: Settings) -> None:
-    """Its process is gone before it can say so of a subflow."""
+def test_recover_crashed_run_marks_its_subflows(flows_in_process: None, shop: Settings) -> None:
+    """The process ends before it can report the end of a subflow."""
     from prefect.client.orchestration import get_client
     from prefect.runtime import flow_run
     from prefect.states import Crashed, Running
@@ -160,9 +160,7 @@ def test_the_parts_of_a_run_that_crashed_end_with_it(flows_in_process: None, sho
     assert "It is not repeated automatically: its deployment is not repeatable." in list_open_alerts(shop)[0].text
 
 
-def test_a_run_that_somebody_cancelled_and_whose_process_is_gone_does_not_come_back(
-    flows_in_process: None, shop: Settings
-) -> None:
+def test_mark_ended_cancelling_run_is_cancelled_not_repeated(flows_in_process: None, shop: Settings) -> None:
     from prefect.client.orchestration import get_client
     from prefect.runtime import flow_run
     from prefect.states import Cancelling
@@ -212,7 +210,7 @@ def test_recover_one_run_fails_handles_the_others(
     assert tried[0] in {item.run for item in recover()}, "the next run handles it"
 
 
-def test_a_run_that_nobody_knows_is_an_error_that_says_so(flows_in_process: None, shop: Settings) -> None:
+def test_recover_unknown_run_raises(flows_in_process: None, shop: Settings) -> None:
     from flows.recover import UnknownRunError, recover
 
     for name in ("nonsense", "01a201fc-6bd5-7924-b84f-8e0ae20ff1b8"):

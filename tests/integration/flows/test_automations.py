@@ -100,7 +100,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Deployed as README.md says."""
+    """Deployed as in README.md."""
     folder, port = tmp_path_factory.mktemp("automations"), free_port()
     data = copy_shop(folder)
     with use_data_folder(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:

@@ -21,7 +21,7 @@ FIRST, LAST = date(2024, 5, 1), date(2024, 5, 5)
 
 @pytest.fixture
 def settings(registry_shop: tuple[Settings, Any]) -> Settings:
-    """Of a planted shop with a champion."""
+    """Settings of a shop with a registered champion."""
     register_champion(registry_shop[1])
     return registry_shop[0]
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.long
 
 FIRST, LAST = datetime(2023, 11, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
 TRAINING = TrainingSettings(search=SearchSettings(trials=1), resamples=50)
-# So small a shop tells a model from a baseline, or a good one from a bad one, by chance only.
+# On so small a shop, differences between models and baselines are random.
 GATES = GateSettings(min_gain_over_baselines=-1, max_calibration_error=1, max_bias=1, max_instability=1)
 RULES = PolicySettings(min_rows=50)
 
@@ -79,13 +79,13 @@ def backtested(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -
         yield Backtested(settings, _plan(settings), result, printed.read_text())
 
 
-def _walk(data: Path, told: BacktestPlan, policy: Policy) -> list[BacktestStep]:
+def _walk(data: Path, backtest_plan: BacktestPlan, policy: Policy) -> list[BacktestStep]:
     """A walk in this process, in a state folder of its own."""
     state = create_state_folder(Settings(data=data), policy)
     with use_data_folder(state), fast_flows():
         from flows.backtest_policy import walk
 
-        return walk(BacktestJob(plan=told, policy=policy))
+        return walk(BacktestJob(plan=backtest_plan, policy=policy))
 
 
 def test_the_result_is_one_json_file_of_the_schema(backtested: Backtested) -> None:
@@ -97,7 +97,7 @@ def test_the_result_is_one_json_file_of_the_schema(backtested: Backtested) -> No
     assert [step["as_of"][:10] for step in content["steps"]] == ["2023-11-01", "2023-12-01", "2024-01-01", "2024-02-01"]
 
 
-def test_it_trains_first_and_then_when_measured_quality_says_so(backtested: Backtested) -> None:
+def test_backtest_decay_trains_first_and_on_measured_decay(backtested: Backtested) -> None:
     first, second, third, fourth = backtested.result.steps
     assert (first.train, first.why) == (True, "there is no champion yet")
     assert first.training is not None
@@ -126,13 +126,13 @@ def test_every_step_has_its_scores_and_its_outcome(backtested: Backtested) -> No
     assert backtested.result.overall.cohorts == 4
 
 
-def test_each_step_is_told_as_it_ends(backtested: Backtested) -> None:
+def test_backtest_prints_each_step(backtested: Backtested) -> None:
     lines = backtested.output.splitlines()
     assert [line[:17] for line in lines] == [f"decay  {step.as_of:%Y-%m-%d}" for step in backtested.result.steps]
     assert "promoted; version 1 scored" in lines[0]
 
 
-def test_the_picture_is_there_and_can_be_copied(backtested: Backtested, tmp_path: Path) -> None:
+def test_backtest_writes_the_plot(backtested: Backtested, tmp_path: Path) -> None:
     copy = copy_plot(backtested.settings, tmp_path / "docs" / "images")
     assert copy.name == "backtest.png"
     assert copy.read_bytes().startswith(b"\x89PNG")
@@ -146,17 +146,17 @@ def test_the_real_registry_and_features_are_left_alone(backtested: Backtested) -
 @pytest.fixture(scope="module")
 def walked(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[BacktestStep]]:
     """Another policy on a shop where everybody buys, day after day, from the first step on, and one step earlier."""
-    data = _replayed(tmp_path_factory.mktemp("planted"))
+    data = _replayed(tmp_path_factory.mktemp("injected"))
     everybody = {row.customer_id for row in transactions()}
-    planted = [
+    injected = [
         transactions()[0]._replace(customer_id=customer, event_timestamp=FIRST + timedelta(days=day), amount=999.0)
         for customer in everybody
         for day in range(60)
     ]
-    ingest(data, planted, KNOWN_AT + timedelta(days=1))
-    told = _plan(Settings(data=data), datetime(2023, 3, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinfo=UTC))
-    moments = (told.steps[0], FIRST, told.steps[-1])
-    return data, _walk(data, told.model_copy(update={"steps": moments}), "drift")
+    ingest(data, injected, KNOWN_AT + timedelta(days=1))
+    backtest_plan = _plan(Settings(data=data), datetime(2023, 3, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinfo=UTC))
+    moments = (backtest_plan.steps[0], FIRST, backtest_plan.steps[-1])
+    return data, _walk(data, backtest_plan.model_copy(update={"steps": moments}), "drift")
 
 
 def test_what_happens_later_changes_nothing_before(
@@ -191,7 +191,7 @@ def test_too_little_history_is_recorded_and_nobody_is_scored(walked: tuple[Path,
     assert not scores_path(state_folder(Settings(data=data), "drift") / "scores", early.as_of).exists()
 
 
-def test_the_champion_says_the_same_when_asked_again(backtested: Backtested) -> None:
+def test_backtest_scores_are_reproducible(backtested: Backtested) -> None:
     from holdfast.batch_scoring.champion_model import InputMismatchError, load_champion
     from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
     from holdfast.batch_scoring.scores_table import build_scores
@@ -239,19 +239,19 @@ def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, t
 
 
 @pytest.mark.parametrize(
-    ("window", "error", "said"),
+    ("window", "error", "message"),
     [
         ((LAST, FIRST), BadWindowError, "--from 2024-02-01 is after --to 2023-11-01"),
         ((datetime(2022, 1, 1), datetime(2022, 5, 1)), HoldfastError, "No transaction before 2022-01-01"),  # noqa: DTZ001
     ],
 )
 def test_a_window_without_sense_is_one_error_and_changes_nothing(
-    flows_in_process: None, tmp_path: Path, window: tuple[datetime, datetime], error: type[Exception], said: str
+    flows_in_process: None, tmp_path: Path, window: tuple[datetime, datetime], error: type[Exception], message: str
 ) -> None:
     with use_data_folder(_replayed(tmp_path)) as settings:
         from flows.backtest import backtest
 
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             backtest(*window)
         assert not (settings.data / "backtest").exists()
 
@@ -268,7 +268,7 @@ def test_one_backtest_at_a_time(flows_in_process: None, tmp_path: Path) -> None:
             backtest(FIRST, LAST, policy="never")
 
 
-def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
+def test_backtest_failed_policy_keeps_earlier_results(
     backtested: Backtested, flows_in_process: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def files() -> dict[Path, bytes]:
@@ -287,7 +287,7 @@ def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         (["--to", "2024-01-01"], 2, "Missing option"),
         (["--from", "2023-01-01", "--to", "2024-01-01", "--policy", "hope"], 2, "'hope' is not one of"),
@@ -297,7 +297,7 @@ def test_a_walk_that_fails_is_told_and_leaves_earlier_results_alone(
     ],
 )
 def test_options_that_make_no_sense(
-    options: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    options: list[str], code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from flows._cli import run_flow
     from flows.backtest import backtest
@@ -306,5 +306,5 @@ def test_options_that_make_no_sense(
     with pytest.raises(SystemExit) as ended:
         run_flow(backtest)
     assert ended.value.code == code
-    told: Any = capsys.readouterr()
-    assert said in " ".join((told.out + told.err).replace("│", " ").split())
+    printed: Any = capsys.readouterr()
+    assert message in " ".join((printed.out + printed.err).replace("│", " ").split())

@@ -30,7 +30,7 @@ Command = Callable[..., Done]
 
 
 def _probe(options: list[str], folder: Path) -> None:
-    """The command line of a flow that raises what it is told to, its output in files."""
+    """Run the command line of a flow that raises the error of its parameter; write its output to files."""
     from prefect import flow
 
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
@@ -155,10 +155,10 @@ def test_settings_are_given_as_json_and_nonsense_is_one_line(
     with pytest.raises(SystemExit) as ended:
         run_flow(getattr(importlib.import_module(f"flows.{name}"), name))
     assert ended.value.code == 1
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     wanted = {
         "train": "--training: folds is 0: Input should be greater than or equal to 1",
         "gates": "--thresholds: min_roc_auc is 7: Input should be less than or equal to 1",
     }
-    assert wanted[name] in said
-    assert "pydantic" not in said
+    assert wanted[name] in error
+    assert "pydantic" not in error

@@ -55,7 +55,7 @@ def test_new_transactions_are_in_the_scores_of_the_day(
     assert again.scored is not None and not again.scored.written
 
 
-def test_before_the_first_training_nobody_is_scored_and_it_says_so(
+def test_daily_without_champion_scores_no_customer(
     flows_in_process: None, shop: Settings, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.daily import daily

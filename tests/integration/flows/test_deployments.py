@@ -117,7 +117,7 @@ def test_every_flow_is_deployed(deployed: Deployed) -> None:
         assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)
 
 
-def test_deploying_says_so_and_nothing_odd(deployed: Deployed) -> None:
+def test_deploy_prints_no_warning(deployed: Deployed) -> None:
     for name in SCHEDULES:
         assert f"Deployment '{name}/{name}' successfully created" in re.sub(r"\s+", " ", deployed.output)
     assert not re.search(r"Warning|Traceback|deprecat|[Ee]rror|could not", deployed.output)
@@ -180,7 +180,7 @@ def test_a_wrong_parameter_is_refused(deployed: Deployed) -> None:
 
 
 def test_a_worker_picks_up_scheduled_runs(deployed: Deployed, main_job: MainJob) -> None:
-    """One that succeeds and proves parity, and one that cannot: its state says why. Neither changes anything."""
+    """A run that succeeds with parity, and a run that fails with the reason in its state. Neither changes anything."""
     for deployment in deployed.deployments().values():  # else the cron schedules get in the way at 01:00, 02:00, 04:00
         answered(deployed.api, "POST", f"/deployments/{deployment['id']}/pause_deployment")
     for automation in post(deployed.api, "/automations/filter", {}):  # a failed run would start another

@@ -56,7 +56,7 @@ def test_what_runs_by_itself_changes_no_definitions(
     assert open_store().get_feature_service("churn_v1").description == "Another description."
 
 
-def test_without_data_it_says_so(flows_in_process: None, tmp_path: object) -> None:
+def test_features_without_data_raises(flows_in_process: None, tmp_path: object) -> None:
     from flows.features import features
 
     with use_data_folder(tmp_path / "empty"), pytest.raises(NoDataError, match=r"python -m flows\.ingest"):  # type: ignore[operator]

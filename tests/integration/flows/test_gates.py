@@ -66,12 +66,12 @@ def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.Monke
     assert run_gates(version).challenger is True
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
-    champion = run_gates(version)  # once the champion, it is still judged by whom it followed
+    champion = run_gates(version)  # as champion, it is still compared with its predecessor
     assert (champion.computed, champion.champion, champion.challenger) == (False, None, False)
     assert read_aliases(client) == {CHAMPION: version}
 
 
-def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gates_failed_verdict_is_computed_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.promotion import behavioral_tests
 
     version = register_version(client)
@@ -80,8 +80,8 @@ def test_a_failed_verdict_is_not_for_ever(client: Any, monkeypatch: pytest.Monke
         assert list(stopped_by(run_gates(version))) == ["latency"]
     again = run_gates(version)
     assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
-    told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
-    assert [item.verdict for item in told if isinstance(item, GatesRecord)] == ["failed", "passed"]
+    events = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
+    assert [item.verdict for item in events if isinstance(item, GatesRecord)] == ["failed", "passed"]
 
 
 def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> None:
@@ -365,7 +365,7 @@ def test_the_command_prints_the_table_and_fails_with_the_gates(
     from flows.gates import _print_and_exit, gates
 
     register_version(client)
-    for options, code, told in (
+    for options, code, text in (
         ({}, 0, "It is the challenger: `python -m flows.promote"),
         ({"max_size_mb": 1e-6}, 1, "failed size."),
     ):
@@ -373,4 +373,4 @@ def test_the_command_prints_the_table_and_fails_with_the_gates(
         with pytest.raises(SystemExit) as ended:
             run_flow(gates, show=_print_and_exit)
         assert ended.value.code == code
-        assert told in " ".join(capsys.readouterr().out.split())
+        assert text in " ".join(capsys.readouterr().out.split())

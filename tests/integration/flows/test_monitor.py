@@ -1,4 +1,4 @@
-"""The flow: what a view finds is kept, shown, told and reported; one that fails stops no other."""
+"""The monitor flow: metrics, artifacts, events, alerts and reports of views; a failed view stops no other."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ def busy(flows_in_process: None, tmp_path: Path) -> Iterator[Settings]:
         yield settings
 
 
-def test_what_is_wrong_is_kept_shown_told_and_over_when_it_is(busy: Settings) -> None:
+def test_monitor_finding_is_stored_published_and_resolved(busy: Settings) -> None:
     from evidently.ui.workspace import Workspace
     from prefect.artifacts import Artifact
 
@@ -37,11 +37,11 @@ def test_what_is_wrong_is_kept_shown_told_and_over_when_it_is(busy: Settings) ->
     assert kept.loc[kept["breached"], "metric"].tolist() == ["rows"]
     assert kept["as_of"].unique().tolist() == [TODAY + DAY]
 
-    table, picture = Artifact.get("monitor-data"), Artifact.get("monitor-data-plot")
-    assert table is not None and picture is not None
+    table, plot = Artifact.get("monitor-data"), Artifact.get("monitor-data-plot")
+    assert table is not None and plot is not None
     assert table.description is not None and table.description.startswith(found.views["data"])
     assert "rows on Fri 2024-03-08" in str(table.data)
-    assert str(picture.data).startswith("data:image/png;base64,")
+    assert str(plot.data).startswith("data:image/png;base64,")
 
     (alert,) = list_open_alerts(busy)
     assert (alert.key, alert.source, alert.severity) == (found.findings[0].key, "monitor.data", "warning")
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_kept_shown_told_and_over_when_it_is(busy: Settings) ->
     assert len(workspace.list_runs(project.id)) == 1
 
 
-def test_a_view_that_fails_is_named_and_the_others_go_on(busy: Settings) -> None:
+def test_monitor_one_view_fails_runs_the_others(busy: Settings) -> None:
     from flows.monitor import MonitorError, monitor
 
     (busy.monitoring / "metrics").mkdir(parents=True)
@@ -69,7 +69,7 @@ def test_a_view_that_fails_is_named_and_the_others_go_on(busy: Settings) -> None
     assert [alert.source for alert in list_open_alerts(busy)] == ["monitor.data"]
 
 
-def test_what_cannot_be_shown_is_told_all_the_same(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_artifact_fails_still_alerts(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import monitor
 
     def fails(*_: object, **__: object) -> None:
@@ -81,7 +81,7 @@ def test_what_cannot_be_shown_is_told_all_the_same(busy: Settings, monkeypatch: 
     assert [alert.key for alert in list_open_alerts(busy)] == ["holdfast.data.late:transactions"]
 
 
-def test_an_empty_folder_is_looked_at_without_complaint(flows_in_process: None, tmp_path: Path) -> None:
+def test_monitor_empty_folder_has_no_findings(flows_in_process: None, tmp_path: Path) -> None:
     from flows.monitor import VIEWS, monitor
 
     with use_data_folder(tmp_path / "empty") as settings:
@@ -91,7 +91,7 @@ def test_an_empty_folder_is_looked_at_without_complaint(flows_in_process: None, 
         assert all(len(read_metrics(settings, view)) for view in VIEWS)
 
 
-def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
+def test_monitor_past_window_changes_no_alert(busy: Settings) -> None:
     from prefect.artifacts import Artifact
 
     from flows.monitor import monitor
@@ -114,12 +114,12 @@ def test_a_look_at_the_past_leaves_what_is_of_now_alone(busy: Settings) -> None:
     assert monitor(TODAY, TODAY + HOUR, ["data"]).past == (), "the newest one again is not the past"
 
 
-def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_metrics_not_storable_still_alerts(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.monitor import MonitorError, monitor
     from holdfast.alerting import finding_alerts
     from holdfast.monitoring import metrics_store
 
-    def full(*_told: object, **_named: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     emitted: list[str] = []
@@ -134,7 +134,7 @@ def test_what_is_wrong_is_told_though_nothing_can_be_kept(busy: Settings, monkey
     assert len(emitted) == 2
 
 
-def test_an_alert_stays_open_while_nobody_can_tell(busy: Settings) -> None:
+def test_monitor_without_requests_keeps_the_skew_alert_open(busy: Settings) -> None:
     """Nobody is asked about for a day: that there is no skew is then not known."""
     from flows.monitor import monitor
 
@@ -158,7 +158,7 @@ def test_monitor_window_without_data_reports_no_data(busy: Settings) -> None:
 
 
 @pytest.mark.parametrize(("clock", "ahead"), [("data", TODAY + 30 * DAY), ("wall", datetime(2999, 1, 1, tzinfo=UTC))])
-def test_what_lies_ahead_is_refused(flows_in_process: None, tmp_path: Path, clock: str, ahead: datetime) -> None:
+def test_monitor_future_window_raises(flows_in_process: None, tmp_path: Path, clock: str, ahead: datetime) -> None:
     from flows.monitor import monitor
     from holdfast.ingestion.as_of import ClockError
 

@@ -1,4 +1,4 @@
-"""prefect.yaml as it is written: what can be said of it without a server."""
+"""Content of prefect.yaml, without a server."""
 
 import importlib
 import inspect

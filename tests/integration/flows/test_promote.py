@@ -23,7 +23,7 @@ NOW = datetime.now(UTC)
 
 
 def challenger(client: Any, champion: str | None) -> str:
-    """A planted version that passed its gates beside ``champion`` and is the challenger."""
+    """A registered version that passed its gates beside ``champion`` and is the challenger."""
     version = register_version(client)
     record_passed_gates(client, version, champion)
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
@@ -59,7 +59,7 @@ def test_the_challenger_becomes_the_champion_once(client: Any) -> None:
     assert PromotionRecord.load(client, first) == record
 
 
-def test_its_own_thresholds_are_told(client: Any) -> None:
+def test_promote_changed_thresholds_are_in_the_summary(client: Any) -> None:
     from flows.promote import promote
 
     version = register_version(client)
@@ -127,21 +127,21 @@ REFUSALS: list[tuple[Callable[[Any, str, str], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "told"), REFUSALS)
-def test_a_version_is_refused_and_the_champion_stays(client: Any, spoil: Any, told: str) -> None:
+@pytest.mark.parametrize(("spoil", "message"), REFUSALS)
+def test_promote_refused_version_keeps_the_champion(client: Any, spoil: Any, message: str) -> None:
     from flows.promote import promote
 
     champion = challenger(client, None)
     promote(champion)
     version = challenger(client, champion)
     spoil(client, version, champion)
-    with pytest.raises(PromotionRefusedError, match=told.format(v=version, c=champion)):
+    with pytest.raises(PromotionRefusedError, match=message.format(v=version, c=champion)):
         promote(version)
     assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: version}
     assert PromotionRecord.load(client, version) is None
 
 
-def test_without_a_challenger_it_says_what_to_do(client: Any) -> None:
+def test_promote_without_challenger_raises(client: Any) -> None:
     from flows.promote import promote
 
     register_version(client)
@@ -223,7 +223,7 @@ class TestResumed:
         return version
 
     def card(self, client: Any, version: str) -> tuple[str, str]:
-        """What a card that is written now would tell."""
+        """Return the state that a card written now would show."""
         record = ApprovalRecord.load(client, version)
         return version, record.status if record else "nothing"
 
@@ -269,8 +269,8 @@ class TestResumed:
         record = ApprovalRecord.load(client, version)
         assert record is not None and record.status == "refused"
         assert self.cards == [(version, "waiting"), (version, "refused")]
-        told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
-        assert [item.status for item in told if isinstance(item, ApprovalRecord)] == ["waiting", "refused"]
+        events = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
+        assert [item.status for item in events if isinstance(item, ApprovalRecord)] == ["waiting", "refused"]
 
     def test_a_champion_that_moved_meanwhile_makes_the_approval_void(
         self, client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
@@ -357,5 +357,5 @@ def test_killed_anywhere_the_next_run_completes(registry_shop: tuple[Settings, A
     record = PromotionRecord.load(client, version)
     assert record is not None
     assert record.previous == champion
-    told = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
-    assert [item for item in told if isinstance(item, PromotionRecord)] == [record]
+    events = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
+    assert [item for item in events if isinstance(item, PromotionRecord)] == [record]

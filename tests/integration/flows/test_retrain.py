@@ -31,7 +31,7 @@ def home(trained: Trained, flows_in_process: None, tmp_path: Path) -> Iterator[S
         yield settings
 
 
-def seen(settings: Settings, row: MetricRow, *days_ago: int, view: Any = "drift") -> None:
+def write_breaches(settings: Settings, row: MetricRow, *days_ago: int, view: Any = "drift") -> None:
     for day in days_ago:
         end = AS_OF - timedelta(days=day)
         write_metrics(settings, view, end - timedelta(days=1), end, [row])
@@ -57,8 +57,8 @@ def artifact() -> str:
     return str(found.data)
 
 
-def test_nothing_that_lasts_is_said_and_nothing_done(home: Settings) -> None:
-    seen(home, DRIFTED, 0)
+def test_retrain_without_persistent_finding_is_skipped(home: Settings) -> None:
+    write_breaches(home, DRIFTED, 0)
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
     assert (result.retrained, result.version) == (False, None)
     assert "no finding is in 2 of the latest 5 windows" in artifact()
@@ -67,14 +67,16 @@ def test_nothing_that_lasts_is_said_and_nothing_done(home: Settings) -> None:
 
 
 def test_drift_of_another_version_than_the_champion_does_not_count(home: Settings) -> None:
-    seen(home, MetricRow("psi", "recency_days", 0.41, 300, version="999", limit=0.25, breached=True), 0, 1)
+    write_breaches(home, MetricRow("psi", "recency_days", 0.41, 300, version="999", limit=0.25, breached=True), 0, 1)
     assert not retrained().retrained
 
 
 def test_other_troubles_of_the_data_are_no_drift(home: Settings) -> None:
-    seen(home, MetricRow("rows", "transactions", 0, 10, limit=5, breached=True), 0, 1, view="data")
+    write_breaches(home, MetricRow("rows", "transactions", 0, 10, limit=5, breached=True), 0, 1, view="data")
     assert not retrained().retrained
-    seen(home, MetricRow("shift", "transactions.price", 0.3, 500, limit=0.1, breached=True), 0, 1, view="data")
+    write_breaches(
+        home, MetricRow("shift", "transactions.price", 0.3, 500, limit=0.1, breached=True), 0, 1, view="data"
+    )
     from holdfast.retraining.policy import decide_retraining
     from holdfast.retraining.settings import RetrainingRules
     from holdfast.retraining.signals import read_signals as read
@@ -84,8 +86,8 @@ def test_other_troubles_of_the_data_are_no_drift(home: Settings) -> None:
 
 
 def test_an_open_skew_makes_it_no(home: Settings) -> None:
-    seen(home, DRIFTED, 0, 1)
-    seen(home, MetricRow("values_different", "frequency", 7, 300, limit=0, breached=True), 0, view="skew")
+    write_breaches(home, DRIFTED, 0, 1)
+    write_breaches(home, MetricRow("values_different", "frequency", 7, 300, limit=0, breached=True), 0, view="skew")
     result = retrained()
     assert not result.retrained
     assert result.why.startswith("the features served differ from those recomputed (frequency;")
@@ -97,7 +99,7 @@ def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings,
     """The same data and settings give no second version; and it was not this retraining that made the first."""
     from holdfast.training.mlflow_tracking import open_tracking
 
-    seen(home, DRIFTED, 0, 1)
+    write_breaches(home, DRIFTED, 0, 1)
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
     assert (result.retrained, result.version) == (True, trained.result.model_version)
     assert RetrainingRecord.load(open_tracking(home), result.version) is None
@@ -107,50 +109,48 @@ def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings,
     assert "at most 1 a day" in again.why
 
 
-def test_one_that_is_killed_before_its_end_is_told_of_by_the_next(
+def test_retrain_killed_before_report_is_reported_by_the_next_run(
     home: Settings, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import retrain as module
 
-    told: list[str] = []
+    reports: list[str] = []
 
-    def tell(*_: object) -> None:
-        told.append("told")
-        if len(told) == 1:
+    def report(*_: object) -> None:
+        reports.append("reported")
+        if len(reports) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "report_task", tell)
-    seen(home, DRIFTED, 0, 1)
+    monkeypatch.setattr(module, "report_task", report)
+    write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(KeyboardInterrupt):
         retrained()
     assert attempts(home) == [Attempt(AS_OF, "begun")]
     assert retrained().version == trained.result.model_version
-    assert (attempts(home), told) == ([Attempt(AS_OF, "done")], ["told", "told"])
+    assert (attempts(home), reports) == ([Attempt(AS_OF, "done")], ["reported", "reported"])
 
 
-def test_one_that_was_trained_and_could_not_be_told_of_cools_down_all_the_same(
-    home: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retrain_report_fails_attempt_counts_for_the_cool_down(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import retrain as module
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "report_task", full)
-    seen(home, DRIFTED, 0, 1)
+    write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(OSError, match="No space left"):
         retrained()
     assert attempts(home) == [Attempt(AS_OF, "done")]
 
 
 def test_a_later_run_of_one_view_does_not_hide_what_another_found(home: Settings) -> None:
-    seen(home, DRIFTED, 0, 1)
+    write_breaches(home, DRIFTED, 0, 1)
     later = AS_OF + timedelta(minutes=30)
     write_metrics(home, "data", later - timedelta(days=1), later, [MetricRow("shift", "transactions.amount", 0.01, 60)])
     assert retrained(as_of=later).retrained
 
 
-def test_no_reason_is_shown_as_a_run_that_was_skipped(home: Settings) -> None:
+def test_retrain_without_cause_run_is_skipped(home: Settings) -> None:
     from flows.retrain import retrain
 
     state: Any = retrain(as_of=AS_OF, training=QUICK, return_state=True)
@@ -159,7 +159,7 @@ def test_no_reason_is_shown_as_a_run_that_was_skipped(home: Settings) -> None:
 
 
 def test_one_that_fails_counts_in_its_day_and_is_tried_again(home: Settings) -> None:
-    seen(home, DRIFTED, 0, 1)
+    write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(ValueError, match="cut-offs"):
         retrained(training=QUICK.model_copy(update={"min_history_days": 5000}))
     assert attempts(home) == [Attempt(AS_OF, "failed")]
@@ -175,10 +175,10 @@ def test_a_record_that_is_broken_is_named(home: Settings) -> None:
 
 
 @pytest.mark.long
-def test_a_new_version_carries_its_reason_and_the_gates_that_stop_it_are_told(home: Settings) -> None:
+def test_retrain_new_version_has_its_cause_and_alert_of_failed_gates(home: Settings) -> None:
     from holdfast.training.mlflow_tracking import open_tracking
 
-    seen(home, DRIFTED, 0, 1)
+    write_breaches(home, DRIFTED, 0, 1)
     strict = GateSettings(max_size_mb=0.000001)
     result = retrained(event="holdfast.drift.detected", subject="recency_days", training=OTHER, thresholds=strict)
     client = open_tracking(home)

@@ -89,7 +89,7 @@ def test_a_version_that_was_put_back_is_in_good_standing(client: Any) -> None:
     assert first != second
 
 
-def test_of_two_who_roll_back_at_once_one_is_told(client: Any) -> None:
+def test_rollback_two_at_once_the_second_raises(client: Any) -> None:
     from flows.rollback import rollback
 
     first, second, third = champions(client, 3)
@@ -212,13 +212,13 @@ def test_what_makes_no_sense_changes_nothing(client: Any) -> None:
         rollback("why not")
     (champion,) = champions(client, 1)
     never = register_version(client)
-    for reason, to, error, told in (
+    for reason, to, error, message in (
         ("  ", None, RollbackError, "needs a reason"),
         ("x", never, RollbackError, f"version {never} was never champion"),
         ("x", "999", UnknownVersionError, "no version 999"),
         ("x", None, RollbackError, f"no champion before version {champion}"),
     ):
-        with pytest.raises(error, match=told):
+        with pytest.raises(error, match=message):
             rollback(reason, to)
     assert read_aliases(client) == {CHAMPION: champion}
     assert RollbackRecord.load(client, champion) is None

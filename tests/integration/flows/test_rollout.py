@@ -1,4 +1,4 @@
-"""The flow around the steps: what it takes up, what it leaves alone, and whom it asks first."""
+"""The rollout flow: selection of versions, resumed rollouts and requests for approval."""
 
 import logging
 import sys
@@ -51,7 +51,7 @@ def _record(client: Any, version: str) -> RolloutRecord:
 
 
 def test_one_that_goes_on_was_begun_with_a_person_or_without(client: Any) -> None:
-    """Whoever takes it up, nobody was to be asked."""
+    """No approval is required, whichever run resumes it."""
     from flows.rollout import rollout
 
     champion, challenger = _pair(client)
@@ -67,7 +67,7 @@ def test_one_that_goes_on_was_begun_with_a_person_or_without(client: Any) -> Non
     assert get_champion_version(client) == challenger
 
 
-def test_with_nothing_to_do_it_says_so(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_rollout_without_challenger_is_skipped(client: Any, caplog: pytest.LogCaptureFixture) -> None:
     from flows.rollout import rollout
 
     nothing = f"{MODEL_NAME} has no challenger: there is nothing to roll out."
@@ -138,7 +138,7 @@ def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
     assert _record(client, challenger).begun > second.started_at
 
 
-def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollout_unreported_end_is_reported_first(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.rollout import rollout
     from holdfast.rollout import notifications
 
@@ -153,14 +153,14 @@ def test_an_end_that_was_not_told_is_told_first(client: Any, monkeypatch: pytest
     result = rollout()
     assert (result.version, result.verdict) == (challenger, "stopped")
     tags = client.get_model_version(MODEL_NAME, challenger).tags
-    told = [event.verdict for event in parse_events(tags, challenger) or [] if isinstance(event, RolloutRecord)]
-    assert told == ["begun", "stopped"]
+    verdicts = [event.verdict for event in parse_events(tags, challenger) or [] if isinstance(event, RolloutRecord)]
+    assert verdicts == ["begun", "stopped"]
     assert '"off"' in tags[TRAFFIC_TAG]
     assert rollout().verdict == "nothing"
     assert read_aliases(client)[CHAMPION] == champion
 
 
-def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
+def test_rollout_unreported_passed_step_is_in_the_history(
     client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.rollout import rollout
@@ -185,8 +185,8 @@ def test_a_step_that_was_passed_and_not_told_stays_in_the_history(
         finish_step(client, registry_shop[0], challenger, passed_it, NOW)
     assert rollout().verdict == "stopped"
     events = parse_events(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
-    told = [(event.step, event.verdict) for event in events if isinstance(event, RolloutRecord)]
-    assert told == [("shadow", "begun"), ("shadow", "passed"), ("canary", "begun"), ("canary", "stopped")]
+    verdicts = [(event.step, event.verdict) for event in events if isinstance(event, RolloutRecord)]
+    assert verdicts == [("shadow", "begun"), ("shadow", "passed"), ("canary", "begun"), ("canary", "stopped")]
 
 
 class TestAPerson:

@@ -1,4 +1,4 @@
-"""Batch scoring: what the service would answer, one file per moment, and nothing lost of what was said before."""
+"""Batch scoring: equal to the service, one file per time, earlier scores are archived."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ EVERYBODY = sorted({row.customer_id for row in transactions() if row.amount > 0}
 
 @pytest.fixture
 def settings(registry_shop: tuple[Settings, Any]) -> Settings:
-    """Of a planted shop."""
+    """Settings of a shop with a registered champion."""
     return registry_shop[0]
 
 
@@ -44,7 +44,7 @@ def served(request: pytest.FixtureRequest, settings: Settings, client: Any) -> I
         yield settings, http
 
 
-def test_it_says_what_the_service_answers_bit_for_bit(served: tuple[Settings, Any]) -> None:
+def test_score_equals_the_service_bit_for_bit(served: tuple[Settings, Any]) -> None:
     from flows.score import score
 
     _, http = served
@@ -60,8 +60,8 @@ def test_it_says_what_the_service_answers_bit_for_bit(served: tuple[Settings, An
             assert row[name] == item[name], (row["customer_id"], name)  # JSON keeps every bit of a float
         assert row["threshold"] == answer["threshold"]
         assert row["feature_timestamp"] == datetime.fromisoformat(item["feature_timestamp"])
-        told = [{"text": text} | why for text, why in zip(row["reasons"], row["reason_details"], strict=True)]
-        assert told == item["explanation"]["reasons"]
+        reasons = [{"text": text} | why for text, why in zip(row["reasons"], row["reason_details"], strict=True)]
+        assert reasons == item["explanation"]["reasons"]
     assert 0 < table["active"].sum() < len(table)
     assert 0 < table["will_churn"].sum() < len(table)
     assert result.customers == len(EVERYBODY)
@@ -79,16 +79,16 @@ def test_it_is_reported_beside_the_flow_run(settings: Settings, client: Any) -> 
     version = register_champion(client)
     result = score(AS_OF, KNOWN_AT)
     assert f"{len(EVERYBODY)} customers as of 2024-07-01 00:00 UTC by version {version}" in result.summary()
-    table, picture = Artifact.get("scores"), Artifact.get("scores-plot")
-    assert table is not None and picture is not None
+    table, plot = Artifact.get("scores"), Artifact.get("scores-plot")
+    assert table is not None and plot is not None
     active, others = json.loads(table.data)
     assert active["scored"] == result.active
     assert active["will churn"] == result.will_churn
     assert active["scored"] + others["scored"] == len(EVERYBODY)
-    assert picture.data.startswith("data:image/png;base64,iVBOR")
+    assert plot.data.startswith("data:image/png;base64,iVBOR")
 
 
-def test_the_same_again_changes_nothing_and_says_so(settings: Settings, client: Any) -> None:
+def test_score_again_changes_nothing(settings: Settings, client: Any) -> None:
     from flows.score import score
 
     register_champion(client)
@@ -106,7 +106,7 @@ def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: 
 
     first = register_champion(client)
     early = score(AS_OF, KNOWN_AT)
-    said = read_scores(early.path)
+    before = read_scores(early.path)
     second = register_champion(client, "boosting")
     late = score(AS_OF, KNOWN_AT)
     assert (late.path, late.replaced, late.model_version) == (early.path, first, second)
@@ -115,7 +115,7 @@ def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: 
     assert (replaced.model_version, replaced.current) == (first, False)
     assert (current.model_version, current.current, current.path) == (second, True, late.path)
     assert {item.as_of for item in (replaced, current)} == {AS_OF}
-    assert read_scores(replaced.path).equals(said)
+    assert read_scores(replaced.path).equals(before)
     assert set(read_scores(current.path)["model_version"]) == {second}
 
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, first)  # rolled back
@@ -124,7 +124,7 @@ def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: 
         (second, False),
         (first, True),
     ]
-    assert read_scores(early.path).equals(said)
+    assert read_scores(early.path).equals(before)
 
 
 def test_data_that_arrived_later_are_another_table(settings: Settings, client: Any) -> None:
@@ -151,7 +151,7 @@ def test_somebody_elses_file_is_no_table(settings: Settings, client: Any) -> Non
     assert [item.as_of for item in list_score_tables(settings)] == [AS_OF]
 
 
-def test_without_a_champion_it_says_what_to_do(settings: Settings) -> None:
+def test_score_without_champion_raises(settings: Settings) -> None:
     from flows.score import score
 
     with pytest.raises(NoSuchAliasError, match=r"has no champion .*python -m flows\.train.*python -m flows\.promote"):
@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_what_was_there(settings: Settings, client: Any, monk
     from flows.score import score
 
     first = register_champion(client)
-    said = read_scores(score(AS_OF, KNOWN_AT).path)
+    before = read_scores(score(AS_OF, KNOWN_AT).path)
     register_champion(client, "boosting")
 
     def full(table: Any, path: Path) -> None:
@@ -212,5 +212,5 @@ def test_a_full_disk_leaves_what_was_there(settings: Settings, client: Any, monk
         score(AS_OF, KNOWN_AT)
     monkeypatch.undo()
     assert [(item.model_version, item.current) for item in list_score_tables(settings)] == [(first, True)]
-    assert read_scores(settings.scores / "2024-07-01.parquet").equals(said)
+    assert read_scores(settings.scores / "2024-07-01.parquet").equals(before)
     assert not list(settings.scores.rglob(".writing-*"))

@@ -1,4 +1,4 @@
-"""What the challenger gets to score: said on its version, told among its events, and refused in one line."""
+"""Traffic of the challenger: tag of its version, events and refusals."""
 
 import getpass
 import sys
@@ -25,12 +25,12 @@ def pair(client: Any, **contract: Any) -> tuple[str, str]:
 
 
 def tag(client: Any, version: str) -> str | None:
-    """What the version says, as text."""
+    """Return the traffic tag of a version."""
     found: str | None = client.get_model_version(MODEL_NAME, version).tags.get(TRAFFIC_TAG)
     return found
 
 
-def test_a_service_reads_what_was_said_and_every_step_is_told(registry_shop: tuple[Settings, Any]) -> None:
+def test_traffic_service_reads_the_tag_and_events_are_recorded(registry_shop: tuple[Settings, Any]) -> None:
     from flows.traffic import traffic
 
     settings, client = registry_shop
@@ -42,9 +42,9 @@ def test_a_service_reads_what_was_said_and_every_step_is_told(registry_shop: tup
         assert (sent.version, sent.changed) == (challenger, True)
         assert registry.get_by_alias(CHALLENGER).traffic() == sent.traffic
     events = parse_events(client.get_model_version(MODEL_NAME, challenger).tags, challenger) or []
-    told = [(event.mode, event.share, event.who) for event in events if isinstance(event, TrafficRecord)]
+    changes = [(event.mode, event.share, event.who) for event in events if isinstance(event, TrafficRecord)]
     who = getpass.getuser()
-    assert told == [("shadow", 0, who), ("canary", 0.05, who), ("canary", 0.25, who), ("canary", 0.5, who), ("off", 0, who)]  # fmt: skip  # noqa: E501
+    assert changes == [("shadow", 0, who), ("canary", 0.05, who), ("canary", 0.25, who), ("canary", 0.5, who), ("off", 0, who)]  # fmt: skip  # noqa: E501
 
 
 def test_the_same_again_is_no_event(client: Any) -> None:
@@ -88,12 +88,12 @@ def test_who_cannot_serve_beside_the_champion_gets_nothing(client: Any) -> None:
         traffic("shadow")
     champion, challenger = pair(client)
     third = register_version(client)
-    for version, error, told in (
+    for version, error, message in (
         (third, TrafficError, f"version {third} is not the challenger; version {challenger} is"),
         (champion, TrafficError, "it is the champion itself"),
         ("999", UnknownVersionError, "no version 999"),
     ):
-        with pytest.raises(error, match=told):
+        with pytest.raises(error, match=message):
             traffic("shadow", version)
     client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
     with pytest.raises(TrafficError, match="there is no champion yet"):
@@ -102,19 +102,19 @@ def test_who_cannot_serve_beside_the_champion_gets_nothing(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("contract", "error", "told"),
+    ("contract", "error", "message"),
     [
         ({"fingerprint": {"on_demand": "other"}}, TrafficError, "One service cannot serve both"),
         ({"examples": []}, NotServableError, r"an early release.*Train again"),
     ],
 )
-def test_what_services_would_refuse_is_refused_here(client: Any, contract: Any, error: Any, told: str) -> None:
+def test_traffic_version_that_services_refuse_raises(client: Any, contract: Any, error: Any, message: str) -> None:
     from flows.traffic import traffic
 
     if "fingerprint" in contract:
         contract = {"fingerprint": base_shop().fingerprint | contract["fingerprint"]}
     _, challenger = pair(client, **contract)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         traffic("canary")
     assert tag(client, challenger) is None
 
@@ -141,8 +141,8 @@ def test_traffic_off_without_challenger_changes_nothing(client: Any) -> None:
     assert tag(client, champion) is None
 
 
-def test_who_becomes_challenger_again_begins_with_nothing(client: Any) -> None:
-    """It was promoted and rolled back since: nobody has said that it shall be tried out again."""
+def test_traffic_new_challenger_has_none(client: Any) -> None:
+    """After promotion and rollback, a challenger has no traffic."""
     from flows.promote import promote
     from flows.traffic import traffic
 

@@ -1,4 +1,4 @@
-"""The training flow on the small shop: what it leaves in MLflow, once, whoever starts it and however it ends."""
+"""The training flow on the small shop: its MLflow run, once per lineage, also after a failure."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ from tests.support.small_shop import (
 )
 
 PNG = b"\x89PNG\r\n\x1a\n"
-PICTURES = ("test_curves", "test_months", "reliability", "profit", "importance")
+PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance")
 BASELINES = {"base_rate", "recency", "rfm", "bg_nbd"}
 METRICS = {"roc_auc", "pr_auc", "brier", "log_loss", "ece"}
 OTHER_VALUE = QUICK.model_copy(update={"value": ValueSettings(kept_customer=40)})
@@ -92,7 +92,7 @@ class TestRuns:
     def test_the_parent_holds_the_test_and_its_data(self, trained: Trained, client: Any, dataset: Any) -> None:
         from holdfast.training.mlflow_tracking import dataset_digest
 
-        run, told = client.get_run(trained.result.run_id), trained.result.evaluation
+        run, evaluation = client.get_run(trained.result.run_id), trained.result.evaluation
         development, test = (
             dataset.data.at_cutoffs(dataset.split.development),
             dataset.data.at_cutoffs(dataset.split.test),
@@ -101,31 +101,31 @@ class TestRuns:
             dataset_digest(development.digests()),
             dataset_digest(test.digests()),
         }
-        assert (trained.result.training_rows, told.rows) == (len(development.y), len(test.y))
-        assert set(told.metrics) == {"model"} | BASELINES
-        for model, values in told.metrics.items():
+        assert (trained.result.training_rows, evaluation.rows) == (len(development.y), len(test.y))
+        assert set(evaluation.metrics) == {"model"} | BASELINES
+        for model, values in evaluation.metrics.items():
             assert set(values) == METRICS
             for metric, value in values.items():
                 assert run.data.metrics[f"test.{model}.{metric}"] == value.value
-        assert run.data.metrics["test.model.roc_auc.low"] == told.metrics["model"]["roc_auc"].low
+        assert run.data.metrics["test.model.roc_auc.low"] == evaluation.metrics["model"]["roc_auc"].low
         assert run.data.metrics["training_cpu_seconds"] > 0.1
         assert run.data.params["seed"] == "0"
         assert run.data.params["search.trials"] == "2"
         assert run.data.params["horizon_days"] == "90"
-        assert (run.data.tags["chosen"], run.data.tags["reason"]) == (told.chosen, told.reason)
+        assert (run.data.tags["chosen"], run.data.tags["reason"]) == (evaluation.chosen, evaluation.reason)
 
     def test_the_predictions_give_the_metrics(self, trained: Trained, client: Any) -> None:
         from holdfast.training.metrics import compute_metrics
 
         path = client.download_artifacts(trained.result.run_id, "test_predictions.parquet")
-        frame, told = pd.read_parquet(path), trained.result.evaluation
-        assert len(frame) == told.rows
+        frame, evaluation = pd.read_parquet(path), trained.result.evaluation
+        assert len(frame) == evaluation.rows
         for name in ("model", *BASELINES):
             found = compute_metrics(frame["churned"].to_numpy(), frame[name].to_numpy())
-            assert found == {metric: value.value for metric, value in told.metrics[name].items()}
+            assert found == {metric: value.value for metric, value in evaluation.metrics[name].items()}
 
-    def test_pictures_are_pictures(self, trained: Trained, client: Any) -> None:
-        for name in PICTURES:
+    def test_plots_are_images(self, trained: Trained, client: Any) -> None:
+        for name in PLOTS:
             content = Path(client.download_artifacts(trained.result.run_id, f"{name}.png")).read_bytes()
             assert content.startswith(PNG)
             assert len(content) > 10_000
@@ -155,7 +155,7 @@ class TestRuns:
 
 
 class TestVersion:
-    def test_tags_say_how_to_serve_it_and_where_it_came_from(self, trained: Trained, client: Any, dataset: Any) -> None:
+    def test_tags_have_contract_and_lineage(self, trained: Trained, client: Any, dataset: Any) -> None:
         version = client.get_model_version(MODEL_NAME, trained.result.model_version)
         assert version.run_id == trained.result.run_id
         served = ServedModel.model_validate_json(version.tags[SERVED_MODEL_TAG])
@@ -179,7 +179,7 @@ class TestVersion:
         assert len(version.tags["holdfast.training_key"]) == len(version.tags["holdfast.lock"]) == 64
         assert version.tags["holdfast.git_commit"]
 
-    def test_the_registered_model_scores_as_the_test_says(self, trained: Trained, client: Any, dataset: Any) -> None:
+    def test_registered_model_reproduces_the_test_metrics(self, trained: Trained, client: Any, dataset: Any) -> None:
         import mlflow
 
         from holdfast.training.fitting import predict_churn
@@ -187,9 +187,9 @@ class TestVersion:
 
         model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{trained.result.model_version}")
         test = dataset.data.at_cutoffs(dataset.split.test)
-        told = trained.result.evaluation.metrics["model"]
+        evaluation = trained.result.evaluation.metrics["model"]
         assert compute_metrics(test.y, predict_churn(model, test.x)) == {
-            name: value.value for name, value in told.items()
+            name: value.value for name, value in evaluation.items()
         }
 
     def test_a_service_can_load_it_and_no_other_file(self, trained: Trained, client: Any) -> None:

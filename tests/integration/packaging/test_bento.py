@@ -90,7 +90,7 @@ def test_a_rollback_serves_the_earlier_bento_again(tmp_path: Path) -> None:
     assert not list((settings.data / "bentoml/bentos/holdfast").glob(".*"))
 
 
-def test_without_a_saved_model_the_build_says_so(tmp_path: Path) -> None:
+def test_build_bento_without_model_raises(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match=r"bentoml build failed: .*holdfast-churn:latest"):
         build_bento(ROOT, Settings(data=tmp_path / "data"), MODEL)
 
