@@ -19,6 +19,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.alerting.links import run_url
 from holdfast.alerting.outbox import list_open_alerts
+from holdfast.recovery.policy import HANDLED_TAG
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.prefect_server import answered, post
@@ -39,11 +40,11 @@ FINDINGS = [
 EMIT = """
 import json, sys
 from datetime import datetime
-from holdfast.alerting.events import emit
+from holdfast.alerting.events import emit_finding
 from holdfast.monitoring.findings import Finding
 for event, view, subject in json.loads(sys.argv[2]):
     found = Finding(event=event, severity="warning", subject=subject, summary="PSI 0.41", payload={"psi": 0.41})
-    assert emit(found, view, datetime.fromisoformat(sys.argv[1]))
+    assert emit_finding(found, view, datetime.fromisoformat(sys.argv[1]))
 """
 
 
@@ -145,7 +146,7 @@ def test_a_stale_store_is_filled_again_though_the_run_is_killed(world: World) ->
     assert set(again["tags"]) >= {"holdfast", "run-again:1", f"first-run:{first}"}
     (recovered,) = world.over("recover")
     assert recovered["parameters"]["flow_run_id"] == f"prefect.flow-run.{first}"
-    assert "seen-to" in world.runs("features")[0]["tags"]
+    assert HANDLED_TAG in world.runs("features")[0]["tags"]
     (alert,) = list_open_alerts(world.settings)
     assert (alert.key, alert.severity) == ("holdfast.run.crashed:features", "warning")
     assert "SIGKILL" in alert.text
