@@ -109,7 +109,7 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
     for part in _parts(cutoffs, rows[ENTITY_KEY].nunique()):
         columns = {"row": part, ENTITY_KEY: rows[ENTITY_KEY].iloc[part], "cutoff": cutoffs.iloc[part]}
         asked = pa.table({name: pa.array(values) for name, values in columns.items()})
-        found = connection.to_pyarrow(_labelled(settings, transactions, asked, known_at))
+        found = connection.to_pyarrow(_label_rows(settings, transactions, asked, known_at))
         places = found["row"].to_numpy()
         churned[places], unknown[places] = found["churned"].to_numpy(), False
     connection.disconnect()
@@ -131,12 +131,12 @@ def _parts(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.N
         yield order[start:]
 
 
-def _labelled(settings: Settings, transactions: ir.Table, asked: pa.Table, known_at: datetime) -> ir.Table:
+def _label_rows(settings: Settings, transactions: ir.Table, asked: pa.Table, known_at: datetime) -> ir.Table:
     """Return ``row`` and ``churned`` for the active customers of ``asked`` (row, customer_id, cutoff)."""
     cutoffs = sorted(asked["cutoff"].unique().to_pylist())
     rows = ibis.memtable(asked)
     known = known_transactions(transactions, maturity_time(settings, cutoffs[-1]), known_at)
-    # Labels look back no further; this way files are not read to their beginning.
+    # Labels need no earlier rows, so the filter avoids reading whole files.
     recent = known.filter(known.event_timestamp >= ibis.literal(cutoffs[0] - timedelta(days=settings.activity_days)))
     theirs = recent.semi_join(rows, ENTITY_KEY)
     labels = churn_labels(theirs, cutoffs, settings.horizon_days, settings.activity_days)

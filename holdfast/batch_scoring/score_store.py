@@ -26,7 +26,7 @@ from holdfast.batch_scoring.scores_table import scores_path, timestamp_stem
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import ServedModel
 
-_ABOUT = b"holdfast"
+_METADATA_KEY = b"holdfast"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def current_score_table(settings: Settings, as_of: datetime) -> ScoreTable | Non
     Returns:
         The table; None if there is none or it cannot be read.
     """
-    return _scored(scores_path(settings.scores, as_of), current=True)
+    return _read_table(scores_path(settings.scores, as_of), current=True)
 
 
 def list_score_tables(settings: Settings) -> list[ScoreTable]:
@@ -101,9 +101,9 @@ def list_score_tables(settings: Settings) -> list[ScoreTable]:
     Returns:
         Tables sorted by time, for each time the current table last.
     """
-    current = [_scored(path, current=True) for path in settings.scores.glob("*.parquet")]
+    current = [_read_table(path, current=True) for path in settings.scores.glob("*.parquet")]
     known = {item.key for item in current if item}  # one that was replaced, and came back
-    replaced = [_scored(path, current=False) for path in settings.scores.glob("replaced/*/*.parquet")]
+    replaced = [_read_table(path, current=False) for path in settings.scores.glob("replaced/*/*.parquet")]
     found = [item for item in current if item] + [item for item in replaced if item and item.key not in known]
     return sorted(found, key=lambda item: (item.as_of, item.current, item.known_at, item.path.name))
 
@@ -126,7 +126,7 @@ def score_metadata(contract: ServedModel, as_of: datetime, known_at: datetime) -
         "threshold": contract.threshold,
         "key": scores_key(contract, as_of, known_at),
     }
-    return {_ABOUT: json.dumps(about).encode()}
+    return {_METADATA_KEY: json.dumps(about).encode()}
 
 
 def archive_previous(settings: Settings, earlier: ScoreTable) -> Path:
@@ -140,11 +140,11 @@ def archive_previous(settings: Settings, earlier: ScoreTable) -> Path:
         Path of the copy.
     """
     folder = settings.scores / "replaced" / timestamp_stem(earlier.as_of)
-    place = folder / f"{earlier.model_version}-{earlier.key[:12]}.parquet"
-    if not place.exists():
-        with replace_file(place) as temporary:
+    archived = folder / f"{earlier.model_version}-{earlier.key[:12]}.parquet"
+    if not archived.exists():
+        with replace_file(archived) as temporary:
             shutil.copyfile(earlier.path, temporary)
-    return place
+    return archived
 
 
 def count_customers(path: Path, columns: Sequence[str]) -> dict[tuple[bool, ...], int]:
@@ -161,9 +161,9 @@ def count_customers(path: Path, columns: Sequence[str]) -> dict[tuple[bool, ...]
     return {tuple(row[name] for name in columns): row["count_all"] for row in found.to_pylist()}
 
 
-def _scored(path: Path, current: bool) -> ScoreTable | None:
+def _read_table(path: Path, current: bool) -> ScoreTable | None:
     try:
-        about = json.loads((pq.read_schema(path).metadata or {})[_ABOUT])
+        about = json.loads((pq.read_schema(path).metadata or {})[_METADATA_KEY])
         return ScoreTable(
             as_of=datetime.fromisoformat(about["as_of"]),
             known_at=datetime.fromisoformat(about["known_at"]),

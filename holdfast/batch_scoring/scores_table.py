@@ -49,7 +49,7 @@ class ScoresSchema(pa.DataFrameModel):
         strict = True
         ordered = True
 
-    @pa.dataframe_check(error="will_churn is not what probability and threshold say")
+    @pa.dataframe_check(error="will_churn does not match probability and threshold")
     @classmethod
     def _decided(cls, rows: pd.DataFrame) -> pd.Series:
         return rows["will_churn"] == (rows["churn_probability"] >= rows["threshold"])
@@ -98,7 +98,7 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
     """
     contract, count = champion.contract, len(customers.ids)
     probabilities, why = champion.score(customers), champion.reasons(customers)
-    moments = pd.Series([customers.as_of] * count, dtype="datetime64[us, UTC]")
+    times = pd.Series([customers.as_of] * count, dtype="datetime64[us, UTC]")
     details = [
         None
         if row is None
@@ -108,7 +108,7 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
     frame = pd.DataFrame(
         {
             ENTITY_KEY: customers.ids,
-            "as_of": moments,
+            "as_of": times,
             "churn_probability": probabilities,
             "will_churn": probabilities >= contract.threshold,
             "threshold": contract.threshold,
@@ -116,7 +116,7 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
             "reasons": _objects([None if row is None else [item.text for item in row] for row in why]),
             "reason_details": _objects(details),
             "model_version": contract.model_version,
-            "feature_timestamp": moments,
+            "feature_timestamp": times,
             "stale": False,
         }
     )
@@ -145,9 +145,9 @@ def timestamp_stem(as_of: datetime) -> str:
     Returns:
         Date, or date and time unless the time is midnight UTC.
     """
-    moment = as_utc(as_of)
-    form = "%Y-%m-%d" if moment.time() == time() else "%Y-%m-%dT%H%M%S%fZ"
-    return f"{moment:{form}}"
+    utc = as_utc(as_of)
+    form = "%Y-%m-%d" if utc.time() == time() else "%Y-%m-%dT%H%M%S%fZ"
+    return f"{utc:{form}}"
 
 
 def write_scores(frame: pd.DataFrame, path: Path, about: Mapping[bytes, bytes] | None = None) -> None:

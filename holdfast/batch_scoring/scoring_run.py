@@ -115,18 +115,18 @@ def score_customers(
     return _result(table_now, written=True, replaced=earlier.model_version if earlier else None)
 
 
-def _result(kept: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:
-    found = count_customers(kept.path, ["active", "will_churn"])
-    active = {churns: number for (is_active, churns), number in found.items() if is_active}
+def _result(table: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:
+    counts = count_customers(table.path, ["active", "will_churn"])
+    active = {churns: number for (is_active, churns), number in counts.items() if is_active}
     return ScoreResult(
-        as_of=kept.as_of,
-        known_at=kept.known_at,
-        model_version=kept.model_version,
-        threshold=kept.threshold,
-        customers=sum(found.values()),
+        as_of=table.as_of,
+        known_at=table.known_at,
+        model_version=table.model_version,
+        threshold=table.threshold,
+        customers=sum(counts.values()),
         active=sum(active.values()),
         will_churn=active.get(True, 0),
         written=written,
         replaced=replaced,
-        path=kept.path,
+        path=table.path,
     )

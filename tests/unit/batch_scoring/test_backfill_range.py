@@ -1,4 +1,4 @@
-"""The days of a backfill: which they are, and ranges that make no sense."""
+"""Days of a backfill, and invalid ranges."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

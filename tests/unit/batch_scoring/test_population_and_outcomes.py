@@ -1,4 +1,4 @@
-"""Who is scored and what came of them, against plain Python over the transactions."""
+"""Scored population and outcomes, compared with plain Python over the transactions."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

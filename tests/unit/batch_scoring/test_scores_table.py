@@ -1,4 +1,4 @@
-"""The table of scores: contract, file names, and the way to disk and back."""
+"""Score table: schema, file names, writing and reading."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_write_scores_is_read_unchanged(tmp_path: Path) -> None:
 def test_read_scores_changed_decision_raises(tmp_path: Path) -> None:
     table = build_scores(PEOPLE, champion())
     write_scores(table.assign(will_churn=~table["will_churn"]), tmp_path / "one.parquet")
-    with pytest.raises(SchemaErrors, match="will_churn is not what probability and threshold say"):
+    with pytest.raises(SchemaErrors, match="will_churn does not match probability and threshold"):
         read_scores(tmp_path / "one.parquet")
 
 

@@ -1,4 +1,4 @@
-"""The metrics table: what is asked for is read, and no more, though a run every hour adds a file."""
+"""Metrics table: reads are filtered and open only the needed files."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

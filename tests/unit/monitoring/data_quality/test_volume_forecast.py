@@ -1,4 +1,4 @@
-"""What volume to expect: its distribution, its weekdays, and too little history."""
+"""Volume forecast: distribution, weekdays, and short history."""
 
 from datetime import date, timedelta
 

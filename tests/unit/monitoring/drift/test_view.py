@@ -178,8 +178,8 @@ def test_load_reference_with_missing_run_files_raises(day: Settings) -> None:
     run_id = client.get_model_version(MODEL_NAME, "1").run_id
     with sqlite3.connect(day.mlflow / "mlflow.db") as database:
         database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", ((day.data / "gone").as_uri(), run_id))
-    (kept,) = (day.monitoring / "reference").glob("1-*.parquet")
-    kept.unlink()
+    (path,) = (day.monitoring / "reference").glob("1-*.parquet")
+    path.unlink()
     with pytest.raises(NoReferenceError, match="version 1"):
         load_reference(client, day, "1")
     found = run_drift_view(day, day_window(), RULES)

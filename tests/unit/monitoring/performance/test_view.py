@@ -224,9 +224,9 @@ def test_list_model_events_has_trainings_promotions_and_rollbacks(scored: tuple[
     when = datetime(2026, 1, 1, tzinfo=UTC)
     promote(client, version)
     score(settings, MONTHS[3:5])
-    said: dict[str, Any] = {"when": when, "who": "me", "why": "so"}
-    PromotionRecord(previous="1", mode="auto", gates="k", **said).save(client, version)
-    RollbackRecord(to="1", **said).save(client, version)
+    fields: dict[str, Any] = {"when": when, "who": "me", "why": "so"}
+    PromotionRecord(previous="1", mode="auto", gates="k", **fields).save(client, version)
+    RollbackRecord(to="1", **fields).save(client, version)
     cohorts = load_score_cohorts(settings, FIRST, AS_OF, "month")
     found = list_model_events(settings, read_champion_history(client), read_training_times(client), cohorts)
     assert [(event.kind, event.version, event.time) for event in found if event.version == version] == [

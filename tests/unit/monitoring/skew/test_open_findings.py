@@ -1,4 +1,4 @@
-"""An open skew, by the metrics table, and that it stops a promotion but never a rollback."""
+"""Open skew findings: they stop a promotion, never a rollback."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,12 +33,12 @@ def test_describe_open_skew_uses_latest_window_with_rows(shop: Settings) -> None
     write_window(shop, 0, NOTHING)
     assert describe_open_skew(shop) is None
     write_window(shop, 1, FINE, skew_row("frequency"), skew_row("recency_days"))
-    told = (
+    text = (
         "the features served differ from those recomputed (frequency, recency_days; window up to 2024-07-02 00:00 UTC)"
     )
-    assert describe_open_skew(shop) == told
+    assert describe_open_skew(shop) == text
     write_window(shop, 2, NOTHING)
-    assert describe_open_skew(shop) == told, "no predictions are no proof that it is mended"
+    assert describe_open_skew(shop) == text, "a window without predictions closes nothing"
     write_window(shop, 3, FINE)
     assert describe_open_skew(shop) is None
 

@@ -1,4 +1,4 @@
-"""Skew: silent after a normal day; each cause planted, named and told with its values. Real stores, real service."""
+"""Skew view: no finding after a normal day; each injected cause is found with its values. Real stores and service."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -74,8 +74,8 @@ def test_skew_view_normal_day_has_no_difference(day: Settings) -> None:
     assert found.report is not None
     assert found.notes == []
     write_metrics(day, "skew", day_window().start, day_window().as_of, found.metrics)
-    kept = read_metrics(day, "skew")
-    assert kept[kept.metric == "values_compared"]["rows"].item() == values
+    metrics = read_metrics(day, "skew")
+    assert metrics[metrics.metric == "values_compared"]["rows"].item() == values
 
 
 def test_skew_view_counts_repeated_requests_once(morning: Settings) -> None:
