@@ -47,7 +47,7 @@ def diff_batches(recorded: Lineage, on_disk: Sequence[Batch], folder: Path) -> l
 
 
 def list_unused_batches(recorded: Lineage, on_disk: Sequence[Batch]) -> list[str]:
-    """List batches that are not part of the lineage although their manifest says that they had arrived by then.
+    """List batches that are not part of the lineage although they had arrived in time by their manifest.
 
     Args:
         recorded: Lineage of the version.

@@ -123,9 +123,9 @@ def _profit(history: VersionHistory, test: Evaluation) -> str:
         )
     return (
         f"{text}An offer then pays from a probability of {value.threshold:.2f}. Profit per customer in the test "
-        f"period: {value.earned}; with the usual threshold of 0.50 {value.at_half}, a loss of {value.lost_by_half}; "
-        f"with offers to all customers {value.offers_to_all:.3f}. In hindsight the best threshold is "
-        f"{value.best_threshold:.2f}, with {value.best:.3f}."
+        f"period: {value.earned}; at the usual threshold of 0.50: {value.at_half}, a loss of {value.lost_by_half}; "
+        f"with offers to all customers: {value.offers_to_all:.3f}. In hindsight the best threshold is "
+        f"{value.best_threshold:.2f}, with a profit of {value.best:.3f}."
     )
 
 

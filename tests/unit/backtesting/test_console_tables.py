@@ -1,4 +1,4 @@
-"""What is said of a backtest, and its picture."""
+"""Terminal output and plot of a backtest."""
 
 from datetime import UTC, datetime, timedelta
 

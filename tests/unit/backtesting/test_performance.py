@@ -11,7 +11,7 @@ from holdfast.backtesting.performance import MaturedCohort, compute_difference, 
 from holdfast.backtesting.policies import Policy
 from holdfast.training.settings import TrainingSettings, ValueSettings
 
-MOMENTS = [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
+TIMES = [datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
 TRAINING = TrainingSettings(resamples=100, value=ValueSettings(kept_customer=30, offer_cost=2, response_rate=0.1))
 THRESHOLD = 2 / 3
 Tables = dict[Policy, dict[datetime, pd.DataFrame]]
@@ -31,82 +31,83 @@ def _table(cohort: MaturedCohort, skill: float, seed: int = 0) -> pd.DataFrame:
     )
 
 
-COHORTS = [_cohort(moment) for moment in MOMENTS]
+COHORTS = [_cohort(moment) for moment in TIMES]
 
 
-def _tables(skill: float, moments: list[datetime] = MOMENTS) -> dict[datetime, pd.DataFrame]:
+def _tables(skill: float, moments: list[datetime] = TIMES) -> dict[datetime, pd.DataFrame]:
     return {cohort.as_of: _table(cohort, skill) for cohort in COHORTS if cohort.as_of in moments}
 
 
 def test_cohort_measures_equal_direct_computation() -> None:
-    judged = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
-    for cohort, item in zip(COHORTS, judged, strict=True):
-        table, told = _table(cohort, 0.3), item.outcome()
+    performances = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
+    for cohort, item in zip(COHORTS, performances, strict=True):
+        table, summary = _table(cohort, 0.3), item.outcome()
         scores, offered = table["churn_probability"], table["will_churn"]
-        assert (told.as_of, told.matured_at, told.customers) == (cohort.as_of, cohort.matured_at, 300)
-        assert told.base_rate == cohort.churned.mean()
-        assert told.measures["roc_auc"].value == pytest.approx(roc_auc_score(cohort.churned, scores))
-        assert told.measures["brier"].value == pytest.approx(brier_score_loss(cohort.churned, scores))
-        assert told.measures["bias"].value == pytest.approx(scores.mean() - cohort.churned.mean())
+        assert (summary.as_of, summary.matured_at, summary.customers) == (cohort.as_of, cohort.matured_at, 300)
+        assert summary.base_rate == cohort.churned.mean()
+        assert summary.measures["roc_auc"].value == pytest.approx(roc_auc_score(cohort.churned, scores))
+        assert summary.measures["brier"].value == pytest.approx(brier_score_loss(cohort.churned, scores))
+        assert summary.measures["bias"].value == pytest.approx(scores.mean() - cohort.churned.mean())
         money = (0.1 * 30 * (offered & cohort.churned) - 2 * offered).sum() / 300
-        assert told.measures["earned"].value == pytest.approx(money)
-        for name, found in told.measures.items():
+        assert summary.measures["earned"].value == pytest.approx(money)
+        for name, found in summary.measures.items():
             assert found.low < found.high, name
             assert found.low <= found.value <= found.high or name == "ece", name
 
 
 def test_means_average_the_cohorts() -> None:
-    judged = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
-    told = compute_means(judged)
-    assert told is not None
-    assert (told.cohorts, told.rows) == (3, 900)
-    outcomes = [item.outcome() for item in judged]
-    for name, found in told.measures.items():
+    performances = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
+    summary = compute_means(performances)
+    assert summary is not None
+    assert (summary.cohorts, summary.rows) == (3, 900)
+    outcomes = [item.outcome() for item in performances]
+    for name, found in summary.measures.items():
         assert found.value == pytest.approx(np.mean([outcome.measures[name].value for outcome in outcomes]))
         spread = [outcome.measures[name].high - outcome.measures[name].low for outcome in outcomes]
-        assert found.high - found.low < max(spread), f"{name}: three cohorts say more than one"
+        assert found.high - found.low < max(spread), f"{name}: three cohorts give a narrower interval than one"
 
 
 def test_difference_to_itself_is_zero() -> None:
-    judged = evaluate_policies(COHORTS, {"never": _tables(0.3), "always": _tables(0.3)}, TRAINING)
-    told = compute_difference(judged["always"], judged["never"])
-    assert told is not None
-    assert {(item.low, item.value, item.high) for item in told.measures.values()} == {(0, 0, 0)}
+    performances = evaluate_policies(COHORTS, {"never": _tables(0.3), "always": _tables(0.3)}, TRAINING)
+    difference = compute_difference(performances["always"], performances["never"])
+    assert difference is not None
+    assert {(item.low, item.value, item.high) for item in difference.measures.values()} == {(0, 0, 0)}
 
 
 def test_paired_difference_has_a_narrower_interval() -> None:
     """The interval of a difference on the same customers is narrower than that of each policy."""
-    judged = evaluate_policies(COHORTS, {"never": _tables(0.30), "always": _tables(0.34)}, TRAINING)
-    told, alone = compute_difference(judged["always"], judged["never"]), compute_means(judged["always"])
-    assert told is not None
-    assert alone is not None
-    assert told.measures["roc_auc"].low > 0
-    widths = [item.measures["roc_auc"].high - item.measures["roc_auc"].low for item in (told, alone)]
+    performances = evaluate_policies(COHORTS, {"never": _tables(0.30), "always": _tables(0.34)}, TRAINING)
+    difference = compute_difference(performances["always"], performances["never"])
+    means = compute_means(performances["always"])
+    assert difference is not None
+    assert means is not None
+    assert difference.measures["roc_auc"].low > 0
+    widths = [item.measures["roc_auc"].high - item.measures["roc_auc"].low for item in (difference, means)]
     assert widths[0] < widths[1]
 
 
 def test_difference_uses_common_cohorts_only() -> None:
-    tables: Tables = {"never": _tables(0.3, MOMENTS[1:]), "always": _tables(0.3, MOMENTS[:2]), "drift": {}}
-    judged = evaluate_policies(COHORTS, tables, TRAINING)
-    told = compute_difference(judged["always"], judged["never"])
-    assert told is not None
-    assert told.cohorts == 1
-    assert told.measures["roc_auc"].value == 0
-    assert compute_difference(judged["drift"], judged["never"]) is None
-    assert compute_means(judged["drift"]) is None
+    tables: Tables = {"never": _tables(0.3, TIMES[1:]), "always": _tables(0.3, TIMES[:2]), "drift": {}}
+    performances = evaluate_policies(COHORTS, tables, TRAINING)
+    difference = compute_difference(performances["always"], performances["never"])
+    assert difference is not None
+    assert difference.cohorts == 1
+    assert difference.measures["roc_auc"].value == 0
+    assert compute_difference(performances["drift"], performances["never"]) is None
+    assert compute_means(performances["drift"]) is None
 
 
 def test_cohort_where_all_churned_has_no_roc_auc() -> None:
-    everybody = MaturedCohort(MOMENTS[0], MOMENTS[0] + timedelta(days=90), ["a", "b"], np.array([True, True]))
-    judged = evaluate_policies([everybody], {"never": {MOMENTS[0]: _table(everybody, 0.3)}}, TRAINING)["never"]
-    assert judged[0].outcome().measures.keys() == {"brier", "bias", "earned", "ece"}
-    told = compute_means(judged)
-    assert told is not None
-    assert "roc_auc" not in told.measures
+    everybody = MaturedCohort(TIMES[0], TIMES[0] + timedelta(days=90), ["a", "b"], np.array([True, True]))
+    performances = evaluate_policies([everybody], {"never": {TIMES[0]: _table(everybody, 0.3)}}, TRAINING)["never"]
+    assert performances[0].outcome().measures.keys() == {"brier", "bias", "earned", "ece"}
+    summary = compute_means(performances)
+    assert summary is not None
+    assert "roc_auc" not in summary.measures
 
 
 def test_different_customers_raise() -> None:
-    tables: Tables = {"never": _tables(0.3), "always": {MOMENTS[0]: _table(COHORTS[0], 0.3).iloc[1:]}}
+    tables: Tables = {"never": _tables(0.3), "always": {TIMES[0]: _table(COHORTS[0], 0.3).iloc[1:]}}
     with pytest.raises(RuntimeError, match="Policy always scored other customers at 2024-01-01"):
         evaluate_policies(COHORTS, tables, TRAINING)
 

@@ -43,21 +43,21 @@ def _plan(settings: Settings, start: str, end: str, known_at: datetime | None = 
 
 
 def test_known_at_is_the_step_while_data_arrive() -> None:
-    told = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
-    assert [told.known_at(step) for step in told.steps] == list(told.steps)
-    assert told.arrived == ARRIVALS[-1][1]
+    plan = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
+    assert [plan.known_at(step) for step in plan.steps] == list(plan.steps)
+    assert plan.arrived == ARRIVALS[-1][1]
 
 
 def test_known_at_is_the_latest_arrival_in_a_replayed_data_set(tmp_path) -> None:  # type: ignore[no-untyped-def]
     data = copy_shop(tmp_path)
     (data / REPLAY_MARKER).touch()
-    told = _plan(Settings(data=data), "2023-06-01", "2024-04-01")
-    assert {told.known_at(step) for step in told.steps} == {KNOWN_AT}
+    plan = _plan(Settings(data=data), "2023-06-01", "2024-04-01")
+    assert {plan.known_at(step) for step in plan.steps} == {KNOWN_AT}
 
 
 def test_known_at_can_be_assumed() -> None:
-    told = _plan(Settings(data=shop_folder()), "2023-06-01", "2023-07-01", KNOWN_AT + timedelta(days=9))
-    assert {told.known_at(step) for step in told.steps} == {KNOWN_AT + timedelta(days=9)}
+    plan = _plan(Settings(data=shop_folder()), "2023-06-01", "2023-07-01", KNOWN_AT + timedelta(days=9))
+    assert {plan.known_at(step) for step in plan.steps} == {KNOWN_AT + timedelta(days=9)}
 
 
 def test_nothing_known_at_the_first_step_names_the_option() -> None:
@@ -76,9 +76,9 @@ def test_step_after_the_data_raises() -> None:
 
 
 def test_search_is_not_limited_by_time() -> None:
-    told = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
-    assert told.training.search.seconds >= 3600
-    assert told.training.search.trials == TrainingSettings().search.trials
+    plan = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
+    assert plan.training.search.seconds >= 3600
+    assert plan.training.search.trials == TrainingSettings().search.trials
 
 
 def test_key_depends_on_every_setting() -> None:

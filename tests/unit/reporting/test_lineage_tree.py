@@ -1,4 +1,4 @@
-"""The trees say everything that lineage holds, and what is missing."""
+"""Terminal trees of versions and batches, and the reproduction report."""
 
 import io
 from dataclasses import replace

@@ -76,7 +76,7 @@ class TestContent:
         card = _card(history(lineage=replace(LINEAGE, horizon_days=30, activity_days=60)))
         purpose = _section(card, "Intended use")
         assert "bought in the last 60 days buys nothing in the next 30 days" in purpose
-        assert "threshold is 0.67" in purpose
+        assert "probability of at least 0.67" in purpose
         assert "without a purchase in 60 days: the training set has none of them" in purpose
 
     def test_limits_are_computed_from_the_records(self) -> None:
@@ -109,7 +109,7 @@ class TestContent:
         assert "| sigmoid (chosen) | 0.5900 |" in card
         profit = _section(card, "Profit")
         assert "worth 30, an offer costs 2, and retains 10%" in profit
-        assert "threshold of 0.50 0.071 (0.051 to 0.091), a loss of 0.030" in profit
+        assert "threshold of 0.50: 0.071 (0.051 to 0.091), a loss of 0.030" in profit
         assert "above 0 for 1 of 2 features" in _section(card, "Feature importance")
 
     def test_gates_are_a_table(self) -> None:

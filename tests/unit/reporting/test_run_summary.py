@@ -1,4 +1,4 @@
-"""What a person sees of a run, and what a machine reads of it."""
+"""Run summary and stage timer."""
 
 import io
 import json
