@@ -334,9 +334,9 @@ class TestInstability:
 class TestVetoOnTest:
     """The gain over the simplest family is measured on the test rows, which did not affect the choice."""
 
-    @pytest.mark.parametrize(("bent", "surely"), [(3.0, True), (0.0, False)])
-    def test_only_a_significant_gain_is_accepted(self, bent: float, surely: bool) -> None:
-        data = synthetic_training_set(customers=400, months=10, bent=bent)
+    @pytest.mark.parametrize(("curvature", "significant"), [(3.0, True), (0.0, False)])
+    def test_only_a_significant_gain_is_accepted(self, curvature: float, significant: bool) -> None:
+        data = synthetic_training_set(customers=400, months=10, curvature=curvature)
         cutoffs = sorted(data.keys["cutoff"].unique())
         recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
         development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
@@ -348,11 +348,13 @@ class TestVetoOnTest:
             model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})
         ).simpler
         assert found is not None
-        assert (found.low > 0) is surely
+        assert (found.low > 0) is significant
         settled, fitted = veto_on_test(choice, model, data, TRAINING, 90)
-        assert (settled.recipe.family, settled.simplest) == (("boosting", simplest) if surely else ("logistic", None))
-        assert (fitted is model) is surely
-        assert settled.reason.endswith(": the simpler model ships.") is not surely
+        assert (settled.recipe.family, settled.simplest) == (
+            ("boosting", simplest) if significant else ("logistic", None)
+        )
+        assert (fitted is model) is significant
+        assert settled.reason.endswith(": the simpler model ships.") is not significant
 
 
 def test_require_slice_inputs_with_unknown_input_raises() -> None:

@@ -28,7 +28,7 @@ KINDS = list(itertools.product(FAMILIES, CALIBRATION_METHODS))
 
 @pytest.fixture(scope="module")
 def data() -> TrainingSet:
-    return synthetic_training_set(customers=80, months=15, bent=1.0)
+    return synthetic_training_set(customers=80, months=15, curvature=1.0)
 
 
 @pytest.fixture(scope="module")

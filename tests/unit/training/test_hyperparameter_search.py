@@ -36,7 +36,7 @@ Outcome = tuple[dict[str, Any], list[float], float | None]
 
 
 def _data() -> tuple[TrainingSet, tuple[FoldCutoffs, ...]]:
-    data = synthetic_training_set(customers=60, months=14, bent=1.0)
+    data = synthetic_training_set(customers=60, months=14, curvature=1.0)
     return data, default_split(data).folds
 
 

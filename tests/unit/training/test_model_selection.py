@@ -85,8 +85,8 @@ class TestChooseModel:
         assert found.reason.endswith(": the simpler model ships.")
 
     def test_nonlinear_data_chooses_boosting(self) -> None:
-        bent = synthetic_training_set(customers=CUSTOMERS, months=16, bent=3.0)
-        found = _choose(BEST, bent, default_split(bent))
+        data = synthetic_training_set(customers=CUSTOMERS, months=16, curvature=3.0)
+        found = _choose(BEST, data, default_split(data))
         assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
         assert found.simplest == BEST[0]
         assert " beats logistic C=0.01 on 5 folds (ROC-AUC +0." in found.reason
