@@ -61,11 +61,11 @@ def _cpu_per_row(log: Callable[[ScoredBatch], None], batch: ScoredBatch, per_sec
     """Measure the CPU time per row in microseconds."""
     pause = batch.rows / per_second
     count = round(SECONDS / pause)
-    start, began = time.monotonic(), time.process_time()
+    start, cpu_start = time.monotonic(), time.process_time()
     for number in range(count):
         log(batch)
         time.sleep(max(0.0, start + (number + 1) * pause - time.monotonic()))
-    return (time.process_time() - began) / (count * batch.rows) * 1e6
+    return (time.process_time() - cpu_start) / (count * batch.rows) * 1e6
 
 
 def _create_batch(rows: int) -> ScoredBatch:

@@ -233,7 +233,7 @@ def health_problem(url: str) -> str | None:
         url: HTTP address.
 
     Returns:
-        None when ``url`` responds with 200; otherwise the response's text or status, or "no answer".
+        None when ``url`` responds with 200; otherwise the response's text or status, or "no response".
     """
     try:
         with _HTTP.open(url, timeout=5) as response:
@@ -242,7 +242,7 @@ def health_problem(url: str) -> str | None:
         with error:
             return error.read().decode(errors="replace").strip() or f"status {error.code}"
     except (OSError, HTTPException):
-        return "no answer"
+        return "no response"
 
 
 def free_port() -> int:

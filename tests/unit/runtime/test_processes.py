@@ -89,14 +89,14 @@ def test_wait_until_ready_process_ended_raises_with_log(tmp_path: Path) -> None:
         managed_process("a server", command, os.environ, tmp_path / "log") as process,
         pytest.raises(ProcessNotReadyError, match=r"a server ended with status 1 before ready[\s\S]*no such file"),
     ):
-        process.wait_until_ready(lambda: "no answer", 30)
+        process.wait_until_ready(lambda: "no response", 30)
 
 
 def test_wait_until_ready_never_ready_raises_with_problem(tmp_path: Path) -> None:
     command, port = [sys.executable, "-c", "import time; time.sleep(300)"], free_port()
     with (
         managed_process("a server", command, os.environ, tmp_path / "log") as process,
-        pytest.raises(ProcessNotReadyError, match=r"a server was not ready in time \(no answer\)"),
+        pytest.raises(ProcessNotReadyError, match=r"a server was not ready in time \(no response\)"),
     ):
         process.wait_until_ready(lambda: health_problem(f"http://127.0.0.1:{port}"), 0.5)
     assert not process.is_running
