@@ -222,7 +222,7 @@ def test_emptied_store_is_unavailable(
         assert_unavailable(predict(service, customer))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": SOME}))
     assert_error(service.get("/readyz"), 503, UNAVAILABLE)
-    assert "holds nothing" in service_log.text
+    assert "is empty or incomplete" in service_log.text
     assert "python -m flows.features" in service_log.text
     shop.restore()
     wait_until_available(service)

@@ -212,10 +212,10 @@ def test_receiver_outage_is_logged_twice_and_delays_no_response(service_data: Pa
                 start = time.perf_counter()
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
                 took.append(time.perf_counter() - start)
-            _until_logged(service, "do not arrive")
+            _until_logged(service, "Traces are lost")
             with otlp_receiver(port) as receiver:
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
-                _until_logged(service, "arrive again")
+                _until_logged(service, "received again")
                 assert receiver.spans
             for _ in range(600):  # more than are tried in the time there is to end
                 assert client.post("/predict", json={"customer_id": "c001"}).status_code == 200
