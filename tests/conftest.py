@@ -1,4 +1,4 @@
-"""State of the test session: never the checkout's own, and costly things only once."""
+"""State of the test session, separate from the checkout's data folder, and session-wide fixtures."""
 
 import json
 import os
@@ -16,7 +16,7 @@ for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
     del os.environ[_name]
 os.environ["HOLDFAST_DATA"] = str(STATE / "data")
 os.environ["PREFECT_HOME"] = str(STATE / "prefect")
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: all that is started would ignore it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background; child processes would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow's default is the working folder
 configure()
@@ -24,7 +24,7 @@ configure()
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares costly set-up runs in one worker: all that looks at the main job, else a folder of tests."""
+    """Run tests that share an expensive fixture in one worker: tests of the main job, else tests of one folder."""
     groups = {item: _group(item) for item in items}
     for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
@@ -43,7 +43,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder of the test's own, with everything this process keeps in it."""
+    """Set an empty data folder, and the tracking server in it, for this process; return the folder."""
     folder = tmp_path / "data"
     monkeypatch.setenv("HOLDFAST_DATA", str(folder))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}")
@@ -52,7 +52,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """One Prefect server for all tests that run a flow in this process."""
+    """Start one Prefect server for all tests that run a flow in this process."""
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=90):
@@ -61,7 +61,7 @@ def prefect_server() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
-    """`make run` in an empty data folder, once per session; once for several where MAIN_JOB names a folder."""
+    """Run `make run` in an empty data folder, once per session; once for all sessions if MAIN_JOB names a folder."""
     kept = os.environ.get("MAIN_JOB")
     folder = Path(kept).resolve() if kept else tmp_path_factory.mktemp("main-job")
     data, printed = folder / "data", folder / "printed.txt"

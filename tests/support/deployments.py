@@ -1,6 +1,6 @@
-"""What prefect.yaml is expected to deploy."""
+"""Expected deployments of prefect.yaml."""
 
-# Several runs of these may be under way or wait; of the others a second one is cancelled.
+# A second run of these waits; a second run of the other deployments is cancelled.
 ENQUEUED = {
     **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "rollback", "traffic"), 1),
     "rollout": 2,
@@ -30,7 +30,7 @@ SCHEDULES = {
 }
 
 
-SWITCHED_OFF = {"ingest", "features"}  # daily does both
+SWITCHED_OFF = {"ingest", "features"}  # daily runs both
 
 
 REQUIRED = {"traffic": {"mode"}, "backfill": {"start", "end"}}  # no default

@@ -1,4 +1,4 @@
-"""A finished run of the main job, and commands run as in the shell of a new user."""
+"""Finished run of the main job, and commands run as in the shell of a new user."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
 
 
-# Prefixes of variables that name state; the shell of the developer must not reach a test.
+# Prefixes of variables that name state; those of the developer's shell must not affect a test.
 STATE_VARIABLES = ("HOLDFAST_", "PREFECT_", "MLFLOW_", "BENTOML_", "FEAST_", "MAKE", "MFLAGS")
 
 
 @dataclass(frozen=True)
 class MainJob:
-    """A finished run of the main job in a process of its own: read its state, do not change it."""
+    """A finished run of the main job in another process; tests read its state and do not change it."""
 
     data: Path
     environment: dict[str, str]
@@ -27,14 +27,14 @@ class MainJob:
 
 
 def environment_of(data: Path) -> dict[str, str]:
-    """The environment of a newcomer's shell: the checkout's virtual environment, state in ``data``."""
+    """Return the environment of a new user's shell: the checkout's virtual environment, state in ``data``."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(STATE_VARIABLES)}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return bare | {"HOLDFAST_DATA": str(data), "PATH": path}
 
 
 def run(command: list[str], environment: dict[str, str], cwd: Path = ROOT, timeout: float = 300) -> str:
-    """Run a command that must succeed; return what it printed."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"{command} failed:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
     return done.stdout + done.stderr

@@ -13,7 +13,7 @@ from feature_repo.settings import Settings
 from flows.alerts import NoReasonError, UnknownAlertError, alerts
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import add_alert, list_open_alerts
-from tests.support.prefect_server import answered, post
+from tests.support.prefect_server import post, send
 from tests.support.small_shop import prefect_api
 from tests.support.webhook_receiver import running_receiver
 
@@ -87,8 +87,8 @@ def test_alerts_later_run_completed_resolves_the_failed_run(flows_in_process: No
             end(begun_before, "Completed")
             assert alerts().open == []
         finally:
-            answered(api, "DELETE", f"/deployments/{deployment}")
-            answered(api, "DELETE", f"/flows/{flow_id}")
+            send(api, "DELETE", f"/deployments/{deployment}")
+            send(api, "DELETE", f"/flows/{flow_id}")
 
 
 def test_recover_deleted_deployment_handles_the_other_runs(flows_in_process: None, shop: Settings) -> None:
@@ -102,9 +102,9 @@ def test_recover_deleted_deployment_handles_the_other_runs(flows_in_process: Non
         number = post(api, "/flow_runs/", body)["id"]
         failed = {"state": {"type": "FAILED", "name": "Failed", "message": "no rows"}, "force": True}
         post(api, f"/flow_runs/{number}/set_state", failed)
-        answered(api, "DELETE", f"/deployments/{deployment}")
+        send(api, "DELETE", f"/deployments/{deployment}")
         assert number in [item.run for item in recover()]
-        answered(api, "DELETE", f"/flows/{flow_id}")
+        send(api, "DELETE", f"/flows/{flow_id}")
     assert "no rows" in list_open_alerts(shop)[0].text
 
 

@@ -22,7 +22,7 @@ from holdfast.alerting.outbox import list_open_alerts
 from holdfast.recovery.policy import HANDLED_TAG
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, environment_of, run
-from tests.support.prefect_server import answered, post
+from tests.support.prefect_server import post, send
 from tests.support.server_processes import running_server, wait_for, wait_for_response
 from tests.support.small_shop import AS_OF, copy_shop, use_data_folder
 
@@ -80,7 +80,7 @@ class World:
         """No deployment runs by its schedule."""
         for item in self.deployments().values():
             for schedule in item["schedules"]:
-                answered(self.api, "DELETE", f"/deployments/{item['id']}/schedules/{schedule['id']}")
+                send(self.api, "DELETE", f"/deployments/{item['id']}/schedules/{schedule['id']}")
 
     def kill(self, deployment: str) -> str:
         """SIGKILL the process of its only run once it is at work; the run."""

@@ -16,7 +16,7 @@ from holdfast.runtime.processes import free_port
 from tests.e2e.test_main_job import state
 from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 from tests.support.main_job import ROOT, MainJob, run
-from tests.support.prefect_server import answered, post
+from tests.support.prefect_server import post, send
 from tests.support.server_processes import ServerProcess, running_server, wait_for, wait_for_response
 
 pytestmark = pytest.mark.long
@@ -57,7 +57,7 @@ class Deployed:
 
     def run(self, flow_run: str) -> dict[str, Any]:
         """A flow run as the server has it now."""
-        return dict(answered(self.api, "GET", f"/flow_runs/{flow_run}").json())
+        return dict(send(self.api, "GET", f"/flow_runs/{flow_run}").json())
 
     def ended(self, flow_run: str, within: float = 180) -> dict[str, Any]:
         """A flow run once it has ended, however."""
@@ -182,9 +182,9 @@ def test_a_wrong_parameter_is_refused(deployed: Deployed) -> None:
 def test_a_worker_picks_up_scheduled_runs(deployed: Deployed, main_job: MainJob) -> None:
     """A run that succeeds with parity, and a run that fails with the reason in its state. Neither changes anything."""
     for deployment in deployed.deployments().values():  # else the cron schedules get in the way at 01:00, 02:00, 04:00
-        answered(deployed.api, "POST", f"/deployments/{deployment['id']}/pause_deployment")
+        send(deployed.api, "POST", f"/deployments/{deployment['id']}/pause_deployment")
     for automation in post(deployed.api, "/automations/filter", {}):  # a failed run would start another
-        answered(deployed.api, "PATCH", f"/automations/{automation['id']}", {"enabled": False})
+        send(deployed.api, "PATCH", f"/automations/{automation['id']}", {"enabled": False})
     before = state(main_job.data)
     late = deployed.schedule("features", 3, {})
     too_early = deployed.schedule("train", 3, {"as_of": "1990-01-01T00:00:00Z"})

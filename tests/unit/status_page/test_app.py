@@ -37,7 +37,7 @@ from holdfast.status_page.health import check_components
 from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
 from holdfast.status_page.snapshot import SystemStatus, load_system_status
 from holdfast.training.mlflow_tracking import EXPERIMENT, open_tracking
-from tests.support.prefect_server import answered, post
+from tests.support.prefect_server import post, send
 from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, use_data_folder
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
@@ -146,10 +146,10 @@ def test_check_components_finds_the_worker_by_its_heartbeat(prefect_server: None
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
         post(api, "/work_pools/", {"name": "holdfast", "type": "process"})
         try:
-            answered(api, "POST", "/work_pools/holdfast/workers/heartbeat", {"name": "w"})
+            send(api, "POST", "/work_pools/holdfast/workers/heartbeat", {"name": "w"})
             assert worker().state == "up"
         finally:
-            answered(api, "DELETE", "/work_pools/holdfast")
+            send(api, "DELETE", "/work_pools/holdfast")
     assert next(item for item in check_components(unreachable()) if item.name == "worker").state == "down"
 
 
