@@ -1,4 +1,4 @@
-"""Evidence with which a version passes every gate; tests break one piece at a time."""
+"""Evidence that passes every gate; tests change one item at a time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,19 +21,19 @@ NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 
 
 def make_interval(value: float, half: float = 0.02) -> Interval:
-    """An interval as wide on either side."""
+    """Build a symmetric interval."""
     return Interval(value=value, low=value - half, high=value + half)
 
 
 def make_month(cutoff: datetime = NOON, mean_score: float = 0.42) -> MonthResult:
-    """A month in which 40% churned."""
+    """Build a month with 40% churn."""
     return MonthResult(cutoff=cutoff, rows=1000, base_rate=0.4, mean_score=mean_score, metrics={}, baselines={})
 
 
 def make_slice(
     label: str, rows: int = 1000, gap: Interval | None = None, feature: str = "tenure_days", mean_score: float = 0.4
 ) -> SliceResult:
-    """A slice with this gap, in which 40% churned."""
+    """Build a slice with a gap and 40% churn."""
     return SliceResult(
         feature=feature,
         label=label,
@@ -47,7 +47,7 @@ def make_slice(
 
 
 def good_evaluation(**changed: Any) -> Evaluation:
-    """An evaluation that passes, with some fields changed."""
+    """Build a passing evaluation with changed fields."""
     metrics = dict.fromkeys(METRIC_LABELS, make_interval(0.75)) | {
         "ece": make_interval(0.04),
         "brier": make_interval(0.18),
@@ -111,5 +111,5 @@ PASSING_EVIDENCE = Evidence(
 
 
 def evidence_with(**changed: Any) -> Evidence:
-    """The good evidence with some pieces changed."""
+    """Return the passing evidence with changed items."""
     return replace(PASSING_EVIDENCE, **changed)

@@ -1,4 +1,4 @@
-"""A shop whose registry holds the versions that a test plants: real models, real rows, an evaluation to order."""
+"""Shop with registered versions: real models and rows, with a given evaluation."""
 
 import functools
 import hashlib
@@ -45,7 +45,7 @@ LENIENT: dict[str, Any] = {"max_loss_to_champion": 0.05, "max_latency_ms": 1000}
 
 @dataclass(frozen=True)
 class BaseShop:
-    """The shop with features, parity and an empty registry; read only."""
+    """Shop with features, parity report and an empty registry; read-only."""
 
     data: Path
     development: Any
@@ -55,7 +55,7 @@ class BaseShop:
 
 @functools.cache
 def base_shop() -> BaseShop:
-    """Made once per process."""
+    """Build the base shop once per process."""
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
     from holdfast.feature_store.snapshots import read_customers
@@ -64,7 +64,7 @@ def base_shop() -> BaseShop:
     from holdfast.training.mlflow_tracking import open_tracking
     from holdfast.training.time_split import select_closed_cutoffs
 
-    folder = Path(tempfile.mkdtemp(dir=STATE, prefix="planted-"))
+    folder = Path(tempfile.mkdtemp(dir=STATE, prefix="base-shop-"))
     with use_data_folder(copy_shop(folder)) as settings:
         snapshot = build_features(settings)
         store = open_store()
@@ -79,7 +79,7 @@ def base_shop() -> BaseShop:
 
 @contextmanager
 def copy_base_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
-    """This process at work on a copy of the base shop; yields its settings and MLflow's client."""
+    """Use a copy of the base shop in this process; yield its settings and MLflow's client."""
     from holdfast.training.mlflow_tracking import open_tracking
 
     data = Path(shutil.copytree(base_shop().data, folder / "data"))
@@ -93,7 +93,7 @@ def copy_base_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
 
 @functools.cache
 def fit_kind(kind: str = "good") -> Any:
-    """A fitted model: good, noisy (labels half at random), inverted (it fears those who buy), or of a family."""
+    """Fit a model: good, noisy (labels half at random), inverted (opposite labels), or of a family."""
     development = base_shop().development
     if kind in FAMILIES:
         classifier = fit_model(kind, FAMILIES[kind].defaults, development, 0)
@@ -117,7 +117,7 @@ def register_version(
     tags: dict[str, str] | None = None,
     **contract: Any,
 ) -> str:
-    """Register a version as training would; returns its number. ``without`` names a file its run lacks."""
+    """Register a version as training does and return its number; ``without`` names a file missing in its run."""
     fitted, test, development = fit_kind(kind), base_shop().test, base_shop().development
     files = {
         EVALUATION_FILE: (evaluation or good_evaluation()).model_dump_json(),
@@ -170,13 +170,13 @@ def register_version(
 def record_passed_gates(
     client: Any, version: str, champion: str | None, when: datetime | None = None, key: str = "k"
 ) -> None:
-    """Leave the verdict on a version that it may follow ``champion``, as the flow does."""
+    """Record on a version that it passed its gates beside ``champion``."""
     when = when or datetime.now(UTC)
     GatesRecord(verdict="passed", champion=champion, settings="s", when=when, failed=[], key=key).save(client, version)
 
 
 def kill_process_at(call: str, nth: int = 1) -> None:
-    """From now on this process is killed when it makes the nth of these calls of MLflow's client."""
+    """Kill this process at the nth of these calls of MLflow's client."""
     from mlflow import MlflowClient
 
     original, calls = getattr(MlflowClient, call), 0
@@ -192,19 +192,19 @@ def kill_process_at(call: str, nth: int = 1) -> None:
 
 
 def read_aliases(client: Any) -> dict[str, str]:
-    """Alias to version."""
+    """Return alias to version."""
     return {name: str(version) for name, version in client.get_registered_model(MODEL_NAME).aliases.items()}
 
 
 def run_gates(version: str, **settings: Any) -> Any:
-    """The result of the flow, its settings lenient where the shop is small or the machine slow."""
+    """Run the gates with lenient thresholds for a small shop and a slow machine."""
     from flows.gates import gates
 
     return gates(version, GateSettings(**LENIENT | settings))
 
 
 def register_champion(client: Any, kind: str = "logistic", **contract: Any) -> str:
-    """A planted version that is the champion."""
+    """Register a version as the champion."""
     version = register_version(client, kind, **contract)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     return version

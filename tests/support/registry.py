@@ -1,4 +1,4 @@
-"""A real MLflow registry with small real models in it, planted as training registers them."""
+"""MLflow registry with small models, registered as training does."""
 
 import atexit
 import functools
@@ -24,7 +24,7 @@ DEFINITIONS = {"feature_service": "a", "on_demand": "b", "transformations": "c",
 
 @functools.cache
 def fit_classifier(seed: int = 0, inputs: int = len(INPUTS)) -> CalibratedModel:
-    """Additive boosting on made-up rows, the last input sometimes missing."""
+    """Fit additive boosting on random rows with missing values in the last input."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -41,14 +41,14 @@ def fit_classifier(seed: int = 0, inputs: int = len(INPUTS)) -> CalibratedModel:
 
 
 def serialize_model(model: Any) -> bytes:
-    """The model as a file."""
+    """Return the model file."""
     file = io.BytesIO()
     skops.io.dump(model, file)
     return file.getvalue()
 
 
 def build_contract(model: Any, content: bytes, **changed: Any) -> ServedModel:
-    """How training would have it served."""
+    """Build the serving contract as training does."""
     rows = [[0.0, 1.0, None], [1.5, -1.0, 0.25], [-2.0, 0.0, 3.0]]
     scores = model.predict_proba(np.array(rows, dtype=float))[:, 1].tolist() if hasattr(model, "predict_proba") else []
     fields: dict[str, Any] = {
@@ -69,14 +69,14 @@ def build_contract(model: Any, content: bytes, **changed: Any) -> ServedModel:
 
 @dataclass(frozen=True)
 class Registry:
-    """MLflow's client, its address, and where its files are."""
+    """MLflow client with its URI and artifact folder."""
 
     client: Any
     uri: str
     artifacts: Path
 
     def register(self, content: bytes | None, tag: str | None) -> str:
-        """A version with this file and this contract, or without; its number."""
+        """Register a version with or without file and contract; return its number."""
         experiment = self.client.get_experiment_by_name("models").experiment_id
         run = self.client.create_run(experiment)
         if content is not None:
@@ -89,24 +89,24 @@ class Registry:
         return str(self.client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=tags).version)
 
     def register_model(self, seed: int = 0, **changed: Any) -> str:
-        """A version that can be served, but for what is ``changed`` in its contract."""
+        """Register a servable version, with ``changed`` fields of its contract."""
         model = fit_classifier(seed)
         content = serialize_model(model)
         return self.register(content, build_contract(model, content, **changed).model_dump_json())
 
     def set_alias(self, alias: str, version: str | None) -> None:
-        """Move an alias, or take it away."""
+        """Move or remove an alias."""
         if version is None:
             self.client.delete_registered_model_alias(MODEL_NAME, alias)
         else:
             self.client.set_registered_model_alias(MODEL_NAME, alias, version)
 
     def set_traffic(self, version: str, traffic: str) -> None:
-        """What a challenger gets, as JSON."""
+        """Set the traffic tag of a challenger, as JSON."""
         self.client.set_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG, traffic)
 
     def model_path(self, version: str) -> Path:
-        """The file of a version, in the store of artifacts."""
+        """Return the path of a version's model file."""
         run = self.client.get_model_version(MODEL_NAME, version).run_id
         (file,) = self.artifacts.rglob(f"{run}/artifacts/model/{MODEL_FILE}")
         return Path(file)
@@ -114,7 +114,7 @@ class Registry:
 
 @functools.cache
 def _empty_database() -> Path:
-    """MLflow's tables, made once per process: that takes it seconds."""
+    """Create MLflow's tables once per process, as this takes seconds."""
     from mlflow import MlflowClient
 
     folder = tempfile.mkdtemp(prefix="holdfast-tests-")
@@ -125,7 +125,7 @@ def _empty_database() -> Path:
 
 
 def make_registry(folder: Path, uri: str = "") -> Registry:
-    """An empty registry in a database under ``folder``, or on the server at ``uri``, which keeps its files there."""
+    """Create an empty registry in a database under ``folder``, or on the server at ``uri``."""
     from mlflow import MlflowClient
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A shop under rollout: a real registry and a real log, a clock that only pauses move, a service that obeys tags."""
+"""Simulated rollout: real registry and log, a clock moved by pauses, a service that follows the tags."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,9 +32,9 @@ SLOW_POLLING = RULES.model_copy(update={"poll_seconds": 30.0})  # fewer looks in
 
 @dataclass
 class SimulatedRollout:
-    """Between two looks the service answers for ``asked`` customers, and for ``inactive`` who last bought long ago.
+    """Rollout in which the service scores active and inactive customers between two polls.
 
-    Its counters are what a test makes them.
+    Tests set the counters of the service.
     """
 
     settings: Settings
@@ -64,14 +64,14 @@ class SimulatedRollout:
             return None
 
     def find_served_versions(self) -> tuple[str, str | None, str | None]:
-        """Champion, challenger and mode, as the registry says now."""
+        """Return champion, challenger and mode, as the registry defines them now."""
         champion, challenger = self.find_by_alias(CHAMPION).number, self.find_by_alias(CHALLENGER)
         traffic = challenger.traffic().active_at(self.now) if challenger and challenger.number != champion else None
         on = traffic is not None and traffic.mode != "off"
         return champion, challenger.number if on else None, traffic.mode if traffic and on else None
 
     def advance(self, seconds: float) -> None:
-        """Time goes by, and customers are answered."""
+        """Advance the clock and score customers."""
         self.now += timedelta(seconds=seconds)
         if self.active_customers or self.inactive_customers:
             self._answer()
@@ -113,7 +113,7 @@ class SimulatedRollout:
         self.counters["answered"] += self.active_customers + self.inactive_customers
 
     def read_service(self) -> ServiceState | None:
-        """As the service would tell; None where it does not answer."""
+        """Return the state of the service; None if it does not respond."""
         self.reads += 1
         self.before_read(self)
         champion, challenger, mode = self.find_served_versions()
@@ -130,30 +130,30 @@ class SimulatedRollout:
         )
 
     def work(self) -> Work:
-        """What there is to do."""
+        """Return the rollout to run."""
         found = find_work(self.client)
         assert isinstance(found, Work), found
         return found
 
     def run_step(self, rules: RolloutSettings = RULES) -> StepResult:
-        """Try the step that is due, without what its end asks for."""
+        """Run the next step without acting on its end."""
         return run_step(self.client, self.settings, self.work(), rules, self.dependencies)
 
     def finish_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
-        """The same with it."""
+        """Run the next step and act on its end."""
         record = self.run_step(rules).record
         finish_step(self.client, self.settings, self.challenger, record, self.now)
         return record
 
     def list_recorded_steps(self) -> list[tuple[str, float, str]]:
-        """Step, share and verdict of each record among the challenger's events."""
+        """Return step, share and verdict of each rollout event of the challenger."""
         tags = self.client.get_model_version(MODEL_NAME, self.challenger).tags
         events = [event for event in parse_events(tags, self.challenger) or [] if isinstance(event, RolloutRecord)]
         return [(event.step, event.share, event.verdict) for event in events]
 
 
 def start_rollout(settings: Settings, client: Any, kind: str = "good", **contract: Any) -> SimulatedRollout:
-    """A good champion, and a challenger of this kind that has passed its gates."""
+    """Register a good champion, and a challenger of a kind that has passed its gates."""
     champion, challenger = register_version(client), register_version(client, kind, **contract)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     record_passed_gates(client, challenger, champion)
@@ -162,7 +162,7 @@ def start_rollout(settings: Settings, client: Any, kind: str = "good", **contrac
 
 
 def watch_promoted(rollout: SimulatedRollout) -> RolloutRecord:
-    """What comes of the watch of a challenger that got through everything before it."""
+    """Promote the challenger and return the record of the step ``watch``."""
     work = rollout.work()
     record = RolloutRecord(
         step="canary",

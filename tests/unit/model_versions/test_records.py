@@ -1,4 +1,4 @@
-"""The records in the tags of a version."""
+"""Tests of the records in the tags of a version."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -31,14 +31,14 @@ RECORDS: list[TaggedRecord] = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.TAG)
-def test_what_is_written_is_read(record: TaggedRecord) -> None:
+def test_load_saved_record_returns_equal_record(record: TaggedRecord) -> None:
     kept = {record.TAG: record.model_dump_json()}
     assert type(record).from_tags(kept, "3") == record
     assert type(record).from_tags({}, "3") is None
     assert "\n" not in kept[record.TAG]
 
 
-def test_every_record_has_a_tag_of_its_own() -> None:
+def test_tag_each_record_class_unique() -> None:
     assert sorted(record.TAG for record in RECORDS) == [
         "holdfast.approval",
         "holdfast.gates",
@@ -54,22 +54,22 @@ def test_a_tag_that_somebody_else_wrote_is_named(text: str) -> None:
         GatesRecord.from_tags({GatesRecord.TAG: text}, "3")
 
 
-class TestStanding:
-    def test_until_the_last_moment_it_waits(self) -> None:
+class TestEvaluateAt:
+    def test_at_deadline_waits(self) -> None:
         assert WAITING.evaluate_at(WAITING.until) == WAITING
 
-    def test_after_it_nobody_has_approved(self) -> None:
+    def test_after_deadline_timed_out(self) -> None:
         late = WAITING.evaluate_at(WAITING.until + timedelta(microseconds=1))
         assert (late.status, late.when, late.why) == ("timed out", WAITING.until, "nobody answered in time")
 
     @pytest.mark.parametrize("status", ["approved", "refused", "timed out"])
-    def test_an_answer_stands(self, status: str) -> None:
+    def test_answered_record_unchanged(self, status: str) -> None:
         answered = WAITING.model_copy(update={"status": status})
         assert answered.evaluate_at(NOON + timedelta(days=365)) == answered
 
 
 class Registry:
-    """The tags of one version, as MLflow's client keeps them."""
+    """Fake MLflow client with the tags of one version."""
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
@@ -87,7 +87,7 @@ class TestEvents:
     def registry(self) -> Any:
         return Registry()
 
-    def test_nothing_is_overwritten(self, registry: Any) -> None:
+    def test_save_appends_each_record(self, registry: Any) -> None:
         refused = WAITING.model_copy(update={"status": "refused", "who": "bob", "when": NOON, "why": "no"})
         again = WAITING.model_copy(update={"flow_run": "later"})
         saved = [*RECORDS, refused, again]
@@ -97,12 +97,12 @@ class TestEvents:
         assert ApprovalRecord.from_tags(registry.tags, "3") == again
         assert parse_events({}, "3") is None
 
-    def test_what_is_written_and_not_told_has_not_happened(self, registry: Any) -> None:
+    def test_write_tag_appends_no_event(self, registry: Any) -> None:
         RECORDS[2].write_tag(registry, "3")
         assert PromotionRecord.from_tags(registry.tags, "3") == RECORDS[2]
         assert parse_events(registry.tags, "3") is None
 
-    def test_the_newest_are_kept_within_the_limit_of_a_tag(self, registry: Any) -> None:
+    def test_append_event_long_list_keeps_newest_within_tag_limit(self, registry: Any) -> None:
         for number in range(103):
             WAITING.model_copy(update={"flow_run": str(number)}).save(registry, "3")
         kept = parse_events(registry.tags, "3")
@@ -119,7 +119,7 @@ class TestEvents:
         with pytest.raises(BadRecordError, match=r"holdfast\.events of holdfast-churn version 3 is not a list"):
             parse_events({EVENTS_TAG: text}, "3")
 
-    def test_it_is_a_list_of_kinds_and_records(self, registry: Any) -> None:
+    def test_event_list_has_kind_and_record(self, registry: Any) -> None:
         RECORDS[0].save(registry, "3")
         (event,) = json.loads(registry.tags[EVENTS_TAG])
         assert event.keys() == {"kind", "record"}

@@ -1,4 +1,4 @@
-"""A challenger on rollout, a good one and one that fears who buys."""
+"""Fixtures of simulated rollouts: a good challenger, and one with inverted scores."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a service has tracker in a step, started again and again, watched by runs that are killed."""
+"""Tests of the counter tracker across restarts of the service and interrupted runs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,16 +22,16 @@ def _make_tracker(record: RolloutRecord) -> CounterTracker:
     return CounterTracker(RolloutRecord.model_validate_json(record.model_dump_json()), ("2", "1"))
 
 
-def test_five_of_a_hundred_after_a_restart_are_not_five_of_fifty() -> None:
-    """The new process has passed what the old one had tracker when the step began."""
+def test_update_after_restart_adds_counts_of_both_processes() -> None:
+    """The new process exceeds the counters of the old process at the start of the step."""
     tracker = _make_tracker(_record(PLAIN | {"answered": 50.0}))
     for answered, failed in ((60, 0), (10, 1), (100, 5)):
         tracker.update(PLAIN | {"answered": float(answered), "failed": float(failed)}, NOON)
     assert tracker.counters == PLAIN | {"answered": 110.0, "failed": 5.0}
-    assert tracker.start_counters["answered"] == 50, "what was usual before the step is still known"
+    assert tracker.start_counters["answered"] == 50, "the reference before the step is still available"
 
 
-def test_latencies_of_two_processes_are_added() -> None:
+def test_update_after_restart_adds_latency_buckets() -> None:
     name = "seconds:2:inf"
     tracker = _make_tracker(_record(PLAIN | {"answered": 50.0, name: 40.0}))
     for value in (45.0, 3.0, 80.0):
@@ -39,7 +39,7 @@ def test_latencies_of_two_processes_are_added() -> None:
     assert tracker.counters[name] == 5 + 80
 
 
-def test_that_did_not_answer_when_the_step_began_counts_from_its_first_answer() -> None:
+def test_update_without_start_counters_counts_from_first_response() -> None:
     record = _record({})
     tracker = _make_tracker(record)
     tracker.update(PLAIN | {"answered": 7.0, "failures:9": 3.0}, NOON)
@@ -47,7 +47,7 @@ def test_that_did_not_answer_when_the_step_began_counts_from_its_first_answer() 
     assert tracker.update_record(record).start_counters == PLAIN | {"answered": 7.0}
 
 
-def test_the_record_is_the_same_until_the_service_is_started_again() -> None:
+def test_update_record_without_restart_returns_same_record() -> None:
     record = _record(PLAIN | {"answered": 50.0})
     tracker = _make_tracker(record)
     tracker.update(PLAIN | {"answered": 60.0}, NOON)
@@ -58,7 +58,7 @@ def test_the_record_is_the_same_until_the_service_is_started_again() -> None:
     assert tracker.update_record(noted) is noted
 
 
-def test_what_was_lately_is_forgotten_in_time_over_a_restart_too() -> None:
+def test_recent_counters_after_restart_exclude_old_outage() -> None:
     tracker = _make_tracker(_record(PLAIN | {"answered": 50.0}))
     minute = timedelta(minutes=1)
     for number in range(1, 11):  # an outage of three minutes, then another process
@@ -71,7 +71,7 @@ def test_what_was_lately_is_forgotten_in_time_over_a_restart_too() -> None:
     assert tracker.counters["unavailable"] == 30
 
 
-def test_a_run_that_goes_on_holds_the_step_against_its_start_until_it_has_looked_long_enough() -> None:
+def test_recent_counters_resumed_run_start_at_step_start() -> None:
     tracker = _make_tracker(_record(PLAIN))
     for minutes, expected in ((60, 40), (64, 40), (65, 0)):
         tracker.update(PLAIN | {"answered": 90.0, "unavailable": 40.0}, NOON + timedelta(minutes=minutes))
@@ -82,10 +82,10 @@ _PROCESSES = st.lists(st.lists(st.integers(0, 60), min_size=2, max_size=4), min_
 
 
 @given(st.integers(0, 50), _PROCESSES, st.sets(st.integers(0, 2)))
-def test_nothing_is_tracker_twice_or_lost_whoever_is_killed(
+def test_counters_random_restarts_and_kills_count_each_request_once(
     before: int, processes: list[list[int]], killed_after: set[int]
 ) -> None:
-    """Each process answers so many requests from look to look; the run that looks is killed between two of them."""
+    """Each process answers some requests between polls; the polling run is killed between two polls."""
     record = _record(PLAIN | {"answered": float(before)})
     tracker, answered, expected = _make_tracker(record), before, 0
     for number, process in enumerate(processes):

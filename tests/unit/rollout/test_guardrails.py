@@ -1,4 +1,4 @@
-"""The numbers that a step is judged by: sure where they must be, silent where they cannot be."""
+"""Tests of the guardrails: error rates of the bounds, and unknown verdicts for few rows."""
 
 import math
 
@@ -26,8 +26,8 @@ def _histogram(seconds: list[float]) -> dict[float, float]:
 
 
 @given(st.integers(0, 60), st.integers(0, 200), st.sampled_from([0.01, 0.1]), st.sampled_from([0.95, 0.999]))
-def test_a_share_is_breached_only_where_so_many_are_improbable(hits: int, more: int, limit: float, sure: float) -> None:
-    """Of the exact test: a breach is what a true share at the limit gives with probability 1 - certainty at most."""
+def test_check_share_breached_only_for_improbable_hits(hits: int, more: int, limit: float, sure: float) -> None:
+    """A true share at the limit gives a breach with probability 1 - certainty at most."""
     from scipy.stats import binom
 
     figure = check_share("errors", hits, hits + more, limit, sure)
@@ -39,9 +39,7 @@ def test_a_share_is_breached_only_where_so_many_are_improbable(hits: int, more: 
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(10, 400))
-def test_who_ranks_as_the_champion_does_is_never_breached_and_who_ranks_the_other_way_always_is(
-    seed: int, n: int
-) -> None:
+def test_check_rank_correlation_equal_order_good_reversed_order_breached(seed: int, n: int) -> None:
     champion = np.random.default_rng(seed).random(n)
     assert check_rank_correlation(champion**3, champion, 0.5, 0.95).verdict == "good", (
         "calibrated otherwise, ranked the same"
@@ -49,18 +47,18 @@ def test_who_ranks_as_the_champion_does_is_never_breached_and_who_ranks_the_othe
     assert check_rank_correlation(1 - champion, champion, 0.5, 0.999).verdict == "breached"
 
 
-def test_who_says_the_same_of_everybody_ranks_nobody() -> None:
+def test_check_rank_correlation_constant_scores_breached() -> None:
     champion = np.linspace(0, 1, 100)
     assert check_rank_correlation(np.full(100, 0.4), champion, 0.5, 0.95) == Guardrail(
         "rank correlation", 0.0, 0.5, 100, "breached"
     )
     assert check_rank_correlation(champion, np.full(100, 0.4), 0.5, 0.95).verdict == "unknown", (
-        "nobody to be held against"
+        "constant champion scores"
     )
 
 
-def test_looked_at_hundreds_of_times_chance_is_rarely_taken_for_a_breach() -> None:
-    """Scores whose true correlation is 0.6 and true difference 0.2, looked at after every tenth customer."""
+def test_checks_hundreds_of_polls_rarely_breached_by_chance() -> None:
+    """True correlation 0.6 and true difference 0.2, checked after every tenth customer."""
     rng, breached = np.random.default_rng(0), 0
     for _ in range(40):
         champion = rng.normal(size=1500)
@@ -73,7 +71,7 @@ def test_looked_at_hundreds_of_times_chance_is_rarely_taken_for_a_breach() -> No
     assert breached <= 1
 
 
-def test_a_mean_has_no_sign() -> None:
+def test_check_mean_negative_values_absolute_mean() -> None:
     values = np.full(50, -0.4) + np.linspace(-0.1, 0.1, 50)
     assert check_mean("decisions", values, 0.3, 0.999).verdict == "breached"
     assert check_mean("decisions", values, 0.45, 0.999).verdict == "good"
@@ -81,25 +79,25 @@ def test_a_mean_has_no_sign() -> None:
 
 
 class TestLatency:
-    def test_the_same_times_are_never_too_slow(self) -> None:
+    def test_check_latency_equal_times_good(self) -> None:
         times = np.random.default_rng(1).lognormal(-5, 1, 2000).tolist()
         for ratio in (1, 2):
             assert check_latency(_histogram(times), _histogram(times), ratio, 0, 0.95).verdict == "good"
 
-    def test_a_tenth_of_slow_answers_is_too_many(self) -> None:
+    def test_check_latency_tenth_of_slow_responses_breached(self) -> None:
         quick = _histogram([0.005] * 1000)
         slow = _histogram([0.005] * 900 + [0.3] * 100)
         assert check_latency(slow, quick, 2, 50, 0.999).verdict == "breached"
-        assert check_latency(slow, quick, 2, 400, 0.999).verdict == "good", "below the floor nobody is too slow"
+        assert check_latency(slow, quick, 2, 400, 0.999).verdict == "good", "below the floor no response is too slow"
         assert check_latency(slow, slow, 2, 50, 0.999).verdict == "good", "the champion is no quicker"
 
-    def test_few_requests_tell_nothing(self) -> None:
+    def test_check_latency_few_requests_unknown(self) -> None:
         assert check_latency(_histogram([9.0] * 9), _histogram([0.001] * 99), 2, 50, 0.95).verdict == "unknown"
         assert check_latency(_histogram([9.0] * 99), {}, 2, 50, 0.95).verdict == "unknown"
 
 
 class TestPsi:
-    def test_beyond_the_limit_by_chance_is_no_breach(self) -> None:
+    def test_check_psi_above_limit_by_chance_good(self) -> None:
         rng = np.random.default_rng(2)
         tested = rng.random(2000)
         assert check_psi(tested, rng.random(500), 0.001, 0.999).verdict == "good"
@@ -107,7 +105,7 @@ class TestPsi:
         assert check_psi(tested, rng.random(20) * 0.3, 1.0, 0.999).verdict == "unknown"
 
 
-def test_every_figure_is_told_in_words() -> None:
+def test_summary_every_guardrail_has_description() -> None:
     for name in DESCRIPTIONS:
         figure = check_exact(name, 0.5, 0.25, 40)
         assert figure.verdict == "breached"

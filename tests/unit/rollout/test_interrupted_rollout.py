@@ -1,4 +1,4 @@
-"""Steps of a rollout that somebody interferes with, or whose run is killed."""
+"""Tests of rollouts with changes by other actors, registry outages and killed runs."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,8 +32,8 @@ from tests.support.registered_versions import record_passed_gates, register_vers
 from tests.support.rollout_simulator import CANARY, NOON, SLOW_POLLING, SimulatedRollout, watch_promoted
 
 
-def passed_the_last_step(rollout: SimulatedRollout) -> None:
-    """It has the traffic of that, and is not promoted yet."""
+def pass_last_step(rollout: SimulatedRollout) -> None:
+    """Record the last step before the promotion as passed, with the traffic of that step."""
     RolloutRecord(
         step="canary", share=0.25, started_at=rollout.now, when=rollout.now, verdict="passed",
         champion=rollout.champion,
@@ -44,7 +44,7 @@ def passed_the_last_step(rollout: SimulatedRollout) -> None:
 
 
 class TestInterrupted:
-    """Whatever somebody else changes while it is at work ends it, and is left as they wanted it."""
+    """Changes by other actors stop the rollout and stay in force."""
 
     def after(self, rollout: SimulatedRollout, change: Any) -> RolloutRecord:
         rollout.before_read = lambda now: change() if now.reads == 3 else None
@@ -53,7 +53,7 @@ class TestInterrupted:
         assert list_open_alerts(rollout.settings) == []
         return record
 
-    def test_by_the_next_challenger_which_is_then_to_be_rolled_out(self, rollout: SimulatedRollout) -> None:
+    def test_new_challenger_stops_rollout_and_is_next(self, rollout: SimulatedRollout) -> None:
         other = register_version(rollout.client)
         record_passed_gates(rollout.client, other, rollout.champion)
         record = self.after(rollout, lambda: set_challenger(rollout.client, other))
@@ -62,14 +62,14 @@ class TestInterrupted:
         assert (work.version, work.record) == (other, None)
         assert TrafficRecord.load(rollout.client, rollout.challenger).mode == "off"  # type: ignore[union-attr]
 
-    def test_by_another_champion(self, rollout: SimulatedRollout) -> None:
+    def test_new_champion_stops_rollout(self, rollout: SimulatedRollout) -> None:
         other = register_version(rollout.client)
         move = rollout.client.set_registered_model_alias
         record = self.after(rollout, lambda: move(MODEL_NAME, CHAMPION, other))
         assert record.why.startswith(f"the champion is version {other} now")
         assert rollout.find_served_versions() == (other, None, None)
 
-    def test_by_its_own_promotion(self, rollout: SimulatedRollout) -> None:
+    def test_own_promotion_stops_rollout(self, rollout: SimulatedRollout) -> None:
         def promote() -> None:
             decision = decide_automatically(rollout.client, rollout.challenger, "", rollout.now)
             promote_champion(rollout.client, rollout.settings, rollout.challenger, decision, rollout.now)
@@ -77,12 +77,12 @@ class TestInterrupted:
         assert self.after(rollout, promote).why == "it was made the champion by somebody else"
         assert get_champion_version(rollout.client) == rollout.challenger
 
-    def test_by_gates_that_it_does_not_pass_any_more(self, rollout: SimulatedRollout) -> None:
+    def test_removed_alias_stops_rollout(self, rollout: SimulatedRollout) -> None:
         drop = rollout.client.delete_registered_model_alias
         assert self.after(rollout, lambda: drop(MODEL_NAME, CHALLENGER)).why == "it is no challenger any more"
 
     @pytest.mark.parametrize(("mode", "share"), [("off", None), ("canary", 0.5), ("shadow", None)])
-    def test_by_traffic_that_somebody_sends(self, rollout: SimulatedRollout, mode: Any, share: Any) -> None:
+    def test_changed_traffic_stops_rollout(self, rollout: SimulatedRollout, mode: Any, share: Any) -> None:
         def sends() -> None:
             set_traffic(rollout.client, rollout.settings, None, build_traffic(mode, share), "ann", rollout.now)
 
@@ -90,9 +90,9 @@ class TestInterrupted:
         record = TrafficRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == (mode, "ann")
 
-    def test_by_traffic_taken_off_between_the_last_step_and_the_promotion(self, rollout: SimulatedRollout) -> None:
-        """The run was killed there; whoever took the challenger off must not find it to be the champion later."""
-        passed_the_last_step(rollout)
+    def test_traffic_off_before_promotion_prevents_promotion(self, rollout: SimulatedRollout) -> None:
+        """The run was killed before the promotion; a challenger without traffic must not become champion later."""
+        pass_last_step(rollout)
         set_traffic(
             rollout.client, rollout.settings, rollout.challenger, build_traffic("off", None), "ann", rollout.now
         )
@@ -101,7 +101,7 @@ class TestInterrupted:
         assert get_champion_version(rollout.client) == rollout.champion
 
     @pytest.mark.parametrize("at", ["first", "next", "resumed"])
-    def test_by_traffic_taken_off_while_the_models_are_loaded(
+    def test_traffic_off_while_models_load_stops_rollout(
         self, rollout: SimulatedRollout, at: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if at != "first":
@@ -126,10 +126,10 @@ class TestInterrupted:
         assert traffic is not None and (traffic.mode, traffic.who) == ("off", "ann")
         assert list_open_alerts(rollout.settings) == []
 
-    def test_by_traffic_taken_off_while_the_promotion_is_decided(
+    def test_traffic_off_during_promotion_prevents_promotion(
         self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        passed_the_last_step(rollout)
+        pass_last_step(rollout)
 
         def meanwhile(*arguments: Any) -> Any:
             set_traffic(rollout.client, rollout.settings, None, build_traffic("off", None), "ann", rollout.now)
@@ -140,9 +140,7 @@ class TestInterrupted:
             registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
         assert get_champion_version(rollout.client) == rollout.champion
 
-    def test_traffic_sent_while_it_is_ended_stays(
-        self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_traffic_set_during_end_stays(self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch) -> None:
         rollout.active_customers = 0
         record = rollout.run_step(CANARY.model_copy(update={"max_hours": 0.01})).record
         assert record.verdict == "stopped"
@@ -158,9 +156,7 @@ class TestInterrupted:
         traffic = TrafficRecord.load(rollout.client, rollout.challenger)
         assert traffic is not None and (traffic.share, traffic.who) == (0.5, "ann")
 
-    def test_where_a_person_is_asked_only_their_word_about_this_version_promotes_it(
-        self, rollout: SimulatedRollout
-    ) -> None:
+    def test_promotion_with_approval_requires_approval_of_this_version(self, rollout: SimulatedRollout) -> None:
         RolloutRecord(
             step="canary", share=0.25, started_at=rollout.now, when=rollout.now, verdict="passed",
             champion=rollout.champion,
@@ -182,7 +178,7 @@ class TestInterrupted:
         record = PromotionRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == ("manual", "ann")
 
-    def test_by_a_rollback_in_the_watch(self, rollout: SimulatedRollout) -> None:
+    def test_rollback_during_watch_stops_rollout(self, rollout: SimulatedRollout) -> None:
         def back() -> None:
             roll_back(rollout.client, rollout.settings, None, RollbackCause("ann", "complaints", rollout.now))
 
@@ -193,7 +189,7 @@ class TestInterrupted:
 
 
 class _Registry:
-    """A client of a registry that does not answer while ``trouble`` says so."""
+    """Client of a registry that does not respond while ``trouble`` returns an error."""
 
     def __init__(self, client: Any, trouble: Callable[[str], int | None]) -> None:
         self._client, self._trouble = client, trouble
@@ -204,11 +200,11 @@ class _Registry:
         return getattr(self._client, name)
 
 
-class TestTheRegistryIsAway:
-    """From the second minute on for nine minutes, far longer than a task is tried again, or a lease holds."""
+class TestRegistryOutage:
+    """Outage of nine minutes from the second minute on, far longer than task retries or a lease."""
 
     def away(self, rollout: SimulatedRollout) -> list[Any]:
-        """Until when the traffic holds, as the last look before each pause found it."""
+        """Return the end of the lease before each pause."""
         client, pause, leases = rollout.client, rollout.advance, []
 
         def trouble(_: str) -> int | None:
@@ -223,7 +219,7 @@ class TestTheRegistryIsAway:
         rollout.advance = noted  # type: ignore[method-assign]
         return leases
 
-    def test_a_step_waits_without_a_lease_and_goes_on(self, rollout: SimulatedRollout) -> None:
+    def test_outage_step_waits_without_lease_and_continues(self, rollout: SimulatedRollout) -> None:
         leases = self.away(rollout)
         record = rollout.run_step(SLOW_POLLING.model_copy(update={"shadow": False, "min_requests": 300})).record
         assert (record.verdict, rollout.reachability_changes) == ("passed", [True, False])
@@ -232,8 +228,8 @@ class TestTheRegistryIsAway:
         assert any(until < now for now, until in leases), "services had stopped by themselves"
         assert leases[-1][1] > leases[-1][0], "it was given again"
 
-    def test_a_bad_champion_is_seen_once_it_is_back(self, inverted_rollout: SimulatedRollout) -> None:
-        """It is not left unwatched for want of a registry, which alone can take it back."""
+    def test_outage_bad_champion_rolled_back_afterwards(self, inverted_rollout: SimulatedRollout) -> None:
+        """The monitoring goes on, as the rollback needs the registry."""
         self.away(inverted_rollout)
         inverted_rollout.active_customers, pause = 0, inverted_rollout.advance
 
@@ -249,7 +245,7 @@ class TestTheRegistryIsAway:
         assert timedelta(minutes=10) <= inverted_rollout.now - NOON < timedelta(minutes=11)
         assert get_champion_version(inverted_rollout.client) == inverted_rollout.champion
 
-    def test_a_version_that_it_does_not_know_is_no_reason_to_wait(self, rollout: SimulatedRollout) -> None:
+    def test_unknown_version_raises_error(self, rollout: SimulatedRollout) -> None:
         client = rollout.client
         gone = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
         rollout.client = _Registry(client, lambda name: gone.get(name) if rollout.reads == 2 else None)
@@ -262,7 +258,7 @@ class _KilledError(BaseException):
 
 
 class TestKilled:
-    def test_in_a_step_it_goes_on_with_it_since_the_same_time(self, rollout: SimulatedRollout) -> None:
+    def test_killed_in_step_resumes_with_same_start(self, rollout: SimulatedRollout) -> None:
         def die(now: SimulatedRollout) -> None:
             if now.reads == 3:
                 raise _KilledError
@@ -279,10 +275,10 @@ class TestKilled:
         assert record.started_at == began.started_at
         assert rollout.list_recorded_steps() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
 
-    def test_tried_again_by_the_same_run_the_end_that_it_had_written_stands(
+    def test_retry_of_same_run_keeps_recorded_end(
         self, inverted_rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The registry went away between the verdict and what it asks for: the bad canary is not begun once more."""
+        """After an outage between verdict and rollback the bad canary does not begin again."""
         inverted_rollout.flow_run = "run-1"
         work = inverted_rollout.work()
         outcome = run_step(
@@ -296,7 +292,7 @@ class TestKilled:
         )
         assert (again.record, inverted_rollout.reads) == (outcome.record, looks)
 
-    def test_tried_again_by_the_same_run_a_step_keeps_its_start(self, rollout: SimulatedRollout) -> None:
+    def test_retry_of_same_run_keeps_start(self, rollout: SimulatedRollout) -> None:
         rollout.flow_run = "run-1"
         work = rollout.work()
 
@@ -312,7 +308,7 @@ class TestKilled:
 
     @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
     @pytest.mark.parametrize("step", ["canary", "watch"])
-    def test_while_it_is_ended_the_next_run_completes(
+    def test_killed_at_end_next_run_completes(
         self, inverted_rollout: SimulatedRollout, at: str, step: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def die(*_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the service says of its versions, read as it says it."""
+"""Tests of reading the metrics of the service."""
 
 import http.server
 import math
@@ -45,7 +45,7 @@ holdfast_ready 1
 """
 
 
-def test_every_number_is_found() -> None:
+def test_parse_metrics_full_text_returns_state() -> None:
     state = parse_metrics(TEXT)
     assert (state.champion, state.challenger, state.mode, state.ready) == ("1", "2", "canary", True)
     assert (state.refused, state.unavailable) == ({"3"}, {"2"})
@@ -62,7 +62,7 @@ def test_every_number_is_found() -> None:
     assert latency_buckets(state.counters, "2") == {}
 
 
-def test_a_record_keeps_what_its_two_versions_need() -> None:
+def test_select_counters_two_versions_returns_their_counters() -> None:
     counters = {**parse_metrics(TEXT).counters} | {"seconds:12:inf": 5.0, "failures:3": 1.0, "unavailable": 0.0}
     found = select_counters(counters, ["1", "2"])
     versions = {"seconds:1:0.01", "seconds:1:inf", "failures:2", "scored:2:canary"}
@@ -76,7 +76,7 @@ _COUNTERS = st.dictionaries(st.sampled_from(["answered", "failed", "failures:2"]
 
 
 @given(_COUNTERS, _COUNTERS)
-def test_a_restart_is_seen_by_any_counter_that_is_lower(before: dict[str, float], more: dict[str, float]) -> None:
+def test_is_restarted_lower_counter_true(before: dict[str, float], more: dict[str, float]) -> None:
     now = {name: before.get(name, 0) + more.get(name, 0) for name in before.keys() | more.keys()}
     assert not is_restarted(before, now), "it has only gone on"
     for name, value in now.items():
@@ -86,7 +86,7 @@ def test_a_restart_is_seen_by_any_counter_that_is_lower(before: dict[str, float]
 
 @pytest.fixture
 def answering() -> Iterator[tuple[str, list[tuple[int, bytes]]]]:
-    """A server that gives whatever the list ends with."""
+    """Run a server that responds with the last item of the list."""
     answers: list[tuple[int, bytes]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -105,27 +105,27 @@ def answering() -> Iterator[tuple[str, list[tuple[int, bytes]]]]:
         server.shutdown()
 
 
-def test_a_service_that_does_not_answer_is_none(answering: tuple[str, list[tuple[int, bytes]]]) -> None:
+def test_read_service_without_response_returns_none(answering: tuple[str, list[tuple[int, bytes]]]) -> None:
     url, answers = answering
     answers.append((200, TEXT.encode()))
     found = read_service(url)
     assert found is not None and found.champion == "1"
-    assert abs(found.clock_ahead_seconds) < 5, "both are this machine's clock"
+    assert abs(found.clock_ahead_seconds) < 5, "both clocks are this machine's"
     for answer in ((503, b""), (200, b"<html>no metrics")):
         answers.append(answer)
         assert read_service(url) is None
     assert read_service("http://127.0.0.1:1") is None
 
 
-def test_a_clock_that_is_apart_is_seen() -> None:
+def test_clock_ahead_seconds_other_clock_returns_difference() -> None:
     noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
     assert _clock_ahead_seconds("Mon, 05 Jan 2026 12:01:30 GMT", noon) == pytest.approx(90, abs=1)
     assert _clock_ahead_seconds("Mon, 05 Jan 2026 11:59:00 GMT", noon) == pytest.approx(-60, abs=1)
     assert _clock_ahead_seconds("yesterday", noon) == _clock_ahead_seconds(None, noon) == 0
 
 
-def test_the_services_own_metrics_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the code that serves: a metric that is renamed there is missed here."""
+def test_parse_metrics_of_service_code_returns_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics of the service's own code, so that a renamed metric fails here."""
     from services.observability.metrics import ServiceMetrics
 
     # Another test may have had the process keep its values in files, where those of the same name would add up.

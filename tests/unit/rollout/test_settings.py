@@ -1,4 +1,4 @@
-"""The settings of a rollout, the order of its steps, and where one that was killed goes on."""
+"""Tests of the settings of a rollout, the order of its steps, and the step of a resumed rollout."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -28,7 +28,7 @@ def _record(step: Any, share: float, verdict: Any, rules: RolloutSettings) -> Ro
 
 
 @pytest.mark.parametrize("rules", [RolloutSettings(), RolloutSettings(shadow=False, shares=(0.1, 0.2, 0.5))])
-def test_each_step_follows_the_one_before(rules: RolloutSettings) -> None:
+def test_next_step_passed_record_returns_following_step(rules: RolloutSettings) -> None:
     order = list_steps(rules)
     assert order[-1] == WATCH
     assert [step.share for step in order] == sorted(step.share for step in order)
@@ -38,7 +38,7 @@ def test_each_step_follows_the_one_before(rules: RolloutSettings) -> None:
         assert next_step(_record(step.name, step.share, "begun", rules), rules) == step
 
 
-def test_rules_survive_in_a_record() -> None:
+def test_settings_of_record_returns_rollout_settings() -> None:
     rules = RolloutSettings(shadow=False, shares=(0.1, 0.3), min_requests=7, certainty=0.9)
     record = RolloutRecord.model_validate_json(_record("canary", 0.1, "begun", rules).model_dump_json())
     assert settings_of(record) == rules
@@ -47,7 +47,7 @@ def test_rules_survive_in_a_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"shares": (0.25, 0.05)}, "must grow"),
         ({"shares": (0.05, 0.6)}, r"at most 0\.5"),
@@ -56,10 +56,10 @@ def test_rules_survive_in_a_record() -> None:
         ({"min_request": 5}, "Extra inputs"),
     ],
 )
-def test_steps_that_make_no_sense_are_refused(wrong: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_settings_invalid_steps_raise_error(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         RolloutSettings(**wrong)
 
 
-def test_every_setting_is_described() -> None:
+def test_settings_every_field_has_description() -> None:
     assert [name for name, field in RolloutSettings.model_fields.items() if not field.description] == []

@@ -1,4 +1,4 @@
-"""Steps of a rollout on a real registry and a real log: passed, breached, waiting."""
+"""Tests of rollout steps on a real registry and a real log: passed, breached, waiting."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,8 +25,8 @@ from tests.support.rollout_simulator import (
 )
 
 
-class TestAGoodOne:
-    def test_it_goes_from_step_to_step_to_champion(self, rollout: SimulatedRollout) -> None:
+class TestGoodChallenger:
+    def test_all_steps_pass_and_promote(self, rollout: SimulatedRollout) -> None:
         found = [rollout.finish_step() for _ in range(3)]
         assert [(one.step, one.share, one.verdict) for one in found] == [
             ("shadow", 0.0, "passed"),
@@ -53,7 +53,7 @@ class TestAGoodOne:
         assert [verdict for *_, verdict in rollout.list_recorded_steps()] == ["begun", "passed"] * 4
         assert list_open_alerts(rollout.settings) == []
 
-    def test_the_lease_is_renewed_before_it_ends_and_not_at_every_look(self, rollout: SimulatedRollout) -> None:
+    def test_lease_renewed_before_end_not_at_each_poll(self, rollout: SimulatedRollout) -> None:
         leases: set[Any] = set()
 
         def note(now: SimulatedRollout) -> None:
@@ -68,11 +68,11 @@ class TestAGoodOne:
         assert outcome.record.verdict == "stopped"
         assert 15 * 60 / rules.lease_seconds <= len(leases) < rollout.reads / 3
         tags = rollout.client.get_model_version(MODEL_NAME, rollout.challenger).tags
-        told = [event for event in parse_events(tags, rollout.challenger) or [] if isinstance(event, TrafficRecord)]
-        assert len(told) == 1, "that somebody still watches is no news"
+        events = [event for event in parse_events(tags, rollout.challenger) or [] if isinstance(event, TrafficRecord)]
+        assert len(events) == 1, "a renewed lease is no event"
 
-    def test_it_is_not_judged_on_customers_whom_no_model_knows(self, rollout: SimulatedRollout) -> None:
-        """Callers who ask about everybody ask about the inactive, too, whose scores are no reason to take it back."""
+    def test_inactive_customers_not_evaluated(self, rollout: SimulatedRollout) -> None:
+        """Callers that score all customers include inactive ones, whose scores are no breach."""
         rollout.active_customers, rollout.inactive_customers = 60, 300
         found = rollout.finish_step()
         assert (found.verdict, found.inactive_customers) == ("passed", 300)
@@ -83,12 +83,12 @@ class TestAGoodOne:
             in found.summary
         )
 
-    def test_of_inactive_customers_alone_nothing_is_judged(self, rollout: SimulatedRollout) -> None:
+    def test_only_inactive_customers_step_stops(self, rollout: SimulatedRollout) -> None:
         rollout.active_customers, rollout.inactive_customers = 0, 300
         found = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.02}))
         assert (found.verdict, found.requests, found.inactive_customers) == ("stopped", 0, 300)
 
-    def test_another_threshold_is_no_change_of_scores(
+    def test_other_threshold_is_no_breach(
         self, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(notifications, "emit_event", lambda *_: True)
@@ -96,11 +96,9 @@ class TestAGoodOne:
         assert (found.verdict, found.guardrail_values["decisions"]) == ("passed", 0)
 
 
-class TestABadOne:
+class TestBadChallenger:
     @pytest.mark.parametrize("rules", [RULES, CANARY], ids=["shadow", "canary"])
-    def test_flipped_it_is_stopped_before_the_step_has_its_requests(
-        self, inverted_rollout: SimulatedRollout, rules: Any
-    ) -> None:
+    def test_inverted_scores_breach_before_min_requests(self, inverted_rollout: SimulatedRollout, rules: Any) -> None:
         record = inverted_rollout.finish_step(rules.model_copy(update={"min_requests": 10_000}))
         assert (record.verdict, inverted_rollout.reads) == ("breached", 3)
         assert record.guardrail_values["rank correlation"] < -0.9
@@ -112,7 +110,7 @@ class TestABadOne:
         assert record.why in alert.text
         assert alert.key == f"holdfast.rollout.rolled_back:version {inverted_rollout.challenger}"
 
-    def test_as_champion_it_is_rolled_back(self, inverted_rollout: SimulatedRollout) -> None:
+    def test_inverted_champion_rolled_back(self, inverted_rollout: SimulatedRollout) -> None:
         record = watch_promoted(inverted_rollout)
         assert (record.step, record.verdict) == ("watch", "breached")
         assert get_champion_version(inverted_rollout.client) == inverted_rollout.champion
@@ -120,7 +118,7 @@ class TestABadOne:
         assert back is not None and (back.to, back.who, back.why) == (inverted_rollout.champion, "rollout", record.why)
 
     @pytest.mark.parametrize("failure", ["failures", "failed"])
-    def test_errors_end_it_at_once(self, rollout: SimulatedRollout, failure: str) -> None:
+    def test_errors_breach_at_once(self, rollout: SimulatedRollout, failure: str) -> None:
         def fail(now: SimulatedRollout) -> None:
             if now.reads == 4:
                 now.counters[{"failures": f"failures:{now.challenger}"}.get(failure, failure)] = 5.0
@@ -130,7 +128,7 @@ class TestABadOne:
         assert (record.verdict, rollout.reads) == ("breached", 4)
         assert get_challenger_version(rollout.client) is None
 
-    def test_slow_answers_end_it(self, rollout: SimulatedRollout) -> None:
+    def test_slow_responses_breach(self, rollout: SimulatedRollout) -> None:
         def slow(now: SimulatedRollout) -> None:
             for version, quick in ((now.champion, 99.0), (now.challenger, 50.0)):
                 counts = {"0.01": quick, "0.1": quick, "1.0": 100.0, "inf": 100.0}
@@ -141,13 +139,13 @@ class TestABadOne:
         assert record.verdict == "breached"
         assert "too slow" in record.why
 
-    def test_what_it_says_must_be_what_the_registered_model_says(self, rollout: SimulatedRollout) -> None:
+    def test_scores_unlike_registered_model_breach(self, rollout: SimulatedRollout) -> None:
         rollout.shift = 1e-6
         record = rollout.finish_step()
         assert record.verdict == "breached"
         assert "difference from the registered model's scores" in record.why
 
-    def test_one_that_services_refuse_is_taken_back(self, rollout: SimulatedRollout) -> None:
+    def test_refused_version_breaches(self, rollout: SimulatedRollout) -> None:
         rollout.find_served_versions = lambda: (rollout.champion, None, None)  # type: ignore[method-assign]
         rollout.refused = frozenset({rollout.challenger})
         record = rollout.finish_step()
@@ -156,8 +154,8 @@ class TestABadOne:
         assert rollout.now - NOON < timedelta(minutes=2)
 
     @pytest.mark.parametrize("trouble", ["unavailable", "another"])
-    def test_one_that_services_cannot_have_now_is_waited_for(self, rollout: SimulatedRollout, trouble: str) -> None:
-        """The store of files is away for two minutes, or it is another version that is not as it should be."""
+    def test_unavailable_version_step_waits(self, rollout: SimulatedRollout, trouble: str) -> None:
+        """The artifact store is unavailable for two minutes, or another version is refused."""
         serves = rollout.find_served_versions
 
         def heal(now: SimulatedRollout) -> None:
@@ -171,7 +169,7 @@ class TestABadOne:
         assert record.verdict == "passed"
         assert rollout.now - NOON >= timedelta(minutes=2)
 
-    def test_one_that_services_never_get_is_held_and_stays_the_challenger(self, rollout: SimulatedRollout) -> None:
+    def test_unavailable_for_good_stops_and_stays_challenger(self, rollout: SimulatedRollout) -> None:
         rollout.find_served_versions = lambda: (rollout.champion, None, None)  # type: ignore[method-assign]
         rollout.unavailable = frozenset({rollout.challenger})
         record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.1}))
@@ -179,8 +177,8 @@ class TestABadOne:
         assert "the service cannot download it" in record.why
         assert get_challenger_version(rollout.client) == rollout.challenger
 
-    def test_on_a_slow_machine_it_is_still_seen_within_the_minute(self, inverted_rollout: SimulatedRollout) -> None:
-        """Reading the log takes eight seconds, of which a tenth of the time would be a rest of more than a minute."""
+    def test_slow_machine_breach_found_within_minute(self, inverted_rollout: SimulatedRollout) -> None:
+        """Reading the log takes eight seconds; ten times as much rest would be more than a minute."""
         inverted_rollout.active_customers = 12
 
         def slow(now: SimulatedRollout) -> None:
@@ -190,7 +188,7 @@ class TestABadOne:
         assert inverted_rollout.finish_step(CANARY.model_copy(update={"min_requests": 10_000})).verdict == "breached"
         assert inverted_rollout.now - NOON < timedelta(minutes=1)
 
-    def test_scores_that_are_no_numbers_end_it(self, rollout: SimulatedRollout) -> None:
+    def test_nan_scores_breach(self, rollout: SimulatedRollout) -> None:
         rollout.shift = float("nan")
         record = rollout.finish_step()
         assert record.verdict == "breached"
@@ -200,14 +198,14 @@ class TestABadOne:
             "and the next rollout is not in its way"
         )
 
-    def test_where_the_clocks_are_apart_it_is_not_begun(self, rollout: SimulatedRollout) -> None:
+    def test_clock_difference_step_not_begun(self, rollout: SimulatedRollout) -> None:
         rollout.clock_ahead_seconds = -45
         record = rollout.finish_step()
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "the clock of the service is 45 s behind this machine's" in record.why
         assert rollout.find_served_versions() == (rollout.champion, None, None)
 
-    def test_of_other_definitions_it_is_not_begun(self, registry_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_other_definitions_step_not_begun(self, registry_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(notifications, "emit_event", lambda *_: True)
         rollout = start_rollout(*registry_shop, fingerprint=base_shop().fingerprint | {"on_demand": "other"})
         record = rollout.finish_step()
@@ -217,7 +215,7 @@ class TestABadOne:
 
 
 class TestWaits:
-    def test_without_requests_it_ends_without_a_promotion(self, rollout: SimulatedRollout) -> None:
+    def test_no_requests_stops_without_promotion(self, rollout: SimulatedRollout) -> None:
         rollout.active_customers = 0
         record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
         assert (record.verdict, record.is_held) == ("stopped", True)
@@ -228,9 +226,7 @@ class TestWaits:
         assert (alert.key, alert.severity) == (f"holdfast.rollout.held:version {rollout.challenger}", "warning")
         assert find_ended_summary(rollout) == record.summary
 
-    def test_a_service_that_is_silent_is_alerted_once_and_nobody_holds_the_lease(
-        self, rollout: SimulatedRollout
-    ) -> None:
+    def test_service_outage_alerts_once_without_renewal(self, rollout: SimulatedRollout) -> None:
         def silent(now: SimulatedRollout) -> None:
             now.is_reachable = now.reads == 1 or now.reads > 15
             now.active_customers = 60 if now.reads > 15 else 0
@@ -240,14 +236,14 @@ class TestWaits:
         assert record.verdict == "passed"
         assert rollout.reachability_changes == [True, False]
 
-    def test_the_lease_ends_while_the_service_is_silent(self, rollout: SimulatedRollout) -> None:
+    def test_service_outage_lease_ends(self, rollout: SimulatedRollout) -> None:
         rollout.is_reachable, rollout.active_customers = False, 0
         rollout.run_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
         record = TrafficRecord.load(rollout.client, rollout.challenger)
         assert record is not None and record.until is not None and record.until < rollout.now - timedelta(minutes=5)
 
-    def test_what_the_log_does_not_hold_is_not_watched_and_ends(self, rollout: SimulatedRollout) -> None:
-        """The service scores a bad canary and says so, but its log is written elsewhere."""
+    def test_missing_log_rows_stop_rollout_without_renewal(self, rollout: SimulatedRollout) -> None:
+        """The service counts scores of a bad canary, but its log is in another folder."""
         rollout.active_customers, leases = 0, set()
 
         def scores(now: SimulatedRollout) -> None:
@@ -262,7 +258,7 @@ class TestWaits:
         assert len(leases - {None}) == 1, "it was never renewed"
         assert rollout.find_served_versions() == (rollout.champion, None, None)
 
-    def test_a_service_that_is_started_again_in_the_watch_is_no_breach(self, rollout: SimulatedRollout) -> None:
+    def test_service_restart_during_watch_is_no_breach(self, rollout: SimulatedRollout) -> None:
         """Three of a hundred failed, which is chance; three of the ten beyond the old process's counters is not."""
         rollout.counters["answered"] = 50.0
 
@@ -276,14 +272,14 @@ class TestWaits:
         assert (record.verdict, record.start_counters, record.restart_counters) == ("passed", {}, {})
         assert record.guardrail_values["errors"] < 0.01
 
-    def test_a_log_that_is_a_moment_late_is_no_trouble(self, rollout: SimulatedRollout) -> None:
+    def test_short_log_lag_step_passes(self, rollout: SimulatedRollout) -> None:
         def scores(now: SimulatedRollout) -> None:
             now.counters[f"scored:{now.challenger}:canary"] = 30.0 * now.reads + 500
 
         rollout.before_read = scores
         assert rollout.finish_step(CANARY).verdict == "passed"
 
-    def test_open_skew_is_nobodys_fault_and_waited_for(self, rollout: SimulatedRollout) -> None:
+    def test_open_skew_step_waits(self, rollout: SimulatedRollout) -> None:
         def heal(now: SimulatedRollout) -> None:
             now.skew = None if now.reads > 8 else "the features served differ"
 
@@ -293,10 +289,8 @@ class TestWaits:
         assert rollout.reads > 8
 
     @pytest.mark.parametrize("away", [2, 15])
-    def test_a_store_that_was_away_is_nobodys_fault_and_waited_for(
-        self, rollout: SimulatedRollout, away: float
-    ) -> None:
-        """Callers ask as often as before: the step passes a few minutes after the outage, however long that was."""
+    def test_store_outage_step_passes_afterwards(self, rollout: SimulatedRollout, away: float) -> None:
+        """With the usual load the step passes a few minutes after the outage, whatever its length."""
         rules, per_look = SLOW_POLLING.model_copy(update={"max_hours": 1}), 60
         ends = NOON + timedelta(minutes=away)
 
@@ -311,7 +305,7 @@ class TestWaits:
         assert record.verdict == "passed"
         assert timedelta() < rollout.now - ends <= RECENT + timedelta(seconds=rules.poll_seconds)
 
-    def test_while_the_store_is_away_no_step_passes(self, rollout: SimulatedRollout) -> None:
+    def test_store_outage_no_step_passes(self, rollout: SimulatedRollout) -> None:
         def fall(now: SimulatedRollout) -> None:
             now.counters["unavailable"] += 30
 
