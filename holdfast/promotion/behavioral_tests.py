@@ -1,4 +1,4 @@
-"""How a model behaves, whatever its quality: direction, invariance, speed (Ribeiro et al., 2020)."""
+"""Behavioral tests of a model: direction, invariance, speed (Ribeiro et al., 2020)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,31 +27,41 @@ _ALONE = 50
 def measure_wrong_direction(
     score: Score, rows: TrainingSet, request_time: RequestTime, tolerance: float, days: Sequence[int] = (1, 7, 30)
 ) -> float:
-    """Share of customers whose risk falls when their last purchase was 1, 7 or 30 days earlier, all else equal.
+    """Compute the share of customers whose risk falls if their last purchase was some days earlier, all else equal.
 
-    What depends on the time of the last purchase is computed again by ``request_time``, the on-demand function that
-    serving uses; the last purchase never moves before the first. Customers with one purchase cannot tell.
+    Inputs that depend on the last purchase are computed again by ``request_time``, the on-demand function of serving.
+    The last purchase never moves before the first; customers with one purchase are excluded.
+
+    Args:
+        score: Function from inputs to probabilities.
+        rows: Test rows.
+        request_time: On-demand function of the feature store.
+        tolerance: Largest decrease of a score that counts as equal.
+        days: Shifts of the last purchase in days, ascending.
+
+    Returns:
+        The share, 0 to 1.
 
     Raises:
-        NotComputedError: Nobody can tell, or ``request_time`` does not give the inputs that the model was tested on.
+        NotComputedError: No customer has two purchases, or ``request_time`` does not reproduce the test rows.
     """
     stored = _stored(rows)
     unmoved = _moved(rows, stored, stored[_LAST], request_time)
     if not np.array_equal(unmoved, rows.x, equal_nan=True):
         raise NotComputedError("the on-demand function gives other values than the test rows hold")
-    telling = stored[_LAST] > stored[_FIRST]
-    if not telling.any():
+    included = stored[_LAST] > stored[_FIRST]
+    if not included.any():
         raise NotComputedError("no test row has a second purchase, so no silence can grow")
     before, falls = score(rows.x), np.zeros(len(rows.y), dtype=bool)
     for step in days:
         after = score(_moved(rows, stored, np.maximum(stored[_FIRST], stored[_LAST] - step * DAY_US), request_time))
         falls |= after < before - tolerance
         before = after
-    return float(falls[telling].mean())
+    return float(falls[included].mean())
 
 
 def _stored(rows: TrainingSet) -> dict[str, Ints]:
-    """What is stored of the purchases, from what was computed of it at the cut-off."""
+    """Reconstruct stored purchase times from the inputs at the cut-off."""
     as_of = np.asarray(rows.keys["cutoff"].astype("int64"), dtype=np.int64)  # datetime64[us]
     silence, tenure = (np.rint(rows.column(name) * DAY_US).astype(np.int64) for name in (SILENCE, TENURE))
     return {REQUEST_TIME: as_of, _FIRST: as_of - tenure, _LAST: as_of - silence}
@@ -64,7 +74,17 @@ def _moved(rows: TrainingSet, stored: dict[str, Ints], last: Ints, compute: Requ
 
 
 def find_request_time_view(inputs: Sequence[Feature]) -> str:
-    """The on-demand view that knows how long a customer has been silent."""
+    """Find the on-demand view with the time since the last purchase.
+
+    Args:
+        inputs: Inputs of the model.
+
+    Returns:
+        Name of the view.
+
+    Raises:
+        NotComputedError: The model does not read the time since the last purchase.
+    """
     for feature in inputs:
         if feature.name == SILENCE:
             return feature.view
@@ -72,24 +92,42 @@ def find_request_time_view(inputs: Sequence[Feature]) -> str:
 
 
 def measure_variance(score: Score, x: Floats, seed: int) -> float:
-    """Largest change of a row's score in another order, beside itself, or alone."""
-    told, order = score(x), np.random.default_rng(seed).permutation(len(x))
+    """Compute the largest change of a row's score in another order, in a doubled batch, or alone.
+
+    Args:
+        score: Function from inputs to probabilities.
+        x: Inputs, shape (rows, inputs).
+        seed: Seed of the order.
+
+    Returns:
+        The largest absolute change.
+    """
+    expected, order = score(x), np.random.default_rng(seed).permutation(len(x))
     alone = order[:_ALONE]
     return float(
         max(
-            np.abs(score(x[order]) - told[order]).max(),
-            np.abs(score(np.concatenate([x, x])) - np.concatenate([told, told])).max(),
-            np.abs(np.concatenate([score(x[[row]]) for row in alone]) - told[alone]).max(),
+            np.abs(score(x[order]) - expected[order]).max(),
+            np.abs(score(np.concatenate([x, x])) - np.concatenate([expected, expected])).max(),
+            np.abs(np.concatenate([score(x[[row]]) for row in alone]) - expected[alone]).max(),
         )
     )
 
 
 def measure_latency_ms(score: Score, x: Floats, repeats: int = 100) -> float:
-    """Median time to score one row, ms."""
+    """Measure the median time to score one row.
+
+    Args:
+        score: Function from inputs to probabilities.
+        x: Inputs, shape (rows, inputs).
+        repeats: Number of measurements; the first tenth is discarded as warm-up.
+
+    Returns:
+        The median, ms.
+    """
     times = []
     for row in range(repeats):
         one = x[[row % len(x)]]
         start = time.perf_counter()
         score(one)
         times.append((time.perf_counter() - start) * 1000)
-    return median(times[repeats // 10 :])  # the first ones warm up
+    return median(times[repeats // 10 :])

@@ -1,4 +1,4 @@
-"""Says what the challenger gets to score beside the champion. Running services take it up by themselves."""
+"""Traffic of the challenger: shadow, canary or off. Running services follow the tag of the version."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,12 @@ FIRST_SHARE = 0.05
 
 @dataclass(frozen=True)
 class TrafficChange:
-    """What a version gets now, and whether that is new. Without a version there is no challenger to take it from."""
+    """Traffic of a version after a change.
+
+    Attributes:
+        version: Version number; None without a challenger.
+        changed: False if the version had this traffic already.
+    """
 
     version: str | None
     traffic: Traffic
@@ -39,10 +44,17 @@ class TrafficChange:
 
 
 def build_traffic(mode: Mode, share: float | None) -> Traffic:
-    """The traffic that was asked for; a canary begins with 5% of the customers.
+    """Build the traffic of a mode.
+
+    Args:
+        mode: shadow, canary or off.
+        share: Share of the customers for a canary, 0 to 1; 5% when None.
+
+    Returns:
+        The traffic.
 
     Raises:
-        TrafficError: There is no such thing.
+        TrafficError: The share is out of range, or the mode takes none.
     """
     if mode != "canary":
         if share is not None:
@@ -59,11 +71,22 @@ def build_traffic(mode: Mode, share: float | None) -> Traffic:
 def set_traffic(
     client: MlflowClient, settings: Settings, version: str | None, traffic: Traffic, who: str, now: datetime
 ) -> TrafficChange:
-    """Record on ``version``, the challenger when left out, what it gets from now on. Off is always possible.
+    """Set the traffic of the challenger under the promotion lock; "off" is always possible.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the promotion lock.
+        version: Version number; the challenger when None.
+        traffic: The traffic.
+        who: Person or component that sets the traffic.
+        now: Time of the change, UTC.
+
+    Returns:
+        The traffic of the version, and if it is new.
 
     Raises:
-        TrafficError: It is not the challenger, or cannot serve beside the champion.
-        NotServableError: It, or the champion, is not as training registers it.
+        TrafficError: The version is not the challenger, or cannot be served beside the champion.
+        NotServableError: The version, or the champion, is not as training registers versions.
         UnknownVersionError: There is no such version.
     """
     with promotion_lock(settings):
@@ -73,13 +96,29 @@ def set_traffic(
 def set_traffic_locked(
     client: MlflowClient, version: str | None, traffic: Traffic, who: str, now: datetime
 ) -> TrafficChange:
-    """The same for whoever holds the promotion lock: what they have seen under it still holds when it is written."""
+    """Set the traffic of the challenger; the caller holds the promotion lock.
+
+    Args:
+        client: MLflow's client.
+        version: Version number; the challenger when None.
+        traffic: The traffic.
+        who: Person or component that sets the traffic.
+        now: Time of the change, UTC.
+
+    Returns:
+        The traffic of the version, and if it is new. Without a challenger, "off" changes nothing.
+
+    Raises:
+        TrafficError: The version is not the challenger, or cannot be served beside the champion.
+        NotServableError: The version, or the champion, is not as training registers versions.
+        UnknownVersionError: There is no such version.
+    """
     number = version or get_challenger_version(client)
     if number is None and traffic.mode == "off":
         return TrafficChange(None, traffic, changed=False)
     if number is None:
         raise TrafficError(
-            f"{MODEL_NAME} has no {CHALLENGER} to try out. `python -m flows.gates` judges the latest version; one "
+            f"{MODEL_NAME} has no {CHALLENGER}. `python -m flows.gates` evaluates the latest version; one "
             f"that passes is the {CHALLENGER}."
         )
     registered = get_version(client, number)
@@ -94,7 +133,17 @@ def set_traffic_locked(
 
 
 def extend_lease(client: MlflowClient, settings: Settings, version: str, traffic: Traffic) -> bool:
-    """Let ``version`` have what it has for longer; whether it still had it. Nothing is told: it is no news."""
+    """Extend the lease of the traffic of a version, without an event.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the promotion lock.
+        version: Version number.
+        traffic: The expected traffic, with the new end of the lease.
+
+    Returns:
+        False if the version no longer has this traffic.
+    """
     with promotion_lock(settings):
         record = TrafficRecord.load(client, version)
         had = record is not None and (record.mode, record.share) == (traffic.mode, traffic.share)
@@ -105,12 +154,12 @@ def extend_lease(client: MlflowClient, settings: Settings, version: str, traffic
 
 
 def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
-    """Refuse what services would refuse, as far as it can be told here."""
+    """Refuse a version that services would refuse, as far as tags and aliases show."""
     challenger, champion = get_challenger_version(client), get_champion_version(client)
     about = f"{MODEL_NAME} version {tried.number}"
     if champion is None or champion == tried.number:
         why = f"there is no {CHAMPION} yet" if champion is None else f"it is the {CHAMPION} itself"
-        raise TrafficError(f"{about} has no {CHAMPION} to be tried out beside: {why}. Nothing was changed.")
+        raise TrafficError(f"{about} cannot get traffic beside a {CHAMPION}: {why}. Nothing was changed.")
     if challenger != tried.number:
         is_now = f"version {challenger} is" if challenger else "no version is"
         raise TrafficError(

@@ -1,4 +1,4 @@
-"""Moves ``champion`` to a version that was decided on, so that of two at once only one wins."""
+"""Update of the alias ``champion`` after a decision; of two concurrent updates only one wins."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,12 @@ from holdfast.promotion.definition_check import matches_current_definitions
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """That a version becomes the champion: by whom, why, and on the evidence of which key."""
+    """Decision to promote a version.
+
+    Attributes:
+        who: "auto", or the person who approved.
+        gates: Key of the evidence.
+    """
 
     mode: Literal["auto", "manual"]
     who: str
@@ -29,10 +34,18 @@ class PromotionDecision:
 
 
 def require_passed_gates(client: MlflowClient, version: str, champion: str | None) -> GatesRecord:
-    """The verdict that lets ``version`` follow ``champion``.
+    """Require a passed verdict of the gates for this version beside this champion.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        champion: The champion; None without one.
+
+    Returns:
+        The verdict.
 
     Raises:
-        PromotionRefusedError: There is none, or it is about other circumstances than today's.
+        PromotionRefusedError: There is no passed verdict, or one about another champion or from before a breach.
     """
     again = f"`python -m flows.gates --version {version}`"
     about = f"{MODEL_NAME} version {version}"
@@ -60,18 +73,25 @@ def require_passed_gates(client: MlflowClient, version: str, champion: str | Non
     if breach is not None and breach.record.when >= record.when:
         raise PromotionRefusedError(
             f"{about} was worse than the {CHAMPION} in its rollout, after it had passed its gates "
-            f"({breach.record.why}). To have it judged all the same, name it: {again}. {unchanged_message(champion)}"
+            f"({breach.record.why}). To evaluate it again all the same, name it: {again}. {unchanged_message(champion)}"
         )
     return record
 
 
 def require_no_skew(client: MlflowClient, settings: Settings, version: str, champion: str | None) -> None:
-    """Nobody becomes champion while serving answers from other values than training would: no gate is true then.
+    """Refuse a promotion while a skew is open, as the gates do not hold for other served values.
 
-    But one that was trained on changed definitions is what ends a skew that comes from their change.
+    A version trained on changed definitions may be promoted: the promotion ends the skew of that change. Rollbacks are
+    not checked.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the monitoring results.
+        version: Version number.
+        champion: The champion; None without one.
 
     Raises:
-        PromotionRefusedError: The latest look at skew found one. A rollback never asks.
+        PromotionRefusedError: A skew is open.
     """
     if skew := describe_open_skew(settings):
         if is_definition_change(settings) and matches_current_definitions(client, settings, version):
@@ -91,10 +111,21 @@ def promote_champion(
     now: datetime,
     find_objection: Callable[[], str | None] = lambda: None,
 ) -> str | None:
-    """Record the decision on ``version``, then move ``champion`` to it; returns the version before.
+    """Record a decision on a version, then move ``champion`` to the version.
 
-    Killed at any point, the next call completes: the record says what was decided, the alias that it is done, and only
-    then it is told as an event. ``find_objection`` is called under the lock.
+    A repeated call completes an interrupted one: first the tag is written, then the alias moves, then the event is
+    appended.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the promotion lock.
+        version: Version number.
+        decision: The decision.
+        now: Time of the promotion, UTC.
+        find_objection: Called under the lock; returns a reason not to promote, or None.
+
+    Returns:
+        The champion before.
 
     Raises:
         PromotionRefusedError: The champion is no longer the one that ``version`` was compared with, a skew is open, or
@@ -113,8 +144,8 @@ def promote_champion(
         gates = require_passed_gates(client, version, champion)
         if gates.key != decision.gates:
             raise PromotionRefusedError(
-                f"{MODEL_NAME} version {version} was judged again since it was approved. {unchanged_message(champion)} "
-                "Ask for approval again."
+                f"{MODEL_NAME} version {version} was evaluated again since it was approved. "
+                f"{unchanged_message(champion)} Request approval again."
             )
         record = PromotionRecord(
             previous=champion,
@@ -136,5 +167,12 @@ def _shown(version: str | None) -> str:
 
 
 def unchanged_message(champion: str | None) -> str:
-    """That nothing has changed, as the end of a refusal."""
+    """Create the last sentence of a refusal.
+
+    Args:
+        champion: The champion; None without one.
+
+    Returns:
+        The sentence.
+    """
     return f"The champion stays {_shown(champion)}." if champion else "There is still no champion."

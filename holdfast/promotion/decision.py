@@ -1,4 +1,4 @@
-"""Who decides about a promotion, and what was decided before."""
+"""Decisions about promotions: automatic, by approval, or made before."""
 
 from datetime import datetime
 
@@ -13,7 +13,14 @@ from holdfast.promotion.champion_update import PromotionDecision, require_passed
 
 
 def resolve_candidate(client: MlflowClient, version: str | None) -> str:
-    """The version by its number, or the challenger.
+    """Get a version by number, or the challenger.
+
+    Args:
+        client: MLflow's client.
+        version: Version number; the challenger when None.
+
+    Returns:
+        The version number.
 
     Raises:
         UnknownVersionError: There is no such version.
@@ -30,7 +37,14 @@ def resolve_candidate(client: MlflowClient, version: str | None) -> str:
 
 
 def find_previous_decision(client: MlflowClient, version: str) -> PromotionDecision | None:
-    """The decision about ``version`` that stands already: it is the champion, or nearly was when a run was killed.
+    """Find an existing decision: of the champion, of a promotion that was interrupted, or of an approval.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+
+    Returns:
+        The decision, or None.
 
     Raises:
         PromotionRefusedError: It did not pass its gates, or they were about other circumstances.
@@ -45,7 +59,16 @@ def find_previous_decision(client: MlflowClient, version: str) -> PromotionDecis
 
 
 def decide_automatically(client: MlflowClient, version: str, reason: str, now: datetime) -> PromotionDecision:
-    """The decision about ``version`` where no person is asked: passing the gates is enough.
+    """Decide on a promotion without a person: passed gates are enough.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        reason: Reason for the record; a default when empty.
+        now: Time of the decision, UTC.
+
+    Returns:
+        The decision.
 
     Raises:
         PromotionRefusedError: It did not pass, or a person was asked.
@@ -58,7 +81,14 @@ def decide_automatically(client: MlflowClient, version: str, reason: str, now: d
 
 
 def decide_by_approval(client: MlflowClient, version: str) -> PromotionDecision:
-    """The decision about ``version`` where only a person decides: their word about it, on the evidence of today.
+    """Require a person's approval of a version on its present evidence.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+
+    Returns:
+        The decision.
 
     Raises:
         PromotionRefusedError: It did not pass, or nobody has approved it on that evidence.

@@ -1,4 +1,4 @@
-"""Whether a version was trained on the definitions of today: those of this checkout, applied."""
+"""Comparison of a version's feature definitions with the applied definitions of this checkout."""
 
 from mlflow import MlflowClient
 
@@ -9,7 +9,16 @@ from holdfast.models.registered_version import RegisteredVersion
 
 
 def matches_current_definitions(client: MlflowClient, settings: Settings, version: str) -> bool:
-    """Whether checkout, Feast's registry and ``version`` agree; not where that cannot be told."""
+    """Check if checkout, Feast's registry and a version have equal definitions.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings of the feature store.
+        version: Version number.
+
+    Returns:
+        True if they are equal; False if they differ or cannot be compared.
+    """
     from holdfast.monitoring.skew.recompute import checkout_definitions  # with Feast: seconds, for the few who ask
 
     def fits() -> bool:

@@ -282,7 +282,7 @@ class TestResumed:
         with pytest.raises(PromotionRefusedError, match=f"but champion is now version {champion}"):
             promote_champion(client, registry_shop[0], version, decision, NOW)
         record_passed_gates(client, version, champion, key="other")
-        with pytest.raises(PromotionRefusedError, match="was judged again since it was approved"):
+        with pytest.raises(PromotionRefusedError, match="was evaluated again since it was approved"):
             promote_champion(client, registry_shop[0], version, decision, NOW)
         assert read_aliases(client)[CHAMPION] == champion
 
