@@ -1,4 +1,4 @@
-"""A person's approval, as records on the version: asked, answered, or not in time. The form is the flow's."""
+"""Approval of a promotion by a person, stored as records on the version. The flow has the form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from holdfast.promotion.gates import GateResult
 
 @dataclass(frozen=True)
 class ApprovalAnswer:
-    """What a person entered in the form."""
+    """Answer of a person in the form."""
 
     approve: bool
     who: str
@@ -26,7 +26,15 @@ class ApprovalAnswer:
 
 
 def find_requested_version(client: MlflowClient, flow_run: str) -> str | None:
-    """The version that this flow run asked approval for before it was suspended."""
+    """Find the version for which a suspended flow run requested approval.
+
+    Args:
+        client: MLflow's client.
+        flow_run: Id of the flow run.
+
+    Returns:
+        The version number, or None.
+    """
     for item in list_versions(client):
         record = ApprovalRecord.from_tags(item.tags, str(item.version))
         if record is not None and record.flow_run == flow_run:
@@ -37,7 +45,15 @@ def find_requested_version(client: MlflowClient, flow_run: str) -> str | None:
 def request_approval(
     client: MlflowClient, version: str, gates: GatesRecord, flow_run: str, now: datetime, timeout: timedelta
 ) -> None:
-    """Record that a person is asked. The latest request counts, an earlier one is void.
+    """Record a request for approval; a later request replaces an earlier one.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        gates: The passed verdict.
+        flow_run: Id of the flow run that waits.
+        now: Time of the request, UTC.
+        timeout: Time to answer.
 
     Raises:
         PromotionRefusedError: The evidence cannot be shown.
@@ -54,7 +70,16 @@ def request_approval(
 
 
 def render_request(client: MlflowClient, version: str, reason: str) -> str:
-    """What stands above the form, as Markdown."""
+    """Render the text above the form.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        reason: Reason of the request.
+
+    Returns:
+        Markdown.
+    """
     record = ApprovalRecord.load(client, version)
     report = read_report(client, version, record.gates) if record else None
     if record is None or report is None:
@@ -65,26 +90,44 @@ def render_request(client: MlflowClient, version: str, reason: str) -> str:
 def record_answer(
     client: MlflowClient, version: str, answer: ApprovalAnswer | None, now: datetime
 ) -> PromotionDecision:
-    """Record the answer; the decision if it was yes. A run that goes on without an answer was not approved.
+    """Record the answer; a run that resumes without an answer is a refusal.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        answer: The answer; None without one.
+        now: Time of the answer, UTC.
+
+    Returns:
+        The decision of an approval.
 
     Raises:
         ApprovalRefusedError: It was no, or came too late.
     """
     record = ApprovalRecord.load(client, version)
     assert record is not None  # requested_by has found it
-    standing = record.evaluate_at(now)
-    if standing.status == "waiting":
+    pending = record.evaluate_at(now)
+    if pending.status == "waiting":
         answer = answer or ApprovalAnswer(False, "nobody", "the run was resumed without an answer")
         status = "approved" if answer.approve else "refused"
-        standing = standing.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
-    standing.save(client, version)
-    if standing.status != "approved":
-        raise ApprovalRefusedError(describe_rejection(version, standing))
-    return PromotionDecision("manual", standing.who, standing.why, standing.gates)
+        pending = pending.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
+    pending.save(client, version)
+    if pending.status != "approved":
+        raise ApprovalRefusedError(describe_rejection(version, pending))
+    return PromotionDecision("manual", pending.who, pending.why, pending.gates)
 
 
 def find_approval(client: MlflowClient, version: str, gates: GatesRecord) -> PromotionDecision | None:
-    """An approval on the same evidence that has not moved the alias yet: it needs no second one."""
+    """Find an approval on the same evidence that has not moved the alias yet.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        gates: The passed verdict.
+
+    Returns:
+        The decision, or None.
+    """
     record = ApprovalRecord.load(client, version)
     if record is None or record.status != "approved" or record.gates != gates.key:
         return None
@@ -92,27 +135,49 @@ def find_approval(client: MlflowClient, version: str, gates: GatesRecord) -> Pro
 
 
 def pending_approval(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
-    """What a person was asked about ``version`` and did not approve. No machine undoes that, on whatever evidence."""
+    """Get a request that is waiting, refused or timed out; no automatic decision overrides it.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        now: Time of the check, UTC.
+
+    Returns:
+        The record; None without a request, or if approved.
+    """
     record = ApprovalRecord.load(client, version)
-    standing = record.evaluate_at(now) if record else None
-    return None if standing is None or standing.status == "approved" else standing
+    pending = record.evaluate_at(now) if record else None
+    return None if pending is None or pending.status == "approved" else pending
 
 
 def require_no_pending_approval(client: MlflowClient, version: str, now: datetime) -> None:
-    """What a person was asked, no machine decides.
+    """Refuse an automatic decision about a version for which a person was asked.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+        now: Time of the check, UTC.
 
     Raises:
         PromotionRefusedError: A person is being asked, refused, or did not answer in time.
     """
-    if standing := pending_approval(client, version, now):
+    if pending := pending_approval(client, version, now):
         raise PromotionRefusedError(
-            f"{describe_rejection(version, standing)} To ask again: `prefect deployment run promote/promote -p "
+            f"{describe_rejection(version, pending)} To ask again: `prefect deployment run promote/promote -p "
             f"version='\"{version}\"' -p approval=manual`."
         )
 
 
 def describe_rejection(version: str, record: ApprovalRecord) -> str:
-    """Why a version was not approved, as of now."""
+    """Describe why a version is not approved.
+
+    Args:
+        version: Version number.
+        record: The request with its status.
+
+    Returns:
+        A sentence.
+    """
     about = f"{MODEL_NAME} version {version}"
     if record.status == "waiting":
         return f"{about} waits for a person's approval until {record.until:%Y-%m-%d %H:%M} UTC."
@@ -122,21 +187,37 @@ def describe_rejection(version: str, record: ApprovalRecord) -> str:
 
 
 def request_text(report: GateReport, reason: str, until: datetime) -> str:
-    """Who asks to follow whom, and the evidence, as Markdown."""
+    """Render a request for approval with the evidence.
+
+    Args:
+        report: Report of the gates.
+        reason: Reason of the request; may be empty.
+        until: End of the time to answer, UTC.
+
+    Returns:
+        Markdown.
+    """
     champion = f"version {report.champion}" if report.champion else "none yet"
     lines = [
         f"**{MODEL_NAME} version {report.version}** asks to become the champion. The champion now: {champion}.",
         *([f"Why it is asked: {reason}"] if reason else []),
         f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
         gates_table(report.gates),
-        *([told] if (told := describe_changed_thresholds(report.settings.non_defaults())) else []),
+        *([changed] if (changed := describe_changed_thresholds(report.settings.non_defaults())) else []),
         f"Model card, curves and slices: MLflow, model {MODEL_NAME}, version {report.version}, its source run.",
     ]
     return "\n\n".join(lines)
 
 
 def gates_table(gates: Sequence[GateResult]) -> str:
-    """The gates as a Markdown table."""
+    """Render the gates as a table.
+
+    Args:
+        gates: Results of the gates.
+
+    Returns:
+        Markdown.
+    """
     rows = ["| gate | value | wanted | verdict | |", "|---|---|---|---|---|"]
     rows += [f"| {g.name} | {g.value_text} | {g.threshold_text} | {g.verdict} | {g.detail} |" for g in gates]
     return "\n".join(rows)
