@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.word_list import WORD_LIST, checked_files, find_words, read_words
+from tests.support.word_list import WORD_LIST, checked_files, find_words, read_exempt_names, read_words
 
 WORDS = {"told": "reported", "held against": "compared with"}
 
@@ -27,3 +27,8 @@ def test_read_words_skips_comments_and_empty_lines() -> None:
 def test_the_word_list_covers_code_docs_and_configuration() -> None:
     assert len(read_words(WORD_LIST.read_text())) > 20
     assert {".py", ".md", ".yaml", ".j2", ".json"} <= {file.suffix for file in checked_files()}
+
+
+def test_read_exempt_names_reads_lines_with_an_equals_sign() -> None:
+    assert read_exempt_names("told -> reported\n= last_told\n# = no\n") == ["last_told"]
+    assert read_words("told -> reported\n= last_told\n") == {"told": "reported"}
