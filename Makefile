@@ -9,7 +9,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .reports/$@.xml
 
-.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring pictures settings clean lock
+.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring figures settings clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'

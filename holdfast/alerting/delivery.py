@@ -109,7 +109,7 @@ def send_without_outbox(alerts: Sequence[Alert], reason: str, now: datetime) -> 
         message = Message(
             id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{alert.key} {now:%Y-%m-%d}")),
             kind="opened",
-            alert=OpenAlert(**alert.model_dump(), source="unsaved", opened=now, last_seen=now, count=1),
+            alert=OpenAlert(**alert.model_dump(), source="unkept", opened=now, last_seen=now, count=1),
         )
         for channel in build_channels(load_alert_settings()):
             if severity_rank(alert.severity) < severity_rank(channel.minimum):

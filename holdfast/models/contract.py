@@ -55,7 +55,7 @@ class ServedModel(BaseModel):
         model_version: Version in the registry.
         feature_service: Feature service that provides the inputs.
         inputs: Names of the inputs, in their order.
-        reference: Value per input of the typical customer to whom reasons compare; None is missing.
+        reference: Inputs of the typical customer, the reference of reason codes; None is missing.
         threshold: Churn probability from which a retention offer pays.
         horizon_days: Days without a purchase that define churn.
         activity_days: Days with a purchase that define an active customer.

@@ -140,7 +140,7 @@ def test_no_check_swallows_its_failure() -> None:
 
 
 def test_ci_runs_these_and_fails_with_each(tmp_path: Path) -> None:
-    """With a `make` that writes down what it is asked for, and fails when told."""
+    """With a `make` that records its arguments and fails on request."""
     make = tmp_path / "make"
     make.write_text('#!/bin/sh\necho "$@" >> "$CALLS"\nif [ "$1" = "$FAIL" ]; then exit 3; fi\n')
     make.chmod(0o755)
@@ -159,11 +159,11 @@ def test_ci_runs_these_and_fails_with_each(tmp_path: Path) -> None:
         )
         return done.returncode, calls.read_text().splitlines(), done.stdout + done.stderr
 
-    status, calls, said = ci("")
+    status, calls, output = ci("")
     steps = ["check", "test", "test-long", "test-simulations", "test-image", "score-card"]
     assert (status, calls) == (0, steps)
     for place, step in enumerate(steps):
-        assert f"make {step}" in said
+        assert f"make {step}" in output
         assert ci(step)[:2] == (3, steps[: place + 1])
 
 

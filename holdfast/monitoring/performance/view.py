@@ -71,7 +71,7 @@ def run_outcome_view(settings: Settings, window: Window, rules: MonitorSettings)
 
 
 def _read_expected_performance(client: MlflowClient, champion: str | None) -> tuple[dict[str, Interval], list[str]]:
-    """Read the metrics of the champion's test; without them, a note says why."""
+    """Read the metrics of the champion's test; without them, a note has the reason."""
     if champion is None:
         return {}, ["There is no champion, so there is no expected performance."]
     try:

@@ -31,7 +31,7 @@ def feast(data: Path, *command: str, cwd: Path = ROOT, **variables: str) -> str:
     return run(["feast", *command], environment_of(data) | variables, cwd=cwd)
 
 
-def says_nothing_changed(printed: str) -> bool:
+def reports_no_changes(printed: str) -> bool:
     return [line for line in printed.splitlines() if line.startswith("No changes")] == UNCHANGED and not re.search(
         "Created|Updated|Deleted", printed
     )
@@ -118,18 +118,18 @@ def test_feast_apply_first_time_creates_all_objects(printed: dict[str, str], whe
 
 
 def test_feast_plan_from_root_equals_plan_from_folder(printed: dict[str, str]) -> None:
-    assert says_nothing_changed(printed["then from the root"]), printed["then from the root"]
+    assert reports_no_changes(printed["then from the root"]), printed["then from the root"]
 
 
 def test_feast_apply_again_after_materialization_changes_nothing(printed: dict[str, Any]) -> None:
-    assert says_nothing_changed(printed["then inside"]), printed["then inside"]
+    assert reports_no_changes(printed["then inside"]), printed["then inside"]
     assert set(printed["rows materialised"]) == {f"holdfast_{view}" for view in VIEWS}
     assert all(rows % 200 == 0 and rows > 0 for rows in printed["rows materialised"].values())
     assert printed["rows after the second"] == printed["rows materialised"]
 
 
 def test_feast_plan_after_main_job_has_no_changes(printed: dict[str, str]) -> None:
-    assert says_nothing_changed(printed["main job"]), printed["main job"]
+    assert reports_no_changes(printed["main job"]), printed["main job"]
 
 
 def test_feast_apply_in_copied_data_folder_does_not_change_original(printed: dict[str, Any]) -> None:

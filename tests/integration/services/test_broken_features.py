@@ -50,7 +50,7 @@ def right(service: TestClient) -> dict[str, float]:
 
 
 @pytest.fixture(autouse=True)
-def _mended(shop: RedisServiceState, right: dict[str, float]) -> Iterator[None]:
+def _restored(shop: RedisServiceState, right: dict[str, float]) -> Iterator[None]:
     yield
     shop.restore()
 

@@ -41,7 +41,7 @@ def _everything_is_logged(service_log: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _only_this_test_is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeouts_for_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set FAIL_FAST_ENV for these tests only, as a service sets it for its process."""
     for name, value in FAIL_FAST_ENV.items():
         monkeypatch.setenv(name, value)

@@ -91,7 +91,7 @@ class TestEvents:
         refused = WAITING.model_copy(update={"status": "refused", "who": "bob", "when": NOON, "why": "no"})
         again = WAITING.model_copy(update={"flow_run": "later"})
         saved = [*RECORDS, refused, again]
-        for record in [*saved, again]:  # said twice, told once
+        for record in [*saved, again]:  # appended twice, stored once
             record.save(registry, "3")
         assert parse_events(registry.tags, "3") == saved
         assert ApprovalRecord.from_tags(registry.tags, "3") == again

@@ -48,20 +48,20 @@ kinds = view(
     Field(name="flag", dtype=Bool),
     nullable="flag",
 )
-hidden = view("hidden", Field(name="seen_us", dtype=Int64), Field(name="unused", dtype=Float64))
+hidden = view("hidden", Field(name="visited_us", dtype=Int64), Field(name="unused", dtype=Float64))
 words = view("words", Field(name="word", dtype=String))
 
 
 def seconds_since(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    pairs = zip(inputs["as_of_us"], inputs["seen_us"], strict=True)
-    return {"seconds": [(now - seen) / 1_000_000 for now, seen in pairs]}
+    pairs = zip(inputs["as_of_us"], inputs["visited_us"], strict=True)
+    return {"seconds": [(now - calls) / 1_000_000 for now, calls in pairs]}
 
 
 def on_demand(function: Callable[..., Any] = seconds_since, **options: Any) -> Any:
     given: dict[str, Any] = {
         "name": "computed",
         "entities": [customer],
-        "sources": [hidden[["seen_us"]], request_time],
+        "sources": [hidden[["visited_us"]], request_time],
         "schema": [Field(name="seconds", dtype=Float64)],
         "mode": "python",
     }
@@ -114,42 +114,42 @@ def test_reader_each_numeric_type_equals_feast(store: FeatureStore) -> None:
 
 def test_reader_view_of_computed_features_only_has_an_event_time(store: FeatureStore) -> None:
     reader = reader_of(store, on_demand(), also=(hidden,))
-    frame = pd.DataFrame({ENTITY_KEY: ["a"], "seen_us": [NOW - 90_000_000], "unused": [1.0]})
+    frame = pd.DataFrame({ENTITY_KEY: ["a"], "visited_us": [NOW - 90_000_000], "unused": [1.0]})
     store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
     found = reader.read(["a"], NOW)
-    assert (reader.views, [item.fields for item in reader._plan.requests]) == (["hidden"], [("seen_us",)])
+    assert (reader.views, [item.fields for item in reader._plan.requests]) == (["hidden"], [("visited_us",)])
     assert found.inputs.tolist() == [[90.0]]
     assert found.timestamps_us.tolist() == [[epoch_us(AS_OF)]]
     assert reader.input_views.tolist() == [[True]]
 
 
 def test_reader_transformation_receives_declared_fields_of_customers_without_fault(store: FeatureStore) -> None:
-    seen: list[dict[str, list[Any]]] = []
+    calls: list[dict[str, list[Any]]] = []
     reader = reader_of(store, on_demand(), also=(hidden,))
     (computed,) = reader._plan.on_demand
     function = computed.view.feature_transformation.udf
-    computed.view.feature_transformation.udf = lambda inputs: (seen.append(inputs), function(inputs))[1]
-    frame = pd.DataFrame({ENTITY_KEY: ["a", "b"], "seen_us": [7, 8], "unused": [1.0, 2.0]})
+    computed.view.feature_transformation.udf = lambda inputs: (calls.append(inputs), function(inputs))[1]
+    frame = pd.DataFrame({ENTITY_KEY: ["a", "b"], "visited_us": [7, 8], "unused": [1.0, 2.0]})
     store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
     found = reader.read(["nobody", "b", "a"], np.array([1, 2, 3]))
-    (inputs,) = seen
-    values = {name: inputs[name] for name in (ENTITY_KEY, REQUEST_TIME, "seen_us")}
-    assert values == {ENTITY_KEY: ["b", "a"], REQUEST_TIME: [2, 3], "seen_us": [8, 7]}
-    assert {type(value) for name in (REQUEST_TIME, "seen_us") for value in inputs[name]} == {int}
-    assert set(inputs) - set(values) <= {"hidden__seen_us"}
+    (inputs,) = calls
+    values = {name: inputs[name] for name in (ENTITY_KEY, REQUEST_TIME, "visited_us")}
+    assert values == {ENTITY_KEY: ["b", "a"], REQUEST_TIME: [2, 3], "visited_us": [8, 7]}
+    assert {type(value) for name in (REQUEST_TIME, "visited_us") for value in inputs[name]} == {int}
+    assert set(inputs) - set(values) <= {"hidden__visited_us"}
     assert found.faults[:, 0].tolist() == [Fault.ABSENT, Fault.NONE, Fault.NONE]
     assert found.inputs[1:, 0].tolist() == [-6e-06, -4e-06]
 
 
 def nothing_and_no_number(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    return {"seconds": [1.0, None, float("nan")][: len(inputs["seen_us"])]}
+    return {"seconds": [1.0, None, float("nan")][: len(inputs["visited_us"])]}
 
 
 @pytest.mark.parametrize(("nullable", "fault"), [("", Fault.NULL), ("seconds", Fault.NONE)])
 def test_reader_computed_null_is_a_fault_unless_nullable(store: FeatureStore, nullable: str, fault: Fault) -> None:
     reader = reader_of(store, on_demand(nothing_and_no_number, tags={"nullable": nullable}), also=(hidden,))
     for id_ in ("a", "b", "c"):
-        frame = pd.DataFrame({ENTITY_KEY: [id_], "seen_us": [7], "unused": [1.0]})
+        frame = pd.DataFrame({ENTITY_KEY: [id_], "visited_us": [7], "unused": [1.0]})
         store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
     found = reader.read(["a", "b", "c"], NOW)
     assert found.faults.tolist() == [[Fault.NONE], [fault], [fault]]
@@ -159,17 +159,17 @@ def test_reader_computed_null_is_a_fault_unless_nullable(store: FeatureStore, nu
 
 def test_reader_transformation_error_is_raised(store: FeatureStore) -> None:
     reader = reader_of(store, on_demand(), also=(hidden,))
-    frame = pd.DataFrame({ENTITY_KEY: ["a"], "seen_us": pd.array([None], dtype="Int64"), "unused": [1.0]})
+    frame = pd.DataFrame({ENTITY_KEY: ["a"], "visited_us": pd.array([None], dtype="Int64"), "unused": [1.0]})
     store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
     assert reader.read(["a"], NOW).faults.tolist() == [[Fault.NULL]]
     (computed,) = reader._plan.on_demand
     computed.view.feature_transformation.udf = lambda inputs: {"seconds": [1 / 0]}
-    store.write_to_online_store("hidden", frame.assign(seen_us=[3], at=pd.Timestamp(AS_OF + timedelta(1))))
+    store.write_to_online_store("hidden", frame.assign(visited_us=[3], at=pd.Timestamp(AS_OF + timedelta(1))))
     with pytest.raises(ZeroDivisionError):
         reader.read(["a"], NOW)
 
 
-_WITH_OTHER_REQUEST_FIELD = {"sources": [hidden[["seen_us"]], request_shop], "name": "computed"}
+_WITH_OTHER_REQUEST_FIELD = {"sources": [hidden[["visited_us"]], request_shop], "name": "computed"}
 
 
 @pytest.mark.parametrize(

@@ -20,18 +20,20 @@ def drift(*days_ago: float, quiet: tuple[float, ...] = (), subject: str = "recen
     return found + [Signal(DRIFT, NOW - timedelta(days=day)) for day in quiet]
 
 
-def told(seen: list[Signal], past: list[Attempt] | None = None, rules: RetrainingRules = RULES) -> RetrainingDecision:
-    return decide_retraining(seen, past or [], rules, NOW)
+def decide(
+    signals: list[Signal], past: list[Attempt] | None = None, rules: RetrainingRules = RULES
+) -> RetrainingDecision:
+    return decide_retraining(signals, past or [], rules, NOW)
 
 
 def test_a_finding_that_lasts_is_reason() -> None:
-    decision = told(drift(0, 1, quiet=(2, 3, 4)))
+    decision = decide(drift(0, 1, quiet=(2, 3, 4)))
     assert decision.retrain
     assert decision.why == "holdfast.drift.detected about recency in 2 of the latest 5 windows"
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "signals",
     [
         drift(0, quiet=(1, 2, 3, 4)),  # once
         drift(1, 2, quiet=(0, 3)),  # not in the latest
@@ -42,55 +44,55 @@ def test_a_finding_that_lasts_is_reason() -> None:
         [],
     ],
 )
-def test_what_does_not_last_is_none(seen: list[Signal]) -> None:
-    decision = told(seen)
+def test_decide_retraining_without_a_persistent_finding_is_no(signals: list[Signal]) -> None:
+    decision = decide(signals)
     assert not decision.retrain
     assert "no finding is in 2 of the latest 5 windows" in decision.why
 
 
 def test_of_several_runs_in_a_day_the_last_counts() -> None:
-    assert told(drift(0, 1)).retrain
-    assert not told(drift(0, 1, quiet=(0.9,))).retrain  # yesterday's last run found nothing
+    assert decide(drift(0, 1)).retrain
+    assert not decide(drift(0, 1, quiet=(0.9,))).retrain  # yesterday's last run found nothing
 
 
 def test_a_window_that_was_missed_is_none() -> None:
-    assert told(drift(0, 4, quiet=(2,))).retrain
+    assert decide(drift(0, 4, quiet=(2,))).retrain
 
 
 def test_quality_is_reason_and_named_after_what_lasts_longer() -> None:
     quality = [Signal(QUALITY, NOW - timedelta(days=day), frozenset(["2024-03"])) for day in range(3)]
-    decision = told(drift(0, 1) + quality)
+    decision = decide(drift(0, 1) + quality)
     assert [item.event for item in decision.lasting] == [QUALITY, DRIFT]
 
 
-def test_an_open_skew_makes_it_no_and_says_both() -> None:
+def test_decide_retraining_with_open_skew_is_no_with_both_reasons() -> None:
     decision = decide_retraining(drift(0, 1), [], RULES, NOW, skew="the features served differ")
     assert not decision.retrain
     assert decision.why.startswith("the features served differ. Otherwise the reason would be: holdfast.drift.detected")
 
 
-def test_the_cool_down_counts_from_the_last_version_whatever_its_gates_said() -> None:
+def test_the_cool_down_counts_from_the_last_version_whatever_its_gates() -> None:
     before = [Attempt(NOW - timedelta(days=6, hours=23), "done")]
-    assert "cool-down" in told(drift(0, 1), before).why
-    assert told(drift(0, 1), [Attempt(NOW - timedelta(days=7), "done")]).retrain
-    assert told(drift(0, 1), before, RetrainingRules(cool_down_days=2)).retrain
+    assert "cool-down" in decide(drift(0, 1), before).why
+    assert decide(drift(0, 1), [Attempt(NOW - timedelta(days=7), "done")]).retrain
+    assert decide(drift(0, 1), before, RetrainingRules(cool_down_days=2)).retrain
 
 
 def test_a_failed_one_is_tried_again_on_another_day() -> None:
-    assert told(drift(0, 1), [Attempt(NOW - timedelta(days=1), "failed")]).retrain
-    assert "at most 1 a day" in told(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "failed")]).why
+    assert decide(drift(0, 1), [Attempt(NOW - timedelta(days=1), "failed")]).retrain
+    assert "at most 1 a day" in decide(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "failed")]).why
 
 
 def test_one_that_was_killed_goes_on() -> None:
-    assert told(drift(0, 1), [Attempt(NOW, "begun")]).retrain
-    assert not told(drift(0, 1), [Attempt(NOW, "done")]).retrain
-    assert "at most 1 a day" in told(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "begun")]).why
+    assert decide(drift(0, 1), [Attempt(NOW, "begun")]).retrain
+    assert not decide(drift(0, 1), [Attempt(NOW, "done")]).retrain
+    assert "at most 1 a day" in decide(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "begun")]).why
 
 
 def test_the_past_is_left_alone() -> None:
-    assert "is the past" in told([*drift(0, 1), Signal(DRIFT, NOW + timedelta(days=1))]).why
+    assert "is the past" in decide([*drift(0, 1), Signal(DRIFT, NOW + timedelta(days=1))]).why
     later_today = Signal(DRIFT, NOW + timedelta(hours=1), frozenset(["recency"]))
-    assert told([*drift(0, 1), later_today]).retrain
+    assert decide([*drift(0, 1), later_today]).retrain
 
 
 def test_rules_that_can_never_hold_are_refused() -> None:
@@ -99,7 +101,7 @@ def test_rules_that_can_never_hold_are_refused() -> None:
 
 
 DAYS = st.integers(0, 12)
-SEEN = st.lists(
+SIGNALS = st.lists(
     st.builds(
         lambda event, day, hour, subjects: Signal(event, NOW - timedelta(days=day, hours=hour), subjects),
         st.sampled_from([DRIFT, QUALITY]),
@@ -128,17 +130,17 @@ ANY_RULES = st.integers(1, 7).flatmap(
 )
 
 
-@given(SEEN, PAST, ANY_RULES)
+@given(SIGNALS, PAST, ANY_RULES)
 def test_a_retraining_always_has_a_lasting_reason_and_keeps_its_distance(
-    seen: list[Signal], past: list[Attempt], rules: RetrainingRules
+    signals: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
-    seen = list({(item.event, item.as_of): item for item in seen}.values())  # a run is written once
-    decision = decide_retraining(seen, past, rules, NOW)
+    signals = list({(item.event, item.as_of): item for item in signals}.values())  # a run is written once
+    decision = decide_retraining(signals, past, rules, NOW)
     assert decision.why
     if not decision.retrain:
         return
     for reason in decision.lasting:
-        runs = [item for item in seen if item.event == reason.event]
+        runs = [item for item in signals if item.event == reason.event]
         days = sorted({item.as_of.date() for item in runs})[-rules.windows :]
         last = {day: max((i for i in runs if i.as_of.date() == day), key=lambda i: i.as_of).as_of for day in days}
         having = {day for day in days if any(reason.subject in i.subjects for i in runs if i.as_of == last[day])}
@@ -150,20 +152,20 @@ def test_a_retraining_always_has_a_lasting_reason_and_keeps_its_distance(
     assert len(today) < rules.per_day
 
 
-@given(SEEN, PAST, ANY_RULES)
+@given(SIGNALS, PAST, ANY_RULES)
 def test_more_history_of_retraining_or_a_skew_never_makes_a_yes(
-    seen: list[Signal], past: list[Attempt], rules: RetrainingRules
+    signals: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
-    if not decide_retraining(seen, [], rules, NOW).retrain:
-        assert not decide_retraining(seen, past, rules, NOW).retrain
-    assert not decide_retraining(seen, past, rules, NOW, skew="values differ").retrain
+    if not decide_retraining(signals, [], rules, NOW).retrain:
+        assert not decide_retraining(signals, past, rules, NOW).retrain
+    assert not decide_retraining(signals, past, rules, NOW, skew="values differ").retrain
 
 
-@given(SEEN, PAST, ANY_RULES, st.randoms())
+@given(SIGNALS, PAST, ANY_RULES, st.randoms())
 def test_the_order_of_what_is_known_does_not_matter(
-    seen: list[Signal], past: list[Attempt], rules: RetrainingRules, shuffler
+    signals: list[Signal], past: list[Attempt], rules: RetrainingRules, shuffler
 ) -> None:
-    distinct = list({(item.event, item.as_of): item for item in seen}.values())
+    distinct = list({(item.event, item.as_of): item for item in signals}.values())
     expected = decide_retraining(distinct, past, rules, NOW)
     shuffler.shuffle(distinct)
     shuffler.shuffle(past)

@@ -196,7 +196,7 @@ class _Registry:
 
     def __getattr__(self, name: str) -> Any:
         if (code := self._trouble(name)) is not None:
-            raise MlflowException("the registry says no", code)
+            raise MlflowException("the registry rejects it", code)
         return getattr(self._client, name)
 
 
@@ -249,7 +249,7 @@ class TestRegistryOutage:
         client = rollout.client
         gone = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
         rollout.client = _Registry(client, lambda name: gone.get(name) if rollout.reads == 2 else None)
-        with pytest.raises(MlflowException, match="says no"):
+        with pytest.raises(MlflowException, match="rejects it"):
             rollout.run_step(CANARY)
 
 
