@@ -66,7 +66,7 @@ def test_daily_without_champion_scores_no_customer(
     assert result.ingested.rows_added == 2
     assert result.built.parity.mismatches == 0
     assert result.scored is None
-    assert result.summary().splitlines()[-1].startswith("Nobody is scored yet. There is no registry at ")
+    assert result.summary().splitlines()[-1].startswith("No customer is scored. There is no registry at ")
     assert not shop.scores.exists()
 
 
