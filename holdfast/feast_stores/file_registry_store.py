@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feast.infra.registry import file as feast_registry
+from typing_extensions import override
 
 from feature_repo.settings import load_settings
 from holdfast.core.atomic_files import replace_file
@@ -27,6 +28,7 @@ class FileRegistryStore(feast_registry.FileRegistryStore):
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
         super().__init__(registry_config, load_settings().data)
 
+    @override
     def get_registry_proto(self) -> "RegistryProto":
         """Read the registry, with paths under the current data folder; overrides Feast's method."""
         registry_proto = super().get_registry_proto()

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, NoPermissionError
 from redis.retry import Retry
+from typing_extensions import override
 
 from feature_repo.timestamps import NO_TIME
 from holdfast.core.errors import HoldfastError
@@ -99,6 +100,7 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         except NoPermissionError:
             return False
 
+    @override
     def online_write_batch(self, config: RepoConfig, *args: Any, **kwargs: Any) -> None:
         """Write a batch and mark an empty server as being filled, until :meth:`mark_filled`; overrides Feast's method.
 

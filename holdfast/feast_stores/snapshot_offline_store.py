@@ -13,6 +13,7 @@ from feast.infra.offline_stores.ibis import (
     pull_all_from_table_or_query_ibis,
     pull_latest_from_table_or_query_ibis,
 )
+from typing_extensions import override
 
 from holdfast.feast_stores._feast_private import read_data_source, write_data_source
 
@@ -30,11 +31,13 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
     joined. This suits rows that are created live, but a backfilled snapshot is created years after its cut-off.
     """
 
+    @override
     def validate_data_source(self, config: "RepoConfig", data_source: "DataSource") -> None:
         """Validate an existing source: definitions are applied before the first snapshot; overrides Feast's method."""
         if not isinstance(data_source, FileSource) or Path(data_source.path).exists():
             data_source.validate(config=config)
 
+    @override
     @staticmethod
     def get_historical_features(config: "RepoConfig", **kwargs: Any) -> "RetrievalJob":  # type: ignore[override]
         """Join the snapshots known at ``config.offline_store.known_at``; overrides Feast's method.
@@ -45,6 +48,7 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
         span = _span(kwargs["entity_df"], kwargs["feature_views"])
         return get_historical_features_ibis(config=config, **_access(config, span), **kwargs)
 
+    @override
     @staticmethod
     def pull_latest_from_table_or_query(  # type: ignore[override]
         config: "RepoConfig", **kwargs: Any
@@ -52,6 +56,7 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
         """Read the rows that a materialization writes; overrides Feast's method."""
         return pull_latest_from_table_or_query_ibis(config=config, **_access(config), **kwargs)
 
+    @override
     @staticmethod
     def pull_all_from_table_or_query(config: "RepoConfig", **kwargs: Any) -> "RetrievalJob":  # type: ignore[override]
         """Read all rows of a time range; overrides Feast's method."""

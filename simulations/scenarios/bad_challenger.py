@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from feature_repo.labels import churn_labels
 from holdfast.alerting.events import emit_event
 from holdfast.model_versions.aliases import get_champion_version, get_version, open_registry, set_challenger
@@ -35,6 +37,7 @@ class BadChallenger(Scenario):
         super().__init__(days, with_fault)
         self._failed_gates: list[str] = []
 
+    @override
     def inject_fault(self, environment: Environment) -> None:
         """Inject the fault; an override of ``Scenario.inject_fault``."""
         if environment.shop.number != _DAY:
@@ -48,6 +51,7 @@ class BadChallenger(Scenario):
                 _emit_challenger_ready()
             environment.shop.wait_until_idle(threads=4)
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         client = open_registry(environment.shop.settings)

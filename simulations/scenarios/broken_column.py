@@ -1,6 +1,7 @@
 """Scenario: the upstream system loses many amounts of one day."""
 
 import pandas as pd
+from typing_extensions import override
 
 from holdfast.ingestion.batches import list_batches
 from simulations.assessment import expect_no_runs
@@ -22,10 +23,12 @@ class BrokenColumn(Scenario):
     fault = f"On the third day {_SHARE:.0%} of the amounts are empty or text."
     days = 5
 
+    @override
     def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame:
         """Change the file of the day; an override of ``Scenario.change_delivery``."""
         return corrupt_amounts(rows, _SHARE, seed=0) if environment.shop.number == _DAY else rows
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         found = find_detection(

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from typing_extensions import override
+
 from holdfast.model_versions.aliases import list_versions, open_registry
 from simulations.assessment import expect_no_runs
 from simulations.daily_data import START, day_after
@@ -31,6 +33,7 @@ class ChangedDefinition(Scenario):
         super().__init__(days, with_fault)
         self._training_message = ""
 
+    @override
     def inject_fault(self, environment: Environment) -> None:
         """Inject the fault; an override of ``Scenario.inject_fault``."""
         if environment.shop.number != _DAY:
@@ -48,6 +51,7 @@ class ChangedDefinition(Scenario):
         self._training_message = _run_training(environment)
         environment.deploy_source(ROOT)
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         noon = day_after(START, _DAY) + _NOON

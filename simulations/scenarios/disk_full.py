@@ -4,6 +4,8 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
+from typing_extensions import override
+
 from holdfast.ingestion.batches import list_batches
 from simulations.assessment import describe_run, expect_no_runs, list_alerts
 from simulations.daily_data import START, day_after
@@ -36,6 +38,7 @@ class DiskFull(Scenario):
         self._files_after: set[Path] = set()
         self._run_id = ""
 
+    @override
     def inject_fault(self, environment: Environment) -> None:
         """Inject the fault; an override of ``Scenario.inject_fault``."""
         shop = environment.shop
@@ -60,6 +63,7 @@ class DiskFull(Scenario):
             lambda: environment.metric("holdfast_prediction_log_degraded") == 0, 60, "Recovery of the prediction log"
         )
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         failed = [item for item in environment.shop.api.list_runs("daily") if item.id == self._run_id]

@@ -3,6 +3,8 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+from typing_extensions import override
+
 from holdfast.model_versions.aliases import list_versions, open_registry
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.registered_version import RegisteredVersion
@@ -33,6 +35,7 @@ class KilledTraining(Scenario):
         self._killed_run = ""
         self._seconds = 0.0
 
+    @override
     def inject_fault(self, environment: Environment) -> None:
         """Inject the fault; an override of ``Scenario.inject_fault``."""
         shop = environment.shop
@@ -58,6 +61,7 @@ class KilledTraining(Scenario):
         shop.wait_until_idle(threads=1)
         self._seconds = time.monotonic() - start
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         killed = [item for item in environment.shop.api.list_runs("train") if item.id == self._killed_run]

@@ -1,6 +1,7 @@
 """Scenario: the files of two days arrive late, together with the file of the third day."""
 
 import pandas as pd
+from typing_extensions import override
 
 from holdfast.ingestion.batches import list_batches
 from simulations.assessment import expect_no_runs
@@ -21,6 +22,7 @@ class LateFiles(Scenario):
     fault = "No file on the second and third day; on the fourth day all three arrive."
     days = 6
 
+    @override
     def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame | None:
         """Change the file of the day; an override of ``Scenario.change_delivery``."""
         shop = environment.shop
@@ -32,6 +34,7 @@ class LateFiles(Scenario):
                 write_day(shop.transactions.on_day(day), shop.landing, f"{day:%Y-%m-%d}")
         return rows
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         findings = environment.shop.findings

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pandas as pd
+from typing_extensions import override
 
 from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions, open_registry
 from holdfast.model_versions.records import RetrainingRecord, RolloutRecord, parse_events
@@ -31,10 +32,12 @@ class PriceChange(Scenario):
         "retrain": {"training": TRAINING.model_dump(mode="json"), "thresholds": GATES.model_dump(mode="json")}
     }
 
+    @override
     def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame:
         """Change the file of the day; an override of ``Scenario.change_delivery``."""
         return raise_prices(rows, _FACTOR) if environment.shop.number >= _FIRST_DAY else rows
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         visible = "the first run after a day with raised prices was ingested"

@@ -1,5 +1,7 @@
 """Scenario: four weeks without a fault."""
 
+from typing_extensions import override
+
 from simulations.assessment import expect_no_runs
 from simulations.environment import Environment
 from simulations.outcome import Detection, Expectation
@@ -14,6 +16,7 @@ class QuietMonth(Scenario):
     fault = "None: four weeks of unchanged data."
     days = 28
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         alarming = [

@@ -3,6 +3,8 @@
 import time
 from datetime import timedelta
 
+from typing_extensions import override
+
 from simulations.assessment import expect_no_runs
 from simulations.daily_data import START, day_after
 from simulations.environment import Environment
@@ -31,6 +33,7 @@ class RedisRestart(Scenario):
         super().__init__(days, with_fault)
         self._seconds = 0.0
 
+    @override
     def inject_fault(self, environment: Environment) -> None:
         """Inject the fault; an override of ``Scenario.inject_fault``."""
         shop = environment.shop
@@ -47,6 +50,7 @@ class RedisRestart(Scenario):
             shop.wait_until_idle(threads=1)
             self._seconds = time.monotonic() - start
 
+    @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         noon = day_after(START, _DAY) + _NOON
