@@ -48,6 +48,7 @@ check: .venv/.ready ## Check format, lint, types, import contracts and words
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.support.word_list
 
 serve: .venv/.ready ## Serve the champion's bento on port 3000
 	@eval "$$($(BIN)/python -m feature_repo.settings)"

@@ -1,4 +1,4 @@
-"""Table of all settings in docs/settings.md, generated from the settings classes. `make settings`"""
+"""Table of all settings in docs/settings.md, generated from the settings classes. `make settings`."""
 
 from pathlib import Path
 

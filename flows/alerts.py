@@ -1,4 +1,4 @@
-"""Alerts: delivery of waiting messages, list of open alerts. `python -m flows.alerts [--resolve KEY --reason TEXT]`"""
+"""Alerts: delivery of waiting messages, list of open alerts. `python -m flows.alerts [--resolve KEY --reason TEXT]`."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Backfill: scores of past days without scores. `python -m flows.backfill --start 1998-05-01 --end 1998-06-30`"""
+"""Backfill: scores of past days without scores. `python -m flows.backfill --start 1998-05-01 --end 1998-06-30`."""
 
 from datetime import date, datetime
 from typing import TYPE_CHECKING, cast

@@ -1,4 +1,4 @@
-"""Backtest: retraining policies on past data. `python -m flows.backtest --from 1997-10-01 --to 1998-03-01`"""
+"""Backtest: retraining policies on past data. `python -m flows.backtest --from 1997-10-01 --to 1998-03-01`."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Daily run: ingest, features, scores. `python -m flows.daily`"""
+"""Daily run: ingest, features, scores. `python -m flows.daily`."""
 
 from datetime import datetime
 

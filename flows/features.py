@@ -1,4 +1,4 @@
-"""Features: snapshots, applied definitions, materialization and parity check. `python -m flows.features`"""
+"""Features: snapshots, applied definitions, materialization and parity check. `python -m flows.features`."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Gates: verdict on a version from its evidence. `python -m flows.gates --version 3`"""
+"""Gates: verdict on a version from its evidence. `python -m flows.gates --version 3`."""
 
 import sys
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Container image of the latest bento. `python -m flows.image --engine podman`"""
+"""Container image of the latest bento. `python -m flows.image --engine podman`."""
 
 from typing import TYPE_CHECKING, Literal
 

@@ -1,4 +1,4 @@
-"""Lifecycle: from raw transactions to a prediction of the served model. `python -m flows.lifecycle`"""
+"""Lifecycle: from raw transactions to a prediction of the served model. `python -m flows.lifecycle`."""
 
 from datetime import datetime
 from typing import Any

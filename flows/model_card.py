@@ -1,4 +1,4 @@
-"""Model card of a version. `python -m flows.model_card --version 3`"""
+"""Model card of a version. `python -m flows.model_card --version 3`."""
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact

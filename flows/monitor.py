@@ -1,4 +1,4 @@
-"""Monitoring: four views of a window, with events and alerts for findings. `python -m flows.monitor`"""
+"""Monitoring: four views of a window, with events and alerts for findings. `python -m flows.monitor`."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, get_args

@@ -1,4 +1,4 @@
-"""Bento of the champion. `python -m flows.package`"""
+"""Bento of the champion. `python -m flows.package`."""
 
 from pathlib import Path
 from typing import Any

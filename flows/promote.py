@@ -1,4 +1,4 @@
-"""Promote: a version that passed its gates becomes the champion. `python -m flows.promote --version 3`"""
+"""Promote: a version that passed its gates becomes the champion. `python -m flows.promote --version 3`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal

@@ -1,4 +1,4 @@
-"""Recover: reports of failed runs, repetition of crashed ones. `python -m flows.recover [--flow-run-id ID]`"""
+"""Recover: reports of failed runs, repetition of crashed ones. `python -m flows.recover [--flow-run-id ID]`."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Retrain: training where drift or a loss of performance persists. `python -m flows.retrain --as-of 1998-03-01`"""
+"""Retrain: training where drift or a loss of performance persists. `python -m flows.retrain --as-of 1998-03-01`."""
 
 from datetime import UTC, datetime
 

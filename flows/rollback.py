@@ -1,4 +1,4 @@
-"""Rollback: the previous champion becomes the champion again. `python -m flows.rollback --reason "many complaints"`"""
+"""Rollback: the previous champion becomes the champion again. `python -m flows.rollback --reason "many complaints"`."""
 
 import getpass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Rollout: from shadow over canary steps to champion, with automatic rollback. `python -m flows.rollout`"""
+"""Rollout: from shadow over canary steps to champion, with automatic rollback. `python -m flows.rollout`."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Batch scores of all customers with reason codes. `python -m flows.score --as-of 1998-07-01`"""
+"""Batch scores of all customers with reason codes. `python -m flows.score --as-of 1998-07-01`."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Traffic: share of the requests that the challenger scores. `python -m flows.traffic canary --share 0.05`"""
+"""Traffic: share of the requests that the challenger scores. `python -m flows.traffic canary --share 0.05`."""
 
 import getpass
 from datetime import UTC, datetime

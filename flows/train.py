@@ -1,4 +1,4 @@
-"""Train: features, search, choice, test, registration and gates of a model. `python -m flows.train`"""
+"""Train: features, search, choice, test, registration and gates of a model. `python -m flows.train`."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING

@@ -29,10 +29,12 @@ class Channel(Protocol):
     """Receiver of messages of at least the severity ``minimum``."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name, which is the key of undelivered messages."""
 
     @property
-    def minimum(self) -> Severity: ...
+    def minimum(self) -> Severity:
+        """Return the lowest severity that the channel receives."""
 
     def send(self, message: Message) -> None:
         """Deliver a message.

@@ -39,7 +39,17 @@ class BuiltImage:
 def build_image(
     engine: ContainerEngine, settings: Settings, bento: Bento, name: str | None = None, base_image: str | None = None
 ) -> BuiltImage:
-    """``bentoml containerize`` of ``bento`` as ``name`` (the bento's own if not given), on ``base_image`` if given.
+    """Build the image of a bento with ``bentoml containerize`` and check its contents.
+
+    Args:
+        engine: Container engine.
+        settings: Settings with the bento store.
+        bento: Bento of the image.
+        name: name:tag of the image; the tag of the bento when None.
+        base_image: Base image; the image of bentofile.yaml when None.
+
+    Returns:
+        Name and size of the image.
 
     Raises:
         ContainerEngineError: The build failed, or the image has forbidden contents; such an image is removed.

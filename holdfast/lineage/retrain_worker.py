@@ -1,4 +1,4 @@
-"""Worker that retrains a model version: `python -m holdfast.lineage.retrain_worker FOLDER`
+"""Worker that retrains a model version: `python -m holdfast.lineage.retrain_worker FOLDER`.
 
 FOLDER has the lineage and the recipe; HOLDFAST_DATA names a data folder with only the batches of the lineage. The
 worker opens no model registry.

@@ -179,8 +179,7 @@ def _named(item: SliceResult) -> str:
 
 
 def slice_gap(evidence: Evidence, settings: GateSettings) -> Measurement:
-    """Return the lower end of the ROC-AUC difference between all rows and the worst customer group that is large
-    enough.
+    """Return the lower end of the ROC-AUC difference between all rows and the worst large customer group.
 
     Args:
         evidence: Evidence about the version.
@@ -203,8 +202,7 @@ def slice_gap(evidence: Evidence, settings: GateSettings) -> Measurement:
 
 
 def instability(evidence: Evidence, _: GateSettings) -> Measurement:
-    """Return the largest mean change of a probability over refits on resampled customers, too few for a 95%
-    interval.
+    """Return the largest mean change of a probability over refits on resampled customers.
 
     Args:
         evidence: Evidence about the version.

@@ -118,10 +118,9 @@ def record_report(client: MlflowClient, report: GateReport) -> None:
 
 
 def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) -> bool:
-    """Store the verdict on the version and set or drop the alias ``challenger``; a killed call is completed by the
-    next.
+    """Store the verdict on the version and set or drop the alias ``challenger``.
 
-    A version becomes challenger only of the champion that it was compared with.
+    A killed call is completed by the next. A version becomes challenger only of the champion that it was compared with.
 
     Args:
         client: MLflow client.

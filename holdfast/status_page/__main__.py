@@ -1,4 +1,4 @@
-"""Server of the status page: `python -m holdfast.status_page`"""
+"""Server of the status page: `python -m holdfast.status_page`."""
 
 import argparse
 import os

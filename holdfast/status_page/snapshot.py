@@ -92,6 +92,7 @@ class CachedStatus:
         self._cached: tuple[float, SystemStatus] | None = None
 
     def __call__(self) -> SystemStatus:
+        """Return the system state, read again when it is older than ``CACHE_SECONDS``."""
         with self._lock:
             if self._cached is None or self._clock() - self._cached[0] > CACHE_SECONDS:
                 status = load_system_status(load_settings(), load_endpoint_settings(), datetime.now(UTC))

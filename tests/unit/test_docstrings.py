@@ -12,7 +12,7 @@ from tests.unit.test_project import sources
 
 # A Prefect task is called by its own flow only.
 _EXEMPT_DECORATORS = {"property", "cached_property", "overload", "setter", "override", "task"}
-_WEAK_STARTS = re.compile(r"(what|whether|who|whom|that|it|its|they|them|those|these|where|when|how)\b", re.I)
+_WEAK_STARTS = re.compile(r"(what|whether|who\w*|that|it|its|they|them|those|these|where|when|how)\b", re.I)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -46,7 +46,7 @@ def problems(function: _Function) -> Iterator[str]:
     for parameter in parameters:
         name, annotation = parameter.arg, ast.unparse(parameter.annotation) if parameter.annotation else ""
         described = re.search(rf"^ {{4}}\*{{0,2}}{name}(?: \([^)]*\))?: \S", found.get("Args", ""), re.M)
-        is_option = annotation.startswith("Annotated[") and "help=" in annotation  # Typer shows its help
+        is_option = "typer." in annotation  # Typer shows the help of an option
         if name not in ("self", "cls") and not name.startswith("_") and not described and not is_option:
             yield f"no Args entry for {name}"
     returns = ast.unparse(function.returns) if function.returns else "None"
