@@ -143,7 +143,7 @@ class AlertsResult:
 
 @dataclass(frozen=True)
 class RecoveredRun:
-    """What was done about a flow run: crashed or cancelled (its new state), repeated, or reported."""
+    """Action for a flow run: crashed or cancelled (its new state), repeated, or reported."""
 
     run: str
     deployment: str
