@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
     """Build the snapshots of past days and score them with the champion; days with scores are skipped.
 
-    The online store is not changed. Run again after it was killed, a backfill resumes. The champion may have been
+    The online store is not changed. A killed backfill resumes when it is started again. The champion may have been
     trained on outcomes of the days that it scores: such scores do not show its performance.
 
     Args:

@@ -53,8 +53,9 @@ class ChallengerPredictions:
 class IncrementalPredictions:
     """Predictions of a step, read repeatedly: each read takes only new rows of the log.
 
-    Kept in memory are the latest row per customer and, of every row, two hashes: of the stored features with ``as_of``,
-    and of the inputs made of them. Where hashes of two versions disagree, the whole log is read for the difference.
+    The reader stores the latest row of each customer and two hashes of every row: one of the stored features and
+    ``as_of``, one of the model inputs. If two versions have the same first hash and different second hashes, the whole
+    log is searched for the customer.
 
     Args:
         settings: Settings with the folder of the log. All replicas that log to this folder count, others do not.
@@ -140,7 +141,7 @@ def _is_active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
 
 
 def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[str], since: datetime) -> str:
-    """Search the whole log for a customer with different inputs; all versions of the same inputs are compared."""
+    """Search the whole log for a customer with different inputs in two model versions."""
     own: list[pa.Table] = []
     others: list[pa.Table] = []
     for table in iter_predictions(settings.predictions, since):

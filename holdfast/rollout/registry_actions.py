@@ -156,7 +156,7 @@ def rollback_step(
 
 
 def _roll_back_champion(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord) -> str | None:
-    """Roll back to the champion before; the run's name is made of the record, so a repetition goes back no further."""
+    """Roll back to the previous champion; the flow run name from the record makes a repeated call a no-op."""
     run = f"{ACTOR} {record.started_at.isoformat()}"
     cause = RollbackCause(who=ACTOR, why=record.why, when=record.when, flow_run=run)
     try:

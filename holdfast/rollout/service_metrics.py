@@ -20,7 +20,7 @@ class ServiceState:
     """State of the service at a poll.
 
     Attributes:
-        counters: Counters, which grow until a restart: ``answered``, ``failed`` (5xx but 503) and ``unavailable`` (503)
+        counters: Counters, which grow until a restart: ``answered``, ``failed`` (5xx except 503) and ``unavailable`` (503)
             requests, ``failures:VERSION``, ``scored:VERSION:ROUTE``, and ``seconds:VERSION:LE``, the requests for one
             prediction with a response within LE seconds.
         champion: Served champion version.

@@ -38,7 +38,7 @@ class RolloutSettings(BaseModel):
         default=5, ge=0, description="An alert is raised if the service does not respond for this long."
     )
     max_error_share: float = Field(
-        default=0.01, gt=0, lt=1, description="Share of requests that end in a server error (5xx, but 503) at most."
+        default=0.01, gt=0, lt=1, description="Share of requests that end in a server error (5xx except 503) at most."
     )
     max_failures: int = Field(
         default=0, ge=0, description="Failures to score (the champion scores instead) in one step at most."

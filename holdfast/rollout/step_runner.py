@@ -99,7 +99,7 @@ def _start_record(
 
 
 def _require_equal_clocks(step: RolloutStep, service: ServiceState | None) -> None:
-    """Refuse a service with another clock: leases and the log are read by both clocks."""
+    """Refuse a service with another clock: service and worker compare the times of leases and of the log."""
     if step.name == "watch" or service is None or abs(service.clock_ahead_seconds) <= MAX_CLOCK_SKEW_SECONDS:
         return
     direction = "ahead of" if service.clock_ahead_seconds > 0 else "behind"

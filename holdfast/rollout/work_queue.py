@@ -101,7 +101,7 @@ class Work:
 
 
 def rollout_lock(settings: Settings, seconds: float = 0) -> FileLock:
-    """Create the lock of the run that rolls out, for runs on one machine.
+    """Create the lock that admits one rollout at a time on one machine.
 
     Args:
         settings: Settings with the MLflow folder, in which the lock file is.
@@ -175,8 +175,8 @@ def describe_pending_approval(
 ) -> str | None:
     """Check if a rollout may begin without a further answer of a person.
 
-    The rule is that of the promotion: a version that the promotion would refuse gets no traffic. A run that needs an
-    approval requests one on new evidence, and again after a refusal if the version was named, but only once per run.
+    A version that the promotion would refuse gets no traffic. A run that needs an approval requests it once, for new
+    evidence. After a refusal it requests the approval again only for a named version.
 
     Args:
         client: MLflow's client.

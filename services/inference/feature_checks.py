@@ -168,7 +168,7 @@ def _reject(
     updating: bool,
     early: bool,
 ) -> RejectedCustomer:
-    """Return the first reason that applies; an update in progress may cause all other reasons."""
+    """Return the first reason that applies; an update of the features comes before its possible consequences."""
     customer = f"customer {features.customer_ids[row]!r}"
     if (statuses == InputStatus.UNKNOWN_CUSTOMER).any():
         return RejectedCustomer("unknown_customer", f"C{customer[1:]} is not in the feature store.")

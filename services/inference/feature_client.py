@@ -152,7 +152,7 @@ class FeatureClient:
             return self._definitions is definitions and self._version() == definitions.version
 
     def refresh(self) -> None:
-        """Read the registry again; Feast may have cached a remote registry a minute ago."""
+        """Read the registry again, because Feast's cached copy of a remote registry can be a minute old."""
         with self._lock, _reading("registry"):
             if self._store is not None:
                 self._store.refresh_registry()

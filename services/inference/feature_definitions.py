@@ -150,7 +150,7 @@ def _materialized_to(views: Sequence["FeatureView"]) -> datetime:
 
 
 def registry_version(store: "FeatureStore") -> object:
-    """Return a value that differs whenever the registry in memory does.
+    """Return a value that changes with every change of the registry in memory.
 
     Args:
         store: Feature store.

@@ -84,7 +84,7 @@ def _record_stages(stages: StageTimes) -> None:
 
 
 def _record_rejections(scored: ScoredRequests) -> None:
-    """Count rejections, and log those the caller did not cause once per cause and snapshot."""
+    """Count rejections; log a rejection that the client did not cause, once per cause and snapshot."""
     if not scored.checked.rejected:
         return
     caller_chose_time = [request.as_of is not None for request in scored.requests for _ in request.customer_ids]

@@ -15,7 +15,7 @@ SCORE = "score"
 
 @dataclass(frozen=True)
 class PsiResult:
-    """PSI of one model input or of the score, and its p-value if the distribution has not changed."""
+    """PSI of one model input or of the score, with its p-value under an unchanged distribution."""
 
     name: str
     psi: float

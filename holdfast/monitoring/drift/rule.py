@@ -23,7 +23,7 @@ class FeatureDrift:
     Attributes:
         rows: Number of customers.
         vs_training: PSI vs. the training set.
-        vs_training_population: PSI vs. the population at training, either unchanged or aged to now: the smaller one.
+        vs_training_population: Smaller of two PSIs vs. the population at training: unchanged, and aged to now.
     """
 
     version: str
@@ -72,8 +72,8 @@ def mark_drifted(results: Sequence[FeatureDrift], rules: DriftRules) -> list[Fea
     """Decide which columns have drifted: a large and significant PSI against both references.
 
     One reference is not enough. An aging customer base differs from most months of the training set, and did so when
-    the version was accepted; a column like the population at training has not drifted, and neither has a column like
-    the training set.
+    the version was accepted. A column that matches either the population at training or the training set has not
+    drifted.
 
     Args:
         results: Drift of the columns of all versions.
@@ -93,7 +93,8 @@ def mark_drifted(results: Sequence[FeatureDrift], rules: DriftRules) -> list[Fea
 def age_reference(names: Sequence[str], rows: Floats, days: float) -> Floats:
     """Age customers by some days, with unchanged activity: only the tenure grows.
 
-    Without new customers, tenure grows by one day per day, and the share of silence in it shrinks: this is no drift.
+    Without new customers, tenure grows by one day per day, and ``silence_share``, the time since the last purchase over
+    tenure, changes with tenure: this is no drift.
 
     Args:
         names: Names of the columns.
