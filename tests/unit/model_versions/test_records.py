@@ -31,14 +31,14 @@ RECORDS: list[TaggedRecord] = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.TAG)
-def test_load_saved_record_returns_equal_record(record: TaggedRecord) -> None:
+def test_from_tags_saved_record_returns_equal_record(record: TaggedRecord) -> None:
     kept = {record.TAG: record.model_dump_json()}
     assert type(record).from_tags(kept, "3") == record
     assert type(record).from_tags({}, "3") is None
     assert "\n" not in kept[record.TAG]
 
 
-def test_tag_each_record_class_unique() -> None:
+def test_record_tags_all_classes_unique() -> None:
     assert sorted(record.TAG for record in RECORDS) == [
         "holdfast.approval",
         "holdfast.gates",
@@ -49,21 +49,21 @@ def test_tag_each_record_class_unique() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "passed", "{}", '{"verdict": "fine"}'])
-def test_a_tag_that_somebody_else_wrote_is_named(text: str) -> None:
+def test_from_tags_invalid_text_raises_naming_tag(text: str) -> None:
     with pytest.raises(BadRecordError, match=r"holdfast\.gates of holdfast-churn version 3 is not a GatesRecord"):
         GatesRecord.from_tags({GatesRecord.TAG: text}, "3")
 
 
 class TestEvaluateAt:
-    def test_at_deadline_waits(self) -> None:
+    def test_evaluate_at_deadline_waits(self) -> None:
         assert WAITING.evaluate_at(WAITING.until) == WAITING
 
-    def test_after_deadline_timed_out(self) -> None:
+    def test_evaluate_at_after_deadline_timed_out(self) -> None:
         late = WAITING.evaluate_at(WAITING.until + timedelta(microseconds=1))
         assert (late.status, late.when, late.why) == ("timed out", WAITING.until, "nobody answered in time")
 
     @pytest.mark.parametrize("status", ["approved", "refused", "timed out"])
-    def test_answered_record_unchanged(self, status: str) -> None:
+    def test_evaluate_at_answered_record_unchanged(self, status: str) -> None:
         answered = WAITING.model_copy(update={"status": status})
         assert answered.evaluate_at(NOON + timedelta(days=365)) == answered
 
@@ -102,7 +102,7 @@ class TestEvents:
         assert PromotionRecord.from_tags(registry.tags, "3") == RECORDS[2]
         assert parse_events(registry.tags, "3") is None
 
-    def test_append_event_long_list_keeps_newest_within_tag_limit(self, registry: Any) -> None:
+    def test_save_long_list_keeps_newest_within_tag_limit(self, registry: Any) -> None:
         for number in range(103):
             WAITING.model_copy(update={"flow_run": str(number)}).save(registry, "3")
         kept = parse_events(registry.tags, "3")
@@ -115,11 +115,11 @@ class TestEvents:
         assert kept is not None and [record.model_dump()["flow_run"] for record in kept][-1] == "long 2"
 
     @pytest.mark.parametrize("text", ["", "{}", '"x"', "[1]", '[{"kind": "x", "record": {}}]'])
-    def test_a_tag_that_somebody_else_wrote_is_named(self, text: str) -> None:
+    def test_parse_events_invalid_text_raises_naming_tag(self, text: str) -> None:
         with pytest.raises(BadRecordError, match=r"holdfast\.events of holdfast-churn version 3 is not a list"):
             parse_events({EVENTS_TAG: text}, "3")
 
-    def test_event_list_has_kind_and_record(self, registry: Any) -> None:
+    def test_save_one_record_event_has_kind_and_record(self, registry: Any) -> None:
         RECORDS[0].save(registry, "3")
         (event,) = json.loads(registry.tags[EVENTS_TAG])
         assert event.keys() == {"kind", "record"}

@@ -1,4 +1,4 @@
-"""A person's approval for real: a Prefect server, a worker, a run that is suspended, and the answer in its form."""
+"""Approval by a person: a Prefect server, a worker, a suspended run, and the response in its form."""
 
 import json
 import re
@@ -31,7 +31,7 @@ NO = {"decision": "refuse", "approved_by": "Bob", "reason": "not before Christma
 
 @dataclass(frozen=True)
 class Office:
-    """A server, a worker and the deployment of promote, at work on a planted shop."""
+    """Prefect server, worker and deployment of promote, on a copy of the base shop."""
 
     settings: Settings
     client: Any
@@ -40,13 +40,13 @@ class Office:
     environment: dict[str, str]
 
     def start(self, **parameters: Any) -> str:
-        """Run the deployment; the id of the flow run."""
+        """Run the deployment and return the id of the flow run."""
         (found,) = post(self.api, "/deployments/filter", {"deployments": {"name": {"any_": ["promote"]}}})
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
         return str(post(self.api, f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def until(self, flow_run: str, *kinds: str, within: float = 120) -> dict[str, Any]:
-        """The state of a flow run once it is one of these."""
+        """Wait for one of these states and return it."""
 
         def now() -> dict[str, Any]:
             return dict(self.api.get(f"/flow_runs/{flow_run}").json()["state"])
@@ -58,11 +58,11 @@ class Office:
         return wait_for(reached, within, lambda: f"{now()}\n{self.worker.output()[-4000:]}")
 
     def ended(self, flow_run: str) -> dict[str, Any]:
-        """The state of a flow run that has ended, however."""
+        """Wait for the end of a flow run and return its state."""
         return self.until(flow_run, "COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
     def waiting(self, flow_run: str) -> dict[str, Any]:
-        """The state of a flow run that waits for a person."""
+        """Wait until a flow run waits for a person and return its state."""
         return self.until(flow_run, "PAUSED", "FAILED", "CRASHED")
 
     def answer(self, flow_run: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Office:
         return dict(post(self.api, f"/flow_runs/{flow_run}/resume", {"run_input": answer}))
 
     def form(self, flow_run: str, part: str) -> Any:
-        """The schema or the description of the form."""
+        """Return the schema or the description of the form."""
 
         def found() -> Any:
             answer = self.api.get(f"/flow_runs/{flow_run}/input/suspended-approval-{part}")
@@ -79,7 +79,7 @@ class Office:
         return wait_for(found, 30, lambda: f"no {part}")
 
     def challenger(self, key: str = "a") -> str:
-        """A version that has passed the gates of today."""
+        """Register a version that passes the gates, and return it."""
         from holdfast.model_versions.gate_settings import GateSettings
         from holdfast.promotion.evaluation_context import load_evaluation_context
         from holdfast.promotion.evidence_collection import collect_evidence
@@ -102,7 +102,7 @@ class Office:
         return version
 
     def approval(self, version: str) -> ApprovalRecord:
-        """What the version says of its approval."""
+        """Return the approval record of a version."""
         found = ApprovalRecord.load(self.client, version)
         assert found is not None
         return found
@@ -110,7 +110,7 @@ class Office:
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """The commands of README.md against a server of the test's own."""
+    """Start the commands of README.md against a separate Prefect server."""
     folder, port = tmp_path_factory.mktemp("approval"), free_port()
     with copy_base_shop(folder) as (settings, client):
         environment = environment_of(settings.data) | settings.environment()
@@ -136,7 +136,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
                 worker.end(signal.SIGTERM)
 
 
-def test_a_person_approves(office: Office) -> None:
+def test_promote_approved_request_promotes_version(office: Office) -> None:
     version = office.challenger()
     printed = run(
         ["prefect", "deployment", "run", "promote/promote", "-p", f'version="{version}"', "-p", "approval=manual"],
@@ -173,7 +173,7 @@ def test_a_person_approves(office: Office) -> None:
     assert promoted.gates == approved.gates
 
 
-def test_a_person_refuses_and_only_the_latest_request_counts(office: Office) -> None:
+def test_promote_refused_latest_request_keeps_champion(office: Office) -> None:
     champion = read_aliases(office.client)[CHAMPION]
     version = office.challenger()
     earlier = office.start(version=version, approval="manual")
@@ -198,7 +198,7 @@ def test_a_person_refuses_and_only_the_latest_request_counts(office: Office) -> 
     assert PromotionRecord.load(office.client, version) is None
 
 
-def test_who_does_not_answer_in_time_has_refused(office: Office) -> None:
+def test_promote_unanswered_request_times_out(office: Office) -> None:
     champion = read_aliases(office.client)[CHAMPION]
     version = office.challenger()
     asked = office.start(approval="manual", timeout_hours=2 / 3600)
@@ -212,7 +212,7 @@ def test_who_does_not_answer_in_time_has_refused(office: Office) -> None:
     assert read_aliases(office.client)[CHAMPION] == champion
 
 
-def test_two_are_approved_and_one_wins(office: Office) -> None:
+def test_promote_two_approved_versions_promotes_one(office: Office) -> None:
     versions = [office.challenger(), office.challenger()]
     runs = [office.start(version=version, approval="manual") for version in versions]
     for flow_run in runs:

@@ -1,4 +1,4 @@
-"""What the behaviour gates measure, on models whose behaviour is known."""
+"""Measurements of the behavioral gates, on models with known behavior."""
 
 import time
 from collections.abc import Callable
@@ -58,13 +58,13 @@ def rows(request_time: Callable[..., Any]) -> TrainingSet:
 
 
 class TestDirection:
-    def test_risk_that_grows_with_the_silence_points_the_right_way(
+    def test_measure_wrong_direction_rising_or_constant_risk_zero(
         self, rows: TrainingSet, request_time: Callable[..., Any]
     ) -> None:
         assert measure_wrong_direction(lambda x: x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 0
         assert measure_wrong_direction(lambda x: np.zeros(len(x)), rows, request_time, 1e-9) == 0
 
-    def test_risk_that_falls_is_counted_among_those_who_can_tell(
+    def test_measure_wrong_direction_falling_risk_share_of_repeat_customers(
         self, rows: TrainingSet, request_time: Callable[..., Any]
     ) -> None:
         assert measure_wrong_direction(lambda x: -x[:, SILENCE] / 1000, rows, request_time, 1e-9) == 1
@@ -73,31 +73,33 @@ class TestDirection:
         def some(x: np.ndarray) -> np.ndarray:
             return np.where(x[:, TENURE] > 300, -1, 1) * x[:, SILENCE] / 1000
 
-        telling = rows.x[:, SILENCE] < rows.x[:, TENURE]
-        assert telling.sum() == 60
-        assert measure_wrong_direction(some, rows, request_time, 1e-9) == pytest.approx(falls[telling].mean())
+        repeat = rows.x[:, SILENCE] < rows.x[:, TENURE]
+        assert repeat.sum() == 60
+        assert measure_wrong_direction(some, rows, request_time, 1e-9) == pytest.approx(falls[repeat].mean())
 
-    def test_what_is_computed_from_the_silence_moves_with_it(
+    def test_measure_wrong_direction_later_time_updates_derived_inputs(
         self, rows: TrainingSet, request_time: Callable[..., Any]
     ) -> None:
-        seen: list[np.ndarray] = []
+        scored: list[np.ndarray] = []
 
         def score(x: np.ndarray) -> np.ndarray:
-            seen.append(x)
+            scored.append(x)
             return np.zeros(len(x))
 
         measure_wrong_direction(score, rows, request_time, 1e-9, days=[7])
-        before, after = seen
+        before, after = scored
         moved = np.minimum(7, before[:, TENURE] - before[:, SILENCE])  # never before the first purchase
         np.testing.assert_allclose(after[:, SILENCE], before[:, SILENCE] + moved, rtol=0, atol=1e-9)
         np.testing.assert_allclose(after[:, LATENESS], after[:, SILENCE] / after[:, GAP], rtol=1e-12)
         np.testing.assert_allclose(after[:, SHARE], after[:, SILENCE] / after[:, TENURE], rtol=1e-12)
         np.testing.assert_array_equal(after[:, [GAP, TENURE]], before[:, [GAP, TENURE]])
 
-    def test_a_fall_within_rounding_is_none(self, rows: TrainingSet, request_time: Callable[..., Any]) -> None:
+    def test_measure_wrong_direction_fall_within_tolerance_zero(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
         assert measure_wrong_direction(lambda x: -x[:, SILENCE] * 1e-13, rows, request_time, 1e-9) == 0
 
-    def test_other_values_than_serving_would_compute_cannot_be_judged(
+    def test_measure_wrong_direction_values_unlike_serving_raise(
         self, rows: TrainingSet, request_time: Callable[..., Any]
     ) -> None:
         x = rows.x.copy()
@@ -105,34 +107,38 @@ class TestDirection:
         with pytest.raises(NotComputedError, match="other values than the test rows hold"):
             measure_wrong_direction(lambda x: x[:, 0], TrainingSet(rows.keys, x, rows.y, INPUTS), request_time, 1e-9)
 
-    def test_one_time_buyers_alone_cannot_tell(self, rows: TrainingSet, request_time: Callable[..., Any]) -> None:
+    def test_measure_wrong_direction_only_one_time_customers_raises(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
         with pytest.raises(NotComputedError, match="no test row has a second purchase"):
             measure_wrong_direction(lambda x: x[:, 0], rows.take(np.arange(0, 80, 4)), request_time, 1e-9)
 
-    def test_a_model_that_knows_no_silence_cannot_be_judged(self) -> None:
+    def test_find_request_time_view_without_recency_input_raises(self) -> None:
         assert find_request_time_view(INPUTS) == "customer_request_time"
         with pytest.raises(NotComputedError, match="days_since_last_purchase"):
             find_request_time_view(INPUTS[:1])
 
 
 class TestInvariance:
-    def test_a_function_of_the_row_does_not_vary(self, rows: TrainingSet) -> None:
+    def test_measure_variance_function_of_row_zero(self, rows: TrainingSet) -> None:
         assert measure_variance(lambda x: x[:, SILENCE] / 1000, rows.x, 0) == 0
 
     @pytest.mark.parametrize(
         "score",
         [
             lambda x: np.arange(len(x)) / len(x),  # the order
-            lambda x: x[:, SILENCE] / x[:, SILENCE].max(),  # the company of others
-            lambda x: np.full(len(x), min(len(x), 81) / 100),  # how many they are
-            lambda x: np.full(len(x), 0.5 if len(x) > 1 else 0.6),  # alone
+            lambda x: x[:, SILENCE] / x[:, SILENCE].max(),  # the other rows
+            lambda x: np.full(len(x), min(len(x), 81) / 100),  # the number of rows
+            lambda x: np.full(len(x), 0.5 if len(x) > 1 else 0.6),  # a single row
         ],
     )
-    def test_anything_else_is_found(self, rows: TrainingSet, score: Callable[..., Any]) -> None:
+    def test_measure_variance_score_depends_on_other_rows_positive(
+        self, rows: TrainingSet, score: Callable[..., Any]
+    ) -> None:
         assert measure_variance(score, rows.x, 0) > 0.005
 
 
-def test_latency_is_the_median_of_single_rows(rows: TrainingSet) -> None:
+def test_measure_latency_ms_slow_model_times_single_rows(rows: TrainingSet) -> None:
     shapes = set()
 
     def score(x: np.ndarray) -> np.ndarray:
@@ -144,5 +150,5 @@ def test_latency_is_the_median_of_single_rows(rows: TrainingSet) -> None:
     assert shapes == {(1, 5)}
 
 
-def test_a_day_is_a_day() -> None:
+def test_day_us_equals_one_day() -> None:
     assert timedelta(microseconds=DAY_US) == timedelta(days=1)

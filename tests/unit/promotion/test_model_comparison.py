@@ -35,43 +35,43 @@ TEST = TrainingSet(KEYS, np.zeros((ROWS, 1)), CHURNED, [])
 
 
 def predictions(model: np.ndarray, rows: slice = slice(None)) -> pd.DataFrame:
-    """What a run keeps of its test."""
+    """Return the predictions that a run stores of its test."""
     return KEYS.assign(churned=CHURNED, model=model, base_rate=0.4).iloc[rows].reset_index(drop=True)
 
 
 class TestSameRows:
-    def test_the_better_one_is_surely_better(self) -> None:
+    def test_compare_roc_auc_better_model_interval_above_zero(self) -> None:
         gain = compare_roc_auc(TEST, GOOD, POOR, SETTINGS)
         assert gain.value == pytest.approx(roc_auc_score(CHURNED, GOOD) - roc_auc_score(CHURNED, POOR))
         assert 0 < gain.low < gain.value < gain.high
         loss = compare_roc_auc(TEST, POOR, GOOD, SETTINGS)
         assert (loss.low, loss.high) == pytest.approx((-gain.high, -gain.low))
 
-    def test_a_model_is_no_better_than_itself(self) -> None:
+    def test_compare_roc_auc_same_scores_zero(self) -> None:
         assert compare_roc_auc(TEST, GOOD, GOOD, SETTINGS).model_dump() == {"value": 0, "low": 0, "high": 0}
 
 
 class TestSharedPredictions:
-    def test_all_rows_shared_is_the_same(self) -> None:
+    def test_compare_shared_roc_auc_all_rows_shared_equals_compare_roc_auc(self) -> None:
         shuffled = predictions(POOR).sample(frac=1, random_state=0)
         assert compare_shared_roc_auc(predictions(GOOD), shuffled, SETTINGS) == compare_roc_auc(
             TEST, GOOD, POOR, SETTINGS
         )
 
-    def test_only_shared_rows_count_and_the_challengers_outcomes(self) -> None:
+    def test_compare_shared_roc_auc_partly_shared_rows_uses_shared_rows_and_challenger_outcomes(self) -> None:
         champion = predictions(POOR, slice(100, 900)).assign(churned=False)
         gain = compare_shared_roc_auc(predictions(GOOD, slice(0, 800)), champion, SETTINGS)
         shared = slice(100, 800)
         expected = roc_auc_score(CHURNED[shared], GOOD[shared]) - roc_auc_score(CHURNED[shared], POOR[shared])
         assert gain.value == pytest.approx(expected)
 
-    def test_too_few_shared_rows_are_no_comparison(self) -> None:
+    def test_compare_shared_roc_auc_too_few_shared_rows_raises(self) -> None:
         with pytest.raises(NotComputedError, match="only 499 same rows of the 500 it takes"):
             compare_shared_roc_auc(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
         compare_shared_roc_auc(predictions(GOOD), predictions(POOR, slice(400, 900)), SETTINGS)
 
 
-def test_brier_gain_is_over_the_base_rate() -> None:
+def test_compare_brier_with_base_rate_good_scores_difference_of_brier_scores() -> None:
     gain = compare_brier_with_base_rate(predictions(GOOD), SETTINGS)
     base_rate = brier_score_loss(CHURNED, np.full(ROWS, 0.4))
     assert gain.value == pytest.approx(base_rate - brier_score_loss(CHURNED, GOOD))
@@ -80,14 +80,14 @@ def test_brier_gain_is_over_the_base_rate() -> None:
 
 
 class TestBrierOverChampion:
-    def test_it_is_the_champions_less_the_challengers(self) -> None:
+    def test_compare_brier_two_models_champion_minus_challenger(self) -> None:
         gain = compare_brier(TEST, GOOD, POOR, SETTINGS)
         assert gain.value == pytest.approx(brier_score_loss(CHURNED, POOR) - brier_score_loss(CHURNED, GOOD))
         assert 0 < gain.low < gain.value < gain.high
         assert compare_brier(TEST, POOR, GOOD, SETTINGS).high < 0
         assert compare_brier(TEST, GOOD, GOOD, SETTINGS).model_dump() == {"value": 0, "low": 0, "high": 0}
 
-    def test_on_shared_rows_the_same_and_of_few_none(self) -> None:
+    def test_compare_shared_brier_all_rows_equal_few_rows_raise(self) -> None:
         shuffled = predictions(POOR).sample(frac=1, random_state=0)
         shared = compare_shared_brier(predictions(GOOD), shuffled, SETTINGS)
         assert shared.value == pytest.approx(compare_brier(TEST, GOOD, POOR, SETTINGS).value)
@@ -96,13 +96,13 @@ class TestBrierOverChampion:
 
 
 class TestAsTested:
-    def test_the_largest_difference_counts(self) -> None:
+    def test_largest_difference_one_changed_score_returns_its_difference(self) -> None:
         assert largest_difference(TEST, GOOD, predictions(GOOD)) == 0
         other = GOOD.copy()
         other[7] += 0.25
         assert largest_difference(TEST, other, predictions(GOOD)) == pytest.approx(0.25)
 
     @pytest.mark.parametrize("tested", [predictions(GOOD, slice(1, 900)), predictions(GOOD).iloc[::-1]])
-    def test_other_rows_cannot_be_compared(self, tested: pd.DataFrame) -> None:
+    def test_largest_difference_other_rows_raises(self, tested: pd.DataFrame) -> None:
         with pytest.raises(NotComputedError, match="test had"):
             largest_difference(TEST, GOOD, tested)

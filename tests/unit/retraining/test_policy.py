@@ -1,4 +1,4 @@
-"""When a finding is reason to train again: examples, and what holds for every past."""
+"""Retraining policy: examples, and properties of every history."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ RULES = RetrainingRules()
 
 
 def drift(*days_ago: float, quiet: tuple[float, ...] = (), subject: str = "recency") -> list[Signal]:
-    """Windows so many days ago with a finding, and others without."""
+    """Return windows with a finding (days ago), and quiet windows without."""
     found = [Signal(DRIFT, NOW - timedelta(days=day), frozenset([subject])) for day in days_ago]
     return found + [Signal(DRIFT, NOW - timedelta(days=day)) for day in quiet]
 
@@ -26,7 +26,7 @@ def decide(
     return decide_retraining(signals, past or [], rules, NOW)
 
 
-def test_a_finding_that_lasts_is_reason() -> None:
+def test_decide_retraining_persistent_finding_retrains_with_reason() -> None:
     decision = decide(drift(0, 1, quiet=(2, 3, 4)))
     assert decision.retrain
     assert decision.why == "holdfast.drift.detected about recency in 2 of the latest 5 windows"
@@ -36,66 +36,66 @@ def test_a_finding_that_lasts_is_reason() -> None:
     "signals",
     [
         drift(0, quiet=(1, 2, 3, 4)),  # once
-        drift(1, 2, quiet=(0, 3)),  # not in the latest
-        drift(0, 6, quiet=(1, 2, 3, 4, 5)),  # the other is too long ago
-        drift(0) + drift(1, subject="frequency"),  # not the same
+        drift(1, 2, quiet=(0, 3)),  # not in the latest window
+        drift(0, 6, quiet=(1, 2, 3, 4, 5)),  # the second finding is too old
+        drift(0) + drift(1, subject="frequency"),  # different subjects
         drift(0, 0.1, 0.2, 0.3),  # many runs, one day
-        drift(5, 6),  # nobody has looked for days
+        drift(5, 6),  # no run for days
         [],
     ],
 )
-def test_decide_retraining_without_a_persistent_finding_is_no(signals: list[Signal]) -> None:
+def test_decide_retraining_without_persistent_finding_does_not_retrain(signals: list[Signal]) -> None:
     decision = decide(signals)
     assert not decision.retrain
     assert "no finding is in 2 of the latest 5 windows" in decision.why
 
 
-def test_of_several_runs_in_a_day_the_last_counts() -> None:
+def test_decide_retraining_several_runs_in_a_day_uses_last() -> None:
     assert decide(drift(0, 1)).retrain
     assert not decide(drift(0, 1, quiet=(0.9,))).retrain  # yesterday's last run found nothing
 
 
-def test_a_window_that_was_missed_is_none() -> None:
+def test_decide_retraining_missed_day_not_counted_as_window() -> None:
     assert decide(drift(0, 4, quiet=(2,))).retrain
 
 
-def test_quality_is_reason_and_named_after_what_lasts_longer() -> None:
+def test_decide_retraining_two_findings_longest_first() -> None:
     quality = [Signal(QUALITY, NOW - timedelta(days=day), frozenset(["2024-03"])) for day in range(3)]
     decision = decide(drift(0, 1) + quality)
     assert [item.event for item in decision.lasting] == [QUALITY, DRIFT]
 
 
-def test_decide_retraining_with_open_skew_is_no_with_both_reasons() -> None:
+def test_decide_retraining_open_skew_does_not_retrain_and_gives_both_reasons() -> None:
     decision = decide_retraining(drift(0, 1), [], RULES, NOW, skew="the features served differ")
     assert not decision.retrain
     assert decision.why.startswith("the features served differ. Otherwise the reason would be: holdfast.drift.detected")
 
 
-def test_the_cool_down_counts_from_the_last_version_whatever_its_gates() -> None:
+def test_decide_retraining_within_cool_down_does_not_retrain() -> None:
     before = [Attempt(NOW - timedelta(days=6, hours=23), "done")]
     assert "cool-down" in decide(drift(0, 1), before).why
     assert decide(drift(0, 1), [Attempt(NOW - timedelta(days=7), "done")]).retrain
     assert decide(drift(0, 1), before, RetrainingRules(cool_down_days=2)).retrain
 
 
-def test_a_failed_one_is_tried_again_on_another_day() -> None:
+def test_decide_retraining_failed_attempt_retries_next_day() -> None:
     assert decide(drift(0, 1), [Attempt(NOW - timedelta(days=1), "failed")]).retrain
     assert "at most 1 a day" in decide(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "failed")]).why
 
 
-def test_one_that_was_killed_goes_on() -> None:
+def test_decide_retraining_killed_attempt_resumes() -> None:
     assert decide(drift(0, 1), [Attempt(NOW, "begun")]).retrain
     assert not decide(drift(0, 1), [Attempt(NOW, "done")]).retrain
     assert "at most 1 a day" in decide(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "begun")]).why
 
 
-def test_the_past_is_left_alone() -> None:
+def test_decide_retraining_past_as_of_does_not_retrain() -> None:
     assert "is the past" in decide([*drift(0, 1), Signal(DRIFT, NOW + timedelta(days=1))]).why
     later_today = Signal(DRIFT, NOW + timedelta(hours=1), frozenset(["recency"]))
     assert decide([*drift(0, 1), later_today]).retrain
 
 
-def test_rules_that_can_never_hold_are_refused() -> None:
+def test_retraining_rules_more_needed_than_windows_raises() -> None:
     with pytest.raises(ValueError, match="needed"):
         RetrainingRules(windows=2, needed=3)
 
@@ -131,7 +131,7 @@ ANY_RULES = st.integers(1, 7).flatmap(
 
 
 @given(SIGNALS, PAST, ANY_RULES)
-def test_a_retraining_always_has_a_lasting_reason_and_keeps_its_distance(
+def test_decide_retraining_any_history_retrains_only_within_rules(
     signals: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
     signals = list({(item.event, item.as_of): item for item in signals}.values())  # a run is written once
@@ -153,7 +153,7 @@ def test_a_retraining_always_has_a_lasting_reason_and_keeps_its_distance(
 
 
 @given(SIGNALS, PAST, ANY_RULES)
-def test_more_history_of_retraining_or_a_skew_never_makes_a_yes(
+def test_decide_retraining_more_attempts_or_skew_never_retrains(
     signals: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
     if not decide_retraining(signals, [], rules, NOW).retrain:
@@ -162,7 +162,7 @@ def test_more_history_of_retraining_or_a_skew_never_makes_a_yes(
 
 
 @given(SIGNALS, PAST, ANY_RULES, st.randoms())
-def test_the_order_of_what_is_known_does_not_matter(
+def test_decide_retraining_shuffled_inputs_equal_decision(
     signals: list[Signal], past: list[Attempt], rules: RetrainingRules, shuffler
 ) -> None:
     distinct = list({(item.event, item.as_of): item for item in signals}.values())
