@@ -47,7 +47,7 @@ def find_task(flow_run_id: str | None, rules: RecoverRules) -> list[RunStatus]:
 def mark_dead_task(
     silent: Sequence[RunStatus], rules: RecoverRules, heartbeat_seconds: float | None
 ) -> list[RecoveredRun]:
-    """Mark runs without a further heartbeat; the wait covers heartbeats that a stopped server missed."""
+    """Mark runs without another heartbeat after one more interval, as a stopped server may have missed some."""
     if heartbeat_seconds and any(run.state != "PENDING" for run in silent):
         time.sleep(heartbeat_seconds + 5)
     marked = []
