@@ -34,7 +34,7 @@ def scores(parts: tuple[TrainingSet, TrainingSet], history: PurchaseHistory) -> 
     return score_baselines(development, history, test, 90)
 
 
-def test_purchase_history_contains_inactive_customers(dataset: Dataset, history: PurchaseHistory) -> None:
+def test_read_purchase_history_shop_contains_inactive_customers(dataset: Dataset, history: PurchaseHistory) -> None:
     cutoff = dataset.split.development[-1]
     days: dict[str, set[date]] = {}
     for row in transactions():
@@ -48,7 +48,7 @@ def test_purchase_history_contains_inactive_customers(dataset: Dataset, history:
 
 
 class TestScoreBaselines:
-    def test_gives_one_probability_per_test_row(
+    def test_score_baselines_shop_one_probability_per_test_row(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
     ) -> None:
         assert list(scores) == list(BASELINE_LABELS) == ["base_rate", "recency", "rfm", "bg_nbd"]
@@ -56,12 +56,12 @@ class TestScoreBaselines:
             assert values.shape == (len(parts[1].y),), name
             assert ((values >= 0) & (values <= 1)).all(), name
 
-    def test_base_rate_is_that_of_the_development_rows(
+    def test_score_baselines_base_rate_equals_development_base_rate(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
     ) -> None:
         assert (scores["base_rate"] == parts[0].y.mean()).all()
 
-    def test_recency_ranks_by_days_since_last_purchase(
+    def test_score_baselines_recency_ranks_by_days_since_last_purchase(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats]
     ) -> None:
         order = np.argsort(parts[1].column("days_since_last_purchase"))
@@ -69,7 +69,7 @@ class TestScoreBaselines:
         assert np.ptp(scores["recency"]) > 0.2
 
     @pytest.mark.parametrize("name", ["recency", "rfm", "bg_nbd"])
-    def test_every_baseline_beats_the_base_rate(
+    def test_score_baselines_each_baseline_beats_base_rate(
         self, parts: tuple[TrainingSet, TrainingSet], scores: dict[str, Floats], name: str
     ) -> None:
         test = parts[1]
@@ -78,7 +78,7 @@ class TestScoreBaselines:
         assert compute_metrics(test.y, scores[name])["brier"] < compute_metrics(test.y, scores["base_rate"])["brier"]
 
     @pytest.mark.parametrize("name", ["purchase_days", "mean_purchase_amount"])
-    def test_rfm_depends_on_frequency_and_amount_unlike_recency(
+    def test_score_baselines_changed_frequency_or_amount_changes_rfm_only(
         self, parts: tuple[TrainingSet, TrainingSet], history: PurchaseHistory, scores: dict[str, Floats], name: str
     ) -> None:
         development, test = parts
@@ -88,7 +88,7 @@ class TestScoreBaselines:
         assert (other["rfm"] != scores["rfm"]).all()
         assert (other["recency"] == scores["recency"]).all()
 
-    def test_scores_do_not_depend_on_test_outcomes(
+    def test_score_baselines_changed_test_outcomes_same_scores(
         self, parts: tuple[TrainingSet, TrainingSet], history: PurchaseHistory, scores: dict[str, Floats]
     ) -> None:
         development, test = parts
@@ -144,7 +144,7 @@ class TestBgNbd:
             ("often, lately", lambda repeats, share: (repeats > 4) & (share > 0.8)),
         ],
     )
-    def test_scores_match_a_simulated_population(
+    def test_bg_nbd_simulated_customers_scores_match_churn_rate(
         self, simulated: tuple[TrainingSet, Floats], name: str, group: Callable[[Floats, Floats], Bools]
     ) -> None:
         test, scores = simulated
@@ -154,20 +154,20 @@ class TestBgNbd:
         noise = np.sqrt(0.25 / rows.sum())
         assert scores[rows].mean() == pytest.approx(test.y[rows].mean(), abs=0.015 + 3 * noise)
 
-    def test_scores_differ_between_groups(self, simulated: tuple[TrainingSet, Floats]) -> None:
+    def test_bg_nbd_simulated_customers_scores_vary(self, simulated: tuple[TrainingSet, Floats]) -> None:
         """Check that the test above compares different scores."""
         test, scores = simulated
         assert np.std(scores) > 0.2
         assert compute_metrics(test.y, scores)["ece"] < 0.02
 
-    def test_longer_horizon_lowers_the_scores(self) -> None:
+    def test_bg_nbd_longer_horizon_lower_scores(self) -> None:
         train, test = _simulated(2_000, 0), _simulated(500, 2)
         horizons: Sequence[int] = (30, 90, 365)
         scores = [baselines._bg_nbd(baselines._test_history(train), test, horizon) for horizon in horizons]
         assert (scores[0] > scores[1]).all()
         assert (scores[1] > scores[2]).all()
 
-    def test_new_customer_has_the_score_of_lifetimes(self) -> None:
+    def test_bg_nbd_new_customer_score_equals_lifetimes(self) -> None:
         """Compare with the closed form for a first purchase at the cut-off."""
         train = _simulated(2_000, 0)
         new = make_training_set([True], ["new"], month_starts(1), purchase_days=[1], mean_purchase_amount=[1],
@@ -186,7 +186,7 @@ class TestBgNbd:
             ),
         ],
     )
-    def test_unusual_histories_do_not_raise(self, customers: dict[str, Any], capsys: Any) -> None:
+    def test_bg_nbd_degenerate_histories_valid_scores(self, customers: dict[str, Any], capsys: Any) -> None:
         """Without drop-outs the likelihood has no maximum; a small penalty gives it one."""
         rows = len(customers["purchase_days"])
         age = np.arange(rows) + 40.0

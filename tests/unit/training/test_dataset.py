@@ -29,18 +29,20 @@ def _pairs(data: TrainingSet) -> list[tuple[str, datetime]]:
     return list(zip(data.keys["customer_id"], data.keys["cutoff"].dt.to_pydatetime(), strict=True))
 
 
-def test_list_labeled_cutoffs_returns_closed_cutoffs(dataset: Dataset) -> None:
+def test_list_labeled_cutoffs_shop_returns_closed_cutoffs(dataset: Dataset) -> None:
     assert dataset.cutoffs == feature_oracle.closed_cutoffs(FIRST, AS_OF, 90, 30)
     assert len(dataset.cutoffs) == 14
 
 
-def test_labels_equal_the_oracle(dataset: Dataset, labels: dict[tuple[str, datetime], bool]) -> None:
+def test_assemble_training_set_shop_labels_equal_oracle(
+    dataset: Dataset, labels: dict[tuple[str, datetime], bool]
+) -> None:
     data = dataset.data
     assert dict(zip(_pairs(data), data.y.tolist(), strict=True)) == labels
     assert 0.2 < data.y.mean() < 0.8
 
 
-def test_use_label_function_with_flipped_labels_changes_the_labels_only(dataset: Dataset) -> None:
+def test_use_label_function_flipped_labels_changes_labels_only(dataset: Dataset) -> None:
     def flipped(*arguments: Any) -> ir.Table:
         labels = churn_labels(*arguments)
         return labels.mutate(churned=~labels.churned)
@@ -56,13 +58,13 @@ def test_use_label_function_with_flipped_labels_changes_the_labels_only(dataset:
     assert again.digests() == expected.digests()
 
 
-def test_rows_are_sorted_by_cutoff_and_customer(dataset: Dataset) -> None:
+def test_assemble_training_set_shop_rows_sorted_by_cutoff_and_customer(dataset: Dataset) -> None:
     pairs = _pairs(dataset.data)
     assert pairs == sorted(pairs, key=lambda pair: (pair[1], pair[0]))
     assert len(pairs) == len(set(pairs))
 
 
-def test_inactive_customer_is_absent(dataset: Dataset) -> None:
+def test_assemble_training_set_inactive_customer_absent(dataset: Dataset) -> None:
     cutoff = dataset.cutoffs[-1]
     known = feature_oracle.known(transactions(), cutoff, KNOWN_AT)
     bought: dict[str, datetime] = {}
@@ -76,7 +78,7 @@ def test_inactive_customer_is_absent(dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("index", [0, 6, 13])
-def test_features_equal_the_snapshot_bit_for_bit(dataset: Dataset, index: int) -> None:
+def test_assemble_training_set_shop_features_equal_snapshot_bit_for_bit(dataset: Dataset, index: int) -> None:
     from holdfast.feature_store.snapshots import build_snapshots
 
     cutoff = dataset.cutoffs[index]
@@ -91,7 +93,7 @@ def test_features_equal_the_snapshot_bit_for_bit(dataset: Dataset, index: int) -
             assert data.column(name).view(np.int64).tolist() == expected.view(np.int64).tolist(), name
 
 
-def test_on_demand_features_are_as_of_the_cutoff(dataset: Dataset) -> None:
+def test_assemble_training_set_on_demand_features_as_of_cutoff(dataset: Dataset) -> None:
     for cutoff in dataset.cutoffs[::5]:
         data = dataset.data.at_cutoffs([cutoff])
         known = feature_oracle.known(transactions(), cutoff, KNOWN_AT)
@@ -107,7 +109,7 @@ def test_on_demand_features_are_as_of_the_cutoff(dataset: Dataset) -> None:
                 assert (np.isnan(found) and value is None) or found == pytest.approx(value, rel=1e-12), (customer, name)
 
 
-def test_features_ignore_events_after_the_cutoff(dataset: Dataset) -> None:
+def test_assemble_training_set_later_events_ignored_by_features(dataset: Dataset) -> None:
     recency = dataset.data.column("days_since_last_purchase")
     assert (recency > 0).all()
     assert (recency <= 180).all()
@@ -138,13 +140,13 @@ class TestDigests:
             "fewer rows": (data.take(np.arange(len(data.y) - 1)), everything),
         }
 
-    def test_change_alters_the_digest_of_its_part_only(self, dataset: Dataset) -> None:
+    def test_digests_changed_part_alters_its_digest_only(self, dataset: Dataset) -> None:
         before = dataset.data.digests()
         for change, (changed, parts) in self._changed(dataset.data).items():
             after = changed.digests()
             assert {name for name in before if after[name] != before[name]} == parts, change
 
-    def test_every_input_has_a_digest(self, dataset: Dataset) -> None:
+    def test_digests_every_input_has_digest(self, dataset: Dataset) -> None:
         data = dataset.data
         names = [feature.name for feature in data.inputs]
         assert list(data.digests()) == ["rows", "labels", *names]
@@ -152,23 +154,23 @@ class TestDigests:
         renamed = replace(data, inputs=[replace(data.inputs[0], name="other"), *data.inputs[1:]])
         assert renamed.digests()["other"] == data.digests()[names[0]]
 
-    def test_digest_separates_customer_ids(self) -> None:
+    def test_digests_other_customer_id_boundaries_differ(self) -> None:
         one, other = (make_training_set([True] * 2, names, month_starts(1) * 2) for names in (["ab", "c"], ["a", "bc"]))
         assert one.digests()["rows"] != other.digests()["rows"]
 
-    def test_same_data_has_the_same_digests(self, dataset: Dataset) -> None:
+    def test_digests_copied_data_equal(self, dataset: Dataset) -> None:
         data = dataset.data
         copy = TrainingSet(data.keys.copy(), np.asfortranarray(data.x), data.y.copy(), list(data.inputs))
         assert copy.digests() == data.digests()
 
-    def test_assembled_again_has_the_same_digests(self, dataset: Dataset) -> None:
+    def test_digests_data_assembled_twice_equal(self, dataset: Dataset) -> None:
         with use_data_folder(dataset.settings.data) as settings:
             again = assemble_training_set(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
         assert again.digests() == dataset.data.digests()
 
 
 class TestSelection:
-    def test_take_returns_rows_in_the_given_order_with_repeats(self, dataset: Dataset) -> None:
+    def test_take_repeated_numbers_returns_rows_in_given_order(self, dataset: Dataset) -> None:
         data, numbers = dataset.data, np.array([5, 2, 2, 0])
         found = data.take(numbers)
         assert found.keys["customer_id"].tolist() == data.keys["customer_id"].iloc[numbers].tolist()
@@ -178,21 +180,21 @@ class TestSelection:
         assert found.y.tolist() == data.y[numbers].tolist()
         assert found.inputs == data.inputs
 
-    def test_at_cutoffs_preserves_rows_and_order(self, dataset: Dataset) -> None:
+    def test_at_cutoffs_some_cutoffs_preserves_rows_and_order(self, dataset: Dataset) -> None:
         cutoffs = dataset.cutoffs[3:5]
         found = dataset.data.at_cutoffs(cutoffs[::-1])
         numbers = np.flatnonzero(dataset.data.keys["cutoff"].isin(cutoffs))
         assert found.digests() == dataset.data.take(numbers).digests()
         assert sorted(set(found.keys["cutoff"])) == cutoffs
 
-    def test_column_is_selected_by_name(self, dataset: Dataset) -> None:
+    def test_column_known_name_returns_values_unknown_raises(self, dataset: Dataset) -> None:
         for number, feature in enumerate(dataset.data.inputs):
             assert np.array_equal(dataset.data.column(feature.name), dataset.data.x[:, number], equal_nan=True)
         with pytest.raises(ValueError, match="unknown"):
             dataset.data.column("unknown")
 
 
-def test_at_cutoffs_partitions_the_rows(dataset: Dataset) -> None:
+def test_at_cutoffs_each_cutoff_partitions_rows(dataset: Dataset) -> None:
     parts = [dataset.data.at_cutoffs([cutoff]) for cutoff in dataset.cutoffs]
     assert sum(len(part.y) for part in parts) == len(dataset.data.y)
     assert np.array_equal(np.concatenate([part.x for part in parts]), dataset.data.x, equal_nan=True)
@@ -207,7 +209,7 @@ def test_assemble_training_set_without_snapshots_raises(dataset: Dataset) -> Non
         assemble_training_set(settings, [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
 
 
-def test_outcome_after_as_of_is_ignored(dataset: Dataset) -> None:
+def test_assemble_training_set_purchases_after_as_of_ignored(dataset: Dataset) -> None:
     cutoff = dataset.cutoffs[3]
     with use_data_folder(dataset.settings.data) as settings:
         blind = assemble_training_set(settings, [cutoff], cutoff, KNOWN_AT)

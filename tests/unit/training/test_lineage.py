@@ -26,14 +26,14 @@ def _lineage(known_at: datetime = KNOWN_AT, as_of: datetime = AS_OF, **settings:
     return build_lineage(Settings(data=shop_folder()), training, PRINTS, as_of, known_at)
 
 
-def test_build_lineage_lists_the_known_batches() -> None:
+def test_build_lineage_known_at_and_as_of_limit_batches() -> None:
     assert len(_lineage().batches) == 3
     assert _lineage(ARRIVALS[1][1]).batches == _lineage().batches[:2]
     assert _lineage(ARRIVALS[1][1] - MICROSECOND).batches == _lineage().batches[:1]
     assert len(_lineage(as_of=datetime(2024, 6, 1, tzinfo=UTC)).batches) == 2  # the third has only later events
 
 
-def test_key_ignores_inputs_that_cannot_change_the_model() -> None:
+def test_lineage_key_irrelevant_inputs_same_key() -> None:
     base = _lineage()
     assert _lineage().key == base.key
     assert _lineage(KNOWN_AT + timedelta(days=900)).key == base.key
@@ -53,12 +53,12 @@ OTHER: dict[str, Any] = {
 }
 
 
-def test_changed_fields_cover_the_key() -> None:
+def test_lineage_key_all_fields_tested() -> None:
     assert OTHER.keys() == {field.name for field in fields(Lineage)} - {"git_commit", "known_at", "arithmetic"}
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_key_depends_on_every_other_field(name: str) -> None:
+def test_lineage_key_changed_field_other_key(name: str) -> None:
     base = _lineage()
     assert replace(base, **{name: OTHER[name]}).key != base.key
 
@@ -78,16 +78,16 @@ OTHER_SETTINGS: dict[str, Any] = {
 }
 
 
-def test_changed_settings_cover_the_training_settings() -> None:
+def test_lineage_key_all_training_settings_tested() -> None:
     assert OTHER_SETTINGS.keys() == TrainingSettings.model_fields.keys()
 
 
 @pytest.mark.parametrize("name", OTHER_SETTINGS)
-def test_key_depends_on_every_training_setting(name: str) -> None:
+def test_lineage_key_changed_setting_other_key(name: str) -> None:
     assert _lineage(**{name: OTHER_SETTINGS[name]}).key != _lineage().key
 
 
-def test_key_with_explicit_defaults_equals_key_without() -> None:
+def test_lineage_key_explicit_defaults_same_key() -> None:
     """A deployment sends settings as JSON, in which 90 and 90.0 are the same."""
     for given in (TrainingSettings().model_dump(mode="json"), {"search": {"seconds": 90}, "value": {"offer_cost": 2}}):
         assert _lineage(**given).key == _lineage().key
@@ -121,7 +121,7 @@ class TestTrainingCode:
             "holdfast/models/fingerprint.py",
         ],
     )
-    def test_change_of_model_code_changes_the_key(self, checkout: Path, path: str) -> None:
+    def test_build_lineage_changed_model_code_other_key(self, checkout: Path, path: str) -> None:
         before, file = _lineage(), checkout / path
         assert before.training_code == _lineage().training_code
         file.write_text(f"# a comment\n{file.read_text()}")
@@ -130,7 +130,7 @@ class TestTrainingCode:
         assert _lineage().training_code != before.training_code
         assert _lineage().key != before.key
 
-    def test_model_modules_that_training_imports_are_included(self) -> None:
+    def test_build_lineage_imported_model_modules_included(self) -> None:
         files = [*(ROOT / "holdfast/training").glob("*.py"), ROOT / "flows/train.py"]
         imported = {
             node.module.split(".")[2]
@@ -140,14 +140,14 @@ class TestTrainingCode:
         }
         assert imported - {"registry_client"} <= set(lineage._MODEL_MODULES)  # the client only transfers files
 
-    def test_change_of_lock_file_changes_the_lock_only(self, checkout: Path) -> None:
+    def test_build_lineage_changed_lock_file_changes_lock_only(self, checkout: Path) -> None:
         before = _lineage()
         (checkout / "requirements.lock").write_text("nothing")
         assert _lineage().lock != before.lock
         assert _lineage().training_code == before.training_code
 
 
-def test_git_commit_with_local_changes_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_build_lineage_local_changes_marked_in_git_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=Ann", "-c", "user.email=ann@holdfast.example"]
         done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -167,7 +167,7 @@ def test_git_commit_with_local_changes_is_marked(monkeypatch: pytest.MonkeyPatch
     assert _lineage().git_commit == git("rev-parse", "HEAD") != commit
 
 
-def test_read_git_commit_outside_a_checkout_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_read_git_commit_outside_checkout_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     commit = lineage.read_git_commit().split(" ")[0]
     assert len(commit) == 40 or commit == "unknown"
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")

@@ -34,7 +34,7 @@ def _scores(churned: Bools, signal: float, seed: int = 0) -> Floats:
 
 
 class TestComputeMetrics:
-    def test_equals_a_manual_calculation(self) -> None:
+    def test_compute_metrics_four_rows_equals_manual_calculation(self) -> None:
         churned, scores = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.6, 0.1])
         found = compute_metrics(churned, scores)
         assert found["roc_auc"] == 3 / 4  # of the four pairs only (0.6, 0.8) is the wrong way round
@@ -44,7 +44,7 @@ class TestComputeMetrics:
         assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.4 + 0.1) / 4)  # every row is a separate bin
         assert found.keys() == METRIC_LABELS.keys()
 
-    def test_equals_scikit_learn(self, churned: Bools) -> None:
+    def test_compute_metrics_random_rows_equals_scikit_learn(self, churned: Bools) -> None:
         scores = _scores(churned, 1.0)
         found = compute_metrics(churned, scores)
         assert found["roc_auc"] == roc_auc_score(churned, scores)
@@ -53,7 +53,7 @@ class TestComputeMetrics:
         assert found["log_loss"] == log_loss(churned, scores)
 
     @pytest.mark.parametrize("outcome", [True, False])
-    def test_one_class_has_no_ranking_metrics(self, outcome: bool) -> None:
+    def test_compute_metrics_single_class_ranking_metrics_nan(self, outcome: bool) -> None:
         """A month in which all customers churned must not stop a training."""
         scores = np.array([0.25, 0.5, 0.75])
         with warnings.catch_warnings():
@@ -72,12 +72,12 @@ class TestComputeMetrics:
 class TestLogLossPerRow:
     @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=30))
     @EXAMPLES
-    def test_mean_equals_scikit_learn(self, rows: list[tuple[bool, float]]) -> None:
+    def test_log_loss_per_row_any_rows_mean_equals_scikit_learn(self, rows: list[tuple[bool, float]]) -> None:
         churned, scores = np.array([y for y, _ in rows]), np.array([s for _, s in rows])
         expected = log_loss(churned, scores, labels=[False, True])
         assert log_loss_per_row(churned, scores).mean() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
-    def test_certain_error_is_finite(self) -> None:
+    def test_log_loss_per_row_certain_error_finite(self) -> None:
         assert log_loss_per_row(np.array([True, False]), np.array([0.0, 1.0])) == pytest.approx(
             [36.04, 36.04], abs=0.01
         )
@@ -85,7 +85,9 @@ class TestLogLossPerRow:
 
 
 class TestIntervals:
-    def test_intervals_contain_the_metrics(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_compute_metric_intervals_random_rows_contain_metrics(
+        self, churned: Bools, bootstrap: CustomerBootstrap
+    ) -> None:
         scores = _scores(churned, 1.0)
         found = compute_metric_intervals(churned, scores, bootstrap)
         assert {name: item.value for name, item in found.items()} == compute_metrics(churned, scores)
@@ -93,11 +95,13 @@ class TestIntervals:
             assert item.low < item.value < item.high, name
             assert item.high - item.low < 0.2, name
 
-    def test_every_metric_has_its_own_interval(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_compute_metric_intervals_random_rows_distinct_for_each_metric(
+        self, churned: Bools, bootstrap: CustomerBootstrap
+    ) -> None:
         found = compute_metric_intervals(churned, _scores(churned, 1.0), bootstrap)
         assert len({(item.low, item.high) for item in found.values()}) == len(METRIC_LABELS)
 
-    def test_more_customers_narrow_the_intervals(self, churned: Bools) -> None:
+    def test_compute_metric_intervals_more_customers_narrower(self, churned: Bools) -> None:
         scores = _scores(churned, 1.0)
         many = compute_metric_intervals(churned, scores, CustomerBootstrap(np.arange(ROWS), 200, 0))["roc_auc"]
         few = compute_metric_intervals(churned[:60], scores[:60], CustomerBootstrap(np.arange(60), 200, 0))["roc_auc"]
@@ -105,13 +109,15 @@ class TestIntervals:
 
 
 class TestRocAucDifference:
-    def test_same_ranking_has_no_difference(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_roc_auc_difference_same_ranking_zero(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
         scores = _scores(churned, 1.0)
         nothing = Interval(value=0, low=0, high=0)
         assert roc_auc_difference(churned, scores, scores, bootstrap) == nothing
         assert roc_auc_difference(churned, scores, scores**2, bootstrap) == nothing
 
-    def test_swapped_scores_change_the_sign(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_roc_auc_difference_swapped_scores_opposite_sign(
+        self, churned: Bools, bootstrap: CustomerBootstrap
+    ) -> None:
         left, right = _scores(churned, 1.5), _scores(churned, 0.5, 1)
         found = roc_auc_difference(churned, left, right, bootstrap)
         turned = roc_auc_difference(churned, right, left, bootstrap)
@@ -119,7 +125,9 @@ class TestRocAucDifference:
         assert found.low <= found.value <= found.high
         assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
 
-    def test_paired_interval_is_narrower_than_two_intervals(self, churned: Bools, bootstrap: CustomerBootstrap) -> None:
+    def test_roc_auc_difference_correlated_errors_narrower_than_single_intervals(
+        self, churned: Bools, bootstrap: CustomerBootstrap
+    ) -> None:
         """The difference of two models with correlated errors is less uncertain than each model."""
         left = _scores(churned, 1.0)
         right = np.clip(left + np.random.default_rng(1).normal(size=ROWS) * 0.02, 0, 1)

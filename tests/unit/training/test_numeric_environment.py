@@ -24,14 +24,14 @@ def _new_process(variables: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-def test_current_numeric_environment_names_the_kernels() -> None:
+def test_current_numeric_environment_this_process_names_kernels() -> None:
     here = current_numeric_environment()
     assert here.blas
     assert str(here).startswith(f"OpenBLAS {here.blas}, numpy ")
     assert str(NumericEnvironment("Haswell", [])) == "OpenBLAS Haswell, numpy baseline"
 
 
-def test_pinned_process_has_the_same_numeric_environment() -> None:
+def test_pinned_environment_new_process_same_numeric_environment() -> None:
     assert _new_process(dict(pinned_environment(current_numeric_environment()))) == str(current_numeric_environment())
 
 
@@ -41,6 +41,6 @@ def test_pinned_environment_without_openblas_sets_no_core_type() -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names kernels of x86")
-def test_process_can_be_pinned_to_an_older_processor() -> None:
+def test_pinned_environment_older_processor_used_by_new_process() -> None:
     older = NumericEnvironment("Nehalem", [])
     assert _new_process(dict(pinned_environment(older))) == str(older)

@@ -41,7 +41,9 @@ def model() -> LogisticRegression:
     return LogisticRegression().fit(x, train.y)
 
 
-def test_useful_features_have_positive_importance(model: LogisticRegression, tested: TrainingSet) -> None:
+def test_compute_permutation_importance_useful_features_positive_drop(
+    model: LogisticRegression, tested: TrainingSet
+) -> None:
     found = compute_permutation_importance(model.decision_function, tested, seed=0)
     assert [item.feature for item in found[:2]] == ["strong", "weak"]
     assert {item.feature for item in found} == set(NAMES)
@@ -55,7 +57,9 @@ def test_useful_features_have_positive_importance(model: LogisticRegression, tes
     assert by_name["unused"].low == by_name["unused"].value == by_name["unused"].high == 0
 
 
-def test_feature_of_the_month_has_no_importance(model: LogisticRegression, tested: TrainingSet) -> None:
+def test_compute_permutation_importance_feature_constant_per_cutoff_zero_drop(
+    model: LogisticRegression, tested: TrainingSet
+) -> None:
     """A shuffle over all months would lower ROC-AUC much, because the base rate changes."""
     assert model.coef_[0, 4] > 0.5
     found = {
@@ -64,7 +68,7 @@ def test_feature_of_the_month_has_no_importance(model: LogisticRegression, teste
     assert (found["month"].low, found["month"].value, found["month"].high) == (0, 0, 0)
 
 
-def test_one_column_is_shuffled_within_its_cutoff(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_each_call_shuffles_one_column_within_cutoffs(tested: TrainingSet) -> None:
     matrices = []
 
     def scores(x: np.ndarray) -> np.ndarray:
@@ -85,7 +89,7 @@ def test_one_column_is_shuffled_within_its_cutoff(tested: TrainingSet) -> None:
     assert not np.array_equal(matrices[1][:, 0], matrices[2][:, 0])
 
 
-def tested_in_any_order_stay_in_their_cutoff(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_mixed_rows_shuffled_within_cutoffs(tested: TrainingSet) -> None:
     mixed = tested.take(np.random.default_rng(3).permutation(len(tested.y)))
     month = NAMES.index("month")
 
@@ -96,7 +100,7 @@ def tested_in_any_order_stay_in_their_cutoff(tested: TrainingSet) -> None:
     compute_permutation_importance(scores, mixed, seed=0, repeats=1, resamples=50)
 
 
-def test_same_seed_gives_the_same_importance(model: LogisticRegression, tested: TrainingSet) -> None:
+def test_compute_permutation_importance_same_seed_same_result(model: LogisticRegression, tested: TrainingSet) -> None:
     def run(seed: int) -> list:
         return compute_permutation_importance(model.decision_function, tested, seed, resamples=50, max_rows=600)
 
@@ -104,7 +108,7 @@ def test_same_seed_gives_the_same_importance(model: LogisticRegression, tested: 
     assert run(4) != run(5)
 
 
-def test_drop_is_the_loss_by_shuffling(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_only_useful_input_drop_equals_manual_value(tested: TrainingSet) -> None:
     """Compare with a manual calculation for the only input of a model: nothing is left without it."""
     found = compute_permutation_importance(lambda x: x[:, 0], tested, seed=0, repeats=20, resamples=50)
     base = roc_auc_score(tested.y, tested.x[:, 0])
@@ -112,7 +116,7 @@ def test_drop_is_the_loss_by_shuffling(tested: TrainingSet) -> None:
     assert found[0].drop.value == pytest.approx(base - 0.5, abs=0.02)
 
 
-def test_large_data_is_reduced_to_whole_customers(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_large_data_samples_whole_customers(tested: TrainingSet) -> None:
     sizes = []
 
     def scores(x: np.ndarray) -> np.ndarray:
@@ -125,7 +129,7 @@ def test_large_data_is_reduced_to_whole_customers(tested: TrainingSet) -> None:
     assert set(sizes) == {498}
 
 
-def test_missing_values_are_shuffled(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_missing_values_shuffled(tested: TrainingSet) -> None:
     x = tested.x.copy()
     x[tested.y & (x[:, 3] > 0), 3] = np.nan  # the missing value indicates churn
     data = TrainingSet(tested.keys, x, tested.y, tested.inputs)

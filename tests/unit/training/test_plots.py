@@ -77,7 +77,7 @@ def _drawn(figure: Any) -> list[Axes]:
     return figure.axes
 
 
-def test_plot_roc_and_pr_shows_every_model(tested: TrainingSet, scores: dict[str, Floats]) -> None:
+def test_plot_roc_and_pr_all_models_drawn_and_labeled(tested: TrainingSet, scores: dict[str, Floats]) -> None:
     roc, pr = _drawn(plots.plot_roc_and_pr(tested.y, scores))
     assert (roc.get_title(), roc.get_xlabel(), roc.get_ylabel()) == ("ROC", "false positive rate", "true positive rate")
     assert (pr.get_title(), pr.get_xlabel(), pr.get_ylabel()) == ("Precision and recall", "recall", "precision")
@@ -89,7 +89,7 @@ def test_plot_roc_and_pr_shows_every_model(tested: TrainingSet, scores: dict[str
     assert _legend(roc) == NAMES
 
 
-def test_plot_months_shows_intervals(months: list[MonthResult]) -> None:
+def test_plot_months_three_months_draws_values_and_intervals(months: list[MonthResult]) -> None:
     figure = plots.plot_months(months)
     panels = _drawn(figure)
     assert [axes.get_title() for axes in panels] == ["ROC-AUC, higher is better", "Brier score, lower is better"]
@@ -107,14 +107,14 @@ def test_plot_months_shows_intervals(months: list[MonthResult]) -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == NAMES
 
 
-def test_plot_months_with_one_class_leaves_a_gap(months: list[MonthResult]) -> None:
+def test_plot_months_single_class_month_leaves_gap(months: list[MonthResult]) -> None:
     nothing = Interval(value=float("nan"), low=float("nan"), high=float("nan"))
     gap = months[1].model_copy(update={"metrics": months[1].metrics | {"roc_auc": nothing}})
     roc_auc = _drawn(plots.plot_months([months[0], gap, months[2]]))[0]
     assert np.isnan(_line(roc_auc, "Holdfast")[1]).tolist() == [False, True, False]
 
 
-def test_plot_reliability_shows_months_and_means(
+def test_plot_reliability_three_months_draws_months_and_means(
     tested: TrainingSet, scores: dict[str, Floats], months: list[MonthResult]
 ) -> None:
     left, right = _drawn(plots.plot_reliability(tested, scores["model"], months))
@@ -132,7 +132,7 @@ def test_plot_reliability_shows_months_and_means(
     assert right.get_ylim() == (0, 1)
 
 
-def test_plot_profit_shows_the_thresholds(tested: TrainingSet, scores: dict[str, Floats]) -> None:
+def test_plot_profit_estimate_marks_thresholds(tested: TrainingSet, scores: dict[str, Floats]) -> None:
     bootstrap = CustomerBootstrap(tested.keys["customer_id"].to_numpy(), 50, 0)
     value = estimate_profit(tested.y, scores["model"], 0.4, VALUE, bootstrap)
     (axes,) = _drawn(plots.plot_profit(tested.y, scores["model"], VALUE, value))
@@ -147,7 +147,7 @@ def test_plot_profit_shows_the_thresholds(tested: TrainingSet, scores: dict[str,
     assert money[thresholds == 0] == value.offers_to_all
 
 
-def test_plot_importance_shows_the_largest_first() -> None:
+def test_plot_importance_three_drops_largest_first() -> None:
     drops = [
         Importance(feature="silence", drop=Interval(value=0.2, low=0.1, high=0.25)),
         Importance(feature="money", drop=Interval(value=0.05, low=0.0, high=0.1)),
@@ -162,6 +162,6 @@ def test_plot_importance_shows_the_largest_first() -> None:
     assert ends[2][:, 0] == pytest.approx([0.1, 0.25])
 
 
-def test_every_evaluated_model_has_a_label_and_a_color() -> None:
+def test_plots_evaluated_models_have_label_and_color() -> None:
     assert plots._COLORS.keys() == plots._LABELS.keys() == {"model", *BASELINE_LABELS}
     assert len(set(plots._COLORS.values())) == len(plots._COLORS)

@@ -47,13 +47,13 @@ _settings = st.builds(
 
 
 class TestOptimalThreshold:
-    def test_is_cost_over_gain(self) -> None:
+    def test_optimal_threshold_valid_costs_equals_cost_over_gain(self) -> None:
         assert optimal_threshold(VALUE) == pytest.approx(0.4)
         assert optimal_threshold(ValueSettings()) == pytest.approx(2 / 3)
 
     @given(_settings)
     @EXAMPLES
-    def test_no_other_threshold_has_a_higher_expected_profit(self, value: ValueSettings) -> None:
+    def test_optimal_threshold_any_costs_highest_expected_profit(self, value: ValueSettings) -> None:
         """Compute exact expectations: a row of score p churns with probability p."""
         scores, threshold = np.linspace(0, 1, 201), optimal_threshold(value)
 
@@ -67,7 +67,7 @@ class TestOptimalThreshold:
         assert max(rivals) <= best + 1e-9 * value.kept_customer
         assert best >= 0
 
-    def test_is_close_to_the_best_on_simulated_customers(self) -> None:
+    def test_optimal_threshold_simulated_customers_close_to_best(self) -> None:
         rows = _calibrated(200_000)
         found = rows.value(optimal_threshold(VALUE))
         assert found.best_threshold == pytest.approx(0.4, abs=0.05)
@@ -77,7 +77,7 @@ class TestOptimalThreshold:
         assert found.earned.value == pytest.approx(10 * (1 - 0.4**2) / 2 - 4 * 0.6, abs=0.03)
 
     @pytest.mark.parametrize("cost", [10, 11])
-    def test_offer_that_never_pays_is_rejected(self, cost: float) -> None:
+    def test_value_settings_unprofitable_offer_raises(self, cost: float) -> None:
         with pytest.raises(ValidationError, match=r"an offer never pays: offer_cost must be below kept_customer \* "):
             ValueSettings(kept_customer=40, offer_cost=cost, response_rate=0.25)
         ValueSettings(kept_customer=40, offer_cost=9.99, response_rate=0.25)
@@ -86,14 +86,14 @@ class TestOptimalThreshold:
 class TestProfitPerRow:
     ROWS = Rows(np.array([True, False, True, False]), np.array([0.9, 0.6, 0.4, 0.1]))
 
-    def test_equals_a_manual_calculation(self) -> None:
+    def test_profit_per_row_four_rows_equals_manual_calculation(self) -> None:
         churned, scores = self.ROWS.churned, self.ROWS.scores
         assert profit_per_row(churned, scores, 0.4, VALUE).tolist() == [6, -4, 6, 0]  # 0.4 itself gets an offer
         assert profit_per_row(churned, scores, 0.41, VALUE).tolist() == [6, -4, 0, 0]
         assert profit_per_row(churned, scores, 0.0, VALUE).tolist() == [6, -4, 6, -4]
         assert profit_per_row(churned, scores, 1.0, VALUE).tolist() == [0, 0, 0, 0]
 
-    def test_estimate_profit_equals_a_manual_calculation(self) -> None:
+    def test_estimate_profit_four_rows_equals_manual_calculation(self) -> None:
         estimate = self.ROWS.value(0.4)
         assert estimate.threshold == 0.4
         assert estimate.earned.value == 8 / 4
@@ -103,7 +103,7 @@ class TestProfitPerRow:
         assert estimate.best == 8 / 4
         assert estimate.best_threshold == 0.4
 
-    def test_profit_curve_is_the_mean_at_each_threshold(self) -> None:
+    def test_profit_curve_four_rows_mean_at_each_threshold(self) -> None:
         thresholds, money = profit_curve(self.ROWS.churned, self.ROWS.scores, VALUE)
         assert (thresholds[0], thresholds[-1], len(thresholds)) == (0, 1, len(money))
         assert dict(zip(thresholds.tolist(), money.tolist(), strict=True))[0.5] == 2 / 4
@@ -116,17 +116,17 @@ class TestLostByHalf:
         rows = Rows(np.full(50, churned) if isinstance(churned, bool) else churned, np.full(50, score))
         return rows.value(0.4).lost_by_half
 
-    def test_churner_between_the_thresholds_is_a_loss(self) -> None:
+    def test_estimate_profit_churner_between_thresholds_positive_loss(self) -> None:
         assert self._lost(True, 0.45) == Interval(value=6, low=6, high=6)
 
-    def test_loyal_customer_between_the_thresholds_is_a_saving(self) -> None:
+    def test_estimate_profit_loyal_customer_between_thresholds_negative_loss(self) -> None:
         assert self._lost(False, 0.45) == Interval(value=-4, low=-4, high=-4)
 
     @pytest.mark.parametrize("score", [0.39, 0.5, 0.9])
-    def test_is_zero_outside_the_thresholds(self, score: float) -> None:
+    def test_estimate_profit_score_outside_thresholds_zero_loss(self, score: float) -> None:
         assert self._lost(True, score) == Interval(value=0, low=0, high=0)
 
-    def test_is_the_difference_on_the_same_resamples(self) -> None:
+    def test_estimate_profit_loss_is_paired_difference(self) -> None:
         found = _calibrated(1000).value(0.4)
         assert found.lost_by_half.value == pytest.approx(found.earned.value - found.at_half.value)
         assert found.lost_by_half.low < found.lost_by_half.value < found.lost_by_half.high
@@ -142,7 +142,9 @@ class TestHindsight:
         st.floats(0.01, 0.99),
     )
     @EXAMPLES
-    def test_no_threshold_has_a_higher_profit(self, rows: list[tuple[bool, float]], share: float) -> None:
+    def test_estimate_profit_any_rows_best_is_maximum_over_thresholds(
+        self, rows: list[tuple[bool, float]], share: float
+    ) -> None:
         churned, scores = np.array([y for y, _ in rows]), np.array([s for _, s in rows])
         value = ValueSettings(kept_customer=40, response_rate=0.25, offer_cost=10 * share)
         found = Rows(churned, scores).value(optimal_threshold(value), value)

@@ -25,24 +25,24 @@ from holdfast.training.settings import DEFAULT_SLICES, SearchSettings, Slice, Tr
         ("value", {"response_rate": 1.1}),
     ],
 )
-def test_invalid_value_is_rejected(name: str, value: Any) -> None:
+def test_training_settings_invalid_value_raises(name: str, value: Any) -> None:
     inner = next(iter(value)) if isinstance(value, dict) else name
     with pytest.raises(ValidationError, match=inner):
         TrainingSettings.model_validate({name: value})
 
 
 @pytest.mark.parametrize("settings", [{"threshold": 0.5}, {"search": {"trial": 3}}, {"value": {"worth": 3}}])
-def test_unknown_setting_is_rejected(settings: dict[str, Any]) -> None:
+def test_training_settings_unknown_setting_raises(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         TrainingSettings.model_validate(settings)
 
 
-def test_settings_are_immutable() -> None:
+def test_training_settings_assignment_raises() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         TrainingSettings().search.trials = 3
 
 
-def test_settings_survive_a_json_round_trip() -> None:
+def test_training_settings_json_round_trip_equal() -> None:
     settings = TrainingSettings(search=SearchSettings(trials=3), slices=DEFAULT_SLICES[:1])
     assert TrainingSettings.model_validate_json(settings.model_dump_json()) == settings
 
@@ -57,17 +57,17 @@ class TestSlice:
             {"edges": [1, 1], "labels": ["a", "b", "c"]},
         ],
     )
-    def test_slice_needs_ascending_edges_or_quantiles(self, fields: dict[str, Any]) -> None:
+    def test_slice_invalid_edges_or_quantiles_raise(self, fields: dict[str, Any]) -> None:
         with pytest.raises(ValidationError, match="slice by age: give either ascending edges or a number of quantiles"):
             Slice.model_validate({"feature": "age"} | fields)
 
     @pytest.mark.parametrize("fields", [{"edges": [1]}, {"quantiles": 2}])
-    def test_slice_needs_a_label_per_group(self, fields: dict[str, Any]) -> None:
+    def test_slice_wrong_label_count_raises(self, fields: dict[str, Any]) -> None:
         for labels in (["a"], ["a", "b", "c"]):
             with pytest.raises(ValidationError, match=f"2 groups need 2 labels, not {len(labels)}"):
                 Slice.model_validate({"feature": "age", "labels": labels} | fields)
         Slice.model_validate({"feature": "age", "labels": ["a", "b"]} | fields)
 
-    def test_single_quantile_is_rejected(self) -> None:
+    def test_slice_single_quantile_raises(self) -> None:
         with pytest.raises(ValidationError, match="quantiles"):
             Slice(feature="age", quantiles=1, labels=["all"])

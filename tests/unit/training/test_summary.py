@@ -24,7 +24,7 @@ from tests.support.small_shop import AS_OF
         (True, [], "", ["passed every gate, but the champion has changed", "flows.gates --version 7"]),
     ],
 )
-def test_summarize_training_names_the_next_command(
+def test_summarize_training_each_role_names_next_command(
     trained: bool, failed: list[str], role: str, wanted: list[str]
 ) -> None:
     roc_auc = Interval(value=0.781, low=0.77, high=0.79)
