@@ -1,6 +1,5 @@
 """End-to-end tests of the commands in README.md."""
 
-import ast
 import json
 import re
 import shlex
@@ -17,10 +16,17 @@ import pytest
 
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, MainJob, run
-from tests.support.readme import Block, bash_blocks, local_links, make_targets, module_commands, parse_blocks
+from tests.support.readme import (
+    COMMAND_NOISE,
+    Block,
+    assert_command_exists,
+    bash_blocks,
+    local_links,
+    make_targets,
+    module_commands,
+    parse_blocks,
+)
 from tests.support.server_processes import ServerProcess, running_server, wait_for_response
-
-NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def test_readme_block_succeeds_without_warnings(block: Block, block_runs: BlockR
     done = block_runs.results[block.line]
     output = done.stdout + done.stderr
     assert done.returncode == 0, f"{block.text}\n{output[-3000:]}"
-    assert NOISE.findall(output) == [], output[-3000:]
+    assert COMMAND_NOISE.findall(output) == [], output[-3000:]
 
 
 @pytest.mark.long
@@ -75,7 +81,7 @@ def test_readme_blocks_create_no_file_in_the_checkout(block_runs: BlockRuns) -> 
     assert block_runs.new_files == set()
 
 
-def test_named_make_targets_exist_and_are_listed_by_help(main_job: MainJob) -> None:
+def test_readme_make_targets_exist_and_are_listed_by_help(main_job: MainJob) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     named = make_targets()
     assert {"run", "test", "serve", "up", "env"} <= named
@@ -86,7 +92,7 @@ def test_named_make_targets_exist_and_are_listed_by_help(main_job: MainJob) -> N
     assert run(["make"], main_job.environment).splitlines() == listed
 
 
-def test_named_flow_commands_exist_with_their_options() -> None:
+def test_readme_flow_commands_exist_with_their_options() -> None:
     commands = module_commands()
     assert {
         "flows.ingest",
@@ -102,31 +108,7 @@ def test_named_flow_commands_exist_with_their_options() -> None:
         assert_command_exists(name, arguments)
 
 
-def assert_command_exists(name: str, arguments: str) -> None:
-    """Check that a module for ``python -m`` exists and that its function has all given options.
-
-    A package is run by its ``__main__``; a command of ``holdfast`` is a function of its module in ``holdfast.cli``.
-    """
-    path = ROOT / name.replace(".", "/")
-    if name == "holdfast" and not arguments.startswith("-"):
-        command, _, arguments = arguments.partition(" ")
-        name, text = f"holdfast.{command}", (ROOT / "holdfast" / "cli" / f"{command}.py").read_text()
-        tree = ast.parse(text + (path / "__main__.py").read_text())
-    else:
-        tree = ast.parse((path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
-    assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, name
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    options = set(re.findall(r"--[\w-]+", arguments)) - {"--help"}
-    if options:
-        entry = {"simulations": "simulate"}.get(name, name.rpartition(".")[2])
-        parameters = functions[entry].args.args
-        given = {f"--{argument.arg.replace('_', '-')}" for argument in parameters}
-        given |= {f"--no-{argument.arg.replace('_', '-')}" for argument in parameters}
-        given |= set(re.findall(r"--[\w-]+", " ".join(ast.unparse(argument) for argument in parameters)))
-        assert options <= given, f"{name} has not all of {options}"
-
-
-def test_links_refer_to_existing_files() -> None:
+def test_readme_links_refer_to_existing_files() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     links = {page: local_links(page.read_text()) for page in pages}
     assert links[ROOT / "README.md"]
@@ -223,4 +205,4 @@ def test_make_serve_ends_cleanly(make_serve: RunningServices) -> None:
         assert server.process.poll() is None
         server.end(number)
         assert "Traceback" not in server.output()
-        assert not NOISE.search(server.output()), server.output()
+        assert not COMMAND_NOISE.search(server.output()), server.output()

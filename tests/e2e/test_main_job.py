@@ -3,16 +3,14 @@
 The second run comes last; it changes no state, so that later tests can read the state.
 """
 
-import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.support.main_job import MainJob, run
+from tests.support.main_job import MainJob, file_states, run
 
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 STAGES = ["ingest", "features", "train", "promote", "package", "serve"]
@@ -178,14 +176,14 @@ def test_live_prediction_equals_the_offline_prediction(main_job: MainJob, monkey
 @pytest.mark.long
 @pytest.mark.timeout(240)
 def test_second_run_changes_nothing(main_job: MainJob) -> None:
-    before = _file_states(main_job.data)
+    before = file_states(main_job.data)
     for kind in ("batches", "snapshots", "feast/registry.db", "mlflow/artifacts", "bentoml/bentos", "bentoml/models"):
         assert any(name.startswith(kind) for name in before), f"no file of {kind} is compared"
     versions = _registered_versions(main_job)
 
     output = run(["make", "run"], main_job.environment)
 
-    after = _file_states(main_job.data)
+    after = file_states(main_job.data)
     assert {name: after.get(name) for name in before if after.get(name) != before[name]} == {}, "changed or removed"
     assert sorted(after.keys() - before.keys()) == []
     assert _registered_versions(main_job) == versions
@@ -196,22 +194,6 @@ def test_second_run_changes_nothing(main_job: MainJob) -> None:
     assert "in place;" in output
     assert "found version 1" in output
     assert "champion is version 1, as before" in output
-
-
-def _file_states(data: Path) -> dict[str, tuple[int, object]]:
-    """Map path to size and modification time of each file of the state.
-
-    Three small files are rewritten with the same content, so their digest replaces the time: BentoML's pointer to the
-    latest model, MLflow's note next to a downloaded model, and the record of the last parity check.
-    """
-    found: dict[str, tuple[int, object]] = {}
-    for folder in ("batches", "snapshots", "feast", "mlflow/artifacts", "bentoml/bentos", "bentoml/models", "staging"):
-        for file in (data / folder).rglob("*"):
-            if file.is_file():
-                rewritten = file.name in ("registered_model_meta", "latest", "parity.json")
-                mark = hashlib.sha256(file.read_bytes()).hexdigest() if rewritten else file.stat().st_mtime_ns
-                found[file.relative_to(data).as_posix()] = (file.stat().st_size, mark)
-    return found
 
 
 def _registered_versions(job: MainJob) -> list[tuple[str, str]]:

@@ -69,7 +69,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-def test_three_edits_add_a_feature_to_store_and_model(checkout: Path, tmp_path: Path) -> None:
+def test_new_feature_three_edits_add_it_to_store_and_model(checkout: Path, tmp_path: Path) -> None:
     environment = environment_of(copy_shop(tmp_path)) | {"PYTHONPATH": str(checkout)}
 
     def flow(name: str, *options: str) -> None:

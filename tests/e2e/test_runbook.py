@@ -12,9 +12,8 @@ from feature_repo.settings import Settings
 from holdfast.alerting.links import runbook_entry_url
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.findings import EventName
-from tests.e2e.test_commands import NOISE, assert_command_exists
 from tests.support.main_job import ROOT, MainJob
-from tests.support.readme import local_links, module_commands, parse_blocks
+from tests.support.readme import COMMAND_NOISE, assert_command_exists, local_links, module_commands, parse_blocks
 from tests.support.small_shop import prefect_api, use_data_folder
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
@@ -33,30 +32,30 @@ def _alert_events() -> set[str]:
     )
 
 
-def test_every_alert_event_has_an_entry() -> None:
+def test_runbook_has_an_entry_for_every_alert_event() -> None:
     anchors = {section.replace(" ", "-") for section in SECTIONS}
     assert {runbook_entry_url(event).partition("#")[2] for event in _alert_events()} == anchors
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_entry_has_all_parts(section: str) -> None:
+def test_runbook_entry_has_all_parts(section: str) -> None:
     for part in ("Means", "See", "Do", "Undo"):
         assert f"**{part}.**" in SECTIONS[section]
 
 
-def test_every_prometheus_alert_has_a_line() -> None:
+def test_runbook_has_a_line_for_every_prometheus_alert() -> None:
     rules = (ROOT / "deploy" / "prometheus" / "holdfast.rules.yml").read_text()
     assert set(re.findall(r"alert: (\w+)", rules)) == set(re.findall(r"^\| `(Holdfast\w+)`", TEXT, re.MULTILINE))
 
 
-def test_links_refer_to_existing_files_and_sections() -> None:
+def test_runbook_links_refer_to_existing_files_and_sections() -> None:
     assert [link for link in local_links(TEXT) if not (RUNBOOK.parent / link).exists()] == []
     anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^## (.+)", TEXT, re.M)}
     assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) <= anchors
 
 
 @pytest.mark.parametrize("command", module_commands(TEXT), ids=" ".join)
-def test_command_exists_with_its_options(command: tuple[str, str]) -> None:
+def test_runbook_command_exists_with_its_options(command: tuple[str, str]) -> None:
     assert_command_exists(*command)
 
 
@@ -90,14 +89,14 @@ def shop(main_job: MainJob, prefect_server: None, tmp_path_factory: pytest.TempP
 
 @pytest.mark.long
 @pytest.mark.timeout(1500)  # includes the main job when no other test has run it
-def test_commands_succeed_in_the_order_of_the_page(shop: dict[str, str]) -> None:
+def test_runbook_commands_succeed_in_the_order_of_the_page(shop: dict[str, str]) -> None:
     assert len(BLOCKS) >= 10
     for block in BLOCKS:
         shell = ["bash", "-euo", "pipefail", "-c", 'eval "$(make -s env)"\n' + block.text]
         done = subprocess.run(shell, cwd=ROOT, env=shop, capture_output=True, text=True, timeout=300, check=False)
         output = done.stdout + done.stderr
         assert done.returncode == 0, f"{block.text}\n{output[-3000:]}"
-        assert NOISE.findall(output) == [], output[-3000:]
+        assert COMMAND_NOISE.findall(output) == [], output[-3000:]
         if "rollback" in block.text:
             champion = 2 if "--to 2" in block.text else 1
             assert f"{CHAMPION} is version {champion} again" in output

@@ -1,5 +1,6 @@
 """Finished run of the main job, and commands run as in the shell of a new user."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -24,6 +25,22 @@ class MainJob:
     environment: dict[str, str]
     output: str
     summary: dict[str, Any]
+
+
+def file_states(data: Path) -> dict[str, tuple[int, object]]:
+    """Map path to size and modification time of each file of the state.
+
+    Three small files are rewritten with the same content, so their digest replaces the time: BentoML's pointer to the
+    latest model, MLflow's note next to a downloaded model, and the record of the last parity check.
+    """
+    found: dict[str, tuple[int, object]] = {}
+    for folder in ("batches", "snapshots", "feast", "mlflow/artifacts", "bentoml/bentos", "bentoml/models", "staging"):
+        for file in (data / folder).rglob("*"):
+            if file.is_file():
+                rewritten = file.name in ("registered_model_meta", "latest", "parity.json")
+                mark = hashlib.sha256(file.read_bytes()).hexdigest() if rewritten else file.stat().st_mtime_ns
+                found[file.relative_to(data).as_posix()] = (file.stat().st_size, mark)
+    return found
 
 
 def environment_of(data: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Code blocks, commands and links of README.md and other pages."""
 
+import ast
 import re
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ TEXT = (ROOT / "README.md").read_text()
 LONG_RUNNING = re.compile(
     r"\bmake (run|test|serve|up|bench|check)\b|prefect (server|worker) start|bentoml serve|mlflow ui"
 )
+# Output of a command that reports a problem.
+COMMAND_NOISE = re.compile(r"\w+Warning:|Traceback|deprecat|command not found|No such file")
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,27 @@ def module_commands(text: str = TEXT) -> list[tuple[str, str]]:
 def local_links(text: str = TEXT) -> set[str]:
     """Collect the files that links and images refer to."""
     return {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"\w+:|#", link)}
+
+
+def assert_command_exists(name: str, arguments: str) -> None:
+    """Check that a module for ``python -m`` exists and that its function has all given options.
+
+    A package is run by its ``__main__``; a command of ``holdfast`` is a function of its module in ``holdfast.cli``.
+    """
+    path = ROOT / name.replace(".", "/")
+    if name == "holdfast" and not arguments.startswith("-"):
+        command, _, arguments = arguments.partition(" ")
+        name, text = f"holdfast.{command}", (ROOT / "holdfast" / "cli" / f"{command}.py").read_text()
+        tree = ast.parse(text + (path / "__main__.py").read_text())
+    else:
+        tree = ast.parse((path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+    assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, name
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    options = set(re.findall(r"--[\w-]+", arguments)) - {"--help"}
+    if options:
+        entry = {"simulations": "simulate"}.get(name, name.rpartition(".")[2])
+        parameters = functions[entry].args.args
+        given = {f"--{argument.arg.replace('_', '-')}" for argument in parameters}
+        given |= {f"--no-{argument.arg.replace('_', '-')}" for argument in parameters}
+        given |= set(re.findall(r"--[\w-]+", " ".join(ast.unparse(argument) for argument in parameters)))
+        assert options <= given, f"{name} has not all of {options}"

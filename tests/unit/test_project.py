@@ -50,7 +50,7 @@ def sources() -> list[Path]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_file_names_versions_and_hashes_and_no_address(lock: str) -> None:
+def test_lock_file_has_versions_and_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert not re.search(r"https?://|--(extra-)?index|--find-links|--trusted-host|@ file:|git\+", text)
     locked = requirements(lock)
@@ -60,7 +60,7 @@ def test_a_lock_file_names_versions_and_hashes_and_no_address(lock: str) -> None
 
 
 @pytest.mark.parametrize("part", LOCKS[1:])
-def test_the_smaller_locks_are_parts_of_the_whole(part: str) -> None:
+def test_smaller_lock_is_part_of_requirements_lock(part: str) -> None:
     def versions(lock: str) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for name, (version, _) in requirements(lock).items():
@@ -75,13 +75,13 @@ def test_the_smaller_locks_are_parts_of_the_whole(part: str) -> None:
     assert "uv" in versions("requirements-bootstrap.lock")
 
 
-def test_the_serving_lock_holds_no_training_library() -> None:
+def test_serving_lock_has_no_training_library() -> None:
     names = {name.split()[0] for name in requirements("requirements-serving.lock")}
     assert names & {"mlflow", "prefect", "pytest", "hypothesis", "matplotlib", "lifetimes", "ruff"} == set()
     assert {"bentoml", "feast", "scikit-learn", "skops"} <= names
 
 
-def test_every_dependency_is_locked_within_its_bounds() -> None:
+def test_dependencies_are_locked_within_their_bounds() -> None:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -109,7 +109,7 @@ def test_state_is_ignored_by_git() -> None:
     assert ignored.stdout.split() == paths
 
 
-def test_the_import_contracts_cover_every_package_and_are_checked() -> None:
+def test_import_contracts_cover_every_package_and_are_checked() -> None:
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     packages = {file.parts[0] for file in map(relative, tracked()) if file.suffix == ".py" and len(file.parts) > 1}
     assert set(linter["root_packages"]) == packages - {"tests", "docs"}
@@ -127,7 +127,7 @@ def test_the_import_contracts_cover_every_package_and_are_checked() -> None:
         assert re.search(rf"\$\(BIN\)/{re.escape(tool)}\s", check + "\n"), f"make check leaves out {tool}"
 
 
-def test_no_check_swallows_its_failure() -> None:
+def test_check_scripts_ignore_no_failure() -> None:
     scripts = [ROOT / "Makefile", *(file for file in (ROOT / ".ci").rglob("*") if file.is_file())]
     assert len(scripts) >= 2
     for script in scripts:
@@ -139,7 +139,7 @@ def test_no_check_swallows_its_failure() -> None:
         assert ignored_by_make == [], script
 
 
-def test_ci_runs_these_and_fails_with_each(tmp_path: Path) -> None:
+def test_ci_runs_each_target_and_fails_with_it(tmp_path: Path) -> None:
     """With a `make` that records its arguments and fails on request."""
     make = tmp_path / "make"
     make.write_text('#!/bin/sh\necho "$@" >> "$CALLS"\nif [ "$1" = "$FAIL" ]; then exit 3; fi\n')
@@ -168,7 +168,7 @@ def test_ci_runs_these_and_fails_with_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_module_is_short_and_its_public_parts_are_documented(file: Path) -> None:
+def test_module_is_short_and_documented(file: Path) -> None:
     text = file.read_text()
     assert len(text.splitlines()) < 400
     tree = ast.parse(text)
@@ -187,11 +187,11 @@ def undocumented(body: list[ast.stmt]) -> list[str]:
     ]
 
 
-def test_tests_are_short_too() -> None:
+def test_test_modules_are_short() -> None:
     modules = [file for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
     assert [str(file) for file in modules if len(file.read_text().splitlines()) >= 400] == []
 
 
-def test_every_folder_of_tests_is_a_package() -> None:
+def test_test_folders_are_packages() -> None:
     folders = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []

@@ -26,7 +26,7 @@ def _shifted_scores(champion: Champion, days: int) -> np.ndarray:
 
 
 class TestDirection:
-    def test_a_more_recent_purchase_never_raises_the_risk(self, champion: Champion, scores: np.ndarray) -> None:
+    def test_score_more_recent_purchase_does_not_increase(self, champion: Champion, scores: np.ndarray) -> None:
         before = scores
         for days in (1, 3, 7, 14, 30, 60, 90, 179):
             after = _shifted_scores(champion, days)
@@ -34,7 +34,7 @@ class TestDirection:
             before = after
         assert (scores - before).mean() > 0.02, "the time of the last purchase hardly matters"
 
-    def test_a_longer_silence_never_lowers_it(self, champion: Champion, scores: np.ndarray) -> None:
+    def test_score_longer_silence_does_not_decrease(self, champion: Champion, scores: np.ndarray) -> None:
         before = scores
         for days in (1, 7, 30, 60, 90):
             after = _shifted_scores(champion, -days)
@@ -42,9 +42,7 @@ class TestDirection:
             before = after
         assert (before - scores).mean() > 0.01
 
-    def test_time_that_passes_without_a_purchase_raises_it_on_average(
-        self, champion: Champion, scores: np.ndarray
-    ) -> None:
+    def test_score_later_request_time_increases_on_average(self, champion: Champion, scores: np.ndarray) -> None:
         later = Champion(
             champion.score,
             champion.inputs,
@@ -55,7 +53,7 @@ class TestDirection:
         )
         assert (later.score(later.matrix(later.customers)) - scores).mean() > 0
 
-    def test_frequent_buyers_are_at_less_risk_than_rare_ones(self, champion: Champion, scores: np.ndarray) -> None:
+    def test_score_frequent_buyers_have_lower_scores(self, champion: Champion, scores: np.ndarray) -> None:
         days = champion.customers["purchase_days"]
         assert scores[days >= 10].mean() < scores[days <= 2].mean() - 0.2
 

@@ -107,7 +107,7 @@ def test_scenario_without_fault_detects_nothing(data: Path) -> None:
     assert (run.outcome["predictions_lost"], run.outcome["predictions_wrong"]) == (0, 0)
 
 
-def test_unknown_scenario_is_rejected_in_one_line(data: Path) -> None:
+def test_scenario_of_unknown_name_is_rejected_in_one_line(data: Path) -> None:
     command = [sys.executable, "-m", "simulations", "flood"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment_of(data), capture_output=True, text=True, timeout=120, check=False

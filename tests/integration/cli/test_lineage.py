@@ -54,7 +54,7 @@ def _batches(data: Path) -> list[str]:
 
 
 @pytest.mark.long
-def test_version_shows_its_full_lineage(trained: Trained, copied: Settings, command: Command) -> None:
+def test_lineage_version_shows_its_full_lineage(trained: Trained, copied: Settings, command: Command) -> None:
     code, printed, _ = command(trained.result.model_version)
     assert code == 0
     evaluation = trained.result.evaluation
@@ -71,7 +71,7 @@ def test_version_shows_its_full_lineage(trained: Trained, copied: Settings, comm
         assert part in printed, part
 
 
-def test_json_has_all_records(trained: Trained, copied: Settings, command: Command) -> None:
+def test_lineage_json_has_all_records(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.training.lineage import build_lineage
     from tests.support.shop_fixtures import QUICK
@@ -92,7 +92,7 @@ def test_json_has_all_records(trained: Trained, copied: Settings, command: Comma
     assert [item["manifest"]["rows_added"] > 0 for item in document["batches"]] == [True] * 3
 
 
-def test_champion_shows_its_promotion(trained: Trained, copied: Settings, command: Command) -> None:
+def test_lineage_champion_shows_its_promotion(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import open_registry, set_champion
     from holdfast.model_versions.records import PromotionRecord
 
@@ -110,7 +110,7 @@ def test_champion_shows_its_promotion(trained: Trained, copied: Settings, comman
     assert f"{AS_OF:%Y-%m-%d %H:%M} UTC  champion, approved by Ada [A]: it is better" in printed
 
 
-def test_version_shows_only_completed_events(trained: Trained, copied: Settings, command: Command) -> None:
+def test_lineage_version_shows_only_completed_events(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import open_registry
     from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 
@@ -131,7 +131,7 @@ def test_version_shows_only_completed_events(trained: Trained, copied: Settings,
     assert (document["approval"]["status"], document["promotion"], len(document["events"])) == ("timed out", None, 3)
 
 
-def test_batch_shows_every_version(trained: Trained, copied: Settings, command: Command) -> None:
+def test_lineage_batch_shows_every_version(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import list_versions, open_registry
 
     for batch_id in _batches(trained.data):
@@ -144,7 +144,7 @@ def test_batch_shows_every_version(trained: Trained, copied: Settings, command: 
     assert len(document["versions"]) + len(document["unreadable"]) == len(list_versions(open_registry(copied)))
 
 
-def test_batch_that_is_no_longer_on_disk_is_marked(trained: Trained, copied: Settings, command: Command) -> None:
+def test_lineage_batch_missing_on_disk_is_marked(trained: Trained, copied: Settings, command: Command) -> None:
     removed = _batches(trained.data)[1]
     shutil.rmtree(copied.batches / removed)
     code, printed, _ = command(trained.result.model_version)
@@ -156,7 +156,7 @@ def test_batch_that_is_no_longer_on_disk_is_marked(trained: Trained, copied: Set
     assert f"{MODEL_NAME} version {trained.result.model_version}" in printed
 
 
-def test_version_without_lineage_is_an_error_and_hides_no_other(
+def test_lineage_version_without_record_is_an_error_and_hides_no_other(
     trained: Trained, copied: Settings, command: Command
 ) -> None:
     from holdfast.model_versions.aliases import open_registry
@@ -185,7 +185,7 @@ def test_version_without_lineage_is_an_error_and_hides_no_other(
         (["--batch", ""], "No batch '' in "),
     ],
 )
-def test_unknown_name_is_an_error_in_one_line(
+def test_lineage_unknown_name_is_an_error_in_one_line(
     copied: Settings, command: Command, options: list[str], message: str
 ) -> None:
     code, printed, error = command(*options)
@@ -194,7 +194,7 @@ def test_unknown_name_is_an_error_in_one_line(
     assert len(error.strip().splitlines()) == 1
 
 
-def test_ambiguous_batch_id_is_an_error(copied: Settings, command: Command) -> None:
+def test_lineage_ambiguous_batch_id_is_an_error(copied: Settings, command: Command) -> None:
     from holdfast.ingestion.batches import list_batches
 
     batch = list_batches(copied)[0]
@@ -212,13 +212,13 @@ def test_ambiguous_batch_id_is_an_error(copied: Settings, command: Command) -> N
 
 
 @pytest.mark.parametrize("options", [[], ["1", "--batch", "ab"]])
-def test_neither_or_both_arguments_is_a_usage_error(command: Command, options: list[str]) -> None:
+def test_lineage_neither_or_both_arguments_exits_2(command: Command, options: list[str]) -> None:
     code, _, error = command(*options)
     assert code == 2
     assert "give either a version or --batch" in error
 
 
-def test_without_models_the_error_names_the_command(data_dir: Path, command: Command) -> None:
+def test_lineage_without_models_names_the_train_command(data_dir: Path, command: Command) -> None:
     code, _, error = command("1")
     assert code == 1
     assert "python -m flows.train" in error

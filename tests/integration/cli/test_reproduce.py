@@ -93,7 +93,7 @@ def result(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class TestIdentical:
-    def test_predictions_are_bit_identical(self, result: CommandResult, recorded: Any) -> None:
+    def test_reproduce_predictions_are_bit_identical(self, result: CommandResult, recorded: Any) -> None:
         assert result.code == 0, result.printed
         assert f"all {len(recorded.scores):,} test predictions" in result.printed
         scores = result.outcome.model.scores
@@ -101,12 +101,12 @@ class TestIdentical:
         assert scores["churned"].tolist() == recorded.scores["churned"].tolist()
         assert result.outcome.model.digests == recorded.recipe.digests
 
-    def test_retraining_uses_batches_and_settings_of_the_lineage(self, result: CommandResult, recorded: Any) -> None:
+    def test_reproduce_uses_batches_and_settings_of_the_lineage(self, result: CommandResult, recorded: Any) -> None:
         current = result.outcome.current
         for name in ("batches", "fingerprint", "horizon_days", "activity_days", "lock", "training_code", "python"):
             assert getattr(current, name) == getattr(recorded.lineage, name), name
 
-    def test_unused_batch_is_named(self, result: CommandResult) -> None:
+    def test_reproduce_unused_batch_is_named(self, result: CommandResult) -> None:
         assert f"not used: {result.unused_batch}, on disk but not part of the lineage" in result.printed
 
 
@@ -120,7 +120,9 @@ class TestChanged:
         assert not reproduction.identical
         return [item.part for item in reproduction.differences]
 
-    def test_other_parameter_changes_predictions(self, result: CommandResult, recorded: Any, dataset: Dataset) -> None:
+    def test_reproduce_other_parameter_changes_predictions(
+        self, result: CommandResult, recorded: Any, dataset: Dataset
+    ) -> None:
         from holdfast.training.fitting import fit_recipe, predict_churn
 
         def scores(recipe: Any) -> list[float]:
@@ -134,7 +136,7 @@ class TestChanged:
         model = replace(outcome.model, scores=outcome.model.scores.assign(model=scores(other)))
         assert self._parts(recorded, replace(outcome, model=model))[-1] == "predictions"
 
-    def test_other_amount_changes_inputs(self, recorded: Any, tmp_path: Path) -> None:
+    def test_reproduce_other_amount_changes_inputs(self, recorded: Any, tmp_path: Path) -> None:
         def raise_amount(table: pa.Table) -> pa.Table:
             amounts = table["amount"].to_pylist()
             return table.set_column(
@@ -149,7 +151,7 @@ class TestChanged:
         assert found[0] == "inputs"
         assert found[-1] == "predictions"
 
-    def test_lost_purchases_change_labels_only(self, recorded: Any, tmp_path: Path) -> None:
+    def test_reproduce_lost_purchases_change_labels_only(self, recorded: Any, tmp_path: Path) -> None:
         """Without the last purchases these customers churned; all inputs are the same."""
         found = self._with_batch(recorded, tmp_path, lambda table: table.slice(0, 0), batch=-1)
         assert found == ["labels", "test labels"]
@@ -169,7 +171,7 @@ class TestChanged:
 
 
 class TestNotReproduced:
-    def test_other_definitions_stop_before_features_are_built(self, recorded: Any, tmp_path: Path) -> None:
+    def test_reproduce_other_definitions_stop_before_features_are_built(self, recorded: Any, tmp_path: Path) -> None:
         from holdfast.lineage import isolated_retraining, retrain_worker
 
         other = replace(recorded.lineage, fingerprint=recorded.lineage.fingerprint | {"on_demand": "another"})
@@ -182,7 +184,7 @@ class TestNotReproduced:
         assert outcome.model is None
         assert outcome.current.fingerprint == recorded.lineage.fingerprint
 
-    def test_missing_batch_stops_before_the_process_starts(
+    def test_reproduce_missing_batch_stops_before_the_process_starts(
         self, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from holdfast.lineage import reproduction
@@ -195,7 +197,7 @@ class TestNotReproduced:
         assert [item.part for item in reproduced.differences] == ["batches"]
         assert missing in reproduced.differences[0].detail
 
-    def test_data_without_training_set_have_the_reason(self, recorded: Any, tmp_path: Path) -> None:
+    def test_reproduce_data_without_training_set_have_the_reason(self, recorded: Any, tmp_path: Path) -> None:
         from holdfast.lineage import isolated_retraining, retrain_worker
 
         early = recorded.recipe.model_copy(update={"development": (AS_OF - timedelta(days=4000),)})
@@ -207,7 +209,7 @@ class TestNotReproduced:
         assert outcome.model is None
         assert "had arrived by" in outcome.error
 
-    def test_failed_process_is_an_error_with_the_end_of_its_log(
+    def test_reproduce_failed_process_is_an_error_with_the_end_of_its_log(
         self, recorded: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         from holdfast.lineage import isolated_retraining
@@ -223,7 +225,9 @@ class TestNotReproduced:
             )
         assert lines == ["working"]
 
-    def test_version_without_recipe_is_an_error(self, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reproduce_version_without_recipe_is_an_error(
+        self, trained: Trained, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         from holdfast.lineage import reproduction
         from holdfast.model_versions.aliases import open_registry
 

@@ -96,7 +96,7 @@ def _labels(exported: Exposition, selector: Selector) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("used", USED, ids=lambda used: used.location)
-def test_expression_uses_exported_metrics_and_labels(used: UsedExpression, exported: Exposition) -> None:
+def test_dashboard_expression_uses_exported_metrics_and_labels(used: UsedExpression, exported: Exposition) -> None:
     query = parse_promql(used.expression)
     assert query.selectors
     known = SCRAPE_LABELS.copy()
@@ -123,7 +123,7 @@ def test_dashboard_and_alerts_use_every_metric(exported: Exposition) -> None:
     assert len(own) > 20
 
 
-def test_document_describes_every_metric_and_alert(exported: Exposition) -> None:
+def test_metrics_document_describes_every_metric_and_alert(exported: Exposition) -> None:
     own = {name for name in exported.families if name.startswith("holdfast_")}
     text = DOCUMENT.read_text()
     described = re.findall(r"^\| `(holdfast_\w+?)(?:_total)?`", text, re.MULTILINE)
@@ -131,7 +131,7 @@ def test_document_describes_every_metric_and_alert(exported: Exposition) -> None
     assert re.findall(r"^\| `(Holdfast\w+)`", text, re.MULTILINE) == [rule["alert"] for rule in _rules()]
 
 
-def test_panels_have_description_unit_and_data_source() -> None:
+def test_dashboard_panels_have_description_unit_and_data_source() -> None:
     panels = [panel for panel in _panels() if panel["type"] != "row"]
     assert len(panels) > 30
     for panel in panels:
@@ -146,7 +146,7 @@ def test_panels_have_description_unit_and_data_source() -> None:
             assert 'job="$job"' in target["expr"] or "ALERTS" in target["expr"]
 
 
-def test_panels_do_not_overlap() -> None:
+def test_dashboard_panels_do_not_overlap() -> None:
     panels = _panels()
     assert len({panel["id"] for panel in panels}) == len(panels)
     positions = [panel["gridPos"] for panel in panels]

@@ -209,7 +209,7 @@ time.sleep(60)
 
 
 @pytest.mark.long
-def test_clean_start_command_killed_server_restarts_on_the_port_of_its_orphan(tmp_path: Path) -> None:
+def test_supervisor_killed_server_restarts_on_the_port_of_its_orphan(tmp_path: Path) -> None:
     port = free_port()
     server = tmp_path / "server.py"
     server.write_text(_SERVER)

@@ -137,7 +137,7 @@ def _working(environment: dict[str, str], folder: Path) -> Iterator[None]:
         yield
 
 
-def test_a_stale_store_is_filled_again_though_the_run_is_killed(world: World) -> None:
+def test_features_killed_run_for_stale_store_runs_again(world: World) -> None:
     """The event starts it; the worker sees it die: Crashed, an alert, the same once more, and then it is over."""
     first = world.kill("features")
     killed, again = world.over("features", 2)
@@ -158,7 +158,7 @@ def test_a_stale_store_is_filled_again_though_the_run_is_killed(world: World) ->
     assert len(world.runs("features")) == 2, "neither stale scores nor a stale champion fill a store"
 
 
-def test_drift_leads_to_one_decision_with_the_right_parameters(world: World) -> None:
+def test_retrain_drift_events_start_one_run_with_their_parameters(world: World) -> None:
     (only,) = world.over("retrain")  # neither the skew nor the rest of the burst has started another
     assert only["state_type"] == "COMPLETED", only["state"]
     given = only["parameters"]
@@ -172,7 +172,7 @@ def test_drift_leads_to_one_decision_with_the_right_parameters(world: World) -> 
     assert f"Prompted by holdfast.drift.detected about {given['subject']}" in artifact["data"]
 
 
-def test_of_two_retrainings_at_once_one_is_cancelled(world: World) -> None:
+def test_retrain_two_concurrent_runs_one_is_cancelled(world: World) -> None:
     before = len(world.over("retrain"))
     started = [world.start("retrain", {}) for _ in range(2)]
     runs = world.over("retrain", before + 2)[before:]

@@ -36,7 +36,7 @@ def _online(settings: Settings) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.long
-def test_only_missing_days_run_and_the_online_store_is_left_alone(settings: Settings) -> None:
+def test_backfill_scored_days_are_skipped_and_online_store_is_unchanged(settings: Settings) -> None:
     from prefect.artifacts import Artifact
 
     from flows.backfill import backfill
@@ -67,7 +67,7 @@ def test_only_missing_days_run_and_the_online_store_is_left_alone(settings: Sett
     assert _online(settings) == online
 
 
-def test_a_day_is_as_if_it_had_been_scored_then(settings: Settings) -> None:
+def test_backfill_past_day_equals_score_of_that_day(settings: Settings) -> None:
     from flows.backfill import backfill
     from flows.score import score
 
@@ -97,7 +97,7 @@ def _backfill_killed_at(nth: int) -> None:
 
 
 @pytest.mark.long
-def test_a_killed_one_goes_on_where_it_stopped(settings: Settings) -> None:
+def test_backfill_killed_run_continues_at_the_next_day(settings: Settings) -> None:
     from flows.backfill import backfill
 
     child = start_process(_backfill_killed_at, settings.data, 3, api=prefect_api())
@@ -110,7 +110,7 @@ def test_a_killed_one_goes_on_where_it_stopped(settings: Settings) -> None:
     assert len(list_score_tables(settings)) == 5
 
 
-def test_a_range_beyond_the_data_is_refused_whole(settings: Settings) -> None:
+def test_backfill_range_beyond_the_data_raises_and_writes_nothing(settings: Settings) -> None:
     from flows.backfill import backfill
 
     with pytest.raises(BackfillRangeError, match=f"not covered by data: .* to {AS_OF:%Y-%m-%d}, or ingest more"):

@@ -40,9 +40,9 @@ class Backtested:
     """A shop after a backtest of the policy ``decay``."""
 
     settings: Settings
-    make_plan: BacktestPlan
+    plan: BacktestPlan
     result: BacktestResult
-    printed: str
+    output: str
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,7 +88,7 @@ def _walk(data: Path, backtest_plan: BacktestPlan, policy: Policy) -> list[Backt
         return walk(BacktestJob(plan=backtest_plan, policy=policy))
 
 
-def test_the_result_is_one_json_file_of_the_schema(backtested: Backtested) -> None:
+def test_backtest_result_is_one_json_file_of_the_schema(backtested: Backtested) -> None:
     path = result_path(backtested.settings, "decay")
     assert read_result(path, backtested.plan.key) == backtested.result
     content = json.loads(path.read_text())
@@ -111,7 +111,7 @@ def test_backtest_decay_trains_first_and_on_measured_decay(backtested: Backteste
     assert [step.matured for step in (first, second, third)] == [[], [], []]
 
 
-def test_every_step_has_its_scores_and_its_outcome(backtested: Backtested) -> None:
+def test_backtest_every_step_has_scores_and_outcome(backtested: Backtested) -> None:
     for step in backtested.result.steps:
         scores = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
         assert len(scores) == step.customers > 50
@@ -138,7 +138,7 @@ def test_backtest_writes_the_plot(backtested: Backtested, tmp_path: Path) -> Non
     assert copy.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_real_registry_and_features_are_left_alone(backtested: Backtested) -> None:
+def test_backtest_does_not_change_registry_and_features(backtested: Backtested) -> None:
     left = {path.name for path in backtested.settings.data.iterdir()}
     assert left <= {"batches", "batches.lock", "staging", "snapshots", "search", "backtest", REPLAY_MARKER}
 
@@ -159,7 +159,7 @@ def walked(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> tu
     return data, _walk(data, backtest_plan.model_copy(update={"steps": moments}), "drift")
 
 
-def test_what_happens_later_changes_nothing_before(
+def test_walk_later_transactions_do_not_change_earlier_steps(
     backtested: Backtested, walked: tuple[Path, list[BacktestStep]]
 ) -> None:
     """Also: two walks from the same data, each in a world of its own, give the same to the bit."""
@@ -172,7 +172,9 @@ def test_what_happens_later_changes_nothing_before(
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
-def test_what_has_happened_counts(backtested: Backtested, walked: tuple[Path, list[BacktestStep]]) -> None:
+def test_walk_earlier_transactions_change_later_steps(
+    backtested: Backtested, walked: tuple[Path, list[BacktestStep]]
+) -> None:
     _, (_, _, after) = walked
     assert after.customers > backtested.result.steps[1].customers
     assert after.train
@@ -181,7 +183,7 @@ def test_what_has_happened_counts(backtested: Backtested, walked: tuple[Path, li
     assert [item.psi for item in after.drift] == sorted((item.psi for item in after.drift), reverse=True)
 
 
-def test_too_little_history_is_recorded_and_nobody_is_scored(walked: tuple[Path, list[BacktestStep]]) -> None:
+def test_walk_short_history_is_recorded_and_scores_no_customer(walked: tuple[Path, list[BacktestStep]]) -> None:
     data, (early, _, _) = walked
     assert early.train
     assert early.training is not None
@@ -208,7 +210,7 @@ def test_backtest_scores_are_reproducible(backtested: Backtested) -> None:
             champion.score(others)
 
 
-def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: Backtested) -> None:
+def test_load_training_rows_of_champion_equals_its_development_set(backtested: Backtested) -> None:
     from holdfast.monitoring.drift.reference import load_training_rows
     from holdfast.training.mlflow_tracking import open_tracking
     from holdfast.training.recipe import RECIPE_FILE, Recipe
@@ -220,7 +222,7 @@ def test_drift_is_measured_from_the_rows_the_champion_was_fitted_on(backtested: 
         assert load_training_rows(client, settings, "1").digests() == recipe.digests["development"]
 
 
-def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, tmp_path: Path) -> None:
+def test_compile_results_second_policy_is_compared_with_earlier_results(backtested: Backtested, tmp_path: Path) -> None:
     """A policy that did exactly the same differs by nothing; of another plan, nothing is taken up."""
     from holdfast.backtesting.compile_results import add_earlier_steps, compile_results
 
@@ -245,7 +247,7 @@ def test_another_policy_is_compared_with_what_is_there(backtested: Backtested, t
         ((datetime(2022, 1, 1), datetime(2022, 5, 1)), HoldfastError, "No transaction before 2022-01-01"),  # noqa: DTZ001
     ],
 )
-def test_a_window_without_sense_is_one_error_and_changes_nothing(
+def test_backtest_invalid_window_raises_and_writes_nothing(
     flows_in_process: None, tmp_path: Path, window: tuple[datetime, datetime], error: type[Exception], message: str
 ) -> None:
     with use_data_folder(_replayed(tmp_path)) as settings:
@@ -256,7 +258,7 @@ def test_a_window_without_sense_is_one_error_and_changes_nothing(
         assert not (settings.data / "backtest").exists()
 
 
-def test_one_backtest_at_a_time(flows_in_process: None, tmp_path: Path) -> None:
+def test_backtest_second_concurrent_run_raises(flows_in_process: None, tmp_path: Path) -> None:
     with use_data_folder(_replayed(tmp_path)) as settings:
         from flows.backtest import backtest
 
@@ -296,7 +298,7 @@ def test_backtest_failed_policy_keeps_earlier_results(
         (["--from", "2023-01-01", "--to", "2024-01-01", "--rules", '{"max_psi": -1}'], 1, "greater than 0"),
     ],
 )
-def test_options_that_make_no_sense(
+def test_backtest_command_invalid_options_exit_with_message(
     options: list[str], code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from flows._cli import run_flow

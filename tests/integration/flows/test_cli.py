@@ -62,7 +62,7 @@ def command(prefect_server: None, tmp_path: Path) -> Command:
     return run
 
 
-def test_parameters_are_options_and_the_result_is_printed(command: Command) -> None:
+def test_run_flow_option_sets_parameter_and_prints_result(command: Command) -> None:
     done = command("--when", "1998-07-01")
     assert done.code == 0, done.stderr
     assert "done at 1998-07-01 00:00:00" in done.stdout
@@ -75,14 +75,14 @@ def test_parameters_are_options_and_the_result_is_printed(command: Command) -> N
         ("disk", "OSError: [Errno 28] No space left on device"),
     ],
 )
-def test_an_expected_error_is_one_line_and_exit_code_1(command: Command, what: str, line: str) -> None:
+def test_run_flow_expected_error_exits_1_with_one_line(command: Command, what: str, line: str) -> None:
     done = command("--what", what)
     assert done.code == 1
     assert line in done.stderr.splitlines()
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_run_flow_unreachable_server_exits_1_with_one_line(tmp_path: Path) -> None:
     api = f"http://127.0.0.1:{free_port()}/api"
     code = join_process(start_process(_probe, tmp_path / "data", [], tmp_path, api=api))
     (line,) = [line for line in (tmp_path / "stderr").read_text().splitlines() if "ServerDownError" in line]
@@ -93,7 +93,7 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in (tmp_path / "stderr").read_text()
 
 
-def test_a_defect_keeps_its_traceback(command: Command) -> None:
+def test_run_flow_unexpected_error_has_traceback(command: Command) -> None:
     done = command("--what", "defect")
     assert done.code == 1
     assert "Traceback (most recent call last)" in done.stderr
@@ -101,7 +101,7 @@ def test_a_defect_keeps_its_traceback(command: Command) -> None:
 
 
 @pytest.mark.parametrize("name", ["train", "promote"])
-def test_no_option_is_offered_that_cannot_be_given(
+def test_run_flow_help_lists_no_settings_object(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A whole settings object is no option: whatever is typed after it is refused."""
@@ -114,7 +114,7 @@ def test_no_option_is_offered_that_cannot_be_given(
     assert "Settings>" not in printed
 
 
-def test_days_are_given_without_a_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_flow_day_with_time_exits_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     backfill = importlib.import_module("flows.backfill").backfill
     monkeypatch.setattr(sys, "argv", ["backfill", "--start", "1998-07-01T12", "--end", "1998-07-02"])
     with pytest.raises(SystemExit) as ended:
@@ -123,7 +123,7 @@ def test_days_are_given_without_a_time(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "does not match the format" in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
-def test_a_list_of_names_is_given_one_by_one(
+def test_run_flow_repeated_option_gives_a_list(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[Any] = []
@@ -148,7 +148,7 @@ def _unwatched(function: Callable[..., None]) -> Any:
 
 
 @pytest.mark.parametrize(("name", "option"), [("train", "--training"), ("gates", "--thresholds")])
-def test_settings_are_given_as_json_and_nonsense_is_one_line(
+def test_run_flow_invalid_json_settings_exit_1_with_one_line(
     name: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [name, option, '{"folds": 0, "min_roc_auc": 7}'])

@@ -26,7 +26,7 @@ def today(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "today.csv"), str(tmp_path / "today.yaml")
 
 
-def test_new_transactions_are_in_the_scores_of_the_day(
+def test_daily_new_transactions_are_in_the_scores_of_the_day(
     registry_shop: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.runtime import flow_run
@@ -70,7 +70,7 @@ def test_daily_without_champion_scores_no_customer(
     assert not shop.scores.exists()
 
 
-def test_a_step_that_fails_ends_it(
+def test_daily_failed_step_ends_the_run(
     registry_shop: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.daily import daily
@@ -90,7 +90,7 @@ def test_a_step_that_fails_ends_it(
     assert not settings.scores.exists()
 
 
-def test_a_source_does_not_mix_with_a_replayed_data_set(
+def test_daily_source_with_replayed_data_set_raises(
     flows_in_process: None, tmp_path: Path, today: tuple[str, str]
 ) -> None:
     from flows.daily import daily

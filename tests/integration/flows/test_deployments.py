@@ -13,9 +13,8 @@ import httpx
 import pytest
 
 from holdfast.runtime.processes import free_port
-from tests.e2e.test_main_job import state
 from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
-from tests.support.main_job import ROOT, MainJob, run
+from tests.support.main_job import ROOT, MainJob, file_states, run
 from tests.support.prefect_server import post, send
 from tests.support.server_processes import ServerProcess, running_server, wait_for, wait_for_response
 
@@ -103,7 +102,7 @@ def deployed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Ite
             worker.end(signal.SIGTERM)
 
 
-def test_every_flow_is_deployed(deployed: Deployed) -> None:
+def test_deploy_creates_a_deployment_of_every_flow(deployed: Deployed) -> None:
     found = deployed.deployments()
     assert found.keys() == SCHEDULES.keys()
     for name, deployment in found.items():
@@ -123,14 +122,14 @@ def test_deploy_prints_no_warning(deployed: Deployed) -> None:
     assert not re.search(r"Warning|Traceback|deprecat|[Ee]rror|could not", deployed.output)
 
 
-def test_the_schedules_are_those_of_prefect_yaml(deployed: Deployed) -> None:
+def test_deploy_schedules_equal_prefect_yaml(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
         crons = [(item["schedule"]["cron"], item["schedule"]["timezone"]) for item in deployment["schedules"]]
         assert crons == ([(SCHEDULES[name], "UTC")] if SCHEDULES[name] else []), name
         assert all(item["active"] is (name not in SWITCHED_OFF) for item in deployment["schedules"])
 
 
-def test_the_scheduler_has_planned_runs(deployed: Deployed) -> None:
+def test_scheduler_plans_runs_of_active_schedules(deployed: Deployed) -> None:
     """A broken set of libraries lets it start and schedule nothing."""
 
     wanted = {name for name, cron in SCHEDULES.items() if cron} - SWITCHED_OFF
@@ -145,14 +144,14 @@ def test_the_scheduler_has_planned_runs(deployed: Deployed) -> None:
     assert names == wanted
 
 
-def test_no_deployment_runs_twice_at_once(deployed: Deployed) -> None:
+def test_deploy_limits_concurrent_runs(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
         assert deployment["global_concurrency_limit"]["limit"] == ENQUEUED.get(name, 1), name
         wanted = "ENQUEUE" if name in ENQUEUED else "CANCEL_NEW"
         assert deployment["concurrency_options"]["collision_strategy"] == wanted, name
 
 
-def test_triggers_are_automations(deployed: Deployed) -> None:
+def test_deploy_creates_an_automation_for_every_trigger(deployed: Deployed) -> None:
     found = {item["name"]: item for item in post(deployed.api, "/automations/filter", {})}
     assert found.keys() == AUTOMATIONS
     ids = {item["id"]: name for name, item in deployed.deployments().items()}
@@ -163,7 +162,7 @@ def test_triggers_are_automations(deployed: Deployed) -> None:
         assert ids[action["deployment_id"]] in ("features", "recover", "retrain", "rollout")
 
 
-def test_parameters_have_a_schema(deployed: Deployed) -> None:
+def test_deploy_parameters_have_a_schema(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
         schema = deployment["parameter_openapi_schema"]
         assert schema["properties"].keys() == PARAMETERS[name], name
@@ -172,20 +171,20 @@ def test_parameters_have_a_schema(deployed: Deployed) -> None:
             assert described.get("description"), f"{name}: {parameter} has no description in the Prefect UI"
 
 
-def test_a_wrong_parameter_is_refused(deployed: Deployed) -> None:
+def test_create_flow_run_invalid_parameter_is_rejected(deployed: Deployed) -> None:
     features = deployed.deployments()["features"]["id"]
     refused = deployed.api.post(f"/deployments/{features}/create_flow_run", json={"parameters": {"as_of": ["soon"]}})
     assert refused.status_code == 409
     assert "soon" in refused.text
 
 
-def test_a_worker_picks_up_scheduled_runs(deployed: Deployed, main_job: MainJob) -> None:
+def test_worker_scheduled_runs_complete_or_fail_with_reason(deployed: Deployed, main_job: MainJob) -> None:
     """A run that succeeds with parity, and a run that fails with the reason in its state. Neither changes anything."""
     for deployment in deployed.deployments().values():  # else the cron schedules get in the way at 01:00, 02:00, 04:00
         send(deployed.api, "POST", f"/deployments/{deployment['id']}/pause_deployment")
     for automation in post(deployed.api, "/automations/filter", {}):  # a failed run would start another
         send(deployed.api, "PATCH", f"/automations/{automation['id']}", {"enabled": False})
-    before = state(main_job.data)
+    before = file_states(main_job.data)
     late = deployed.schedule("features", 3, {})
     too_early = deployed.schedule("train", 3, {"as_of": "1990-01-01T00:00:00Z"})
     assert deployed.run(late)["state_type"] in ("SCHEDULED", "PENDING")  # a worker looks some seconds ahead
@@ -204,10 +203,10 @@ def test_a_worker_picks_up_scheduled_runs(deployed: Deployed, main_job: MainJob)
     assert parity["mismatches"] == 0
     assert parity["customers"] == main_job.summary["customers"]
     assert parity["values compared"] == main_job.summary["parity"]["values_compared"]
-    assert state(main_job.data) == before
+    assert file_states(main_job.data) == before
 
 
-def test_the_main_job_leaves_its_artifacts(main_job: MainJob) -> None:
+def test_main_job_saves_its_artifacts(main_job: MainJob) -> None:
     database = main_job.data / "prefect" / "prefect.db"
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as prefect:
         rows = prefect.execute("SELECT key, type, data, description FROM artifact").fetchall()

@@ -15,7 +15,7 @@ from tests.support.online_values import HISTORY, write_online_values
 from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process, use_data_folder
 
 
-def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_in_process: None, shop: Settings) -> None:
+def test_features_parity_mismatch_fails_and_next_run_repairs_it(flows_in_process: None, shop: Settings) -> None:
     from prefect.artifacts import Artifact
 
     from flows.features import features
@@ -40,7 +40,7 @@ def test_a_mismatch_fails_the_flow_and_the_next_run_heals_it(flows_in_process: N
     assert healed.parity.mismatches == 0
 
 
-def test_what_runs_by_itself_changes_no_definitions(
+def test_features_without_apply_does_not_change_definitions(
     flows_in_process: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from feature_repo.feature_services import churn_v1
@@ -63,7 +63,7 @@ def test_features_without_data_raises(flows_in_process: None, tmp_path: object) 
         features(AS_OF)
 
 
-def test_fractions_of_a_second_are_refused(flows_in_process: None, shop: Settings) -> None:
+def test_features_as_of_with_microseconds_raises(flows_in_process: None, shop: Settings) -> None:
     from flows.features import features
 
     with pytest.raises(ValueError, match="online stores keep whole seconds"):
@@ -76,7 +76,7 @@ def _features() -> None:
     assert features(AS_OF, KNOWN_AT).parity.mismatches == 0
 
 
-def test_two_at_once_both_succeed(prefect_server: None, shop: Settings) -> None:
+def test_features_two_concurrent_runs_both_succeed(prefect_server: None, shop: Settings) -> None:
     from holdfast.feast_stores.open_store import open_store
 
     children = [start_process(_features, shop.data, api=prefect_api()) for _ in range(2)]

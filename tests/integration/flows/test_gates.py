@@ -25,7 +25,7 @@ def stopped_by(result: Any) -> dict[str, str]:
     return {gate.name: gate.detail for gate in result.failed}
 
 
-def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> None:
+def test_gates_passed_version_becomes_challenger_and_verdict_is_stored(client: Any) -> None:
     from prefect.artifacts import Artifact
 
     version = register_version(client)
@@ -54,7 +54,7 @@ def test_who_passes_is_the_challenger_and_the_verdict_is_kept(client: Any) -> No
     assert artifact.description == f"{MODEL_NAME} version {version}: passed every gate. {own}"
 
 
-def test_the_same_evidence_is_judged_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gates_same_evidence_is_evaluated_once(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.promotion import evidence_collection
 
     version = register_version(client)
@@ -84,7 +84,7 @@ def test_gates_failed_verdict_is_computed_again(client: Any, monkeypatch: pytest
     assert [item.verdict for item in events if isinstance(item, GatesRecord)] == ["failed", "passed"]
 
 
-def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> None:
+def test_gates_unreadable_report_is_named_and_computed_again(client: Any) -> None:
     from holdfast.promotion.gate_report import BadReportError, read_report
 
     version = register_version(client)
@@ -103,7 +103,7 @@ def test_a_report_that_cannot_be_read_is_named_and_judged_again(client: Any) -> 
 
 
 @pytest.mark.long
-def test_other_circumstances_are_judged_again(client: Any) -> None:
+def test_gates_changed_threshold_or_champion_is_computed_again(client: Any) -> None:
     first = register_version(client)
     run_gates(first)
     assert run_gates(first, max_size_mb=19).computed is True
@@ -114,7 +114,7 @@ def test_other_circumstances_are_judged_again(client: Any) -> None:
     assert (found.value, found.verdict) == (0, "passed"), "the same model is no worse"
 
 
-def test_worse_than_the_champion(client: Any) -> None:
+def test_gates_version_worse_than_champion_fails(client: Any) -> None:
     champion, worse = register_version(client), register_version(client, "noisy")
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
     (name, detail), *others = stopped_by(run_gates(worse)).items()
@@ -131,7 +131,7 @@ def test_worse_than_the_champion(client: Any) -> None:
 
 
 @pytest.mark.long
-def test_a_champion_of_other_features_is_compared_on_shared_rows(client: Any) -> None:
+def test_gates_champion_of_other_features_is_compared_on_shared_rows(client: Any) -> None:
     other = base_shop().fingerprint | {"feature_service": "other"}
     champion = register_version(
         client, "noisy", fingerprint=other, inputs=["purchase_days"], reference=[1.0], examples=[]
@@ -151,12 +151,12 @@ def test_a_champion_of_other_features_is_compared_on_shared_rows(client: Any) ->
     assert stopped_by(run_gates(better, min_shared_rows=rows)) == {}, "a champion of an older contract"
 
 
-def test_a_model_that_points_the_wrong_way(client: Any) -> None:
+def test_gates_inverted_model_fails_the_direction_gate(client: Any) -> None:
     stops = stopped_by(run_gates(register_version(client, "inverted")))
     assert "behaviour: direction" in stops
 
 
-def test_the_registered_model_is_not_the_tested_one(client: Any) -> None:
+def test_gates_registered_model_other_than_tested_fails(client: Any) -> None:
     import skops.io
 
     from tests.support.registered_versions import fit_kind
@@ -167,13 +167,13 @@ def test_the_registered_model_is_not_the_tested_one(client: Any) -> None:
     assert "scores as tested" in stopped_by(run_gates(version))
 
 
-def test_a_forbidden_input(client: Any) -> None:
+def test_gates_forbidden_input_fails(client: Any) -> None:
     assert stopped_by(run_gates(register_version(client), forbidden_inputs=["*_amount"])) == {
         "no forbidden input": "total_amount, mean_purchase_amount"
     }
 
 
-def test_one_that_is_too_slow_or_too_large(client: Any) -> None:
+def test_gates_slow_or_large_model_fails(client: Any) -> None:
     version = register_version(client)
     fair = {gate.name: gate.value for gate in run_gates(version).gates}
     for name, limit in (("latency", "max_latency_ms"), ("size", "max_size_mb")):
@@ -183,7 +183,7 @@ def test_one_that_is_too_slow_or_too_large(client: Any) -> None:
         assert read_aliases(client) == {}
 
 
-def test_rolled_back_once_is_no_challenger_again_by_itself(client: Any) -> None:
+def test_gates_rolled_back_version_fails(client: Any) -> None:
     version = register_version(client)
     assert run_gates(version).challenger
     RollbackRecord(to="1", when=datetime.now(UTC), who="ann", why="complaints").save(client, version)
@@ -207,7 +207,7 @@ class TestRefutedInProduction:
         return champion, version
 
     @pytest.mark.parametrize("judges", ["the latest", "training"])
-    def test_what_runs_by_itself_makes_it_no_challenger_again(self, client: Any, judges: str) -> None:
+    def test_gates_automatic_run_refuted_version_is_not_challenger(self, client: Any, judges: str) -> None:
         from prefect import flow
 
         from flows.gates import gates
@@ -224,14 +224,14 @@ class TestRefutedInProduction:
         assert "canary of 5.0%" in result.failed[0].detail and "slow" in result.failed[0].detail
         assert read_aliases(client) == {CHAMPION: champion}
 
-    def test_nothing_promotes_it(self, client: Any) -> None:
+    def test_promote_refuted_version_raises(self, client: Any) -> None:
         from flows.promote import promote
 
         _, version = self.refuted(client)
         with pytest.raises(PromotionRefusedError, match=r"worse than the champion in its rollout.* \(slow\)"):
             promote(version)
 
-    def test_named_it_is_judged_again_and_rolled_out_again(self, client: Any) -> None:
+    def test_gates_named_refuted_version_is_evaluated_and_rolled_out_again(self, client: Any) -> None:
         """The runbook's way back; and while that rollout is at work, training on the same data does not undo it."""
         from flows.gates import gates
 
@@ -249,7 +249,7 @@ class TestRefutedInProduction:
 
 
 @pytest.mark.long
-def test_parity_with_a_mismatch_and_without_a_report(registry_shop: tuple[Settings, Any]) -> None:
+def test_gates_parity_mismatch_or_missing_report_fails(registry_shop: tuple[Settings, Any]) -> None:
     settings, client = registry_shop
     version, path = register_version(client), settings.feast / "parity.json"
     report = json.loads(path.read_text())
@@ -266,7 +266,7 @@ def test_parity_with_a_mismatch_and_without_a_report(registry_shop: tuple[Settin
 
 
 @pytest.mark.long
-def test_what_the_features_flow_finds_is_what_the_gate_sees(registry_shop: tuple[Settings, Any]) -> None:
+def test_gates_mismatch_found_by_features_flow_fails(registry_shop: tuple[Settings, Any]) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
 
     from flows.features import features
@@ -300,20 +300,20 @@ def test_what_the_features_flow_finds_is_what_the_gate_sees(registry_shop: tuple
         ("model/model.skops", "size"),
     ],
 )
-def test_what_its_run_lacks_stops_it(client: Any, without: str, stops: str) -> None:
+def test_gates_missing_run_file_fails_its_gate(client: Any, without: str, stops: str) -> None:
     stopped = stopped_by(run_gates(register_version(client, without=without)))
     assert without.split("/")[-1] in stopped[stops]
     assert read_aliases(client) == {}
 
 
-def test_of_other_definitions_than_the_registry_of_features(client: Any) -> None:
+def test_gates_other_definitions_fail_direction_and_parity(client: Any) -> None:
     version = register_version(client, fingerprint=base_shop().fingerprint | {"transformations": "other"})
     stopped = stopped_by(run_gates(version))
     assert "(transformations differ); train again" in stopped["behaviour: direction"]
     assert "(transformations differ)" in stopped["parity"]
 
 
-def test_what_could_not_be_computed_is_tried_again(client: Any) -> None:
+def test_gates_verdict_with_error_is_computed_again(client: Any) -> None:
     version = register_version(client, without="evaluation.json")
     assert run_gates(version).computed is True
     run = client.get_model_version(MODEL_NAME, version).run_id
@@ -322,7 +322,7 @@ def test_what_could_not_be_computed_is_tried_again(client: Any) -> None:
     assert (again.computed, stopped_by(again)) == (True, {})
 
 
-def test_a_verdict_of_the_evaluation_names_its_gate(client: Any) -> None:
+def test_gates_unstable_evaluation_fails_the_stability_gate(client: Any) -> None:
     version = register_version(client, evaluation=good_evaluation(instability=make_interval(0.5)))
     assert list(stopped_by(run_gates(version))) == ["stability"]
     record = GatesRecord.load(client, version)
@@ -330,7 +330,7 @@ def test_a_verdict_of_the_evaluation_names_its_gate(client: Any) -> None:
     assert (record.verdict, record.failed) == ("failed", ["stability"])
 
 
-def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gates_champion_changed_during_run_sets_no_challenger(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.promotion import evidence_collection
 
     version, other = register_version(client), register_version(client)
@@ -346,7 +346,7 @@ def test_a_champion_that_moved_meanwhile_gets_no_challenger(client: Any, monkeyp
     assert read_aliases(client) == {CHAMPION: other}
 
 
-def test_the_latest_is_judged_and_an_unknown_one_is_named(client: Any) -> None:
+def test_gates_without_version_evaluate_the_latest_and_unknown_raises(client: Any) -> None:
     from flows.gates import gates
 
     register_version(client)
@@ -356,7 +356,7 @@ def test_the_latest_is_judged_and_an_unknown_one_is_named(client: Any) -> None:
         gates("999")
 
 
-def test_the_command_prints_the_table_and_fails_with_the_gates(
+def test_gates_command_prints_table_and_exits_1_if_a_gate_fails(
     client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import sys

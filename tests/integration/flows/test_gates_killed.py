@@ -26,7 +26,7 @@ def _judge_and_die(call: str, nth: int, version: str) -> None:
 @pytest.mark.parametrize(
     ("call", "nth"), [("log_text", 2), ("set_tag", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)]
 )
-def test_gates_killed_anywhere_leave_no_challenger_unjudged(
+def test_gates_killed_at_any_call_leave_no_challenger_without_verdict(
     registry_shop: tuple[Settings, Any], call: str, nth: int
 ) -> None:
     from flows.gates import gates
@@ -44,7 +44,7 @@ def test_gates_killed_anywhere_leave_no_challenger_unjudged(
     assert read_aliases(client) == {CHALLENGER: version}
 
 
-def test_a_challenger_that_fails_is_none_before_it_is_recorded(registry_shop: tuple[Settings, Any]) -> None:
+def test_gates_failed_challenger_loses_the_alias_before_the_record(registry_shop: tuple[Settings, Any]) -> None:
     settings, client = registry_shop
     version = register_version(client, without="evaluation.json")
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)

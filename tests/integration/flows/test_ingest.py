@@ -26,7 +26,7 @@ def _artifact(key: str) -> Any:
     return Artifact.get(key)
 
 
-def test_the_flow_stores_a_batch_and_reports_it(
+def test_ingest_new_source_stores_and_reports_a_batch(
     prefect_server: None, files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import ingest
@@ -52,7 +52,7 @@ def test_the_flow_stores_a_batch_and_reports_it(
     assert ingest.ingest(*files).status == "already ingested"
 
 
-def test_a_source_needs_a_mapping(prefect_server: None, files: tuple[str, str]) -> None:
+def test_ingest_source_without_mapping_raises(prefect_server: None, files: tuple[str, str]) -> None:
     from flows.ingest import ingest
     from holdfast.core.errors import IngestError
 
@@ -73,7 +73,7 @@ def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_command_line_prints_a_refusal_without_a_traceback(prefect_server: None, files: tuple[str, str]) -> None:
+def test_ingest_command_rejected_source_prints_no_traceback(prefect_server: None, files: tuple[str, str]) -> None:
     source, mapping = files
     done = _command("--source", source, "--mapping", mapping)
     assert done.returncode == 0, done.stderr

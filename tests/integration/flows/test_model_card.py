@@ -33,9 +33,7 @@ def _artifacts(key: str) -> list[Any]:
         return client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
 
 
-def test_the_card_is_in_the_run_and_beside_the_flow_run(
-    flows_in_process: None, trained: Trained, copied: Settings
-) -> None:
+def test_model_card_is_saved_in_run_and_artifact(flows_in_process: None, trained: Trained, copied: Settings) -> None:
     from holdfast.model_versions.aliases import open_registry
 
     result = model_card(trained.result.model_version)
@@ -52,7 +50,7 @@ def test_the_card_is_in_the_run_and_beside_the_flow_run(
     assert markdown in stored
 
 
-def test_it_is_the_same_until_something_happens(flows_in_process: None, trained: Trained, copied: Settings) -> None:
+def test_build_model_card_is_stable_until_promotion(flows_in_process: None, trained: Trained, copied: Settings) -> None:
     from holdfast.model_versions.aliases import open_registry, set_champion
     from holdfast.model_versions.records import PromotionRecord
     from holdfast.reporting.model_card import build_model_card as written
@@ -70,7 +68,7 @@ def test_it_is_the_same_until_something_happens(flows_in_process: None, trained:
     assert "| champion: in service |" in then.markdown
 
 
-def test_a_run_without_a_test_gives_no_card(trained: Trained, copied: Settings) -> None:
+def test_build_model_card_run_without_evaluation_raises(trained: Trained, copied: Settings) -> None:
     from holdfast.model_versions.aliases import open_registry
     from holdfast.reporting.model_card import NoEvaluationError
     from holdfast.reporting.model_card import build_model_card as written

@@ -23,12 +23,12 @@ def flow_of(name: str) -> Any:
     return getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), function)
 
 
-def test_every_flow_is_deployed() -> None:
+def test_prefect_yaml_deploys_every_flow() -> None:
     assert DEPLOYMENTS.keys() == SCHEDULES.keys() == PARAMETERS.keys()
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_a_deployment_is_complete(name: str) -> None:
+def test_deployment_is_complete(name: str) -> None:
     deployment, flow = DEPLOYMENTS[name], flow_of(name)
     assert flow.name == name
     assert len(deployment["description"]) > 20
@@ -41,7 +41,7 @@ def test_a_deployment_is_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_the_ui_shows_a_form_for_its_parameters(name: str) -> None:
+def test_deployment_parameters_have_type_and_description(name: str) -> None:
     schema = parameter_schema(flow_of(name)).model_dump()
     assert schema["properties"].keys() == PARAMETERS[name]
     assert set(schema.get("required", [])) == REQUIRED.get(name, set())
@@ -55,7 +55,7 @@ def test_the_ui_shows_a_form_for_its_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_what_runs_by_itself_needs_no_parameter(name: str) -> None:
+def test_deployment_with_schedule_needs_no_parameter(name: str) -> None:
     given = set(DEPLOYMENTS[name].get("parameters", {}))
     assert given <= PARAMETERS[name]
     for schedule in DEPLOYMENTS[name].get("schedules", []):
@@ -70,7 +70,7 @@ def test_what_runs_by_itself_needs_no_parameter(name: str) -> None:
         assert REQUIRED.get(name, set()) <= given | trigger.get("parameters", {}).keys() <= PARAMETERS[name]
 
 
-def test_parameters_from_events_arrive_as_what_they_are() -> None:
+def test_trigger_parameters_are_json_templates() -> None:
     """A plain template arrives as text, and the server refuses the run where nobody sees it."""
     taken = [
         value
@@ -84,11 +84,11 @@ def test_parameters_from_events_arrive_as_what_they_are() -> None:
         assert value["value"]["template"].strip("{} ").endswith("| tojson")
 
 
-def test_retraining_is_never_started_by_skew() -> None:
+def test_retrain_trigger_expects_drift_or_quality_events() -> None:
     (trigger,) = DEPLOYMENTS["retrain"]["triggers"]
     assert trigger["expect"] == ["holdfast.drift.detected", "holdfast.quality.dropped"]
 
 
-def test_every_flow_has_a_command_line() -> None:
+def test_deployed_flow_has_a_command() -> None:
     for name in DEPLOYMENTS:
         assert "run_flow(" in inspect.getsource(inspect.getmodule(flow_of(name).fn)), name

@@ -30,7 +30,7 @@ def challenger(client: Any, champion: str | None) -> str:
     return version
 
 
-def test_the_challenger_becomes_the_champion_once(client: Any) -> None:
+def test_promote_challenger_becomes_champion_once(client: Any) -> None:
     from flows.promote import promote
 
     first = challenger(client, None)
@@ -71,7 +71,7 @@ def test_promote_changed_thresholds_are_in_the_summary(client: Any) -> None:
     assert record is not None and record.thresholds == {"max_size_mb": 30}
 
 
-def test_the_form_shows_its_own_thresholds() -> None:
+def test_request_text_changed_thresholds_are_listed() -> None:
     from holdfast.promotion.approval import request_text
 
     report = GateReport(version="1", champion=None, key="k", when=NOW, settings=GateSettings(max_size_mb=30), gates=[])
@@ -151,7 +151,7 @@ def test_promote_without_challenger_raises(client: Any) -> None:
         promote("999")
 
 
-def test_a_person_can_only_be_asked_by_a_deployment(client: Any) -> None:
+def test_promote_manual_approval_outside_deployment_raises(client: Any) -> None:
     from flows.promote import promote
 
     version = challenger(client, None)
@@ -162,7 +162,7 @@ def test_a_person_can_only_be_asked_by_a_deployment(client: Any) -> None:
     assert ApprovalRecord.load(client, version) is None
 
 
-def test_an_approval_that_a_kill_kept_from_moving_the_alias_needs_no_second_one(client: Any) -> None:
+def test_promote_approved_version_needs_no_second_approval(client: Any) -> None:
     from flows.promote import promote
 
     version = challenger(client, None)
@@ -173,7 +173,7 @@ def test_an_approval_that_a_kill_kept_from_moving_the_alias_needs_no_second_one(
     assert (record.mode, record.who, record.why) == ("manual", "ann", "fine")
 
 
-def test_an_approval_of_other_evidence_is_none(client: Any) -> None:
+def test_promote_approval_of_other_evidence_is_ignored(client: Any) -> None:
     from flows.promote import promote
 
     version = challenger(client, None)
@@ -232,7 +232,7 @@ class TestResumed:
 
         return Approval(decision="approve", approved_by=" Ann ", reason="fine")
 
-    def test_the_version_that_was_asked_about_counts_not_the_challenger_of_later(
+    def test_promote_resumed_promotes_the_version_of_the_request(
         self, client: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         version = self.asked(client, monkeypatch)
@@ -249,7 +249,7 @@ class TestResumed:
         again = self.ask(client, monkeypatch, self.yes)  # killed after the answer was recorded
         assert again == (number, decision)
 
-    def test_an_answer_that_is_taken_up_too_late_is_none(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_promote_resumed_after_timeout_raises(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         version = self.asked(client, monkeypatch)
         waiting = ApprovalRecord.load(client, version)
         assert waiting is not None
@@ -260,7 +260,7 @@ class TestResumed:
         assert record is not None
         assert (record.status, record.why) == ("timed out", "nobody answered in time")
 
-    def test_resumed_without_an_answer_is_not_approved(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_promote_resumed_without_decision_raises(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         from flows._approval import Approval
 
         version = self.asked(client, monkeypatch)
@@ -272,7 +272,7 @@ class TestResumed:
         events = parse_events(client.get_model_version(MODEL_NAME, version).tags, version) or []
         assert [item.status for item in events if isinstance(item, ApprovalRecord)] == ["waiting", "refused"]
 
-    def test_a_champion_that_moved_meanwhile_makes_the_approval_void(
+    def test_promote_champion_changed_after_approval_raises(
         self, client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         version = self.asked(client, monkeypatch)
@@ -286,7 +286,7 @@ class TestResumed:
             promote_champion(client, registry_shop[0], version, decision, NOW)
         assert read_aliases(client)[CHAMPION] == champion
 
-    def test_evidence_that_cannot_be_shown_is_not_asked_about(
+    def test_promote_unreadable_evidence_requests_no_approval(
         self, client: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         version = challenger(client, None)
@@ -315,7 +315,7 @@ def _promote(version: str, meet: Any) -> None:
 
 
 @pytest.mark.long
-def test_two_at_once_cannot_both_win(registry_shop: tuple[Settings, Any]) -> None:
+def test_promote_two_concurrent_runs_one_is_refused(registry_shop: tuple[Settings, Any]) -> None:
     settings, client = registry_shop
     versions = [challenger(client, None) for _ in range(2)]
     meet = fork_server().Barrier(2)
@@ -341,7 +341,7 @@ def _killed_before(call: str, version: str) -> None:
 @pytest.mark.parametrize(
     "call", ["set_model_version_tag", "set_registered_model_alias", "delete_registered_model_alias"]
 )
-def test_killed_anywhere_the_next_run_completes(registry_shop: tuple[Settings, Any], call: str) -> None:
+def test_promote_killed_at_any_call_next_run_completes(registry_shop: tuple[Settings, Any], call: str) -> None:
     from flows.promote import promote
 
     settings, client = registry_shop

@@ -66,12 +66,12 @@ def test_retrain_without_persistent_finding_is_skipped(home: Settings) -> None:
     assert attempts(home) == []
 
 
-def test_drift_of_another_version_than_the_champion_does_not_count(home: Settings) -> None:
+def test_retrain_drift_of_other_version_is_skipped(home: Settings) -> None:
     write_breaches(home, MetricRow("psi", "recency_days", 0.41, 300, version="999", limit=0.25, breached=True), 0, 1)
     assert not retrained().retrained
 
 
-def test_other_troubles_of_the_data_are_no_drift(home: Settings) -> None:
+def test_retrain_data_finding_other_than_shift_is_skipped(home: Settings) -> None:
     write_breaches(home, MetricRow("rows", "transactions", 0, 10, limit=5, breached=True), 0, 1, view="data")
     assert not retrained().retrained
     write_breaches(
@@ -85,7 +85,7 @@ def test_other_troubles_of_the_data_are_no_drift(home: Settings) -> None:
     assert decision.why == "holdfast.drift.detected about transactions.price in 2 of the latest 2 windows"
 
 
-def test_an_open_skew_makes_it_no(home: Settings) -> None:
+def test_retrain_open_skew_is_skipped(home: Settings) -> None:
     write_breaches(home, DRIFTED, 0, 1)
     write_breaches(home, MetricRow("values_different", "frequency", 7, 300, limit=0, breached=True), 0, view="skew")
     result = retrained()
@@ -95,7 +95,7 @@ def test_an_open_skew_makes_it_no(home: Settings) -> None:
     assert f"Otherwise the reason would be: {reason}" in artifact()
 
 
-def test_what_was_trained_before_is_found_and_keeps_its_own_past(home: Settings, trained: Trained) -> None:
+def test_retrain_existing_version_is_found_without_retraining_record(home: Settings, trained: Trained) -> None:
     """The same data and settings give no second version; and it was not this retraining that made the first."""
     from holdfast.training.mlflow_tracking import open_tracking
 
@@ -143,7 +143,7 @@ def test_retrain_report_fails_attempt_counts_for_the_cool_down(home: Settings, m
     assert attempts(home) == [Attempt(AS_OF, "done")]
 
 
-def test_a_later_run_of_one_view_does_not_hide_what_another_found(home: Settings) -> None:
+def test_retrain_later_run_of_other_view_does_not_hide_drift(home: Settings) -> None:
     write_breaches(home, DRIFTED, 0, 1)
     later = AS_OF + timedelta(minutes=30)
     write_metrics(home, "data", later - timedelta(days=1), later, [MetricRow("shift", "transactions.amount", 0.01, 60)])
@@ -158,7 +158,7 @@ def test_retrain_without_cause_run_is_skipped(home: Settings) -> None:
     assert "no finding is in" in state.message
 
 
-def test_one_that_fails_counts_in_its_day_and_is_tried_again(home: Settings) -> None:
+def test_retrain_failed_attempt_counts_for_its_day_and_is_repeated(home: Settings) -> None:
     write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(ValueError, match="cut-offs"):
         retrained(training=QUICK.model_copy(update={"min_history_days": 5000}))
@@ -166,7 +166,7 @@ def test_one_that_fails_counts_in_its_day_and_is_tried_again(home: Settings) -> 
     assert "at most 1 a day" in retrained().why
 
 
-def test_a_record_that_is_broken_is_named(home: Settings) -> None:
+def test_retrain_invalid_attempt_file_raises(home: Settings) -> None:
     folder = home.monitoring / "retrainings"
     folder.mkdir(parents=True)
     (folder / "x.json").write_text("{")

@@ -36,7 +36,7 @@ def champions(client: Any, number: int) -> list[str]:
     return versions
 
 
-def test_it_walks_back_one_champion_at_a_time(client: Any) -> None:
+def test_rollback_goes_back_one_champion_per_run(client: Any) -> None:
     from flows.promote import promote
     from flows.rollback import rollback
 
@@ -58,7 +58,7 @@ def test_it_walks_back_one_champion_at_a_time(client: Any) -> None:
     assert RollbackRecord.load(client, first) is None
 
 
-def test_a_version_that_was_rolled_back_is_passed_over(client: Any) -> None:
+def test_rollback_skips_rolled_back_version(client: Any) -> None:
     from flows.promote import promote
     from flows.rollback import rollback
 
@@ -74,7 +74,7 @@ def test_a_version_that_was_rolled_back_is_passed_over(client: Any) -> None:
     assert rollback("the worst").version == first
 
 
-def test_a_version_that_was_put_back_is_in_good_standing(client: Any) -> None:
+def test_rollback_restored_version_can_be_the_target(client: Any) -> None:
     from flows.promote import promote
     from flows.rollback import rollback
 
@@ -101,7 +101,7 @@ def test_rollback_two_at_once_the_second_raises(client: Any) -> None:
     assert first != second
 
 
-def test_a_champion_that_failed_its_gates_since_is_taken_only_by_name(client: Any) -> None:
+def test_rollback_target_with_failed_gates_requires_its_name(client: Any) -> None:
     from flows.rollback import rollback
 
     first, second = champions(client, 2)
@@ -114,7 +114,7 @@ def test_a_champion_that_failed_its_gates_since_is_taken_only_by_name(client: An
     assert rollback("all the same", first).version == first
 
 
-def test_of_other_definitions_than_today_it_warns(client: Any) -> None:
+def test_rollback_target_of_other_definitions_warns(client: Any) -> None:
     from flows.promote import promote
     from flows.rollback import rollback
 
@@ -132,7 +132,7 @@ def test_of_other_definitions_than_today_it_warns(client: Any) -> None:
     assert (again.version, again.warning) == (new, "")
 
 
-def test_a_promotion_that_was_killed_before_the_alias_moved_makes_no_former_champion(client: Any) -> None:
+def test_rollback_ignores_promotion_killed_before_alias_moved(client: Any) -> None:
     from flows.rollback import rollback
 
     first, second = champions(client, 2)
@@ -161,7 +161,7 @@ def _killed_at(call: str, nth: int, flow_run: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 2)])
-def test_the_same_flow_run_again_goes_back_once(
+def test_rollback_repeated_flow_run_goes_back_once(
     registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
 ) -> None:
     from flows.rollback import rollback
@@ -189,7 +189,7 @@ def test_the_same_flow_run_again_goes_back_once(
     assert rollback("complaints", first).version == first
 
 
-def test_to_a_former_champion_by_name(client: Any) -> None:
+def test_rollback_to_named_former_champion(client: Any) -> None:
     from flows.rollback import rollback
 
     first, second, third = champions(client, 3)
@@ -205,7 +205,7 @@ def test_to_a_former_champion_by_name(client: Any) -> None:
     assert record is not None and record.times == 2
 
 
-def test_what_makes_no_sense_changes_nothing(client: Any) -> None:
+def test_rollback_invalid_request_raises_and_changes_nothing(client: Any) -> None:
     from flows.rollback import rollback
 
     with pytest.raises(RollbackError, match="nothing to roll back"):
@@ -233,7 +233,7 @@ def _killed_before(call: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("call", ["set_model_version_tag", "set_registered_model_alias"])
-def test_killed_before_the_alias_moved_the_next_run_completes(registry_shop: tuple[Settings, Any], call: str) -> None:
+def test_rollback_killed_before_alias_moved_next_run_completes(registry_shop: tuple[Settings, Any], call: str) -> None:
     from flows.rollback import rollback
 
     settings, client = registry_shop

@@ -50,7 +50,7 @@ def _record(client: Any, version: str) -> RolloutRecord:
     return found
 
 
-def test_one_that_goes_on_was_begun_with_a_person_or_without(client: Any) -> None:
+def test_rollout_begun_rollout_needs_no_approval(client: Any) -> None:
     """No approval is required, whichever run resumes it."""
     from flows.rollout import rollout
 
@@ -89,7 +89,7 @@ def test_rollout_without_challenger_is_skipped(client: Any, caplog: pytest.LogCa
     assert RolloutRecord.load(client, challenger) is None
 
 
-def test_the_first_champion_has_nobody_to_be_tried_out_beside(client: Any) -> None:
+def test_rollout_without_champion_promotes_at_once(client: Any) -> None:
     from flows.rollout import rollout
 
     version = register_version(client)
@@ -100,7 +100,7 @@ def test_the_first_champion_has_nobody_to_be_tried_out_beside(client: Any) -> No
     assert read_aliases(client) == {CHAMPION: version}
 
 
-def test_two_at_once_are_one(client: Any, registry_shop: tuple[Settings, Any]) -> None:
+def test_rollout_second_concurrent_run_does_nothing(client: Any, registry_shop: tuple[Settings, Any]) -> None:
     from flows.rollout import rollout
 
     _, challenger = _pair(client)
@@ -110,7 +110,7 @@ def test_two_at_once_are_one(client: Any, registry_shop: tuple[Settings, Any]) -
     assert "Another run of this flow is active" in result.text
 
 
-def test_one_that_has_ended_begins_again_only_when_named_or_judged_again(
+def test_rollout_ended_rollout_begins_again_if_named_or_evaluated_again(
     client: Any, registry_shop: tuple[Settings, Any]
 ) -> None:
     from flows.rollout import rollout
@@ -189,7 +189,7 @@ def test_rollout_unreported_passed_step_is_in_the_history(
     assert verdicts == [("shadow", "begun"), ("shadow", "passed"), ("canary", "begun"), ("canary", "stopped")]
 
 
-class TestAPerson:
+class TestApprovalRequest:
     def asked(self, client: Any, version: str, status: Any, minutes: float = 60) -> None:
         """About the evidence that the version stands on."""
         until = NOW + timedelta(minutes=minutes)
@@ -197,7 +197,7 @@ class TestAPerson:
             client, version
         )
 
-    def test_is_asked_only_in_a_run_of_the_deployment(self, client: Any) -> None:
+    def test_rollout_manual_approval_outside_deployment_raises(self, client: Any) -> None:
         from flows.rollout import rollout
 
         _, challenger = _pair(client)
@@ -207,7 +207,7 @@ class TestAPerson:
         assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
 
     @pytest.mark.parametrize("approval", ["auto", "manual"])
-    def test_who_is_being_asked_is_waited_for(self, client: Any, approval: Any) -> None:
+    def test_rollout_open_request_does_nothing(self, client: Any, approval: Any) -> None:
         from flows.rollout import rollout
 
         _, challenger = _pair(client)
@@ -218,7 +218,7 @@ class TestAPerson:
 
     @pytest.mark.parametrize("approval", ["auto", "manual"])
     @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1)])
-    def test_a_no_ends_it_before_any_traffic_and_nobody_is_asked_again(
+    def test_rollout_refused_request_ends_before_any_traffic(
         self, client: Any, registry_shop: tuple[Settings, Any], status: Any, minutes: float, approval: Any
     ) -> None:
         from flows.rollout import rollout
@@ -235,7 +235,7 @@ class TestAPerson:
             rollout(challenger, approval="manual")  # named, a person may be asked again
 
     @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1), ("waiting", 60)])
-    def test_other_evidence_undoes_no_no(self, client: Any, status: Any, minutes: float) -> None:
+    def test_rollout_refusal_is_valid_for_other_evidence(self, client: Any, status: Any, minutes: float) -> None:
         """As at the promotion: nobody is tried upon by a version that would be refused there."""
         from flows.rollout import rollout
 
@@ -250,7 +250,7 @@ class TestAPerson:
         with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
             rollout(challenger, approval="manual", rules=OVER)  # on which a person may be asked
 
-    def test_a_yes_lets_it_begin_by_itself(self, client: Any) -> None:
+    def test_rollout_approved_request_begins(self, client: Any) -> None:
         from flows.rollout import rollout
 
         _, challenger = _pair(client)
@@ -296,13 +296,13 @@ class TestResumed:
         monkeypatch.setattr(asking, "suspend_flow_run", lambda **_: form)
         return rollout(approval="manual", rules=OVER)
 
-    def test_approved_it_begins(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_rollout_resumed_with_approval_begins(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         _, challenger = self.asked(client, monkeypatch)
         assert self.answer(monkeypatch).version == challenger
         assert self.approval(client, challenger).status == "approved"
         assert _record(client, challenger).step == "shadow"
 
-    def test_refused_it_ends(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_rollout_resumed_with_refusal_ends(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         _, challenger = self.asked(client, monkeypatch)
         result = self.answer(monkeypatch, "refuse")
         assert (result.version, result.verdict) == (challenger, "stopped")
@@ -311,7 +311,7 @@ class TestResumed:
         assert "was refused by Ann: so it is" in record.why
 
     @pytest.mark.parametrize("decision", ["approve", "refuse"])
-    def test_the_answer_lets_no_other_version_through(
+    def test_rollout_decision_does_not_apply_to_other_version(
         self, client: Any, monkeypatch: pytest.MonkeyPatch, decision: Any
     ) -> None:
         champion, asked = self.asked(client, monkeypatch)
@@ -325,7 +325,7 @@ class TestResumed:
         assert (ApprovalRecord.load(client, later), RolloutRecord.load(client, later)) == (None, None)
         assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: later}
 
-    def test_the_answer_is_kept_while_another_run_is_at_work(
+    def test_rollout_decision_during_other_run_is_stored(
         self, client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from flows import rollout as module
@@ -342,7 +342,7 @@ class TestResumed:
         assert module.rollout(approval="manual", rules=OVER).version == challenger
         assert _record(client, challenger).step == "shadow"
 
-    def test_it_waits_for_a_run_that_only_looks(
+    def test_rollout_decision_waits_for_short_run(
         self, client: Any, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _, challenger = self.asked(client, monkeypatch)
@@ -359,13 +359,15 @@ class TestResumed:
         assert self.answer(monkeypatch).version == challenger
         other.join()
 
-    def test_judged_again_meanwhile_it_is_asked_about_again(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_rollout_version_evaluated_after_request_needs_new_approval(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         champion, challenger = self.asked(client, monkeypatch)
         record_passed_gates(client, challenger, champion, key="other evidence")
         assert "was evaluated again since approval was requested" in self.answer(monkeypatch).text
         assert RolloutRecord.load(client, challenger) is None
 
-    def test_a_rollout_that_was_killed_goes_first_and_the_answer_is_not_lost(
+    def test_rollout_killed_rollout_ends_first_and_decision_is_stored(
         self, client: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         champion, challenger = self.asked(client, monkeypatch)
@@ -380,7 +382,9 @@ class TestResumed:
         assert self.approval(client, challenger).status == "approved"
 
 
-def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rollout_command_prints_result_and_exits_0(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from flows._cli import run_flow
     from flows.rollout import rollout
 

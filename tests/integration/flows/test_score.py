@@ -71,7 +71,7 @@ def test_score_equals_the_service_bit_for_bit(served: tuple[Settings, Any]) -> N
     assert alone["explanation"] == answer["predictions"][EVERYBODY.index("c007")]["explanation"]
 
 
-def test_it_is_reported_beside_the_flow_run(settings: Settings, client: Any) -> None:
+def test_score_saves_table_and_plot_artifacts(settings: Settings, client: Any) -> None:
     from prefect.artifacts import Artifact
 
     from flows.score import score
@@ -101,7 +101,7 @@ def test_score_again_changes_nothing(settings: Settings, client: Any) -> None:
     assert (again.customers, again.active, again.will_churn) == (first.customers, first.active, first.will_churn)
 
 
-def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: Settings, client: Any) -> None:
+def test_score_new_champion_replaces_table_and_archives_previous(settings: Settings, client: Any) -> None:
     from flows.score import score
 
     first = register_champion(client)
@@ -127,7 +127,7 @@ def test_another_champion_takes_the_place_and_what_was_acted_on_stays(settings: 
     assert read_scores(early.path).equals(before)
 
 
-def test_data_that_arrived_later_are_another_table(settings: Settings, client: Any) -> None:
+def test_score_late_data_is_another_table(settings: Settings, client: Any) -> None:
     from flows.score import score
 
     register_champion(client)
@@ -140,7 +140,7 @@ def test_data_that_arrived_later_are_another_table(settings: Settings, client: A
     assert len(read_scores(earlier.path)) < len(read_scores(current.path))
 
 
-def test_somebody_elses_file_is_no_table(settings: Settings, client: Any) -> None:
+def test_list_score_tables_ignores_foreign_files(settings: Settings, client: Any) -> None:
     from flows.score import score
 
     register_champion(client)
@@ -159,7 +159,7 @@ def test_score_without_champion_raises(settings: Settings) -> None:
     assert not settings.scores.exists()
 
 
-def test_a_champion_of_other_definitions_scores_nobody(settings: Settings, client: Any) -> None:
+def test_score_champion_of_other_definitions_raises(settings: Settings, client: Any) -> None:
     from flows.score import score
 
     version = register_champion(client)
@@ -171,7 +171,7 @@ def test_a_champion_of_other_definitions_scores_nobody(settings: Settings, clien
     assert not settings.scores.exists()
 
 
-def test_data_that_end_long_before_are_refused(settings: Settings, client: Any) -> None:
+def test_score_without_active_customers_raises(settings: Settings, client: Any) -> None:
     from flows.score import score
 
     register_champion(client)
@@ -187,7 +187,7 @@ def _score() -> None:
 
 
 @pytest.mark.long
-def test_two_at_once_end_in_one_whole_file(settings: Settings, client: Any) -> None:
+def test_score_two_concurrent_runs_write_one_complete_file(settings: Settings, client: Any) -> None:
     register_champion(client)
     children = [start_process(_score, settings.data, api=prefect_api()) for _ in range(2)]
     assert [join_process(child) for child in children] == [0, 0]
@@ -196,7 +196,9 @@ def test_two_at_once_end_in_one_whole_file(settings: Settings, client: Any) -> N
     assert read_scores(settings.scores / path)["customer_id"].tolist() == EVERYBODY
 
 
-def test_a_full_disk_leaves_what_was_there(settings: Settings, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_score_full_disk_leaves_previous_table(
+    settings: Settings, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flows.score import score
 
     first = register_champion(client)

@@ -47,7 +47,7 @@ def test_traffic_service_reads_the_tag_and_events_are_recorded(registry_shop: tu
     assert changes == [("shadow", 0, who), ("canary", 0.05, who), ("canary", 0.25, who), ("canary", 0.5, who), ("off", 0, who)]  # fmt: skip  # noqa: E501
 
 
-def test_the_same_again_is_no_event(client: Any) -> None:
+def test_traffic_unchanged_records_no_event(client: Any) -> None:
     from flows.traffic import traffic
 
     _, challenger = pair(client)
@@ -62,7 +62,7 @@ def test_the_same_again_is_no_event(client: Any) -> None:
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 0.51, 1, float("nan"), float("inf")])
-def test_a_share_beyond_the_limits_is_refused(client: Any, share: float) -> None:
+def test_traffic_share_beyond_the_limits_raises(client: Any, share: float) -> None:
     from flows.traffic import traffic
 
     _, challenger = pair(client)
@@ -72,7 +72,7 @@ def test_a_share_beyond_the_limits_is_refused(client: Any, share: float) -> None
 
 
 @pytest.mark.parametrize("mode", ["shadow", "off"])
-def test_only_a_canary_takes_a_share(client: Any, mode: Any) -> None:
+def test_traffic_share_without_canary_raises(client: Any, mode: Any) -> None:
     from flows.traffic import traffic
 
     _, challenger = pair(client)
@@ -81,7 +81,7 @@ def test_only_a_canary_takes_a_share(client: Any, mode: Any) -> None:
     assert tag(client, challenger) is None
 
 
-def test_who_cannot_serve_beside_the_champion_gets_nothing(client: Any) -> None:
+def test_traffic_version_other_than_challenger_raises(client: Any) -> None:
     from flows.traffic import traffic
 
     with pytest.raises(TrafficError, match=r"no challenger\..*flows\.gates"):
@@ -119,7 +119,7 @@ def test_traffic_version_that_services_refuse_raises(client: Any, contract: Any,
     assert tag(client, challenger) is None
 
 
-def test_off_is_always_possible(client: Any) -> None:
+def test_traffic_off_removes_any_tag(client: Any) -> None:
     """Also of a version that is no challenger any more, and of a tag that nobody understands."""
     from flows.traffic import traffic
 
@@ -160,7 +160,9 @@ def test_traffic_new_challenger_has_none(client: Any) -> None:
     ]
 
 
-def test_as_a_command(client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_traffic_command_prints_result_and_exit_code(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from flows._cli import run_flow
     from flows.traffic import traffic
 

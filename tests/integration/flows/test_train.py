@@ -69,7 +69,7 @@ def _artifact(client: Any, run_id: str, name: str) -> Any:
 
 
 class TestRuns:
-    def test_one_parent_and_one_child_per_trial(self, trained: Trained, client: Any) -> None:
+    def test_train_logs_one_parent_and_one_child_per_trial(self, trained: Trained, client: Any) -> None:
         parent = client.get_run(trained.result.run_id)
         children = _children(client, trained.result.run_id)
         assert sorted(run.data.tags["holdfast.trial"] for run in children) == [
@@ -78,7 +78,7 @@ class TestRuns:
         assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
         assert "mlflow.parentRunId" not in parent.data.tags
 
-    def test_each_child_holds_its_parameters_and_what_it_scored(self, trained: Trained, client: Any) -> None:
+    def test_train_child_runs_have_parameters_and_scores(self, trained: Trained, client: Any) -> None:
         folds = len(_artifact(client, trained.result.run_id, "recipe.json")["folds"])
         for run in _children(client, trained.result.run_id):
             names = {"logistic": {"C"}, "boosting": {"learning_rate", "max_iter", "max_leaf_nodes"}}
@@ -89,7 +89,7 @@ class TestRuns:
             assert len(history) == folds
             assert run.data.metrics["folds.roc_auc"] == pytest.approx(sum(history) / folds)
 
-    def test_the_parent_holds_the_test_and_its_data(self, trained: Trained, client: Any, dataset: Any) -> None:
+    def test_train_parent_run_has_test_metrics_and_datasets(self, trained: Trained, client: Any, dataset: Any) -> None:
         from holdfast.training.mlflow_tracking import dataset_digest
 
         run, evaluation = client.get_run(trained.result.run_id), trained.result.evaluation
@@ -114,7 +114,7 @@ class TestRuns:
         assert run.data.params["horizon_days"] == "90"
         assert (run.data.tags["chosen"], run.data.tags["reason"]) == (evaluation.chosen, evaluation.reason)
 
-    def test_the_predictions_give_the_metrics(self, trained: Trained, client: Any) -> None:
+    def test_train_logged_predictions_reproduce_the_metrics(self, trained: Trained, client: Any) -> None:
         from holdfast.training.metrics import compute_metrics
 
         path = client.download_artifacts(trained.result.run_id, "test_predictions.parquet")
@@ -124,13 +124,13 @@ class TestRuns:
             found = compute_metrics(frame["churned"].to_numpy(), frame[name].to_numpy())
             assert found == {metric: value.value for metric, value in evaluation.metrics[name].items()}
 
-    def test_plots_are_images(self, trained: Trained, client: Any) -> None:
+    def test_train_plots_are_images(self, trained: Trained, client: Any) -> None:
         for name in PLOTS:
             content = Path(client.download_artifacts(trained.result.run_id, f"{name}.png")).read_bytes()
             assert content.startswith(PNG)
             assert len(content) > 10_000
 
-    def test_the_model_is_skops_with_a_signature_and_nothing_is_a_pickle(self, trained: Trained, client: Any) -> None:
+    def test_train_model_is_skops_with_signature_and_no_pickle(self, trained: Trained, client: Any) -> None:
         import skops.io
         import yaml
 
@@ -155,7 +155,7 @@ class TestRuns:
 
 
 class TestVersion:
-    def test_tags_have_contract_and_lineage(self, trained: Trained, client: Any, dataset: Any) -> None:
+    def test_train_version_tags_have_contract_and_lineage(self, trained: Trained, client: Any, dataset: Any) -> None:
         version = client.get_model_version(MODEL_NAME, trained.result.model_version)
         assert version.run_id == trained.result.run_id
         served = ServedModel.model_validate_json(version.tags[SERVED_MODEL_TAG])
@@ -179,7 +179,9 @@ class TestVersion:
         assert len(version.tags["holdfast.training_key"]) == len(version.tags["holdfast.lock"]) == 64
         assert version.tags["holdfast.git_commit"]
 
-    def test_registered_model_reproduces_the_test_metrics(self, trained: Trained, client: Any, dataset: Any) -> None:
+    def test_train_registered_model_reproduces_the_test_metrics(
+        self, trained: Trained, client: Any, dataset: Any
+    ) -> None:
         import mlflow
 
         from holdfast.training.fitting import predict_churn
@@ -192,7 +194,7 @@ class TestVersion:
             name: value.value for name, value in evaluation.items()
         }
 
-    def test_a_service_can_load_it_and_no_other_file(self, trained: Trained, client: Any) -> None:
+    def test_load_model_accepts_the_registered_file_only(self, trained: Trained, client: Any) -> None:
         from holdfast.models.registered_version import RegisteredVersion
         from holdfast.models.registry_client import RegistryClient
         from services.errors import NotReadyError
@@ -206,17 +208,17 @@ class TestVersion:
         with pytest.raises(NotReadyError, match="SHA-256"):
             load_model(contract, content + b"x")
 
-    def test_training_never_moves_the_champion(self, trained: Trained, client: Any) -> None:
+    def test_train_does_not_move_the_champion(self, trained: Trained, client: Any) -> None:
         assert "champion" not in client.get_registered_model(MODEL_NAME).aliases
 
-    def test_its_gates_were_judged(self, trained: Trained, client: Any) -> None:
+    def test_train_evaluates_the_gates(self, trained: Trained, client: Any) -> None:
         judged = trained.result.gates
         assert judged.version == trained.result.model_version
         assert judged.challenger == judged.passed
         aliases = client.get_registered_model(MODEL_NAME).aliases
         assert aliases.get("challenger") == (judged.version if judged.passed else None)
 
-    def test_summary_has_the_test_and_the_verdict(self, trained: Trained) -> None:
+    def test_train_summary_has_test_metrics_and_verdict(self, trained: Trained) -> None:
         result = trained.result
         test, verdict = result.summary().splitlines()
         assert test.startswith(f"Version {result.model_version} is registered: {result.evaluation.chosen}; ROC-AUC ")
@@ -228,7 +230,7 @@ class TestVersion:
 
 
 class TestAgain:
-    def test_the_same_training_is_found_and_adds_nothing(
+    def test_train_same_data_and_settings_adds_no_version(
         self, flows_in_process: None, trained: Trained, client: Any
     ) -> None:
         from flows.train import train
@@ -242,7 +244,7 @@ class TestAgain:
         assert (len(_runs(client)), len(_versions(client))) == before
 
     @pytest.mark.long
-    def test_new_data_make_a_new_version(self, flows_in_process: None, trained: Trained, client: Any) -> None:
+    def test_train_new_data_adds_a_version(self, flows_in_process: None, trained: Trained, client: Any) -> None:
         from flows.train import train
 
         before, known_at = _versions(client), KNOWN_AT + timedelta(days=2)
@@ -257,7 +259,7 @@ class TestAgain:
 
 @pytest.mark.long
 @pytest.mark.parametrize("place", ["in the search", "before the test", "before the registration", "after it"])
-def test_killed_anywhere_the_next_run_goes_on_and_leaves_one_version(
+def test_train_killed_at_any_stage_next_run_leaves_one_version(
     flows_in_process: None, trained: Trained, client: Any, place: str
 ) -> None:
     from flows.train import train
@@ -331,9 +333,7 @@ def _train_and_meet(meet: Any) -> None:
 
 
 @pytest.mark.long
-def test_two_at_once_in_an_empty_folder_give_one_version(
-    prefect_server: None, tmp_path: Path, trained: Trained
-) -> None:
+def test_train_two_concurrent_runs_register_one_version(prefect_server: None, tmp_path: Path, trained: Trained) -> None:
     from holdfast.training.mlflow_tracking import open_tracking
 
     data = copy_shop(tmp_path)

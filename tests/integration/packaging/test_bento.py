@@ -44,14 +44,14 @@ def project(tmp_path: Path) -> Path:
         "services/new.py",
     ],
 )
-def test_the_digest_follows_everything_in_the_bento(project: Path, file: str) -> None:
+def test_content_digest_changes_with_every_file_of_the_bento(project: Path, file: str) -> None:
     before = content_digest(project, MODEL)
     with (project / file).open("a") as content:
         content.write("# changed\n")
     assert content_digest(project, MODEL) != before
 
 
-def test_the_digest_follows_nothing_else(project: Path) -> None:
+def test_content_digest_ignores_files_outside_the_bento(project: Path) -> None:
     before = content_digest(project, MODEL)
     (project / "README.md").write_text("new")
     (project / "services" / "a.pyc").write_bytes(b"new")
@@ -77,7 +77,7 @@ def _put_bento(settings: Settings, version: str, model: Tag, hour: int) -> Tag:
     return tag
 
 
-def test_a_rollback_serves_the_earlier_bento_again(tmp_path: Path) -> None:
+def test_build_bento_after_rollback_selects_the_earlier_bento(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data")
     rolled_back_to = Tag(MODEL_NAME, "v1-00000000")
     first = _put_bento(settings, "first", rolled_back_to, hour=1)
@@ -95,7 +95,7 @@ def test_build_bento_without_model_raises(tmp_path: Path) -> None:
         build_bento(ROOT, Settings(data=tmp_path / "data"), MODEL)
 
 
-def test_the_service_can_be_imported_without_a_saved_model(tmp_path: Path) -> None:
+def test_service_import_without_saved_model_succeeds(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", "import services.churn, sys; assert 'feast' not in sys.modules"],
         env={"HOLDFAST_DATA": str(tmp_path)},

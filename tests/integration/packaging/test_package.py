@@ -19,7 +19,7 @@ from holdfast.models.registered_version import NoSuchAliasError, RegistryError, 
         ([NoSuchAliasError("no champion")], 1),
     ],
 )
-def test_a_registry_that_does_not_answer_is_asked_again_a_refusal_is_final(
+def test_champion_task_repeats_for_unavailable_registry_only(
     errors: list[RegistryError], calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []

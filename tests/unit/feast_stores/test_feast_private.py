@@ -69,7 +69,7 @@ def test_reset_stores_makes_feast_parse_the_changed_configuration(tmp_path: Path
     assert (config.registry.path, config.online_store.path) == (str(tmp_path / "b.db"), str(tmp_path / "b.sqlite"))
 
 
-def test_no_other_module_of_the_library_imports_a_private_name_of_feast() -> None:
+def test_library_imports_private_names_of_feast_in_one_module_only() -> None:
     root = Path(holdfast.__file__).parent
     found = [
         f"{path.relative_to(root)}: {alias.name}"

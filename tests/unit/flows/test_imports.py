@@ -41,7 +41,7 @@ print("\\n".join(effects))
 
 
 @pytest.mark.parametrize("package", ["flows", "holdfast", "services"])
-def test_importing_a_package_has_no_side_effects(package: str, tmp_path: Path) -> None:
+def test_package_import_has_no_side_effects(package: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     environment = environment_of(data) | {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
     (tmp_path / "home").mkdir()
@@ -56,7 +56,7 @@ def test_importing_a_package_has_no_side_effects(package: str, tmp_path: Path) -
     assert not list((tmp_path / "cwd").iterdir())
 
 
-def test_a_flow_as_a_command_configures_prefect_before_it_is_imported(tmp_path: Path) -> None:
+def test_flow_command_configures_prefect_before_its_import(tmp_path: Path) -> None:
     data, home = tmp_path / "data", tmp_path / "home"
     home.mkdir()
     environment = environment_of(data) | {"HOME": str(home), "PYTHONPATH": str(ROOT)}

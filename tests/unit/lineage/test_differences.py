@@ -108,7 +108,7 @@ def test_diff_test_rows_names_rows_and_labels() -> None:
 
 
 class TestDiffScores:
-    def test_one_bit_is_a_difference(self) -> None:
+    def test_diff_scores_one_bit_is_a_difference(self) -> None:
         bit = float(np.nextafter(0.75, 1))
         found = differences.diff_scores(FRAME, scores(0.25, bit, 0.5))
         assert len(found) == 1
@@ -116,25 +116,25 @@ class TestDiffScores:
             f"1 of 3 differ, by 1.11e-16 at most; the first of customer c1 at 2023-09-01: recorded 0.75, here {bit!r}"
         )
 
-    def test_row_order_is_ignored(self) -> None:
+    def test_diff_scores_ignores_row_order(self) -> None:
         assert differences.diff_scores(FRAME, FRAME.iloc[::-1]) == []
 
-    def test_signed_zero_differs_and_nan_is_equal(self) -> None:
+    def test_diff_scores_signed_zero_differs_and_nan_is_equal(self) -> None:
         assert differences.diff_scores(scores(0.0), scores(-0.0))
         assert differences.diff_scores(scores(np.nan), scores(np.nan)) == []
 
-    def test_only_scores_differ_names_recipe_or_libraries(self) -> None:
+    def test_compare_other_scores_only_names_recipe_or_libraries(self) -> None:
         model = RetrainedModel(RECIPE.digests, scores(0.25, 0.75, 0.4))
         result = compare(RECORDED, replace(SAME, model=model), [])
         assert _parts(result) == ["fit", "predictions"]
         assert "the recipe was changed, or the installed libraries" in result.differences[0].detail
 
-    def test_unrecorded_numeric_environment_is_named_as_possible_cause(self) -> None:
+    def test_compare_unrecorded_numeric_environment_is_a_possible_cause(self) -> None:
         model = RetrainedModel(RECIPE.digests, scores(0.25, 0.75, 0.4))
         result = compare(replace(RECORDED, numeric_environment=None), replace(SAME, model=model), [])
         assert "another processor computed it (here OpenBLAS Haswell, numpy X86_V3" in result.differences[0].detail
 
-    def test_other_numeric_environment_is_named(self) -> None:
+    def test_compare_other_numeric_environment_is_named(self) -> None:
         outcome = replace(
             SAME,
             numeric_environment=NumericEnvironment("Nehalem", []),
@@ -146,14 +146,14 @@ class TestDiffScores:
 
 
 class TestDiffBatches:
-    def test_missing_batch_is_named(self) -> None:
+    def test_diff_batches_missing_batch_is_named(self) -> None:
         recorded = replace(LINEAGE, batches=["b1c2d3e4", "gone"])
         found = differences.diff_batches(recorded, [BATCH], Path("/data/batches"))
         assert [item.part for item in found] == ["batches"]
         assert found[0].detail == "1 of 2 are no longer in /data/batches: gone"
         assert differences.diff_batches(LINEAGE, [BATCH], Path()) == []
 
-    def test_batches_that_arrived_in_time_are_unused(self) -> None:
+    def test_list_unused_batches_returns_batches_that_arrived_in_time(self) -> None:
         early = replace(BATCH, batch_id="early")
         late = replace(BATCH, batch_id="late", ingested_at=LINEAGE.known_at + timedelta(seconds=1))
         after = replace(BATCH, batch_id="after", first_event=LINEAGE.as_of)
@@ -161,7 +161,7 @@ class TestDiffBatches:
         assert differences.list_unused_batches(LINEAGE, [BATCH, early, late, after, empty]) == ["early"]
 
 
-def test_recorded_scores_are_unchanged_by_parquet(tmp_path: Path) -> None:
+def test_diff_scores_after_parquet_is_empty(tmp_path: Path) -> None:
     FRAME.to_parquet(tmp_path / "x.parquet", index=False)
     read = pd.read_parquet(tmp_path / "x.parquet")
     assert differences.diff_test_rows(FRAME, read) + differences.diff_scores(FRAME, read) == []

@@ -28,7 +28,7 @@ def test_boosting_trees_have_one_array_of_nodes_per_iteration() -> None:
     assert all(np.isfinite(nodes["value"]).all() for nodes in trees)
 
 
-def test_no_other_module_of_the_library_uses_a_private_name_of_scikit_learn() -> None:
+def test_library_uses_private_names_of_scikit_learn_in_one_module_only() -> None:
     root = Path(holdfast.__file__).parent
     found = [
         f"{path.relative_to(root)}: {node.attr}"

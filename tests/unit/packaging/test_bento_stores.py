@@ -46,7 +46,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         mlflow.set_tracking_uri(before)
 
 
-def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_served_model_of_registry_stores_contract_and_file(
+    registry: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file is logged by MLflow itself, whose versions name a logged model instead of a folder."""
     settings, client = registry.settings, registry.client
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
@@ -69,7 +71,7 @@ def test_from_the_registry_to_the_store(registry: SimpleNamespace, monkeypatch: 
     assert stored.info.labels["version"] == "1"
 
 
-def test_errors_are_ones_a_person_can_act_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_by_alias_without_registry_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.packaging.smoke_test import SmokeTestError
 
     assert issubclass(PackagingError, HoldfastError)
@@ -85,7 +87,7 @@ def _version(version: str) -> tuple[ServedModel, bytes]:
     return build_contract(fit_classifier(), content, model_version=version), content
 
 
-def test_saving_again_adds_nothing_and_a_rollback_is_the_latest(tmp_path: Path) -> None:
+def test_save_served_model_again_adds_nothing_and_is_the_latest(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data")
     first = save_served_model(settings, *_version("1"))
     written = Path(open_model_store(settings).get(first).path_of("model.yaml")).stat().st_mtime_ns
@@ -97,7 +99,7 @@ def test_saving_again_adds_nothing_and_a_rollback_is_the_latest(tmp_path: Path) 
     assert len(open_model_store(settings).list(MODEL_NAME)) == 2
 
 
-def test_a_file_that_is_not_the_contracts_is_not_saved(tmp_path: Path) -> None:
+def test_save_served_model_other_checksum_raises(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data")
     served, _ = _version("1")
     with pytest.raises(PackagingError, match="SHA-256"):
@@ -105,7 +107,7 @@ def test_a_file_that_is_not_the_contracts_is_not_saved(tmp_path: Path) -> None:
     assert not list(open_model_store(settings).list())
 
 
-def test_a_crash_while_saving_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_served_model_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(data=tmp_path / "data")
 
     def crash(*_: object) -> None:

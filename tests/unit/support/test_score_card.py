@@ -35,13 +35,13 @@ def test_entry_links_existing_tests(entry: object) -> None:
             body = getattr(found[0], "body", [])
 
 
-def test_stated_sums_match_the_rows() -> None:
+def test_score_card_sums_match_its_rows() -> None:
     points = section_points(ENTRIES)
     text = ", ".join(f"{title} {points[section]:g}" for section, title in SECTIONS.items())
     assert f"**{min(points.values()):g}**, the lowest of four: {text}." in CARD.read_text()
 
 
-def test_named_make_targets_exist() -> None:
+def test_score_card_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"test", "test-long"} <= make_targets(CARD.read_text()) <= targets
 

@@ -24,7 +24,7 @@ def test_read_words_skips_comments_and_empty_lines() -> None:
     assert read_words("# note\n\nTold -> reported, shown\n") == {"told": "reported, shown"}
 
 
-def test_the_word_list_covers_code_docs_and_configuration() -> None:
+def test_word_list_covers_code_docs_and_configuration() -> None:
     assert len(read_words(WORD_LIST.read_text())) > 20
     assert {".py", ".md", ".yaml", ".j2", ".json"} <= {file.suffix for file in checked_files()}
 

@@ -100,7 +100,7 @@ def test_outcome_view_marks_estimates(scored: tuple[Settings, Any]) -> None:
     assert read_metrics(settings, "outcome")["estimated"].sum() == 6
 
 
-def test_what_had_not_arrived_is_not_statuses(scored: tuple[Settings, Any]) -> None:
+def test_outcome_view_cohort_before_arrival_of_its_data_is_estimated(scored: tuple[Settings, Any]) -> None:
     """The data known in mid-June end on May 31: the horizon of March 1 has closed, the horizon of April 1 has not."""
     settings, _ = scored
     window = Window(AS_OF - timedelta(days=1), AS_OF, datetime(2024, 6, 15, tzinfo=UTC))

@@ -300,7 +300,7 @@ def test_differs_bitwise_compares_bits() -> None:
     assert differs_bitwise(left, right).tolist() == [[True, False, False, True, True]]
 
 
-def test_valid_timestamps_of_served_snapshots() -> None:
+def test_valid_timestamps_are_those_of_served_snapshots() -> None:
     from holdfast.monitoring.skew.logged_features import valid_timestamps
 
     at = [AS_OF + timedelta(hours=hours) for hours in (2, 4, 4, 4)]
