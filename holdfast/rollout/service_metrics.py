@@ -20,8 +20,8 @@ class ServiceState:
     """State of the service at a poll.
 
     Attributes:
-        counters: Counters, which grow until a restart: requests by result, ``answered``, ``failed`` (5xx except 503) and
-            ``unavailable`` (503); ``failures:VERSION``; ``scored:VERSION:ROUTE``; and ``seconds:VERSION:LE``, the
+        counters: Counters, which grow until a restart: requests by result, ``answered``, ``failed`` (5xx except 503)
+            and ``unavailable`` (503); ``failures:VERSION``; ``scored:VERSION:ROUTE``; and ``seconds:VERSION:LE``, the
             requests for one prediction with a response within LE seconds.
         champion: Served champion version.
         challenger: Served challenger version.
