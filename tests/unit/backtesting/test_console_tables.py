@@ -77,7 +77,7 @@ def _result(
 ONCE, TWICE, ALWAYS = [PROMOTED, None, None], [PROMOTED, None, PROMOTED], [PROMOTED, REFUSED, PROMOTED]
 
 
-def test_recommends_fewest_trainings_among_unbeaten() -> None:
+def test_recommend_policy_several_unbeaten_fewest_trainings() -> None:
     results = [
         _result("never", ONCE, {"always": (-0.3, -0.1), "decay": (-0.3, -0.1)}),
         _result("always", ALWAYS, {"never": (0.1, 0.3), "decay": (-0.05, 0.05)}),
@@ -90,7 +90,7 @@ def test_recommends_fewest_trainings_among_unbeaten() -> None:
     )
 
 
-def test_recommends_never_if_no_profit_is_higher() -> None:
+def test_recommend_policy_no_higher_profit_never() -> None:
     results = [
         _result("never", ONCE, {"always": (-0.1, 0.05)}),
         _result("always", ALWAYS, {"never": (-0.05, 0.1)}),
@@ -100,7 +100,7 @@ def test_recommends_never_if_no_profit_is_higher() -> None:
     )
 
 
-def test_recommends_the_policy_that_beats_all() -> None:
+def test_recommend_policy_one_beats_all_recommended() -> None:
     results = [_result("never", ONCE, {"drift": (-0.3, -0.1)}), _result("drift", ALWAYS, {"never": (0.1, 0.3)})]
     assert recommend_policy(results).startswith("Retraining on drift (3 trainings")
     assert recommend_policy(results).endswith("its profit per customer is significantly higher than all others'.")
@@ -125,7 +125,7 @@ def test_recommends_the_policy_that_beats_all() -> None:
         ),
     ],
 )
-def test_recommendation_without_comparison_has_the_reason(results: list[BacktestResult], text: str) -> None:
+def test_recommend_policy_without_comparison_gives_reason(results: list[BacktestResult], text: str) -> None:
     assert recommend_policy(results) == text
 
 
@@ -141,7 +141,7 @@ def test_recommendation_without_comparison_has_the_reason(results: list[Backtest
         (_step(STEPS[0], TOO_EARLY, scored=False), "because: 0 monthly cut-offs; no customer was scored"),
     ],
 )
-def test_format_step_is_one_line(step: BacktestStep, text: str) -> None:
+def test_format_step_any_outcome_one_line(step: BacktestStep, text: str) -> None:
     assert format_step(step) == f"2024-01-01    1.2 s  {text}"
 
 
@@ -152,7 +152,7 @@ def _printed(results: list[BacktestResult]) -> str:
     return capture.get()
 
 
-def test_tables_fit_80_columns() -> None:
+def test_print_results_all_policies_fit_80_columns() -> None:
     printed = _printed([_result(policy, ALWAYS) for policy in POLICIES])
     tables = printed[: printed.index("There is nothing to compare")]
     assert "…" not in tables
@@ -160,7 +160,7 @@ def test_tables_fit_80_columns() -> None:
     assert "2024-01-01  promoted  2024-01-01   1,234    60.0%      70.0%    0.500   0.500" in tables
 
 
-def test_changed_thresholds_are_printed() -> None:
+def test_print_results_changed_thresholds_printed() -> None:
     result = _result("never", ONCE)
     assert "--thresholds" not in _printed([result])
     eased = result.model_copy(update={"thresholds": DEFAULT_GATES})
@@ -168,7 +168,7 @@ def test_changed_thresholds_are_printed() -> None:
     assert f"{text}--thresholds '{{}}'" in _printed([eased])
 
 
-def test_unknown_values_are_marked() -> None:
+def test_print_results_unknown_values_marked() -> None:
     printed = _printed([_result("never", [TOO_EARLY] * 3, scored=False), _result("always", ALWAYS, mature=False)])
     assert "too early  none" in printed
     assert "not yet" in printed
@@ -176,7 +176,7 @@ def test_unknown_values_are_marked() -> None:
 
 
 @pytest.mark.parametrize("mature", [True, False])
-def test_plot_has_three_measures_and_a_calendar(mature: bool) -> None:
+def test_plot_policies_all_policies_three_measures_and_calendar(mature: bool) -> None:
     figure = plot_policies([_result(policy, ALWAYS, mature=mature) for policy in POLICIES])
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes]

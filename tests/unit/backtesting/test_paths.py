@@ -16,7 +16,7 @@ def real(tmp_path: Path) -> Settings:
     return Settings(data=copy_shop(tmp_path))
 
 
-def test_state_folder_has_the_data_and_no_registry(real: Settings) -> None:
+def test_create_state_folder_new_policy_has_data_without_registry(real: Settings) -> None:
     (real.data / "mlflow").mkdir()
     state = Settings(data=create_state_folder(real, "drift"))
     assert list_batches(state) == list_batches(real)
@@ -25,14 +25,14 @@ def test_state_folder_has_the_data_and_no_registry(real: Settings) -> None:
 
 
 @pytest.mark.parametrize("replay", [True, False])
-def test_state_folder_has_the_replay_marker_of_the_data_folder(real: Settings, replay: bool) -> None:
+def test_create_state_folder_replay_marker_equals_data_folder(real: Settings, replay: bool) -> None:
     if replay:
         (real.data / REPLAY_MARKER).write_text("cdnow")
     state = create_state_folder(real, "drift")
     assert (state / REPLAY_MARKER).exists() is replay
 
 
-def test_added_snapshots_and_searches_are_shared(real: Settings) -> None:
+def test_create_state_folder_added_snapshots_and_searches_shared(real: Settings) -> None:
     state = create_state_folder(real, "drift")
     (state / "snapshots" / "built").touch()
     (state / "search" / "finished").touch()
@@ -45,13 +45,13 @@ def test_added_snapshots_and_searches_are_shared(real: Settings) -> None:
     assert len(list_batches(real)) == 3
 
 
-def test_links_work_after_a_move(real: Settings, tmp_path: Path) -> None:
+def test_create_state_folder_moved_data_folder_links_valid(real: Settings, tmp_path: Path) -> None:
     create_state_folder(real, "drift")
     moved = Path(shutil.move(real.data, tmp_path / "elsewhere"))
     assert len(list_batches(Settings(data=moved / "backtest" / "state" / "drift"))) == 3
 
 
-def test_publish_scores_replaces_earlier_scores(real: Settings) -> None:
+def test_publish_scores_second_call_replaces_earlier_scores(real: Settings) -> None:
     for name in ("old", "new"):
         scores = create_state_folder(real, "drift") / SCORES_FOLDER
         scores.mkdir()

@@ -38,7 +38,7 @@ def _tables(skill: float, moments: list[datetime] = TIMES) -> dict[datetime, pd.
     return {cohort.as_of: _table(cohort, skill) for cohort in COHORTS if cohort.as_of in moments}
 
 
-def test_cohort_measures_equal_direct_computation() -> None:
+def test_evaluate_policies_each_cohort_equals_direct_computation() -> None:
     performances = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
     for cohort, item in zip(COHORTS, performances, strict=True):
         table, summary = _table(cohort, 0.3), item.outcome()
@@ -55,7 +55,7 @@ def test_cohort_measures_equal_direct_computation() -> None:
             assert found.low <= found.value <= found.high or name == "ece", name
 
 
-def test_means_average_the_cohorts() -> None:
+def test_compute_means_three_cohorts_average() -> None:
     performances = evaluate_policies(COHORTS, {"never": _tables(0.3)}, TRAINING)["never"]
     summary = compute_means(performances)
     assert summary is not None
@@ -67,14 +67,14 @@ def test_means_average_the_cohorts() -> None:
         assert found.high - found.low < max(spread), f"{name}: three cohorts give a narrower interval than one"
 
 
-def test_difference_to_itself_is_zero() -> None:
+def test_compute_difference_same_scores_zero() -> None:
     performances = evaluate_policies(COHORTS, {"never": _tables(0.3), "always": _tables(0.3)}, TRAINING)
     difference = compute_difference(performances["always"], performances["never"])
     assert difference is not None
     assert {(item.low, item.value, item.high) for item in difference.measures.values()} == {(0, 0, 0)}
 
 
-def test_paired_difference_has_a_narrower_interval() -> None:
+def test_compute_difference_similar_policies_narrower_than_means() -> None:
     """The interval of a difference on the same customers is narrower than that of each policy."""
     performances = evaluate_policies(COHORTS, {"never": _tables(0.30), "always": _tables(0.34)}, TRAINING)
     difference = compute_difference(performances["always"], performances["never"])
@@ -86,7 +86,7 @@ def test_paired_difference_has_a_narrower_interval() -> None:
     assert widths[0] < widths[1]
 
 
-def test_difference_uses_common_cohorts_only() -> None:
+def test_compute_difference_partly_common_cohorts_uses_common_only() -> None:
     tables: Tables = {"never": _tables(0.3, TIMES[1:]), "always": _tables(0.3, TIMES[:2]), "drift": {}}
     performances = evaluate_policies(COHORTS, tables, TRAINING)
     difference = compute_difference(performances["always"], performances["never"])
@@ -97,7 +97,7 @@ def test_difference_uses_common_cohorts_only() -> None:
     assert compute_means(performances["drift"]) is None
 
 
-def test_cohort_where_all_churned_has_no_roc_auc() -> None:
+def test_evaluate_policies_all_churned_cohort_has_no_roc_auc() -> None:
     everybody = MaturedCohort(TIMES[0], TIMES[0] + timedelta(days=90), ["a", "b"], np.array([True, True]))
     performances = evaluate_policies([everybody], {"never": {TIMES[0]: _table(everybody, 0.3)}}, TRAINING)["never"]
     assert performances[0].outcome().measures.keys() == {"brier", "bias", "earned", "ece"}
@@ -106,11 +106,11 @@ def test_cohort_where_all_churned_has_no_roc_auc() -> None:
     assert "roc_auc" not in summary.measures
 
 
-def test_different_customers_raise() -> None:
+def test_evaluate_policies_different_customers_raise() -> None:
     tables: Tables = {"never": _tables(0.3), "always": {TIMES[0]: _table(COHORTS[0], 0.3).iloc[1:]}}
     with pytest.raises(RuntimeError, match="Policy always scored other customers at 2024-01-01"):
         evaluate_policies(COHORTS, tables, TRAINING)
 
 
-def test_without_matured_cohort_there_are_no_means() -> None:
+def test_compute_means_without_matured_cohort_none() -> None:
     assert evaluate_policies([], {"never": _tables(0.3)}, TRAINING) == {"never": []}

@@ -28,11 +28,13 @@ def _day(text: str) -> datetime:
         ("2024-02-20", "2024-02-20", "week", ["2024-02-20"]),
     ],
 )  # fmt: skip
-def test_list_step_times(start: str, end: str, every: StepInterval, expected: list[str]) -> None:
+def test_list_step_times_months_and_weeks_returns_each_step(
+    start: str, end: str, every: StepInterval, expected: list[str]
+) -> None:
     assert list_step_times(_day(start), _day(end), every) == tuple(map(_day, expected))
 
 
-def test_start_after_end_raises() -> None:
+def test_list_step_times_start_after_end_raises() -> None:
     with pytest.raises(BadWindowError, match="--from 2024-02-01 is after --to 2024-01-01"):
         list_step_times(_day("2024-02-01"), _day("2024-01-01"), "month")
 
@@ -42,25 +44,25 @@ def _plan(settings: Settings, start: str, end: str, known_at: datetime | None = 
     return make_plan(settings, _day(start), _day(end), "month", known_at, *defaults)
 
 
-def test_known_at_is_the_step_while_data_arrive() -> None:
+def test_plan_known_at_arriving_data_returns_step() -> None:
     plan = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
     assert [plan.known_at(step) for step in plan.steps] == list(plan.steps)
     assert plan.arrived == ARRIVALS[-1][1]
 
 
-def test_known_at_is_the_latest_arrival_in_a_replayed_data_set(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_plan_known_at_replayed_data_returns_latest_arrival(tmp_path) -> None:  # type: ignore[no-untyped-def]
     data = copy_shop(tmp_path)
     (data / REPLAY_MARKER).touch()
     plan = _plan(Settings(data=data), "2023-06-01", "2024-04-01")
     assert {plan.known_at(step) for step in plan.steps} == {KNOWN_AT}
 
 
-def test_known_at_can_be_assumed() -> None:
+def test_plan_known_at_given_returns_given_time() -> None:
     plan = _plan(Settings(data=shop_folder()), "2023-06-01", "2023-07-01", KNOWN_AT + timedelta(days=9))
     assert {plan.known_at(step) for step in plan.steps} == {KNOWN_AT + timedelta(days=9)}
 
 
-def test_nothing_known_at_the_first_step_names_the_option() -> None:
+def test_make_plan_without_data_at_first_step_raises_naming_option() -> None:
     with pytest.raises(NoDataError, match=r"before 2024-01-01.*If history was imported at once.*--known-at"):
         _plan(Settings(data=shop_folder()), "2024-01-01", "2024-03-01")
     with pytest.raises(NoDataError, match=r"before 2022-01-01 00:00 UTC had arrived") as error:
@@ -68,20 +70,20 @@ def test_nothing_known_at_the_first_step_names_the_option() -> None:
     assert "imported at once" not in str(error.value)
 
 
-def test_step_after_the_data_raises() -> None:
+def test_make_plan_step_after_data_raises() -> None:
     settings = Settings(data=shop_folder())
     assert _plan(settings, "2024-06-01", "2024-07-31").steps[-1] == _day("2024-07-01")
     with pytest.raises(BadWindowError, match=r"the step of 2024-08-01 is after the data, whose last day is 2024-06-30"):
         _plan(settings, "2024-06-01", "2024-08-31")
 
 
-def test_search_is_not_limited_by_time() -> None:
+def test_make_plan_search_not_limited_by_time() -> None:
     plan = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
     assert plan.training.search.seconds >= 3600
     assert plan.training.search.trials == TrainingSettings().search.trials
 
 
-def test_key_depends_on_every_setting() -> None:
+def test_plan_key_changed_setting_other_key() -> None:
     one = _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01")
     assert _plan(Settings(data=shop_folder()), "2024-02-01", "2024-04-01").key == one.key
     assert BacktestPlan.model_validate_json(one.model_dump_json()) == one

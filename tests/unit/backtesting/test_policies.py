@@ -25,24 +25,24 @@ def _performance(roc_auc: tuple[float, float], brier: tuple[float, float]) -> Pe
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_without_a_champion_every_policy_trains(policy: Policy) -> None:
+def test_decide_without_champion_each_policy_trains(policy: Policy) -> None:
     assert decide(policy, PolicyInputs(None, 1000), RULES) == TrainingDecision(True, "there is no champion yet")
 
 
 @pytest.mark.parametrize(("policy", "train"), [("never", False), ("always", True)])
-def test_never_and_always_ignore_their_inputs(policy: Policy, train: bool) -> None:
+def test_decide_never_or_always_ignores_inputs(policy: Policy, train: bool) -> None:
     inputs = PolicyInputs("1", 1000, [PsiResult("score", 9)], _performance((0.5, 0.5), (0.4, 0.4)))
     assert decide(policy, inputs, RULES).train is train
 
 
 @pytest.mark.parametrize(("psi", "train"), [(0.2501, True), (0.25, False), (0, False)])
-def test_drift_of_the_score_trains(psi: float, train: bool) -> None:
+def test_decide_drift_of_score_trains_above_limit(psi: float, train: bool) -> None:
     found = decide("drift", PolicyInputs("1", 200, [PsiResult("score", psi)]), RULES)
     assert found.train is train
     assert f"PSI of the score {psi:.2f}, limit 0.25" in found.why
 
 
-def test_drift_of_inputs_is_reported_only() -> None:
+def test_decide_drift_of_inputs_reports_only() -> None:
     drift = [
         PsiResult("tenure_days", 4.2),
         PsiResult("purchase_days", 0.3),
@@ -54,7 +54,7 @@ def test_drift_of_inputs_is_reported_only() -> None:
     assert found.why.endswith("2 of 3 inputs are above it, most tenure_days 4.20")
 
 
-def test_drift_with_too_few_customers_does_not_train() -> None:
+def test_decide_drift_too_few_customers_does_not_train() -> None:
     found = decide("drift", PolicyInputs("1", 199, [PsiResult("score", 5)]), RULES)
     assert found == TrainingDecision(False, "199 customers are too few for drift: at least 200 are needed")
 
@@ -70,20 +70,22 @@ def test_drift_with_too_few_customers_does_not_train() -> None:
         ((float("nan"), float("nan")), (0.18, 0.20), []),  # all of the cohort churned
     ],
 )
-def test_significant_decay_trains(roc_auc: tuple[float, float], brier: tuple[float, float], worse: list[str]) -> None:
+def test_decide_decay_significant_trains(
+    roc_auc: tuple[float, float], brier: tuple[float, float], worse: list[str]
+) -> None:
     found = decide("decay", PolicyInputs("1", 1000, [], _performance(roc_auc, brier)), RULES)
     assert found.train is bool(worse)
     assert f"cohort {AS_OF:%Y-%m-%d} is" in found.why
     assert [name for name in ("ROC-AUC", "Brier") if name in found.why] == worse
 
 
-def test_decay_without_matured_cohort_does_not_train() -> None:
+def test_decide_decay_without_matured_cohort_does_not_train() -> None:
     assert decide("decay", PolicyInputs("1", 1000), RULES) == TrainingDecision(
         False, "no cohort that the champion scored has matured"
     )
 
 
 @pytest.mark.parametrize("invalid", [{"max_psi": 0}, {"min_rows": 0}, {"psi": 1}])
-def test_invalid_settings_are_rejected(invalid: dict[str, float]) -> None:
+def test_policy_settings_invalid_value_raises(invalid: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(invalid))):
         PolicySettings.model_validate(invalid)

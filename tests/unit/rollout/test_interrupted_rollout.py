@@ -53,7 +53,7 @@ class TestInterrupted:
         assert list_open_alerts(rollout.settings) == []
         return record
 
-    def test_new_challenger_stops_rollout_and_is_next(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_new_challenger_stops_and_is_next(self, rollout: SimulatedRollout) -> None:
         other = register_version(rollout.client)
         record_passed_gates(rollout.client, other, rollout.champion)
         record = self.after(rollout, lambda: set_challenger(rollout.client, other))
@@ -62,14 +62,14 @@ class TestInterrupted:
         assert (work.version, work.record) == (other, None)
         assert TrafficRecord.load(rollout.client, rollout.challenger).mode == "off"  # type: ignore[union-attr]
 
-    def test_new_champion_stops_rollout(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_new_champion_stops(self, rollout: SimulatedRollout) -> None:
         other = register_version(rollout.client)
         move = rollout.client.set_registered_model_alias
         record = self.after(rollout, lambda: move(MODEL_NAME, CHAMPION, other))
         assert record.why.startswith(f"the champion is version {other} now")
         assert rollout.find_served_versions() == (other, None, None)
 
-    def test_own_promotion_stops_rollout(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_challenger_promoted_by_other_actor_stops(self, rollout: SimulatedRollout) -> None:
         def promote() -> None:
             decision = decide_automatically(rollout.client, rollout.challenger, "", rollout.now)
             promote_champion(rollout.client, rollout.settings, rollout.challenger, decision, rollout.now)
@@ -77,12 +77,12 @@ class TestInterrupted:
         assert self.after(rollout, promote).why == "it was made the champion by somebody else"
         assert get_champion_version(rollout.client) == rollout.challenger
 
-    def test_removed_alias_stops_rollout(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_removed_alias_stops(self, rollout: SimulatedRollout) -> None:
         drop = rollout.client.delete_registered_model_alias
         assert self.after(rollout, lambda: drop(MODEL_NAME, CHALLENGER)).why == "it is no challenger any more"
 
     @pytest.mark.parametrize(("mode", "share"), [("off", None), ("canary", 0.5), ("shadow", None)])
-    def test_changed_traffic_stops_rollout(self, rollout: SimulatedRollout, mode: Any, share: Any) -> None:
+    def test_run_step_changed_traffic_stops(self, rollout: SimulatedRollout, mode: Any, share: Any) -> None:
         def sends() -> None:
             set_traffic(rollout.client, rollout.settings, None, build_traffic(mode, share), "ann", rollout.now)
 
@@ -90,7 +90,7 @@ class TestInterrupted:
         record = TrafficRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == (mode, "ann")
 
-    def test_traffic_off_before_promotion_prevents_promotion(self, rollout: SimulatedRollout) -> None:
+    def test_promote_challenger_traffic_off_before_promotion_refused(self, rollout: SimulatedRollout) -> None:
         """The run was killed before the promotion; a challenger without traffic must not become champion later."""
         pass_last_step(rollout)
         set_traffic(
@@ -101,7 +101,7 @@ class TestInterrupted:
         assert get_champion_version(rollout.client) == rollout.champion
 
     @pytest.mark.parametrize("at", ["first", "next", "resumed"])
-    def test_traffic_off_while_models_load_stops_rollout(
+    def test_run_step_traffic_off_while_models_load_stops(
         self, rollout: SimulatedRollout, at: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if at != "first":
@@ -126,7 +126,7 @@ class TestInterrupted:
         assert traffic is not None and (traffic.mode, traffic.who) == ("off", "ann")
         assert list_open_alerts(rollout.settings) == []
 
-    def test_traffic_off_during_promotion_prevents_promotion(
+    def test_promote_challenger_traffic_off_during_promotion_refused(
         self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pass_last_step(rollout)
@@ -140,7 +140,9 @@ class TestInterrupted:
             registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
         assert get_champion_version(rollout.client) == rollout.champion
 
-    def test_traffic_set_during_end_stays(self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_rollback_step_traffic_set_meanwhile_unchanged(
+        self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         rollout.active_customers = 0
         record = rollout.run_step(CANARY.model_copy(update={"max_hours": 0.01})).record
         assert record.verdict == "stopped"
@@ -156,29 +158,31 @@ class TestInterrupted:
         traffic = TrafficRecord.load(rollout.client, rollout.challenger)
         assert traffic is not None and (traffic.share, traffic.who) == (0.5, "ann")
 
-    def test_promotion_with_approval_requires_approval_of_this_version(self, rollout: SimulatedRollout) -> None:
+    def test_promote_challenger_with_approval_requires_approval_of_this_version(
+        self, rollout: SimulatedRollout
+    ) -> None:
         RolloutRecord(
             step="canary", share=0.25, started_at=rollout.now, when=rollout.now, verdict="passed",
             champion=rollout.champion,
             gates=rollout.work().gates,
         ).save(rollout.client, rollout.challenger)  # fmt: skip
-        word = ApprovalRecord(
+        approval = ApprovalRecord(
             status="approved", since=NOON, until=NOON, flow_run="r", gates="other evidence", who="ann", why="fine"
         )
         for version in (rollout.champion, rollout.challenger):
-            word.save(rollout.client, version)
+            approval.save(rollout.client, version)
             with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {rollout.challenger}"):
                 registry_actions.promote_challenger(
                     rollout.client, rollout.settings, rollout.work(), "why", rollout.now, needs_approval=True
                 )
-        word.model_copy(update={"gates": "k"}).save(rollout.client, rollout.challenger)
+        approval.model_copy(update={"gates": "k"}).save(rollout.client, rollout.challenger)
         registry_actions.promote_challenger(
             rollout.client, rollout.settings, rollout.work(), "why", rollout.now, needs_approval=True
         )
         record = PromotionRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == ("manual", "ann")
 
-    def test_rollback_during_watch_stops_rollout(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_rollback_during_watch_stops(self, rollout: SimulatedRollout) -> None:
         def back() -> None:
             roll_back(rollout.client, rollout.settings, None, RollbackCause("ann", "complaints", rollout.now))
 
@@ -219,7 +223,7 @@ class TestRegistryOutage:
         rollout.advance = noted  # type: ignore[method-assign]
         return leases
 
-    def test_outage_step_waits_without_lease_and_continues(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_registry_outage_waits_without_lease_and_continues(self, rollout: SimulatedRollout) -> None:
         leases = self.away(rollout)
         record = rollout.run_step(SLOW_POLLING.model_copy(update={"shadow": False, "min_requests": 300})).record
         assert (record.verdict, rollout.reachability_changes) == ("passed", [True, False])
@@ -228,7 +232,9 @@ class TestRegistryOutage:
         assert any(until < now for now, until in leases), "services had stopped by themselves"
         assert leases[-1][1] > leases[-1][0], "it was given again"
 
-    def test_outage_bad_champion_rolled_back_afterwards(self, inverted_rollout: SimulatedRollout) -> None:
+    def test_run_step_registry_outage_bad_champion_rolled_back_afterwards(
+        self, inverted_rollout: SimulatedRollout
+    ) -> None:
         """The monitoring goes on, as the rollback needs the registry."""
         self.away(inverted_rollout)
         inverted_rollout.active_customers, pause = 0, inverted_rollout.advance
@@ -245,7 +251,7 @@ class TestRegistryOutage:
         assert timedelta(minutes=10) <= inverted_rollout.now - NOON < timedelta(minutes=11)
         assert get_champion_version(inverted_rollout.client) == inverted_rollout.champion
 
-    def test_unknown_version_raises_error(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_unknown_version_raises(self, rollout: SimulatedRollout) -> None:
         client = rollout.client
         gone = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
         rollout.client = _Registry(client, lambda name: gone.get(name) if rollout.reads == 2 else None)
@@ -258,7 +264,7 @@ class _KilledError(BaseException):
 
 
 class TestKilled:
-    def test_killed_in_step_resumes_with_same_start(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_killed_in_step_resumes_with_same_start(self, rollout: SimulatedRollout) -> None:
         def die(now: SimulatedRollout) -> None:
             if now.reads == 3:
                 raise _KilledError
@@ -275,7 +281,7 @@ class TestKilled:
         assert record.started_at == began.started_at
         assert rollout.list_recorded_steps() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
 
-    def test_retry_of_same_run_keeps_recorded_end(
+    def test_run_step_retry_of_same_run_keeps_recorded_end(
         self, inverted_rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """After an outage between verdict and rollback the bad canary does not begin again."""
@@ -292,7 +298,7 @@ class TestKilled:
         )
         assert (again.record, inverted_rollout.reads) == (outcome.record, looks)
 
-    def test_retry_of_same_run_keeps_start(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_retry_of_same_run_keeps_start(self, rollout: SimulatedRollout) -> None:
         rollout.flow_run = "run-1"
         work = rollout.work()
 
@@ -308,7 +314,7 @@ class TestKilled:
 
     @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
     @pytest.mark.parametrize("step", ["canary", "watch"])
-    def test_killed_at_end_next_run_completes(
+    def test_finish_step_killed_at_end_completed_by_next_run(
         self, inverted_rollout: SimulatedRollout, at: str, step: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def die(*_: Any) -> Any:

@@ -26,7 +26,7 @@ from tests.support.rollout_simulator import (
 
 
 class TestGoodChallenger:
-    def test_all_steps_pass_and_promote(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_good_challenger_passes_all_steps(self, rollout: SimulatedRollout) -> None:
         found = [rollout.finish_step() for _ in range(3)]
         assert [(one.step, one.share, one.verdict) for one in found] == [
             ("shadow", 0.0, "passed"),
@@ -53,7 +53,7 @@ class TestGoodChallenger:
         assert [verdict for *_, verdict in rollout.list_recorded_steps()] == ["begun", "passed"] * 4
         assert list_open_alerts(rollout.settings) == []
 
-    def test_lease_renewed_before_end_not_at_each_poll(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_long_step_renews_lease_before_end_not_at_each_poll(self, rollout: SimulatedRollout) -> None:
         leases: set[Any] = set()
 
         def note(now: SimulatedRollout) -> None:
@@ -71,7 +71,7 @@ class TestGoodChallenger:
         events = [event for event in parse_events(tags, rollout.challenger) or [] if isinstance(event, TrafficRecord)]
         assert len(events) == 1, "a renewed lease is no event"
 
-    def test_inactive_customers_not_evaluated(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_inactive_customers_not_evaluated(self, rollout: SimulatedRollout) -> None:
         """Callers that score all customers include inactive ones, whose scores are no breach."""
         rollout.active_customers, rollout.inactive_customers = 60, 300
         found = rollout.finish_step()
@@ -83,12 +83,12 @@ class TestGoodChallenger:
             in found.summary
         )
 
-    def test_only_inactive_customers_step_stops(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_only_inactive_customers_stops(self, rollout: SimulatedRollout) -> None:
         rollout.active_customers, rollout.inactive_customers = 0, 300
         found = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.02}))
         assert (found.verdict, found.requests, found.inactive_customers) == ("stopped", 0, 300)
 
-    def test_other_threshold_is_no_breach(
+    def test_run_step_other_threshold_no_breach(
         self, registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(notifications, "emit_event", lambda *_: True)
@@ -98,7 +98,9 @@ class TestGoodChallenger:
 
 class TestBadChallenger:
     @pytest.mark.parametrize("rules", [RULES, CANARY], ids=["shadow", "canary"])
-    def test_inverted_scores_breach_before_min_requests(self, inverted_rollout: SimulatedRollout, rules: Any) -> None:
+    def test_run_step_inverted_scores_breach_before_min_requests(
+        self, inverted_rollout: SimulatedRollout, rules: Any
+    ) -> None:
         record = inverted_rollout.finish_step(rules.model_copy(update={"min_requests": 10_000}))
         assert (record.verdict, inverted_rollout.reads) == ("breached", 3)
         assert record.guardrail_values["rank correlation"] < -0.9
@@ -110,7 +112,7 @@ class TestBadChallenger:
         assert record.why in alert.text
         assert alert.key == f"holdfast.rollout.rolled_back:version {inverted_rollout.challenger}"
 
-    def test_inverted_champion_rolled_back(self, inverted_rollout: SimulatedRollout) -> None:
+    def test_run_step_inverted_champion_rolled_back(self, inverted_rollout: SimulatedRollout) -> None:
         record = watch_promoted(inverted_rollout)
         assert (record.step, record.verdict) == ("watch", "breached")
         assert get_champion_version(inverted_rollout.client) == inverted_rollout.champion
@@ -118,7 +120,7 @@ class TestBadChallenger:
         assert back is not None and (back.to, back.who, back.why) == (inverted_rollout.champion, "rollout", record.why)
 
     @pytest.mark.parametrize("failure", ["failures", "failed"])
-    def test_errors_breach_at_once(self, rollout: SimulatedRollout, failure: str) -> None:
+    def test_run_step_errors_breach_at_once(self, rollout: SimulatedRollout, failure: str) -> None:
         def fail(now: SimulatedRollout) -> None:
             if now.reads == 4:
                 now.counters[{"failures": f"failures:{now.challenger}"}.get(failure, failure)] = 5.0
@@ -128,7 +130,7 @@ class TestBadChallenger:
         assert (record.verdict, rollout.reads) == ("breached", 4)
         assert get_challenger_version(rollout.client) is None
 
-    def test_slow_responses_breach(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_slow_responses_breach(self, rollout: SimulatedRollout) -> None:
         def slow(now: SimulatedRollout) -> None:
             for version, quick in ((now.champion, 99.0), (now.challenger, 50.0)):
                 counts = {"0.01": quick, "0.1": quick, "1.0": 100.0, "inf": 100.0}
@@ -139,13 +141,13 @@ class TestBadChallenger:
         assert record.verdict == "breached"
         assert "too slow" in record.why
 
-    def test_scores_unlike_registered_model_breach(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_scores_unlike_registered_model_breach(self, rollout: SimulatedRollout) -> None:
         rollout.shift = 1e-6
         record = rollout.finish_step()
         assert record.verdict == "breached"
         assert "difference from the registered model's scores" in record.why
 
-    def test_refused_version_breaches(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_refused_version_breaches(self, rollout: SimulatedRollout) -> None:
         rollout.find_served_versions = lambda: (rollout.champion, None, None)  # type: ignore[method-assign]
         rollout.refused = frozenset({rollout.challenger})
         record = rollout.finish_step()
@@ -154,7 +156,7 @@ class TestBadChallenger:
         assert rollout.now - NOON < timedelta(minutes=2)
 
     @pytest.mark.parametrize("trouble", ["unavailable", "another"])
-    def test_unavailable_version_step_waits(self, rollout: SimulatedRollout, trouble: str) -> None:
+    def test_run_step_unavailable_version_waits(self, rollout: SimulatedRollout, trouble: str) -> None:
         """The artifact store is unavailable for two minutes, or another version is refused."""
         serves = rollout.find_served_versions
 
@@ -169,7 +171,9 @@ class TestBadChallenger:
         assert record.verdict == "passed"
         assert rollout.now - NOON >= timedelta(minutes=2)
 
-    def test_unavailable_for_good_stops_and_stays_challenger(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_permanently_unavailable_version_stops_and_stays_challenger(
+        self, rollout: SimulatedRollout
+    ) -> None:
         rollout.find_served_versions = lambda: (rollout.champion, None, None)  # type: ignore[method-assign]
         rollout.unavailable = frozenset({rollout.challenger})
         record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.1}))
@@ -177,7 +181,7 @@ class TestBadChallenger:
         assert "the service cannot download it" in record.why
         assert get_challenger_version(rollout.client) == rollout.challenger
 
-    def test_slow_machine_breach_found_within_minute(self, inverted_rollout: SimulatedRollout) -> None:
+    def test_run_step_slow_machine_breach_found_within_minute(self, inverted_rollout: SimulatedRollout) -> None:
         """Reading the log takes eight seconds; ten times as much rest would be more than a minute."""
         inverted_rollout.active_customers = 12
 
@@ -188,7 +192,7 @@ class TestBadChallenger:
         assert inverted_rollout.finish_step(CANARY.model_copy(update={"min_requests": 10_000})).verdict == "breached"
         assert inverted_rollout.now - NOON < timedelta(minutes=1)
 
-    def test_nan_scores_breach(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_nan_scores_breach(self, rollout: SimulatedRollout) -> None:
         rollout.shift = float("nan")
         record = rollout.finish_step()
         assert record.verdict == "breached"
@@ -198,14 +202,14 @@ class TestBadChallenger:
             "and the next rollout is not in its way"
         )
 
-    def test_clock_difference_step_not_begun(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_clock_difference_not_begun(self, rollout: SimulatedRollout) -> None:
         rollout.clock_ahead_seconds = -45
         record = rollout.finish_step()
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "the clock of the service is 45 s behind this machine's" in record.why
         assert rollout.find_served_versions() == (rollout.champion, None, None)
 
-    def test_other_definitions_step_not_begun(self, registry_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_run_step_other_definitions_not_begun(self, registry_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(notifications, "emit_event", lambda *_: True)
         rollout = start_rollout(*registry_shop, fingerprint=base_shop().fingerprint | {"on_demand": "other"})
         record = rollout.finish_step()
@@ -215,7 +219,7 @@ class TestBadChallenger:
 
 
 class TestWaits:
-    def test_no_requests_stops_without_promotion(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_without_requests_stops_without_promotion(self, rollout: SimulatedRollout) -> None:
         rollout.active_customers = 0
         record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
         assert (record.verdict, record.is_held) == ("stopped", True)
@@ -226,7 +230,7 @@ class TestWaits:
         assert (alert.key, alert.severity) == (f"holdfast.rollout.held:version {rollout.challenger}", "warning")
         assert find_ended_summary(rollout) == record.summary
 
-    def test_service_outage_alerts_once_without_renewal(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_service_outage_alerts_once_without_renewal(self, rollout: SimulatedRollout) -> None:
         def silent(now: SimulatedRollout) -> None:
             now.is_reachable = now.reads == 1 or now.reads > 15
             now.active_customers = 60 if now.reads > 15 else 0
@@ -236,13 +240,13 @@ class TestWaits:
         assert record.verdict == "passed"
         assert rollout.reachability_changes == [True, False]
 
-    def test_service_outage_lease_ends(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_service_outage_lease_ends(self, rollout: SimulatedRollout) -> None:
         rollout.is_reachable, rollout.active_customers = False, 0
         rollout.run_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
         record = TrafficRecord.load(rollout.client, rollout.challenger)
         assert record is not None and record.until is not None and record.until < rollout.now - timedelta(minutes=5)
 
-    def test_missing_log_rows_stop_rollout_without_renewal(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_missing_log_rows_stops_without_renewal(self, rollout: SimulatedRollout) -> None:
         """The service counts scores of a bad canary, but its log is in another folder."""
         rollout.active_customers, leases = 0, set()
 
@@ -258,7 +262,7 @@ class TestWaits:
         assert len(leases - {None}) == 1, "it was never renewed"
         assert rollout.find_served_versions() == (rollout.champion, None, None)
 
-    def test_service_restart_during_watch_is_no_breach(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_service_restart_during_watch_no_breach(self, rollout: SimulatedRollout) -> None:
         """Three of a hundred failed, which is chance; three of the ten beyond the old process's counters is not."""
         rollout.counters["answered"] = 50.0
 
@@ -272,14 +276,14 @@ class TestWaits:
         assert (record.verdict, record.start_counters, record.restart_counters) == ("passed", {}, {})
         assert record.guardrail_values["errors"] < 0.01
 
-    def test_short_log_lag_step_passes(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_short_log_lag_passes(self, rollout: SimulatedRollout) -> None:
         def scores(now: SimulatedRollout) -> None:
             now.counters[f"scored:{now.challenger}:canary"] = 30.0 * now.reads + 500
 
         rollout.before_read = scores
         assert rollout.finish_step(CANARY).verdict == "passed"
 
-    def test_open_skew_step_waits(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_open_skew_waits(self, rollout: SimulatedRollout) -> None:
         def heal(now: SimulatedRollout) -> None:
             now.skew = None if now.reads > 8 else "the features served differ"
 
@@ -289,7 +293,7 @@ class TestWaits:
         assert rollout.reads > 8
 
     @pytest.mark.parametrize("away", [2, 15])
-    def test_store_outage_step_passes_afterwards(self, rollout: SimulatedRollout, away: float) -> None:
+    def test_run_step_store_outage_passes_afterwards(self, rollout: SimulatedRollout, away: float) -> None:
         """With the usual load the step passes a few minutes after the outage, whatever its length."""
         rules, per_look = SLOW_POLLING.model_copy(update={"max_hours": 1}), 60
         ends = NOON + timedelta(minutes=away)
@@ -305,7 +309,7 @@ class TestWaits:
         assert record.verdict == "passed"
         assert timedelta() < rollout.now - ends <= RECENT + timedelta(seconds=rules.poll_seconds)
 
-    def test_store_outage_no_step_passes(self, rollout: SimulatedRollout) -> None:
+    def test_run_step_lasting_store_outage_stops(self, rollout: SimulatedRollout) -> None:
         def fall(now: SimulatedRollout) -> None:
             now.counters["unavailable"] += 30
 

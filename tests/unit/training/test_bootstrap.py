@@ -48,7 +48,7 @@ def _same(found: Floats, expected: list[float]) -> None:
 class TestDraws:
     @given(_samples())
     @FEWER_EXAMPLES
-    def test_draws_equal_scikit_learn_with_the_same_weights(self, sample: Any) -> None:
+    def test_metric_draws_same_weights_equal_scikit_learn(self, sample: Any) -> None:
         churned, scores, customers, seed = sample
         bootstrap = CustomerBootstrap(customers, RESAMPLES, seed)
         expected: dict[str, list[float]] = {name: [] for name in ("roc_auc", "pr_auc", "brier", "log_loss")}
@@ -67,7 +67,7 @@ class TestDraws:
 
     @given(_samples())
     @EXAMPLES
-    def test_calibration_error_draws_are_weighted_distances_over_the_same_bins(self, sample: Any) -> None:
+    def test_calibration_error_draws_any_rows_weighted_distances_over_same_bins(self, sample: Any) -> None:
         churned, scores, customers, seed = sample
         bootstrap = CustomerBootstrap(customers, RESAMPLES, seed)
         bins = calibration_bins(scores)
@@ -81,7 +81,7 @@ class TestDraws:
             expected.append(error)
         _same(calibration_error_draws(churned, scores, bootstrap), expected)
 
-    def test_draws_with_unit_weights_equal_the_value(self) -> None:
+    def test_metric_draws_unit_weights_equal_value(self) -> None:
         """With one customer every resample is the sample."""
         rng = np.random.default_rng(2)
         churned, scores = rng.random(50) < 0.4, rng.random(50)
@@ -94,7 +94,7 @@ class TestDraws:
         )
 
     @pytest.mark.parametrize("outcome", [True, False])
-    def test_one_class_gives_nan_draws_and_no_interval(self, outcome: bool) -> None:
+    def test_metric_draws_single_class_nan_without_interval(self, outcome: bool) -> None:
         churned, scores = np.full(30, outcome), np.linspace(0, 1, 30)
         bootstrap = CustomerBootstrap([str(n) for n in range(30)], RESAMPLES, 0)
         with warnings.catch_warnings():
@@ -109,7 +109,7 @@ class TestDraws:
 class TestResamples:
     @given(_samples())
     @EXAMPLES
-    def test_all_rows_of_a_customer_have_the_same_weight(self, sample: Any) -> None:
+    def test_customer_bootstrap_rows_of_customer_same_weight(self, sample: Any) -> None:
         _, _, customers, seed = sample
         names = np.array(customers)
         weights = CustomerBootstrap(customers, RESAMPLES, seed).weights
@@ -120,14 +120,14 @@ class TestResamples:
             counts.append(theirs[:, 0].astype(int))
         assert (np.sum(counts, axis=0) == len(counts)).all()  # as many as there are
 
-    def test_every_customer_is_equally_likely(self) -> None:
+    def test_customer_bootstrap_many_resamples_customers_equally_likely(self) -> None:
         customers = [f"c{n}" for n in range(20) for _ in range(n + 1)]  # from one row to twenty
         weights = CustomerBootstrap(customers, 4000, 0).weights
         first_rows = np.unique(customers, return_index=True)[1]
         assert weights[:, first_rows].mean(axis=0) == pytest.approx(np.ones(20), abs=0.08)
         assert (weights == 0).mean() == pytest.approx((1 - 1 / 20) ** 20, abs=0.01)
 
-    def test_weights_depend_on_the_seed_not_on_names(self) -> None:
+    def test_customer_bootstrap_weights_depend_on_seed_not_names(self) -> None:
         customers = ["a", "b", "a", "c", "d", "b"]
         first = CustomerBootstrap(customers, 50, 1).weights
         assert first.tobytes() == CustomerBootstrap(np.array(customers), 50, 1).weights.tobytes()
@@ -136,7 +136,7 @@ class TestResamples:
 
     @given(_samples(), st.data())
     @EXAMPLES
-    def test_subset_has_the_same_weights(self, sample: Any, data: st.DataObject) -> None:
+    def test_customer_bootstrap_subset_same_weights(self, sample: Any, data: st.DataObject) -> None:
         churned, scores, customers, seed = sample
         rows = np.array(data.draw(st.lists(st.booleans(), min_size=len(customers), max_size=len(customers))))
         whole = CustomerBootstrap(customers, RESAMPLES, seed)
@@ -148,7 +148,7 @@ class TestResamples:
         again = whole.subset(rows).subset(churned[rows])
         assert (again.weights == whole.weights[:, rows & churned]).all()
 
-    def test_smaller_chunks_give_the_same_weights(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_customer_bootstrap_smaller_chunks_same_weights(self, monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(5)
         churned, scores, names = rng.random(300) < 0.4, rng.random(300).round(2), rng.integers(0, 90, 300)
         found = []
@@ -164,7 +164,7 @@ class TestResamples:
         _same(found[1], list(found[0]))
         _same(found[2], list(found[0]))
 
-    def test_memory_depends_on_customers_not_on_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_customer_bootstrap_many_rows_memory_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Thirty rows of each of 2,000 customers in 500 resamples: one byte for each would take 30 MB."""
         monkeypatch.setattr("holdfast.training.bootstrap._CELLS", 60_000)
         scores, names = np.random.default_rng(6).random(60_000), np.tile(np.arange(2000), 30)
@@ -176,17 +176,17 @@ class TestResamples:
 
 
 class TestInterval:
-    def test_interval_contains_the_central_95_percent(self) -> None:
+    def test_percentile_interval_uniform_draws_central_95_percent(self) -> None:
         found = percentile_interval(0.5, np.arange(1001) / 1000)
         assert (found.value, found.low, found.high) == (0.5, 0.025, 0.975)
 
-    def test_nan_draws_are_ignored(self) -> None:
+    def test_percentile_interval_few_nan_draws_ignored(self) -> None:
         draws = np.r_[np.arange(1001) / 1000, np.full(1001, np.nan)]
         assert percentile_interval(0.5, draws).low == 0.025
         assert np.isnan(percentile_interval(0.5, np.r_[draws, np.nan]).low)
         assert percentile_interval(0.5, np.r_[draws, np.nan]).value == 0.5
 
-    def test_repeated_rows_do_not_narrow_the_interval(self) -> None:
+    def test_percentile_interval_repeated_rows_not_narrower(self) -> None:
         """Nine rows per customer instead of one do not narrow the interval."""
         rng = np.random.default_rng(0)
         churned, scores, names = rng.random(200) < 0.5, rng.random(200), [str(n) for n in range(200)]
@@ -195,7 +195,7 @@ class TestInterval:
         _same(roc_auc_draws(np.tile(churned, 9), np.tile(scores, 9), copies), list(once))
 
     @pytest.mark.parametrize("rows_of_one", [1, 5])
-    def test_interval_of_a_mean_has_95_percent_coverage(self, rows_of_one: int) -> None:
+    def test_percentile_interval_mean_of_customers_95_percent_coverage(self, rows_of_one: int) -> None:
         """Values of a customer are correlated; drawing rows instead of customers would give too narrow intervals."""
         customers, rng = 60, np.random.default_rng(10)
         covered = {"customers": 0, "rows": 0}
@@ -209,7 +209,7 @@ class TestInterval:
         if rows_of_one > 1:
             assert covered["rows"] / 300 < 0.8
 
-    def test_interval_of_a_roc_auc_has_95_percent_coverage(self) -> None:
+    def test_percentile_interval_roc_auc_95_percent_coverage(self) -> None:
         customers, rows_of_one, shift, spread = 80, 4, 1.0, np.sqrt(1 + 0.5**2)
         truth = float(norm.cdf(shift / (spread * np.sqrt(2))))
         rng, covered = np.random.default_rng(3), 0
@@ -226,13 +226,13 @@ class TestInterval:
 
 
 class TestCalibrationBins:
-    def test_ten_bins_have_equally_many_rows(self) -> None:
+    def test_calibration_bins_distinct_scores_equal_size(self) -> None:
         bins = calibration_bins(np.random.default_rng(0).permutation(1000) / 1000)
         assert np.bincount(bins).tolist() == [100] * CALIBRATION_BINS
 
     @given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.25, 0.5])), min_size=1, max_size=60))
     @EXAMPLES
-    def test_bins_preserve_order_and_equal_scores_share_a_bin(self, values: list[float]) -> None:
+    def test_calibration_bins_any_scores_preserve_order_and_ties(self, values: list[float]) -> None:
         scores = np.array(values)
         bins = calibration_bins(scores)
         assert 0 <= bins.min() <= bins.max() < CALIBRATION_BINS
@@ -243,18 +243,18 @@ class TestCalibrationBins:
 
 
 class TestCalibrationError:
-    def test_equals_a_manual_calculation(self) -> None:
+    def test_expected_calibration_error_few_rows_equals_manual_calculation(self) -> None:
         scores = np.repeat([0.2, 0.6], [10, 30])
         churned = np.r_[np.repeat([True, False], [4, 6]), np.repeat([True, False], [15, 15])]
         # 10 rows are 0.2 too low, 30 rows 0.1 too high.
         assert expected_calibration_error(churned, scores) == pytest.approx(0.25 * 0.2 + 0.75 * 0.1)
 
-    def test_constant_score_has_the_distance_to_the_base_rate(self) -> None:
+    def test_expected_calibration_error_constant_score_distance_to_base_rate(self) -> None:
         churned = np.arange(100) < 37
         assert expected_calibration_error(churned, np.full(100, 0.5)) == pytest.approx(0.13)
         assert expected_calibration_error(churned, np.full(100, 0.37)) == pytest.approx(0)
 
-    def test_errors_of_two_bins_do_not_cancel(self) -> None:
+    def test_expected_calibration_error_opposite_errors_do_not_cancel(self) -> None:
         scores = np.repeat([0.1, 0.9], 50)
         churned = np.arange(100) < 50  # the other way round
         assert expected_calibration_error(churned, scores) == pytest.approx(0.9)

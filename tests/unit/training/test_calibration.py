@@ -49,7 +49,7 @@ def _choose(folds: list[FoldScores], horizon_days: int = 90) -> CalibrationChoic
 
 class TestChooseCalibration:
     @pytest.mark.parametrize("factor", [2.5, 0.3])
-    def test_scaled_log_odds_choose_sigmoid(self, factor: float) -> None:
+    def test_choose_calibration_scaled_log_odds_chooses_sigmoid(self, factor: float) -> None:
         found = _choose(_folds(400, lambda hidden: factor * hidden))
         assert found.method == "sigmoid"
         none, sigmoid, _ = found.methods
@@ -60,18 +60,18 @@ class TestChooseCalibration:
         assert found.reason.startswith("sigmoid is better than none (log loss lower by 0.")
         assert "; isotonic is not better than sigmoid (log loss lower by " in found.reason
 
-    def test_shifted_log_odds_choose_sigmoid(self) -> None:
+    def test_choose_calibration_shifted_log_odds_chooses_sigmoid(self) -> None:
         """Model that predicts more churn than observed."""
         assert _choose(_folds(400, lambda hidden: hidden + 1.0)).method == "sigmoid"
 
     @pytest.mark.parametrize("rows", [40, 400, 2000])
-    def test_calibrated_log_odds_choose_none(self, rows: int) -> None:
+    def test_choose_calibration_calibrated_log_odds_chooses_none(self, rows: int) -> None:
         found = _choose(_folds(rows, _same))
         assert found.method == "none"
         assert found.reason.startswith("sigmoid is not better than none (log loss lower by ")
         assert "; isotonic is not better than none (" in found.reason
 
-    def test_non_sigmoid_error_with_many_rows_chooses_isotonic(self) -> None:
+    def test_choose_calibration_non_sigmoid_error_many_rows_chooses_isotonic(self) -> None:
         found = _choose(_folds(2000, lambda hidden: 2 * hidden, _step))
         assert found.method == "isotonic"
         none, sigmoid, isotonic = found.methods
@@ -79,10 +79,10 @@ class TestChooseCalibration:
         assert found.reason.startswith("sigmoid is better than none")
         assert "; isotonic is better than sigmoid (log loss lower by 0." in found.reason
 
-    def test_few_rows_do_not_choose_isotonic(self) -> None:
+    def test_choose_calibration_few_rows_does_not_choose_isotonic(self) -> None:
         assert _choose(_folds(30, lambda hidden: 2 * hidden, _step)).method != "isotonic"
 
-    def test_changing_base_rate_is_evaluated_on_later_folds(self) -> None:
+    def test_choose_calibration_changing_base_rate_evaluated_on_later_folds(self) -> None:
         """A calibrator of months with little churn is worse in months with more churn, and is not chosen."""
         moving = [
             _fold(month, 400, _same, (lambda hidden: hidden - 1) if month < MARCH else _same) for month in range(7)
@@ -90,14 +90,14 @@ class TestChooseCalibration:
         assert _choose(moving[:5]).method == "none"
         assert _choose([_fold(month, 400, _same, lambda hidden: hidden - 1) for month in range(5)]).method == "sigmoid"
 
-    def test_same_seed_gives_the_same_choice(self) -> None:
+    def test_choose_calibration_same_seed_same_choice(self) -> None:
         folds = _folds(100, lambda hidden: 1.2 * hidden)
         assert _choose(folds) == _choose(folds)
         assert choose_calibration(folds, 90, 200, 1) != _choose(folds)
 
 
 class TestComparison:
-    def test_every_method_has_metrics_and_gain_over_none(self) -> None:
+    def test_choose_calibration_each_method_has_metrics_and_gain_over_none(self) -> None:
         folds = _folds(300, lambda hidden: 2 * hidden)
         found = _choose(folds).methods
         assert tuple(item.method for item in found) == CALIBRATION_METHODS == ("none", "sigmoid", "isotonic")
@@ -113,7 +113,7 @@ class TestComparison:
             assert item.gain.value == pytest.approx(found[0].log_loss - item.log_loss)
             assert item.gain.low < item.gain.value < item.gain.high
 
-    def test_each_fold_uses_calibrators_of_earlier_closed_folds(self) -> None:
+    def test_choose_calibration_each_fold_uses_earlier_closed_folds(self) -> None:
         folds = _folds(300, lambda hidden: 2 * hidden, count=6)
         # February begins 89 days before May, March 92 days before June.
         known = {APRIL: [JANUARY], APRIL + 1: [JANUARY], APRIL + 2: [JANUARY, FEBRUARY, MARCH]}
@@ -152,32 +152,32 @@ class TestEmbargo:
             for month, fold in enumerate(folds)
         ]
 
-    def test_unknown_outcomes_are_not_used(self, folds: list[FoldScores]) -> None:
+    def test_choose_calibration_unknown_outcomes_not_used(self, folds: list[FoldScores]) -> None:
         assert _choose(self._turned(folds, FEBRUARY, MARCH)) == _choose(folds)
 
-    def test_known_outcomes_are_used(self, folds: list[FoldScores]) -> None:
+    def test_choose_calibration_known_outcomes_used(self, folds: list[FoldScores]) -> None:
         """The horizon of January ends on April's cut-off; with 28 days also those of February and March."""
         assert _choose(self._turned(folds, JANUARY)) != _choose(folds)
         assert _choose(self._turned(folds, FEBRUARY, MARCH), 28) != _choose(folds, 28)
 
-    def test_one_day_longer_horizon_excludes_the_fold(self, folds: list[FoldScores]) -> None:
+    def test_choose_calibration_longer_horizon_excludes_fold(self, folds: list[FoldScores]) -> None:
         assert _choose(folds, 90).methods
         late = _choose(folds, 91)
         assert (late.method, late.methods) == ("none", [])
         assert late.reason == "Too little history to compare calibrations: none is used."
 
-    def test_without_folds_chooses_none(self) -> None:
+    def test_choose_calibration_without_folds_chooses_none(self) -> None:
         assert _choose([]).method == _choose(_folds(50, _same, count=3)).method == "none"
 
 
 class TestFitCalibrator:
-    def test_sigmoid_recovers_scale_and_shift(self) -> None:
+    def test_fit_calibrator_sigmoid_recovers_scale_and_shift(self) -> None:
         fold = _fold(0, 20_000, lambda hidden: 2.5 * hidden + 1, lambda hidden: hidden)
         model = fit_calibrator("sigmoid", fold.log_odds, fold.validation.y)
         assert model.coef_[0, 0] == pytest.approx(1 / 2.5, rel=0.05)
         assert model.intercept_[0] == pytest.approx(-1 / 2.5, abs=0.05)
 
-    def test_isotonic_recovers_a_step_and_accepts_any_value(self) -> None:
+    def test_fit_calibrator_isotonic_recovers_step_and_accepts_any_value(self) -> None:
         fold = _fold(0, 20_000, _same, _step)
         model = fit_calibrator("isotonic", fold.log_odds, fold.validation.y)
         predicted = apply_calibrator(model, np.array([-50.0, -2.0, 2.0, 50.0]))
@@ -185,6 +185,6 @@ class TestFitCalibrator:
         assert predicted[1:3] == pytest.approx(expit([-1.4, 1.4]), abs=0.06)
         assert np.isfinite(predicted).all()
 
-    def test_none_returns_none(self) -> None:
+    def test_fit_calibrator_none_returns_none(self) -> None:
         assert fit_calibrator("none", np.zeros(3), np.array([True, False, True])) is None
         assert apply_calibrator(None, np.array([0.0, 2.0])) == pytest.approx(expit([0.0, 2.0]))

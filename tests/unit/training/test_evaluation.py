@@ -83,7 +83,7 @@ def shop(dataset: Dataset) -> OnTest:
 
 
 class TestEvaluateModel:
-    def test_report_describes_the_test(self, shop: OnTest, dataset: Dataset) -> None:
+    def test_evaluate_model_report_describes_test(self, shop: OnTest, dataset: Dataset) -> None:
         report = shop.report
         assert report.rows == len(shop.test.y)
         assert report.customers == shop.test.keys["customer_id"].nunique() < report.rows
@@ -93,7 +93,7 @@ class TestEvaluateModel:
         assert (report.calibration, report.calibration_reason) == ("none", "Nothing to compare.")
         assert report.simpler is None
 
-    def test_metrics_are_computed_from_the_scores_of_each_model(self, shop: OnTest) -> None:
+    def test_evaluate_model_metrics_computed_from_scores_of_each_model(self, shop: OnTest) -> None:
         assert list(shop.report.metrics) == ["model", *BASELINE_LABELS]
         for name, found in shop.report.metrics.items():
             assert {metric: item.value for metric, item in found.items()} == compute_metrics(
@@ -101,7 +101,7 @@ class TestEvaluateModel:
             )
             assert list(found) == list(METRIC_LABELS)
 
-    def test_values_are_within_their_intervals(self, shop: OnTest) -> None:
+    def test_evaluate_model_values_within_their_intervals(self, shop: OnTest) -> None:
         """The bootstrap can only increase the calibration error, so the value may lie below the interval."""
         for name, found in shop.report.metrics.items():
             for metric, item in found.items():
@@ -109,7 +109,7 @@ class TestEvaluateModel:
                 assert item.value <= item.high, (name, metric)
                 assert item.high - item.low < 0.3
 
-    def test_every_baseline_is_compared(self, shop: OnTest) -> None:
+    def test_evaluate_model_each_baseline_compared(self, shop: OnTest) -> None:
         model = roc_auc_score(shop.test.y, shop.scores["model"])
         assert list(shop.report.over_baselines) == list(BASELINE_LABELS)
         for name, found in shop.report.over_baselines.items():
@@ -117,7 +117,7 @@ class TestEvaluateModel:
             assert found.low <= found.value <= found.high
         assert shop.report.over_baselines["base_rate"].low > 0.2
 
-    def test_months_sum_to_the_test_rows(self, shop: OnTest, dataset: Dataset) -> None:
+    def test_evaluate_model_months_sum_to_test_rows(self, shop: OnTest, dataset: Dataset) -> None:
         months, report = shop.report.months, shop.report
         weights = [month.rows for month in months]
         assert [month.cutoff for month in months] == list(dataset.split.test)
@@ -133,7 +133,7 @@ class TestEvaluateModel:
                 whole = np.average([month.baselines[name][metric] for month in months], weights=weights)
                 assert whole == pytest.approx(report.metrics[name][metric].value)
 
-    def test_month_has_the_metrics_of_its_rows(self, shop: OnTest, dataset: Dataset) -> None:
+    def test_evaluate_model_month_has_metrics_of_its_rows(self, shop: OnTest, dataset: Dataset) -> None:
         cutoff = dataset.split.test[2]
         rows = (shop.test.keys["cutoff"] == cutoff).to_numpy()
         month = shop.report.months[2]
@@ -144,7 +144,7 @@ class TestEvaluateModel:
             shop.test.y[rows], shop.scores["model"][rows], bootstrap.subset(rows)
         )
 
-    def test_groups_sum_to_the_test_rows(self, shop: OnTest) -> None:
+    def test_evaluate_model_slices_sum_to_test_rows(self, shop: OnTest) -> None:
         for group in TRAINING.slices:
             found = [item for item in shop.report.slices if item.feature == group.feature]
             weights = [item.rows for item in found]
@@ -157,25 +157,25 @@ class TestEvaluateModel:
             ):
                 assert np.average([getattr(item, name) for item in found], weights=weights) == pytest.approx(whole)
 
-    def test_spend_quantiles_have_equal_size(self, shop: OnTest) -> None:
+    def test_evaluate_model_spend_quantiles_equal_size(self, shop: OnTest) -> None:
         rows = [item.rows for item in shop.report.slices if item.feature == "total_amount"]
         assert len(rows) == 4
         assert max(rows) - min(rows) <= 4
 
-    def test_profit_is_computed_at_the_threshold(self, shop: OnTest) -> None:
+    def test_evaluate_model_profit_computed_at_threshold(self, shop: OnTest) -> None:
         value = shop.report.value
         assert value.threshold == 2 / 3
         treated = shop.scores["model"] >= 2 / 3
         assert value.earned.value == pytest.approx((treated * (3.0 * shop.test.y - 2)).mean())
         assert value.best >= value.earned.value - 1e-12
 
-    def test_every_input_has_an_importance(self, shop: OnTest) -> None:
+    def test_evaluate_model_each_input_has_importance(self, shop: OnTest) -> None:
         assert {item.feature for item in shop.report.importance} == {feature.name for feature in shop.test.inputs}
 
-    def test_instability_is_small(self, shop: OnTest) -> None:
+    def test_evaluate_model_shop_instability_small(self, shop: OnTest) -> None:
         assert 0 < shop.report.instability.low <= shop.report.instability.value <= shop.report.instability.high < 0.1
 
-    def test_report_survives_a_json_round_trip(self, shop: OnTest) -> None:
+    def test_evaluation_json_round_trip_equal(self, shop: OnTest) -> None:
         assert Evaluation.model_validate_json(shop.report.model_dump_json(indent=2)) == shop.report
 
 
@@ -199,7 +199,7 @@ class TestOneClass:
         choice = ModelChoice(recipe, "", None, CHOICE)
         return OnTest(development, test, scores, evaluate_model(model, scores, development, test, choice, training))
 
-    def test_month_of_one_class_has_no_ranking_metrics(self, report: OnTest) -> None:
+    def test_evaluate_model_single_class_month_has_no_ranking_metrics(self, report: OnTest) -> None:
         mixed, lost = report.report.slices
         assert (lost.roc_auc, lost.gap, lost.base_rate) == (None, None, 1.0)
         assert lost.brier == pytest.approx(((1 - report.scores["model"][report.test.x[:, 1] > 100]) ** 2).mean())
@@ -209,7 +209,7 @@ class TestOneClass:
         assert np.isnan(month.metrics["roc_auc"].low)
         assert np.isfinite(month.metrics["log_loss"].high)
 
-    def test_report_with_nan_survives_a_json_round_trip(self, report: OnTest) -> None:
+    def test_evaluation_json_round_trip_with_nan_equal(self, report: OnTest) -> None:
         """NaN is no JSON number."""
         text = report.report.model_dump_json()
         again = Evaluation.model_validate_json(text)
@@ -223,7 +223,7 @@ class TestAssignGroups:
         st.sets(st.sampled_from([1.0, 2.0, 5.0, 1e5]), min_size=1),
     )
     @EXAMPLES
-    def test_value_on_an_edge_belongs_to_the_group_above(self, values: list[float], edges: set[float]) -> None:
+    def test_assign_groups_value_on_edge_in_group_above(self, values: list[float], edges: set[float]) -> None:
         ascending = sorted(edges)
         group = Slice(feature="f", edges=ascending, labels=[str(n) for n in range(len(edges) + 1)])
         for value, number in zip(values, assign_groups(group, np.array(values)), strict=True):
@@ -231,7 +231,7 @@ class TestAssignGroups:
 
     @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=60, unique=True), st.integers(2, 5))
     @EXAMPLES
-    def test_quantile_groups_have_similar_size_in_order(self, values: list[float], quantiles: int) -> None:
+    def test_assign_groups_quantiles_similar_size_in_order(self, values: list[float], quantiles: int) -> None:
         group = Slice(feature="f", quantiles=quantiles, labels=[str(n) for n in range(quantiles)])
         numbers = assign_groups(group, np.array(values))
         sizes = np.bincount(numbers, minlength=quantiles)
@@ -239,7 +239,7 @@ class TestAssignGroups:
         assert max(sizes) - min(sizes) <= 2
         assert (np.diff(numbers[np.argsort(values)]) >= 0).all()
 
-    def test_missing_values_form_a_separate_group(self) -> None:
+    def test_assign_groups_missing_values_separate_group(self) -> None:
         """NaN is not sorted into the highest group, and quantiles are those of the known values."""
         values = np.array([np.nan, 1, 2, 3, 4, np.nan])
         halves = Slice(feature="f", quantiles=2, labels=["low", "high"])
@@ -266,7 +266,7 @@ class TestEvaluateSlice:
         scores = signal * churned + (1 - signal) * rng.random(300)
         return make_training_set(churned, range(300), month_starts(1) * 300, age=age), scores
 
-    def test_equals_a_manual_calculation(self) -> None:
+    def test_evaluate_slice_three_groups_equals_manual_calculation(self) -> None:
         test, scores = self._rows()
         found = evaluate_slice(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert [item.label for item in found] == ["child", "young", "old"]  # no customer is between 10 and 20
@@ -286,14 +286,14 @@ class TestEvaluateSlice:
         assert found[1].gap is not None and found[1].gap.low > 0
         assert found[2].roc_auc is found[2].gap is None
 
-    def test_group_of_all_rows_has_no_gap(self) -> None:
+    def test_evaluate_slice_group_of_all_rows_no_gap(self) -> None:
         test, scores = self._rows()
         all_rows = Slice(feature="age", edges=[1000], labels=["all", "none"])
         (found,) = evaluate_slice(all_rows, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert found.gap is not None
         assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
 
-    def test_customers_without_a_value_form_a_group(self) -> None:
+    def test_evaluate_slice_missing_values_unknown_group(self) -> None:
         test, scores = self._rows()
         x = np.where(np.arange(300)[:, None] < 50, np.nan, test.x)
         found = evaluate_slice(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
@@ -308,24 +308,24 @@ class TestInstability:
         return measure_instability(_recipe((), (), family), development, test, seed)
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_is_zero_where_no_resample_differs(self, family: str) -> None:
+    def test_measure_instability_single_customer_zero(self, family: str) -> None:
         """With one customer every resample is the sample."""
         data = synthetic_training_set(customers=50, months=1)
         alone = replace(data, keys=data.keys.assign(customer_id="alone"))
         found = self._of(alone, family)
         assert (found.value, found.low, found.high) == (0, 0, 0)
 
-    def test_increases_with_fewer_customers(self) -> None:
+    def test_measure_instability_fewer_customers_higher(self) -> None:
         few, many = (self._of(synthetic_training_set(customers=n, months=3)) for n in (15, 400))
         assert few.value > 2 * many.value > 0
 
-    def test_does_not_decrease_with_more_rows_per_customer(self) -> None:
+    def test_measure_instability_repeated_rows_not_lower(self) -> None:
         data = synthetic_training_set(customers=40, months=1)
         rows = np.tile(np.arange(40), 5)
         once, copies = self._of(data), self._of(data.take(rows))
         assert copies.value > once.value / 2
 
-    def test_depends_on_the_seed(self) -> None:
+    def test_measure_instability_other_seed_differs(self) -> None:
         data = synthetic_training_set(customers=40, months=2)
         assert self._of(data) == self._of(data)
         assert self._of(data, seed=1) != self._of(data)
@@ -335,7 +335,7 @@ class TestVetoOnTest:
     """The gain over the simplest family is measured on the test rows, which did not affect the choice."""
 
     @pytest.mark.parametrize(("curvature", "significant"), [(3.0, True), (0.0, False)])
-    def test_only_a_significant_gain_is_accepted(self, curvature: float, significant: bool) -> None:
+    def test_veto_on_test_only_significant_gain_accepted(self, curvature: float, significant: bool) -> None:
         data = synthetic_training_set(customers=400, months=10, curvature=curvature)
         cutoffs = sorted(data.keys["cutoff"].unique())
         recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
@@ -357,7 +357,7 @@ class TestVetoOnTest:
         assert settled.reason.endswith(": the simpler model ships.") is not significant
 
 
-def test_require_slice_inputs_with_unknown_input_raises() -> None:
+def test_require_slice_inputs_unknown_input_raises() -> None:
     group = Slice(feature="color", edges=[1], labels=["low", "high"])
     with pytest.raises(UnknownInputError, match=r"'color' is no input of the model. Its inputs: a, b"):
         require_slice_inputs([group], ["b", "a"])

@@ -60,7 +60,7 @@ def _changed(data: TrainingSet, rows: np.ndarray) -> TrainingSet:
 
 class TestFitRecipe:
     @pytest.mark.parametrize(("family", "calibration"), KINDS)
-    def test_same_recipe_gives_the_same_model_bit_for_bit(
+    def test_fit_recipe_same_recipe_same_scores_bit_for_bit(
         self, data: TrainingSet, split: TimeSplit, family: str, calibration: Any
     ) -> None:
         recipe = _recipe(split, family, calibration)
@@ -71,7 +71,7 @@ class TestFitRecipe:
         assert model.predict_proba(data.x).sum(axis=1) == pytest.approx(np.ones(len(data.y)))
 
     @pytest.mark.parametrize(("family", "calibration"), KINDS)
-    def test_saved_model_loads_with_the_trusted_types(
+    def test_fit_recipe_saved_model_loads_with_trusted_types(
         self, data: TrainingSet, split: TimeSplit, family: str, calibration: Any
     ) -> None:
         model = fit_recipe(_recipe(split, family, calibration), data)
@@ -81,21 +81,25 @@ class TestFitRecipe:
         assert predict_churn(loaded, data.x).tobytes() == predict_churn(model, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_does_not_use_test_rows(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_fit_recipe_changed_test_rows_same_model(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         test = data.keys["cutoff"].isin(split.test).to_numpy()
         recipe = _recipe(split, family, "isotonic")
         model, blind = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, test))
         assert predict_churn(model, data.x).tobytes() == predict_churn(blind, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_uses_all_development_rows(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_fit_recipe_changed_development_rows_other_model(
+        self, data: TrainingSet, split: TimeSplit, family: str
+    ) -> None:
         last = (data.keys["cutoff"] == split.development[-1]).to_numpy()
         recipe = _recipe(split, family)
         model, other = fit_recipe(recipe, data), fit_recipe(recipe, _changed(data, last))
         assert predict_churn(model, data.x).tobytes() != predict_churn(other, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_is_calibrated_on_out_of_fold_scores(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_fit_recipe_sigmoid_calibrated_on_out_of_fold_scores(
+        self, data: TrainingSet, split: TimeSplit, family: str
+    ) -> None:
         recipe = _recipe(split, family, "sigmoid")
         model = fit_recipe(recipe, data)
         assert isinstance(model, CalibratedModel)
@@ -112,7 +116,9 @@ class TestFitRecipe:
 class TestAdditivity:
     @pytest.mark.parametrize("calibration", ["none", "isotonic"])
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_log_odds_are_the_sum_of_single_changes(self, dataset: Dataset, family: str, calibration: str) -> None:
+    def test_fit_recipe_any_family_log_odds_are_sum_of_single_changes(
+        self, dataset: Dataset, family: str, calibration: str
+    ) -> None:
         """Check on the shop, from the typical customer, including nulls; up to rounding."""
         model = fit_recipe(_recipe(dataset.split, family, calibration), dataset.data)
         test = dataset.data.at_cutoffs(dataset.split.test[:1])
@@ -129,7 +135,7 @@ class TestAdditivity:
         assert np.abs(total - log_odds).max() < 1e-9
         assert np.std(log_odds) > 0.1
 
-    def test_boosting_with_interactions_is_not_additive(self) -> None:
+    def test_compute_contributions_boosting_with_interactions_raises(self) -> None:
         """The check of additivity finds interactions, so such a model would not be served."""
         rng = np.random.default_rng(0)
         x = rng.normal(size=(500, 2))
@@ -140,7 +146,7 @@ class TestAdditivity:
 
 class TestFolds:
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_prepared_fold_equals_a_plain_fit(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_prepared_fold_score_equals_plain_fit(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
         fold, params = split.folds[0], FAMILIES[family].defaults
         found = PreparedFold(FAMILIES[family], data, fold, 0).score(params)
         validation = data.at_cutoffs([fold.validation])
@@ -149,7 +155,9 @@ class TestFolds:
         assert found.validation.digests() == validation.digests()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_validation_rows_do_not_affect_the_fit(self, data: TrainingSet, split: TimeSplit, family: str) -> None:
+    def test_prepared_fold_changed_validation_rows_same_fit(
+        self, data: TrainingSet, split: TimeSplit, family: str
+    ) -> None:
         """Validation rows do not affect the transformers: the other rows get the same scores."""
         fold = split.folds[-1]
         rows = np.flatnonzero((data.keys["cutoff"] == fold.validation).to_numpy())
@@ -160,18 +168,18 @@ class TestFolds:
         assert found[40:].tobytes() == other[40:].tobytes()
         assert found[:40].tobytes() != other[:40].tobytes()
 
-    def test_prepared_fold_can_be_fitted_repeatedly(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_prepared_fold_repeated_score_equal(self, data: TrainingSet, split: TimeSplit) -> None:
         fold = PreparedFold(FAMILIES["logistic"], data, split.folds[0], 0)
         first = fold.score({"C": 0.01}).log_odds
         assert fold.score({"C": 5.0}).log_odds.tobytes() != first.tobytes()
         assert fold.score({"C": 0.01}).log_odds.tobytes() == first.tobytes()
 
-    def test_score_out_of_fold_preserves_the_order_of_the_folds(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_score_out_of_fold_several_folds_in_order(self, data: TrainingSet, split: TimeSplit) -> None:
         found = score_out_of_fold("logistic", {"C": 0.1}, data, split.folds, 0)
         assert [fold.validation.keys["cutoff"].iloc[0] for fold in found] == [fold.validation for fold in split.folds]
         assert all(isinstance(fold, FoldScores) and len(fold.log_odds) == len(fold.validation.y) for fold in found)
 
-    def test_fits_and_scores_use_one_thread(
+    def test_fit_model_boosting_uses_one_thread(
         self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         limits = []

@@ -64,7 +64,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SearchTr
 
 
 class TestTrials:
-    def test_every_family_starts_with_its_defaults_and_uses_its_budget(
+    def test_search_families_each_family_starts_with_defaults_and_uses_budget(
         self, whole: tuple[Path, list[SearchTrial]]
     ) -> None:
         for name, outcomes in _outcomes(whole[1]).items():
@@ -72,7 +72,7 @@ class TestTrials:
             assert outcomes[0][0] == FAMILIES[name].defaults
             assert len({repr(params) for params, _, _ in outcomes}) == BUDGET.trials
 
-    def test_objective_is_the_mean_over_the_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
+    def test_search_families_objective_is_mean_over_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
         data, folds = _data()
         best = select_best_trials(whole[1])[0]
         again = [PreparedFold(FAMILIES["logistic"], data, fold, 0).score(best.params) for fold in folds]
@@ -80,7 +80,7 @@ class TestTrials:
         assert best.fold_roc_auc == expected
         assert best.roc_auc == np.mean(expected)
 
-    def test_bad_trial_is_pruned_before_the_late_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
+    def test_search_families_bad_trial_pruned_before_late_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
         folds = len(_data()[1])
         pruned = [trial for trial in whole[1] if trial.roc_auc is None]
         completed = [trial for trial in whole[1] if trial.roc_auc is not None]
@@ -94,7 +94,9 @@ class TestTrials:
             assert len(rivals) >= 4
             assert np.mean(trial.fold_roc_auc) < median
 
-    def test_trials_depend_on_the_seed(self, whole: tuple[Path, list[SearchTrial]], tmp_path: Path) -> None:
+    def test_search_families_other_seed_other_trials(
+        self, whole: tuple[Path, list[SearchTrial]], tmp_path: Path
+    ) -> None:
         few = SearchSettings(trials=2, seconds=600)
         same, other = _outcomes(_search(tmp_path / "a.db", few)), _outcomes(_search(tmp_path / "b.db", few, seed=1))
         for family, outcomes in _outcomes(whole[1]).items():
@@ -102,13 +104,15 @@ class TestTrials:
             assert other[family][0] == outcomes[0]  # the defaults
             assert other[family][1][0] != outcomes[1][0]
 
-    def test_trial_name_contains_the_parameters(self) -> None:
+    def test_search_trial_name_contains_parameters(self) -> None:
         trial = SearchTrial("logistic", 3, {"C": 0.0123456}, [0.7], None, 1.0)
         assert trial.name == describe_model("logistic", trial.params) == "logistic C=0.0123"
 
 
 class TestFitting:
-    def test_inputs_of_a_fold_are_transformed_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_search_families_inputs_of_fold_transformed_once(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         made, logistic = [], FAMILIES["logistic"]
 
         def transformers() -> list[Any]:
@@ -119,7 +123,7 @@ class TestFitting:
         _search(tmp_path / "search.db", SearchSettings(trials=2))
         assert len(made) == len(_data()[1])
 
-    def test_every_family_fits_with_one_thread(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_search_families_each_fit_uses_one_thread(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """OpenMP threads wait by spinning; a limit that is set in one thread does not apply to another."""
         limits: set[tuple[int, ...]] = set()
         score = PreparedFold.score
@@ -177,7 +181,7 @@ class TestResume:
             pytest.param([("tell", 8), ("score", 8), ("score", 1)], id="later"),
         ],
     )
-    def test_resumed_search_gives_the_same_trials(
+    def test_search_families_killed_search_resumes_with_same_trials(
         self, kills: list[tuple[str, int]], whole: tuple[Path, list[SearchTrial]], tmp_path: Path
     ) -> None:
         storage = tmp_path / "search.db"
@@ -197,7 +201,7 @@ class TestResume:
             states = {trial.state for trial in _stored(storage, family)}
             assert states <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
-    def test_finished_search_is_read_without_a_fit(
+    def test_search_families_finished_search_read_without_fit(
         self, whole: tuple[Path, list[SearchTrial]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(searching, "PreparedFold", None)  # to prepare is to fail
@@ -207,13 +211,13 @@ class TestResume:
 
 
 class TestTermination:
-    def test_without_time_every_family_runs_its_first_trial(self, tmp_path: Path) -> None:
+    def test_search_families_without_time_runs_first_trial_of_each_family(self, tmp_path: Path) -> None:
         trials = _search(tmp_path / "search.db", SearchSettings(trials=5, seconds=1e-9))
         assert sorted(trial.family for trial in trials) == sorted(FAMILIES)
         assert all(trial.params == FAMILIES[trial.family].defaults for trial in trials)
         assert [trial.family for trial in select_best_trials(trials)] == ["logistic", "boosting"]
 
-    def test_error_in_a_family_is_raised(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_search_families_error_in_family_raised(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def broken(*_: Any) -> Any:
             raise ArithmeticError("no such model")
 
@@ -223,7 +227,9 @@ class TestTermination:
             found += [trial.family for trial in trials]
         assert set(found) <= {"logistic"}
 
-    def test_closed_generator_starts_no_trial(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_search_families_closed_generator_starts_no_trial(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         """Ctrl-C, or an error of the consumer, does not wait for the rest of the search."""
         scored: list[int] = []
         score = PreparedFold.score
@@ -243,7 +249,7 @@ class TestSelectBestTrials:
     def _trial(self, family: str, number: int, roc_auc: float | None) -> SearchTrial:
         return SearchTrial(family, number, {}, [0.5], roc_auc, 0.0)
 
-    def test_returns_the_best_of_each_family_simplest_first(self) -> None:
+    def test_select_best_trials_two_families_best_of_each_simplest_first(self) -> None:
         trials = [
             self._trial("boosting", 0, 0.9),
             self._trial("logistic", 0, 0.6),
@@ -255,7 +261,7 @@ class TestSelectBestTrials:
         assert select_best_trials(trials) == [trials[3], trials[0]]
         assert select_best_trials(trials[::-1]) == [trials[3], trials[0]]
 
-    def test_returns_the_first_of_equal_trials(self) -> None:
+    def test_select_best_trials_equal_trials_returns_first(self) -> None:
         trials = [self._trial(family, number, 0.7) for number in (2, 0, 1) for family in FAMILIES]
         assert [trial.number for trial in select_best_trials(trials)] == [0, 0]
 
@@ -268,7 +274,7 @@ def _hold(inside: Any, leave: Any, key: str) -> None:
 
 class TestStorage:
     @pytest.mark.long
-    def test_concurrent_searches_wait_for_the_lock_of_a_killed_process(self, tmp_path: Path) -> None:
+    def test_open_search_storage_killed_holder_releases_lock(self, tmp_path: Path) -> None:
         # Each has its own event to wait on: after a waiting process is killed, its event can never be set.
         inside, leave = [fork_server().Event() for _ in range(3)], [fork_server().Event() for _ in range(3)]
         first = start_process(_hold, tmp_path, inside[0], leave[0], "key")

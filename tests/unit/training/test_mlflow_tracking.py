@@ -92,7 +92,7 @@ def _trial(number: int = 0, roc_auc: float | None = 0.7) -> SearchTrial:
 
 
 class TestOpenTracking:
-    def test_second_call_uses_the_same_experiment(self, settings: Settings, client: Any) -> None:
+    def test_open_tracking_second_call_same_experiment(self, settings: Settings, client: Any) -> None:
         again = open_tracking(settings)
         assert [item.name for item in again.search_experiments()].count(mlflow_tracking.EXPERIMENT) == 1
         experiment: Any = again.get_experiment_by_name(mlflow_tracking.EXPERIMENT)
@@ -100,7 +100,7 @@ class TestOpenTracking:
 
 
 class TestTrainingRun:
-    def test_finished_run_contains_the_lineage(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_training_run_finished_contains_lineage(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as run_id:
             assert client.get_run(run_id).info.status == "RUNNING"
         run = client.get_run(run_id)
@@ -114,7 +114,7 @@ class TestTrainingRun:
         assert stored["batches"] == lineage.batches
         assert stored["as_of"] == "2024-07-01T00:00:00+00:00"
 
-    def test_failed_training_resumes_its_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_training_run_failed_training_resumed(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with pytest.raises(ZeroDivisionError), training_run(client, settings, lineage) as first:
             mlflow.log_metric("before", 1.0)
             raise ZeroDivisionError
@@ -126,14 +126,16 @@ class TestTrainingRun:
         assert run.info.status == "FINISHED"
         assert run.data.metrics == {"before": 1.0, "after": 2.0}, "how long it took in all is not known"
 
-    def test_another_training_opens_another_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_training_run_other_training_other_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as first:
             pass
         with training_run(client, settings, replace(lineage, lock="another")) as second:
             pass
         assert first != second
 
-    def test_run_of_another_machine_is_not_resumed(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_training_run_run_of_other_machine_not_resumed(
+        self, settings: Settings, client: Any, lineage: Lineage
+    ) -> None:
         """On a shared server another machine may run the same training: no lock excludes it."""
         with training_run(client, settings, lineage) as first:
             pass
@@ -159,7 +161,7 @@ def _killed_in_a_trial(lineage: Lineage) -> None:
 
 
 class TestKilledTraining:
-    def test_killed_training_resumes_its_run_without_duplicate_trials(
+    def test_training_run_killed_training_resumed_without_duplicate_trials(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         assert join_process(start_process(_killed_in_a_trial, settings.data, lineage)) == -signal.SIGKILL
@@ -189,7 +191,7 @@ class TestCloseOrphanedRuns:
         client.update_run(run_id, status="RUNNING")
         return run_id
 
-    def test_run_with_registered_version_becomes_finished(
+    def test_close_orphaned_runs_with_registered_version_finished(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
@@ -197,14 +199,14 @@ class TestCloseOrphanedRuns:
         close_orphaned_runs(client, settings)
         assert client.get_run(run_id).info.status == "FINISHED"
 
-    def test_run_without_registered_version_becomes_killed(
+    def test_close_orphaned_runs_without_registered_version_killed(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
         close_orphaned_runs(client, settings)
         assert client.get_run(run_id).info.status == "KILLED"
 
-    def test_ended_runs_and_runs_of_other_folders_are_unchanged(
+    def test_close_orphaned_runs_ended_or_foreign_runs_unchanged(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         run_id = self._left_running(client, settings, lineage)
@@ -221,7 +223,7 @@ class TestCloseOrphanedRuns:
 
 
 class TestTrialLog:
-    def test_trial_is_a_child_run(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_trial_log_two_trials_child_runs(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as run_id:
             log = TrialLog(client, run_id)
             log.log(_trial(0))
@@ -237,7 +239,7 @@ class TestTrialLog:
         assert pruned.data.tags["pruned"] == "true"
         assert pruned.data.metrics == {"fold.roc_auc": 0.6}
 
-    def test_logged_trial_is_not_logged_again(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_trial_log_repeated_trial_logged_once(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as run_id:
             first = TrialLog(client, run_id)
             first.log(_trial(0))
@@ -266,7 +268,7 @@ def _register(client: Any, run_id: str, lineage: Lineage) -> Any:
 
 
 class TestFindTrainedVersion:
-    def test_registered_version_is_found_by_its_lineage(
+    def test_find_trained_version_registered_version_found_by_lineage(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         with training_run(client, settings, lineage) as run_id:
@@ -295,7 +297,7 @@ def _evaluation() -> Evaluation:
 
 
 class TestLogging:
-    def test_evaluation_survives_a_round_trip(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_log_evaluation_read_evaluation_equal(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         """The round trip includes values that cannot be computed."""
         evaluation = _evaluation()
         recipe = Recipe(family="logistic", params={"C": 0.01}, calibration="none", seed=0, threshold=0.6, folds=(),
@@ -312,7 +314,7 @@ class TestLogging:
         assert run.data.metrics["test.model.roc_auc.high"] == 0.8
         assert (run.data.tags["chosen"], run.data.tags["calibration"]) == ("logistic C=0.01", "none")
 
-    def test_dataset_digest_depends_on_every_part(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_log_dataset_changed_values_other_digest(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         """Other values of a feature change the digest, even for the same rows."""
         data = synthetic_training_set(customers=5, months=1)
         x = data.x.copy()
@@ -328,7 +330,9 @@ class TestLogging:
         assert digests["development"] == digests["the same"]
         assert len(set(digests.values())) == 3
 
-    def test_predictions_contain_every_model_and_row(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def test_log_predictions_file_contains_all_models_and_rows(
+        self, settings: Settings, client: Any, lineage: Lineage
+    ) -> None:
         data = synthetic_training_set(customers=5, months=2)
         with training_run(client, settings, lineage) as run_id:
             log_predictions(data, {"model": np.arange(10) / 10, "recency": np.ones(10)})

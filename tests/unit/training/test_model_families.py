@@ -53,12 +53,12 @@ def _parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
 
 
 class TestFamilies:
-    def test_families_are_ordered_by_complexity(self) -> None:
+    def test_families_all_ordered_by_complexity(self) -> None:
         assert [family.name for family in FAMILIES.values()] == list(FAMILIES) == ["logistic", "boosting"]
         assert [family.complexity for family in FAMILIES.values()] == [0, 1]
 
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_defaults_are_within_the_search_space(self, name: str) -> None:
+    def test_families_defaults_within_search_space(self, name: str) -> None:
         family = FAMILIES[name]
         for params in (family.defaults, *EXTREMES[name]):
             with _warnings_are_errors():  # Optuna warns of a fixed value out of range
@@ -66,7 +66,7 @@ class TestFamilies:
                 assert family.suggest(trial) == params
 
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_corners_equal_the_search_space(self, name: str) -> None:
+    def test_families_search_space_equals_tested_corners(self, name: str) -> None:
         trial = optuna.create_study().ask()
         FAMILIES[name].suggest(trial)
         low, high = EXTREMES[name]
@@ -74,7 +74,7 @@ class TestFamilies:
             ends: Any = (range_.low, range_.high)  # type: ignore[attr-defined]
             assert ends == (min(low[parameter], high[parameter]), max(low[parameter], high[parameter]))
 
-    def test_describe_model_names_family_and_parameters(self) -> None:
+    def test_describe_model_known_family_names_family_and_parameters(self) -> None:
         assert describe_model("logistic", {"C": 0.00123456}) == "logistic C=0.00123"
         assert (
             describe_model("boosting", {"learning_rate": 0.1, "max_iter": 60})
@@ -84,7 +84,7 @@ class TestFamilies:
 
 class TestModels:
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_every_family_fits_the_shop_with_nulls(self, dataset: Dataset, name: str) -> None:
+    def test_fit_model_shop_with_nulls_scores_valid(self, dataset: Dataset, name: str) -> None:
         development, test = _parts(dataset)
         assert np.isnan(test.x).any()
         scores = predict_churn(fit_model(name, FAMILIES[name].defaults, development, 0), test.x)
@@ -93,7 +93,7 @@ class TestModels:
         assert roc_auc_score(test.y, scores) > 0.75
 
     @pytest.mark.parametrize(("name", "params"), EVERY)
-    def test_other_inputs_are_accepted(self, name: str, params: dict[str, Any]) -> None:
+    def test_fit_model_unusual_inputs_scores_finite(self, name: str, params: dict[str, Any]) -> None:
         """An input that is always null, a constant input, and an input that is sometimes null."""
         data = synthetic_training_set(customers=150, months=4)
         rng = np.random.default_rng(1)
@@ -111,12 +111,12 @@ class TestModels:
             assert roc_auc_score(data.y, scores) > 0.65
 
     @pytest.mark.parametrize("name", FAMILIES)
-    def test_null_without_nulls_in_training_is_scored(self, name: str) -> None:
+    def test_predict_churn_null_unknown_in_training_scores_finite(self, name: str) -> None:
         data = synthetic_training_set(customers=150, months=4)
         x = np.full((2, 3), np.nan)
         assert np.isfinite(predict_churn(fit_model(name, FAMILIES[name].defaults, data, 0), x)).all()
 
-    def test_boosting_uses_all_rows_and_the_seed(self) -> None:
+    def test_fit_model_boosting_uses_all_rows_and_seed(self) -> None:
         """A random hold-out for early stopping would mix the cut-offs."""
         data = synthetic_training_set(customers=150, months=4)
         params = FAMILIES["boosting"].defaults | {"max_iter": 60, "learning_rate": 0.5, "min_samples_leaf": 5}
@@ -129,7 +129,7 @@ class TestModels:
 class TestMonotonicity:
     @pytest.mark.parametrize("params", [FAMILIES["boosting"].defaults, EXTREMES["boosting"][1]])
     @pytest.mark.parametrize("name", ["days_since_last_purchase", "lateness_ratio", "silence_share"])
-    def test_boosting_score_does_not_decrease_with_inactivity(
+    def test_fit_model_boosting_score_not_decreasing_with_inactivity(
         self, dataset: Dataset, params: dict[str, Any], name: str
     ) -> None:
         development, test = _parts(dataset)
@@ -144,7 +144,7 @@ class TestMonotonicity:
             before = after
 
     @pytest.mark.parametrize("name", ["days_since_last_purchase", "anything_else"])
-    def test_constraint_holds_against_the_data(self, name: str) -> None:
+    def test_fit_model_boosting_contradicting_data_constraint_holds(self, name: str) -> None:
         """Where inactivity goes with loyalty, the constraint holds by name, and other inputs are unconstrained."""
         rng = np.random.default_rng(0)
         silence = rng.uniform(0, 180, 600)

@@ -76,7 +76,7 @@ def _choose(
 class TestChooseModel:
     """Choice with real models."""
 
-    def test_linear_data_chooses_logistic(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_choose_model_linear_data_chooses_logistic(self, data: TrainingSet, split: TimeSplit) -> None:
         found = _choose(BEST, data, split)
         assert (found.recipe.family, found.recipe.params) == ("logistic", {"C": 0.01})
         assert found.simplest is None
@@ -84,7 +84,7 @@ class TestChooseModel:
         assert " does not beat logistic C=0.01 on 5 folds (ROC-AUC " in found.reason
         assert found.reason.endswith(": the simpler model ships.")
 
-    def test_nonlinear_data_chooses_boosting(self) -> None:
+    def test_choose_model_nonlinear_data_chooses_boosting(self) -> None:
         data = synthetic_training_set(customers=CUSTOMERS, months=16, curvature=3.0)
         found = _choose(BEST, data, default_split(data))
         assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
@@ -92,20 +92,22 @@ class TestChooseModel:
         assert " beats logistic C=0.01 on 5 folds (ROC-AUC +0." in found.reason
         assert "ships" not in found.reason
 
-    def test_choice_is_reproducible(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_choose_model_same_inputs_same_choice(self, data: TrainingSet, split: TimeSplit) -> None:
         assert _choose(BEST, data, split) == _choose(BEST, data, split)
 
 
 class TestSignificance:
     """Choice with synthetic scores."""
 
-    def test_significantly_better_rival_wins(self, data: TrainingSet, split: TimeSplit, set_scores: SetScores) -> None:
+    def test_choose_model_significantly_better_rival_chosen(
+        self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
+    ) -> None:
         set_scores(logistic=1.0, boosting=1.5)
         found = _choose(BEST, data, split)
         assert found.recipe.family == "boosting"
         assert found.simplest == BEST[0]
 
-    def test_rival_within_the_interval_loses(
+    def test_choose_model_rival_within_interval_not_chosen(
         self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fake_scores(family: str, params: Any, data: TrainingSet, folds: Any, seed: int) -> list[FoldScores]:
@@ -126,13 +128,17 @@ class TestSignificance:
         assert found.recipe.family == "logistic"
         assert f"(ROC-AUC {_mean_roc_auc(better) - _mean_roc_auc(worse):+.4f}, 95% interval -0." in found.reason
 
-    def test_equal_rival_loses(self, data: TrainingSet, split: TimeSplit, set_scores: SetScores) -> None:
+    def test_choose_model_equal_rival_not_chosen(
+        self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
+    ) -> None:
         set_scores(logistic=1.0, boosting=1.0)
         found = _choose(BEST, data, split)
         assert found.recipe.family == "logistic"
         assert "(ROC-AUC +0.0000, 95% interval +0.0000 to +0.0000)" in found.reason
 
-    def test_worse_rival_loses(self, data: TrainingSet, split: TimeSplit, set_scores: SetScores) -> None:
+    def test_choose_model_worse_rival_not_chosen(
+        self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
+    ) -> None:
         set_scores(logistic=1.5, boosting=1.0)
         assert _choose(BEST, data, split).recipe.family == "logistic"
 
@@ -140,7 +146,7 @@ class TestSignificance:
         ("second", "third", "chosen"),
         [(1.5, 2.0, "third"), (1.5, 1.4, "second"), (0.5, 1.5, "third"), (0.5, 0.9, "logistic")],
     )
-    def test_every_rival_is_compared_with_the_best_so_far(
+    def test_choose_model_three_families_each_compared_with_best_so_far(
         self, data: TrainingSet, split: TimeSplit, set_scores: SetScores, second: float, third: float, chosen: str
     ) -> None:
         """The chosen model is compared with the simplest family."""
@@ -159,7 +165,7 @@ class TestMeanDifference:
     def _scored(self, data: TrainingSet, split: TimeSplit) -> list[list[FoldScores]]:
         return [score_out_of_fold("logistic", {"C": c}, data, split.folds, 0) for c in (1.0, 0.001)]
 
-    def test_is_the_mean_over_the_folds_not_over_the_rows(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_mean_roc_auc_difference_unequal_folds_mean_over_folds(self, data: TrainingSet, split: TimeSplit) -> None:
         """Folds with different base rates or scales must not be pooled."""
         left, right = self._scored(data, split)
         shifted = [FoldScores(fold.validation, fold.log_odds + 10 * n) for n, fold in enumerate(left)]
@@ -168,7 +174,9 @@ class TestMeanDifference:
         assert found.low <= found.value <= found.high
         assert model_selection._mean_roc_auc_difference(shifted, right, TRAINING) == found
 
-    def test_interval_is_over_whole_customers(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_mean_roc_auc_difference_interval_resamples_whole_customers(
+        self, data: TrainingSet, split: TimeSplit
+    ) -> None:
         left, right = (folds[:3] for folds in self._scored(data, split))
         customers = np.concatenate([fold.validation.keys["customer_id"] for fold in left])
         weights = CustomerBootstrap(customers, 50, TRAINING.seed).weights.reshape(50, 3, CUSTOMERS)
@@ -185,12 +193,12 @@ class TestMeanDifference:
         )
         return float(ours - theirs)
 
-    def test_is_zero_for_the_same_ranking(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_mean_roc_auc_difference_same_ranking_zero(self, data: TrainingSet, split: TimeSplit) -> None:
         left = self._scored(data, split)[0]
         right = [FoldScores(fold.validation, 3 * fold.log_odds - 1) for fold in left]
         assert model_selection._mean_roc_auc_difference(left, right, TRAINING) == Interval(value=0, low=0, high=0)
 
-    def test_customers_are_drawn_once_for_all_folds(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_mean_roc_auc_difference_copied_folds_same_interval(self, data: TrainingSet, split: TimeSplit) -> None:
         """Five copies of a fold contain no more information than one."""
         left, right = self._scored(data, split)
         once = model_selection._mean_roc_auc_difference(left[:1], right[:1], TRAINING)
@@ -199,7 +207,7 @@ class TestMeanDifference:
 
 
 class TestRecipe:
-    def test_contains_the_choice_and_the_data_digests(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_choose_model_recipe_contains_choice_and_data_digests(self, data: TrainingSet, split: TimeSplit) -> None:
         training = TrainingSettings(resamples=100, seed=7, value=ValueSettings(kept_customer=50))
         found = _choose(BEST, data, split, training).recipe
         assert (found.seed, found.threshold) == (7, optimal_threshold(training.value))
@@ -210,7 +218,7 @@ class TestRecipe:
         }
         assert Recipe.model_validate_json(found.model_dump_json()) == found
 
-    def test_contains_the_calibration_of_the_chosen_family(
+    def test_choose_model_recipe_contains_calibration_of_chosen_family(
         self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
     ) -> None:
         set_scores(logistic=0.5, boosting=3.0)  # with noise of 1 the odds are the synthetic ones to the power of 3
@@ -218,7 +226,7 @@ class TestRecipe:
         assert found.recipe.family == "boosting"
         assert found.recipe.calibration == found.calibration.method == "sigmoid"
 
-    def test_does_not_depend_on_test_outcomes(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_choose_model_changed_test_outcomes_same_recipe(self, data: TrainingSet, split: TimeSplit) -> None:
         test = data.keys["cutoff"].isin(split.test).to_numpy()
         blind = TrainingSet(data.keys, data.x, np.where(test, ~data.y, data.y), data.inputs)
         found, other = _choose(BEST, data, split), _choose(BEST, blind, split)
@@ -227,7 +235,7 @@ class TestRecipe:
         assert other.recipe.model_copy(update=digests) == found.recipe
         assert (other.reason, other.simplest, other.calibration) == (found.reason, found.simplest, found.calibration)
 
-    def test_without_folds_the_simplest_family_with_defaults_is_chosen(self, data: TrainingSet) -> None:
+    def test_choose_model_without_folds_chooses_simplest_family_with_defaults(self, data: TrainingSet) -> None:
         cutoffs = sorted(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique())[:6]
         split = split_by_time(cutoffs, 90, 4, 5, 2)
         assert not split.folds
@@ -240,7 +248,7 @@ class TestRecipe:
 
 
 class TestDropSingleClassFolds:
-    def test_fold_of_one_class_is_dropped(self, data: TrainingSet, split: TimeSplit) -> None:
+    def test_drop_single_class_folds_single_class_fold_dropped(self, data: TrainingSet, split: TimeSplit) -> None:
         assert drop_single_class_folds(split, data) == split
         validation = split.folds[1].validation
         all_churned = np.where((data.keys["cutoff"] == validation).to_numpy(), True, data.y)
@@ -248,7 +256,9 @@ class TestDropSingleClassFolds:
         assert folds == (split.folds[0], *split.folds[2:])
 
     @pytest.mark.parametrize("period", ["development", "test"])
-    def test_period_of_one_class_raises(self, data: TrainingSet, split: TimeSplit, period: str) -> None:
+    def test_drop_single_class_folds_single_class_period_raises(
+        self, data: TrainingSet, split: TimeSplit, period: str
+    ) -> None:
         no_churn = np.where(data.keys["cutoff"].isin(getattr(split, period)).to_numpy(), False, data.y)
         with pytest.raises(SingleClassError, match=rf"{period} rows .* 0 churned: a model needs both outcomes"):
             drop_single_class_folds(split, TrainingSet(data.keys, data.x, no_churn, data.inputs))

@@ -62,7 +62,7 @@ def _validation_cutoffs(development: list[datetime], horizon: timedelta, least: 
 class TestEmbargo:
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
-    def test_embargo_separates_fit_from_validation_and_test(
+    def test_split_by_time_any_history_embargo_before_validation_and_test(
         self, cutoffs: list[datetime], horizon_days: int, counts: Counts
     ) -> None:
         split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
@@ -70,7 +70,7 @@ class TestEmbargo:
         for fitted, evaluated in pairs:
             assert all(before + horizon <= after for before, after in product(fitted, evaluated))
 
-    def test_horizon_that_ends_at_the_next_cutoff_does_not_overlap(self) -> None:
+    def test_split_by_time_horizon_ends_at_next_cutoff_no_overlap(self) -> None:
         january, february, march = month_starts(3)
         split = split_by_time([january, february, march], 28, 1, 1, 1)  # February has 28 days
         assert split.development == (january, february)
@@ -80,7 +80,7 @@ class TestEmbargo:
 
     @given(_cutoffs, _horizons, st.integers(0, 1500))
     @EXAMPLES
-    def test_cutoff_closes_after_the_last_day_of_its_horizon(
+    def test_select_closed_cutoffs_any_time_whole_horizon_required(
         self, cutoffs: list[datetime], horizon_days: int, day: int
     ) -> None:
         assume(cutoffs)
@@ -92,7 +92,7 @@ class TestEmbargo:
 class TestUse:
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
-    def test_latest_cutoffs_are_for_the_test_and_all_usable_are_used(
+    def test_split_by_time_any_history_latest_cutoffs_tested_and_all_usable_used(
         self, cutoffs: list[datetime], horizon_days: int, counts: Counts
     ) -> None:
         split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
@@ -110,7 +110,7 @@ class TestUse:
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
-    def test_earlier_start_adds_cutoffs_to_fit_on_only(
+    def test_split_by_time_earlier_start_adds_development_cutoffs(
         self, cutoffs: list[datetime], horizon_days: int, counts: Counts
     ) -> None:
         split = _split_or_skip(cutoffs, horizon_days, counts)
@@ -124,7 +124,7 @@ class TestUse:
 class TestShortHistory:
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
-    def test_enough_history_gives_full_lengths(
+    def test_split_by_time_enough_history_full_lengths(
         self, cutoffs: list[datetime], horizon_days: int, counts: Counts
     ) -> None:
         tested, folds, least = counts
@@ -136,7 +136,7 @@ class TestShortHistory:
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
-    def test_test_shrinks_only_to_allow_a_fold(
+    def test_split_by_time_short_history_test_shrinks_only_to_allow_fold(
         self, cutoffs: list[datetime], horizon_days: int, counts: Counts
     ) -> None:
         split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
@@ -147,7 +147,7 @@ class TestShortHistory:
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
-    def test_no_folds_only_if_no_test_length_allows_one(
+    def test_split_by_time_without_folds_only_if_no_test_length_allows_fold(
         self, cutoffs: list[datetime], horizon_days: int, counts: Counts
     ) -> None:
         split, horizon = _split_or_skip(cutoffs, horizon_days, counts), timedelta(days=horizon_days)
@@ -156,7 +156,7 @@ class TestShortHistory:
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
-    def test_raises_only_without_a_closed_cutoff_before_the_last(
+    def test_split_by_time_without_closed_cutoff_before_last_raises(
         self, cutoffs: list[datetime], horizon_days: int, counts: Counts
     ) -> None:
         if cutoffs and cutoffs[0] + timedelta(days=horizon_days) <= cutoffs[-1]:
@@ -173,7 +173,7 @@ class TestShortHistory:
                 continue
             yield count, len(split.folds), len(split.development), len(split.test)
 
-    def test_split_grows_month_by_month(self) -> None:
+    def test_split_by_time_more_months_longer_split(self) -> None:
         """Draw cut-offs, folds, cut-offs to fit on, and test cut-offs."""
         assert list(self._shapes()) == [
             (4, 0, 1, 1), (5, 0, 1, 2), (6, 0, 1, 3), (7, 0, 1, 4), (8, 0, 1, 4),
@@ -183,7 +183,7 @@ class TestShortHistory:
 
 
 class TestCdnow:
-    def test_full_history_gives_the_documented_split(self) -> None:
+    def test_split_by_time_cdnow_equals_documented_split(self) -> None:
         split = _cdnow(datetime(1998, 7, 1, tzinfo=UTC))
         assert _names(split.test) == ["1998-01", "1998-02", "1998-03", "1998-04"]
         assert _names(split.development)[-1] == "1997-10"
@@ -195,12 +195,12 @@ class TestCdnow:
             ["1997-02", "1997-03", "1997-04", "1997-05", "1997-06", "1997-07", "1997-10"],
         ]
 
-    def test_four_months_less_allow_a_test(self) -> None:
+    def test_split_by_time_cdnow_four_months_less_has_test(self) -> None:
         split = _cdnow(datetime(1998, 3, 1, tzinfo=UTC))
         assert _names(split.test) == ["1997-09", "1997-10", "1997-11", "1997-12"]
         assert [fold.validation.month for fold in split.folds] == [6]
 
-    def test_too_early_raises(self) -> None:
+    def test_split_by_time_cdnow_too_early_raises(self) -> None:
         with pytest.raises(NotEnoughHistoryError) as error:
             _cdnow(datetime(1997, 6, 30, tzinfo=UTC))
         for part in ("3 monthly cut-offs", "90-day horizon", "embargo of 90 days", "HOLDFAST_HORIZON_DAYS"):
