@@ -64,7 +64,7 @@ def test_summary_has_all_fields(main_job: MainJob) -> None:
     assert all(0 < seconds < 300 for seconds in summary["seconds"].values())
 
 
-def test_transactions_are_ingested_or_quarantined(main_job: MainJob) -> None:
+def test_main_job_transactions_are_ingested_or_quarantined(main_job: MainJob) -> None:
     summary = main_job.summary
     assert summary["transactions_ingested"] + summary["transactions_quarantined"] == 69_659
     assert summary["transactions_quarantined"] == 80
@@ -82,7 +82,9 @@ def test_summary_time_is_the_midnight_after_the_last_transaction(main_job: MainJ
     assert main_job.summary["prediction"]["stale"] is False
 
 
-def test_parity_compared_every_value_of_every_customer(main_job: MainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_main_job_parity_covers_every_value_of_every_customer(
+    main_job: MainJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOLDFAST_DATA", str(main_job.data))
     from holdfast.feast_stores.open_store import open_store
 
@@ -93,7 +95,7 @@ def test_parity_compared_every_value_of_every_customer(main_job: MainJob, monkey
     assert len(main_job.summary["feature_views"]) == 3
 
 
-def test_model_outperforms_its_baselines(main_job: MainJob) -> None:
+def test_main_job_model_outperforms_baselines(main_job: MainJob) -> None:
     model, baselines = main_job.summary["metrics"], main_job.summary["baselines"]
     assert baselines["base_rate"]["roc_auc"] == 0.5
     assert baselines["base_rate"]["pr_auc"] == pytest.approx(0.60, abs=0.02)  # a constant score has the base rate
@@ -108,7 +110,7 @@ def test_model_outperforms_its_baselines(main_job: MainJob) -> None:
     assert main_job.summary["training_rows"] > main_job.summary["test_rows"]
 
 
-def test_output_contains_only_stages_and_summary(main_job: MainJob) -> None:
+def test_main_job_output_contains_only_stages_and_summary(main_job: MainJob) -> None:
     lines = [line.rstrip() for line in main_job.output.splitlines()]
     assert len(lines) < 60
     assert [line for line in lines if NOISE.search(line)] == []
@@ -119,7 +121,7 @@ def test_output_contains_only_stages_and_summary(main_job: MainJob) -> None:
     assert "\x1b" not in main_job.output, "escape sequences where the output is no terminal"
 
 
-def test_output_matches_the_summary(main_job: MainJob) -> None:
+def test_main_job_output_matches_the_summary(main_job: MainJob) -> None:
     summary, text = main_job.summary, re.sub(r"\s+", " ", main_job.output)
     for expected in (
         f"{summary['transactions_ingested']:,} ingested, {summary['transactions_quarantined']:,} quarantined",
@@ -175,7 +177,7 @@ def test_live_prediction_equals_the_offline_prediction(main_job: MainJob, monkey
 
 @pytest.mark.long
 @pytest.mark.timeout(240)
-def test_second_run_changes_nothing(main_job: MainJob) -> None:
+def test_main_job_second_run_changes_nothing(main_job: MainJob) -> None:
     before = file_states(main_job.data)
     for kind in ("batches", "snapshots", "feast/registry.db", "mlflow/artifacts", "bentoml/bentos", "bentoml/models"):
         assert any(name.startswith(kind) for name in before), f"no file of {kind} is compared"

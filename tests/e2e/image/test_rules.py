@@ -168,7 +168,7 @@ def test_find_engine_returns_the_first_running_engine(monkeypatch: pytest.Monkey
         ContainerEngine("docker").run("ps")
 
 
-def test_documented_options_are_the_tested_ones() -> None:
+def test_container_document_names_every_tested_option() -> None:
     text = (ROOT / "docs/container.md").read_text().replace("=", " ")
     for option in HARDENED:
         assert option.replace("=", " ") in text, option

@@ -84,7 +84,7 @@ class TestMinimum:
         assert ((scores >= 0) & (scores <= 1)).all()
         assert np.quantile(scores, 0.9) - np.quantile(scores, 0.1) > 0.2
 
-    def test_extreme_customers_have_probabilities(self, champion: Champion) -> None:
+    def test_scores_of_extreme_customers_are_probabilities(self, champion: Champion) -> None:
         extremes = champion.customers.iloc[:6].assign(
             total_amount=[1e12, -1e12, 0.0, 1e-6, 5.0, 5.0], amount_30d=[1e12, -1e12, 0.0, 0.0, 0.0, 0.0]
         )
@@ -114,7 +114,7 @@ class TestMinimum:
         assert reported["roc_auc"] == pytest.approx(roc_auc_score(tested["churned"], tested["model"]))
         assert reported["brier"] == pytest.approx(brier_score_loss(tested["churned"], tested["model"]))
 
-    def test_risk_groups_are_in_order(self, champion: Champion) -> None:
+    def test_scores_in_fifths_order_the_churn_rates(self, champion: Champion) -> None:
         tested = champion.tested
         observed = tested["churned"].groupby(pd.qcut(tested["model"].rank(method="first"), 5, labels=False)).mean()
         assert observed.is_monotonic_increasing

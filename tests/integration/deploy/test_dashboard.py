@@ -170,7 +170,7 @@ def test_alerts_have_severity_summary_and_description() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}
 
 
-def test_limits_in_texts_match_the_service() -> None:
+def test_dashboard_texts_name_the_limits_of_the_service() -> None:
     from feature_repo import feature_views
     from services.settings import ServingSettings
 

@@ -145,7 +145,7 @@ def test_startup_monitor_failed_component_is_reported_with_its_log(tmp_path: Pat
 
 
 @pytest.mark.long
-def test_startup_monitor_component_that_keeps_failing_is_given_up(tmp_path: Path) -> None:
+def test_startup_monitor_repeatedly_failing_component_is_not_started_again(tmp_path: Path) -> None:
     component = Component("dies", "d", (sys.executable, "-c", "import sys; sys.exit('no')"))
     messages: list[str] = []
     with Supervisor([component], {}, tmp_path / "logs") as supervisor:

@@ -182,7 +182,7 @@ def test_promote_approval_of_other_evidence_is_ignored(client: Any) -> None:
     assert promote(version).who == "auto"
 
 
-class TestResumed:
+class TestResumedPromotion:
     """What the flow does when Prefect runs it again; with a real server and worker: promotion/test_approval.py."""
 
     @pytest.fixture(autouse=True)

@@ -259,7 +259,7 @@ class TestApprovalRequest:
         assert _record(client, challenger).step == "shadow"
 
 
-class TestResumed:
+class TestResumedRollout:
     """What the flow does when Prefect runs it again; with a real server and worker: promotion/test_approval.py."""
 
     @pytest.fixture(autouse=True)

@@ -229,7 +229,7 @@ class TestVersion:
         assert f"python -m flows.{command} --version {result.model_version}" in verdict
 
 
-class TestAgain:
+class TestRepeatedTraining:
     def test_train_same_data_and_settings_adds_no_version(
         self, flows_in_process: None, trained: Trained, client: Any
     ) -> None:

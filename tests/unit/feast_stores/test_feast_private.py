@@ -25,7 +25,7 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize(("owner", "name"), [(owner, name) for owner, names in OVERRIDDEN.items() for name in names])
-def test_overridden_method_exists_with_the_same_parameters(owner: str, name: str) -> None:
+def test_feast_overridden_method_has_the_same_parameters(owner: str, name: str) -> None:
     module, _, class_name = owner.rpartition(".")
     method = getattr(getattr(importlib.import_module(module), class_name), name)
     assert list(inspect.signature(method).parameters) == SIGNATURES[name]

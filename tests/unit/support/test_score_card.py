@@ -24,7 +24,7 @@ def test_parse_entries_returns_the_28_tests() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_entry_links_existing_tests(entry: object) -> None:
+def test_score_card_entry_links_existing_tests(entry: object) -> None:
     assert entry.links or entry.points == 0  # type: ignore[attr-defined]
     for link in entry.links:  # type: ignore[attr-defined]
         file, *names = link.partition("[")[0].split("::")  # the report shows whether the case exists

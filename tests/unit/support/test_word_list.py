@@ -10,7 +10,7 @@ WORDS = {"told": "reported", "held against": "compared with"}
 @pytest.mark.parametrize(
     "text", ["it was told", "def _is_told(x):", "class EventTold:", "toldAgain = 1", "# Held against the limit"]
 )
-def test_find_words_in_prose_and_in_names_reports_them(text: str) -> None:
+def test_find_words_reports_words_in_prose_and_names(text: str) -> None:
     assert len(list(find_words(f"first line\n{text}\n", WORDS))) == 1
     assert [number for number, _ in find_words(f"first line\n{text}\n", WORDS)] == [2]
 

@@ -107,7 +107,7 @@ def test_data_view_price_change_is_found_on_first_day(shop: Settings, factor: fl
     assert payload["as_of"] == (TODAY + DAY).isoformat()
 
 
-def test_data_view_constant_price_is_found_though_its_median_is_usual(shop: Settings) -> None:
+def test_data_view_constant_price_of_usual_median_is_found(shop: Settings) -> None:
     rows = purchases(TODAY, 60)
     deliver(shop, rows.assign(amount=14.0 * rows["quantity"]), ARRIVAL)
     assert list_findings(run_view(shop)) == [("holdfast.drift.detected", "transactions.amount", "warning")]
