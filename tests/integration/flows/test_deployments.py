@@ -40,7 +40,7 @@ class Deployed:
     server: ServerProcess
     worker: ServerProcess
     api: httpx.Client
-    printed: str
+    output: str
 
     def deployments(self) -> dict[str, dict[str, Any]]:
         """By name, as the server has them."""

@@ -135,7 +135,7 @@ def test_rollout_ended_rollout_begins_again_if_named_or_evaluated_again(
     assert second.started_at > first.started_at
     record_passed_gates(client, challenger, champion, key="other evidence")
     assert rollout(rules=OVER).verdict == "stopped"
-    assert _record(client, challenger).begun > second.started_at
+    assert _record(client, challenger).started_at > second.started_at
 
 
 def test_rollout_unreported_end_is_reported_first(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
