@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.main_job import ROOT
-from tests.unit.test_project import sources
+from tests.support.source_files import sources
 
 # A Prefect task is called by its own flow only.
 _EXEMPT_DECORATORS = {"property", "cached_property", "overload", "setter", "override", "task"}

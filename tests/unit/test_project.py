@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.main_job import ROOT
+from tests.support.source_files import sources
 
 LOCKS = ["requirements.lock", "requirements-serving.lock", "requirements-bootstrap.lock"]
-PACKAGES = ["feature_repo", "holdfast", "flows", "services", "simulations", "deploy"]
 MEGABYTE = 1_000_000
 STATE = {".db", ".sqlite", ".parquet", ".pkl", ".skops", ".joblib", ".log", ".pyc"}
 
@@ -42,11 +42,6 @@ def tracked() -> list[Path]:
 def relative(file: Path) -> Path:
     """The path of a file from the root of the project."""
     return file.relative_to(ROOT)
-
-
-def sources() -> list[Path]:
-    """Every module of the product."""
-    return [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
