@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.retraining.policy import Attempt, RetrainingDecision, Signal, decide_retraining
@@ -131,6 +131,7 @@ ANY_RULES = st.integers(1, 7).flatmap(
 
 
 @given(SIGNALS, PAST, ANY_RULES)
+@settings(deadline=None)
 def test_decide_retraining_any_history_retrains_only_within_rules(
     signals: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
@@ -153,6 +154,7 @@ def test_decide_retraining_any_history_retrains_only_within_rules(
 
 
 @given(SIGNALS, PAST, ANY_RULES)
+@settings(deadline=None)
 def test_decide_retraining_more_attempts_or_skew_never_retrains(
     signals: list[Signal], past: list[Attempt], rules: RetrainingRules
 ) -> None:
@@ -162,6 +164,7 @@ def test_decide_retraining_more_attempts_or_skew_never_retrains(
 
 
 @given(SIGNALS, PAST, ANY_RULES, st.randoms())
+@settings(deadline=None)
 def test_decide_retraining_shuffled_inputs_equal_decision(
     signals: list[Signal], past: list[Attempt], rules: RetrainingRules, shuffler
 ) -> None:

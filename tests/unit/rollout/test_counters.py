@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.model_versions.records import RolloutRecord
@@ -82,6 +82,7 @@ _PROCESSES = st.lists(st.lists(st.integers(0, 60), min_size=2, max_size=4), min_
 
 
 @given(st.integers(0, 50), _PROCESSES, st.sets(st.integers(0, 2)))
+@settings(deadline=None)
 def test_counters_random_restarts_and_kills_count_each_request_once(
     before: int, processes: list[list[int]], killed_after: set[int]
 ) -> None:

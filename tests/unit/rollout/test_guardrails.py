@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.rollout.guardrails import (
@@ -26,6 +26,7 @@ def _histogram(seconds: list[float]) -> dict[float, float]:
 
 
 @given(st.integers(0, 60), st.integers(0, 200), st.sampled_from([0.01, 0.1]), st.sampled_from([0.95, 0.999]))
+@settings(deadline=None)
 def test_check_share_breached_only_for_improbable_hits(hits: int, more: int, limit: float, sure: float) -> None:
     """A true share at the limit gives a breach with probability 1 - certainty at most."""
     from scipy.stats import binom
@@ -39,6 +40,7 @@ def test_check_share_breached_only_for_improbable_hits(hits: int, more: int, lim
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(10, 400))
+@settings(deadline=None)
 def test_check_rank_correlation_equal_order_good_reversed_order_breached(seed: int, n: int) -> None:
     champion = np.random.default_rng(seed).random(n)
     assert check_rank_correlation(champion**3, champion, 0.5, 0.95).verdict == "good", (

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import prometheus_client
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.rollout.service_metrics import (
@@ -76,6 +76,7 @@ _COUNTERS = st.dictionaries(st.sampled_from(["answered", "failed", "failures:2"]
 
 
 @given(_COUNTERS, _COUNTERS)
+@settings(deadline=None)
 def test_is_restarted_lower_counter_true(before: dict[str, float], more: dict[str, float]) -> None:
     now = {name: before.get(name, 0) + more.get(name, 0) for name in before.keys() | more.keys()}
     assert not is_restarted(before, now), "it has only gone on"
