@@ -9,7 +9,7 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class SearchSettings(BaseModel):
-    """Budget of the hyperparameter search."""
+    """Number of trials and time of the hyperparameter search."""
 
     model_config = _FROZEN
 

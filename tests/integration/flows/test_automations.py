@@ -169,7 +169,7 @@ def test_retrain_drift_events_start_one_run_with_their_parameters(world: World) 
     (artifact,) = post(world.api, "/artifacts/filter", body)
     assert "**No retraining**" in artifact["data"]
     assert "no finding is in 2 of the latest 5 windows" in artifact["data"]
-    assert f"Prompted by holdfast.drift.detected about {given['subject']}" in artifact["data"]
+    assert f"Caused by holdfast.drift.detected about {given['subject']}" in artifact["data"]
 
 
 def test_retrain_two_concurrent_runs_one_is_cancelled(world: World) -> None:

@@ -66,7 +66,7 @@ def test_features_without_data_raises(flows_in_process: None, tmp_path: object) 
 def test_features_as_of_with_microseconds_raises(flows_in_process: None, shop: Settings) -> None:
     from flows.features import features
 
-    with pytest.raises(ValueError, match="online stores keep whole seconds"):
+    with pytest.raises(ValueError, match="online stores hold whole seconds"):
         features(AS_OF + timedelta(microseconds=1))
 
 

@@ -62,7 +62,7 @@ def test_retrain_without_persistent_finding_is_skipped(home: Settings) -> None:
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
     assert (result.retrained, result.version) == (False, None)
     assert "no finding is in 2 of the latest 5 windows" in artifact()
-    assert "Prompted by holdfast.drift.detected about recency_days." in artifact()
+    assert "Caused by holdfast.drift.detected about recency_days." in artifact()
     assert attempts(home) == []
 
 

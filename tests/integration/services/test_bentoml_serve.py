@@ -145,6 +145,6 @@ def test_smoke_test_with_failed_request_leaves_no_process(live: Live) -> None:
         pytest.skip("needs /proc")
     before = servers()
     assert before
-    with pytest.raises(SmokeTestError, match="answered 404"):
+    with pytest.raises(SmokeTestError, match="responded 404"):
         run_smoke_test(str(live.bento), live.settings, "nobody", AS_OF)
     assert servers() == before

@@ -183,7 +183,7 @@ class TestUnservable:
     def test_reconcile_invalid_tag_is_not_downloaded(self, shop: Shop) -> None:
         shop.reconcile(shop.version("1"))
         shop.reconcile(RegisteredVersion("2", {SERVED_MODEL_TAG: "no JSON"}))
-        assert "no model contract" in shop.problems["2"]
+        assert "not a model contract" in shop.problems["2"]
         assert shop.downloads == ["1"]
 
 
