@@ -1,7 +1,6 @@
 """Drift rule: no drift for equal or aged populations, drift for shifts of stated sizes."""
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,14 +14,6 @@ from holdfast.monitoring.settings import DriftRules
 from tests.support.drift_populations import TRAINED, customers, reference
 
 RULES = DriftRules()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen_heap() -> Iterator[None]:
-    """Freeze the objects of the process: each call of statsmodels' ``multipletests`` runs a full garbage collection."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def false_alarms(draws: int, seed: int) -> int:
