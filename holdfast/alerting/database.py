@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS delivery (
   id INTEGER PRIMARY KEY, message TEXT NOT NULL REFERENCES message, alert INTEGER NOT NULL, channel TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0, next_try TEXT NOT NULL, claimed_until TEXT NOT NULL DEFAULT '',
   state TEXT NOT NULL DEFAULT 'pending', ended TEXT, error TEXT NOT NULL DEFAULT '', UNIQUE (message, channel));
-CREATE TABLE IF NOT EXISTS active_channel (name TEXT PRIMARY KEY, minimum TEXT NOT NULL, last_active TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS channel (name TEXT PRIMARY KEY, minimum TEXT NOT NULL, seen TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS pending ON delivery (channel, next_try) WHERE state IN ('pending', 'refused');
 """
 

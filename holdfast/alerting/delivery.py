@@ -128,11 +128,11 @@ def _address_messages(database: Connection, channels: Sequence[Channel], now: da
     with transaction(database):
         for channel in channels:
             database.execute(
-                "INSERT OR REPLACE INTO active_channel VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO channel VALUES (?, ?, ?)",
                 (channel.name, channel.minimum, format_time(now)),
             )
         active = database.execute(
-            "SELECT name, minimum FROM active_channel WHERE last_active > ?",
+            "SELECT name, minimum FROM channel WHERE seen > ?",
             (format_time(now - timedelta(days=rules.give_up_days)),),
         ).fetchall()
         for row in database.execute("SELECT * FROM message WHERE addressed = 0 ORDER BY rowid").fetchall():

@@ -109,7 +109,7 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     Raises:
         OnlineStoreNewerError: The online store contains a later snapshot.
     """
-    name = sha256(store.config.online_store.model_dump_json())
+    name = sha256(store.config.online_store.model_dump_json(exclude={"fast_reads"}))  # a switch, not another store
     requested = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
     current = load_online_state(settings)
     if current == requested and not count_missing_customers(store, read_customers(snapshot)):

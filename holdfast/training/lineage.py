@@ -88,6 +88,7 @@ def build_lineage(
     files = [
         *sorted((ROOT / "holdfast" / "training").glob("*.py")),
         ROOT / "flows" / "train.py",
+        ROOT / "flows" / "_training.py",
         *(ROOT / "holdfast" / "models" / f"{name}.py" for name in _MODEL_MODULES),
     ]
     code = "\n".join(strip_formatting(path.read_text()) for path in files)

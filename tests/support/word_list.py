@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORD_LIST = ROOT / "docs" / "word-list.txt"
 _SUFFIXES = {".css", ".j2", ".json", ".lua", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ""}
-_EXEMPT = {"LICENSE", "docs/word-list.txt", "tests/unit/support/test_word_list.py"}
+_EXEMPT = {"CHANGELOG.md", "LICENSE", "docs/word-list.txt", "tests/unit/support/test_word_list.py"}
 _NAME_PARTS = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
 
 

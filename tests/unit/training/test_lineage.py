@@ -98,7 +98,7 @@ def _copy_source(folder: Path) -> None:
     for package in ("holdfast/training", "holdfast/models", "feature_repo"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "flows").mkdir()
-    for name in ("flows/train.py", "requirements.lock"):
+    for name in ("flows/train.py", "flows/_training.py", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
 
 
@@ -114,6 +114,7 @@ class TestTrainingCode:
         "path",
         [
             "flows/train.py",
+            "flows/_training.py",
             "holdfast/training/model_families.py",
             "holdfast/training/time_split.py",
             "holdfast/models/calibrated_classifier.py",
@@ -131,7 +132,8 @@ class TestTrainingCode:
         assert _lineage().key != before.key
 
     def test_build_lineage_imported_model_modules_included(self) -> None:
-        files = [*(ROOT / "holdfast/training").glob("*.py"), ROOT / "flows/train.py"]
+        flow_files = [ROOT / "flows" / name for name in ("train.py", "_training.py")]
+        files = [*(ROOT / "holdfast/training").glob("*.py"), *flow_files]
         imported = {
             node.module.split(".")[2]
             for file in files
