@@ -59,7 +59,7 @@ def simulate(
             return
         if scenario not in [*SCENARIOS, _ALL]:
             raise UnknownScenarioError(
-                f"{scenario or 'Nothing'} is no scenario. Name one of: {', '.join([*SCENARIOS, _ALL])}."
+                f"{scenario or 'Nothing'} is not the name of a scenario. Names: {', '.join([*SCENARIOS, _ALL])}."
             )
         names = list(SCENARIOS) if scenario == _ALL else [scenario]
         outcomes = []

@@ -29,7 +29,7 @@ def list_backfill_days(settings: Settings, start: date, end: date, every: int) -
         BackfillRangeError: The range is empty or not covered by data.
     """
     if every < 1:
-        raise BackfillRangeError(f"Every {every} days is no step: give 1 or more.")
+        raise BackfillRangeError(f"The interval of {every} days is too short: give 1 or more.")
     if start > end:
         raise BackfillRangeError(f"The range is empty: start {start} is after end {end}.")
     batches = list_batches(settings)

@@ -52,7 +52,7 @@ class ScoringModel:
         if (given := [feature.name for feature in rows.inputs]) != self.contract.inputs:
             raise InputMismatchError(
                 f"{self.contract.model_name} version {self.contract.model_version} reads {self.contract.inputs}, the "
-                f"feature service gives {given}. Train again with `python -m flows.train`, then promote what it gives."
+                f"feature service gives {given}. Train again with `python -m flows.train`, then promote that version."
             )
         with threadpool_limits(limits=1):
             return self.model.churn_probabilities(rows.x)

@@ -94,8 +94,8 @@ def load_active_customers(settings: Settings, as_of: datetime, known_at: datetim
     rows = assemble_training_set(settings, [as_of], as_of, known_at)
     if not len(rows.y):
         raise NoDataError(
-            f"Nobody bought in the {settings.activity_days} days before {as_of:%Y-%m-%d %H:%M} UTC, as known at "
-            f"{known_at:%Y-%m-%d %H:%M} UTC: there is nobody to score. Ingest newer data, or choose another time."
+            f"No customer bought in the {settings.activity_days} days before {as_of:%Y-%m-%d %H:%M} UTC, as known at "
+            f"{known_at:%Y-%m-%d %H:%M} UTC: no customer can be scored. Ingest newer data, or choose another time."
         )
     return ScoringPopulation(as_of, rows.keys[ENTITY_KEY].tolist(), rows.x, rows.inputs)
 

@@ -102,8 +102,8 @@ def score_customers(
         table = build_scores(load_all_customers(settings, as_of, effective), champion)
         if not table["active"].any():
             raise NoActiveCustomersError(
-                f"Nobody bought in the {champion.contract.activity_days} days before {format_minute(as_of)}, as known "
-                f"at {format_minute(known_at)}: the champion never learned from such customers. Ingest newer data, or "
+                f"No customer bought in the {champion.contract.activity_days} days before {format_minute(as_of)}, as "
+                f"known at {format_minute(known_at)}: the champion was not trained on such customers. Ingest newer data, or "
                 "choose another time."
             )
         if earlier is not None:

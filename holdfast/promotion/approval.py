@@ -200,7 +200,7 @@ def request_text(report: GateReport, reason: str, until: datetime) -> str:
     champion = f"version {report.champion}" if report.champion else "none yet"
     lines = [
         f"**{MODEL_NAME} version {report.version}** asks to become the champion. The champion now: {champion}.",
-        *([f"Why it is asked: {reason}"] if reason else []),
+        *([f"Reason of the request: {reason}"] if reason else []),
         f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
         gates_table(report.gates),
         *([changed] if (changed := describe_changed_thresholds(report.settings.non_defaults())) else []),

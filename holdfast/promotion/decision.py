@@ -96,7 +96,7 @@ def decide_by_approval(client: MlflowClient, version: str) -> PromotionDecision:
     if decision := find_previous_decision(client, version):
         return decision
     raise PromotionRefusedError(
-        f"Nobody has approved {MODEL_NAME} version {version} on the evidence that it stands on. "
+        f"Nobody has approved {MODEL_NAME} version {version} on the current evidence. "
         f"{unchanged_message(get_champion_version(client))}"
     )
 

@@ -17,7 +17,7 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord
 
 _LIBRARY = Path(__file__).resolve().parents[1]
-_JUDGING = [
+_EVALUATION_CODE = [
     "promotion/*.py",
     "model_versions/*.py",
     "training/bootstrap.py",
@@ -105,5 +105,5 @@ def load_evaluation_context(client: MlflowClient, settings: Settings, version: s
 
 
 def _code() -> str:
-    files = [path for pattern in _JUDGING for path in sorted(_LIBRARY.glob(pattern))]
+    files = [path for pattern in _EVALUATION_CODE for path in sorted(_LIBRARY.glob(pattern))]
     return sha256("\n".join(strip_formatting(path.read_text()) for path in files))

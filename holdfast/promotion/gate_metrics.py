@@ -342,7 +342,7 @@ def breach_count(evidence: Evidence, _: GateSettings) -> Measurement:
     breach = f"{record.name} on {record.when:%Y-%m-%d}: {record.why}"
     if evidence.breach.is_in_force:
         return 1, f"{breach}; `python -m flows.gates --version ...` evaluates the version again"
-    return 0, f"evaluated again, by name, since {breach}"
+    return 0, f"a person named the version for a new evaluation after {breach}"
 
 
 def _known(mapping: Mapping[str, T], name: str) -> T:

@@ -89,8 +89,8 @@ def _enough_shared(challenger: pd.DataFrame, champion: pd.DataFrame, settings: G
     shared = join_shared_rows(challenger, champion)
     if len(shared) < settings.min_shared_rows:
         raise NotComputedError(
-            f"the champion reads other features, and both were tested on only {len(shared)} same rows of the "
-            f"{settings.min_shared_rows} it takes"
+            f"the champion reads other features, and both were tested on only {len(shared)} shared rows; "
+            f"{settings.min_shared_rows} are needed"
         )
     return shared
 
@@ -139,7 +139,7 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
         NotComputedError: The rows differ from the test rows.
     """
     if rows.keys[_ROW].to_numpy().tolist() != predictions[_ROW].to_numpy().tolist():
-        raise NotComputedError(f"the test had {len(predictions)} rows, now they are {len(rows.y)} or others")
+        raise NotComputedError(f"the {len(rows.y)} rows joined now differ from the {len(predictions)} rows of the test")
     return float(np.abs(scores - predictions["model"].to_numpy()).max())
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from holdfast.retraining.settings import RetrainingRules
 
 Reason = Literal["holdfast.drift.detected", "holdfast.quality.dropped"]
-"""What may be reason to retrain. A skew never is: the model would learn from what serving does not see."""
+"""Findings that can start a retraining. Skew cannot: serving does not read the values of training then."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from holdfast.monitoring.findings import View
 from holdfast.monitoring.metrics_store import read_metrics
 from holdfast.retraining.policy import Reason, Signal
 
-# The data view finds other troubles, too; this is its measure of drift.
-_DRIFT_OF_DATA = "shift"
+# The metric of drift among the metrics of the data quality view.
+_DATA_DRIFT_METRIC = "shift"
 _VIEWS: dict[View, Reason] = {
     "data": "holdfast.drift.detected",
     "drift": "holdfast.drift.detected",
@@ -36,7 +36,7 @@ def read_signals(settings: Settings, as_of: datetime, champion: str | None) -> l
         for moment, rows in _windows(_table(settings, view, as_of)):
             counts = rows[rows["breached"] & rows["version"].isin(["", champion])]
             if view == "data":
-                counts = counts[counts["metric"] == _DRIFT_OF_DATA]
+                counts = counts[counts["metric"] == _DATA_DRIFT_METRIC]
             found.append(Signal(event, moment, frozenset(counts["subject"])))
     return _merged(found)
 

@@ -114,4 +114,4 @@ def test_scenario_of_unknown_name_is_rejected_in_one_line(data: Path) -> None:
     )
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
-    assert "flood is no scenario. Name one of: quiet-month," in line
+    assert "flood is not the name of a scenario. Names: quiet-month," in line

@@ -31,7 +31,7 @@ def test_list_backfill_days_limits_are_covered_by_data() -> None:
         ("2024-06-01", "2024-07-02", 1, "not covered by data: .* Choose days from 2023-01-06 to 2024-07-01"),
         ("2023-01-05", "2023-02-01", 1, "the first transaction is of 2023-01-05"),
         ("2030-01-01", "2030-01-02", 1, "the last of 2024-06-30"),
-        ("2024-03-01", "2024-03-02", 0, "Every 0 days is no step"),
+        ("2024-03-01", "2024-03-02", 0, "The interval of 0 days is too short"),
     ],
 )
 def test_list_backfill_days_invalid_range_raises(start: str, end: str, every: int, message: str) -> None:

@@ -180,7 +180,7 @@ def test_promote_refused_latest_request_keeps_champion(office: Office) -> None:
     assert office.waiting(earlier)["type"] == "PAUSED"
     asked = office.start(approval="manual", reason="the monthly one")  # one that waits does not keep others out
     assert office.waiting(asked)["type"] == "PAUSED"
-    assert "Why it is asked: the monthly one" in office.form(asked, "description")
+    assert "Reason of the request: the monthly one" in office.form(asked, "description")
     assert f"The champion now: version {champion}." in office.form(asked, "description")
     assert office.approval(version).flow_run == asked
 

@@ -66,7 +66,7 @@ class TestSharedPredictions:
         assert gain.value == pytest.approx(expected)
 
     def test_compare_shared_roc_auc_too_few_shared_rows_raises(self) -> None:
-        with pytest.raises(NotComputedError, match="only 499 same rows of the 500 it takes"):
+        with pytest.raises(NotComputedError, match="only 499 shared rows; 500 are needed"):
             compare_shared_roc_auc(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
         compare_shared_roc_auc(predictions(GOOD), predictions(POOR, slice(400, 900)), SETTINGS)
 
@@ -91,7 +91,7 @@ class TestBrierOverChampion:
         shuffled = predictions(POOR).sample(frac=1, random_state=0)
         shared = compare_shared_brier(predictions(GOOD), shuffled, SETTINGS)
         assert shared.value == pytest.approx(compare_brier(TEST, GOOD, POOR, SETTINGS).value)
-        with pytest.raises(NotComputedError, match="only 499 same rows of the 500 it takes"):
+        with pytest.raises(NotComputedError, match="only 499 shared rows; 500 are needed"):
             compare_shared_brier(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
 
 
