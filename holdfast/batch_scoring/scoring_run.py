@@ -103,8 +103,8 @@ def score_customers(
         if not table["active"].any():
             raise NoActiveCustomersError(
                 f"No customer bought in the {champion.contract.activity_days} days before {format_minute(as_of)}, as "
-                f"known at {format_minute(known_at)}: the champion was not trained on such customers. Ingest newer data, or "
-                "choose another time."
+                f"known at {format_minute(known_at)}: the champion was not trained on such customers. Ingest newer "
+                "data, or choose another time."
             )
         if earlier is not None:
             archive_previous(settings, earlier)
