@@ -52,7 +52,7 @@ def test_make_up_serves_a_champion_survives_kills_and_ends_cleanly(tmp_path: Pat
             part["name"]: part["state"] for part in state["parts"]["value"] if part["name"] in PARTS
         } == dict.fromkeys(PARTS, "up")
         assert state["models"]["value"]["champion"] is None
-        assert "None yet" in httpx.get(stack.url("status"), timeout=60).text
+        assert "trains and promotes the first version" in httpx.get(stack.url("status"), timeout=60).text
         assert {run["deployment"] for run in state["runs"]["value"]} >= {"daily", "monitor", "rollout", "recover"}
         _check_second_start_is_rejected(stack)
         _check_make_env_exports_addresses(stack)

@@ -104,8 +104,8 @@ def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.parametrize("where", ["root", "inside"])
-def test_feast_apply_first_time_creates_all_objects(printed: dict[str, str], where: str) -> None:
-    lines = printed[f"{where}, first"].splitlines()
+def test_feast_apply_first_time_creates_all_objects(output: dict[str, str], where: str) -> None:
+    lines = output[f"{where}, first"].splitlines()
     for created in [
         "Created project holdfast",
         "Created entity customer",
@@ -117,40 +117,40 @@ def test_feast_apply_first_time_creates_all_objects(printed: dict[str, str], whe
         assert created in lines
 
 
-def test_feast_plan_from_root_equals_plan_from_folder(printed: dict[str, str]) -> None:
-    assert reports_no_changes(printed["then from the root"]), printed["then from the root"]
+def test_feast_plan_from_root_equals_plan_from_folder(output: dict[str, str]) -> None:
+    assert reports_no_changes(output["then from the root"]), output["then from the root"]
 
 
-def test_feast_apply_again_after_materialization_changes_nothing(printed: dict[str, Any]) -> None:
-    assert reports_no_changes(printed["then inside"]), printed["then inside"]
-    assert set(printed["rows materialised"]) == {f"holdfast_{view}" for view in VIEWS}
-    assert all(rows % 200 == 0 and rows > 0 for rows in printed["rows materialised"].values())
-    assert printed["rows after the second"] == printed["rows materialised"]
+def test_feast_apply_again_after_materialization_changes_nothing(output: dict[str, Any]) -> None:
+    assert reports_no_changes(output["then inside"]), output["then inside"]
+    assert set(output["rows materialised"]) == {f"holdfast_{view}" for view in VIEWS}
+    assert all(rows % 200 == 0 and rows > 0 for rows in output["rows materialised"].values())
+    assert output["rows after the second"] == output["rows materialised"]
 
 
-def test_feast_plan_after_main_job_has_no_changes(printed: dict[str, str]) -> None:
-    assert reports_no_changes(printed["main job"]), printed["main job"]
+def test_feast_plan_after_main_job_has_no_changes(output: dict[str, str]) -> None:
+    assert reports_no_changes(output["main job"]), output["main job"]
 
 
-def test_feast_apply_in_copied_data_folder_does_not_change_original(printed: dict[str, Any]) -> None:
-    assert printed["rows after the copy's"] == printed["rows materialised"]
+def test_feast_apply_in_copied_data_folder_does_not_change_original(output: dict[str, Any]) -> None:
+    assert output["rows after the copy's"] == output["rows materialised"]
 
 
-def test_feast_plan_shows_changed_feature(printed: dict[str, str]) -> None:
-    plan = printed["feature_views.py"]
+def test_feast_plan_shows_changed_feature(output: dict[str, str]) -> None:
+    plan = output["feature_views.py"]
     assert "Updated feature view customer_purchase_rhythm" in plan
     assert "median_gap_days" in plan
     assert "Updated feature view customer_purchase_history" not in plan
 
 
-def test_feast_plan_shows_changed_transformation(printed: dict[str, str]) -> None:
+def test_feast_plan_shows_changed_transformation(output: dict[str, str]) -> None:
     for view in VIEWS:
-        assert f"Updated feature view {view}" in printed["transformations.py"]
+        assert f"Updated feature view {view}" in output["transformations.py"]
 
 
-def test_feast_commands_print_no_library_warnings(printed: dict[str, str]) -> None:
+def test_feast_commands_print_no_library_warnings(output: dict[str, str]) -> None:
     noise = re.compile(r"\w*Warning:|Traceback|experimental|site-packages")
-    loud = {name: noise.findall(text) for name, text in printed.items() if isinstance(text, str) and noise.search(text)}
+    loud = {name: noise.findall(text) for name, text in output.items() if isinstance(text, str) and noise.search(text)}
     assert loud == {}
 
 

@@ -150,7 +150,7 @@ def test_features_killed_run_for_stale_store_runs_again(world: World) -> None:
     (alert,) = list_open_alerts(world.settings)
     assert (alert.key, alert.severity) == ("holdfast.run.crashed:features", "warning")
     assert "SIGKILL" in alert.text
-    assert alert.text.endswith(f"It runs again, repeat 1: {run_url(again['id'])}")
+    assert alert.text.endswith(f"It is repeated, repetition 1: {run_url(again['id'])}")
     assert alert.evidence.endswith(f"/runs/flow-run/{first}")
     world.start("alerts", {})
     world.over("alerts")

@@ -49,7 +49,7 @@ def test_backfill_scored_days_are_skipped_and_online_store_is_unchanged(settings
     assert [day.day for day in result.scored] == [1, 5]
     assert [day.day for day in result.skipped] == [3]
     assert "Scored 2 days (2024-05-01 to 2024-05-05) with version" in result.summary()
-    assert "skipped 1 day (2024-05-03 to 2024-05-03): there were scores." in result.summary()
+    assert "skipped 1 day (2024-05-03 to 2024-05-03), which have scores." in result.summary()
     after = stat_score_files(settings)
     assert after.items() >= before.items()
     for name, day in {done.path.name: 3, "2024-05-05.parquet": 5}.items():

@@ -49,7 +49,7 @@ class Backtested:
 def same_code() -> Iterator[None]:
     """A file that somebody edits while the tests run makes no other plan."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("holdfast.backtesting.plan._code", lambda: "this code")
+        patch.setattr("holdfast.backtesting.plan._hash_code", lambda: "this code")
         yield
 
 

@@ -191,6 +191,6 @@ def test_retrain_new_version_has_its_cause_and_alert_of_failed_gates(home: Setti
     assert (result.passed, result.challenger) == (False, False)
     (alert,) = [item for item in list_open_alerts(home) if item.key.startswith("holdfast.retraining.refused")]
     assert alert.severity == "info"
-    assert f"Version {result.version}, trained again because of {record.why}" in alert.text
+    assert f"Version {result.version}, retrained because of {record.why}" in alert.text
     files = list((home.monitoring / "retrainings").glob("*.json"))
     assert [json.loads(file.read_text())["version"] for file in files] == [result.version]

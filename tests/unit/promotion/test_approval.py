@@ -187,7 +187,7 @@ def test_promote_refused_latest_request_keeps_champion(office: Office) -> None:
     office.answer(earlier, YES)
     ended = office.ended(earlier)
     assert ended["type"] == "FAILED"
-    assert "a later request took its place" in ended["message"]
+    assert "was replaced by a later request" in ended["message"]
     office.answer(asked, NO)
     ended = office.ended(asked)
     assert ended["type"] == "FAILED"
