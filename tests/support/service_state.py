@@ -145,7 +145,7 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     shutil.copytree(settings.feast, settings.data / APPLIED_ONLY)
     store = open_store()
     store.materialize(AS_OF, AS_OF)
-    if hasattr(store.provider.online_store, "filled"):  # Redis: else it counts as being filled for 2 minutes
+    if hasattr(store.provider.online_store, "mark_filled"):  # Redis: else it counts as being filled for 2 minutes
         store.provider.online_store.mark_filled(store.config)
     with tempfile.TemporaryDirectory() as folder:
         save_served_model(settings, *fit(settings, Path(folder), customers=customers, untrained=untrained))
