@@ -61,7 +61,7 @@ def test_backfill_scored_days_are_skipped_and_online_store_is_unchanged(settings
     assert stat_score_files(settings).items() >= after.items()
     assert (
         backfill(FIRST, LAST).summary()
-        == "Scored no day; skipped 5 days (2024-05-01 to 2024-05-05): there were scores."
+        == "Scored no day; skipped 5 days (2024-05-01 to 2024-05-05), which have scores."
     )
     assert _scored(settings) == [FIRST + timedelta(days=days) for days in range(5)]
     assert _online(settings) == online
