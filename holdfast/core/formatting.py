@@ -22,6 +22,18 @@ def format_minute(time: datetime | None) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC" if time else "never"
 
 
+def format_version(version: str | None) -> str:
+    """Format a model version as part of a sentence.
+
+    Args:
+        version: Number of the version, None without one.
+
+    Returns:
+        "version 3", or "no version".
+    """
+    return "no version" if version is None else f"version {version}"
+
+
 def format_cutoffs(cutoffs: Sequence[datetime]) -> str:
     """Format cut-offs as first day, last day and count.
 

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from holdfast.alerting.links import runbook_entry_url
 from holdfast.core.errors import PromotionRefusedError
+from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import drop_challenger, get_champion_version, promotion_lock, set_champion
 from holdfast.model_versions.champion_history import find_last_breach
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
@@ -61,7 +62,8 @@ def require_passed_gates(client: MlflowClient, version: str, champion: str | Non
         )
     if record.champion != champion:
         raise PromotionRefusedError(
-            f"{about} was compared with {_shown(record.champion)}, but {CHAMPION} is now {_shown(champion)}. "
+            f"{about} was compared with {format_version(record.champion)}, but {CHAMPION} is now "
+            f"{format_version(champion)}. "
             f"Run {again}. {unchanged_message(champion)}"
         )
     if rollback is not None and rollback.when >= record.when:
@@ -162,10 +164,6 @@ def promote_champion(
         return champion
 
 
-def _shown(version: str | None) -> str:
-    return "no version" if version is None else f"version {version}"
-
-
 def unchanged_message(champion: str | None) -> str:
     """Create the last sentence of a refusal.
 
@@ -175,4 +173,4 @@ def unchanged_message(champion: str | None) -> str:
     Returns:
         The sentence.
     """
-    return f"The champion stays {_shown(champion)}." if champion else "There is still no champion."
+    return f"The champion stays {format_version(champion)}." if champion else "There is still no champion."

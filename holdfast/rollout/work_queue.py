@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
@@ -209,12 +210,13 @@ def describe_pending_approval(
 def _describe_superseded(version: str, requested: str) -> str:
     if requested != version:
         return (
-            f"Version {requested}, for which approval was requested, was superseded by {_name(version)}: the next run "
+            f"Version {requested}, for which approval was requested, was superseded by "
+            f"{format_version(version)}: the next run "
             "requests approval for that version."
         )
     return (
-        f"{_name(version).capitalize()} was evaluated again since approval was requested: the next run requests "
-        "approval again."
+        f"{format_version(version).capitalize()} was evaluated again since approval was requested: the next run "
+        "requests approval again."
     )
 
 
@@ -231,16 +233,13 @@ def interruption_reason(client: MlflowClient, version: str, record: RolloutRecor
     """
     champion = get_champion_version(client)
     if record.step == "watch":
-        return None if champion == version else f"the {CHAMPION} was moved to {_name(champion)} meanwhile"
+        return None if champion == version else f"the {CHAMPION} was moved to {format_version(champion)} meanwhile"
     if champion == version:
         return f"it was made the {CHAMPION} by somebody else"
     if champion != record.champion:
-        return f"the {CHAMPION} is {_name(champion)} now, and it was compared with {_name(record.champion)}"
+        compared = format_version(record.champion)
+        return f"the {CHAMPION} is {format_version(champion)} now, and it was compared with {compared}"
     challenger = get_challenger_version(client)
     if challenger is None:
         return f"it is no {CHALLENGER} any more"
-    return None if challenger == version else f"superseded by {_name(challenger)}"
-
-
-def _name(version: str | None) -> str:
-    return "no version" if version is None else f"version {version}"
+    return None if challenger == version else f"superseded by {format_version(challenger)}"
