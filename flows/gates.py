@@ -98,7 +98,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     when = datetime.now(UTC)  # before the evidence is read: later events of the version are not part of the verdict
     context = context_task(settings, number)
     if version is not None and context.breach and not flow_run.parent_flow_run_id:
-        context = context.without_breach()
+        context = context.ignore_breach()
     key = context.key(number, thresholds)
     found = report = find_report(client, number, key)
     if report is None:

@@ -108,8 +108,8 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
     transactions = connection.read_parquet(transactions_glob(settings))
     for part in _parts(cutoffs, rows[ENTITY_KEY].nunique()):
         columns = {"row": part, ENTITY_KEY: rows[ENTITY_KEY].iloc[part], "cutoff": cutoffs.iloc[part]}
-        asked = pa.table({name: pa.array(values) for name, values in columns.items()})
-        found = connection.to_pyarrow(_label_rows(settings, transactions, asked, known_at))
+        requested = pa.table({name: pa.array(values) for name, values in columns.items()})
+        found = connection.to_pyarrow(_label_rows(settings, transactions, requested, known_at))
         places = found["row"].to_numpy()
         churned[places], unknown[places] = found["churned"].to_numpy(), False
     connection.disconnect()
@@ -131,13 +131,13 @@ def _parts(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.N
         yield order[start:]
 
 
-def _label_rows(settings: Settings, transactions: ir.Table, asked: pa.Table, known_at: datetime) -> ir.Table:
-    """Return ``row`` and ``churned`` for the active customers of ``asked`` (row, customer_id, cutoff)."""
-    cutoffs = sorted(asked["cutoff"].unique().to_pylist())
-    rows = ibis.memtable(asked)
+def _label_rows(settings: Settings, transactions: ir.Table, requested: pa.Table, known_at: datetime) -> ir.Table:
+    """Return ``row`` and ``churned`` for the active customers of ``requested`` (row, customer_id, cutoff)."""
+    cutoffs = sorted(requested["cutoff"].unique().to_pylist())
+    rows = ibis.memtable(requested)
     known = known_transactions(transactions, maturity_time(settings, cutoffs[-1]), known_at)
     # Labels need no earlier rows, so the filter avoids reading whole files.
     recent = known.filter(known.event_timestamp >= ibis.literal(cutoffs[0] - timedelta(days=settings.activity_days)))
-    theirs = recent.semi_join(rows, ENTITY_KEY)
-    labels = churn_labels(theirs, cutoffs, settings.horizon_days, settings.activity_days)
+    requested_transactions = recent.semi_join(rows, ENTITY_KEY)
+    labels = churn_labels(requested_transactions, cutoffs, settings.horizon_days, settings.activity_days)
     return rows.join(labels, [ENTITY_KEY, "cutoff"]).select("row", "churned")

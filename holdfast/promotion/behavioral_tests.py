@@ -21,7 +21,7 @@ SILENCE = "days_since_last_purchase"
 TENURE = "tenure_days"
 _FIRST, _LAST = "first_purchase_us", "last_purchase_us"
 
-_ALONE = 50
+_SINGLE_ROWS = 50
 
 
 def measure_wrong_direction(
@@ -103,12 +103,12 @@ def measure_variance(score: Score, x: Floats, seed: int) -> float:
         The largest absolute change.
     """
     expected, order = score(x), np.random.default_rng(seed).permutation(len(x))
-    alone = order[:_ALONE]
+    single = order[:_SINGLE_ROWS]
     return float(
         max(
             np.abs(score(x[order]) - expected[order]).max(),
             np.abs(score(np.concatenate([x, x])) - np.concatenate([expected, expected])).max(),
-            np.abs(np.concatenate([score(x[[row]]) for row in alone]) - expected[alone]).max(),
+            np.abs(np.concatenate([score(x[[row]]) for row in single]) - expected[single]).max(),
         )
     )
 

@@ -44,7 +44,7 @@ class EvaluationContext:
     rollback: RollbackRecord | None
     breach: RolloutBreach | None = None
 
-    def without_breach(self) -> "EvaluationContext":
+    def ignore_breach(self) -> "EvaluationContext":
         """Ignore a breach, for a version that a person names to be evaluated again.
 
         Returns:

@@ -40,17 +40,19 @@ def collect_evidence(
         rows = compute_or_unavailable(lambda: subject.test_rows(settings, require(situation.definitions)))
         scores = compute_or_unavailable(lambda: subject.score(require(rows).x))
 
-        theirs = compute_or_unavailable(lambda: champion.score(require(rows).x)) if champion and same else None
+        champion_scores = compute_or_unavailable(lambda: champion.score(require(rows).x)) if champion and same else None
 
         def over(champion: ModelCandidate) -> Interval:
-            if theirs is None:
+            if champion_scores is None:
                 return model_comparison.compare_shared_roc_auc(subject.predictions, champion.predictions, thresholds)
-            return model_comparison.compare_roc_auc(require(rows), require(scores), require(theirs), thresholds)
+            return model_comparison.compare_roc_auc(
+                require(rows), require(scores), require(champion_scores), thresholds
+            )
 
         def brier_over(champion: ModelCandidate) -> Interval:
-            if theirs is None:
+            if champion_scores is None:
                 return model_comparison.compare_shared_brier(subject.predictions, champion.predictions, thresholds)
-            return model_comparison.compare_brier(require(rows), require(scores), require(theirs), thresholds)
+            return model_comparison.compare_brier(require(rows), require(scores), require(champion_scores), thresholds)
 
         return Evidence(
             evaluation=compute_or_unavailable(lambda: subject.evaluation),

@@ -80,7 +80,7 @@ def decide_retraining(
     Returns:
         The decision.
     """
-    if later := [item.as_of for item in signals if _day(item.as_of) > _day(as_of)]:
+    if later := [item.as_of for item in signals if _utc_day(item.as_of) > _utc_day(as_of)]:
         return RetrainingDecision(
             False, f"{as_of:%Y-%m-%d %H:%M} is the past: there are windows up to {max(later):%Y-%m-%d}"
         )
@@ -88,16 +88,16 @@ def decide_retraining(
     if not lasting:
         few = f"no finding is in {rules.needed} of the latest {rules.windows} windows and in the latest"
         return RetrainingDecision(False, few)
-    because = "; ".join(str(item) for item in lasting)
+    why = "; ".join(str(item) for item in lasting)
     if no := skew or _too_soon(past, rules, as_of):
-        return RetrainingDecision(False, f"{no}. Otherwise the reason would be: {because}", lasting)
-    return RetrainingDecision(True, because, lasting)
+        return RetrainingDecision(False, f"{no}. Otherwise the reason would be: {why}", lasting)
+    return RetrainingDecision(True, why, lasting)
 
 
 def _lasting(signals: Sequence[Signal], rules: RetrainingRules, as_of: datetime) -> tuple[PersistentSignal, ...]:
     days: dict[Reason, dict[date, Signal]] = defaultdict(dict)
     for item in sorted(signals, key=lambda item: item.as_of):
-        days[item.event][_day(item.as_of)] = item
+        days[item.event][_utc_day(item.as_of)] = item
     lasting = []
     for event, by_day in days.items():
         windows = [by_day[day] for day in sorted(by_day)][-rules.windows :]
@@ -112,7 +112,7 @@ def _lasting(signals: Sequence[Signal], rules: RetrainingRules, as_of: datetime)
 
 def _too_soon(past: Sequence[Attempt], rules: RetrainingRules, as_of: datetime) -> str | None:
     before = [item for item in past if item.as_of <= as_of and not (item.as_of == as_of and item.outcome == "begun")]
-    today = sum(_day(item.as_of) == _day(as_of) for item in before)
+    today = sum(_utc_day(item.as_of) == _utc_day(as_of) for item in before)
     if today >= rules.per_day:
         return f"{today} retraining(s) on {as_of:%Y-%m-%d}, at most {rules.per_day} a day"
     last = max((item.as_of for item in before if item.outcome == "done"), default=None)
@@ -121,5 +121,5 @@ def _too_soon(past: Sequence[Attempt], rules: RetrainingRules, as_of: datetime) 
     return None
 
 
-def _day(moment: datetime) -> date:
-    return moment.astimezone(UTC).date()
+def _utc_day(time: datetime) -> date:
+    return time.astimezone(UTC).date()

@@ -33,12 +33,12 @@ def read_signals(settings: Settings, as_of: datetime, champion: str | None) -> l
     """
     found = []
     for view, event in _VIEWS.items():
-        for moment, rows in _windows(_table(settings, view, as_of)):
+        for time, rows in _windows(_table(settings, view, as_of)):
             counts = rows[rows["breached"] & rows["version"].isin(["", champion])]
             if view == "data":
                 counts = counts[counts["metric"] == _DATA_DRIFT_METRIC]
-            found.append(Signal(event, moment, frozenset(counts["subject"])))
-    return _merged(found)
+            found.append(Signal(event, time, frozenset(counts["subject"])))
+    return _merge_by_day(found)
 
 
 def _table(settings: Settings, view: View, as_of: datetime) -> pd.DataFrame:
@@ -52,12 +52,12 @@ def _table(settings: Settings, view: View, as_of: datetime) -> pd.DataFrame:
 
 
 def _windows(table: pd.DataFrame) -> Iterator[tuple[datetime, pd.DataFrame]]:
-    for moment, rows in table.groupby("as_of"):
-        assert isinstance(moment, pd.Timestamp)
-        yield moment.to_pydatetime(), rows
+    for time, rows in table.groupby("as_of"):
+        assert isinstance(time, pd.Timestamp)
+        yield time.to_pydatetime(), rows
 
 
-def _merged(found: list[Signal]) -> list[Signal]:
+def _merge_by_day(found: list[Signal]) -> list[Signal]:
     """Merge the data and drift views of one day into one window."""
     days: dict[tuple[Reason, date], Signal] = {}
     for item in found:

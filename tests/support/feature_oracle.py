@@ -35,13 +35,13 @@ def known(rows: Iterable[Transaction], as_of: datetime, known_at: datetime) -> l
 def purchase_history(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
     """Compute the purchase history of each customer with a purchase."""
     features: dict[str, Values] = {}
-    for customer, theirs in _buyers(rows).items():
-        bought = [row for row in theirs if row.amount > 0]
+    for customer, transactions in _buyers(rows).items():
+        bought = [row for row in transactions if row.amount > 0]
         days = len(_days(bought))
         times = [row.event_timestamp for row in bought]
         features[customer] = {
             "purchase_days": days,
-            "total_amount": float(_money(theirs)),
+            "total_amount": float(_money(transactions)),
             "mean_purchase_amount": float(_money(bought)) / days,
             "first_purchase_us": microseconds(min(times)),
             "last_purchase_us": microseconds(max(times)),
@@ -52,11 +52,13 @@ def purchase_history(rows: Iterable[Transaction], as_of: datetime) -> dict[str, 
 def recent_activity(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
     """Compute purchase days and net spend in the windows that end at ``as_of``."""
     features: dict[str, Values] = {}
-    for customer, theirs in _buyers(rows).items():
+    for customer, transactions in _buyers(rows).items():
 
-        def between(start_days: int, end_days: int, theirs: list[Transaction] = theirs) -> list[Transaction]:
+        def between(
+            start_days: int, end_days: int, transactions: list[Transaction] = transactions
+        ) -> list[Transaction]:
             start, end = as_of - timedelta(days=start_days), as_of - timedelta(days=end_days)
-            return [row for row in theirs if start <= row.event_timestamp < end]
+            return [row for row in transactions if start <= row.event_timestamp < end]
 
         values: Values = {}
         for n in (30, 90, 180):
@@ -72,8 +74,8 @@ def recent_activity(rows: Iterable[Transaction], as_of: datetime) -> dict[str, V
 def purchase_rhythm(rows: Iterable[Transaction], as_of: datetime) -> dict[str, Values]:
     """Compute statistics of the gaps between purchase days; null without a gap."""
     features: dict[str, Values] = {}
-    for customer, theirs in _buyers(rows).items():
-        days = sorted(_days(row for row in theirs if row.amount > 0))
+    for customer, transactions in _buyers(rows).items():
+        days = sorted(_days(row for row in transactions if row.amount > 0))
         gaps = [(later - earlier).days for earlier, later in pairwise(days)]
         features[customer] = {
             "mean_gap_days": float(Fraction(sum(gaps), len(gaps))) if gaps else None,
@@ -108,8 +110,8 @@ def churn_labels(
     """Label each customer who purchased in the days before a cut-off by the absence of purchases after it."""
     horizon, activity = timedelta(days=horizon_days), timedelta(days=activity_days)
     labels: dict[tuple[str, datetime], bool] = {}
-    for customer, theirs in _buyers(rows).items():
-        times = [row.event_timestamp for row in theirs if row.amount > 0]
+    for customer, transactions in _buyers(rows).items():
+        times = [row.event_timestamp for row in transactions if row.amount > 0]
         for cutoff in cutoffs:
             if any(cutoff - activity <= time < cutoff for time in times):
                 labels[customer, cutoff] = not any(cutoff <= time < cutoff + horizon for time in times)
@@ -146,7 +148,9 @@ def _buyers(rows: Iterable[Transaction]) -> dict[str, list[Transaction]]:
     by_customer: defaultdict[str, list[Transaction]] = defaultdict(list)
     for row in rows:
         by_customer[row.customer_id].append(row)
-    return {name: theirs for name, theirs in by_customer.items() if any(row.amount > 0 for row in theirs)}
+    return {
+        name: transactions for name, transactions in by_customer.items() if any(row.amount > 0 for row in transactions)
+    }
 
 
 def _days(rows: Iterable[Transaction]) -> set[Any]:

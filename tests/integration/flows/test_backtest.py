@@ -167,9 +167,9 @@ def test_walk_later_transactions_do_not_change_earlier_steps(
     expected = backtested.result.steps[0]
     assert then.training == expected.training
     assert (then.mean_score, then.customers) == (expected.mean_score, expected.customers)
-    ours = read_scores(scores_path(state_folder(Settings(data=data), "drift") / "scores", FIRST))
-    theirs = read_scores(scores_path(scores_folder(backtested.settings, "decay"), FIRST))
-    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    drift_scores = read_scores(scores_path(state_folder(Settings(data=data), "drift") / "scores", FIRST))
+    decay_scores = read_scores(scores_path(scores_folder(backtested.settings, "decay"), FIRST))
+    pd.testing.assert_frame_equal(drift_scores, decay_scores, check_exact=True)
 
 
 def test_walk_earlier_transactions_change_later_steps(

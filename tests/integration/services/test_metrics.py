@@ -48,32 +48,32 @@ def _samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[str, ...]], f
 
 class TestInMemory:
     def test_histogram_equals_that_of_prometheus_client(self, exported: CollectorRegistry) -> None:
-        theirs = prometheus_client.Histogram("theirs", "", ["way"], buckets=BOUNDS, namespace="holdfast")
-        ours = BufferedHistogram("ours", "", BOUNDS, ["way"])
+        reference = prometheus_client.Histogram("reference", "", ["way"], buckets=BOUNDS, namespace="holdfast")
+        buffered = BufferedHistogram("buffered", "", BOUNDS, ["way"])
         for value in VALUES:
-            theirs.labels("one").observe(value)
-            theirs.labels("all").observe(value)
-            ours.observe(value, "one")
-            ours.publish()
-        ours.observe_all(np.array(VALUES[:3]), "all")
-        ours.observe_all(np.array([]), "all")
-        ours.observe_all(np.array(VALUES[3:]), "all")
-        ours.publish()
+            reference.labels("one").observe(value)
+            reference.labels("all").observe(value)
+            buffered.observe(value, "one")
+            buffered.publish()
+        buffered.observe_all(np.array(VALUES[:3]), "all")
+        buffered.observe_all(np.array([]), "all")
+        buffered.observe_all(np.array(VALUES[3:]), "all")
+        buffered.publish()
         found = _samples(exported)
         assert len(found) == 2 * 2 * (len(BOUNDS) + 3)
         for (name, labels), value in found.items():
-            assert found[name.replace("theirs", "ours"), labels] == pytest.approx(value, rel=1e-12)
+            assert found[name.replace("reference", "buffered"), labels] == pytest.approx(value, rel=1e-12)
 
     def test_histogram_of_two_processes_equals_that_of_prometheus_client(self, tmp_path: Path) -> None:
         worker = (
             "import prometheus_client, numpy; from services.observability.instruments import BufferedHistogram\n"
             f"values, bounds = {VALUES}, {BOUNDS}\n"
-            "theirs = prometheus_client.Histogram('holdfast_theirs', 'text', ['way'], buckets=bounds)\n"
-            "bare = prometheus_client.Histogram('holdfast_bare_theirs', 'text', buckets=bounds)\n"
-            "for value in values: theirs.labels('one').observe(value)\n"
-            "ours = BufferedHistogram('ours', 'text', bounds, ['way'])\n"
-            "ours.observe_all(numpy.array(values), 'one'); ours.publish()\n"
-            "BufferedHistogram('bare_ours', 'text', bounds).publish()\n"
+            "reference = prometheus_client.Histogram('holdfast_reference', 'text', ['way'], buckets=bounds)\n"
+            "bare = prometheus_client.Histogram('holdfast_bare_reference', 'text', buckets=bounds)\n"
+            "for value in values: reference.labels('one').observe(value)\n"
+            "buffered = BufferedHistogram('buffered', 'text', bounds, ['way'])\n"
+            "buffered.observe_all(numpy.array(values), 'one'); buffered.publish()\n"
+            "BufferedHistogram('bare_buffered', 'text', bounds).publish()\n"
         )
         report = (
             "from prometheus_client import CollectorRegistry, generate_latest, multiprocess\n"
@@ -85,10 +85,12 @@ class TestInMemory:
             done = subprocess.run(
                 [sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
             )
-        lines = {line for line in done.stdout.splitlines() if "ours" in line}
-        assert lines == {line.replace("theirs", "ours") for line in done.stdout.splitlines() if "theirs" in line}
-        assert 'holdfast_ours_bucket{le="+Inf",way="one"} 16.0' in lines
-        assert "holdfast_bare_ours_count 0.0" in lines
+        lines = {line for line in done.stdout.splitlines() if "buffered" in line}
+        assert lines == {
+            line.replace("reference", "buffered") for line in done.stdout.splitlines() if "reference" in line
+        }
+        assert 'holdfast_buffered_bucket{le="+Inf",way="one"} 16.0' in lines
+        assert "holdfast_bare_buffered_count 0.0" in lines
 
     def test_instruments_used_by_threads_while_published_lose_nothing(self, exported: CollectorRegistry) -> None:
         total, distribution = BufferedCounter("added", "", ["by"]), BufferedHistogram("observed", "", BOUNDS)
@@ -113,11 +115,11 @@ class TestInMemory:
         assert found["holdfast_observed_count", ()] == 12_000
 
     def test_counter_set_total_continues_after_restart(self, exported: CollectorRegistry) -> None:
-        total = BufferedCounter("theirs", "")
+        total = BufferedCounter("requests", "")
         for reached in (5, 5, 9, 2, 3):
             total.set_total(reached)
             total.publish()
-        assert _samples(exported)["holdfast_theirs_total", ()] == 9 + 3
+        assert _samples(exported)["holdfast_requests_total", ()] == 9 + 3
 
     def test_gauge_without_value_is_not_exported(self, exported: CollectorRegistry) -> None:
         unknown, known = BufferedGauge("unknown", ""), BufferedGauge("known", "", ["version"])
@@ -238,11 +240,11 @@ class TestServed:
         scored = found.by("holdfast_predictions_total", "version", "route")
         assert found.by("holdfast_score_count", "version", "route") == scored
         assert found.total("holdfast_challenger_difference_count", version="2") == scored["2", "shadow"]
-        assert found.total("holdfast_feature_age_hours_count") == run.sent.scored
-        assert found.total("holdfast_feature_age_hours_sum") == pytest.approx(2 * 72), (
+        assert found.total("holdfast_feature_age_hbuffered_count") == run.sent.scored
+        assert found.total("holdfast_feature_age_hbuffered_sum") == pytest.approx(2 * 72), (
             "two requests have an as_of 3 days later"
         )
-        assert found.total("holdfast_feature_age_hours_bucket", le="48.0") == run.sent.scored - 2
+        assert found.total("holdfast_feature_age_hbuffered_bucket", le="48.0") == run.sent.scored - 2
 
     def test_micro_batches_have_three_stages(self, run: MetricsRun) -> None:
         found = run.healthy

@@ -160,8 +160,8 @@ def test_spans_contain_no_data_of_the_caller(traced: Traced) -> None:
         httpx.get(traced.service.url + path, headers=AUTHORIZED | parent | headers, timeout=30)
     assert traced.predict("2" * 32).status_code == 200
     traced.receiver.trace("2" * 32, 4)
-    ours = traced.receiver.trace(trace, 6)
-    assert sorted({span.name for span in ours}) == sorted(["POST /predict", *STAGES]), "nothing else is traced"
+    spans = traced.receiver.trace(trace, 6)
+    assert sorted({span.name for span in spans}) == sorted(["POST /predict", *STAGES]), "nothing else is traced"
     sent = b"".join(traced.receiver.raw)
     for secret in (hidden, KEY, KEY[-10:], "c001", "4711"):
         assert secret.encode() not in sent

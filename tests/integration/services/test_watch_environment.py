@@ -26,8 +26,8 @@ def test_watcher_changes_environment_at_start_only(tmp_path: Path, monkeypatch: 
     for name in FAIL_FAST_ENV:
         monkeypatch.setenv(name, "to be restored")
         monkeypatch.delenv(name)
-    users, *ours = FAIL_FAST_ENV
-    monkeypatch.setenv(users, "7")
+    user_variable, *own_variables = FAIL_FAST_ENV
+    monkeypatch.setenv(user_variable, "7")
     changed: list[tuple[str, bool]] = []
     change, remove = os.putenv, os.unsetenv
 
@@ -42,7 +42,7 @@ def test_watcher_changes_environment_at_start_only(tmp_path: Path, monkeypatch: 
     try:
         registry.set_alias(CHAMPION, version := registry.register_model(1))
         wait_until(lambda: watch.state.champion == version)
-        assert {name: os.environ[name] for name in FAIL_FAST_ENV} == FAIL_FAST_ENV | {users: "7"}
+        assert {name: os.environ[name] for name in FAIL_FAST_ENV} == FAIL_FAST_ENV | {user_variable: "7"}
     finally:
         watch.stop()
-    assert sorted(changed) == sorted((name, True) for name in ours)
+    assert sorted(changed) == sorted((name, True) for name in own_variables)

@@ -17,10 +17,10 @@ THRESHOLD = 2 / 3
 Tables = dict[Policy, dict[datetime, pd.DataFrame]]
 
 
-def _cohort(moment: datetime, size: int = 300) -> MaturedCohort:
-    rng = np.random.default_rng(moment.month)
+def _cohort(time: datetime, size: int = 300) -> MaturedCohort:
+    rng = np.random.default_rng(time.month)
     customers = sorted(f"c{number:04d}" for number in rng.choice(400, size, replace=False))
-    return MaturedCohort(moment, moment + timedelta(days=90), customers, rng.random(size) < 0.6)
+    return MaturedCohort(time, time + timedelta(days=90), customers, rng.random(size) < 0.6)
 
 
 def _table(cohort: MaturedCohort, skill: float, seed: int = 0) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def _table(cohort: MaturedCohort, skill: float, seed: int = 0) -> pd.DataFrame:
     )
 
 
-COHORTS = [_cohort(moment) for moment in TIMES]
+COHORTS = [_cohort(time) for time in TIMES]
 
 
 def _tables(skill: float, moments: list[datetime] = TIMES) -> dict[datetime, pd.DataFrame]:

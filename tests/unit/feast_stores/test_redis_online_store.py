@@ -81,12 +81,12 @@ class TestBytes:
         delete_online_state(shop.settings)
         build_features(shop.settings)
         assert open_store().config.online_store.type == "redis"
-        ours, feasts = (
+        features, feast_features = (
             {key: client.hgetall(key) for key in client.scan_iter(count=1000, _type="hash")}
             for client in (shop.server.client(0), shop.server.client(1))
         )
-        assert len(feasts) == 300
-        assert ours == feasts
+        assert len(feast_features) == 300
+        assert features == feast_features
 
     @given(st.lists(st.text(max_size=200), max_size=20))
     def test_entity_keys_equal_those_of_feast(self, customer_ids: list[str]) -> None:
@@ -139,7 +139,7 @@ class TestRoundTrips:
     ) -> None:
         store = open_store()
         online = store.provider.online_store
-        ours = OnlineReader(store, FEATURE_SERVICE).fetch(SOME)
+        features = OnlineReader(store, FEATURE_SERVICE).fetch(SOME)
         config = store.config.online_store
         feasts, asked = type(online)._read_hash_fields, []
 
@@ -151,7 +151,7 @@ class TestRoundTrips:
 
         monkeypatch.setattr(type(online), "_read_hash_fields", read)
         store.config._online_store = config.model_copy(update=server_kind)
-        assert OnlineReader(store, FEATURE_SERVICE).fetch(SOME) == ours
+        assert OnlineReader(store, FEATURE_SERVICE).fetch(SOME) == features
         assert asked == [len(SOME)]
 
     def test_reader_fast_reads_on_and_off_return_the_same_bytes(self, shop: OnlineShop) -> None:

@@ -140,13 +140,13 @@ class TestDifferentStores:
         assert {customer for customer, _ in found} == {REGULAR}
 
     def test_swapped_customers_are_reported(self, check: Callable[[], ParityReport]) -> None:
-        theirs = _KNOWN[ACTIVITY][REGULAR]
+        regular = _KNOWN[ACTIVITY][REGULAR]
         types = {int: "int64_val", float: "double_val"}
         write_online_values(
-            QUIET, ACTIVITY, {name: Value(**{types[type(value)]: value}) for name, value in theirs.items()}
+            QUIET, ACTIVITY, {name: Value(**{types[type(value)]: value}) for name, value in regular.items()}
         )
         report = check()
-        differing = {name for name, value in theirs.items() if value != _KNOWN[ACTIVITY][QUIET][name]}
+        differing = {name for name, value in regular.items() if value != _KNOWN[ACTIVITY][QUIET][name]}
         assert {(m.customer_id, m.feature) for m in report.examples} == {
             (QUIET, f"{ACTIVITY}:{name}") for name in differing
         }

@@ -84,9 +84,11 @@ class TestBuildSnapshots:
         rows = table.drop_columns(["as_of", "known_at"]).to_pylist()
         expected = feature_oracle.FEATURES[view](transactions(), AS_OF)
         for row in rows:
-            theirs = expected[row["customer_id"]]
-            assert [row[name] is None for name in theirs] == [value is None for value in theirs.values()]
-            known = {name: value for name, value in theirs.items() if value is not None}
+            expected_values = expected[row["customer_id"]]
+            assert [row[name] is None for name in expected_values] == [
+                value is None for value in expected_values.values()
+            ]
+            known = {name: value for name, value in expected_values.items() if value is not None}
             assert {name: row[name] for name in known} == pytest.approx(known, rel=1e-12)
         assert table["customer_id"].to_pylist() == sorted(expected) == read_customers(snapshot)
         assert set(table["as_of"].to_pylist()) == {AS_OF}

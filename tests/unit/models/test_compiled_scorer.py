@@ -387,8 +387,8 @@ def test_compiled_scorer_contributions_equal_those_of_the_model(family: str) -> 
 def test_compiled_scorer_few_rows_is_five_times_faster_than_scikit_learn(family: str) -> None:
     model = trained(family, tuple(FAMILIES[family].defaults.items()), "isotonic", 2)
     scorer, x = scorer_of(model), customers(8, seed=9)
-    ours, theirs = (
+    compiled_seconds, sklearn_seconds = (
         min(timeit.repeat(lambda score=score: score(x), number=10, repeat=20))
         for score in (scorer.probabilities, model.predict_proba)
     )
-    assert ours < theirs / 5
+    assert compiled_seconds < sklearn_seconds / 5

@@ -115,9 +115,9 @@ class TestResamples:
         weights = CustomerBootstrap(customers, RESAMPLES, seed).weights
         counts = []
         for name in np.unique(names):
-            theirs = weights[:, names == name]
-            assert (theirs == theirs[:, :1]).all(), name
-            counts.append(theirs[:, 0].astype(int))
+            customer_weights = weights[:, names == name]
+            assert (customer_weights == customer_weights[:, :1]).all(), name
+            counts.append(customer_weights[:, 0].astype(int))
         assert (np.sum(counts, axis=0) == len(counts)).all()  # as many as there are
 
     def test_customer_bootstrap_many_resamples_customers_equally_likely(self) -> None:

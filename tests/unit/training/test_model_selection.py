@@ -188,10 +188,10 @@ class TestMeanDifference:
         assert (found.low, found.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])))
 
     def _difference(self, left: FoldScores, right: FoldScores, weights: Any) -> float:
-        ours, theirs = (
+        model_auc, other_auc = (
             roc_auc_score(fold.validation.y, fold.log_odds, sample_weight=weights) for fold in (left, right)
         )
-        return float(ours - theirs)
+        return float(model_auc - other_auc)
 
     def test_mean_roc_auc_difference_same_ranking_zero(self, data: TrainingSet, split: TimeSplit) -> None:
         left = self._scored(data, split)[0]
