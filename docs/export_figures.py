@@ -5,7 +5,7 @@ from pathlib import Path
 from feature_repo.settings import load_settings
 from holdfast.backtesting.paths import copy_plot
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.training.mlflow_tracking import open_tracking
+from holdfast.models.mlflow_client import open_tracking
 
 IMAGES = Path(__file__).resolve().with_name("images")
 

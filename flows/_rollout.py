@@ -33,7 +33,7 @@ APPROVAL_REASON = (
 @task(task_run_name="{name}", retries=5, retry_delay_seconds=[5, 10, 20, 40, 60])
 def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSettings) -> "RolloutRecord":
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.monitoring.skew.open_findings import describe_open_skew
     from holdfast.rollout.notifications import finish_step, notify_unreachable
     from holdfast.rollout.step_monitor import StepDependencies
@@ -57,7 +57,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
 @task(task_run_name="promote")
 def promote_task(settings: Settings, work: "Work", approval: bool) -> None:
     """Move the alias champion; with ``approval``, only on a person's approval of this version."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.notifications import notify_promoted
     from holdfast.rollout.registry_actions import promote_challenger
 
@@ -69,7 +69,7 @@ def promote_task(settings: Settings, work: "Work", approval: bool) -> None:
 @task(task_run_name="end")
 def end_task(settings: Settings, work: "Work", reason: str = "") -> "RolloutRecord":
     """End a rollout that cannot continue, or complete the end of a rollout that was killed there."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.notifications import finish_step
 
     now = datetime.now(UTC)

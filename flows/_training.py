@@ -50,7 +50,8 @@ def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime
 @task(name="find trained version")
 def find_task(settings: Settings, lineage: "Lineage") -> "TrainedVersion | None":
     """Find the version that an earlier training with the same lineage registered."""
-    from holdfast.training.mlflow_tracking import close_orphaned_runs, find_trained_version, open_tracking
+    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_tracking import close_orphaned_runs, find_trained_version
 
     client = open_tracking(settings)
     close_orphaned_runs(client, settings)
@@ -75,8 +76,9 @@ def search_task(
     run_id: str,
 ) -> "list[SearchTrial]":
     """Find the best trial of each family; each trial is a child run. A killed search resumes."""
+    from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
-    from holdfast.training.mlflow_tracking import TrialLog, open_tracking
+    from holdfast.training.mlflow_tracking import TrialLog
     from holdfast.training.model_families import FAMILIES
 
     if not split.folds:

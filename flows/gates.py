@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def context_task(settings: Settings, version: str) -> "EvaluationContext":
     """Read champion, applied definitions and last parity report while no features are written."""
     from holdfast.feature_store.materialization import features_lock
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.evaluation_context import load_evaluation_context
 
     with features_lock(settings):
@@ -40,7 +40,7 @@ def context_task(settings: Settings, version: str) -> "EvaluationContext":
 @task(task_run_name="collect evidence of version {version}")
 def evidence_task(settings: Settings, version: str, context: "EvaluationContext", thresholds: GateSettings) -> Evidence:
     """Collect the results of the training and measure the registered model."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.evidence_collection import collect_evidence
 
     return collect_evidence(open_registry(settings), settings, version, context, thresholds)
@@ -49,7 +49,7 @@ def evidence_task(settings: Settings, version: str, context: "EvaluationContext"
 @task(name="record gates")
 def record_task(settings: Settings, report: "GateReport") -> None:
     """Write the gates and the verdict into the version's MLflow run."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import record_report
 
     record_report(open_registry(settings), report)
@@ -58,7 +58,7 @@ def record_task(settings: Settings, report: "GateReport") -> None:
 @task(name="apply verdict")
 def verdict_task(settings: Settings, report: "GateReport") -> bool:
     """Record the verdict on the version and set the alias; return whether the version is the challenger now."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import apply_verdict
 
     verdict = f"{MODEL_NAME} version {report.version}: {describe_verdict(report.failed)}."
@@ -89,7 +89,8 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
         version: The registered version; the latest when left out.
         thresholds: Thresholds of the gates.
     """
-    from holdfast.model_versions.aliases import get_challenger_version, get_version, open_registry
+    from holdfast.model_versions.aliases import get_challenger_version, get_version
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import GateReport, find_report
 
     settings, thresholds = configure(), thresholds or GateSettings()

@@ -119,7 +119,8 @@ def _promote(trained: TrainResult) -> tuple[str, str]:
     Raises:
         PromotionRefusedError: There is no champion.
     """
-    from holdfast.model_versions.aliases import get_champion_version, open_registry
+    from holdfast.model_versions.aliases import get_champion_version
+    from holdfast.models.mlflow_client import open_registry
 
     champion = get_champion_version(open_registry(load_settings()))
     if champion is not None and not trained.gates.passed:

@@ -24,8 +24,8 @@ _DEPLOYMENT = "promote/promote"
 @task(name="move champion")
 def move_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
     """Record the decision and move the alias champion."""
-    from holdfast.model_versions.aliases import open_registry
     from holdfast.model_versions.records import PromotionRecord
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.champion_update import promote_champion
 
     client = open_registry(settings)
@@ -56,7 +56,7 @@ def promote(
         reason: Why it is promoted, or why approval is requested.
         timeout_hours: Hours for an answer; no answer is a refusal.
     """
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.decision import decide_automatically, resolve_candidate
 
     settings, reason = configure(), reason.strip()

@@ -37,7 +37,8 @@ def decide_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
 ) -> tuple[RetrainingDecision, RetrainingAttempt | None]:
     """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
-    from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, open_registry
+    from holdfast.model_versions.aliases import get_champion_version
+    from holdfast.models.mlflow_client import UnknownVersionError, open_registry
     from holdfast.monitoring.skew.open_findings import describe_open_skew
     from holdfast.retraining.signals import read_signals
 
@@ -67,8 +68,9 @@ def decide_task(
 def record_task(settings: Settings, attempt: RetrainingAttempt, version: str) -> None:
     """Record the cause on the version that the retraining registered; an older version keeps its own record."""
     from holdfast.lineage.version_history import registration_time
-    from holdfast.model_versions.aliases import get_version, open_registry, promotion_lock
+    from holdfast.model_versions.aliases import get_version, promotion_lock
     from holdfast.model_versions.records import RetrainingRecord
+    from holdfast.models.mlflow_client import open_registry
 
     client = open_registry(settings)
     with promotion_lock(settings):

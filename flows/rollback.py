@@ -21,7 +21,7 @@ def move_back_task(
     settings: Settings, to: str | None, why: str, who: str, now: datetime, leave: str | None, run_id: str
 ) -> RollbackReport:
     """Move the alias champion back and record the reason on the version that was rolled back."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.rollback import RollbackCause, describe_changed_definitions, roll_back
 
     client = open_registry(settings)

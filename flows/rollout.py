@@ -48,7 +48,7 @@ def rollout(
         timeout_hours: Hours for an answer; no answer is a refusal. Approval is requested again on the same evidence
             only for a named version.
     """
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.work_queue import rollout_lock
 
     settings = configure()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @task(name="set traffic")
 def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
     """Record the traffic on the version."""
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.challenger_traffic import set_traffic
 
     change = set_traffic(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))

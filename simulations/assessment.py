@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.aliases import list_versions, open_registry
+from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.records import parse_events
 from holdfast.models.contract import MODEL_NAME
+from holdfast.models.mlflow_client import open_registry
 from holdfast.training.lineage import read_git_commit
 from simulations.environment import Environment
 from simulations.job_spec import JobSpec

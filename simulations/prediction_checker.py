@@ -15,10 +15,10 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.open_store import open_store
-from holdfast.model_versions.aliases import get_version, open_registry
+from holdfast.model_versions.aliases import get_contract
 from holdfast.models.contract import MODEL_NAME, input_matrix, model_inputs
 from holdfast.models.loaded_model import LoadedModel
-from holdfast.models.registered_version import RegisteredVersion
+from holdfast.models.mlflow_client import open_registry
 from holdfast.models.registry_client import RegistryClient
 from simulations.load_clients import RequestResult
 
@@ -142,8 +142,7 @@ class PredictionChecker:
 
     def _model(self, version: str) -> LoadedModel:
         if version not in self._models:
-            registered = get_version(open_registry(self.settings), version)
-            contract = RegisteredVersion(str(registered.version), dict(registered.tags)).contract()
+            contract = get_contract(open_registry(self.settings), version)
             self._models[version] = RegistryClient(self.settings.mlflow_tracking_uri).load_model(contract)
         return self._models[version]
 

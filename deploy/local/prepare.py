@@ -5,7 +5,7 @@ from feature_repo.settings import load_settings
 
 def main() -> None:
     """Create the missing parts; two processes that create MLflow's database at the same time fail."""
-    from holdfast.training.mlflow_tracking import open_tracking
+    from holdfast.models.mlflow_client import open_tracking
 
     settings = load_settings()
     settings.evidently.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from holdfast.batch_scoring.champion_model import load_champion
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
 from holdfast.model_versions.aliases import get_champion_version
-from holdfast.training.mlflow_tracking import open_tracking
+from holdfast.models.mlflow_client import open_tracking
 
 
 def load_policy_inputs(

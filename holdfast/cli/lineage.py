@@ -21,7 +21,7 @@ def lineage(
     """
     from holdfast.lineage.batch_history import load_batch_history
     from holdfast.lineage.version_history import load_version_history
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.reporting.lineage_tree import build_batch_tree, build_version_tree
 
     if (version is None) == (batch is None):

@@ -20,7 +20,7 @@ def reproduce(
     folder and online store are not changed.
     """
     from holdfast.lineage import reproduction
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.reporting.reproduction_report import format_reproduction
 
     console, settings, start = Console(highlight=False, soft_wrap=True), load_settings(), time.perf_counter()

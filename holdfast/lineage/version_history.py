@@ -13,12 +13,7 @@ from pydantic import Field, ValidationError
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import Batch, list_batches
-from holdfast.model_versions.aliases import (
-    UnknownVersionError,
-    get_challenger_version,
-    get_champion_version,
-    get_version,
-)
+from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version
 from holdfast.model_versions.champion_history import read_champion_history
 from holdfast.model_versions.records import (
     ApprovalRecord,
@@ -31,6 +26,7 @@ from holdfast.model_versions.records import (
     parse_events,
 )
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.promotion.gate_report import BadReportError, GateReport, read_report
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation

@@ -1,22 +1,15 @@
 """Registered model versions and the aliases champion and challenger."""
 
-from pathlib import Path
-
-import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from holdfast.core.errors import HoldfastError
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.models.registered_version import TRAFFIC_TAG
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
+from holdfast.models.mlflow_client import UNKNOWN_VERSION, UnknownVersionError
+from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
-
-_UNKNOWN = (
-    f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or open the registry with `make up`."
-)
 
 
 def is_retryable(error: MlflowException) -> bool:
@@ -29,29 +22,6 @@ def is_retryable(error: MlflowException) -> bool:
         True if the same request may succeed later.
     """
     return error.error_code not in NOT_FOUND_CODES
-
-
-class UnknownVersionError(HoldfastError):
-    """A version that the registry does not have."""
-
-
-def open_registry(settings: Settings) -> MlflowClient:
-    """Open MLflow's client of an existing registry; nothing is created.
-
-    Args:
-        settings: Settings with the tracking URI.
-
-    Returns:
-        The client. The process-wide tracking URI is set too: downloads of models:/ URIs use no other one.
-
-    Raises:
-        UnknownVersionError: There is no embedded database yet.
-    """
-    uri = settings.mlflow_tracking_uri
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise UnknownVersionError(_UNKNOWN.format(version="at all"))
-    mlflow.set_tracking_uri(uri)
-    return MlflowClient(uri, registry_uri=uri)
 
 
 def promotion_lock(settings: Settings) -> FileLock:
@@ -87,7 +57,24 @@ def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
     except (MlflowException, ValueError) as error:
         if isinstance(error, MlflowException) and is_retryable(error):
             raise
-        raise UnknownVersionError(_UNKNOWN.format(version=version or "at all")) from error
+        raise UnknownVersionError(UNKNOWN_VERSION.format(version=version or "at all")) from error
+
+
+def get_contract(client: MlflowClient, version: str) -> ServedModel:
+    """Get the contract of a version.
+
+    Args:
+        client: MLflow's client.
+        version: Version number.
+
+    Returns:
+        The contract, with the version number.
+
+    Raises:
+        UnknownVersionError: There is no such version.
+        NotServableError: The version has no valid contract.
+    """
+    return RegisteredVersion.from_mlflow(get_version(client, version)).contract()
 
 
 def list_versions(client: MlflowClient) -> list[ModelVersion]:

@@ -1,16 +1,13 @@
 """A model version with its training artifacts: model file, contract, recipe, evaluation, test predictions."""
 
 import json
-import tempfile
 from datetime import datetime
 from functools import cached_property
 from io import BytesIO
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
@@ -19,7 +16,8 @@ from holdfast.core.types import Floats
 from holdfast.feature_store.parity import without_label
 from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.evidence import NotComputedError
-from holdfast.models.contract import MODEL_FILE, MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.contract import SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
@@ -75,12 +73,7 @@ class ModelCandidate:
     @cached_property
     def model_file(self) -> bytes:
         """Return the bytes of the registered model file."""
-        source, uri = f"models:/{MODEL_NAME}/{self.version}", str(self._client.tracking_uri)
-        with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
-            file = Path(download_artifacts(source, dst_path=folder, tracking_uri=uri, registry_uri=uri)) / MODEL_FILE
-            if not file.is_file():
-                raise NotComputedError(f"version {self.version} has no {MODEL_FILE}")
-            return file.read_bytes()
+        return RegistryClient(str(self._client.tracking_uri)).download_unverified(self.version)
 
     @cached_property
     def model(self) -> Any:

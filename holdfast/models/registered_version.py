@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from holdfast.models.remedies import RETRAIN, SET_TRAFFIC
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 TRAFFIC_TAG = "holdfast.traffic"
 MAX_SHARE = 0.5
@@ -81,6 +84,18 @@ class RegisteredVersion:
 
     number: str
     tags: Mapping[str, str]
+
+    @classmethod
+    def from_mlflow(cls, version: "ModelVersion") -> Self:
+        """Convert MLflow's record of a version.
+
+        Args:
+            version: The version as MLflow returns it.
+
+        Returns:
+            Number and tags.
+        """
+        return cls(str(version.version), dict(version.tags))
 
     def contract(self) -> ServedModel:
         """Read the contract.

@@ -109,7 +109,7 @@ class RegistryClient:
             "The model registry cannot be read", {code: NoSuchAliasError(missing) for code in NOT_FOUND_CODES}
         ):
             found = self._call(lambda client: client.get_model_version_by_alias(MODEL_NAME, alias))
-        return RegisteredVersion(str(found.version), dict(found.tags))
+        return RegisteredVersion.from_mlflow(found)
 
     def download_by_alias(self, alias: str) -> tuple[ServedModel, bytes]:
         """Download the version of an alias, for a flow.
@@ -129,6 +129,21 @@ class RegistryClient:
             contract = self.get_by_alias(alias).contract()
             return contract, self.download_model(contract)
 
+    def download_unverified(self, number: str) -> bytes:
+        """Download the model file of a version, also of a version without a valid contract.
+
+        Args:
+            number: Version number.
+
+        Returns:
+            Content of the model file, as the artifact store returns it.
+
+        Raises:
+            RegistryUnavailableError: The file cannot be downloaded.
+        """
+        with _convert_errors(f"Version {number} of {MODEL_NAME} cannot be downloaded"):
+            return self._download(self._call(lambda client: client.get_model_version_download_uri(MODEL_NAME, number)))
+
     def download_model(self, contract: ServedModel) -> bytes:
         """Download the model file of a version and verify its SHA-256.
 
@@ -143,10 +158,7 @@ class RegistryClient:
             RegistryUnavailableError: The file cannot be downloaded.
         """
         number = contract.model_version
-        with _convert_errors(f"Version {number} of {MODEL_NAME} cannot be downloaded"):
-            content = self._download(
-                self._call(lambda client: client.get_model_version_download_uri(MODEL_NAME, number))
-            )
+        content = self.download_unverified(number)
         if (digest := hashlib.sha256(content).hexdigest()) != contract.model_sha256:
             raise NotServableError(
                 f"The file of version {number} of {MODEL_NAME} has SHA-256 {digest[:12]}, but was registered with "

@@ -5,8 +5,9 @@ from statistics import median
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.aliases import UnknownVersionError, get_version, open_registry
+from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.champion_history import read_training_times
+from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 from holdfast.models.registry_client import fail_fast_env
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow

@@ -8,7 +8,13 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
-from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, promotion_lock
+from holdfast.model_versions.aliases import (
+    get_challenger_version,
+    get_champion_version,
+    get_contract,
+    get_version,
+    promotion_lock,
+)
 from holdfast.model_versions.records import TrafficRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
@@ -121,8 +127,7 @@ def set_traffic_locked(
             f"{MODEL_NAME} has no {CHALLENGER}. `python -m flows.gates` evaluates the latest version; one "
             f"that passes is the {CHALLENGER}."
         )
-    registered = get_version(client, number)
-    tried = RegisteredVersion(str(registered.version), registered.tags)
+    tried = RegisteredVersion.from_mlflow(get_version(client, number))
     if traffic.mode != "off":
         _require_fit(client, tried)
     if _as_before(tried, traffic):
@@ -166,8 +171,7 @@ def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
             f"{about} is not the {CHALLENGER}; {is_now}. `python -m flows.gates --version {tried.number}` makes it "
             "the one if it passes. Nothing was changed."
         )
-    beside = RegisteredVersion(champion, get_version(client, champion).tags)
-    if parts := tried.contract().differing_definitions(beside.contract()):
+    if parts := tried.contract().differing_definitions(get_contract(client, champion)):
         raise TrafficError(
             f"{about} was trained on other definitions than the {CHAMPION}, version {champion}: {', '.join(parts)} "
             "differ. One service cannot serve both. Nothing was changed."

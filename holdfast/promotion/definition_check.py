@@ -3,9 +3,8 @@
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.aliases import get_version
+from holdfast.model_versions.aliases import get_contract
 from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
-from holdfast.models.registered_version import RegisteredVersion
 
 
 def matches_current_definitions(client: MlflowClient, settings: Settings, version: str) -> bool:
@@ -22,7 +21,7 @@ def matches_current_definitions(client: MlflowClient, settings: Settings, versio
     from holdfast.monitoring.skew.recompute import checkout_definitions  # with Feast: seconds, for the few who ask
 
     def fits() -> bool:
-        fingerprint = RegisteredVersion(version, get_version(client, version).tags).contract().fingerprint
+        fingerprint = get_contract(client, version).fingerprint
         with checkout_definitions(settings) as by:
             return not by.changed_since(fingerprint)
 

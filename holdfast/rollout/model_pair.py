@@ -11,9 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
-from holdfast.model_versions.aliases import get_version
+from holdfast.model_versions.aliases import get_contract, get_version
 from holdfast.models.loaded_model import LoadedModel
-from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
@@ -62,11 +61,8 @@ def load_pair(client: MlflowClient, settings: Settings, challenger: str, champio
         RegistryError, UnusableModelError: A model cannot be downloaded, or is not the registered one.
     """
     models = RegistryClient(settings.mlflow_tracking_uri)
-
-    def load(version: str) -> LoadedModel:
-        return models.load_model(RegisteredVersion(version, get_version(client, version).tags).contract())
-
-    return ModelPair(load(challenger), load(champion), _read_test_scores(client, challenger))
+    loaded = (models.load_model(get_contract(client, version)) for version in (challenger, champion))
+    return ModelPair(*loaded, _read_test_scores(client, challenger))
 
 
 def _read_test_scores(client: MlflowClient, version: str) -> Floats | None:

@@ -27,8 +27,9 @@ def load_models(settings: Settings, endpoints: EndpointSettings) -> ModelStatus:
     Returns:
         The versions; both None if no model was trained.
     """
-    from holdfast.model_versions.aliases import UnknownVersionError, get_challenger_version, open_registry
+    from holdfast.model_versions.aliases import get_challenger_version
     from holdfast.model_versions.champion_history import read_champion_history
+    from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 
     try:
         client = open_registry(settings)

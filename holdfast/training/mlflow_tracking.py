@@ -29,6 +29,7 @@ from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.mlflow_client import EXPERIMENT
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet
@@ -37,7 +38,6 @@ from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
-EXPERIMENT = "holdfast-churn"
 TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
 PREDICTIONS_FILE = "test_predictions.parquet"
@@ -52,31 +52,6 @@ class TrainedVersion:
 
     version: str
     run_id: str
-
-
-def open_tracking(settings: Settings) -> MlflowClient:
-    """Open the tracking client; the first use creates the embedded database and the experiment.
-
-    A lock allows one process at a time: MLflow's migrations fail when two processes create the database together.
-
-    Args:
-        settings: Settings with the tracking URI and the data folder.
-
-    Returns:
-        Client, also for the registry.
-    """
-    uri = settings.mlflow_tracking_uri
-    mlflow.set_tracking_uri(uri)
-    embedded = uri.startswith("sqlite:///")
-    settings.mlflow.mkdir(parents=True, exist_ok=True)
-    with FileLock(settings.mlflow / "setup.lock"):
-        client = MlflowClient(uri, registry_uri=uri)
-        if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(
-                EXPERIMENT, artifact_location=(settings.mlflow / "artifacts").as_uri() if embedded else None
-            )
-    mlflow.set_experiment(EXPERIMENT)
-    return client
 
 
 def training_lock(settings: Settings) -> FileLock:

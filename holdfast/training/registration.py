@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME
+from holdfast.models.mlflow_client import open_tracking
 from holdfast.training import mlflow_tracking, plots
 from holdfast.training.baselines import score_baselines
 from holdfast.training.contract_builder import build_contract
@@ -83,7 +84,7 @@ def evaluate_and_register(
     mlflow_tracking.log_evaluation(recipe, evaluation)
     mlflow_tracking.log_predictions(test, scores)
     mlflow_tracking.log_plots(figures)
-    client, logged = mlflow_tracking.open_tracking(settings), mlflow_tracking.log_model(model, development)
+    client, logged = open_tracking(settings), mlflow_tracking.log_model(model, development)
     digest = mlflow_tracking.compute_logged_sha256(client, logged)
     contract = build_contract(settings, recipe, development, lineage.fingerprint, model, digest)
     roc_auc = evaluation.metrics["model"]["roc_auc"]

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from typing_extensions import override
 
-from holdfast.model_versions.aliases import list_versions, open_registry
+from holdfast.model_versions.aliases import list_versions
+from holdfast.models.mlflow_client import open_registry
 from simulations.assessment import expect_no_runs
 from simulations.daily_data import START, day_after
 from simulations.environment import Environment

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from typing_extensions import override
 
-from holdfast.model_versions.aliases import list_versions, open_registry
+from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.records import GatesRecord
+from holdfast.models.mlflow_client import EXPERIMENT, open_registry, open_tracking
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
-from holdfast.training.mlflow_tracking import EXPERIMENT, open_tracking, read_evaluation
+from holdfast.training.mlflow_tracking import read_evaluation
 from simulations.assessment import describe_run, expect_no_runs, list_alerts
 from simulations.baseline_state import TRAINING
 from simulations.daily_data import START, day_after
@@ -126,8 +127,7 @@ def _versions(environment: Environment) -> list[str]:
         if number == "1":
             continue
         try:
-            contract = RegisteredVersion(number, dict(item.tags)).contract()
-            registry.download_model(contract)
+            registry.download_model(RegisteredVersion.from_mlflow(item).contract())
             read_evaluation(client, str(item.run_id))
             descriptions.append(
                 f"version {number}: {'complete' if GatesRecord.load(client, number) else 'without a verdict'}"

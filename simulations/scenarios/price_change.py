@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import pandas as pd
 from typing_extensions import override
 
-from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions, open_registry
+from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import RetrainingRecord, RolloutRecord, parse_events
+from holdfast.models.mlflow_client import open_registry
 from simulations.assessment import expect_no_runs
 from simulations.baseline_state import GATES, TRAINING
 from simulations.daily_data import START, day_after

@@ -61,8 +61,9 @@ def test_runbook_command_exists_with_its_options(command: tuple[str, str]) -> No
 
 def _promote_second_version(settings: Settings) -> None:
     """Register the champion's model again as version 2, with a passed verdict, and promote it."""
-    from holdfast.model_versions.aliases import get_version, open_registry
+    from holdfast.model_versions.aliases import get_version
     from holdfast.model_versions.records import GatesRecord
+    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.champion_update import PromotionDecision, promote_champion
 
     client, now = open_registry(settings), datetime.now(UTC)

@@ -15,6 +15,7 @@ from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY_FEATURE
+from holdfast.models.mlflow_client import open_tracking
 from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import DriftReference, load_reference
@@ -25,7 +26,6 @@ from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window, read_logged_predictions
-from holdfast.training.mlflow_tracking import open_tracking
 
 _CUSTOMERS = "customers"  # metric
 _HISTORY_DAYS = 90  # in the plot

@@ -8,9 +8,10 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, list_versions, open_registry
+from holdfast.model_versions.aliases import get_champion_version, list_versions
 from holdfast.model_versions.champion_history import read_champion_history, read_training_times
 from holdfast.models.contract import MODEL_NAME
+from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance, evaluate_cohorts
 from holdfast.monitoring.performance.cohorts import load_request_cohorts, load_score_cohorts, start_of_month
@@ -87,7 +88,7 @@ def _read_thresholds(client: MlflowClient) -> dict[str, float]:
     for version in list_versions(client):
         number = str(version.version)
         try:
-            thresholds[number] = RegisteredVersion(number, version.tags).contract().threshold
+            thresholds[number] = RegisteredVersion.from_mlflow(version).contract().threshold
         except NotServableError:
             continue
     return thresholds

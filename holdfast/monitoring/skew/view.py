@@ -8,7 +8,8 @@ import pandas as pd
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.feature_store.snapshots import NoDataError
-from holdfast.model_versions.aliases import UnknownVersionError, list_versions, open_registry
+from holdfast.model_versions.aliases import list_versions
+from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
@@ -129,7 +130,7 @@ def _read_fingerprints(settings: Settings, wanted: set[str]) -> tuple[dict[str, 
         if (number := str(version.version)) not in wanted:
             continue
         try:
-            fingerprints[number] = RegisteredVersion(number, version.tags).contract().fingerprint
+            fingerprints[number] = RegisteredVersion.from_mlflow(version).contract().fingerprint
         except NotServableError as error:
             notes.append(str(error))
     if missing := wanted - {str(version.version) for version in versions}:

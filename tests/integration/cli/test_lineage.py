@@ -93,8 +93,9 @@ def test_lineage_json_has_all_records(trained: Trained, copied: Settings, comman
 
 
 def test_lineage_champion_shows_its_promotion(trained: Trained, copied: Settings, command: Command) -> None:
-    from holdfast.model_versions.aliases import open_registry, set_champion
+    from holdfast.model_versions.aliases import set_champion
     from holdfast.model_versions.records import PromotionRecord
+    from holdfast.models.mlflow_client import open_registry
 
     version, client = trained.result.model_version, open_registry(copied)
     code, _, error = command(CHAMPION)
@@ -111,8 +112,8 @@ def test_lineage_champion_shows_its_promotion(trained: Trained, copied: Settings
 
 
 def test_lineage_version_shows_only_completed_events(trained: Trained, copied: Settings, command: Command) -> None:
-    from holdfast.model_versions.aliases import open_registry
     from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
+    from holdfast.models.mlflow_client import open_registry
 
     version, client = trained.result.model_version, open_registry(copied)
     for run, until in (("a", AS_OF), ("b", AS_OF + timedelta(hours=3))):
@@ -132,7 +133,8 @@ def test_lineage_version_shows_only_completed_events(trained: Trained, copied: S
 
 
 def test_lineage_batch_shows_every_version(trained: Trained, copied: Settings, command: Command) -> None:
-    from holdfast.model_versions.aliases import list_versions, open_registry
+    from holdfast.model_versions.aliases import list_versions
+    from holdfast.models.mlflow_client import open_registry
 
     for batch_id in _batches(trained.data):
         for name in (batch_id, batch_id[:6]):
@@ -159,7 +161,7 @@ def test_lineage_batch_missing_on_disk_is_marked(trained: Trained, copied: Setti
 def test_lineage_version_without_record_is_an_error_and_hides_no_other(
     trained: Trained, copied: Settings, command: Command
 ) -> None:
-    from holdfast.model_versions.aliases import open_registry
+    from holdfast.models.mlflow_client import open_registry
 
     client = open_registry(copied)
     experiment = client.get_run(trained.result.run_id).info.experiment_id

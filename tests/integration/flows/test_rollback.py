@@ -10,9 +10,9 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError, RollbackError
-from holdfast.model_versions.aliases import UnknownVersionError
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.mlflow_client import UnknownVersionError
 from tests.support.registered_versions import (
     base_shop,
     kill_process_at,

@@ -13,10 +13,11 @@ from feature_repo.settings import Settings
 from flows import _approval as asking
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import UnknownVersionError, get_champion_version, set_challenger
+from holdfast.model_versions.aliases import get_champion_version, set_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.models.registered_version import TRAFFIC_TAG
 from holdfast.promotion import approval
 from holdfast.promotion.gate_report import GateReport

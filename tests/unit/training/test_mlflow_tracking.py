@@ -16,6 +16,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME, ServedModel
+from holdfast.models.mlflow_client import open_tracking
 from holdfast.training import mlflow_tracking
 from holdfast.training.evaluation_report import Evaluation, Interval, ProfitEstimate
 from holdfast.training.hyperparameter_search import SearchTrial
@@ -29,7 +30,6 @@ from holdfast.training.mlflow_tracking import (
     log_dataset,
     log_evaluation,
     log_predictions,
-    open_tracking,
     read_evaluation,
     register_version,
     training_run,
@@ -89,14 +89,6 @@ def _children(client: Any, run_id: str) -> list[Any]:
 
 def _trial(number: int = 0, roc_auc: float | None = 0.7) -> SearchTrial:
     return SearchTrial("logistic", number, {"C": 0.01}, [0.6, 0.8][: 2 if roc_auc else 1], roc_auc, 2.5)
-
-
-class TestOpenTracking:
-    def test_open_tracking_second_call_same_experiment(self, settings: Settings, client: Any) -> None:
-        again = open_tracking(settings)
-        assert [item.name for item in again.search_experiments()].count(mlflow_tracking.EXPERIMENT) == 1
-        experiment: Any = again.get_experiment_by_name(mlflow_tracking.EXPERIMENT)
-        assert experiment.artifact_location == (settings.data / "mlflow" / "artifacts").as_uri()
 
 
 class TestTrainingRun:
