@@ -240,11 +240,11 @@ class TestServed:
         scored = found.by("holdfast_predictions_total", "version", "route")
         assert found.by("holdfast_score_count", "version", "route") == scored
         assert found.total("holdfast_challenger_difference_count", version="2") == scored["2", "shadow"]
-        assert found.total("holdfast_feature_age_hbuffered_count") == run.sent.scored
-        assert found.total("holdfast_feature_age_hbuffered_sum") == pytest.approx(2 * 72), (
+        assert found.total("holdfast_feature_age_hours_count") == run.sent.scored
+        assert found.total("holdfast_feature_age_hours_sum") == pytest.approx(2 * 72), (
             "two requests have an as_of 3 days later"
         )
-        assert found.total("holdfast_feature_age_hbuffered_bucket", le="48.0") == run.sent.scored - 2
+        assert found.total("holdfast_feature_age_hours_bucket", le="48.0") == run.sent.scored - 2
 
     def test_micro_batches_have_three_stages(self, run: MetricsRun) -> None:
         found = run.healthy
